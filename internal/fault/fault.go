@@ -1,0 +1,64 @@
+// Package fault describes the failures that a client may see: a code and a sentence.
+//
+// Every other error is internal. Its text goes to the log and never to a client.
+package fault
+
+import (
+	"errors"
+	"maps"
+)
+
+// Code says what kind of failure it is. Transports translate it; it is `extensions.code` on GraphQL.
+type Code string
+
+// The codes. README lists what a client should do about each.
+const (
+	BadRequest      Code = "BAD_REQUEST"     // the request is wrong; sending it again does not help
+	Unauthenticated Code = "UNAUTHENTICATED" // nobody said who is calling
+	Forbidden       Code = "FORBIDDEN"       // the caller may not do this
+	NotFound        Code = "NOT_FOUND"       // the thing does not exist, or not for this caller
+	Conflict        Code = "CONFLICT"        // the state moved on; look again, then decide
+	RateLimited     Code = "RATE_LIMITED"    // too much at once; wait, then send it again
+	Unavailable     Code = "UNAVAILABLE"     // no capacity or no database now; wait, then send it again
+	Internal        Code = "INTERNAL"        // our mistake; the log has it under the request id
+)
+
+// Busy is the message of everything that time or capacity refused.
+const Busy = "The server is busy, try again"
+
+// Error is a failure that a client may see.
+type Error struct {
+	Code    Code
+	Message string         // one sentence for a person
+	Details map[string]any // facts for a program, such as "detail" or "currentVersion"; may be nil
+}
+
+// New returns a failure with a code and a sentence for the client.
+func New(code Code, message string) *Error {
+	return &Error{Code: code, Message: message}
+}
+
+// With returns a copy of e that also carries value under key.
+func (e *Error) With(key string, value any) *Error {
+	details := make(map[string]any, len(e.Details)+1)
+	maps.Copy(details, e.Details)
+	details[key] = value
+	return &Error{Code: e.Code, Message: e.Message, Details: details}
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// From returns the failure that err wraps, or nil when err is internal.
+func From(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}
+
+// Is reports whether err wraps a failure with this code.
+func Is(err error, code Code) bool {
+	e := From(err)
+	return e != nil && e.Code == code
+}

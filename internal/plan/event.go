@@ -1,0 +1,63 @@
+package plan
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Event is one committed change of a plan. Versions of a project's events have no gaps.
+type Event struct {
+	ProjectID  int32       `json:"projectId"`
+	Version    int64       `json:"version"`
+	At         time.Time   `json:"at"`
+	OpID       string      `json:"opId"`
+	ClientID   string      `json:"clientId,omitempty"`
+	ActorID    string      `json:"actorId"`
+	ActorKind  string      `json:"actorKind"`
+	ActorName  string      `json:"actorName"`
+	Via        string      `json:"via"` // the transport: graphql, mcp, collab, job, sql
+	Note       string      `json:"note,omitempty"`
+	Operations []Operation `json:"operations"`
+}
+
+// OperationKind says what an operation did.
+type OperationKind string
+
+// The kinds of operations, spelled as on the wire.
+const (
+	NodeAdded   OperationKind = "NODE_ADDED"
+	NodeUpdated OperationKind = "NODE_UPDATED"
+	NodeRemoved OperationKind = "NODE_REMOVED"
+	EdgeAdded   OperationKind = "EDGE_ADDED"
+	EdgeUpdated OperationKind = "EDGE_UPDATED"
+	EdgeRemoved OperationKind = "EDGE_REMOVED"
+	PlanUpdated OperationKind = "PLAN_UPDATED"
+)
+
+// Operation is one step of an event. Operations apply one after the other.
+type Operation struct {
+	Kind   OperationKind   `json:"kind"`
+	ID     string          `json:"id"`               // of the node or edge; the plan's decimal id for PLAN_UPDATED
+	Index  *int            `json:"index,omitempty"`  // its place in DAG.Nodes or DAG.Edges when this operation applies
+	Before json.RawMessage `json:"before,omitempty"` // the whole Node or Edge; absent when added
+	After  json.RawMessage `json:"after,omitempty"`  // the whole Node or Edge; absent when removed
+}
+
+// Change is what a caller asks of a plan: edits that happen together or not at all.
+type Change struct {
+	OpID     string // makes repeats safe: the same request again gets the same answer; "" for a fresh one
+	Expected *int64 // the version that the plan must be at; nil for any
+	ClientID string // told to every watcher, so that a client knows its own; may be ""
+	Via      string // the transport
+	Note     string // why, for people; may be ""
+	Edits    []Edit
+}
+
+// Result is what became of a change.
+type Result struct {
+	Version int64  // of the plan after the change
+	Cursor  string // resumes a watch right after that version
+	Event   *Event // nil when nothing changed
+	Nodes   []Node // the nodes that the edits named, in their order, as they are now; a deleted one as it was
+	Edges   []Edge // likewise
+}
