@@ -31,6 +31,7 @@ type Error struct {
 	Code    Code
 	Message string         // one sentence for a person
 	Details map[string]any // facts for a program, such as "detail" or "currentVersion"; may be nil
+	cause   error          // for the log only
 }
 
 // New returns a failure with a code and a sentence for the client.
@@ -43,10 +44,19 @@ func (e *Error) With(key string, value any) *Error {
 	details := make(map[string]any, len(e.Details)+1)
 	maps.Copy(details, e.Details)
 	details[key] = value
-	return &Error{Code: e.Code, Message: e.Message, Details: details}
+	return &Error{Code: e.Code, Message: e.Message, Details: details, cause: e.cause}
 }
 
+// Because returns a copy of e that wraps cause: errors.Is and the log see it, clients do not.
+func (e *Error) Because(cause error) *Error {
+	return &Error{Code: e.Code, Message: e.Message, Details: e.Details, cause: cause}
+}
+
+// Error is the message alone, so that a fault that reaches a client by accident tells it nothing new.
 func (e *Error) Error() string { return e.Message }
+
+// Unwrap returns the cause, or nil.
+func (e *Error) Unwrap() error { return e.cause }
 
 // From returns the failure that err wraps, or nil when err is internal.
 func From(err error) *Error {

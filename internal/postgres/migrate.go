@@ -1,0 +1,83 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"layercake/migrations"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+// Migrate brings the schema up to what this binary knows, under a session lock, so that replicas that start together take
+// turns. A schema that is newer is left alone; CheckSchema says whether this binary may use it.
+func Migrate(ctx context.Context, url string, log *slog.Logger) error {
+	database, provider, err := provider(url, true)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = database.Close() }()
+	results, err := provider.Up(ctx)
+	for _, r := range results {
+		log.InfoContext(ctx, "migrated", "migration", r.Source.Path, "took", r.Duration)
+	}
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// CheckSchema fails unless this binary may use the database's schema: every migration that it knows is applied, and none that
+// came later needs a newer binary.
+func CheckSchema(ctx context.Context, url string) error {
+	database, provider, err := provider(url, false)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = database.Close() }()
+	pending, err := provider.HasPending(ctx)
+	if err != nil {
+		return fmt.Errorf("compare schema: %w", err)
+	}
+	if pending {
+		return errors.New("the schema is older than this binary: run `layercake migrate`, or start with LAYERCAKE_MIGRATE=auto")
+	}
+	sources := provider.ListSources()
+	known := sources[len(sources)-1].Version
+	var least int64
+	if err := database.QueryRowContext(ctx, "SELECT min_binary_schema FROM binaries").Scan(&least); err != nil {
+		return fmt.Errorf("read min_binary_schema: %w", err)
+	}
+	if known < least {
+		return fmt.Errorf("the schema needs a binary that knows migration %d, this one knows %d: upgrade it", least, known)
+	}
+	return nil
+}
+
+func provider(url string, locked bool) (*sql.DB, *goose.Provider, error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, nil, fmt.Errorf("database URL: %w", err)
+	}
+	cfg.ConnectTimeout = connectTimeout
+	database := stdlib.OpenDB(*cfg)
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	if locked {
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
+		if err != nil {
+			return nil, nil, errors.Join(err, database.Close())
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, database, migrations.FS, options...)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("read migrations: %w", err), database.Close())
+	}
+	return database, p, nil
+}

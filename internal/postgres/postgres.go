@@ -1,0 +1,148 @@
+// Package postgres opens, migrates and transacts.
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config says how a replica uses its database.
+type Config struct {
+	URL      string
+	Replica  string // in application_name, so that pg_stat_activity says who it is
+	PoolMax  int    // connections for requests, at most
+	PoolMin  int    // connections for requests that are kept open
+	Replicas int    // how many replicas share the server: the pool is capped so that all fit
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer
+}
+
+// DB is a replica's connections. Requests and the replica's own work have separate pools, so that neither starves the other.
+type DB struct {
+	Requests *Pool
+	System   *Pool // leases, sweeps, gaps, catch-up
+}
+
+const (
+	systemConns    = 3
+	connectTimeout = 5 * time.Second
+	acquireTimeout = 5 * time.Second
+	// besides its pools a replica holds a listener and a publisher
+	ownConns = systemConns + 2
+	// left for psql, backups and monitoring
+	sparedConns = 10
+)
+
+// Open connects both pools. The maximum of the request pool is lowered to what the server has room for. It fails when the
+// database does not answer. The caller closes.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	room, err := roomFor(ctx, cfg.URL, max(cfg.Replicas, 1))
+	if err != nil {
+		return nil, err
+	}
+	size := min(cfg.PoolMax, room)
+	if size < cfg.PoolMax {
+		cfg.Log.InfoContext(ctx, "request pool is capped by max_connections", "wanted", cfg.PoolMax, "size", size, "replicas", cfg.Replicas)
+	}
+	requests, err := openPool(ctx, cfg, "requests", size, min(cfg.PoolMin, size))
+	if err != nil {
+		return nil, err
+	}
+	system, err := openPool(ctx, cfg, "system", systemConns, 1)
+	if err != nil {
+		requests.Close()
+		return nil, err
+	}
+	return &DB{Requests: requests, System: system}, nil
+}
+
+// Close closes both pools after lent connections came back.
+func (d *DB) Close() {
+	d.Requests.Close()
+	d.System.Close()
+}
+
+// roomFor returns how many connections the request pool of one of so many replicas may hold.
+func roomFor(ctx context.Context, url string, replicas int) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return 0, fmt.Errorf("connect to the database: %w", err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	var most int
+	err = conn.QueryRow(ctx, `SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+		- coalesce(current_setting('reserved_connections', true)::int, 0)`).Scan(&most)
+	if err != nil {
+		return 0, fmt.Errorf("read max_connections: %w", err)
+	}
+	room := (most-sparedConns)/replicas - ownConns
+	if room < 1 {
+		return 0, fmt.Errorf("max_connections leaves room for %d connections, too few for %d replicas: raise it or lower LAYERCAKE_REPLICAS",
+			most, replicas)
+	}
+	return room, nil
+}
+
+func openPool(ctx context.Context, cfg Config, name string, size, least int) (*Pool, error) {
+	c, err := pgxpool.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("database URL: %w", err)
+	}
+	for k, v := range session("layercake/" + cfg.Replica + "/" + name) {
+		c.ConnConfig.RuntimeParams[k] = v
+	}
+	c.ConnConfig.ConnectTimeout = connectTimeout
+	c.MaxConns = int32(size)
+	c.MinConns = int32(least)
+	c.MaxConnIdleTime = 5 * time.Minute
+	c.MaxConnLifetime = time.Hour
+	c.MaxConnLifetimeJitter = 10 * time.Minute
+	c.HealthCheckPeriod = 15 * time.Second
+	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		epoch, err := ReadEpoch(ctx, conn)
+		conn.PgConn().CustomData()[epochKey] = epoch
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("open pool %s: %w", name, err)
+	}
+	p := &Pool{pool: pool, acquire: acquireTimeout}
+	if err := p.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("ping through pool %s: %w", name, err)
+	}
+	if cfg.Metrics != nil {
+		cfg.Metrics.MustRegister(poolMetrics(name, pool)...)
+	}
+	return p, nil
+}
+
+func poolMetrics(name string, pool *pgxpool.Pool) []prometheus.Collector {
+	gauge := func(metric, help string, value func(*pgxpool.Stat) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "layercake", Subsystem: "pool", Name: metric, Help: help, ConstLabels: prometheus.Labels{"pool": name},
+		}, func() float64 { return value(pool.Stat()) })
+	}
+	counter := func(metric, help string, value func(*pgxpool.Stat) float64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "layercake", Subsystem: "pool", Name: metric, Help: help, ConstLabels: prometheus.Labels{"pool": name},
+		}, func() float64 { return value(pool.Stat()) })
+	}
+	return []prometheus.Collector{
+		gauge("connections_in_use", "Connections lent now.", func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) }),
+		gauge("connections_idle", "Connections open and free.", func(s *pgxpool.Stat) float64 { return float64(s.IdleConns()) }),
+		gauge("connections_max", "Connections at most.", func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) }),
+		counter("waits_total", "Borrowings that had to wait.", func(s *pgxpool.Stat) float64 { return float64(s.EmptyAcquireCount()) }),
+		counter("wait_seconds_total", "Time spent waiting for a connection.",
+			func(s *pgxpool.Stat) float64 { return s.EmptyAcquireWaitTime().Seconds() }),
+	}
+}
