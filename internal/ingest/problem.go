@@ -1,0 +1,87 @@
+package ingest
+
+import (
+	"fmt"
+	"strings"
+
+	"layercake/internal/fault"
+)
+
+// MaxListed is how many problems of a file are listed; all are counted.
+const MaxListed = 100
+
+// Problem is one bad place in a file.
+type Problem struct {
+	Row    int    // of a table the line where the row begins, the first is 1; of JSON the element's number, from 1; 0 is the whole file
+	Column string // the column's header or the element's key; "" is the whole row
+	Reason string // what is wrong, with the value
+}
+
+func (p Problem) String() string {
+	switch {
+	case p.Row == 0:
+		return p.Reason
+	case p.Column == "":
+		return fmt.Sprintf("row %d: %s", p.Row, p.Reason)
+	}
+	return fmt.Sprintf("row %d, column %q: %s", p.Row, p.Column, p.Reason)
+}
+
+// Problems are the first MaxListed problems of a file and the number of all.
+type Problems struct {
+	Listed []Problem
+	Total  int
+}
+
+func (ps *Problems) add(row int, column, format string, args ...any) {
+	ps.Total++
+	if len(ps.Listed) < MaxListed {
+		ps.Listed = append(ps.Listed, Problem{Row: row, Column: column, Reason: fmt.Sprintf(format, args...)})
+	}
+}
+
+// Err returns nil when there are no problems, else an *Error.
+func (ps *Problems) err() error {
+	if ps.Total == 0 {
+		return nil
+	}
+	return &Error{Problems: *ps}
+}
+
+// Error is why a file was refused. Its text lists the problems, one a line. To fault.From it is a BAD_REQUEST whose message is the first
+// problem and whose details are "problems", a []string, and "total".
+type Error struct{ Problems }
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	for i, p := range e.Listed {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(p.String())
+	}
+	if more := e.Total - len(e.Listed); more > 0 {
+		fmt.Fprintf(&b, "\nand %d more", more)
+	}
+	return b.String()
+}
+
+// Unwrap makes the error a fault.
+func (e *Error) Unwrap() error {
+	message := e.Listed[0].String()
+	if e.Total > 1 {
+		message = fmt.Sprintf("%s (and %d more)", message, e.Total-1)
+	}
+	lines := make([]string, len(e.Listed))
+	for i, p := range e.Listed {
+		lines[i] = p.String()
+	}
+	return fault.New(fault.BadRequest, message).With("problems", lines).With("total", e.Total)
+}
+
+// refuse returns an *Error with one problem of the whole file.
+func refuse(format string, args ...any) error {
+	var ps Problems
+	ps.add(0, "", format, args...)
+	return ps.err()
+}

@@ -1,0 +1,67 @@
+package ingest
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// rows reads the rows of a table one by one and skips empty lines.
+type rows struct {
+	csv *csv.Reader
+	row int // the line where the last row begins, from 1
+}
+
+func newRows(r io.Reader, f Format) *rows {
+	c := csv.NewReader(newText(r))
+	c.Comma = f.comma()
+	c.FieldsPerRecord = -1 // rows of another length are reported, not fatal
+	c.LazyQuotes = true    // a quote inside a value is accepted, as published
+	c.ReuseRecord = true
+	return &rows{csv: c}
+}
+
+// next returns the cells of the next row, which are valid until the next call, or io.EOF after the last.
+func (r *rows) next() ([]string, error) {
+	cells, err := r.csv.Read()
+	var refused *Error
+	switch {
+	case err == nil:
+		r.row, _ = r.csv.FieldPos(0)
+		return cells, nil
+	case errors.Is(err, io.EOF), errors.As(err, &refused):
+		return nil, err
+	}
+	return nil, fmt.Errorf("read table: %w", err)
+}
+
+// parseBool reads true, yes, y and 1, and false, no, n and 0, in any case.
+func parseBool(s string) (value, ok bool) {
+	switch strings.ToLower(s) {
+	case "true", "yes", "y", "1":
+		return true, true
+	case "false", "no", "n", "0":
+		return false, true
+	}
+	return false, false
+}
+
+// parseNumber reads a finite decimal number.
+func parseNumber(s string) (float64, bool) {
+	n, err := strconv.ParseFloat(s, 64)
+	if err != nil || n != n || n-n != 0 || strings.ContainsAny(s, "xX_") {
+		return 0, false
+	}
+	return n, true
+}
+
+func quoteList(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = strconv.Quote(n)
+	}
+	return strings.Join(quoted, ", ")
+}

@@ -1,0 +1,88 @@
+package ingest
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// text passes UTF-8 on without its byte-order mark. Anything else is an *Error with the byte's offset in the file, from 0.
+type text struct {
+	r      *bufio.Reader
+	offset int64 // in the file, of the next byte
+	ready  int   // how many buffered bytes are checked
+	err    error // why nothing can be read at all
+}
+
+func newText(r io.Reader) *text {
+	t := &text{r: bufio.NewReaderSize(r, 64<<10)}
+	switch start, _ := t.r.Peek(3); {
+	case bytes.HasPrefix(start, []byte("\xEF\xBB\xBF")):
+		_, _ = t.r.Discard(3)
+		t.offset = 3
+	case bytes.HasPrefix(start, []byte("\xFF\xFE")), bytes.HasPrefix(start, []byte("\xFE\xFF")):
+		t.err = refuse("The file is UTF-16; save it as UTF-8")
+	}
+	return t
+}
+
+func (t *text) Read(p []byte) (int, error) {
+	if t.err != nil {
+		return 0, t.err
+	}
+	if t.ready == 0 {
+		_, err := t.r.Peek(utf8.UTFMax) // so that no character is cut, except by the end of the file
+		block, _ := t.r.Peek(t.r.Buffered())
+		t.ready = textLength(block)
+		switch {
+		case t.ready > 0:
+		case len(block) == 0 || err != nil && !errors.Is(err, io.EOF):
+			return 0, err
+		case block[0] == 0:
+			return 0, refuse("The file has a NUL at byte %d; it is not a text file", t.offset)
+		default:
+			return 0, refuse("The file is not UTF-8: byte %d is 0x%02X; save it as UTF-8", t.offset, block[0])
+		}
+	}
+	n, err := t.r.Read(p[:min(len(p), t.ready)])
+	t.ready -= n
+	t.offset += int64(n)
+	return n, err
+}
+
+// textLength returns how many leading bytes of b are whole characters other than NUL.
+func textLength(b []byte) int {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	if utf8.Valid(b) {
+		return len(b)
+	}
+	n := 0
+	for n < len(b) {
+		r, size := utf8.DecodeRune(b[n:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		n += size
+	}
+	return n
+}
+
+// interner keeps one copy of each string. What it returns never holds on to a larger text.
+type interner map[string]string
+
+func (in interner) of(s string) string {
+	if s == "" {
+		return ""
+	}
+	if kept, ok := in[s]; ok {
+		return kept
+	}
+	kept := strings.Clone(s)
+	in[kept] = kept
+	return kept
+}

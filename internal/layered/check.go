@@ -1,0 +1,141 @@
+package layered
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Rule names an invariant of a graph. Callers choose which of them matter to them.
+type Rule string
+
+// The rules. A "" parent or layer is none and breaks no rule.
+const (
+	EmptyID          Rule = "empty_id"           // a node or edge has no ID
+	DuplicateNode    Rule = "duplicate_node"     // two nodes have the same ID
+	DuplicateEdge    Rule = "duplicate_edge"     // two edges have the same ID
+	MissingEnd       Rule = "missing_end"        // an edge's source or target does not exist
+	MixedEnds        Rule = "mixed_ends"         // an edge joins a partition with a flow node
+	PartitionEnds    Rule = "partition_ends"     // an edge joins two partitions
+	MissingParent    Rule = "missing_parent"     // a parent does not exist
+	NoParent         Rule = "no_parent"          // a flow node has no parent
+	ParentCycle      Rule = "parent_cycle"       // a node is its own ancestor
+	MissingLayer     Rule = "missing_layer"      // a node's layer is not in the palette
+	MissingEdgeLayer Rule = "missing_edge_layer" // an edge's layer is not in the palette
+)
+
+// Problem is one broken rule at one element.
+type Problem struct {
+	Rule    Rule
+	ID      string // of the node or edge
+	Message string // a sentence that names the element and the wrong value
+}
+
+// BuildRules are what a graph built on the server must keep: edges join existing flow nodes, and IDs are unique.
+func BuildRules() []Rule {
+	return []Rule{EmptyID, DuplicateNode, DuplicateEdge, MissingEnd, MixedEnds, PartitionEnds}
+}
+
+// PlanFileRules are what a graph must keep before and after the transforms of a plan file. Edges between two partitions pass,
+// and so do parent cycles and edge layers without a palette entry, as published.
+func PlanFileRules() []Rule {
+	return []Rule{MissingEnd, MixedEnds, MissingParent, NoParent, MissingLayer, DuplicateNode, DuplicateEdge}
+}
+
+// Violations returns the problems that break one of rules, in order.
+func Violations(problems []Problem, rules []Rule) []Problem {
+	var found []Problem
+	for _, p := range problems {
+		if slices.Contains(rules, p.Rule) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// Check lists every broken rule: those of nodes in their order, then those of edges in theirs.
+func Check(g Graph) []Problem {
+	var problems []Problem
+	report := func(rule Rule, id, format string, args ...any) {
+		problems = append(problems, Problem{Rule: rule, ID: id, Message: fmt.Sprintf(format, args...)})
+	}
+	palette := make(map[string]bool, len(g.Layers))
+	for _, l := range g.Layers {
+		palette[l.ID] = true
+	}
+	f := newForest(g.Nodes)
+	cyclic := f.cyclic()
+	seen := make(map[string]bool, max(len(g.Nodes), len(g.Edges)))
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		switch {
+		case n.ID == "":
+			report(EmptyID, "", "Node %d has no id", i+1)
+		case seen[n.ID]:
+			report(DuplicateNode, n.ID, "Node %q occurs more than once", n.ID)
+		}
+		seen[n.ID] = true
+		switch {
+		case n.BelongsTo == "" && !n.IsPartition:
+			report(NoParent, n.ID, "Node %q has no parent and is not a partition", n.ID)
+		case n.BelongsTo != "" && f.parent[i] == none:
+			report(MissingParent, n.ID, "Node %q belongs to %q, which does not exist", n.ID, n.BelongsTo)
+		case cyclic[i]:
+			report(ParentCycle, n.ID, "Node %q belongs to itself through its parents", n.ID)
+		}
+		if n.Layer != "" && !palette[n.Layer] {
+			report(MissingLayer, n.ID, "Node %q has layer %q, which does not exist", n.ID, n.Layer)
+		}
+	}
+	clear(seen)
+	for i := range g.Edges {
+		e := &g.Edges[i]
+		switch {
+		case e.ID == "":
+			report(EmptyID, "", "Edge %d, from %q to %q, has no id", i+1, e.Source, e.Target)
+		case seen[e.ID]:
+			report(DuplicateEdge, e.ID, "Edge %q occurs more than once", e.ID)
+		}
+		seen[e.ID] = true
+		s, t := f.position(e.Source), f.position(e.Target)
+		if s == none {
+			report(MissingEnd, e.ID, "Edge %q starts at node %q, which does not exist", e.ID, e.Source)
+		}
+		if t == none {
+			report(MissingEnd, e.ID, "Edge %q ends at node %q, which does not exist", e.ID, e.Target)
+		}
+		if s != none && t != none {
+			switch from, to := g.Nodes[s].IsPartition, g.Nodes[t].IsPartition; {
+			case from && to:
+				report(PartitionEnds, e.ID, "Edge %q joins the partitions %q and %q", e.ID, e.Source, e.Target)
+			case from:
+				report(MixedEnds, e.ID, "Edge %q starts at the partition %q", e.ID, e.Source)
+			case to:
+				report(MixedEnds, e.ID, "Edge %q ends at the partition %q", e.ID, e.Target)
+			}
+		}
+		if e.Layer != "" && !palette[e.Layer] {
+			report(MissingEdgeLayer, e.ID, "Edge %q has layer %q, which does not exist", e.ID, e.Layer)
+		}
+	}
+	return problems
+}
+
+// cyclic marks the nodes that are their own ancestors.
+func (f *forest) cyclic() []bool {
+	marked := make([]bool, len(f.parent))
+	walk := make([]int, len(f.parent)) // which walk first came here, from 1
+	for start := range f.parent {
+		i := start
+		for i != none && walk[i] == 0 {
+			walk[i] = start + 1
+			i = f.parent[i]
+		}
+		if i == none || walk[i] != start+1 {
+			continue
+		}
+		for ; !marked[i]; i = f.parent[i] { // this walk met itself: i is on a cycle
+			marked[i] = true
+		}
+	}
+	return marked
+}
