@@ -1,0 +1,154 @@
+package fanout
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgxlisten"
+	"golang.org/x/time/rate"
+)
+
+// listener hears what all replicas say. pgxlisten dials and waits; this is what it lacks: deadlines, a watchdog, a beginning.
+type listener struct {
+	cfg     *Config
+	metrics *metrics
+	pulse   *pulse
+	onEpoch func(string)
+	events  *inbox
+
+	ready     chan struct{}
+	listening atomic.Bool
+
+	// of the goroutine that listens
+	opening *time.Timer // hangs up when LISTEN is not answered
+	failing bool        // the log knows
+
+	mu   sync.Mutex
+	conn *conn
+}
+
+func newListener(cfg *Config, m *metrics, beats *pulse, onEpoch func(string)) *listener {
+	l := &listener{cfg: cfg, metrics: m, pulse: beats, onEpoch: onEpoch, ready: make(chan struct{})}
+	l.events = &inbox{
+		onEvent: cfg.OnEvent, onDoubt: cfg.OnDoubt, log: cfg.Log, metrics: m,
+		onBeat: func(replica string, nanos int64) {
+			if replica == cfg.Replica {
+				m.heartbeat.Observe(beats.returned(nanos).Seconds())
+			}
+		},
+		garbage: rate.Sometimes{Interval: time.Minute},
+	}
+	return l
+}
+
+// run listens until ctx ends.
+func (l *listener) run(ctx context.Context) error {
+	p := &pgxlisten.Listener{
+		Connect:        l.connect,
+		LogError:       l.lost,
+		ReconnectDelay: 100*time.Millisecond + rand.N(150*time.Millisecond), // replicas do not come back all together
+	}
+	p.Handle(channelEvents, l)
+	err := p.Listen(ctx)
+	l.end()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// connect gives pgxlisten a session. Its LISTEN has no deadline: the timer is one.
+func (l *listener) connect(ctx context.Context) (*pgx.Conn, error) {
+	l.end()
+	c, err := l.cfg.dial(ctx, "listener")
+	if err != nil {
+		return nil, err
+	}
+	l.onEpoch(c.epoch)
+	l.opening = time.AfterFunc(connectTimeout, c.hangUp)
+	l.mu.Lock()
+	l.conn = c
+	l.mu.Unlock()
+	return c.Conn, nil
+}
+
+// HandleBacklog is called when the session listens: then sweep, then trust. It cannot fail, so that pgxlisten never goes on
+// with a session that was not swept for.
+func (l *listener) HandleBacklog(ctx context.Context, _ string, _ *pgx.Conn) error {
+	epoch := l.current().epoch
+	l.opening.Stop()
+	l.pulse.restart()
+	l.events.open(epoch, time.Now())
+	l.listening.Store(true)
+	l.metrics.up.Set(1)
+	l.metrics.listenerConnects.Inc()
+	l.cfg.Log.InfoContext(ctx, "listening to other replicas", "epoch", epoch)
+	l.failing = false
+	select {
+	case <-l.ready:
+	default:
+		close(l.ready)
+	}
+	return nil
+}
+
+// HandleNotification is called for each payload.
+func (l *listener) HandleNotification(_ context.Context, n *pgconn.Notification, _ *pgx.Conn) error {
+	l.events.receive(n.Payload, time.Now())
+	return nil
+}
+
+// lost is called with the error that ended a session, or kept one from beginning; our handlers return none.
+func (l *listener) lost(ctx context.Context, err error) {
+	l.end()
+	if ctx.Err() == nil && !l.failing {
+		l.failing = true // once an outage, not four times a second
+		l.cfg.Log.WarnContext(ctx, "listener lost its connection, trying again", "error", err)
+	}
+}
+
+func (l *listener) current() *conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn
+}
+
+// end leaves nothing of the session behind.
+func (l *listener) end() {
+	l.listening.Store(false)
+	l.metrics.up.Set(0)
+	l.mu.Lock()
+	c := l.conn
+	l.conn = nil
+	l.mu.Unlock()
+	if c != nil {
+		l.opening.Stop()
+		c.end()
+	}
+}
+
+// watch is the watchdog: it hangs up on a session that does not bring the own heartbeats back.
+func (l *listener) watch(ctx context.Context) {
+	tick := time.NewTicker(beatInterval / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if !l.listening.Load() || !l.pulse.lost() {
+			continue
+		}
+		l.cfg.Log.WarnContext(ctx, "heartbeats do not come back, listener hangs up")
+		l.pulse.restart()
+		if c := l.current(); c != nil {
+			c.hangUp()
+		}
+	}
+}

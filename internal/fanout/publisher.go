@@ -1,0 +1,232 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const (
+	// The order of the array is the order of delivery.
+	notifySQL = `select pg_notify($1, p) from unnest($2::text[]) with ordinality t(p, o) order by o`
+
+	maxPayloads      = 64 // in a statement
+	statementPeriod  = 2 * time.Millisecond
+	statementTimeout = 3 * time.Second
+
+	minBackOff = 50 * time.Millisecond
+	maxBackOff = time.Second
+
+	// Reasons of failures, for the metrics.
+	failConnect    = "connect"
+	failTimeout    = "timeout"
+	failConnection = "connection"
+	failRefused    = "refused"
+	failQueueFull  = "queue_full"
+
+	// queueFull is the SQLSTATE of a server whose queue of notifications is full: somebody holds a transaction open while
+	// listening.
+	queueFull     = "54000"
+	queryCanceled = "57014" // by statement_timeout
+)
+
+// publisher packs what is queued into few statements, on a connection of its own.
+//
+// Each payload that is handed to pg_notify has a number of its own, whatever comes of it. When a statement fails nobody knows
+// whether its payloads were delivered, so its lines are sent again, as hints, under new numbers: those who did not hear the
+// first attempt see a hole, those who did hear a hint twice. A number is used up too when lines found no room in the queue.
+type publisher struct {
+	cfg     *Config
+	metrics *metrics
+	events  *outbox
+	pulse   *pulse
+	onEpoch func(string)
+
+	// of the goroutine that publishes
+	packer  packer
+	pending []line    // taken from the outbox, not sent yet
+	sent    time.Time // when the last statement began
+	delay   time.Duration
+	failing bool // the log knows
+}
+
+// run publishes until ctx ends, then sends what is left.
+func (p *publisher) run(ctx context.Context) {
+	beat := time.NewTicker(beatInterval)
+	defer beat.Stop()
+	for ctx.Err() == nil {
+		c, err := p.cfg.dial(ctx, "publisher")
+		if err != nil {
+			p.failed(ctx, failConnect, err)
+			p.backOff(ctx)
+			continue
+		}
+		p.metrics.publisherConnects.Inc()
+		p.onEpoch(c.epoch)
+		p.packer.header.epoch = c.epoch
+		err = p.serve(ctx, c, beat.C)
+		c.end()
+		if err != nil {
+			p.backOff(ctx)
+		}
+	}
+	if left := p.events.len() + len(p.pending); left > 0 {
+		p.cfg.Log.InfoContext(ctx, "publisher stopped before it could send everything", "lines", left)
+	}
+}
+
+// serve publishes on c until it fails, or until ctx ends and everything is sent.
+func (p *publisher) serve(ctx context.Context, c *conn, beat <-chan time.Time) error {
+	for {
+		withBeat := false
+		select {
+		case <-ctx.Done():
+			return p.flush(ctx, c)
+		case <-beat:
+			withBeat = true
+		case <-p.events.filled:
+		}
+		wait(ctx, time.Until(p.sent.Add(statementPeriod)))
+		// A stop waits for the statement, rather than leaving open what became of it.
+		switch reason, err := p.send(context.WithoutCancel(ctx), c, withBeat); {
+		case err == nil:
+			p.delay, p.failing = 0, false
+		case reason == failQueueFull:
+			p.backOff(ctx) // the connection is as good as before
+		default:
+			return err
+		}
+		if len(p.pending) > 0 {
+			p.events.wake()
+		}
+	}
+}
+
+// flush sends what is queued before the replica stops, within one statement's time.
+func (p *publisher) flush(ctx context.Context, c *conn) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
+	defer cancel()
+	for len(p.pending) > 0 || p.events.len() > 0 {
+		if _, err := p.send(ctx, c, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// send makes one statement of what is queued, if anything. On an error it puts everything back, and says why.
+func (p *publisher) send(ctx context.Context, c *conn, withBeat bool) (reason string, err error) {
+	b := p.pack(withBeat)
+	if len(b.payloads) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+		defer cancel()
+		p.sent = time.Now()
+		if _, err := c.Exec(ctx, notifySQL, channelEvents, b.payloads); err != nil {
+			p.metrics.dropped.Add(float64(p.events.putBack(p.pending)))
+			p.pending = nil
+			reason := reasonOf(err)
+			p.failed(ctx, reason, err)
+			return reason, err
+		}
+		p.metrics.batch.Observe(float64(len(b.payloads)))
+	}
+	p.pending = p.pending[b.lines:]
+	p.metrics.sentEvents.Add(float64(b.events))
+	p.metrics.sentHints.Add(float64(b.hints))
+	p.metrics.dropped.Add(float64(b.dropped))
+	if withBeat {
+		p.metrics.sentBeats.Inc()
+		p.pulse.sent(b.beat)
+	}
+	return "", nil
+}
+
+// batch is what one statement sends.
+type batch struct {
+	payloads               []string
+	lines                  int // how many it takes from pending
+	events, hints, dropped int // what became of them
+	beat                   int64
+}
+
+// pack fills a batch from pending, or from the outbox when that is empty. It leaves pending as it is.
+func (p *publisher) pack(withBeat bool) (b batch) {
+	if len(p.pending) == 0 {
+		lines, lost := p.events.take()
+		if lost > 0 {
+			p.packer.skip()
+		}
+		p.pending = lines
+	}
+	for b.lines < len(p.pending) && len(b.payloads) < maxPayloads-1 {
+		payload, took := p.packer.next(p.pending[b.lines:])
+		lines := p.pending[b.lines : b.lines+took]
+		b.lines += took
+		if p.cfg.Loss > 0 && rand.Float64() < p.cfg.Loss {
+			b.dropped += took
+			continue
+		}
+		b.payloads = append(b.payloads, payload)
+		for _, l := range lines {
+			if l.kind == kindEvent {
+				b.events++
+			} else {
+				b.hints++
+			}
+		}
+	}
+	if withBeat {
+		b.beat = p.pulse.now()
+		payload, _ := p.packer.next([]line{{kind: kindBeat, nanos: b.beat}}) // alone, so that a fault test does not drop it
+		b.payloads = append(b.payloads, payload)
+	}
+	return b
+}
+
+// reasonOf names an error of a statement for the metrics.
+func reasonOf(err error) string {
+	var refused *pgconn.PgError
+	switch {
+	case errors.As(err, &refused) && refused.Code == queueFull:
+		return failQueueFull
+	case errors.As(err, &refused) && refused.Code == queryCanceled, errors.Is(err, context.DeadlineExceeded):
+		return failTimeout
+	case errors.As(err, &refused) && !strings.HasPrefix(refused.Code, "57P"): // those end the connection
+		return failRefused
+	}
+	return failConnection
+}
+
+func (p *publisher) failed(ctx context.Context, reason string, err error) {
+	if ctx.Err() != nil && reason == failConnect {
+		return // stopping
+	}
+	p.metrics.errors.WithLabelValues(reason).Inc()
+	if !p.failing {
+		p.failing = true // once an outage
+		p.cfg.Log.WarnContext(ctx, "publisher cannot send, trying again", "reason", reason, "error", err)
+	}
+}
+
+// backOff waits longer each time, until something was sent.
+func (p *publisher) backOff(ctx context.Context) {
+	p.delay = min(max(2*p.delay, minBackOff), maxBackOff)
+	wait(ctx, p.delay/2+rand.N(p.delay/2))
+}
+
+// wait returns after d, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

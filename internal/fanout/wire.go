@@ -1,0 +1,131 @@
+// Package fanout carries lines between replicas over LISTEN/NOTIFY, at most once: one listener, one publisher.
+//
+// A line is lost when a connection breaks, when the publisher's queue is full, when a fault test asks for it. That is no
+// error: the truth is in the tables, and the wire only makes looking at them cheap. What it does promise is to know. Payloads
+// are numbered by their sender; whatever may not have arrived used up a number; and a heartbeat follows within a second. So
+// each replica that listens sees the hole, and a replica that did not listen is told so when it does again. (Only a replica
+// that dies takes its queue with it unseen: whoever needs events looks at the tables now and then.)
+//
+//	Publish ─> outbox ─> publisher ─> pg_notify ┄┄> listener ─> inbox ─> OnEvent
+//	                        ^ heartbeat             ^ watchdog     └───> OnDoubt: sweep
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+)
+
+// channelEvents is where replicas tell each other about events.
+const channelEvents = "layercake_events"
+
+// Wire tells the other replicas what happened on this one, and hears them: at most once, in no promised order between
+// replicas. Whoever needs every event reads the log; the wire only says that there is something to read.
+type Wire struct {
+	cfg       Config
+	metrics   *metrics
+	events    *outbox
+	publisher *publisher
+	listener  *listener
+	epoch     atomic.Value // string
+}
+
+// Config says where a Wire goes, and whom it tells.
+type Config struct {
+	URL     string  // direct and read-write; not through a transaction pooler
+	Replica string  // this replica's incarnation id, in every header: at most 64 printable ASCII characters, no blanks
+	Loss    float64 // share of payloads that are dropped before sending, for fault tests: 0 to 1; heartbeats never are
+	Log     *slog.Logger
+	Metrics prometheus.Registerer // nil: not registered
+	// OnEvent is called for each event and hint, the own ones included, on the listening goroutine: it must not block.
+	OnEvent func(Event)
+	// OnDoubt is called when something may have been missed: look at the tables. Reasons are "listening" (a connection
+	// listens from now on), "hole" (in a sender's numbers), "format" (a newer replica spoke) and "epoch" (a sender writes to
+	// another history). They can come in quick succession: combine them. Same rule as for OnEvent.
+	OnDoubt func(reason string)
+}
+
+// Event says that a project has reached a version, and by what.
+type Event struct {
+	Epoch   string // of the history that the sender writes to
+	Project int32
+	Version int64
+	Body    []byte // nil for a hint
+}
+
+// New prepares a wire and registers its metrics. It starts nothing.
+func New(cfg Config) *Wire {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	w := &Wire{cfg: cfg, events: newOutbox()}
+	w.epoch.Store("")
+	w.metrics = newMetrics(cfg.Metrics, func() float64 { return float64(w.events.len()) })
+	beats := &pulse{start: time.Now()}
+	w.publisher = &publisher{
+		cfg: &w.cfg, metrics: w.metrics, events: w.events, pulse: beats, onEpoch: w.setEpoch,
+		packer: packer{header: header{replica: cfg.Replica}},
+	}
+	w.listener = newListener(&w.cfg, w.metrics, beats, w.setEpoch)
+	return w
+}
+
+// Publish tells the other replicas that project has reached version. It never waits and never fails. The body must not
+// change afterwards; nil, or one that does not fit into a line, becomes a hint. Safe for concurrent use.
+func (w *Wire) Publish(project int32, version int64, body []byte) {
+	l := line{kind: kindHint, project: project, version: version}
+	if fits(body) {
+		l.kind, l.body = kindEvent, body
+	}
+	if !w.events.add(l) {
+		w.metrics.dropped.Inc()
+	}
+}
+
+// Run listens and publishes until ctx ends, through any failure of the database, then sends what is queued and returns nil
+// when everything that it started has ended. It returns an error at once when the configuration is wrong. Run is called once.
+func (w *Wire) Run(ctx context.Context) error {
+	if err := w.cfg.check(); err != nil {
+		return fmt.Errorf("fanout: %w", err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return w.listener.run(ctx) })
+	g.Go(func() error { w.listener.watch(ctx); return nil })
+	g.Go(func() error { w.publisher.run(ctx); return nil })
+	return g.Wait()
+}
+
+func (c *Config) check() error {
+	var errs []error
+	if c.Replica == "" || len(c.Replica) > maxReplica || strings.ContainsFunc(c.Replica, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		errs = append(errs, fmt.Errorf("replica %q: want 1 to %d printable ASCII characters without blanks", c.Replica, maxReplica))
+	}
+	if !(c.Loss >= 0 && c.Loss <= 1) {
+		errs = append(errs, fmt.Errorf("loss %v: want a share from 0 to 1", c.Loss))
+	}
+	if c.OnEvent == nil || c.OnDoubt == nil {
+		errs = append(errs, errors.New("OnEvent and OnDoubt must be set"))
+	}
+	if _, err := c.parse(""); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Ready is closed once the wire listens for the first time and OnDoubt was called for it.
+func (w *Wire) Ready() <-chan struct{} { return w.listener.ready }
+
+// Listening reports whether the wire listens now.
+func (w *Wire) Listening() bool { return w.listener.listening.Load() }
+
+// Epoch returns the epoch that the newest connection read, or "" before the first.
+func (w *Wire) Epoch() string { return w.epoch.Load().(string) }
+
+func (w *Wire) setEpoch(epoch string) { w.epoch.Store(epoch) }
