@@ -89,6 +89,20 @@ func (a *account) own(path string) error {
 	return os.Lchown(path, int(a.uid), int(a.gid))
 }
 
+// ownTree gives a cluster that belongs to root to the account: it was copied or restored, since no server can use it.
+func (a *account) ownTree(dir string) error {
+	info, err := os.Stat(dir)
+	if a == nil || err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+		return err
+	}
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return a.own(path)
+	})
+}
+
 // reach checks that the account may pass through dir and every folder above it.
 func (a *account) reach(dir string) error {
 	if a == nil {

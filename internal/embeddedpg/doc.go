@@ -5,7 +5,7 @@
 //	<data folder>/postgres.lock   flock of the process that runs the server; names it
 //	<data folder>/postgres.init   initdb's work until it is complete, then renamed to
 //	<data folder>/postgres        the cluster; never removed, never upgraded
-//	<temporary folder>/layercake-pg-<hash of the data folder>/.s.PGSQL.5432
+//	<run folder>/layercake-pg-<hash of the data folder>/.s.PGSQL.5432
 //
 // There is no TCP port and no password: the socket's folder is open to the server's account and to root only.
 //

@@ -26,6 +26,7 @@ const (
 type Config struct {
 	BinDir   string            // folder of initdb and postgres; empty: as FindBinaries finds it
 	DataDir  string            // made when missing; see DefaultDataDir
+	RunDir   string            // where the private folder of the socket is made; empty: the temporary folder
 	Settings map[string]string // server settings, as in postgresql.conf; with fsync off, initdb does not sync either
 	Log      *slog.Logger      // gets the server's log: errors as warnings, the rest at debug; nil: discarded
 }
@@ -90,7 +91,7 @@ func launch(ctx context.Context, f *folder, cfg Config) (*Server, error) {
 	if err := f.stopOrphan(ctx, cfg.Log); err != nil {
 		return nil, err
 	}
-	if err := f.makeSocketDir(); err != nil {
+	if err := f.makeSocketDir(cfg.RunDir); err != nil {
 		return nil, err
 	}
 	s := &Server{folder: f, output: &output{log: cfg.Log}, done: make(chan struct{})}

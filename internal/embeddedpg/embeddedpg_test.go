@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"layercake/internal/embeddedpg"
+	"layercake/internal/postgres/pgtest"
 )
 
 // parentOf makes the test binary a process that runs a server in the folder it names, until it is killed.
@@ -290,7 +291,7 @@ func TestNoBinaries(t *testing.T) {
 	empty := t.TempDir()
 	_, err := embeddedpg.FindBinaries(empty)
 	wantError(t, err, empty, "LAYERCAKE_PG_BIN")
-	_, err = embeddedpg.Start(t.Context(), embeddedpg.Config{BinDir: empty, DataDir: dataDir(t)})
+	_, err = embeddedpg.Start(t.Context(), embeddedpg.Config{BinDir: empty, DataDir: pgtest.Folder(t)})
 	wantError(t, err, empty)
 	for _, help := range []string{"apt-get install postgresql", "LAYERCAKE_DATABASE_URL"} {
 		wantError(t, embeddedpg.ErrNoBinaries, help)
@@ -308,30 +309,9 @@ func config(t *testing.T) embeddedpg.Config {
 		t.Fatal(err)
 	}
 	return embeddedpg.Config{
-		BinDir: bin, DataDir: dataDir(t), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		BinDir: bin, DataDir: pgtest.Folder(t), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Settings: map[string]string{"fsync": "off", "shared_buffers": "4MB"},
 	}
-}
-
-// dataDir is like t.TempDir, which is closed to the account that the server of root runs as.
-func dataDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "layercake-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := os.Chmod(dir, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 func start(t *testing.T, cfg embeddedpg.Config) *embeddedpg.Server {

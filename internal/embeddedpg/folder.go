@@ -1,6 +1,7 @@
 package embeddedpg
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -136,7 +137,7 @@ func (f *folder) prepare(ctx context.Context, cfg Config) error {
 			"/usr/lib/postgresql/%[2]s/bin), move the data with pg_upgrade, or choose another LAYERCAKE_DATA_DIR",
 			f.cluster, version, cfg.BinDir, major)
 	}
-	return nil
+	return f.account.ownTree(f.cluster)
 }
 
 // initialise makes a new cluster under a temporary name: an initdb that was killed leaves nothing that looks complete.
@@ -231,10 +232,10 @@ func (f *folder) replace(path, content string) error {
 }
 
 // makeSocketDir makes a private folder for the server's socket, with a path short enough for one.
-func (f *folder) makeSocketDir() error {
+func (f *folder) makeSocketDir(runDir string) error {
 	name := fmt.Sprintf("layercake-pg-%x", sha256.Sum256([]byte(f.path)))[:len("layercake-pg-")+12]
 	var reasons []error
-	for _, parent := range []string{os.TempDir(), "/tmp"} {
+	for _, parent := range []string{cmp.Or(runDir, os.TempDir()), "/tmp"} {
 		dir := filepath.Join(parent, name)
 		if socket := filepath.Join(dir, ".s.PGSQL.5432"); len(socket) > maxSocketPath {
 			reasons = append(reasons, fmt.Errorf("%s is longer than %d bytes", socket, maxSocketPath))
