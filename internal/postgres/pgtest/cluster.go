@@ -1,0 +1,92 @@
+package pgtest
+
+import (
+	"context"
+	"syscall"
+	"testing"
+
+	"layercake/internal/embeddedpg"
+)
+
+// Cluster is a server of one test's own, for tests that stop or kill it.
+type Cluster struct {
+	// URL is of a database with the current schema. It stays the same when the server is started again.
+	URL string
+
+	t      testing.TB
+	cfg    embeddedpg.Config
+	server *embeddedpg.Server
+}
+
+// Server starts a server for this test alone; it ends with the test. It needs
+// PostgreSQL's programs even where TEST_DATABASE_URL is set; without them it skips or fails as New does.
+func Server(t testing.TB) *Cluster {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	cfg, err := copyCluster(ctx)
+	if err != nil {
+		skipWithoutBinaries(t, err)
+		t.Fatal(err)
+	}
+	c := &Cluster{t: t, cfg: cfg}
+	t.Cleanup(func() { c.end(context.Background()) })
+	c.Start()
+	if c.URL, err = inDatabase(c.server.URL(), templateName()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Start starts the server after Stop or Kill and returns when it accepts connections.
+func (c *Cluster) Start() {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), timeout)
+	defer cancel()
+	var err error
+	if c.server, err = embeddedpg.Start(ctx, c.cfg); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// Stop ends the server in order and returns when it has ended.
+func (c *Cluster) Stop() {
+	c.t.Helper()
+	c.end(c.t.Context())
+}
+
+// Kill ends the server as a crash would: committed transactions are kept. It returns when the server has ended.
+func (c *Cluster) Kill() {
+	c.t.Helper()
+	if err := syscall.Kill(c.server.PID(), syscall.SIGKILL); err != nil {
+		c.t.Fatal(err)
+	}
+	<-c.server.Done()
+}
+
+// Restart stops the server and starts it again.
+func (c *Cluster) Restart() {
+	c.t.Helper()
+	c.Stop()
+	c.Start()
+}
+
+// PID is the process id of the postmaster, for tests that suspend it.
+func (c *Cluster) PID() int { return c.server.PID() }
+
+func (c *Cluster) end(ctx context.Context) {
+	c.t.Helper()
+	if c.server == nil { // it never started
+		return
+	}
+	select {
+	case <-c.server.Done():
+		return // stopped or killed
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := c.server.Stop(ctx); err != nil {
+		c.t.Error(err)
+	}
+}
