@@ -1,0 +1,216 @@
+package exporttest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+)
+
+// ParseDOT reads a digraph.
+func ParseDOT(source string) (*Digest, error) {
+	tokens, err := scanDOT(source)
+	if err != nil {
+		return nil, err
+	}
+	p := &dotParser{tokens: tokens, digest: &Digest{}}
+	p.tree.digest = p.digest
+	for _, want := range []string{"digraph", "G", "{"} {
+		if t := p.next(); t.text != want {
+			return nil, fmt.Errorf("DOT: %q where %q is expected", t.text, want)
+		}
+	}
+	if err := p.statements(nil); err != nil {
+		return nil, fmt.Errorf("DOT: %w", err)
+	}
+	if len(p.tokens) > 0 {
+		return nil, fmt.Errorf("DOT: %q after the end", p.tokens[0].text)
+	}
+	return p.digest, nil
+}
+
+type dotToken struct {
+	text   string
+	quoted bool
+}
+
+func scanDOT(s string) ([]dotToken, error) {
+	var tokens []dotToken
+	for i := 0; i < len(s); {
+		switch c := s[i]; {
+		case c == ' ', c == '\n':
+			i++
+		case c == '"':
+			var b strings.Builder
+			for i++; ; i++ {
+				if i >= len(s) {
+					return nil, errors.New("a string does not end")
+				}
+				if s[i] == '"' {
+					break
+				}
+				if s[i] == '\\' {
+					i++
+					if i >= len(s) || s[i] != '"' && s[i] != '\\' {
+						return nil, fmt.Errorf("escape other than of a quote or a backslash near %.20q", s[i-1:])
+					}
+				}
+				b.WriteByte(s[i])
+			}
+			i++
+			tokens = append(tokens, dotToken{b.String(), true})
+		case strings.HasPrefix(s[i:], "->"):
+			tokens = append(tokens, dotToken{"->", false})
+			i += 2
+		case strings.IndexByte("{}[]=;,", c) >= 0:
+			tokens = append(tokens, dotToken{string(c), false})
+			i++
+		default:
+			start := i
+			for i < len(s) && (s[i] == '_' || s[i] == '.' || '0' <= s[i] && s[i] <= '9' || 'a' <= s[i]|0x20 && s[i]|0x20 <= 'z') {
+				i++
+			}
+			if start == i {
+				return nil, fmt.Errorf("stray %q", s[i])
+			}
+			tokens = append(tokens, dotToken{s[start:i], false})
+		}
+	}
+	return tokens, nil
+}
+
+type dotParser struct {
+	tokens   []dotToken
+	digest   *Digest
+	tree     tree
+	defaults map[string]string // of nodes
+	group    *Style            // inside a brace group
+}
+
+func (p *dotParser) peek() dotToken {
+	if len(p.tokens) == 0 {
+		return dotToken{}
+	}
+	return p.tokens[0]
+}
+
+func (p *dotParser) next() dotToken {
+	t := p.peek()
+	if len(p.tokens) > 0 {
+		p.tokens = p.tokens[1:]
+	}
+	return t
+}
+
+func (p *dotParser) skip(text string) bool {
+	if t := p.peek(); !t.quoted && t.text == text {
+		p.next()
+		return true
+	}
+	return false
+}
+
+// statements reads up to the brace that closes; box is the cluster around them.
+func (p *dotParser) statements(box *Box) error {
+	for {
+		switch {
+		case len(p.tokens) == 0:
+			return errors.New("a brace is not closed")
+		case p.skip("}"):
+			return nil
+		case p.skip(";"):
+		case p.skip("{"):
+			p.group = &Style{Background: p.defaults["fillcolor"], Text: p.defaults["fontcolor"], Border: p.defaults["color"]}
+			if err := p.statements(box); err != nil {
+				return err
+			}
+			p.digest.Styles = append(p.digest.Styles, *p.group)
+			p.group = nil
+		case p.skip("subgraph"):
+			inner := &Box{ID: strings.TrimPrefix(unescapeEntities(p.next().text), "cluster_")}
+			if !p.skip("{") {
+				return errors.New("a subgraph has no body")
+			}
+			p.tree.open(inner)
+			if err := p.statements(inner); err != nil {
+				return err
+			}
+			if err := p.tree.close(); err != nil {
+				return err
+			}
+		default:
+			if err := p.statement(box); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (p *dotParser) statement(box *Box) error {
+	first := p.next()
+	id := unescapeEntities(first.text)
+	switch {
+	case p.skip("="):
+		p.attribute(box, first.text, unescapeEntities(p.next().text))
+	case p.skip("->"):
+		target := unescapeEntities(p.next().text)
+		attrs, err := p.attributes()
+		if err != nil {
+			return err
+		}
+		p.digest.Edges = append(p.digest.Edges, Edge{id, target, attrs["label"]})
+	default:
+		attrs, err := p.attributes()
+		if err != nil {
+			return err
+		}
+		switch {
+		case !first.quoted && first.text == "node":
+			p.defaults = maps.Clone(p.defaults)
+			if p.defaults == nil {
+				p.defaults = map[string]string{}
+			}
+			maps.Copy(p.defaults, attrs)
+		case !first.quoted && first.text == "edge":
+		case p.group != nil:
+			p.group.Members = append(p.group.Members, id)
+		case box != nil:
+			p.tree.add(&Box{ID: id, Label: attrs["label"]})
+		default:
+			p.digest.Nodes = append(p.digest.Nodes, Box{ID: id, Label: attrs["label"]})
+		}
+	}
+	return nil
+}
+
+func (p *dotParser) attribute(box *Box, name, value string) {
+	switch {
+	case box != nil && name == "label":
+		box.Label = value
+	case box != nil && name == "fillcolor":
+		box.Background = value
+	case box != nil && name == "fontcolor":
+		box.Text = value
+	case box != nil && name == "color":
+		box.Border = value
+	case box == nil && name == "label":
+		p.digest.Title = value
+	case box == nil && name == "rankdir":
+		p.digest.Orientation = value
+	}
+}
+
+func (p *dotParser) attributes() (map[string]string, error) {
+	if !p.skip("[") {
+		return nil, nil
+	}
+	attrs := map[string]string{}
+	for !p.skip("]") {
+		name := p.next().text
+		if name == "" || !p.skip("=") {
+			return nil, fmt.Errorf("attribute %q has no value", name)
+		}
+		attrs[name] = unescapeEntities(p.next().text)
+	}
+	return attrs, nil
+}

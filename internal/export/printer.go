@@ -1,0 +1,222 @@
+package export
+
+import (
+	"context"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const bufferSize = 64 << 10
+
+// A printer collects output and passes it on in large pieces. Errors stick: after the first one it swallows everything, and
+// flush reports it.
+type printer struct {
+	ctx context.Context
+	w   io.Writer
+	buf []byte
+	err error
+}
+
+// put writes literal pieces.
+func (p *printer) put(pieces ...string) {
+	for _, s := range pieces {
+		p.buf = append(p.buf, s...)
+	}
+	p.spill()
+}
+
+// esc writes s through an escaper, which appends to its first argument.
+func (p *printer) esc(escape func([]byte, string) []byte, s string) {
+	p.buf = escape(p.buf, s)
+	p.spill()
+}
+
+// quote is esc between double quotes.
+func (p *printer) quote(escape func([]byte, string) []byte, s string) {
+	p.buf = append(p.buf, '"')
+	p.buf = append(escape(p.buf, s), '"')
+	p.spill()
+}
+
+func (p *printer) number(f float64) { p.buf = appendNumber(p.buf, f) }
+
+// indent writes two blanks per level, but stops growing: in a deep hierarchy blanks would outweigh everything else.
+func (p *printer) indent(level int) {
+	const deepest = 64
+	for range min(level, deepest) {
+		p.buf = append(p.buf, ' ', ' ')
+	}
+}
+
+func (p *printer) spill() {
+	if len(p.buf) >= bufferSize {
+		_ = p.flush() // sticks
+	}
+}
+
+func (p *printer) flush() error {
+	if p.err == nil {
+		p.err = context.Cause(p.ctx)
+	}
+	if p.err == nil {
+		_, p.err = p.w.Write(p.buf)
+	}
+	p.buf = p.buf[:0]
+	return p.err
+}
+
+// Write makes a printer an io.Writer.
+func (p *printer) Write(b []byte) (int, error) {
+	p.buf = append(p.buf, b...)
+	p.spill()
+	return len(b), p.err
+}
+
+// appendNumber writes a weight: an integer where it is one.
+func appendNumber(dst []byte, f float64) []byte {
+	format := byte('f')
+	if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e21) {
+		format = 'g'
+	}
+	if f == 0 {
+		f = 0 // no "-0"
+	}
+	return strconv.AppendFloat(dst, f, format, -1, 64)
+}
+
+func number(f float64) string { return string(appendNumber(nil, f)) }
+
+// present is the test of the published templates for optional values.
+func present(s string) bool { return s != "" && s != "null" }
+
+// orNull is the text that the published output has for a missing comment.
+func orNull(s string) string {
+	if s == "" {
+		return "null"
+	}
+	return s
+}
+
+// hexColor accepts 3, 4, 6 or 8 hex digits, with or without "#", and returns them with it. Anything else is no colour:
+// colours come from users, and must not become syntax.
+func hexColor(s string) (string, bool) {
+	s = strings.TrimPrefix(s, "#")
+	switch len(s) {
+	case 3, 4, 6, 8:
+	default:
+		return "", false
+	}
+	for i := range len(s) {
+		if c := s[i]; !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
+			return "", false
+		}
+	}
+	return "#" + s, true
+}
+
+// isBidiControl reports the invisible characters that reorder what follows them: a label must not reorder the source that
+// it stands in, so formats write them as escapes.
+func isBidiControl(r rune) bool {
+	switch {
+	case r >= 0x202A && r <= 0x202E, r >= 0x2066 && r <= 0x2069, r == 0x200E, r == 0x200F, r == 0x061C:
+		return true
+	}
+	return false
+}
+
+// visible replaces what cannot be drawn: control characters become their pictures (NUL is U+2400, and so on), CR LF a line
+// feed, and broken UTF-8 and non-characters U+FFFD. Line feeds stay.
+func visible(s string) string {
+	if !needsVisible(s) {
+		return s
+	}
+	s = strings.ReplaceAll(s, "\r\n", "\n")
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n':
+			return r
+		case r < 0x20:
+			return 0x2400 + r
+		case r == 0x7f:
+			return 0x2421
+		case unicode.IsControl(r), r == 0x2028, r == 0x2029, r&0xFFFE == 0xFFFE, r >= 0xFDD0 && r <= 0xFDEF:
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+}
+
+func needsVisible(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 && c != '\n' || c >= 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
+// names gives every id of a graph a name that a language accepts: the id itself where it is safe, else a made one that no
+// other id has.
+type names struct {
+	made map[string]string
+	used map[string]bool
+	next map[string]int // by stem
+}
+
+// newNames reserves the safe ids first, so that nothing that can keep its name loses it.
+func newNames(prefix string, safe func(string) bool, ids func(yield func(string) bool)) *names {
+	n := &names{made: map[string]string{}, used: map[string]bool{}, next: map[string]int{}}
+	var unsafe []string
+	for id := range ids {
+		if safe(id) {
+			n.used[id] = true
+		} else {
+			unsafe = append(unsafe, id)
+		}
+	}
+	for _, id := range unsafe {
+		if _, ok := n.made[id]; !ok {
+			n.made[id] = n.invent(prefix, id)
+		}
+	}
+	return n
+}
+
+func (n *names) of(id string) string {
+	if name, ok := n.made[id]; ok {
+		return name
+	}
+	return id
+}
+
+func (n *names) invent(prefix, id string) string {
+	stem := prefix + strings.Map(func(r rune) rune {
+		if isWordByte(r) {
+			return r
+		}
+		return '_'
+	}, id)
+	name := stem
+	for n.used[name] {
+		n.next[stem]++
+		name = stem + "_" + strconv.Itoa(n.next[stem]+1)
+	}
+	n.used[name] = true
+	return name
+}
+
+func isWordByte(r rune) bool {
+	return r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+}
+
+// isWord reports an ASCII identifier.
+func isWord(s string) bool {
+	if s == "" || '0' <= s[0] && s[0] <= '9' {
+		return false
+	}
+	return strings.IndexFunc(s, func(r rune) bool { return !isWordByte(r) }) < 0
+}

@@ -1,0 +1,208 @@
+package export
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+	"strings"
+
+	"layercake/internal/layered"
+)
+
+// A view is a graph as exporters look at it: sorted, indexed, and with a hierarchy that is a forest whatever the parents
+// say. Nodes are named by their index in graph.Nodes. Nothing in it recurses, so depth is no limit.
+type view struct {
+	graph  layered.Graph
+	nodes  []int           // all nodes by id
+	flow   []int           // flow nodes by id
+	edges  []int           // edges between flow nodes, by source, then target
+	layers []layered.Layer // by id, each once: the last one wins
+	byID   map[string]int
+
+	children [][]int32 // in node order
+	roots    []int     // by id
+	parents  []int     // as stated, which may be a cycle; -1 is none or a missing one
+}
+
+func newView(g layered.Graph, opt Options) *view {
+	if opt.UnitNodeWeights {
+		g.Nodes = slices.Clone(g.Nodes)
+		for i := range g.Nodes {
+			g.Nodes[i].Weight = 1
+		}
+	}
+	v := &view{graph: g, byID: make(map[string]int, len(g.Nodes))}
+	for i := range g.Nodes {
+		v.byID[g.Nodes[i].ID] = i
+		v.nodes = append(v.nodes, i)
+	}
+	v.sortNodes(v.nodes)
+	for _, i := range v.nodes {
+		if !g.Nodes[i].IsPartition {
+			v.flow = append(v.flow, i)
+		}
+	}
+	for i := range g.Edges {
+		if v.isFlow(g.Edges[i].Source) && v.isFlow(g.Edges[i].Target) {
+			v.edges = append(v.edges, i)
+		}
+	}
+	slices.SortStableFunc(v.edges, func(a, b int) int {
+		ea, eb := &g.Edges[a], &g.Edges[b]
+		return cmp.Or(strings.Compare(ea.Source, eb.Source), strings.Compare(ea.Target, eb.Target))
+	})
+	v.layers = sortedLayers(g.Layers)
+	v.plantForest()
+	return v
+}
+
+func (v *view) node(i int) *layered.Node { return &v.graph.Nodes[i] }
+func (v *view) edge(i int) *layered.Edge { return &v.graph.Edges[i] }
+
+func (v *view) isFlow(id string) bool {
+	i, ok := v.byID[id]
+	return ok && !v.graph.Nodes[i].IsPartition
+}
+
+func (v *view) sortNodes(nodes []int) {
+	slices.SortStableFunc(nodes, func(a, b int) int { return strings.Compare(v.node(a).ID, v.node(b).ID) })
+}
+
+func sortedLayers(layers []layered.Layer) []layered.Layer {
+	sorted := slices.Clone(layers)
+	slices.SortStableFunc(sorted, func(a, b layered.Layer) int { return strings.Compare(a.ID, b.ID) })
+	kept := sorted[:0]
+	for i, l := range sorted {
+		if i+1 < len(sorted) && sorted[i+1].ID == l.ID {
+			continue
+		}
+		kept = append(kept, l)
+	}
+	return kept
+}
+
+func (v *view) layer(id string) (layered.Layer, bool) {
+	i, ok := slices.BinarySearchFunc(v.layers, id, func(l layered.Layer, id string) int { return strings.Compare(l.ID, id) })
+	if !ok {
+		return layered.Layer{}, false
+	}
+	return v.layers[i], true
+}
+
+// plantForest puts every node into exactly one tree. A node without a parent, or with one that does not exist, is a root;
+// a cycle of parents is opened at its smallest id.
+func (v *view) plantForest() {
+	n := len(v.graph.Nodes)
+	v.parents = make([]int, n)
+	for i := range v.graph.Nodes {
+		v.parents[i] = -1
+		if id := v.graph.Nodes[i].BelongsTo; id != "" {
+			if p, ok := v.byID[id]; ok {
+				v.parents[i] = p
+			}
+		}
+	}
+	parents := slices.Clone(v.parents)
+	visit := make([]int, n) // the walk that came by, from 1
+	for _, start := range v.nodes {
+		i := start
+		for i >= 0 && visit[i] == 0 {
+			visit[i] = start + 1
+			i = parents[i]
+		}
+		if i < 0 || visit[i] != start+1 {
+			continue // ended at a root, or in a tree that is known
+		}
+		top := i
+		for j := parents[i]; j != i; j = parents[j] {
+			if v.node(j).ID < v.node(top).ID {
+				top = j
+			}
+		}
+		parents[top] = -1
+	}
+	v.children = make([][]int32, n)
+	for i, p := range parents {
+		if p < 0 {
+			v.roots = append(v.roots, i)
+		} else {
+			v.children[p] = append(v.children[p], int32(i))
+		}
+	}
+	v.sortNodes(v.roots)
+}
+
+// A step of a walk through the forest: a node is entered, then its children follow, then it is left.
+type step struct {
+	node  int
+	depth int
+	nth   int // among its siblings, from 0
+	leave bool
+}
+
+// walk visits the trees of the given roots, children in node order.
+func (v *view) walk(roots []int) iter.Seq[step] {
+	type frame struct{ node, nth, next int }
+	return func(yield func(step) bool) {
+		var stack []frame
+		for nth, root := range roots {
+			stack = append(stack[:0], frame{root, nth, 0})
+			if !yield(step{root, 0, nth, false}) {
+				return
+			}
+			for len(stack) > 0 {
+				top := &stack[len(stack)-1]
+				if kids := v.children[top.node]; top.next < len(kids) {
+					child := frame{int(kids[top.next]), top.next, 0}
+					top.next++
+					stack = append(stack, child)
+					if !yield(step{child.node, len(stack) - 1, child.nth, false}) {
+						return
+					}
+					continue
+				}
+				done := *top
+				stack = stack[:len(stack)-1]
+				if !yield(step{done.node, len(stack), done.nth, true}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// hierarchyEdges are the links from parent to child, in node order.
+func (v *view) hierarchyEdges() iter.Seq[layered.Edge] {
+	return func(yield func(layered.Edge) bool) {
+		for i, p := range v.parents {
+			if p < 0 {
+				continue
+			}
+			parent, child := v.node(p), v.node(i)
+			e := layered.Edge{
+				ID: parent.ID + "_" + child.ID, Source: parent.ID, Target: child.ID, Layer: parent.Layer, Weight: 1,
+			}
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// edgeWidth maps weights to line widths from 1 to 6.
+func (v *view) edgeWidth() func(weight float64) float64 {
+	lo, hi := 0.0, 0.0
+	for n, i := range v.edges {
+		w := v.edge(i).Weight
+		if n == 0 {
+			lo, hi = w, w
+		}
+		lo, hi = min(lo, w), max(hi, w)
+	}
+	return func(weight float64) float64 {
+		if hi <= lo {
+			return 1
+		}
+		return 1 + 5*((weight-lo)/(hi-lo))
+	}
+}

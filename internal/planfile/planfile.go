@@ -1,0 +1,239 @@
+// Package planfile runs plan files: YAML that names tables to read and files to write. It needs no database and no server.
+package planfile
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+
+	"layercake/internal/export"
+	"layercake/internal/ingest"
+	"layercake/internal/layered"
+)
+
+// Plan is a plan file. Unknown keys are ignored.
+type Plan struct {
+	Meta   *Meta    `yaml:"meta"`
+	Import *Imports `yaml:"import"`
+	Export *Exports `yaml:"export"`
+}
+
+// Meta names the graph.
+type Meta struct {
+	Name string `yaml:"name"`
+}
+
+// Imports are the tables to read, in order.
+type Imports struct {
+	Profiles []Import `yaml:"profiles"`
+}
+
+// Import is one table.
+type Import struct {
+	Filename string `yaml:"filename"` // relative to the plan file's folder
+	Filetype string `yaml:"filetype"` // Nodes, Edges, Layers
+}
+
+// Exports are the files to write, in order.
+type Exports struct {
+	Profiles []Export `yaml:"profiles"`
+}
+
+// Export is one output: the graph is transformed by Graph, then written with Render.
+type Export struct {
+	Filename string           `yaml:"filename"` // relative to the working directory; its folders are created
+	Exporter Exporter         `yaml:"exporter"`
+	Render   Render           `yaml:"render_config"`
+	Graph    layered.Settings `yaml:"graph_config"`
+}
+
+// Exporter is the format of an output: a name, or the tag !Custom with the files of a template.
+type Exporter struct {
+	Format   export.Format
+	Template string            // file; relative to the plan file's folder, or else to the working directory
+	Partials map[string]string // files by name, as Template
+}
+
+// UnmarshalYAML reads "DOT" as well as "!Custom {template: ..., partials: ...}".
+func (e *Exporter) UnmarshalYAML(node ast.Node) error {
+	tag := ""
+	if t, ok := node.(*ast.TagNode); ok {
+		tag, node = strings.TrimPrefix(t.Start.Value, "!"), t.Value
+	}
+	if tag == "" {
+		var name string
+		if err := yaml.NodeToValue(node, &name); err != nil {
+			return errors.New("exporter is neither a name nor a !Custom template")
+		}
+		f, err := export.ParseFormat(name)
+		if err != nil {
+			return plain(err)
+		}
+		if f == export.Custom {
+			return errors.New("a Custom exporter is written as !Custom with a template")
+		}
+		e.Format = f
+		return nil
+	}
+	f, err := export.ParseFormat(tag)
+	if err != nil {
+		return plain(err)
+	}
+	e.Format = f
+	if f != export.Custom {
+		return nil
+	}
+	var custom struct {
+		Template string            `yaml:"template"`
+		Partials map[string]string `yaml:"partials"`
+	}
+	if err := yaml.NodeToValue(node, &custom); err != nil {
+		return fmt.Errorf("the !Custom exporter needs a template: %w", err)
+	}
+	if custom.Template == "" {
+		return errors.New("the !Custom exporter needs a template")
+	}
+	e.Template, e.Partials = custom.Template, custom.Partials
+	return nil
+}
+
+// Render is a render_config.
+type Render struct {
+	ContainNodes   *bool  `yaml:"contain_nodes"` // nil is true
+	Orientation    string `yaml:"orientation"`
+	ApplyLayers    *bool  `yaml:"apply_layers"` // nil is true
+	Styles         string `yaml:"built_in_styles"`
+	Notes          bool   `yaml:"add_node_comments_as_notes"`
+	NotePosition   string `yaml:"note_position"`
+	UseNodeWeight  *bool  `yaml:"use_node_weight"` // nil is true
+	UseEdgeWeight  bool   `yaml:"use_edge_weight"`
+	TargetOptions  Target `yaml:"target_options"`
+	CSVWeight      bool   `yaml:"csv_weight"`
+	GMLIntegerIDs  bool   `yaml:"gml_integer_ids"`
+	TimeoutSeconds int    `yaml:"template_timeout_seconds"` // for Custom; 0 is the exporter's default
+}
+
+// Target has the options of single tools.
+type Target struct {
+	Graphviz struct {
+		Layout       string  `yaml:"layout"`
+		Overlap      bool    `yaml:"overlap"`
+		Splines      *bool   `yaml:"splines"` // nil is true
+		NodeSep      float64 `yaml:"nodesep"`
+		RankSep      float64 `yaml:"ranksep"`
+		CommentStyle string  `yaml:"comment_style"`
+	} `yaml:"graphviz"`
+	Mermaid struct {
+		Look       string `yaml:"look"`
+		Display    string `yaml:"display"`
+		Theme      string `yaml:"theme"`
+		EdgeLabels bool   `yaml:"edge_labels"`
+	} `yaml:"mermaid"`
+}
+
+// options translates a render_config. Templates are not read yet.
+func (r Render) options() export.Options {
+	isFalse := func(b *bool) bool { return b != nil && !*b }
+	gv, mm := r.TargetOptions.Graphviz, r.TargetOptions.Mermaid
+	return export.Options{
+		Flat:            isFalse(r.ContainNodes),
+		Orientation:     export.Orientation(r.Orientation),
+		NoLayers:        isFalse(r.ApplyLayers),
+		Style:           export.Style(r.Styles),
+		EdgeWidths:      r.UseEdgeWeight,
+		UnitNodeWeights: isFalse(r.UseNodeWeight),
+		Notes:           r.Notes,
+		NotePosition:    r.NotePosition,
+		CSVWeight:       r.CSVWeight,
+		GMLIntegerIDs:   r.GMLIntegerIDs,
+		Graphviz: export.GraphvizOptions{
+			Layout: gv.Layout, Overlap: gv.Overlap, NoSplines: isFalse(gv.Splines), NodeSep: gv.NodeSep, RankSep: gv.RankSep,
+			CommentStyle: gv.CommentStyle,
+		},
+		Mermaid: export.MermaidOptions{Look: mm.Look, Display: mm.Display, Theme: mm.Theme, EdgeLabels: mm.EdgeLabels},
+	}
+}
+
+// maxPlanSize bounds a plan file, in bytes.
+const maxPlanSize = 1 << 20
+
+// Parse reads a plan file and checks what can be checked without its tables. An error says line and column where it can.
+func Parse(data []byte) (Plan, error) {
+	var p Plan
+	if len(data) > maxPlanSize {
+		return p, fmt.Errorf("plan file has %d bytes, at most %d are read", len(data), maxPlanSize)
+	}
+	if err := yaml.Unmarshal(data, &p); err != nil {
+		return Plan{}, fmt.Errorf("plan file is not valid: %s", strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	var problems []error
+	if p.Import == nil {
+		problems = append(problems, errors.New("the plan has no import: list its tables under import, profiles"))
+	} else {
+		for i, in := range p.Import.Profiles {
+			problems = append(problems, in.check(i))
+		}
+	}
+	if p.Export == nil {
+		problems = append(problems, errors.New("the plan has no export: list its outputs under export, profiles"))
+	} else {
+		for i, out := range p.Export.Profiles {
+			problems = append(problems, out.check(i))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return Plan{}, err
+	}
+	return p, nil
+}
+
+func (in Import) check(i int) error {
+	if in.Filename == "" {
+		return fmt.Errorf("import profile %d has no filename", i+1)
+	}
+	if _, err := in.kind(); err != nil {
+		return fmt.Errorf("import profile %d (%s): %w", i+1, in.Filename, err)
+	}
+	return nil
+}
+
+func (in Import) kind() (ingest.Kind, error) {
+	switch k := ingest.Kind(strings.ToLower(in.Filetype)); k {
+	case ingest.Nodes, ingest.Edges, ingest.Layers:
+		return k, nil
+	}
+	return "", fmt.Errorf("filetype %q is none of Nodes, Edges, Layers", in.Filetype)
+}
+
+func (out Export) check(i int) error {
+	if out.Filename == "" {
+		return fmt.Errorf("export profile %d has no filename", i+1)
+	}
+	if out.Exporter.Format == "" {
+		return fmt.Errorf("export profile %d (%s) has no exporter", i+1, out.Filename)
+	}
+	g := out.Graph
+	for _, n := range []int{
+		g.MaxDepth, g.MaxWidth, g.NodeLabelLength, g.NodeLabelWrap, g.EdgeLabelLength, g.EdgeLabelWrap,
+		out.Render.TimeoutSeconds,
+	} {
+		if n < 0 {
+			return fmt.Errorf("export profile %d (%s): %d is negative; 0 switches a setting off", i+1, out.Filename, n)
+		}
+	}
+	return nil
+}
+
+// Empty is what "layercake init" writes.
+const Empty = "meta: null\nimport:\n  profiles: []\nexport:\n  profiles: []\n"
+
+func (p Plan) name() string {
+	if p.Meta == nil {
+		return "Unnamed Graph"
+	}
+	return cmp.Or(p.Meta.Name, "Unnamed Graph")
+}

@@ -1,0 +1,372 @@
+package planfile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"layercake/internal/export"
+	"layercake/internal/fault"
+	"layercake/internal/ingest"
+	"layercake/internal/layered"
+)
+
+// Options of a run. The zero value runs the plan as it is.
+type Options struct {
+	Dir           string            // where relative outputs go; "" is the working directory
+	Render        string            // "svg" or "png": also draw DOT outputs with Graphviz; "" is not
+	RenderTimeout time.Duration     // of one drawing; 0 is one minute
+	Progress      func(what string) // told what begins; may be nil
+}
+
+// Run reads the plan file at path, its tables, and writes every output. An output that fails does not stop the others, and
+// leaves the file of that name as it was. The error joins all that failed; each names the file, and the row or the profile.
+func Run(ctx context.Context, path string, opt Options) error {
+	_, err := run(ctx, path, opt)
+	return err
+}
+
+// run also returns the files that it reads, as far as the plan could be read.
+func run(ctx context.Context, path string, opt Options) (inputs []string, err error) {
+	inputs = []string{path}
+	r := runner{opt: opt, planDir: filepath.Dir(path)}
+	r.progress("reading " + path)
+	data, err := readFile(path, maxPlanSize)
+	if err != nil {
+		return inputs, err
+	}
+	plan, err := Parse(data)
+	if err != nil {
+		return inputs, fmt.Errorf("%s: %w", path, err)
+	}
+	inputs = append(inputs, r.inputs(plan)...)
+	g, err := r.load(ctx, plan)
+	if err != nil {
+		return inputs, err
+	}
+	return inputs, r.write(ctx, g, plan.Export.Profiles)
+}
+
+type runner struct {
+	opt     Options
+	planDir string
+
+	// The graph of the last profile, since most profiles have the same settings.
+	settings    layered.Settings
+	transformed layered.Graph
+	ready       bool
+}
+
+func (r *runner) progress(what string) {
+	if r.opt.Progress != nil {
+		r.opt.Progress(what)
+	}
+}
+
+// inputs are the files that a plan refers to.
+func (r *runner) inputs(p Plan) []string {
+	var files []string
+	for _, in := range p.Import.Profiles {
+		files = append(files, r.table(in))
+	}
+	for _, out := range p.Export.Profiles {
+		if out.Exporter.Template == "" {
+			continue
+		}
+		files = append(files, r.template(out.Exporter.Template))
+		for _, name := range out.Exporter.Partials {
+			files = append(files, r.template(name))
+		}
+	}
+	return files
+}
+
+// table finds a table beside the plan file.
+func (r *runner) table(in Import) string {
+	if filepath.IsAbs(in.Filename) {
+		return in.Filename
+	}
+	return filepath.Join(r.planDir, in.Filename)
+}
+
+// template finds a template beside the plan file, or else in the working directory.
+func (r *runner) template(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	beside := filepath.Join(r.planDir, name)
+	if _, err := os.Stat(beside); err != nil {
+		if here := filepath.Join(r.opt.Dir, name); fileExists(here) {
+			return here
+		}
+	}
+	return beside
+}
+
+func (r *runner) output(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(r.opt.Dir, name)
+}
+
+func fileExists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+// load reads all tables, so that all their problems are reported at once, and checks the graph.
+func (r *runner) load(ctx context.Context, p Plan) (layered.Graph, error) {
+	g := layered.Graph{Name: p.name()}
+	var problems []error
+	for i, in := range p.Import.Profiles {
+		if err := context.Cause(ctx); err != nil {
+			return g, err
+		}
+		r.progress("reading " + in.Filename)
+		if err := r.read(in, &g); err != nil {
+			problems = append(problems, each(fmt.Sprintf("import profile %d (%s)", i+1, in.Filename), err))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return g, err
+	}
+	return g, check(g)
+}
+
+func (r *runner) read(in Import, g *layered.Graph) error {
+	kind, err := in.kind()
+	if err != nil {
+		return err
+	}
+	format, err := ingest.FormatOf(in.Filename)
+	if err != nil {
+		return plain(err)
+	}
+	f, err := os.Open(r.table(in))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return ingest.ReadPlanTable(f, format, kind, g)
+}
+
+// check applies the rules of plan files.
+func check(g layered.Graph) error {
+	const listed = 20
+	violations := layered.Violations(layered.Check(g), layered.PlanFileRules())
+	var problems []error
+	for i, v := range violations {
+		if i == listed {
+			problems = append(problems, fmt.Errorf("and %d more", len(violations)-listed))
+			break
+		}
+		problems = append(problems, errors.New(v.Message))
+	}
+	return each("graph", errors.Join(problems...))
+}
+
+// each puts a prefix before every line of an error.
+func each(prefix string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var lines []error
+	for line := range strings.Lines(plain(err).Error()) {
+		lines = append(lines, fmt.Errorf("%s: %s", prefix, strings.TrimRight(line, "\n")))
+	}
+	if len(lines) == 1 {
+		return fmt.Errorf("%s: %w", prefix, plain(err)) // keeps the chain
+	}
+	return errors.Join(lines...)
+}
+
+// plain adds to a fault the detail that its text leaves out.
+func plain(err error) error {
+	if f := fault.From(err); f != nil && f.Details["detail"] != nil {
+		return fmt.Errorf("%w: %v", err, f.Details["detail"])
+	}
+	return err
+}
+
+// write writes all outputs.
+func (r *runner) write(ctx context.Context, g layered.Graph, profiles []Export) error {
+	dot := ""
+	var problems []error
+	if r.opt.Render != "" {
+		var err error
+		if dot, err = exec.LookPath("dot"); err != nil {
+			problems = append(problems, errors.New("nothing is drawn: Graphviz is not installed (no dot on the PATH)"))
+		}
+	}
+	written := make(map[string]int, len(profiles))
+	for i, out := range profiles {
+		if err := context.Cause(ctx); err != nil {
+			return errors.Join(append(problems, err)...)
+		}
+		r.progress(fmt.Sprintf("writing %s (%d of %d)", out.Filename, i+1, len(profiles)))
+		name := fmt.Sprintf("export profile %d (%s, %s)", i+1, out.Filename, out.Exporter.Format)
+		target := r.output(out.Filename)
+		if first, ok := written[target]; ok {
+			problems = append(problems, fmt.Errorf("%s: profile %d has written this file already", name, first))
+			continue
+		}
+		written[target] = i + 1
+		err := r.writeOne(ctx, g, out, target)
+		if err == nil && dot != "" && isDOT(out.Exporter.Format) {
+			r.progress("drawing " + out.Filename)
+			err = r.draw(ctx, dot, target)
+		}
+		problems = append(problems, each(name, err))
+	}
+	return errors.Join(problems...)
+}
+
+func isDOT(f export.Format) bool { return f == export.DOT || f == export.DOTHierarchy }
+
+func (r *runner) writeOne(ctx context.Context, g layered.Graph, out Export, target string) error {
+	opt := out.Render.options()
+	opt.Limits.Time = time.Duration(out.Render.TimeoutSeconds) * time.Second
+	if out.Exporter.Format == export.Custom {
+		t, err := r.readTemplate(out.Exporter)
+		if err != nil {
+			return err
+		}
+		opt.Template = t
+	}
+	g, err := r.transform(g, out.Graph)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(target), 0o777); err != nil {
+		return err
+	}
+	return replace(target, func(w io.Writer) error { return export.Write(ctx, w, g, out.Exporter.Format, opt) })
+}
+
+// transform applies the settings, and checks what came out as the tables were checked.
+func (r *runner) transform(g layered.Graph, s layered.Settings) (layered.Graph, error) {
+	if r.ready && reflect.DeepEqual(s, r.settings) {
+		return r.transformed, nil
+	}
+	g, err := s.Apply(g)
+	if err != nil {
+		return g, err
+	}
+	if err := check(g); err != nil {
+		return g, err
+	}
+	r.settings, r.transformed, r.ready = s, g, true
+	return g, nil
+}
+
+// maxTemplateSize bounds a template file, in bytes.
+const maxTemplateSize = 1 << 20
+
+func (r *runner) readTemplate(e Exporter) (export.Template, error) {
+	t := export.Template{Partials: make(map[string]string, len(e.Partials))}
+	source, err := readFile(r.template(e.Template), maxTemplateSize)
+	if err != nil {
+		return t, fmt.Errorf("template: %w", err)
+	}
+	t.Source = string(source)
+	for name, file := range e.Partials {
+		source, err := readFile(r.template(file), maxTemplateSize)
+		if err != nil {
+			return t, fmt.Errorf("partial %q: %w", name, err)
+		}
+		t.Partials[name] = string(source)
+	}
+	return t, nil
+}
+
+// readFile reads a whole file of at most limit bytes.
+func readFile(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s has more than %d bytes", name, limit)
+	}
+	return data, nil
+}
+
+// replace writes a file beside target and renames it, so that target is never half written. What is no regular file, such as
+// a pipe, is written to directly.
+func replace(target string, write func(io.Writer) error) (err error) {
+	if info, err := os.Stat(target); err == nil && !info.Mode().IsRegular() {
+		if info.IsDir() {
+			return &fs.PathError{Op: "write", Path: target, Err: errors.New("is a directory")}
+		}
+		f, err := os.OpenFile(target, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	}
+	temp := temporary(target)
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(temp)
+		}
+	}()
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temp, target)
+}
+
+// temporary names a file in the folder of target.
+func temporary(target string) string {
+	dir, base := filepath.Split(target)
+	if len(base) > 100 {
+		base = base[:100] // file names are limited
+	}
+	return filepath.Join(dir, fmt.Sprintf(".%s.%08x.tmp", base, rand.Uint32()))
+}
+
+// draw runs Graphviz on a file that was written; the picture lies beside it.
+func (r *runner) draw(ctx context.Context, dot, source string) error {
+	limit := r.opt.RenderTimeout
+	if limit == 0 {
+		limit = time.Minute
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("Graphviz needed more than %v and was stopped", limit))
+	defer cancel()
+	target := strings.TrimSuffix(source, filepath.Ext(source)) + "." + r.opt.Render
+	temp := temporary(target)
+	defer os.Remove(temp) // when it was not renamed
+	cmd := exec.CommandContext(ctx, dot, "-T"+r.opt.Render, "-o", temp, source)
+	cmd.WaitDelay = 5 * time.Second
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		lines := slices.Collect(strings.Lines(strings.TrimSpace(stderr.String())))
+		return fmt.Errorf("dot: %w: %s", err, strings.Join(lines[:min(len(lines), 5)], " "))
+	}
+	return os.Rename(temp, target)
+}
