@@ -57,5 +57,5 @@ func Allowed(f Format, k Kind) error {
 		(f == CSV || f == TSV) && (k == Nodes || k == Edges || k == Layers):
 		return nil
 	}
-	return fault.New(fault.BadRequest, fmt.Sprintf("A %s file cannot hold %s", f, k))
+	return fault.New(fault.BadRequest, fmt.Sprintf("%s files cannot hold %s data", f, k))
 }

@@ -36,7 +36,7 @@ func ReadPlanTable(r io.Reader, f Format, k Kind, g *layered.Graph) error {
 	if err != nil {
 		return err
 	}
-	t := planTable{columns: make(map[string]int), known: make(map[string]bool), strings: make(interner)}
+	t := planTable{columns: make(map[string]int), known: make(map[string]bool), strings: newInterner()}
 	for i, name := range header {
 		t.columns[strings.ToLower(strings.TrimSpace(name))] = i
 	}
@@ -79,7 +79,7 @@ type planTable struct {
 	row      int
 	cells    []string
 	known    map[string]bool // IDs of nodes
-	strings  interner
+	strings  *interner
 	graph    layered.Graph
 	problems Problems
 }

@@ -73,16 +73,23 @@ func textLength(b []byte) int {
 }
 
 // interner keeps one copy of each string. What it returns never holds on to a larger text.
-type interner map[string]string
+type interner struct{ kept map[string]string }
 
-func (in interner) of(s string) string {
+// maxInterned bounds what an interner remembers; strings beyond it are copied each time.
+const maxInterned = 1 << 20
+
+func newInterner() *interner { return &interner{kept: make(map[string]string)} }
+
+func (in *interner) of(s string) string {
 	if s == "" {
 		return ""
 	}
-	if kept, ok := in[s]; ok {
+	if kept, ok := in.kept[s]; ok {
 		return kept
 	}
 	kept := strings.Clone(s)
-	in[kept] = kept
+	if len(in.kept) < maxInterned {
+		in.kept[kept] = kept
+	}
 	return kept
 }

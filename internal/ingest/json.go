@@ -1,0 +1,257 @@
+package ingest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"layercake/internal/layered"
+)
+
+// readJSON reads an object with the arrays nodes, edges and layers, element by element.
+func (b *builder) readJSON(r io.Reader) error {
+	d := json.NewDecoder(newText(r))
+	d.UseNumber()
+	if t, err := d.Token(); err != nil {
+		return jsonError(err)
+	} else if t != json.Delim('{') {
+		return refuse("The file must be a JSON object with the arrays nodes, edges and layers")
+	}
+	found := make(map[Kind]bool)
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return jsonError(err)
+		}
+		switch k := Kind(t.(string)); k {
+		case Nodes, Edges, Layers:
+			if found[k] {
+				return refuse("The file has %q twice", k)
+			}
+			found[k] = true
+			err = b.readArray(d, k)
+		default:
+			err = skip(d)
+		}
+		if err != nil {
+			return jsonError(err)
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return jsonError(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return refuse("The file goes on after the end of its JSON object, at byte %d", d.InputOffset())
+	}
+	for _, k := range []Kind{Nodes, Edges, Layers} {
+		if !found[k] {
+			return refuse("The file has no %q; a graph needs the arrays nodes, edges and layers", k)
+		}
+	}
+	return nil
+}
+
+func (b *builder) readArray(d *json.Decoder, k Kind) error {
+	if t, err := d.Token(); err != nil {
+		return err
+	} else if t != json.Delim('[') {
+		return refuse("The value of %q must be an array", k)
+	}
+	b.begin(k)
+	for b.row = 1; d.More(); b.row++ {
+		if err := b.limits.exceeded(b.row, string(k)); err != nil {
+			return err
+		}
+		var element any
+		if err := d.Decode(&element); err != nil {
+			return err
+		}
+		object, ok := element.(map[string]any)
+		if !ok {
+			b.problems.add(b.row, string(k), "must be an object, not %s", abbreviate(element))
+			continue
+		}
+		b.addObject(k, object)
+	}
+	_, err := d.Token()
+	return err
+}
+
+func (b *builder) addObject(k Kind, object map[string]any) {
+	g := &b.result.Graph
+	switch k {
+	case Nodes:
+		n := layered.Node{Weight: 1}
+		b.eachValue(object, &n.Attrs, func(c column, v string) { b.node(&n, c, v) })
+		b.identified(k, n.ID)
+		g.Nodes = append(g.Nodes, n)
+	case Edges:
+		e := layered.Edge{Weight: 1}
+		b.eachValue(object, &e.Attrs, func(c column, v string) { b.edge(&e, c, v) })
+		b.identified(k, e.ID)
+		g.Edges = append(g.Edges, e)
+	case Layers:
+		var l layered.Layer
+		var dropped map[string]any // a layer has no attributes
+		b.eachValue(object, &dropped, func(c column, v string) { b.layer(&l, c, v) })
+		b.endLayer(&l)
+		g.Layers = append(g.Layers, l)
+	}
+}
+
+// eachValue passes the values of known fields to set, as text, and keeps all others in attrs.
+func (b *builder) eachValue(object map[string]any, attrs *map[string]any, set func(column, string)) {
+	names := slices.Sorted(maps.Keys(object)) // so that of two spellings the same one wins each time
+	for i, c := range columnsOf(b.fields, names, b.strings) {
+		v := object[names[i]]
+		if where := nul(v); where != "" || strings.ContainsRune(c.name, 0) {
+			b.problems.add(b.row, c.name, "has a NUL character in %q", where)
+			continue
+		}
+		text, isText := asText(v)
+		switch {
+		case v == nil:
+		case isText && c.field != other:
+			set(c, strings.TrimSpace(text))
+		default:
+			if c.field != other {
+				b.result.Warnings.add(b.row, c.name, "%s is not a text; it counts as none", abbreviate(v))
+			}
+			b.checkSize(c, v)
+			setAttr(attrs, c.name, plain(v))
+		}
+	}
+}
+
+func (b *builder) checkSize(c column, v any) {
+	if text, ok := asText(v); ok {
+		b.value(c, text)
+	} else if body, err := json.Marshal(v); err == nil && b.limits.Value > 0 && len(body) > b.limits.Value {
+		b.problems.add(b.row, c.name, "has %d bytes, the limit is %d", len(body), b.limits.Value)
+	}
+}
+
+// asText returns a text, number or truth value as text.
+func asText(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case bool:
+		return strconv.FormatBool(v), true
+	}
+	return "", false
+}
+
+// plain replaces the numbers in v by float64 where that loses no digit.
+func plain(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		f, err := v.Float64()
+		if err != nil {
+			return v
+		}
+		if body, err := json.Marshal(f); err == nil && string(body) == v.String() || digits(v.String()) <= 15 {
+			return f
+		}
+		return v
+	case []any:
+		for i := range v {
+			v[i] = plain(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = plain(v[name])
+		}
+	}
+	return v
+}
+
+// digits counts those before the exponent.
+func digits(number string) int {
+	n := 0
+	for _, c := range number {
+		if c == 'e' || c == 'E' {
+			break
+		}
+		if c >= '0' && c <= '9' {
+			n++
+		}
+	}
+	return n
+}
+
+// nul returns a text within v that has a NUL character, which the database cannot keep, or "".
+func nul(v any) string {
+	switch v := v.(type) {
+	case string:
+		if strings.ContainsRune(v, 0) {
+			return v
+		}
+	case []any:
+		for _, x := range v {
+			if s := nul(x); s != "" {
+				return s
+			}
+		}
+	case map[string]any:
+		for name, x := range v {
+			if s := nul(name) + nul(x); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+func abbreviate(v any) string {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return "this"
+	}
+	const limit = 40
+	if len(body) > limit {
+		return strings.ToValidUTF8(string(body[:limit]), "") + "..."
+	}
+	return string(body)
+}
+
+// skip reads past the next value without keeping it.
+func skip(d *json.Decoder) error {
+	for depth := 0; ; {
+		t, err := d.Token()
+		if err != nil {
+			return err
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+	}
+}
+
+// jsonError says where the JSON is wrong, and lets errors of the reader through.
+func jsonError(err error) error {
+	var refused *Error
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &refused):
+		return err
+	case errors.As(err, &syntax):
+		return refuse("The file is not valid JSON at byte %d: %v", syntax.Offset, err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return refuse("The file ends in the middle of its JSON")
+	}
+	return fmt.Errorf("read JSON: %w", err)
+}

@@ -1,0 +1,211 @@
+package ingest
+
+import (
+	"io"
+	"strings"
+
+	"layercake/internal/layered"
+)
+
+// Result is what a file holds. Graph has the elements of its kind in file order, without a name. Warnings are what Read accepted
+// although it is likely to be wrong: a weight that is not a number (it counts as 1 and stays in Attrs), an ID that is missing or
+// occurs twice.
+type Result struct {
+	Graph    layered.Graph
+	Warnings Problems
+}
+
+// Read reads a file of this format and kind. Values are trimmed; blanks and the text null are none; a weight that is not given
+// is 1. Memory grows with the graph, not with the text. A file with bad rows is refused as a whole with an *Error that reports
+// them all; a pair that Allowed refuses is a BAD_REQUEST; an error of r comes back wrapped.
+func Read(r io.Reader, f Format, k Kind, limits Limits) (Result, error) {
+	if err := Allowed(f, k); err != nil {
+		return Result{}, err
+	}
+	b := &builder{limits: limits, strings: newInterner()}
+	var err error
+	if f == JSON {
+		err = b.readJSON(r)
+	} else {
+		err = b.readTable(r, f, k)
+	}
+	if err == nil {
+		err = b.problems.err()
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	return b.result, nil
+}
+
+// builder turns the values of a file into elements.
+type builder struct {
+	limits   Limits
+	strings  *interner
+	row      int              // of the element in hand
+	fields   map[string]field // of the kind in hand
+	seen     map[string]bool  // IDs of the kind in hand
+	problems Problems
+	result   Result
+}
+
+// begin starts with the elements of one kind.
+func (b *builder) begin(k Kind) {
+	b.fields, b.seen = fieldsOf(k), make(map[string]bool)
+}
+
+// node gives n the value v of a column.
+func (b *builder) node(n *layered.Node, c column, v string) {
+	switch c.field {
+	case fieldID:
+		n.ID = b.id(c, v)
+	case fieldLabel:
+		n.Label = b.label(c, v)
+	case fieldLayer:
+		n.Layer = b.id(c, unlessNull(v))
+	case fieldParent:
+		n.BelongsTo = b.id(c, unlessNull(v))
+	case fieldComment:
+		n.Comment = b.value(c, unlessNull(v))
+	case fieldWeight:
+		n.Weight = b.weight(&n.Attrs, c, v)
+	case fieldPartition:
+		var ok bool
+		if n.IsPartition, ok = parseBool(v); !ok && unlessNull(v) != "" {
+			b.result.Warnings.add(b.row, c.name, "%q is neither true nor false; it counts as false", v)
+			b.attr(&n.Attrs, c, v)
+		}
+	case fieldX, fieldY:
+		if x, ok := parseNumber(v); ok {
+			setAttr(&n.Attrs, c.name, x)
+			return
+		}
+		if unlessNull(v) != "" {
+			b.result.Warnings.add(b.row, c.name, "%q is not a number", v)
+			b.attr(&n.Attrs, c, v)
+		}
+	default:
+		b.attr(&n.Attrs, c, v)
+	}
+}
+
+// edge gives e the value v of a column.
+func (b *builder) edge(e *layered.Edge, c column, v string) {
+	switch c.field {
+	case fieldID:
+		e.ID = b.id(c, v)
+	case fieldSource:
+		e.Source = b.id(c, v)
+	case fieldTarget:
+		e.Target = b.id(c, v)
+	case fieldLabel:
+		e.Label = b.label(c, v)
+	case fieldLayer:
+		e.Layer = b.id(c, unlessNull(v))
+	case fieldComment:
+		e.Comment = b.value(c, unlessNull(v))
+	case fieldWeight:
+		e.Weight = b.weight(&e.Attrs, c, v)
+	default:
+		b.attr(&e.Attrs, c, v)
+	}
+}
+
+// layer gives l the value v of a column. Of several columns that mean the same the last one with a value counts.
+func (b *builder) layer(l *layered.Layer, c column, v string) {
+	if v == "" {
+		return
+	}
+	switch c.field {
+	case fieldID:
+		l.ID = b.id(c, v)
+	case fieldLabel:
+		l.Label = b.label(c, v)
+	case fieldBackground:
+		l.Background = b.colour(c, v)
+	case fieldBorder:
+		l.Border = b.colour(c, v)
+	case fieldText:
+		l.Text = b.colour(c, v)
+	}
+}
+
+// endLayer gives a layer without a label its ID as one.
+func (b *builder) endLayer(l *layered.Layer) {
+	if l.Label == "" {
+		l.Label = l.ID
+	}
+	b.identified(Layers, l.ID)
+}
+
+// identified warns about an element whose ID is missing or not the first of its kind.
+func (b *builder) identified(k Kind, id string) {
+	switch {
+	case id == "":
+		b.result.Warnings.add(b.row, "id", "one of the %s has no id", k)
+	case b.seen[id]:
+		b.result.Warnings.add(b.row, "id", "%q occurs more than once among the %s", id, k)
+	}
+	b.seen[id] = true
+}
+
+func (b *builder) id(c column, v string) string {
+	if max := b.limits.ID; max > 0 && len(v) > max {
+		b.problems.add(b.row, c.name, "has %d bytes, the limit is %d", len(v), max)
+	}
+	return b.strings.of(v)
+}
+
+func (b *builder) label(c column, v string) string {
+	if n := b.limits.excess(v); n > 0 {
+		b.problems.add(b.row, c.name, "has %d characters, the limit is %d", n, b.limits.Label)
+	}
+	return b.strings.of(v)
+}
+
+func (b *builder) value(c column, v string) string {
+	if max := b.limits.Value; max > 0 && len(v) > max {
+		b.problems.add(b.row, c.name, "has %d bytes, the limit is %d", len(v), max)
+	}
+	return b.strings.of(v)
+}
+
+func (b *builder) colour(c column, v string) string {
+	v = strings.TrimPrefix(unlessNull(v), "#")
+	if strings.Trim(v, "0123456789abcdefABCDEF") != "" {
+		b.result.Warnings.add(b.row, c.name, "%q is not a colour of hex digits", v)
+	}
+	return b.value(c, v)
+}
+
+// weight of something that weighs 1 unless v is a number. Other text is kept as an attribute.
+func (b *builder) weight(attrs *map[string]any, c column, v string) float64 {
+	if w, ok := parseNumber(v); ok {
+		return w
+	}
+	if unlessNull(v) != "" {
+		b.result.Warnings.add(b.row, c.name, "%q is not a number; the weight is 1", v)
+		b.attr(attrs, c, v)
+	}
+	return 1
+}
+
+func (b *builder) attr(attrs *map[string]any, c column, v string) {
+	if v = unlessNull(v); v != "" {
+		setAttr(attrs, c.name, b.value(c, v))
+	}
+}
+
+func setAttr(attrs *map[string]any, name string, v any) {
+	if *attrs == nil {
+		*attrs = make(map[string]any)
+	}
+	(*attrs)[name] = v
+}
+
+func unlessNull(v string) string {
+	if strings.EqualFold(v, "null") {
+		return ""
+	}
+	return v
+}

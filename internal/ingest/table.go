@@ -1,0 +1,124 @@
+package ingest
+
+import (
+	"errors"
+	"io"
+	"strings"
+
+	"layercake/internal/layered"
+)
+
+// readTable reads a CSV or TSV table. Rows without any value are skipped.
+func (b *builder) readTable(r io.Reader, f Format, k Kind) error {
+	rows := newRows(r, f)
+	header, err := rows.next()
+	if errors.Is(err, io.EOF) {
+		return refuse("The file is empty; the %s table needs the columns %s", k, requiredNames(k))
+	}
+	if err != nil {
+		return err
+	}
+	b.begin(k)
+	columns := columnsOf(b.fields, header, b.strings)
+	if err := requireColumns(k, columns); err != nil {
+		return err
+	}
+	for n := 0; ; {
+		cells, err := rows.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		b.row = rows.row
+		if !trim(cells) {
+			continue
+		}
+		n++
+		if err := b.limits.exceeded(n, "rows"); err != nil {
+			return err
+		}
+		if len(cells) != len(columns) {
+			b.problems.add(b.row, "", "has %d fields, the header has %d", len(cells), len(columns))
+			continue
+		}
+		b.addRow(k, columns, cells)
+	}
+}
+
+func (b *builder) addRow(k Kind, columns []column, cells []string) {
+	g := &b.result.Graph
+	switch k {
+	case Nodes:
+		n := layered.Node{Weight: 1}
+		for i, c := range columns {
+			b.node(&n, c, cells[i])
+		}
+		b.identified(k, n.ID)
+		g.Nodes = append(g.Nodes, n)
+	case Edges:
+		e := layered.Edge{Weight: 1}
+		for i, c := range columns {
+			b.edge(&e, c, cells[i])
+		}
+		b.identified(k, e.ID)
+		g.Edges = append(g.Edges, e)
+	case Layers:
+		var l layered.Layer
+		for i, c := range columns {
+			b.layer(&l, c, cells[i])
+		}
+		b.endLayer(&l)
+		g.Layers = append(g.Layers, l)
+	}
+}
+
+// trim removes blanks around the cells, in place, and says whether any has a value.
+func trim(cells []string) (any bool) {
+	for i, c := range cells {
+		cells[i] = strings.TrimSpace(c)
+		any = any || cells[i] != ""
+	}
+	return any
+}
+
+// required are the fields that a table of each kind must have, by the names that an error shows.
+type required struct {
+	field field
+	name  string
+}
+
+func requiredOf(k Kind) []required {
+	switch k {
+	case Edges:
+		return []required{{fieldID, "id"}, {fieldSource, "source"}, {fieldTarget, "target"}}
+	case Layers:
+		return []required{{fieldID, "layer"}, {fieldLabel, "label"}}
+	}
+	return []required{{fieldID, "id"}, {fieldLabel, "label"}}
+}
+
+func requiredNames(k Kind) string {
+	var names []string
+	for _, r := range requiredOf(k) {
+		names = append(names, r.name)
+	}
+	return quoteList(names)
+}
+
+func requireColumns(k Kind, columns []column) error {
+	var missing, found []string
+	for _, r := range requiredOf(k) {
+		if !has(columns, r.field) {
+			missing = append(missing, r.name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	for _, c := range columns {
+		found = append(found, c.name)
+	}
+	return refuse("The %s table lacks the columns %s; it has %s", k, quoteList(missing), quoteList(found))
+}
