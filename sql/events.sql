@@ -8,25 +8,25 @@ SELECT version, request_hash, body FROM events WHERE project_id = @project_id AN
 
 -- The state of a feed when it is born.
 -- name: GetFeedHead :one
-SELECT (pg_control_system()).system_identifier::text AS system_identifier, pg_walfile_name(pg_current_wal_lsn()) AS wal_file,
-    version, log_floor
-FROM heads WHERE project_id = @project_id;
+SELECT version FROM heads WHERE project_id = @project_id;
 
 -- The sweep: one look at every open feed's head.
 -- name: ListFeedHeads :many
-SELECT (pg_control_system()).system_identifier::text AS system_identifier, pg_walfile_name(pg_current_wal_lsn()) AS wal_file,
-    project_id, version, log_floor
-FROM heads WHERE project_id = ANY (@project_ids::int[]);
+SELECT project_id, version FROM heads WHERE project_id = ANY (@project_ids::int[]);
 
--- The events after each given version, at most so many a project, with the head and floor that they belong to. Bodies that are
--- too large for a feed stay behind. A project whose head is missing is missing here too; one without such events has one row
--- of version 0.
+-- The events after each given version, with the head that they belong to: of each project so many events, and no more bytes than
+-- given beyond the first. Bodies that are too large for a feed stay behind. A project without a head is missing; one without such
+-- events has one row of version 0.
 -- name: ListEventsAfter :many
-SELECT h.project_id, h.version AS head, h.log_floor, coalesce(e.version, 0)::bigint AS version, e.body::json AS body
+SELECT h.project_id, h.version AS head, coalesce(e.version, 0)::bigint AS version, e.body::json AS body
 FROM (SELECT unnest(@project_ids::int[]) AS project_id, unnest(@after::bigint[]) AS after) g
 JOIN heads h ON h.project_id = g.project_id
 LEFT JOIN LATERAL (
-    SELECT v.version, CASE WHEN octet_length(v.body::text) <= @max_body::int THEN v.body END AS body
-    FROM events v WHERE v.project_id = g.project_id AND v.version > g.after ORDER BY v.version LIMIT @max_events::int
-) e ON true
+    SELECT s.version, CASE WHEN s.size <= @max_body::int THEN s.body END AS body,
+        sum(least(s.size, @max_body::int)) OVER (ORDER BY s.version) AS total, row_number() OVER (ORDER BY s.version) AS place
+    FROM (
+        SELECT v.version, v.body, octet_length(v.body::text) AS size
+        FROM events v WHERE v.project_id = g.project_id AND v.version > g.after ORDER BY v.version LIMIT @max_events::int
+    ) s
+) e ON e.total <= @max_bytes::int OR e.place = 1
 ORDER BY h.project_id, e.version;

@@ -11,29 +11,15 @@ import (
 )
 
 const GetFeedHead = `-- name: GetFeedHead :one
-SELECT (pg_control_system()).system_identifier::text AS system_identifier, pg_walfile_name(pg_current_wal_lsn()) AS wal_file,
-    version, log_floor
-FROM heads WHERE project_id = $1
+SELECT version FROM heads WHERE project_id = $1
 `
 
-type GetFeedHeadRow struct {
-	SystemIdentifier string
-	WalFile          string
-	Version          int64
-	LogFloor         int64
-}
-
 // The state of a feed when it is born.
-func (q *Queries) GetFeedHead(ctx context.Context, projectID int32) (GetFeedHeadRow, error) {
+func (q *Queries) GetFeedHead(ctx context.Context, projectID int32) (int64, error) {
 	row := q.db.QueryRow(ctx, GetFeedHead, projectID)
-	var i GetFeedHeadRow
-	err := row.Scan(
-		&i.SystemIdentifier,
-		&i.WalFile,
-		&i.Version,
-		&i.LogFloor,
-	)
-	return i, err
+	var version int64
+	err := row.Scan(&version)
+	return version, err
 }
 
 const GetOperation = `-- name: GetOperation :one
@@ -89,13 +75,17 @@ func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error 
 }
 
 const ListEventsAfter = `-- name: ListEventsAfter :many
-SELECT h.project_id, h.version AS head, h.log_floor, coalesce(e.version, 0)::bigint AS version, e.body::json AS body
+SELECT h.project_id, h.version AS head, coalesce(e.version, 0)::bigint AS version, e.body::json AS body
 FROM (SELECT unnest($1::int[]) AS project_id, unnest($2::bigint[]) AS after) g
 JOIN heads h ON h.project_id = g.project_id
 LEFT JOIN LATERAL (
-    SELECT v.version, CASE WHEN octet_length(v.body::text) <= $3::int THEN v.body END AS body
-    FROM events v WHERE v.project_id = g.project_id AND v.version > g.after ORDER BY v.version LIMIT $4::int
-) e ON true
+    SELECT s.version, CASE WHEN s.size <= $3::int THEN s.body END AS body,
+        sum(least(s.size, $3::int)) OVER (ORDER BY s.version) AS total, row_number() OVER (ORDER BY s.version) AS place
+    FROM (
+        SELECT v.version, v.body, octet_length(v.body::text) AS size
+        FROM events v WHERE v.project_id = g.project_id AND v.version > g.after ORDER BY v.version LIMIT $4::int
+    ) s
+) e ON e.total <= $5::int OR e.place = 1
 ORDER BY h.project_id, e.version
 `
 
@@ -104,25 +94,26 @@ type ListEventsAfterParams struct {
 	After      []int64
 	MaxBody    int32
 	MaxEvents  int32
+	MaxBytes   int32
 }
 
 type ListEventsAfterRow struct {
 	ProjectID int32
 	Head      int64
-	LogFloor  int64
 	Version   int64
 	Body      []byte
 }
 
-// The events after each given version, at most so many a project, with the head and floor that they belong to. Bodies that are
-// too large for a feed stay behind. A project whose head is missing is missing here too; one without such events has one row
-// of version 0.
+// The events after each given version, with the head that they belong to: of each project so many events, and no more bytes than
+// given beyond the first. Bodies that are too large for a feed stay behind. A project without a head is missing; one without such
+// events has one row of version 0.
 func (q *Queries) ListEventsAfter(ctx context.Context, arg ListEventsAfterParams) ([]ListEventsAfterRow, error) {
 	rows, err := q.db.Query(ctx, ListEventsAfter,
 		arg.ProjectIds,
 		arg.After,
 		arg.MaxBody,
 		arg.MaxEvents,
+		arg.MaxBytes,
 	)
 	if err != nil {
 		return nil, err
@@ -134,7 +125,6 @@ func (q *Queries) ListEventsAfter(ctx context.Context, arg ListEventsAfterParams
 		if err := rows.Scan(
 			&i.ProjectID,
 			&i.Head,
-			&i.LogFloor,
 			&i.Version,
 			&i.Body,
 		); err != nil {
@@ -149,17 +139,12 @@ func (q *Queries) ListEventsAfter(ctx context.Context, arg ListEventsAfterParams
 }
 
 const ListFeedHeads = `-- name: ListFeedHeads :many
-SELECT (pg_control_system()).system_identifier::text AS system_identifier, pg_walfile_name(pg_current_wal_lsn()) AS wal_file,
-    project_id, version, log_floor
-FROM heads WHERE project_id = ANY ($1::int[])
+SELECT project_id, version FROM heads WHERE project_id = ANY ($1::int[])
 `
 
 type ListFeedHeadsRow struct {
-	SystemIdentifier string
-	WalFile          string
-	ProjectID        int32
-	Version          int64
-	LogFloor         int64
+	ProjectID int32
+	Version   int64
 }
 
 // The sweep: one look at every open feed's head.
@@ -172,13 +157,7 @@ func (q *Queries) ListFeedHeads(ctx context.Context, projectIds []int32) ([]List
 	items := []ListFeedHeadsRow{}
 	for rows.Next() {
 		var i ListFeedHeadsRow
-		if err := rows.Scan(
-			&i.SystemIdentifier,
-			&i.WalFile,
-			&i.ProjectID,
-			&i.Version,
-			&i.LogFloor,
-		); err != nil {
+		if err := rows.Scan(&i.ProjectID, &i.Version); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

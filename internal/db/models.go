@@ -55,7 +55,7 @@ type Plan struct {
 	// Given by people, trimmed.
 	Name string
 	// Text of a plan file that people keep with the plan; stored and returned only.
-	YamlContent string
+	YAMLContent string
 	// Ids of other plans; stored and returned only. Null when none were ever given.
 	Dependencies []int32
 	// draft when born, pending once it was named; it changes nothing.

@@ -65,7 +65,7 @@ func (q *Queries) GetPlan(ctx context.Context, id int32) (Plan, error) {
 		&i.ID,
 		&i.ProjectID,
 		&i.Name,
-		&i.YamlContent,
+		&i.YAMLContent,
 		&i.Dependencies,
 		&i.Status,
 		&i.CreatedAt,
@@ -86,7 +86,7 @@ func (q *Queries) GetPlanOfProject(ctx context.Context, projectID int32) (Plan, 
 		&i.ID,
 		&i.ProjectID,
 		&i.Name,
-		&i.YamlContent,
+		&i.YAMLContent,
 		&i.Dependencies,
 		&i.Status,
 		&i.CreatedAt,
@@ -498,7 +498,7 @@ func (q *Queries) ListPlansByProject(ctx context.Context, projectIds []int32) ([
 			&i.ID,
 			&i.ProjectID,
 			&i.Name,
-			&i.YamlContent,
+			&i.YAMLContent,
 			&i.Dependencies,
 			&i.Status,
 			&i.CreatedAt,
@@ -541,7 +541,7 @@ WHERE project_id = $6
 
 type UpdatePlanParams struct {
 	Name         string
-	YamlContent  string
+	YAMLContent  string
 	Dependencies []int32
 	Status       string
 	UpdatedAt    time.Time
@@ -551,7 +551,7 @@ type UpdatePlanParams struct {
 func (q *Queries) UpdatePlan(ctx context.Context, arg UpdatePlanParams) error {
 	_, err := q.db.Exec(ctx, UpdatePlan,
 		arg.Name,
-		arg.YamlContent,
+		arg.YAMLContent,
 		arg.Dependencies,
 		arg.Status,
 		arg.UpdatedAt,

@@ -1,5 +1,13 @@
 package plan
 
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"layercake/internal/fault"
+)
+
 // Edit is one thing that a change asks for.
 type Edit interface {
 	// wants names what apply looks at, so that one round trip can read it under the lock.
@@ -11,12 +19,43 @@ type Edit interface {
 // AddNode adds a node; its CreatedAt and UpdatedAt are set by the change.
 type AddNode struct{ Node Node }
 
+func (e AddNode) wants(w *wants) {
+	w.size = true
+	w.nodes[e.Node.ID] = true
+}
+
+func (e AddNode) apply(d *draft) error {
+	d.named = append(d.named, e.Node.ID)
+	return d.addNode(e.Node)
+}
+
 // UpdateNode changes the given parts of a node.
 type UpdateNode struct {
 	ID       string
 	Position *Position
 	Metadata *NodeMetadata
 	Config   *string
+}
+
+func (e UpdateNode) wants(w *wants) { w.nodes[e.ID] = true }
+
+func (e UpdateNode) apply(d *draft) error {
+	stored := d.nodes.get(e.ID)
+	if stored == nil {
+		return errNodeNotFound
+	}
+	n := *stored
+	if e.Position != nil {
+		n.Position = *e.Position
+	}
+	if e.Metadata != nil {
+		n.Metadata = *e.Metadata
+	}
+	if e.Config != nil {
+		n.Config = *e.Config
+	}
+	d.named = append(d.named, e.ID)
+	return d.setNode(n)
 }
 
 // MoveNodes sets the positions of many nodes. Ids that the plan does not have are skipped.
@@ -30,11 +69,79 @@ type Move struct {
 	TargetPosition *string // nil: unchanged
 }
 
+// manyNodes is from where on reading the whole list is cheaper than counting each node's index.
+const manyNodes = 16
+
+func (e MoveNodes) wants(w *wants) {
+	if len(e.Moves) > manyNodes {
+		w.whole = true
+	}
+	for _, m := range e.Moves {
+		w.nodes[m.ID] = true
+	}
+}
+
+func (e MoveNodes) apply(d *draft) error {
+	if len(e.Moves) > MaxNodes {
+		return tooMany("moves in one request", MaxNodes)
+	}
+	for _, m := range e.Moves {
+		stored := d.nodes.get(m.ID)
+		if stored == nil {
+			continue
+		}
+		n := *stored
+		n.Position = m.Position
+		if m.SourcePosition != nil {
+			n.SourcePosition = m.SourcePosition
+		}
+		if m.TargetPosition != nil {
+			n.TargetPosition = m.TargetPosition
+		}
+		if err := d.setNode(n); err != nil {
+			return err
+		}
+		d.named = append(d.named, m.ID)
+	}
+	return nil
+}
+
 // DeleteNode removes a node, and its edges before it.
 type DeleteNode struct{ ID string }
 
+func (e DeleteNode) wants(w *wants) {
+	w.nodes[e.ID] = true
+	w.ends[e.ID] = true
+}
+
+func (e DeleteNode) apply(d *draft) error {
+	if d.nodes.get(e.ID) == nil {
+		return errNodeNotFound
+	}
+	d.removeNode(e.ID)
+	return nil
+}
+
 // AddEdge adds an edge; its CreatedAt and UpdatedAt are set by the change.
 type AddEdge struct{ Edge Edge }
+
+func (e AddEdge) wants(w *wants) {
+	w.size = true
+	w.edges[e.Edge.ID] = true
+	w.nodes[e.Edge.Source], w.nodes[e.Edge.Target] = true, true
+	w.ends[e.Edge.Source], w.ends[e.Edge.Target] = true, true
+	w.from[e.Edge.Target] = true
+}
+
+func (e AddEdge) apply(d *draft) error {
+	d.namedEdges = append(d.namedEdges, e.Edge.ID)
+	if e.Edge.Source != e.Edge.Target {
+		if path := d.links.path(e.Edge.Target, e.Edge.Source); path != nil && d.edges.get(e.Edge.ID) == nil {
+			return closesCycle(append([]string{e.Edge.Source}, path...))
+		}
+	}
+	return d.addEdge(e.Edge)
+}
 
 // UpdateEdge changes the given parts of an edge.
 type UpdateEdge struct {
@@ -44,8 +151,39 @@ type UpdateEdge struct {
 	Metadata     *EdgeMetadata
 }
 
+func (e UpdateEdge) wants(w *wants) { w.edges[e.ID] = true }
+
+func (e UpdateEdge) apply(d *draft) error {
+	stored := d.edges.get(e.ID)
+	if stored == nil {
+		return errEdgeNotFound
+	}
+	edge := *stored
+	if e.SourceHandle != nil {
+		edge.SourceHandle = e.SourceHandle
+	}
+	if e.TargetHandle != nil {
+		edge.TargetHandle = e.TargetHandle
+	}
+	if e.Metadata != nil {
+		edge.Metadata = *e.Metadata
+	}
+	d.namedEdges = append(d.namedEdges, e.ID)
+	return d.setEdge(edge)
+}
+
 // DeleteEdge removes an edge.
 type DeleteEdge struct{ ID string }
+
+func (e DeleteEdge) wants(w *wants) { w.edges[e.ID] = true }
+
+func (e DeleteEdge) apply(d *draft) error {
+	if d.edges.get(e.ID) == nil {
+		return errEdgeNotFound
+	}
+	d.removeEdge(e.ID)
+	return nil
+}
 
 // Describe sets the plan's name, text and dependencies.
 type Describe struct {
@@ -55,12 +193,159 @@ type Describe struct {
 	Create       bool // only a plan that was never written to
 }
 
-// Replace makes the plan's graph what the sender submits. Known is the version that the sender had seen.
+func (e Describe) wants(w *wants) { w.plan = true }
+
+func (e Describe) apply(d *draft) error {
+	p := *d.plan
+	p.Name, p.YAMLContent, p.Dependencies = strings.TrimSpace(e.Name), e.YAMLContent, e.Dependencies
+	if e.Create {
+		if d.version != 0 {
+			return fault.New(fault.Conflict, "The project already has a plan").With("currentVersion", d.version)
+		}
+		p.Status = "pending"
+	}
+	if p.Name == "" {
+		return fault.New(fault.BadRequest, "Plan name cannot be empty")
+	}
+	if err := fault.CheckText("Plan name", p.Name, maxName); err != nil {
+		return err
+	}
+	if err := fault.CheckText("Plan YAML", p.YAMLContent, maxYAMLBytes); err != nil {
+		return err
+	}
+	if len(p.Dependencies) > maxDependencies {
+		return tooMany("dependencies", maxDependencies)
+	}
+	d.describe(p)
+	return nil
+}
+
+// Replace makes the plan's graph what the sender submits. Known is the version that the sender had seen: it must be the
+// current one, except that an empty plan takes any. Parts that the submission leaves nil stay as they are.
 type Replace struct {
 	Known string
 	Nodes []Node
 	Edges []Edge
 }
 
+func (e Replace) wants(w *wants) { w.whole, w.size = true, true }
+
+func (e Replace) apply(d *draft) error {
+	empty := d.nodes.len() == 0 && d.edges.len() == 0
+	if e.Known != strconv.FormatInt(d.version, 10) && !empty {
+		return moved(e.Known, d.version)
+	}
+	nodes, err := byID("node", e.Nodes, func(n Node) string { return n.ID })
+	if err != nil {
+		return err
+	}
+	edges, err := byID("edge", e.Edges, func(e Edge) string { return e.ID })
+	if err != nil {
+		return err
+	}
+	// An edge with other ends is another edge: it goes and comes back.
+	present := d.edges.inOrder()
+	slices.Reverse(present)
+	for _, id := range present {
+		stored := d.edges.get(id)
+		if submitted, ok := edges[id]; !ok || submitted.Source != stored.Source || submitted.Target != stored.Target {
+			d.removeEdge(id)
+		}
+	}
+	for _, id := range d.nodes.inOrder() {
+		if _, ok := nodes[id]; !ok {
+			d.removeNode(id)
+		}
+	}
+	for _, n := range e.Nodes {
+		if err := d.putNode(n); err != nil {
+			return err
+		}
+	}
+	for _, edge := range e.Edges {
+		if err := d.putEdge(edge); err != nil {
+			return err
+		}
+	}
+	return d.checkLinks()
+}
+
+// byID indexes a submission, which may name each id once.
+func byID[T any](what string, submitted []T, id func(T) string) (map[string]T, error) {
+	index := make(map[string]T, len(submitted))
+	for _, s := range submitted {
+		if _, twice := index[id(s)]; twice {
+			article := map[string]string{"node": "A", "edge": "An"}[what]
+			return nil, fault.New(fault.Conflict, article+" "+what+" with this id already exists").With("detail", id(s))
+		}
+		index[id(s)] = s
+	}
+	return index, nil
+}
+
+func (d *draft) putNode(n Node) error {
+	stored := d.nodes.get(n.ID)
+	if stored == nil {
+		return d.addNode(n)
+	}
+	if n.SourcePosition == nil {
+		n.SourcePosition = stored.SourcePosition
+	}
+	if n.TargetPosition == nil {
+		n.TargetPosition = stored.TargetPosition
+	}
+	return d.setNode(n)
+}
+
+func (d *draft) putEdge(e Edge) error {
+	stored := d.edges.get(e.ID)
+	if stored == nil {
+		return d.addEdge(e)
+	}
+	if e.SourceHandle == nil {
+		e.SourceHandle = stored.SourceHandle
+	}
+	if e.TargetHandle == nil {
+		e.TargetHandle = stored.TargetHandle
+	}
+	return d.setEdge(e)
+}
+
+// checkLinks checks what replacing many parts at once can break: a node's type may have changed under its edges, and many
+// edges together may close a cycle.
+func (d *draft) checkLinks() error {
+	for _, id := range d.edges.inOrder() {
+		e := d.edges.get(id)
+		rule := refused(d.nodes.get(e.Source).NodeType, d.nodes.get(e.Target).NodeType,
+			len(d.links.out[e.Source])-1, len(d.links.in[e.Target])-1)
+		if rule != "" {
+			return notAllowed(rule)
+		}
+	}
+	if cycle := d.links.cycle(); cycle != nil {
+		return closesCycle(cycle)
+	}
+	return nil
+}
+
 // Clear removes every edge and every node.
 type Clear struct{}
+
+func (Clear) wants(w *wants) { w.whole = true }
+
+func (Clear) apply(d *draft) error {
+	edges := d.edges.inOrder()
+	for _, id := range slices.Backward(edges) {
+		d.removeEdge(id)
+	}
+	nodes := d.nodes.inOrder()
+	for _, id := range slices.Backward(nodes) {
+		d.removeNode(id)
+	}
+	return nil
+}
+
+// moved is the fault for a sender who had seen another version than the current one.
+func moved(expected any, current int64) error {
+	return fault.New(fault.Conflict, "The plan has changed").With("expectedVersion", expected).With("currentVersion", current)
+}

@@ -42,22 +42,3 @@ type Operation struct {
 	Before json.RawMessage `json:"before,omitempty"` // the whole Node or Edge; absent when added
 	After  json.RawMessage `json:"after,omitempty"`  // the whole Node or Edge; absent when removed
 }
-
-// Change is what a caller asks of a plan: edits that happen together or not at all.
-type Change struct {
-	OpID     string // makes repeats safe: the same request again gets the same answer; "" for a fresh one
-	Expected *int64 // the version that the plan must be at; nil for any
-	ClientID string // told to every watcher, so that a client knows its own; may be ""
-	Via      string // the transport
-	Note     string // why, for people; may be ""
-	Edits    []Edit
-}
-
-// Result is what became of a change.
-type Result struct {
-	Version int64  // of the plan after the change
-	Cursor  string // resumes a watch right after that version
-	Event   *Event // nil when nothing changed
-	Nodes   []Node // the nodes that the edits named, in their order, as they are now; a deleted one as it was
-	Edges   []Edge // likewise
-}

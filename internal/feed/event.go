@@ -1,0 +1,58 @@
+package feed
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"layercake/internal/postgres"
+)
+
+// MaxBody is the size of the largest body that feeds and lines carry. The log keeps every body whole; a watcher that comes to
+// a larger one is told that it missed it.
+const MaxBody = 64 << 10
+
+// Event is one committed change of a project, as the feeds of a replica share it. It is never changed.
+type Event struct {
+	Project int32
+	Version int64
+	Body    []byte // nil: larger than MaxBody
+
+	shared sync.Map // by key: func() any
+}
+
+// Shared returns what build made the first time it was called with this key. All watchers of a replica hold the same Event, so
+// what each of them needs of it is computed once.
+func (e *Event) Shared(key string, build func() any) any {
+	once, ok := e.shared.Load(key)
+	if !ok {
+		once, _ = e.shared.LoadOrStore(key, sync.OnceValue(build))
+	}
+	return once.(func() any)()
+}
+
+// Cursor is a place in the history of a project: right after a version.
+type Cursor struct {
+	Epoch   postgres.Epoch
+	Version int64
+}
+
+// String is the text that clients hold; it is opaque to them.
+func (c Cursor) String() string {
+	return string(c.Epoch) + "." + strconv.FormatInt(c.Version, 10)
+}
+
+// ParseCursor reads a text that String made.
+func ParseCursor(s string) (Cursor, error) {
+	epoch, version, ok := strings.Cut(s, ".")
+	if !ok || epoch == "" {
+		return Cursor{}, errors.New("a cursor has the form <epoch>.<version>")
+	}
+	v, err := strconv.ParseInt(version, 10, 64)
+	if err != nil || v < 0 {
+		return Cursor{}, fmt.Errorf("version %q in a cursor is no number", version)
+	}
+	return Cursor{Epoch: postgres.Epoch(epoch), Version: v}, nil
+}

@@ -1,0 +1,278 @@
+package feed
+
+import (
+	"sync"
+	"time"
+
+	"layercake/internal/postgres"
+)
+
+// What a feed keeps at most.
+const (
+	maxTailEvents = 1000
+	maxTailBytes  = 256 << 10
+	maxAhead      = 128 // events that wait for those before them
+)
+
+// feed is the tail of one project's events.
+type feed struct {
+	project int32
+	opened  chan struct{} // closed once the head was read, or could not be
+
+	// guarded by Hub.mu
+	watchers int
+	idle     time.Time // when the last watcher left
+
+	mu         sync.Mutex
+	err        error // the feed ended
+	open       bool
+	epoch      postgres.Epoch
+	version    int64
+	generation int             // steps when events were missed: watchers of older generations are told
+	tail       []*Event        // contiguous up to version
+	tailBytes  int             // of the bodies in tail
+	ahead      map[int64]heard // beyond version + 1
+	wanted     int64           // the newest version that anybody spoke of
+	doubted    bool            // a sweep, not a line, spoke of it
+	moved      chan struct{}   // closed and replaced whenever a watcher should look again
+}
+
+// heard is an event as a line or an own commit brought it.
+type heard struct {
+	epoch postgres.Epoch
+	event *Event // nil for a hint
+}
+
+func newFeed(project int32) *feed {
+	return &feed{
+		project: project,
+		opened:  make(chan struct{}),
+		ahead:   make(map[int64]heard),
+		moved:   make(chan struct{}),
+	}
+}
+
+// need is what the hub should do after an offer.
+type need int
+
+const (
+	nothing need = iota
+	toFill       // there is a gap: read the log
+	toSweep      // the epoch changed: ask for the head
+)
+
+// offer brings an event, or the hint of one. Anything may come at any time, in any order, any number of times.
+func (f *feed) offer(epoch postgres.Epoch, version int64, event *Event) need {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.err != nil:
+		return nothing
+	case !f.open:
+		f.keep(epoch, version, event)
+		return nothing
+	case epoch != f.epoch:
+		return toSweep
+	case version <= f.version:
+		return nothing
+	case version == f.version+1 && event != nil:
+		f.advance(event)
+		f.catchUp()
+	default:
+		f.keep(epoch, version, event)
+	}
+	if f.wanted > f.version {
+		return toFill
+	}
+	return nothing
+}
+
+// keep remembers an event whose time has not come.
+func (f *feed) keep(epoch postgres.Epoch, version int64, event *Event) {
+	f.wanted = max(f.wanted, version)
+	if event != nil && len(f.ahead) < maxAhead {
+		f.ahead[version] = heard{epoch: epoch, event: event}
+	}
+}
+
+// advance appends the next event and wakes the watchers.
+func (f *feed) advance(event *Event) {
+	f.version = event.Version
+	f.tail = append(f.tail, event)
+	f.tailBytes += len(event.Body)
+	for len(f.tail) > maxTailEvents || f.tailBytes > maxTailBytes {
+		f.tailBytes -= len(f.tail[0].Body)
+		f.tail[0] = nil
+		f.tail = f.tail[1:]
+	}
+	f.wake()
+}
+
+// catchUp applies what waited for its predecessors.
+func (f *feed) catchUp() {
+	for {
+		next, ok := f.ahead[f.version+1]
+		if !ok || next.epoch != f.epoch {
+			break
+		}
+		f.advance(next.event)
+	}
+	for version, h := range f.ahead {
+		if version <= f.version || h.epoch != f.epoch {
+			delete(f.ahead, version)
+		}
+	}
+}
+
+func (f *feed) wake() {
+	close(f.moved)
+	f.moved = make(chan struct{})
+}
+
+// begin opens the feed at the head that was read after the feed was registered.
+func (f *feed) begin(head position) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.open, f.epoch, f.version = true, head.epoch, head.version
+	f.catchUp()
+	close(f.opened)
+}
+
+// end refuses all watchers with err from now on.
+func (f *feed) end(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return
+	}
+	f.err = err
+	if !f.open {
+		close(f.opened)
+	}
+	f.wake()
+}
+
+// position is where a project's history stands, or stood when a query was sent.
+type position struct {
+	epoch      postgres.Epoch
+	version    int64
+	generation int   // of the feed; meaningless in an answer
+	wanted     int64 // likewise
+}
+
+// now returns the feed's position, and false while it is not open.
+func (f *feed) now() (position, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.position(), f.open && f.err == nil
+}
+
+// gap returns the feed's position when it lacks an event that somebody spoke of.
+func (f *feed) gap() (position, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.position(), f.open && f.err == nil && f.wanted > f.version
+}
+
+func (f *feed) position() position {
+	return position{epoch: f.epoch, version: f.version, generation: f.generation, wanted: f.wanted}
+}
+
+// failure returns why the feed ended, or nil.
+func (f *feed) failure() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+// compare judges the head that a query returned against what the feed held when the query was sent. It reports whether the
+// feed lacks events.
+func (f *feed) compare(sent, head position) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil || f.generation != sent.generation {
+		return false
+	}
+	if head.epoch != f.epoch || head.version < sent.version {
+		f.restart(head)
+		return false
+	}
+	if head.version > f.wanted {
+		f.wanted, f.doubted = head.version, true
+	}
+	return f.wanted > f.version
+}
+
+// fill applies events that were read from the log after the position sent. It returns how many it applied, whether it was a
+// sweep that noticed them missing, and whether the log has more.
+func (f *feed) fill(sent, head position, events []*Event) (applied int, repaired, more bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil || f.generation != sent.generation {
+		return 0, false, false
+	}
+	if head.epoch != f.epoch || head.version < sent.version {
+		f.restart(head)
+		return 0, false, false
+	}
+	for _, e := range events {
+		if e.Version > f.version+1 {
+			f.restart(head) // the log was trimmed in front of the feed
+			return applied, false, false
+		}
+		if e.Version == f.version+1 {
+			f.advance(e)
+			applied++
+		}
+	}
+	f.catchUp()
+	repaired = applied > 0 && f.doubted
+	if more = len(events) > 0 && f.version < head.version; more {
+		return applied, repaired, true
+	}
+	if f.version < head.version {
+		f.restart(head) // likewise
+	} else if f.wanted == sent.wanted && f.wanted > f.version {
+		f.wanted = f.version // spoken of before the query was sent and yet not in the log: it never was
+	}
+	f.doubted = false
+	return applied, repaired, false
+}
+
+// restart gives up the tail: watchers are told that they missed events and go on from head.
+func (f *feed) restart(head position) {
+	f.epoch, f.version = head.epoch, head.version
+	f.tail, f.tailBytes = nil, 0
+	f.wanted = head.version
+	f.generation++
+	f.catchUp()
+	f.wake()
+}
+
+// step is what a watcher finds at its place.
+type step struct {
+	event  *Event        // the next event, or
+	moved  chan struct{} // wait for this, or
+	missed bool          // events cannot be had: go on from where the feed is now, or
+	err    error         // the feed ended, or
+	// none of these: read the log
+}
+
+// next returns what follows a watcher's position.
+func (f *feed) next(at position) step {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.err != nil:
+		return step{err: f.err}
+	case f.generation != at.generation:
+		return step{missed: true}
+	case at.version >= f.version:
+		return step{moved: f.moved}
+	}
+	first := f.version - int64(len(f.tail)) + 1
+	if at.version+1 < first {
+		return step{}
+	}
+	return step{event: f.tail[at.version+1-first]}
+}

@@ -1,0 +1,491 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"layercake/internal/db"
+	"layercake/internal/fault"
+	"layercake/internal/postgres"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	sweepEvery  = time.Second
+	gapPatience = 5 * time.Millisecond // a line may be under way
+	idleFor     = time.Minute          // a feed outlives its last watcher by this
+	queryLimit  = 3 * time.Second
+	readEvents  = 500 // events of one project that one read of the log returns at most
+)
+
+// ErrNotFound ends a watch whose project does not exist, or does no longer.
+var ErrNotFound = fault.New(fault.NotFound, "Project not found")
+
+// Hub holds the feeds of a replica.
+type Hub struct {
+	system  *postgres.Pool
+	log     *slog.Logger
+	metrics *metrics
+	gaps    chan struct{} // capacity 1: some feed lacks events
+	doubts  chan struct{} // capacity 1: sweep now
+
+	mu    sync.Mutex
+	feeds map[int32]*feed
+}
+
+// NewHub returns a hub without feeds. Run makes it follow the log.
+func NewHub(system *postgres.Pool, log *slog.Logger, registry prometheus.Registerer) *Hub {
+	h := &Hub{
+		system: system,
+		log:    log,
+		gaps:   make(chan struct{}, 1),
+		doubts: make(chan struct{}, 1),
+		feeds:  make(map[int32]*feed),
+	}
+	h.metrics = newMetrics(registry, h)
+	return h
+}
+
+// Run sweeps and fills gaps until ctx ends.
+func (h *Hub) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { h.sweepAll(ctx); return nil })
+	g.Go(func() error { h.fillAll(ctx); return nil })
+	return g.Wait()
+}
+
+// Offer brings an event that was committed here or that another replica spoke of. A nil body is a hint: there is such an event.
+// It never waits.
+func (h *Hub) Offer(epoch postgres.Epoch, project int32, version int64, body []byte) {
+	h.mu.Lock()
+	f := h.feeds[project]
+	h.mu.Unlock()
+	if f == nil {
+		return
+	}
+	var event *Event
+	if body != nil {
+		event = newEvent(project, version, body)
+	}
+	switch f.offer(epoch, version, event) {
+	case toFill:
+		h.metrics.gaps.Inc()
+		signal(h.gaps)
+	case toSweep:
+		signal(h.doubts)
+	}
+}
+
+// Doubt makes the hub sweep at once, because something may have been missed.
+func (h *Hub) Doubt() { signal(h.doubts) }
+
+func newEvent(project int32, version int64, body []byte) *Event {
+	if len(body) > MaxBody {
+		body = nil
+	}
+	return &Event{Project: project, Version: version, Body: body}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Step is what a watcher gets: where the watch begins, an event, or the news that it missed some.
+type Step struct {
+	Cursor Cursor
+	Event  *Event // nil where the watch begins, and when Missed
+	Missed bool   // events up to Cursor cannot be had: read the state again
+}
+
+// Watch yields where it begins, then every event of a project after a cursor, in order, each once, until ctx ends. Without a
+// cursor it begins at the head. It ends with ErrNotFound when the project is deleted.
+func (h *Hub) Watch(ctx context.Context, project int32, after *Cursor) iter.Seq2[Step, error] {
+	return func(yield func(Step, error) bool) {
+		f, err := h.enter(ctx, project)
+		if err != nil {
+			if ctx.Err() == nil {
+				yield(Step{}, err)
+			}
+			return
+		}
+		defer h.leave(f)
+		w := watcher{hub: h, feed: f}
+		first, err := w.begin(ctx, after)
+		for err == nil && yield(first, nil) {
+			first, err = w.next(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			yield(Step{}, err)
+		}
+	}
+}
+
+// watcher is a cursor into a feed.
+type watcher struct {
+	hub  *Hub
+	feed *feed
+	at   position
+	log  []*Event // read from the log, not yet yielded
+}
+
+// begin decides where the watch starts.
+func (w *watcher) begin(ctx context.Context, after *Cursor) (Step, error) {
+	w.at, _ = w.feed.now()
+	if after == nil {
+		return Step{Cursor: w.cursor()}, nil
+	}
+	if after.Epoch == w.at.epoch && after.Version > w.at.version {
+		// Ahead of this replica, or of history? Only a look at the head that began after the question came can tell.
+		head, err := w.hub.readHead(ctx, w.feed.project)
+		if err != nil {
+			return Step{}, err
+		}
+		if w.feed.compare(w.at, head) {
+			signal(w.hub.gaps)
+		}
+		if head.epoch != after.Epoch || head.version < after.Version {
+			return w.missed(), nil
+		}
+	} else if after.Epoch != w.at.epoch {
+		return w.missed(), nil
+	}
+	w.at.version = after.Version
+	return Step{Cursor: w.cursor()}, nil
+}
+
+// next waits for what follows.
+func (w *watcher) next(ctx context.Context) (Step, error) {
+	for {
+		if len(w.log) > 0 {
+			e := w.log[0]
+			w.log = w.log[1:]
+			return w.take(e), nil
+		}
+		s := w.feed.next(w.at)
+		switch {
+		case s.err != nil:
+			return Step{}, s.err
+		case s.missed:
+			return w.missed(), nil
+		case s.event != nil:
+			return w.take(s.event), nil
+		case s.moved != nil:
+			select {
+			case <-ctx.Done():
+				return Step{}, ctx.Err()
+			case <-s.moved:
+			}
+		default:
+			if err := w.read(ctx); err != nil {
+				return Step{}, err
+			}
+			if len(w.log) == 0 {
+				return w.missed(), nil
+			}
+		}
+	}
+}
+
+// read fetches the next part of the log. It leaves nothing when the log does not reach back far enough.
+func (w *watcher) read(ctx context.Context) error {
+	w.hub.metrics.logReads.Inc()
+	answers, err := w.hub.readLog(ctx, []int32{w.feed.project}, []int64{w.at.version})
+	if err != nil {
+		return fmt.Errorf("catch up from the log: %w", err)
+	}
+	a, ok := answers[w.feed.project]
+	if !ok {
+		return ErrNotFound
+	}
+	if a.head.epoch == w.at.epoch && len(a.events) > 0 && a.events[0].Version == w.at.version+1 {
+		w.log = a.events
+	}
+	return nil
+}
+
+func (w *watcher) take(e *Event) Step {
+	w.at.version = e.Version
+	if e.Body == nil {
+		return Step{Cursor: w.cursor(), Missed: true}
+	}
+	return Step{Cursor: w.cursor(), Event: e}
+}
+
+func (w *watcher) missed() Step {
+	w.hub.metrics.missed.Inc()
+	w.log = nil
+	w.at, _ = w.feed.now()
+	return Step{Cursor: w.cursor(), Missed: true}
+}
+
+func (w *watcher) cursor() Cursor { return Cursor{Epoch: w.at.epoch, Version: w.at.version} }
+
+// enter finds or makes the feed of a project and waits until it is open.
+func (h *Hub) enter(ctx context.Context, project int32) (*feed, error) {
+	h.mu.Lock()
+	f, found := h.feeds[project]
+	if !found {
+		f = newFeed(project)
+		h.feeds[project] = f
+		h.metrics.created.Inc()
+	}
+	f.watchers++
+	h.mu.Unlock()
+	if !found {
+		// Others may wait for this feed, so it opens even when the first watcher goes away.
+		head, err := h.readHead(context.WithoutCancel(ctx), project)
+		if err != nil {
+			h.end(f, err)
+		} else {
+			f.begin(head)
+			signal(h.gaps)
+		}
+	}
+	select {
+	case <-ctx.Done():
+		h.leave(f)
+		return nil, ctx.Err()
+	case <-f.opened:
+	}
+	if err := f.failure(); err != nil {
+		h.leave(f)
+		return nil, err
+	}
+	return f, nil
+}
+
+func (h *Hub) leave(f *feed) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f.watchers--
+	f.idle = time.Now()
+}
+
+// end closes a feed for good; the next watcher of its project begins a new one.
+func (h *Hub) end(f *feed, err error) {
+	h.mu.Lock()
+	if h.feeds[f.project] == f {
+		delete(h.feeds, f.project)
+	}
+	h.mu.Unlock()
+	f.end(err)
+}
+
+// readHead asks where a project stands. It fails with ErrNotFound when there is no such project.
+func (h *Hub) readHead(ctx context.Context, project int32) (position, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	defer cancel()
+	var head position
+	err := h.system.Do(ctx, func(conn *pgx.Conn) error {
+		version, err := db.New(conn).GetFeedHead(ctx, project)
+		head = position{epoch: postgres.EpochOfConn(conn), version: version}
+		return err
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return head, ErrNotFound
+	}
+	if err != nil {
+		return head, fmt.Errorf("read head: %w", err)
+	}
+	return head, nil
+}
+
+// answer is what the log says of one project: its head, and the events after a version.
+type answer struct {
+	head   position
+	events []*Event
+}
+
+// readLog reads the events of several projects after a version each, in one statement. A project that does not exist has no
+// answer.
+func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64) (map[int32]answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	defer cancel()
+	answers := make(map[int32]answer, len(projects))
+	err := h.system.Do(ctx, func(conn *pgx.Conn) error {
+		rows, err := db.New(conn).ListEventsAfter(ctx, db.ListEventsAfterParams{
+			ProjectIds: projects, After: after, MaxBody: MaxBody, MaxEvents: readEvents, MaxBytes: maxTailBytes,
+		})
+		for _, row := range rows {
+			a := answers[row.ProjectID]
+			a.head = position{epoch: postgres.EpochOfConn(conn), version: row.Head}
+			if row.Version > 0 {
+				a.events = append(a.events, newEvent(row.ProjectID, row.Version, row.Body))
+			}
+			answers[row.ProjectID] = a
+		}
+		return err
+	})
+	return answers, err
+}
+
+// open returns the feeds that are open and what ask says of each, where ask says true.
+func (h *Hub) open(ask func(*feed) (position, bool)) ([]*feed, []position) {
+	h.mu.Lock()
+	all := slices.Collect(maps.Values(h.feeds))
+	h.mu.Unlock()
+	var feeds []*feed
+	var at []position
+	for _, f := range all {
+		if p, ok := ask(f); ok {
+			feeds, at = append(feeds, f), append(at, p)
+		}
+	}
+	return feeds, at
+}
+
+// fillAll reads what feeds lack, all of them in one statement.
+func (h *Hub) fillAll(ctx context.Context) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.gaps:
+		}
+		wait := gapPatience
+		for {
+			pause.Reset(wait)
+			select {
+			case <-ctx.Done():
+				return
+			case <-pause.C:
+			}
+			again, err := h.fill(ctx)
+			if err == nil && !again {
+				break
+			}
+			wait = 0
+			if err != nil && ctx.Err() == nil {
+				h.log.WarnContext(ctx, "read gaps from the log", "error", err)
+				wait = 100*time.Millisecond + rand.N(200*time.Millisecond)
+			}
+		}
+	}
+}
+
+// fill reads one part of every gap. It reports whether there may be more.
+func (h *Hub) fill(ctx context.Context) (again bool, err error) {
+	feeds, sent := h.open((*feed).gap)
+	if len(feeds) == 0 {
+		return false, nil
+	}
+	projects, after := make([]int32, len(feeds)), make([]int64, len(feeds))
+	for i, f := range feeds {
+		projects[i], after[i] = f.project, sent[i].version
+	}
+	answers, err := h.readLog(ctx, projects, after)
+	if err != nil {
+		return false, err
+	}
+	for i, f := range feeds {
+		a, ok := answers[f.project]
+		if !ok {
+			h.end(f, ErrNotFound)
+			continue
+		}
+		applied, repaired, more := f.fill(sent[i], a.head, a.events)
+		h.metrics.filled.Add(float64(applied))
+		if repaired {
+			h.metrics.sweepRepairs.Inc()
+		}
+		again = again || more
+	}
+	return again, nil
+}
+
+// sweepAll compares every open feed with its head, each second and whenever somebody doubts.
+func (h *Hub) sweepAll(ctx context.Context) {
+	pause := time.NewTimer(sweepEvery)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
+		case <-h.doubts:
+		}
+		if err := h.sweep(ctx); err != nil && ctx.Err() == nil {
+			h.log.WarnContext(ctx, "sweep", "error", err)
+		}
+		h.dropIdle(time.Now())
+		pause.Reset(sweepEvery - sweepEvery/10 + rand.N(sweepEvery/5))
+	}
+}
+
+func (h *Hub) sweep(ctx context.Context) error {
+	feeds, sent := h.open((*feed).now)
+	if len(feeds) == 0 {
+		return nil
+	}
+	projects := make([]int32, len(feeds))
+	for i, f := range feeds {
+		projects[i] = f.project
+	}
+	heads := make(map[int32]position, len(feeds))
+	err := h.system.Do(ctx, func(conn *pgx.Conn) error {
+		ctx, cancel := context.WithTimeout(ctx, queryLimit)
+		defer cancel()
+		rows, err := db.New(conn).ListFeedHeads(ctx, projects)
+		for _, row := range rows {
+			heads[row.ProjectID] = position{epoch: postgres.EpochOfConn(conn), version: row.Version}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	behind := false
+	for i, f := range feeds {
+		head, ok := heads[f.project]
+		switch {
+		case !ok:
+			h.end(f, ErrNotFound)
+		case f.compare(sent[i], head):
+			behind = true
+		}
+	}
+	if behind {
+		signal(h.gaps)
+	}
+	return nil
+}
+
+// dropIdle forgets feeds that nobody has watched for a while.
+func (h *Hub) dropIdle(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for project, f := range h.feeds {
+		if f.watchers == 0 && now.Sub(f.idle) > idleFor {
+			delete(h.feeds, project)
+		}
+	}
+}
+
+// Open returns how many feeds are open, and the bytes in their tails.
+func (h *Hub) Open() (feeds, bytes int) {
+	h.mu.Lock()
+	all := slices.Collect(maps.Values(h.feeds))
+	h.mu.Unlock()
+	for _, f := range all {
+		f.mu.Lock()
+		bytes += f.tailBytes
+		f.mu.Unlock()
+	}
+	return len(all), bytes
+}

@@ -1,0 +1,335 @@
+package plan
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"layercake/internal/auth"
+	"layercake/internal/db"
+	"layercake/internal/fault"
+	"layercake/internal/feed"
+	"layercake/internal/postgres"
+	"layercake/internal/project"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Change is what a caller asks of a plan: edits that happen together or not at all.
+type Change struct {
+	OpID     string // makes repeats safe: the same request again gets the same answer; "" for a fresh one
+	Expected *int64 // the version that the plan must be at; nil for any
+	ClientID string // told to every watcher, so that a client knows its own; may be ""
+	Via      string // the transport
+	Note     string // why, for people; may be ""
+	Edits    []Edit
+}
+
+// Result is what became of a change.
+type Result struct {
+	Version int64  // of the plan after the change
+	Cursor  string // resumes a watch right after that version
+	Event   *Event // nil when nothing changed
+	Nodes   []Node // the nodes that changed, as they are now, removed ones as they were; when none did, those that the edits named
+	Edges   []Edge // likewise
+}
+
+// budget is what a change may take from its arrival to its answer.
+const budget = 5 * time.Second
+
+// Change is the only way a plan changes. All edits happen in one transaction with one event, or none does.
+//
+// Faults: NotFound for the project and for ids that edits need; BadRequest for what the rules refuse; Conflict for another
+// version than expected and for ids that are taken; RateLimited and Unavailable when it may succeed a little later. After
+// Unavailable the outcome may be open: the same change with the same OpID is safe and tells.
+func (s *Service) Change(ctx context.Context, actor auth.Actor, projectID int32, c Change) (Result, error) {
+	began := time.Now()
+	result, err := s.change(ctx, actor, projectID, c)
+	s.metrics.changed(began, result, err)
+	return result, err
+}
+
+func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32, c Change) (Result, error) {
+	if err := c.check(); err != nil {
+		return Result{}, err
+	}
+	if c.OpID == "" {
+		c.OpID = uuid.NewString()
+	}
+	r := request{Change: c, actor: actor, project: projectID, hash: c.hash()}
+	ctx, cancel := context.WithTimeout(ctx, budget)
+	defer cancel()
+
+	entered := time.Now()
+	leave, err := s.queue.enter(ctx, projectID)
+	if err != nil {
+		return Result{}, err
+	}
+	defer leave()
+	s.metrics.queueWait.Observe(time.Since(entered).Seconds())
+
+	var done committed
+	err = s.db.Requests.Do(ctx, func(conn *pgx.Conn) (err error) {
+		done, err = r.transact(ctx, conn)
+		return err
+	})
+	if open := new(openOutcome); errors.As(err, &open) {
+		done, err = s.settle(ctx, r, open)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	if done.body != nil {
+		s.hub.Offer(done.epoch, projectID, done.version, done.body)
+		s.wire.Publish(projectID, done.version, done.body)
+	}
+	return done.result()
+}
+
+// check refuses what is wrong whatever the plan holds.
+func (c Change) check() error {
+	return errors.Join(
+		fault.CheckText("Operation id", c.OpID, maxOperationID),
+		fault.CheckText("Client id", c.ClientID, maxOperationID),
+		fault.CheckText("Note", c.Note, maxNote),
+	)
+}
+
+// hash identifies the request: what it asks for, not who carries it.
+func (c Change) hash() []byte {
+	h := sha256.New()
+	encoder := json.NewEncoder(h)
+	_ = encoder.Encode(c.Expected) // writing into a hash does not fail
+	for _, e := range c.Edits {
+		_, _ = fmt.Fprintf(h, "%T ", e)
+		_ = encoder.Encode(e)
+	}
+	return h.Sum(nil)
+}
+
+// request is a change on its way through the database.
+type request struct {
+	Change
+	actor   auth.Actor
+	project int32
+	hash    []byte
+}
+
+// opActor says whose operation ids count: anonymous callers have no lasting identity and share theirs.
+func (r request) opActor() string {
+	if r.actor.Kind == auth.KindAnonymous {
+		return ""
+	}
+	return r.actor.ID
+}
+
+// committed is what the database holds after a change.
+type committed struct {
+	epoch   postgres.Epoch
+	version int64
+	body    []byte // of the event; nil when nothing changed
+	nodes   []Node // what the edits named, when nothing changed
+	edges   []Edge
+}
+
+// openOutcome is the error of a COMMIT that may or may not have happened.
+type openOutcome struct{ cause error }
+
+func (e *openOutcome) Error() string { return "outcome of commit is open: " + e.cause.Error() }
+func (e *openOutcome) Unwrap() error { return e.cause }
+
+// transact runs the change in two round trips: lock and read, then write and commit.
+func (r request) transact(ctx context.Context, conn *pgx.Conn) (committed, error) {
+	done := committed{epoch: postgres.EpochOfConn(conn)}
+	d, earlier, err := r.read(ctx, conn)
+	if err != nil || earlier != nil {
+		rollback(ctx, conn)
+		if err != nil {
+			return done, err
+		}
+		done.version, done.body = earlier.Version, earlier.Body
+		return done, nil
+	}
+	for _, e := range r.Edits {
+		if err := e.apply(d); err != nil {
+			rollback(ctx, conn)
+			return done, err
+		}
+	}
+	if len(d.operations) == 0 {
+		rollback(ctx, conn)
+		done.version = d.version
+		for _, id := range d.named {
+			done.nodes = append(done.nodes, *d.nodes.get(id))
+		}
+		for _, id := range d.namedEdges {
+			done.edges = append(done.edges, *d.edges.get(id))
+		}
+		return done, nil
+	}
+	done.version = d.version + 1
+	if done.body, err = json.Marshal(r.event(d)); err != nil {
+		rollback(ctx, conn)
+		return done, fmt.Errorf("encode event: %w", err)
+	}
+	if err := r.write(ctx, conn, d, done); err != nil {
+		rollback(ctx, conn)
+		return done, err
+	}
+	return done, nil
+}
+
+// rollback ends the transaction. A connection on which that fails is not lent again.
+func rollback(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, _ = conn.Exec(ctx, "rollback")
+}
+
+func (r request) event(d *draft) Event {
+	return Event{
+		ProjectID: r.project, Version: d.version + 1, At: d.at, OpID: r.OpID, ClientID: r.ClientID,
+		ActorID: r.actor.ID, ActorKind: string(r.actor.Kind), ActorName: r.actor.Name,
+		Via: r.Via, Note: r.Note, Operations: d.operations,
+	}
+}
+
+// read is the first round trip. Stepping the head comes first and waits for its lock; every later statement sees what was
+// committed before the lock was given. It returns the draft, or the row of the same request's earlier event.
+func (r request) read(ctx context.Context, conn *pgx.Conn) (*draft, *db.GetOperationRow, error) {
+	w := newWants()
+	for _, e := range r.Edits {
+		e.wants(w)
+	}
+	d := &draft{}
+	var earlier *db.GetOperationRow
+	var head db.StepHeadRow
+	b := &pgx.Batch{}
+	b.Queue("begin")
+	b.Queue(db.StepHead, r.project).QueryRow(func(row pgx.Row) error { return row.Scan(&head.Version, &head.ChangedAt) })
+	b.Queue(db.GetOperation, r.project, r.opActor(), r.OpID).Query(func(rows pgx.Rows) (err error) {
+		earlier, err = first(rows, pgx.RowToAddrOfStructByPos[db.GetOperationRow])
+		return err
+	})
+	d.queue(b, r.project, w)
+	err := conn.SendBatch(ctx, b).Close()
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil, project.ErrNotFound
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("lock and read: %w", err)
+	}
+	d.version, d.at = head.Version-1, head.ChangedAt
+	if earlier != nil {
+		if !slices.Equal(earlier.RequestHash, r.hash) {
+			return nil, nil, fault.New(fault.BadRequest, "Operation id was used for another request").With("opId", r.OpID)
+		}
+		return nil, earlier, nil
+	}
+	if r.Expected != nil && *r.Expected != d.version {
+		return nil, nil, moved(*r.Expected, d.version)
+	}
+	return d, nil, nil
+}
+
+// first returns the first row, or nil when there is none.
+func first[T any](rows pgx.Rows, f pgx.RowToFunc[*T]) (*T, error) {
+	v, err := pgx.CollectOneRow(rows, f)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return v, err
+}
+
+// write is the second round trip.
+func (r request) write(ctx context.Context, conn *pgx.Conn, d *draft, done committed) error {
+	b := &pgx.Batch{}
+	d.queueWrites(b, r.project)
+	b.Queue(db.InsertEvent, r.project, done.version, d.at, r.opActor(), r.OpID, r.hash, json.RawMessage(done.body))
+	b.Queue("commit")
+	err := conn.SendBatch(ctx, b).Close()
+	if err == nil {
+		return nil
+	}
+	// An ordinary error comes from a statement before COMMIT and aborts the transaction. A broken connection, or the server
+	// ending the session, can come after COMMIT took effect.
+	if pg := new(pgconn.PgError); errors.As(err, &pg) && pg.SeverityUnlocalized == "ERROR" {
+		return fmt.Errorf("write: %w", err)
+	}
+	return &openOutcome{cause: err}
+}
+
+// settle finds out what became of a commit whose answer was lost. It waits for the head's lock, which the lost transaction
+// holds until it has ended one way or the other.
+func (s *Service) settle(ctx context.Context, r request, open *openOutcome) (committed, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget/2)
+	defer cancel()
+	var done committed
+	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error {
+		done.epoch = postgres.EpochOfConn(conn)
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+			q := db.New(tx)
+			if _, err := q.LockHead(ctx, r.project); err != nil {
+				return err
+			}
+			row, err := q.GetOperation(ctx, db.GetOperationParams{ProjectID: r.project, OpActor: r.opActor(), OpID: r.OpID})
+			done.version, done.body = row.Version, row.Body
+			return err
+		})
+	})
+	if err != nil {
+		// Not there, or not to be seen now. The sender may ask again under the same operation id.
+		return done, postgres.Busy(errors.Join(open, err)).(*fault.Error).With("opId", r.OpID)
+	}
+	return done, nil
+}
+
+// result answers from what was committed, so that the first answer and a repeat are the same.
+func (c committed) result() (Result, error) {
+	r := Result{Version: c.version, Cursor: feed.Cursor{Epoch: c.epoch, Version: c.version}.String(), Nodes: c.nodes, Edges: c.edges}
+	if c.body == nil {
+		return r, nil
+	}
+	event, err := decodeEvent(c.body)
+	if err != nil {
+		return Result{}, err
+	}
+	r.Event = event
+	for _, op := range event.Operations {
+		value := op.After
+		if value == nil {
+			value = op.Before
+		}
+		switch op.Kind {
+		case NodeAdded, NodeUpdated, NodeRemoved:
+			r.Nodes, err = appendDecoded(r.Nodes, value)
+		case EdgeAdded, EdgeUpdated, EdgeRemoved:
+			r.Edges, err = appendDecoded(r.Edges, value)
+		case PlanUpdated:
+		}
+		if err != nil {
+			return Result{}, fmt.Errorf("decode operation on %q: %w", op.ID, err)
+		}
+	}
+	return r, nil
+}
+
+func appendDecoded[T any](values []T, encoded []byte) ([]T, error) {
+	var v T
+	err := json.Unmarshal(encoded, &v)
+	return append(values, v), err
+}
+
+func decodeEvent(body []byte) (*Event, error) {
+	e := new(Event)
+	if err := json.Unmarshal(body, e); err != nil {
+		return nil, fmt.Errorf("decode event: %w", err)
+	}
+	return e, nil
+}

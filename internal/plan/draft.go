@@ -1,0 +1,370 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"layercake/internal/fault"
+)
+
+// wants names the parts of a plan that a change looks at.
+type wants struct {
+	nodes map[string]bool // nodes by id
+	edges map[string]bool // edges by id
+	ends  map[string]bool // all edges of these nodes
+	from  map[string]bool // all links that can be reached from these nodes
+	size  bool            // how many nodes and edges there are
+	plan  bool            // the plan's record
+	whole bool            // everything
+}
+
+func newWants() *wants {
+	return &wants{
+		nodes: map[string]bool{}, edges: map[string]bool{}, ends: map[string]bool{}, from: map[string]bool{},
+	}
+}
+
+// draft is the part of a plan that a change looks at, and what the change does to it so far.
+type draft struct {
+	at      time.Time
+	version int64 // before the change
+	plan    *Plan
+	edited  bool // the plan's record changed
+	nodes   list[Node]
+	edges   list[Edge]
+	links   links
+
+	operations []Operation
+	named      []string // ids of nodes that the edits named
+	namedEdges []string
+}
+
+// list is what a draft knows of an ordered list: some items, and how long it is.
+//
+// An item's place never changes: it is its index before the change, or beyond the end for a new one. Its index is its place
+// less the number of places before it that fell empty.
+type list[T any] struct {
+	items   map[string]*item[T]
+	next    int   // the place of the next new item; only known when the size was wanted
+	ordinal int64 // of the last item, stored or new; likewise
+	empty   []int // places of removed items, ascending
+}
+
+type item[T any] struct {
+	place   int
+	before  *T    // nil when the plan did not have it
+	now     *T    // nil when the change removed it
+	added   bool  // by the change; with before set it was removed first
+	ordinal int64 // only of added items
+}
+
+func (l *list[T]) load(id string, place int, value T) {
+	if l.items == nil {
+		l.items = make(map[string]*item[T])
+	}
+	l.items[id] = &item[T]{place: place, before: &value, now: &value}
+}
+
+// get returns an item, or nil when the plan does not have it. Only what was wanted can be asked for.
+func (l *list[T]) get(id string) *T {
+	if i := l.items[id]; i != nil {
+		return i.now
+	}
+	return nil
+}
+
+func (l *list[T]) len() int { return l.next - len(l.empty) }
+
+func (l *list[T]) index(i *item[T]) *int {
+	smaller, _ := slices.BinarySearch(l.empty, i.place)
+	index := i.place - smaller
+	return &index
+}
+
+// add appends an item and returns its index.
+func (l *list[T]) add(id string, value T) *int {
+	if l.items == nil {
+		l.items = make(map[string]*item[T])
+	}
+	l.ordinal++
+	added := &item[T]{place: l.next, now: &value, added: true, ordinal: l.ordinal}
+	if old := l.items[id]; old != nil {
+		added.before = old.before
+	}
+	l.items[id] = added
+	l.next++
+	return l.index(added)
+}
+
+// remove takes an item out and returns the index that it had.
+func (l *list[T]) remove(id string) *int {
+	i := l.items[id]
+	index := l.index(i)
+	at, _ := slices.BinarySearch(l.empty, i.place)
+	l.empty = slices.Insert(l.empty, at, i.place)
+	i.now = nil
+	return index
+}
+
+// inOrder returns the ids of the present items by place.
+func (l *list[T]) inOrder() []string {
+	var ids []string
+	for id, i := range l.items {
+		if i.now != nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b string) int { return l.items[a].place - l.items[b].place })
+	return ids
+}
+
+// links is what a draft knows of who leads to whom, by node and edge id.
+type links struct {
+	out map[string]map[string]string // node -> edge -> target
+	in  map[string]map[string]string // node -> edge -> source
+}
+
+func (l *links) add(edge, source, target string) {
+	if l.out == nil {
+		l.out, l.in = map[string]map[string]string{}, map[string]map[string]string{}
+	}
+	put := func(m map[string]map[string]string, node, other string) {
+		if m[node] == nil {
+			m[node] = map[string]string{}
+		}
+		m[node][edge] = other
+	}
+	put(l.out, source, target)
+	put(l.in, target, source)
+}
+
+func (l *links) remove(edge, source, target string) {
+	delete(l.out[source], edge)
+	delete(l.in[target], edge)
+}
+
+// path returns the ids on a way from one node to another, both included, or nil when there is none.
+func (l *links) path(from, to string) []string {
+	cameFrom := map[string]string{from: ""}
+	for front := []string{from}; len(front) > 0; front = front[1:] {
+		at := front[0]
+		if at == to {
+			var path []string
+			for ; at != ""; at = cameFrom[at] {
+				path = append(path, at)
+			}
+			slices.Reverse(path)
+			return path
+		}
+		next := make([]string, 0, len(l.out[at]))
+		for _, target := range l.out[at] {
+			if _, seen := cameFrom[target]; !seen {
+				cameFrom[target] = at
+				next = append(next, target)
+			}
+		}
+		slices.Sort(next) // the answer does not depend on the order of a map
+		front = append(front, next...)
+	}
+	return nil
+}
+
+// cycle returns the ids on some cycle, its first id again at its end, or nil when there is none. It takes away nodes that
+// nothing leads to until only cycles and what they lead to are left (A. B. Kahn, 1962).
+func (l *links) cycle() []string {
+	inputs := make(map[string]int, len(l.in))
+	var free []string
+	for node, in := range l.in {
+		inputs[node] = len(in)
+	}
+	for node := range l.out {
+		if inputs[node] == 0 {
+			free = append(free, node)
+		}
+	}
+	for ; len(free) > 0; free = free[1:] {
+		for _, target := range l.out[free[0]] {
+			if inputs[target]--; inputs[target] == 0 {
+				free = append(free, target)
+			}
+		}
+	}
+	var left []string
+	for node, n := range inputs {
+		if n > 0 {
+			left = append(left, node)
+		}
+	}
+	slices.Sort(left)
+	for _, node := range left {
+		for _, target := range l.out[node] {
+			if path := l.path(target, node); path != nil {
+				return append([]string{node}, path...)
+			}
+		}
+	}
+	return nil
+}
+
+func closesCycle(path []string) error {
+	return fault.New(fault.BadRequest, "Edge would create a cycle").With("detail", path)
+}
+
+func (d *draft) addNode(n Node) error {
+	n.Config = configText(n.Config)
+	if err := checkNode(n); err != nil {
+		return err
+	}
+	if d.nodes.get(n.ID) != nil {
+		return fault.New(fault.Conflict, "A node with this id already exists").With("detail", n.ID)
+	}
+	if d.nodes.len() >= MaxNodes {
+		return tooMany("nodes", MaxNodes)
+	}
+	n.CreatedAt, n.UpdatedAt = d.at, d.at
+	d.record(NodeAdded, n.ID, d.nodes.add(n.ID, n), nil, n)
+	return nil
+}
+
+func tooMany(what string, limit int) error {
+	return fault.New(fault.BadRequest, "The plan has too many "+what).With("detail", map[string]any{"limit": limit})
+}
+
+// setNode replaces a node that is there. Setting what it already is does nothing.
+func (d *draft) setNode(n Node) error {
+	before := d.nodes.get(n.ID)
+	n.Config = configText(n.Config)
+	if sameNode(*before, n) {
+		return nil
+	}
+	if err := checkNode(n); err != nil {
+		return err
+	}
+	n.CreatedAt, n.UpdatedAt = before.CreatedAt, d.at
+	i := d.nodes.items[n.ID]
+	d.record(NodeUpdated, n.ID, d.nodes.index(i), *before, n)
+	i.now = &n
+	return nil
+}
+
+// removeNode removes a node, and its edges before it, the last one first.
+func (d *draft) removeNode(id string) {
+	var edges []string
+	for edge := range d.links.out[id] {
+		edges = append(edges, edge)
+	}
+	for edge := range d.links.in[id] {
+		edges = append(edges, edge)
+	}
+	slices.SortFunc(edges, func(a, b string) int { return d.edges.items[b].place - d.edges.items[a].place })
+	for _, edge := range edges {
+		d.removeEdge(edge)
+	}
+	before := *d.nodes.get(id)
+	d.record(NodeRemoved, id, d.nodes.remove(id), before, nil)
+}
+
+func (d *draft) addEdge(e Edge) error {
+	if err := checkEdge(e); err != nil {
+		return err
+	}
+	if d.edges.get(e.ID) != nil {
+		return fault.New(fault.Conflict, "An edge with this id already exists").With("detail", e.ID)
+	}
+	for _, end := range []string{e.Source, e.Target} {
+		if d.nodes.get(end) == nil {
+			return fault.New(fault.BadRequest, "Edge refers to a node that does not exist").With("detail", end)
+		}
+	}
+	for edge, target := range d.links.out[e.Source] {
+		if target == e.Target {
+			return notAllowed(fmt.Sprintf("the edge %q already connects these nodes", edge))
+		}
+	}
+	rule := refused(d.nodes.get(e.Source).NodeType, d.nodes.get(e.Target).NodeType, len(d.links.out[e.Source]), len(d.links.in[e.Target]))
+	if rule != "" {
+		return notAllowed(rule)
+	}
+	if d.edges.len() >= MaxEdges {
+		return tooMany("edges", MaxEdges)
+	}
+	e.CreatedAt, e.UpdatedAt = d.at, d.at
+	d.record(EdgeAdded, e.ID, d.edges.add(e.ID, e), nil, e)
+	d.links.add(e.ID, e.Source, e.Target)
+	return nil
+}
+
+// setEdge replaces an edge that is there, but for its ends. Setting what it already is does nothing.
+func (d *draft) setEdge(e Edge) error {
+	before := d.edges.get(e.ID)
+	if sameEdge(*before, e) {
+		return nil
+	}
+	if err := checkEdge(e); err != nil {
+		return err
+	}
+	e.CreatedAt, e.UpdatedAt = before.CreatedAt, d.at
+	i := d.edges.items[e.ID]
+	d.record(EdgeUpdated, e.ID, d.edges.index(i), *before, e)
+	i.now = &e
+	return nil
+}
+
+func (d *draft) removeEdge(id string) {
+	before := *d.edges.get(id)
+	d.record(EdgeRemoved, id, d.edges.remove(id), before, nil)
+	d.links.remove(id, before.Source, before.Target)
+}
+
+// description is what PLAN_UPDATED shows.
+type description struct {
+	Name         string  `json:"name"`
+	YAMLContent  string  `json:"yamlContent"`
+	Dependencies []int32 `json:"dependencies"`
+	Status       string  `json:"status"`
+}
+
+func (p Plan) description() description {
+	return description{Name: p.Name, YAMLContent: p.YAMLContent, Dependencies: p.Dependencies, Status: p.Status}
+}
+
+// describe replaces the plan's record.
+func (d *draft) describe(p Plan) {
+	before, after := d.plan.description(), p.description()
+	if before.Name == after.Name && before.YAMLContent == after.YAMLContent && before.Status == after.Status &&
+		slices.Equal(before.Dependencies, after.Dependencies) && (before.Dependencies == nil) == (after.Dependencies == nil) {
+		return
+	}
+	d.record(PlanUpdated, strconv.Itoa(int(p.ID)), nil, before, after)
+	p.UpdatedAt = d.at
+	d.plan, d.edited = &p, true
+}
+
+func (d *draft) record(kind OperationKind, id string, index *int, before, after any) {
+	op := Operation{Kind: kind, ID: id, Index: index}
+	if before != nil {
+		op.Before = encode(before)
+	}
+	if after != nil {
+		op.After = encode(after)
+	}
+	d.operations = append(d.operations, op)
+}
+
+func sameNode(a, b Node) bool {
+	return a.NodeType == b.NodeType && a.Position == b.Position && a.Config == b.Config && a.Metadata.Label == b.Metadata.Label &&
+		same(a.Metadata.Description, b.Metadata.Description) &&
+		same(a.SourcePosition, b.SourcePosition) && same(a.TargetPosition, b.TargetPosition)
+}
+
+func sameEdge(a, b Edge) bool {
+	return a.Source == b.Source && a.Target == b.Target && a.Metadata.DataType == b.Metadata.DataType &&
+		same(a.Metadata.Label, b.Metadata.Label) &&
+		same(a.SourceHandle, b.SourceHandle) && same(a.TargetHandle, b.TargetHandle)
+}
+
+func same(a, b *string) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}

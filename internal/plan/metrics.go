@@ -1,0 +1,44 @@
+package plan
+
+import (
+	"time"
+
+	"layercake/internal/fault"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	changes   *prometheus.HistogramVec
+	queueWait prometheus.Histogram
+}
+
+func newMetrics(registry prometheus.Registerer) *metrics {
+	m := &metrics{
+		changes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "layercake", Name: "change_seconds",
+			Help:    "Time from a change's arrival to its answer, by outcome: committed, unchanged, or the code of the refusal.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}, []string{"outcome"}),
+		queueWait: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "layercake", Name: "change_queue_seconds",
+			Help:    "Time that a change waited for its project's turn and a write slot.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
+		}),
+	}
+	registry.MustRegister(m.changes, m.queueWait)
+	return m
+}
+
+func (m *metrics) changed(began time.Time, result Result, err error) {
+	outcome := "committed"
+	switch f := fault.From(err); {
+	case f != nil:
+		outcome = string(f.Code)
+	case err != nil:
+		outcome = string(fault.Internal)
+	case result.Event == nil:
+		outcome = "unchanged"
+	}
+	m.changes.WithLabelValues(outcome).Observe(time.Since(began).Seconds())
+}

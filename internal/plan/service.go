@@ -1,0 +1,126 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"layercake/internal/auth"
+	"layercake/internal/db"
+	"layercake/internal/fanout"
+	"layercake/internal/feed"
+	"layercake/internal/postgres"
+	"layercake/internal/project"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Service reads, changes and watches plans. In open mode every actor owns every plan.
+type Service struct {
+	db      *postgres.DB
+	hub     *feed.Hub
+	wire    *fanout.Wire
+	queue   *queue
+	metrics *metrics
+}
+
+// Config is what a service needs.
+type Config struct {
+	DB         *postgres.DB
+	Hub        *feed.Hub
+	Wire       *fanout.Wire
+	WriteSlots int // changes that are in the database at once
+	Metrics    prometheus.Registerer
+}
+
+// NewService returns the plans in a database.
+func NewService(c Config) *Service {
+	return &Service{db: c.DB, hub: c.Hub, wire: c.Wire, queue: newQueue(c.WriteSlots), metrics: newMetrics(c.Metrics)}
+}
+
+// Get returns a plan by its own id, or the fault NotFound.
+func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Plan, error) {
+	var row db.Plan
+	err := s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
+		row, err = q.GetPlan(ctx, id)
+		return err
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Plan{}, errPlanNotFound
+	}
+	if err != nil {
+		return Plan{}, fmt.Errorf("get plan: %w", err)
+	}
+	return Plan(row), nil
+}
+
+// OfProject returns the plan of a project, or the fault NotFound.
+func (s *Service) OfProject(ctx context.Context, actor auth.Actor, projectID int32) (Plan, error) {
+	plans, err := s.OfProjects(ctx, actor, []int32{projectID})
+	if err != nil {
+		return Plan{}, err
+	}
+	p, ok := plans[projectID]
+	if !ok {
+		return Plan{}, project.ErrNotFound
+	}
+	return p, nil
+}
+
+// OfProjects returns the plans of many projects in one query, by project id. Projects that do not exist are missing.
+func (s *Service) OfProjects(ctx context.Context, _ auth.Actor, projectIDs []int32) (map[int32]Plan, error) {
+	plans := make(map[int32]Plan, len(projectIDs))
+	err := s.db.Requests.Query(ctx, func(q *db.Queries) error {
+		rows, err := q.ListPlansByProject(ctx, projectIDs)
+		for _, row := range rows {
+			plans[row.ProjectID] = Plan(row)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list plans: %w", err)
+	}
+	return plans, nil
+}
+
+// DAG returns a project's plan graph at its newest version, or the fault NotFound. All parts are of one moment.
+func (s *Service) DAG(ctx context.Context, _ auth.Actor, projectID int32) (DAG, error) {
+	dag := DAG{ProjectID: projectID}
+	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error {
+		var d draft
+		var version int64
+		var changedAt time.Time
+		b := &pgx.Batch{}
+		b.Queue("begin isolation level repeatable read read only")
+		d.queue(b, projectID, &wants{plan: true, whole: true})
+		b.Queue(db.GetHead, projectID).QueryRow(func(row pgx.Row) error { return row.Scan(&version, &changedAt) })
+		b.Queue("commit")
+		if err := conn.SendBatch(ctx, b).Close(); err != nil {
+			rollback(ctx, conn)
+			return err
+		}
+		dag.Version, dag.ChangedAt = version, changedAt
+		dag.Cursor = feed.Cursor{Epoch: postgres.EpochOfConn(conn), Version: version}.String()
+		dag.Name, dag.CreatedAt = d.plan.Name, d.plan.CreatedAt
+		dag.Nodes, dag.Edges = d.nodes.values(), d.edges.values()
+		return nil
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return DAG{}, project.ErrNotFound
+	}
+	if err != nil {
+		return DAG{}, fmt.Errorf("read plan: %w", err)
+	}
+	return dag, nil
+}
+
+// values returns the present items in order.
+func (l *list[T]) values() []T {
+	values := make([]T, 0, len(l.items))
+	for _, id := range l.inOrder() {
+		values = append(values, *l.items[id].now)
+	}
+	return values
+}

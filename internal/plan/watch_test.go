@@ -1,0 +1,390 @@
+package plan_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"layercake/internal/fault"
+	"layercake/internal/plan"
+	"layercake/internal/postgres/pgtest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	here, there := startReplica(t, url, 0), startReplica(t, url, 0)
+	p := here.create(t)
+	var cursors []string
+	for i := range 5 {
+		cursors = append(cursors, here.change(t, p, plan.AddNode{Node: node(fmt.Sprint("n", i), plan.GraphNode)}).Cursor)
+	}
+
+	t.Run("without a cursor it begins at the head", func(t *testing.T) {
+		w := there.watch(t, p, "")
+		if u := w.next(t); u.Version != 5 || u.Event != nil || u.Missed {
+			t.Errorf("first = %+v, want the beginning at 5", u)
+		}
+	})
+	t.Run("after a cursor it goes on without a gap", func(t *testing.T) {
+		w := there.watch(t, p, cursors[1])
+		if u := w.next(t); u.Version != 2 || u.Missed {
+			t.Errorf("first = %+v, want the beginning at 2", u)
+		}
+		for v := int64(3); v <= 5; v++ {
+			if u := w.next(t); u.Version != v || u.Event == nil || u.Event.Version != v {
+				t.Errorf("next = %+v, want event %d", u, v)
+			}
+		}
+	})
+	t.Run("outside the log it is told so", func(t *testing.T) {
+		for name, cursor := range map[string]string{
+			"another epoch": "zz-1.3", "ahead of the head": cursors[4] + "0",
+		} {
+			w := there.watch(t, p, cursor)
+			if u := w.next(t); !u.Missed || u.Version != 5 {
+				t.Errorf("%s: first = %+v, want missed at 5", name, u)
+			}
+		}
+	})
+	t.Run("a cursor that is none is refused", func(t *testing.T) {
+		for _, err := range there.plans.Watch(t.Context(), there.actor, p, "five") {
+			if !fault.Is(err, fault.BadRequest) {
+				t.Errorf("error = %v, want BAD_REQUEST", err)
+			}
+		}
+	})
+	t.Run("an unknown project is not found", func(t *testing.T) {
+		for _, err := range there.plans.Watch(t.Context(), there.actor, p+999, "") {
+			if !fault.Is(err, fault.NotFound) {
+				t.Errorf("error = %v, want NOT_FOUND", err)
+			}
+		}
+	})
+	t.Run("an event too large to keep is news of having missed it", func(t *testing.T) {
+		w := there.watch(t, p, "")
+		w.next(t)
+		config := `{"a":"` + string(make32k()) + `"}`
+		here.change(t, p, plan.UpdateNode{ID: "n0", Config: &config}, plan.UpdateNode{ID: "n1", Config: &config}, plan.UpdateNode{ID: "n2", Config: &config})
+		if u := w.next(t); !u.Missed || u.Version != 6 {
+			t.Errorf("next = version %d, missed %t, want missed at 6", u.Version, u.Missed)
+		}
+	})
+	t.Run("deleting the project ends it", func(t *testing.T) {
+		q := here.create(t)
+		w := there.watch(t, q, "")
+		w.next(t)
+		if err := here.projects.Delete(t.Context(), here.actor, q); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.failure(t); !fault.Is(err, fault.NotFound) {
+			t.Errorf("error = %v, want NOT_FOUND", err)
+		}
+	})
+}
+
+func make32k() []byte {
+	b := make([]byte, 32<<10)
+	for i := range b {
+		b[i] = 'x'
+	}
+	return b
+}
+
+// Every watcher of every replica sees versions 1 to n in order, once, and ends with the plan that the rows hold: whatever the
+// replicas' lines do, and wherever the watcher begins.
+func TestWatchersConverge(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		loss      float64
+		terminate bool
+	}{
+		"undisturbed":                           {},
+		"lines dropped at random":               {loss: 0.2},
+		"no lines at all":                       {loss: 1},
+		"listener terminated every 200 ms":      {terminate: true},
+		"listener terminated and lines dropped": {loss: 0.2, terminate: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			converge(t, c.loss, c.terminate)
+		})
+	}
+}
+
+func converge(t *testing.T, loss float64, terminate bool) {
+	const writers, changes = 50, 6
+	url := pgtest.New(t)
+	replicas := []*replica{startReplica(t, url, loss), startReplica(t, url, loss), startReplica(t, url, loss)}
+	p := replicas[0].create(t)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	defer cancel()
+	var storm, watching errgroup.Group
+	var written atomic.Int64
+	for i := range writers {
+		storm.Go(func() error {
+			r := replicas[i%len(replicas)]
+			random := rand.New(rand.NewPCG(uint64(i), 1))
+			for n := range changes {
+				// Retried under one operation id, as a client does: nothing is written twice.
+				c := plan.Change{OpID: fmt.Sprint(i, "/", n), Edits: []plan.Edit{randomEdit(random, i, n)}}
+				for {
+					result, err := r.plans.Change(ctx, r.actor, p, c)
+					if fault.Is(err, fault.Unavailable) || fault.Is(err, fault.RateLimited) {
+						continue
+					}
+					if err != nil && fault.From(err) == nil {
+						return err
+					}
+					if result.Event != nil {
+						written.Add(1)
+					}
+					break
+				}
+			}
+			return nil
+		})
+	}
+	if terminate {
+		watching.Go(func() error { return terminateListeners(ctx, url, 200*time.Millisecond, 10) })
+	}
+
+	// Watchers begin at the head, at every version as it comes, and all over again from the start.
+	var ends []*follower
+	for _, r := range replicas {
+		f := &follower{replica: r, project: p}
+		ends = append(ends, f)
+		watching.Go(func() error { return f.follow(ctx, "", nil) })
+	}
+	starter := &follower{replica: replicas[1], project: p}
+	watching.Go(func() error {
+		return starter.follow(ctx, "", func(u *plan.Update) {
+			if u.Version%7 == 0 && u.Version > 0 {
+				f := &follower{replica: replicas[u.Version%3], project: p}
+				ends = append(ends, f)
+				watching.Go(func() error { return f.follow(ctx, u.Cursor, nil) })
+			}
+		})
+	})
+	if err := storm.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	last := replicas[0].change(t, p, plan.Describe{Name: "The end"})
+	if err := watching.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if n := written.Load() + 1; last.Version != n {
+		t.Errorf("the plan is at version %d after %d changes that were answered", last.Version, n)
+	}
+	want := replicas[0].dag(t, p)
+	for i, f := range ends {
+		if err := f.check(want); err != nil {
+			t.Errorf("watcher %d: %v", i, err)
+		}
+	}
+}
+
+func randomEdit(random *rand.Rand, writer, n int) plan.Edit {
+	id := fmt.Sprint("n", writer, "_", random.IntN(n+1))
+	other := fmt.Sprint("n", (writer+1)%50, "_0")
+	switch random.IntN(6) {
+	case 0:
+		return plan.UpdateNode{ID: id, Position: &plan.Position{X: float64(random.IntN(1000)), Y: 1}}
+	case 1:
+		return plan.AddEdge{Edge: edge(id+">"+other, id, other)}
+	case 2:
+		return plan.DeleteNode{ID: id}
+	default:
+		return plan.AddNode{Node: node(fmt.Sprint("n", writer, "_", n), plan.GraphNode)}
+	}
+}
+
+// terminateListeners ends every listener's session, again and again.
+func terminateListeners(ctx context.Context, url string, every time.Duration, times int) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for range times {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		_, err := conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE application_name LIKE 'layercake/%/listener' AND datname = current_database()`)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follower watches until the end of the test and keeps what it saw.
+type follower struct {
+	replica  *replica
+	project  int32
+	began    plan.DAG
+	versions []int64
+	events   []*plan.Event
+}
+
+// follow watches until "The end", reading the plan first when it begins without a cursor.
+func (f *follower) follow(ctx context.Context, cursor string, each func(*plan.Update)) error {
+	if cursor == "" {
+		dag, err := f.replica.plans.DAG(ctx, f.replica.actor, f.project)
+		if err != nil {
+			return err
+		}
+		f.began, cursor = dag, dag.Cursor
+	} else {
+		f.began.Version = -1
+	}
+	for u, err := range f.replica.plans.Watch(ctx, f.replica.actor, f.project, cursor) {
+		if err != nil {
+			return err
+		}
+		if u.Missed {
+			return fmt.Errorf("missed events up to %d", u.Version)
+		}
+		f.versions = append(f.versions, u.Version)
+		if u.Event != nil {
+			f.events = append(f.events, u.Event)
+		}
+		if each != nil {
+			each(u)
+		}
+		if u.Event != nil && u.Event.Operations[0].Kind == plan.PlanUpdated {
+			return nil
+		}
+	}
+	return errors.New("the watch ended before the end")
+}
+
+// check demands contiguous versions up to the plan's, and that the events lead from where it began to the plan.
+func (f *follower) check(want plan.DAG) error {
+	for i, v := range f.versions {
+		if v != f.versions[0]+int64(i) {
+			return fmt.Errorf("versions %v: gap or repeat at %d", f.versions, v)
+		}
+	}
+	if last := f.versions[len(f.versions)-1]; last != want.Version {
+		return fmt.Errorf("last version = %d, want %d", last, want.Version)
+	}
+	if f.began.Version < 0 {
+		return nil
+	}
+	nodes, edges := f.began.Nodes, f.began.Edges
+	for _, e := range f.events {
+		for _, op := range e.Operations {
+			var err error
+			switch op.Kind {
+			case plan.NodeAdded, plan.NodeUpdated, plan.NodeRemoved:
+				nodes, err = applyTo(nodes, op, func(n plan.Node) string { return n.ID })
+			case plan.EdgeAdded, plan.EdgeUpdated, plan.EdgeRemoved:
+				edges, err = applyTo(edges, op, func(e plan.Edge) string { return e.ID })
+			case plan.PlanUpdated:
+			}
+			if err != nil {
+				return fmt.Errorf("event %d: %w", e.Version, err)
+			}
+		}
+	}
+	if diff := cmp.Diff(want.Nodes, nodes) + cmp.Diff(want.Edges, edges); diff != "" {
+		return fmt.Errorf("events lead to another plan (-rows +events):\n%s", diff)
+	}
+	return nil
+}
+
+// applyTo applies an operation the way a client would: by index, trusting it.
+func applyTo[T any](list []T, op plan.Operation, id func(T) string) ([]T, error) {
+	i := *op.Index
+	list = slices.Clone(list)
+	if op.Before != nil && (i >= len(list) || id(list[i]) != op.ID) {
+		return nil, fmt.Errorf("%s: index %d is not %s", op.Kind, i, op.ID)
+	}
+	if op.After == nil {
+		return slices.Delete(list, i, i+1), nil
+	}
+	var v T
+	if err := json.Unmarshal(op.After, &v); err != nil {
+		return nil, err
+	}
+	if op.Before != nil {
+		list[i] = v
+		return list, nil
+	}
+	if i != len(list) {
+		return nil, fmt.Errorf("%s: index %d, want the end %d", op.Kind, i, len(list))
+	}
+	return append(list, v), nil
+}
+
+// watch is a watcher that a test steps by hand.
+type watch struct {
+	updates chan *plan.Update
+	failed  chan error
+}
+
+func (r *replica) watch(t *testing.T, project int32, after string) *watch {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	w := &watch{updates: make(chan *plan.Update), failed: make(chan error, 1)}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for u, err := range r.plans.Watch(ctx, r.actor, project, after) {
+			if err != nil {
+				w.failed <- err
+				return
+			}
+			select {
+			case w.updates <- u:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	return w
+}
+
+func (w *watch) next(t *testing.T) *plan.Update {
+	t.Helper()
+	select {
+	case u := <-w.updates:
+		return u
+	case err := <-w.failed:
+		t.Fatalf("watch failed: %v", err)
+	case <-time.After(patience):
+		t.Fatal("nothing came")
+	}
+	return nil
+}
+
+func (w *watch) failure(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-w.failed:
+		return err
+	case <-time.After(patience):
+		t.Fatal("the watch went on")
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+// Package project keeps projects: the unit of order and access.
+package project
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"layercake/internal/auth"
+	"layercake/internal/db"
+	"layercake/internal/fault"
+	"layercake/internal/postgres"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Project is a workspace with one plan.
+type Project struct {
+	ID          int32
+	Name        string
+	Description *string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+// Input is what people say about a project. Its texts are trimmed; a blank description is none.
+type Input struct {
+	Name        string
+	Description *string
+}
+
+// Service creates, finds and deletes projects. In open mode every actor owns every project.
+type Service struct {
+	db *postgres.DB
+}
+
+// NewService returns the projects in db.
+func NewService(db *postgres.DB) *Service { return &Service{db: db} }
+
+// ErrNotFound is the fault for a project that does not exist.
+var ErrNotFound = fault.New(fault.NotFound, "Project not found")
+
+// List returns all projects of the actor by ascending id.
+func (s *Service) List(ctx context.Context, _ auth.Actor) ([]Project, error) {
+	var projects []Project
+	err := s.db.Requests.Query(ctx, func(q *db.Queries) error {
+		rows, err := q.ListProjects(ctx)
+		projects = make([]Project, len(rows))
+		for i, row := range rows {
+			projects[i] = Project(row)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list projects: %w", err)
+	}
+	return projects, nil
+}
+
+// Get returns one project, or the fault NotFound.
+func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Project, error) {
+	var row db.Project
+	err := s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
+		row, err = q.GetProject(ctx, id)
+		return err
+	})
+	return found(row, err)
+}
+
+// Create makes a project with its head and its plan.
+func (s *Service) Create(ctx context.Context, _ auth.Actor, in Input) (Project, error) {
+	in, err := in.check()
+	if err != nil {
+		return Project{}, err
+	}
+	var row db.Project
+	err = s.db.Requests.InTx(ctx, func(q *db.Queries) (err error) {
+		if row, err = q.InsertProject(ctx, db.InsertProjectParams(in)); err != nil {
+			return err
+		}
+		if err := q.InsertHead(ctx, row.ID); err != nil {
+			return err
+		}
+		name := fmt.Sprintf("Plan for Project %d", row.ID)
+		return q.InsertPlan(ctx, db.InsertPlanParams{ProjectID: row.ID, Name: name})
+	})
+	if err != nil {
+		return Project{}, fmt.Errorf("create project: %w", err)
+	}
+	return Project(row), nil
+}
+
+// Update sets name and description.
+func (s *Service) Update(ctx context.Context, _ auth.Actor, id int32, in Input) (Project, error) {
+	in, err := in.check()
+	if err != nil {
+		return Project{}, err
+	}
+	var row db.Project
+	err = s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
+		row, err = q.UpdateProject(ctx, db.UpdateProjectParams{ID: id, Name: in.Name, Description: in.Description})
+		return err
+	})
+	return found(row, err)
+}
+
+// Delete removes a project and everything below it. Changes in flight end first; watchers of its plan end with NotFound.
+func (s *Service) Delete(ctx context.Context, _ auth.Actor, id int32) error {
+	err := s.db.Requests.InTx(ctx, func(q *db.Queries) error {
+		if _, err := q.LockHead(ctx, id); err != nil {
+			return err
+		}
+		_, err := q.DeleteProject(ctx, id)
+		return err
+	})
+	_, err = found(db.Project{}, err)
+	return err
+}
+
+func found(row db.Project, err error) (Project, error) {
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return Project{}, ErrNotFound
+	case err != nil:
+		return Project{}, fmt.Errorf("project: %w", err)
+	}
+	return Project(row), nil
+}
+
+const (
+	maxName        = 100
+	maxDescription = 1000
+)
+
+func (in Input) check() (Input, error) {
+	in.Name = strings.TrimSpace(in.Name)
+	if in.Name == "" {
+		return in, fault.New(fault.BadRequest, "Project name cannot be empty")
+	}
+	if err := fault.CheckText("Project name", in.Name, maxName); err != nil {
+		return in, err
+	}
+	if in.Description != nil {
+		if strings.TrimSpace(*in.Description) == "" {
+			in.Description = nil
+		} else if err := fault.CheckText("Project description", *in.Description, maxDescription); err != nil {
+			return in, err
+		}
+	}
+	return in, nil
+}
