@@ -18,7 +18,8 @@ func DropUnconnected(g Graph, excludePartitions bool) Graph {
 			keep[i] = keep[i] || g.Nodes[i].IsPartition || len(f.children(i)) > 0
 		}
 	}
-	return dropDanglingEdges(keepNodes(g, f, keep))
+	g.Edges = withoutDangling(g.Edges, f) // a connected node is never dropped: no other edge loses an end
+	return keepNodes(g, f, keep)
 }
 
 // keepNodes removes the nodes that keep does not mark. Their children move to the nearest ancestor that stays, or become
@@ -62,17 +63,29 @@ func keepNodes(g Graph, f *forest, keep []bool) Graph {
 	return out
 }
 
-// dropDanglingEdges removes the edges of which an end does not exist.
-func dropDanglingEdges(g Graph) Graph {
-	index := indexNodes(g.Nodes)
-	edges := make([]Edge, 0, len(g.Edges))
-	for _, e := range g.Edges {
-		_, s := index[e.Source]
-		_, t := index[e.Target]
-		if s && t {
-			edges = append(edges, e)
+// withoutLostEnds returns the edges without those of which an end is a node that keep does not mark. An end that did not exist
+// before does not count.
+func withoutLostEnds(edges []Edge, f *forest, keep []bool) []Edge {
+	lost := func(id string) bool {
+		i := f.position(id)
+		return i != none && !keep[i]
+	}
+	out := make([]Edge, 0, len(edges))
+	for _, e := range edges {
+		if !lost(e.Source) && !lost(e.Target) {
+			out = append(out, e)
 		}
 	}
-	g.Edges = edges
-	return g
+	return out
+}
+
+// withoutDangling returns the edges whose ends both exist.
+func withoutDangling(edges []Edge, f *forest) []Edge {
+	out := make([]Edge, 0, len(edges))
+	for _, e := range edges {
+		if f.position(e.Source) != none && f.position(e.Target) != none {
+			out = append(out, e)
+		}
+	}
+	return out
 }

@@ -1,0 +1,161 @@
+package layered
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"layercake/internal/fault"
+)
+
+// Strategy says which elements a merge keeps.
+type Strategy string
+
+// The strategies. The zero value is Union.
+const (
+	Union        Strategy = "Union"        // what is in any input
+	Intersection Strategy = "Intersection" // nodes and edges whose IDs are in all inputs
+	Difference   Strategy = "Difference"   // nodes and edges of the first input whose IDs are in no other
+)
+
+// Resolution says which of several elements with the same ID counts.
+type Resolution string
+
+// The resolutions. The zero value is PreferLast.
+const (
+	PreferLast  Resolution = "PreferLast"
+	PreferFirst Resolution = "PreferFirst"
+	Manual      Resolution = "Manual" // none: elements that differ are an error
+)
+
+// Merge combines graphs; the result has no name. An element keeps the place where its ID occurred first and is taken as a whole
+// from the input that the resolution prefers. Layers are always united. Where the strategy removes nodes, their edges go too and
+// their children move to the nearest ancestor that stays.
+//
+// An edge ID with other ends in another place is a BAD_REQUEST that names both, whatever the resolution. With Manual, elements
+// that differ are a CONFLICT whose detail "conflicts" lists them all. Unknown strategies and resolutions are a BAD_REQUEST.
+func Merge(inputs []Graph, s Strategy, r Resolution) (Graph, error) {
+	if s == "" {
+		s = Union
+	}
+	if r == "" {
+		r = PreferLast
+	}
+	if s != Union && s != Intersection && s != Difference {
+		return Graph{}, fault.New(fault.BadRequest, fmt.Sprintf("Unknown merge strategy %q", s))
+	}
+	if r != PreferLast && r != PreferFirst && r != Manual {
+		return Graph{}, fault.New(fault.BadRequest, fmt.Sprintf("Unknown conflict resolution %q", r))
+	}
+	nodes := newMerger("node", r, func(n *Node) string { return n.ID })
+	edges := newMerger("edge", r, func(e *Edge) string { return e.ID })
+	layers := newMerger("layer", r, func(l *Layer) string { return l.ID })
+	for i, g := range inputs {
+		nodes.add(i, g.Nodes)
+		layers.add(i, g.Layers)
+		if err := sameEnds(edges, g.Edges); err != nil {
+			return Graph{}, err
+		}
+		edges.add(i, g.Edges)
+	}
+	if err := conflictError(nodes.conflicts, edges.conflicts, layers.conflicts); err != nil {
+		return Graph{}, err
+	}
+	out := Graph{Nodes: nodes.list, Edges: edges.list, Layers: layers.list}
+	if s == Union || len(inputs) < 2 {
+		return out, nil
+	}
+	stays := func(inputsWithIt []int) bool { return len(inputsWithIt) == len(inputs) }
+	if s == Difference {
+		stays = func(inputsWithIt []int) bool { return len(inputsWithIt) == 1 && inputsWithIt[0] == 0 }
+	}
+	keep := make([]bool, len(out.Nodes))
+	for i := range out.Nodes {
+		keep[i] = stays(nodes.inputs[i])
+	}
+	kept := make([]Edge, 0, len(out.Edges))
+	for i, e := range out.Edges {
+		if stays(edges.inputs[i]) {
+			kept = append(kept, e)
+		}
+	}
+	f := newForest(out.Nodes)
+	out.Edges = kept
+	out = keepNodes(out, f, keep)
+	out.Edges = withoutLostEnds(out.Edges, f, keep)
+	return out, nil
+}
+
+// merger merges the elements of one kind.
+type merger[T any] struct {
+	kind      string
+	resolve   Resolution
+	id        func(*T) string
+	at        map[string]int // ID to position in list
+	list      []T
+	inputs    [][]int // for each element, the inputs that have it, ascending
+	conflicts []string
+}
+
+func newMerger[T any](kind string, r Resolution, id func(*T) string) *merger[T] {
+	return &merger[T]{kind: kind, resolve: r, id: id, at: make(map[string]int)}
+}
+
+func (m *merger[T]) add(input int, elements []T) {
+	for i := range elements {
+		e := &elements[i]
+		at, ok := m.at[m.id(e)]
+		if !ok {
+			m.at[m.id(e)] = len(m.list)
+			m.list = append(m.list, *e)
+			m.inputs = append(m.inputs, []int{input})
+			continue
+		}
+		if seen := m.inputs[at]; seen[len(seen)-1] != input {
+			m.inputs[at] = append(seen, input)
+		}
+		switch m.resolve {
+		case PreferLast:
+			m.list[at] = *e
+		case Manual:
+			if !reflect.DeepEqual(m.list[at], *e) {
+				m.conflicts = append(m.conflicts, fmt.Sprintf("%s %q differs between input %d and input %d",
+					m.kind, m.id(e), m.inputs[at][0]+1, input+1))
+			}
+		}
+	}
+}
+
+// sameEnds refuses an edge whose ID stands for an edge with other ends already.
+func sameEnds(m *merger[Edge], edges []Edge) error {
+	type ends struct{ source, target string }
+	here := make(map[string]ends)
+	for _, e := range edges {
+		former, ok := here[e.ID]
+		if at, merged := m.at[e.ID]; !ok && merged {
+			former, ok = ends{m.list[at].Source, m.list[at].Target}, true
+		}
+		if ok && former != (ends{e.Source, e.Target}) {
+			return fault.New(fault.BadRequest, fmt.Sprintf("Edge id %q stands for two edges: from %q to %q, and from %q to %q",
+				e.ID, former.source, former.target, e.Source, e.Target))
+		}
+		here[e.ID] = ends{e.Source, e.Target}
+	}
+	return nil
+}
+
+func conflictError(kinds ...[]string) error {
+	var all []string
+	for _, list := range kinds {
+		all = append(all, list...)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	const shown = 3
+	message := fmt.Sprintf("The inputs conflict in %d places: %s", len(all), strings.Join(all[:min(shown, len(all))], "; "))
+	if len(all) > shown {
+		message += "; ..."
+	}
+	return fault.New(fault.Conflict, message).With("conflicts", all)
+}
