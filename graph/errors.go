@@ -1,0 +1,133 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"layercake/internal/fault"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// answers says what each code means to a client over HTTP.
+var answers = map[fault.Code]struct {
+	status int           // when nothing was executed; otherwise it is 200
+	retry  time.Duration // when to send it again; 0 when that does not help
+}{
+	fault.BadRequest:      {status: http.StatusBadRequest},
+	fault.Unauthenticated: {status: http.StatusUnauthorized},
+	fault.Forbidden:       {status: http.StatusForbidden},
+	fault.NotFound:        {status: http.StatusNotFound},
+	fault.Conflict:        {status: http.StatusConflict},
+	fault.RateLimited:     {status: http.StatusTooManyRequests, retry: time.Second},
+	fault.Unavailable:     {status: http.StatusServiceUnavailable, retry: time.Second},
+	fault.Internal:        {status: http.StatusInternalServerError},
+}
+
+var errInternal = fault.New(fault.Internal, "Internal server error")
+
+// retryAfter is the name of the detail that says in how many milliseconds to try again.
+const retryAfter = "retryAfterMs"
+
+// presenter turns errors into what clients see, and logs those that they do not see.
+type presenter struct {
+	log *slog.Logger
+}
+
+// present is the one place where errors leave the server.
+func (p *presenter) present(ctx context.Context, err error) *gqlerror.Error {
+	var at *gqlerror.Error
+	if !errors.As(err, &at) {
+		at = gqlerror.WrapPath(graphql.GetPath(ctx), err)
+	}
+	f := p.faultOf(ctx, err, at)
+	e := wireError(ctx, f)
+	e.Path, e.Locations = at.Path, at.Locations
+	if isVariable(at.Path) {
+		e.Path = nil // it leads into the variables, not into the response
+	}
+	return e
+}
+
+// wireError is a fault as clients see it.
+func wireError(ctx context.Context, f *fault.Error) *gqlerror.Error {
+	extensions := map[string]any{}
+	if retry := answers[f.Code].retry; retry > 0 {
+		extensions[retryAfter] = retry.Milliseconds()
+	}
+	maps.Copy(extensions, f.Details)
+	extensions["code"] = string(f.Code)
+	if id := RequestID(ctx); id != "" {
+		extensions["requestId"] = id
+	}
+	return &gqlerror.Error{Err: f, Message: f.Message, Extensions: extensions}
+}
+
+func (p *presenter) faultOf(ctx context.Context, err error, at *gqlerror.Error) *fault.Error {
+	f := fault.From(err)
+	switch {
+	case f != nil && f.Code != fault.Internal:
+		return f
+	case f == nil && isRequestError(ctx, at):
+		if isVariable(at.Path) {
+			return fault.New(fault.BadRequest, fmt.Sprintf("Variable %s: %s", at.Path[1:], at.Message))
+		}
+		return fault.New(fault.BadRequest, at.Message)
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return fault.New(fault.Unavailable, fault.Busy) // the client went away: nobody reads it
+	case f == nil && errors.Is(err, context.DeadlineExceeded):
+		p.log.WarnContext(ctx, "request timed out", "error", err, "request_id", RequestID(ctx))
+		return fault.New(fault.Unavailable, fault.Busy)
+	}
+	attributes := []any{"error", err, "path", at.Path.String(), "request_id", RequestID(ctx)}
+	if f != nil && errors.Unwrap(f) != nil {
+		attributes = append(attributes, "cause", errors.Unwrap(f))
+	}
+	var panicked *panicError
+	if errors.As(err, &panicked) {
+		attributes = append(attributes, "stack", string(panicked.stack))
+	}
+	p.log.ErrorContext(ctx, "request failed", attributes...)
+	return errInternal
+}
+
+// isRequestError reports whether the library refused the request itself: its document, its variables, or an argument.
+func isRequestError(ctx context.Context, at *gqlerror.Error) bool {
+	if code := at.Extensions["code"]; code == errcode.ValidationFailed || code == errcode.ParseFailed {
+		return true
+	}
+	fc := graphql.GetFieldContext(ctx)
+	return fc != nil && fc.Field.Field != nil && len(fc.Field.Arguments) > 0 && fc.Args == nil
+}
+
+func isVariable(path ast.Path) bool { return len(path) > 1 && path[0] == ast.PathName("variable") }
+
+// panicError is a panic of a resolver.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// recovered turns a panic into an error, which present logs.
+func recovered(_ context.Context, v any) error { return &panicError{v, debug.Stack()} }
+
+// codes returns the codes of presented errors.
+func codes(errs gqlerror.List) []fault.Code {
+	return convert(errs, func(e *gqlerror.Error) fault.Code {
+		if f := fault.From(e); f != nil {
+			return f.Code
+		}
+		return fault.Internal
+	})
+}

@@ -1,0 +1,78 @@
+package graph
+
+import (
+	"time"
+
+	"layercake/internal/fault"
+	"layercake/internal/plan"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+type metrics struct {
+	socketsOpen   prometheus.Gauge
+	socketsOpened prometheus.Counter
+	socketsClosed *prometheus.CounterVec // by reason
+	inFlight      *prometheus.GaugeVec   // by kind
+	latency       *prometheus.HistogramVec
+	delivery      prometheus.Histogram
+}
+
+// newMetrics registers the metrics on r, which may be nil.
+func newMetrics(r prometheus.Registerer) *metrics {
+	f := promauto.With(r)
+	const namespace, subsystem = "layercake", "graphql"
+	// The sockets of every transport share their names, so the transport is a constant label of each.
+	transport := prometheus.Labels{"transport": "graphql"}
+	m := &metrics{
+		socketsOpen: f.NewGauge(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "sockets_open", Help: "WebSockets that are open now.", ConstLabels: transport,
+		}),
+		socketsOpened: f.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "sockets_opened_total", Help: "WebSockets that were opened.", ConstLabels: transport,
+		}),
+		socketsClosed: f.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "sockets_closed_total", Help: "WebSockets that were closed.", ConstLabels: transport,
+		}, []string{"reason"}),
+		inFlight: f.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "operations_in_flight", Help: "GraphQL operations that run now.",
+		}, []string{"kind"}),
+		latency: f.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "operation_seconds",
+			Help:    "Time until the answer of a GraphQL operation; of a subscription, until its first event.",
+			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10},
+		}, []string{"kind", "outcome"}),
+		delivery: f.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "commit_to_delivery_seconds",
+			Help:    "Time from a change's transaction until a subscriber's socket took the event.",
+			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
+		}),
+	}
+	for _, kind := range []ast.Operation{ast.Query, ast.Mutation, ast.Subscription} {
+		m.inFlight.WithLabelValues(string(kind)) // 0 is a value too
+		m.latency.WithLabelValues(string(kind), outcomeOK)
+	}
+	for _, reason := range closeReasons {
+		m.socketsClosed.WithLabelValues(reason)
+	}
+	return m
+}
+
+// outcomeOK is the outcome of an operation without errors; otherwise it is the code of the first.
+const outcomeOK = "ok"
+
+// delivered measures an event that a socket took.
+func (m *metrics) delivered(u *plan.Update) {
+	if u.Event != nil {
+		m.delivery.Observe(max(0, time.Since(u.Event.At).Seconds()))
+	}
+}
+
+func outcome(codes []fault.Code) string {
+	if len(codes) == 0 {
+		return outcomeOK
+	}
+	return string(codes[0])
+}

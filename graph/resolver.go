@@ -1,0 +1,191 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"layercake/internal/fault"
+	"layercake/internal/plan"
+	"layercake/internal/project"
+)
+
+// Resolver translates between the schema and the core. It decides nothing.
+type Resolver struct {
+	plans    *plan.Service
+	projects *project.Service
+	errors   *presenter
+	metrics  *metrics
+	running  *sync.WaitGroup // the producers of subscriptions
+}
+
+// how is what every change of a plan is asked with.
+type how struct {
+	opID     *string
+	expected *int32
+	clientID *string
+}
+
+func (r *Resolver) change(ctx context.Context, projectID int32, h how, edits ...plan.Edit) (plan.Result, error) {
+	c := plan.Change{OpID: value(h.opID), ClientID: value(h.clientID), Via: "graphql", Edits: edits}
+	if h.expected != nil {
+		expected := int64(*h.expected)
+		c.Expected = &expected
+	}
+	return r.plans.Change(ctx, actor(ctx, c.ClientID), projectID, c)
+}
+
+// changeNode asks for one edit that names one node, and returns that node.
+func (r *Resolver) changeNode(ctx context.Context, projectID int32, h how, edit plan.Edit) (*plan.Node, error) {
+	result, err := r.change(ctx, projectID, h, edit)
+	return only(result.Nodes, err)
+}
+
+// changeEdge asks for one edit that names one edge, and returns that edge.
+func (r *Resolver) changeEdge(ctx context.Context, projectID int32, h how, edit plan.Edit) (*plan.Edge, error) {
+	result, err := r.change(ctx, projectID, h, edit)
+	return only(result.Edges, err)
+}
+
+// changePlan asks for one edit of the plan's record, and returns the record.
+func (r *Resolver) changePlan(ctx context.Context, projectID int32, h how, edit plan.Edit) (*plan.Plan, error) {
+	if _, err := r.change(ctx, projectID, h, edit); err != nil {
+		return nil, err
+	}
+	p, err := r.plans.OfProject(ctx, actor(ctx, value(h.clientID)), projectID)
+	return &p, err
+}
+
+func only[T any](items []T, err error) (*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	if len(items) != 1 {
+		return nil, fmt.Errorf("a change of one %T answered with %d", *new(T), len(items))
+	}
+	return &items[0], nil
+}
+
+// orNull turns what does not exist into null, for the queries that promise that.
+func orNull[T any](item T, err error) (*T, error) {
+	if fault.Is(err, fault.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &item, nil
+}
+
+func planDag(d plan.DAG) *PlanDag {
+	created, modified := plan.FormatTime(d.CreatedAt), plan.FormatTime(d.ChangedAt)
+	version := versionText(d.Version)
+	return &PlanDag{
+		Version: version, Cursor: d.Cursor, Nodes: d.Nodes, Edges: d.Edges,
+		Metadata: PlanDagMetadata{Version: version, Name: &d.Name, Created: &created, LastModified: &modified},
+	}
+}
+
+func planDagDocument(d plan.DAG) (*PlanDagDocument, error) {
+	var errs []error
+	raw := func(v any) json.RawMessage {
+		b, err := json.Marshal(v)
+		errs = append(errs, err)
+		return b
+	}
+	doc := &PlanDagDocument{
+		Version: versionText(d.Version), Metadata: raw(planDag(d).Metadata),
+		Nodes: make([]PlanDagDocumentNode, len(d.Nodes)), Edges: make([]PlanDagDocumentEdge, len(d.Edges)),
+	}
+	for i, n := range d.Nodes {
+		doc.Nodes[i] = PlanDagDocumentNode{
+			ID: n.ID, NodeType: n.NodeType, Position: raw(n.Position), SourcePosition: n.SourcePosition,
+			TargetPosition: n.TargetPosition, Metadata: raw(n.Metadata), Config: n.Config,
+		}
+	}
+	for i, e := range d.Edges {
+		doc.Edges[i] = PlanDagDocumentEdge{
+			ID: e.ID, Source: e.Source, Target: e.Target, SourceHandle: e.SourceHandle,
+			TargetHandle: e.TargetHandle, Metadata: raw(e.Metadata),
+		}
+	}
+	return doc, errors.Join(errs...)
+}
+
+func (in PlanDagNodeInput) node() plan.Node {
+	return plan.Node{ID: in.ID, NodeType: in.NodeType, Position: in.Position, Metadata: in.Metadata, Config: in.Config}
+}
+
+func (in PlanDagEdgeInput) edge() plan.Edge {
+	return plan.Edge{
+		ID: in.ID, Source: in.Source, Target: in.Target, Metadata: in.Metadata,
+		SourceHandle: in.SourceHandle.Value(), TargetHandle: in.TargetHandle.Value(),
+	}
+}
+
+func (in PlanDagInput) nodes() []plan.Node { return convert(in.Nodes, PlanDagNodeInput.node) }
+
+func (in PlanDagInput) edges() []plan.Edge { return convert(in.Edges, PlanDagEdgeInput.edge) }
+
+// echo is the plan after the submission, under the texts of the submission. The version is the plan's own: deltas go by it.
+func (in PlanDagInput) echo(d plan.DAG) *PlanDag {
+	dag := planDag(d)
+	m := in.Metadata
+	dag.Metadata = PlanDagMetadata{
+		Version: dag.Version, Name: m.Name.Value(), Description: m.Description.Value(),
+		Created: m.Created.Value(), LastModified: m.LastModified.Value(), Author: m.Author.Value(),
+	}
+	return dag
+}
+
+func (in NodePositionInput) move() plan.Move {
+	return plan.Move{
+		ID: in.NodeID, Position: in.Position,
+		SourcePosition: in.SourcePosition.Value(), TargetPosition: in.TargetPosition.Value(),
+	}
+}
+
+func validationResult(problems []plan.Problem) *ValidationResult {
+	result := &ValidationResult{IsValid: true, Errors: []ValidationError{}, Warnings: []ValidationWarning{}}
+	for _, p := range problems {
+		if p.Warning {
+			result.Warnings = append(result.Warnings, ValidationWarning{
+				NodeID: p.NodeID, EdgeID: p.EdgeID, WarningType: ValidationWarningType(p.Kind), Message: p.Message,
+			})
+			continue
+		}
+		result.IsValid = false
+		result.Errors = append(result.Errors, ValidationError{
+			NodeID: p.NodeID, EdgeID: p.EdgeID, ErrorType: ValidationErrorType(p.Kind), Message: p.Message,
+		})
+	}
+	return result
+}
+
+func versionText(version int64) string { return strconv.FormatInt(version, 10) }
+
+func convert[A, B any](items []A, f func(A) B) []B {
+	out := make([]B, len(items))
+	for i, item := range items {
+		out[i] = f(item)
+	}
+	return out
+}
+
+func value[T any](p *T) T {
+	if p == nil {
+		return *new(T)
+	}
+	return *p
+}
+
+// optional is a text that is null when empty.
+func optional(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}

@@ -1,0 +1,249 @@
+package graph
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"layercake/internal/auth"
+	"layercake/internal/plan"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/handler/transport"
+)
+
+// PlanDagDeltaEvent is an update as the existing client reads it: a patch that guards itself.
+type PlanDagDeltaEvent struct {
+	ProjectID  int32
+	PlanID     int32 // 0 when the document does not select it
+	Version    int64
+	Cursor     string
+	Snapshot   bool
+	UserID     string
+	ClientID   *string
+	OpID       *string
+	Timestamp  string
+	Operations []PatchOperation
+
+	update *plan.Update // what this shows; nil for a check. Subscribers share it: see Update.Shared
+}
+
+// PlanEvent is an update with who did what, and the values before and after.
+type PlanEvent struct {
+	ProjectID  int32
+	Version    int64
+	Cursor     string
+	Snapshot   bool
+	Plan       *PlanDag // nil unless Snapshot
+	OpID       *string
+	ClientID   *string
+	ActorID    string
+	ActorName  string
+	ActorKind  string
+	Via        string
+	Note       *string
+	Timestamp  time.Time
+	Operations []plan.Operation
+
+	update *plan.Update // what this shows. Subscribers share it: see Update.Shared
+}
+
+// A subscriber without a cursor fetches the plan by a request of its own and may miss what happens in between. A check lets it
+// notice: at once, when its plan has surely come, and now and then.
+const (
+	secondCheck = 2 * time.Second
+	checkPeriod = 30 * time.Second
+)
+
+// system is who speaks when an event tells of no change.
+const system = string(auth.KindSystem)
+
+func delta(u *plan.Update, planID int32) (*PlanDagDeltaEvent, error) {
+	if u.Event == nil {
+		e := check(u, planID)
+		e.Snapshot, e.update = u.Missed, u
+		return e, nil
+	}
+	operations, err := patchOf(u)
+	if err != nil {
+		return nil, err
+	}
+	return &PlanDagDeltaEvent{
+		ProjectID: u.ProjectID, PlanID: planID, Version: u.Version, Cursor: u.Cursor,
+		UserID: u.Event.ActorID, ClientID: optional(u.Event.ClientID), OpID: optional(u.Event.OpID),
+		Timestamp: plan.FormatTime(u.Event.At), Operations: operations, update: u,
+	}, nil
+}
+
+// check demands the version that u left the plan at. It changes nothing.
+func check(u *plan.Update, planID int32) *PlanDagDeltaEvent {
+	return &PlanDagDeltaEvent{
+		ProjectID: u.ProjectID, PlanID: planID, Version: u.Version, Cursor: u.Cursor,
+		UserID: system, Timestamp: plan.FormatTime(time.Now()), Operations: patch(plan.Check(u.Version)),
+	}
+}
+
+// patchOf makes the patch of an event once for all its subscribers.
+func patchOf(u *plan.Update) ([]PatchOperation, error) {
+	type made struct {
+		operations []PatchOperation
+		err        error
+	}
+	m := u.Shared("graph patch", func() any {
+		operations, err := u.Event.Delta()
+		return made{patch(operations), err}
+	}).(made)
+	return m.operations, m.err
+}
+
+func patch(operations []plan.PatchOperation) []PatchOperation {
+	out := make([]PatchOperation, len(operations))
+	for i, op := range operations {
+		out[i] = PatchOperation{Op: PatchOp(op.Op), Path: op.Path, Value: op.Value}
+	}
+	return out
+}
+
+// deltas sends the updates of a plan to out, and checks between them unless the subscriber resumed at a cursor. It returns when
+// ctx ends or with the error that ended the watch, and never before the watch has ended.
+func (r *Resolver) deltas(ctx context.Context, projectID, planID int32, after string, out chan<- *PlanDagDeltaEvent) error {
+	ctx, cancel := context.WithCancel(ctx)
+	updates, ended := make(chan *plan.Update), make(chan error)
+	r.running.Go(func() {
+		ended <- r.watch(ctx, projectID, after, updates)
+	})
+	stop := func(err error) error {
+		cancel()
+		return cmp.Or(err, <-ended)
+	}
+
+	var last *plan.Update
+	var checks <-chan time.Time // nil when the subscriber has a cursor: it needs none
+	var timer *time.Timer
+	settled := false // the second check was sent
+	for {
+		var e *PlanDagDeltaEvent
+		select {
+		case err := <-ended:
+			cancel()
+			return err
+		case u := <-updates:
+			if last == nil && after == "" {
+				timer = time.NewTimer(secondCheck)
+				defer timer.Stop()
+				checks = timer.C
+			}
+			last = u
+			if u.Event == nil && !u.Missed && after != "" {
+				continue // the watch begins where the subscriber is
+			}
+			var err error
+			if e, err = delta(u, planID); err != nil {
+				return stop(err)
+			}
+		case <-checks:
+			settled = true
+			e = check(last, planID)
+		}
+		if !offer(ctx, out, e) {
+			return stop(nil)
+		}
+		if e.update != nil {
+			r.metrics.delivered(e.update)
+		}
+		if settled {
+			timer.Reset(checkPeriod)
+		}
+	}
+}
+
+// events sends the updates of a plan to out. It returns when ctx ends or with the error that ended the watch.
+func (r *Resolver) events(ctx context.Context, projectID int32, after string, out chan<- *PlanEvent) error {
+	who := actor(ctx, "")
+	covered := int64(-1) // by the last snapshot
+	for u, err := range r.plans.Watch(ctx, who, projectID, after) {
+		switch {
+		case err != nil:
+			return err
+		case u.Missed:
+			dag, err := r.plans.DAG(ctx, who, projectID)
+			if err != nil {
+				return err
+			}
+			covered = dag.Version
+			if !offer(ctx, out, snapshot(u, dag)) {
+				return nil
+			}
+		case u.Event != nil && u.Version > covered:
+			if !offer(ctx, out, planEvent(u)) {
+				return nil
+			}
+			r.metrics.delivered(u)
+		}
+	}
+	return nil
+}
+
+// watch hands the updates of a plan to out.
+func (r *Resolver) watch(ctx context.Context, projectID int32, after string, out chan<- *plan.Update) error {
+	for u, err := range r.plans.Watch(ctx, actor(ctx, ""), projectID, after) {
+		if err != nil {
+			return err
+		}
+		if !offer(ctx, out, u) {
+			break
+		}
+	}
+	return nil
+}
+
+func planEvent(u *plan.Update) *PlanEvent {
+	e := u.Event
+	return &PlanEvent{
+		ProjectID: u.ProjectID, Version: u.Version, Cursor: u.Cursor,
+		OpID: optional(e.OpID), ClientID: optional(e.ClientID),
+		ActorID: e.ActorID, ActorName: e.ActorName, ActorKind: e.ActorKind, Via: e.Via, Note: optional(e.Note),
+		Timestamp: e.At, Operations: e.Operations, update: u,
+	}
+}
+
+func snapshot(u *plan.Update, dag plan.DAG) *PlanEvent {
+	return &PlanEvent{
+		ProjectID: u.ProjectID, Version: dag.Version, Cursor: dag.Cursor, Snapshot: true, Plan: planDag(dag),
+		ActorID: system, ActorName: system, ActorKind: system, Via: system,
+		Timestamp: dag.ChangedAt, Operations: []plan.Operation{}, update: u,
+	}
+}
+
+// subscribe runs produce until it returns, and hands what it sends to the caller's stream. The error that ends it, if any, ends
+// the subscription with an error frame.
+func subscribe[T any](ctx context.Context, r *Resolver, produce func(out chan<- *T) error) (<-chan *T, error) {
+	out := make(chan *T)
+	r.running.Go(func() {
+		defer close(out)
+		if err := produce(out); err != nil && ctx.Err() == nil {
+			transport.AddSubscriptionError(ctx, r.errors.present(ctx, graphql.ErrorOnPath(ctx, err)))
+		}
+	})
+	return out, nil
+}
+
+// offer sends v unless ctx ends first.
+func offer[T any](ctx context.Context, out chan<- T, v T) bool {
+	select {
+	case out <- v:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// planIDIfSelected returns the id of a project's plan when the document asks for it: most do not, and it costs a query.
+func (r *Resolver) planIDIfSelected(ctx context.Context, projectID int32) (int32, error) {
+	if !slices.Contains(graphql.CollectAllFields(ctx), "planId") {
+		return 0, nil
+	}
+	p, err := r.plans.OfProject(ctx, actor(ctx, ""), projectID)
+	return p.ID, err
+}
