@@ -57,7 +57,8 @@ func Folder(t testing.TB) string {
 	return dir
 }
 
-// Main is for packages that look for leaked goroutines: it wraps m so that the server ends after the last test.
+// Main is for packages that look for leaked goroutines: it wraps m so that the server ends after the last test. Nothing
+// here works after that.
 //
 //	func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 func Main(m TestingM) TestingM { return main{m} }
@@ -121,7 +122,7 @@ func (p *process) stop() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return p.server.Stop(ctx)
+	return errors.Join(p.server.Stop(ctx), untilClosed.Close())
 }
 
 func skipWithoutBinaries(t testing.TB, err error) {

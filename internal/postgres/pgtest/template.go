@@ -209,7 +209,7 @@ var processFolder = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	defer read.Close()
-	keepOpen = write
+	untilClosed = write
 	// The servers end at the same time; they get 5 s to do so in order.
 	const script = `read _; i=0
 		while [ $i -lt 50 ] && ls "$0"/*/postgres/postmaster.pid; do sleep 0.1; i=$((i+1)); done
@@ -234,5 +234,5 @@ func fastFolder() string {
 	return memory
 }
 
-// keepOpen is the end of the pipe that the shell of processFolder waits for.
-var keepOpen *os.File
+// untilClosed is our end of the pipe that the shell of processFolder waits for.
+var untilClosed *os.File
