@@ -1,0 +1,62 @@
+# Everything that is done to this project by hand or by CI. `make` alone lists it.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run demo test bench lint fmt generate verify build clean
+
+# Overridable: make test PACKAGES=./internal/plan/... TESTFLAGS='-run Change -v'
+PACKAGES ?= ./...
+TESTFLAGS ?=
+ARGS ?=
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## set up what is missing and serve on 127.0.0.1:3000, with a database of its own
+	@internal/tools/setup.sh run
+	./layercake serve $(ARGS)
+
+demo: build ## three replicas on 127.0.0.1:3001 to 3003 over one database of their own
+	@internal/tools/setup.sh run
+	./layercake demo $(ARGS)
+
+test: ## set up what is missing and run every test with the race detector
+	@internal/tools/setup.sh test
+	go test -race -timeout 10m $(TESTFLAGS) $(PACKAGES)
+
+bench: ## run the Go benchmarks
+	@internal/tools/setup.sh run
+	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) $(PACKAGES)
+
+lint: .tools/golangci-lint .tools/gofumpt ## look for mistakes, forbidden imports and unformatted files
+	.tools/golangci-lint run
+	@unformatted=$$(.tools/gofumpt -l .); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+
+fmt: .tools/gofumpt ## format the Go files
+	.tools/gofumpt -w .
+
+generate: .tools/sqlc ## make the Go code of sql/ and graph/schema/
+	.tools/sqlc generate
+	go tool gqlgen generate --config graph/gqlgen.yml
+
+# Compares with the tree rather than with the last commit: verify holds in the middle of work, too.
+checksums = find internal/db graph -name '*.go' -exec cksum {} + | sort -k 3
+verify: .tools/sqlc ## fail when the generated code is not current
+	@$(checksums) >.tools/generated
+	@$(MAKE) --no-print-directory generate
+	@$(checksums) | diff .tools/generated - || { echo "generated code was out of date; it is current now"; exit 1; }
+
+build: ## build ./layercake
+	go build -o layercake ./cmd/layercake
+
+clean: ## remove what was built (data and caches stay)
+	rm -rf layercake .tools internal/npmtest/node_modules
+
+# Tools have modules of their own, so that their dependencies do not become ours.
+.tools/sqlc: PROGRAM = github.com/sqlc-dev/sqlc/cmd/sqlc
+.tools/golangci-lint: PROGRAM = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+.tools/gofumpt: PROGRAM = mvdan.cc/gofumpt
+.tools/%: internal/tools/%/go.sum
+	@mkdir -p .tools
+	CGO_ENABLED=0 go build -C internal/tools/$* -o '$(CURDIR)/$@' $(PROGRAM)
+	@touch $@
