@@ -13,7 +13,7 @@ import (
 	"layercake/internal/postgres"
 )
 
-// connectTimeout bounds an attempt to connect, from the name's lookup to the session's first answer.
+// connectTimeout bounds each step of an attempt to connect: each host of the URL, the first query, LISTEN.
 const connectTimeout = 5 * time.Second
 
 // conn is one of a replica's two sessions with the server.
@@ -54,8 +54,6 @@ func (c *Config) dial(ctx context.Context, role string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
 	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}}
 	var connected atomic.Bool
 	parsed.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -66,13 +64,18 @@ func (c *Config) dial(ctx context.Context, role string) (*conn, error) {
 		}
 		return dialer.DialContext(ctx, network, address)
 	}
-	session, err := pgx.ConnectConfig(ctx, parsed)
+	// pgx gives each host its time, but not the lookup of its name.
+	connectCtx, cancel := context.WithTimeout(ctx, time.Duration(2+len(parsed.Fallbacks))*connectTimeout)
+	defer cancel()
+	session, err := pgx.ConnectConfig(connectCtx, parsed)
 	if err != nil {
 		return nil, err
 	}
 	connected.Store(true)
 	opened := &conn{Conn: session}
-	epoch, err := postgres.ReadEpoch(ctx, session)
+	queryCtx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	epoch, err := postgres.ReadEpoch(queryCtx, session)
 	if err != nil {
 		opened.end()
 		return nil, err

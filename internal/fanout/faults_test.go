@@ -1,0 +1,441 @@
+package fanout_test
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"layercake/internal/fanout"
+	"layercake/internal/postgres/pgtest"
+)
+
+// project stands for a project's tables and one replica's feed of it. The feed looks at the tables only in doubt.
+type project struct {
+	head  atomic.Int64 // what is committed
+	known int64        // what the feed knows, under the replica's mutex
+}
+
+// follow makes r a replica that keeps up with p.
+func (p *project) follow(r *replica, cfg *fanout.Config) {
+	seen, onEvent := cfg.OnDoubt, cfg.OnEvent
+	cfg.OnDoubt = func(reason string) {
+		head := p.head.Load()
+		r.note(func() { p.known = max(p.known, head) })
+		seen(reason)
+	}
+	cfg.OnEvent = func(e fanout.Event) {
+		onEvent(e)
+		// A feed with a gap asks the log for what lies between, so that any version stands for all before it.
+		r.note(func() { p.known = max(p.known, e.Version) })
+	}
+}
+
+// commit is a change: first the tables, then the lines.
+func (p *project) commit(by *replica) {
+	by.Publish(1, p.head.Add(1), []byte(`{"a":1}`))
+}
+
+// disturb commits to p through by, in small steps, and does harm in each of so many rounds of 100 ms.
+func (p *project) disturb(by *replica, rounds int, harm func()) {
+	commits := time.NewTicker(time.Millisecond)
+	defer commits.Stop()
+	for range rounds {
+		harm()
+		for range 100 {
+			<-commits.C
+			p.commit(by)
+		}
+	}
+}
+
+// settle waits until r's feed knows everything, though nothing is committed any more.
+func (p *project) settle(t *testing.T, r *replica) {
+	t.Helper()
+	r.wait(t, "the last version", func() bool { return p.known == p.head.Load() })
+}
+
+func TestLinesLostByAListenerAreFollowedByDoubt(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	// Of each version it must be known that there is something to read, and a later version does not count: only the line
+	// itself, or a doubt after the commit.
+	var head atomic.Int64
+	heard := make(map[int64]bool)
+	var swept int64
+	a := start(t, url, "a", nil)
+	b := start(t, url, "b", func(r *replica, cfg *fanout.Config) {
+		cfg.OnEvent = func(e fanout.Event) { r.note(func() { heard[e.Version] = true }) }
+		onDoubt := cfg.OnDoubt
+		cfg.OnDoubt = func(reason string) {
+			h := head.Load()
+			r.note(func() { swept = h })
+			onDoubt(reason)
+		}
+	})
+	conn := admin(t, url)
+	const rounds = 20
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range rounds {
+		kill(t, conn, "b", "listener")
+		for range 100 {
+			<-tick.C
+			v := head.Add(1)
+			a.Publish(1, v, []byte(`{"a":1}`))
+		}
+	}
+	b.wait(t, "each version or a doubt after it", func() bool {
+		for v := swept + 1; v <= head.Load(); v++ {
+			if !heard[v] {
+				return false
+			}
+		}
+		return true
+	})
+	b.stop()
+	lost := head.Load() - int64(len(heard))
+	t.Logf("%d of %d lines were lost, %d doubts", lost, head.Load(), b.doubted("listening"))
+	if lost == 0 || b.doubted("listening") < 5 {
+		t.Errorf("%d lines were lost with %d doubts: the test did no harm", lost, b.doubted("listening"))
+	}
+	if n := a.doubted("listening"); n != 1 {
+		t.Errorf("replica a began to listen %d times, want once: nobody disturbed it", n)
+	}
+}
+
+func TestNothingStaysUnknownWhateverIsKilled(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	var p project
+	a := start(t, url, "a", nil)
+	b := start(t, url, "b", p.follow)
+	conn := admin(t, url)
+	p.disturb(a, 20, func() {
+		kill(t, conn, "a", "publisher")
+		kill(t, conn, "b", "listener")
+	})
+	p.settle(t, b)
+	a.waitMetric(t, 5, "publisher_connects_total")
+	if n := a.metric(t, "publisher_errors_total", `"connection"`); n < 1 {
+		t.Errorf("%v errors of the connection, want some", n)
+	}
+}
+
+func TestHalfOpenListenerIsNoticedAndRedialled(t *testing.T) {
+	t.Parallel()
+	direct := pgtest.New(t)
+	proxy, url := startProxy(t, direct)
+	a := start(t, direct, "a", nil)
+	b := start(t, url, "b", nil)
+	b.waitMetric(t, 2, "heartbeat_seconds") // all is well
+	began := time.Now()
+	if n := proxy.silence("listener"); n != 1 {
+		t.Fatalf("silenced %d sessions, want 1", n)
+	}
+	a.Publish(1, 1, []byte(`{}`)) // into the void
+	b.waitDoubts(t, "listening", 2)
+	took := time.Since(began)
+	t.Logf("noticed and listening again after %v", took)
+	if took < 2*time.Second || took > 5500*time.Millisecond {
+		t.Errorf("took %v, want about 3 to 4.5 s", took)
+	}
+	a.Publish(1, 2, []byte(`{}`))
+	if e := b.waitEvent(t, 1, 1); e.Version != 2 {
+		t.Errorf("heard version %d, want 2: the network has lost 1", e.Version)
+	}
+	if n := b.metric(t, "publisher_connects_total"); n != 1 {
+		t.Errorf("the publisher connected %v times, want once: it was not concerned", n)
+	}
+}
+
+func TestConnectionThatGoesSilentWhileItBeginsIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, at := range map[string]string{"first query": "pg_control_system", "LISTEN": `listen "layercake_events"`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy, url := startProxy(t, pgtest.New(t))
+			proxy.silenceAt(at)
+			r := start(t, url, "a", nil)
+			r.Publish(1, 1, []byte(`{}`))
+			r.waitEvent(t, 1, 1)
+			proxy.mu.Lock()
+			defer proxy.mu.Unlock()
+			if proxy.fuse != nil {
+				t.Errorf("nobody sent %q: the test did no harm", at)
+			}
+		})
+	}
+}
+
+func TestSilentHostDoesNotKeepFromTheNext(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	proxy, url := startProxy(t, pgtest.New(t))
+	good := proxy.listener.Addr().String()
+	start(t, strings.Replace(url, good, silent.Addr().String()+","+good, 1), "a", nil)
+}
+
+func TestSuspendedBackendOfAListenerIsNoticed(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	r := start(t, url, "a", nil)
+	r.waitMetric(t, 2, "heartbeat_seconds")
+	var pid int
+	err := admin(t, url).QueryRow(t.Context(), "select pid from pg_stat_activity where datname = current_database() and application_name = $1",
+		"layercake/a/listener").Scan(&pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Skipf("the server is not on this machine, or not ours: %v", err)
+	}
+	defer syscall.Kill(pid, syscall.SIGCONT)
+	r.waitDoubts(t, "listening", 2)
+	t.Logf("noticed and listening again after %v", time.Since(began))
+	r.Publish(1, 1, []byte(`{}`))
+	r.waitEvent(t, 1, 1)
+}
+
+func TestHalfOpenPublisherIsRedialledAndSaysEverythingAgain(t *testing.T) {
+	t.Parallel()
+	direct := pgtest.New(t)
+	proxy, url := startProxy(t, direct)
+	a := start(t, url, "a", nil)
+	b := start(t, direct, "b", nil)
+	a.Publish(1, 1, []byte(`{}`))
+	b.waitEvent(t, 1, 1)
+	a.waitMetric(t, 1, "lines_total", `"event"`, `"sent"`) // the publisher has its answer too
+	if n := proxy.silence("publisher"); n != 1 {
+		t.Fatalf("silenced %d sessions, want 1", n)
+	}
+	// More than the queue holds, of few projects: none of these may wait for the network.
+	const lines = 20_000
+	var slowest time.Duration
+	for v := range int64(lines) {
+		began := time.Now()
+		a.Publish(int32(1+v%100), 2+v, []byte(`{"some":"body"}`))
+		slowest = max(slowest, time.Since(began))
+	}
+	if slowest > time.Second {
+		t.Errorf("Publish took %v", slowest)
+	}
+	began := time.Now()
+	for p := range int64(100) {
+		last := lines - 100 + p + 2
+		if e := b.waitEvent(t, int32(1+p), last); e.Body != nil || e.Version != last {
+			t.Errorf("project %d ends with version %d and %q, want a hint of %d", 1+p, e.Version, e.Body, last)
+		}
+	}
+	t.Logf("everything said again after %v; slowest Publish %v", time.Since(began), slowest)
+	b.waitDoubts(t, "hole", 1)
+	if n := a.metric(t, "listener_connects_total"); n != 1 {
+		t.Errorf("the listener connected %v times, want once: it was not concerned", n)
+	}
+	if n := a.metric(t, "publisher_connects_total"); n != 2 {
+		t.Errorf("the publisher connected %v times, want twice", n)
+	}
+	if n := a.metric(t, "lines_dropped_total"); n != 0 {
+		t.Errorf("%v lines were dropped, want none: hints of one project take one place", n)
+	}
+	if n := a.metric(t, "publisher_errors_total", `"timeout"`); n != 1 {
+		t.Errorf("%v statements timed out, want 1", n)
+	}
+}
+
+func TestFullQueueOfTheServerIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	direct := pgtest.New(t)
+	conn := admin(t, direct)
+	// The server's queue takes 8 GB to fill. A function before pg_catalog's raises what pg_notify would.
+	exec(t, conn, `create schema fault`)
+	exec(t, conn, `create table fault.full_queue ()`)
+	exec(t, conn, `create function fault.pg_notify(channel text, payload text) returns void language plpgsql as $$
+		begin
+			if exists (select from fault.full_queue) then
+				raise exception 'too many notifications in the NOTIFY queue' using errcode = '54000';
+			end if;
+			perform pg_catalog.pg_notify(channel, payload);
+		end $$`)
+	a := start(t, withParameter(t, direct, "search_path", "fault,pg_catalog"), "a", nil)
+	b := start(t, direct, "b", nil)
+	a.Publish(1, 1, []byte(`{}`))
+	if e := b.waitEvent(t, 1, 1); e.Body == nil {
+		t.Error("heard a hint, want the body")
+	}
+	exec(t, conn, `insert into fault.full_queue default values`)
+	for v := int64(2); v <= 10; v++ {
+		a.Publish(1, v, []byte(`{}`))
+		a.Publish(2, v, []byte(`{}`))
+	}
+	a.waitMetric(t, 3, "publisher_errors_total", `"queue_full"`)
+	exec(t, conn, `delete from fault.full_queue`)
+	for project := range int32(2) {
+		if e := b.waitEvent(t, project+1, 2); e.Version != 10 || e.Body != nil {
+			t.Errorf("heard version %d with %q, want a hint of 10", e.Version, e.Body)
+		}
+	}
+	b.waitDoubts(t, "hole", 1)
+	if n := a.metric(t, "publisher_connects_total"); n != 1 {
+		t.Errorf("the publisher connected %v times, want once: its connection was good", n)
+	}
+	a.Publish(1, 11, []byte(`{}`))
+	if e := b.waitEvent(t, 1, 11); e.Body == nil {
+		t.Error("heard a hint, want bodies again")
+	}
+}
+
+func TestLossIsSeenAsHoles(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	var p project
+	a := start(t, url, "a", func(_ *replica, cfg *fanout.Config) { cfg.Loss = 0.3 })
+	b := start(t, url, "b", p.follow)
+	p.disturb(a, 5, func() {})
+	p.settle(t, b)
+	dropped, holes := a.metric(t, "lines_dropped_total"), b.metric(t, "holes_total")
+	t.Logf("%v of %d lines dropped, %v holes", dropped, p.head.Load(), holes)
+	if dropped < 50 || dropped > 300 || holes < 10 || int(holes) != b.doubted("hole") {
+		t.Errorf("%v of %d lines dropped, %v holes, %d doubts: want about 150, and a doubt for each hole",
+			dropped, p.head.Load(), holes, b.doubted("hole"))
+	}
+}
+
+func TestALastLineThatIsLostIsNoticedByTheHeartbeat(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	b := start(t, url, "b", nil)
+	a := start(t, url, "a", func(_ *replica, cfg *fanout.Config) { cfg.Loss = 1 })
+	a.waitMetric(t, 2, "heartbeat_seconds") // b has heard the first
+	before := b.doubted("hole")
+	began := time.Now()
+	a.Publish(1, 1, []byte(`{}`))
+	b.waitDoubts(t, "hole", before+1)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("noticed after %v, want about a second at most", took)
+	}
+}
+
+func TestStrangersOnTheChannel(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	r := start(t, url, "a", nil)
+	conn := admin(t, url)
+	say := func(payload string) { exec(t, conn, "select pg_notify('layercake_events', $1)", payload) }
+	say("hello")
+	say("1 b " + r.Epoch() + " 1\nnonsense\ne 1 1 {}")
+	r.waitEvent(t, 1, 1)
+	say("2 a newer replica")
+	r.waitDoubts(t, "format", 1)
+	say("1 c elsewhere-9 1\nh 2 1")
+	r.waitDoubts(t, "epoch", 1)
+	if e := r.waitEvent(t, 2, 1); e.Epoch != "elsewhere-9" {
+		t.Errorf("epoch %q, want that of the sender", e.Epoch)
+	}
+	if n := r.metric(t, "lines_total", `"malformed"`); n != 2 {
+		t.Errorf("%v malformed, want 2", n)
+	}
+}
+
+func TestReplicaSurvivesTheEndOfItsServer(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Server(t)
+	var p project
+	r := start(t, server.URL, "a", p.follow)
+	r.waitMetric(t, 1, "publisher_connects_total")
+	server.Kill()
+	r.waitMetric(t, 1, "publisher_errors_total")
+	p.commit(r)
+	server.Start()
+	r.waitDoubts(t, "listening", 2)
+	p.settle(t, r) // its publisher may have been faster than its listener
+	r.waitMetric(t, 2, "publisher_connects_total")
+	r.Publish(2, 1, []byte(`{}`))
+	if e := r.waitEvent(t, 2, 1); e.Body == nil {
+		t.Error("heard a hint, want bodies again")
+	}
+}
+
+func TestStopSendsWhatIsQueued(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	a, b := start(t, url, "a", nil), start(t, url, "b", nil)
+	for v := range int64(3000) {
+		a.Publish(1, v+1, []byte(`{}`))
+	}
+	a.stop()
+	b.wait(t, "all lines", func() bool { return len(b.events) == 3000 })
+	if a.Listening() || a.metric(t, "listener_up") != 0 {
+		t.Error("listens after its end")
+	}
+}
+
+func TestStopWhileTheNetworkIsSilent(t *testing.T) {
+	t.Parallel()
+	proxy, url := startProxy(t, pgtest.New(t))
+	r := start(t, url, "a", nil)
+	r.waitMetric(t, 1, "publisher_connects_total")
+	proxy.silence("")
+	r.Publish(1, 1, []byte(`{}`))
+	began := time.Now()
+	r.stop()
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+func TestRunSaysWhatIsWrongWithItsConfiguration(t *testing.T) {
+	t.Parallel()
+	good := func() fanout.Config {
+		return fanout.Config{URL: "postgres://localhost/x", Replica: "a", OnEvent: func(fanout.Event) {}, OnDoubt: func(string) {}}
+	}
+	for name, spoil := range map[string]func(*fanout.Config){
+		"URL":           func(c *fanout.Config) { c.URL = "postgres://localhost:port/x" },
+		"no replica":    func(c *fanout.Config) { c.Replica = "" },
+		"blank":         func(c *fanout.Config) { c.Replica = "a b" },
+		"loss":          func(c *fanout.Config) { c.Loss = 1.5 },
+		"negative loss": func(c *fanout.Config) { c.Loss = -1 },
+		"no callback":   func(c *fanout.Config) { c.OnEvent = nil },
+	} {
+		cfg := good()
+		spoil(&cfg)
+		if err := fanout.New(cfg).Run(t.Context()); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := fanout.New(good())
+	if err := w.Run(ctx); err != nil {
+		t.Errorf("a good configuration that is stopped at once: %v", err)
+	}
+	if w.Epoch() != "" || w.Listening() {
+		t.Errorf("epoch %q, listening %t, want nothing before the first connection", w.Epoch(), w.Listening())
+	}
+}
+
+func TestPublishFromManyGoroutines(t *testing.T) {
+	t.Parallel()
+	r := start(t, pgtest.New(t), "a", nil)
+	var publishing sync.WaitGroup
+	for g := range int32(8) {
+		publishing.Go(func() {
+			for v := range int64(500) {
+				r.Publish(g+1, v+1, []byte(`{}`))
+			}
+		})
+	}
+	publishing.Wait()
+	for g := range int32(8) {
+		r.waitEvent(t, g+1, 500)
+	}
+}

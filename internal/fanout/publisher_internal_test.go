@@ -1,0 +1,87 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+func newTestPublisher(cfg Config) *publisher {
+	return &publisher{
+		cfg: &cfg, metrics: newMetrics(nil, func() float64 { return 0 }), events: newOutbox(), pulse: &pulse{start: time.Now()},
+		packer: packer{header: header{replica: "a", epoch: "e-1"}},
+	}
+}
+
+func TestLinesThatFoundNoRoomLeaveAHole(t *testing.T) {
+	t.Parallel()
+	p := newTestPublisher(Config{})
+	for project := range int32(maxQueued + 1) {
+		p.events.add(hint(project+1, 1))
+	}
+	b := p.pack(false)
+	h, _, err := parseHeader(b.payloads[0])
+	if err != nil || h.seq != 2 {
+		t.Errorf("first number %d, %v, want 2: 1 stands for what was lost", h.seq, err)
+	}
+	if b.lines != maxQueued || b.hints != maxQueued {
+		t.Errorf("%d lines, %d hints, want %d", b.lines, b.hints, maxQueued)
+	}
+}
+
+func TestPackStaysWithinAStatement(t *testing.T) {
+	t.Parallel()
+	p := newTestPublisher(Config{})
+	for v := range int64(1000) {
+		l := event(1, v)
+		l.body = make([]byte, maxBody)
+		p.events.add(l)
+	}
+	sent := 0
+	for sent < 1000 {
+		b := p.pack(true)
+		if len(b.payloads) > maxPayloads || b.lines == 0 || b.events != b.lines {
+			t.Fatalf("%d payloads with %d lines, %d of them events", len(b.payloads), b.lines, b.events)
+		}
+		sent += b.lines
+		p.pending = p.pending[b.lines:]
+	}
+}
+
+func TestLossSparesHeartbeats(t *testing.T) {
+	t.Parallel()
+	p := newTestPublisher(Config{Loss: 1})
+	p.events.add(event(1, 1))
+	b := p.pack(true)
+	if len(b.payloads) != 1 || b.dropped != 1 || b.lines != 1 {
+		t.Fatalf("%d payloads, %d dropped of %d, want the heartbeat only", len(b.payloads), b.dropped, b.lines)
+	}
+	h, rest, err := parseHeader(b.payloads[0])
+	if err != nil || h.seq != 2 || rest != fmt.Sprintf("b %d", b.beat) {
+		t.Errorf("heartbeat %q with number %d, %v, want number 2", rest, h.seq, err)
+	}
+}
+
+func TestReasonOf(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]error{
+		failQueueFull:  &pgconn.PgError{Code: "54000"},
+		failTimeout:    fmt.Errorf("exec: %w", context.DeadlineExceeded),
+		failRefused:    &pgconn.PgError{Code: "25006"},
+		failConnection: errors.New("broken pipe"),
+	} {
+		if got := reasonOf(err); got != want {
+			t.Errorf("%v: %s, want %s", err, got, want)
+		}
+	}
+	if got := reasonOf(&pgconn.PgError{Code: "57P01"}); got != failConnection {
+		t.Errorf("a backend that is terminated: %s, want %s", got, failConnection)
+	}
+	if got := reasonOf(&pgconn.PgError{Code: "57014"}); got != failTimeout {
+		t.Errorf("statement_timeout: %s, want %s", got, failTimeout)
+	}
+}

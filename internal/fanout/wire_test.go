@@ -1,0 +1,283 @@
+package fanout_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"layercake/internal/fanout"
+	"layercake/internal/postgres/pgtest"
+)
+
+// patience bounds every wait of a test. The longest thing that a test waits for is a watchdog of some seconds.
+const patience = 20 * time.Second
+
+// replica is a running wire and everything that it told.
+type replica struct {
+	*fanout.Wire
+	name    string
+	metrics *prometheus.Registry
+	stop    func() // waits for the end; may be called twice
+
+	mu      sync.Mutex
+	events  []fanout.Event
+	doubts  []string
+	changed chan struct{} // closed and replaced at each event and doubt
+}
+
+// start runs a wire until the test ends, and returns when it listens. change may be nil.
+func start(t testing.TB, url, name string, change func(*replica, *fanout.Config)) *replica {
+	t.Helper()
+	r := &replica{name: name, metrics: prometheus.NewRegistry(), changed: make(chan struct{})}
+	cfg := fanout.Config{
+		URL: url, Replica: name, Metrics: r.metrics,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		OnEvent: func(e fanout.Event) {
+			r.note(func() { r.events = append(r.events, e) })
+		},
+		OnDoubt: func(reason string) {
+			r.note(func() { r.doubts = append(r.doubts, reason) })
+		},
+	}
+	if change != nil {
+		change(r, &cfg)
+	}
+	r.Wire = fanout.New(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("replica %s: Run = %v, want nil after a normal stop", name, err)
+			}
+		case <-time.After(patience):
+			t.Errorf("replica %s does not stop", name)
+		}
+	})
+	t.Cleanup(r.stop)
+	select {
+	case <-r.Ready():
+	case <-time.After(patience):
+		t.Fatalf("replica %s is not ready", name)
+	}
+	return r
+}
+
+func (r *replica) note(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// wait returns when what holds, which is asked at each event and doubt, under r's mutex.
+func (r *replica) wait(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		r.mu.Lock()
+		ok, changed := holds(), r.changed
+		r.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			t.Fatalf("replica %s: waited in vain for %s (%d events, doubts %q)", r.name, what, len(r.events), r.doubts)
+		}
+	}
+}
+
+// waitEvent returns the first event of project at version or later.
+func (r *replica) waitEvent(t testing.TB, project int32, version int64) (found fanout.Event) {
+	t.Helper()
+	r.wait(t, fmt.Sprintf("version %d of project %d", version, project), func() bool {
+		i := slices.IndexFunc(r.events, func(e fanout.Event) bool { return e.Project == project && e.Version >= version })
+		if i >= 0 {
+			found = r.events[i]
+		}
+		return i >= 0
+	})
+	return found
+}
+
+// waitDoubts returns when there were as many doubts of this reason.
+func (r *replica) waitDoubts(t testing.TB, reason string, many int) {
+	t.Helper()
+	r.wait(t, fmt.Sprintf("%d doubts %q", many, reason), func() bool { return r.count(reason) >= many })
+}
+
+// count is called under the mutex.
+func (r *replica) count(reason string) (n int) {
+	for _, d := range r.doubts {
+		if d == reason {
+			n++
+		}
+	}
+	return n
+}
+
+func (r *replica) doubted(reason string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count(reason)
+}
+
+// metric returns the value of a metric, summed over its labels that contain each of want; of a histogram, its count.
+func (r *replica) metric(t testing.TB, name string, want ...string) (sum float64) {
+	t.Helper()
+	families, err := r.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "layercake_fanout_"+name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			if !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(m.String(), w) }) {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+		return sum
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
+// waitMetric returns when a metric is at least least.
+func (r *replica) waitMetric(t testing.TB, least float64, name string, want ...string) {
+	t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for r.metric(t, name, want...) < least {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("replica %s: %s = %v, want at least %v", r.name, name, r.metric(t, name, want...), least)
+		}
+	}
+}
+
+// admin is a session for the test's own statements.
+func admin(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+func exec(t testing.TB, conn *pgx.Conn, sql string, args ...any) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// withParameter adds a parameter to a URL.
+func withParameter(t testing.TB, base, name, value string) string {
+	t.Helper()
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set(name, value)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// kill ends the backend of one of a replica's sessions.
+func kill(t testing.TB, conn *pgx.Conn, replica, role string) {
+	t.Helper()
+	exec(t, conn, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = $1",
+		"layercake/"+replica+"/"+role)
+}
+
+func TestLinesReachEveryReplicaInTheOrderOfTheirSender(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	const replicas, lines = 4, 1000
+	var all []*replica
+	for i := range replicas {
+		all = append(all, start(t, url, fmt.Sprintf("r%d", i), nil))
+	}
+	var publishing sync.WaitGroup
+	for i, r := range all {
+		publishing.Go(func() {
+			for v := range int64(lines) {
+				r.Publish(int32(i+1), v+1, fmt.Appendf(nil, `{"by":"%s","version":%d}`, r.name, v+1))
+			}
+		})
+	}
+	publishing.Wait()
+	for _, r := range all {
+		r.wait(t, "all lines", func() bool { return len(r.events) >= replicas*lines })
+		next := make(map[int32]int64)
+		for _, e := range r.events {
+			next[e.Project]++
+			want := fmt.Sprintf(`{"by":"r%d","version":%d}`, e.Project-1, e.Version)
+			if e.Version != next[e.Project] || string(e.Body) != want || e.Epoch != r.Epoch() {
+				t.Fatalf("replica %s heard %d of project %d as %q in epoch %s, want version %d with %q in %s",
+					r.name, e.Version, e.Project, e.Body, e.Epoch, next[e.Project], want, r.Epoch())
+			}
+		}
+		if !slices.Equal(r.doubts, []string{"listening"}) {
+			t.Errorf("replica %s doubts %q, want only that it listens", r.name, r.doubts)
+		}
+		if !r.Listening() || r.metric(t, "listener_up") != 1 {
+			t.Errorf("replica %s does not say that it listens", r.name)
+		}
+		r.waitMetric(t, 1, "heartbeat_seconds")
+	}
+}
+
+func TestBodiesThatDoNotFitIntoALineBecomeHints(t *testing.T) {
+	t.Parallel()
+	r := start(t, pgtest.New(t), "a", nil)
+	bodies := []struct {
+		name, body string
+		hint       bool
+	}{
+		{"small", `{}`, false},
+		{"blanks and quotes", `{"a b": "c  d '$1' \\ é"}`, false},
+		{"as long as may be", strings.Repeat("x", 2000), false},
+		{"too long", strings.Repeat("x", 2001), true},
+		{"two lines", "{\n}", true},
+		{"not text", "\xff", true},
+		{"NUL", "\x00", true},
+		{"none", "", true},
+	}
+	for i, b := range bodies {
+		r.Publish(7, int64(i+1), []byte(b.body))
+	}
+	for i, b := range bodies {
+		e := r.waitEvent(t, 7, int64(i+1))
+		if e.Version != int64(i+1) || (e.Body == nil) != b.hint || !b.hint && string(e.Body) != b.body {
+			t.Errorf("%s: heard version %d with %q, want %d, hint: %t", b.name, e.Version, e.Body, i+1, b.hint)
+		}
+	}
+	if n := r.metric(t, "publisher_errors_total"); n != 0 {
+		t.Errorf("%v errors", n)
+	}
+}
