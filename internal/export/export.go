@@ -63,6 +63,7 @@ var formats = []formatInfo{
 	{CSVEdges, "csv", "text/csv", writeCSVEdges},
 	{CSVMatrix, "csv", "text/csv", writeCSVMatrix},
 	{JSGraph, "js", "text/javascript", writeJSGraph},
+	{Custom, "txt", "text/plain", writeCustom},
 }
 
 // Formats lists all formats in the order of the documentation.

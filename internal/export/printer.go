@@ -162,14 +162,15 @@ func needsVisible(s string) bool {
 // names gives every id of a graph a name that a language accepts: the id itself where it is safe, else a made one that no
 // other id has.
 type names struct {
-	made map[string]string
-	used map[string]bool
-	next map[string]int // by stem
+	prefix string
+	made   map[string]string
+	used   map[string]bool
+	next   map[string]int // by stem
 }
 
 // newNames reserves the safe ids first, so that nothing that can keep its name loses it.
 func newNames(prefix string, safe func(string) bool, ids func(yield func(string) bool)) *names {
-	n := &names{made: map[string]string{}, used: map[string]bool{}, next: map[string]int{}}
+	n := &names{prefix: prefix, made: map[string]string{}, used: map[string]bool{}, next: map[string]int{}}
 	var unsafe []string
 	for id := range ids {
 		if safe(id) {
@@ -180,26 +181,34 @@ func newNames(prefix string, safe func(string) bool, ids func(yield func(string)
 	}
 	for _, id := range unsafe {
 		if _, ok := n.made[id]; !ok {
-			n.made[id] = n.invent(prefix, id)
+			n.made[id] = n.invent(id)
 		}
 	}
 	return n
 }
 
+// of returns the name of an id. An id that the graph does not have gets one too, though not for itself alone.
 func (n *names) of(id string) string {
 	if name, ok := n.made[id]; ok {
 		return name
 	}
-	return id
+	if n.used[id] {
+		return id
+	}
+	return n.stem(id)
 }
 
-func (n *names) invent(prefix, id string) string {
-	stem := prefix + strings.Map(func(r rune) rune {
+func (n *names) stem(id string) string {
+	return n.prefix + strings.Map(func(r rune) rune {
 		if isWordByte(r) {
 			return r
 		}
 		return '_'
 	}, id)
+}
+
+func (n *names) invent(id string) string {
+	stem := n.stem(id)
 	name := stem
 	for n.used[name] {
 		n.next[stem]++
