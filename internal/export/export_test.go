@@ -453,7 +453,7 @@ func TestCustomData(t *testing.T) {
 		"{{#if nothing}}1{{else if config}}2{{else}}3{{/if}}{{^nothing}}4{{/nothing}}{{#nothing}}5{{/nothing}}":                          "24",
 		"{{#flow_nodes}}{{id}} {{/flow_nodes}}{{#config}}{{orientation}}{{/config}}":                                                     "db job web TB",
 		"{{flow_nodes.length}} {{flow_nodes.[1].id}} {{len layers}} {{#if (gt 2 1)}}ok{{/if}}":                                           "3 job 2 ok",
-		"{{flow_nodes.[0].nothing.more}}[{{nothing}}]{{! comment }}{{!-- another }} --}}":                                                  "[]",
+		"{{flow_nodes.[0].nothing.more}}[{{nothing}}]{{! comment }}{{!-- another }} --}}":                                                "[]",
 		"{{{json_text \"a<\\\"\"}}}{{log \"x\"}}":                                                                                        `a\u003c\"`,
 	} {
 		if got := write(t, tiny(), export.Custom, template(source)); got != want {

@@ -215,7 +215,7 @@ func FuzzOutlines(f *testing.F) {
 					stars++
 				}
 			}
-			if title := visible(text) != ""; stars != 3 || len(lines) != 6 && title || len(lines) != 5 && !title {
+			if title := visible(text) != ""; stars != 3 || len(lines) != 7 && title || len(lines) != 6 && !title {
 				t.Errorf("%s: %d stars in %d lines", format, stars, len(lines))
 			}
 		}

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -293,13 +294,14 @@ func appendMermaid(dst []byte, s string) []byte {
 	return dst
 }
 
-// appendYAML writes a text as a plain scalar where that is safe, else between quotes.
+// appendYAML writes a text as a plain scalar where that is safe, else between quotes, without the beginning of a directive.
 func appendYAML(dst []byte, s string) []byte {
 	if isPlainYAML(s) {
 		return append(dst, s...)
 	}
 	dst = append(dst, '"')
-	return append(appendJSONForHTML(dst, s), '"')
+	quoted := appendJSONForHTML(nil, s)
+	return append(append(dst, bytes.ReplaceAll(quoted, []byte("%"), []byte(`\u0025`))...), '"')
 }
 
 func isPlainYAML(s string) bool {
