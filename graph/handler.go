@@ -1,0 +1,133 @@
+// Package graph serves the core over GraphQL: HTTP, subscriptions over WebSockets, and the errors that clients see.
+package graph
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"layercake/internal/plan"
+	"layercake/internal/project"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// Options are what a handler needs.
+type Options struct {
+	Plans    *plan.Service
+	Projects *project.Service
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer // may be nil
+
+	// AllowOrigin decides about sockets that a page of another origin opens; nil allows none of them. It is not asked about
+	// callers that are no browser, nor about pages of this server.
+	AllowOrigin func(r *http.Request) bool
+	// Open lets callers without a credential in. Without it, everybody is refused.
+	Open bool
+}
+
+// Handler serves GraphQL. Make it with New.
+type Handler struct {
+	exec      *executor.Executor
+	errors    *presenter
+	metrics   *metrics
+	log       *slog.Logger
+	allow     func(r *http.Request) bool
+	open      bool
+	largeBody chan struct{} // a slot for each body over largeBodySize that is held in memory
+	timing    socketTiming
+
+	running sync.WaitGroup // sockets, and the producers of subscriptions
+
+	mu       sync.Mutex
+	draining bool
+	sockets  map[*socket]struct{}
+}
+
+// New returns a handler. It starts nothing; after Drain it refuses sockets.
+func New(o Options) *Handler {
+	h := &Handler{
+		errors: &presenter{log: o.Log}, metrics: newMetrics(o.Metrics), log: o.Log, allow: o.AllowOrigin, open: o.Open,
+		largeBody: make(chan struct{}, largeBodies), timing: defaultTiming, sockets: map[*socket]struct{}{},
+	}
+	r := &Resolver{plans: o.Plans, projects: o.Projects, errors: h.errors, metrics: h.metrics, running: &h.running}
+	config := Config{Resolvers: r}
+	setComplexity(&config.Complexity)
+	schema := NewExecutableSchema(config)
+
+	h.exec = executor.New(schema)
+	h.exec.SetErrorPresenter(h.errors.present)
+	h.exec.SetRecoverFunc(recovered)
+	h.exec.SetParserTokenLimit(maxTokens)
+	h.exec.SetDisableSuggestion(true)
+	h.exec.SetQueryCache(newDocumentCache())
+	h.exec.Use(extension.Introspection{})
+	h.exec.Use(&limits{schema: schema})
+	h.exec.AroundOperations(h.measure)
+	h.exec.AroundResponses(r.withLoaders)
+	return h
+}
+
+// HTTP serves /graphql: POST, GET for queries, and GraphiQL for browsers in open mode.
+func (h *Handler) HTTP() http.Handler { return http.HandlerFunc(h.serveHTTP) }
+
+// WebSocket serves /graphql/ws: the protocol graphql-transport-ws.
+func (h *Handler) WebSocket() http.Handler { return http.HandlerFunc(h.serveSocket) }
+
+// Drain refuses new sockets and closes the open ones with 1012, evenly spread over a time, so that their clients do not come
+// back all at once. It returns when every socket and subscription has ended; when ctx ends before, it cuts off the rest.
+func (h *Handler) Drain(ctx context.Context, spread time.Duration) {
+	h.mu.Lock()
+	h.draining = true
+	sockets := make([]*socket, 0, len(h.sockets))
+	for s := range h.sockets {
+		sockets = append(sockets, s)
+	}
+	h.mu.Unlock()
+
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for _, s := range sockets {
+		select {
+		case <-pause.C:
+			pause.Reset(spread / time.Duration(len(sockets)))
+			s.drain()
+		case <-ctx.Done():
+			s.abort(closedDrain)
+		}
+	}
+	cut := context.AfterFunc(ctx, func() {
+		for _, s := range sockets {
+			s.abort(closedDrain)
+		}
+	})
+	h.running.Wait()
+	cut()
+}
+
+// measure counts operations and times them by kind and outcome.
+func (h *Handler) measure(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	kind := graphql.GetOperationContext(ctx).Operation.Operation
+	inFlight := h.metrics.inFlight.WithLabelValues(string(kind))
+	inFlight.Inc()
+	start, answered, ended := time.Now(), false, false
+	responses := next(ctx)
+	return func(ctx context.Context) *graphql.Response {
+		response := responses(ctx)
+		if !answered && response != nil {
+			answered = true
+			h.metrics.latency.WithLabelValues(string(kind), outcome(codes(response.Errors))).Observe(time.Since(start).Seconds())
+		}
+		if !ended && (response == nil || kind != ast.Subscription) {
+			ended = true
+			inFlight.Dec()
+		}
+		return response
+	}
+}
