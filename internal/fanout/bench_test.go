@@ -8,8 +8,8 @@ import (
 	"layercake/internal/postgres/pgtest"
 )
 
-// BenchmarkThroughput sends lines from one replica to another as fast as they are heard: there are never so many on their way
-// that bodies would give way to hints.
+// BenchmarkThroughput sends lines from one replica to another as fast as they are heard: there are never so many on their
+// way that bodies would give way to hints.
 func BenchmarkThroughput(b *testing.B) {
 	url := pgtest.New(b)
 	onTheirWay := make(chan struct{}, 2000)

@@ -22,8 +22,8 @@ type conn struct {
 	epoch string
 }
 
-// parse checks the URL and adds what our sessions need. It is done for each connection anew, so that hosts, passwords and
-// certificates are those of today.
+// parse checks the URL and adds what our sessions need. It is done for each connection anew, so that hosts, passwords
+// and certificates are those of today.
 func (c *Config) parse(role string) (*pgx.ConnConfig, error) {
 	parsed, err := pgx.ParseConfig(c.URL)
 	if err != nil {
@@ -37,7 +37,8 @@ func (c *Config) parse(role string) (*pgx.ConnConfig, error) {
 		"lock_timeout":                        "2000",
 		"idle_in_transaction_session_timeout": "2000",
 		"synchronous_commit":                  "off", // a notification is lost with the server anyway
-		// A listener that is gone without a word keeps every notification since in the server's queue: let the server find out.
+		// A listener that is gone without a word keeps all later notifications in the server's queue: let the server find
+		// out.
 		"tcp_keepalives_idle":     "5",
 		"tcp_keepalives_interval": "2",
 		"tcp_keepalives_count":    "3",
@@ -54,11 +55,13 @@ func (c *Config) dial(ctx context.Context, role string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}}
+	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3,
+	}}
 	var connected atomic.Bool
 	parsed.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		// pgx dials again to cancel what a broken connection was doing, and would wait 15 s for a server that does not answer.
-		// statement_timeout does it better.
+		// pgx dials again to cancel what a broken connection was doing, and would wait 15 s for a server that does not
+		// answer. statement_timeout does it better.
 		if connected.Load() {
 			return nil, net.ErrClosed
 		}

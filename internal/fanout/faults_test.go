@@ -190,9 +190,8 @@ func TestSuspendedBackendOfAListenerIsNoticed(t *testing.T) {
 	r := start(t, url, "a", nil)
 	r.waitMetric(t, 2, "heartbeat_seconds")
 	var pid int
-	err := admin(t, url).QueryRow(t.Context(), "select pid from pg_stat_activity where datname = current_database() and application_name = $1",
-		"layercake/a/listener").Scan(&pid)
-	if err != nil {
+	const find = "select pid from pg_stat_activity where datname = current_database() and application_name = $1"
+	if err := admin(t, url).QueryRow(t.Context(), find, "layercake/a/listener").Scan(&pid); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
@@ -396,7 +395,9 @@ func TestStopWhileTheNetworkIsSilent(t *testing.T) {
 func TestRunSaysWhatIsWrongWithItsConfiguration(t *testing.T) {
 	t.Parallel()
 	good := func() fanout.Config {
-		return fanout.Config{URL: "postgres://localhost/x", Replica: "a", OnEvent: func(fanout.Event) {}, OnDoubt: func(string) {}}
+		return fanout.Config{
+			URL: "postgres://localhost/x", Replica: "a", OnEvent: func(fanout.Event) {}, OnDoubt: func(string) {},
+		}
 	}
 	for name, spoil := range map[string]func(*fanout.Config){
 		"URL":           func(c *fanout.Config) { c.URL = "postgres://localhost:port/x" },

@@ -94,8 +94,8 @@ func (i *inbox) receive(payload string, now time.Time) {
 	}
 }
 
-// follows notes the number of a payload and reports whether it is the one that had to come. A number that is too small is
-// as wrong as one that is too large: a statement that its sender gave up came late, or the sender began anew.
+// follows notes the number of a payload and reports whether it is the one that had to come. A number that is too small
+// is as wrong as one that is too large: a statement that its sender gave up came late, or the sender began anew.
 func (i *inbox) follows(h header, now time.Time) bool {
 	s, known := i.senders[h.replica]
 	if known {
@@ -104,8 +104,8 @@ func (i *inbox) follows(h header, now time.Time) bool {
 		return h.seq == expected
 	}
 	i.remember(h, now)
-	// What a sender said before we listened is no hole. But senders beat every second: one that is heard of for the first
-	// time long after we began, and not with its first payload, is one whose payloads were lost, or that was forgotten.
+	// What a sender said before we listened is no hole. But senders beat every second: when one is heard of for the
+	// first time long after we began, and not with its first payload, payloads were lost, or it was forgotten.
 	return h.seq == 1 || now.Sub(i.since) <= silence
 }
 

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// listener hears what all replicas say. pgxlisten dials and waits; this is what it lacks: deadlines, a watchdog, a beginning.
+// listener hears what all replicas say. pgxlisten dials again and waits; this is what it lacks: deadlines, a watchdog,
+// a beginning.
 type listener struct {
 	cfg     *Config
 	metrics *metrics
@@ -54,12 +55,11 @@ func (l *listener) run(ctx context.Context) error {
 		ReconnectDelay: 100*time.Millisecond + rand.N(150*time.Millisecond), // replicas do not come back all together
 	}
 	p.Handle(channelEvents, l)
-	err := p.Listen(ctx)
-	l.end()
-	if ctx.Err() != nil {
-		return nil
+	defer l.end()
+	if err := p.Listen(ctx); ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // connect gives pgxlisten a session. Its LISTEN has no deadline: the timer is one.
@@ -77,8 +77,8 @@ func (l *listener) connect(ctx context.Context) (*pgx.Conn, error) {
 	return c.Conn, nil
 }
 
-// HandleBacklog is called when the session listens: then sweep, then trust. It cannot fail, so that pgxlisten never goes on
-// with a session that was not swept for.
+// HandleBacklog is called when the session listens: then sweep, then trust. It cannot fail, so that pgxlisten never
+// goes on with a session that was not swept for.
 func (l *listener) HandleBacklog(ctx context.Context, _ string, _ *pgx.Conn) error {
 	epoch := l.current().epoch
 	l.opening.Stop()

@@ -33,7 +33,8 @@ func newMetrics(r prometheus.Registerer, queued func() float64) *metrics {
 		})
 	}
 	f.NewGaugeFunc(prometheus.GaugeOpts(name("publisher_queue", "Lines that wait for the publisher.")), queued)
-	lines := f.NewCounterVec(prometheus.CounterOpts(name("lines_total", "Lines between replicas.")), []string{"kind", "direction"})
+	lines := f.NewCounterVec(
+		prometheus.CounterOpts(name("lines_total", "Lines between replicas.")), []string{"kind", "direction"})
 	m := &metrics{
 		up:               f.NewGauge(prometheus.GaugeOpts(name("listener_up", "1 while this replica listens."))),
 		listenerConnects: counter("listener_connects_total", "Connections on which the listener began to listen."),
@@ -44,7 +45,7 @@ func newMetrics(r prometheus.Registerer, queued func() float64) *metrics {
 			[]float64{1, 2, 4, 8, 16, 32, 64}),
 		errors: f.NewCounterVec(prometheus.CounterOpts(
 			name("publisher_errors_total", "Connections and statements of the publisher that failed.")), []string{"reason"}),
-		dropped:        counter("lines_dropped_total", "Lines that were not sent: the queue was full, or a fault test dropped them."),
+		dropped:        counter("lines_dropped_total", "Lines not sent: the queue was full, or a fault test dropped them."),
 		holes:          counter("holes_total", "Holes in the numbers of a sender's payloads."),
 		sentEvents:     lines.WithLabelValues("event", "sent"),
 		sentHints:      lines.WithLabelValues("hint", "sent"),

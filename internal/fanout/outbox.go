@@ -71,8 +71,8 @@ func (o *outbox) take() (lines []line, lost int) {
 	return lines, lost
 }
 
-// putBack queues lines that may not have arrived before those that came since, all as hints. It returns how many found no
-// room.
+// putBack queues lines that may not have arrived, ahead of those that came since, all as hints. It returns how many
+// found no room.
 func (o *outbox) putBack(lines []line) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()

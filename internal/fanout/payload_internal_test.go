@@ -104,8 +104,8 @@ func TestPackerFillsPayloadsWithoutExceedingThem(t *testing.T) {
 	}
 }
 
-// FuzzReceive feeds anything to a replica: it must not panic, must not accept what it cannot repeat, and must not hear events
-// in payloads that it says it cannot read.
+// FuzzReceive feeds anything to a replica: it must not panic, must not accept what it cannot repeat, and must not hear
+// events in payloads that it says it cannot read.
 func FuzzReceive(f *testing.F) {
 	for _, s := range []string{
 		"1 a e-1 1\ne 1 2 {}\nh 3 4\nb 5\nz 6", "1 a e-1 1", "2 x", "", "1 a e 1\n\n\n", "1 a e 9223372036854775807\ne 1 1 \x00",

@@ -143,8 +143,8 @@ func (p *proxy) silenceAt(text string) {
 	p.fuse = []byte(text)
 }
 
-// silence makes the open sessions of a role half-open: nothing gets through any more, and neither side is told. Later sessions
-// are not concerned. It returns how many there were.
+// silence makes the open sessions of a role half-open: nothing gets through any more, and neither side is told. Later
+// sessions are not concerned. It returns how many there were.
 func (p *proxy) silence(role string) (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -36,9 +36,9 @@ const (
 
 // publisher packs what is queued into few statements, on a connection of its own.
 //
-// Each payload that is handed to pg_notify has a number of its own, whatever comes of it. When a statement fails nobody knows
-// whether its payloads were delivered, so its lines are sent again, as hints, under new numbers: those who did not hear the
-// first attempt see a hole, those who did hear a hint twice. A number is used up too when lines found no room in the queue.
+// Each payload that is handed to pg_notify has a number of its own, whatever comes of it. When a statement fails, nobody
+// knows whether its payloads were delivered. So its lines are sent again, as hints, under new numbers: who did not hear
+// the first attempt sees a hole, who did gets a hint too many. A number is used up too when lines found no room.
 type publisher struct {
 	cfg     *Config
 	metrics *metrics
@@ -92,12 +92,10 @@ func (p *publisher) serve(ctx context.Context, c *conn, beat <-chan time.Time) e
 		}
 		wait(ctx, time.Until(p.sent.Add(statementPeriod)))
 		// A stop waits for the statement, rather than leaving open what became of it.
-		switch reason, err := p.send(context.WithoutCancel(ctx), c, withBeat); {
-		case err == nil:
-			p.delay, p.failing = 0, false
-		case reason == failQueueFull:
+		reason, err := p.send(context.WithoutCancel(ctx), c, withBeat)
+		if reason == failQueueFull {
 			p.backOff(ctx) // the connection is as good as before
-		default:
+		} else if err != nil {
 			return err
 		}
 		if len(p.pending) > 0 {
@@ -133,6 +131,11 @@ func (p *publisher) send(ctx context.Context, c *conn, withBeat bool) (reason st
 			return reason, err
 		}
 		p.metrics.batch.Observe(float64(len(b.payloads)))
+		p.delay = 0
+		if p.failing {
+			p.failing = false
+			p.cfg.Log.InfoContext(ctx, "publisher sends again")
+		}
 	}
 	p.pending = p.pending[b.lines:]
 	p.metrics.sentEvents.Add(float64(b.events))
@@ -181,7 +184,8 @@ func (p *publisher) pack(withBeat bool) (b batch) {
 	}
 	if withBeat {
 		b.beat = p.pulse.now()
-		payload, _ := p.packer.next([]line{{kind: kindBeat, nanos: b.beat}}) // alone, so that a fault test does not drop it
+		// Alone, so that a fault test does not drop it.
+		payload, _ := p.packer.next([]line{{kind: kindBeat, nanos: b.beat}})
 		b.payloads = append(b.payloads, payload)
 	}
 	return b

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// pulse compares the heartbeats that were sent with those that came back. It tells a listener that hears nothing because
-// nothing is said from one whose connection is dead. Heartbeats are named by when they were sent.
+// pulse compares the heartbeats that were sent with those that came back. It tells a listener that hears nothing
+// because nothing is said from one whose connection is dead. Heartbeats are named by when they were sent.
 type pulse struct {
 	start time.Time
 

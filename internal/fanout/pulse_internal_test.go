@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// pass lets time pass inside a synctest bubble.
+func pass(d time.Duration) { <-time.After(d) }
+
 func TestPulse(t *testing.T) {
 	t.Parallel()
 	const late = silence + time.Millisecond
@@ -14,27 +17,27 @@ func TestPulse(t *testing.T) {
 		do   func(p *pulse)
 		want bool
 	}{
-		{"nothing was sent", func(*pulse) { time.Sleep(time.Hour) }, false},
-		{"sent, not yet overdue", func(p *pulse) { p.sent(p.now()); time.Sleep(silence) }, false},
-		{"sent and overdue", func(p *pulse) { p.sent(p.now()); time.Sleep(late) }, true},
-		{"came back", func(p *pulse) { b := p.now(); p.sent(b); p.returned(b); time.Sleep(late) }, false},
-		{"came back before pg_notify returned", func(p *pulse) { b := p.now(); p.returned(b); p.sent(b); time.Sleep(late) }, false},
+		{"nothing was sent", func(*pulse) { pass(time.Hour) }, false},
+		{"sent, not yet overdue", func(p *pulse) { p.sent(p.now()); pass(silence) }, false},
+		{"sent and overdue", func(p *pulse) { p.sent(p.now()); pass(late) }, true},
+		{"came back", func(p *pulse) { b := p.now(); p.sent(b); p.returned(b); pass(late) }, false},
+		{"came back before pg_notify returned", func(p *pulse) { b := p.now(); p.returned(b); p.sent(b); pass(late) }, false},
 		{"one came back, the next did not", func(p *pulse) {
 			b := p.now()
 			p.sent(b)
 			p.returned(b)
-			time.Sleep(time.Second)
+			pass(time.Second)
 			p.sent(p.now())
-			time.Sleep(late)
+			pass(late)
 		}, true},
 		{"an older one came back", func(p *pulse) {
 			b := p.now()
-			time.Sleep(time.Second)
+			pass(time.Second)
 			p.sent(p.now())
 			p.returned(b)
-			time.Sleep(late)
+			pass(late)
 		}, true},
-		{"sent before the connection listened", func(p *pulse) { b := p.now(); p.restart(); p.sent(b); time.Sleep(late) }, false},
+		{"sent before the connection listened", func(p *pulse) { b := p.now(); p.restart(); p.sent(b); pass(late) }, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -42,7 +45,7 @@ func TestPulse(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &pulse{start: time.Now()}
 				p.restart()
-				time.Sleep(time.Millisecond)
+				pass(time.Millisecond)
 				c.do(p)
 				if got := p.lost(); got != c.want {
 					t.Errorf("lost = %t, want %t", got, c.want)

@@ -1,10 +1,10 @@
 // Package fanout carries lines between replicas over LISTEN/NOTIFY, at most once: one listener, one publisher.
 //
-// A line is lost when a connection breaks, when the publisher's queue is full, when a fault test asks for it. That is no
-// error: the truth is in the tables, and the wire only makes looking at them cheap. What it does promise is to know. Payloads
-// are numbered by their sender; whatever may not have arrived used up a number; and a heartbeat follows within a second. So
-// each replica that listens sees the hole, and a replica that did not listen is told so when it does again. (Only a replica
-// that dies takes its queue with it unseen: whoever needs events looks at the tables now and then.)
+// A line is lost when a connection breaks, when the publisher's queue is full, when a fault test asks for it. That is
+// no error: the truth is in the tables, and the wire only makes looking at them cheap. What it does promise is to know.
+// Payloads are numbered by their sender; whatever may not have arrived used up a number; and a heartbeat follows within
+// a second. So each replica that listens sees the hole, and a replica that did not listen is told so when it does again.
+// (Only a replica that dies takes its queue with it unseen: whoever needs events looks at the tables now and then.)
 //
 //	Publish ─> outbox ─> publisher ─> pg_notify ┄┄> listener ─> inbox ─> OnEvent
 //	                        ^ heartbeat             ^ watchdog     └───> OnDoubt: sweep
@@ -40,15 +40,15 @@ type Wire struct {
 // Config says where a Wire goes, and whom it tells.
 type Config struct {
 	URL     string  // direct and read-write; not through a transaction pooler
-	Replica string  // this replica's incarnation id, in every header: at most 64 printable ASCII characters, no blanks
-	Loss    float64 // share of payloads that are dropped before sending, for fault tests: 0 to 1; heartbeats never are
+	Replica string  // this replica's incarnation id, in every header: up to 64 printable ASCII characters, no blanks
+	Loss    float64 // share of payloads dropped before sending, for fault tests: 0 to 1; heartbeats never are
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil: not registered
 	// OnEvent is called for each event and hint, the own ones included, on the listening goroutine: it must not block.
 	OnEvent func(Event)
 	// OnDoubt is called when something may have been missed: look at the tables. Reasons are "listening" (a connection
-	// listens from now on), "hole" (in a sender's numbers), "format" (a newer replica spoke) and "epoch" (a sender writes to
-	// another history). They can come in quick succession: combine them. Same rule as for OnEvent.
+	// listens from now on), "hole" (in a sender's numbers), "format" (a newer replica spoke) and "epoch" (a sender
+	// writes to another history). They can come in quick succession: combine them. Same rule as for OnEvent.
 	OnDoubt func(reason string)
 }
 
@@ -78,7 +78,7 @@ func New(cfg Config) *Wire {
 }
 
 // Publish tells the other replicas that project has reached version. It never waits and never fails. The body must not
-// change afterwards; nil, or one that does not fit into a line, becomes a hint. Safe for concurrent use.
+// change afterwards; nil, or one over 2,000 bytes or with a newline, goes as a hint. Safe for concurrent use.
 func (w *Wire) Publish(project int32, version int64, body []byte) {
 	l := line{kind: kindHint, project: project, version: version}
 	if fits(body) {
@@ -89,8 +89,9 @@ func (w *Wire) Publish(project int32, version int64, body []byte) {
 	}
 }
 
-// Run listens and publishes until ctx ends, through any failure of the database, then sends what is queued and returns nil
-// when everything that it started has ended. It returns an error at once when the configuration is wrong. Run is called once.
+// Run listens and publishes until ctx ends, through any failure of the database, then sends what is queued, for 3 s at
+// most, and returns nil when everything that it started has ended. It returns an error at once when the configuration
+// is wrong. Run is called once.
 func (w *Wire) Run(ctx context.Context) error {
 	if err := w.cfg.check(); err != nil {
 		return fmt.Errorf("fanout: %w", err)
@@ -104,8 +105,10 @@ func (w *Wire) Run(ctx context.Context) error {
 
 func (c *Config) check() error {
 	var errs []error
-	if c.Replica == "" || len(c.Replica) > maxReplica || strings.ContainsFunc(c.Replica, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		errs = append(errs, fmt.Errorf("replica %q: want 1 to %d printable ASCII characters without blanks", c.Replica, maxReplica))
+	unfit := func(r rune) bool { return r <= ' ' || r > '~' }
+	if c.Replica == "" || len(c.Replica) > maxReplica || strings.ContainsFunc(c.Replica, unfit) {
+		errs = append(errs,
+			fmt.Errorf("replica %q: want 1 to %d printable ASCII characters without blanks", c.Replica, maxReplica))
 	}
 	if !(c.Loss >= 0 && c.Loss <= 1) {
 		errs = append(errs, fmt.Errorf("loss %v: want a share from 0 to 1", c.Loss))

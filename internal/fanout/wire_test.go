@@ -210,8 +210,8 @@ func withParameter(t testing.TB, base, name, value string) string {
 // kill ends the backend of one of a replica's sessions.
 func kill(t testing.TB, conn *pgx.Conn, replica, role string) {
 	t.Helper()
-	exec(t, conn, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = $1",
-		"layercake/"+replica+"/"+role)
+	exec(t, conn, `select pg_terminate_backend(pid) from pg_stat_activity
+		where datname = current_database() and application_name = $1`, "layercake/"+replica+"/"+role)
 }
 
 func TestLinesReachEveryReplicaInTheOrderOfTheirSender(t *testing.T) {
