@@ -67,16 +67,14 @@ func (a *account) String() string {
 	return " as " + a.name
 }
 
-// command prepares one of PostgreSQL's programs. The child ends with the thread that starts it.
+// command prepares one of PostgreSQL's programs.
 func (a *account) command(binDir, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(binDir, name), args...)
 	cmd.Dir = "/" // the working directory may be closed to the account
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=" + locale, "TZ=UTC"}
-	// In a process group of its own, a terminal's Ctrl-C does not reach the server before its sessions are closed.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	dieWithParent(cmd.SysProcAttr)
 	if a != nil {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: a.uid, Gid: a.gid, Groups: []uint32{}}
+		credential := &syscall.Credential{Uid: a.uid, Gid: a.gid, Groups: []uint32{}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
 	}
 	return cmd
 }

@@ -9,12 +9,13 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"layercake/internal/child"
 )
 
 const (
@@ -99,18 +100,7 @@ func launch(ctx context.Context, f *folder, cfg Config) (*Server, error) {
 	s.cmd.Stderr = s.output
 	// Sessions that outlive a killed postmaster keep the pipe open; its end must not wait for theirs.
 	s.cmd.WaitDelay = time.Second
-	started := make(chan error)
-	go func() {
-		// Linux ties the death signal to the thread that forked, so that thread must live as long as the server.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := s.cmd.Start()
-		started <- err
-		if err == nil {
-			s.wait()
-		}
-	}()
-	if err := <-started; err != nil {
+	if err := child.Start(s.cmd, syscall.SIGINT, s.ended); err != nil {
 		return nil, fmt.Errorf("start postgres: %w", err)
 	}
 	return s, nil
@@ -134,9 +124,8 @@ func serverArgs(f *folder, settings map[string]string) []string {
 	return args
 }
 
-// wait records how the server ended.
-func (s *Server) wait() {
-	err := s.cmd.Wait()
+// ended records how the server ended.
+func (s *Server) ended(err error) {
 	switch {
 	case !s.stopping.Load():
 		s.exit = fmt.Errorf("postgres ended: %s%s", s.cmd.ProcessState, s.output.tail())

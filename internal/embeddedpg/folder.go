@@ -1,6 +1,7 @@
 package embeddedpg
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -10,10 +11,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"layercake/internal/child"
 )
 
 // maxSocketPath is what every supported system can address, without the closing zero byte.
@@ -70,17 +72,18 @@ func openFolder(path string) (*folder, error) {
 	return f, err
 }
 
+// makeDataDir makes the folder, and those above it that are missing, so that the account can pass, whatever the umask.
 func makeDataDir(path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := makeDataDir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	if os.Geteuid() == 0 {
-		return os.Chmod(path, 0o711) // the account has to pass, whatever the umask
+	if err := os.Mkdir(path, 0o700); err != nil || os.Geteuid() != 0 {
+		return err
 	}
-	return nil
+	return os.Chmod(path, 0o711)
 }
 
 // close lets others use the folder.
@@ -160,11 +163,11 @@ func (f *folder) initialise(ctx context.Context, cfg Config) error {
 		args = append(args, "--no-sync")
 	}
 	cfg.Log.InfoContext(ctx, "initialising database", "folder", f.cluster)
-	runtime.LockOSThread() // as in Server.start
-	defer runtime.UnlockOSThread()
-	out, err := f.account.command(cfg.BinDir, "initdb", args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("initdb%s: %w: %s", f.account, err, out)
+	var out bytes.Buffer
+	initdb := f.account.command(cfg.BinDir, "initdb", args...)
+	initdb.Stdout, initdb.Stderr = &out, &out
+	if err := child.Run(initdb, syscall.SIGINT); err != nil {
+		return fmt.Errorf("initdb%s: %w: %s", f.account, err, &out)
 	}
 	if err := os.Rename(unfinished, f.cluster); err != nil {
 		return fmt.Errorf("%s is there, but is no database of PostgreSQL; move it away: %w", f.cluster, err)
