@@ -41,6 +41,17 @@ func New(t testing.TB) string {
 	return newDatabase(t, admin)
 }
 
+// Binaries returns the folder of PostgreSQL's programs. Like New it skips or fails without them.
+func Binaries(t testing.TB) string {
+	t.Helper()
+	bin, err := embeddedpg.FindBinaries(os.Getenv("LAYERCAKE_PG_BIN"))
+	if err != nil {
+		skipWithoutBinaries(t, err)
+		t.Fatal(err)
+	}
+	return bin
+}
+
 // Folder returns a new folder for the data of an embedded server, which is removed when the test ends. It is faster than
 // t.TempDir, and open to the account that the server of root runs as.
 func Folder(t testing.TB) string {
