@@ -14,6 +14,7 @@ import (
 
 // commands is the command line. Each command lives in a file of its own.
 type commands struct {
+	Demo    demoCommand    `cmd:"" help:"Run three replicas over one embedded PostgreSQL on this machine."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
