@@ -28,7 +28,7 @@ bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) $(PACKAGES)
 
 lint: .tools/golangci-lint .tools/gofumpt ## look for mistakes, forbidden imports and unformatted files
-	.tools/golangci-lint run
+	.tools/golangci-lint run --allow-serial-runners
 	@unformatted=$$(.tools/gofumpt -l .); \
 	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
 
