@@ -6,6 +6,8 @@ CREATE TABLE plans (
     yaml_content text        NOT NULL DEFAULT '',
     dependencies integer[],
     status       text        NOT NULL DEFAULT 'draft',
+    node_gaps    bigint[]    NOT NULL DEFAULT '{}',
+    edge_gaps    bigint[]    NOT NULL DEFAULT '{}',
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT plans_one_a_project UNIQUE (project_id)
@@ -17,6 +19,8 @@ COMMENT ON COLUMN plans.name IS 'Given by people, trimmed.';
 COMMENT ON COLUMN plans.yaml_content IS 'Text of a plan file that people keep with the plan; stored and returned only.';
 COMMENT ON COLUMN plans.dependencies IS 'Ids of other plans; stored and returned only. Null when none were ever given.';
 COMMENT ON COLUMN plans.status IS 'draft when born, pending once it was named; it changes nothing.';
+COMMENT ON COLUMN plans.node_gaps IS 'Ordinals, ascending, of nodes that were deleted since the ordinals were last closed up.';
+COMMENT ON COLUMN plans.edge_gaps IS 'Likewise of edges.';
 COMMENT ON COLUMN plans.created_at IS 'When it was created.';
 COMMENT ON COLUMN plans.updated_at IS 'When its name, text or dependencies last changed.';
 
@@ -36,12 +40,12 @@ CREATE TABLE plan_nodes (
     created_at      timestamptz      NOT NULL,
     updated_at      timestamptz      NOT NULL,
     PRIMARY KEY (project_id, id),
-    CONSTRAINT plan_nodes_order UNIQUE (project_id, ordinal)
+    CONSTRAINT plan_nodes_order UNIQUE (project_id, ordinal) DEFERRABLE
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE plan_nodes IS 'The steps of plans. Clients number them per plan, so the key is the project and the id.';
 COMMENT ON COLUMN plan_nodes.project_id IS 'The project.';
 COMMENT ON COLUMN plan_nodes.id IS 'Chosen by the client.';
-COMMENT ON COLUMN plan_nodes.ordinal IS 'Order of creation: a node''s array index is the number of smaller ordinals.';
+COMMENT ON COLUMN plan_nodes.ordinal IS 'Order of creation. A node''s array index is its ordinal less the number of gaps before it: no edit counts rows.';
 COMMENT ON COLUMN plan_nodes.node_type IS 'What the node does, spelled as on the wire.';
 COMMENT ON COLUMN plan_nodes.position_x IS 'Place on the canvas.';
 COMMENT ON COLUMN plan_nodes.position_y IS 'Place on the canvas.';
@@ -66,7 +70,7 @@ CREATE TABLE plan_edges (
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL,
     PRIMARY KEY (project_id, id),
-    CONSTRAINT plan_edges_order UNIQUE (project_id, ordinal),
+    CONSTRAINT plan_edges_order UNIQUE (project_id, ordinal) DEFERRABLE,
     CONSTRAINT plan_edges_one_a_pair UNIQUE (project_id, source, target),
     CONSTRAINT plan_edges_no_self_loop CHECK (source <> target),
     CONSTRAINT plan_edges_source FOREIGN KEY (project_id, source) REFERENCES plan_nodes ON DELETE CASCADE,
@@ -76,7 +80,7 @@ CREATE INDEX plan_edges_by_target ON plan_edges (project_id, target);
 COMMENT ON TABLE plan_edges IS 'The connections of plans.';
 COMMENT ON COLUMN plan_edges.project_id IS 'The project.';
 COMMENT ON COLUMN plan_edges.id IS 'Chosen by the client.';
-COMMENT ON COLUMN plan_edges.ordinal IS 'Order of creation: an edge''s array index is the number of smaller ordinals; inputs are read in this order.';
+COMMENT ON COLUMN plan_edges.ordinal IS 'Order of creation, as of nodes; inputs are read in this order.';
 COMMENT ON COLUMN plan_edges.source IS 'The node that it leaves.';
 COMMENT ON COLUMN plan_edges.target IS 'The node that it enters.';
 COMMENT ON COLUMN plan_edges.source_handle IS 'Handle on the source; null is the client''s choice.';

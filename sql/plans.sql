@@ -27,46 +27,65 @@ RETURNING version, changed_at;
 -- name: GetHead :one
 SELECT version, changed_at FROM heads WHERE project_id = @project_id;
 
--- What an added element needs to know of the whole: index-only counts and the end of an index.
--- name: GetPlanSize :one
-SELECT
-    (SELECT count(*) FROM plan_nodes n WHERE n.project_id = @project_id)::int AS nodes,
-    (SELECT count(*) FROM plan_edges e WHERE e.project_id = @project_id)::int AS edges,
-    (SELECT coalesce(max(n.ordinal), -1) FROM plan_nodes n WHERE n.project_id = @project_id)::bigint AS last_node,
-    (SELECT coalesce(max(e.ordinal), -1) FROM plan_edges e WHERE e.project_id = @project_id)::bigint AS last_edge;
+-- Where array indexes come from, without counting rows: an element's index is its ordinal less the gaps before it.
+-- name: GetPlanShape :one
+SELECT p.node_gaps, p.edge_gaps,
+    (SELECT coalesce(max(n.ordinal), -1) FROM plan_nodes n WHERE n.project_id = p.project_id)::bigint AS last_node,
+    (SELECT coalesce(max(e.ordinal), -1) FROM plan_edges e WHERE e.project_id = p.project_id)::bigint AS last_edge
+FROM plans p WHERE p.project_id = @project_id;
+
+-- name: UpdatePlanGaps :exec
+UPDATE plans SET node_gaps = @node_gaps, edge_gaps = @edge_gaps WHERE project_id = @project_id;
+
+-- Closes the gaps between ordinals, now and then, so that their list stays short.
+-- name: CloseNodeGaps :exec
+UPDATE plan_nodes n SET ordinal = v.ordinal
+FROM (SELECT o.id, row_number() OVER (ORDER BY o.ordinal) - 1 AS ordinal FROM plan_nodes o WHERE o.project_id = @project_id) v
+WHERE n.project_id = @project_id AND n.id = v.id;
+
+-- name: CloseEdgeGaps :exec
+UPDATE plan_edges e SET ordinal = v.ordinal
+FROM (SELECT o.id, row_number() OVER (ORDER BY o.ordinal) - 1 AS ordinal FROM plan_edges o WHERE o.project_id = @project_id) v
+WHERE e.project_id = @project_id AND e.id = v.id;
 
 -- name: ListPlanNodes :many
-SELECT id, node_type, position_x, position_y, source_position, target_position, label, description, config, created_at, updated_at
+SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
+    created_at, updated_at
 FROM plan_nodes WHERE project_id = @project_id ORDER BY ordinal;
 
 -- name: ListPlanEdges :many
-SELECT id, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
+SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
 FROM plan_edges WHERE project_id = @project_id ORDER BY ordinal;
 
--- The nodes that a change touches, each with its array index.
--- name: ListPlanNodesByID :many
-SELECT n.id, n.node_type, n.position_x, n.position_y, n.source_position, n.target_position, n.label, n.description, n.config,
-    n.created_at, n.updated_at,
-    (SELECT count(*) FROM plan_nodes b WHERE b.project_id = n.project_id AND b.ordinal < n.ordinal)::int AS index
-FROM plan_nodes n WHERE n.project_id = @project_id AND n.id = ANY (@ids::text[]);
+-- Elements are looked up, updated and deleted one statement each, many in one round trip: a list of ids in one statement tempts
+-- the planner to read the whole plan.
+-- name: GetPlanNode :one
+SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
+    created_at, updated_at
+FROM plan_nodes WHERE project_id = @project_id AND id = @id;
 
--- The edges that a change touches, each with its array index: those named, and those of the nodes named.
--- name: ListPlanEdgesTouched :many
-SELECT e.id, e.source, e.target, e.source_handle, e.target_handle, e.label, e.data_type, e.created_at, e.updated_at,
-    (SELECT count(*) FROM plan_edges b WHERE b.project_id = e.project_id AND b.ordinal < e.ordinal)::int AS index
-FROM plan_edges e
-WHERE e.project_id = @project_id
-    AND (e.id = ANY (@ids::text[]) OR e.source = ANY (@ends::text[]) OR e.target = ANY (@ends::text[]))
-ORDER BY e.ordinal;
+-- name: GetPlanEdge :one
+SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
+FROM plan_edges WHERE project_id = @project_id AND id = @id;
 
--- The links that can be reached from the given nodes: what a new edge into them could close a cycle with.
+-- name: ListPlanEdgesOfNode :many
+SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
+FROM plan_edges o WHERE o.project_id = @project_id AND o.source = @node
+UNION ALL
+SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
+FROM plan_edges i WHERE i.project_id = @project_id AND i.target = @node;
+
+-- The links that can be reached from the given node: what a new edge into it could close a cycle with. OFFSET 0 keeps the
+-- planner from joining with the whole plan.
 -- name: ListPlanLinksFrom :many
 WITH RECURSIVE reached (id) AS (
-    SELECT unnest(@ids::text[])
+    SELECT @node::text
     UNION
-    SELECT e.target FROM reached r JOIN plan_edges e ON e.project_id = @project_id AND e.source = r.id
+    SELECT l.target FROM reached r
+    CROSS JOIN LATERAL (SELECT e.target FROM plan_edges e WHERE e.project_id = @project_id AND e.source = r.id OFFSET 0) l
 )
-SELECT e.id, e.source, e.target FROM reached r JOIN plan_edges e ON e.project_id = @project_id AND e.source = r.id;
+SELECT l.id, l.source, l.target FROM reached r
+CROSS JOIN LATERAL (SELECT e.id, e.source, e.target FROM plan_edges e WHERE e.project_id = @project_id AND e.source = r.id OFFSET 0) l;
 
 -- name: InsertPlanNodes :exec
 INSERT INTO plan_nodes (project_id, id, ordinal, node_type, position_x, position_y, source_position, target_position,
@@ -78,18 +97,15 @@ FROM (SELECT unnest(@ids::text[]) AS id, unnest(@ordinals::bigint[]) AS ordinal,
     unnest(@source_positions::text[]) AS source_position, unnest(@target_positions::text[]) AS target_position,
     unnest(@labels::text[]) AS label, unnest(@descriptions::text[]) AS description, unnest(@configs::text[]) AS config) v;
 
--- name: UpdatePlanNodes :exec
-UPDATE plan_nodes n
-SET node_type = v.node_type, position_x = v.position_x, position_y = v.position_y, source_position = v.source_position,
-    target_position = v.target_position, label = v.label, description = v.description, config = v.config::json, updated_at = @at
-FROM (SELECT unnest(@ids::text[]) AS id, unnest(@node_types::text[]) AS node_type,
-    unnest(@position_xs::float8[]) AS position_x, unnest(@position_ys::float8[]) AS position_y,
-    unnest(@source_positions::text[]) AS source_position, unnest(@target_positions::text[]) AS target_position,
-    unnest(@labels::text[]) AS label, unnest(@descriptions::text[]) AS description, unnest(@configs::text[]) AS config) v
-WHERE n.project_id = @project_id AND n.id = v.id;
+-- name: UpdatePlanNode :exec
+UPDATE plan_nodes
+SET node_type = @node_type, position_x = @position_x, position_y = @position_y, source_position = sqlc.narg(source_position),
+    target_position = sqlc.narg(target_position), label = @label, description = sqlc.narg(description), config = @config,
+    updated_at = @updated_at
+WHERE project_id = @project_id AND id = @id;
 
--- name: DeletePlanNodes :exec
-DELETE FROM plan_nodes WHERE project_id = @project_id AND id = ANY (@ids::text[]);
+-- name: DeletePlanNode :exec
+DELETE FROM plan_nodes WHERE project_id = @project_id AND id = @id;
 
 -- name: InsertPlanEdges :exec
 INSERT INTO plan_edges (project_id, id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at)
@@ -99,13 +115,11 @@ FROM (SELECT unnest(@ids::text[]) AS id, unnest(@ordinals::bigint[]) AS ordinal,
     unnest(@target_handles::text[]) AS target_handle, unnest(@labels::text[]) AS label,
     unnest(@data_types::text[]) AS data_type) v;
 
--- name: UpdatePlanEdges :exec
-UPDATE plan_edges e
-SET source_handle = v.source_handle, target_handle = v.target_handle, label = v.label, data_type = v.data_type, updated_at = @at
-FROM (SELECT unnest(@ids::text[]) AS id, unnest(@source_handles::text[]) AS source_handle,
-    unnest(@target_handles::text[]) AS target_handle, unnest(@labels::text[]) AS label,
-    unnest(@data_types::text[]) AS data_type) v
-WHERE e.project_id = @project_id AND e.id = v.id;
+-- name: UpdatePlanEdge :exec
+UPDATE plan_edges
+SET source_handle = sqlc.narg(source_handle), target_handle = sqlc.narg(target_handle), label = sqlc.narg(label),
+    data_type = @data_type, updated_at = @updated_at
+WHERE project_id = @project_id AND id = @id;
 
--- name: DeletePlanEdges :exec
-DELETE FROM plan_edges WHERE project_id = @project_id AND id = ANY (@ids::text[]);
+-- name: DeletePlanEdge :exec
+DELETE FROM plan_edges WHERE project_id = @project_id AND id = @id;

@@ -60,6 +60,10 @@ type Plan struct {
 	Dependencies []int32
 	// draft when born, pending once it was named; it changes nothing.
 	Status string
+	// Ordinals, ascending, of nodes that were deleted since the ordinals were last closed up.
+	NodeGaps []int64
+	// Likewise of edges.
+	EdgeGaps []int64
 	// When it was created.
 	CreatedAt time.Time
 	// When its name, text or dependencies last changed.
@@ -72,7 +76,7 @@ type PlanEdge struct {
 	ProjectID int32
 	// Chosen by the client.
 	ID string
-	// Order of creation: an edge's array index is the number of smaller ordinals; inputs are read in this order.
+	// Order of creation, as of nodes; inputs are read in this order.
 	Ordinal int64
 	// The node that it leaves.
 	Source string
@@ -98,7 +102,7 @@ type PlanNode struct {
 	ProjectID int32
 	// Chosen by the client.
 	ID string
-	// Order of creation: a node's array index is the number of smaller ordinals.
+	// Order of creation. A node's array index is its ordinal less the number of gaps before it: no edit counts rows.
 	Ordinal int64
 	// What the node does, spelled as on the wire.
 	NodeType string

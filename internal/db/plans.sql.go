@@ -10,31 +10,54 @@ import (
 	"time"
 )
 
-const DeletePlanEdges = `-- name: DeletePlanEdges :exec
-DELETE FROM plan_edges WHERE project_id = $1 AND id = ANY ($2::text[])
+const CloseEdgeGaps = `-- name: CloseEdgeGaps :exec
+UPDATE plan_edges e SET ordinal = v.ordinal
+FROM (SELECT o.id, row_number() OVER (ORDER BY o.ordinal) - 1 AS ordinal FROM plan_edges o WHERE o.project_id = $1) v
+WHERE e.project_id = $1 AND e.id = v.id
 `
 
-type DeletePlanEdgesParams struct {
-	ProjectID int32
-	Ids       []string
-}
-
-func (q *Queries) DeletePlanEdges(ctx context.Context, arg DeletePlanEdgesParams) error {
-	_, err := q.db.Exec(ctx, DeletePlanEdges, arg.ProjectID, arg.Ids)
+func (q *Queries) CloseEdgeGaps(ctx context.Context, projectID int32) error {
+	_, err := q.db.Exec(ctx, CloseEdgeGaps, projectID)
 	return err
 }
 
-const DeletePlanNodes = `-- name: DeletePlanNodes :exec
-DELETE FROM plan_nodes WHERE project_id = $1 AND id = ANY ($2::text[])
+const CloseNodeGaps = `-- name: CloseNodeGaps :exec
+UPDATE plan_nodes n SET ordinal = v.ordinal
+FROM (SELECT o.id, row_number() OVER (ORDER BY o.ordinal) - 1 AS ordinal FROM plan_nodes o WHERE o.project_id = $1) v
+WHERE n.project_id = $1 AND n.id = v.id
 `
 
-type DeletePlanNodesParams struct {
-	ProjectID int32
-	Ids       []string
+// Closes the gaps between ordinals, now and then, so that their list stays short.
+func (q *Queries) CloseNodeGaps(ctx context.Context, projectID int32) error {
+	_, err := q.db.Exec(ctx, CloseNodeGaps, projectID)
+	return err
 }
 
-func (q *Queries) DeletePlanNodes(ctx context.Context, arg DeletePlanNodesParams) error {
-	_, err := q.db.Exec(ctx, DeletePlanNodes, arg.ProjectID, arg.Ids)
+const DeletePlanEdge = `-- name: DeletePlanEdge :exec
+DELETE FROM plan_edges WHERE project_id = $1 AND id = $2
+`
+
+type DeletePlanEdgeParams struct {
+	ProjectID int32
+	ID        string
+}
+
+func (q *Queries) DeletePlanEdge(ctx context.Context, arg DeletePlanEdgeParams) error {
+	_, err := q.db.Exec(ctx, DeletePlanEdge, arg.ProjectID, arg.ID)
+	return err
+}
+
+const DeletePlanNode = `-- name: DeletePlanNode :exec
+DELETE FROM plan_nodes WHERE project_id = $1 AND id = $2
+`
+
+type DeletePlanNodeParams struct {
+	ProjectID int32
+	ID        string
+}
+
+func (q *Queries) DeletePlanNode(ctx context.Context, arg DeletePlanNodeParams) error {
+	_, err := q.db.Exec(ctx, DeletePlanNode, arg.ProjectID, arg.ID)
 	return err
 }
 
@@ -58,9 +81,20 @@ const GetPlan = `-- name: GetPlan :one
 SELECT id, project_id, name, yaml_content, dependencies, status, created_at, updated_at FROM plans WHERE id = $1
 `
 
-func (q *Queries) GetPlan(ctx context.Context, id int32) (Plan, error) {
+type GetPlanRow struct {
+	ID           int32
+	ProjectID    int32
+	Name         string
+	YAMLContent  string
+	Dependencies []int32
+	Status       string
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+}
+
+func (q *Queries) GetPlan(ctx context.Context, id int32) (GetPlanRow, error) {
 	row := q.db.QueryRow(ctx, GetPlan, id)
-	var i Plan
+	var i GetPlanRow
 	err := row.Scan(
 		&i.ID,
 		&i.ProjectID,
@@ -68,6 +102,95 @@ func (q *Queries) GetPlan(ctx context.Context, id int32) (Plan, error) {
 		&i.YAMLContent,
 		&i.Dependencies,
 		&i.Status,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
+const GetPlanEdge = `-- name: GetPlanEdge :one
+SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
+FROM plan_edges WHERE project_id = $1 AND id = $2
+`
+
+type GetPlanEdgeParams struct {
+	ProjectID int32
+	ID        string
+}
+
+type GetPlanEdgeRow struct {
+	ID           string
+	Ordinal      int64
+	Source       string
+	Target       string
+	SourceHandle *string
+	TargetHandle *string
+	Label        *string
+	DataType     string
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+}
+
+func (q *Queries) GetPlanEdge(ctx context.Context, arg GetPlanEdgeParams) (GetPlanEdgeRow, error) {
+	row := q.db.QueryRow(ctx, GetPlanEdge, arg.ProjectID, arg.ID)
+	var i GetPlanEdgeRow
+	err := row.Scan(
+		&i.ID,
+		&i.Ordinal,
+		&i.Source,
+		&i.Target,
+		&i.SourceHandle,
+		&i.TargetHandle,
+		&i.Label,
+		&i.DataType,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
+const GetPlanNode = `-- name: GetPlanNode :one
+SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
+    created_at, updated_at
+FROM plan_nodes WHERE project_id = $1 AND id = $2
+`
+
+type GetPlanNodeParams struct {
+	ProjectID int32
+	ID        string
+}
+
+type GetPlanNodeRow struct {
+	ID             string
+	Ordinal        int64
+	NodeType       string
+	PositionX      float64
+	PositionY      float64
+	SourcePosition *string
+	TargetPosition *string
+	Label          string
+	Description    *string
+	Config         []byte
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+// Elements are looked up, updated and deleted one statement each, many in one round trip: a list of ids in one statement tempts
+// the planner to read the whole plan.
+func (q *Queries) GetPlanNode(ctx context.Context, arg GetPlanNodeParams) (GetPlanNodeRow, error) {
+	row := q.db.QueryRow(ctx, GetPlanNode, arg.ProjectID, arg.ID)
+	var i GetPlanNodeRow
+	err := row.Scan(
+		&i.ID,
+		&i.Ordinal,
+		&i.NodeType,
+		&i.PositionX,
+		&i.PositionY,
+		&i.SourcePosition,
+		&i.TargetPosition,
+		&i.Label,
+		&i.Description,
+		&i.Config,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 	)
@@ -79,9 +202,20 @@ SELECT id, project_id, name, yaml_content, dependencies, status, created_at, upd
 FROM plans WHERE project_id = $1
 `
 
-func (q *Queries) GetPlanOfProject(ctx context.Context, projectID int32) (Plan, error) {
+type GetPlanOfProjectRow struct {
+	ID           int32
+	ProjectID    int32
+	Name         string
+	YAMLContent  string
+	Dependencies []int32
+	Status       string
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+}
+
+func (q *Queries) GetPlanOfProject(ctx context.Context, projectID int32) (GetPlanOfProjectRow, error) {
 	row := q.db.QueryRow(ctx, GetPlanOfProject, projectID)
-	var i Plan
+	var i GetPlanOfProjectRow
 	err := row.Scan(
 		&i.ID,
 		&i.ProjectID,
@@ -95,28 +229,27 @@ func (q *Queries) GetPlanOfProject(ctx context.Context, projectID int32) (Plan, 
 	return i, err
 }
 
-const GetPlanSize = `-- name: GetPlanSize :one
-SELECT
-    (SELECT count(*) FROM plan_nodes n WHERE n.project_id = $1)::int AS nodes,
-    (SELECT count(*) FROM plan_edges e WHERE e.project_id = $1)::int AS edges,
-    (SELECT coalesce(max(n.ordinal), -1) FROM plan_nodes n WHERE n.project_id = $1)::bigint AS last_node,
-    (SELECT coalesce(max(e.ordinal), -1) FROM plan_edges e WHERE e.project_id = $1)::bigint AS last_edge
+const GetPlanShape = `-- name: GetPlanShape :one
+SELECT p.node_gaps, p.edge_gaps,
+    (SELECT coalesce(max(n.ordinal), -1) FROM plan_nodes n WHERE n.project_id = p.project_id)::bigint AS last_node,
+    (SELECT coalesce(max(e.ordinal), -1) FROM plan_edges e WHERE e.project_id = p.project_id)::bigint AS last_edge
+FROM plans p WHERE p.project_id = $1
 `
 
-type GetPlanSizeRow struct {
-	Nodes    int32
-	Edges    int32
+type GetPlanShapeRow struct {
+	NodeGaps []int64
+	EdgeGaps []int64
 	LastNode int64
 	LastEdge int64
 }
 
-// What an added element needs to know of the whole: index-only counts and the end of an index.
-func (q *Queries) GetPlanSize(ctx context.Context, projectID int32) (GetPlanSizeRow, error) {
-	row := q.db.QueryRow(ctx, GetPlanSize, projectID)
-	var i GetPlanSizeRow
+// Where array indexes come from, without counting rows: an element's index is its ordinal less the gaps before it.
+func (q *Queries) GetPlanShape(ctx context.Context, projectID int32) (GetPlanShapeRow, error) {
+	row := q.db.QueryRow(ctx, GetPlanShape, projectID)
+	var i GetPlanShapeRow
 	err := row.Scan(
-		&i.Nodes,
-		&i.Edges,
+		&i.NodeGaps,
+		&i.EdgeGaps,
 		&i.LastNode,
 		&i.LastEdge,
 	)
@@ -221,12 +354,13 @@ func (q *Queries) InsertPlanNodes(ctx context.Context, arg InsertPlanNodesParams
 }
 
 const ListPlanEdges = `-- name: ListPlanEdges :many
-SELECT id, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
+SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
 FROM plan_edges WHERE project_id = $1 ORDER BY ordinal
 `
 
 type ListPlanEdgesRow struct {
 	ID           string
+	Ordinal      int64
 	Source       string
 	Target       string
 	SourceHandle *string
@@ -248,6 +382,7 @@ func (q *Queries) ListPlanEdges(ctx context.Context, projectID int32) ([]ListPla
 		var i ListPlanEdgesRow
 		if err := rows.Scan(
 			&i.ID,
+			&i.Ordinal,
 			&i.Source,
 			&i.Target,
 			&i.SourceHandle,
@@ -267,23 +402,22 @@ func (q *Queries) ListPlanEdges(ctx context.Context, projectID int32) ([]ListPla
 	return items, nil
 }
 
-const ListPlanEdgesTouched = `-- name: ListPlanEdgesTouched :many
-SELECT e.id, e.source, e.target, e.source_handle, e.target_handle, e.label, e.data_type, e.created_at, e.updated_at,
-    (SELECT count(*) FROM plan_edges b WHERE b.project_id = e.project_id AND b.ordinal < e.ordinal)::int AS index
-FROM plan_edges e
-WHERE e.project_id = $1
-    AND (e.id = ANY ($2::text[]) OR e.source = ANY ($3::text[]) OR e.target = ANY ($3::text[]))
-ORDER BY e.ordinal
+const ListPlanEdgesOfNode = `-- name: ListPlanEdgesOfNode :many
+SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
+FROM plan_edges o WHERE o.project_id = $1 AND o.source = $2
+UNION ALL
+SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
+FROM plan_edges i WHERE i.project_id = $1 AND i.target = $2
 `
 
-type ListPlanEdgesTouchedParams struct {
+type ListPlanEdgesOfNodeParams struct {
 	ProjectID int32
-	Ids       []string
-	Ends      []string
+	Node      string
 }
 
-type ListPlanEdgesTouchedRow struct {
+type ListPlanEdgesOfNodeRow struct {
 	ID           string
+	Ordinal      int64
 	Source       string
 	Target       string
 	SourceHandle *string
@@ -292,21 +426,20 @@ type ListPlanEdgesTouchedRow struct {
 	DataType     string
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
-	Index        int32
 }
 
-// The edges that a change touches, each with its array index: those named, and those of the nodes named.
-func (q *Queries) ListPlanEdgesTouched(ctx context.Context, arg ListPlanEdgesTouchedParams) ([]ListPlanEdgesTouchedRow, error) {
-	rows, err := q.db.Query(ctx, ListPlanEdgesTouched, arg.ProjectID, arg.Ids, arg.Ends)
+func (q *Queries) ListPlanEdgesOfNode(ctx context.Context, arg ListPlanEdgesOfNodeParams) ([]ListPlanEdgesOfNodeRow, error) {
+	rows, err := q.db.Query(ctx, ListPlanEdgesOfNode, arg.ProjectID, arg.Node)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []ListPlanEdgesTouchedRow{}
+	items := []ListPlanEdgesOfNodeRow{}
 	for rows.Next() {
-		var i ListPlanEdgesTouchedRow
+		var i ListPlanEdgesOfNodeRow
 		if err := rows.Scan(
 			&i.ID,
+			&i.Ordinal,
 			&i.Source,
 			&i.Target,
 			&i.SourceHandle,
@@ -315,7 +448,6 @@ func (q *Queries) ListPlanEdgesTouched(ctx context.Context, arg ListPlanEdgesTou
 			&i.DataType,
 			&i.CreatedAt,
 			&i.UpdatedAt,
-			&i.Index,
 		); err != nil {
 			return nil, err
 		}
@@ -329,16 +461,18 @@ func (q *Queries) ListPlanEdgesTouched(ctx context.Context, arg ListPlanEdgesTou
 
 const ListPlanLinksFrom = `-- name: ListPlanLinksFrom :many
 WITH RECURSIVE reached (id) AS (
-    SELECT unnest($2::text[])
+    SELECT $2::text
     UNION
-    SELECT e.target FROM reached r JOIN plan_edges e ON e.project_id = $1 AND e.source = r.id
+    SELECT l.target FROM reached r
+    CROSS JOIN LATERAL (SELECT e.target FROM plan_edges e WHERE e.project_id = $1 AND e.source = r.id OFFSET 0) l
 )
-SELECT e.id, e.source, e.target FROM reached r JOIN plan_edges e ON e.project_id = $1 AND e.source = r.id
+SELECT l.id, l.source, l.target FROM reached r
+CROSS JOIN LATERAL (SELECT e.id, e.source, e.target FROM plan_edges e WHERE e.project_id = $1 AND e.source = r.id OFFSET 0) l
 `
 
 type ListPlanLinksFromParams struct {
 	ProjectID int32
-	Ids       []string
+	Node      string
 }
 
 type ListPlanLinksFromRow struct {
@@ -347,9 +481,10 @@ type ListPlanLinksFromRow struct {
 	Target string
 }
 
-// The links that can be reached from the given nodes: what a new edge into them could close a cycle with.
+// The links that can be reached from the given node: what a new edge into it could close a cycle with. OFFSET 0 keeps the
+// planner from joining with the whole plan.
 func (q *Queries) ListPlanLinksFrom(ctx context.Context, arg ListPlanLinksFromParams) ([]ListPlanLinksFromRow, error) {
-	rows, err := q.db.Query(ctx, ListPlanLinksFrom, arg.ProjectID, arg.Ids)
+	rows, err := q.db.Query(ctx, ListPlanLinksFrom, arg.ProjectID, arg.Node)
 	if err != nil {
 		return nil, err
 	}
@@ -369,12 +504,14 @@ func (q *Queries) ListPlanLinksFrom(ctx context.Context, arg ListPlanLinksFromPa
 }
 
 const ListPlanNodes = `-- name: ListPlanNodes :many
-SELECT id, node_type, position_x, position_y, source_position, target_position, label, description, config, created_at, updated_at
+SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
+    created_at, updated_at
 FROM plan_nodes WHERE project_id = $1 ORDER BY ordinal
 `
 
 type ListPlanNodesRow struct {
 	ID             string
+	Ordinal        int64
 	NodeType       string
 	PositionX      float64
 	PositionY      float64
@@ -398,6 +535,7 @@ func (q *Queries) ListPlanNodes(ctx context.Context, projectID int32) ([]ListPla
 		var i ListPlanNodesRow
 		if err := rows.Scan(
 			&i.ID,
+			&i.Ordinal,
 			&i.NodeType,
 			&i.PositionX,
 			&i.PositionY,
@@ -408,67 +546,6 @@ func (q *Queries) ListPlanNodes(ctx context.Context, projectID int32) ([]ListPla
 			&i.Config,
 			&i.CreatedAt,
 			&i.UpdatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const ListPlanNodesByID = `-- name: ListPlanNodesByID :many
-SELECT n.id, n.node_type, n.position_x, n.position_y, n.source_position, n.target_position, n.label, n.description, n.config,
-    n.created_at, n.updated_at,
-    (SELECT count(*) FROM plan_nodes b WHERE b.project_id = n.project_id AND b.ordinal < n.ordinal)::int AS index
-FROM plan_nodes n WHERE n.project_id = $1 AND n.id = ANY ($2::text[])
-`
-
-type ListPlanNodesByIDParams struct {
-	ProjectID int32
-	Ids       []string
-}
-
-type ListPlanNodesByIDRow struct {
-	ID             string
-	NodeType       string
-	PositionX      float64
-	PositionY      float64
-	SourcePosition *string
-	TargetPosition *string
-	Label          string
-	Description    *string
-	Config         []byte
-	CreatedAt      time.Time
-	UpdatedAt      time.Time
-	Index          int32
-}
-
-// The nodes that a change touches, each with its array index.
-func (q *Queries) ListPlanNodesByID(ctx context.Context, arg ListPlanNodesByIDParams) ([]ListPlanNodesByIDRow, error) {
-	rows, err := q.db.Query(ctx, ListPlanNodesByID, arg.ProjectID, arg.Ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ListPlanNodesByIDRow{}
-	for rows.Next() {
-		var i ListPlanNodesByIDRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.NodeType,
-			&i.PositionX,
-			&i.PositionY,
-			&i.SourcePosition,
-			&i.TargetPosition,
-			&i.Label,
-			&i.Description,
-			&i.Config,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-			&i.Index,
 		); err != nil {
 			return nil, err
 		}
@@ -485,15 +562,26 @@ SELECT id, project_id, name, yaml_content, dependencies, status, created_at, upd
 FROM plans WHERE project_id = ANY ($1::int[])
 `
 
-func (q *Queries) ListPlansByProject(ctx context.Context, projectIds []int32) ([]Plan, error) {
+type ListPlansByProjectRow struct {
+	ID           int32
+	ProjectID    int32
+	Name         string
+	YAMLContent  string
+	Dependencies []int32
+	Status       string
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+}
+
+func (q *Queries) ListPlansByProject(ctx context.Context, projectIds []int32) ([]ListPlansByProjectRow, error) {
 	rows, err := q.db.Query(ctx, ListPlansByProject, projectIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []Plan{}
+	items := []ListPlansByProjectRow{}
 	for rows.Next() {
-		var i Plan
+		var i ListPlansByProjectRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.ProjectID,
@@ -560,76 +648,86 @@ func (q *Queries) UpdatePlan(ctx context.Context, arg UpdatePlanParams) error {
 	return err
 }
 
-const UpdatePlanEdges = `-- name: UpdatePlanEdges :exec
-UPDATE plan_edges e
-SET source_handle = v.source_handle, target_handle = v.target_handle, label = v.label, data_type = v.data_type, updated_at = $1
-FROM (SELECT unnest($3::text[]) AS id, unnest($4::text[]) AS source_handle,
-    unnest($5::text[]) AS target_handle, unnest($6::text[]) AS label,
-    unnest($7::text[]) AS data_type) v
-WHERE e.project_id = $2 AND e.id = v.id
+const UpdatePlanEdge = `-- name: UpdatePlanEdge :exec
+UPDATE plan_edges
+SET source_handle = $1, target_handle = $2, label = $3,
+    data_type = $4, updated_at = $5
+WHERE project_id = $6 AND id = $7
 `
 
-type UpdatePlanEdgesParams struct {
-	At            time.Time
-	ProjectID     int32
-	Ids           []string
-	SourceHandles []string
-	TargetHandles []string
-	Labels        []string
-	DataTypes     []string
+type UpdatePlanEdgeParams struct {
+	SourceHandle *string
+	TargetHandle *string
+	Label        *string
+	DataType     string
+	UpdatedAt    time.Time
+	ProjectID    int32
+	ID           string
 }
 
-func (q *Queries) UpdatePlanEdges(ctx context.Context, arg UpdatePlanEdgesParams) error {
-	_, err := q.db.Exec(ctx, UpdatePlanEdges,
-		arg.At,
+func (q *Queries) UpdatePlanEdge(ctx context.Context, arg UpdatePlanEdgeParams) error {
+	_, err := q.db.Exec(ctx, UpdatePlanEdge,
+		arg.SourceHandle,
+		arg.TargetHandle,
+		arg.Label,
+		arg.DataType,
+		arg.UpdatedAt,
 		arg.ProjectID,
-		arg.Ids,
-		arg.SourceHandles,
-		arg.TargetHandles,
-		arg.Labels,
-		arg.DataTypes,
+		arg.ID,
 	)
 	return err
 }
 
-const UpdatePlanNodes = `-- name: UpdatePlanNodes :exec
-UPDATE plan_nodes n
-SET node_type = v.node_type, position_x = v.position_x, position_y = v.position_y, source_position = v.source_position,
-    target_position = v.target_position, label = v.label, description = v.description, config = v.config::json, updated_at = $1
-FROM (SELECT unnest($3::text[]) AS id, unnest($4::text[]) AS node_type,
-    unnest($5::float8[]) AS position_x, unnest($6::float8[]) AS position_y,
-    unnest($7::text[]) AS source_position, unnest($8::text[]) AS target_position,
-    unnest($9::text[]) AS label, unnest($10::text[]) AS description, unnest($11::text[]) AS config) v
-WHERE n.project_id = $2 AND n.id = v.id
+const UpdatePlanGaps = `-- name: UpdatePlanGaps :exec
+UPDATE plans SET node_gaps = $1, edge_gaps = $2 WHERE project_id = $3
 `
 
-type UpdatePlanNodesParams struct {
-	At              time.Time
-	ProjectID       int32
-	Ids             []string
-	NodeTypes       []string
-	PositionXs      []float64
-	PositionYs      []float64
-	SourcePositions []string
-	TargetPositions []string
-	Labels          []string
-	Descriptions    []string
-	Configs         []string
+type UpdatePlanGapsParams struct {
+	NodeGaps  []int64
+	EdgeGaps  []int64
+	ProjectID int32
 }
 
-func (q *Queries) UpdatePlanNodes(ctx context.Context, arg UpdatePlanNodesParams) error {
-	_, err := q.db.Exec(ctx, UpdatePlanNodes,
-		arg.At,
+func (q *Queries) UpdatePlanGaps(ctx context.Context, arg UpdatePlanGapsParams) error {
+	_, err := q.db.Exec(ctx, UpdatePlanGaps, arg.NodeGaps, arg.EdgeGaps, arg.ProjectID)
+	return err
+}
+
+const UpdatePlanNode = `-- name: UpdatePlanNode :exec
+UPDATE plan_nodes
+SET node_type = $1, position_x = $2, position_y = $3, source_position = $4,
+    target_position = $5, label = $6, description = $7, config = $8,
+    updated_at = $9
+WHERE project_id = $10 AND id = $11
+`
+
+type UpdatePlanNodeParams struct {
+	NodeType       string
+	PositionX      float64
+	PositionY      float64
+	SourcePosition *string
+	TargetPosition *string
+	Label          string
+	Description    *string
+	Config         []byte
+	UpdatedAt      time.Time
+	ProjectID      int32
+	ID             string
+}
+
+func (q *Queries) UpdatePlanNode(ctx context.Context, arg UpdatePlanNodeParams) error {
+	_, err := q.db.Exec(ctx, UpdatePlanNode,
+		arg.NodeType,
+		arg.PositionX,
+		arg.PositionY,
+		arg.SourcePosition,
+		arg.TargetPosition,
+		arg.Label,
+		arg.Description,
+		arg.Config,
+		arg.UpdatedAt,
 		arg.ProjectID,
-		arg.Ids,
-		arg.NodeTypes,
-		arg.PositionXs,
-		arg.PositionYs,
-		arg.SourcePositions,
-		arg.TargetPositions,
-		arg.Labels,
-		arg.Descriptions,
-		arg.Configs,
+		arg.ID,
 	)
 	return err
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,7 +16,6 @@ type wants struct {
 	edges map[string]bool // edges by id
 	ends  map[string]bool // all edges of these nodes
 	from  map[string]bool // all links that can be reached from these nodes
-	size  bool            // how many nodes and edges there are
 	plan  bool            // the plan's record
 	whole bool            // everything
 }
@@ -41,30 +41,33 @@ type draft struct {
 	namedEdges []string
 }
 
-// list is what a draft knows of an ordered list: some items, and how long it is.
-//
-// An item's place never changes: it is its index before the change, or beyond the end for a new one. Its index is its place
-// less the number of places before it that fell empty.
+// list is what a draft knows of an ordered list: some items, where it ends, and its gaps. An item's ordinal never changes. Its
+// index is its ordinal less the number of gaps before it.
 type list[T any] struct {
-	items   map[string]*item[T]
-	next    int   // the place of the next new item; only known when the size was wanted
-	ordinal int64 // of the last item, stored or new; likewise
-	empty   []int // places of removed items, ascending
+	items map[string]*item[T]
+	next  int64   // the ordinal of the next new item
+	gaps  []int64 // ordinals of items that are gone, ascending
+	moved bool    // gaps changed
 }
 
 type item[T any] struct {
-	place   int
-	before  *T    // nil when the plan did not have it
-	now     *T    // nil when the change removed it
-	added   bool  // by the change; with before set it was removed first
-	ordinal int64 // only of added items
+	ordinal int64
+	before  *T   // nil when the plan did not have it
+	now     *T   // nil when the change removed it
+	added   bool // by the change; with before set it was removed first
 }
 
-func (l *list[T]) load(id string, place int, value T) {
+// shape sets what the list knows of the whole. Gaps behind the last item are none: new items come there.
+func (l *list[T]) shape(last int64, gaps []int64) {
+	end, _ := slices.BinarySearch(gaps, last)
+	l.next, l.gaps, l.moved = last+1, gaps[:end], end < len(gaps)
+}
+
+func (l *list[T]) load(id string, ordinal int64, value T) {
 	if l.items == nil {
 		l.items = make(map[string]*item[T])
 	}
-	l.items[id] = &item[T]{place: place, before: &value, now: &value}
+	l.items[id] = &item[T]{ordinal: ordinal, before: &value, now: &value}
 }
 
 // get returns an item, or nil when the plan does not have it. Only what was wanted can be asked for.
@@ -75,11 +78,11 @@ func (l *list[T]) get(id string) *T {
 	return nil
 }
 
-func (l *list[T]) len() int { return l.next - len(l.empty) }
+func (l *list[T]) len() int { return int(l.next) - len(l.gaps) }
 
 func (l *list[T]) index(i *item[T]) *int {
-	smaller, _ := slices.BinarySearch(l.empty, i.place)
-	index := i.place - smaller
+	before, _ := slices.BinarySearch(l.gaps, i.ordinal)
+	index := int(i.ordinal) - before
 	return &index
 }
 
@@ -88,8 +91,7 @@ func (l *list[T]) add(id string, value T) *int {
 	if l.items == nil {
 		l.items = make(map[string]*item[T])
 	}
-	l.ordinal++
-	added := &item[T]{place: l.next, now: &value, added: true, ordinal: l.ordinal}
+	added := &item[T]{ordinal: l.next, now: &value, added: true}
 	if old := l.items[id]; old != nil {
 		added.before = old.before
 	}
@@ -102,13 +104,13 @@ func (l *list[T]) add(id string, value T) *int {
 func (l *list[T]) remove(id string) *int {
 	i := l.items[id]
 	index := l.index(i)
-	at, _ := slices.BinarySearch(l.empty, i.place)
-	l.empty = slices.Insert(l.empty, at, i.place)
+	at, _ := slices.BinarySearch(l.gaps, i.ordinal)
+	l.gaps, l.moved = slices.Insert(l.gaps, at, i.ordinal), true
 	i.now = nil
 	return index
 }
 
-// inOrder returns the ids of the present items by place.
+// inOrder returns the ids of the present items.
 func (l *list[T]) inOrder() []string {
 	var ids []string
 	for id, i := range l.items {
@@ -116,7 +118,7 @@ func (l *list[T]) inOrder() []string {
 			ids = append(ids, id)
 		}
 	}
-	slices.SortFunc(ids, func(a, b string) int { return l.items[a].place - l.items[b].place })
+	slices.SortFunc(ids, func(a, b string) int { return cmp.Compare(l.items[a].ordinal, l.items[b].ordinal) })
 	return ids
 }
 
@@ -258,7 +260,7 @@ func (d *draft) removeNode(id string) {
 	for edge := range d.links.in[id] {
 		edges = append(edges, edge)
 	}
-	slices.SortFunc(edges, func(a, b string) int { return d.edges.items[b].place - d.edges.items[a].place })
+	slices.SortFunc(edges, func(a, b string) int { return cmp.Compare(d.edges.items[b].ordinal, d.edges.items[a].ordinal) })
 	for _, edge := range edges {
 		d.removeEdge(edge)
 	}

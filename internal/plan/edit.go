@@ -19,10 +19,7 @@ type Edit interface {
 // AddNode adds a node; its CreatedAt and UpdatedAt are set by the change.
 type AddNode struct{ Node Node }
 
-func (e AddNode) wants(w *wants) {
-	w.size = true
-	w.nodes[e.Node.ID] = true
-}
+func (e AddNode) wants(w *wants) { w.nodes[e.Node.ID] = true }
 
 func (e AddNode) apply(d *draft) error {
 	d.named = append(d.named, e.Node.ID)
@@ -69,13 +66,7 @@ type Move struct {
 	TargetPosition *string // nil: unchanged
 }
 
-// manyNodes is from where on reading the whole list is cheaper than counting each node's index.
-const manyNodes = 16
-
 func (e MoveNodes) wants(w *wants) {
-	if len(e.Moves) > manyNodes {
-		w.whole = true
-	}
 	for _, m := range e.Moves {
 		w.nodes[m.ID] = true
 	}
@@ -126,7 +117,6 @@ func (e DeleteNode) apply(d *draft) error {
 type AddEdge struct{ Edge Edge }
 
 func (e AddEdge) wants(w *wants) {
-	w.size = true
 	w.edges[e.Edge.ID] = true
 	w.nodes[e.Edge.Source], w.nodes[e.Edge.Target] = true, true
 	w.ends[e.Edge.Source], w.ends[e.Edge.Target] = true, true
@@ -228,7 +218,7 @@ type Replace struct {
 	Edges []Edge
 }
 
-func (e Replace) wants(w *wants) { w.whole, w.size = true, true }
+func (e Replace) wants(w *wants) { w.whole = true }
 
 func (e Replace) apply(d *draft) error {
 	empty := d.nodes.len() == 0 && d.edges.len() == 0

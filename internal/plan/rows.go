@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"encoding/json"
+	"iter"
+
 	"layercake/internal/db"
 
 	"github.com/jackc/pgx/v5"
@@ -10,70 +13,69 @@ import (
 func (d *draft) queue(b *pgx.Batch, project int32, w *wants) {
 	if w.plan {
 		b.Queue(db.GetPlanOfProject, project).Query(func(rows pgx.Rows) error {
-			row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[db.Plan])
+			row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[db.GetPlanOfProjectRow])
 			p := Plan(row)
 			d.plan = &p
 			return err
 		})
 	}
-	if w.size {
-		b.Queue(db.GetPlanSize, project).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&d.nodes.next, &d.edges.next, &d.nodes.ordinal, &d.edges.ordinal)
-		})
-	}
+	b.Queue(db.GetPlanShape, project).Query(func(rows pgx.Rows) error {
+		shape, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[db.GetPlanShapeRow])
+		d.nodes.shape(shape.LastNode, shape.NodeGaps)
+		d.edges.shape(shape.LastEdge, shape.EdgeGaps)
+		return err
+	})
 	if w.whole {
-		d.queueWhole(b, project)
+		b.Queue(db.ListPlanNodes, project).Query(d.loadNodes)
+		b.Queue(db.ListPlanEdges, project).Query(d.loadEdges)
 		return
 	}
-	if len(w.nodes) > 0 {
-		b.Queue(db.ListPlanNodesByID, project, keys(w.nodes)).Query(func(rows pgx.Rows) error {
-			return each(rows, func(row db.ListPlanNodesByIDRow) {
-				d.nodes.load(row.ID, int(row.Index), nodeOf(db.ListPlanNodesRow{
-					ID: row.ID, NodeType: row.NodeType, PositionX: row.PositionX, PositionY: row.PositionY,
-					SourcePosition: row.SourcePosition, TargetPosition: row.TargetPosition, Label: row.Label,
-					Description: row.Description, Config: row.Config, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
-				}))
-			})
-		})
+	for id := range storable(w.nodes) {
+		b.Queue(db.GetPlanNode, project, id).Query(d.loadNodes)
 	}
-	if len(w.edges)+len(w.ends) > 0 {
-		b.Queue(db.ListPlanEdgesTouched, project, keys(w.edges), keys(w.ends)).Query(func(rows pgx.Rows) error {
-			return each(rows, func(row db.ListPlanEdgesTouchedRow) {
-				d.loadEdge(int(row.Index), edgeOf(db.ListPlanEdgesRow{
-					ID: row.ID, Source: row.Source, Target: row.Target, SourceHandle: row.SourceHandle,
-					TargetHandle: row.TargetHandle, Label: row.Label, DataType: row.DataType,
-					CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
-				}))
-			})
-		})
+	for id := range storable(w.edges) {
+		b.Queue(db.GetPlanEdge, project, id).Query(d.loadEdges)
 	}
-	if len(w.from) > 0 {
-		b.Queue(db.ListPlanLinksFrom, project, keys(w.from)).Query(func(rows pgx.Rows) error {
+	for id := range storable(w.ends) {
+		b.Queue(db.ListPlanEdgesOfNode, project, id).Query(d.loadEdges)
+	}
+	for id := range storable(w.from) {
+		b.Queue(db.ListPlanLinksFrom, project, id).Query(func(rows pgx.Rows) error {
 			return each(rows, func(row db.ListPlanLinksFromRow) { d.links.add(row.ID, row.Source, row.Target) })
 		})
 	}
 }
 
-func (d *draft) queueWhole(b *pgx.Batch, project int32) {
-	b.Queue(db.ListPlanNodes, project).Query(func(rows pgx.Rows) error {
-		place := 0
-		return each(rows, func(row db.ListPlanNodesRow) {
-			d.nodes.load(row.ID, place, nodeOf(row))
-			place++
-		})
-	})
-	b.Queue(db.ListPlanEdges, project).Query(func(rows pgx.Rows) error {
-		place := 0
-		return each(rows, func(row db.ListPlanEdgesRow) {
-			d.loadEdge(place, edgeOf(row))
-			place++
+// storable yields the ids in a set that can be in the database at all: one with a NUL would fail the query.
+func storable(set map[string]bool) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for id := range set {
+			if checkID("", id) == nil && !yield(id) {
+				return
+			}
+		}
+	}
+}
+
+func (d *draft) loadNodes(rows pgx.Rows) error {
+	return each(rows, func(r db.ListPlanNodesRow) {
+		d.nodes.load(r.ID, r.Ordinal, Node{
+			ID: r.ID, NodeType: NodeType(r.NodeType), Position: Position{X: r.PositionX, Y: r.PositionY},
+			SourcePosition: r.SourcePosition, TargetPosition: r.TargetPosition,
+			Metadata: NodeMetadata{Label: r.Label, Description: r.Description}, Config: string(r.Config),
+			CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 		})
 	})
 }
 
-func (d *draft) loadEdge(place int, e Edge) {
-	d.edges.load(e.ID, place, e)
-	d.links.add(e.ID, e.Source, e.Target)
+func (d *draft) loadEdges(rows pgx.Rows) error {
+	return each(rows, func(r db.ListPlanEdgesRow) {
+		d.edges.load(r.ID, r.Ordinal, Edge{
+			ID: r.ID, Source: r.Source, Target: r.Target, SourceHandle: r.SourceHandle, TargetHandle: r.TargetHandle,
+			Metadata: EdgeMetadata{Label: r.Label, DataType: DataType(r.DataType)}, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		})
+		d.links.add(r.ID, r.Source, r.Target)
+	})
 }
 
 func each[T any](rows pgx.Rows, f func(T)) error {
@@ -84,62 +86,47 @@ func each[T any](rows pgx.Rows, f func(T)) error {
 	return err
 }
 
-// keys returns the ids in a set that can be in the database at all: an id with a NUL would fail the query.
-func keys(set map[string]bool) []string {
-	ids := make([]string, 0, len(set))
-	for id := range set {
-		if checkID("", id) == nil {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
-func nodeOf(r db.ListPlanNodesRow) Node {
-	return Node{
-		ID: r.ID, NodeType: NodeType(r.NodeType), Position: Position{X: r.PositionX, Y: r.PositionY},
-		SourcePosition: r.SourcePosition, TargetPosition: r.TargetPosition,
-		Metadata: NodeMetadata{Label: r.Label, Description: r.Description}, Config: string(r.Config),
-		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
-	}
-}
-
-func edgeOf(r db.ListPlanEdgesRow) Edge {
-	return Edge{
-		ID: r.ID, Source: r.Source, Target: r.Target, SourceHandle: r.SourceHandle, TargetHandle: r.TargetHandle,
-		Metadata: EdgeMetadata{Label: r.Label, DataType: DataType(r.DataType)}, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
-	}
-}
+// maxGaps is how many gaps between ordinals a plan keeps before they are closed.
+const maxGaps = 128
 
 // queueWrites adds the statements that make the tables what the draft says: what goes before what comes, edges before the
 // nodes that they need to be gone, nodes before the edges that need them. Arguments stand in the order of the generated
-// parameter types, which are not used themselves because they have no nulls in lists.
+// parameter types; those of the inserts are not used themselves because they have no nulls in lists.
 func (d *draft) queueWrites(b *pgx.Batch, project int32) {
 	edges, nodes := sortOut(&d.edges), sortOut(&d.nodes)
-	if len(edges.removed) > 0 {
-		b.Queue(db.DeletePlanEdges, project, edges.removed)
+	for _, id := range edges.removed {
+		b.Queue(db.DeletePlanEdge, project, id)
 	}
-	if len(nodes.removed) > 0 {
-		b.Queue(db.DeletePlanNodes, project, nodes.removed)
+	for _, id := range nodes.removed {
+		b.Queue(db.DeletePlanNode, project, id)
 	}
 	if len(nodes.added) > 0 {
 		c := nodeColumns(nodes.added)
 		b.Queue(db.InsertPlanNodes, project, d.at, c.ids, nodes.ordinals, c.types, c.xs, c.ys, c.sourcePositions,
 			c.targetPositions, c.labels, c.descriptions, c.configs)
 	}
-	if len(nodes.changed) > 0 {
-		c := nodeColumns(nodes.changed)
-		b.Queue(db.UpdatePlanNodes, d.at, project, c.ids, c.types, c.xs, c.ys, c.sourcePositions, c.targetPositions, c.labels,
-			c.descriptions, c.configs)
+	for _, n := range nodes.changed {
+		b.Queue(db.UpdatePlanNode, n.NodeType, n.Position.X, n.Position.Y, n.SourcePosition, n.TargetPosition, n.Metadata.Label,
+			n.Metadata.Description, json.RawMessage(n.Config), n.UpdatedAt, project, n.ID)
 	}
 	if len(edges.added) > 0 {
 		c := edgeColumns(edges.added)
 		b.Queue(db.InsertPlanEdges, project, d.at, c.ids, edges.ordinals, c.sources, c.targets, c.sourceHandles,
 			c.targetHandles, c.labels, c.dataTypes)
 	}
-	if len(edges.changed) > 0 {
-		c := edgeColumns(edges.changed)
-		b.Queue(db.UpdatePlanEdges, d.at, project, c.ids, c.sourceHandles, c.targetHandles, c.labels, c.dataTypes)
+	for _, e := range edges.changed {
+		b.Queue(db.UpdatePlanEdge, e.SourceHandle, e.TargetHandle, e.Metadata.Label, e.Metadata.DataType, e.UpdatedAt, project, e.ID)
+	}
+	if d.nodes.moved || d.edges.moved {
+		if len(d.nodes.gaps) > maxGaps {
+			b.Queue(db.CloseNodeGaps, project)
+			d.nodes.gaps = nil
+		}
+		if len(d.edges.gaps) > maxGaps {
+			b.Queue(db.CloseEdgeGaps, project)
+			d.edges.gaps = nil
+		}
+		b.Queue(db.UpdatePlanGaps, append([]int64{}, d.nodes.gaps...), append([]int64{}, d.edges.gaps...), project)
 	}
 	if d.edited {
 		p := d.plan

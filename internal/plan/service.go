@@ -42,7 +42,7 @@ func NewService(c Config) *Service {
 
 // Get returns a plan by its own id, or the fault NotFound.
 func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Plan, error) {
-	var row db.Plan
+	var row db.GetPlanRow
 	err := s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
 		row, err = q.GetPlan(ctx, id)
 		return err
