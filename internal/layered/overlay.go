@@ -58,8 +58,9 @@ const (
 // Overlay applies edits to a freshly built graph and says what became of each, in ascending order of their sequence.
 //
 // An update whose field is neither what the editor saw nor what the editor wanted is a conflict: the newer value stays, and a
-// person decides. Deleting a node takes its edges along, and its children move to its parent. For edits that were each recorded
-// on a graph that showed the former ones, applying them again to the result changes nothing.
+// person decides. Deleting a node takes its edges along, and its children move to its parent. Always start from the built
+// graph, never from an earlier result: edits that were each recorded on a graph that showed the former ones then all apply and
+// give what their editors saw.
 func Overlay(g Graph, edits []Edit) (Graph, []Outcome) {
 	edits = slices.Clone(edits)
 	slices.SortStableFunc(edits, func(a, b Edit) int { return cmp.Compare(a.Sequence, b.Sequence) })
@@ -165,6 +166,9 @@ func (o *overlay) apply(e Edit) (EditResult, string) {
 	switch e.Target {
 	case EditNode:
 		n := o.nodes.get(e.ID)
+		if parent := o.missingParent(e); parent != "" {
+			return EditSkipped, fmt.Sprintf("The node %q cannot belong to %q, which does not exist", e.ID, parent)
+		}
 		result, message := update(e, nodeField(n, e.Field))
 		o.rememberChild(*n)
 		return result, message
@@ -220,6 +224,15 @@ func (o *overlay) create(e Edit) (EditResult, string) {
 	return EditApplied, ""
 }
 
+// missingParent returns the parent that an update asks for, if it does not exist.
+func (o *overlay) missingParent(e Edit) string {
+	var parent string
+	if (e.Field == "belongsTo" || e.Field == "belongs_to") && decode(e.New, &parent) == nil && o.nodes.get(parent) == nil {
+		return parent
+	}
+	return ""
+}
+
 // setGiven sets a field of an element that is created, if the edit says something about it.
 func setGiven(given map[string]any, name string, f *editField) string {
 	if v, ok := given[name]; ok && v != nil {
@@ -269,7 +282,7 @@ func (o *overlay) remove(e Edit) {
 		}
 	}
 	parent := o.nodes.get(e.ID).BelongsTo
-	if parent == e.ID {
+	if parent == e.ID || o.nodes.get(parent) == nil {
 		parent = ""
 	}
 	for _, id := range o.children[e.ID] {
@@ -306,8 +319,8 @@ func update(e Edit, f *editField) (EditResult, string) {
 			return EditFailed, "The old value is not readable: " + err.Error()
 		}
 		if now := canonical(f.now); now != canonical(was) && now != canonical(wanted) {
-			return EditConflict, fmt.Sprintf("The %s of %s %q was %s when it was edited and is %s now",
-				e.Field, e.Target, e.ID, canonical(was), now)
+			return EditConflict, fmt.Sprintf("The field %s of %s %q was %s when it was edited and is %s now",
+				e.Field, e.Target, e.ID, e.Old, inJSON(f.now))
 		}
 	}
 	if message := f.set(wanted); message != "" {
@@ -444,13 +457,9 @@ func decode(raw json.RawMessage, into any) error {
 
 // canonical is a value's JSON, the same for equal values. "", false and {} are null: the fields that have them have nothing.
 func canonical(v any) string {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return err.Error()
-	}
 	var again any
-	if err := json.Unmarshal(body, &again); err != nil { // makes 1 and 1.0 the same
-		return string(body)
+	if err := json.Unmarshal([]byte(inJSON(v)), &again); err != nil { // makes 1 and 1.0 the same
+		return inJSON(v)
 	}
 	switch again := again.(type) {
 	case string:
@@ -466,9 +475,13 @@ func canonical(v any) string {
 			return "null"
 		}
 	}
-	body, err = json.Marshal(again)
+	return inJSON(again)
+}
+
+func inJSON(v any) string {
+	body, err := json.Marshal(v)
 	if err != nil {
-		return err.Error()
+		return fmt.Sprint(v) // not from JSON or a table
 	}
 	return string(body)
 }

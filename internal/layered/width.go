@@ -128,7 +128,10 @@ func replaceGroups(g Graph, f *forest, groups []group, merged []Node, tidy bool)
 			out.Nodes = append(out.Nodes, n)
 		}
 	}
-	out.Nodes = append(out.Nodes, merged...)
+	for _, n := range merged {
+		n.BelongsTo, _ = redirect(n.BelongsTo)
+		out.Nodes = append(out.Nodes, n)
+	}
 
 	type key struct{ source, target, layer string }
 	seen := make(map[key]int)
