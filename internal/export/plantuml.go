@@ -31,7 +31,7 @@ func writePlantUML(p *printer, v *view, opt Options) error {
 		e := v.edge(i)
 		arrow := " --> "
 		if opt.EdgeWidths {
-			arrow = fmt.Sprintf(" -[thickness=%s]-> ", number(width(e.Weight)))
+			arrow = fmt.Sprintf(" -[thickness=%.0f]-> ", width(e.Weight)) // no fractions
 		}
 		p.put(w.ids.of(e.Source), arrow, w.ids.of(e.Target))
 		if present(e.Label) {
@@ -56,14 +56,16 @@ func writePlantUMLWBS(p *printer, v *view, opt Options) error {
 const maxOutlineDepth = 1000
 
 // writeOutline writes the hierarchy as a list with one star per level. There must be one root: more than one get a common
-// parent that is called as the graph is.
+// parent that is called as the graph is. A WBS is left without title and colours, which older versions do not read there.
 func writeOutline(p *printer, v *view, opt Options, kind string) error {
 	w := newPlantUML(p, v, opt)
+	styled := kind == "mindmap"
 	p.put("@start", kind, "\n")
-	base := 1
-	if len(v.roots) == 1 {
+	if styled {
 		w.title()
-	} else {
+	}
+	base := 1
+	if len(v.roots) != 1 {
 		base = 2
 		p.put("* ")
 		p.esc(appendPlantUML, orDefault(v.graph.Name, "Graph"))
@@ -80,7 +82,7 @@ func writeOutline(p *printer, v *view, opt Options, kind string) error {
 		for range s.depth + base {
 			p.put("*")
 		}
-		if l, ok := v.layer(n.Layer); ok && !opt.NoLayers {
+		if l, ok := v.layer(n.Layer); ok && styled && !opt.NoLayers {
 			if c, ok := hexColor(l.Background); ok {
 				p.put("[", c, "]")
 			}
@@ -91,7 +93,11 @@ func writeOutline(p *printer, v *view, opt Options, kind string) error {
 		} else {
 			p.put(" ")
 		}
-		p.esc(appendPlantUML, orDefault(n.Label, " "))
+		if strings.TrimSpace(visible(n.Label)) == "" {
+			p.put("<U+00A0>") // a line needs a text
+		} else {
+			p.esc(appendPlantUML, n.Label)
+		}
 		p.put("\n")
 	}
 	p.put("@end", kind, "\n")
@@ -245,7 +251,7 @@ func appendPlantUML(dst []byte, s string) []byte {
 		case strings.ContainsRune(`"\<>%~`, r), isBidiControl(r),
 			start && strings.ContainsRune("*#|=-._+;:! '@", r),
 			strings.ContainsRune("*/_-=.[{", r) && (r == next || r == last),
-			r == '\'' && last == '/', r == '/' && last == '\'':
+			r == '\'' && last == '/', r == '/' && last == '\'', r == '&' && next == '#':
 			dst = fmt.Appendf(dst, "<U+%04X>", r)
 		default:
 			dst = utf8.AppendRune(dst, r)

@@ -198,13 +198,14 @@ func (n *names) of(id string) string {
 	return n.stem(id)
 }
 
+// stem is the beginning of a name: what can be kept of the beginning of the id.
 func (n *names) stem(id string) string {
 	return n.prefix + strings.Map(func(r rune) rune {
 		if isWordByte(r) {
 			return r
 		}
 		return '_'
-	}, id)
+	}, id[:min(len(id), 40)])
 }
 
 func (n *names) invent(id string) string {

@@ -1,0 +1,309 @@
+package export_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"layercake/internal/export"
+	"layercake/internal/layered"
+)
+
+// tool finds a program that reads our outputs. Tests are skipped without it, but not in CI.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		absent(t, name+" is not installed")
+	}
+	return path
+}
+
+func absent(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
+// optionSets are options that change what is written.
+func optionSets() []export.Options {
+	return []export.Options{
+		{},
+		{Flat: true, Orientation: export.LeftToRight},
+		{
+			Style: export.StyleDark, Notes: true, EdgeWidths: true,
+			Mermaid:  export.MermaidOptions{EdgeLabels: true, Look: "handDrawn", Theme: "forest"},
+			Graphviz: export.GraphvizOptions{CommentStyle: "tooltip", NoSplines: true},
+		},
+		{Style: export.StyleNone, NoLayers: true},
+	}
+}
+
+// labelGraph has one flow node per text, called n0, n1, and so on.
+func labelGraph(texts []string) layered.Graph {
+	g := layered.Graph{Name: "labels", Nodes: []layered.Node{{ID: "p", Label: "all", IsPartition: true}}}
+	for i, s := range texts {
+		g.Nodes = append(g.Nodes, layered.Node{ID: fmt.Sprintf("n%d", i), Label: s, BelongsTo: "p"})
+	}
+	return g
+}
+
+// drawable are the hostile texts as a picture can show them: that is what Write's documentation promises.
+func drawable() (texts, shown []string) {
+	controls := regexp.MustCompile("[\x00-\x09\x0b-\x1f\x7f-\u009f\u2028\u2029\uFFFE]")
+	for _, s := range hostile() {
+		if strings.TrimSpace(s) == "" || controls.MatchString(strings.ReplaceAll(s, "\r\n", "")) || strings.Contains(s, "\xff") {
+			continue
+		}
+		texts = append(texts, s)
+		shown = append(shown, strings.ReplaceAll(s, "\r\n", "\n"))
+	}
+	return texts, shown
+}
+
+// texts are the text elements of an SVG, and comments left out.
+func svgTexts(t *testing.T, svg []byte) []string {
+	t.Helper()
+	var texts []string
+	inText := false
+	d := xml.NewDecoder(bytes.NewReader(svg))
+	d.Strict = true
+	for {
+		token, err := d.Token()
+		if err == io.EOF {
+			return texts
+		}
+		if err != nil {
+			t.Fatalf("SVG: %v", err)
+		}
+		switch e := token.(type) {
+		case xml.StartElement:
+			if inText = e.Name.Local == "text"; inText {
+				texts = append(texts, "")
+			}
+		case xml.CharData:
+			if inText {
+				texts[len(texts)-1] += string(e)
+			}
+		case xml.EndElement:
+			inText = false
+		}
+	}
+}
+
+// shows checks that every line of every label is among the drawn texts.
+func shows(t *testing.T, drawn, labels []string) {
+	t.Helper()
+	have := map[string]bool{}
+	squash := func(s string) string { return strings.Join(strings.Fields(s), " ") } // tools differ in blanks
+	for _, s := range drawn {
+		have[squash(s)] = true
+	}
+	for _, label := range labels {
+		for line := range strings.SplitSeq(label, "\n") {
+			if s := squash(line); s != "" && !have[s] {
+				t.Errorf("%q is not drawn", s)
+			}
+		}
+	}
+}
+
+func TestGraphvizDrawsEveryDOT(t *testing.T) {
+	t.Parallel()
+	dot := tool(t, "dot")
+	draw := func(source string) []byte {
+		cmd := exec.CommandContext(t.Context(), dot, "-Tsvg")
+		cmd.Stdin = strings.NewReader(source)
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		if err := cmd.Run(); err != nil || stderr.Len() > 0 {
+			t.Errorf("dot: %v: %s", err, stderr.String())
+		}
+		return stdout.Bytes()
+	}
+	for _, f := range []export.Format{export.DOT, export.DOTHierarchy} {
+		for _, opt := range optionSets() {
+			shows(t, svgTexts(t, draw(write(t, tiny(), f, opt))), []string{"Tiny", "Web & API", "Database", "Nightly job"})
+			svgTexts(t, draw(write(t, hostileGraph(), f, opt)))
+		}
+		texts, shown := drawable()
+		shows(t, svgTexts(t, draw(write(t, labelGraph(texts), f, export.Options{}))), shown)
+	}
+}
+
+// The Java machine is slow to start: one run draws everything.
+func TestPlantUMLDrawsEveryOutput(t *testing.T) {
+	t.Parallel()
+	plantuml := tool(t, "plantuml")
+	dot := tool(t, "dot") // which PlantUML calls
+	dir := t.TempDir()
+	args := []string{"-tsvg", "-charset", "UTF-8", "-graphvizdot", dot}
+	texts, shown := drawable()
+	for _, f := range []export.Format{export.PlantUML, export.PlantUMLMindmap, export.PlantUMLWBS} {
+		for i, opt := range optionSets() {
+			for name, g := range map[string]layered.Graph{"tiny": tiny(), "hostile": hostileGraph(), "labels": labelGraph(texts)} {
+				file := filepath.Join(dir, fmt.Sprintf("%s-%d-%s.puml", f, i, name))
+				if i > 0 && name == "labels" {
+					continue
+				}
+				if err := os.WriteFile(file, []byte(write(t, g, f, opt)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				args = append(args, file)
+			}
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), plantuml, args...).CombinedOutput()
+	if err != nil || bytes.Contains(out, []byte("rror")) {
+		t.Errorf("plantuml: %v: %s", err, out)
+	}
+	pictures, err := filepath.Glob(filepath.Join(dir, "*-labels.svg"))
+	if err != nil || len(pictures) != 3 {
+		t.Fatalf("pictures: %v %v", pictures, err)
+	}
+	for _, picture := range pictures {
+		svg, err := os.ReadFile(picture)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shows(t, svgTexts(t, svg), shown)
+	}
+}
+
+type mermaidAnswer struct {
+	Error  string
+	Type   string
+	Labels []string
+	Nodes  []struct{ ID, Label, LabelType string }
+	Edges  []struct{ Start, End, Label string }
+	Groups []struct{ ID, Label string }
+}
+
+// askMermaid parses diagrams with the npm package, if it is installed.
+func askMermaid(t *testing.T, diagrams ...string) []mermaidAnswer {
+	t.Helper()
+	node := tool(t, "node")
+	dir := filepath.Join("..", "npmtest")
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", "mermaid")); err != nil {
+		absent(t, "npm packages are not installed: npm install in internal/npmtest")
+	}
+	type diagram struct {
+		Text string `json:"text"`
+	}
+	var question []diagram
+	for _, text := range diagrams {
+		question = append(question, diagram{text})
+	}
+	input, err := json.Marshal(question)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), node, "mermaid.mjs")
+	cmd.Dir = dir
+	cmd.Stdin = bytes.NewReader(input)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("node: %v: %s", err, stderr.String())
+	}
+	var answers []mermaidAnswer
+	if err := json.Unmarshal(output, &answers); err != nil || len(answers) != len(diagrams) {
+		t.Fatalf("%d answers: %v: %s", len(answers), err, output)
+	}
+	return answers
+}
+
+func TestMermaidParsesEveryOutput(t *testing.T) {
+	t.Parallel()
+	texts, shown := drawable()
+	var diagrams []string
+	for _, f := range []export.Format{export.Mermaid, export.MermaidMindmap, export.MermaidTreemap} {
+		diagrams = append(diagrams, write(t, labelGraph(texts), f, export.Options{}))
+		for _, opt := range optionSets() {
+			diagrams = append(diagrams, write(t, tiny(), f, opt), write(t, hostileGraph(), f, opt))
+		}
+	}
+	answers := askMermaid(t, diagrams...)
+	sets := 1 + 2*len(optionSets())
+	for i, a := range answers {
+		if want := []string{"flowchart-v2", "mindmap", "treemap"}[i/sets]; a.Error != "" || a.Type != want {
+			t.Fatalf("%q %s\n%.2000s", a.Type, a.Error, diagrams[i])
+		}
+	}
+	for _, n := range answers[0].Nodes {
+		if n.LabelType != "string" {
+			t.Errorf("%q is taken for %s", n.Label, n.LabelType)
+		}
+		answers[0].Labels = append(answers[0].Labels, n.Label)
+	}
+	trim := func(s string) string { return strings.Trim(s, " \n\ufeff") } // as Mermaid does
+	for i, s := range shown {
+		shown[i] = trim(s)
+	}
+	for _, a := range []mermaidAnswer{answers[0], answers[sets], answers[2*sets]} {
+		labels := slices.DeleteFunc(a.Labels, func(s string) bool { return s == "all" })
+		for i, s := range labels {
+			labels[i] = trim(s)
+		}
+		if diff := cmp.Diff(shown, labels); diff != "" {
+			t.Errorf("%s (-want +shown):\n%s", a.Type, diff)
+		}
+	}
+}
+
+// Any word may be an id.
+func TestMermaidTakesEveryID(t *testing.T) {
+	t.Parallel()
+	ids := []string{
+		"end", "End", "END", "graph", "flowchart", "subgraph", "style", "linkStyle", "class", "classDef", "click", "default", "direction",
+		"interpolate", "href", "call", "o", "x", "v", "O", "X", "V", "ox", "xo", "root", "title", "mindmap", "treemap", "TB", "LR", "td", "BT", "RL",
+		"_self", "_blank", "accTitle", "accDescr", "default_x", "style1", "endpoint", "end_", "graph1", "subgraph_a", "class_b", "click2", "callback",
+		"1", "12a", "a.b", "a-b", "a--b", "-->", "a b", "é", "日本", "n", "N", "A", "0x", "section", "id", "null", "constructor", "__proto__", "toString",
+		"flowchart-elk", "swimlane", "elk", "defaults", "linkStyle2", "hrefs", "_", "__", "k", "F", "md", "fa", "icon",
+	}
+	g := layered.Graph{Nodes: []layered.Node{{ID: "box", Label: "Box", IsPartition: true}}}
+	for i, id := range ids {
+		g.Nodes = append(g.Nodes, layered.Node{ID: id, Label: fmt.Sprint(i), BelongsTo: "box"})
+		g.Edges = append(g.Edges, layered.Edge{ID: fmt.Sprint(i), Source: id, Target: ids[(i+1)%len(ids)]})
+	}
+	for i, id := range ids { // also as containers and layers
+		g.Nodes = append(g.Nodes,
+			layered.Node{ID: "in" + id, Label: "in", BelongsTo: "c" + id, Layer: id},
+			layered.Node{ID: "c" + id, Label: fmt.Sprint("c", i), IsPartition: true},
+		)
+		g.Layers = append(g.Layers, layered.Layer{ID: id, Background: "eeeeee"})
+	}
+	a := askMermaid(t, write(t, g, export.Mermaid, export.Options{}))[0]
+	if a.Error != "" {
+		t.Fatal(a.Error)
+	}
+	labels := map[string]int{}
+	for _, n := range a.Nodes {
+		var i int
+		if _, err := fmt.Sscan(n.Label, &i); err == nil {
+			labels[n.ID] = i
+		}
+	}
+	if len(labels) != len(ids) || len(a.Edges) != len(ids) || len(a.Groups) != len(ids)+1 {
+		t.Errorf("%d nodes, %d edges, %d groups for %d ids", len(labels), len(a.Edges), len(a.Groups), len(ids))
+	}
+	for _, e := range a.Edges {
+		if labels[e.End] != (labels[e.Start]+1)%len(ids) {
+			t.Errorf("edge from %s to %s", e.Start, e.End)
+		}
+	}
+}
