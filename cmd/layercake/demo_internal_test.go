@@ -19,7 +19,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"layercake/internal/embeddedpg"
 	"layercake/internal/postgres/pgtest"
 )
 
@@ -131,12 +130,8 @@ func TestReplicasEndWithTheirSupervisor(t *testing.T) {
 
 func TestDatabaseIsStartedAgainAndStopsLast(t *testing.T) {
 	t.Parallel()
-	cfg := embeddedpg.Config{
-		BinDir: pgtest.Binaries(t), DataDir: pgtest.Folder(t), Settings: map[string]string{"fsync": "off"},
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	}
 	var used string
-	err := withDatabase(t.Context(), cfg, func(ctx context.Context, url string) error {
+	err := withDatabase(t.Context(), pgtest.Config(t), func(ctx context.Context, url string) error {
 		used = url
 		conn, err := pgx.Connect(ctx, url)
 		if err != nil {

@@ -14,6 +14,8 @@ import (
 
 // commands is the command line. Each command lives in a file of its own.
 type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Run one replica."`
+	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date."`
 	Demo    demoCommand    `cmd:"" help:"Run three replicas over one embedded PostgreSQL on this machine."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

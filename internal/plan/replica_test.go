@@ -38,7 +38,7 @@ func startReplica(t testing.TB, url string, loss float64) *replica {
 	registry := prometheus.NewRegistry()
 	name := uuid.NewString()[:8]
 	db, err := postgres.Open(t.Context(), postgres.Config{
-		URL: url, Replica: name, PoolMax: 20, PoolMin: 1, Replicas: 8, Log: log, Metrics: registry,
+		URL: url, DirectURL: url, Replica: name, PoolMax: 20, PoolMin: 1, Replicas: 8, Log: log, Metrics: registry,
 	})
 	if err != nil {
 		t.Fatal(err)

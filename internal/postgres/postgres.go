@@ -14,13 +14,14 @@ import (
 
 // Config says how a replica uses its database.
 type Config struct {
-	URL      string
-	Replica  string // in application_name, so that pg_stat_activity says who it is
-	PoolMax  int    // connections for requests, at most
-	PoolMin  int    // connections for requests that are kept open
-	Replicas int    // how many replicas share the server: the pool is capped so that all fit
-	Log      *slog.Logger
-	Metrics  prometheus.Registerer
+	URL       string // for requests; may go through a pooler
+	DirectURL string // for the replica's own work
+	Replica   string // in application_name, so that pg_stat_activity says who it is
+	PoolMax   int    // connections for requests, at most
+	PoolMin   int    // connections for requests that are kept open
+	Replicas  int    // how many replicas share the server: the pool is capped so that all fit
+	Log       *slog.Logger
+	Metrics   prometheus.Registerer
 }
 
 // DB is a replica's connections. Requests and the replica's own work have separate pools, so that neither starves the other.
@@ -42,7 +43,7 @@ const (
 // Open connects both pools. The maximum of the request pool is lowered to what the server has room for. It fails when the
 // database does not answer. The caller closes.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	room, err := roomFor(ctx, cfg.URL, max(cfg.Replicas, 1))
+	room, err := roomFor(ctx, cfg.DirectURL, max(cfg.Replicas, 1))
 	if err != nil {
 		return nil, err
 	}
@@ -50,11 +51,11 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if size < cfg.PoolMax {
 		cfg.Log.InfoContext(ctx, "request pool is capped by max_connections", "wanted", cfg.PoolMax, "size", size, "replicas", cfg.Replicas)
 	}
-	requests, err := openPool(ctx, cfg, "requests", size, min(cfg.PoolMin, size))
+	requests, err := openPool(ctx, cfg, cfg.URL, "requests", size, min(cfg.PoolMin, size))
 	if err != nil {
 		return nil, err
 	}
-	system, err := openPool(ctx, cfg, "system", systemConns, 1)
+	system, err := openPool(ctx, cfg, cfg.DirectURL, "system", systemConns, 1)
 	if err != nil {
 		requests.Close()
 		return nil, err
@@ -91,8 +92,8 @@ func roomFor(ctx context.Context, url string, replicas int) (int, error) {
 	return room, nil
 }
 
-func openPool(ctx context.Context, cfg Config, name string, size, least int) (*Pool, error) {
-	c, err := pgxpool.ParseConfig(cfg.URL)
+func openPool(ctx context.Context, cfg Config, url, name string, size, least int) (*Pool, error) {
+	c, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
@@ -120,9 +121,7 @@ func openPool(ctx context.Context, cfg Config, name string, size, least int) (*P
 		pool.Close()
 		return nil, fmt.Errorf("ping through pool %s: %w", name, err)
 	}
-	if cfg.Metrics != nil {
-		cfg.Metrics.MustRegister(poolMetrics(name, pool)...)
-	}
+	cfg.Metrics.MustRegister(poolMetrics(name, pool)...)
 	return p, nil
 }
 

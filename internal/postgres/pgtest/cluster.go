@@ -2,6 +2,8 @@ package pgtest
 
 import (
 	"context"
+	"log/slog"
+	"os"
 	"syscall"
 	"testing"
 
@@ -18,9 +20,10 @@ type Cluster struct {
 	server *embeddedpg.Server
 }
 
-// Server starts a server for this test alone; it ends with the test. It needs
-// PostgreSQL's programs even where TEST_DATABASE_URL is set; without them it skips or fails as New does.
-func Server(t testing.TB) *Cluster {
+// Config returns what starts a server of the test's own: fast settings and a data folder with a migrated database, which
+// is removed when the test ends. It needs PostgreSQL's programs even where TEST_DATABASE_URL is set; without them it skips
+// or fails as New does.
+func Config(t testing.TB) embeddedpg.Config {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
@@ -29,9 +32,22 @@ func Server(t testing.TB) *Cluster {
 		skipWithoutBinaries(t, err)
 		t.Fatal(err)
 	}
-	c := &Cluster{t: t, cfg: cfg}
+	cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	t.Cleanup(func() {
+		if err := os.RemoveAll(cfg.DataDir); err != nil {
+			t.Error(err)
+		}
+	})
+	return cfg
+}
+
+// Server starts a server for this test alone; it ends with the test. It skips or fails as Config does.
+func Server(t testing.TB) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t, cfg: Config(t)}
 	t.Cleanup(func() { c.end(context.Background()) })
 	c.Start()
+	var err error
 	if c.URL, err = inDatabase(c.server.URL(), templateName()); err != nil {
 		t.Fatal(err)
 	}

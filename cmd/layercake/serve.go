@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"layercake/internal/embeddedpg"
+	"layercake/internal/server"
+)
+
+// serveCommand runs one replica. Settings are read as texts, so that all wrong ones are reported at once.
+type serveCommand struct {
+	DatabaseURL       string   `env:"LAYERCAKE_DATABASE_URL,DATABASE_URL" placeholder:"URL" help:"PostgreSQL to use. Without one, a private PostgreSQL is started."`
+	ListenDatabaseURL string   `env:"LAYERCAKE_LISTEN_DATABASE_URL" placeholder:"URL" help:"The same database, directly, when the other URL goes through a pooler."`
+	HTTPAddr          string   `name:"http-addr" env:"LAYERCAKE_HTTP_ADDR" default:"127.0.0.1:3000" help:"Address for clients."`
+	AdminAddr         string   `env:"LAYERCAKE_ADMIN_ADDR" default:"127.0.0.1:3100" help:"Address for metrics and profiles; empty for none."`
+	PublicURL         string   `name:"public-url" env:"LAYERCAKE_PUBLIC_URL" placeholder:"URL" help:"How browsers reach this deployment."`
+	AllowedOrigins    []string `env:"LAYERCAKE_ALLOWED_ORIGINS" placeholder:"ORIGIN,..." help:"Origins whose pages may call. In open mode without any: every loopback origin and tauri://localhost."`
+	Auth              string   `env:"LAYERCAKE_AUTH" placeholder:"MODE" help:"open: callers without a credential own everything. The default while listening on loopback; elsewhere it must be asked for."`
+	Migrate           string   `env:"LAYERCAKE_MIGRATE" default:"auto" help:"auto: bring the schema up to date at the start; check: only compare."`
+	PoolMax           string   `env:"LAYERCAKE_POOL_MAX" default:"100" help:"Database connections for requests, at most; capped by what the server has room for."`
+	PoolMin           string   `env:"LAYERCAKE_POOL_MIN" default:"5" help:"Database connections for requests that stay open."`
+	Replicas          string   `env:"LAYERCAKE_REPLICAS" default:"3" help:"How many replicas share the database server, for that cap."`
+	WriteSlots        string   `env:"LAYERCAKE_WRITE_SLOTS" default:"16" help:"Changes that are in the database at once."`
+	Drain             string   `env:"LAYERCAKE_DRAIN" default:"5s" help:"Time over which clients are sent away when stopping."`
+	LogLevel          string   `env:"LAYERCAKE_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
+	LogFormat         string   `env:"LAYERCAKE_LOG_FORMAT" default:"text" help:"text or json."`
+	PGBin             string   `name:"pg-bin" env:"LAYERCAKE_PG_BIN" placeholder:"DIR" help:"Folder of PostgreSQL's programs, for the private one."`
+	DataDir           string   `env:"LAYERCAKE_DATA_DIR" placeholder:"DIR" help:"Data folder of the private PostgreSQL."`
+	FaultLoss         string   `env:"LAYERCAKE_FAULT_LOSS" default:"0" hidden:"" help:"Share of lines to other replicas that are dropped, 0 to 1."`
+}
+
+// Run serves until ctx ends.
+func (c serveCommand) Run(ctx context.Context) error {
+	cfg, err := c.config()
+	if err != nil {
+		return fmt.Errorf("these settings are wrong (see layercake serve --help):\n%w", err)
+	}
+	if cfg.DatabaseURL != "" {
+		return server.New(cfg).Run(ctx)
+	}
+	database, err := c.database(cfg)
+	if err != nil {
+		return err
+	}
+	return withDatabase(ctx, database, func(ctx context.Context, url string) error {
+		cfg.DatabaseURL, cfg.Replicas = url, 1
+		return server.New(cfg).Run(ctx)
+	})
+}
+
+// database is the private PostgreSQL, with room for this replica and for people with psql.
+func (c serveCommand) database(cfg server.Config) (embeddedpg.Config, error) {
+	database := embeddedpg.Config{
+		DataDir:  c.DataDir,
+		Settings: map[string]string{"max_connections": strconv.Itoa(cfg.PoolMax + 30)},
+		Log:      cfg.Log,
+	}
+	var err error
+	if database.BinDir, err = embeddedpg.FindBinaries(c.PGBin); err != nil {
+		return database, err
+	}
+	if database.DataDir == "" {
+		database.DataDir, err = embeddedpg.DefaultDataDir()
+	}
+	return database, err
+}
+
+// config reads the settings. Its error names every wrong one.
+func (c serveCommand) config() (server.Config, error) {
+	r := reader{}
+	cfg := server.Config{
+		DatabaseURL: c.DatabaseURL, ListenURL: c.ListenDatabaseURL, HTTPAddr: c.HTTPAddr, AdminAddr: c.AdminAddr,
+		AllowedOrigins: c.AllowedOrigins,
+		PublicURL:      r.url("LAYERCAKE_PUBLIC_URL", c.PublicURL),
+		Migrate:        r.oneOf("LAYERCAKE_MIGRATE", c.Migrate, "auto", "check") == "auto",
+		PoolMax:        r.number("LAYERCAKE_POOL_MAX", c.PoolMax),
+		PoolMin:        r.number("LAYERCAKE_POOL_MIN", c.PoolMin),
+		Replicas:       r.number("LAYERCAKE_REPLICAS", c.Replicas),
+		WriteSlots:     r.number("LAYERCAKE_WRITE_SLOTS", c.WriteSlots),
+		Drain:          read(&r, "LAYERCAKE_DRAIN", c.Drain, "a time such as 5s", time.ParseDuration),
+		Loss: read(&r, "LAYERCAKE_FAULT_LOSS", c.FaultLoss, "a number from 0 to 1", func(s string) (float64, error) {
+			return strconv.ParseFloat(s, 64)
+		}),
+		Version: version(),
+	}
+	cfg.Log = r.logger(c.LogLevel, c.LogFormat)
+	cfg.Open = r.auth(c.Auth, c.HTTPAddr, cfg.Log)
+	checked := cfg
+	if checked.DatabaseURL == "" {
+		checked.DatabaseURL = "the private one"
+	}
+	if len(r.errs) == 0 { // else it would complain of values that could not be read
+		r.errs = append(r.errs, checked.Check())
+	}
+	return cfg, errors.Join(r.errs...)
+}
+
+// reader reads texts and collects what is wrong with them.
+type reader struct{ errs []error }
+
+func read[T any](r *reader, setting, text, want string, parse func(string) (T, error)) T {
+	v, err := parse(text)
+	if err != nil {
+		r.errs = append(r.errs, fmt.Errorf("%s is %q: it is %s", setting, text, want))
+	}
+	return v
+}
+
+func (r *reader) number(setting, text string) int {
+	return read(r, setting, text, "a whole number", strconv.Atoi)
+}
+
+func (r *reader) oneOf(setting, text string, words ...string) string {
+	return read(r, setting, text, fmt.Sprintf("one of %q", words), func(s string) (string, error) {
+		for _, w := range words {
+			if s == w {
+				return s, nil
+			}
+		}
+		return words[0], errors.New("none of them")
+	})
+}
+
+func (r *reader) url(setting, text string) *url.URL {
+	if text == "" {
+		return nil
+	}
+	return read(r, setting, text, "a URL such as https://layercake.example", func(s string) (*url.URL, error) {
+		u, err := url.Parse(s)
+		if err == nil && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+			err = errors.New("no web address")
+		}
+		return u, err
+	})
+}
+
+func (r *reader) logger(level, format string) *slog.Logger {
+	var l slog.Level
+	switch r.oneOf("LAYERCAKE_LOG_LEVEL", level, "info", "debug", "warn", "error") {
+	case "debug":
+		l = slog.LevelDebug
+	case "warn":
+		l = slog.LevelWarn
+	case "error":
+		l = slog.LevelError
+	}
+	options := &slog.HandlerOptions{Level: l}
+	if r.oneOf("LAYERCAKE_LOG_FORMAT", format, "text", "json") == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}
+
+// auth says whether everybody is let in. Beyond this machine that must be asked for by name.
+func (r *reader) auth(mode, addr string, log *slog.Logger) bool {
+	host, _, _ := net.SplitHostPort(addr)
+	ip, err := netip.ParseAddr(host)
+	loopback := host == "localhost" || err == nil && ip.IsLoopback()
+	switch {
+	case mode == "open" && !loopback:
+		log.Warn("everybody who can connect may change and delete everything", "setting", "LAYERCAKE_AUTH=open", "address", addr)
+	case mode == "open", mode == "" && loopback:
+	case mode == "":
+		r.errs = append(r.errs, fmt.Errorf(
+			"LAYERCAKE_AUTH is not set, and LAYERCAKE_HTTP_ADDR is %q: beyond loopback, say LAYERCAKE_AUTH=open to let everybody in", addr))
+	default:
+		r.errs = append(r.errs, fmt.Errorf("LAYERCAKE_AUTH is %q: this version knows open", mode))
+	}
+	return true
+}

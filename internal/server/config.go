@@ -1,0 +1,68 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"time"
+)
+
+// Config is what one replica is told. Its zero values are not defaults: the command line has those.
+type Config struct {
+	DatabaseURL    string   // PostgreSQL; may go through a pooler
+	ListenURL      string   // PostgreSQL, direct and read-write; "" for DatabaseURL
+	HTTPAddr       string   // host:port of everything for clients; port 0 lets the system choose
+	AdminAddr      string   // host:port of metrics and profiles; "" for none
+	PublicURL      *url.URL // how browsers reach this deployment; nil when it is not said
+	AllowedOrigins []string // pages of these origins may call; in open mode loopback origins may, too
+	Open           bool     // callers without a credential are let in
+	Migrate        bool     // bring the schema up to date at the start, rather than only compare
+	PoolMax        int
+	PoolMin        int
+	Replicas       int // that share the database server
+	WriteSlots     int // changes that are in the database at once
+	Drain          time.Duration
+	Loss           float64 // share of lines to other replicas that are dropped, for fault tests
+	Version        string
+	Log            *slog.Logger
+}
+
+// Check reports everything that is wrong at once.
+func (c Config) Check() error {
+	var errs []error
+	wrong := func(setting string, value any, want string) {
+		errs = append(errs, fmt.Errorf("%s is %v: %s", setting, value, want))
+	}
+	if c.DatabaseURL == "" {
+		wrong("LAYERCAKE_DATABASE_URL", `""`, "it names a PostgreSQL database")
+	}
+	for setting, addr := range map[string]string{"LAYERCAKE_HTTP_ADDR": c.HTTPAddr, "LAYERCAKE_ADMIN_ADDR": c.AdminAddr} {
+		if _, _, err := net.SplitHostPort(addr); err != nil && (addr != "" || setting == "LAYERCAKE_HTTP_ADDR") {
+			wrong(setting, fmt.Sprintf("%q", addr), "it has the form host:port")
+		}
+	}
+	for _, origin := range c.AllowedOrigins {
+		if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
+			wrong("LAYERCAKE_ALLOWED_ORIGINS", fmt.Sprintf("%q", origin), "an origin has the form https://host or https://host:port")
+		}
+	}
+	for setting, n := range map[string]int{
+		"LAYERCAKE_POOL_MAX": c.PoolMax, "LAYERCAKE_REPLICAS": c.Replicas, "LAYERCAKE_WRITE_SLOTS": c.WriteSlots,
+	} {
+		if n < 1 {
+			wrong(setting, n, "it is at least 1")
+		}
+	}
+	if c.PoolMin < 0 || c.PoolMin > c.PoolMax {
+		wrong("LAYERCAKE_POOL_MIN", c.PoolMin, fmt.Sprintf("it is from 0 to LAYERCAKE_POOL_MAX, which is %d", c.PoolMax))
+	}
+	if c.Drain < 0 || c.Drain > time.Hour {
+		wrong("LAYERCAKE_DRAIN", c.Drain, "it is from 0s to 1h")
+	}
+	if c.Loss < 0 || c.Loss > 1 {
+		wrong("LAYERCAKE_FAULT_LOSS", c.Loss, "it is from 0 to 1")
+	}
+	return errors.Join(errs...)
+}

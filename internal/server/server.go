@@ -1,0 +1,210 @@
+// Package server assembles one replica and runs it.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"layercake/graph"
+	"layercake/internal/fanout"
+	"layercake/internal/feed"
+	"layercake/internal/plan"
+	"layercake/internal/postgres"
+	"layercake/internal/project"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+)
+
+// Server is one replica. Make it with New, then Run it once.
+type Server struct {
+	cfg      Config
+	log      *slog.Logger
+	registry *prometheus.Registry
+	ready    chan struct{} // closed once requests are answered
+	draining atomic.Bool
+
+	// set before ready is closed
+	db    *postgres.DB
+	hub   *feed.Hub
+	wire  *fanout.Wire
+	graph *graph.Handler
+	http  net.Listener
+	admin net.Listener // nil without an admin address
+}
+
+// New returns a replica of a deployment. It starts nothing.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg, registry: prometheus.NewRegistry(), ready: make(chan struct{})}
+	s.log = cfg.Log
+	s.registry.MustRegister(
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(
+			collectors.MetricsGC, collectors.MetricsScheduler, collectors.GoRuntimeMetricsRule{Matcher: mutexWait})),
+	)
+	return s
+}
+
+// Ready is closed once the replica answers requests.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Addr returns the address that clients connect to. Call it after Ready.
+func (s *Server) Addr() string { return s.http.Addr().String() }
+
+// AdminAddr returns the address of metrics and profiles, "" when there is none. Call it after Ready.
+func (s *Server) AdminAddr() string {
+	if s.admin == nil {
+		return ""
+	}
+	return s.admin.Addr().String()
+}
+
+// Run serves until ctx ends, then drains. It returns nil after a normal stop, when all that it started has ended.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.cfg.Check(); err != nil {
+		return err
+	}
+	if err := s.prepareSchema(ctx); err != nil {
+		return err
+	}
+	if err := s.assemble(ctx); err != nil {
+		return err
+	}
+	defer s.db.Close()
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	return s.serve(ctx)
+}
+
+func (s *Server) prepareSchema(ctx context.Context) error {
+	if s.cfg.Migrate {
+		if err := postgres.Migrate(ctx, s.listenURL(), s.log); err != nil {
+			return err
+		}
+	}
+	return postgres.CheckSchema(ctx, s.listenURL())
+}
+
+func (s *Server) listenURL() string {
+	if s.cfg.ListenURL != "" {
+		return s.cfg.ListenURL
+	}
+	return s.cfg.DatabaseURL
+}
+
+// assemble makes the parts, from the storage up.
+func (s *Server) assemble(ctx context.Context) (err error) {
+	incarnation := uuid.NewString()
+	s.log = s.log.With("replica", incarnation[:8])
+	s.db, err = postgres.Open(ctx, postgres.Config{
+		URL: s.cfg.DatabaseURL, DirectURL: s.listenURL(), Replica: incarnation, PoolMax: s.cfg.PoolMax, PoolMin: s.cfg.PoolMin,
+		Replicas: s.cfg.Replicas, Log: s.log, Metrics: s.registry,
+	})
+	if err != nil {
+		return err
+	}
+	s.hub = feed.NewHub(s.db.System, s.log, s.registry)
+	s.wire = fanout.New(fanout.Config{
+		URL: s.listenURL(), Replica: incarnation, Loss: s.cfg.Loss, Log: s.log, Metrics: s.registry,
+		OnEvent: func(e fanout.Event) { s.hub.Offer(postgres.Epoch(e.Epoch), e.Project, e.Version, e.Body) },
+		OnDoubt: func(reason string) {
+			s.log.Debug("sweep", "reason", reason)
+			s.hub.Doubt()
+		},
+	})
+	plans := plan.NewService(plan.Config{
+		DB: s.db, Hub: s.hub, Wire: s.wire, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry,
+	})
+	s.graph = graph.New(graph.Options{
+		Plans: plans, Projects: project.NewService(s.db), Log: s.log, Metrics: s.registry,
+		AllowOrigin: func(r *http.Request) bool { return s.cfg.allowsOrigin(r.Header.Get("Origin")) }, Open: s.cfg.Open,
+	})
+	return nil
+}
+
+func (s *Server) listen(ctx context.Context) (err error) {
+	var lc net.ListenConfig
+	if s.http, err = lc.Listen(ctx, "tcp", s.cfg.HTTPAddr); err != nil {
+		return fmt.Errorf("listen for clients: %w", err)
+	}
+	if s.cfg.AdminAddr == "" {
+		return nil
+	}
+	if s.admin, err = lc.Listen(ctx, "tcp", s.cfg.AdminAddr); err != nil {
+		return errors.Join(fmt.Errorf("listen for operators: %w", err), s.http.Close())
+	}
+	return nil
+}
+
+// stopGrace is what stopping may take beyond the drain.
+const stopGrace = 10 * time.Second
+
+// serve runs the parts. Storage outlives the requests that use it.
+func (s *Server) serve(ctx context.Context) error {
+	storage, stopStorage := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopStorage()
+	parts, failed := errgroup.WithContext(storage)
+	parts.Go(func() error { return s.hub.Run(storage) })
+	parts.Go(func() error { return s.wire.Run(storage) })
+
+	clients, operators := s.httpServer(s.routes()), s.httpServer(s.adminRoutes())
+	parts.Go(func() error { return closed(clients.Serve(s.http)) })
+	if s.admin != nil {
+		parts.Go(func() error { return closed(operators.Serve(s.admin)) })
+	}
+	close(s.ready)
+	s.log.InfoContext(ctx, "serving", "url", "http://"+s.Addr(), "admin", s.AdminAddr(), "version", s.cfg.Version)
+
+	select {
+	case <-ctx.Done():
+	case <-failed.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain+stopGrace)
+	defer cancel()
+	err := s.drain(stop, clients)
+	stopStorage()
+	err = errors.Join(err, operators.Shutdown(stop), parts.Wait())
+	s.log.InfoContext(stop, "stopped")
+	return err
+}
+
+// drain lets the balancer notice, then closes the sockets bit by bit, then stops accepting and waits for requests in hand.
+func (s *Server) drain(ctx context.Context, clients *http.Server) error {
+	s.draining.Store(true)
+	s.log.InfoContext(ctx, "draining", "time", s.cfg.Drain)
+	balancer := s.cfg.Drain / 5
+	select {
+	case <-ctx.Done():
+	case <-time.After(balancer):
+	}
+	s.graph.Drain(ctx, s.cfg.Drain-balancer)
+	if err := clients.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("requests did not end in time: %w", err), clients.Close())
+	}
+	return nil
+}
+
+func (s *Server) httpServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func closed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
