@@ -10,12 +10,8 @@ import (
 )
 
 func (r *subscriptionResolver) PlanDagDeltaChanged(ctx context.Context, projectID int32, after *string) (<-chan *PlanDagDeltaEvent, error) {
-	planID, err := r.planIDIfSelected(ctx, projectID)
-	if err != nil {
-		return nil, err
-	}
 	return subscribe(ctx, r.Resolver, func(out chan<- *PlanDagDeltaEvent) error {
-		return r.deltas(ctx, projectID, planID, value(after), out)
+		return r.deltas(ctx, projectID, value(after), out)
 	})
 }
 

@@ -107,7 +107,11 @@ func patch(operations []plan.PatchOperation) []PatchOperation {
 
 // deltas sends the updates of a plan to out, and checks between them unless the subscriber resumed at a cursor. It returns when
 // ctx ends or with the error that ended the watch, and never before the watch has ended.
-func (r *Resolver) deltas(ctx context.Context, projectID, planID int32, after string, out chan<- *PlanDagDeltaEvent) error {
+func (r *Resolver) deltas(ctx context.Context, projectID int32, after string, out chan<- *PlanDagDeltaEvent) error {
+	planID, err := r.planIDIfSelected(ctx, projectID)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	updates, ended := make(chan *plan.Update), make(chan error)
 	r.running.Go(func() {

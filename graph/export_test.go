@@ -1,0 +1,8 @@
+package graph
+
+import "time"
+
+// Hurry makes the clocks of sockets that open from now on fast enough for tests.
+func (h *Handler) Hurry(init, ping, silence, write time.Duration) {
+	h.timing = socketTiming{init: init, ping: ping, silence: silence, write: write}
+}

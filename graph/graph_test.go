@@ -1,0 +1,223 @@
+package graph_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"layercake/graph"
+	"layercake/internal/fanout"
+	"layercake/internal/feed"
+	"layercake/internal/plan"
+	"layercake/internal/postgres"
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/project"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
+
+// deadline is for anything that a test waits for.
+const deadline = 20 * time.Second
+
+// site is a handler behind a real HTTP server.
+type site struct {
+	*graph.Handler
+	url     string
+	metrics *prometheus.Registry
+	log     *logBuffer
+}
+
+// offline serves a handler without a core: what needs one panics.
+func offline(t testing.TB, options ...func(*graph.Options)) *site {
+	t.Helper()
+	s := &site{metrics: prometheus.NewRegistry(), log: &logBuffer{}}
+	o := graph.Options{Open: true, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Metrics: s.metrics}
+	for _, option := range options {
+		option(&o)
+	}
+	s.Handler = graph.New(o)
+	mux := http.NewServeMux()
+	mux.Handle("/graphql", s.HTTP())
+	mux.Handle("/graphql/ws", s.WebSocket())
+	mux.HandleFunc("POST /drain", func(w http.ResponseWriter, r *http.Request) { s.Drain(r.Context(), 0) })
+	server := httptest.NewServer(mux)
+	s.url = server.URL
+	t.Cleanup(func() {
+		server.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), deadline)
+		defer cancel()
+		s.Drain(ctx, 0)
+		if ctx.Err() != nil {
+			t.Error("sockets did not end")
+		}
+	})
+	return s
+}
+
+// online serves a handler of a replica with a database of its own.
+func online(t testing.TB) *site {
+	t.Helper()
+	return onlineAt(t, pgtest.New(t))
+}
+
+func onlineAt(t testing.TB, url string) *site {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	registry := prometheus.NewRegistry()
+	db, err := postgres.Open(t.Context(), postgres.Config{
+		URL: url, DirectURL: url, Replica: "test", PoolMax: 20, PoolMin: 1, Replicas: 8, Log: log, Metrics: registry,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	hub := feed.NewHub(db.System, log, registry)
+	wire := fanout.New(fanout.Config{
+		URL: url, Replica: "test", Log: log, Metrics: registry,
+		OnEvent: func(e fanout.Event) { hub.Offer(postgres.Epoch(e.Epoch), e.Project, e.Version, e.Body) },
+		OnDoubt: func(string) { hub.Doubt() },
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	var g errgroup.Group
+	g.Go(func() error { return hub.Run(ctx) })
+	g.Go(func() error { return wire.Run(ctx) })
+	t.Cleanup(func() {
+		stop()
+		if err := g.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	select {
+	case <-wire.Ready():
+	case <-time.After(deadline):
+		t.Fatal("the wire did not come up")
+	}
+	return offline(t, func(o *graph.Options) {
+		o.Plans = plan.NewService(plan.Config{DB: db, Hub: hub, Wire: wire, WriteSlots: 16, Metrics: registry})
+		o.Projects = project.NewService(db)
+	})
+}
+
+// reply is what a client sees of a response.
+type reply struct {
+	status int
+	header http.Header
+	raw    []byte
+	Data   json.RawMessage `json:"data"`
+	Errors []wireError     `json:"errors"`
+}
+
+type wireError struct {
+	Message    string         `json:"message"`
+	Path       []any          `json:"path"`
+	Extensions map[string]any `json:"extensions"`
+}
+
+// code is the code of the only error, or "" when there is none.
+func (r *reply) code() string {
+	if len(r.Errors) == 0 {
+		return ""
+	}
+	code, _ := r.Errors[0].Extensions["code"].(string)
+	return code
+}
+
+type vars map[string]any
+
+// ask sends a document by POST and reads the answer.
+func (s *site) ask(t testing.TB, document string, variables vars) *reply {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"query": document, "variables": variables})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.post(t, bytes.NewReader(body), nil)
+}
+
+func (s *site) post(t testing.TB, body io.Reader, header http.Header) *reply {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/graphql", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	return do(t, r)
+}
+
+func do(t testing.TB, r *http.Request) *reply {
+	t.Helper()
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &reply{status: response.StatusCode, header: response.Header, raw: raw}
+	if strings.Contains(response.Header.Get("Content-Type"), "json") {
+		if err := json.Unmarshal(raw, out); err != nil {
+			t.Fatalf("%v in %s", err, raw)
+		}
+	}
+	return out
+}
+
+// must asks for what has to succeed, and decodes the data.
+func (s *site) must(t testing.TB, into any, document string, variables vars) {
+	t.Helper()
+	r := s.ask(t, document, variables)
+	if len(r.Errors) > 0 || r.status != http.StatusOK {
+		t.Fatalf("%s: status %d: %s", document, r.status, r.raw)
+	}
+	if into == nil {
+		return
+	}
+	if err := json.Unmarshal(r.Data, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newProject makes a project and returns its id.
+func (s *site) newProject(t testing.TB) int {
+	t.Helper()
+	var out struct{ CreateProject struct{ ID int } }
+	s.must(t, &out, `mutation { createProject(input: {name: "Test"}) { id } }`, nil)
+	return out.CreateProject.ID
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// logBuffer holds what was logged.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
