@@ -1,0 +1,303 @@
+package feed
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"layercake/internal/postgres"
+
+	"pgregory.net/rapid"
+)
+
+const epoch = postgres.Epoch("e-1")
+
+func at(version int64) position { return position{epoch: epoch, version: version} }
+
+func event(version int64) *Event {
+	return &Event{Project: 1, Version: version, Body: fmt.Appendf(nil, `{"version":%d}`, version)}
+}
+
+// opened returns a feed that was born at a version.
+func opened(version int64) *feed {
+	f := newFeed(1)
+	f.begin(at(version))
+	return f
+}
+
+func (f *feed) hear(version int64) need { return f.offer(epoch, version, event(version)) }
+
+func wantVersion(t *testing.T, f *feed, want int64) {
+	t.Helper()
+	if p, _ := f.now(); p.version != want {
+		t.Errorf("version = %d, want %d", p.version, want)
+	}
+}
+
+func TestEventsApplyInOrderOnce(t *testing.T) {
+	t.Parallel()
+	f := opened(10)
+	for _, v := range []int64{11, 10, 11, 3} {
+		if n := f.hear(v); n != nothing {
+			t.Errorf("offer of %d asks for %v, want nothing", v, n)
+		}
+	}
+	wantVersion(t, f, 11)
+	if n := f.hear(13); n != toFill {
+		t.Errorf("an event behind a gap asks for %v, want toFill", n)
+	}
+	wantVersion(t, f, 11)
+	f.hear(12)
+	wantVersion(t, f, 13)
+	if len(f.ahead) != 0 {
+		t.Errorf("%d events still wait", len(f.ahead))
+	}
+}
+
+func TestHintAsksForTheLog(t *testing.T) {
+	t.Parallel()
+	f := opened(10)
+	if n := f.offer(epoch, 11, nil); n != toFill {
+		t.Errorf("a hint of the next event asks for %v, want toFill", n)
+	}
+	sent, behind := f.gap()
+	if !behind {
+		t.Fatal("the feed does not know that it is behind")
+	}
+	if applied, _, more := f.fill(sent, at(11), []*Event{event(11)}); applied != 1 || more {
+		t.Errorf("fill applied %d, more %t", applied, more)
+	}
+	wantVersion(t, f, 11)
+	if _, behind := f.gap(); behind {
+		t.Error("the gap is still there")
+	}
+}
+
+func TestEventsThatComeBeforeTheHeadIsReadAreKept(t *testing.T) {
+	t.Parallel()
+	f := newFeed(1)
+	for _, v := range []int64{9, 12, 11, 10} {
+		f.hear(v)
+	}
+	f.begin(at(10))
+	wantVersion(t, f, 12)
+}
+
+func TestAnswerOfAnOldSweepIsNoRegression(t *testing.T) {
+	t.Parallel()
+	f := opened(12)
+	sent, _ := f.now()
+	f.hear(13)
+	f.compare(sent, at(12)) // 12 was true when the sweep asked
+	if p, _ := f.now(); p.version != 13 || p.generation != 0 {
+		t.Errorf("position = %+v, want 13 without a restart", p)
+	}
+	if applied, _, _ := f.fill(sent, at(12), nil); applied != 0 {
+		t.Error("an old answer was applied")
+	}
+	wantVersion(t, f, 13)
+}
+
+func TestHeadThatFellBackRestarts(t *testing.T) {
+	t.Parallel()
+	for name, head := range map[string]position{
+		"same epoch":    at(7),
+		"another epoch": {epoch: "e-2", version: 12},
+	} {
+		f := opened(12)
+		before, _ := f.now()
+		f.compare(before, head)
+		after, _ := f.now()
+		if after.version != head.version || after.epoch != head.epoch || after.generation == before.generation {
+			t.Errorf("%s: position = %+v, want a restart at %+v", name, after, head)
+		}
+		if s := f.next(before); !s.missed {
+			t.Errorf("%s: a watcher finds %+v, want missed", name, s)
+		}
+	}
+}
+
+func TestEventOfAnotherEpochAsksForASweep(t *testing.T) {
+	t.Parallel()
+	f := opened(12)
+	if n := f.offer("e-2", 13, event(13)); n != toSweep {
+		t.Errorf("offer asks for %v, want toSweep", n)
+	}
+	wantVersion(t, f, 12)
+}
+
+func TestTrimmedLogRestarts(t *testing.T) {
+	t.Parallel()
+	for name, events := range map[string][]*Event{"all gone": nil, "some gone": {event(14), event(15)}} {
+		f := opened(10)
+		f.offer(epoch, 15, nil)
+		sent, _ := f.gap()
+		f.fill(sent, at(15), events)
+		if p, _ := f.now(); p.version != 15 || p.generation != 1 {
+			t.Errorf("%s: position = %+v, want a restart at 15", name, p)
+		}
+	}
+}
+
+func TestHintOfNothingIsForgotten(t *testing.T) {
+	t.Parallel()
+	f := opened(10)
+	f.offer(epoch, 99, nil)
+	sent, _ := f.gap()
+	f.fill(sent, at(10), nil)
+	if _, behind := f.gap(); behind {
+		t.Error("the feed still waits for an event that the log does not have")
+	}
+}
+
+func TestHintThatComesDuringAReadIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	f := opened(10)
+	f.offer(epoch, 11, nil)
+	sent, _ := f.gap()
+	f.offer(epoch, 12, nil) // committed after the query was sent
+	f.fill(sent, at(11), []*Event{event(11)})
+	if _, behind := f.gap(); !behind {
+		t.Error("the hint of 12 was lost")
+	}
+}
+
+func TestTailIsBounded(t *testing.T) {
+	t.Parallel()
+	f := opened(0)
+	for v := int64(1); v <= maxTailEvents+500; v++ {
+		f.hear(v)
+	}
+	if len(f.tail) != maxTailEvents {
+		t.Errorf("tail of %d events, want %d", len(f.tail), maxTailEvents)
+	}
+	big := &Event{Version: maxTailEvents + 501, Body: make([]byte, MaxBody)}
+	f.offer(epoch, big.Version, big)
+	for v := big.Version + 1; v < big.Version+10; v++ {
+		f.offer(epoch, v, &Event{Version: v, Body: make([]byte, MaxBody)})
+	}
+	if f.tailBytes > maxTailBytes {
+		t.Errorf("tail of %d bytes, want at most %d", f.tailBytes, maxTailBytes)
+	}
+	if s := f.next(at(5)); s.event != nil || s.moved != nil || s.missed || s.err != nil {
+		t.Errorf("a watcher behind the tail finds %+v, want to be sent to the log", s)
+	}
+	for v := int64(100_000); v < 100_000+2*maxAhead; v++ {
+		f.hear(v)
+	}
+	if len(f.ahead) > maxAhead {
+		t.Errorf("%d events wait, want at most %d", len(f.ahead), maxAhead)
+	}
+}
+
+func TestEndTellsWatchers(t *testing.T) {
+	t.Parallel()
+	gone := errors.New("gone")
+	f := opened(3)
+	s := f.next(at(3))
+	f.end(gone)
+	<-s.moved
+	if s := f.next(at(3)); !errors.Is(s.err, gone) {
+		t.Errorf("a watcher finds %+v, want the error", s)
+	}
+	if n := f.hear(4); n != nothing {
+		t.Errorf("an ended feed asks for %v", n)
+	}
+}
+
+// Whatever the order, loss and repetition of lines, reads and sweeps, every watcher sees every version once, in order.
+func TestAnyInterleavingIsInOrder(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		const born = 5
+		head := int64(born)
+		f := newFeed(1)
+		log := func(after int64, limit int) []*Event {
+			var events []*Event
+			for v := after + 1; v <= head && len(events) < limit; v++ {
+				events = append(events, event(v))
+			}
+			return events
+		}
+		type question struct {
+			sent, head position
+			events     []*Event
+		}
+		var asked []question // sent, and answered by the database, but not yet come back
+		watcher, seen := at(born), []int64(nil)
+		isOpen := false
+		t.Repeat(map[string]func(*rapid.T){
+			"commit": func(*rapid.T) { head++ },
+			"line":   func(t *rapid.T) { f.hear(rapid.Int64Range(1, head).Draw(t, "version")) },
+			"hint":   func(t *rapid.T) { f.offer(epoch, rapid.Int64Range(1, head).Draw(t, "version"), nil) },
+			"open": func(t *rapid.T) {
+				if isOpen {
+					t.Skip()
+				}
+				isOpen = true
+				f.begin(at(head))
+				watcher, seen = at(head), nil
+			},
+			"ask": func(t *rapid.T) {
+				if sent, ok := f.now(); ok {
+					asked = append(asked, question{sent, at(head), log(sent.version, rapid.IntRange(1, 4).Draw(t, "limit"))})
+				}
+			},
+			"answer": func(t *rapid.T) {
+				if len(asked) == 0 {
+					t.Skip()
+				}
+				q := asked[0]
+				asked = asked[1:]
+				if rapid.Bool().Draw(t, "sweep") {
+					f.compare(q.sent, q.head)
+				} else {
+					f.fill(q.sent, q.head, q.events)
+				}
+			},
+			"watch": func(t *rapid.T) {
+				if !isOpen {
+					t.Skip()
+				}
+				if s := f.next(watcher); s.event != nil {
+					watcher.version = s.event.Version
+					seen = append(seen, s.event.Version)
+				}
+			},
+			"": func(t *rapid.T) {
+				for i := 1; i < len(seen); i++ {
+					if seen[i] != seen[i-1]+1 {
+						t.Fatalf("a watcher saw %v", seen)
+					}
+				}
+				if p, _ := f.now(); p.generation != 0 {
+					t.Fatal("the feed restarted although nothing is missing from the log")
+				}
+			},
+		})
+		if !isOpen {
+			return
+		}
+		// However it went, a sweep and reads bring it up to the head.
+		sent, _ := f.now()
+		f.compare(sent, at(head))
+		for {
+			sent, behind := f.gap()
+			if !behind {
+				break
+			}
+			f.fill(sent, at(head), log(sent.version, 3))
+		}
+		if p, _ := f.now(); p.version != head {
+			t.Fatalf("the feed ends at %d, want %d", p.version, head)
+		}
+	})
+}
+
+func BenchmarkApply(b *testing.B) {
+	f := opened(0)
+	b.ReportAllocs()
+	for v := int64(1); v <= int64(b.N); v++ {
+		f.hear(v)
+	}
+}

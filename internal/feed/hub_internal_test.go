@@ -1,0 +1,247 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"layercake/internal/postgres"
+	"layercake/internal/postgres/pgtest"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
+
+const patience = 10 * time.Second
+
+// startHub runs a hub over a database with project 1, whose log has so many events.
+func startHub(t *testing.T, events int) (*Hub, *pgx.Conn) {
+	t.Helper()
+	url := pgtest.New(t)
+	log := slog.New(slog.DiscardHandler)
+	registry := prometheus.NewRegistry()
+	db, err := postgres.Open(t.Context(), postgres.Config{
+		URL: url, DirectURL: url, Replica: "test", PoolMax: 2, Replicas: 1, Log: log, Metrics: registry,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	execute(t, conn, "INSERT INTO projects (id, name) VALUES (1, 'Test')")
+	execute(t, conn, "INSERT INTO heads (project_id) VALUES (1)")
+	commit(t, conn, 1, events, "{}")
+	h := NewHub(db.System, log, registry)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- h.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return h, conn
+}
+
+func execute(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// commit writes events to the log without telling anybody.
+func commit(t *testing.T, conn *pgx.Conn, from, to int, body string) {
+	t.Helper()
+	execute(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
+		SELECT 1, v, now(), '', v::text, '', $3::text::json FROM generate_series($1::bigint, $2::bigint) v`, from, to, body)
+	execute(t, conn, "UPDATE heads SET version = $1 WHERE project_id = 1", to)
+}
+
+// collect watches after a version until it has seen another, and returns the steps.
+func collect(t *testing.T, h *Hub, after, until int64) []Step {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	head, err := h.readHead(ctx, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var steps []Step
+	for s, err := range h.Watch(ctx, 1, &Cursor{Epoch: head.epoch, Version: after}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, s)
+		if s.Cursor.Version >= until {
+			return steps
+		}
+	}
+	t.Fatalf("nothing after %d steps", len(steps))
+	return nil
+}
+
+func wantContiguous(t *testing.T, steps []Step, from, to int64) {
+	t.Helper()
+	if n := int64(len(steps)); n != to-from+1 {
+		t.Fatalf("%d steps, want the versions %d to %d", n, from, to)
+	}
+	for i, s := range steps {
+		if s.Cursor.Version != from+int64(i) || s.Missed {
+			t.Fatalf("step %d = %+v, want version %d", i, s, from+int64(i))
+		}
+	}
+}
+
+func TestWatcherBehindTheTailReadsTheLog(t *testing.T) {
+	t.Parallel()
+	h, _ := startHub(t, 3*readEvents+7)
+	wantContiguous(t, collect(t, h, 0, 3*readEvents+7), 0, 3*readEvents+7)
+	if n := testutil.ToFloat64(h.metrics.logReads); n != 4 {
+		t.Errorf("%v reads of the log, want 4", n)
+	}
+}
+
+func TestReadsOfTheLogAreBoundedByBytes(t *testing.T) {
+	t.Parallel()
+	h, conn := startHub(t, 0)
+	commit(t, conn, 1, 20, fmt.Sprintf("%q", strings.Repeat("x", 50_000)))
+	wantContiguous(t, collect(t, h, 0, 20), 0, 20)
+	if n := testutil.ToFloat64(h.metrics.logReads); n != 4 {
+		t.Errorf("%v reads of the log, want 4 of five events each", n)
+	}
+	commit(t, conn, 21, 22, fmt.Sprintf("%q", strings.Repeat("x", MaxBody)))
+	steps := collect(t, h, 20, 22)
+	if len(steps) != 3 || !steps[1].Missed || !steps[2].Missed {
+		t.Errorf("steps over events that are too large = %+v, want to have missed both", steps)
+	}
+}
+
+func TestSweepFindsWhatNobodySpokeOf(t *testing.T) {
+	t.Parallel()
+	h, conn := startHub(t, 5)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	began := false
+	for s, err := range h.Watch(ctx, 1, nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !began {
+			began = true
+			commit(t, conn, 6, 8, "{}") // no line, no hint
+		}
+		if s.Cursor.Version == 8 {
+			if n := testutil.ToFloat64(h.metrics.sweepRepairs); n != 1 {
+				t.Errorf("%v sweep repairs, want 1", n)
+			}
+			return
+		}
+	}
+	t.Fatal("the events never came")
+}
+
+func TestTrimmedLogIsMissed(t *testing.T) {
+	t.Parallel()
+	h, conn := startHub(t, 50)
+	execute(t, conn, "DELETE FROM events WHERE version <= 30")
+	execute(t, conn, "UPDATE heads SET log_floor = 30")
+	steps := collect(t, h, 10, 50)
+	if last := steps[len(steps)-1]; !last.Missed || last.Cursor.Version != 50 {
+		t.Errorf("last step = %+v, want missed at the head", last)
+	}
+	wantContiguous(t, collect(t, h, 30, 50), 30, 50)
+}
+
+func TestWatchEndsWithItsProject(t *testing.T) {
+	t.Parallel()
+	h, conn := startHub(t, 5)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	began := false
+	for _, err := range h.Watch(ctx, 1, nil) {
+		if !began {
+			began = true
+			execute(t, conn, "DELETE FROM projects")
+			continue
+		}
+		if !errors.Is(err, ErrNotFound) {
+			t.Errorf("error = %v, want ErrNotFound", err)
+		}
+		return
+	}
+	t.Fatal("the watch ended without an error")
+}
+
+func TestManyWatchersShareOneFeed(t *testing.T) {
+	t.Parallel()
+	h, _ := startHub(t, 5)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var began, ended sync.WaitGroup
+	for range 50 {
+		began.Add(1)
+		ended.Go(func() {
+			first := sync.OnceFunc(began.Done)
+			for _, err := range h.Watch(ctx, 1, nil) {
+				if err != nil {
+					t.Error(err)
+				}
+				first()
+			}
+			first()
+		})
+	}
+	began.Wait()
+	if n := testutil.ToFloat64(h.metrics.created); n != 1 {
+		t.Errorf("%v feeds were made, want 1", n)
+	}
+	h.dropIdle(time.Now().Add(2 * idleFor))
+	if n, _ := h.Open(); n != 1 {
+		t.Errorf("%d feeds are open while watched, want 1", n)
+	}
+	cancel()
+	ended.Wait()
+	h.dropIdle(time.Now().Add(idleFor / 2))
+	if n, _ := h.Open(); n != 1 {
+		t.Errorf("%d feeds are open right after the last watcher, want 1", n)
+	}
+	h.dropIdle(time.Now().Add(2 * idleFor))
+	if n, _ := h.Open(); n != 0 {
+		t.Errorf("%d feeds are open long after the last watcher, want 0", n)
+	}
+}
+
+func TestSharedIsComputedOnce(t *testing.T) {
+	t.Parallel()
+	e := event(1)
+	var mu sync.Mutex
+	calls := 0
+	var g sync.WaitGroup
+	for range 20 {
+		g.Go(func() {
+			got := e.Shared("key", func() any { mu.Lock(); defer mu.Unlock(); calls++; return calls })
+			if got != 1 {
+				t.Errorf("got %v, want 1", got)
+			}
+		})
+	}
+	g.Wait()
+	if other := e.Shared("other", func() any { return "other" }); other != "other" {
+		t.Errorf("another key got %v", other)
+	}
+}
