@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 
 func beParent(dir string) error {
 	ctx := context.Background()
-	s, err := embeddedpg.Start(ctx, embeddedpg.Config{DataDir: dir})
+	s, err := embeddedpg.Start(ctx, embeddedpg.Config{DataDir: dir, RunDir: filepath.Dir(dir)})
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func TestSettingsReachTheServer(t *testing.T) {
 
 func TestWrongSettingIsInTheError(t *testing.T) {
 	t.Parallel()
-	cfg := config(t)
+	cfg := pgtest.Config(t)
 	cfg.Settings["max_connections"] = "many"
 	_, err := embeddedpg.Start(t.Context(), cfg)
 	wantError(t, err, "max_connections", "many")
@@ -98,7 +98,7 @@ func TestWrongSettingIsInTheError(t *testing.T) {
 
 func TestSecondStartOnTheSameFolderIsRefused(t *testing.T) {
 	t.Parallel()
-	cfg := config(t)
+	cfg := pgtest.Config(t)
 	s := start(t, cfg)
 	_, err := embeddedpg.Start(t.Context(), cfg)
 	wantError(t, err, cfg.DataDir, "in use", strconv.Itoa(os.Getpid()))
@@ -109,7 +109,7 @@ func TestSecondStartOnTheSameFolderIsRefused(t *testing.T) {
 
 func TestTwoFoldersRunSideBySide(t *testing.T) {
 	t.Parallel()
-	a, b := start(t, config(t)), start(t, config(t))
+	a, b := start(t, pgtest.Config(t)), start(t, pgtest.Config(t))
 	query(t, a, "create table kept as select 1 as answer")
 	query(t, b, "create table kept as select 2 as answer")
 	if got := query(t, a, "select answer from kept"); got != 1 {
@@ -119,7 +119,7 @@ func TestTwoFoldersRunSideBySide(t *testing.T) {
 
 func TestKilledServerIsReportedAndRecovers(t *testing.T) {
 	t.Parallel()
-	cfg := config(t)
+	cfg := pgtest.Config(t)
 	s := start(t, cfg)
 	query(t, s, "create table kept as select 42 as answer")
 	if err := syscall.Kill(s.PID(), syscall.SIGKILL); err != nil {
@@ -139,7 +139,7 @@ func TestKilledParentLeavesNothingRunning(t *testing.T) {
 	for name, alsoServer := range map[string]bool{"parent": false, "parent and server": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg := config(t)
+			cfg := pgtest.Config(t)
 			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), parentOf+"="+cfg.DataDir)
 			cmd.Stderr = os.Stderr
@@ -191,7 +191,7 @@ func TestStalePidFileOfAnotherProcessIsNoObstacle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg := config(t)
+			cfg := pgtest.Config(t)
 			s := start(t, cfg)
 			query(t, s, "create table kept as select 42 as answer")
 			if err := syscall.Kill(s.PID(), syscall.SIGKILL); err != nil {
@@ -219,7 +219,7 @@ func TestStalePidFileOfAnotherProcessIsNoObstacle(t *testing.T) {
 
 func TestOtherMajorVersionIsRefusedAndLeftAlone(t *testing.T) {
 	t.Parallel()
-	cfg := config(t)
+	cfg := pgtest.Config(t)
 	stop(t, start(t, cfg))
 	cluster := filepath.Join(cfg.DataDir, "postgres")
 	if err := os.WriteFile(filepath.Join(cluster, "PG_VERSION"), []byte("9\n"), 0o600); err != nil {
@@ -261,7 +261,7 @@ func TestUnfinishedInitdbIsRepeated(t *testing.T) {
 
 func TestServerThatIsNotReadyInTimeIsStopped(t *testing.T) {
 	t.Parallel()
-	cfg := config(t)
+	cfg := pgtest.Config(t)
 	stop(t, start(t, cfg))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -299,7 +299,7 @@ func TestNoBinaries(t *testing.T) {
 	}
 }
 
-// config is of a fast server in a folder of its own.
+// config is like pgtest.Config, with an empty data folder.
 func config(t *testing.T) embeddedpg.Config {
 	t.Helper()
 	return embeddedpg.Config{

@@ -145,6 +145,11 @@ func (f *folder) prepare(ctx context.Context, cfg Config) error {
 
 // initialise makes a new cluster under a temporary name: an initdb that was killed leaves nothing that looks complete.
 func (f *folder) initialise(ctx context.Context, cfg Config) error {
+	if there, err := os.ReadDir(f.cluster); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	} else if len(there) > 0 {
+		return fmt.Errorf("%s is there, but is no database of PostgreSQL: move it away", f.cluster)
+	}
 	unfinished := f.cluster + ".init"
 	if err := os.RemoveAll(unfinished); err != nil {
 		return err
@@ -170,7 +175,7 @@ func (f *folder) initialise(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("initdb%s: %w: %s", f.account, err, &out)
 	}
 	if err := os.Rename(unfinished, f.cluster); err != nil {
-		return fmt.Errorf("%s is there, but is no database of PostgreSQL; move it away: %w", f.cluster, err)
+		return fmt.Errorf("name the new database: %w", err)
 	}
 	return syncDir(f.path)
 }
