@@ -76,7 +76,7 @@ func columnsOf(fields map[string]field, header []string, in *interner) []column 
 	label, name := none, none
 	for i, h := range header {
 		n := normal(h)
-		columns[i] = column{field: fields[n], name: in.of(strings.TrimSpace(h))}
+		columns[i] = column{field: fields[n], name: in.reference(strings.TrimSpace(h))}
 		switch n {
 		case "":
 			columns[i].name = "column_" + strconv.Itoa(i+1)

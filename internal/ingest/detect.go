@@ -62,6 +62,7 @@ func kindByColumns(names []string) Kind {
 
 func detectJSON(r io.Reader) (Kind, error) {
 	d := json.NewDecoder(newText(r))
+	d.UseNumber() // numbers beyond float64 are fine
 	t, err := d.Token()
 	if err != nil {
 		return "", jsonError(err)

@@ -106,9 +106,11 @@ func (b *builder) addObject(k Kind, object map[string]any) {
 
 // eachValue passes the values of known fields to set, as text, and keeps all others in attrs.
 func (b *builder) eachValue(object map[string]any, attrs *map[string]any, set func(column, string)) {
-	names := slices.Sorted(maps.Keys(object)) // so that of two spellings the same one wins each time
-	for i, c := range columnsOf(b.fields, names, b.strings) {
-		v := object[names[i]]
+	if names := slices.Sorted(maps.Keys(object)); !slices.Equal(names, b.names) { // sorted: of two spellings the same one wins
+		b.names, b.columns = names, columnsOf(b.fields, names, b.strings)
+	}
+	for i, c := range b.columns {
+		v := object[b.names[i]]
 		if where := nul(v); where != "" || strings.ContainsRune(c.name, 0) {
 			b.problems.add(b.row, c.name, "has a NUL character in %q", where)
 			continue

@@ -97,7 +97,7 @@ func (t *planTable) raw(name string, position int) string {
 
 // value is raw without blanks around it and without one pair of quotes.
 func (t *planTable) value(name string, position int) string {
-	return t.strings.of(unquote(t.raw(name, position)))
+	return t.strings.reference(unquote(t.raw(name, position)))
 }
 
 func unquote(s string) string {
@@ -129,7 +129,7 @@ func (t *planTable) node() {
 		n.BelongsTo = ""
 	}
 	if c := t.raw("comment", 6); c != "" {
-		n.Comment = t.strings.of(c)
+		n.Comment = t.strings.value(c)
 	}
 	switch {
 	case n.ID == "" || n.ID == "null" || n.ID == "None" || n.ID == "NaN":
@@ -158,7 +158,7 @@ func (t *planTable) edge() {
 		Comment: "null",
 	}
 	if c := t.raw("comment", 6); c != "" {
-		e.Comment = t.strings.of(`"` + c + `"`)
+		e.Comment = t.strings.value(`"` + c + `"`)
 	}
 	t.graph.Edges = append(t.graph.Edges, e)
 }
@@ -168,7 +168,7 @@ func (t *planTable) layer() {
 		t.problems.add(t.row, "", "has %d fields; a layer needs id, label, background, border and text", len(t.cells))
 		return
 	}
-	at := func(i int) string { return t.strings.of(unquote(t.cells[i])) }
+	at := func(i int) string { return t.strings.value(unquote(t.cells[i])) }
 	colour := func(i int) string { return strings.TrimPrefix(at(i), "#") }
 	t.graph.Layers = append(t.graph.Layers, layered.Layer{
 		ID: at(0), Label: at(1), Background: colour(2), Border: colour(3), Text: colour(4),

@@ -45,6 +45,8 @@ type builder struct {
 	row      int              // of the element in hand
 	fields   map[string]field // of the kind in hand
 	seen     map[string]bool  // IDs of the kind in hand
+	names    []string         // keys of the last JSON object, sorted
+	columns  []column         // what they mean
 	problems Problems
 	result   Result
 }
@@ -52,19 +54,20 @@ type builder struct {
 // begin starts with the elements of one kind.
 func (b *builder) begin(k Kind) {
 	b.fields, b.seen = fieldsOf(k), make(map[string]bool)
+	b.names, b.columns = nil, nil
 }
 
 // node gives n the value v of a column.
 func (b *builder) node(n *layered.Node, c column, v string) {
 	switch c.field {
 	case fieldID:
-		n.ID = b.id(c, v)
+		n.ID = strings.Clone(b.id(c, v))
 	case fieldLabel:
 		n.Label = b.label(c, v)
 	case fieldLayer:
-		n.Layer = b.id(c, unlessNull(v))
+		n.Layer = b.strings.reference(b.id(c, unlessNull(v)))
 	case fieldParent:
-		n.BelongsTo = b.id(c, unlessNull(v))
+		n.BelongsTo = b.strings.reference(b.id(c, unlessNull(v)))
 	case fieldComment:
 		n.Comment = b.value(c, unlessNull(v))
 	case fieldWeight:
@@ -93,15 +96,15 @@ func (b *builder) node(n *layered.Node, c column, v string) {
 func (b *builder) edge(e *layered.Edge, c column, v string) {
 	switch c.field {
 	case fieldID:
-		e.ID = b.id(c, v)
+		e.ID = strings.Clone(b.id(c, v))
 	case fieldSource:
-		e.Source = b.id(c, v)
+		e.Source = b.strings.reference(b.id(c, v))
 	case fieldTarget:
-		e.Target = b.id(c, v)
+		e.Target = b.strings.reference(b.id(c, v))
 	case fieldLabel:
 		e.Label = b.label(c, v)
 	case fieldLayer:
-		e.Layer = b.id(c, unlessNull(v))
+		e.Layer = b.strings.reference(b.id(c, unlessNull(v)))
 	case fieldComment:
 		e.Comment = b.value(c, unlessNull(v))
 	case fieldWeight:
@@ -118,7 +121,7 @@ func (b *builder) layer(l *layered.Layer, c column, v string) {
 	}
 	switch c.field {
 	case fieldID:
-		l.ID = b.id(c, v)
+		l.ID = strings.Clone(b.id(c, v))
 	case fieldLabel:
 		l.Label = b.label(c, v)
 	case fieldBackground:
@@ -149,25 +152,26 @@ func (b *builder) identified(k Kind, id string) {
 	b.seen[id] = true
 }
 
+// id checks v, which is still part of the file's text.
 func (b *builder) id(c column, v string) string {
 	if max := b.limits.ID; max > 0 && len(v) > max {
 		b.problems.add(b.row, c.name, "has %d bytes, the limit is %d", len(v), max)
 	}
-	return b.strings.of(v)
+	return v
 }
 
 func (b *builder) label(c column, v string) string {
 	if n := b.limits.excess(v); n > 0 {
 		b.problems.add(b.row, c.name, "has %d characters, the limit is %d", n, b.limits.Label)
 	}
-	return b.strings.of(v)
+	return b.strings.value(v)
 }
 
 func (b *builder) value(c column, v string) string {
 	if max := b.limits.Value; max > 0 && len(v) > max {
 		b.problems.add(b.row, c.name, "has %d bytes, the limit is %d", len(v), max)
 	}
-	return b.strings.of(v)
+	return b.strings.value(v)
 }
 
 func (b *builder) colour(c column, v string) string {

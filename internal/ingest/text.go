@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"hash/maphash"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -72,24 +73,37 @@ func textLength(b []byte) int {
 	return n
 }
 
-// interner keeps one copy of each string. What it returns never holds on to a larger text.
-type interner struct{ kept map[string]string }
+// interner saves copies of equal strings. What it returns never holds on to a larger text.
+type interner struct {
+	kept   map[string]string
+	recent [1 << 12]string // by hash
+	seed   maphash.Seed
+}
 
-// maxInterned bounds what an interner remembers; strings beyond it are copied each time.
-const maxInterned = 1 << 20
+// maxKept bounds what an interner keeps; strings beyond it are copied each time.
+const maxKept = 1 << 20
 
-func newInterner() *interner { return &interner{kept: make(map[string]string)} }
+func newInterner() *interner {
+	return &interner{kept: make(map[string]string), seed: maphash.MakeSeed()}
+}
 
-func (in *interner) of(s string) string {
-	if s == "" {
-		return ""
-	}
+// reference returns the one copy of a string that others are likely to be equal to, such as the ID of a node at an edge.
+func (in *interner) reference(s string) string {
 	if kept, ok := in.kept[s]; ok {
 		return kept
 	}
 	kept := strings.Clone(s)
-	if len(in.kept) < maxInterned {
+	if len(in.kept) < maxKept {
 		in.kept[kept] = kept
 	}
 	return kept
+}
+
+// value returns a copy of a string that may or may not occur again soon, such as a label.
+func (in *interner) value(s string) string {
+	slot := &in.recent[maphash.String(in.seed, s)%uint64(len(in.recent))]
+	if *slot != s {
+		*slot = strings.Clone(s)
+	}
+	return *slot
 }

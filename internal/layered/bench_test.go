@@ -26,9 +26,9 @@ func generated() layered.Graph {
 		case i%1000 == 1:
 			n.IsPartition, n.BelongsTo = true, name(0)
 		case i%50 == 1:
-			n.IsPartition, n.BelongsTo = true, name(i/1000*1000+1)
+			n.IsPartition, n.BelongsTo = true, name((i-1)/1000*1000+1)
 		default:
-			n.BelongsTo = name(max(i/50*50-49, i/1000*1000) + 1)
+			n.BelongsTo = name((i-1)/50*50 + 1)
 			flow = append(flow, n.ID)
 		}
 		g.Nodes = append(g.Nodes, n)

@@ -1,0 +1,180 @@
+package ingest_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"layercake/internal/ingest"
+	"layercake/internal/layered"
+)
+
+// table is a CSV file that is made while it is read.
+type table struct {
+	rows   int
+	row    func(b *bytes.Buffer, i int)
+	next   int
+	buffer bytes.Buffer
+}
+
+func (t *table) Read(p []byte) (int, error) {
+	for t.buffer.Len() < len(p) && t.next < t.rows {
+		t.row(&t.buffer, t.next)
+		t.next++
+	}
+	return t.buffer.Read(p)
+}
+
+func edgeTable(rows int) io.Reader {
+	t := &table{rows: rows, row: func(b *bytes.Buffer, i int) {
+		fmt.Fprintf(b, "e%d,n%d,n%d,calls the other,layer_%d,%d,a remark that many edges share\n", i, i%1000, i*7%1000, i%10, i%5)
+	}}
+	t.buffer.WriteString("id,source,target,label,layer,weight,comment\n")
+	return t
+}
+
+func nodeTable(rows int) io.Reader {
+	t := &table{rows: rows, row: func(b *bytes.Buffer, i int) {
+		fmt.Fprintf(b, "n%d,Node number %d,layer_%d,%t,p%d,%d,\"a remark, quoted\"\n", i, i, i%10, i%50 == 0, i/50, i%5)
+	}}
+	t.buffer.WriteString("id,label,layer,is_partition,belongs_to,weight,comment\n")
+	return t
+}
+
+// TestMemoryFollowsTheGraph reads a million rows that are never in memory together, and compares what is retained with the size
+// of the graph: the elements and one copy of each different text. A quarter more is left for slices that grow and for sizes that
+// the allocator rounds up. It is not parallel, so that it measures nothing else.
+func TestMemoryFollowsTheGraph(t *testing.T) { //nolint:paralleltest // see above
+	const allowed = 1.35
+	million := 1_000_000
+	if testing.Short() {
+		million = 100_000
+	}
+	for _, c := range []struct {
+		kind ingest.Kind
+		rows int
+		file io.Reader
+	}{{ingest.Edges, million, edgeTable(million)}, {ingest.Nodes, 100_000, nodeTable(100_000)}} {
+		counted := &counter{r: c.file}
+		before := heap()
+		got, err := ingest.Read(counted, ingest.CSV, c.kind, ingest.DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		retained := float64(heap() - before)
+		if n := len(got.Graph.Nodes) + len(got.Graph.Edges); n != c.rows {
+			t.Fatalf("%d %s, want %d", n, c.kind, c.rows)
+		}
+		size := float64(sizeOf(got.Graph))
+		t.Logf("%s: %.0f MB of text, graph %.0f MB, retained %.0f MB: %.2f times the graph", c.kind,
+			float64(counted.n)/1e6, size/1e6, retained/1e6, retained/size)
+		if retained > allowed*size {
+			t.Errorf("%s: %.0f bytes retained for a graph of %.0f, more than %v times as much", c.kind, retained, size, allowed)
+		}
+		runtime.KeepAlive(got)
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// sizeOf counts IDs, which are all different, one by one, and of the other texts one copy each.
+func sizeOf(g layered.Graph) int {
+	size := len(g.Nodes)*int(unsafe.Sizeof(layered.Node{})) + len(g.Edges)*int(unsafe.Sizeof(layered.Edge{}))
+	texts := make(map[string]bool)
+	for _, n := range g.Nodes {
+		size += len(n.ID)
+		for _, s := range []string{n.Label, n.Layer, n.BelongsTo, n.Comment} {
+			texts[s] = true
+		}
+	}
+	for _, e := range g.Edges {
+		size += len(e.ID)
+		for _, s := range []string{e.Source, e.Target, e.Label, e.Layer, e.Comment} {
+			texts[s] = true
+		}
+	}
+	for s := range texts {
+		size += len(s)
+	}
+	return size
+}
+
+type counter struct {
+	r io.Reader
+	n int
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += n
+	return n, err
+}
+
+func TestRowLimitEndsTheReading(t *testing.T) {
+	t.Parallel()
+	counted := &counter{r: edgeTable(1_000_000)}
+	_, err := ingest.Read(counted, ingest.CSV, ingest.Edges, ingest.Limits{Rows: 1000})
+	if err == nil || !strings.Contains(err.Error(), "1000") {
+		t.Errorf("error is %v", err)
+	}
+	if counted.n > 1<<20 {
+		t.Errorf("%d bytes were read for 1000 rows", counted.n)
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	const rows = 100_000
+	graph := func() []byte {
+		var g layered.Graph
+		for kind, file := range map[ingest.Kind]io.Reader{ingest.Nodes: nodeTable(rows / 2), ingest.Edges: edgeTable(rows / 2)} {
+			r, err := ingest.Read(file, ingest.CSV, kind, ingest.Limits{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			g.Nodes, g.Edges = append(g.Nodes, r.Graph.Nodes...), append(g.Edges, r.Graph.Edges...)
+		}
+		var out bytes.Buffer
+		if err := ingest.WriteJSON(&out, g); err != nil {
+			b.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	text := func(r io.Reader) []byte {
+		body, err := io.ReadAll(r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return body
+	}
+	for _, c := range []struct {
+		name   string
+		format ingest.Format
+		kind   ingest.Kind
+		body   []byte
+	}{
+		{"nodes", ingest.CSV, ingest.Nodes, text(nodeTable(rows))},
+		{"edges", ingest.CSV, ingest.Edges, text(edgeTable(rows))},
+		{"graph", ingest.JSON, ingest.Graph, graph()},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(c.body)))
+			for b.Loop() {
+				if _, err := ingest.Read(bytes.NewReader(c.body), c.format, c.kind, ingest.Limits{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(rows*b.N)/b.Elapsed().Seconds(), "rows/s")
+		})
+	}
+}

@@ -1,0 +1,121 @@
+package ingest_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"layercake/internal/fault"
+	"layercake/internal/ingest"
+	"layercake/internal/layered"
+)
+
+func TestReadPlanTable(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		format ingest.Format
+		kind   ingest.Kind
+		text   string
+		want   layered.Graph
+	}{
+		{
+			"nodes, with quirks", ingest.CSV, ingest.Nodes,
+			"id,label,layer,is_partition,belongs_to,weight,comment\r\n" +
+				"root, 'Root' ,base,Y,,2.5,\r\nñ_1,\" \"\"Two\"\" words \",base,no,NULL,x,  kept as is \r\n",
+			layered.Graph{Nodes: []layered.Node{
+				{ID: "root", Label: "Root", Layer: "base", IsPartition: true, Weight: 2.5, Comment: "null"},
+				{ID: "ñ_1", Label: `"Two" words`, Layer: "base", Weight: 1, Comment: "  kept as is "},
+			}},
+		},
+		{
+			"nodes without weight, comment last", ingest.TSV, ingest.Nodes,
+			"comment\tid\tlabel\tlayer\tis_partition\tbelongs_to\nnote\ta\tA\tl\tyes\tb\n",
+			layered.Graph{Nodes: []layered.Node{
+				{ID: "a", Label: "A", Layer: "l", IsPartition: true, BelongsTo: "b", Weight: 1, Comment: "note"},
+			}},
+		},
+		{
+			"edges", ingest.CSV, ingest.Edges,
+			"id,source,target,label,layer,weight,comment\ne,a,b,'x',l,3,cron\nf,b,a,,,,\n",
+			layered.Graph{Edges: []layered.Edge{
+				{ID: "e", Source: "a", Target: "b", Label: "x", Layer: "l", Weight: 3, Comment: `"cron"`},
+				{ID: "f", Source: "b", Target: "a", Weight: 1, Comment: "null"},
+			}},
+		},
+		{
+			"edges by position, without the last columns", ingest.CSV, ingest.Edges, "a,b,c\ne,x,y\n",
+			layered.Graph{Edges: []layered.Edge{{ID: "e", Source: "x", Target: "y", Weight: 1, Comment: "null"}}},
+		},
+		{
+			"layers by position, whatever the header says", ingest.CSV, ingest.Layers,
+			"id,label,background_color,text_color,border_color,\nl,L,#111111,222222,333333,\n,,,,,\n",
+			layered.Graph{Layers: []layered.Layer{
+				{ID: "l", Label: "L", Background: "111111", Border: "222222", Text: "333333"}, {},
+			}},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			first := layered.Graph{
+				Name:  "kept",
+				Nodes: []layered.Node{{ID: "first"}}, Edges: []layered.Edge{{ID: "first"}}, Layers: []layered.Layer{{ID: "first"}},
+			}
+			g := first
+			if err := ingest.ReadPlanTable(strings.NewReader(c.text), c.format, c.kind, &g); err != nil {
+				t.Fatal(err)
+			}
+			c.want.Nodes = append(first.Nodes, c.want.Nodes...)
+			c.want.Edges = append(first.Edges, c.want.Edges...)
+			c.want.Layers = append(first.Layers, c.want.Layers...)
+			equalGraphs(t, c.want, g)
+			if g.Name != "kept" {
+				t.Errorf("name = %q", g.Name)
+			}
+		})
+	}
+}
+
+func TestReadPlanTableRefuses(t *testing.T) {
+	t.Parallel()
+	const header = "id,label,layer,is_partition,belongs_to\n"
+	for _, c := range []struct {
+		name   string
+		format ingest.Format
+		kind   ingest.Kind
+		text   string
+		want   string
+	}{
+		{"an empty file", ingest.CSV, ingest.Edges, "", "The file is empty"},
+		{"a node header without a column", ingest.CSV, ingest.Nodes, "id,label,layer,belongs_to\n",
+			`The nodes table has no column "is_partition"; its columns are "id", "label", "layer", "belongs_to"`},
+		{"every bad node", ingest.CSV, ingest.Nodes, header + ",,,,\nnull,,,,\na-b,,,,\nok,,,,\nok,,,,\nNaN,,,,\nshort\n",
+			"row 2, column \"id\": \"\" is not an id\n" +
+				"row 3, column \"id\": \"null\" is not an id\n" +
+				"row 4, column \"id\": \"a-b\" has characters other than letters, digits and _\n" +
+				"row 6, column \"id\": \"ok\" occurs more than once\n" +
+				"row 7, column \"id\": \"NaN\" is not an id\n" +
+				"row 8: has 1 fields, the header has 5"},
+		{"edges without ends", ingest.CSV, ingest.Edges, "id,source\ne,a\n", "row 2: has 2 fields; an edge needs id, source and target"},
+		{"layers without colours", ingest.CSV, ingest.Layers, "id,label\nl,L\n",
+			"row 2: has 2 fields; a layer needs id, label, background, border and text"},
+		{"Latin-1", ingest.CSV, ingest.Layers, "id\n\xe9\n", "The file is not UTF-8: byte 3 is 0xE9; save it as UTF-8"},
+		{"JSON", ingest.JSON, ingest.Graph, "{}", "The tables of plan files are .csv or .tsv files"},
+		{"graphs", ingest.CSV, ingest.Graph, "id\n", "csv files cannot hold graph data"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var g layered.Graph
+			err := ingest.ReadPlanTable(strings.NewReader(c.text), c.format, c.kind, &g)
+			if err == nil || err.Error() != c.want || !fault.Is(err, fault.BadRequest) {
+				t.Errorf("error:\n%v\nwant:\n%s", err, c.want)
+			}
+			equalGraphs(t, layered.Graph{}, g)
+		})
+	}
+	broken := errors.New("disk on fire")
+	err := ingest.ReadPlanTable(&failing{start: strings.NewReader(header), err: broken}, ingest.CSV, ingest.Nodes, &layered.Graph{})
+	if !errors.Is(err, broken) || fault.From(err) != nil {
+		t.Errorf("error is %v", err)
+	}
+}
