@@ -14,10 +14,13 @@ import (
 
 // commands is the command line. Each command lives in a file of its own.
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Run one replica."`
-	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date."`
-	Demo    demoCommand    `cmd:"" help:"Run three replicas over one embedded PostgreSQL on this machine."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve    serveCommand    `cmd:"" help:"Run one replica."`
+	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema up to date."`
+	Demo     demoCommand     `cmd:"" help:"Run three replicas over one embedded PostgreSQL on this machine."`
+	Run      runCommand      `cmd:"" help:"Run a plan file: tables in, files out; without database or server."`
+	Init     initCommand     `cmd:"" help:"Write an empty plan file."`
+	Generate generateCommand `cmd:"" help:"Write samples, large graphs and templates."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
 func main() {

@@ -33,29 +33,27 @@ type Options struct {
 // Run reads the plan file at path, its tables, and writes every output. An output that fails does not stop the others, and
 // leaves the file of that name as it was. The error joins all that failed; each names the file, and the row or the profile.
 func Run(ctx context.Context, path string, opt Options) error {
-	_, err := run(ctx, path, opt)
-	return err
+	return run(ctx, path, opt, func([]string) {})
 }
 
-// run also returns the files that it reads, as far as the plan could be read.
-func run(ctx context.Context, path string, opt Options) (inputs []string, err error) {
-	inputs = []string{path}
+// run also tells which files it is going to read, once it knows: not when the plan is not valid.
+func run(ctx context.Context, path string, opt Options, reading func(files []string)) error {
 	r := runner{opt: opt, planDir: filepath.Dir(path)}
 	r.progress("reading " + path)
 	data, err := readFile(path, maxPlanSize)
 	if err != nil {
-		return inputs, err
+		return err
 	}
 	plan, err := Parse(data)
 	if err != nil {
-		return inputs, fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	inputs = append(inputs, r.inputs(plan)...)
+	reading(r.inputs(plan))
 	g, err := r.load(ctx, plan)
 	if err != nil {
-		return inputs, err
+		return err
 	}
-	return inputs, r.write(ctx, g, plan.Export.Profiles)
+	return r.write(ctx, g, plan.Export.Profiles)
 }
 
 type runner struct {
