@@ -190,6 +190,7 @@ func (s *Server) Wait() error {
 // told to end at once and the next Start recovers; that is an error. Stop may be called again and after the end.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopping.Store(true)
+	s.output.quiet.Store(true)
 	if err := s.signal(syscall.SIGINT); err != nil {
 		return err
 	}

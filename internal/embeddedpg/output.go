@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 const tailLines = 10
@@ -16,7 +17,8 @@ var severity = regexp.MustCompile(`^(DEBUG|LOG|INFO|NOTICE|WARNING|ERROR|FATAL|P
 
 // output is what the server writes to its standard error: logged line by line, the end kept.
 type output struct {
-	log *slog.Logger
+	log   *slog.Logger
+	quiet atomic.Bool // while it is stopped, cutting off sessions is no news
 
 	mu    sync.Mutex
 	part  []byte // an unfinished line
@@ -46,7 +48,11 @@ func (o *output) line(line string) {
 			o.level = slog.LevelWarn
 		}
 	}
-	o.log.Log(context.Background(), o.level, "postgres", "line", line)
+	level := o.level
+	if o.quiet.Load() {
+		level = slog.LevelDebug
+	}
+	o.log.Log(context.Background(), level, "postgres", "line", line)
 	o.last = append(o.last, line)
 	if len(o.last) > tailLines {
 		o.last = o.last[1:]
