@@ -1,0 +1,211 @@
+// Package convergence checks that whoever follows a plan sees each change once and in order, and ends with the plan itself.
+//
+// A watcher starts from the plan as getPlanDag answers it, is fed everything that its subscription delivers, and is compared
+// with getPlanDag at the end. Events and Deltas check the two kinds of subscriptions. They keep the state that a client would
+// have and what was wrong so far, not what they saw.
+package convergence
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Plan is a plan as getPlanDag and the snapshots of planEvents deliver it. Its order of nodes and edges counts.
+type Plan struct {
+	Version int64             `json:"version,string"`
+	Cursor  string            `json:"cursor"`
+	Nodes   []json.RawMessage `json:"nodes"` // with their ids, and all else that events show
+	Edges   []json.RawMessage `json:"edges"`
+}
+
+// Report is what a check found.
+type Report struct {
+	Events     int64    `json:"events"`     // seen, snapshots and repeats included
+	Snapshots  int64    `json:"snapshots"`  // seen
+	Skipped    int64    `json:"skipped"`    // versions that snapshots stood in for
+	Lost       int64    `json:"lost"`       // versions that never came
+	Doubled    int64    `json:"doubled"`    // events that had come before
+	Reordered  int64    `json:"reordered"`  // events that came after later ones
+	Misapplied int64    `json:"misapplied"` // events that did not fit the state that they came to
+	First      []string `json:"first"`      // the first things that were wrong, in words; at most 10
+	Divergence string   `json:"divergence"` // how the state in the end differs from the rows; "" when it does not
+}
+
+// OK reports whether nothing was wrong.
+func (r Report) OK() bool {
+	return r.Lost == 0 && r.Doubled == 0 && r.Reordered == 0 && r.Misapplied == 0 && r.Divergence == ""
+}
+
+const (
+	maxFirst = 10
+	maxSpans = 1000
+)
+
+// sequence follows the versions of one watcher. Versions of different epochs cannot be compared, and only a snapshot leads
+// from one epoch to another.
+type sequence struct {
+	epoch   string
+	version int64  // the highest one seen
+	missing []span // below version, ascending
+	report  Report
+}
+
+type span struct{ first, last int64 }
+
+func newSequence(cursor string, version int64) sequence {
+	return sequence{epoch: epochOf(cursor), version: version}
+}
+
+// epochOf returns the part of a cursor that is not the version.
+func epochOf(cursor string) string {
+	return cursor[:max(strings.LastIndexByte(cursor, '.'), 0)]
+}
+
+// wrong remembers one of the first things that were wrong.
+func (s *sequence) wrong(format string, args ...any) {
+	if len(s.report.First) < maxFirst {
+		s.report.First = append(s.report.First, fmt.Sprintf(format, args...))
+	}
+}
+
+func (s *sequence) misapplied(version int64, err error) {
+	s.report.Misapplied++
+	s.wrong("version %d: %v", version, err)
+}
+
+// order is what the version of an event says about it.
+type order int
+
+const (
+	next  order = iota // it follows the last one
+	ahead              // others are missing before it
+	again              // it is a repeat, or comes too late
+)
+
+// follow takes an event that is no snapshot.
+func (s *sequence) follow(cursor string, version int64) order {
+	s.report.Events++
+	if epoch := epochOf(cursor); epoch != s.epoch {
+		s.misapplied(version, fmt.Errorf("epoch %q follows %q without a snapshot", epoch, s.epoch))
+		s.enter(epoch, version)
+		return ahead
+	}
+	switch {
+	case version == s.version+1:
+		s.version = version
+		return next
+	case version > s.version:
+		s.wrong("version %d: lost, or late: %d to %d", version, s.version+1, version-1)
+		s.miss(span{s.version + 1, version - 1})
+		s.version = version
+		return ahead
+	case s.found(version):
+		s.report.Reordered++
+		s.wrong("version %d: came after %d", version, s.version)
+	default:
+		s.report.Doubled++
+		s.wrong("version %d: came again, at %d", version, s.version)
+	}
+	return again
+}
+
+// restart takes a snapshot.
+func (s *sequence) restart(cursor string, version int64) {
+	s.report.Events++
+	s.report.Snapshots++
+	epoch := epochOf(cursor)
+	switch {
+	case epoch != s.epoch:
+	case version < s.version:
+		s.report.Reordered++
+		s.wrong("version %d: a snapshot after %d", version, s.version)
+	default:
+		s.report.Skipped += version - s.version
+	}
+	s.enter(epoch, version)
+}
+
+func (s *sequence) enter(epoch string, version int64) {
+	if epoch != s.epoch {
+		s.giveUp(len(s.missing))
+	}
+	s.epoch, s.version = epoch, version
+}
+
+func (s *sequence) miss(m span) {
+	s.missing = append(s.missing, m)
+	s.giveUp(len(s.missing) - maxSpans)
+}
+
+// giveUp counts the first n spans as lost for good.
+func (s *sequence) giveUp(n int) {
+	for range n {
+		s.report.Lost += s.missing[0].last - s.missing[0].first + 1
+		s.missing = s.missing[1:]
+	}
+}
+
+// found takes a version out of those that are missing, and reports whether it was among them.
+func (s *sequence) found(version int64) bool {
+	i := slices.IndexFunc(s.missing, func(m span) bool { return m.first <= version && version <= m.last })
+	if i < 0 {
+		return false
+	}
+	m := s.missing[i]
+	var rest []span
+	if m.first < version {
+		rest = append(rest, span{m.first, version - 1})
+	}
+	if version < m.last {
+		rest = append(rest, span{version + 1, m.last})
+	}
+	s.missing = slices.Replace(s.missing, i, i+1, rest...)
+	return true
+}
+
+// finish returns the report of a watcher whose head should be rows.
+func (s *sequence) finish(rows Plan, divergence string) Report {
+	r := s.report
+	r.First = slices.Clone(r.First)
+	for _, m := range s.missing {
+		r.Lost += m.last - m.first + 1
+	}
+	if epoch := epochOf(rows.Cursor); epoch != s.epoch {
+		r.Divergence = fmt.Sprintf("the watcher is in epoch %q, the rows are in %q", s.epoch, epoch)
+		return r
+	}
+	if missing := rows.Version - s.version; missing > 0 {
+		r.Lost += missing
+		if len(r.First) < maxFirst {
+			r.First = append(r.First, fmt.Sprintf("lost at the end: %d to %d", s.version+1, rows.Version))
+		}
+	}
+	r.Divergence = divergence
+	return r
+}
+
+// compareLists says how two lists of JSON objects differ, or "".
+func compareLists(what string, seen, rows []json.RawMessage, equal func(a, b json.RawMessage) bool) string {
+	for i := range min(len(seen), len(rows)) {
+		if !equal(seen[i], rows[i]) {
+			return fmt.Sprintf("%s %d: seen %s, in the rows %s", what, i, seen[i], rows[i])
+		}
+	}
+	if len(seen) != len(rows) {
+		return fmt.Sprintf("%ss: %d seen, %d in the rows", what, len(seen), len(rows))
+	}
+	return ""
+}
+
+// sameJSON reports whether two texts mean the same value, whatever the order of their members.
+func sameJSON(a, b json.RawMessage) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	var x, y any
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
+}

@@ -1,0 +1,153 @@
+package convergence
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+)
+
+// Delta is an event as planDagDeltaChanged delivers it: a JSON Patch that guards itself.
+type Delta struct {
+	Version    int64            `json:"version"`
+	Cursor     string           `json:"cursor"`
+	Snapshot   bool             `json:"snapshot"`
+	Operations []PatchOperation `json:"operations"`
+}
+
+// PatchOperation is one operation of a JSON Patch. Op is spelled as on the wire: ADD, REMOVE, REPLACE, TEST.
+type PatchOperation struct {
+	Op    string          `json:"op"`
+	Path  string          `json:"path"`
+	Value json.RawMessage `json:"value"`
+}
+
+// Deltas checks one watcher of planDagDeltaChanged, which reads the plan by requests of its own. It is not safe for concurrent
+// use.
+type Deltas struct {
+	sequence
+	document []byte // what the watcher shows
+	shown    int64  // its version
+	stale    bool
+}
+
+// NewDeltas returns the check of a watcher that read the plan and follows it after its cursor.
+func NewDeltas(plan Plan) *Deltas {
+	w := &Deltas{sequence: newSequence(plan.Cursor, plan.Version)}
+	w.Read(plan)
+	return w
+}
+
+// Version returns the highest version seen.
+func (w *Deltas) Version() int64 { return w.version }
+
+// Stale reports whether the watcher knows that what it shows is not the plan: it has to call Read.
+func (w *Deltas) Stale() bool { return w.stale }
+
+// Read takes the plan as the watcher read it, at the version of its last event or a later one.
+func (w *Deltas) Read(plan Plan) {
+	document := map[string]any{
+		"metadata": map[string]string{"version": strconv.FormatInt(plan.Version, 10)},
+		"nodes":    notNil(plan.Nodes), "edges": notNil(plan.Edges),
+	}
+	encoded, err := json.Marshal(document)
+	if err != nil {
+		w.misapplied(plan.Version, err)
+	}
+	w.document, w.shown, w.stale = encoded, plan.Version, err != nil || plan.Version < w.version
+}
+
+func notNil(values []json.RawMessage) []json.RawMessage {
+	if values == nil {
+		return []json.RawMessage{}
+	}
+	return values
+}
+
+// See takes the next event that was delivered. A check changes nothing and is no event, but may make the watcher stale.
+func (w *Deltas) See(d Delta) {
+	switch {
+	case d.Snapshot:
+		w.restart(d.Cursor, d.Version)
+		w.stale = w.stale || d.Version != w.shown
+		return
+	case len(d.Operations) == 1 && d.Operations[0].Op == "TEST":
+		w.stale = w.stale || w.patch(d.Operations) != nil
+		return
+	}
+	switch w.follow(d.Cursor, d.Version) {
+	case ahead:
+		w.stale = true
+	case next:
+		if w.stale || d.Version <= w.shown {
+			return // it is in what was read, or will be
+		}
+		if err := w.patch(d.Operations); err != nil {
+			w.stale = true
+			w.misapplied(d.Version, err)
+			return
+		}
+		w.shown = d.Version
+	case again:
+	}
+}
+
+// patch applies all operations or none.
+func (w *Deltas) patch(operations []PatchOperation) error {
+	patch := make(jsonpatch.Patch, len(operations))
+	for i, op := range operations {
+		kind, _ := json.Marshal(strings.ToLower(op.Op)) // texts can be encoded
+		path, _ := json.Marshal(op.Path)
+		patch[i] = jsonpatch.Operation{"op": (*json.RawMessage)(&kind), "path": (*json.RawMessage)(&path)}
+		if !absent(op.Value) {
+			patch[i]["value"] = &operations[i].Value
+		}
+	}
+	patched, err := patch.Apply(w.document)
+	if err != nil {
+		return fmt.Errorf("the patch fails: %w", err)
+	}
+	w.document = patched
+	return nil
+}
+
+// Finish compares with the plan as it is in the end, and returns what was found in all.
+func (w *Deltas) Finish(rows Plan) Report {
+	return w.finish(rows, w.compare(rows))
+}
+
+func (w *Deltas) compare(rows Plan) string {
+	var shown struct {
+		Metadata     struct{ Version string }
+		Nodes, Edges []json.RawMessage
+	}
+	if err := json.Unmarshal(w.document, &shown); err != nil {
+		return "what is shown is no plan: " + err.Error()
+	}
+	if divergence := compareLists("node", shown.Nodes, rows.Nodes, sameButTimes); divergence != "" {
+		return divergence
+	}
+	if divergence := compareLists("edge", shown.Edges, rows.Edges, sameButTimes); divergence != "" {
+		return divergence
+	}
+	if want := strconv.FormatInt(rows.Version, 10); shown.Metadata.Version != want {
+		return fmt.Sprintf("version: %s is shown, %s in the rows", shown.Metadata.Version, want)
+	}
+	return ""
+}
+
+// sameButTimes compares what deltas patch: the times of nodes and edges are not.
+func sameButTimes(a, b json.RawMessage) bool {
+	var x, y map[string]json.RawMessage
+	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
+		return false
+	}
+	for _, object := range []map[string]json.RawMessage{x, y} {
+		delete(object, "createdAt")
+		delete(object, "updatedAt")
+	}
+	return maps.EqualFunc(x, y, sameJSON)
+}
