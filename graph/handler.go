@@ -66,10 +66,12 @@ func New(o Options) *Handler {
 	h.exec.SetRecoverFunc(recovered)
 	h.exec.SetParserTokenLimit(maxTokens)
 	h.exec.SetDisableSuggestion(true)
-	h.exec.SetQueryCache(newDocumentCache())
+	documents := newDocumentCache()
+	h.exec.SetQueryCache(documents)
 	h.exec.Use(extension.Introspection{})
-	h.exec.Use(&limits{schema: schema})
+	h.exec.Use(&limits{schema: schema, documents: documents})
 	h.exec.AroundOperations(h.measure)
+	h.exec.AroundResponses(tellSome)
 	h.exec.AroundResponses(r.withLoaders)
 	return h
 }

@@ -1,9 +1,16 @@
 package graph_test
 
 import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"layercake/graph"
 	"layercake/internal/npmtest"
 )
 
@@ -13,5 +20,286 @@ func TestGraphQLOverHTTPAudits(t *testing.T) {
 	out := npmtest.Run(t, "graphql-http.mjs", "URL="+s.url+"/graphql")
 	if got := strings.TrimSpace(out); got != "61 of 61" {
 		t.Errorf("audits passed: %s, want 61 of 61", got)
+	}
+}
+
+func TestStatuses(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	const response = "application/graphql-response+json"
+	cases := map[string]struct {
+		method, query, body, contentType, accept string
+		status                                   int
+		code                                     string
+	}{
+		"a query":                    {body: `{"query":"{__typename}"}`, status: 200},
+		"unknown extensions":         {body: `{"query":"{__typename}","extensions":{"clientLibrary":{"name":"x"}}}`, status: 200},
+		"no JSON":                    {body: `{"query"`, status: 400, code: "BAD_REQUEST"},
+		"two values":                 {body: `{"query":"{__typename}"} {}`, status: 400, code: "BAD_REQUEST"},
+		"a batch":                    {body: `[{"query":"{__typename}"}]`, status: 400, code: "BAD_REQUEST"},
+		"an empty body":              {body: ``, status: 400, code: "BAD_REQUEST"},
+		"no query":                   {body: `{"operationName":"x"}`, status: 400, code: "BAD_REQUEST"},
+		"variables as text":          {body: `{"query":"{__typename}","variables":"x"}`, status: 400, code: "BAD_REQUEST"},
+		"another type of body":       {body: `{}`, contentType: "text/plain", status: 415, code: "BAD_REQUEST"},
+		"another charset":            {body: `{}`, contentType: "application/json; charset=latin1", status: 415, code: "BAD_REQUEST"},
+		"another method":             {method: "PUT", status: 405, code: "BAD_REQUEST"},
+		"an Accept that cannot be":   {body: `{"query":"{__typename}"}`, accept: "image/png", status: 406, code: "BAD_REQUEST"},
+		"no document, old type":      {body: `{"query":"{"}`, status: 200, code: "BAD_REQUEST"},
+		"no document, new type":      {body: `{"query":"{"}`, accept: response, status: 400, code: "BAD_REQUEST"},
+		"an unknown field, old type": {body: `{"query":"{nothing}"}`, status: 200, code: "BAD_REQUEST"},
+		"an unknown field, new type": {body: `{"query":"{nothing}"}`, accept: response, status: 400, code: "BAD_REQUEST"},
+		"an unknown operation":       {body: `{"query":"query A {__typename}","operationName":"B"}`, accept: response, status: 400, code: "BAD_REQUEST"},
+		"a variable missing": {
+			body:   `{"query":"query($p: Int!) { getPlanDag(projectId: $p) { version } }"}`,
+			accept: response, status: 400, code: "BAD_REQUEST",
+		},
+		"a variable of another type": {
+			body:   `{"query":"query($p: Int!) { getPlanDag(projectId: $p) { version } }","variables":{"p":"x"}}`,
+			accept: response, status: 400, code: "BAD_REQUEST",
+		},
+		"a number over 32 bits": {
+			body:   `{"query":"query($p: Int!) { getPlanDag(projectId: $p) { version } }","variables":{"p":3000000000}}`,
+			status: 200, code: "BAD_REQUEST",
+		},
+		"a literal over 32 bits": {body: `{"query":"{ getPlanDag(projectId: 3000000000) { version } }"}`, status: 200, code: "BAD_REQUEST"},
+		"a fraction for a whole number": {
+			body:   `{"query":"query($p: Int!) { getPlanDag(projectId: $p) { version } }","variables":{"p":1.5}}`,
+			accept: response, status: 400, code: "BAD_REQUEST",
+		},
+		"an id that is no number":   {body: `{"query":"mutation { deleteProject(id: \"x\") }"}`, status: 200, code: "BAD_REQUEST"},
+		"a subscription":            {body: `{"query":"subscription { planEvents(projectId: 1) { version } }"}`, status: 400, code: "BAD_REQUEST"},
+		"a query by GET":            {method: "GET", query: "query={__typename}", status: 200},
+		"a mutation by GET":         {method: "GET", query: "query=mutation{deletePlan(id:1)}", status: 405, code: "BAD_REQUEST"},
+		"GET without a query":       {method: "GET", status: 400, code: "BAD_REQUEST"},
+		"GET with broken variables": {method: "GET", query: "query={__typename}&variables={", status: 400, code: "BAD_REQUEST"},
+		"a panic":                   {body: `{"query":"{ projects { id } }"}`, status: 200, code: "INTERNAL"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			method, contentType := cmp.Or(c.method, http.MethodPost), cmp.Or(c.contentType, "application/json")
+			r, err := http.NewRequestWithContext(t.Context(), method, s.url+"/graphql?"+strings.ReplaceAll(c.query, "{", "%7B"),
+				strings.NewReader(c.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", contentType)
+			if c.accept != "" {
+				r.Header.Set("Accept", c.accept)
+			}
+			got := do(t, r)
+			if got.status != c.status || got.code() != c.code {
+				t.Errorf("status %d, want %d, code %q, want %q: %s", got.status, c.status, got.code(), c.code, got.raw)
+			}
+			if c.code != "" && got.Errors[0].Extensions["requestId"] != got.header.Get("X-Request-Id") {
+				t.Errorf("request %s, error %v", got.header.Get("X-Request-Id"), got.Errors[0].Extensions)
+			}
+		})
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	for given, kept := range map[string]bool{"abc-123": true, "a b": false, "": false, strings.Repeat("x", 129): false} {
+		r := s.post(t, strings.NewReader(`{"query":"{nothing}"}`), http.Header{"X-Request-Id": {given}})
+		got := r.header.Get("X-Request-Id")
+		if got == "" || (got == given) != kept {
+			t.Errorf("request id %q became %q", given, got)
+		}
+	}
+}
+
+func TestPanicIsLoggedWithTheRequestAndNotTold(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	r := s.ask(t, `{ projects { id } }`, nil)
+	if r.Errors[0].Message != "Internal server error" || string(r.Data) != "null" {
+		t.Errorf("got %s", r.raw)
+	}
+	if log := s.log.String(); !strings.Contains(log, r.header.Get("X-Request-Id")) || !strings.Contains(log, "nil pointer") {
+		t.Errorf("logged %s", log)
+	}
+}
+
+func TestBodiesThatAreTooLarge(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	const limit = 64 << 20
+	spaces := io.LimitReader(blank{}, limit+1)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/graphql", spaces) // chunked: no length is told
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if got := do(t, r); got.status != http.StatusRequestEntityTooLarge || got.code() != "BAD_REQUEST" {
+		t.Errorf("chunked: status %d: %s", got.status, got.raw)
+	}
+	body := io.MultiReader(strings.NewReader(`{"query":"{__typename}"}`), io.LimitReader(blank{}, 2<<20))
+	if got := s.post(t, body, nil); got.status != http.StatusOK || len(got.Errors) > 0 {
+		t.Errorf("2 MB: status %d: %s", got.status, got.raw)
+	}
+}
+
+// Four large bodies may be read at once. A fifth waits, and is told to come back when it waited too long.
+func TestLargeBodiesTakeTurns(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	senders := make([]*io.PipeWriter, 4)
+	replies := make(chan *reply, len(senders))
+	for i := range senders {
+		var body *io.PipeReader
+		body, senders[i] = io.Pipe()
+		go func() { replies <- s.post(t, body, nil) }()
+		if _, err := senders[i].Write(bytes.Repeat([]byte(" "), 2<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	large := func() io.Reader {
+		return io.MultiReader(io.LimitReader(blank{}, 2<<20), strings.NewReader(`{"query":"{__typename}"}`))
+	}
+	if got := s.post(t, large(), nil); got.status != http.StatusServiceUnavailable || got.code() != "UNAVAILABLE" ||
+		got.header.Get("Retry-After") == "" || got.Errors[0].Extensions["retryAfterMs"] == nil {
+		t.Errorf("while all slots are taken: status %d: %s", got.status, got.raw)
+	}
+	if got := s.ask(t, `{__typename}`, nil); got.status != http.StatusOK {
+		t.Errorf("a small body while all slots are taken: status %d", got.status)
+	}
+	for _, sender := range senders {
+		if _, err := io.WriteString(sender, `{"query":"{__typename}"}`); err != nil {
+			t.Fatal(err)
+		}
+		_ = sender.Close()
+	}
+	for range senders {
+		if got := <-replies; got.status != http.StatusOK {
+			t.Errorf("a slow large body: status %d: %s", got.status, got.raw)
+		}
+	}
+	if got := s.post(t, large(), nil); got.status != http.StatusOK {
+		t.Errorf("afterwards: status %d: %s", got.status, got.raw)
+	}
+}
+
+type blank struct{}
+
+func (blank) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+// Each of these took the library's own rules seconds to minutes, or is an ordinary document.
+func TestLimitsOfDocuments(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	deep := func(levels int) string { // of fields, below the root field
+		return `{ project(id: 1) ` + strings.Repeat(`{ plan { project `, levels/2) + `{ id }` + strings.Repeat(` } }`, levels/2) + ` }`
+	}
+	bomb := func(levels int) string {
+		var b strings.Builder
+		b.WriteString(`{ project(id: 1) { ...f0 } }`)
+		for i := range levels {
+			fmt.Fprintf(&b, ` fragment f%d on Project { ...f%d ...f%d }`, i, i+1, i+1)
+		}
+		fmt.Fprintf(&b, ` fragment f%d on Project { id }`, levels)
+		return b.String()
+	}
+	aliases := func(levels int) string {
+		var b strings.Builder
+		b.WriteString(`{ project(id: 1) { ...f0 } }`)
+		for i := range levels {
+			fmt.Fprintf(&b, ` fragment f%d on Project { a: plan { project { ...f%d } } b: plan { project { ...f%d } } }`, i, i+1, i+1)
+		}
+		fmt.Fprintf(&b, ` fragment f%d on Project { id }`, levels)
+		return b.String()
+	}
+	circle := func(fragments int) string {
+		var b strings.Builder
+		b.WriteString(`{ project(id: 1) { ...f0 } }`)
+		for i := range fragments {
+			fmt.Fprintf(&b, ` fragment f%d on Project { ...f%d ...f%d }`, i, (i+1)%fragments, (i+1)%fragments)
+		}
+		return b.String()
+	}
+	cases := map[string]struct {
+		document string
+		want     string // in the message; "" when it is accepted
+	}{
+		"introspection":          {introspection, ""},
+		"many tokens":            {`{` + strings.Repeat(` __typename`, 15_001) + `}`, "token limit"},
+		"20 levels":              {deep(18), ""},
+		"22 levels":              {deep(20), "too deep"},
+		"lists in lists":         {`{` + repeat(20, `a%d: projects { plan { project { plan { project { id name description createdAt } } } } createdAt updatedAt }`) + `}`, ""},
+		"many lists":             {`{` + repeat(150, `a%d: projects { plan { id name } }`) + `}`, "too complex"},
+		"fragments that explode": {bomb(60), "too complex"},
+		"one field many times":   {`{ project(id: 1) { ` + strings.Repeat(`id `, 9_000) + `} }`, "more than 100 times"},
+		"many fragments":         {`{ project(id: 1) { ` + repeat(5_000, `...f%d`) + `} }`, "more than 100 times"},
+		"fields that multiply":   {aliases(40), "too complex"},
+		"spreads in a circle":    {circle(20), "too complex"},
+		"many unknown fields":    {`{` + repeat(9_000, `x%d`) + `}`, "Cannot query field"},
+		"a fragment in itself":   {`{ project(id: 1) { ...f } } fragment f on Project { plan { project { ...f } } }`, "Cannot spread"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			start := time.Now()
+			r := s.ask(t, c.document, nil)
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("took %v", took)
+			}
+			if len(r.Errors) > 100 {
+				t.Errorf("%d errors", len(r.Errors))
+			}
+			switch {
+			case c.want == "":
+				if r.code() == "BAD_REQUEST" { // INTERNAL: there is no core behind it
+					t.Errorf("refused: %s", r.raw)
+				}
+			case r.code() != "BAD_REQUEST" || !strings.Contains(r.Errors[0].Message, c.want):
+				t.Errorf("got %.300s, want %q", r.raw, c.want)
+			}
+		})
+	}
+}
+
+func repeat(n int, format string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format+"\n", i)
+	}
+	return b.String()
+}
+
+// introspection is as deep as the one that tools send.
+const introspection = `{ __schema { queryType { name } types { kind name fields(includeDeprecated: true) { name args { name type { ...T } }
+	type { ...T } } inputFields { name type { ...T } } enumValues { name } } directives { name args { name } } } }
+	fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name
+	ofType { kind name ofType { kind name } } } } } } } }`
+
+func TestMessagesSuggestNothing(t *testing.T) {
+	t.Parallel()
+	if r := offline(t).ask(t, `{ project(id: 1) { nam } }`, nil); strings.Contains(string(r.raw), "Did you mean") {
+		t.Errorf("got %s", r.raw)
+	}
+}
+
+func TestGraphiQLIsForBrowsersInOpenMode(t *testing.T) {
+	t.Parallel()
+	page := func(open bool) *reply {
+		s := offline(t, func(o *graph.Options) { o.Open = open })
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/graphql", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+		return do(t, r)
+	}
+	if got := page(true); got.status != http.StatusOK || !strings.Contains(string(got.raw), "graphiql") {
+		t.Errorf("open: status %d: %.200s", got.status, got.raw)
+	}
+	if got := page(false); got.status != http.StatusUnauthorized || got.code() != "UNAUTHENTICATED" {
+		t.Errorf("not open: status %d: %.200s", got.status, got.raw)
 	}
 }

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/parser"
 )
 
 // What one operation may ask for.
@@ -19,6 +21,8 @@ const (
 	maxTokens     = 15_000 // in a document
 	maxDepth      = 20     // of fields; introspection is exempt
 	maxComplexity = 10_000 // of fields, those of lists counted several times
+	maxRepeats    = 100    // of one field, or of fragments in one place: they must be merged, pair by pair
+	maxErrors     = 100    // that are told of one document
 )
 
 // How many items a list is taken to have.
@@ -43,7 +47,8 @@ func setComplexity(c *ComplexityRoot) {
 
 // limits refuses operations that ask for too much, and strips from variables what clients' caches add.
 type limits struct {
-	schema graphql.ExecutableSchema
+	schema    graphql.ExecutableSchema
+	documents documentCache
 }
 
 // ExtensionName names the extension.
@@ -52,9 +57,26 @@ func (*limits) ExtensionName() string { return "Limits" }
 // Validate accepts every schema.
 func (*limits) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationParameters strips __typename from variables: clients send back objects as they cached them.
-func (*limits) MutateOperationParameters(_ context.Context, p *graphql.RawParams) *gqlerror.Error {
+// MutateOperationParameters strips __typename from variables, since clients send back objects as they cached them, and refuses
+// a document that it would take long to validate.
+func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawParams) *gqlerror.Error {
 	stripTypename(p.Variables)
+	if _, known := l.documents.Get(ctx, p.Query); known {
+		return nil
+	}
+	document, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: p.Query}, maxTokens)
+	if err != nil {
+		return nil // the executor says the same
+	}
+	o := outline{document: document, counts: map[string]int{}, open: map[string]bool{}}
+	for _, op := range document.Operations {
+		if o.count(op.SelectionSet) > maxComplexity {
+			return tooMuch(fmt.Sprintf("The operation is too complex: it has more than %d fields", maxComplexity))
+		}
+		if !o.merge(op.SelectionSet, &merged{}) {
+			return tooMuch(fmt.Sprintf("The operation is too complex: it asks for one field, or for fragments in one place, more than %d times", maxRepeats))
+		}
+	}
 	return nil
 }
 
@@ -138,6 +160,99 @@ func (s *survey) ofField(f *ast.Field) size {
 		return size{depth: 1, complexity: complexity}
 	}
 	return size{depth: 1 + inner.depth, complexity: complexity}
+}
+
+// outline measures a document that is not validated yet. Validation merges fields of the same name pair by pair: it would take
+// 40 s for one field 15,000 times.
+type outline struct {
+	document *ast.QueryDocument
+	counts   map[string]int  // of the selections in each fragment
+	open     map[string]bool // the fragments that are being looked into: they may contain themselves
+}
+
+// count returns the number of selections with all fragments written out, or anything over the limit. Each fragment is looked at
+// once: those that spread others twice, many levels deep, are too many otherwise.
+func (o *outline) count(selections ast.SelectionSet) int {
+	total := 0
+	for _, selection := range selections {
+		total++
+		switch selection := selection.(type) {
+		case *ast.Field:
+			total += o.count(selection.SelectionSet)
+		case *ast.InlineFragment:
+			total += o.count(selection.SelectionSet)
+		case *ast.FragmentSpread:
+			n, known := o.counts[selection.Name]
+			if !known {
+				n = o.enter(selection, func(set ast.SelectionSet) int { return o.count(set) })
+				o.counts[selection.Name] = n
+			}
+			total += n
+		}
+		total = min(total, maxComplexity+1)
+	}
+	return total
+}
+
+// merged is a field of the response, with how often it is asked for, and how many fragments are spread in it: validation
+// compares those pair by pair, too.
+type merged struct {
+	times, spreads int
+	fields         map[string]*merged
+}
+
+// merge adds selections to a field of the response. It reports false when one is asked for too often.
+func (o *outline) merge(selections ast.SelectionSet, into *merged) bool {
+	for _, selection := range selections {
+		ok := true
+		switch selection := selection.(type) {
+		case *ast.Field:
+			name := cmp.Or(selection.Alias, selection.Name)
+			field := into.fields[name]
+			if field == nil {
+				field = &merged{}
+				if into.fields == nil {
+					into.fields = map[string]*merged{}
+				}
+				into.fields[name] = field
+			}
+			field.times++
+			ok = field.times <= maxRepeats && o.merge(selection.SelectionSet, field)
+		case *ast.InlineFragment:
+			ok = o.merge(selection.SelectionSet, into)
+		case *ast.FragmentSpread:
+			into.spreads++
+			ok = into.spreads <= maxRepeats
+			o.enter(selection, func(set ast.SelectionSet) int {
+				ok = ok && o.merge(set, into)
+				return 0
+			})
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// enter looks into a fragment, unless it is within itself or not there: validation refuses that.
+func (o *outline) enter(spread *ast.FragmentSpread, look func(ast.SelectionSet) int) int {
+	fragment := o.document.Fragments.ForName(spread.Name)
+	if fragment == nil || o.open[spread.Name] {
+		return 0
+	}
+	o.open[spread.Name] = true
+	defer delete(o.open, spread.Name)
+	return look(fragment.SelectionSet)
+}
+
+// tellSome leaves out errors of a document that has very many.
+func tellSome(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	response := next(ctx)
+	if response != nil && response.Data == nil {
+		response.Errors = response.Errors[:min(len(response.Errors), maxErrors)]
+	}
+	return response
 }
 
 // documentCache keeps parsed and validated documents. Large ones are not worth the memory.

@@ -1,0 +1,183 @@
+package graph
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"layercake/internal/fault"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// faultCodes reads the codes from where they are declared, so that none is forgotten here.
+func faultCodes(t *testing.T) []fault.Code {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "../internal/fault/fault.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var codes []fault.Code
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "Code" {
+			text, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			codes = append(codes, fault.Code(text))
+		}
+		return true
+	})
+	if len(codes) < 8 {
+		t.Fatalf("found only %d codes", len(codes))
+	}
+	return codes
+}
+
+func TestEveryCodeHasAnAnswer(t *testing.T) {
+	t.Parallel()
+	codes := faultCodes(t)
+	if len(codes) != len(answers) {
+		t.Errorf("%d codes, %d answers", len(codes), len(answers))
+	}
+	for _, code := range codes {
+		answer, ok := answers[code]
+		if !ok || answer.status < 400 || answer.status > 599 {
+			t.Errorf("%s: status %d", code, answer.status)
+		}
+		w := httptest.NewRecorder()
+		e := wireError(t.Context(), fault.New(code, "A message").With("detail", "more"))
+		writeResponse(w, answer.status, mediaJSON, &graphql.Response{Errors: gqlerror.List{e}})
+		var got struct {
+			Errors []struct {
+				Message    string
+				Extensions map[string]any
+			}
+			Data *json.RawMessage
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		x := got.Errors[0].Extensions
+		if got.Errors[0].Message != "A message" || x["code"] != string(code) || x["detail"] != "more" || got.Data != nil {
+			t.Errorf("%s: %s", code, w.Body)
+		}
+		retryable := code == fault.Unavailable || code == fault.RateLimited
+		if _, told := x["retryAfterMs"]; told != retryable {
+			t.Errorf("%s: retryAfterMs told: %v", code, told)
+		}
+		if told := w.Header().Get("Retry-After") != ""; told != retryable {
+			t.Errorf("%s: Retry-After told: %v", code, told)
+		}
+	}
+}
+
+func TestPresent(t *testing.T) {
+	t.Parallel()
+	secret := errors.New("password of the database")
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	cases := map[string]struct {
+		ctx     context.Context
+		err     error
+		code    fault.Code
+		message string
+		logged  string // "" for nothing
+	}{
+		"a fault":                {t.Context(), fault.New(fault.Conflict, "The plan has changed"), fault.Conflict, "The plan has changed", ""},
+		"a wrapped fault":        {t.Context(), fmt.Errorf("step: %w", fault.New(fault.NotFound, "Gone").Because(secret)), fault.NotFound, "Gone", ""},
+		"anything else":          {t.Context(), secret, fault.Internal, "Internal server error", "password of the database"},
+		"an internal fault":      {t.Context(), fault.New(fault.Internal, "Oh").Because(secret), fault.Internal, "Internal server error", "password"},
+		"a panic":                {t.Context(), recovered(t.Context(), "boom"), fault.Internal, "Internal server error", "boom"},
+		"a time-out":             {t.Context(), fmt.Errorf("load: %w", context.DeadlineExceeded), fault.Unavailable, fault.Busy, "timed out"},
+		"a client that left":     {canceled, fmt.Errorf("load: %w", context.Canceled), fault.Unavailable, fault.Busy, ""},
+		"cancelled by ourselves": {t.Context(), fmt.Errorf("load: %w", context.Canceled), fault.Internal, "Internal server error", "canceled"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			p := &presenter{log: slog.New(slog.NewTextHandler(&log, nil))}
+			request := withCaller(httptest.NewRecorder(), httptest.NewRequestWithContext(c.ctx, http.MethodPost, "/graphql", nil))
+			e := p.present(request.Context(), c.err)
+			if e.Message != c.message || e.Extensions["code"] != string(c.code) {
+				t.Errorf("got %q, %v", e.Message, e.Extensions)
+			}
+			id, _ := e.Extensions["requestId"].(string)
+			if id == "" {
+				t.Error("the error does not name the request")
+			}
+			if (c.logged == "") != (log.Len() == 0) || !strings.Contains(log.String(), c.logged) {
+				t.Errorf("logged %q, want %q", log.String(), c.logged)
+			}
+			if c.logged != "" && !strings.Contains(log.String(), id) {
+				t.Errorf("the log does not name request %s: %q", id, log.String())
+			}
+		})
+	}
+}
+
+func TestStripTypename(t *testing.T) {
+	t.Parallel()
+	v := map[string]any{
+		"__typename": "A",
+		"list":       []any{map[string]any{"__typename": "B", "x": 1}, "__typename"},
+		"inner":      map[string]any{"__typename": "C", "text": "__typename"},
+	}
+	stripTypename(v)
+	got, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"inner":{"text":"__typename"},"list":[{"x":1},"__typename"]}`; string(got) != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestNegotiate(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		accept     string
+		media      string
+		acceptable bool
+	}{
+		{"", mediaJSON, true},
+		{"*/*", mediaJSON, true},
+		{"application/*", mediaJSON, true},
+		{mediaJSON, mediaJSON, true},
+		{mediaResponse, mediaResponse, true},
+		{mediaResponse + "," + mediaJSON + ";q=0.9", mediaResponse, true},
+		{mediaJSON + ";q=0.5, " + mediaResponse, mediaResponse, true},
+		{mediaResponse + ";q=0.1, */*", mediaJSON, true},
+		{mediaResponse + "; charset=utf-8", mediaResponse, true},
+		{mediaResponse + "; charset=latin1", mediaJSON, false},
+		{"text/html", mediaJSON, false},
+		{mediaJSON + ";q=0", mediaJSON, false},
+		{";;;", mediaJSON, false},
+	}
+	for _, c := range cases {
+		var headers []string
+		if c.accept != "" {
+			headers = []string{c.accept}
+		}
+		if media, acceptable := negotiate(headers); media != c.media || acceptable != c.acceptable {
+			t.Errorf("Accept %q: %s, %v", c.accept, media, acceptable)
+		}
+	}
+}
