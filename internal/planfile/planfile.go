@@ -2,6 +2,7 @@
 package planfile
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/token"
 
 	"layercake/internal/export"
 	"layercake/internal/ingest"
@@ -159,7 +162,7 @@ func (r Render) options() export.Options {
 }
 
 // maxPlanSize bounds a plan file, in bytes.
-const maxPlanSize = 1 << 20
+const maxPlanSize = 256 << 10
 
 // Parse reads a plan file and checks what can be checked without its tables. An error says line and column where it can.
 func Parse(data []byte) (Plan, error) {
@@ -167,7 +170,7 @@ func Parse(data []byte) (Plan, error) {
 	if len(data) > maxPlanSize {
 		return p, fmt.Errorf("plan file has %d bytes, at most %d are read", len(data), maxPlanSize)
 	}
-	if err := yaml.Unmarshal(data, &p); err != nil {
+	if err := decode(data, &p); err != nil {
 		return Plan{}, fmt.Errorf("plan file is not valid: %s", strings.TrimSpace(yaml.FormatError(err, false, true)))
 	}
 	var problems []error
@@ -189,6 +192,50 @@ func Parse(data []byte) (Plan, error) {
 		return Plan{}, err
 	}
 	return p, nil
+}
+
+// decode decodes YAML. The decoder panics on some odd inputs, such as a scalar where a tagged list is expected, and needs
+// memory in the square of the nesting.
+func decode(data []byte, p *Plan) (err error) {
+	if err := checkNesting(data); err != nil {
+		return err
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("this YAML cannot be read: %v", r)
+		}
+	}()
+	return yaml.Unmarshal(data, p)
+}
+
+// checkNesting refuses what is nested deeper than any plan: brackets, and marks such as "- - -" in a row. Nesting by
+// indentation is bounded by the size. The lexer is slow on long lines of marks, so that lines are bounded first.
+func checkNesting(data []byte) error {
+	const most, longest = 100, 16 << 10
+	number := 0
+	for line := range bytes.Lines(data) {
+		if number++; len(line) > longest {
+			return fmt.Errorf("[%d:1] the line has more than %d bytes", number, longest)
+		}
+	}
+	depth, row := 0, 0
+	for _, t := range lexer.Tokenize(string(data)) {
+		row++
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+			row = 0
+		case token.SequenceEntryType, token.MappingKeyType, token.TagType, token.AnchorType, token.MappingValueType:
+		default:
+			row = 0
+		}
+		if depth > most || row > most {
+			return fmt.Errorf("[%d:%d] nested more than %d deep", t.Position.Line, t.Position.Column, most)
+		}
+	}
+	return nil
 }
 
 func (in Import) check(i int) error {

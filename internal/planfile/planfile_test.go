@@ -1,0 +1,531 @@
+package planfile_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"layercake/internal/export"
+	"layercake/internal/planfile"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	p, err := planfile.Parse([]byte(`
+meta: { name: "N" }
+unknown: { anything: [1, 2] }
+import: { profiles: [ { filename: n.csv, filetype: nodes, more: 1 } ] }
+export:
+  profiles:
+    - filename: a.dot
+      exporter: DOT
+      render_config:
+        contain_nodes: false
+        orientation: LR
+        apply_layers: false
+        built_in_styles: dark
+        target_options: { graphviz: { layout: fdp, splines: false, nodesep: 1.5 } }
+      graph_config: { max_partition_width: 5, invert_graph: true, aggregate_edges: false }
+    - { filename: b.txt, exporter: !Custom { template: t.hbs, partials: { row: r.hbs } } }
+    - filename: c.txt
+      exporter: !Custom
+        template: t.hbs
+    - { filename: d.gml, exporter: !GML {} }
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := p.Export.Profiles
+	if r := out[0].Render; *r.ContainNodes || r.Orientation != "LR" || *r.ApplyLayers || r.Styles != "dark" ||
+		r.TargetOptions.Graphviz.Layout != "fdp" || *r.TargetOptions.Graphviz.Splines || r.TargetOptions.Graphviz.NodeSep != 1.5 {
+		t.Errorf("render_config: %+v", r)
+	}
+	if g := out[0].Graph; g.MaxWidth != 5 || !g.Invert || *g.AggregateEdges {
+		t.Errorf("graph_config: %+v", g)
+	}
+	if e := out[1].Exporter; e.Format != export.Custom || e.Template != "t.hbs" || !maps.Equal(e.Partials, map[string]string{"row": "r.hbs"}) {
+		t.Errorf("custom: %+v", e)
+	}
+	if e := out[2].Exporter; e.Template != "t.hbs" || len(e.Partials) != 0 {
+		t.Errorf("custom: %+v", e)
+	}
+	if e := out[3].Exporter; e.Format != export.GML {
+		t.Errorf("tagged: %+v", e)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	t.Parallel()
+	wrap := func(profile string) string { return "import: {profiles: []}\nexport:\n  profiles:\n    - " + profile }
+	bomb := "a: &a [x,x,x,x,x,x,x,x,x]\n"
+	for i := range 8 {
+		bomb += fmt.Sprintf("%c: &%c [%s]\n", 'b'+i, 'b'+i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c,", 'a'+i), 9), ","))
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"no YAML":           {"import: [", "not valid"},
+		"a list":            {"- a", "not valid"},
+		"empty":             {"", "no import"},
+		"empty import":      {"import:\nexport: {profiles: []}", "no import"},
+		"no export":         {"import: {profiles: []}", "no export"},
+		"no filename":       {wrap("{ exporter: DOT }"), "export profile 1 has no filename"},
+		"no exporter":       {wrap("{ filename: x }"), "export profile 1 (x) has no exporter"},
+		"unknown exporter":  {wrap("{ filename: x, exporter: Visio }"), `"Visio" is none of DOT`},
+		"unknown tag":       {wrap("{ filename: x, exporter: !Visio {} }"), `"Visio" is none of DOT`},
+		"custom as a name":  {wrap("{ filename: x, exporter: Custom }"), "!Custom with a template"},
+		"custom without":    {wrap("{ filename: x, exporter: !Custom {} }"), "needs a template"},
+		"custom with text":  {wrap("{ filename: x, exporter: !Custom x.hbs }"), "where mapping is expected"},
+		"list as exporter":  {wrap("{ filename: x, exporter: [DOT] }"), "neither a name"},
+		"negative":          {wrap("{ filename: x, exporter: DOT, graph_config: { max_partition_depth: -1 } }"), "-1 is negative"},
+		"text for a number": {wrap("{ filename: x, exporter: DOT, graph_config: { max_partition_depth: deep } }"), "[4:74] cannot unmarshal"},
+		"filetype": {
+			"import: {profiles: [{filename: x.csv, filetype: Rows}]}\nexport: {profiles: []}",
+			`import profile 1 (x.csv): filetype "Rows" is none of`,
+		},
+		"too long": {strings.Repeat("#", 2<<20), "at most"},
+		"bomb":     {bomb + wrap("{ filename: x }"), "has no exporter"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := planfile.Parse([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// Nesting costs time and memory in decoders, or overflows their stack.
+func TestParseRefusesDeepNesting(t *testing.T) {
+	t.Parallel()
+	for _, mark := range []string{"[", "{", "- ", "? ", "!a ", "&a ", "[a,", "{a: ", "a: ", "[{", "- - [", "\"a\": [", "*a ", "- a\n", ": ", "| ", "' "} {
+		line := strings.Repeat(mark, 16_000/len(mark))
+		for _, text := range []string{line, line + line, strings.Repeat(line+"\n", 15), strings.Repeat(mark+"\n", 8_000)} {
+			start := time.Now()
+			if _, err := planfile.Parse([]byte("import: " + text)); err == nil {
+				t.Errorf("%q in a row is a plan", mark)
+			}
+			if took := time.Since(start); took > 20*time.Second {
+				t.Errorf("%d bytes of %q take %v", len(text), mark, took)
+			}
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("meta: null\nimport: {profiles: []}\nexport: {profiles: [{filename: x, exporter: !Custom {template: x}}]}")
+	f.Add(planfile.Empty)
+	f.Add("import: &a {profiles: [*a]}")
+	f.Add("<<: *x")
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := planfile.Parse([]byte(text))
+		if err == nil && (p.Import == nil || p.Export == nil) {
+			t.Error("a plan without import or export")
+		}
+	})
+}
+
+// project writes files into a fresh folder.
+func project(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		put(t, filepath.Join(dir, name), text)
+	}
+	return dir
+}
+
+func put(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const (
+	nodes  = "id,label,layer,is_partition,belongs_to\nroot,Root,l,true,\na,A,l,false,root\nb,B,l,false,root\n"
+	edges  = "id,source,target,label,layer,weight\ne,a,b,x,l,1\n"
+	layers = "id,label,background,border,text\nl,L,ffffff,000000,000000\n"
+)
+
+func tables(exports string) map[string]string {
+	return map[string]string{
+		"nodes.csv": nodes, "edges.csv": edges, "layers.csv": layers,
+		"plan.yaml": `
+import: { profiles: [ { filename: nodes.csv, filetype: Nodes }, { filename: edges.csv, filetype: Edges }, { filename: layers.csv, filetype: Layers } ] }
+export:
+  profiles:
+` + exports,
+	}
+}
+
+// names lists the files below a folder.
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			rel, _ := filepath.Rel(dir, path)
+			found = append(found, rel)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// Each failing profile is named with what is wrong; the others are written, and former outputs are kept.
+func TestOneFailureDoesNotStopTheOthers(t *testing.T) {
+	t.Parallel()
+	dir := project(t, tables(`
+    - { filename: out/first.dot, exporter: DOT }
+    - { filename: out/bad.dot, exporter: DOT, render_config: { orientation: UP } }
+    - { filename: out/none.txt, exporter: !Custom { template: none.hbs } }
+    - { filename: out/kept.txt, exporter: !Custom { template: bad.hbs } }
+    - { filename: out/first.dot, exporter: GML }
+    - { filename: plan.yaml/x.dot, exporter: DOT }
+    - { filename: out, exporter: DOT }
+    - { filename: out/last.gml, exporter: GML }
+`))
+	put(t, filepath.Join(dir, "bad.hbs"), "some output first\n{{#each flow_nodes}}{{nothing 1}}{{/each}}")
+	if err := os.Mkdir(filepath.Join(dir, "out"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(dir, "out", "kept.txt"), "former")
+	err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		`export profile 2 (out/bad.dot, DOT): Unknown orientation: "UP" is none of TB, LR`,
+		"export profile 3 (out/none.txt, Custom): template:",
+		`export profile 4 (out/kept.txt, Custom): Template cannot be rendered: template line 2: there is no helper "nothing"`,
+		"export profile 5 (out/first.dot, GML): profile 1 has written this file already",
+		"export profile 6 (plan.yaml/x.dot, DOT):",
+		"export profile 7 (out, DOT):",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nlacks %q", err, want)
+		}
+	}
+	if n := strings.Count(err.Error(), "export profile"); n != 6 {
+		t.Errorf("%d failures: %v", n, err)
+	}
+	if got, want := names(t, filepath.Join(dir, "out")), []string{"first.dot", "kept.txt", "last.gml"}; !slices.Equal(got, want) {
+		t.Errorf("outputs %v, want %v", got, want)
+	}
+	if got := read(t, filepath.Join(dir, "out", "kept.txt")); got != "former" {
+		t.Errorf("the former output is now %q", got)
+	}
+}
+
+// All tables are read, and every bad row of all of them is named; nothing is written.
+func TestBadTables(t *testing.T) {
+	t.Parallel()
+	files := tables("    - { filename: out.dot, exporter: DOT }\n")
+	files["nodes.csv"] = nodes + "a,again,l,false,root\nno good,x,l,false,root\n"
+	files["edges.csv"] = edges + "short\n"
+	dir := project(t, files)
+	if err := os.Remove(filepath.Join(dir, "layers.csv")); err != nil {
+		t.Fatal(err)
+	}
+	err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		`import profile 1 (nodes.csv): row 5, column "id": "a" occurs more than once`,
+		`import profile 1 (nodes.csv): row 6, column "id": "no good" has characters`,
+		"import profile 2 (edges.csv): row 3: has 1 fields",
+		"import profile 3 (layers.csv): open ",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nlacks %q", err, want)
+		}
+	}
+	if got := names(t, dir); slices.Contains(got, "out.dot") {
+		t.Errorf("written: %v", got)
+	}
+}
+
+func TestBadGraph(t *testing.T) {
+	t.Parallel()
+	files := tables("    - { filename: out.dot, exporter: DOT }\n")
+	files["edges.csv"] = edges + "f,a,ghost,x,l,1\n" + "g,a,root,x,l,1\n"
+	dir := project(t, files)
+	err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir})
+	if err == nil || !strings.Contains(err.Error(), `Edge "f" ends at node "ghost", which does not exist`) ||
+		!strings.Contains(err.Error(), `Edge "g" ends at the partition "root"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestMissingPlan(t *testing.T) {
+	t.Parallel()
+	err := planfile.Run(t.Context(), filepath.Join(t.TempDir(), "plan.yaml"), planfile.Options{})
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+}
+
+// Tables and templates lie beside the plan, outputs go to the working directory.
+func TestRelativePaths(t *testing.T) {
+	t.Parallel()
+	dir := project(t, tables(`
+    - { filename: sub/folder/a.txt, exporter: !Custom { template: beside.hbs, partials: { p: here.hbs } } }
+`))
+	here := project(t, map[string]string{"here.hbs": "{{graph_name}}"})
+	put(t, filepath.Join(dir, "beside.hbs"), "<{{> p}}>")
+	if err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: here}); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, filepath.Join(here, "sub", "folder", "a.txt")); got != "<Unnamed Graph>" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestOptionsReachTheOutputs(t *testing.T) {
+	t.Parallel()
+	dir := project(t, tables(`
+    - { filename: a.csv, exporter: CSVEdges, render_config: { csv_weight: true } }
+    - { filename: b.gml, exporter: GML, render_config: { gml_integer_ids: true } }
+    - { filename: c.dot, exporter: DOT, render_config: { built_in_styles: dark, target_options: { graphviz: { layout: circo, nodesep: 0.7 } } } }
+    - { filename: d.mermaid, exporter: Mermaid, render_config: { target_options: { mermaid: { theme: forest, edge_labels: true } } } }
+    - { filename: e.json, exporter: JSON, graph_config: { node_label_max_length: 2, max_partition_depth: 1 } }
+`))
+	if err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"a.csv": "label,layer,weight,comment", "b.gml": `name "root"`, "c.dot": `layout="circo"`, "d.mermaid": `-->|"x"|`,
+		"e.json": `"label": "Ro"`,
+	} {
+		if got := read(t, filepath.Join(dir, name)); !strings.Contains(got, want) {
+			t.Errorf("%s lacks %q:\n%s", name, want, got)
+		}
+	}
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	dir := project(t, tables("    - { filename: out.dot, exporter: DOT }\n"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := planfile.Run(ctx, filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if got := names(t, dir); len(got) != 4 {
+		t.Errorf("files %v", got)
+	}
+}
+
+func TestWritingToWhatIsNoFile(t *testing.T) {
+	t.Parallel()
+	dir := project(t, tables("    - { filename: /dev/null, exporter: DOT }\n"))
+	if err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat("/dev/null"); err != nil || info.Mode().IsRegular() {
+		t.Errorf("/dev/null was replaced: %v %v", info, err)
+	}
+}
+
+func TestRender(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("dot"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("Graphviz is not installed")
+		}
+		t.Skip("Graphviz is not installed")
+	}
+	for _, picture := range []string{"svg", "png"} {
+		dir := t.TempDir()
+		plan := filepath.Join("testdata", "tiny", "plan.yaml")
+		if err := planfile.Run(t.Context(), plan, planfile.Options{Dir: dir, Render: picture}); err != nil {
+			t.Fatal(err)
+		}
+		pictures, err := filepath.Glob(filepath.Join(dir, "out", "*."+picture))
+		if err != nil || len(pictures) != 3 {
+			t.Errorf("pictures %v, %v", pictures, err)
+		}
+		for _, name := range pictures {
+			magic := map[string]string{"svg": "<?xml", "png": "\x89PNG"}[picture]
+			if !strings.HasPrefix(read(t, name), magic) {
+				t.Errorf("%s is no %s", name, picture)
+			}
+		}
+		if all := names(t, dir); len(all) != 16 {
+			t.Errorf("files %v", all)
+		}
+	}
+}
+
+func TestRenderWithinItsTime(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("dot"); err != nil {
+		t.Skip("Graphviz is not installed") // TestRender fails in CI
+	}
+	dir := project(t, tables("    - { filename: out.dot, exporter: DOT }\n"))
+	opt := planfile.Options{Dir: dir, Render: "svg", RenderTimeout: time.Nanosecond}
+	err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), opt)
+	if err == nil || !strings.Contains(err.Error(), "Graphviz needed more than 1ns") {
+		t.Errorf("%v", err)
+	}
+	if got := names(t, dir); !slices.Contains(got, "out.dot") || len(got) != 5 {
+		t.Errorf("files %v", got)
+	}
+}
+
+func TestRenderWithoutGraphviz(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	dir := project(t, tables("    - { filename: out.dot, exporter: DOT }\n"))
+	err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir, Render: "svg"})
+	if err == nil || !strings.Contains(err.Error(), "Graphviz is not installed") {
+		t.Errorf("%v", err)
+	}
+	if got := names(t, dir); !slices.Contains(got, "out.dot") {
+		t.Errorf("files %v", got)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	dir := project(t, tables("    - { filename: out.txt, exporter: !Custom { template: t.hbs } }\n"))
+	plan, out := filepath.Join(dir, "plan.yaml"), filepath.Join(dir, "out.txt")
+	template := filepath.Join(dir, "t.hbs")
+	put(t, template, "1 {{len flow_nodes}}")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- planfile.Watch(ctx, plan, planfile.Options{Dir: dir}, time.Millisecond, func(err error) {
+			select {
+			case done <- err:
+			case <-ctx.Done():
+			}
+		})
+	}()
+	await := func(ch chan error) error {
+		t.Helper()
+		select {
+		case err := <-ch:
+			return err
+		case <-time.After(30 * time.Second):
+			t.Fatal("nothing happens")
+			return nil
+		}
+	}
+	expect := func(want string) {
+		t.Helper()
+		if err := await(done); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, out); got != want {
+			t.Fatalf("%q, want %q", got, want)
+		}
+	}
+	expect("1 2")
+	put(t, template, "2 {{len flow_nodes}}.")
+	expect("2 2.")
+	put(t, filepath.Join(dir, "nodes.csv"), nodes+"c,C,l,false,root\n")
+	expect("2 3.")
+	valid := read(t, plan)
+	put(t, plan, "broken: [")
+	if err := await(done); err == nil {
+		t.Fatal("a broken plan runs")
+	}
+	put(t, plan, strings.Replace(valid, "out.txt", "other.txt", 1))
+	if err := await(done); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, filepath.Join(dir, "other.txt")); got != "2 3." {
+		t.Errorf("the new output is %q", got)
+	}
+	cancel()
+	if err := await(ended); err != nil {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestSamplesRun(t *testing.T) {
+	t.Parallel()
+	for _, name := range planfile.SampleNames() {
+		dir := filepath.Join(t.TempDir(), "new", "folder")
+		if err := planfile.WriteSample(strings.ToUpper(name), dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := planfile.WriteSample(name, dir); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%s again: %v", name, err)
+		}
+	}
+	if err := planfile.WriteSample("ref", t.TempDir()); err == nil || !strings.Contains(err.Error(), "tiny") {
+		t.Errorf("ref: %v", err)
+	}
+}
+
+func TestGeneratedGraphsRun(t *testing.T) {
+	t.Parallel()
+	for _, size := range []planfile.Size{{Nodes: 2}, {Nodes: 3, Edges: 5}, {Nodes: 22, Edges: 1}, {Nodes: 5000, Edges: 9000, Seed: 7}} {
+		dir := t.TempDir()
+		if err := planfile.WriteGenerated(dir, size); err != nil {
+			t.Fatal(err)
+		}
+		plan := read(t, filepath.Join(dir, "plan.yaml"))
+		put(t, filepath.Join(dir, "all.yaml"), plan+"    - { filename: all.json, exporter: JSON, graph_config: { aggregate_edges: false } }\n")
+		if err := planfile.Run(t.Context(), filepath.Join(dir, "all.yaml"), planfile.Options{Dir: dir}); err != nil {
+			t.Fatalf("%+v: %v", size, err)
+		}
+		var doc struct {
+			Nodes []any `json:"hierarchy_nodes"`
+			Edges []any `json:"flow_edges"`
+		}
+		if err := json.Unmarshal([]byte(read(t, filepath.Join(dir, "all.json"))), &doc); err != nil {
+			t.Fatal(err)
+		}
+		if len(doc.Nodes) != size.Nodes || len(doc.Edges) != size.Edges {
+			t.Errorf("%+v gave %d nodes and %d edges", size, len(doc.Nodes), len(doc.Edges))
+		}
+	}
+	if err := planfile.WriteGenerated(t.TempDir(), planfile.Size{Nodes: 1}); err == nil {
+		t.Error("a graph of one node was generated")
+	}
+}
+
+func TestWriteEmpty(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "new", "plan.yaml")
+	if err := planfile.WriteEmpty(name, false); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := planfile.Parse([]byte(read(t, name))); err != nil || len(p.Import.Profiles)+len(p.Export.Profiles) > 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if err := planfile.Run(t.Context(), name, planfile.Options{}); err != nil {
+		t.Errorf("an empty plan: %v", err)
+	}
+	put(t, name, "mine")
+	if err := planfile.WriteEmpty(name, false); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("%v", err)
+	}
+	if got := read(t, name); got != "mine" {
+		t.Errorf("%q", got)
+	}
+	if err := planfile.WriteEmpty(name, true); err != nil || read(t, name) != planfile.Empty {
+		t.Errorf("%v", err)
+	}
+}
