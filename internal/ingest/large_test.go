@@ -39,7 +39,7 @@ func edgeTable(rows int) io.Reader {
 
 func nodeTable(rows int) io.Reader {
 	t := &table{rows: rows, row: func(b *bytes.Buffer, i int) {
-		fmt.Fprintf(b, "n%d,Node number %d,layer_%d,%t,p%d,%d,\"a remark, quoted\"\n", i, i, i%10, i%50 == 0, i/50, i%5)
+		fmt.Fprintf(b, "n%d,Node number %d,layer_%d,%t,p%d,%d,\"a remark, quoted\"\n", i, i, i%10, i%50 == 0, i, i%5)
 	}}
 	t.buffer.WriteString("id,label,layer,is_partition,belongs_to,weight,comment\n")
 	return t

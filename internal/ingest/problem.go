@@ -40,7 +40,7 @@ func (ps *Problems) add(row int, column, format string, args ...any) {
 	}
 }
 
-// Err returns nil when there are no problems, else an *Error.
+// err returns nil when there are no problems, else an *Error.
 func (ps *Problems) err() error {
 	if ps.Total == 0 {
 		return nil

@@ -154,8 +154,8 @@ func (b *builder) identified(k Kind, id string) {
 
 // id checks v, which is still part of the file's text.
 func (b *builder) id(c column, v string) string {
-	if max := b.limits.ID; max > 0 && len(v) > max {
-		b.problems.add(b.row, c.name, "has %d bytes, the limit is %d", len(v), max)
+	if limit := b.limits.ID; limit > 0 && len(v) > limit {
+		b.problems.add(b.row, c.name, "has %d bytes, the limit is %d", len(v), limit)
 	}
 	return v
 }
@@ -168,8 +168,8 @@ func (b *builder) label(c column, v string) string {
 }
 
 func (b *builder) value(c column, v string) string {
-	if max := b.limits.Value; max > 0 && len(v) > max {
-		b.problems.add(b.row, c.name, "has %d bytes, the limit is %d", len(v), max)
+	if limit := b.limits.Value; limit > 0 && len(v) > limit {
+		b.problems.add(b.row, c.name, "has %d bytes, the limit is %d", len(v), limit)
 	}
 	return b.strings.value(v)
 }

@@ -142,7 +142,7 @@ func TestReadUnderstands(t *testing.T) {
 	}{
 		{
 			"a byte-order mark, CRLF and empty lines", ingest.CSV, ingest.Nodes,
-			"\xEF\xBB\xBFid,label\r\n\r\na,A\r\n,\r\nb,B", nodes(node("a", "A"), node("b", "B")),
+			"\xEF\xBB\xBFid,label\r\n\r\na,日本é😀\r\n,\r\nb,B", nodes(node("a", "日本é😀"), node("b", "B")),
 		},
 		{
 			"all spellings of truth", ingest.TSV, ingest.Nodes,

@@ -75,12 +75,12 @@ func (b *builder) addRow(k Kind, columns []column, cells []string) {
 }
 
 // trim removes blanks around the cells, in place, and says whether any has a value.
-func trim(cells []string) (any bool) {
+func trim(cells []string) (filled bool) {
 	for i, c := range cells {
 		cells[i] = strings.TrimSpace(c)
-		any = any || cells[i] != ""
+		filled = filled || cells[i] != ""
 	}
-	return any
+	return filled
 }
 
 // required are the fields that a table of each kind must have, by the names that an error shows.

@@ -346,6 +346,7 @@ func TestLabels(t *testing.T) {
 		{"node length, short", func(g layered.Graph) (layered.Graph, error) { return layered.LimitNodeLabels(g, 9) }, "abc", "abc"},
 		{"edge length", func(g layered.Graph) (layered.Graph, error) { return layered.LimitEdgeLabels(g, 1) }, "abc", "a"},
 		{"node wrap", func(g layered.Graph) (layered.Graph, error) { return layered.WrapNodeLabels(g, 8) }, "alpha beta  gamma", "alpha \nbeta \ngamma"},
+		{"node wrap, a line just full", func(g layered.Graph) (layered.Graph, error) { return layered.WrapNodeLabels(g, 10) }, "alpha beta xx", "alpha beta \nxx"},
 		{"node wrap, fits", func(g layered.Graph) (layered.Graph, error) { return layered.WrapNodeLabels(g, 5) }, "a  bé", "a  bé"},
 		{"edge wrap, long word", func(g layered.Graph) (layered.Graph, error) { return layered.WrapEdgeLabels(g, 2) }, "abc d e", "abc \nd \ne"},
 	} {
@@ -381,6 +382,9 @@ func TestDropUnconnected(t *testing.T) {
 	in := "P r\nP empty < r\nN mid < r\nN leaf < mid\nN lone < r\nN a < r\nE e a leaf\nE dangling a ghost"
 	sameSketch(t, "P r\nP empty < r\nN mid < r\nN leaf < mid\nN a < r\nE e a leaf", layered.DropUnconnected(sketch(t, in), true))
 	sameSketch(t, "N leaf\nN a\nE e a leaf", layered.DropUnconnected(sketch(t, in), false))
+	// Several children below the same removed chain all find the ancestor that stays.
+	sameSketch(t, "N top\nN a < top\nN b < top\nN c < top\nE e a b\nE f c top", layered.DropUnconnected(
+		sketch(t, "N top\nP p < top\nP q < p\nN a < q\nN b < q\nN c < p\nE e a b\nE f c top"), false))
 }
 
 func TestGenerateHierarchy(t *testing.T) {
@@ -426,6 +430,24 @@ func TestAggregateLayers(t *testing.T) {
 	sameSketch(t, in, must(t)(layered.AggregateLayers(sketch(t, in), 4)))
 	sameSketch(t, "N agg_layer_l_1 / l w2 l agg(2)\nN hub / m\nE e1 agg_layer_l_1 hub w2",
 		reorder(must(t)(layered.AggregateLayers(sketch(t, "N a / l\nN b / l\nN hub / m\nE e1 a hub\nE e2 b hub"), 1))))
+	// a and b are replaced first; only then do p, q and r share a neighbour, and are replaced at once.
+	sameSketch(t, `
+		N z / n
+		N agg_layer_l_1 / l w2 l agg(2)
+		N agg_layer_m_1 / m w3 m agg(3)
+		E e1 agg_layer_l_1 z w2
+		E e3 agg_layer_m_1 agg_layer_l_1 w3`, must(t)(layered.AggregateLayers(sketch(t, `
+		N a / l
+		N b / l
+		N z / n
+		N p / m
+		N q / m
+		N r / m
+		E e1 a z
+		E e2 b z
+		E e3 p a
+		E e4 q a
+		E e5 r b`), 2)))
 	_, err := layered.AggregateLayers(layered.Graph{}, 0)
 	refusedAs(t, fault.BadRequest, err, "threshold", "0")
 }
@@ -510,6 +532,9 @@ func TestHashSeesEverything(t *testing.T) {
 	}
 	if layered.Hash(base()) != layered.Hash(base()) {
 		t.Error("equal graphs have different hashes")
+	}
+	if layered.HashParts("a", "b") == layered.HashParts("at\x00b") || layered.HashParts("a", "b") == layered.HashParts("at\x01b") {
+		t.Error("a part can imitate the border of parts")
 	}
 	if layered.HashParts("ab", "c") == layered.HashParts("a", "bc") || layered.HashParts() == layered.HashParts("") {
 		t.Error("the parts' borders do not count")

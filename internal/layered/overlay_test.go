@@ -62,6 +62,9 @@ func TestOverlay(t *testing.T) {
 			edit(3, "node a delete", "", ""), edit(4, "edge h create", "", `{"source":"c","target":"b"}`),
 			edit(5, "node b delete", "", ""), edit(6, "node b create", "", `{"label":"back"}`),
 		}, "L l Name\nP r\nN c < r\nN b back", "applied applied applied applied applied applied"},
+		{"a node created after a deletion is lifted too", []layered.Edit{
+			edit(1, "node b delete", "", ""), edit(2, "node c create", "", `{"belongsTo":"a"}`), edit(3, "node a delete", "", ""),
+		}, "L l Name\nP r\nN c < r", "applied applied applied"},
 		{"layers", []layered.Edit{
 			edit(1, "layer l update name", `"Name"`, `"Other"`), edit(2, "layer m create", "", `{}`),
 			edit(3, "layer m delete", "", ""), edit(4, "layer l update name", `"Other"`, `7`),
