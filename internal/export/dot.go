@@ -70,7 +70,7 @@ func (d *dotWriter) open() {
 		edge = "#94a3b8"
 		d.put("  bgcolor=\"#1f2933\"\n  fontcolor=\"#f8fafc\"\n")
 	}
-	d.put("  node [shape=\"plaintext\" style=\"filled, rounded\" fontsize=12")
+	d.put("  node [shape=\"plaintext\" style=\"filled, rounded\" fontname=\"Lato\" fontsize=12")
 	if d.opt.Orientation == LeftToRight {
 		d.put(" width=1.5 fixedsize=false")
 	}

@@ -405,6 +405,13 @@ func TestWatch(t *testing.T) {
 	plan, out := filepath.Join(dir, "plan.yaml"), filepath.Join(dir, "out.txt")
 	template := filepath.Join(dir, "t.hbs")
 	put(t, template, "1 {{len flow_nodes}}")
+	put := func(t *testing.T, name, text string) { // at once: looks come faster than writes here
+		t.Helper()
+		put(t, name+".new", text)
+		if err := os.Rename(name+".new", name); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan error)
