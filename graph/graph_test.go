@@ -69,15 +69,16 @@ func offline(t testing.TB, options ...func(*graph.Options)) *site {
 // online serves a handler of a replica with a database of its own.
 func online(t testing.TB) *site {
 	t.Helper()
-	return onlineAt(t, pgtest.New(t))
+	url := pgtest.New(t)
+	return onlineAt(t, url, url)
 }
 
-func onlineAt(t testing.TB, url string) *site {
+func onlineAt(t testing.TB, url, direct string) *site {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	registry := prometheus.NewRegistry()
 	db, err := postgres.Open(t.Context(), postgres.Config{
-		URL: url, DirectURL: url, Replica: "test", PoolMax: 20, PoolMin: 1, Replicas: 8, Log: log, Metrics: registry,
+		URL: url, DirectURL: direct, Replica: "test", PoolMax: 20, PoolMin: 1, Replicas: 8, Log: log, Metrics: registry,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +86,7 @@ func onlineAt(t testing.TB, url string) *site {
 	t.Cleanup(db.Close)
 	hub := feed.NewHub(db.System, log, registry)
 	wire := fanout.New(fanout.Config{
-		URL: url, Replica: "test", Log: log, Metrics: registry,
+		URL: direct, Replica: "test", Log: log, Metrics: registry,
 		OnEvent: func(e fanout.Event) { hub.Offer(postgres.Epoch(e.Epoch), e.Project, e.Version, e.Body) },
 		OnDoubt: func(string) { hub.Doubt() },
 	})
@@ -201,8 +202,6 @@ func (s *site) newProject(t testing.TB) int {
 	s.must(t, &out, `mutation { createProject(input: {name: "Test"}) { id } }`, nil)
 	return out.CreateProject.ID
 }
-
-func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // logBuffer holds what was logged.
 type logBuffer struct {

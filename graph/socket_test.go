@@ -1,12 +1,19 @@
 package graph_test
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"layercake/graph"
 	"layercake/internal/npmtest"
+
+	"github.com/coder/websocket"
 )
 
 func TestSocketWithTheClientOfOthers(t *testing.T) {
@@ -18,5 +25,240 @@ func TestSocketWithTheClientOfOthers(t *testing.T) {
 		"INIT_MS="+strconv.FormatInt(wait.Milliseconds(), 10))
 	if !strings.HasSuffix(out, "passed\n") {
 		t.Errorf("the script said %q", out)
+	}
+}
+
+// dial opens a socket and initialises it.
+func (s *site) dial(t *testing.T, header http.Header) *websocket.Conn {
+	t.Helper()
+	c, _, err := websocket.Dial(t.Context(), s.url+"/graphql/ws", &websocket.DialOptions{
+		Subprotocols: []string{"graphql-transport-ws"}, HTTPHeader: header,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.CloseNow() })
+	say(t, c, `{"type":"connection_init"}`)
+	if got := hear(t, c); got != `{"type":"connection_ack"}` {
+		t.Fatalf("got %s", got)
+	}
+	return c
+}
+
+func say(t *testing.T, c *websocket.Conn, message string) {
+	t.Helper()
+	if err := c.Write(t.Context(), websocket.MessageText, []byte(message)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// follow subscribes to a document.
+func follow(t *testing.T, c *websocket.Conn, id, document string) {
+	t.Helper()
+	b, err := json.Marshal(map[string]any{"id": id, "type": "subscribe", "payload": vars{"query": document}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	say(t, c, string(b))
+}
+
+func hear(t *testing.T, c *websocket.Conn) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	_, b, err := c.Read(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// value reads a gauge or a counter.
+func (s *site) value(t *testing.T, name, label string) float64 {
+	t.Helper()
+	families, err := s.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			labels := ""
+			for _, l := range m.GetLabel() {
+				if l.GetName() != "transport" {
+					labels += l.GetValue()
+				}
+			}
+			if family.GetName() == name && labels == label {
+				return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+		}
+	}
+	t.Fatalf("no metric %s{%s}", name, label)
+	return 0
+}
+
+// closes waits until a socket was closed for a reason.
+func (s *site) closes(t *testing.T, reason string) {
+	t.Helper()
+	end := time.Now().Add(deadline)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for s.value(t, "layercake_sockets_closed_total", reason) == 0 {
+		if time.Now().After(end) {
+			t.Fatalf("no socket was closed: %s", reason)
+		}
+		<-tick.C
+	}
+}
+
+func TestServerPingsAndGivesUpOnSilence(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	s.Hurry(deadline, 20*time.Millisecond, 500*time.Millisecond, deadline)
+	c := s.dial(t, nil)
+	for range 3 {
+		if got := hear(t, c); got != `{"type":"ping"}` {
+			t.Fatalf("got %s", got)
+		}
+		say(t, c, `{"type":"pong"}`)
+	}
+	if open := s.value(t, "layercake_sockets_open", ""); open != 1 {
+		t.Errorf("%v sockets open", open)
+	}
+	s.closes(t, "silent") // it is read no more
+	if open := s.value(t, "layercake_sockets_open", ""); open != 0 {
+		t.Errorf("%v sockets open", open)
+	}
+}
+
+// A client that sends and does not read fills every buffer on the way. It must not keep the server's goroutines.
+func TestClientThatDoesNotReadIsCutOff(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	s.Hurry(deadline, deadline, deadline, 100*time.Millisecond)
+	c := s.dial(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	flood := []byte(`{"type":"ping","payload":"` + strings.Repeat("x", 60_000) + `"}`)
+	for c.Write(ctx, websocket.MessageText, flood) == nil {
+	}
+	if ctx.Err() != nil {
+		t.Fatal("the server never stopped reading")
+	}
+	s.closes(t, "slow")
+}
+
+func TestQueriesOverASocket(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	c := s.dial(t, nil)
+	say(t, c, `{"id":"1","type":"subscribe","payload":{"query":"{ __typename }","variables":null}}`)
+	want := map[string]bool{`{"id":"1","type":"next","payload":{"data":{"__typename":"Query"}}}`: true, `{"id":"1","type":"complete"}`: true}
+	for range 2 {
+		if got := hear(t, c); !want[got] {
+			t.Errorf("got %s", got)
+		}
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	t.Parallel()
+	s := offline(t, func(o *graph.Options) {
+		o.AllowOrigin = func(r *http.Request) bool { return r.Header.Get("Origin") == "tauri://localhost" }
+	})
+	for origin, allowed := range map[string]bool{
+		"": true, s.url: true, "tauri://localhost": true, "http://elsewhere.example": false, "null": false, s.url + ".example": false,
+	} {
+		c, response, err := websocket.Dial(t.Context(), s.url+"/graphql/ws", &websocket.DialOptions{
+			Subprotocols: []string{"graphql-transport-ws"}, HTTPHeader: http.Header{"Origin": {origin}},
+		})
+		if (err == nil) != allowed {
+			t.Errorf("origin %q: %v", origin, err)
+		}
+		if err != nil && response != nil && response.StatusCode != http.StatusForbidden {
+			t.Errorf("origin %q: status %d", origin, response.StatusCode)
+		}
+		if err == nil {
+			_ = c.CloseNow()
+		}
+	}
+}
+
+func TestNobodyMayOpenASocketUnlessOpen(t *testing.T) {
+	t.Parallel()
+	s := offline(t, func(o *graph.Options) { o.Open = false })
+	c, _, err := websocket.Dial(t.Context(), s.url+"/graphql/ws", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	say(t, c, `{"type":"connection_init"}`)
+	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != 4403 {
+		t.Errorf("closed with %v", err)
+	}
+	s.closes(t, "auth")
+}
+
+// Draining does not wait for a client that never says goodbye.
+func TestDrainCutsOffWhoDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	s.dial(t, nil) // and is not read again
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	s.Drain(ctx, 0)
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+	s.closes(t, "drain")
+}
+
+// The subscriber is told at once, again when its own fetch has surely come, and after each change.
+func TestChecksOfADeltaSubscription(t *testing.T) {
+	t.Parallel()
+	s := online(t)
+	p := s.newProject(t)
+	c := s.dial(t, nil)
+	follow(t, c, "1", fmt.Sprintf(`subscription { planDagDeltaChanged(projectId: %d)
+		{ version operations { op path value } } }`, p))
+	check := func(version int) string {
+		return fmt.Sprintf(`{"id":"1","type":"next","payload":{"data":{"planDagDeltaChanged":{"version":%d,`+
+			`"operations":[{"op":"TEST","path":"/metadata/version","value":"%d"}]}}}}`, version, version)
+	}
+	if got := hear(t, c); got != check(0) {
+		t.Errorf("at first: %s", got)
+	}
+	s.call(t, "AddPlanDagNode", vars{"projectId": p, "node": nodeInput("a", "GraphNode")}, new(any))
+	if got := hear(t, c); !strings.Contains(got, `"version":1,`) || !strings.Contains(got, `{"op":"TEST","path":"/metadata/version","value":"0"}`) {
+		t.Errorf("then: %s", got)
+	}
+	if got := hear(t, c); got != check(1) {
+		t.Errorf("when the plan has surely come: %s", got)
+	}
+	s.call(t, "DeleteProject", vars{"id": p}, new(any))
+	if got := hear(t, c); !strings.Contains(got, `"type":"error"`) || !strings.Contains(got, `"NOT_FOUND"`) {
+		t.Errorf("after deletion: %s", got)
+	}
+}
+
+// A cursor that the log does not reach gives the whole plan first, and nothing twice.
+func TestPlanEventsBeginWithASnapshotWhenTheLogDoesNotReach(t *testing.T) {
+	t.Parallel()
+	s := online(t)
+	p := s.newProject(t)
+	s.call(t, "AddPlanDagNode", vars{"projectId": p, "node": nodeInput("a", "GraphNode")}, new(any))
+	c := s.dial(t, nil)
+	follow(t, c, "1", fmt.Sprintf(`subscription { planEvents(projectId: %d, after: "AAAA.9")
+		{ version snapshot via plan { version nodes { id } } operations { id } } }`, p))
+	if got := hear(t, c); !strings.Contains(got, `{"version":1,"snapshot":true,"via":"system","plan":{"version":"1","nodes":[{"id":"a"}]},"operations":[]}`) {
+		t.Errorf("at first: %s", got)
+	}
+	s.call(t, "AddPlanDagNode", vars{"projectId": p, "node": nodeInput("b", "GraphNode")}, new(any))
+	if got := hear(t, c); !strings.Contains(got, `{"version":2,"snapshot":false,"via":"graphql","plan":null,"operations":[{"id":"b"}]}`) {
+		t.Errorf("then: %s", got)
+	}
+	follow(t, c, "2", fmt.Sprintf(`subscription { planEvents(projectId: %d, after: "x") { version } }`, p))
+	if got := hear(t, c); !strings.Contains(got, `"type":"error"`) || !strings.Contains(got, `"BAD_REQUEST"`) {
+		t.Errorf("a cursor of nobody: %s", got)
 	}
 }
