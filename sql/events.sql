@@ -6,6 +6,10 @@ VALUES (@project_id, @version, @at, @op_actor, @op_id, @request_hash, @body);
 -- name: GetOperation :one
 SELECT version, request_hash, body FROM events WHERE project_id = @project_id AND op_actor = @op_actor AND op_id = @op_id;
 
+-- What a sender missed who knew a version.
+-- name: ListEventBodies :many
+SELECT version, body FROM events WHERE project_id = @project_id AND version > @after ORDER BY version LIMIT @most::int;
+
 -- The state of a feed when it is born.
 -- name: GetFeedHead :one
 SELECT version FROM heads WHERE project_id = @project_id;

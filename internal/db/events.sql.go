@@ -74,6 +74,42 @@ func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error 
 	return err
 }
 
+const ListEventBodies = `-- name: ListEventBodies :many
+SELECT version, body FROM events WHERE project_id = $1 AND version > $2 ORDER BY version LIMIT $3::int
+`
+
+type ListEventBodiesParams struct {
+	ProjectID int32
+	After     int64
+	Most      int32
+}
+
+type ListEventBodiesRow struct {
+	Version int64
+	Body    []byte
+}
+
+// What a sender missed who knew a version.
+func (q *Queries) ListEventBodies(ctx context.Context, arg ListEventBodiesParams) ([]ListEventBodiesRow, error) {
+	rows, err := q.db.Query(ctx, ListEventBodies, arg.ProjectID, arg.After, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListEventBodiesRow{}
+	for rows.Next() {
+		var i ListEventBodiesRow
+		if err := rows.Scan(&i.Version, &i.Body); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ListEventsAfter = `-- name: ListEventsAfter :many
 SELECT h.project_id, h.version AS head, coalesce(e.version, 0)::bigint AS version, e.body::json AS body
 FROM (SELECT unnest($1::int[]) AS project_id, unnest($2::bigint[]) AS after) g

@@ -138,7 +138,7 @@ func TestChangeRefuses(t *testing.T) {
 		"delete ghost edge":      {plan.DeleteEdge{ID: "ghost"}, fault.NotFound, "Edge not found"},
 		"create a written plan":  {plan.Describe{Name: "n", Create: true}, fault.Conflict, "The project already has a plan"},
 		"plan without a name":    {plan.Describe{Name: " "}, fault.BadRequest, "Plan name cannot be empty"},
-		"old replacement":        {plan.Replace{Known: "0"}, fault.Conflict, "The plan has changed"},
+		"old replacement":        {plan.Replace{Known: "1.0"}, fault.Conflict, "The plan has changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// A good edit before the bad one shows that a change happens as a whole or not at all.

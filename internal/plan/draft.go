@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"time"
@@ -17,7 +18,8 @@ type wants struct {
 	ends  map[string]bool // all edges of these nodes
 	from  map[string]bool // all links that can be reached from these nodes
 	plan  bool            // the plan's record
-	whole bool            // everything
+	whole bool            // all nodes and edges
+	since *int64          // the events after this version
 }
 
 func newWants() *wants {
@@ -35,6 +37,7 @@ type draft struct {
 	nodes   list[Node]
 	edges   list[Edge]
 	links   links
+	missed  [][]byte // the events after the version that was wanted, if the log has them and they are not too many
 
 	operations []Operation
 	named      []string // ids of nodes that the edits named
@@ -118,6 +121,22 @@ func (l *list[T]) inOrder() []string {
 			ids = append(ids, id)
 		}
 	}
+	return l.sorted(ids)
+}
+
+// present returns the items by id.
+func (l *list[T]) present() map[string]T {
+	items := make(map[string]T, len(l.items))
+	for id, i := range l.items {
+		if i.now != nil {
+			items[id] = *i.now
+		}
+	}
+	return items
+}
+
+// sorted puts ids of present items into their order.
+func (l *list[T]) sorted(ids []string) []string {
 	slices.SortFunc(ids, func(a, b string) int { return cmp.Compare(l.items[a].ordinal, l.items[b].ordinal) })
 	return ids
 }
@@ -145,6 +164,19 @@ func (l *links) add(edge, source, target string) {
 func (l *links) remove(edge, source, target string) {
 	delete(l.out[source], edge)
 	delete(l.in[target], edge)
+}
+
+// incident yields the edges of a node.
+func (l *links) incident(node string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, edges := range []map[string]string{l.out[node], l.in[node]} {
+			for edge := range edges {
+				if !yield(edge) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // path returns the ids on a way from one node to another, both included, or nil when there is none.
@@ -253,15 +285,7 @@ func (d *draft) setNode(n Node) error {
 
 // removeNode removes a node, and its edges before it, the last one first.
 func (d *draft) removeNode(id string) {
-	var edges []string
-	for edge := range d.links.out[id] {
-		edges = append(edges, edge)
-	}
-	for edge := range d.links.in[id] {
-		edges = append(edges, edge)
-	}
-	slices.SortFunc(edges, func(a, b string) int { return cmp.Compare(d.edges.items[b].ordinal, d.edges.items[a].ordinal) })
-	for _, edge := range edges {
+	for _, edge := range slices.Backward(d.edges.sorted(slices.Collect(d.links.incident(id)))) {
 		d.removeEdge(edge)
 	}
 	before := *d.nodes.get(id)

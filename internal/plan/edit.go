@@ -2,7 +2,6 @@ package plan
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"layercake/internal/fault"
@@ -210,95 +209,16 @@ func (e Describe) apply(d *draft) error {
 	return nil
 }
 
-// Replace makes the plan's graph what the sender submits. Known is the version that the sender had seen: it must be the
-// current one, except that an empty plan takes any. Parts that the submission leaves nil stay as they are.
-type Replace struct {
-	Known string
-	Nodes []Node
-	Edges []Edge
-}
-
-func (e Replace) wants(w *wants) { w.whole = true }
-
-func (e Replace) apply(d *draft) error {
-	empty := d.nodes.len() == 0 && d.edges.len() == 0
-	if e.Known != strconv.FormatInt(d.version, 10) && !empty {
-		return moved(e.Known, d.version)
-	}
-	nodes, err := byID("node", e.Nodes, func(n Node) string { return n.ID })
-	if err != nil {
-		return err
-	}
-	edges, err := byID("edge", e.Edges, func(e Edge) string { return e.ID })
-	if err != nil {
-		return err
-	}
-	// An edge with other ends is another edge: it goes and comes back.
-	present := d.edges.inOrder()
-	slices.Reverse(present)
-	for _, id := range present {
-		stored := d.edges.get(id)
-		if submitted, ok := edges[id]; !ok || submitted.Source != stored.Source || submitted.Target != stored.Target {
-			d.removeEdge(id)
-		}
-	}
-	for _, id := range d.nodes.inOrder() {
-		if _, ok := nodes[id]; !ok {
-			d.removeNode(id)
-		}
-	}
-	for _, n := range e.Nodes {
-		if err := d.putNode(n); err != nil {
-			return err
-		}
-	}
-	for _, edge := range e.Edges {
-		if err := d.putEdge(edge); err != nil {
-			return err
-		}
-	}
-	return d.checkLinks()
-}
-
 // byID indexes a submission, which may name each id once.
 func byID[T any](what string, submitted []T, id func(T) string) (map[string]T, error) {
 	index := make(map[string]T, len(submitted))
 	for _, s := range submitted {
 		if _, twice := index[id(s)]; twice {
-			article := map[string]string{"node": "A", "edge": "An"}[what]
-			return nil, fault.New(fault.Conflict, article+" "+what+" with this id already exists").With("detail", id(s))
+			return nil, fault.New(fault.Conflict, what+" with this id already exists").With("detail", id(s))
 		}
 		index[id(s)] = s
 	}
 	return index, nil
-}
-
-func (d *draft) putNode(n Node) error {
-	stored := d.nodes.get(n.ID)
-	if stored == nil {
-		return d.addNode(n)
-	}
-	if n.SourcePosition == nil {
-		n.SourcePosition = stored.SourcePosition
-	}
-	if n.TargetPosition == nil {
-		n.TargetPosition = stored.TargetPosition
-	}
-	return d.setNode(n)
-}
-
-func (d *draft) putEdge(e Edge) error {
-	stored := d.edges.get(e.ID)
-	if stored == nil {
-		return d.addEdge(e)
-	}
-	if e.SourceHandle == nil {
-		e.SourceHandle = stored.SourceHandle
-	}
-	if e.TargetHandle == nil {
-		e.TargetHandle = stored.TargetHandle
-	}
-	return d.setEdge(e)
 }
 
 // checkLinks checks what replacing many parts at once can break: a node's type may have changed under its edges, and many
@@ -336,6 +256,6 @@ func (Clear) apply(d *draft) error {
 }
 
 // moved is the fault for a sender who had seen another version than the current one.
-func moved(expected any, current int64) error {
+func moved(expected any, current int64) *fault.Error {
 	return fault.New(fault.Conflict, "The plan has changed").With("expectedVersion", expected).With("currentVersion", current)
 }

@@ -25,6 +25,11 @@ func (d *draft) queue(b *pgx.Batch, project int32, w *wants) {
 		d.edges.shape(shape.LastEdge, shape.EdgeGaps)
 		return err
 	})
+	if w.since != nil {
+		b.Queue(db.ListEventBodies, project, *w.since, maxMissed+1).Query(func(rows pgx.Rows) error {
+			return each(rows, func(row db.ListEventBodiesRow) { d.missed = append(d.missed, row.Body) })
+		})
+	}
 	if w.whole {
 		b.Queue(db.ListPlanNodes, project).Query(d.loadNodes)
 		b.Queue(db.ListPlanEdges, project).Query(d.loadEdges)
