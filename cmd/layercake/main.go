@@ -20,6 +20,7 @@ type commands struct {
 	Run      runCommand      `cmd:"" help:"Run a plan file: tables in, files out; without database or server."`
 	Init     initCommand     `cmd:"" help:"Write an empty plan file."`
 	Generate generateCommand `cmd:"" help:"Write samples, large graphs and templates."`
+	Bench    benchCommand    `cmd:"" help:"Measure running replicas."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"layercake/internal/bench"
+)
+
+// benchCommand measures running replicas.
+type benchCommand struct {
+	Storm stormCommand `cmd:"" help:"Let many change plans at once, and check that every subscriber gets every change."`
+}
+
+// stormCommand runs storms against replicas on this machine.
+type stormCommand struct {
+	URL         []string      `name:"url" default:"http://127.0.0.1:3001,http://127.0.0.1:3002,http://127.0.0.1:3003" help:"Replicas of one deployment."`
+	Mutators    int           `default:"50" help:"How many change at the same time."`
+	Duration    time.Duration `default:"20s" help:"How long they do, per mode."`
+	Projects    int           `default:"0" help:"How many projects are changed. 0: first one (hot), then 20 (spread)."`
+	Subscribers int           `default:"-1" help:"Subscribers per replica and project. -1: 2 to one project, 1 to each of many."`
+	Rate        float64       `default:"0" help:"Changes per second in all. 0: as fast as possible."`
+	Seed        uint64        `default:"0" help:"Of what the mutators choose. 0: another one each time."`
+	Settle      time.Duration `default:"20s" help:"How long subscribers may take to get the last change."`
+	JSON        string        `name:"json" placeholder:"FILE" help:"Write the results to this file, too."`
+	Progress    bool          `help:"Say each second how it goes, even when that is not read on a terminal."`
+	AllowRemote bool          `help:"Load replicas on other machines, too. They should be yours."`
+}
+
+const spreadProjects = 20
+
+// Run returns an error when a subscriber did not get every change, once and in order.
+func (c stormCommand) Run(ctx context.Context) error {
+	modes := map[int][]int{0: {1, spreadProjects}}[c.Projects]
+	if modes == nil {
+		modes = []int{c.Projects}
+	}
+	if c.Seed == 0 {
+		c.Seed = rand.Uint64N(1_000_000) + 1
+	}
+	record := stormRecord{Started: time.Now().UTC(), Version: version(), URLs: c.URL, Seed: c.Seed}
+	var failed error
+	for _, projects := range modes {
+		if ctx.Err() != nil {
+			break
+		}
+		result, err := bench.Storm(ctx, c.config(projects))
+		if err != nil {
+			return errors.Join(err, c.save(record))
+		}
+		record.Results = append(record.Results, result)
+		if err := result.Write(os.Stdout); err != nil {
+			return err
+		}
+		fmt.Println()
+		if !result.OK() {
+			failed = fmt.Errorf("the storm failed (seed %d)", c.Seed)
+		}
+	}
+	return errors.Join(failed, c.save(record))
+}
+
+func (c stormCommand) config(projects int) bench.Config {
+	cfg := bench.Config{
+		URLs: c.URL, AllowRemote: c.AllowRemote, Mutators: c.Mutators, Duration: c.Duration, Projects: projects,
+		Subscribers: c.Subscribers, Rate: c.Rate, Seed: c.Seed, Settle: c.Settle,
+	}
+	if cfg.Subscribers == -1 {
+		cfg.Subscribers = 1
+		if projects == 1 {
+			cfg.Subscribers = 2
+		}
+	}
+	if stat, err := os.Stderr.Stat(); c.Progress || err == nil && stat.Mode()&os.ModeCharDevice != 0 {
+		cfg.Progress = os.Stderr
+	}
+	return cfg
+}
+
+// stormRecord is what the JSON file holds.
+type stormRecord struct {
+	Started time.Time      `json:"started"`
+	Version string         `json:"version"`
+	URLs    []string       `json:"urls"`
+	Seed    uint64         `json:"seed"`
+	Results []bench.Result `json:"results"`
+}
+
+func (c stormCommand) save(record stormRecord) error {
+	if c.JSON == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(record, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(c.JSON, append(text, '\n'), 0o644)
+}

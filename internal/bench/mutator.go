@@ -1,0 +1,115 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// patience is how long a mutator tries to get an answer to one change.
+const patience = 15 * time.Second
+
+// mutator changes a project, one change after the other.
+type mutator struct {
+	client  *client
+	project *project
+	replica int
+	pace    *rate.Limiter // shared by all; nil for as fast as possible
+	rand    *rand.Rand
+	counts  *counts
+}
+
+// counts is what all mutators did.
+type counts struct {
+	mu         sync.Mutex
+	answered   int64
+	unresolved int64            // no answer within patience: it may have happened or not
+	retries    int64            // attempts after the first one
+	refused    map[string]int64 // answers that refuse, by code; NETWORK when none came
+	latency    histogram
+	first      []string // the first refusals that no race between mutators explains
+}
+
+// run changes until ctx ends. The change that is on its way then is seen to its end.
+func (m *mutator) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if m.pace != nil && m.pace.Wait(ctx) != nil {
+			return
+		}
+		m.change(context.WithoutCancel(ctx))
+	}
+}
+
+func (m *mutator) change(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	op := m.project.choose(m.rand)
+	sent := time.Now()
+	op.variables["client"] = formatSent(sent, m.replica)
+	body, err := json.Marshal(request{op.query, op.variables})
+	if err != nil {
+		panic(err) // texts and numbers
+	}
+	for pause := minBackOff; ; pause = min(2*pause, maxBackOff) {
+		err := m.client.do(ctx, m.replica, body, &struct{}{})
+		if err == nil {
+			m.project.settle(op, true)
+			m.counts.answer(time.Since(sent))
+			return
+		}
+		m.counts.refuse(err)
+		refused := new(refusal)
+		if errors.As(err, &refused) && !refused.temporary() {
+			m.project.settle(op, false)
+			return
+		}
+		// The operation id makes it safe to ask another replica for what this one may have done.
+		m.replica = (m.replica + 1) % len(m.client.urls)
+		if wait(ctx, max(pause/2+time.Duration(m.rand.Int64N(int64(pause))), refused.pause())) != nil {
+			m.counts.giveUp()
+			return
+		}
+		m.counts.retry()
+	}
+}
+
+func (c *counts) answer(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answered++
+	c.latency.observe(d)
+}
+
+// raced are the refusals that mutators cause each other: one deletes what the other is about to use.
+var raced = map[string]bool{"NOT_FOUND": true, "BAD_REQUEST: Edge refers to a node that does not exist": true}
+
+func (c *counts) refuse(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	code := "NETWORK"
+	refused := new(refusal)
+	if errors.As(err, &refused) {
+		code = refused.Extensions.Code
+	}
+	c.refused[code]++
+	if !raced[code] && !raced[err.Error()] && len(c.first) < maxComplaints {
+		c.first = append(c.first, err.Error())
+	}
+}
+
+func (c *counts) retry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.retries++
+}
+
+func (c *counts) giveUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unresolved++
+}

@@ -1,0 +1,291 @@
+// Package bench loads replicas with changes and checks that every subscriber gets all of them.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"layercake/internal/convergence"
+
+	"github.com/google/uuid"
+	"golang.org/x/time/rate"
+)
+
+// Config says what a storm is like.
+type Config struct {
+	URLs        []string // of the replicas, such as http://127.0.0.1:3001
+	AllowRemote bool     // else only replicas on this machine are loaded
+	Mutators    int      // that change at the same time
+	Duration    time.Duration
+	Projects    int     // that are changed; 1 is a hot project
+	Subscribers int     // per replica and project
+	Rate        float64 // changes a second in all; 0 is as fast as possible
+	Seed        uint64  // of what mutators choose
+	Settle      time.Duration
+	Progress    io.Writer // gets a line each second; nil for none
+}
+
+// Check reports everything that is wrong at once.
+func (c Config) Check() error {
+	var errs []error
+	if len(c.URLs) == 0 {
+		errs = append(errs, errors.New("no URL: name at least one replica, such as http://127.0.0.1:3001"))
+	}
+	for _, u := range c.URLs {
+		errs = append(errs, checkURL(u, c.AllowRemote))
+	}
+	between := func(what string, value, least, most any, ok bool) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s is %v: it is from %v to %v", what, value, least, most))
+		}
+	}
+	between("mutators", c.Mutators, 1, 2000, c.Mutators >= 1 && c.Mutators <= 2000)
+	between("duration", c.Duration, 100*time.Millisecond, time.Hour, c.Duration >= 100*time.Millisecond && c.Duration <= time.Hour)
+	between("projects", c.Projects, 1, 1000, c.Projects >= 1 && c.Projects <= 1000)
+	between("rate", c.Rate, 0, 1e6, c.Rate >= 0 && c.Rate <= 1e6)
+	between("settle", c.Settle, time.Second, time.Hour, c.Settle >= time.Second && c.Settle <= time.Hour)
+	sockets := c.Subscribers * c.Projects * len(c.URLs)
+	between("subscribers", c.Subscribers, 0, "5000 sockets in all", c.Subscribers >= 0 && sockets <= 5000)
+	return errors.Join(errs...)
+}
+
+// checkURL accepts the address of a replica. Load is for one's own machines, so others have to be asked for.
+func checkURL(text string, remote bool) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("URL is %q: it has the form http://host:port", text)
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	if remote || u.Hostname() == "localhost" || err == nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("URL is %q: that is not this machine; a storm loads it heavily, and --allow-remote says that it may", text)
+}
+
+const (
+	connectTime   = 15 * time.Second // for all subscribers
+	cleanUpTime   = 15 * time.Second
+	maxComplaints = 10
+)
+
+// Storm makes projects, lets mutators change them and subscribers follow them, and compares in the end. It takes at most
+// Duration and Settle and a minute, and ends earlier when ctx does, with what it has. The projects are deleted afterwards. The
+// error says why there is no result.
+func Storm(ctx context.Context, cfg Config) (Result, error) {
+	if err := cfg.Check(); err != nil {
+		return Result{}, err
+	}
+	s := &storm{
+		cfg: cfg, client: newClient(cfg.URLs, cfg.Mutators),
+		counts: counts{refused: map[string]int64{}},
+	}
+	defer s.client.close()
+	defer s.cleanUp(ctx)
+	if err := s.prepare(ctx); err != nil {
+		return Result{}, err
+	}
+	following, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var subscribers sync.WaitGroup
+	defer func() { stop(); subscribers.Wait() }()
+	for _, sub := range s.subscribers {
+		subscribers.Go(func() { sub.run(following) })
+	}
+	if err := s.connect(ctx); err != nil {
+		return Result{}, err
+	}
+	s.began = time.Now()
+	s.mutate(ctx)
+	seconds := time.Since(s.began).Seconds()
+	rows, err := s.settle(context.WithoutCancel(ctx))
+	stop()
+	subscribers.Wait()
+	if err != nil {
+		return Result{}, err
+	}
+	return s.result(seconds, rows), nil
+}
+
+// storm is a running one.
+type storm struct {
+	cfg         Config
+	client      *client
+	projects    []*project
+	subscribers []*subscriber
+	counts      counts
+	began       time.Time
+
+	deliveries, reconnects atomic.Int64
+	connected              chan struct{} // gets one for each subscriber that stands for the first time
+}
+
+// prepare makes the projects, and subscribers that have read them.
+func (s *storm) prepare(ctx context.Context) error {
+	s.connected = make(chan struct{}, s.cfg.Projects*s.cfg.Subscribers*len(s.cfg.URLs))
+	run := "storm-" + uuid.NewString()[:8]
+	for i := range s.cfg.Projects {
+		id, err := s.client.createProject(ctx, fmt.Sprintf("%s %d", run, i+1))
+		if err != nil {
+			return fmt.Errorf("create a project (do the replicas run?): %w", err)
+		}
+		p := &project{id: id, run: run, pairs: map[[2]int64]bool{}}
+		s.projects = append(s.projects, p)
+		base, err := s.client.plan(ctx, id)
+		if err != nil {
+			return fmt.Errorf("read a plan: %w", err)
+		}
+		for replica := range s.cfg.URLs {
+			for range s.cfg.Subscribers {
+				sub := newSubscriber(s.cfg.URLs, replica, p, base)
+				sub.deliveries, sub.reconnects = &s.deliveries, &s.reconnects
+				sub.connected = sync.OnceFunc(func() { s.connected <- struct{}{} })
+				s.subscribers = append(s.subscribers, sub)
+			}
+		}
+	}
+	return nil
+}
+
+// connect waits until all subscribers stand.
+func (s *storm) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTime, fmt.Errorf("not all subscribers could connect within %v", connectTime))
+	defer cancel()
+	for range s.subscribers {
+		select {
+		case <-s.connected:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// mutate returns when the time is over and every change on its way has ended.
+func (s *storm) mutate(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Duration)
+	defer cancel()
+	var pace *rate.Limiter
+	if s.cfg.Rate > 0 {
+		pace = rate.NewLimiter(rate.Limit(s.cfg.Rate), 1)
+	}
+	var running sync.WaitGroup
+	for i := range s.cfg.Mutators {
+		m := &mutator{
+			client: s.client, project: s.projects[i%len(s.projects)], replica: i % len(s.cfg.URLs),
+			pace: pace, rand: rand.New(rand.NewPCG(s.cfg.Seed, uint64(i))), counts: &s.counts,
+		}
+		running.Go(func() { m.run(ctx) })
+	}
+	ended, end := context.WithCancel(context.WithoutCancel(ctx))
+	var reporter sync.WaitGroup
+	if s.cfg.Progress != nil {
+		reporter.Go(func() { s.report(ended) })
+	}
+	running.Wait()
+	end()
+	reporter.Wait()
+}
+
+func (s *storm) report(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var before int64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		s.counts.mu.Lock()
+		answered, refused := s.counts.answered, int64(0)
+		for _, n := range s.counts.refused {
+			refused += n
+		}
+		s.counts.mu.Unlock()
+		_, _ = fmt.Fprintf(s.cfg.Progress, "%3.0fs of %v  %d changes (%d/s)  %d deliveries  %d refused  %d reconnects\n",
+			time.Since(s.began).Seconds(), s.cfg.Duration, answered, answered-before, s.deliveries.Load(), refused, s.reconnects.Load())
+		before = answered
+	}
+}
+
+// settle waits until every subscriber has reached the head of its project, at most for the time that the storm has for that, and
+// returns the plans as they are then, in the order of the projects.
+func (s *storm) settle(ctx context.Context) ([]convergence.Plan, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Settle)
+	defer cancel()
+	rows := make([]convergence.Plan, len(s.projects))
+	for i, p := range s.projects {
+		for {
+			// A change without an answer may still commit: the plan is read again until nobody is ahead of it.
+			plan, err := s.read(ctx, p.id)
+			if err != nil {
+				return nil, fmt.Errorf("read the plan of project %d in the end: %w", p.id, err)
+			}
+			rows[i] = plan
+			if !s.reached(ctx, p, plan.Version) {
+				break
+			}
+		}
+	}
+	return rows, nil
+}
+
+// read reads a plan, again and again while the replicas are busy or away.
+func (s *storm) read(ctx context.Context, id int) (convergence.Plan, error) {
+	// The answer may take longer than what is left of ctx: without it there is nothing to compare with.
+	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Settle)
+	defer cancel()
+	for {
+		plan, err := s.client.plan(request, id)
+		if err == nil {
+			return plan, nil
+		}
+		if wait(ctx, maxBackOff/4) != nil {
+			return plan, err
+		}
+	}
+}
+
+// reached waits until all who follow a project have seen a version. It reports whether somebody is ahead of it.
+func (s *storm) reached(ctx context.Context, p *project, version int64) (ahead bool) {
+	for {
+		behind := false
+		ahead = false
+		for _, sub := range s.subscribers {
+			if sub.project == p {
+				at := sub.version.Load()
+				behind, ahead = behind || at < version, ahead || at > version
+			}
+		}
+		if !behind || wait(ctx, 5*time.Millisecond) != nil {
+			return ahead && ctx.Err() == nil
+		}
+	}
+}
+
+// cleanUp deletes the projects.
+func (s *storm) cleanUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+	defer cancel()
+	for _, p := range s.projects {
+		// One that stays behind is in nobody's way; the storm has said what it had to say.
+		_ = s.client.deleteProject(ctx, p.id)
+	}
+}
+
+// name of a replica in complaints.
+func host(replica string) string {
+	if _, port, err := net.SplitHostPort(strings.TrimPrefix(strings.TrimPrefix(replica, "https://"), "http://")); err == nil {
+		return ":" + port
+	}
+	return replica
+}
