@@ -1,0 +1,182 @@
+package bench_test
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"layercake/internal/bench"
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server"
+	"layercake/internal/server/servertest"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
+
+func config(replicas []*servertest.Replica) bench.Config {
+	return bench.Config{
+		URLs: servertest.URLs(replicas), Mutators: 12, Duration: 2 * time.Second, Projects: 1, Subscribers: 2, Seed: 1,
+		Settle: 30 * time.Second,
+	}
+}
+
+func storm(t *testing.T, cfg bench.Config) bench.Result {
+	t.Helper()
+	result, err := bench.Storm(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	if err := result.Write(&table); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", table.String())
+	return result
+}
+
+// converged demands that every subscriber saw a real number of changes, each once and in order.
+func converged(t *testing.T, cfg bench.Config, r bench.Result) {
+	t.Helper()
+	if !r.OK() {
+		t.Errorf("not every subscriber got every change: %q", r.Complaints)
+	}
+	if len(r.Surprises) > 0 {
+		t.Errorf("refusals that mutators do not cause each other: %q", r.Surprises)
+	}
+	watchers := int64(cfg.Subscribers * len(cfg.URLs)) // of each project
+	if r.Answered < 20 || r.Unresolved > 0 || r.Snapshots > 0 || r.Deliveries != r.Answered*watchers {
+		t.Errorf("%d changes answered, %d unresolved, %d snapshots, %d deliveries: want many, 0, 0, %d each",
+			r.Answered, r.Unresolved, r.Snapshots, r.Deliveries, watchers)
+	}
+	if r.Change.Count != r.Answered || r.Same.Count+r.Other.Count != r.Deliveries {
+		t.Errorf("latencies of %d changes, %d and %d deliveries", r.Change.Count, r.Same.Count, r.Other.Count)
+	}
+	if len(cfg.URLs) > 1 && (r.Same.Count == 0 || r.Other.Count == 0) {
+		t.Errorf("%d deliveries by the same replica, %d by others", r.Same.Count, r.Other.Count)
+	}
+}
+
+func TestStormOverOneProject(t *testing.T) {
+	t.Parallel()
+	cfg := config(servertest.Start(t, 3, nil))
+	converged(t, cfg, storm(t, cfg))
+}
+
+func TestStormOverManyProjects(t *testing.T) {
+	t.Parallel()
+	cfg := config(servertest.Start(t, 2, nil))
+	cfg.Projects, cfg.Subscribers = 5, 1
+	converged(t, cfg, storm(t, cfg))
+}
+
+// What lines between replicas do not carry, the sweep brings.
+func TestStormWhileLinesAreLost(t *testing.T) {
+	t.Parallel()
+	cfg := config(servertest.Start(t, 3, func(c *server.Config) { c.Loss = 0.2 }))
+	converged(t, cfg, storm(t, cfg))
+}
+
+// A replica that leaves takes its sockets with it; mutators and subscribers go on at the others.
+func TestStormWhileAReplicaLeaves(t *testing.T) {
+	t.Parallel()
+	replicas := servertest.Start(t, 3, nil)
+	cfg := config(replicas)
+	cfg.Duration = 3 * time.Second
+	left := make(chan struct{})
+	defer func() { <-left }()
+	// The second line of progress says that the storm is in full swing.
+	cfg.Progress = writer(func(line int) {
+		if line == 1 {
+			go func() {
+				defer close(left)
+				replicas[0].Stop(t)
+			}()
+		}
+	})
+	r := storm(t, cfg)
+	if !r.OK() {
+		t.Errorf("not every subscriber got every change: %q", r.Complaints)
+	}
+	if r.Answered < 20 || r.Reconnects < int64(cfg.Subscribers) {
+		t.Errorf("%d changes, %d reconnects: want many, and those of the replica that left", r.Answered, r.Reconnects)
+	}
+}
+
+// writer calls a function with the number of each line, from 1.
+func writer(f func(line int)) *lines { return &lines{f: f} }
+
+type lines struct {
+	n int
+	f func(int)
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.n++
+	l.f(l.n)
+	return len(b), nil
+}
+
+func TestStormEndsEarlyWithWhatItHas(t *testing.T) {
+	t.Parallel()
+	cfg := config(servertest.Start(t, 1, nil))
+	cfg.Duration = time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cfg.Progress = writer(func(int) { cancel() })
+	r, err := bench.Storm(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.OK() || r.Answered == 0 {
+		t.Errorf("result = %+v, want changes and no complaint", r)
+	}
+}
+
+func TestStormSaysThatNobodyIsThere(t *testing.T) {
+	t.Parallel()
+	cfg := config(nil)
+	cfg.URLs = []string{"http://127.0.0.1:1"}
+	if _, err := bench.Storm(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "do the replicas run?") {
+		t.Errorf("error = %v, want one that asks for the replicas", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		spoil func(*bench.Config)
+		want  string // "" when it is fine
+	}{
+		{"fine", func(*bench.Config) {}, ""},
+		{"localhost", func(c *bench.Config) { c.URLs = []string{"http://localhost:3001", "http://[::1]:3002"} }, ""},
+		{"elsewhere", func(c *bench.Config) { c.URLs = []string{"http://192.0.2.1:3001"} }, "--allow-remote"},
+		{"elsewhere by name", func(c *bench.Config) { c.URLs = []string{"https://layercake.example"} }, "--allow-remote"},
+		{"elsewhere, allowed", func(c *bench.Config) { c.URLs, c.AllowRemote = []string{"https://layercake.example"}, true }, ""},
+		{"no URL", func(c *bench.Config) { c.URLs = nil }, "no URL"},
+		{"not a URL", func(c *bench.Config) { c.URLs = []string{"127.0.0.1:3001"} }, "has the form http://host:port"},
+		{"a path", func(c *bench.Config) { c.URLs = []string{"http://127.0.0.1:3001/graphql"} }, "has the form http://host:port"},
+		{"no mutators", func(c *bench.Config) { c.Mutators = 0 }, "mutators is 0: it is from 1 to 2000"},
+		{"too short", func(c *bench.Config) { c.Duration = 0 }, "duration is 0s"},
+		{"no projects", func(c *bench.Config) { c.Projects = 0 }, "projects is 0"},
+		{"negative rate", func(c *bench.Config) { c.Rate = -1 }, "rate is -1"},
+		{"too many sockets", func(c *bench.Config) { c.Projects, c.Subscribers = 1000, 6 }, "5000 sockets in all"},
+		{"no time to settle", func(c *bench.Config) { c.Settle = 0 }, "settle is 0s"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config(nil)
+			cfg.URLs = []string{"http://127.0.0.1:3001"}
+			tt.spoil(&cfg)
+			err := cfg.Check()
+			if (tt.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,87 @@
+// Package servertest runs replicas of a deployment inside a test, on one database.
+package servertest
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server"
+)
+
+// patience is for a replica to begin or to end.
+const patience = 30 * time.Second
+
+// Replica is one running server.
+type Replica struct {
+	URL string // such as http://127.0.0.1:34567
+
+	cancel context.CancelFunc
+	ended  chan struct{}
+	err    error // read it after ended
+}
+
+// Start runs n replicas on a new database until the test ends. Configure, when it is not nil, changes what each is told.
+func Start(t testing.TB, n int, configure func(*server.Config)) []*Replica {
+	t.Helper()
+	database := pgtest.New(t)
+	replicas := make([]*Replica, n)
+	for i := range replicas {
+		cfg := server.Config{
+			DatabaseURL: database, HTTPAddr: "127.0.0.1:0", Open: true, Migrate: true,
+			PoolMax: 20, PoolMin: 1, Replicas: 8, WriteSlots: 16, Drain: 100 * time.Millisecond,
+			Version: "test", Log: slog.New(slog.DiscardHandler),
+		}
+		if configure != nil {
+			configure(&cfg)
+		}
+		replicas[i] = start(t, cfg)
+	}
+	return replicas
+}
+
+func start(t testing.TB, cfg server.Config) *Replica {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &Replica{cancel: cancel, ended: make(chan struct{})}
+	s := server.New(cfg)
+	go func() {
+		defer close(r.ended)
+		r.err = s.Run(ctx)
+	}()
+	t.Cleanup(func() { r.Stop(t) })
+	select {
+	case <-s.Ready():
+	case <-r.ended:
+		t.Fatalf("replica ended: %v", r.err)
+	case <-time.After(patience):
+		t.Fatal("replica did not get ready")
+	}
+	r.URL = "http://" + s.Addr()
+	return r
+}
+
+// Stop ends the replica in order and waits until all of it has ended. Stopping again does nothing.
+func (r *Replica) Stop(t testing.TB) {
+	t.Helper()
+	r.cancel()
+	select {
+	case <-r.ended:
+		if r.err != nil {
+			t.Errorf("replica %s: %v", r.URL, r.err)
+		}
+	case <-time.After(patience):
+		t.Errorf("replica %s did not end", r.URL)
+	}
+}
+
+// URLs returns the replicas' addresses.
+func URLs(replicas []*Replica) []string {
+	urls := make([]string, len(replicas))
+	for i, r := range replicas {
+		urls[i] = r.URL
+	}
+	return urls
+}
