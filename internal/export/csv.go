@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"encoding/csv"
 	"slices"
 	"strings"
@@ -23,7 +24,9 @@ func writeCSVEdges(p *printer, v *view, opt Options) error {
 	for i := range sorted {
 		sorted[i] = i
 	}
-	slices.SortStableFunc(sorted, func(a, b int) int { return strings.Compare(v.edge(a).ID, v.edge(b).ID) })
+	slices.SortFunc(sorted, func(a, b int) int {
+		return cmp.Or(strings.Compare(v.edge(a).ID, v.edge(b).ID), cmp.Compare(a, b))
+	})
 	header := []string{"id", "source", "target", "label", "layer", "comment"}
 	return writeCSV(p, header, opt.CSVWeight, func(row func(weight float64, fields ...string)) {
 		for _, i := range sorted {

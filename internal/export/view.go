@@ -31,10 +31,10 @@ func newView(g layered.Graph, opt Options) *view {
 			g.Nodes[i].Weight = 1
 		}
 	}
-	v := &view{graph: g, byID: make(map[string]int, len(g.Nodes))}
+	v := &view{graph: g, byID: make(map[string]int, len(g.Nodes)), nodes: make([]int, len(g.Nodes))}
 	for i := range g.Nodes {
 		v.byID[g.Nodes[i].ID] = i
-		v.nodes = append(v.nodes, i)
+		v.nodes[i] = i
 	}
 	v.sortNodes(v.nodes)
 	for _, i := range v.nodes {
@@ -42,15 +42,7 @@ func newView(g layered.Graph, opt Options) *view {
 			v.flow = append(v.flow, i)
 		}
 	}
-	for i := range g.Edges {
-		if v.isFlow(g.Edges[i].Source) && v.isFlow(g.Edges[i].Target) {
-			v.edges = append(v.edges, i)
-		}
-	}
-	slices.SortStableFunc(v.edges, func(a, b int) int {
-		ea, eb := &g.Edges[a], &g.Edges[b]
-		return cmp.Or(strings.Compare(ea.Source, eb.Source), strings.Compare(ea.Target, eb.Target))
-	})
+	v.sortEdges()
 	v.layers = sortedLayers(g.Layers)
 	v.plantForest()
 	return v
@@ -59,13 +51,38 @@ func newView(g layered.Graph, opt Options) *view {
 func (v *view) node(i int) *layered.Node { return &v.graph.Nodes[i] }
 func (v *view) edge(i int) *layered.Edge { return &v.graph.Edges[i] }
 
-func (v *view) isFlow(id string) bool {
-	i, ok := v.byID[id]
-	return ok && !v.graph.Nodes[i].IsPartition
+func (v *view) sortNodes(nodes []int) {
+	slices.SortFunc(nodes, func(a, b int) int {
+		return cmp.Or(strings.Compare(v.node(a).ID, v.node(b).ID), cmp.Compare(a, b))
+	})
 }
 
-func (v *view) sortNodes(nodes []int) {
-	slices.SortStableFunc(nodes, func(a, b int) int { return strings.Compare(v.node(a).ID, v.node(b).ID) })
+// sortEdges finds the flow edges and sorts them by the ranks of their ends: there are many, and comparing ids is slow.
+func (v *view) sortEdges() {
+	rank := make([]uint32, len(v.graph.Nodes))
+	for n, i := range v.nodes {
+		rank[i] = uint32(n)
+	}
+	type ranked struct {
+		ends uint64
+		edge int
+	}
+	sorted := make([]ranked, 0, len(v.graph.Edges))
+	for i := range v.graph.Edges {
+		e := v.edge(i)
+		source, ok := v.byID[e.Source]
+		target, ok2 := v.byID[e.Target]
+		if ok && ok2 && !v.node(source).IsPartition && !v.node(target).IsPartition {
+			sorted = append(sorted, ranked{uint64(rank[source])<<32 | uint64(rank[target]), i})
+		}
+	}
+	slices.SortFunc(sorted, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(a.ends, b.ends), cmp.Compare(a.edge, b.edge))
+	})
+	v.edges = make([]int, len(sorted))
+	for n, r := range sorted {
+		v.edges[n] = r.edge
+	}
 }
 
 func sortedLayers(layers []layered.Layer) []layered.Layer {
