@@ -1,7 +1,7 @@
 # Everything that is done to this project by hand or by CI. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench lint fmt generate verify build clean
+.PHONY: help run demo storm test bench lint fmt generate verify build clean
 
 # Overridable: make test PACKAGES=./internal/plan/... TESTFLAGS='-run Change -v'
 PACKAGES ?= ./...
@@ -18,6 +18,9 @@ run: build ## set up what is missing and serve on 127.0.0.1:3000, with a databas
 demo: build ## three replicas on 127.0.0.1:3001 to 3003 over one database of their own
 	@internal/tools/setup.sh run
 	./layercake demo $(ARGS)
+
+storm: build ## load a running demo and check that every subscriber gets every change
+	./layercake bench storm $(ARGS)
 
 test: ## set up what is missing and run every test with the race detector
 	@internal/tools/setup.sh test
