@@ -5,7 +5,6 @@ package graph
 import (
 	"context"
 	"encoding/json"
-	"layercake/internal/plan"
 	"math"
 	"strconv"
 	"sync/atomic"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"layercake/internal/plan"
 )
 
 // region    ************************** generated!.gotpl **************************

@@ -6,3 +6,6 @@ import "time"
 func (h *Handler) Hurry(init, ping, silence, write time.Duration) {
 	h.timing = socketTiming{init: init, ping: ping, silence: silence, write: write}
 }
+
+// LargeBodies is how many large bodies are held now.
+func (h *Handler) LargeBodies() int { return len(h.largeBody) }

@@ -66,7 +66,7 @@ func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawPa
 	}
 	document, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: p.Query}, maxTokens)
 	if err != nil {
-		return nil // the executor says the same
+		return nil //nolint:nilerr // the executor tells
 	}
 	o := outline{document: document, counts: map[string]int{}, open: map[string]bool{}}
 	for _, op := range document.Operations {
@@ -74,7 +74,7 @@ func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawPa
 			return tooMuch(fmt.Sprintf("The operation is too complex: it has more than %d fields", maxComplexity))
 		}
 		if !o.merge(op.SelectionSet, &merged{}) {
-			return tooMuch(fmt.Sprintf("The operation is too complex: it asks for one field, or for fragments in one place, more than %d times", maxRepeats))
+			return tooMuch(fmt.Sprintf("The operation repeats a field, or spreads fragments in one place, more than %d times", maxRepeats))
 		}
 	}
 	return nil

@@ -6,10 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"layercake/internal/plan"
 	"strconv"
 
 	"github.com/99designs/gqlgen/graphql"
+
+	"layercake/internal/plan"
 )
 
 // What people say about a plan that was never written to.

@@ -4,8 +4,6 @@ package graph
 
 import (
 	"context"
-	"layercake/internal/plan"
-	"layercake/internal/project"
 	"math"
 	"strconv"
 	"sync/atomic"
@@ -13,6 +11,9 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"layercake/internal/plan"
+	"layercake/internal/project"
 )
 
 // region    ************************** generated!.gotpl **************************

@@ -7,6 +7,7 @@ package graph
 
 import (
 	"context"
+
 	"layercake/internal/plan"
 	"layercake/internal/project"
 )

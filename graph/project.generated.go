@@ -5,8 +5,6 @@ package graph
 import (
 	"context"
 	"errors"
-	"layercake/internal/plan"
-	"layercake/internal/project"
 	"math"
 	"strconv"
 	"sync/atomic"
@@ -15,6 +13,9 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/introspection"
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"layercake/internal/plan"
+	"layercake/internal/project"
 )
 
 // region    ************************** generated!.gotpl **************************

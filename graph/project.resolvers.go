@@ -7,10 +7,11 @@ package graph
 
 import (
 	"context"
+	"strconv"
+
 	"layercake/internal/fault"
 	"layercake/internal/plan"
 	"layercake/internal/project"
-	"strconv"
 )
 
 func (r *mutationResolver) CreateProject(ctx context.Context, input project.Input) (*project.Project, error) {

@@ -7,13 +7,14 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"layercake/internal/plan"
-	"layercake/internal/project"
 	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"layercake/internal/plan"
+	"layercake/internal/project"
 )
 
 // NewExecutableSchema creates an ExecutableSchema from the ResolverRoot interface.

@@ -14,7 +14,7 @@ import (
 
 // MarshalDateTime writes a time as the wire wants it.
 func MarshalDateTime(t time.Time) graphql.Marshaler {
-	return graphql.WriterFunc(func(w io.Writer) { io.WriteString(w, strconv.Quote(plan.FormatTime(t))) })
+	return graphql.WriterFunc(func(w io.Writer) { _, _ = io.WriteString(w, strconv.Quote(plan.FormatTime(t))) })
 }
 
 // UnmarshalDateTime reads an RFC 3339 time.
@@ -31,7 +31,7 @@ func MarshalRawJSON(v json.RawMessage) graphql.Marshaler {
 	if len(v) == 0 {
 		return graphql.Null
 	}
-	return graphql.WriterFunc(func(w io.Writer) { w.Write(v) })
+	return graphql.WriterFunc(func(w io.Writer) { _, _ = w.Write(v) })
 }
 
 // UnmarshalRawJSON takes any value of a document or of its variables.

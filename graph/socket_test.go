@@ -31,7 +31,7 @@ func TestSocketWithTheClientOfOthers(t *testing.T) {
 // dial opens a socket and initialises it.
 func (s *site) dial(t *testing.T, header http.Header) *websocket.Conn {
 	t.Helper()
-	c, _, err := websocket.Dial(t.Context(), s.url+"/graphql/ws", &websocket.DialOptions{
+	c, _, err := websocket.Dial(t.Context(), s.url+"/graphql/ws", &websocket.DialOptions{ //nolint:bodyclose // there is none
 		Subprotocols: []string{"graphql-transport-ws"}, HTTPHeader: header,
 	})
 	if err != nil {
@@ -169,7 +169,7 @@ func TestOrigins(t *testing.T) {
 	for origin, allowed := range map[string]bool{
 		"": true, s.url: true, "tauri://localhost": true, "http://elsewhere.example": false, "null": false, s.url + ".example": false,
 	} {
-		c, response, err := websocket.Dial(t.Context(), s.url+"/graphql/ws", &websocket.DialOptions{
+		c, response, err := websocket.Dial(t.Context(), s.url+"/graphql/ws", &websocket.DialOptions{ //nolint:bodyclose // there is none
 			Subprotocols: []string{"graphql-transport-ws"}, HTTPHeader: http.Header{"Origin": {origin}},
 		})
 		if (err == nil) != allowed {
@@ -187,7 +187,9 @@ func TestOrigins(t *testing.T) {
 func TestNobodyMayOpenASocketUnlessOpen(t *testing.T) {
 	t.Parallel()
 	s := offline(t, func(o *graph.Options) { o.Open = false })
-	c, _, err := websocket.Dial(t.Context(), s.url+"/graphql/ws", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	c, _, err := websocket.Dial(t.Context(), s.url+"/graphql/ws", &websocket.DialOptions{ //nolint:bodyclose // there is none
+		Subprotocols: []string{"graphql-transport-ws"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
