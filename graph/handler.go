@@ -37,7 +37,6 @@ type Handler struct {
 	exec      *executor.Executor
 	errors    *presenter
 	metrics   *metrics
-	log       *slog.Logger
 	allow     func(r *http.Request) bool
 	open      bool
 	largeBody chan struct{} // a slot for each body over largeBodySize that is held in memory
@@ -53,7 +52,7 @@ type Handler struct {
 // New returns a handler. It starts nothing; after Drain it refuses sockets.
 func New(o Options) *Handler {
 	h := &Handler{
-		errors: &presenter{log: o.Log}, metrics: newMetrics(o.Metrics), log: o.Log, allow: o.AllowOrigin, open: o.Open,
+		errors: &presenter{log: o.Log}, metrics: newMetrics(o.Metrics), allow: o.AllowOrigin, open: o.Open,
 		largeBody: make(chan struct{}, largeBodies), timing: defaultTiming, sockets: map[*socket]struct{}{},
 	}
 	r := &Resolver{plans: o.Plans, projects: o.Projects, errors: h.errors, metrics: h.metrics, running: &h.running}
@@ -71,6 +70,7 @@ func New(o Options) *Handler {
 	h.exec.Use(extension.Introspection{})
 	h.exec.Use(&limits{schema: schema, documents: documents})
 	h.exec.AroundOperations(h.measure)
+	h.exec.AroundOperations(endWithError)
 	h.exec.AroundResponses(tellSome)
 	h.exec.AroundResponses(r.withLoaders)
 	return h

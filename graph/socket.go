@@ -81,7 +81,7 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := &socket{
-		timing: h.timing, metrics: h.metrics, closed: make(chan struct{}),
+		timing: h.timing, closed: make(chan struct{}),
 		ids: map[string]string{}, running: map[string]string{},
 	}
 	if !h.enter(s) {
@@ -180,10 +180,9 @@ func (a accepted) Accept(http.ResponseWriter, *http.Request, transport.Websocket
 // The library knows operations by ids of ours. A client may complete an operation and use its id again at once, while the former
 // one still ends: its last frames must not reach the new one.
 type socket struct {
-	conn    *websocket.Conn
-	raw     net.Conn // below conn, to cut it off while it waits for the peer's goodbye
-	timing  socketTiming
-	metrics *metrics
+	conn   *websocket.Conn
+	raw    net.Conn // below conn, to cut it off while it waits for the peer's goodbye
+	timing socketTiming
 
 	initTimer, pingTimer, silenceTimer *time.Timer
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"layercake/internal/auth"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler/transport"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
 // PlanDagDeltaEvent is an update as the existing client reads it: a patch that guards itself.
@@ -227,10 +229,29 @@ func subscribe[T any](ctx context.Context, r *Resolver, produce func(out chan<- 
 	r.running.Go(func() {
 		defer close(out)
 		if err := produce(out); err != nil && ctx.Err() == nil {
-			transport.AddSubscriptionError(ctx, r.errors.present(ctx, graphql.ErrorOnPath(ctx, err)))
+			ctx.Value(endingKey{}).(*ending).Store(r.errors.present(ctx, graphql.ErrorOnPath(ctx, err)))
 		}
 	})
 	return out, nil
+}
+
+// ending is the error that ends a subscription.
+type ending = atomic.Pointer[gqlerror.Error]
+
+type endingKey struct{}
+
+// endWithError hands the error that ended a producer to the transport. The producer must not do so itself: the transport may be
+// ending the subscription for another reason at that moment.
+func endWithError(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	var end ending
+	responses := next(context.WithValue(ctx, endingKey{}, &end))
+	return func(ctx context.Context) *graphql.Response {
+		response := responses(ctx)
+		if err := end.Load(); response == nil && err != nil {
+			transport.AddSubscriptionError(ctx, err)
+		}
+		return response
+	}
 }
 
 // offer sends v unless ctx ends first.
