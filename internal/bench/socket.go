@@ -34,7 +34,7 @@ func subscribe(ctx context.Context, url string, q request, open func(), next fun
 	if err != nil {
 		return err
 	}
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }() // what went wrong is said elsewhere
 	payload, err := json.Marshal(q)
 	if err != nil {
 		return err
@@ -50,9 +50,7 @@ func subscribe(ctx context.Context, url string, q request, open func(), next fun
 		defer end()
 		return receive(ctx, conn, next)
 	})
-	err = group.Wait()
-	_ = conn.Close(websocket.StatusNormalClosure, "") // if it is still open
-	return err
+	return group.Wait()
 }
 
 // dial opens a socket and waits for the replica's greeting.
