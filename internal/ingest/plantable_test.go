@@ -87,18 +87,24 @@ func TestReadPlanTableRefuses(t *testing.T) {
 		want   string
 	}{
 		{"an empty file", ingest.CSV, ingest.Edges, "", "The file is empty"},
-		{"a node header without a column", ingest.CSV, ingest.Nodes, "id,label,layer,belongs_to\n",
-			`The nodes table has no column "is_partition"; its columns are "id", "label", "layer", "belongs_to"`},
-		{"every bad node", ingest.CSV, ingest.Nodes, header + ",,,,\nnull,,,,\na-b,,,,\nok,,,,\nok,,,,\nNaN,,,,\nshort\n",
+		{
+			"a node header without a column", ingest.CSV, ingest.Nodes, "id,label,layer,belongs_to\n",
+			`The nodes table has no column "is_partition"; its columns are "id", "label", "layer", "belongs_to"`,
+		},
+		{
+			"every bad node", ingest.CSV, ingest.Nodes, header + ",,,,\nnull,,,,\na-b,,,,\nok,,,,\nok,,,,\nNaN,,,,\nshort\n",
 			"row 2, column \"id\": \"\" is not an id\n" +
 				"row 3, column \"id\": \"null\" is not an id\n" +
 				"row 4, column \"id\": \"a-b\" has characters other than letters, digits and _\n" +
 				"row 6, column \"id\": \"ok\" occurs more than once\n" +
 				"row 7, column \"id\": \"NaN\" is not an id\n" +
-				"row 8: has 1 fields, the header has 5"},
+				"row 8: has 1 fields, the header has 5",
+		},
 		{"edges without ends", ingest.CSV, ingest.Edges, "id,source\ne,a\n", "row 2: has 2 fields; an edge needs id, source and target"},
-		{"layers without colours", ingest.CSV, ingest.Layers, "id,label\nl,L\n",
-			"row 2: has 2 fields; a layer needs id, label, background, border and text"},
+		{
+			"layers without colours", ingest.CSV, ingest.Layers, "id,label\nl,L\n",
+			"row 2: has 2 fields; a layer needs id, label, background, border and text",
+		},
 		{"Latin-1", ingest.CSV, ingest.Layers, "id\n\xe9\n", "The file is not UTF-8: byte 3 is 0xE9; save it as UTF-8"},
 		{"JSON", ingest.JSON, ingest.Graph, "{}", "The tables of plan files are .csv or .tsv files"},
 		{"graphs", ingest.CSV, ingest.Graph, "id\n", "csv files cannot hold graph data"},

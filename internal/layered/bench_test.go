@@ -9,7 +9,8 @@ import (
 	"layercake/internal/layered"
 )
 
-// generated is a graph of 100,000 nodes in partitions of 50, themselves in partitions of 20, and 300,000 edges.
+// generated is a graph of 100,000 nodes and 300,000 edges: a root, three levels of partitions with ten children each, and 98 or 99
+// flow nodes in each of the thousand lowest.
 func generated() layered.Graph {
 	const nodes, edges, layers = 100_000, 300_000, 20
 	r := rand.New(rand.NewPCG(1, 2))
@@ -17,25 +18,23 @@ func generated() layered.Graph {
 	for i := range layers {
 		g.Layers = append(g.Layers, layered.Layer{ID: fmt.Sprintf("layer%d", i)})
 	}
-	var flow []string
+	const partitions = 1 + 10 + 100 + 1000
 	for i := range nodes {
 		n := layered.Node{ID: name(i), Label: "Label of " + name(i), Layer: g.Layers[i%layers].ID, Weight: 1}
 		switch {
 		case i == 0:
 			n.IsPartition = true
-		case i%1000 == 1:
-			n.IsPartition, n.BelongsTo = true, name(0)
-		case i%50 == 1:
-			n.IsPartition, n.BelongsTo = true, name((i-1)/1000*1000+1)
+		case i < partitions:
+			n.IsPartition, n.BelongsTo = true, name((i-1)/10)
 		default:
-			n.BelongsTo = name((i-1)/50*50 + 1)
-			flow = append(flow, n.ID)
+			n.BelongsTo = name(111 + i%1000)
 		}
 		g.Nodes = append(g.Nodes, n)
 	}
+	flow := func() string { return name(partitions + r.IntN(nodes-partitions)) }
 	for i := range edges {
 		g.Edges = append(g.Edges, layered.Edge{
-			ID: fmt.Sprintf("e%d", i), Source: flow[r.IntN(len(flow))], Target: flow[r.IntN(len(flow))],
+			ID: fmt.Sprintf("e%d", i), Source: flow(), Target: flow(),
 			Label: "calls", Layer: g.Layers[i%layers].ID, Weight: 1,
 		})
 	}
@@ -44,8 +43,12 @@ func generated() layered.Graph {
 
 func BenchmarkTransform(b *testing.B) {
 	g := generated()
+	before := layered.Hash(g)
 	run := func(what string, apply func(layered.Graph) (layered.Graph, error)) {
 		b.Run(what, func(b *testing.B) {
+			if out, err := apply(g); err != nil || layered.Hash(out) == before {
+				b.Fatalf("nothing to measure: the graph is as it was, %v", err)
+			}
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := apply(g); err != nil {
@@ -55,27 +58,45 @@ func BenchmarkTransform(b *testing.B) {
 			b.ReportMetric(float64(len(g.Nodes)*b.N)/b.Elapsed().Seconds(), "nodes/s")
 		})
 	}
-	for what, apply := range everything(2) {
-		run(what, apply)
+	two, ten := everything(2), everything(10)
+	for _, what := range []string{
+		"depth", "invert", "reverse", "labels", "drop", "hierarchy", "layers", "overlay", "merge",
+	} {
+		run(what, two[what])
 	}
-	run("check", func(g layered.Graph) (layered.Graph, error) {
-		if p := layered.Violations(layered.Check(g), layered.BuildRules()); len(p) > 0 {
-			return g, fmt.Errorf("%s", p[0].Message)
-		}
-		return g, nil
+	run("width", ten["width"])
+	run("width, retained", ten["width, retained"])
+	run("filter", everything(1)["filter"])
+	run("pipeline", layered.Settings{MaxDepth: 4, MaxWidth: 10, NodeLabelLength: 9, EdgeLabelLength: 3}.Apply)
+	run("merge two halves", func(g layered.Graph) (layered.Graph, error) {
+		half := len(g.Nodes) / 2
+		return layered.Merge([]layered.Graph{
+			{Nodes: g.Nodes[half:], Edges: g.Edges}, {Nodes: g.Nodes[:half], Edges: g.Edges},
+		}, layered.Union, layered.PreferLast)
 	})
-	run("hash", func(g layered.Graph) (layered.Graph, error) {
-		layered.Hash(g)
-		return g, nil
+	run("aggregate edges", ten["aggregate edges"])
+	b.Run("check", func(b *testing.B) {
+		for b.Loop() {
+			if p := layered.Violations(layered.Check(g), layered.BuildRules()); len(p) > 0 {
+				b.Fatal(p[0].Message)
+			}
+		}
+		b.ReportMetric(float64(len(g.Nodes)*b.N)/b.Elapsed().Seconds(), "nodes/s")
+	})
+	b.Run("hash", func(b *testing.B) {
+		for b.Loop() {
+			layered.Hash(g)
+		}
+		b.ReportMetric(float64(len(g.Nodes)*b.N)/b.Elapsed().Seconds(), "nodes/s")
 	})
 	var edits []layered.Edit
 	for i := range 10_000 {
 		edits = append(edits, layered.Edit{
-			Sequence: i, Target: layered.EditNode, ID: name(i * 7), Operation: layered.EditUpdate, Field: "label",
-			Old: json.RawMessage(`"` + "Label of " + name(i*7) + `"`), New: json.RawMessage(`"New"`),
+			Sequence: i, Target: layered.EditNode, ID: name(2000 + i*7), Operation: layered.EditUpdate, Field: "label",
+			Old: json.RawMessage(`"` + "Label of " + name(2000+i*7) + `"`), New: json.RawMessage(`"New"`),
 		})
 		if i%10 == 0 {
-			edits[i] = layered.Edit{Sequence: i, Target: layered.EditNode, ID: name(i * 7), Operation: layered.EditDelete}
+			edits[i] = layered.Edit{Sequence: i, Target: layered.EditNode, ID: name(2000 + i*7), Operation: layered.EditDelete}
 		}
 	}
 	run("overlay of 10000 edits", func(g layered.Graph) (layered.Graph, error) {

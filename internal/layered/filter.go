@@ -120,9 +120,9 @@ func (f Filter) Apply(g Graph) (Graph, []string, error) {
 	if !edgesToo && f.Pruning == DropOrphanNodes {
 		out = dropOrphans(out)
 	}
-	notes := append(compiled.notes, fmt.Sprintf("Filter: %d nodes, %d edges and %d layers became %d, %d and %d",
-		len(g.Nodes), len(g.Edges), len(g.Layers), len(out.Nodes), len(out.Edges), len(out.Layers)))
-	return out, notes, nil
+	note := fmt.Sprintf("Filter: %d nodes, %d edges and %d layers became %d, %d and %d",
+		len(g.Nodes), len(g.Edges), len(g.Layers), len(out.Nodes), len(out.Edges), len(out.Layers))
+	return out, append(compiled.notes, note), nil
 }
 
 // dropOrphans removes the nodes that no edge mentions.

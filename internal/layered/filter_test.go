@@ -39,6 +39,7 @@ func ids[T any](list []T, id func(T) string) string {
 func nodeIDs(g layered.Graph) string {
 	return ids(g.Nodes, func(n layered.Node) string { return n.ID })
 }
+
 func edgeIDs(g layered.Graph) string {
 	return ids(g.Edges, func(e layered.Edge) string { return e.ID })
 }
@@ -116,20 +117,30 @@ func TestFilterEffects(t *testing.T) {
 	}{
 		{"drops dangling edges by default", `"ruleGroup":{"rules":[` + notA + `]}`, "r b c", "e2 e3", "app infra"},
 		{"retains edges", `"linkPruningMode":"retainEdges","ruleGroup":{"rules":[` + notA + `]}`, "r b c", "e1 e2 e3", "app infra"},
-		{"drops orphans", `"linkPruningMode":"dropOrphanNodes","mode":"exclude","ruleGroup":{"rules":[` + isB + `]}`,
-			"r a c", "e1 e2 e3", "app infra"},
-		{"edges", `"targets":["edges"],"ruleGroup":{"rules":[{"type":"rule","field":"label","operator":"isEmpty"}]}`,
-			"r a b c", "e2 e3", "app infra"},
+		{
+			"drops orphans", `"linkPruningMode":"dropOrphanNodes","mode":"exclude","ruleGroup":{"rules":[` + isB + `]}`,
+			"r a c", "e1 e2 e3", "app infra",
+		},
+		{
+			"edges", `"targets":["edges"],"ruleGroup":{"rules":[{"type":"rule","field":"label","operator":"isEmpty"}]}`,
+			"r a b c", "e2 e3", "app infra",
+		},
 		{"edges by end", `"targets":["edges"],"ruleGroup":{"rules":[{"field":"target","operator":"in","value":"c,r"},
 			{"field":"source","operator":"notEquals","value":"r"}]}`, "r a b c", "e2", "app infra"},
-		{"nodes and edges", `"targets":["nodes","edges"],"linkPruningMode":"retainEdges","ruleGroup":{"combinator":"or","rules":[
+		{
+			"nodes and edges", `"targets":["nodes","edges"],"linkPruningMode":"retainEdges","ruleGroup":{"combinator":"or","rules":[
 			{"field":"weight","operator":"greaterThan","value":"1"},{"field":"id","operator":"equals","value":"e2"}]}`,
-			"a c", "", "app infra"},
-		{"layers", `"targets":["layers"],"ruleGroup":{"rules":[{"field":"label","operator":"startsWith","value":"App"}]}`,
-			"r a b c", "e1 e2 e3", "app"},
-		{"nested groups", `"ruleGroup":{"combinator":"and","rules":[{"type":"group","combinator":"or","rules":[` + isB +
-			`,{"field":"layer","operator":"equals","value":"infra"}]},{"field":"weight","operator":"lessThan","value":"2"}]}`,
-			"r b", "e3", "app infra"},
+			"a c", "", "app infra",
+		},
+		{
+			"layers", `"targets":["layers"],"ruleGroup":{"rules":[{"field":"label","operator":"startsWith","value":"App"}]}`,
+			"r a b c", "e1 e2 e3", "app",
+		},
+		{
+			"nested groups", `"ruleGroup":{"combinator":"and","rules":[{"type":"group","combinator":"or","rules":[` + isB +
+				`,{"field":"layer","operator":"equals","value":"infra"}]},{"field":"weight","operator":"lessThan","value":"2"}]}`,
+			"r b", "e3", "app infra",
+		},
 		{"an empty group", `"targets":[]`, "r a b c", "e1 e2 e3", "app infra"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,10 +11,19 @@ import (
 // DefaultThreshold is how many nodes AggregateLayers asks for when nothing else is said.
 const DefaultThreshold = 3
 
+// MaxAggregationWork is how many nodes and edges AggregateLayers may visit, over all its rounds. Most graphs need some tens of
+// rounds, but a chain in which each replacement is what makes the next one possible needs as many as it has links.
+const MaxAggregationWork = 30_000_000
+
 // AggregateLayers replaces flow nodes of one parent and one layer that share a neighbour of another layer by one node with their
 // summed weight, wherever at least threshold of them do, largest sets first, until there is nothing left to replace. Edges move
-// to the new node; those that become equal in source, target and layer are merged. A threshold below 1 is a BAD_REQUEST.
+// to the new node; those that become equal in source, target and layer are merged. A threshold below 1 is a BAD_REQUEST, and so
+// is a graph that takes more than MaxAggregationWork.
 func AggregateLayers(g Graph, threshold int) (Graph, error) {
+	return aggregateLayers(g, threshold, MaxAggregationWork)
+}
+
+func aggregateLayers(g Graph, threshold, maxWork int) (Graph, error) {
 	if threshold < 1 {
 		return Graph{}, fault.New(fault.BadRequest, fmt.Sprintf(
 			"The layer connections threshold must be at least 1, not %d", threshold))
@@ -24,7 +33,12 @@ func AggregateLayers(g Graph, threshold int) (Graph, error) {
 	for i := range g.Nodes {
 		taken[g.Nodes[i].ID] = true
 	}
-	for {
+	for work, round := 0, 1; ; round++ {
+		if work += len(g.Nodes) + len(g.Edges); work > maxWork {
+			return Graph{}, fault.New(fault.BadRequest, fmt.Sprintf(
+				"Aggregating this graph by layer takes more than %d rounds over its nodes and edges; the limit is %d visits in all",
+				round-1, maxWork))
+		}
 		next, changed := aggregateRound(g, threshold, taken)
 		if !changed {
 			return g, nil

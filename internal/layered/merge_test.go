@@ -20,19 +20,37 @@ func TestMerge(t *testing.T) {
 		inputs   []string
 		want     string
 	}{
-		{"by default unites, the last counts, places stay", "", "", []string{first, second},
-			"L l two\nP r\nN a < r A\nN b < r Bee / x\nN c < b C\nN z Z\nE e1 a b w3\nE e2 a c\nE e3 b z"},
-		{"the first counts", layered.Union, layered.PreferFirst, []string{first, second},
-			"L l one\nP r\nN a < r A\nN b < r B\nN c < b C\nN z Z\nE e1 a b\nE e2 a c\nE e3 b z"},
-		{"in the order of inputs", layered.Union, layered.PreferLast, []string{second, first},
-			"L l one\nN b < r B\nN z Z\nP r\nN a < r A\nN c < b C\nE e1 a b\nE e3 b z\nE e2 a c"},
-		{"manual without conflicts", layered.Union, layered.Manual, []string{first, "N z", first},
-			"L l one\nP r\nN a < r A\nN b < r B\nN c < b C\nN z\nE e1 a b\nE e2 a c"},
+		{
+			"by default unites, the last counts, places stay", "", "",
+			[]string{first, second},
+			"L l two\nP r\nN a < r A\nN b < r Bee / x\nN c < b C\nN z Z\nE e1 a b w3\nE e2 a c\nE e3 b z",
+		},
+		{
+			"the first counts", layered.Union, layered.PreferFirst,
+			[]string{first, second},
+			"L l one\nP r\nN a < r A\nN b < r B\nN c < b C\nN z Z\nE e1 a b\nE e2 a c\nE e3 b z",
+		},
+		{
+			"in the order of inputs", layered.Union, layered.PreferLast,
+			[]string{second, first},
+			"L l one\nN b < r B\nN z Z\nP r\nN a < r A\nN c < b C\nE e1 a b\nE e3 b z\nE e2 a c",
+		},
+		{
+			"manual without conflicts", layered.Union, layered.Manual,
+			[]string{first, "N z", first},
+			"L l one\nP r\nN a < r A\nN b < r B\nN c < b C\nN z\nE e1 a b\nE e2 a c",
+		},
 		{"later wins within one input", layered.Union, layered.PreferLast, []string{"N a one\nN a two"}, "N a two"},
-		{"intersection, without edges that lost an end", layered.Intersection, layered.PreferLast,
-			[]string{first, second, "N b\nE e1 a b"}, "L l two\nN b"},
-		{"difference lifts children and drops edges", layered.Difference, layered.PreferFirst, []string{first, second},
-			"L l one\nP r\nN a < r A\nN c < r C\nE e2 a c"},
+		{
+			"intersection, without edges that lost an end", layered.Intersection, layered.PreferLast,
+			[]string{first, second, "N b\nE e1 a b"},
+			"L l two\nN b",
+		},
+		{
+			"difference lifts children and drops edges", layered.Difference, layered.PreferFirst,
+			[]string{first, second},
+			"L l one\nP r\nN a < r A\nN c < r C\nE e2 a c",
+		},
 		{"difference of one", layered.Difference, "", []string{first}, first},
 		{"nothing", layered.Union, "", nil, ""},
 	} {

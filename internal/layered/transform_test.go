@@ -39,14 +39,22 @@ func TestParseTransforms(t *testing.T) {
 			aggregate,
 		}},
 		{"the former depth limit, unset", `{"transformType":"PartitionDepthLimit"}`, []layered.Transform{aggregate}},
-		{"the former inversion", `{"transformType":"InvertGraph","transformConfig":{}}`,
-			[]layered.Transform{{Kind: layered.KindInvert}, aggregate}},
-		{"the former inversion, off", `{"transformType":"InvertGraph","transformConfig":{"invertGraph":false}}`,
-			[]layered.Transform{aggregate}},
-		{"the former filter", `{"transformType":"FilterNodes","transformConfig":{"nodeFilter":"x"}}`,
-			[]layered.Transform{aggregate}},
-		{"what a plan file left", `{"graphConfig":{"max_partition_depth":2,"invert_graph":true,"edge_label_max_length":5}}`,
-			layered.Settings{MaxDepth: 2, Invert: true, EdgeLabelLength: 5, AggregateEdges: &yes}.Transforms()},
+		{
+			"the former inversion", `{"transformType":"InvertGraph","transformConfig":{}}`,
+			[]layered.Transform{{Kind: layered.KindInvert}, aggregate},
+		},
+		{
+			"the former inversion, off", `{"transformType":"InvertGraph","transformConfig":{"invertGraph":false}}`,
+			[]layered.Transform{aggregate},
+		},
+		{
+			"the former filter", `{"transformType":"FilterNodes","transformConfig":{"nodeFilter":"x"}}`,
+			[]layered.Transform{aggregate},
+		},
+		{
+			"what a plan file left", `{"graphConfig":{"max_partition_depth":2,"invert_graph":true,"edge_label_max_length":5}}`,
+			layered.Settings{MaxDepth: 2, Invert: true, EdgeLabelLength: 5, AggregateEdges: &yes}.Transforms(),
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
