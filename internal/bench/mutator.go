@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/url"
 	"sync"
 	"time"
 
@@ -32,7 +35,7 @@ type counts struct {
 	retries    int64            // attempts after the first one
 	refused    map[string]int64 // answers that refuse, by code; NETWORK when none came
 	latency    histogram
-	first      []string // the first refusals that no race between mutators explains
+	surprises  map[string]int64 // refusals that no race between mutators explains, in words; maxComplaints different ones
 }
 
 // run changes until ctx ends. The change that is on its way then is seen to its end.
@@ -91,15 +94,30 @@ var raced = map[string]bool{"NOT_FOUND": true, "BAD_REQUEST: Edge refers to a no
 func (c *counts) refuse(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	code := "NETWORK"
+	code, words := "NETWORK", words(err)
 	refused := new(refusal)
 	if errors.As(err, &refused) {
 		code = refused.Extensions.Code
 	}
 	c.refused[code]++
-	if !raced[code] && !raced[err.Error()] && len(c.first) < maxComplaints {
-		c.first = append(c.first, err.Error())
+	if raced[code] || raced[words] {
+		return
 	}
+	if c.surprises[words] > 0 || len(c.surprises) < maxComplaints {
+		c.surprises[words]++
+	}
+}
+
+// words says what went wrong without what differs each time, such as the client's port.
+func words(err error) string {
+	request, connection := new(url.Error), new(net.OpError)
+	switch {
+	case errors.As(err, &connection):
+		return fmt.Sprintf("%s %s: %v", connection.Op, connection.Addr, connection.Err)
+	case errors.As(err, &request):
+		return fmt.Sprintf("%s: %v", request.URL, request.Err)
+	}
+	return err.Error()
 }
 
 func (c *counts) retry() {

@@ -44,7 +44,8 @@ type Result struct {
 	Unseen     int64    `json:"unseen"`     // answered changes that a subscriber never saw, by subscriber
 	GaveUp     int64    `json:"gaveUp"`     // subscribers
 	Complaints []string `json:"complaints"` // the first things that were wrong, in words
-	Surprises  []string `json:"surprises"`  // the first refusals that mutators do not cause each other
+
+	Surprises map[string]int64 `json:"surprises"` // refusals that mutators do not cause each other: ten in words, how often
 }
 
 // OK reports whether changes were answered and every subscriber got all of them, once and in order.
@@ -61,14 +62,14 @@ func (s *storm) result(seconds float64, rows []convergence.Plan) Result {
 		Refused: s.counts.refused, Retries: s.counts.retries, Unresolved: s.counts.unresolved,
 		Change:     s.counts.latency.latency(),
 		Deliveries: s.deliveries.Load(), DeliveriesPerSecond: float64(s.deliveries.Load()) / seconds,
-		Reconnects: s.reconnects.Load(), Surprises: s.counts.first,
+		Reconnects: s.reconnects.Load(), Surprises: s.counts.surprises,
 	}
 	var same, other histogram
 	for i, sub := range s.subscribers {
 		same.add(&sub.same)
 		other.add(&sub.other)
 		p := slices.Index(s.projects, sub.project)
-		r.add(fmt.Sprintf("subscriber %d at %s, project %d", i+1, host(sub.urls[sub.replica]), sub.project.id), sub, rows[p])
+		r.add(fmt.Sprintf("subscriber %d at %s, project %d", i+1, sub.urls[sub.replica], sub.project.id), sub, rows[p])
 	}
 	r.Same, r.Other = same.latency(), other.latency()
 	return r
@@ -130,8 +131,8 @@ func (r Result) Write(w io.Writer) error {
 	for _, c := range r.Complaints {
 		row("wrong", "%s", c)
 	}
-	for _, c := range r.Surprises {
-		row("surprising", "%s", c)
+	for _, words := range slices.Sorted(maps.Keys(r.Surprises)) {
+		row("surprising", "%d times %s", r.Surprises[words], words)
 	}
 	verdict := "every subscriber got every change, once and in order"
 	switch {

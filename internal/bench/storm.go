@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -87,7 +85,7 @@ func Storm(ctx context.Context, cfg Config) (Result, error) {
 	}
 	s := &storm{
 		cfg: cfg, client: newClient(cfg.URLs, cfg.Mutators),
-		counts: counts{refused: map[string]int64{}},
+		counts: counts{refused: map[string]int64{}, surprises: map[string]int64{}},
 	}
 	defer s.client.close()
 	defer s.cleanUp(ctx)
@@ -280,12 +278,4 @@ func (s *storm) cleanUp(ctx context.Context) {
 		// One that stays behind is in nobody's way; the storm has said what it had to say.
 		_ = s.client.deleteProject(ctx, p.id)
 	}
-}
-
-// name of a replica in complaints.
-func host(replica string) string {
-	if _, port, err := net.SplitHostPort(strings.TrimPrefix(strings.TrimPrefix(replica, "https://"), "http://")); err == nil {
-		return ":" + port
-	}
-	return replica
 }

@@ -45,7 +45,7 @@ func converged(t *testing.T, cfg bench.Config, r bench.Result) {
 		t.Errorf("not every subscriber got every change: %q", r.Complaints)
 	}
 	if len(r.Surprises) > 0 {
-		t.Errorf("refusals that mutators do not cause each other: %q", r.Surprises)
+		t.Errorf("refusals that mutators do not cause each other: %v", r.Surprises)
 	}
 	watchers := int64(cfg.Subscribers * len(cfg.URLs)) // of each project
 	if r.Answered < 20 || r.Unresolved > 0 || r.Snapshots > 0 || r.Deliveries != r.Answered*watchers {
