@@ -13,7 +13,7 @@ import (
 )
 
 // lc runs a command line as main does, and returns its error.
-func lc(t *testing.T, ctx context.Context, args ...string) error {
+func lc(ctx context.Context, t *testing.T, args ...string) error {
 	t.Helper()
 	var c struct {
 		Run      runCommand      `cmd:""`
@@ -36,10 +36,11 @@ func TestPlanFilesFromTheCommandLine(t *testing.T) {
 	t.Chdir(dir) // outputs go to the working directory
 	ctx := t.Context()
 	for _, args := range []string{
-		"generate sample shop shop", "generate graph --nodes 50 --edges 60 big", "init -p new/plan.yaml", "init --force --plan new/plan.yaml",
+		"generate sample shop shop", "generate graph --nodes 50 --edges 60 big", "init -p new/plan.yaml",
+		"init --force --plan new/plan.yaml",
 		"run shop/plan.yaml", "run -p big/plan.yaml", "run --plan new/plan.yaml", "generate template DOT",
 	} {
-		if err := lc(t, ctx, strings.Fields(args)...); err != nil {
+		if err := lc(ctx, t, strings.Fields(args)...); err != nil {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
@@ -61,7 +62,7 @@ func TestPlanFilesFromTheCommandLine(t *testing.T) {
 		"generate graph --edges -1 x":  "",
 		"generate graph --nodes 2 big": "exists",
 	} {
-		if err := lc(t, ctx, strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
+		if err := lc(ctx, t, strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)
 		}
 	}
@@ -70,12 +71,12 @@ func TestPlanFilesFromTheCommandLine(t *testing.T) {
 func TestWatchEndsWithoutAnError(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	if err := lc(t, t.Context(), "generate", "sample", "tiny", "."); err != nil {
+	if err := lc(t.Context(), t, "generate", "sample", "tiny", "."); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- lc(t, ctx, "run", "--watch", "plan.yaml") }()
+	go func() { ended <- lc(ctx, t, "run", "--watch", "plan.yaml") }()
 	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -223,7 +223,7 @@ func (o Options) check() error {
 		{"orientation", string(o.Orientation), []string{"TB", "LR"}},
 		{"style", string(o.Style), []string{"none", "light", "dark"}},
 		{"note position", o.NotePosition, []string{"left", "right", "top", "bottom"}},
-		{"Graphviz layout", o.Graphviz.Layout, []string{"dot", "neato", "fdp", "sfdp", "circo", "twopi", "osage", "patchwork"}},
+		{"Graphviz layout", o.Graphviz.Layout, []string{"dot", "neato", "fdp", "sfdp", "circo", "twopi"}},
 		{"Graphviz comment style", o.Graphviz.CommentStyle, []string{"label", "tooltip"}},
 		{"Mermaid look", o.Mermaid.Look, []string{"default", "classic", "handDrawn"}},
 		{"Mermaid display", o.Mermaid.Display, []string{"full", "compact"}},

@@ -255,7 +255,8 @@ func isMermaidName(id string) bool {
 }
 
 var mermaidWords = []string{
-	"bt", "call", "class", "classdef", "click", "default", "direction", "end", "flowchart", "graph", "href", "interpolate",
+	"bt", "call", "class", "classdef", "click", "default", "direction", "end", "flowchart", "graph", "href",
+	"interpolate",
 	"linkstyle", "lr", "rl", "style", "subgraph", "tb", "td", "_blank", "_parent", "_self", "_top",
 }
 

@@ -228,12 +228,15 @@ func isPlantUMLName(id string) bool {
 }
 
 var plantUMLWords = []string{
-	"abstract", "actor", "agent", "allow_mixing", "allowmixing", "also", "annotation", "artifact", "as", "autonumber", "bottom", "boundary",
-	"card", "caption", "center", "circle", "class", "cloud", "collections", "component", "control", "database", "down",
+	"abstract", "actor", "agent", "allow_mixing", "allowmixing", "also", "annotation", "artifact", "as",
+	"autonumber", "bottom", "boundary",
+	"card", "caption", "center", "circle", "class", "cloud", "collections", "component", "control", "database",
+	"down",
 	"else", "end", "endfooter", "endheader", "endif", "endlegend", "endtitle", "entity", "enum", "file", "folder",
 	"footer", "frame", "header", "hexagon", "hide", "if", "interface", "label", "left", "legend", "mainframe",
 	"namespace", "newpage", "node", "note", "object", "of", "on", "over", "package", "page", "participant", "person",
-	"port", "portin", "portout", "process", "queue", "rectangle", "remove", "restore", "right", "scale", "set", "show", "skin", "skinparam",
+	"port", "portin", "portout", "process", "queue", "rectangle", "remove", "restore", "right", "scale", "set",
+	"show", "skin", "skinparam",
 	"sprite", "stack", "state", "storage", "style", "then", "title", "to", "top", "together", "up", "url", "usecase",
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -83,7 +84,7 @@ func svgTexts(t *testing.T, svg []byte) []string {
 	d.Strict = true
 	for {
 		token, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return texts
 		}
 		if err != nil {
@@ -269,11 +270,16 @@ func TestMermaidParsesEveryOutput(t *testing.T) {
 func TestMermaidTakesEveryID(t *testing.T) {
 	t.Parallel()
 	ids := []string{
-		"end", "End", "END", "graph", "flowchart", "subgraph", "style", "linkStyle", "class", "classDef", "click", "default", "direction",
-		"interpolate", "href", "call", "o", "x", "v", "O", "X", "V", "ox", "xo", "root", "title", "mindmap", "treemap", "TB", "LR", "td", "BT", "RL",
-		"_self", "_blank", "accTitle", "accDescr", "default_x", "style1", "endpoint", "end_", "graph1", "subgraph_a", "class_b", "click2", "callback",
-		"1", "12a", "a.b", "a-b", "a--b", "-->", "a b", "é", "日本", "n", "N", "A", "0x", "section", "id", "null", "constructor", "__proto__", "toString",
-		"flowchart-elk", "swimlane", "elk", "defaults", "linkStyle2", "hrefs", "_", "__", "k", "F", "md", "fa", "icon",
+		"end", "End", "END", "graph", "flowchart", "subgraph", "style", "linkStyle", "class", "classDef",
+		"click", "default", "direction",
+		"interpolate", "href", "call", "o", "x", "v", "O", "X", "V", "ox", "xo", "root", "title", "mindmap",
+		"treemap", "TB", "LR", "td", "BT", "RL",
+		"_self", "_blank", "accTitle", "accDescr", "default_x", "style1", "endpoint", "end_", "graph1",
+		"subgraph_a", "class_b", "click2", "callback",
+		"1", "12a", "a.b", "a-b", "a--b", "-->", "a b", "é", "日本", "n", "N", "A", "0x", "section", "id", "null",
+		"constructor", "__proto__", "toString",
+		"flowchart-elk", "swimlane", "elk", "defaults", "linkStyle2", "hrefs", "_", "__", "k", "F", "md", "fa",
+		"icon",
 	}
 	g := layered.Graph{Nodes: []layered.Node{{ID: "box", Label: "Box", IsPartition: true}}}
 	for i, id := range ids {

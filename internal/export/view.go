@@ -99,7 +99,9 @@ func sortedLayers(layers []layered.Layer) []layered.Layer {
 }
 
 func (v *view) layer(id string) (layered.Layer, bool) {
-	i, ok := slices.BinarySearchFunc(v.layers, id, func(l layered.Layer, id string) int { return strings.Compare(l.ID, id) })
+	i, ok := slices.BinarySearchFunc(v.layers, id, func(l layered.Layer, id string) int {
+		return strings.Compare(l.ID, id)
+	})
 	if !ok {
 		return layered.Layer{}, false
 	}

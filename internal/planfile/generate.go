@@ -31,7 +31,7 @@ func WriteSample(name, dir string) error {
 		if err != nil {
 			return err
 		}
-		err = create(filepath.Join(dir, file.Name()), func(w io.Writer) error {
+		err = create(filepath.Join(dir, file.Name()), func(w *bufio.Writer) error {
 			_, err := w.Write(text)
 			return err
 		})
@@ -43,7 +43,7 @@ func WriteSample(name, dir string) error {
 }
 
 // create writes a file that must not be there yet.
-func create(name string, write func(io.Writer) error) error {
+func create(name string, write func(*bufio.Writer) error) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
@@ -68,14 +68,16 @@ func WriteEmpty(name string, replaceIt bool) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
 		return err
 	}
-	write := func(w io.Writer) error {
-		_, err := io.WriteString(w, Empty)
-		return err
-	}
 	if replaceIt {
-		return replace(name, write)
+		return replace(name, func(w io.Writer) error {
+			_, err := io.WriteString(w, Empty)
+			return err
+		})
 	}
-	return create(name, write)
+	return create(name, func(w *bufio.Writer) error {
+		_, err := w.WriteString(Empty)
+		return err
+	})
 }
 
 // Size is that of a generated graph.
@@ -115,12 +117,12 @@ func WriteGenerated(dir string, size Size) error {
 	random := rand.New(rand.NewPCG(size.Seed, 1))
 	for _, file := range []struct {
 		name  string
-		write func(w io.Writer)
+		write func(w *bufio.Writer) // errors stick until it is flushed
 	}{
-		{"plan.yaml", func(w io.Writer) { io.WriteString(w, generatedPlan) }},
-		{"layers.csv", func(w io.Writer) { io.WriteString(w, generatedLayers) }},
-		{"nodes.csv", func(w io.Writer) {
-			io.WriteString(w, "id,label,layer,is_partition,belongs_to,weight,comment\nn0,Root,group,true,,1,\n")
+		{"plan.yaml", func(w *bufio.Writer) { fmt.Fprint(w, generatedPlan) }},
+		{"layers.csv", func(w *bufio.Writer) { fmt.Fprint(w, generatedLayers) }},
+		{"nodes.csv", func(w *bufio.Writer) {
+			fmt.Fprint(w, "id,label,layer,is_partition,belongs_to,weight,comment\nn0,Root,group,true,,1,\n")
 			group := 0
 			for i := 1; i < size.Nodes; i++ {
 				if isGroup(i) {
@@ -131,16 +133,16 @@ func WriteGenerated(dir string, size Size) error {
 				fmt.Fprintf(w, "n%d,Node %d,layer%d,false,n%d,%d,\n", i, i, i%5, group, 1+random.IntN(5))
 			}
 		}},
-		{"edges.csv", func(w io.Writer) {
-			io.WriteString(w, "id,source,target,label,layer,weight,comment\n")
+		{"edges.csv", func(w *bufio.Writer) {
+			fmt.Fprint(w, "id,source,target,label,layer,weight,comment\n")
 			for i := range size.Edges {
 				from, to := flow[random.IntN(len(flow))], flow[random.IntN(len(flow))]
 				fmt.Fprintf(w, "e%d,n%d,n%d,calls,layer%d,%d,\n", i, from, to, from%5, 1+random.IntN(9))
 			}
 		}},
 	} {
-		err := create(filepath.Join(dir, file.name), func(w io.Writer) error {
-			file.write(w) // a bufio.Writer: errors stick until it is flushed
+		err := create(filepath.Join(dir, file.name), func(w *bufio.Writer) error {
+			file.write(w)
 			return nil
 		})
 		if err != nil {

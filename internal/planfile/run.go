@@ -270,7 +270,7 @@ func (r *runner) transform(g layered.Graph, s layered.Settings) (layered.Graph, 
 }
 
 // maxTemplateSize bounds a template file, in bytes.
-const maxTemplateSize = 1 << 20
+const maxTemplateSize = 256 << 10
 
 func (r *runner) readTemplate(e Exporter) (export.Template, error) {
 	t := export.Template{Partials: make(map[string]string, len(e.Partials))}
@@ -354,7 +354,7 @@ func (r *runner) draw(ctx context.Context, dot, source string) error {
 	defer cancel()
 	target := strings.TrimSuffix(source, filepath.Ext(source)) + "." + r.opt.Render
 	temp := temporary(target)
-	defer os.Remove(temp) // when it was not renamed
+	defer func() { _ = os.Remove(temp) }() // when it was not renamed
 	cmd := exec.CommandContext(ctx, dot, "-T"+r.opt.Render, "-o", temp, source)
 	cmd.WaitDelay = 5 * time.Second
 	var stderr bytes.Buffer

@@ -70,7 +70,8 @@ var (
 )
 
 var entities = map[string]string{
-	"amp": "&", "quot": `"`, "lt": "<", "num": "#", "percnt": "%", "dollar": "$", "colon": ":", "grave": "`", "bsol": `\`,
+	"amp": "&", "quot": `"`, "lt": "<", "num": "#", "percnt": "%", "dollar": "$", "colon": ":", "grave": "`",
+	"bsol": `\`,
 }
 
 // unescapeEntities decodes the references that the writers use, once.

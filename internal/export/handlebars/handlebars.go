@@ -69,6 +69,13 @@ type Template struct {
 
 // Parse reads a template and its partials. An error names the partial, if it is in one, and the line.
 func Parse(source string, partials map[string]string) (*Template, error) {
+	size := len(source)
+	for _, partial := range partials {
+		size += len(partial)
+	}
+	if size > maxSource {
+		return nil, fmt.Errorf("template and partials have %d bytes, at most %d are read", size, maxSource)
+	}
 	program, err := parse(source)
 	if err != nil {
 		return nil, err

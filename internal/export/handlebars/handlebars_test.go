@@ -71,8 +71,10 @@ func TestRenderErrors(t *testing.T) {
 	broken := errors.New("broken")
 	helpers := map[string]handlebars.Helper{"fail": func([]any) (any, error) { return nil, broken }}
 	for source, want := range map[string]string{
-		"\n\n{{fail}}": `line 3: helper "fail": broken`, "{{#if}}x{{/if}}": "one argument", "{{not}}": "takes one", "{{eq 1}}": "takes two",
-		"{{nothing 1}}": "no helper", "{{x y=1}}": "no helper", "{{eq 1 2 a=3}}": "no named arguments", "{{#each (fail)}}{{/each}}": "broken",
+		"\n\n{{fail}}": `line 3: helper "fail": broken`, "{{#if}}x{{/if}}": "one argument",
+		"{{not}}": "takes one", "{{eq 1}}": "takes two",
+		"{{nothing 1}}": "no helper", "{{x y=1}}": "no helper", "{{eq 1 2 a=3}}": "no named arguments",
+		"{{#each (fail)}}{{/each}}": "broken",
 	} {
 		if _, err := render(t, source, nil, helpers); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", source, err, want)
@@ -106,10 +108,13 @@ func (discard) Write(b []byte) (int, error) { return len(b), nil }
 func TestParseErrors(t *testing.T) {
 	t.Parallel()
 	for source, want := range map[string]string{
-		"a\n{{#if x}}\nb": "line 3: the end where {{/if}}", "{{/if}}": `line 1: "{{/" where no more`, "{{}}": "where a name", "{{a}": "line 1",
-		"{{#a}}{{/b}}": "{{/b}} where {{/a}}", "{{a (b}}": "where )", "{{a b=}}": "where a name", "{{{a}}": "line 1", "{{#a as |}}{{/a}}": "where a name",
-		"{{\"a}}": "line 1", "{{a/../b}}": "cannot follow", "{{@}}": "where a name", "{{> }}": "where a name", "{{#a}}{{else}}{{else}}{{/a}}": "where {{/a}}",
-		"{{!-- x": "line 1", "{{{{a}}}}": "raw blocks",
+		"a\n{{#if x}}\nb": "line 3: the end where {{/if}}", "{{/if}}": `line 1: "{{/" where no more`,
+		"{{}}": "where a name", "{{a}": "line 1",
+		"{{#a}}{{/b}}": "{{/b}} where {{/a}}", "{{a (b}}": "where )", "{{a b=}}": "where a name",
+		"{{{a}}": "line 1", "{{#a as |}}{{/a}}": "where a name",
+		"{{\"a}}": "line 1", "{{a/../b}}": "cannot follow", "{{@}}": "where a name", "{{> }}": "where a name",
+		"{{#a}}{{else}}{{else}}{{/a}}": "where {{/a}}",
+		"{{!-- x":                      "line 1", "{{{{a}}}}": "raw blocks",
 	} {
 		if _, err := handlebars.Parse(source, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", source, err, want)
@@ -122,7 +127,8 @@ func TestParseErrors(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
-		"{{a}}", "{{#a b c=(d e)}}{{else f}}{{/a}}", "{{> a b=c}}", "{{#a as |b c|}}{{/a}}", "{{~a~}}", "{{@a.b}}", "{{../a}}", "{{!a}}", "{{[a]}}", "{{", "}}",
+		"{{a}}", "{{#a b c=(d e)}}{{else f}}{{/a}}", "{{> a b=c}}", "{{#a as |b c|}}{{/a}}", "{{~a~}}",
+		"{{@a.b}}", "{{../a}}", "{{!a}}", "{{[a]}}", "{{", "}}",
 		"{{else}}", "{{^}}", "{{{a}}}", "\\{{a}}", "{{a 1 true \"x\"}}",
 	} {
 		f.Add(s)

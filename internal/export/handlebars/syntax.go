@@ -10,16 +10,13 @@ import (
 )
 
 const (
-	maxSource  = 1 << 20 // bytes of a template or partial
-	maxNesting = 100     // of blocks or subexpressions
+	maxSource  = 256 << 10 // bytes of a template with its partials; the lexer is slow
+	maxNesting = 100       // of blocks or subexpressions
 )
 
 // parse reads one template. The tokens are checked first: the parser abandons its lexer, and the goroutine of that, on an
 // error, and recurses as deep as the template does.
 func parse(source string) (program *ast.Program, err error) {
-	if len(source) > maxSource {
-		return nil, fmt.Errorf("template has %d bytes, at most %d are read", len(source), maxSource)
-	}
 	s := syntax{tokens: lexer.Collect(source)}
 	if err := s.check(); err != nil {
 		return nil, err
@@ -39,15 +36,13 @@ type syntax struct {
 }
 
 func (s *syntax) check() error {
-	for {
-		if err := s.program(); err != nil {
-			return err
-		}
-		if s.next() == lexer.TokenEOF {
-			return nil
-		}
+	if err := s.program(); err != nil {
+		return err
+	}
+	if s.next() != lexer.TokenEOF {
 		return s.unexpected("no more")
 	}
+	return nil
 }
 
 func (s *syntax) next() lexer.TokenKind { return s.tokens[0].Kind }
