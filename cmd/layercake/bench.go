@@ -22,6 +22,7 @@ type stormCommand struct {
 	URL         []string      `name:"url" default:"http://127.0.0.1:3001,http://127.0.0.1:3002,http://127.0.0.1:3003" help:"Replicas of one deployment."`
 	Mutators    int           `default:"50" help:"How many change at the same time."`
 	Duration    time.Duration `default:"20s" help:"How long they do, per mode."`
+	Changes     int64         `default:"0" help:"End a mode early after so many changes. 0: only by time."`
 	Projects    int           `default:"0" help:"How many projects are changed. 0: first one (hot), then 20 (spread)."`
 	Subscribers int           `default:"-1" help:"Subscribers per replica and project. -1: 2 to one project, 1 to each of many."`
 	Rate        float64       `default:"0" help:"Changes per second in all. 0: as fast as possible."`
@@ -67,7 +68,7 @@ func (c stormCommand) Run(ctx context.Context) error {
 
 func (c stormCommand) config(projects int) bench.Config {
 	cfg := bench.Config{
-		URLs: c.URL, AllowRemote: c.AllowRemote, Mutators: c.Mutators, Duration: c.Duration, Projects: projects,
+		URLs: c.URL, AllowRemote: c.AllowRemote, Mutators: c.Mutators, Duration: c.Duration, Changes: c.Changes, Projects: projects,
 		Subscribers: c.Subscribers, Rate: c.Rate, Seed: c.Seed, Settle: c.Settle,
 	}
 	if cfg.Subscribers == -1 {

@@ -21,6 +21,7 @@ type commands struct {
 	Init     initCommand     `cmd:"" help:"Write an empty plan file."`
 	Generate generateCommand `cmd:"" help:"Write samples, large graphs and templates."`
 	Bench    benchCommand    `cmd:"" help:"Measure running replicas."`
+	Watch    watchCommand    `cmd:"" help:"Print what happens to a project's plan, as it happens."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 

@@ -1,0 +1,55 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// watchAgain is how long Watch waits before it connects again.
+const watchAgain = time.Second
+
+// Watch hands each event of a project's plan to each, as planEvents shows it, until ctx ends. It begins after a cursor, or at the
+// current version. When the replica goes away it comes back and goes on without a gap; lost tells of that. It returns the
+// replica's refusal, or the error of each.
+func Watch(ctx context.Context, url string, project int, after string, each func(event json.RawMessage) error, lost func(error)) error {
+	for {
+		var failed error
+		q := request{
+			Query: `subscription ($project: Int!, $after: String) { planEvents(projectId: $project, after: $after) {
+				version cursor snapshot timestamp actorName actorKind via clientId opId note
+				operations { kind id index before after } } }`,
+			Variables: map[string]any{"project": project},
+		}
+		if after != "" {
+			q.Variables["after"] = after
+		}
+		err := subscribe(ctx, url, q, func() {}, func(data json.RawMessage) error {
+			var in struct{ PlanEvents json.RawMessage }
+			var place struct{ Cursor string }
+			if failed = errors.Join(json.Unmarshal(data, &in), json.Unmarshal(in.PlanEvents, &place)); failed != nil {
+				return failed
+			}
+			if failed = each(in.PlanEvents); failed == nil {
+				after = place.Cursor
+			}
+			return failed
+		})
+		var r *refusal
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case failed != nil:
+			return failed
+		case errors.As(err, &r) && !r.temporary():
+			return err
+		}
+		lost(err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(watchAgain):
+		}
+	}
+}
