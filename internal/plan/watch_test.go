@@ -3,7 +3,6 @@ package plan_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -184,8 +183,11 @@ func converge(t *testing.T, loss float64, terminate bool) {
 		t.Fatal(err)
 	}
 	last := replicas[0].change(t, p, plan.Describe{Name: "The end"})
+	if last.Event == nil {
+		t.Fatalf("the last change was none: %+v", last)
+	}
 	if err := watching.Wait(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v; the end is version %d, the rows are at %d", err, last.Version, replicas[0].dag(t, p).Version)
 	}
 	if n := written.Load() + 1; last.Version != n {
 		t.Errorf("the plan is at version %d after %d changes that were answered", last.Version, n)
@@ -275,7 +277,7 @@ func (f *follower) follow(ctx context.Context, cursor string, each func(*plan.Up
 			return nil
 		}
 	}
-	return errors.New("the watch ended before the end")
+	return fmt.Errorf("watch of replica %s ended after %d updates with %+v", f.replica.name, len(f.versions), f.events[max(0, len(f.events)-1):])
 }
 
 // check demands contiguous versions up to the plan's, and that the events lead from where it began to the plan.
