@@ -23,6 +23,7 @@ type mutator struct {
 	project *project
 	replica int
 	pace    *rate.Limiter // shared by all; nil for as fast as possible
+	changes int64         // that all may make together; 0 for any number
 	rand    *rand.Rand
 	counts  *counts
 }
@@ -38,9 +39,9 @@ type counts struct {
 	surprises  map[string]int64 // refusals that no race between mutators explains, in words; maxComplaints different ones
 }
 
-// run changes until ctx ends. The change that is on its way then is seen to its end.
+// run changes until ctx ends or enough was changed. The change that is on its way then is seen to its end.
 func (m *mutator) run(ctx context.Context) {
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && (m.changes == 0 || m.counts.soFar() < m.changes) {
 		if m.pace != nil && m.pace.Wait(ctx) != nil {
 			return
 		}
@@ -86,6 +87,12 @@ func (c *counts) answer(d time.Duration) {
 	defer c.mu.Unlock()
 	c.answered++
 	c.latency.observe(d)
+}
+
+func (c *counts) soFar() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.answered
 }
 
 // raced are the refusals that mutators cause each other: one deletes what the other is about to use.

@@ -25,6 +25,7 @@ type Config struct {
 	AllowRemote bool     // else only replicas on this machine are loaded
 	Mutators    int      // that change at the same time
 	Duration    time.Duration
+	Changes     int64   // that are answered before it ends early; 0 for any number
 	Projects    int     // that are changed; 1 is a hot project
 	Subscribers int     // per replica and project
 	Rate        float64 // changes a second in all; 0 is as fast as possible
@@ -52,6 +53,7 @@ func (c Config) Check() error {
 	between("projects", c.Projects, 1, 1000, c.Projects >= 1 && c.Projects <= 1000)
 	between("rate", c.Rate, 0, 1e6, c.Rate >= 0 && c.Rate <= 1e6)
 	between("settle", c.Settle, time.Second, time.Hour, c.Settle >= time.Second && c.Settle <= time.Hour)
+	between("changes", c.Changes, 0, "any number", c.Changes >= 0)
 	sockets := c.Subscribers * c.Projects * len(c.URLs)
 	between("subscribers", c.Subscribers, 0, "5000 sockets in all", c.Subscribers >= 0 && sockets <= 5000)
 	return errors.Join(errs...)
@@ -179,7 +181,7 @@ func (s *storm) mutate(ctx context.Context) {
 	for i := range s.cfg.Mutators {
 		m := &mutator{
 			client: s.client, project: s.projects[i%len(s.projects)], replica: i % len(s.cfg.URLs),
-			pace: pace, rand: rand.New(rand.NewPCG(s.cfg.Seed, uint64(i))), counts: &s.counts,
+			pace: pace, changes: s.cfg.Changes, rand: rand.New(rand.NewPCG(s.cfg.Seed, uint64(i))), counts: &s.counts,
 		}
 		running.Go(func() { m.run(ctx) })
 	}
