@@ -76,7 +76,7 @@ func dial(b *testing.B, url, subscription string) *websocket.Conn {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), deadline)
 	defer cancel()
-	c, _, err := websocket.Dial(ctx, strings.Replace(url, "http", "ws", 1)+"/graphql/ws",
+	c, _, err := websocket.Dial(ctx, strings.Replace(url, "http", "ws", 1)+"/graphql/ws", //nolint:bodyclose // it is the socket's
 		&websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
 	if err != nil {
 		b.Fatal(err)

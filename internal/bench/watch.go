@@ -39,7 +39,7 @@ func Watch(ctx context.Context, url string, project int, after string, each func
 		var r *refusal
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // a normal end
 		case failed != nil:
 			return failed
 		case errors.As(err, &r) && !r.temporary():

@@ -285,7 +285,7 @@ func (s *Service) settle(ctx context.Context, r request, open *openOutcome) (com
 	})
 	if err != nil {
 		// Not there, or not to be seen now. The sender may ask again under the same operation id.
-		return done, postgres.Busy(errors.Join(open, err)).(*fault.Error).With("opId", r.OpID)
+		return done, postgres.Busy(errors.Join(open, err)).With("opId", r.OpID)
 	}
 	return done, nil
 }

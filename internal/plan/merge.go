@@ -42,7 +42,7 @@ func (e Replace) apply(d *draft) error {
 	}
 	node := merge("node", nodeParts, baseNodes, d.nodes.present(), nodes)
 	edge := merge("edge", edgeParts, baseEdges, d.edges.present(), edges)
-	conflicts := append(node.conflicts, edge.conflicts...)
+	conflicts := slices.Concat(node.conflicts, edge.conflicts)
 	// Deleting a node would take edges with it that the sender has never seen; adding one may need a node that others deleted.
 	for _, id := range node.deleted {
 		for other := range d.links.incident(id) {

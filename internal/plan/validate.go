@@ -93,12 +93,12 @@ func (v *validation) checkEdges(edges []Edge) {
 		if !sourceExists || !targetExists || e.Source == e.Target {
 			continue
 		}
-		if pair := [2]string{e.Source, e.Target}; pairs[pair] {
+		pair := [2]string{e.Source, e.Target}
+		if pairs[pair] {
 			invalid("This connection is not allowed: another edge already connects these nodes")
 			continue
-		} else {
-			pairs[pair] = true
 		}
+		pairs[pair] = true
 		if rule := refused(source, target, len(v.links.out[e.Source]), len(v.links.in[e.Target])); rule != "" {
 			invalid("This connection is not allowed: " + rule)
 		}

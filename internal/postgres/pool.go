@@ -83,7 +83,7 @@ func (p *Pool) Ping(ctx context.Context) error {
 const retryAfter = 500 * time.Millisecond
 
 // Busy is the fault for everything that time or capacity refused, with a cause for the log.
-func Busy(cause error) error {
+func Busy(cause error) *fault.Error {
 	return fault.New(fault.Unavailable, fault.Busy).With("retryAfterMs", retryAfter.Milliseconds()).Because(cause)
 }
 
