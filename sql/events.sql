@@ -34,3 +34,27 @@ LEFT JOIN LATERAL (
     ) s
 ) e ON e.total <= @max_bytes::int OR e.place = 1
 ORDER BY h.project_id, e.version;
+
+-- One replica at a time cleans up; the others find it taken and go on.
+-- name: TryLockCleanUp :one
+SELECT pg_try_advisory_xact_lock(hashtext('layercake clean-up')) AS locked;
+
+-- Projects whose log reaches back too far: beyond a time, or beyond so many events. The oldest event is the one above the floor.
+-- name: ListProjectsToTrim :many
+SELECT h.project_id FROM heads h JOIN events e ON e.project_id = h.project_id AND e.version = h.log_floor + 1
+WHERE e.at < @before OR h.version - h.log_floor > @keep::bigint
+ORDER BY h.project_id;
+
+-- Removes one chunk of old events and moves the floor, in the transaction that holds the head's lock: whoever reads the log sees
+-- both or neither. The newest event always stays.
+-- name: TrimEvents :one
+WITH old AS (
+    SELECT e.version FROM heads h JOIN events e ON e.project_id = h.project_id AND e.version > h.log_floor AND e.version < h.version
+    WHERE h.project_id = @project_id AND (e.at < @before OR e.version <= h.version - @keep::bigint)
+    ORDER BY e.version LIMIT @chunk::int
+), moved AS (
+    UPDATE heads SET log_floor = (SELECT max(version) FROM old) WHERE project_id = @project_id AND EXISTS (SELECT FROM old)
+), removed AS (
+    DELETE FROM events WHERE project_id = @project_id AND version IN (SELECT version FROM old)
+)
+SELECT count(*) FROM old;

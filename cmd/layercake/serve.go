@@ -31,10 +31,12 @@ type serveCommand struct {
 	Replicas          string   `env:"LAYERCAKE_REPLICAS" default:"3" help:"How many replicas share the database server, for that cap."`
 	WriteSlots        string   `env:"LAYERCAKE_WRITE_SLOTS" default:"16" help:"Changes that are in the database at once."`
 	Drain             string   `env:"LAYERCAKE_DRAIN" default:"5s" help:"Time over which clients are sent away when stopping."`
+	EventRetention    string   `env:"LAYERCAKE_EVENT_RETENTION" default:"168h" help:"How long events are kept for those who come back."`
 	LogLevel          string   `env:"LAYERCAKE_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat         string   `env:"LAYERCAKE_LOG_FORMAT" default:"text" help:"text or json."`
 	PGBin             string   `name:"pg-bin" env:"LAYERCAKE_PG_BIN" placeholder:"DIR" help:"Folder of PostgreSQL's programs, for the private one."`
 	DataDir           string   `env:"LAYERCAKE_DATA_DIR" placeholder:"DIR" help:"Data folder of the private PostgreSQL."`
+	CleanUp           string   `env:"LAYERCAKE_CLEAN_UP" default:"5m" hidden:"" help:"Time between two removals of what is too old."`
 	FaultLoss         string   `env:"LAYERCAKE_FAULT_LOSS" default:"0" hidden:"" help:"Share of lines to other replicas that are dropped, 0 to 1."`
 }
 
@@ -86,7 +88,9 @@ func (c serveCommand) config() (server.Config, error) {
 		PoolMin:        r.number("LAYERCAKE_POOL_MIN", c.PoolMin),
 		Replicas:       r.number("LAYERCAKE_REPLICAS", c.Replicas),
 		WriteSlots:     r.number("LAYERCAKE_WRITE_SLOTS", c.WriteSlots),
-		Drain:          read(&r, "LAYERCAKE_DRAIN", c.Drain, "a time such as 5s", time.ParseDuration),
+		Drain:          r.time("LAYERCAKE_DRAIN", c.Drain),
+		EventRetention: r.time("LAYERCAKE_EVENT_RETENTION", c.EventRetention),
+		CleanUp:        r.time("LAYERCAKE_CLEAN_UP", c.CleanUp),
 		Loss: read(&r, "LAYERCAKE_FAULT_LOSS", c.FaultLoss, "a number from 0 to 1", func(s string) (float64, error) {
 			return strconv.ParseFloat(s, 64)
 		}),
@@ -117,6 +121,10 @@ func read[T any](r *reader, setting, text, want string, parse func(string) (T, e
 
 func (r *reader) number(setting, text string) int {
 	return read(r, setting, text, "a whole number", strconv.Atoi)
+}
+
+func (r *reader) time(setting, text string) time.Duration {
+	return read(r, setting, text, "a time such as 5s or 168h", time.ParseDuration)
 }
 
 func (r *reader) oneOf(setting, text string, words ...string) string {

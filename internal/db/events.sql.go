@@ -203,3 +203,81 @@ func (q *Queries) ListFeedHeads(ctx context.Context, projectIds []int32) ([]List
 	}
 	return items, nil
 }
+
+const ListProjectsToTrim = `-- name: ListProjectsToTrim :many
+SELECT h.project_id FROM heads h JOIN events e ON e.project_id = h.project_id AND e.version = h.log_floor + 1
+WHERE e.at < $1 OR h.version - h.log_floor > $2::bigint
+ORDER BY h.project_id
+`
+
+type ListProjectsToTrimParams struct {
+	Before time.Time
+	Keep   int64
+}
+
+// Projects whose log reaches back too far: beyond a time, or beyond so many events. The oldest event is the one above the floor.
+func (q *Queries) ListProjectsToTrim(ctx context.Context, arg ListProjectsToTrimParams) ([]int32, error) {
+	rows, err := q.db.Query(ctx, ListProjectsToTrim, arg.Before, arg.Keep)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int32{}
+	for rows.Next() {
+		var project_id int32
+		if err := rows.Scan(&project_id); err != nil {
+			return nil, err
+		}
+		items = append(items, project_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const TrimEvents = `-- name: TrimEvents :one
+WITH old AS (
+    SELECT e.version FROM heads h JOIN events e ON e.project_id = h.project_id AND e.version > h.log_floor AND e.version < h.version
+    WHERE h.project_id = $1 AND (e.at < $2 OR e.version <= h.version - $3::bigint)
+    ORDER BY e.version LIMIT $4::int
+), moved AS (
+    UPDATE heads SET log_floor = (SELECT max(version) FROM old) WHERE project_id = $1 AND EXISTS (SELECT FROM old)
+), removed AS (
+    DELETE FROM events WHERE project_id = $1 AND version IN (SELECT version FROM old)
+)
+SELECT count(*) FROM old
+`
+
+type TrimEventsParams struct {
+	ProjectID int32
+	Before    time.Time
+	Keep      int64
+	Chunk     int32
+}
+
+// Removes one chunk of old events and moves the floor, in the transaction that holds the head's lock: whoever reads the log sees
+// both or neither. The newest event always stays.
+func (q *Queries) TrimEvents(ctx context.Context, arg TrimEventsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, TrimEvents,
+		arg.ProjectID,
+		arg.Before,
+		arg.Keep,
+		arg.Chunk,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const TryLockCleanUp = `-- name: TryLockCleanUp :one
+SELECT pg_try_advisory_xact_lock(hashtext('layercake clean-up')) AS locked
+`
+
+// One replica at a time cleans up; the others find it taken and go on.
+func (q *Queries) TryLockCleanUp(ctx context.Context) (bool, error) {
+	row := q.db.QueryRow(ctx, TryLockCleanUp)
+	var locked bool
+	err := row.Scan(&locked)
+	return locked, err
+}

@@ -222,7 +222,8 @@ func TestMergeConflicts(t *testing.T) {
 				g.nodes["c"] = Node{ID: "c", NodeType: GraphNode, Config: "{}"}
 				g.edges["ac"] = Edge{ID: "ac", Source: "a", Target: "c", Metadata: EdgeMetadata{DataType: GraphData}}
 			},
-			drop, []string{"edge ac: added to a node that the submission deletes"},
+			drop,
+			[]string{"edge ac: added to a node that the submission deletes"},
 		},
 		"edge to a node that went": {
 			drop, func(g graph) {
@@ -231,8 +232,12 @@ func TestMergeConflicts(t *testing.T) {
 			}, []string{"node a: deleted, and the submission connects it"},
 		},
 		"the same id added on both sides": {
-			func(g graph) { g.nodes["c"] = Node{ID: "c", NodeType: GraphNode, Config: "{}", Metadata: label("theirs")} },
-			func(g graph) { g.nodes["c"] = Node{ID: "c", NodeType: GraphNode, Config: "{}", Metadata: label("mine")} },
+			func(g graph) {
+				g.nodes["c"] = Node{ID: "c", NodeType: GraphNode, Config: "{}", Metadata: label("theirs")}
+			},
+			func(g graph) {
+				g.nodes["c"] = Node{ID: "c", NodeType: GraphNode, Config: "{}", Metadata: label("mine")}
+			},
 			[]string{"node c: metadata"},
 		},
 	} {

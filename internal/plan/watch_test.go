@@ -270,11 +270,11 @@ func (f *follower) follow(ctx context.Context, cursor string, each func(*plan.Up
 		if u.Event != nil {
 			f.events = append(f.events, u.Event)
 		}
-		if each != nil {
-			each(u)
-		}
 		if u.Event != nil && u.Event.Operations[0].Kind == plan.PlanUpdated {
 			return nil
+		}
+		if each != nil {
+			each(u)
 		}
 	}
 	return fmt.Errorf("watch of replica %s ended after %d updates with %+v", f.replica.name, len(f.versions), f.events[max(0, len(f.events)-1):])

@@ -24,7 +24,9 @@ type Config struct {
 	Replicas       int // that share the database server
 	WriteSlots     int // changes that are in the database at once
 	Drain          time.Duration
-	Loss           float64 // share of lines to other replicas that are dropped, for fault tests
+	EventRetention time.Duration // events older than this are removed, and watchers from before get a snapshot
+	CleanUp        time.Duration // between two removals, on average
+	Loss           float64       // share of lines to other replicas that are dropped, for fault tests
 	Version        string
 	Log            *slog.Logger
 }
@@ -60,6 +62,11 @@ func (c Config) Check() error {
 	}
 	if c.Drain < 0 || c.Drain > time.Hour {
 		wrong("LAYERCAKE_DRAIN", c.Drain, "it is from 0s to 1h")
+	}
+	for setting, d := range map[string]time.Duration{"LAYERCAKE_EVENT_RETENTION": c.EventRetention, "LAYERCAKE_CLEAN_UP": c.CleanUp} {
+		if d <= 0 {
+			wrong(setting, d, "it is more than nothing")
+		}
 	}
 	if c.Loss < 0 || c.Loss > 1 {
 		wrong("LAYERCAKE_FAULT_LOSS", c.Loss, "it is from 0 to 1")

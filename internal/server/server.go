@@ -36,6 +36,7 @@ type Server struct {
 	db    *postgres.DB
 	hub   *feed.Hub
 	wire  *fanout.Wire
+	plans *plan.Service
 	graph *graph.Handler
 	http  net.Listener
 	admin net.Listener // nil without an admin address
@@ -121,11 +122,11 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 			s.hub.Doubt()
 		},
 	})
-	plans := plan.NewService(plan.Config{
+	s.plans = plan.NewService(plan.Config{
 		DB: s.db, Hub: s.hub, Wire: s.wire, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry,
 	})
 	s.graph = graph.New(graph.Options{
-		Plans: plans, Projects: project.NewService(s.db), Log: s.log, Metrics: s.registry,
+		Plans: s.plans, Projects: project.NewService(s.db), Log: s.log, Metrics: s.registry,
 		AllowOrigin: func(r *http.Request) bool { return s.cfg.allowsOrigin(r.Header.Get("Origin")) }, Open: s.cfg.Open,
 	})
 	return nil
@@ -155,6 +156,7 @@ func (s *Server) serve(ctx context.Context) error {
 	parts, failed := errgroup.WithContext(storage)
 	parts.Go(func() error { return s.hub.Run(storage) })
 	parts.Go(func() error { return s.wire.Run(storage) })
+	parts.Go(func() error { return s.cleanUp(storage, s.plans) })
 
 	clients, operators := s.httpServer(s.routes()), s.httpServer(s.adminRoutes())
 	parts.Go(func() error { return closed(clients.Serve(s.http)) })

@@ -32,6 +32,7 @@ func Start(t testing.TB, n int, configure func(*server.Config)) []*Replica {
 		cfg := server.Config{
 			DatabaseURL: database, HTTPAddr: "127.0.0.1:0", Open: true, Migrate: true,
 			PoolMax: 20, PoolMin: 1, Replicas: 8, WriteSlots: 16, Drain: 100 * time.Millisecond,
+			EventRetention: time.Hour, CleanUp: time.Minute,
 			Version: "test", Log: slog.New(slog.DiscardHandler),
 		}
 		if configure != nil {
