@@ -13,63 +13,67 @@ import (
 	"github.com/coder/websocket"
 )
 
-// What one delivery costs with 100 subscribers of one project: an event is executed and framed for each of them. The CPU is that of
-// this process, server and subscribers, without PostgreSQL; subscribers only look for the version in each frame.
+// What one delivery costs with 100 subscribers of one project, when they share executions and when each executes for itself. The
+// CPU is that of this process, server and subscribers, without PostgreSQL; subscribers only look for the version in each frame.
 func BenchmarkDelivery(b *testing.B) {
-	const subscribers = 100
 	for name, subscription := range map[string]string{
 		"deltas": `subscription { planDagDeltaChanged(projectId: %d, after: %q) { projectId version userId timestamp operations { op path value from } } }`,
 		"events": `subscription { planEvents(projectId: %d, after: %q) { version cursor opId actorName operations { kind id index before after } } }`,
 	} {
-		b.Run(name, func(b *testing.B) {
-			s := online(b)
-			project := s.newProject(b)
-			s.must(b, nil, `mutation ($p: Int!) { addPlanDagNode(projectId: $p,
-				node: {id: "a", nodeType: GraphNode, position: {x: 0, y: 0}, metadata: {label: "A"}, config: "{}"}) { id } }`, vars{"p": project})
-			var begin struct{ GetPlanDag struct{ Cursor string } }
-			s.must(b, &begin, `query ($p: Int!) { getPlanDag(projectId: $p) { cursor } }`, vars{"p": project})
-			var running sync.WaitGroup
-			defer running.Wait()
-			got := make(chan struct{}, subscribers)
-			last := []byte(fmt.Sprintf(`"version":%d,`, 2+b.N))
-			for range subscribers {
-				c := dial(b, s.url, fmt.Sprintf(subscription, project, begin.GetPlanDag.Cursor))
-				running.Go(func() {
-					for {
-						_, frame, err := c.Read(context.Background())
-						if err != nil {
-							return
-						}
-						if bytes.Contains(frame, []byte(`"version":2,`)) || bytes.Contains(frame, last) {
-							got <- struct{}{}
-						}
-					}
-				})
-				defer func() { _ = c.CloseNow() }()
-			}
-			all := func() {
-				for range subscribers {
-					<-got
+		b.Run(name+"/alone", func(b *testing.B) { deliver(b, subscription, func(s *site) { s.Alone() }) })
+		b.Run(name+"/shared", func(b *testing.B) { deliver(b, subscription, func(*site) {}) })
+	}
+}
+
+func deliver(b *testing.B, subscription string, prepare func(*site)) {
+	const subscribers = 100
+	s := online(b)
+	prepare(s)
+	project := s.newProject(b)
+	s.must(b, nil, `mutation ($p: Int!) { addPlanDagNode(projectId: $p,
+		node: {id: "a", nodeType: GraphNode, position: {x: 0, y: 0}, metadata: {label: "A"}, config: "{}"}) { id } }`, vars{"p": project})
+	var begin struct{ GetPlanDag struct{ Cursor string } }
+	s.must(b, &begin, `query ($p: Int!) { getPlanDag(projectId: $p) { cursor } }`, vars{"p": project})
+	var running sync.WaitGroup
+	defer running.Wait()
+	got := make(chan struct{}, subscribers)
+	last := []byte(fmt.Sprintf(`"version":%d,`, 2+b.N))
+	for range subscribers {
+		c := dial(b, s.url, fmt.Sprintf(subscription, project, begin.GetPlanDag.Cursor))
+		running.Go(func() {
+			for {
+				_, frame, err := c.Read(context.Background())
+				if err != nil {
+					return
+				}
+				if bytes.Contains(frame, []byte(`"version":2,`)) || bytes.Contains(frame, last) {
+					got <- struct{}{}
 				}
 			}
-			move := func(x int) {
-				s.must(b, nil, `mutation ($p: Int!, $x: Float!) { movePlanDagNode(projectId: $p, nodeId: "a", position: {x: $x, y: 0}) { id } }`,
-					vars{"p": project, "x": x})
-			}
-			move(1) // version 2: everybody is there
-			all()
-			b.ResetTimer()
-			cpu := processTime(b)
-			for i := range b.N {
-				move(2 + i%1000)
-			}
-			all()
-			deliveries := float64(b.N * subscribers)
-			b.ReportMetric(float64((processTime(b)-cpu).Microseconds())/deliveries, "cpu-us/delivery")
-			b.ReportMetric(deliveries/b.Elapsed().Seconds(), "deliveries/s")
-			b.StopTimer()
 		})
+		defer func() { _ = c.CloseNow() }()
 	}
+	all := func() {
+		for range subscribers {
+			<-got
+		}
+	}
+	move := func(x int) {
+		s.must(b, nil, `mutation ($p: Int!, $x: Float!) { movePlanDagNode(projectId: $p, nodeId: "a", position: {x: $x, y: 0}) { id } }`,
+			vars{"p": project, "x": x})
+	}
+	move(1) // version 2: everybody is there
+	all()
+	b.ResetTimer()
+	cpu := processTime(b)
+	for i := range b.N {
+		move(2 + i%1000)
+	}
+	all()
+	deliveries := float64(b.N * subscribers)
+	b.ReportMetric(float64((processTime(b)-cpu).Microseconds())/deliveries, "cpu-us/delivery")
+	b.ReportMetric(deliveries/b.Elapsed().Seconds(), "deliveries/s")
+	b.StopTimer()
 }
 
 func dial(b *testing.B, url, subscription string) *websocket.Conn {

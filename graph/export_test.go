@@ -9,3 +9,6 @@ func (h *Handler) Hurry(init, ping, silence, write time.Duration) {
 
 // LargeBodies is how many large bodies are held now.
 func (h *Handler) LargeBodies() int { return len(h.largeBody) }
+
+// Alone makes every subscriber execute each event for itself and leaves framing to the library, as a measure.
+func (h *Handler) Alone() { h.alone = true }

@@ -41,6 +41,8 @@ type Handler struct {
 	open      bool
 	largeBody chan struct{} // a slot for each body over largeBodySize that is held in memory
 	timing    socketTiming
+	shelf     *shelf
+	alone     bool // every subscriber executes for itself: what sharing is measured against
 
 	running sync.WaitGroup // sockets, and the producers of subscriptions
 
@@ -55,6 +57,7 @@ func New(o Options) *Handler {
 		errors: &presenter{log: o.Log}, metrics: newMetrics(o.Metrics), allow: o.AllowOrigin, open: o.Open,
 		largeBody: make(chan struct{}, largeBodies), timing: defaultTiming, sockets: map[*socket]struct{}{},
 	}
+	h.shelf = &shelf{metrics: h.metrics, answers: map[answerKey]*answer{}}
 	r := &Resolver{plans: o.Plans, projects: o.Projects, errors: h.errors, metrics: h.metrics, running: &h.running}
 	config := Config{Resolvers: r}
 	setComplexity(&config.Complexity)
@@ -70,7 +73,7 @@ func New(o Options) *Handler {
 	h.exec.Use(extension.Introspection{})
 	h.exec.Use(&limits{schema: schema, documents: documents})
 	h.exec.AroundOperations(h.measure)
-	h.exec.AroundOperations(endWithError)
+	h.exec.AroundOperations(h.share)
 	h.exec.AroundResponses(tellSome)
 	h.exec.AroundResponses(r.withLoaders)
 	return h

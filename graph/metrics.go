@@ -18,6 +18,7 @@ type metrics struct {
 	inFlight      *prometheus.GaugeVec   // by kind
 	latency       *prometheus.HistogramVec
 	delivery      prometheus.Histogram
+	hits, misses  prometheus.Counter // of the shelf
 }
 
 // newMetrics registers the metrics on r, which may be nil.
@@ -50,6 +51,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
 		}),
 	}
+	shared := f.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "shared_total",
+		Help: "Events for subscribers: a miss was executed, a hit took what another subscriber's miss had made.",
+	}, []string{"outcome"})
+	m.hits, m.misses = shared.WithLabelValues("hit"), shared.WithLabelValues("miss")
 	for _, kind := range []ast.Operation{ast.Query, ast.Mutation, ast.Subscription} {
 		m.inFlight.WithLabelValues(string(kind)) // 0 is a value too
 		m.latency.WithLabelValues(string(kind), outcomeOK)
@@ -67,6 +73,15 @@ const outcomeOK = "ok"
 func (m *metrics) delivered(u *plan.Update) {
 	if u.Event != nil {
 		m.delivery.Observe(max(0, time.Since(u.Event.At).Seconds()))
+	}
+}
+
+// sharing counts an event that a subscriber got from the shelf, or had to put there.
+func (m *metrics) sharing(hit bool) {
+	if hit {
+		m.hits.Inc()
+	} else {
+		m.misses.Inc()
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"layercake/internal/fault"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/coder/websocket"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -82,7 +83,7 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	s := &socket{
 		timing: h.timing, closed: make(chan struct{}),
-		ids: map[string]string{}, running: map[string]string{},
+		ids: map[string]string{}, running: map[string]operationName{},
 	}
 	if !h.enter(s) {
 		w.Header().Set("Retry-After", "1")
@@ -104,10 +105,12 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if conn.Subprotocol() != subprotocol {
 		s.close(closeSubprotocol, "Subprotocol not acceptable", closedMessage)
 	} else {
-		// The executor that is handed over here runs every operation of the socket. One that runs an event once for all
-		// subscribers with the same document takes its place here: the values that resolvers yield carry their update.
+		var exec graphql.GraphExecutor = framing{h.exec, s}
+		if h.alone {
+			exec = h.exec
+		}
 		t := transport.Websocket{Implementation: accepted{s}, InitFunc: h.initSocket}
-		t.Do(w, r.WithContext(ctx), h.exec)
+		t.Do(w, r.WithContext(ctx), exec)
 	}
 	s.close(closeNormal, "", closedClient) // unless it was closed before, with another reason
 	cancel()
@@ -186,6 +189,9 @@ type socket struct {
 
 	initTimer, pingTimer, silenceTimer *time.Timer
 
+	writing    sync.Mutex  // for one frame at a time
+	writeTimer *time.Timer // runs while one is written
+
 	closing sync.Once
 	closed  chan struct{} // closed when nothing of the connection is left
 	why     string        // one of closeReasons; read it after closed
@@ -195,9 +201,15 @@ type socket struct {
 	doomed   func() // what to do once opened: it was drained before
 	inited   bool
 	shut     bool
-	ids      map[string]string // ours, by the client's, while the client follows the operation
-	running  map[string]string // the client's, by ours; "" when the client has completed it
+	ids      map[string]string        // ours, by the client's, while the client follows the operation
+	running  map[string]operationName // the client's, by ours; the zero one when the client has completed it
 	sequence int
+}
+
+// operationName is a client's id of an operation.
+type operationName struct {
+	id     string
+	quoted []byte // the id as JSON
 }
 
 // frame is a message of the protocol.
@@ -217,6 +229,8 @@ func (s *socket) open(conn *websocket.Conn, raw net.Conn) {
 	})
 	s.silenceTimer = time.AfterFunc(s.timing.silence, func() { s.abort(closedSilent) })
 	s.pingTimer = time.AfterFunc(s.timing.ping, s.ping)
+	s.writeTimer = time.AfterFunc(s.timing.write, func() { s.abort(closedSlow) })
+	s.writeTimer.Stop()
 	doomed := s.doomed
 	s.mu.Unlock()
 	if doomed != nil {
@@ -274,7 +288,7 @@ func (s *socket) whenOpen(f func()) {
 }
 
 func (s *socket) ping() {
-	if s.write(frame{Type: "ping"}) == nil {
+	if s.write(nil, "ping", nil) == nil {
 		s.pingTimer.Reset(s.timing.ping)
 	}
 }
@@ -328,7 +342,7 @@ func (s *socket) receive(kind websocket.MessageType, b []byte) (*frame, error) {
 	case "complete":
 		return s.complete(f)
 	case "ping":
-		return nil, s.write(frame{Type: "pong", Payload: f.Payload})
+		return nil, s.write(nil, "pong", f.Payload)
 	case "pong":
 		return nil, nil
 	}
@@ -381,7 +395,11 @@ func (s *socket) reserve(id string) (string, error) {
 	}
 	s.sequence++
 	ours := strconv.Itoa(s.sequence)
-	s.ids[id], s.running[ours] = ours, id
+	quoted, err := json.Marshal(id)
+	if err != nil {
+		return "", err
+	}
+	s.ids[id], s.running[ours] = ours, operationName{id, quoted}
 	return ours, nil
 }
 
@@ -396,7 +414,7 @@ func (s *socket) complete(f frame) (*frame, error) {
 		return nil, nil // it ended while the client's message was on its way
 	}
 	delete(s.ids, f.ID)
-	s.running[ours] = ""
+	s.running[ours] = operationName{}
 	f.ID = ours
 	return &f, nil
 }
@@ -409,7 +427,67 @@ func (s *socket) refuse(id string) error {
 	if err != nil {
 		return err
 	}
-	return s.write(frame{ID: id, Type: "error", Payload: payload})
+	quoted, err := json.Marshal(id)
+	if err != nil {
+		return err
+	}
+	return s.write(quoted, "error", payload)
+}
+
+// framing is the executor of one socket. It writes results itself: the library would encode the bytes that subscribers share
+// again for each of them.
+type framing struct {
+	graphql.GraphExecutor
+	socket *socket
+}
+
+// operationID is where an operation keeps the id that it has here.
+const operationID = "socket operation"
+
+// CreateOperationContext begins the operation that was read last: the library calls it before it reads on.
+func (f framing) CreateOperationContext(
+	ctx context.Context, params *graphql.RawParams,
+) (*graphql.OperationContext, gqlerror.List) {
+	op, errs := f.GraphExecutor.CreateOperationContext(ctx, params)
+	op.Stats.SetExtension(operationID, f.socket.latest())
+	return op, errs
+}
+
+// DispatchOperation writes the results that are nothing but data, and leaves the others to the library.
+func (f framing) DispatchOperation(
+	ctx context.Context, op *graphql.OperationContext,
+) (graphql.ResponseHandler, context.Context) {
+	ours, _ := op.Stats.GetExtension(operationID).(string)
+	responses, ctx := f.GraphExecutor.DispatchOperation(ctx, op)
+	return func(ctx context.Context) *graphql.Response {
+		for {
+			response := responses(ctx)
+			if response == nil || !isPlain(response) {
+				return response
+			}
+			if f.socket.next(ours, response.Data) != nil {
+				return nil
+			}
+		}
+	}, ctx
+}
+
+// latest returns the id of ours of the operation that came last.
+func (s *socket) latest() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strconv.Itoa(s.sequence)
+}
+
+// next sends data of an operation, unless the client does not follow it any more.
+func (s *socket) next(ours string, data []byte) error {
+	s.mu.Lock()
+	name := s.running[ours]
+	s.mu.Unlock()
+	if name.id == "" {
+		return nil
+	}
+	return s.write(name.quoted, "next", []byte(`{"data":`), data, []byte(`}`))
 }
 
 // WriteJSON sends a frame of the library, unless the client does not follow its operation any more.
@@ -422,44 +500,72 @@ func (s *socket) WriteJSON(v any) error {
 	if err := json.Unmarshal(b, &f); err != nil {
 		return err
 	}
-	if f.ID != "" {
-		s.mu.Lock()
-		id := s.running[f.ID]
-		if f.Type == "complete" || f.Type == "error" { // the library sends both after an error; the client must see one
-			delete(s.running, f.ID)
-			delete(s.ids, id)
-		}
-		s.mu.Unlock()
-		if id == "" {
-			return nil
-		}
-		f.ID = id
+	if f.ID == "" {
+		return s.write(nil, f.Type, f.Payload)
 	}
-	return s.write(f)
+	s.mu.Lock()
+	name := s.running[f.ID]
+	if f.Type == "complete" || f.Type == "error" { // the library sends both after an error; the client must see one
+		delete(s.running, f.ID)
+		delete(s.ids, name.id)
+	}
+	s.mu.Unlock()
+	if name.id == "" {
+		return nil
+	}
+	return s.write(name.quoted, f.Type, f.Payload)
 }
 
-// write sends a frame within the write deadline, else it cuts the connection off: a client that does not read keeps nobody.
-func (s *socket) write(f frame) error {
-	b, err := json.Marshal(f)
-	if err != nil {
-		return err
+// frames are buffers for frames that are written now.
+var frames = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxPooledFrame is the size of the largest frame whose buffer is kept.
+const maxPooledFrame = 64 << 10
+
+// write sends a frame: with an id, which is JSON already, and a payload in parts, unless they are empty.
+func (s *socket) write(id []byte, kind string, payload ...[]byte) error {
+	buffer := frames.Get().(*[]byte)
+	b := append((*buffer)[:0], '{')
+	if id != nil {
+		b = append(b, `"id":`...)
+		b = append(b, id...)
+		b = append(b, ',')
 	}
+	b = append(b, `"type":"`...)
+	b = append(b, kind...)
+	b = append(b, '"')
+	if len(payload) > 0 && len(payload[0]) > 0 {
+		b = append(b, `,"payload":`...)
+		for _, part := range payload {
+			b = append(b, part...)
+		}
+	}
+	b = append(b, '}')
+	err := s.send(b)
+	if cap(b) <= maxPooledFrame {
+		*buffer = b
+		frames.Put(buffer)
+	}
+	return err
+}
+
+// send writes a message within the write deadline, else it cuts the connection off: a client that does not read keeps nobody.
+func (s *socket) send(b []byte) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	if s.isShut() {
 		return transport.ErrWebsocketClosed
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.timing.write)
-	defer cancel()
-	err = s.conn.Write(ctx, websocket.MessageText, b)
+	s.writeTimer.Reset(s.timing.write)
+	err := s.conn.Write(context.Background(), websocket.MessageText, b)
+	s.writeTimer.Stop()
 	switch {
 	case err == nil:
 		return nil
 	case s.isShut():
 		return transport.ErrWebsocketClosed
-	case ctx.Err() != nil:
-		s.abort(closedSlow)
-	default:
-		s.abort(closedLost)
 	}
+	s.abort(closedLost)
 	return err
 }
 

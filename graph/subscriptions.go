@@ -4,15 +4,12 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"layercake/internal/auth"
 	"layercake/internal/plan"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/handler/transport"
-	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
 // PlanDagDeltaEvent is an update as the existing client reads it: a patch that guards itself.
@@ -28,7 +25,7 @@ type PlanDagDeltaEvent struct {
 	Timestamp  string
 	Operations []PatchOperation
 
-	update *plan.Update // what this shows; nil for a check. Subscribers share it: see Update.Shared
+	update *plan.Update // what this shows; nil for a check
 }
 
 // PlanEvent is an update with who did what, and the values before and after.
@@ -48,7 +45,23 @@ type PlanEvent struct {
 	Timestamp  time.Time
 	Operations []plan.Operation
 
-	update *plan.Update // what this shows. Subscribers share it: see Update.Shared
+	update *plan.Update // what this shows
+}
+
+func (e *PlanDagDeltaEvent) shown() *plan.Update { return e.update }
+
+// moment is the zero one for checks: they tell the time.
+func (e *PlanDagDeltaEvent) moment() moment {
+	if e.update == nil || e.update.Event == nil {
+		return moment{}
+	}
+	return moment{project: e.ProjectID, cursor: e.Cursor}
+}
+
+func (e *PlanEvent) shown() *plan.Update { return e.update }
+
+func (e *PlanEvent) moment() moment {
+	return moment{project: e.ProjectID, cursor: e.Cursor, snapshot: e.Snapshot}
 }
 
 // A subscriber without a cursor fetches the plan by a request of its own and may miss what happens in between. A check lets it
@@ -155,9 +168,6 @@ func (r *Resolver) deltas(ctx context.Context, projectID int32, after string, ou
 		if !offer(ctx, out, e) {
 			return stop(nil)
 		}
-		if e.update != nil {
-			r.metrics.delivered(e.update)
-		}
 		if settled {
 			timer.Reset(checkPeriod)
 		}
@@ -185,7 +195,6 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 			if !offer(ctx, out, planEvent(u)) {
 				return nil
 			}
-			r.metrics.delivered(u)
 		}
 	}
 	return nil
@@ -219,38 +228,6 @@ func snapshot(u *plan.Update, dag plan.DAG) *PlanEvent {
 		ProjectID: u.ProjectID, Version: dag.Version, Cursor: dag.Cursor, Snapshot: true, Plan: planDag(dag),
 		ActorID: system, ActorName: system, ActorKind: system, Via: system,
 		Timestamp: dag.ChangedAt, Operations: []plan.Operation{}, update: u,
-	}
-}
-
-// subscribe runs produce until it returns, and hands what it sends to the caller's stream. The error that ends it, if any, ends
-// the subscription with an error frame.
-func subscribe[T any](ctx context.Context, r *Resolver, produce func(out chan<- *T) error) (<-chan *T, error) {
-	out := make(chan *T)
-	r.running.Go(func() {
-		defer close(out)
-		if err := produce(out); err != nil && ctx.Err() == nil {
-			ctx.Value(endingKey{}).(*ending).Store(r.errors.present(ctx, graphql.ErrorOnPath(ctx, err)))
-		}
-	})
-	return out, nil
-}
-
-// ending is the error that ends a subscription.
-type ending = atomic.Pointer[gqlerror.Error]
-
-type endingKey struct{}
-
-// endWithError hands the error that ended a producer to the transport. The producer must not do so itself: the transport may be
-// ending the subscription for another reason at that moment.
-func endWithError(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-	var end ending
-	responses := next(context.WithValue(ctx, endingKey{}, &end))
-	return func(ctx context.Context) *graphql.Response {
-		response := responses(ctx)
-		if err := end.Load(); response == nil && err != nil {
-			transport.AddSubscriptionError(ctx, err)
-		}
-		return response
 	}
 }
 
