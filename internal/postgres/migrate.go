@@ -18,11 +18,25 @@ import (
 // Migrate brings the schema up to what this binary knows, under a session lock, so that replicas that start together take
 // turns. A schema that is newer is left alone; CheckSchema says whether this binary may use it.
 func Migrate(ctx context.Context, url string, log *slog.Logger) error {
-	database, provider, err := provider(url, true)
+	database, provider, err := provider(url)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = database.Close() }()
+	// Taken here and not by the provider, which makes its own table before it locks.
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
+	if err != nil {
+		return err
+	}
+	conn, err := database.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	defer func() { _ = conn.Close() }()
+	if err := locker.SessionLock(ctx, conn); err != nil {
+		return fmt.Errorf("wait for another migration: %w", err)
+	}
+	defer func() { _ = locker.SessionUnlock(context.WithoutCancel(ctx), conn) }() // closing the session unlocks, too
 	results, err := provider.Up(ctx)
 	for _, r := range results {
 		log.InfoContext(ctx, "migrated", "migration", r.Source.Path, "took", r.Duration)
@@ -36,7 +50,7 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) error {
 // CheckSchema fails unless this binary may use the database's schema: every migration that it knows is applied, and none that
 // came later needs a newer binary.
 func CheckSchema(ctx context.Context, url string) error {
-	database, provider, err := provider(url, false)
+	database, provider, err := provider(url)
 	if err != nil {
 		return err
 	}
@@ -60,22 +74,14 @@ func CheckSchema(ctx context.Context, url string) error {
 	return nil
 }
 
-func provider(url string, locked bool) (*sql.DB, *goose.Provider, error) {
+func provider(url string) (*sql.DB, *goose.Provider, error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, nil, fmt.Errorf("database URL: %w", err)
 	}
 	cfg.ConnectTimeout = connectTimeout
 	database := stdlib.OpenDB(*cfg)
-	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
-	if locked {
-		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
-		if err != nil {
-			return nil, nil, errors.Join(err, database.Close())
-		}
-		options = append(options, goose.WithSessionLocker(locker))
-	}
-	p, err := goose.NewProvider(goose.DialectPostgres, database, migrations.FS, options...)
+	p, err := goose.NewProvider(goose.DialectPostgres, database, migrations.FS, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("read migrations: %w", err), database.Close())
 	}

@@ -58,16 +58,6 @@ func (p *Pool) InTx(ctx context.Context, f func(*db.Queries) error) error {
 	})
 }
 
-// Snapshot runs f in a read-only transaction in which all queries see the same state.
-func (p *Pool) Snapshot(ctx context.Context, f func(*db.Queries, Epoch) error) error {
-	return p.Do(ctx, func(conn *pgx.Conn) error {
-		options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-		return pgx.BeginTxFunc(ctx, conn, options, func(tx pgx.Tx) error {
-			return f(db.New(tx), EpochOfConn(conn))
-		})
-	})
-}
-
 // Stat returns the pool's figures now.
 func (p *Pool) Stat() *pgxpool.Stat { return p.pool.Stat() }
 

@@ -1,0 +1,104 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"layercake/internal/postgres"
+	"layercake/internal/postgres/pgtest"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
+
+// emptyDatabase returns the URL of a database without any schema.
+func emptyDatabase(t *testing.T) string {
+	t.Helper()
+	migrated := pgtest.New(t)
+	execute(t, migrated, "DROP SCHEMA public CASCADE")
+	execute(t, migrated, "CREATE SCHEMA public")
+	return migrated
+}
+
+func execute(t *testing.T, url, sql string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func TestReplicasThatStartTogetherTakeTurns(t *testing.T) {
+	t.Parallel()
+	url := emptyDatabase(t)
+	var g errgroup.Group
+	var logs [5]bytes.Buffer
+	for i := range logs {
+		g.Go(func() error { return postgres.Migrate(t.Context(), url, slog.New(slog.NewTextHandler(&logs[i], nil))) })
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	migrated := 0
+	for i := range logs {
+		migrated += strings.Count(logs[i].String(), "00001_binaries.sql")
+	}
+	if migrated != 1 {
+		t.Errorf("the first migration ran %d times, want 1", migrated)
+	}
+	if err := postgres.CheckSchema(t.Context(), url); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCheckSchema(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	if err := postgres.CheckSchema(t.Context(), url); err != nil {
+		t.Errorf("a current schema: %v", err)
+	}
+	execute(t, url, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
+	if err := postgres.CheckSchema(t.Context(), url); err != nil {
+		t.Errorf("a newer schema that this binary may use: %v", err)
+	}
+	execute(t, url, "UPDATE binaries SET min_binary_schema = 99999")
+	if err := postgres.CheckSchema(t.Context(), url); err == nil || !strings.Contains(err.Error(), "upgrade") {
+		t.Errorf("a schema that needs a newer binary: %v, want advice to upgrade", err)
+	}
+	if err := postgres.CheckSchema(t.Context(), emptyDatabase(t)); err == nil || !strings.Contains(err.Error(), "layercake migrate") {
+		t.Errorf("an empty database: %v, want advice to migrate", err)
+	}
+}
+
+func TestPoolIsCappedByTheServer(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	open := func(replicas int) (*postgres.DB, error) {
+		return postgres.Open(t.Context(), config(url, 10_000, replicas))
+	}
+	db, err := open(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	// (400 - 3 reserved - 10 spared) / 3 - 5 of the replica's own
+	if n := db.Requests.Stat().MaxConns(); n != 124 {
+		t.Errorf("the request pool holds %d connections, want 124", n)
+	}
+	if n := db.System.Stat().MaxConns(); n != 3 {
+		t.Errorf("the system pool holds %d connections, want 3", n)
+	}
+	if _, err := open(200); err == nil || !strings.Contains(err.Error(), "LAYERCAKE_REPLICAS") {
+		t.Errorf("200 replicas: %v, want advice", err)
+	}
+}

@@ -1,0 +1,130 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"layercake/internal/db"
+	"layercake/internal/fault"
+	"layercake/internal/postgres"
+	"layercake/internal/postgres/pgtest"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func config(url string, most, replicas int) postgres.Config {
+	return postgres.Config{
+		URL: url, DirectURL: url, Replica: "test", PoolMax: most, PoolMin: 0, Replicas: replicas,
+		Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+	}
+}
+
+func open(t *testing.T, url string) *postgres.DB {
+	t.Helper()
+	d, err := postgres.Open(t.Context(), config(url, 2, 8))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
+func TestBusyPoolIsUnavailable(t *testing.T) {
+	t.Parallel()
+	d := open(t, pgtest.New(t))
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	// The third borrower waits for two that wait for it.
+	err := d.Requests.Do(ctx, func(*pgx.Conn) error {
+		return d.Requests.Do(ctx, func(*pgx.Conn) error {
+			return d.Requests.Do(ctx, func(*pgx.Conn) error { return nil })
+		})
+	})
+	f := fault.From(err)
+	if f == nil || f.Code != fault.Unavailable || f.Details["retryAfterMs"] == nil || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error = %v, want UNAVAILABLE with its cause", err)
+	}
+}
+
+func TestTimeOutsOfTheServerAreUnavailable(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	d := open(t, url)
+	for name, sql := range map[string]string{
+		"statement": "SET statement_timeout = 10; SELECT pg_sleep(10)",
+		"deadlock":  "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$",
+		"shut down": "SELECT pg_terminate_backend(pg_backend_pid())",
+		"lock":      "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '55P03'; END $$",
+		"read only": "SET transaction_read_only = on; CREATE TABLE t (a int)",
+	} {
+		err := d.Requests.Do(t.Context(), func(conn *pgx.Conn) error {
+			_, err := conn.Exec(t.Context(), sql)
+			return err
+		})
+		if !fault.Is(err, fault.Unavailable) {
+			t.Errorf("%s: error = %v, want UNAVAILABLE", name, err)
+		}
+	}
+	err := d.Requests.Do(t.Context(), func(conn *pgx.Conn) error {
+		_, err := conn.Exec(t.Context(), "SELECT no_such_column")
+		return err
+	})
+	if err == nil || fault.From(err) != nil {
+		t.Errorf("a mistake of ours: %v, want an internal error", err)
+	}
+}
+
+func TestInTxRepeatsSerializationFailures(t *testing.T) {
+	t.Parallel()
+	d := open(t, pgtest.New(t))
+	tries := 0
+	err := d.Requests.InTx(t.Context(), func(q *db.Queries) error {
+		if tries++; tries < 3 {
+			return serializationFailure(t, d)
+		}
+		_, err := q.ListProjects(t.Context())
+		return err
+	})
+	if err != nil || tries != 3 {
+		t.Errorf("%d tries, %v, want the third to succeed", tries, err)
+	}
+}
+
+// serializationFailure returns a real one, as the server words it.
+func serializationFailure(t *testing.T, d *postgres.DB) (failure error) {
+	t.Helper()
+	_ = d.System.Do(t.Context(), func(conn *pgx.Conn) error {
+		_, failure = conn.Exec(t.Context(), "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$")
+		return nil
+	})
+	return failure
+}
+
+func TestEpochIsOfThisHistory(t *testing.T) {
+	t.Parallel()
+	d := open(t, pgtest.New(t))
+	err := d.System.Do(t.Context(), func(conn *pgx.Conn) error {
+		read, err := postgres.ReadEpoch(t.Context(), conn)
+		if kept := postgres.EpochOfConn(conn); kept != read || kept == "" {
+			t.Errorf("the connection keeps the epoch %q, the server says %q", kept, read)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ id, file string }{
+		"no number": {"x", "000000010000000000000001"}, "short name": {"1", "1"}, "no digits": {"1", "zzzzzzzz"},
+	} {
+		if e, err := postgres.EpochOf(c.id, c.file); err == nil {
+			t.Errorf("%s: epoch %q, want an error", name, e)
+		}
+	}
+	if e, err := postgres.EpochOf("35", "0000000A0000000000000001"); err != nil || e != "z-10" {
+		t.Errorf("epoch = %q, %v, want z-10", e, err)
+	}
+}
