@@ -1,0 +1,168 @@
+package plan_test
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+
+	"layercake/internal/fault"
+	"layercake/internal/plan"
+	"layercake/internal/postgres/pgtest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// cutter stands between a replica and its database. It lets everything through until a text has passed towards the database so
+// many times; then it breaks that connection: before passing the text on, or after the database has answered it.
+type cutter struct {
+	url   string
+	text  []byte
+	after bool // the database gets the text, and its answer is lost
+
+	mu    sync.Mutex
+	seen  int // times that the text passed
+	times int // the pass at which to cut; 0 for never
+}
+
+func newCutter(t *testing.T, url string) *cutter {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cutter{url: fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", cfg.User, listener.Addr(), cfg.Database)}
+	network, address := pgconn.NetworkAddress(cfg.Host, cfg.Port)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			replica, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			database, err := net.Dial(network, address)
+			if err != nil {
+				_ = replica.Close()
+				continue
+			}
+			running.Go(func() { c.pass(replica, database) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		running.Wait()
+	})
+	return c
+}
+
+func (c *cutter) pass(replica, database net.Conn) {
+	var lost sync.Once
+	answered := make(chan struct{}) // closed when the answer to the text is there, and lost
+	losing := make(chan struct{})   // closed when answers are lost
+	var back sync.WaitGroup
+	back.Go(func() {
+		defer func() { _ = replica.Close() }()
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := database.Read(buffer)
+			select {
+			case <-losing:
+				lost.Do(func() { close(answered) })
+				return
+			default:
+			}
+			if err != nil {
+				return
+			}
+			if _, err := replica.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+	})
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := replica.Read(buffer)
+		if err != nil {
+			break
+		}
+		if c.cuts(buffer[:n]) {
+			if c.after {
+				close(losing)
+				_, _ = database.Write(buffer[:n])
+				<-answered
+			}
+			break
+		}
+		if _, err := database.Write(buffer[:n]); err != nil {
+			break
+		}
+	}
+	_ = database.Close()
+	back.Wait()
+}
+
+func (c *cutter) cuts(b []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.times == 0 || !bytes.Contains(b, c.text) {
+		return false
+	}
+	c.seen++
+	return c.seen == c.times
+}
+
+// When the answer to COMMIT is lost, the caller is told what really happened.
+func TestAnswerToCommitIsLost(t *testing.T) {
+	t.Parallel()
+	for name, committed := range map[string]bool{"after it took effect": true, "before it arrived": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cut := newCutter(t, pgtest.New(t))
+			r := startReplica(t, cut.url, 0)
+			p := r.create(t)
+			r.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)})
+
+			// The operation id goes to the database when it is looked up, and again in the batch that commits.
+			cut.mu.Lock()
+			cut.text, cut.times, cut.after = []byte("the-lost-one"), 2, committed
+			cut.mu.Unlock()
+			c := plan.Change{OpID: "the-lost-one", Edits: []plan.Edit{plan.AddNode{Node: node("b", plan.GraphNode)}}}
+			result, err := r.plans.Change(t.Context(), r.actor, p, c)
+			if seen := cut.seen; seen < 2 {
+				t.Fatalf("the connection was not cut: the id passed %d times", seen)
+			}
+			if committed {
+				if err != nil || result.Version != 2 {
+					t.Errorf("result = %+v, %v, want version 2: it was committed", result, err)
+				}
+			} else {
+				f := fault.From(err)
+				if f == nil || f.Code != fault.Unavailable || f.Details["opId"] != "the-lost-one" {
+					t.Errorf("error = %v, want UNAVAILABLE with the operation id", err)
+				}
+				if v := r.dag(t, p).Version; v != 1 {
+					t.Errorf("version = %d, want 1: nothing was committed", v)
+				}
+			}
+			again, err := r.plans.Change(t.Context(), r.actor, p, c)
+			if err != nil || again.Version != 2 || again.Event == nil {
+				t.Fatalf("the same request again = %+v, %v, want version 2", again, err)
+			}
+			if committed {
+				if diff := cmp.Diff(result, again); diff != "" {
+					t.Errorf("the answers differ (-first +again):\n%s", diff)
+				}
+			}
+			if v := r.dag(t, p).Version; v != 2 {
+				t.Errorf("version = %d, want 2: it happened once", v)
+			}
+		})
+	}
+}
