@@ -1,0 +1,144 @@
+package graph
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+func newShelf() *shelf { return &shelf{metrics: newMetrics(nil), answers: map[answerKey]*answer{}} }
+
+func keyAt(i int) answerKey { return answerKey{moment: moment{project: 1, cursor: fmt.Sprint("e.", i)}} }
+
+func TestShelfExecutesOnce(t *testing.T) {
+	t.Parallel()
+	s := newShelf()
+	var calls sync.Map
+	var all sync.WaitGroup
+	for i := range 200 {
+		all.Go(func() {
+			r := s.response(keyAt(i%2), func() *graphql.Response {
+				calls.Store(i, nil)
+				return &graphql.Response{Data: []byte{'0' + byte(i%2)}}
+			})
+			if want := string('0' + byte(i%2)); string(r.Data) != want {
+				t.Errorf("%d got %s, want %s", i, r.Data, want)
+			}
+		})
+	}
+	all.Wait()
+	n := 0
+	calls.Range(func(any, any) bool { n++; return true })
+	if n != 2 {
+		t.Errorf("%d executions, want 2", n)
+	}
+}
+
+// Errors name the request that met them, and a panic is answered by the socket that met it: neither is for others.
+func TestShelfKeepsNoFailures(t *testing.T) {
+	t.Parallel()
+	failures := map[string]func() *graphql.Response{
+		"errors":   func() *graphql.Response { return &graphql.Response{Data: []byte("{}"), Errors: gqlerror.List{{}}} },
+		"end":      func() *graphql.Response { return nil },
+		"extended": func() *graphql.Response { return &graphql.Response{Data: []byte("{}"), Extensions: map[string]any{"a": 1}} },
+		"panic":    func() *graphql.Response { panic("x") },
+	}
+	for name, fail := range failures {
+		s := newShelf()
+		for range 2 {
+			func() {
+				defer func() { _ = recover() }()
+				if r := s.response(keyAt(1), fail); r != nil {
+					t.Errorf("%s: got %s", name, r.Data)
+				}
+			}()
+		}
+	}
+}
+
+func TestShelfForgetsTheOldest(t *testing.T) {
+	t.Parallel()
+	s := newShelf()
+	executed := 0
+	get := func(i int) {
+		s.response(keyAt(i), func() *graphql.Response {
+			executed++
+			return &graphql.Response{Data: make([]byte, 1<<20)}
+		})
+	}
+	for i := range 100 {
+		get(i)
+		if s.bytes > shelfBytes || len(s.answers) != len(s.order) {
+			t.Fatalf("%d bytes, %d answers, %d in order", s.bytes, len(s.answers), len(s.order))
+		}
+	}
+	get(99)
+	get(0)
+	if executed != 101 {
+		t.Errorf("%d executions, want 101: the newest is kept, the oldest is not", executed)
+	}
+	for i := range 100_000 { // many small ones count, too
+		s.response(keyAt(i), func() *graphql.Response { return &graphql.Response{Data: []byte("{}")} })
+	}
+	if len(s.answers)*answerSize > shelfBytes {
+		t.Errorf("%d answers", len(s.answers))
+	}
+}
+
+// All that the bytes depend on is in the question, and nothing that only chooses the events.
+func TestQuestions(t *testing.T) {
+	t.Parallel()
+	schema := NewExecutableSchema(Config{}).Schema()
+	ask := func(document string, variables map[string]any) question {
+		doc, errs := gqlparser.LoadQuery(schema, document)
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		name, _ := variables["operation"].(string)
+		return questionOf(&graphql.OperationContext{
+			RawQuery: document, Doc: doc, Operation: doc.Operations.ForName(name), Variables: variables,
+		})
+	}
+	type values = map[string]any
+	const stream = `subscription ($p: Int!, $after: String) { planEvents(projectId: $p, after: $after) { version } }`
+	directive := func(at string) string {
+		places := map[string]string{"root": "", "field": "", "inline": "", "spread": "", "inner": ""}
+		places[at] = "@include(if: $b)"
+		const document = `subscription ($b: Boolean!) { planEvents(projectId: 1) ROOT
+			{ version via FIELD ... on PlanEvent INLINE { note } ...f SPREAD } }
+			fragment f on PlanEvent { ...g } fragment g on PlanEvent { cursor operations { id INNER } }`
+		return strings.NewReplacer("ROOT", places["root"], "FIELD", places["field"], "INLINE", places["inline"],
+			"SPREAD", places["spread"], "INNER", places["inner"]).Replace(document)
+	}
+	cases := map[string]struct {
+		document string
+		a, b     values
+		same     bool
+	}{
+		"other cursor":    {stream, values{"p": 1, "after": "x.1"}, values{"p": 1, "after": "x.2"}, true},
+		"no cursor":       {stream, values{"p": 1, "after": "x.1"}, values{"p": 1}, true},
+		"other project":   {stream, values{"p": 1}, values{"p": 2}, true}, // the moment names it
+		"other operation": {"subscription A { planEvents(projectId: 1) { version } } subscription B { planEvents(projectId: 1) { via } }", values{"operation": "A"}, values{"operation": "B"}, false},
+		"root":            {directive("root"), values{"b": true}, values{"b": false}, false},
+		"field":           {directive("field"), values{"b": true}, values{"b": false}, false},
+		"inline":          {directive("inline"), values{"b": true}, values{"b": false}, false},
+		"spread":          {directive("spread"), values{"b": true}, values{"b": false}, false},
+		"inner":           {directive("inner"), values{"b": true}, values{"b": false}, false},
+	}
+	for name, c := range cases {
+		if same := ask(c.document, c.a) == ask(c.document, c.b); same != c.same {
+			t.Errorf("%s: same is %v", name, same)
+		}
+		if ask(c.document, c.a) != ask(c.document, c.a) {
+			t.Errorf("%s: asked twice, it differs", name)
+		}
+	}
+	if ask(stream, values{}) == ask(stream+" ", values{}) {
+		t.Error("another document is the same question")
+	}
+}
