@@ -134,7 +134,7 @@ func TestHalfOpenListenerIsNoticedAndRedialled(t *testing.T) {
 	b := start(t, url, "b", nil)
 	b.waitMetric(t, 2, "heartbeat_seconds") // all is well
 	began := time.Now()
-	if n := proxy.silence("listener"); n != 1 {
+	if n := proxy.Silence(of("listener")); n != 1 {
 		t.Fatalf("silenced %d sessions, want 1", n)
 	}
 	a.Publish(1, 1, []byte(`{}`)) // into the void
@@ -159,13 +159,11 @@ func TestConnectionThatGoesSilentWhileItBeginsIsGivenUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			proxy, url := startProxy(t, pgtest.New(t))
-			proxy.silenceAt(at)
+			proxy.SilenceAt(at)
 			r := start(t, url, "a", nil)
 			r.Publish(1, 1, []byte(`{}`))
 			r.waitEvent(t, 1, 1)
-			proxy.mu.Lock()
-			defer proxy.mu.Unlock()
-			if proxy.fuse != nil {
+			if proxy.Armed() {
 				t.Errorf("nobody sent %q: the test did no harm", at)
 			}
 		})
@@ -180,7 +178,7 @@ func TestSilentHostDoesNotKeepFromTheNext(t *testing.T) {
 	}
 	defer silent.Close()
 	proxy, url := startProxy(t, pgtest.New(t))
-	good := proxy.listener.Addr().String()
+	good := proxy.Addr()
 	start(t, strings.Replace(url, good, silent.Addr().String()+","+good, 1), "a", nil)
 }
 
@@ -214,7 +212,7 @@ func TestHalfOpenPublisherIsRedialledAndSaysEverythingAgain(t *testing.T) {
 	a.Publish(1, 1, []byte(`{}`))
 	b.waitEvent(t, 1, 1)
 	a.waitMetric(t, 1, "lines_total", `"event"`, `"sent"`) // the publisher has its answer too
-	if n := proxy.silence("publisher"); n != 1 {
+	if n := proxy.Silence(of("publisher")); n != 1 {
 		t.Fatalf("silenced %d sessions, want 1", n)
 	}
 	// More than the queue holds, of few projects: none of these may wait for the network.
@@ -385,7 +383,7 @@ func TestStopWhileTheNetworkIsSilent(t *testing.T) {
 	proxy, url := startProxy(t, pgtest.New(t))
 	r := start(t, url, "a", nil)
 	r.waitMetric(t, 1, "publisher_connects_total")
-	proxy.silence("")
+	proxy.Silence(func(string) bool { return true })
 	r.Publish(1, 1, []byte(`{}`))
 	began := time.Now()
 	r.stop()

@@ -1,0 +1,204 @@
+// Package pgproxy stands between programs and their PostgreSQL, and can lose the network of some sessions without a word.
+//
+// It knows a session by its application_name, and so harms one role of one program while the others go on.
+package pgproxy
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// Proxy passes sessions on to a server until Close.
+type Proxy struct {
+	listener net.Listener
+	running  sync.WaitGroup
+
+	mu               sync.Mutex
+	network, address string // of the server
+	links            map[*link]bool
+	fuse             []byte // the next session that sends this goes silent
+	closed           bool
+}
+
+// link is one session.
+type link struct {
+	application    string
+	client, server net.Conn
+	silent         atomic.Bool
+}
+
+// Start listens on a port of 127.0.0.1 that the system chooses, and passes on to a server's address, such as "unix" and the path
+// of its socket. The caller closes.
+func Start(network, address string) (*Proxy, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for sessions: %w", err)
+	}
+	p := &Proxy{listener: listener, network: network, address: address, links: make(map[*link]bool)}
+	p.running.Go(p.accept)
+	return p, nil
+}
+
+// Addr is the host:port that clients connect to.
+func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+
+// Switch leads sessions that begin from now on to another server. Those that are open stay.
+func (p *Proxy) Switch(network, address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.network, p.address = network, address
+}
+
+// Silence makes the open sessions half-open whose application_name matches: nothing gets through any more, and neither side is
+// told. Later sessions are not concerned. It returns how many there were.
+func (p *Proxy) Silence(matches func(application string) bool) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		if matches(l.application) && !l.silent.Swap(true) {
+			n++
+		}
+	}
+	return n
+}
+
+// SilenceAt makes the next session half-open that sends text, before it is passed on.
+func (p *Proxy) SilenceAt(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fuse = []byte(text)
+}
+
+// Armed reports whether SilenceAt still waits for its text.
+func (p *Proxy) Armed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fuse != nil
+}
+
+// Close ends all sessions, and returns when nothing of them is left.
+func (p *Proxy) Close() error {
+	err := p.listener.Close()
+	p.mu.Lock()
+	p.closed = true
+	for l := range p.links {
+		l.close()
+	}
+	p.mu.Unlock()
+	p.running.Wait()
+	return err
+}
+
+func (p *Proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.running.Go(func() { p.serve(client) })
+	}
+}
+
+func (p *Proxy) serve(client net.Conn) {
+	l := &link{client: client}
+	if !p.add(l) {
+		_ = client.Close()
+		return
+	}
+	defer p.remove(l)
+	start := make([]byte, 4096)
+	n, err := client.Read(start) // the start-up message, in one piece: it is small
+	if err != nil {
+		return
+	}
+	if err := p.connect(l, start[:n]); err != nil {
+		return
+	}
+	if _, err := l.server.Write(start[:n]); err != nil {
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() { l.copy(l.server, client, p.burns) })
+	both.Go(func() { l.copy(client, l.server, nil) })
+	both.Wait()
+}
+
+func (p *Proxy) add(l *link) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.links[l] = true
+	}
+	return !p.closed
+}
+
+func (p *Proxy) remove(l *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.links, l)
+	l.close()
+}
+
+// connect dials the server for a session that begins.
+func (p *Proxy) connect(l *link, start []byte) error {
+	p.mu.Lock()
+	network, address := p.network, p.address
+	p.mu.Unlock()
+	server, err := net.Dial(network, address)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.server = server
+	if _, name, ok := bytes.Cut(start, []byte("application_name\x00")); ok {
+		name, _, _ = bytes.Cut(name, []byte{0})
+		l.application = string(name)
+	}
+	if p.closed {
+		l.close()
+	}
+	return nil
+}
+
+// burns reports whether sent is what the fuse waits for, once.
+func (p *Proxy) burns(sent []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fuse == nil || !bytes.Contains(sent, p.fuse) {
+		return false
+	}
+	p.fuse = nil
+	return true
+}
+
+// copy passes on what it reads, or nothing once the link is silent, which burns may make it.
+func (l *link) copy(to, from net.Conn, burns func([]byte) bool) {
+	defer l.close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if err != nil {
+			return
+		}
+		if burns != nil && burns(buf[:n]) {
+			l.silent.Store(true)
+		}
+		if l.silent.Load() {
+			continue
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func (l *link) close() {
+	_ = l.client.Close() // one side may have closed it before
+	if l.server != nil {
+		_ = l.server.Close()
+	}
+}
