@@ -29,6 +29,7 @@ type Config struct {
 	DataDir  string            // made when missing; see DefaultDataDir
 	RunDir   string            // where the private folder of the socket is made; empty: the temporary folder
 	Settings map[string]string // server settings, as in postgresql.conf; with fsync off, initdb does not sync either
+	Primary  string            // URL of a server that a new data folder is a copy of, and that this one follows; empty: none
 	Log      *slog.Logger      // gets the server's log: errors as warnings, the rest at debug; nil: discarded
 }
 

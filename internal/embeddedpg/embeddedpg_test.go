@@ -389,3 +389,20 @@ func listing(t *testing.T, dir string) []string {
 	}
 	return files
 }
+
+func TestStandbyFollowsAndCanBePromoted(t *testing.T) {
+	t.Parallel()
+	primary := start(t, config(t))
+	query(t, primary, "create table kept as select 42 as answer")
+	cfg := config(t)
+	cfg.Primary = primary.URL()
+	standby := start(t, cfg)
+	if got := query(t, standby, "select answer + pg_is_in_recovery()::int from kept"); got != 43 {
+		t.Errorf("answer = %d, want 43: that of the primary, and 1 because this is no primary", got)
+	}
+	stop(t, primary)
+	if got := query(t, standby, "select pg_promote()::int"); got != 1 {
+		t.Fatalf("promoted = %d, want 1", got)
+	}
+	query(t, standby, "insert into kept values (1)")
+}

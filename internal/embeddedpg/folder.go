@@ -160,19 +160,24 @@ func (f *folder) initialise(ctx context.Context, cfg Config) error {
 	if err := f.account.own(unfinished); err != nil {
 		return fmt.Errorf("initialise data folder: %w", err)
 	}
-	args := []string{
+	program, args := "initdb", []string{
 		"--pgdata", unfinished, "--username", "postgres", "--encoding", "UTF8", "--locale", locale,
 		"--auth-local", "trust", "--auth-host", "reject",
+	}
+	if cfg.Primary != "" {
+		program, args = "pg_basebackup", []string{
+			"--pgdata", unfinished, "--dbname", cfg.Primary, "--write-recovery-conf", "--checkpoint", "fast",
+		}
 	}
 	if cfg.Settings["fsync"] == "off" {
 		args = append(args, "--no-sync")
 	}
-	cfg.Log.InfoContext(ctx, "initialising database", "folder", f.cluster)
+	cfg.Log.InfoContext(ctx, "initialising database", "folder", f.cluster, "program", program)
 	var out bytes.Buffer
-	initdb := f.account.command(cfg.BinDir, "initdb", args...)
-	initdb.Stdout, initdb.Stderr = &out, &out
-	if err := child.Run(initdb, syscall.SIGINT); err != nil {
-		return fmt.Errorf("initdb%s: %w: %s", f.account, err, &out)
+	cmd := f.account.command(cfg.BinDir, program, args...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := child.Run(cmd, syscall.SIGINT); err != nil {
+		return fmt.Errorf("%s%s: %w: %s", program, f.account, err, &out)
 	}
 	if err := os.Rename(unfinished, f.cluster); err != nil {
 		return fmt.Errorf("name the new database: %w", err)
