@@ -28,11 +28,13 @@ const (
 
 // inbox is the receiving side of one channel. Everything in it belongs to the listening goroutine.
 type inbox struct {
-	onEvent func(Event)
-	onDoubt func(reason string)
-	onBeat  func(replica string, nanos int64)
-	log     *slog.Logger
-	metrics *metrics
+	onEvent    func(Event)
+	onPresence func(Presence)
+	onDoubt    func(reason string)
+	onBeat     func(replica string, nanos int64)
+	self       string // our replica
+	log        *slog.Logger
+	metrics    *metrics
 
 	epoch   string    // of the connection that is listened on
 	since   time.Time // when it began to listen
@@ -85,6 +87,11 @@ func (i *inbox) receive(payload string, now time.Time) {
 		case kindHint:
 			i.metrics.heardHints.Inc()
 			i.onEvent(Event{Epoch: epoch, Project: l.project, Version: l.version})
+		case kindJoin, kindMove, kindLeave:
+			i.metrics.heardPresence.Inc()
+			i.onPresence(Presence{
+				Kind: Kind(l.kind), Project: l.project, Connection: l.about, Body: l.body, Own: h.replica == i.self,
+			})
 		case kindBeat:
 			i.metrics.heardBeats.Inc()
 			i.onBeat(h.replica, l.nanos)

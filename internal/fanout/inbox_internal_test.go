@@ -24,10 +24,12 @@ func newTestInbox(events *[]Event, doubts *[]string) *inbox {
 				*doubts = append(*doubts, reason)
 			}
 		},
-		onBeat:  func(string, int64) {},
-		log:     slog.New(slog.DiscardHandler),
-		metrics: newMetrics(nil, func() float64 { return 0 }),
-		garbage: rate.Sometimes{Interval: time.Minute},
+		onPresence: func(Presence) {},
+		onBeat:     func(string, int64) {},
+		self:       "self",
+		log:        slog.New(slog.DiscardHandler),
+		metrics:    newMetrics(nil, func() float64 { return 0 }),
+		garbage:    rate.Sometimes{Interval: time.Minute},
 	}
 	i.open("e-1", time.Unix(1_800_000_000, 0))
 	return i

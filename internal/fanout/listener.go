@@ -20,13 +20,14 @@ type listener struct {
 	metrics *metrics
 	pulse   *pulse
 	onEpoch func(string)
-	events  *inbox
+	inboxes map[string]*inbox // by channel
 
 	ready     chan struct{}
 	listening atomic.Bool
 
 	// of the goroutine that listens
 	opening *time.Timer // hangs up when LISTEN is not answered
+	opened  int         // channels that are listened to
 	failing bool        // the log knows
 
 	mu   sync.Mutex
@@ -35,14 +36,20 @@ type listener struct {
 
 func newListener(cfg *Config, m *metrics, beats *pulse, onEpoch func(string)) *listener {
 	l := &listener{cfg: cfg, metrics: m, pulse: beats, onEpoch: onEpoch, ready: make(chan struct{})}
-	l.events = &inbox{
-		onEvent: cfg.OnEvent, onDoubt: cfg.OnDoubt, log: cfg.Log, metrics: m,
-		onBeat: func(replica string, nanos int64) {
+	open := func(onDoubt func(string), onBeat func(string, int64)) *inbox {
+		return &inbox{
+			onEvent: cfg.OnEvent, onPresence: cfg.OnPresence, onDoubt: onDoubt, onBeat: onBeat,
+			self: cfg.Replica, log: cfg.Log, metrics: m, garbage: rate.Sometimes{Interval: time.Minute},
+		}
+	}
+	l.inboxes = map[string]*inbox{
+		channelEvents: open(cfg.OnDoubt, func(replica string, nanos int64) {
 			if replica == cfg.Replica {
 				m.heartbeat.Observe(beats.returned(nanos).Seconds())
 			}
-		},
-		garbage: rate.Sometimes{Interval: time.Minute},
+		}),
+		// One heartbeat is enough to watch the connection by. Those of this channel only end a sequence, so that holes are seen.
+		channelPresence: open(cfg.OnPresenceDoubt, func(string, int64) {}),
 	}
 	return l
 }
@@ -54,7 +61,9 @@ func (l *listener) run(ctx context.Context) error {
 		LogError:       l.lost,
 		ReconnectDelay: 100*time.Millisecond + rand.N(150*time.Millisecond), // replicas do not come back all together
 	}
-	p.Handle(channelEvents, l)
+	for channel := range l.inboxes {
+		p.Handle(channel, l)
+	}
 	defer l.end()
 	if err := p.Listen(ctx); ctx.Err() == nil {
 		return err
@@ -70,20 +79,23 @@ func (l *listener) connect(ctx context.Context) (*pgx.Conn, error) {
 		return nil, err
 	}
 	l.onEpoch(c.epoch)
-	l.opening = time.AfterFunc(connectTimeout, c.hangUp)
+	l.opening, l.opened = time.AfterFunc(connectTimeout, c.hangUp), 0
 	l.mu.Lock()
 	l.conn = c
 	l.mu.Unlock()
 	return c.Conn, nil
 }
 
-// HandleBacklog is called when the session listens: then sweep, then trust. It cannot fail, so that pgxlisten never
-// goes on with a session that was not swept for.
-func (l *listener) HandleBacklog(ctx context.Context, _ string, _ *pgx.Conn) error {
+// HandleBacklog is called when the session listens to a channel: then sweep, then trust. It cannot fail, so that pgxlisten
+// never goes on with a session that was not swept for.
+func (l *listener) HandleBacklog(ctx context.Context, channel string, _ *pgx.Conn) error {
 	epoch := l.current().epoch
+	l.inboxes[channel].open(epoch, time.Now())
+	if l.opened++; l.opened < len(l.inboxes) {
+		return nil
+	}
 	l.opening.Stop()
 	l.pulse.restart()
-	l.events.open(epoch, time.Now())
 	l.listening.Store(true)
 	l.metrics.up.Set(1)
 	l.metrics.listenerConnects.Inc()
@@ -99,7 +111,7 @@ func (l *listener) HandleBacklog(ctx context.Context, _ string, _ *pgx.Conn) err
 
 // HandleNotification is called for each payload.
 func (l *listener) HandleNotification(_ context.Context, n *pgconn.Notification, _ *pgx.Conn) error {
-	l.events.receive(n.Payload, time.Now())
+	l.inboxes[n.Channel].receive(n.Payload, time.Now())
 	return nil
 }
 

@@ -15,9 +15,9 @@ type metrics struct {
 	dropped           prometheus.Counter
 	holes             prometheus.Counter
 
-	sentEvents, sentHints, sentBeats    prometheus.Counter
-	heardEvents, heardHints, heardBeats prometheus.Counter
-	heardUnknown, heardMalformed        prometheus.Counter
+	sentEvents, sentHints, sentPresence, sentBeats     prometheus.Counter
+	heardEvents, heardHints, heardPresence, heardBeats prometheus.Counter
+	heardUnknown, heardMalformed                       prometheus.Counter
 }
 
 // newMetrics registers the metrics on r, which may be nil. queued tells how many lines wait for the publisher.
@@ -49,9 +49,11 @@ func newMetrics(r prometheus.Registerer, queued func() float64) *metrics {
 		holes:          counter("holes_total", "Holes in the numbers of a sender's payloads."),
 		sentEvents:     lines.WithLabelValues("event", "sent"),
 		sentHints:      lines.WithLabelValues("hint", "sent"),
+		sentPresence:   lines.WithLabelValues("presence", "sent"),
 		sentBeats:      lines.WithLabelValues("heartbeat", "sent"),
 		heardEvents:    lines.WithLabelValues("event", "received"),
 		heardHints:     lines.WithLabelValues("hint", "received"),
+		heardPresence:  lines.WithLabelValues("presence", "received"),
 		heardBeats:     lines.WithLabelValues("heartbeat", "received"),
 		heardUnknown:   lines.WithLabelValues("unknown", "received"),
 		heardMalformed: lines.WithLabelValues("malformed", "received"),

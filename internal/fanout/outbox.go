@@ -8,6 +8,7 @@ const maxQueued = 8192
 // outbox holds the lines that wait for the publisher.
 type outbox struct {
 	filled chan struct{} // has a token while there may be lines
+	asIs   bool          // nothing stands for a line but itself: what finds no room, or may not have arrived, is lost
 
 	mu    sync.Mutex
 	lines []line
@@ -16,6 +17,9 @@ type outbox struct {
 }
 
 func newOutbox() *outbox { return &outbox{filled: make(chan struct{}, 1)} }
+
+// newPresenceOutbox holds lines about connections, which no hint can stand for: whoever misses one reads the table.
+func newPresenceOutbox() *outbox { return &outbox{filled: make(chan struct{}, 1), asIs: true} }
 
 // add queues l. It says false when there was no room.
 func (o *outbox) add(l line) bool {
@@ -33,7 +37,23 @@ func (o *outbox) wake() {
 	}
 }
 
+// lose makes the next take say that so many lines were lost.
+func (o *outbox) lose(n int) {
+	o.mu.Lock()
+	o.lost += n
+	o.mu.Unlock()
+	o.wake()
+}
+
 func (o *outbox) put(l line) bool {
+	if o.asIs && len(o.lines) == maxQueued {
+		o.lost++
+		return false
+	}
+	if o.asIs {
+		o.lines = append(o.lines, l)
+		return true
+	}
 	if o.hints == nil {
 		if len(o.lines) < maxQueued/2 {
 			o.lines = append(o.lines, l)
@@ -72,8 +92,12 @@ func (o *outbox) take() (lines []line, lost int) {
 }
 
 // putBack queues lines that may not have arrived, ahead of those that came since, all as hints. It returns how many
-// found no room.
+// found no room: lines that no hint can stand for never do.
 func (o *outbox) putBack(lines []line) int {
+	if o.asIs {
+		o.lose(len(lines))
+		return len(lines)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	before := o.lost

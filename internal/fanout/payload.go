@@ -14,6 +14,9 @@ import (
 //	1 <replica> <epoch> <seq>
 //	e <project> <version> <body>     an event
 //	h <project> <version>            a hint: read it yourself
+//	j <project> <connection> <body>  a connection joined, or is elsewhere now
+//	c <project> <connection> <body>  its cursor moved
+//	l <project> <connection> <body>  it left
 //	b <nanos>                        a heartbeat and when it was sent
 //
 // Postgres refuses payloads of 8,000 bytes or more.
@@ -21,13 +24,18 @@ const (
 	formatVersion = "1"
 	maxPayload    = 7900
 	maxBody       = 2000 // beyond, an event goes as a hint
-	maxReplica    = 64   // so that a header and the largest line always fit into one payload
+	maxPresence   = 7000 // beyond, a line about a connection is not sent, which leaves a hole
+	maxConnection = 64
+	maxReplica    = 64 // so that a header and the largest line always fit into one payload
 )
 
 // The kinds of lines. A replica skips kinds that it does not know: a newer one may run beside it.
 const (
 	kindEvent = 'e'
 	kindHint  = 'h'
+	kindJoin  = byte(Joined)
+	kindMove  = byte(Moved)
+	kindLeave = byte(Left)
 	kindBeat  = 'b'
 )
 
@@ -56,7 +64,8 @@ type line struct {
 	kind    byte // the letter, also of a kind that is unknown here
 	project int32
 	version int64
-	body    []byte // of an event
+	about   string // the connection, where a line is about one
+	body    []byte // of an event, or about a connection
 	nanos   int64  // of a heartbeat
 }
 
@@ -68,6 +77,12 @@ func (l line) append(buf []byte) []byte {
 	}
 	buf = strconv.AppendInt(buf, int64(l.project), 10)
 	buf = append(buf, ' ')
+	switch l.kind {
+	case kindJoin, kindMove, kindLeave:
+		buf = append(buf, l.about...)
+		buf = append(buf, ' ')
+		return append(buf, l.body...)
+	}
 	buf = strconv.AppendInt(buf, l.version, 10)
 	if l.kind == kindEvent {
 		buf = append(buf, ' ')
@@ -77,8 +92,8 @@ func (l line) append(buf []byte) []byte {
 }
 
 // fits reports whether body can travel inside a line: short, one line, and text that Postgres accepts.
-func fits(body []byte) bool {
-	return len(body) > 0 && len(body) <= maxBody && bytes.IndexByte(body, '\n') < 0 && bytes.IndexByte(body, 0) < 0 &&
+func fits(body []byte, most int) bool {
+	return len(body) > 0 && len(body) <= most && bytes.IndexByte(body, '\n') < 0 && bytes.IndexByte(body, 0) < 0 &&
 		utf8.Valid(body)
 }
 
@@ -122,6 +137,14 @@ func parseLine(text string) (line, error) {
 		if err != nil || errProject != nil || id < 1 || l.version < 0 || (l.kind == kindEvent) != (hasBody && body != "") {
 			return line{}, fmt.Errorf("%w line %.80q", errMalformed, text)
 		}
+	case kindJoin, kindMove, kindLeave:
+		project, rest, _ := strings.Cut(rest, " ")
+		connection, body, _ := strings.Cut(rest, " ")
+		id, err := strconv.ParseInt(project, 10, 32)
+		if err != nil || id < 1 || connection == "" || len(connection) > maxConnection || body == "" {
+			return line{}, fmt.Errorf("%w line %.80q", errMalformed, text)
+		}
+		l.project, l.about, l.body = int32(id), strings.Clone(connection), []byte(body)
 	case kindBeat:
 		l.nanos, err = strconv.ParseInt(rest, 10, 64)
 		if err != nil {

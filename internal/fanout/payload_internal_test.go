@@ -48,6 +48,9 @@ func TestParseLine(t *testing.T) {
 		`e 1 2 {"a": "b c"}`:                      {kind: kindEvent, project: 1, version: 2, body: []byte(`{"a": "b c"}`)},
 		`h 2147483647 9223372036854775807`:        {kind: kindHint, project: math.MaxInt32, version: math.MaxInt64},
 		`h 1 0`:                                   {kind: kindHint, project: 1},
+		`j 7 c-1 {"a": "b c"}`:                    {kind: kindJoin, project: 7, about: "c-1", body: []byte(`{"a": "b c"}`)},
+		`c 7 c-1 [1,2]`:                           {kind: kindMove, project: 7, about: "c-1", body: []byte(`[1,2]`)},
+		`l 7 c-1 i-1`:                             {kind: kindLeave, project: 7, about: "c-1", body: []byte(`i-1`)},
 		`b 1790000000000000000`:                   {kind: kindBeat, nanos: 1790000000000000000},
 		`z whatever a newer replica likes to say`: {kind: 'z'},
 	} {
@@ -59,6 +62,7 @@ func TestParseLine(t *testing.T) {
 	for _, text := range []string{
 		"", " ", "e", "h", "b", "e ", "e 1", "e 1 2", "e 1 2 ", "e x 2 {}", "e 1 x {}", "e 0 1 {}", "e -1 1 {}", "e 1 -1 {}",
 		"e 2147483648 1 {}", "h 1 9223372036854775808", "h 1 2 {}", "h 1", "b x", "b ", "ee 1 2 {}", "é 1",
+		"j 1", "j 1 c", "j 1 c ", "j 0 c {}", "j x c {}", "l 1  i", "c 1 " + strings.Repeat("c", 65) + " {}",
 	} {
 		if got, err := parseLine(text); !errors.Is(err, errMalformed) {
 			t.Errorf("%q: got %+v, %v, want malformed", text, got, err)
@@ -71,7 +75,9 @@ func TestPackerFillsPayloadsWithoutExceedingThem(t *testing.T) {
 	var lines []line
 	for i := range 500 {
 		l := line{kind: kindHint, project: math.MaxInt32, version: math.MaxInt64 - int64(i)}
-		if i%3 != 0 {
+		if i%5 == 0 {
+			l = line{kind: kindJoin, project: math.MaxInt32, about: strings.Repeat("c", maxConnection), body: []byte(strings.Repeat("x", maxPresence))}
+		} else if i%3 != 0 {
 			l.kind, l.body = kindEvent, []byte(strings.Repeat("x", 1+i*37%maxBody))
 		}
 		lines = append(lines, l)
@@ -139,7 +145,7 @@ func FuzzReceive(f *testing.F) {
 		}
 		for text := range strings.SplitSeq(rest, "\n") {
 			l, err := parseLine(text)
-			if err != nil || l.kind != kindEvent && l.kind != kindHint && l.kind != kindBeat {
+			if err != nil || !strings.ContainsRune("ehjclb", rune(l.kind)) {
 				continue
 			}
 			again, err := parseLine(string(l.append(nil)[1:]))

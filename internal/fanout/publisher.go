@@ -40,19 +40,33 @@ const (
 // knows whether its payloads were delivered. So its lines are sent again, as hints, under new numbers: who did not hear
 // the first attempt sees a hole, who did gets a hint too many. A number is used up too when lines found no room.
 type publisher struct {
-	cfg     *Config
-	metrics *metrics
-	events  *outbox
-	pulse   *pulse
-	onEpoch func(string)
+	cfg              *Config
+	metrics          *metrics
+	events, presence *lane
+	pulse            *pulse
+	onEpoch          func(string)
 
 	// of the goroutine that publishes
-	packer  packer
-	pending []line    // taken from the outbox, not sent yet
 	sent    time.Time // when the last statement began
 	delay   time.Duration
 	failing bool // the log knows
 }
+
+// lane is the sending side of one channel.
+type lane struct {
+	channel string
+	queue   *outbox
+
+	// of the goroutine that publishes
+	packer  packer
+	pending []line // taken from the queue, not sent yet
+}
+
+func newLane(channel string, queue *outbox, replica string) *lane {
+	return &lane{channel: channel, queue: queue, packer: packer{header: header{replica: replica}}}
+}
+
+func (l *lane) waiting() int { return len(l.pending) + l.queue.len() }
 
 // run publishes until ctx ends, then sends what is left.
 func (p *publisher) run(ctx context.Context) {
@@ -67,14 +81,14 @@ func (p *publisher) run(ctx context.Context) {
 		}
 		p.metrics.publisherConnects.Inc()
 		p.onEpoch(c.epoch)
-		p.packer.header.epoch = c.epoch
+		p.events.packer.header.epoch, p.presence.packer.header.epoch = c.epoch, c.epoch
 		err = p.serve(ctx, c, beat.C)
 		c.end()
 		if err != nil {
 			p.backOff(ctx)
 		}
 	}
-	if left := p.events.len() + len(p.pending); left > 0 {
+	if left := p.events.waiting() + p.presence.waiting(); left > 0 {
 		p.cfg.Log.InfoContext(ctx, "publisher stopped before it could send everything", "lines", left)
 	}
 }
@@ -88,7 +102,8 @@ func (p *publisher) serve(ctx context.Context, c *conn, beat <-chan time.Time) e
 			return p.flush(ctx, c)
 		case <-beat:
 			withBeat = true
-		case <-p.events.filled:
+		case <-p.events.queue.filled:
+		case <-p.presence.queue.filled:
 		}
 		wait(ctx, time.Until(p.sent.Add(statementPeriod)))
 		// A stop waits for the statement, rather than leaving open what became of it.
@@ -98,8 +113,10 @@ func (p *publisher) serve(ctx context.Context, c *conn, beat <-chan time.Time) e
 		} else if err != nil {
 			return err
 		}
-		if len(p.pending) > 0 {
-			p.events.wake()
+		for _, l := range p.lanes() {
+			if len(l.pending) > 0 {
+				l.queue.wake()
+			}
 		}
 	}
 }
@@ -108,7 +125,7 @@ func (p *publisher) serve(ctx context.Context, c *conn, beat <-chan time.Time) e
 func (p *publisher) flush(ctx context.Context, c *conn) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
 	defer cancel()
-	for len(p.pending) > 0 || p.events.len() > 0 {
+	for p.events.waiting() > 0 || p.presence.waiting() > 0 {
 		if _, err := p.send(ctx, c, false); err != nil {
 			return err
 		}
@@ -116,16 +133,28 @@ func (p *publisher) flush(ctx context.Context, c *conn) error {
 	return nil
 }
 
-// send makes one statement of what is queued, if anything. On an error it puts everything back, and says why.
+func (p *publisher) lanes() [2]*lane { return [...]*lane{p.events, p.presence} }
+
+// send makes one statement of what is queued for each channel, if anything. On an error it says why.
 func (p *publisher) send(ctx context.Context, c *conn, withBeat bool) (reason string, err error) {
-	b := p.pack(withBeat)
+	for _, l := range p.lanes() {
+		if reason, err := p.sendLane(ctx, c, l, withBeat); err != nil {
+			return reason, err
+		}
+	}
+	return "", nil
+}
+
+// sendLane makes one statement of what is queued for one channel. On an error it puts everything back.
+func (p *publisher) sendLane(ctx context.Context, c *conn, l *lane, withBeat bool) (reason string, err error) {
+	b := p.pack(l, withBeat)
 	if len(b.payloads) > 0 {
 		ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 		defer cancel()
 		p.sent = time.Now()
-		if _, err := c.Exec(ctx, notifySQL, channelEvents, b.payloads); err != nil {
-			p.metrics.dropped.Add(float64(p.events.putBack(p.pending)))
-			p.pending = nil
+		if _, err := c.Exec(ctx, notifySQL, l.channel, b.payloads); err != nil {
+			p.metrics.dropped.Add(float64(l.queue.putBack(l.pending)))
+			l.pending = nil
 			reason := reasonOf(err)
 			p.failed(ctx, reason, err)
 			return reason, err
@@ -137,11 +166,12 @@ func (p *publisher) send(ctx context.Context, c *conn, withBeat bool) (reason st
 			p.cfg.Log.InfoContext(ctx, "publisher sends again")
 		}
 	}
-	p.pending = p.pending[b.lines:]
+	l.pending = l.pending[b.lines:]
 	p.metrics.sentEvents.Add(float64(b.events))
 	p.metrics.sentHints.Add(float64(b.hints))
+	p.metrics.sentPresence.Add(float64(b.presence))
 	p.metrics.dropped.Add(float64(b.dropped))
-	if withBeat {
+	if withBeat && l == p.events {
 		p.metrics.sentBeats.Inc()
 		p.pulse.sent(b.beat)
 	}
@@ -150,24 +180,24 @@ func (p *publisher) send(ctx context.Context, c *conn, withBeat bool) (reason st
 
 // batch is what one statement sends.
 type batch struct {
-	payloads               []string
-	lines                  int // how many it takes from pending
-	events, hints, dropped int // what became of them
-	beat                   int64
+	payloads                         []string
+	lines                            int // how many it takes from pending
+	events, hints, presence, dropped int // what became of them
+	beat                             int64
 }
 
-// pack fills a batch from pending, or from the outbox when that is empty. It leaves pending as it is.
-func (p *publisher) pack(withBeat bool) (b batch) {
-	if len(p.pending) == 0 {
-		lines, lost := p.events.take()
+// pack fills a batch from what is pending, or from the queue when nothing is. It leaves pending as it is.
+func (p *publisher) pack(l *lane, withBeat bool) (b batch) {
+	if len(l.pending) == 0 {
+		lines, lost := l.queue.take()
 		if lost > 0 {
-			p.packer.skip()
+			l.packer.skip()
 		}
-		p.pending = lines
+		l.pending = lines
 	}
-	for b.lines < len(p.pending) && len(b.payloads) < maxPayloads-1 {
-		payload, took := p.packer.next(p.pending[b.lines:])
-		lines := p.pending[b.lines : b.lines+took]
+	for b.lines < len(l.pending) && len(b.payloads) < maxPayloads-1 {
+		payload, took := l.packer.next(l.pending[b.lines:])
+		lines := l.pending[b.lines : b.lines+took]
 		b.lines += took
 		if p.cfg.Loss > 0 && rand.Float64() < p.cfg.Loss {
 			b.dropped += took
@@ -175,17 +205,20 @@ func (p *publisher) pack(withBeat bool) (b batch) {
 		}
 		b.payloads = append(b.payloads, payload)
 		for _, l := range lines {
-			if l.kind == kindEvent {
+			switch l.kind {
+			case kindEvent:
 				b.events++
-			} else {
+			case kindHint:
 				b.hints++
+			default:
+				b.presence++
 			}
 		}
 	}
 	if withBeat {
 		b.beat = p.pulse.now()
 		// Alone, so that a fault test does not drop it.
-		payload, _ := p.packer.next([]line{{kind: kindBeat, nanos: b.beat}})
+		payload, _ := l.packer.next([]line{{kind: kindBeat, nanos: b.beat}})
 		b.payloads = append(b.payloads, payload)
 	}
 	return b

@@ -11,19 +11,22 @@ import (
 )
 
 func newTestPublisher(cfg Config) *publisher {
-	return &publisher{
-		cfg: &cfg, metrics: newMetrics(nil, func() float64 { return 0 }), events: newOutbox(), pulse: &pulse{start: time.Now()},
-		packer: packer{header: header{replica: "a", epoch: "e-1"}},
+	p := &publisher{
+		cfg: &cfg, metrics: newMetrics(nil, func() float64 { return 0 }), pulse: &pulse{start: time.Now()},
+		events:   newLane(channelEvents, newOutbox(), "a"),
+		presence: newLane(channelPresence, newPresenceOutbox(), "a"),
 	}
+	p.events.packer.header.epoch, p.presence.packer.header.epoch = "e-1", "e-1"
+	return p
 }
 
 func TestLinesThatFoundNoRoomLeaveAHole(t *testing.T) {
 	t.Parallel()
 	p := newTestPublisher(Config{})
 	for project := range int32(maxQueued + 1) {
-		p.events.add(hint(project+1, 1))
+		p.events.queue.add(hint(project+1, 1))
 	}
-	b := p.pack(false)
+	b := p.pack(p.events, false)
 	h, _, err := parseHeader(b.payloads[0])
 	if err != nil || h.seq != 2 {
 		t.Errorf("first number %d, %v, want 2: 1 stands for what was lost", h.seq, err)
@@ -39,30 +42,51 @@ func TestPackStaysWithinAStatement(t *testing.T) {
 	for v := range int64(1000) {
 		l := event(1, v)
 		l.body = make([]byte, maxBody)
-		p.events.add(l)
+		p.events.queue.add(l)
 	}
 	sent := 0
 	for sent < 1000 {
-		b := p.pack(true)
+		b := p.pack(p.events, true)
 		if len(b.payloads) > maxPayloads || b.lines == 0 || b.events != b.lines {
 			t.Fatalf("%d payloads with %d lines, %d of them events", len(b.payloads), b.lines, b.events)
 		}
 		sent += b.lines
-		p.pending = p.pending[b.lines:]
+		p.events.pending = p.events.pending[b.lines:]
 	}
 }
 
 func TestLossSparesHeartbeats(t *testing.T) {
 	t.Parallel()
 	p := newTestPublisher(Config{Loss: 1})
-	p.events.add(event(1, 1))
-	b := p.pack(true)
+	p.events.queue.add(event(1, 1))
+	b := p.pack(p.events, true)
 	if len(b.payloads) != 1 || b.dropped != 1 || b.lines != 1 {
 		t.Fatalf("%d payloads, %d dropped of %d, want the heartbeat only", len(b.payloads), b.dropped, b.lines)
 	}
 	h, rest, err := parseHeader(b.payloads[0])
 	if err != nil || h.seq != 2 || rest != fmt.Sprintf("b %d", b.beat) {
 		t.Errorf("heartbeat %q with number %d, %v, want number 2", rest, h.seq, err)
+	}
+}
+
+func TestPresenceThatMayNotHaveArrivedLeavesAHole(t *testing.T) {
+	t.Parallel()
+	p := newTestPublisher(Config{})
+	about := line{kind: kindJoin, project: 1, about: "c1", body: []byte(`{}`)}
+	p.presence.queue.add(about)
+	if b := p.pack(p.presence, false); b.presence != 1 || len(b.payloads) != 1 {
+		t.Fatalf("%d lines in %d payloads, want 1 in 1", b.presence, len(b.payloads))
+	}
+	p.presence.queue.putBack(p.presence.pending)
+	p.presence.pending = nil
+	p.presence.queue.add(about)
+	b := p.pack(p.presence, false)
+	if len(b.payloads) != 1 {
+		t.Fatalf("%d payloads, want 1: what may have arrived is not said twice", len(b.payloads))
+	}
+	h, rest, err := parseHeader(b.payloads[0])
+	if err != nil || h.seq != 3 || rest != "j 1 c1 {}" {
+		t.Errorf("number %d with %q, %v, want 3: 1 failed and 2 stands for it", h.seq, rest, err)
 	}
 }
 

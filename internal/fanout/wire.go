@@ -23,8 +23,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// channelEvents is where replicas tell each other about events.
-const channelEvents = "layercake_events"
+// Where replicas tell each other about events, and about the people who are connected to them.
+const (
+	channelEvents   = "layercake_events"
+	channelPresence = "layercake_presence"
+)
 
 // Wire tells the other replicas what happened on this one, and hears them: at most once, in no promised order between
 // replicas. Whoever needs every event reads the log; the wire only says that there is something to read.
@@ -32,6 +35,7 @@ type Wire struct {
 	cfg       Config
 	metrics   *metrics
 	events    *outbox
+	presence  *outbox
 	publisher *publisher
 	listener  *listener
 	epoch     atomic.Value // string
@@ -50,6 +54,9 @@ type Config struct {
 	// listens from now on), "hole" (in a sender's numbers), "format" (a newer replica spoke) and "epoch" (a sender
 	// writes to another history). They can come in quick succession: combine them. Same rule as for OnEvent.
 	OnDoubt func(reason string)
+	// OnPresence and OnPresenceDoubt are the same for what is said about connections. Both are nil, or none.
+	OnPresence      func(Presence)
+	OnPresenceDoubt func(reason string)
 }
 
 // Event says that a project has reached a version, and by what.
@@ -60,18 +67,41 @@ type Event struct {
 	Body    []byte // nil for a hint
 }
 
+// Kind says what happened to a connection.
+type Kind byte
+
+// The kinds of what is said about connections.
+const (
+	Joined Kind = 'j' // it is in the project, where the body says
+	Moved  Kind = 'c' // its cursor is where the body says
+	Left   Kind = 'l' // it is not in the project any more
+)
+
+// Presence is something about a connection. The wire does not look into the body.
+type Presence struct {
+	Kind       Kind
+	Project    int32
+	Connection string // 1 to 64 characters without blanks
+	Body       []byte
+	Own        bool // this replica said it
+}
+
 // New prepares a wire and registers its metrics. It starts nothing.
 func New(cfg Config) *Wire {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	w := &Wire{cfg: cfg, events: newOutbox()}
+	if cfg.OnPresence == nil && cfg.OnPresenceDoubt == nil {
+		cfg.OnPresence, cfg.OnPresenceDoubt = func(Presence) {}, func(string) {}
+	}
+	w := &Wire{cfg: cfg, events: newOutbox(), presence: newPresenceOutbox()}
 	w.epoch.Store("")
-	w.metrics = newMetrics(cfg.Metrics, func() float64 { return float64(w.events.len()) })
+	w.metrics = newMetrics(cfg.Metrics, func() float64 { return float64(w.events.len() + w.presence.len()) })
 	beats := &pulse{start: time.Now()}
 	w.publisher = &publisher{
-		cfg: &w.cfg, metrics: w.metrics, events: w.events, pulse: beats, onEpoch: w.setEpoch,
-		packer: packer{header: header{replica: cfg.Replica}},
+		cfg: &w.cfg, metrics: w.metrics, pulse: beats, onEpoch: w.setEpoch,
+		events:   newLane(channelEvents, w.events, cfg.Replica),
+		presence: newLane(channelPresence, w.presence, cfg.Replica),
 	}
 	w.listener = newListener(&w.cfg, w.metrics, beats, w.setEpoch)
 	return w
@@ -81,10 +111,24 @@ func New(cfg Config) *Wire {
 // change afterwards; nil, or one over 2,000 bytes or with a newline, goes as a hint. Safe for concurrent use.
 func (w *Wire) Publish(project int32, version int64, body []byte) {
 	l := line{kind: kindHint, project: project, version: version}
-	if fits(body) {
+	if fits(body, maxBody) {
 		l.kind, l.body = kindEvent, body
 	}
 	if !w.events.add(l) {
+		w.metrics.dropped.Inc()
+	}
+}
+
+// PublishPresence tells the other replicas about a connection. It never waits and never fails: lines that find no room, that
+// are over 7,000 bytes or of more than one line, or whose statement fails are lost, which listeners are told by
+// OnPresenceDoubt. The body must not change afterwards. Safe for concurrent use.
+func (w *Wire) PublishPresence(p Presence) {
+	l := line{kind: byte(p.Kind), project: p.Project, about: p.Connection, body: p.Body}
+	switch {
+	case !fits(p.Body, maxPresence):
+		w.presence.lose(1)
+		w.metrics.dropped.Inc()
+	case !w.presence.add(l):
 		w.metrics.dropped.Inc()
 	}
 }
@@ -115,6 +159,9 @@ func (c *Config) check() error {
 	}
 	if c.OnEvent == nil || c.OnDoubt == nil {
 		errs = append(errs, errors.New("OnEvent and OnDoubt must be set"))
+	}
+	if c.OnPresence == nil || c.OnPresenceDoubt == nil {
+		errs = append(errs, errors.New("OnPresence and OnPresenceDoubt are set together"))
 	}
 	if _, err := c.parse(""); err != nil {
 		errs = append(errs, err)
