@@ -129,6 +129,15 @@ func (s *sequence) restart(cursor string, version int64) {
 	s.enter(epoch, version)
 }
 
+// rejoin goes on from the version at which another subscription begins.
+func (s *sequence) rejoin(cursor string, version int64) {
+	epoch := epochOf(cursor)
+	if epoch == s.epoch {
+		s.report.Skipped += max(version-s.version, 0)
+	}
+	s.enter(epoch, version)
+}
+
 func (s *sequence) enter(epoch string, version int64) {
 	if epoch != s.epoch {
 		s.giveUp(len(s.missing))

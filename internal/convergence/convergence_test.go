@@ -348,6 +348,27 @@ func TestDeltasReadThePlanAgain(t *testing.T) {
 			t.Errorf("report = %+v", got)
 		}
 	})
+	t.Run("another subscription begins anywhere", func(t *testing.T) {
+		t.Parallel()
+		for _, begin := range []int{2, 5, 8} { // behind, at and ahead of what was seen
+			h := newHistory()
+			w := watchDeltas(h.plans[0], h.deltas[:5])
+			w.Resubscribe()
+			first := checkOf(begin)
+			first.Cursor = h.plans[begin].Cursor
+			w.See(first)
+			if w.Stale() != (begin != 5) {
+				t.Errorf("from %d: stale = %t", begin, w.Stale())
+			}
+			w.Read(h.plans[max(5, begin)])
+			for _, d := range h.deltas[begin:] {
+				w.See(d)
+			}
+			if got := w.Finish(h.last()); !got.OK() || got.Skipped != int64(max(begin-5, 0)) {
+				t.Errorf("from %d: report = %+v", begin, got)
+			}
+		}
+	})
 	t.Run("a plan older than the last event leaves it stale", func(t *testing.T) {
 		t.Parallel()
 		h := newHistory()

@@ -32,6 +32,7 @@ type Deltas struct {
 	document []byte // what the watcher shows
 	shown    int64  // its version
 	stale    bool
+	rejoins  bool // the next event comes from another subscription
 }
 
 // NewDeltas returns the check of a watcher that read the plan and follows it after its cursor.
@@ -43,6 +44,10 @@ func NewDeltas(plan Plan) *Deltas {
 
 // Version returns the highest version seen.
 func (w *Deltas) Version() int64 { return w.version }
+
+// Resubscribe says that the next event is the first one of another subscription, without a cursor: that may begin anywhere.
+// Versions before it, which the watcher has to read, count as skipped. What is shown stays.
+func (w *Deltas) Resubscribe() { w.rejoins = true }
 
 // Stale reports whether the watcher knows that what it shows is not the plan: it has to call Read.
 func (w *Deltas) Stale() bool { return w.stale }
@@ -69,6 +74,10 @@ func notNil(values []json.RawMessage) []json.RawMessage {
 
 // See takes the next event that was delivered. A check changes nothing and is no event, but may make the watcher stale.
 func (w *Deltas) See(d Delta) {
+	if w.rejoins {
+		w.rejoins = false
+		w.rejoin(d.Cursor, d.Version)
+	}
 	switch {
 	case d.Snapshot:
 		w.restart(d.Cursor, d.Version)
