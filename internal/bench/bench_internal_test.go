@@ -93,10 +93,10 @@ func TestResultTellsWhatWasWrong(t *testing.T) {
 			for op := range int64(3) {
 				p.answered.add(op)
 			}
-			s := newSubscriber([]string{"http://127.0.0.1:3001"}, 0, p, convergence.Plan{Cursor: "a-1.0"})
+			s := newSubscriber([]string{"http://127.0.0.1:3001"}, 0, p, newEvents(convergence.Plan{Cursor: "a-1.0"}))
 			s.deliveries = new(atomic.Int64)
 			for _, f := range tt.frames {
-				if err := s.take(f); err != nil {
+				if err := s.take(t.Context(), f); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -117,9 +117,9 @@ func TestResultTellsWhatWasWrong(t *testing.T) {
 
 func TestOtherFramesAreRefused(t *testing.T) {
 	t.Parallel()
-	s := newSubscriber([]string{"http://127.0.0.1:3001"}, 0, &project{}, convergence.Plan{Cursor: "a-1.0"})
+	s := newSubscriber([]string{"http://127.0.0.1:3001"}, 0, &project{}, newEvents(convergence.Plan{Cursor: "a-1.0"}))
 	s.deliveries = new(atomic.Int64)
-	if err := s.take(json.RawMessage(`{"planEvents":{"version":"one"}}`)); !errors.Is(err, errNotAnEvent) {
+	if err := s.take(t.Context(), json.RawMessage(`{"planEvents":{"version":"one"}}`)); !errors.Is(err, errNotAnEvent) {
 		t.Errorf("error = %v", err)
 	}
 }

@@ -27,7 +27,9 @@ type Config struct {
 	Duration    time.Duration
 	Changes     int64   // that are answered before it ends early; 0 for any number
 	Projects    int     // that are changed; 1 is a hot project
-	Subscribers int     // per replica and project
+	Subscribers int     // per replica and project, to planEvents with a cursor
+	Deltas      int     // subscribers per project to planDagDeltaChanged without one, as the existing client
+	Nappers     int     // subscribers per project that hang up again and again, and go on later at another replica
 	Rate        float64 // changes a second in all; 0 is as fast as possible
 	Seed        uint64  // of what mutators choose
 	Settle      time.Duration
@@ -54,10 +56,11 @@ func (c Config) Check() error {
 	between("rate", c.Rate, 0, 1e6, c.Rate >= 0 && c.Rate <= 1e6)
 	between("settle", c.Settle, time.Second, time.Hour, c.Settle >= time.Second && c.Settle <= time.Hour)
 	between("changes", c.Changes, 0, "any number", c.Changes >= 0)
-	sockets := c.Subscribers * c.Projects * len(c.URLs)
-	between("subscribers", c.Subscribers, 0, "5000 sockets in all", c.Subscribers >= 0 && sockets <= 5000)
+	between("subscribers", c.Subscribers, 0, "5000 sockets in all", c.Subscribers >= 0 && c.sockets() <= 5000)
 	return errors.Join(errs...)
 }
+
+func (c Config) sockets() int { return (c.Subscribers*len(c.URLs) + c.Deltas + c.Nappers) * c.Projects }
 
 // checkURL accepts the address of a replica. Load is for one's own machines, so others have to be asked for.
 func checkURL(text string, remote bool) error {
@@ -76,6 +79,8 @@ const (
 	connectTime   = 15 * time.Second // for all subscribers
 	cleanUpTime   = 15 * time.Second
 	maxComplaints = 10
+	napperStays   = time.Second
+	napperIsAway  = 500 * time.Millisecond
 )
 
 // Storm makes projects, lets mutators change them and subscribers follow them, and compares in the end. It takes at most
@@ -85,34 +90,17 @@ func Storm(ctx context.Context, cfg Config) (Result, error) {
 	if err := cfg.Check(); err != nil {
 		return Result{}, err
 	}
-	s := &storm{
-		cfg: cfg, client: newClient(cfg.URLs, cfg.Mutators),
-		counts: counts{refused: map[string]int64{}, surprises: map[string]int64{}},
-	}
-	defer s.client.close()
-	defer s.cleanUp(ctx)
-	if err := s.prepare(ctx); err != nil {
+	s := newStorm(cfg)
+	defer s.close(ctx)
+	if err := s.follow(ctx); err != nil {
 		return Result{}, err
 	}
-	following, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var subscribers sync.WaitGroup
-	defer func() { stop(); subscribers.Wait() }()
-	for _, sub := range s.subscribers {
-		subscribers.Go(func() { sub.run(following) })
-	}
-	if err := s.connect(ctx); err != nil {
-		return Result{}, err
-	}
-	s.began = time.Now()
 	s.mutate(ctx)
-	seconds := time.Since(s.began).Seconds()
 	rows, err := s.settle(context.WithoutCancel(ctx))
-	stop()
-	subscribers.Wait()
 	if err != nil {
 		return Result{}, err
 	}
-	return s.result(seconds, rows), nil
+	return s.result(rows), nil
 }
 
 // storm is a running one.
@@ -122,15 +110,46 @@ type storm struct {
 	projects    []*project
 	subscribers []*subscriber
 	counts      counts
-	began       time.Time
+	began       time.Time     // when the first change was sent
+	mutated     time.Duration // from then to the last answer
 
 	deliveries, reconnects atomic.Int64
 	connected              chan struct{} // gets one for each subscriber that stands for the first time
+	following              sync.WaitGroup
+	unfollow               context.CancelFunc
+}
+
+func newStorm(cfg Config) *storm {
+	return &storm{
+		cfg: cfg, client: newClient(cfg.URLs, cfg.Mutators), unfollow: func() {},
+		counts: counts{refused: map[string]int64{}, surprises: map[string]int64{}},
+	}
+}
+
+// close lets all subscribers go and deletes the projects.
+func (s *storm) close(ctx context.Context) {
+	s.unfollow()
+	s.following.Wait()
+	s.cleanUp(ctx)
+	s.client.close()
+}
+
+// follow makes the projects, and returns when all subscribers follow them; they do until close or settle.
+func (s *storm) follow(ctx context.Context) error {
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	following, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.unfollow = stop
+	for _, sub := range s.subscribers {
+		s.following.Go(func() { sub.run(following) })
+	}
+	return s.connect(ctx)
 }
 
 // prepare makes the projects, and subscribers that have read them.
 func (s *storm) prepare(ctx context.Context) error {
-	s.connected = make(chan struct{}, s.cfg.Projects*s.cfg.Subscribers*len(s.cfg.URLs))
+	s.connected = make(chan struct{}, s.cfg.sockets())
 	run := "storm-" + uuid.NewString()[:8]
 	for i := range s.cfg.Projects {
 		id, err := s.client.createProject(ctx, fmt.Sprintf("%s %d", run, i+1))
@@ -145,14 +164,27 @@ func (s *storm) prepare(ctx context.Context) error {
 		}
 		for replica := range s.cfg.URLs {
 			for range s.cfg.Subscribers {
-				sub := newSubscriber(s.cfg.URLs, replica, p, base)
-				sub.deliveries, sub.reconnects = &s.deliveries, &s.reconnects
-				sub.connected = sync.OnceFunc(func() { s.connected <- struct{}{} })
-				s.subscribers = append(s.subscribers, sub)
+				s.subscribe(replica, p, newEvents(base))
 			}
+		}
+		for n := range s.cfg.Deltas {
+			s.subscribe((i+n)%len(s.cfg.URLs), p, newDeltas(s.client, base))
+		}
+		for n := range s.cfg.Nappers {
+			napper := s.subscribe((i+n)%len(s.cfg.URLs), p, newEvents(base))
+			napper.stay, napper.away = napperStays, napperIsAway
 		}
 	}
 	return nil
+}
+
+// subscribe adds a subscriber that begins at a replica.
+func (s *storm) subscribe(replica int, p *project, v view) *subscriber {
+	sub := newSubscriber(s.cfg.URLs, replica, p, v)
+	sub.deliveries, sub.reconnects = &s.deliveries, &s.reconnects
+	sub.connected = sync.OnceFunc(func() { s.connected <- struct{}{} })
+	s.subscribers = append(s.subscribers, sub)
+	return sub
 }
 
 // connect waits until all subscribers stand.
@@ -171,6 +203,8 @@ func (s *storm) connect(ctx context.Context) error {
 
 // mutate returns when the time is over and every change on its way has ended.
 func (s *storm) mutate(ctx context.Context) {
+	s.began = time.Now()
+	defer func() { s.mutated = time.Since(s.began) }()
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Duration)
 	defer cancel()
 	var pace *rate.Limiter
@@ -217,8 +251,8 @@ func (s *storm) report(ctx context.Context) {
 	}
 }
 
-// settle waits until every subscriber has reached the head of its project, at most for the time that the storm has for that, and
-// returns the plans as they are then, in the order of the projects.
+// settle waits until every subscriber has reached the head of its project, at most for the time that the storm has for that,
+// lets the subscribers go, and returns the plans as they are then, in the order of the projects.
 func (s *storm) settle(ctx context.Context) ([]convergence.Plan, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Settle)
 	defer cancel()
@@ -231,11 +265,13 @@ func (s *storm) settle(ctx context.Context) ([]convergence.Plan, error) {
 				return nil, fmt.Errorf("read the plan of project %d in the end: %w", p.id, err)
 			}
 			rows[i] = plan
-			if !s.reached(ctx, p, plan.Version) {
+			if !s.reached(ctx, p, placeOf(plan.Cursor)) {
 				break
 			}
 		}
 	}
+	s.unfollow()
+	s.following.Wait()
 	return rows, nil
 }
 
@@ -255,15 +291,16 @@ func (s *storm) read(ctx context.Context, id int) (convergence.Plan, error) {
 	}
 }
 
-// reached waits until all who follow a project have seen a version. It reports whether somebody is ahead of it.
-func (s *storm) reached(ctx context.Context, p *project, version int64) (ahead bool) {
+// reached waits until all who follow a project have come to a head. It reports whether somebody is ahead of it.
+func (s *storm) reached(ctx context.Context, p *project, head place) (ahead bool) {
 	for {
 		behind := false
 		ahead = false
 		for _, sub := range s.subscribers {
 			if sub.project == p {
-				at := sub.version.Load()
-				behind, ahead = behind || at < version, ahead || at > version
+				at := sub.at()
+				behind = behind || at.epoch != head.epoch || at.version < head.version
+				ahead = ahead || at.epoch == head.epoch && at.version > head.version
 			}
 		}
 		if !behind || wait(ctx, 5*time.Millisecond) != nil {

@@ -75,6 +75,17 @@ func TestStormOverManyProjects(t *testing.T) {
 	converged(t, cfg, storm(t.Context(), t, cfg))
 }
 
+// Some follow as the existing client does, and some hang up again and again.
+func TestStormWithAllKindsOfSubscribers(t *testing.T) {
+	t.Parallel()
+	cfg := config(servertest.Start(t, 3, nil))
+	cfg.Projects, cfg.Subscribers, cfg.Deltas, cfg.Nappers = 2, 1, 2, 2
+	r := storm(t.Context(), t, cfg)
+	if !r.OK() || r.Answered < cfg.Changes {
+		t.Errorf("%d changes answered; not every subscriber got every change: %q", r.Answered, r.Complaints)
+	}
+}
+
 // What lines between replicas do not carry, the sweep brings.
 func TestStormWhileLinesAreLost(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,30 +15,69 @@ import (
 	"layercake/internal/convergence"
 )
 
-// subscriber follows one project as a browser does: over a socket to its replica, which it opens again after its last cursor
-// when it breaks; when the replica is gone, to the next one.
+// subscriber follows one project as a browser does: over a socket to its replica, which it opens again when it breaks; when the
+// replica is gone, to the next one.
 type subscriber struct {
 	urls       []string
 	project    *project
+	stay, away time.Duration // a napper hangs up after about stay, and is away for about as long as away; 0 for the others
 	deliveries *atomic.Int64 // of all subscribers
 	reconnects *atomic.Int64
 	connected  func() // is called each time that the subscription stands
-	version    atomic.Int64
 
-	mu          sync.Mutex
-	replica     int // where it is now
-	cursor      string
-	check       *convergence.Events
-	ops         bitset // that it saw
-	twice       int64  // operations that were in two events
-	same, other histogram
-	failure     error // for which it gave up
+	view       view // of the goroutine that follows
+	mu         sync.Mutex
+	replica    int // where it is now
+	place      place
+	epochs     int    // that it came to after its first
+	ops        bitset // that it saw in the last of them
+	twice      int64  // operations that were in two events of one epoch
+	sender     int    // replica that the last change was sent to
+	neighbours int64  // events that another replica committed than the one before, as far as can be told
+	// from the change's first send, by the replica that it was sent to or by another one; and from its transaction
+	same, other, committed histogram
+	failure                error // for which it gave up
 }
 
-func newSubscriber(urls []string, replica int, p *project, base convergence.Plan) *subscriber {
-	s := &subscriber{urls: urls, replica: replica, project: p, cursor: base.Cursor, check: convergence.NewEvents(base)}
-	s.version.Store(base.Version)
-	return s
+func newSubscriber(urls []string, replica int, p *project, v view) *subscriber {
+	return &subscriber{urls: urls, replica: replica, project: p, view: v, place: v.at()}
+}
+
+// view is what a subscriber sees of its project, by one of the kinds of subscriptions.
+type view interface {
+	// subscribe returns what to ask for now.
+	subscribe(project int) request
+	// take takes the data of one delivery. Its error is errNotAnEvent or says that the subscription has to be opened again.
+	take(ctx context.Context, data json.RawMessage) (delivery, error)
+	// at says where the view is: what it shows is of this version.
+	at() place
+	finish(rows convergence.Plan) convergence.Report
+}
+
+// delivery is what both kinds of subscriptions say of an event.
+type delivery struct {
+	OpID, ClientID string
+	Timestamp      time.Time
+	Snapshot       bool `json:"-"`
+}
+
+// place is a point in one history of a project.
+type place struct {
+	epoch   string
+	version int64
+}
+
+func placeOf(cursor string) place {
+	dot := max(strings.LastIndexByte(cursor, '.'), 0)
+	version, _ := strconv.ParseInt(strings.TrimPrefix(cursor[dot:], "."), 10, 64) // 0 for what is no cursor
+	return place{cursor[:dot], version}
+}
+
+// at says where the subscriber is.
+func (s *subscriber) at() place {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.place
 }
 
 const (
@@ -48,15 +88,26 @@ const (
 // run follows until ctx ends, or the project is not there any more.
 func (s *subscriber) run(ctx context.Context) {
 	for pause := minBackOff; ; pause = min(2*pause, maxBackOff) {
-		opened, before := false, s.version.Load()
+		opened, before := false, s.at()
 		s.mu.Lock()
-		url, query := s.urls[s.replica], subscription(s.project.id, s.cursor)
+		url, query := s.urls[s.replica], s.view.subscribe(s.project.id)
 		s.mu.Unlock()
-		err := subscribe(ctx, url, query, func() { opened = true; s.connected() }, s.take)
+		awake, sleep := context.WithCancel(ctx)
+		if s.stay > 0 {
+			awake, sleep = context.WithTimeout(ctx, s.stay/2+rand.N(s.stay))
+		}
+		err := subscribe(awake, url, query, func() { opened = true; s.connected() }, func(data json.RawMessage) error {
+			return s.take(awake, data)
+		})
+		napping := awake.Err() != nil
+		sleep()
 		var refused *refusal
 		switch {
 		case ctx.Err() != nil:
 			return
+		case napping:
+			err = wait(ctx, s.away/2+rand.N(s.away))
+			pause, opened = minBackOff, false // it comes back elsewhere
 		case errors.As(err, &refused) && !refused.temporary(), errors.Is(err, errNotAnEvent):
 			s.mu.Lock()
 			s.failure = err
@@ -69,7 +120,7 @@ func (s *subscriber) run(ctx context.Context) {
 			s.replica = (s.replica + 1) % len(s.urls)
 			s.mu.Unlock()
 		}
-		if s.version.Load() > before {
+		if s.at() != before {
 			pause = minBackOff
 		}
 		if wait(ctx, pause) != nil {
@@ -78,51 +129,131 @@ func (s *subscriber) run(ctx context.Context) {
 	}
 }
 
-func subscription(project int, after string) request {
-	return request{
-		`subscription($id: Int!, $after: String) { planEvents(projectId: $id, after: $after) { version cursor snapshot opId clientId
-			plan ` + planFields + ` operations { kind id index before after } } }`,
-		map[string]any{"id": project, "after": after},
-	}
-}
-
 var errNotAnEvent = errors.New("what was delivered is no event")
 
 // take takes the data of one delivery.
-func (s *subscriber) take(data json.RawMessage) error {
+func (s *subscriber) take(ctx context.Context, data json.RawMessage) error {
 	now := time.Now()
-	var d struct {
-		PlanEvents struct {
-			convergence.Event
-			OpID     string
-			ClientID string
-		}
-	}
-	if err := json.Unmarshal(data, &d); err != nil {
-		return fmt.Errorf("%w: %w", errNotAnEvent, err)
-	}
-	e := &d.PlanEvents
 	s.deliveries.Add(1)
+	d, err := s.view.take(ctx, data)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cursor = e.Cursor
-	s.check.See(e.Event)
-	s.version.Store(s.check.Version())
-	if e.Snapshot {
-		return nil
+	before := s.place
+	if s.place = s.view.at(); s.place.epoch != before.epoch {
+		s.epochs++
+		s.ops = nil // another history may hold an operation again
 	}
-	if n, err := operationNumber(e.OpID); err == nil && !s.ops.add(n) {
+	if err != nil || d.Snapshot || d.OpID == "" {
+		return err
+	}
+	if n, err := operationNumber(d.OpID); err == nil && !s.ops.add(n) {
 		s.twice++
 	}
-	if sent, replica, ok := parseSent(e.ClientID); ok {
+	s.committed.observe(now.Sub(d.Timestamp))
+	if sent, replica, ok := parseSent(d.ClientID); ok {
 		if replica == s.replica {
 			s.same.observe(now.Sub(sent))
 		} else {
 			s.other.observe(now.Sub(sent))
 		}
+		if replica != s.sender {
+			s.neighbours++
+		}
+		s.sender = replica
 	}
 	return nil
 }
+
+// events follows planEvents after its cursor.
+type events struct {
+	cursor string
+	check  *convergence.Events
+}
+
+func newEvents(base convergence.Plan) *events {
+	return &events{cursor: base.Cursor, check: convergence.NewEvents(base)}
+}
+
+func (v *events) subscribe(project int) request {
+	return request{
+		`subscription($id: Int!, $after: String) { planEvents(projectId: $id, after: $after) { version cursor snapshot opId clientId
+			timestamp plan ` + planFields + ` operations { kind id index before after } } }`,
+		map[string]any{"id": project, "after": v.cursor},
+	}
+}
+
+func (v *events) take(_ context.Context, data json.RawMessage) (delivery, error) {
+	var d struct {
+		PlanEvents struct {
+			convergence.Event
+			delivery
+		}
+	}
+	if err := json.Unmarshal(data, &d); err != nil {
+		return delivery{}, fmt.Errorf("%w: %w", errNotAnEvent, err)
+	}
+	e := &d.PlanEvents
+	v.cursor = e.Cursor
+	v.check.See(e.Event)
+	e.delivery.Snapshot = e.Event.Snapshot
+	return e.delivery, nil
+}
+
+func (v *events) at() place { return placeOf(v.cursor) }
+
+func (v *events) finish(rows convergence.Plan) convergence.Report { return v.check.Finish(rows) }
+
+// deltas follows planDagDeltaChanged as the existing client does: without a cursor, and reading the plan by requests of its own,
+// which it does again only when a patch does not apply.
+type deltas struct {
+	client *client
+	check  *convergence.Deltas
+	place  place
+}
+
+func newDeltas(client *client, base convergence.Plan) *deltas {
+	return &deltas{client: client, check: convergence.NewDeltas(base), place: placeOf(base.Cursor)}
+}
+
+func (v *deltas) subscribe(project int) request {
+	v.check.Resubscribe()
+	return request{
+		`subscription($id: Int!) { planDagDeltaChanged(projectId: $id) { version cursor snapshot opId clientId timestamp
+			projectId operations { op path value } } }`,
+		map[string]any{"id": project},
+	}
+}
+
+func (v *deltas) take(ctx context.Context, data json.RawMessage) (delivery, error) {
+	var d struct {
+		PlanDagDeltaChanged struct {
+			convergence.Delta
+			delivery
+			ProjectID int
+		}
+	}
+	if err := json.Unmarshal(data, &d); err != nil {
+		return delivery{}, fmt.Errorf("%w: %w", errNotAnEvent, err)
+	}
+	e := &d.PlanDagDeltaChanged
+	v.check.See(e.Delta)
+	for v.check.Stale() {
+		plan, err := v.client.plan(ctx, e.ProjectID)
+		if err == nil {
+			v.check.Read(plan)
+		}
+		if err := wait(ctx, minBackOff); err != nil && v.check.Stale() {
+			return delivery{}, err
+		}
+	}
+	v.place = placeOf(e.Cursor)
+	e.delivery.Snapshot = e.Delta.Snapshot
+	return e.delivery, nil
+}
+
+func (v *deltas) at() place { return v.place }
+
+func (v *deltas) finish(rows convergence.Plan) convergence.Report { return v.check.Finish(rows) }
 
 // A change's client id, which comes back with its event, says when it was sent first and to which replica. Mutators and
 // subscribers share a clock, so the event alone tells how long it took.
