@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"sync"
+	"time"
 
 	"layercake/internal/plan"
 
@@ -37,8 +38,11 @@ type stream struct {
 
 type streamKey struct{}
 
-// subscribe runs produce until it returns. The error that ends it, if any, ends the subscription with an error frame.
-func subscribe[E event](ctx context.Context, r *Resolver, produce func(out chan<- E) error) (<-chan E, error) {
+// subscribe runs produce until it returns. The error that ends it, if any, ends the subscription with an error frame. Unless remind
+// is nil, what it makes of the last event comes in between, see secondCheck.
+func subscribe[E event](
+	ctx context.Context, r *Resolver, produce func(out chan<- E) error, remind func(last E) E,
+) (<-chan E, error) {
 	in, out := make(chan E), make(chan E, 1)
 	var failure *gqlerror.Error
 	r.running.Go(func() {
@@ -47,20 +51,32 @@ func subscribe[E event](ctx context.Context, r *Resolver, produce func(out chan<
 			failure = r.errors.present(ctx, graphql.ErrorOnPath(ctx, err))
 		}
 	})
-	*ctx.Value(streamKey{}).(*stream) = stream{
-		pull: func(ctx context.Context) (event, *gqlerror.Error) {
-			select {
-			case e, ok := <-in:
-				if !ok {
-					return nil, failure
-				}
-				return e, nil
-			case <-ctx.Done():
-				return nil, nil
+	var last E
+	var timer *time.Timer
+	var due <-chan time.Time // nil before the first event
+	settled := false         // the first reminder was sent
+	pull := func(ctx context.Context) (event, *gqlerror.Error) {
+		select {
+		case e, ok := <-in:
+			if !ok {
+				return nil, failure
 			}
-		},
-		push: func(e event) { out <- e.(E) },
+			last = e
+		case <-due:
+			last, settled = remind(last), true
+		case <-ctx.Done():
+			return nil, nil
+		}
+		switch {
+		case settled:
+			timer.Reset(checkPeriod)
+		case remind != nil && timer == nil:
+			timer = time.NewTimer(secondCheck)
+			due = timer.C
+		}
+		return last, nil
 	}
+	*ctx.Value(streamKey{}).(*stream) = stream{pull: pull, push: func(e event) { out <- e.(E) }}
 	return out, nil
 }
 

@@ -13,7 +13,9 @@ import (
 
 func newShelf() *shelf { return &shelf{metrics: newMetrics(nil), answers: map[answerKey]*answer{}} }
 
-func keyAt(i int) answerKey { return answerKey{moment: moment{project: 1, cursor: fmt.Sprint("e.", i)}} }
+func keyAt(i int) answerKey {
+	return answerKey{moment: moment{project: 1, cursor: fmt.Sprint("e.", i)}}
+}
 
 func TestShelfExecutesOnce(t *testing.T) {
 	t.Parallel()
@@ -43,10 +45,12 @@ func TestShelfExecutesOnce(t *testing.T) {
 func TestShelfKeepsNoFailures(t *testing.T) {
 	t.Parallel()
 	failures := map[string]func() *graphql.Response{
-		"errors":   func() *graphql.Response { return &graphql.Response{Data: []byte("{}"), Errors: gqlerror.List{{}}} },
-		"end":      func() *graphql.Response { return nil },
-		"extended": func() *graphql.Response { return &graphql.Response{Data: []byte("{}"), Extensions: map[string]any{"a": 1}} },
-		"panic":    func() *graphql.Response { panic("x") },
+		"errors": func() *graphql.Response { return &graphql.Response{Data: []byte("{}"), Errors: gqlerror.List{{}}} },
+		"end":    func() *graphql.Response { return nil },
+		"extended": func() *graphql.Response {
+			return &graphql.Response{Data: []byte("{}"), Extensions: map[string]any{"a": 1}}
+		},
+		"panic": func() *graphql.Response { panic("x") },
 	}
 	for name, fail := range failures {
 		s := newShelf()

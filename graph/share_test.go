@@ -114,7 +114,9 @@ func TestSubscribersShareExecutions(t *testing.T) {
 // cursorAfter is the cursor that a result of planEvents holds.
 func (s *site) cursorAfter(t *testing.T, payload string) string {
 	t.Helper()
-	var out struct{ Data struct{ PlanEvents struct{ Cursor string } } }
+	var out struct {
+		Data struct{ PlanEvents struct{ Cursor string } }
+	}
 	if err := json.Unmarshal([]byte(payload), &out); err != nil {
 		t.Fatal(err)
 	}

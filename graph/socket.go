@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -519,45 +520,60 @@ func (s *socket) WriteJSON(v any) error {
 // frames are buffers for frames that are written now.
 var frames = sync.Pool{New: func() any { return new([]byte) }}
 
-// maxPooledFrame is the size of the largest frame whose buffer is kept.
-const maxPooledFrame = 64 << 10
+// maxCopied is the size of the largest payload that is copied into a frame. A larger one, which may be shared, makes a message of
+// several frames, lest every client that does not read holds a copy.
+const maxCopied = 16 << 10
 
-// write sends a frame: with an id, which is JSON already, and a payload in parts, unless they are empty.
+// write sends a message: with an id, which is JSON already, and with a payload in parts, unless they are empty.
 func (s *socket) write(id []byte, kind string, payload ...[]byte) error {
+	size := 0
+	for _, part := range payload {
+		size += len(part)
+	}
 	buffer := frames.Get().(*[]byte)
+	defer frames.Put(buffer)
 	b := append((*buffer)[:0], '{')
 	if id != nil {
-		b = append(b, `"id":`...)
-		b = append(b, id...)
-		b = append(b, ',')
+		b = append(append(append(b, `"id":`...), id...), ',')
 	}
-	b = append(b, `"type":"`...)
-	b = append(b, kind...)
-	b = append(b, '"')
-	if len(payload) > 0 && len(payload[0]) > 0 {
+	b = append(append(append(b, `"type":"`...), kind...), '"')
+	if size > 0 {
 		b = append(b, `,"payload":`...)
+	}
+	if size <= maxCopied {
 		for _, part := range payload {
 			b = append(b, part...)
 		}
+		payload = nil
 	}
 	b = append(b, '}')
-	err := s.send(b)
-	if cap(b) <= maxPooledFrame {
-		*buffer = b
-		frames.Put(buffer)
-	}
-	return err
+	*buffer = b
+	return s.within(func() error {
+		if payload == nil {
+			return s.conn.Write(context.Background(), websocket.MessageText, b)
+		}
+		w, err := s.conn.Writer(context.Background(), websocket.MessageText)
+		if err != nil {
+			return err
+		}
+		for _, part := range slices.Concat([][]byte{b[:len(b)-1]}, payload, [][]byte{b[len(b)-1:]}) {
+			if _, err := w.Write(part); err != nil {
+				return err
+			}
+		}
+		return w.Close()
+	})
 }
 
-// send writes a message within the write deadline, else it cuts the connection off: a client that does not read keeps nobody.
-func (s *socket) send(b []byte) error {
+// within sends a message before the write deadline, else it cuts the connection off: a client that does not read keeps nobody.
+func (s *socket) within(send func() error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if s.isShut() {
 		return transport.ErrWebsocketClosed
 	}
 	s.writeTimer.Reset(s.timing.write)
-	err := s.conn.Write(context.Background(), websocket.MessageText, b)
+	err := send()
 	s.writeTimer.Stop()
 	switch {
 	case err == nil:

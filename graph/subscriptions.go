@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -65,7 +64,7 @@ func (e *PlanEvent) moment() moment {
 }
 
 // A subscriber without a cursor fetches the plan by a request of its own and may miss what happens in between. A check lets it
-// notice: at once, when its plan has surely come, and now and then.
+// notice: at once, when its plan has surely come, and now and then. One with a cursor needs none.
 const (
 	secondCheck = 2 * time.Second
 	checkPeriod = 30 * time.Second
@@ -76,7 +75,7 @@ const system = string(auth.KindSystem)
 
 func delta(u *plan.Update, planID int32) (*PlanDagDeltaEvent, error) {
 	if u.Event == nil {
-		e := check(u, planID)
+		e := (&PlanDagDeltaEvent{ProjectID: u.ProjectID, PlanID: planID, Version: u.Version, Cursor: u.Cursor}).check()
 		e.Snapshot, e.update = u.Missed, u
 		return e, nil
 	}
@@ -91,11 +90,11 @@ func delta(u *plan.Update, planID int32) (*PlanDagDeltaEvent, error) {
 	}, nil
 }
 
-// check demands the version that u left the plan at. It changes nothing.
-func check(u *plan.Update, planID int32) *PlanDagDeltaEvent {
+// check demands the version that e left the plan at. It changes nothing.
+func (e *PlanDagDeltaEvent) check() *PlanDagDeltaEvent {
 	return &PlanDagDeltaEvent{
-		ProjectID: u.ProjectID, PlanID: planID, Version: u.Version, Cursor: u.Cursor,
-		UserID: system, Timestamp: plan.FormatTime(time.Now()), Operations: patch(plan.Check(u.Version)),
+		ProjectID: e.ProjectID, PlanID: e.PlanID, Version: e.Version, Cursor: e.Cursor,
+		UserID: system, Timestamp: plan.FormatTime(time.Now()), Operations: patch(plan.Check(e.Version)),
 	}
 }
 
@@ -120,58 +119,28 @@ func patch(operations []plan.PatchOperation) []PatchOperation {
 	return out
 }
 
-// deltas sends the updates of a plan to out, and checks between them unless the subscriber resumed at a cursor. It returns when
-// ctx ends or with the error that ended the watch, and never before the watch has ended.
+// deltas sends the updates of a plan to out. It returns when ctx ends or with the error that ended the watch.
 func (r *Resolver) deltas(ctx context.Context, projectID int32, after string, out chan<- *PlanDagDeltaEvent) error {
 	planID, err := r.planIDIfSelected(ctx, projectID)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	updates, ended := make(chan *plan.Update), make(chan error)
-	r.running.Go(func() {
-		ended <- r.watch(ctx, projectID, after, updates)
-	})
-	stop := func(err error) error {
-		cancel()
-		return cmp.Or(err, <-ended)
-	}
-
-	var last *plan.Update
-	var checks <-chan time.Time // nil when the subscriber has a cursor: it needs none
-	var timer *time.Timer
-	settled := false // the second check was sent
-	for {
-		var e *PlanDagDeltaEvent
-		select {
-		case err := <-ended:
-			cancel()
+	for u, err := range r.plans.Watch(ctx, actor(ctx, ""), projectID, after) {
+		if err != nil {
 			return err
-		case u := <-updates:
-			if last == nil && after == "" {
-				timer = time.NewTimer(secondCheck)
-				defer timer.Stop()
-				checks = timer.C
-			}
-			last = u
-			if u.Event == nil && !u.Missed && after != "" {
-				continue // the watch begins where the subscriber is
-			}
-			var err error
-			if e, err = delta(u, planID); err != nil {
-				return stop(err)
-			}
-		case <-checks:
-			settled = true
-			e = check(last, planID)
+		}
+		if u.Event == nil && !u.Missed && after != "" {
+			continue // the watch begins where the subscriber is
+		}
+		e, err := delta(u, planID)
+		if err != nil {
+			return err
 		}
 		if !offer(ctx, out, e) {
-			return stop(nil)
-		}
-		if settled {
-			timer.Reset(checkPeriod)
+			break
 		}
 	}
+	return nil
 }
 
 // events sends the updates of a plan to out. It returns when ctx ends or with the error that ended the watch.
@@ -195,19 +164,6 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 			if !offer(ctx, out, planEvent(u)) {
 				return nil
 			}
-		}
-	}
-	return nil
-}
-
-// watch hands the updates of a plan to out.
-func (r *Resolver) watch(ctx context.Context, projectID int32, after string, out chan<- *plan.Update) error {
-	for u, err := range r.plans.Watch(ctx, actor(ctx, ""), projectID, after) {
-		if err != nil {
-			return err
-		}
-		if !offer(ctx, out, u) {
-			break
 		}
 	}
 	return nil
