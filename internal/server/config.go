@@ -27,6 +27,7 @@ type Config struct {
 	EventRetention time.Duration // events older than this are removed, and watchers from before get a snapshot
 	CleanUp        time.Duration // between two removals, on average
 	Loss           float64       // share of lines to other replicas that are dropped, for fault tests
+	Crash          float64       // share of changes after whose commit the process dies before anybody knows, for fault tests
 	Version        string
 	Log            *slog.Logger
 }
@@ -70,6 +71,9 @@ func (c Config) Check() error {
 	}
 	if c.Loss < 0 || c.Loss > 1 {
 		wrong("LAYERCAKE_FAULT_LOSS", c.Loss, "it is from 0 to 1")
+	}
+	if c.Crash < 0 || c.Crash > 1 {
+		wrong("LAYERCAKE_FAULT_CRASH", c.Crash, "it is from 0 to 1")
 	}
 	return errors.Join(errs...)
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +25,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 )
+
+// CrashStatus is the exit status of a process that died because Config.Crash asked for it.
+const CrashStatus = 86
 
 // Server is one replica. Make it with New, then Run it once.
 type Server struct {
@@ -123,13 +128,25 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		},
 	})
 	s.plans = plan.NewService(plan.Config{
-		DB: s.db, Hub: s.hub, Wire: s.wire, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry,
+		DB: s.db, Hub: s.hub, Wire: s.wire, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry, AfterCommit: s.crash(),
 	})
 	s.graph = graph.New(graph.Options{
 		Plans: s.plans, Projects: project.NewService(s.db), Log: s.log, Metrics: s.registry,
 		AllowOrigin: func(r *http.Request) bool { return s.cfg.allowsOrigin(r.Header.Get("Origin")) }, Open: s.cfg.Open,
 	})
 	return nil
+}
+
+// crash returns what dies after some commits, or nil unless a fault test asked for it.
+func (s *Server) crash() func() {
+	if s.cfg.Crash == 0 {
+		return nil
+	}
+	return func() {
+		if rand.Float64() < s.cfg.Crash {
+			os.Exit(CrashStatus)
+		}
+	}
 }
 
 func (s *Server) listen(ctx context.Context) (err error) {

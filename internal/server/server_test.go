@@ -1,0 +1,264 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"layercake/internal/bench"
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server"
+	"layercake/internal/server/servertest"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
+
+const patience = 30 * time.Second
+
+// answer is what a client gets for a GraphQL request.
+type answer struct {
+	Status int `json:"-"`
+	Data   map[string]json.RawMessage
+	Errors []struct {
+		Message    string
+		Extensions struct {
+			Code         string
+			RetryAfterMs int
+		}
+	}
+}
+
+func (a answer) code() string {
+	if len(a.Errors) == 0 {
+		return ""
+	}
+	return a.Errors[0].Extensions.Code
+}
+
+// client has no connections that outlive a test.
+var client = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+
+func ask(t *testing.T, url, query string) answer {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{"query": query})
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Post(url+"/graphql", "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	a := answer{Status: response.StatusCode}
+	if err := json.NewDecoder(response.Body).Decode(&a); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// get returns the status of a path.
+func get(t *testing.T, url string, header ...string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		if request.Header.Set(header[i], header[i+1]); header[i] == "Host" {
+			request.Host = header[i+1]
+		}
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+func newProject(t *testing.T, url string) {
+	t.Helper()
+	if a := ask(t, url, `mutation { createProject(input: {name: "Test"}) { id } }`); a.code() != "" {
+		t.Fatalf("create a project: %+v", a.Errors)
+	}
+}
+
+func addNode(n int) string {
+	return fmt.Sprintf(`mutation { addPlanDagNode(projectId: 1, opId: "add-%d", node: {id: "n%d", nodeType: GraphNode,
+		position: {x: 0, y: 0}, metadata: {label: ""}, config: "{}"}) { id } }`, n, n)
+}
+
+type place struct{ Version, Cursor string }
+
+// head returns where the plan of project 1 is.
+func head(t *testing.T, url string) (p place) {
+	t.Helper()
+	a := ask(t, url, `{ getPlanDag(projectId: 1) { version cursor } }`)
+	if err := json.Unmarshal(a.Data["getPlanDag"], &p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// until asks again until done, as long as a test is patient.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.After(patience); !done(); {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("waited too long for %s", what)
+		}
+	}
+}
+
+// A database that is away makes requests fail clearly and soon; when it is back, everything goes on by itself, and subscribers of
+// every replica get what is changed then, in order.
+func TestDatabaseGoesAndComesBack(t *testing.T) {
+	t.Parallel()
+	database := pgtest.Server(t)
+	replicas := servertest.Start(t, 2, func(c *server.Config) { c.DatabaseURL = database.URL })
+	here, there := replicas[0].URL, replicas[1].URL
+	newProject(t, here)
+
+	ctx, stop := context.WithTimeout(t.Context(), 2*patience)
+	defer stop()
+	var watching errgroup.Group
+	versions := make(chan int, 10)
+	cursor := head(t, here).Cursor
+	watching.Go(func() error {
+		return bench.Watch(ctx, there, 1, cursor, func(event json.RawMessage) error {
+			var e struct{ Version int }
+			err := json.Unmarshal(event, &e)
+			versions <- e.Version
+			return err
+		}, func(error) {})
+	})
+	ask(t, here, addNode(1))
+	if v := <-versions; v != 1 {
+		t.Fatalf("the first version is %d, want 1", v)
+	}
+	if status := get(t, here+"/health"); status != http.StatusOK {
+		t.Errorf("/health with a database = %d, want 200", status)
+	}
+
+	database.Stop()
+	for _, url := range []string{here, there} {
+		start := time.Now()
+		a := ask(t, url, addNode(2))
+		if a.code() != "UNAVAILABLE" || a.Errors[0].Extensions.RetryAfterMs == 0 {
+			t.Errorf("a change without a database: %+v, want UNAVAILABLE", a)
+		}
+		if took := time.Since(start); took > 8*time.Second { // the promise is 5 s; this is not about speed but about waiting for ever
+			t.Errorf("it took %v to say so", took)
+		}
+		if strings.Contains(fmt.Sprint(a.Errors), "connect") {
+			t.Errorf("internal text left the server: %+v", a.Errors)
+		}
+		if status := get(t, url+"/health"); status != http.StatusServiceUnavailable {
+			t.Errorf("/health without a database = %d, want 503", status)
+		}
+		if status := get(t, url+"/health/live"); status != http.StatusOK {
+			t.Errorf("/health/live without a database = %d, want 200", status)
+		}
+	}
+	database.Start()
+	until(t, "both replicas to recover", func() bool {
+		return ask(t, here, addNode(2)).code() == "" && ask(t, there, addNode(2)).code() == "" &&
+			get(t, here+"/health") == http.StatusOK && get(t, there+"/health") == http.StatusOK
+	})
+	if a := ask(t, there, addNode(3)); a.code() != "" {
+		t.Fatalf("a change after the restart: %+v", a.Errors)
+	}
+	for want, end := 2, head(t, here).Version; ; want++ {
+		select {
+		case v := <-versions:
+			if v != want {
+				t.Fatalf("version %d came, want %d", v, want)
+			}
+		case <-time.After(patience):
+			t.Fatalf("version %d of %s did not come", want, end)
+		}
+		if fmt.Sprint(want) == end {
+			break
+		}
+	}
+	stop()
+	if err := watching.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Pages of other sites may not drive a server that lets everybody on this machine in.
+func TestOpenModeIsForThisMachine(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, nil)[0].URL
+	for name, c := range map[string]struct {
+		header []string
+		want   int
+	}{
+		"no browser":                {nil, http.StatusOK},
+		"page of this server":       {[]string{"Origin", url}, http.StatusOK},
+		"page of this machine":      {[]string{"Origin", "http://localhost:1420"}, http.StatusOK},
+		"desktop shell":             {[]string{"Origin", "tauri://localhost"}, http.StatusOK},
+		"page of another site":      {[]string{"Origin", "https://example.com"}, http.StatusForbidden},
+		"page without an origin":    {[]string{"Origin", "null"}, http.StatusForbidden},
+		"name pointed at this host": {[]string{"Origin", "http://example.com", "Host", "example.com"}, http.StatusMisdirectedRequest},
+	} {
+		if got := get(t, url+"/graphql?query={__typename}", c.header...); got != c.want {
+			t.Errorf("%s: status = %d, want %d", name, got, c.want)
+		}
+	}
+	if got := get(t, url+"/nowhere"); got != http.StatusNotFound {
+		t.Errorf("unknown path: %d, want 404", got)
+	}
+}
+
+func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
+	t.Parallel()
+	err := server.Config{
+		HTTPAddr: "nonsense", AdminAddr: "also nonsense", AllowedOrigins: []string{"example.com"}, PoolMin: -1, Drain: -1, Loss: 2,
+	}.Check()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, setting := range []string{
+		"DATABASE_URL", "HTTP_ADDR", "ADMIN_ADDR", "ALLOWED_ORIGINS", "POOL_MAX", "POOL_MIN", "REPLICAS", "WRITE_SLOTS", "DRAIN",
+		"EVENT_RETENTION", "CLEAN_UP", "FAULT_LOSS",
+	} {
+		if !strings.Contains(err.Error(), "LAYERCAKE_"+setting+" is ") {
+			t.Errorf("%s is not reported:\n%v", setting, err)
+		}
+	}
+}
+
+// Stopping tells the balancer first and lets subscribers come back elsewhere; nothing that was answered is lost.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	replicas := servertest.Start(t, 2, func(c *server.Config) { c.Drain = time.Second })
+	here, there := replicas[0], replicas[1]
+	newProject(t, here.URL)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		here.Stop(t)
+	}()
+	until(t, "the balancer to be told", func() bool { return get(t, here.URL+"/health/ready") == http.StatusServiceUnavailable })
+	if a := ask(t, here.URL, addNode(1)); a.code() != "" {
+		t.Errorf("a change while draining: %+v", a.Errors)
+	}
+	<-ended
+	if a := ask(t, there.URL, `{ getPlanDag(projectId: 1) { nodes { id } } }`); !strings.Contains(string(a.Data["getPlanDag"]), "n1") {
+		t.Errorf("what a draining replica answered is lost: %s", a.Data["getPlanDag"])
+	}
+}
