@@ -38,6 +38,7 @@ type serveCommand struct {
 	DataDir           string   `env:"LAYERCAKE_DATA_DIR" placeholder:"DIR" help:"Data folder of the private PostgreSQL."`
 	CleanUp           string   `env:"LAYERCAKE_CLEAN_UP" default:"5m" hidden:"" help:"Time between two removals of what is too old."`
 	FaultLoss         string   `env:"LAYERCAKE_FAULT_LOSS" default:"0" hidden:"" help:"Share of lines to other replicas that are dropped, 0 to 1."`
+	FaultCrash        string   `env:"LAYERCAKE_FAULT_CRASH" default:"0" hidden:"" help:"Share of changes after whose commit the process dies before anybody knows, 0 to 1."`
 }
 
 // Run serves until ctx ends.
@@ -91,10 +92,9 @@ func (c serveCommand) config() (server.Config, error) {
 		Drain:          r.time("LAYERCAKE_DRAIN", c.Drain),
 		EventRetention: r.time("LAYERCAKE_EVENT_RETENTION", c.EventRetention),
 		CleanUp:        r.time("LAYERCAKE_CLEAN_UP", c.CleanUp),
-		Loss: read(&r, "LAYERCAKE_FAULT_LOSS", c.FaultLoss, "a number from 0 to 1", func(s string) (float64, error) {
-			return strconv.ParseFloat(s, 64)
-		}),
-		Version: version(),
+		Loss:           r.share("LAYERCAKE_FAULT_LOSS", c.FaultLoss),
+		Crash:          r.share("LAYERCAKE_FAULT_CRASH", c.FaultCrash),
+		Version:        version(),
 	}
 	cfg.Log = r.logger(c.LogLevel, c.LogFormat)
 	cfg.Open = r.auth(c.Auth, c.HTTPAddr, cfg.Log)
@@ -125,6 +125,10 @@ func (r *reader) number(setting, text string) int {
 
 func (r *reader) time(setting, text string) time.Duration {
 	return read(r, setting, text, "a time such as 5s or 168h", time.ParseDuration)
+}
+
+func (r *reader) share(setting, text string) float64 {
+	return read(r, setting, text, "a number from 0 to 1", func(s string) (float64, error) { return strconv.ParseFloat(s, 64) })
 }
 
 func (r *reader) oneOf(setting, text string, words ...string) string {

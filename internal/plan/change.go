@@ -86,6 +86,9 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 		return Result{}, err
 	}
 	if done.body != nil {
+		if s.afterCommit != nil {
+			s.afterCommit()
+		}
 		s.hub.Offer(done.epoch, projectID, done.version, done.body)
 		s.wire.Publish(projectID, done.version, done.body)
 	}
@@ -133,8 +136,9 @@ func (r request) opActor() string {
 type committed struct {
 	epoch   postgres.Epoch
 	version int64
+	event   *Event // nil when nothing changed, and after a repeat until result decodes it
 	body    []byte // of the event; nil when nothing changed
-	nodes   []Node // what the edits named, when nothing changed
+	nodes   []Node // what changed; when nothing did, what the edits named
 	edges   []Edge
 }
 
@@ -173,8 +177,9 @@ func (r request) transact(ctx context.Context, conn *pgx.Conn) (committed, error
 		}
 		return done, nil
 	}
-	done.version = d.version + 1
-	if done.body, err = json.Marshal(r.event(d)); err != nil {
+	done.version, done.event = d.version+1, r.event(d)
+	done.nodes, done.edges = d.touchedNodes, d.touchedEdges
+	if done.body, err = json.Marshal(done.event); err != nil {
 		rollback(ctx, conn)
 		return done, fmt.Errorf("encode event: %w", err)
 	}
@@ -192,8 +197,8 @@ func rollback(ctx context.Context, conn *pgx.Conn) {
 	_, _ = conn.Exec(ctx, "rollback")
 }
 
-func (r request) event(d *draft) Event {
-	return Event{
+func (r request) event(d *draft) *Event {
+	return &Event{
 		ProjectID: r.project, Version: d.version + 1, At: d.at, OpID: r.OpID, ClientID: r.ClientID,
 		ActorID: r.actor.ID, ActorKind: string(r.actor.Kind), ActorName: r.actor.Name,
 		Via: r.Via, Note: r.Note, Operations: d.operations,
@@ -290,10 +295,13 @@ func (s *Service) settle(ctx context.Context, r request, open *openOutcome) (com
 	return done, nil
 }
 
-// result answers from what was committed, so that the first answer and a repeat are the same.
+// result answers with what was committed. A repeat finds in the event what the first answer had at hand.
 func (c committed) result() (Result, error) {
-	r := Result{Version: c.version, Cursor: feed.Cursor{Epoch: c.epoch, Version: c.version}.String(), Nodes: c.nodes, Edges: c.edges}
-	if c.body == nil {
+	r := Result{
+		Version: c.version, Cursor: feed.Cursor{Epoch: c.epoch, Version: c.version}.String(),
+		Event: c.event, Nodes: c.nodes, Edges: c.edges,
+	}
+	if c.body == nil || c.event != nil {
 		return r, nil
 	}
 	event, err := decodeEvent(c.body)

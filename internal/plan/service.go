@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/singleflight"
 )
 
 // Service reads, changes and watches plans. In open mode every actor owns every plan.
@@ -23,7 +24,10 @@ type Service struct {
 	hub     *feed.Hub
 	wire    *fanout.Wire
 	queue   *queue
+	reads   singleflight.Group // of DAGAt
 	metrics *metrics
+
+	afterCommit func()
 }
 
 // Config is what a service needs.
@@ -33,11 +37,15 @@ type Config struct {
 	Wire       *fanout.Wire
 	WriteSlots int // changes that are in the database at once
 	Metrics    prometheus.Registerer
+	// AfterCommit is called when a change is committed and nobody knows of it yet. Fault tests die in it; nil does nothing.
+	AfterCommit func()
 }
 
 // NewService returns the plans in a database.
 func NewService(c Config) *Service {
-	return &Service{db: c.DB, hub: c.Hub, wire: c.Wire, queue: newQueue(c.WriteSlots), metrics: newMetrics(c.Metrics)}
+	return &Service{
+		db: c.DB, hub: c.Hub, wire: c.Wire, queue: newQueue(c.WriteSlots), metrics: newMetrics(c.Metrics), afterCommit: c.AfterCommit,
+	}
 }
 
 // Get returns a plan by its own id, or the fault NotFound.
