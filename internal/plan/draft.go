@@ -39,9 +39,11 @@ type draft struct {
 	links   links
 	missed  [][]byte // the events after the version that was wanted, if the log has them and they are not too many
 
-	operations []Operation
-	named      []string // ids of nodes that the edits named
-	namedEdges []string
+	operations   []Operation
+	touchedNodes []Node // what the operations are about, as after them, or before when it is gone
+	touchedEdges []Edge
+	named        []string // ids of nodes that the edits named
+	namedEdges   []string
 }
 
 // list is what a draft knows of an ordered list: some items, where it ends, and its gaps. An item's ordinal never changes. Its
@@ -259,6 +261,7 @@ func (d *draft) addNode(n Node) error {
 	}
 	n.CreatedAt, n.UpdatedAt = d.at, d.at
 	d.record(NodeAdded, n.ID, d.nodes.add(n.ID, n), nil, n)
+	d.touchedNodes = append(d.touchedNodes, n)
 	return nil
 }
 
@@ -279,6 +282,7 @@ func (d *draft) setNode(n Node) error {
 	n.CreatedAt, n.UpdatedAt = before.CreatedAt, d.at
 	i := d.nodes.items[n.ID]
 	d.record(NodeUpdated, n.ID, d.nodes.index(i), *before, n)
+	d.touchedNodes = append(d.touchedNodes, n)
 	i.now = &n
 	return nil
 }
@@ -290,6 +294,7 @@ func (d *draft) removeNode(id string) {
 	}
 	before := *d.nodes.get(id)
 	d.record(NodeRemoved, id, d.nodes.remove(id), before, nil)
+	d.touchedNodes = append(d.touchedNodes, before)
 }
 
 func (d *draft) addEdge(e Edge) error {
@@ -318,6 +323,7 @@ func (d *draft) addEdge(e Edge) error {
 	}
 	e.CreatedAt, e.UpdatedAt = d.at, d.at
 	d.record(EdgeAdded, e.ID, d.edges.add(e.ID, e), nil, e)
+	d.touchedEdges = append(d.touchedEdges, e)
 	d.links.add(e.ID, e.Source, e.Target)
 	return nil
 }
@@ -334,6 +340,7 @@ func (d *draft) setEdge(e Edge) error {
 	e.CreatedAt, e.UpdatedAt = before.CreatedAt, d.at
 	i := d.edges.items[e.ID]
 	d.record(EdgeUpdated, e.ID, d.edges.index(i), *before, e)
+	d.touchedEdges = append(d.touchedEdges, e)
 	i.now = &e
 	return nil
 }
@@ -341,6 +348,7 @@ func (d *draft) setEdge(e Edge) error {
 func (d *draft) removeEdge(id string) {
 	before := *d.edges.get(id)
 	d.record(EdgeRemoved, id, d.edges.remove(id), before, nil)
+	d.touchedEdges = append(d.touchedEdges, before)
 	d.links.remove(id, before.Source, before.Target)
 }
 
