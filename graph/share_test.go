@@ -223,3 +223,37 @@ func TestSharedBytesAreThoseOfAnUnsharedExecution(t *testing.T) {
 		t.Errorf("alone shared %v", hits)
 	}
 }
+
+// Many come back at once with cursors that the log does not reach. They share the plan as they share events.
+func TestSubscribersShareSnapshots(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	s, alone := onlineAt(t, url, url), onlineAt(t, url, url)
+	alone.Alone()
+	p := s.newProject(t)
+	s.call(t, "AddPlanDagNode", vars{"projectId": p, "node": nodeInput("a", "GraphNode")}, new(any))
+	q := question{
+		Query: `subscription ($p: Int!, $after: String) { planEvents(projectId: $p, after: $after) { version cursor snapshot actorId timestamp
+			plan { version cursor nodes { id nodeType position { x y } metadata { label } config createdAt } edges { id } metadata { name lastModified } }
+			operations { id } } }`,
+	}
+	snapshotOf := func(s *site, after string) string {
+		c := s.dial(t, nil)
+		q.Variables = vars{"p": p, "after": after}
+		subscribe(t, c, "1", q)
+		return results(t, c, 1, 1)["1"][0]
+	}
+	want := snapshotOf(alone, "AAAA.9")
+	for _, after := range []string{"AAAA.9", "AAAA.9", "BBBB.1"} {
+		if got := snapshotOf(s, after); got != want {
+			t.Errorf("shared %s, alone %s", got, want)
+		}
+	}
+	if got := s.value(t, "layercake_graphql_shared_total", "miss"); got != 1 {
+		t.Errorf("%v executions, want 1", got)
+	}
+	s.call(t, "AddPlanDagNode", vars{"projectId": p, "node": nodeInput("b", "GraphNode")}, new(any))
+	if got := snapshotOf(s, "AAAA.9"); got == want {
+		t.Error("a later snapshot shows the plan as it was")
+	}
+}

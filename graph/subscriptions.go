@@ -152,7 +152,7 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 		case err != nil:
 			return err
 		case u.Missed:
-			dag, err := r.plans.DAG(ctx, who, projectID)
+			dag, err := r.plans.DAGAt(ctx, who, projectID, u.Cursor)
 			if err != nil {
 				return err
 			}
