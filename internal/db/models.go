@@ -6,6 +6,8 @@ package db
 
 import (
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Which binaries may run on this schema. One row.
@@ -126,6 +128,40 @@ type PlanNode struct {
 	UpdatedAt time.Time
 }
 
+// Who is in a project now: one row a connection. Two tabs are two rows. Written by the replica that serves the connection.
+type Presence struct {
+	// The connection; everything else is an attribute of it.
+	ConnectionID uuid.UUID
+	// The life of a replica that serves it; the row ends with it.
+	Incarnation uuid.UUID
+	// The project. No reference: a batch of rows must not fail because one project was just deleted.
+	ProjectID int32
+	// Steps with each change of the connection: what is older is dropped.
+	Revision int64
+	// Who the client says it is. A label, not a key: several connections may have the same.
+	UserID string
+	// How people call them.
+	UserName string
+	// As the client gave it; may be empty.
+	AvatarColor string
+	// True for a program, false for a person.
+	IsAgent bool
+	// The document that the connection is in; null while in none.
+	DocumentID *string
+	// canvas, spreadsheet, 3d, timeline or code_editor.
+	DocumentType *string
+	// Where its cursor is in the document, up to 15 s old.
+	Position []byte
+	// What it has selected, as old as the position.
+	SelectedNodeID *string
+	// When it was last active in the document, as old as the position.
+	DocumentAt *time.Time
+	// When it joined.
+	JoinedAt time.Time
+	// When it was last heard of, up to a minute old.
+	ActiveAt time.Time
+}
+
 // The unit of order and access. Everything below a project goes with it.
 type Project struct {
 	// 32-bit, because the wire's Int is.
@@ -138,4 +174,28 @@ type Project struct {
 	CreatedAt time.Time
 	// When its name or description last changed; the plan has a clock of its own in heads.
 	UpdatedAt time.Time
+}
+
+// Leases: one row a life of a replica, renewed every second. One that expired is dead, and what it held is removed.
+type Replica struct {
+	// A life of a replica: a new id each time that it registers.
+	Incarnation uuid.UUID
+	// The version of its binary.
+	Version string
+	// Where it listens for clients.
+	Address string
+	// When this life began.
+	StartedAt time.Time
+	// When it last said that it lives, and told its figures.
+	RenewedAt time.Time
+	// When it counts as dead unless it renews, by the clock of the database.
+	ExpiresAt time.Time
+	// People's connections that it serves.
+	Connections int32
+	// Projects that are open on it.
+	Projects int32
+	// Connections to the database that its requests use.
+	PoolInUse int32
+	// Memory that its objects take.
+	HeapBytes int64
 }

@@ -1,0 +1,16 @@
+// Package presence says who is in a project now, and where.
+//
+// The connection is the key: user, name, colour and document are attributes of it. Each replica decides about its own
+// connections and tells the others what became of them; of theirs it knows what they say.
+//
+//	Join, Move, Leave ─> room (memory) ─> watchers
+//	                       │
+//	                       ├─ joined, left ─> flusher ─> table presence ─> lines ┄┄> rooms of other replicas
+//	                       └─ moved ──────────────────────> lines, conflated ┄┄┄┄┄┄> rooms of other replicas
+//
+// A life of a replica is an incarnation with a lease, renewed each second. What was written under it ends with it: whoever finds
+// an expired lease removes it and says so, and a replica whose own lease is gone begins another life and writes everything
+// anew. Lines may be lost. Behind them stands the table, which each replica compares with its memory every 15 s, and at once when
+// it may have missed something: for its own connections memory is right, for those of others the table is, except for what was
+// touched since the question was sent.
+package presence

@@ -1,0 +1,264 @@
+package presence
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"layercake/internal/db"
+	"layercake/internal/fanout"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// flushAll writes what connections are, and tells the other replicas, in batches, one after the other, until ctx ends.
+func (t *Tracker) flushAll(ctx context.Context) {
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.writes:
+		}
+		if !pause(ctx, gatherWrites) {
+			return
+		}
+		err := t.flush(context.WithoutCancel(ctx)) // a stop waits for the statement
+		if err != nil && ctx.Err() == nil {
+			if !failing {
+				failing = true // once an outage
+				t.cfg.Log.WarnContext(ctx, "cannot write presence, trying again", "error", err)
+			}
+			pause(ctx, renewRetry)
+			signal(t.writes)
+			continue
+		}
+		failing = false
+	}
+}
+
+// errNoLease says that there is no incarnation to write under.
+var errNoLease = errors.New("no lease yet")
+
+// flush writes everything that is pending. On an error it stays pending.
+func (t *Tracker) flush(ctx context.Context) error {
+	t.mu.Lock()
+	taken, life := t.pending, t.incarnation
+	if len(taken) == 0 {
+		t.mu.Unlock()
+		return nil
+	}
+	if life == uuid.Nil {
+		t.mu.Unlock()
+		return errNoLease
+	}
+	t.pending, t.flushing = make(map[uuid.UUID]writing), taken
+	t.mu.Unlock()
+
+	err := t.writeBatches(ctx, life, taken)
+
+	t.mu.Lock()
+	if err != nil {
+		for connection, w := range taken {
+			if newer, there := t.pending[connection]; there {
+				newer.say = newer.say || w.say
+				w = newer
+			}
+			t.pending[connection] = w
+		}
+	}
+	t.flushing = nil
+	t.mu.Unlock()
+	signal(t.moves) // some may have waited for this
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.ConstraintName == "presence_replica" {
+		signal(t.lapses)
+	}
+	return err
+}
+
+func (t *Tracker) writeBatches(ctx context.Context, life uuid.UUID, taken map[uuid.UUID]writing) error {
+	for connections := range slices.Chunk(slices.Collect(maps.Keys(taken)), batch) {
+		var present []*Entry
+		var absent []uuid.UUID
+		for _, connection := range connections {
+			if e := taken[connection].entry(connection); e != nil {
+				present = append(present, e)
+			} else {
+				absent = append(absent, connection)
+			}
+		}
+		if err := t.writeRows(ctx, life, present, absent); err != nil {
+			return err
+		}
+		for _, e := range present {
+			if taken[e.Connection].say {
+				t.wire.PublishPresence(fanout.Presence{
+					Kind: fanout.Joined, Project: e.Project, Connection: e.Connection.String(), Body: lineOf(e, life).encode(),
+				})
+			}
+		}
+		for _, connection := range absent {
+			if !taken[connection].say {
+				continue
+			}
+			t.wire.PublishPresence(fanout.Presence{
+				Kind: fanout.Left, Project: taken[connection].room.Project, Connection: connection.String(), Body: []byte(life.String()),
+			})
+		}
+	}
+	return nil
+}
+
+// writeRows makes the rows of some connections what they are.
+func (t *Tracker) writeRows(ctx context.Context, life uuid.UUID, present []*Entry, absent []uuid.UUID) error {
+	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	defer cancel()
+	began := time.Now()
+	err := t.cfg.DB.System.Query(ctx, func(q *db.Queries) error {
+		if len(present) > 0 {
+			if err := q.UpsertPresence(ctx, rowsOf(life, present)); err != nil {
+				return err
+			}
+		}
+		if len(absent) > 0 {
+			return q.DeletePresence(ctx, absent)
+		}
+		return nil
+	})
+	if err == nil {
+		t.metrics.flush.Observe(time.Since(began).Seconds())
+	}
+	return err
+}
+
+func rowsOf(life uuid.UUID, entries []*Entry) db.UpsertPresenceParams {
+	rows := db.UpsertPresenceParams{Incarnation: life}
+	for _, e := range entries {
+		place := Place{}
+		if e.Place != nil {
+			place = *e.Place
+		}
+		rows.ConnectionIds = append(rows.ConnectionIds, e.Connection)
+		rows.ProjectIds = append(rows.ProjectIds, e.Project)
+		rows.Revisions = append(rows.Revisions, e.revision)
+		rows.UserIds = append(rows.UserIds, e.UserID)
+		rows.UserNames = append(rows.UserNames, e.Name)
+		rows.AvatarColors = append(rows.AvatarColors, e.Color)
+		rows.IsAgents = append(rows.IsAgents, e.Agent)
+		rows.DocumentIds = append(rows.DocumentIds, place.Document)
+		rows.DocumentTypes = append(rows.DocumentTypes, place.Type)
+		rows.Positions = append(rows.Positions, string(place.Position))
+		rows.SelectedNodeIds = append(rows.SelectedNodeIds, place.Selected)
+		rows.DocumentAts = append(rows.DocumentAts, place.At)
+		rows.JoinedAts = append(rows.JoinedAts, e.JoinedAt)
+		rows.ActiveAts = append(rows.ActiveAts, e.ActiveAt)
+	}
+	return rows
+}
+
+// tellMoves tells other replicas where cursors are, each at most once in a while, until ctx ends. The table learns it when it is
+// corrected.
+func (t *Tracker) tellMoves(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.moves:
+		}
+		life, taken := t.takeMoves()
+		if len(taken) == 0 {
+			continue
+		}
+		for connection, r := range taken {
+			if e := r.ownEntry(connection); e != nil && e.Place != nil {
+				t.wire.PublishPresence(fanout.Presence{
+					Kind: fanout.Moved, Project: e.Project, Connection: connection.String(), Body: lineOf(e, life).moved().encode(),
+				})
+			}
+		}
+		if !pause(ctx, gatherMoves) {
+			return
+		}
+	}
+}
+
+// takeMoves takes what is to be told, but for connections whose arrival is still being written: a position must not overtake the
+// document that it is in.
+func (t *Tracker) takeMoves() (life uuid.UUID, taken map[uuid.UUID]*Room) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	taken = make(map[uuid.UUID]*Room, len(t.moved))
+	for connection, r := range t.moved {
+		if _, waits := t.pending[connection]; waits {
+			continue
+		}
+		if _, waits := t.flushing[connection]; waits {
+			continue
+		}
+		taken[connection] = r
+		delete(t.moved, connection)
+	}
+	return t.incarnation, taken
+}
+
+// line is what replicas tell each other about a connection.
+type line struct {
+	Incarnation uuid.UUID       `json:"i"`
+	Revision    int64           `json:"r"`
+	UserID      string          `json:"u,omitempty"`
+	Name        string          `json:"n,omitempty"`
+	Color       string          `json:"k,omitempty"`
+	Agent       bool            `json:"g,omitempty"`
+	Document    string          `json:"d,omitempty"`
+	Type        string          `json:"t,omitempty"`
+	Position    json.RawMessage `json:"p,omitempty"`
+	Selected    string          `json:"s,omitempty"`
+	At          int64           `json:"a,omitempty"` // Unix milliseconds, as the next two
+	JoinedAt    int64           `json:"j,omitempty"`
+	ActiveAt    int64           `json:"m,omitempty"`
+}
+
+func lineOf(e *Entry, life uuid.UUID) line {
+	l := line{
+		Incarnation: life, Revision: e.revision, UserID: e.UserID, Name: e.Name, Color: e.Color, Agent: e.Agent,
+		JoinedAt: e.JoinedAt.UnixMilli(), ActiveAt: e.ActiveAt.UnixMilli(),
+	}
+	if p := e.Place; p != nil {
+		l.Document, l.Type, l.Position, l.Selected, l.At = p.Document, p.Type, p.Position, p.Selected, p.At.UnixMilli()
+	}
+	return l
+}
+
+// moved leaves out what a cursor does not change.
+func (l line) moved() line {
+	l.UserID, l.Name, l.Color, l.Agent, l.JoinedAt = "", "", "", false, 0
+	return l
+}
+
+func (l line) encode() []byte {
+	b, err := json.Marshal(l)
+	if err != nil {
+		panic(err) // texts, numbers, and a position that was encoded before
+	}
+	return b
+}
+
+// entry returns what the line says of a connection; known is what the room knows of it, for what a move leaves out.
+func (l line) entry(project int32, connection uuid.UUID, known *Entry) *Entry {
+	e := &Entry{
+		Connection: connection, Project: project, Identity: Identity{UserID: l.UserID, Name: l.Name, Color: l.Color, Agent: l.Agent},
+		JoinedAt: time.UnixMilli(l.JoinedAt), ActiveAt: time.UnixMilli(l.ActiveAt), incarnation: l.Incarnation, revision: l.Revision,
+	}
+	if known != nil {
+		e.Identity, e.JoinedAt = known.Identity, known.JoinedAt
+	}
+	if l.Document != "" {
+		e.Place = &Place{Document: l.Document, Type: l.Type, Position: l.Position, Selected: l.Selected, At: time.UnixMilli(l.At)}
+	}
+	return e
+}

@@ -1,0 +1,162 @@
+package presence
+
+import (
+	"context"
+	runtime "runtime/metrics"
+	"time"
+
+	"layercake/internal/db"
+	"layercake/internal/fanout"
+
+	"github.com/google/uuid"
+)
+
+// hold keeps a lease until ctx ends, and removes replicas that did not keep theirs.
+func (t *Tracker) hold(ctx context.Context) {
+	renewals := 0 // that succeeded in a row, none of them late
+	var renewed time.Time
+	failing := false
+	renew, reap := time.NewTimer(0), time.NewTicker(jitter(reapEvery))
+	defer renew.Stop()
+	defer reap.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.lapses:
+		case <-renew.C:
+		case <-reap.C:
+			if renewals >= steady && time.Since(renewed) < 2*renewEvery {
+				t.reap(ctx)
+			}
+			continue
+		}
+		began := time.Now()
+		same, err := t.renew(ctx)
+		switch {
+		case err != nil:
+			if ctx.Err() == nil && !failing {
+				failing = true // once an outage
+				t.cfg.Log.WarnContext(ctx, "cannot renew the lease, trying again", "error", err)
+			}
+			renewals = 0
+			t.beQuiet()
+			renew.Reset(renewRetry)
+			continue
+		case !same || began.Sub(renewed) > 2*renewEvery:
+			renewals = 0
+		}
+		failing = false
+		renewals++
+		renewed = began
+		renew.Reset(renewEvery - min(time.Since(began), renewEvery))
+	}
+}
+
+// renew prolongs the lease. When it is gone, another life begins, and everybody is written anew; then it says false.
+func (t *Tracker) renew(ctx context.Context) (same bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	defer cancel()
+	life := t.life()
+	connections, projects := t.count()
+	if life != uuid.Nil {
+		var found int64
+		err := t.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
+			found, err = q.RenewReplica(ctx, db.RenewReplicaParams{
+				Incarnation: life, TtlSeconds: leaseTTL.Seconds(), Connections: int32(connections), Projects: int32(projects),
+				PoolInUse: t.cfg.DB.Requests.Stat().AcquiredConns(), HeapBytes: heap(),
+			})
+			return err
+		})
+		if err != nil || found > 0 {
+			return true, err
+		}
+		t.cfg.Log.WarnContext(ctx, "the lease is gone, registering anew", "incarnation", life, "connections", connections)
+	}
+	life = uuid.New()
+	err = t.cfg.DB.System.Query(ctx, func(q *db.Queries) error {
+		return q.InsertReplica(ctx, db.InsertReplicaParams{
+			Incarnation: life, Version: t.cfg.Version, Address: t.address, TtlSeconds: leaseTTL.Seconds(),
+		})
+	})
+	if err != nil {
+		return false, err
+	}
+	t.beQuiet()
+	rooms := t.open()
+	t.mu.Lock()
+	t.incarnation = life
+	t.mu.Unlock()
+	for _, r := range rooms {
+		for _, connection := range r.owned() {
+			t.write(r, connection)
+		}
+	}
+	return false, nil
+}
+
+// beQuiet keeps from removing connections of others until they had the time to write them anew.
+func (t *Tracker) beQuiet() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.quietUntil = time.Now().Add(leaseTTL)
+}
+
+// reap removes one replica whose lease has expired, and tells everybody.
+func (t *Tracker) reap(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	defer cancel()
+	var rows []db.ReapReplicaRow
+	err := t.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
+		rows, err = q.ReapReplica(ctx, t.life())
+		return err
+	})
+	if err != nil {
+		t.cfg.Log.DebugContext(ctx, "look for expired leases", "error", err)
+		return // renewing tells
+	}
+	if len(rows) == 0 {
+		return
+	}
+	people := 0
+	for _, row := range rows {
+		if row.ConnectionID == nil {
+			continue
+		}
+		people++
+		t.heardLeft(*row.ProjectID, *row.ConnectionID, row.Incarnation)
+		t.wire.PublishPresence(fanout.Presence{
+			Kind: fanout.Left, Project: *row.ProjectID, Connection: row.ConnectionID.String(), Body: []byte(row.Incarnation.String()),
+		})
+	}
+	t.metrics.reapedReplicas.Inc()
+	t.metrics.reapedConnections.Add(float64(people))
+	t.cfg.Log.InfoContext(ctx, "removed a replica whose lease expired", "incarnation", rows[0].Incarnation, "connections", people)
+}
+
+// leaveAll says goodbye: what remains of the own connections, then the lease.
+func (t *Tracker) leaveAll(ctx context.Context) {
+	for _, r := range t.open() {
+		for _, connection := range r.owned() {
+			r.Leave(connection)
+		}
+	}
+	if err := t.flush(ctx); err != nil {
+		t.cfg.Log.InfoContext(ctx, "could not take the last connections out of the table", "error", err)
+	}
+	life := t.life()
+	if life == uuid.Nil {
+		return
+	}
+	err := t.cfg.DB.System.Query(ctx, func(q *db.Queries) error { return q.DeleteReplica(ctx, life) })
+	if err != nil {
+		t.cfg.Log.InfoContext(ctx, "could not give the lease back, it expires", "error", err)
+	}
+}
+
+// heap returns the bytes that objects take.
+func heap() int64 {
+	sample := []runtime.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	runtime.Read(sample)
+	return int64(sample[0].Value.Uint64())
+}

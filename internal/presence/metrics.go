@@ -1,0 +1,76 @@
+package presence
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type metrics struct {
+	reapedReplicas, reapedConnections prometheus.Counter
+	flush                             prometheus.Histogram
+}
+
+// sizes are the upper bounds of the histogram of rooms.
+var sizes = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}
+
+// newMetrics registers the metrics on r, which may be nil.
+func newMetrics(r prometheus.Registerer, t *Tracker) *metrics {
+	f := promauto.With(r)
+	const namespace, subsystem = "layercake", "presence"
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "connections", Help: "Connections of this replica that are in a project.",
+	}, func() float64 { own, _ := t.count(); return float64(own) })
+	if r != nil {
+		r.MustRegister(rooms{t, prometheus.NewDesc("layercake_presence_project_connections",
+			"Connections, on all replicas, of each project that is open on this one.", nil, nil)})
+	}
+	return &metrics{
+		reapedReplicas: f.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "reaped_replicas_total",
+			Help: "Replicas whose expired lease this replica removed.",
+		}),
+		reapedConnections: f.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "reaped_connections_total",
+			Help: "Connections that were removed with the lease of their replica.",
+		}),
+		flush: f.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "flush_seconds", Help: "Time to write a batch of connections.",
+			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
+		}),
+	}
+}
+
+// count returns how many connections this replica serves, and in how many open projects.
+func (t *Tracker) count() (own, projects int) {
+	open := t.open()
+	for _, r := range open {
+		own += len(r.owned())
+	}
+	return own, len(open)
+}
+
+// rooms makes a histogram of the rooms as they are now.
+type rooms struct {
+	t    *Tracker
+	desc *prometheus.Desc
+}
+
+func (c rooms) Describe(out chan<- *prometheus.Desc) { out <- c.desc }
+
+func (c rooms) Collect(out chan<- prometheus.Metric) {
+	buckets := make(map[float64]uint64, len(sizes))
+	open := c.t.open()
+	sum := 0.0
+	for _, r := range open {
+		r.mu.Lock()
+		n := float64(len(r.items))
+		r.mu.Unlock()
+		sum += n
+		for _, size := range sizes {
+			if n <= size {
+				buckets[size]++
+			}
+		}
+	}
+	out <- prometheus.MustNewConstHistogram(c.desc, uint64(len(open)), sum, buckets)
+}

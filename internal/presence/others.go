@@ -1,0 +1,342 @@
+package presence
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"layercake/internal/db"
+	"layercake/internal/fanout"
+
+	"github.com/google/uuid"
+)
+
+// Hear takes what a replica said. It never waits. Own words are known.
+func (t *Tracker) Hear(p fanout.Presence) {
+	if p.Own {
+		return
+	}
+	connection, err := uuid.Parse(p.Connection)
+	if err != nil {
+		t.cfg.Log.Debug("skipped a line about no connection", "connection", p.Connection)
+		return
+	}
+	if p.Kind == fanout.Left {
+		if incarnation, err := uuid.ParseBytes(p.Body); err == nil {
+			t.heardLeft(p.Project, connection, incarnation)
+		}
+		return
+	}
+	r := t.room(p.Project)
+	if r == nil {
+		return
+	}
+	var l line
+	if err := json.Unmarshal(p.Body, &l); err != nil || p.Kind == fanout.Joined && l.UserID == "" {
+		t.cfg.Log.Debug("skipped a line about a connection", "error", err)
+		return
+	}
+	r.heard(connection, l, p.Kind == fanout.Moved)
+}
+
+// Doubt makes the tracker compare with the table soon. After a while without listening nobody is removed at once: others may have
+// to write theirs anew.
+func (t *Tracker) Doubt(reason string) {
+	if reason == "listening" {
+		t.beQuiet()
+	}
+	signal(t.doubts)
+}
+
+func (t *Tracker) room(project int32) *Room {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.rooms[project]
+}
+
+// heardLeft takes a connection out, unless another life of its replica holds it by now.
+func (t *Tracker) heardLeft(project int32, connection, incarnation uuid.UUID) {
+	r := t.room(project)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	r.clock++
+	i := r.items[connection]
+	there := i != nil && !i.own && i.entry.incarnation == incarnation
+	if there {
+		r.remove(i)
+	}
+	r.mu.Unlock()
+	if there {
+		r.notify()
+	}
+}
+
+// heard takes what another replica said about a connection of its own.
+func (r *Room) heard(connection uuid.UUID, l line, move bool) {
+	r.mu.Lock()
+	r.clock++
+	i := r.items[connection]
+	changed := false
+	switch {
+	case i == nil && move:
+		// It left, or its arrival was lost: the table says.
+	case i == nil:
+		r.put(l.entry(r.Project, connection, nil), false)
+		changed = true
+	case i.own:
+		// Nobody knows better.
+	case l.Revision > i.entry.revision:
+		known := i.entry
+		if !move {
+			known = nil
+		}
+		r.put(l.entry(r.Project, connection, known), false)
+		changed = true
+	default:
+		i.adopt(l.Incarnation, r.clock)
+	}
+	r.mu.Unlock()
+	if changed {
+		r.notify()
+	}
+}
+
+// adopt notes that another life of a replica holds the connection, which nobody else has to know.
+func (i *item) adopt(life uuid.UUID, clock int64) {
+	i.touched = clock
+	if i.entry.incarnation != life {
+		e := i.entry.next()
+		e.incarnation, e.revision = life, i.entry.revision
+		i.entry = e
+	}
+}
+
+// owned returns the connections that this replica serves.
+func (r *Room) owned() []uuid.UUID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var own []uuid.UUID
+	for connection, i := range r.items {
+		if i.own {
+			own = append(own, connection)
+		}
+	}
+	return own
+}
+
+func (r *Room) ownEntry(connection uuid.UUID) *Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if i := r.items[connection]; i != nil && i.own {
+		return i.entry
+	}
+	return nil
+}
+
+// question is what a room knew when the table was asked.
+type question struct {
+	clock int64
+	own   map[uuid.UUID]int64 // revisions
+}
+
+func (r *Room) ask() question {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q := question{clock: r.clock, own: make(map[uuid.UUID]int64)}
+	for connection, i := range r.items {
+		if i.own {
+			q.own[connection] = i.entry.revision
+		}
+	}
+	return q
+}
+
+// correct makes the others in the room what the table says, but for what was touched since it was asked.
+func (r *Room) correct(asked question, rows []db.Presence, remove bool) {
+	r.mu.Lock()
+	changed := false
+	there := make(map[uuid.UUID]bool, len(rows))
+	for _, row := range rows {
+		there[row.ConnectionID] = true
+		i := r.items[row.ConnectionID]
+		if i != nil && (i.own || i.touched > asked.clock) {
+			continue
+		}
+		if d := r.gone[row.ConnectionID]; i == nil && d != nil {
+			if left := d.Value.(*departure); left.touched > asked.clock || left.entry.incarnation == uuid.Nil {
+				continue // it left since, or is an own one whose row is about to go
+			}
+		}
+		if i != nil && row.Revision <= i.entry.revision {
+			i.adopt(row.Incarnation, i.touched)
+			continue
+		}
+		r.put(entryOf(row), false)
+		changed = true
+	}
+	if remove {
+		for connection, i := range r.items {
+			if !i.own && !there[connection] && i.touched <= asked.clock {
+				r.remove(i)
+				changed = true
+			}
+		}
+	}
+	r.mu.Unlock()
+	if changed {
+		r.notify()
+	}
+}
+
+func entryOf(row db.Presence) *Entry {
+	e := &Entry{
+		Connection: row.ConnectionID, Project: row.ProjectID,
+		Identity: Identity{UserID: row.UserID, Name: row.UserName, Color: row.AvatarColor, Agent: row.IsAgent},
+		JoinedAt: row.JoinedAt, ActiveAt: row.ActiveAt, incarnation: row.Incarnation, revision: row.Revision,
+	}
+	if row.DocumentID != nil && row.DocumentType != nil && row.DocumentAt != nil {
+		e.Place = &Place{Document: *row.DocumentID, Type: *row.DocumentType, Position: row.Position, At: *row.DocumentAt}
+		if row.SelectedNodeID != nil {
+			e.Place.Selected = *row.SelectedNodeID
+		}
+	}
+	return e
+}
+
+// correctAll compares memory and table now and then, and when something may have been missed, until ctx ends.
+func (t *Tracker) correctAll(ctx context.Context) {
+	timer := time.NewTimer(jitter(correctEvery))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-t.doubts:
+		}
+		next := jitter(correctEvery)
+		if again, err := t.correct(ctx); err != nil {
+			t.cfg.Log.DebugContext(ctx, "compare presence with the table", "error", err)
+			next = time.Second
+		} else if again > 0 {
+			next = min(next, again)
+		}
+		timer.Reset(next)
+		if !pause(ctx, correctPause) {
+			return
+		}
+	}
+}
+
+// correct compares all open rooms with the table, both ways. It returns when to do it again, where that is soon.
+func (t *Tracker) correct(ctx context.Context) (again time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	defer cancel()
+	t.mu.Lock()
+	life, quiet := t.incarnation, time.Until(t.quietUntil)
+	t.mu.Unlock()
+	rooms := t.open()
+	asked := make(map[int32]question, len(rooms))
+	projects := make([]int32, 0, len(rooms))
+	for _, r := range rooms {
+		if r.isLoaded() {
+			asked[r.Project] = r.ask()
+			projects = append(projects, r.Project)
+		}
+	}
+	var own []db.ListOwnPresenceRow
+	var others []db.Presence
+	var existing []int32
+	err = t.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
+		if own, err = q.ListOwnPresence(ctx, life); err != nil {
+			return err
+		}
+		if len(projects) == 0 {
+			return nil
+		}
+		if existing, err = q.ListProjectIDs(ctx, projects); err != nil {
+			return err
+		}
+		others, err = q.ListPresence(ctx, db.ListPresenceParams{ProjectIds: projects, Self: life})
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	exists := make(map[int32]bool, len(existing))
+	for _, id := range existing {
+		exists[id] = true
+	}
+	byProject := make(map[int32][]db.Presence)
+	for _, row := range others {
+		byProject[row.ProjectID] = append(byProject[row.ProjectID], row)
+	}
+	written := make(map[uuid.UUID]int64, len(own))
+	for _, row := range own {
+		written[row.ConnectionID] = row.Revision
+	}
+	for _, r := range rooms {
+		question, ok := asked[r.Project]
+		if !ok {
+			continue
+		}
+		for connection, revision := range question.own {
+			if found, ok := written[connection]; !ok || found < revision {
+				t.rewrite(r, connection)
+			}
+			delete(written, connection)
+		}
+		r.correct(question, byProject[r.Project], quiet <= 0)
+		if !exists[r.Project] {
+			r.end()
+		}
+	}
+	t.removeStale(written)
+	return max(quiet, 0), nil
+}
+
+// rewrite makes the flusher write an own connection; the other replicas know it already.
+func (t *Tracker) rewrite(r *Room, connection uuid.UUID) {
+	t.mu.Lock()
+	if _, there := t.pending[connection]; !there {
+		t.pending[connection] = writing{room: r}
+	}
+	t.mu.Unlock()
+	signal(t.writes)
+}
+
+// removeStale makes the flusher take rows out that were written under this life and belong to no connection.
+func (t *Tracker) removeStale(rows map[uuid.UUID]int64) {
+	for _, r := range t.open() {
+		for _, connection := range r.owned() {
+			delete(rows, connection) // it joined since the table was asked
+		}
+	}
+	t.mu.Lock()
+	for connection := range rows {
+		if _, there := t.pending[connection]; !there {
+			t.pending[connection] = writing{}
+		}
+	}
+	t.mu.Unlock()
+	signal(t.writes)
+}
+
+func (r *Room) isLoaded() bool {
+	select {
+	case <-r.loaded:
+		return r.err == nil
+	default:
+		return false
+	}
+}
+
+// end tells whoever watches that the project was deleted.
+func (r *Room) end() {
+	r.mu.Lock()
+	r.ended = true
+	r.mu.Unlock()
+	r.notify()
+}

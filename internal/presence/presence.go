@@ -1,0 +1,131 @@
+package presence
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"layercake/internal/fault"
+
+	"github.com/google/uuid"
+)
+
+// Limits of what a connection says about itself.
+const (
+	MaxUserID   = 200 // bytes
+	MaxName     = 100 // characters
+	MaxColor    = 64  // bytes
+	MaxDocument = 200 // bytes, and of a selected node's id
+	MaxPeople   = 1000
+)
+
+// Identity is who a connection says it is. It is a label: several connections may have the same.
+type Identity struct {
+	UserID string
+	Name   string
+	Color  string // may be empty
+	Agent  bool   // a program, not a person
+}
+
+// Check returns a fault when a text is empty, too long, or cannot be stored.
+func (i Identity) Check() error {
+	if strings.TrimSpace(i.UserID) == "" || strings.TrimSpace(i.Name) == "" {
+		return fault.New(fault.BadRequest, "User ID and name cannot be empty")
+	}
+	if err := checkText("User ID", i.UserID, len(i.UserID), MaxUserID, "bytes"); err != nil {
+		return err
+	}
+	if err := checkText("User name", i.Name, utf8.RuneCountInString(i.Name), MaxName, "characters"); err != nil {
+		return err
+	}
+	return checkText("Avatar color", i.Color, len(i.Color), MaxColor, "bytes")
+}
+
+// Place is where in a document a connection is.
+type Place struct {
+	Document string
+	Type     string          // of the document
+	Position json.RawMessage // of the cursor; nil before it moved
+	Selected string          // id of the selected node; empty for none
+	At       time.Time       // of the last activity there
+}
+
+// Check returns a fault when a text is empty, too long, or cannot be stored.
+func (p Place) Check() error {
+	if p.Document == "" {
+		return fault.New(fault.BadRequest, "Document ID cannot be empty")
+	}
+	if err := checkText("Document ID", p.Document, len(p.Document), MaxDocument, "bytes"); err != nil {
+		return err
+	}
+	return checkText("Selected node ID", p.Selected, len(p.Selected), MaxDocument, "bytes")
+}
+
+func checkText(field, text string, length, most int, unit string) error {
+	if length > most {
+		return fault.New(fault.BadRequest, fmt.Sprintf("%s is too long: %d %s, at most %d", field, length, unit, most))
+	}
+	if i := strings.IndexFunc(text, unicode.IsControl); i >= 0 {
+		return fault.New(fault.BadRequest, fmt.Sprintf("%s contains a control character at byte %d", field, i))
+	}
+	return nil
+}
+
+// Entry is what a room knows of one connection. It never changes: another one takes its place.
+type Entry struct {
+	Connection uuid.UUID
+	Project    int32
+	Identity
+	Place    *Place // nil while in no document
+	JoinedAt time.Time
+	ActiveAt time.Time // when it was last heard of
+	Memo     Memo
+
+	incarnation uuid.UUID // of the replica that serves it, when that is another one
+	revision    int64
+}
+
+// Person is everybody with the same user id: they are online while any of their connections is. It never changes.
+type Person struct {
+	Entries []*Entry // the one that changed last comes first
+	Memo    Memo
+}
+
+// Roster is everybody in a room at one moment. It never changes.
+type Roster struct {
+	Seq    int64
+	People []*Person
+	Memo   Memo
+}
+
+// Document is everybody in a document at one moment. It never changes.
+type Document struct {
+	ID      string
+	Members int64 // Seq when somebody last came or went
+	Moves   int64 // Seq when a cursor last moved
+	Entries []*Entry
+	Memo    Memo
+}
+
+// Change is what became of a connection.
+type Change struct {
+	Entry  *Entry  // what it is now, or was before it left
+	Left   bool    // it is not here any more, or not as this user
+	Person *Person // who has its user id now; nil when nobody
+}
+
+// Memo keeps what is made of a value, so that it is made once for all who look at it.
+type Memo struct {
+	once  sync.Once
+	bytes []byte
+}
+
+// Bytes returns what build makes of the value, which is the same each time.
+func (m *Memo) Bytes(build func() []byte) []byte {
+	m.once.Do(func() { m.bytes = build() })
+	return m.bytes
+}

@@ -1,0 +1,293 @@
+package presence_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"layercake/internal/auth"
+	"layercake/internal/fanout"
+	"layercake/internal/fault"
+	"layercake/internal/postgres"
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/presence"
+	"layercake/internal/project"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+)
+
+// patience is for anything that a test waits for.
+const patience = 30 * time.Second
+
+// replica is a tracker that runs on a database.
+type replica struct {
+	*presence.Tracker
+	db   *postgres.DB
+	stop func() // waits for the end; may be called twice
+}
+
+func start(t testing.TB, url string) *replica {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	name := uuid.NewString()
+	db, err := postgres.Open(t.Context(), postgres.Config{
+		URL: url, DirectURL: url, Replica: name, PoolMax: 5, PoolMin: 1, Replicas: 8, Log: log, Metrics: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tracker := presence.New(presence.Config{DB: db, Version: "test", Log: log, Metrics: prometheus.NewRegistry()})
+	wire := fanout.New(fanout.Config{
+		URL: url, Replica: name, Log: log, OnEvent: func(fanout.Event) {}, OnDoubt: func(string) {},
+		OnPresence: tracker.Hear, OnPresenceDoubt: tracker.Doubt,
+	})
+	tracker.Connect(wire, "here")
+	r := &replica{Tracker: tracker, db: db}
+	lines, stopLines := context.WithCancel(context.Background())
+	people, stopPeople := context.WithCancel(context.Background())
+	var g errgroup.Group
+	g.Go(func() error { return wire.Run(lines) })
+	ended := make(chan error, 1)
+	go func() { ended <- tracker.Run(people) }()
+	r.stop = sync.OnceFunc(func() {
+		stopPeople()
+		err := <-ended
+		stopLines()
+		if err := errors.Join(err, g.Wait()); err != nil {
+			t.Error(err)
+		}
+		db.Close()
+	})
+	t.Cleanup(r.stop)
+	select {
+	case <-wire.Ready():
+	case <-time.After(patience):
+		t.Fatal("the wire did not come up")
+	}
+	return r
+}
+
+func (r *replica) newProject(t testing.TB) int32 {
+	t.Helper()
+	p, err := project.NewService(r.db).Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.ID
+}
+
+func (r *replica) enter(t testing.TB, id int32) *presence.Room {
+	t.Helper()
+	room, err := r.Enter(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(room.Exit)
+	return room
+}
+
+func join(t testing.TB, room *presence.Room, user string) uuid.UUID {
+	t.Helper()
+	id := uuid.New()
+	who := presence.Identity{UserID: user, Name: "Name of " + user, Color: "#123456"}
+	if err := room.Join(id, who, nil, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// await returns when holds does, which is asked after each change of the room.
+func await(t testing.TB, room *presence.Room, what string, holds func() bool) {
+	t.Helper()
+	changed := make(chan struct{}, 1)
+	stop := room.Watch(func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})
+	defer stop()
+	deadline := time.After(patience)
+	for !holds() {
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func query(t testing.TB, url, sql string, args ...any) (n int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// awaitRows returns when a count in the database is as wanted.
+func awaitRows(t testing.TB, url string, want int, sql string, args ...any) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	got := -1
+	for began := time.Now(); time.Since(began) < patience; <-tick.C {
+		if got = query(t, url, sql, args...); got == want {
+			return
+		}
+	}
+	t.Fatalf("%s: %d, want %d", sql, got, want)
+}
+
+func execute(t testing.TB, url, sql string, args ...any) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const countPresence = "SELECT count(*) FROM presence"
+
+func TestConnectionsAreSeenOnAllReplicas(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	a, b := start(t, url), start(t, url)
+	id := a.newProject(t)
+	early, late := a.enter(t, id), b
+	ann := join(t, early, "ann")
+	tab := join(t, early, "ann")
+	awaitRows(t, url, 2, countPresence)
+
+	room := late.enter(t, id) // reads the table
+	if n := len(room.Roster().People); n != 1 || len(room.Person("ann").Entries) != 2 {
+		t.Fatalf("%d people, want one with two connections", n)
+	}
+	place := presence.Place{Document: "d", Type: "canvas", Position: []byte(`{"x":1}`), Selected: "n", At: time.Now()}
+	early.Move(ann, place)
+	await(t, room, "the document", func() bool { return room.Entry(ann).Place != nil })
+	place.Position = []byte(`{"x":2}`)
+	early.Move(ann, place)
+	await(t, room, "the cursor", func() bool { return string(room.Entry(ann).Place.Position) == `{"x":2}` })
+	if e := room.Entry(ann); e.Name != "Name of ann" || e.Place.Selected != "n" || e.Place.Document != "d" {
+		t.Errorf("after a move: %+v", e)
+	}
+
+	bob := join(t, room, "bob")
+	await(t, early, "bob", func() bool { return early.Entry(bob) != nil })
+	early.Leave(ann)
+	await(t, room, "ann's first tab to go", func() bool { return room.Entry(ann) == nil })
+	if room.Person("ann") == nil {
+		t.Error("ann is offline although a tab is open")
+	}
+	early.Leave(tab)
+	await(t, room, "ann to go", func() bool { return room.Person("ann") == nil })
+	awaitRows(t, url, 1, countPresence)
+	b.stop()
+	await(t, early, "bob to go with his replica", func() bool { return early.Entry(bob) == nil })
+	awaitRows(t, url, 0, countPresence)
+	awaitRows(t, url, 1, "SELECT count(*) FROM replicas")
+}
+
+func TestRoomOfAProjectThatDoesNotExist(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	a := start(t, url)
+	if _, err := a.Enter(t.Context(), 4711); !fault.Is(err, fault.NotFound) {
+		t.Errorf("got %v, want NOT_FOUND", err)
+	}
+	id := a.newProject(t)
+	room := a.enter(t, id)
+	execute(t, url, "DELETE FROM projects WHERE id = $1", id)
+	a.Doubt("hole") // or 15 s later
+	await(t, room, "the end of the room", room.Ended)
+}
+
+func TestLeaseThatIsGoneBeginsAnotherLife(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	a, b := start(t, url), start(t, url)
+	id := a.newProject(t)
+	room, other := a.enter(t, id), b.enter(t, id)
+	var people []uuid.UUID
+	for n := range 20 {
+		people = append(people, join(t, room, fmt.Sprintf("user %d", n)))
+	}
+	await(t, other, "everybody", func() bool { return len(other.Roster().People) == 20 })
+	awaitRows(t, url, 20, countPresence)
+	execute(t, url, "DELETE FROM replicas WHERE incarnation IN (SELECT incarnation FROM presence)")
+	if n := query(t, url, countPresence); n != 0 {
+		t.Fatalf("%d rows outlived their lease", n)
+	}
+	awaitRows(t, url, 20, countPresence)
+	for _, connection := range people {
+		if other.Entry(connection) == nil {
+			t.Error("somebody was reported as gone")
+		}
+	}
+	room.Leave(people[0])
+	await(t, other, "one to go", func() bool { return other.Entry(people[0]) == nil })
+}
+
+func TestMemoryCorrectsTheTableBothWays(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	a, b := start(t, url), start(t, url)
+	id := a.newProject(t)
+	room, other := a.enter(t, id), b.enter(t, id)
+	ann := join(t, room, "ann")
+	awaitRows(t, url, 1, countPresence)
+	await(t, other, "ann", func() bool { return other.Entry(ann) != nil })
+
+	execute(t, url, "UPDATE presence SET connection_id = gen_random_uuid()") // ann's row is missing, and one is nobody's
+	b.Doubt("hole")
+	await(t, other, "nobody's row", func() bool { return len(other.Roster().People[0].Entries) == 2 || other.Entry(ann) == nil })
+	a.Doubt("hole")
+	awaitRows(t, url, 1, "SELECT count(*) FROM presence WHERE connection_id = $1", ann)
+	awaitRows(t, url, 1, countPresence)
+	b.Doubt("hole")
+	await(t, other, "the truth", func() bool {
+		people := other.Roster().People
+		return len(people) == 1 && len(people[0].Entries) == 1 && people[0].Entries[0].Connection == ann
+	})
+}
+
+func TestDeadReplicaIsReapedByASteadyOne(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	a := start(t, url)
+	id := a.newProject(t)
+	dead, ghost := uuid.New(), uuid.New()
+	execute(t, url, `INSERT INTO replicas (incarnation, version, address, renewed_at, expires_at)
+		VALUES ($1, 'test', 'nowhere', now() - interval '9 s', now() - interval '4 s')`, dead)
+	execute(t, url, `INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
+		joined_at, active_at) VALUES ($1, $2, $3, 1, 'ghost', 'Ghost', '', false, now(), now())`, ghost, dead, id)
+	room := a.enter(t, id)
+	if room.Entry(ghost) == nil {
+		t.Fatal("the ghost is not there")
+	}
+	began := time.Now()
+	await(t, room, "the ghost to go", func() bool { return room.Entry(ghost) == nil })
+	if took := time.Since(began); took < 2*time.Second {
+		t.Errorf("reaped after %v by a replica that had not renewed five times", took)
+	}
+	if n := query(t, url, countPresence); n != 0 {
+		t.Errorf("%d rows, want none", n)
+	}
+}

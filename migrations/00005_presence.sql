@@ -1,0 +1,77 @@
+-- +goose Up
+-- Both tables are UNLOGGED: they say who is here now, and a crash of the server ends that. Replicas write them anew.
+CREATE UNLOGGED TABLE replicas (
+    incarnation uuid        PRIMARY KEY,
+    version     text        NOT NULL,
+    address     text        NOT NULL,
+    started_at  timestamptz NOT NULL DEFAULT now(),
+    renewed_at  timestamptz NOT NULL DEFAULT now(),
+    expires_at  timestamptz NOT NULL,
+    connections integer     NOT NULL DEFAULT 0 CONSTRAINT replicas_connections_counted CHECK (connections >= 0),
+    projects    integer     NOT NULL DEFAULT 0 CONSTRAINT replicas_projects_counted CHECK (projects >= 0),
+    pool_in_use integer     NOT NULL DEFAULT 0 CONSTRAINT replicas_pool_counted CHECK (pool_in_use >= 0),
+    heap_bytes  bigint      NOT NULL DEFAULT 0 CONSTRAINT replicas_heap_counted CHECK (heap_bytes >= 0),
+    CONSTRAINT replicas_expire_after_renewal CHECK (expires_at > renewed_at)
+) WITH (
+    fillfactor = 50,
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 200
+);
+COMMENT ON TABLE replicas IS 'Leases: one row a life of a replica, renewed every second. One that expired is dead, and what it held is removed.';
+COMMENT ON COLUMN replicas.incarnation IS 'A life of a replica: a new id each time that it registers.';
+COMMENT ON COLUMN replicas.version IS 'The version of its binary.';
+COMMENT ON COLUMN replicas.address IS 'Where it listens for clients.';
+COMMENT ON COLUMN replicas.started_at IS 'When this life began.';
+COMMENT ON COLUMN replicas.renewed_at IS 'When it last said that it lives, and told its figures.';
+COMMENT ON COLUMN replicas.expires_at IS 'When it counts as dead unless it renews, by the clock of the database.';
+COMMENT ON COLUMN replicas.connections IS 'People''s connections that it serves.';
+COMMENT ON COLUMN replicas.projects IS 'Projects that are open on it.';
+COMMENT ON COLUMN replicas.pool_in_use IS 'Connections to the database that its requests use.';
+COMMENT ON COLUMN replicas.heap_bytes IS 'Memory that its objects take.';
+
+CREATE UNLOGGED TABLE presence (
+    connection_id    uuid        PRIMARY KEY,
+    incarnation      uuid        NOT NULL CONSTRAINT presence_replica REFERENCES replicas ON DELETE CASCADE,
+    project_id       integer     NOT NULL,
+    revision         bigint      NOT NULL,
+    user_id          text        NOT NULL CONSTRAINT presence_user_id_length CHECK (octet_length(user_id) BETWEEN 1 AND 200),
+    user_name        text        NOT NULL CONSTRAINT presence_user_name_length CHECK (char_length(user_name) BETWEEN 1 AND 100),
+    avatar_color     text        NOT NULL CONSTRAINT presence_avatar_color_length CHECK (octet_length(avatar_color) <= 64),
+    is_agent         boolean     NOT NULL,
+    document_id      text        CONSTRAINT presence_document_id_length CHECK (octet_length(document_id) <= 200),
+    document_type    text,
+    position         json,
+    selected_node_id text        CONSTRAINT presence_selected_node_id_length CHECK (octet_length(selected_node_id) <= 200),
+    document_at      timestamptz,
+    joined_at        timestamptz NOT NULL,
+    active_at        timestamptz NOT NULL,
+    CONSTRAINT presence_document_complete CHECK ((document_id IS NULL) = (document_type IS NULL)
+        AND (document_id IS NULL) = (document_at IS NULL)
+        AND (document_id IS NOT NULL OR (position IS NULL AND selected_node_id IS NULL)))
+) WITH (
+    fillfactor = 50,
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000
+);
+CREATE INDEX presence_by_incarnation ON presence (incarnation);
+CREATE INDEX presence_by_project ON presence (project_id);
+COMMENT ON TABLE presence IS 'Who is in a project now: one row a connection. Two tabs are two rows. Written by the replica that serves the connection.';
+COMMENT ON COLUMN presence.connection_id IS 'The connection; everything else is an attribute of it.';
+COMMENT ON COLUMN presence.incarnation IS 'The life of a replica that serves it; the row ends with it.';
+COMMENT ON COLUMN presence.project_id IS 'The project. No reference: a batch of rows must not fail because one project was just deleted.';
+COMMENT ON COLUMN presence.revision IS 'Steps with each change of the connection: what is older is dropped.';
+COMMENT ON COLUMN presence.user_id IS 'Who the client says it is. A label, not a key: several connections may have the same.';
+COMMENT ON COLUMN presence.user_name IS 'How people call them.';
+COMMENT ON COLUMN presence.avatar_color IS 'As the client gave it; may be empty.';
+COMMENT ON COLUMN presence.is_agent IS 'True for a program, false for a person.';
+COMMENT ON COLUMN presence.document_id IS 'The document that the connection is in; null while in none.';
+COMMENT ON COLUMN presence.document_type IS 'canvas, spreadsheet, 3d, timeline or code_editor.';
+COMMENT ON COLUMN presence.position IS 'Where its cursor is in the document, up to 15 s old.';
+COMMENT ON COLUMN presence.selected_node_id IS 'What it has selected, as old as the position.';
+COMMENT ON COLUMN presence.document_at IS 'When it was last active in the document, as old as the position.';
+COMMENT ON COLUMN presence.joined_at IS 'When it joined.';
+COMMENT ON COLUMN presence.active_at IS 'When it was last heard of, up to a minute old.';
+
+-- +goose Down
+DROP TABLE presence;
+DROP TABLE replicas;

@@ -1,0 +1,66 @@
+-- A life of a replica begins.
+-- name: InsertReplica :exec
+INSERT INTO replicas (incarnation, version, address, renewed_at, expires_at)
+VALUES (@incarnation, @version, @address, now(), now() + make_interval(secs => @ttl_seconds));
+
+-- No row: the lease is gone, and everything that was written under it.
+-- name: RenewReplica :execrows
+UPDATE replicas
+SET renewed_at = now(), expires_at = now() + make_interval(secs => @ttl_seconds), connections = @connections, projects = @projects,
+    pool_in_use = @pool_in_use, heap_bytes = @heap_bytes
+WHERE incarnation = @incarnation;
+
+-- The end of a life; its rows in presence go with it.
+-- name: DeleteReplica :exec
+DELETE FROM replicas WHERE incarnation = @incarnation;
+
+-- Removes one replica whose lease has expired, with its people. Whoever renews or reaps it at this moment has it locked, and it is
+-- left alone. A lease without people has one row without a connection.
+-- name: ReapReplica :many
+WITH dead AS (
+    SELECT r.incarnation FROM replicas r WHERE r.expires_at < now() AND r.incarnation <> @self
+    ORDER BY r.expires_at LIMIT 1 FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM presence p USING dead d WHERE p.incarnation = d.incarnation
+    RETURNING p.incarnation, p.connection_id, p.project_id
+), ended AS (
+    DELETE FROM replicas r USING dead d WHERE r.incarnation = d.incarnation RETURNING r.incarnation
+)
+SELECT e.incarnation, g.connection_id, g.project_id FROM ended e LEFT JOIN gone g ON g.incarnation = e.incarnation;
+
+-- What connections are now. Only the replica that serves them writes, one batch after the other.
+-- name: UpsertPresence :exec
+INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
+    document_id, document_type, position, selected_node_id, document_at, joined_at, active_at)
+SELECT v.connection_id, @incarnation, v.project_id, v.revision, v.user_id, v.user_name, v.avatar_color, v.is_agent,
+    nullif(v.document_id, ''), nullif(v.document_type, ''), nullif(v.position, '')::json, nullif(v.selected_node_id, ''),
+    CASE WHEN v.document_id <> '' THEN v.document_at END, v.joined_at, v.active_at
+FROM (SELECT unnest(@connection_ids::uuid[]) AS connection_id, unnest(@project_ids::int[]) AS project_id,
+    unnest(@revisions::bigint[]) AS revision, unnest(@user_ids::text[]) AS user_id, unnest(@user_names::text[]) AS user_name,
+    unnest(@avatar_colors::text[]) AS avatar_color, unnest(@is_agents::bool[]) AS is_agent,
+    unnest(@document_ids::text[]) AS document_id, unnest(@document_types::text[]) AS document_type,
+    unnest(@positions::text[]) AS position, unnest(@selected_node_ids::text[]) AS selected_node_id,
+    unnest(@document_ats::timestamptz[]) AS document_at, unnest(@joined_ats::timestamptz[]) AS joined_at,
+    unnest(@active_ats::timestamptz[]) AS active_at) v
+ON CONFLICT (connection_id) DO UPDATE
+SET incarnation = excluded.incarnation, revision = excluded.revision, user_name = excluded.user_name,
+    avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, document_id = excluded.document_id,
+    document_type = excluded.document_type, position = excluded.position, selected_node_id = excluded.selected_node_id,
+    document_at = excluded.document_at, active_at = excluded.active_at;
+
+-- name: DeletePresence :exec
+DELETE FROM presence WHERE connection_id = ANY (@connection_ids::uuid[]);
+
+-- Which of the given projects there are.
+-- name: ListProjectIDs :many
+SELECT id FROM projects WHERE id = ANY (@project_ids::int[]);
+
+-- Who is in the given projects, on other replicas.
+-- name: ListPresence :many
+SELECT connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
+    document_id, document_type, position, selected_node_id, document_at, joined_at, active_at
+FROM presence WHERE project_id = ANY (@project_ids::int[]) AND incarnation <> @self;
+
+-- What was written under a lease, to compare it with what the replica knows.
+-- name: ListOwnPresence :many
+SELECT connection_id, revision FROM presence WHERE incarnation = @incarnation;
