@@ -1,0 +1,64 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// parsed reads a command line of serve.
+func parsed(t *testing.T, args ...string) serveCommand {
+	t.Helper()
+	var c struct {
+		Serve serveCommand `cmd:""`
+	}
+	parser, err := kong.New(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(append([]string{"serve"}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	return c.Serve
+}
+
+func TestServeDefaults(t *testing.T) {
+	t.Parallel()
+	cfg, err := parsed(t).config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.HTTPAddr != "127.0.0.1:3000" || cfg.PoolMax != 100 || cfg.PoolMin != 5 || cfg.Replicas != 3 || cfg.WriteSlots != 16 ||
+		cfg.EventRetention != 7*24*time.Hour || !cfg.Open || !cfg.Migrate {
+		t.Errorf("defaults = %+v", cfg)
+	}
+}
+
+func TestServeReportsAllWrongSettingsAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := parsed(t, "--pool-max=many", "--drain=soon", "--migrate=maybe", "--log-level=loud", "--public-url=here", "--auth=none",
+		"--fault-loss=all").config()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		`LAYERCAKE_POOL_MAX is "many"`, `LAYERCAKE_DRAIN is "soon"`, `LAYERCAKE_MIGRATE is "maybe"`, `LAYERCAKE_LOG_LEVEL is "loud"`,
+		`LAYERCAKE_PUBLIC_URL is "here"`, `LAYERCAKE_AUTH is "none"`, `LAYERCAKE_FAULT_LOSS is "all"`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("missing: %s\nin: %v", want, err)
+		}
+	}
+}
+
+func TestOpenModeBeyondLoopbackMustBeAskedFor(t *testing.T) {
+	t.Parallel()
+	if _, err := parsed(t, "--http-addr=0.0.0.0:3000").config(); err == nil || !strings.Contains(err.Error(), "LAYERCAKE_AUTH=open") {
+		t.Errorf("listening everywhere: %v, want a refusal that says how to ask for it", err)
+	}
+	if cfg, err := parsed(t, "--http-addr=0.0.0.0:3000", "--auth=open").config(); err != nil || !cfg.Open {
+		t.Errorf("listening everywhere by name: %v", err)
+	}
+}
