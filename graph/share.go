@@ -91,7 +91,8 @@ func (h *Handler) share(ctx context.Context, next graphql.OperationHandler) grap
 	if s.pull == nil {
 		return responses // it was refused
 	}
-	asked := questionOf(op)
+	asked, err := questionOf(op)
+	alone := h.alone || err != nil
 	var sent *plan.Update
 	return func(ctx context.Context) *graphql.Response {
 		if sent != nil {
@@ -110,10 +111,11 @@ func (h *Handler) share(ctx context.Context, next graphql.OperationHandler) grap
 			return responses(ctx)
 		}
 		at := e.moment()
-		if at == (moment{}) || h.alone {
+		if at == (moment{}) || alone {
 			return execute(ctx)
 		}
-		// For all of them means for nobody: what depends on who asks fails here, and is not shared.
+		// For all of them means for nobody: what depends on who asks fails here, and is not shared. That they may follow the
+		// plan at all is checked where the watch begins.
 		shared := h.shelf.response(answerKey{at, asked}, func() *graphql.Response {
 			return execute(context.WithValue(context.WithoutCancel(ctx), callerKey{}, caller{}))
 		})
@@ -128,13 +130,13 @@ func (h *Handler) share(ctx context.Context, next graphql.OperationHandler) grap
 type question [sha256.Size]byte
 
 // questionOf leaves out the variables that only choose which events come.
-func questionOf(op *graphql.OperationContext) question {
+func questionOf(op *graphql.OperationContext) (question, error) {
 	u := usage{spread: map[string]bool{}, variables: map[string]any{}, values: op.Variables}
 	u.directives(op.Operation.Directives)
 	u.selections(op.Operation.SelectionSet, true)
 	hash := sha256.New()
-	_ = json.NewEncoder(hash).Encode([]any{op.RawQuery, op.Operation.Name, u.variables}) // they came as JSON
-	return question(hash.Sum(nil))
+	err := json.NewEncoder(hash).Encode([]any{op.RawQuery, op.Operation.Name, u.variables})
+	return question(hash.Sum(nil)), err
 }
 
 // usage finds the variables that an operation uses.
@@ -218,9 +220,9 @@ type answer struct {
 // when it had errors: they name the request that met them.
 func (s *shelf) response(key answerKey, execute func() *graphql.Response) *graphql.Response {
 	a := s.find(key)
-	hit := true
+	executed := false
 	a.once.Do(func() {
-		hit = false
+		executed = true
 		made := execute()
 		if made == nil || !isPlain(made) {
 			return
@@ -228,7 +230,7 @@ func (s *shelf) response(key answerKey, execute func() *graphql.Response) *graph
 		a.response = &graphql.Response{Data: bytes.Clone(made.Data)} // its bytes are a buffer that is used again
 		s.count(key, a, len(made.Data))
 	})
-	s.metrics.sharing(hit)
+	s.metrics.sharing(!executed && a.response != nil)
 	return a.response
 }
 

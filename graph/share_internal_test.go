@@ -104,9 +104,13 @@ func TestQuestions(t *testing.T) {
 			t.Fatal(errs)
 		}
 		name, _ := variables["operation"].(string)
-		return questionOf(&graphql.OperationContext{
+		q, err := questionOf(&graphql.OperationContext{
 			RawQuery: document, Doc: doc, Operation: doc.Operations.ForName(name), Variables: variables,
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q
 	}
 	type values = map[string]any
 	const stream = `subscription ($p: Int!, $after: String) { planEvents(projectId: $p, after: $after) { version } }`

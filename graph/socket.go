@@ -190,8 +190,8 @@ type socket struct {
 
 	initTimer, pingTimer, silenceTimer *time.Timer
 
-	writing    sync.Mutex  // for one frame at a time
-	writeTimer *time.Timer // runs while one is written
+	writing    sync.Mutex  // held while a message is written: the deadline is of one
+	writeTimer *time.Timer // runs meanwhile
 
 	closing sync.Once
 	closed  chan struct{} // closed when nothing of the connection is left

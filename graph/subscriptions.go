@@ -73,21 +73,31 @@ const (
 // system is who speaks when an event tells of no change.
 const system = string(auth.KindSystem)
 
+// delta makes the event that shows an update, once for all its subscribers.
 func delta(u *plan.Update, planID int32) (*PlanDagDeltaEvent, error) {
 	if u.Event == nil {
 		e := (&PlanDagDeltaEvent{ProjectID: u.ProjectID, PlanID: planID, Version: u.Version, Cursor: u.Cursor}).check()
 		e.Snapshot, e.update = u.Missed, u
 		return e, nil
 	}
-	operations, err := patchOf(u)
-	if err != nil {
-		return nil, err
+	type made struct {
+		event *PlanDagDeltaEvent
+		err   error
 	}
-	return &PlanDagDeltaEvent{
-		ProjectID: u.ProjectID, PlanID: planID, Version: u.Version, Cursor: u.Cursor,
-		UserID: u.Event.ActorID, ClientID: optional(u.Event.ClientID), OpID: optional(u.Event.OpID),
-		Timestamp: plan.FormatTime(u.Event.At), Operations: operations, update: u,
-	}, nil
+	m := u.Shared("graph delta", func() any {
+		operations, err := u.Event.Delta()
+		return made{&PlanDagDeltaEvent{
+			ProjectID: u.ProjectID, Version: u.Version, Cursor: u.Cursor,
+			UserID: u.Event.ActorID, ClientID: optional(u.Event.ClientID), OpID: optional(u.Event.OpID),
+			Timestamp: plan.FormatTime(u.Event.At), Operations: patch(operations), update: u,
+		}, err}
+	}).(made)
+	if m.err != nil || planID == 0 {
+		return m.event, m.err
+	}
+	e := *m.event
+	e.PlanID = planID
+	return &e, nil
 }
 
 // check demands the version that e left the plan at. It changes nothing.
@@ -96,19 +106,6 @@ func (e *PlanDagDeltaEvent) check() *PlanDagDeltaEvent {
 		ProjectID: e.ProjectID, PlanID: e.PlanID, Version: e.Version, Cursor: e.Cursor,
 		UserID: system, Timestamp: plan.FormatTime(time.Now()), Operations: patch(plan.Check(e.Version)),
 	}
-}
-
-// patchOf makes the patch of an event once for all its subscribers.
-func patchOf(u *plan.Update) ([]PatchOperation, error) {
-	type made struct {
-		operations []PatchOperation
-		err        error
-	}
-	m := u.Shared("graph patch", func() any {
-		operations, err := u.Event.Delta()
-		return made{patch(operations), err}
-	}).(made)
-	return m.operations, m.err
 }
 
 func patch(operations []plan.PatchOperation) []PatchOperation {
@@ -169,14 +166,17 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 	return nil
 }
 
+// planEvent makes the event that shows an update, once for all its subscribers.
 func planEvent(u *plan.Update) *PlanEvent {
-	e := u.Event
-	return &PlanEvent{
-		ProjectID: u.ProjectID, Version: u.Version, Cursor: u.Cursor,
-		OpID: optional(e.OpID), ClientID: optional(e.ClientID),
-		ActorID: e.ActorID, ActorName: e.ActorName, ActorKind: e.ActorKind, Via: e.Via, Note: optional(e.Note),
-		Timestamp: e.At, Operations: e.Operations, update: u,
-	}
+	return u.Shared("graph event", func() any {
+		e := u.Event
+		return &PlanEvent{
+			ProjectID: u.ProjectID, Version: u.Version, Cursor: u.Cursor,
+			OpID: optional(e.OpID), ClientID: optional(e.ClientID),
+			ActorID: e.ActorID, ActorName: e.ActorName, ActorKind: e.ActorKind, Via: e.Via, Note: optional(e.Note),
+			Timestamp: e.At, Operations: e.Operations, update: u,
+		}
+	}).(*PlanEvent)
 }
 
 func snapshot(u *plan.Update, dag plan.DAG) *PlanEvent {
