@@ -12,9 +12,10 @@ import (
 	"layercake/internal/bench"
 )
 
-// benchCommand measures running replicas.
+// benchCommand measures replicas.
 type benchCommand struct {
-	Storm stormCommand `cmd:"" help:"Let many change plans at once, and check that every subscriber gets every change."`
+	Storm stormCommand `cmd:"" help:"Let many change plans of running replicas at once, and check that every subscriber gets every change."`
+	Chaos chaosCommand `cmd:"" help:"Do harm to replicas and a database of its own, and check that nothing is lost."`
 }
 
 // stormCommand runs storms against replicas on this machine.

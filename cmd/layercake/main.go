@@ -7,7 +7,10 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
+
+	"layercake/internal/bench"
 
 	"github.com/alecthomas/kong"
 )
@@ -34,6 +37,7 @@ func main() {
 		kong.Name("layercake"),
 		kong.Description("People and agents edit plans together: graphs of data sources, transforms and outputs."),
 		kong.UsageOnError(),
+		kong.Vars{"faults": strings.Join(bench.FaultNames(), ", ")},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err := k.Run(); err != nil {

@@ -107,6 +107,7 @@ func Storm(ctx context.Context, cfg Config) (Result, error) {
 type storm struct {
 	cfg         Config
 	client      *client
+	naps        time.Duration
 	projects    []*project
 	subscribers []*subscriber
 	counts      counts
@@ -121,7 +122,7 @@ type storm struct {
 
 func newStorm(cfg Config) *storm {
 	return &storm{
-		cfg: cfg, client: newClient(cfg.URLs, cfg.Mutators), unfollow: func() {},
+		cfg: cfg, client: newClient(cfg.URLs, cfg.Mutators), naps: napperIsAway, unfollow: func() {},
 		counts: counts{refused: map[string]int64{}, surprises: map[string]int64{}},
 	}
 }
@@ -172,7 +173,7 @@ func (s *storm) prepare(ctx context.Context) error {
 		}
 		for n := range s.cfg.Nappers {
 			napper := s.subscribe((i+n)%len(s.cfg.URLs), p, newEvents(base))
-			napper.stay, napper.away = napperStays, napperIsAway
+			napper.stay, napper.away = napperStays, s.naps
 		}
 	}
 	return nil

@@ -239,10 +239,13 @@ func (v *deltas) take(ctx context.Context, data json.RawMessage) (delivery, erro
 	v.check.See(e.Delta)
 	for v.check.Stale() {
 		plan, err := v.client.plan(ctx, e.ProjectID)
-		if err == nil {
+		refused := new(refusal)
+		switch {
+		case err == nil:
 			v.check.Read(plan)
-		}
-		if err := wait(ctx, minBackOff); err != nil && v.check.Stale() {
+		case errors.As(err, &refused) && !refused.temporary():
+			return delivery{}, err
+		case wait(ctx, minBackOff) != nil:
 			return delivery{}, err
 		}
 	}

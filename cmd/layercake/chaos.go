@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"time"
+
+	"layercake/internal/bench"
+)
+
+// chaosCommand runs a deployment, and does it harm.
+type chaosCommand struct {
+	Faults   []string      `help:"What to do: ${faults}. None: all of it." placeholder:"NAME,..."`
+	Duration time.Duration `default:"10s" help:"How long each fault lasts."`
+	Rate     float64       `default:"150" help:"Changes per second in all."`
+	Projects int           `default:"4" help:"How many projects are changed."`
+	Seed     uint64        `default:"0" help:"Of what is chosen. 0: another one each time."`
+	JSON     string        `name:"json" placeholder:"FILE" help:"Write the result to this file, too."`
+	PGBin    string        `name:"pg-bin" env:"LAYERCAKE_PG_BIN" placeholder:"DIR" help:"Folder of PostgreSQL's programs."`
+}
+
+// Run returns an error when something was lost, doubled, reordered, or differs in the end.
+func (c chaosCommand) Run(ctx context.Context) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if c.Seed == 0 {
+		c.Seed = rand.Uint64N(1_000_000) + 1
+	}
+	result, err := bench.Chaos(ctx, bench.ChaosConfig{
+		Serve:    func() *exec.Cmd { return exec.Command(program, "serve") },
+		Binaries: c.PGBin, Faults: c.Faults, Duration: c.Duration, Rate: c.Rate, Projects: c.Projects, Seed: c.Seed, Progress: os.Stderr,
+	})
+	if len(result.Faults) > 0 {
+		err = errors.Join(err, result.Write(os.Stdout), c.save(result))
+	}
+	return err
+}
+
+func (c chaosCommand) save(result bench.ChaosResult) error {
+	if c.JSON == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(result, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(c.JSON, append(text, '\n'), 0o644)
+}

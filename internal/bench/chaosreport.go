@@ -1,0 +1,73 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// ChaosResult is what a deployment did under each fault.
+type ChaosResult struct {
+	Seed     uint64        `json:"seed"`
+	Replicas int           `json:"replicas"`
+	Projects int           `json:"projects"`
+	Rate     float64       `json:"rate"` // changes a second, asked for
+	Faults   []FaultResult `json:"faults"`
+	Deaths   []string      `json:"deaths"` // of replicas that nobody killed
+}
+
+// FaultResult is a storm during a fault, and what else was seen.
+type FaultResult struct {
+	Name      string             `json:"name"`
+	Recovered float64            `json:"recoveredSeconds"` // from the end of the fault until every watcher was at the head
+	Counters  map[string]float64 `json:"counters"`         // what the replicas counted meanwhile
+	Problems  []string           `json:"problems"`
+	Result
+}
+
+// OK reports whether nothing that was answered was lost, and every watcher got everything, once and in order.
+func (r FaultResult) OK() bool { return r.Result.OK() && len(r.Problems) == 0 }
+
+// OK reports whether that holds for all faults, and no replica died by itself.
+func (r ChaosResult) OK() bool {
+	for _, f := range r.Faults {
+		if !f.OK() {
+			return false
+		}
+	}
+	return len(r.Deaths) == 0
+}
+
+// Write writes the result for people.
+func (r ChaosResult) Write(w io.Writer) error {
+	_, _ = fmt.Fprintf(w, "chaos with seed %d: %d replicas, %d projects, %g changes/s\n\n", r.Seed, r.Replicas, r.Projects, r.Rate)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	_, _ = fmt.Fprintln(t, "fault\tchanges\tretries\tevents\tlost\tdoubled\treordered\tdiverged\tother\t"+
+		"longest delay\trecovery\tsnapshots\treconnects\tgaps\tsweep repairs\t")
+	for _, f := range r.Faults {
+		_, _ = fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f s\t%.2f s\t%d\t%d\t%.0f\t%.0f\t\n", f.Name,
+			f.Answered, f.Retries, f.Deliveries, f.Lost+f.Unseen, f.Doubled, f.Reordered, f.Diverged,
+			f.Misapplied+f.GaveUp+int64(len(f.Problems)), f.Committed.Max/1000, f.Recovered,
+			f.Snapshots, f.Reconnects, f.Counters["gaps"], f.Counters["sweepRepairs"])
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(w)
+	for _, f := range r.Faults {
+		for _, words := range [][]string{f.Problems, f.Complaints} {
+			for _, p := range words {
+				_, _ = fmt.Fprintf(w, "%s: %s\n", f.Name, p)
+			}
+		}
+	}
+	for _, d := range r.Deaths {
+		_, _ = fmt.Fprintln(w, d)
+	}
+	verdict := "nothing that was answered was lost, and every watcher got every change, once and in order"
+	if !r.OK() {
+		verdict = "FAILED"
+	}
+	_, err := fmt.Fprintln(w, verdict)
+	return err
+}

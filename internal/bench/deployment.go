@@ -1,0 +1,318 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"layercake/internal/embeddedpg"
+	"layercake/internal/pgproxy"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sync/errgroup"
+)
+
+// databaseStops is for PostgreSQL to stop in order.
+const databaseStops = 20 * time.Second
+
+// deployment is replicas as processes, which reach a PostgreSQL of their own through a proxy.
+type deployment struct {
+	folder   string
+	binaries string // of PostgreSQL
+	log      *slog.Logger
+	proxy    *pgproxy.Proxy
+	replicas []*replica
+
+	harming  sync.Mutex // held while the server is restarted or replaced
+	mu       sync.Mutex
+	database *embeddedpg.Server
+	servers  int // data folders so far
+}
+
+// deploy runs a deployment while use does. It leaves nothing behind but its log, and that only when something went wrong.
+func deploy(ctx context.Context, replicas int, command func() *exec.Cmd, binaries string, use func(context.Context, *deployment) error) (err error) {
+	d := &deployment{}
+	if d.binaries, err = embeddedpg.FindBinaries(binaries); err != nil {
+		return err
+	}
+	if d.folder, err = os.MkdirTemp("", "layercake-chaos-"); err != nil {
+		return err
+	}
+	// The server may run as another user than we do.
+	if err := os.Chmod(d.folder, 0o711); err != nil {
+		return err
+	}
+	written, err := os.Create(filepath.Join(d.folder, "log"))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, written.Close(), d.removeServers())
+		if err == nil {
+			err = os.RemoveAll(d.folder)
+		} else {
+			err = fmt.Errorf("%w\n(the log of replicas and database is in %s)", err, d.folder)
+		}
+	}()
+	out := &shared{w: written}
+	d.log = slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+
+	if d.database, err = embeddedpg.Start(ctx, d.serverConfig(replicas)); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.stopDatabase(ctx)) }()
+	if d.proxy, err = pgproxy.Start(serverAddress(d.database)); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.proxy.Close()) }()
+	if err := d.addReplicas(replicas, command, out); err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	processes, running := errgroup.WithContext(running)
+	for _, r := range d.replicas {
+		processes.Go(func() error { return r.run(running) })
+	}
+	err = d.ready(ctx)
+	if err == nil {
+		err = use(ctx, d)
+	}
+	stop()
+	return errors.Join(err, processes.Wait())
+}
+
+func (d *deployment) serverConfig(replicas int) embeddedpg.Config {
+	d.servers++
+	return embeddedpg.Config{
+		BinDir: d.binaries, DataDir: d.serverFolder(d.servers), RunDir: d.folder,
+		Settings: map[string]string{
+			// Processes die here, never the machine: what was written stays written.
+			"fsync": "off", "max_connections": strconv.Itoa(40*replicas + 40), "shared_buffers": "64MB",
+		},
+		Log: d.log,
+	}
+}
+
+func (d *deployment) serverFolder(n int) string {
+	return filepath.Join(d.folder, "server"+strconv.Itoa(n))
+}
+
+func (d *deployment) removeServers() error {
+	var errs []error
+	for n := range d.servers {
+		errs = append(errs, os.RemoveAll(d.serverFolder(n+1)))
+	}
+	return errors.Join(errs...)
+}
+
+// serverAddress is where a server's socket is.
+func serverAddress(s *embeddedpg.Server) (network, address string) {
+	cfg, err := pgx.ParseConfig(s.URL())
+	if err != nil {
+		panic(err) // the server made it
+	}
+	return pgconn.NetworkAddress(cfg.Host, cfg.Port)
+}
+
+func (d *deployment) addReplicas(n int, command func() *exec.Cmd, out io.Writer) error {
+	ports, err := freePorts(2 * n)
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		http, admin := "127.0.0.1:"+strconv.Itoa(ports[2*i]), "127.0.0.1:"+strconv.Itoa(ports[2*i+1])
+		d.replicas = append(d.replicas, &replica{
+			number: i + 1, url: "http://" + http, admin: "http://" + admin, out: &prefix{w: out, text: strconv.Itoa(i+1) + " | "},
+			command: func() *exec.Cmd {
+				cmd := command()
+				cmd.Env = append(cmd.Env,
+					"LAYERCAKE_DATABASE_URL="+d.databaseURL(nil), "LAYERCAKE_HTTP_ADDR="+http, "LAYERCAKE_ADMIN_ADDR="+admin,
+					"LAYERCAKE_REPLICAS="+strconv.Itoa(n), "LAYERCAKE_POOL_MAX=30", "LAYERCAKE_DRAIN=0s", "LAYERCAKE_LOG_LEVEL=debug",
+				)
+				return cmd
+			},
+		})
+	}
+	return nil
+}
+
+// databaseURL leads through the proxy.
+func (d *deployment) databaseURL(parameters url.Values) string {
+	q := url.Values{"sslmode": {"disable"}}
+	for name, values := range parameters {
+		q[name] = values
+	}
+	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Host: d.proxy.Addr(), Path: "postgres", RawQuery: q.Encode()}
+	return u.String()
+}
+
+func (d *deployment) urls() []string {
+	urls := make([]string, len(d.replicas))
+	for i, r := range d.replicas {
+		urls[i] = r.url
+	}
+	return urls
+}
+
+// ready waits until every replica is.
+func (d *deployment) ready(ctx context.Context) error {
+	for _, r := range d.replicas {
+		if err := r.ready(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// configure gives all replicas an environment beyond what they need, and waits until they are ready.
+func (d *deployment) configure(ctx context.Context, env []string) error {
+	g, inner := errgroup.WithContext(ctx)
+	for _, r := range d.replicas {
+		g.Go(func() error { return r.configure(inner, env) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return d.ready(ctx)
+}
+
+// server is the PostgreSQL of now.
+func (d *deployment) server() *embeddedpg.Server {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.database
+}
+
+// query uses a session of its own, which no proxy harms.
+func (d *deployment) query(ctx context.Context, use func(*pgx.Conn) error) error {
+	return on(ctx, d.server(), use)
+}
+
+func on(ctx context.Context, s *embeddedpg.Server, use func(*pgx.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.URL())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it is over anyway
+	return use(conn)
+}
+
+func (d *deployment) stopDatabase(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), databaseStops)
+	defer cancel()
+	return d.server().Stop(ctx)
+}
+
+// crash ends a server at once: it recovers when it starts again.
+func crash(ctx context.Context, s *embeddedpg.Server) error {
+	if err := syscall.Kill(s.PID(), syscall.SIGQUIT); err != nil {
+		return fmt.Errorf("stop the database at once: %w", err)
+	}
+	select {
+	case <-s.Done():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// restart ends the server, in order or at once, and starts it again.
+func (d *deployment) restart(ctx context.Context, atOnce bool) error {
+	d.harming.Lock()
+	defer d.harming.Unlock()
+	ctx = context.WithoutCancel(ctx) // not half
+	stop := d.stopDatabase
+	if atOnce {
+		stop = func(ctx context.Context) error { return crash(ctx, d.server()) }
+	}
+	if err := stop(ctx); err != nil {
+		d.log.WarnContext(ctx, "the database did not stop in order", "error", err) // a session of it may be stopped
+	}
+	d.servers-- // the same folder again
+	server, err := embeddedpg.Start(ctx, d.serverConfig(len(d.replicas)))
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.database = server
+	return nil
+}
+
+// promote replaces the server by a copy that follows it. Before the server dies, at once, cut may do something with both; gone is
+// called after that, before anybody can write to the copy.
+func (d *deployment) promote(
+	ctx context.Context, cut func(ctx context.Context, primary, standby *embeddedpg.Server) error, gone func(),
+) error {
+	d.harming.Lock()
+	defer d.harming.Unlock()
+	ctx = context.WithoutCancel(ctx) // not half
+	primary := d.server()
+	cfg := d.serverConfig(len(d.replicas))
+	cfg.Primary = primary.URL()
+	standby, err := embeddedpg.Start(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("start a standby: %w", err)
+	}
+	if err := cut(ctx, primary, standby); err != nil {
+		return errors.Join(err, standby.Stop(ctx))
+	}
+	d.mu.Lock()
+	d.database = standby
+	d.mu.Unlock()
+	if err := crash(ctx, primary); err != nil {
+		return err
+	}
+	gone()
+	err = on(ctx, standby, func(conn *pgx.Conn) error {
+		var promoted bool
+		err := conn.QueryRow(ctx, "SELECT pg_promote()").Scan(&promoted)
+		if err == nil && !promoted {
+			err = errors.New("it takes more than a minute")
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("promote the standby: %w", err)
+	}
+	d.proxy.Switch(serverAddress(standby))
+	return nil
+}
+
+// shared lets processes write into one log.
+type shared struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *shared) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(b)
+}
+
+// prefix puts a text in front of each line. A line that comes in pieces has one in each.
+type prefix struct {
+	w    io.Writer
+	text string
+}
+
+func (p *prefix) Write(b []byte) (int, error) {
+	lines := strings.TrimSuffix(string(b), "\n")
+	_, err := io.WriteString(p.w, p.text+strings.ReplaceAll(lines, "\n", "\n"+p.text)+"\n")
+	return len(b), err
+}

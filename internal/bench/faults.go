@@ -1,0 +1,472 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"layercake/internal/embeddedpg"
+
+	"github.com/coder/websocket"
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+)
+
+// fault is one way to do harm.
+type fault struct {
+	name, about string
+	naps        time.Duration // of nappers; 0 for what is usual
+	env         []string      // of the replicas meanwhile
+	listen      url.Values    // parameters of their direct connections meanwhile
+	prepare     func(context.Context, *pgx.Conn) error
+	do          func(*harm, context.Context) error // its error says what should not have happened
+	check       func(FaultResult) []string         // likewise
+}
+
+// faults are in the order in which they are done.
+var faults = []fault{
+	{
+		name: "neighbours", about: "nothing is harmed; replicas commit neighbouring versions of few projects at once",
+		do: (*harm).wait, check: happened("gaps"),
+	},
+	{
+		name: "listeners-killed", about: "the backends of all listeners are terminated each second",
+		do: (*harm).killListeners, check: happened("listenerConnects"),
+	},
+	{name: "listener-stopped", about: "the backend of a listener is stopped, and continued", do: (*harm).stopListener},
+	{
+		name: "publisher-silent", about: "the connection of a publisher becomes half-open, twice",
+		do: (*harm).silencePublishers, check: happened("publisherErrors"),
+	},
+	{name: "sessions-silent", about: "all connections to the database become half-open", do: (*harm).silenceAll},
+	{
+		name: "lines-dropped", about: "5 % of the payloads between replicas are dropped", env: []string{"LAYERCAKE_FAULT_LOSS=0.05"},
+		do: (*harm).wait, check: happened("holes"),
+	},
+	{name: "replica-killed", about: "a replica is killed in mid-burst, again and again", do: (*harm).killReplicas},
+	{
+		name: "commit-unsaid", about: "replicas die after a commit, before anybody knows of it", env: []string{"LAYERCAKE_FAULT_CRASH=0.01"},
+		do: (*harm).wait,
+	},
+	{name: "replica-stopped", about: "a replica is stopped, and continued", do: (*harm).stopReplica},
+	{name: "postgres-restarted", about: "PostgreSQL is restarted in order, twice", do: (*harm).restartDatabase},
+	{name: "postgres-crashed", about: "PostgreSQL is ended at once and recovers, twice", do: (*harm).crashDatabase},
+	{name: "standby-promoted", about: "PostgreSQL dies and its synchronous standby is promoted: nothing is lost", do: (*harm).promote},
+	{
+		name: "standby-behind", about: "PostgreSQL dies and a standby is promoted that had fallen behind: versions begin again",
+		do: (*harm).promoteBehind, check: sawSnapshots,
+	},
+	{
+		name: "queue-full", about: "the database refuses all notifications", prepare: prepareFullQueue,
+		listen: url.Values{"search_path": {"fault,pg_catalog,public"}}, env: []string{"LAYERCAKE_MIGRATE=check"},
+		do: (*harm).fillQueue, check: happened("publisherErrors"),
+	},
+	{
+		name: "project-deleted", about: "projects are deleted while half of the payloads are dropped", env: []string{"LAYERCAKE_FAULT_LOSS=0.5"},
+		do: (*harm).deleteProjects,
+	},
+	{
+		name: "log-trimmed", about: "events are removed while watchers catch up", naps: 6 * time.Second,
+		env: []string{"LAYERCAKE_EVENT_RETENTION=2s", "LAYERCAKE_CLEAN_UP=500ms"},
+		do:  (*harm).wait, check: happened("trimmed"),
+	},
+	{name: "reader-stalled", about: "clients subscribe and never read", do: (*harm).stallReaders},
+	{
+		name: "mixed", about: "several of these at any time, for three times as long",
+		env: []string{"LAYERCAKE_FAULT_LOSS=0.02", "LAYERCAKE_FAULT_CRASH=0.0005"}, do: (*harm).mix,
+	},
+}
+
+// environment is what replicas are told during the fault.
+func (f fault) environment(d *deployment) []string {
+	if f.listen == nil {
+		return f.env
+	}
+	return append([]string{"LAYERCAKE_LISTEN_DATABASE_URL=" + d.databaseURL(f.listen)}, f.env...)
+}
+
+// happened demands that the replicas noticed: a fault without a trace did no harm.
+func happened(counter string) func(FaultResult) []string {
+	return func(r FaultResult) []string {
+		if r.Counters[counter] == 0 {
+			return []string{"the fault left no trace: no " + counter}
+		}
+		return nil
+	}
+}
+
+func sawSnapshots(r FaultResult) []string {
+	if r.Snapshots == 0 {
+		return []string{"no watcher was told that another history began"}
+	}
+	return nil
+}
+
+// wait lets time pass.
+func (h *harm) wait(ctx context.Context) error { return wait(ctx, h.duration) }
+
+// every does harm in each period until the time is over.
+func (h *harm) every(ctx context.Context, period time.Duration, do func(ctx context.Context) error) error {
+	for end := time.Now().Add(h.duration); time.Now().Before(end); {
+		if err := do(ctx); err != nil {
+			return err
+		}
+		if err := wait(ctx, period); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *harm) killListeners(ctx context.Context) error {
+	return h.every(ctx, time.Second, func(ctx context.Context) error {
+		return h.deployment.query(ctx, func(conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'layercake/%/listener'")
+			return err
+		})
+	})
+}
+
+func (h *harm) stopListener(ctx context.Context) error {
+	var pid int
+	err := h.deployment.query(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx,
+			"SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'layercake/%/listener' ORDER BY random() LIMIT 1").Scan(&pid)
+	})
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		return fmt.Errorf("stop backend %d: %w", pid, err)
+	}
+	// It may have ended meanwhile, with its server.
+	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
+	return wait(ctx, h.duration)
+}
+
+func role(name string) func(application string) bool {
+	return func(application string) bool { return strings.HasSuffix(application, "/"+name) }
+}
+
+// silencePublishers takes the publisher of one replica, and later of another one or the same.
+func (h *harm) silencePublishers(ctx context.Context) error {
+	for range 2 {
+		one := false
+		n := h.deployment.proxy.Silence(func(application string) bool {
+			first := role("publisher")(application) && !one
+			one = one || first
+			return first
+		})
+		if n != 1 {
+			return fmt.Errorf("%d publishers became silent, want 1", n)
+		}
+		if err := wait(ctx, max(h.duration/2, 4*time.Second)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *harm) silenceAll(ctx context.Context) error {
+	n := h.deployment.proxy.Silence(func(string) bool { return true })
+	h.say("%d connections are silent", n)
+	return wait(ctx, h.duration)
+}
+
+// any is some replica.
+func (h *harm) any() *replica { return h.deployment.replicas[h.rand.IntN(len(h.deployment.replicas))] }
+
+func (h *harm) killReplicas(ctx context.Context) error {
+	return h.every(ctx, 2*time.Second, func(ctx context.Context) error {
+		if r := h.any(); r.kill() {
+			h.say("replica %d is killed", r.number)
+		}
+		return nil
+	})
+}
+
+func (h *harm) stopReplica(ctx context.Context) error {
+	r := h.any()
+	if !r.signal(syscall.SIGSTOP) {
+		return nil // it is being started again
+	}
+	h.say("replica %d is stopped", r.number)
+	defer r.signal(syscall.SIGCONT)
+	return wait(ctx, h.duration)
+}
+
+func (h *harm) restartDatabase(ctx context.Context) error { return h.restarts(ctx, false) }
+func (h *harm) crashDatabase(ctx context.Context) error   { return h.restarts(ctx, true) }
+
+func (h *harm) restarts(ctx context.Context, atOnce bool) error {
+	for range 2 {
+		if err := h.deployment.restart(ctx, atOnce); err != nil {
+			return err
+		}
+		h.say("the database was restarted")
+		if err := wait(ctx, h.duration/2); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// promote makes the standby synchronous first: what is answered then is on both.
+func (h *harm) promote(ctx context.Context) error {
+	err := h.deployment.promote(ctx, func(ctx context.Context, primary, _ *embeddedpg.Server) error {
+		err := on(ctx, primary, func(conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+			if err == nil {
+				_, err = conn.Exec(ctx, "SELECT pg_reload_conf()")
+			}
+			if err != nil {
+				return err
+			}
+			return until(ctx, conn, "SELECT exists (SELECT FROM pg_stat_replication WHERE sync_state = 'sync')")
+		})
+		if err != nil {
+			return fmt.Errorf("make the standby synchronous: %w", err)
+		}
+		return wait(ctx, h.duration/2)
+	}, func() {})
+	if err == nil {
+		h.say("the standby is promoted")
+		err = wait(ctx, h.duration/2)
+	}
+	return err
+}
+
+// promoteBehind cuts the standby off first. What is answered between then and the end of the primary is lost, and nothing else.
+func (h *harm) promoteBehind(ctx context.Context) error {
+	var kept, all []bitset
+	err := h.deployment.promote(ctx, func(ctx context.Context, primary, standby *embeddedpg.Server) error {
+		kept = h.storm.answered()
+		var lsn string
+		err := on(ctx, primary, func(conn *pgx.Conn) error {
+			return conn.QueryRow(ctx, "SELECT pg_current_wal_lsn()::text").Scan(&lsn)
+		})
+		if err != nil {
+			return err
+		}
+		err = on(ctx, standby, func(conn *pgx.Conn) error {
+			if err := until(ctx, conn, "SELECT pg_last_wal_receive_lsn() >= '"+lsn+"'"); err != nil {
+				return err
+			}
+			_, err := conn.Exec(ctx, "ALTER SYSTEM SET primary_conninfo = ''")
+			if err == nil {
+				_, err = conn.Exec(ctx, "SELECT pg_reload_conf()")
+			}
+			if err != nil {
+				return err
+			}
+			return until(ctx, conn, "SELECT NOT exists (SELECT FROM pg_stat_wal_receiver)")
+		})
+		if err != nil {
+			return fmt.Errorf("cut the standby off: %w", err)
+		}
+		return wait(ctx, h.duration/4)
+	}, func() { all = h.storm.answered() })
+	if err != nil {
+		return err
+	}
+	h.say("the standby is promoted; %d answered changes are lost with the primary", h.storm.excuse(kept, all))
+	return wait(ctx, h.duration/2)
+}
+
+// until asks again and again.
+func until(ctx context.Context, conn *pgx.Conn, question string) error {
+	for {
+		var yes bool
+		if err := conn.QueryRow(ctx, question).Scan(&yes); err != nil || yes {
+			return err
+		}
+		if err := wait(ctx, 10*time.Millisecond); err != nil {
+			return fmt.Errorf("%s: %w", question, err)
+		}
+	}
+}
+
+// prepareFullQueue shadows pg_notify for those who look into the schema fault first: the queue of a server takes 8 GB to fill.
+func prepareFullQueue(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS fault;
+		CREATE TABLE IF NOT EXISTS fault.full_queue ();
+		CREATE OR REPLACE FUNCTION fault.pg_notify(channel text, payload text) RETURNS void LANGUAGE plpgsql AS $$
+		BEGIN
+			IF EXISTS (SELECT FROM fault.full_queue) THEN
+				RAISE EXCEPTION 'too many notifications in the NOTIFY queue' USING errcode = '54000';
+			END IF;
+			PERFORM pg_catalog.pg_notify(channel, payload);
+		END $$`)
+	return err
+}
+
+func (h *harm) fillQueue(ctx context.Context) error {
+	run := func(sql string) error {
+		return h.deployment.query(ctx, func(conn *pgx.Conn) error { _, err := conn.Exec(ctx, sql); return err })
+	}
+	if err := run("INSERT INTO fault.full_queue DEFAULT VALUES"); err != nil {
+		return err
+	}
+	err := wait(ctx, h.duration)
+	ctx = context.WithoutCancel(ctx)
+	return errors.Join(err, run("DELETE FROM fault.full_queue"))
+}
+
+// deleteProjects makes projects beside those of the storm, follows and changes them, and deletes them. All that follow them must be
+// told, each within a sweep or two.
+func (h *harm) deleteProjects(ctx context.Context) error {
+	return h.every(ctx, 0, func(ctx context.Context) error {
+		s := newStorm(Config{
+			URLs: h.storm.cfg.URLs, Mutators: 3, Duration: time.Hour, Projects: 1, Subscribers: 2, Deltas: 2, Rate: 50,
+			Seed: h.rand.Uint64(), Settle: maxRecovery,
+		})
+		defer s.close(ctx)
+		if err := s.follow(ctx); err != nil {
+			return err
+		}
+		loading, enough := context.WithCancel(ctx)
+		var load sync.WaitGroup
+		load.Go(func() { s.mutate(loading) })
+		defer func() { enough(); load.Wait() }()
+		if err := wait(ctx, time.Second); err != nil {
+			return err
+		}
+		if err := s.client.deleteProject(ctx, s.projects[0].id); err != nil {
+			return err
+		}
+		deleted := time.Now()
+		told := make(chan struct{})
+		go func() { s.following.Wait(); close(told) }()
+		select {
+		case <-told:
+		case <-time.After(10 * time.Second):
+			return errors.New("watchers of a deleted project were not told within 10 s")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		h.say("all watchers of a deleted project were told after %v", time.Since(deleted).Round(time.Millisecond))
+		for _, sub := range s.subscribers {
+			if r := new(refusal); !errors.As(sub.failure, &r) || r.Extensions.Code != "NOT_FOUND" {
+				return fmt.Errorf("a watcher of a deleted project ended with %w, want NOT_FOUND", sub.failure)
+			}
+		}
+		return nil
+	})
+}
+
+// stallReaders opens sockets that ask for much and never read, until the time is over and the replicas have hung up on them.
+func (h *harm) stallReaders(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, r := range h.deployment.replicas {
+		g.Go(func() error { return h.stallReader(ctx, r) })
+	}
+	return g.Wait()
+}
+
+func (h *harm) stallReader(ctx context.Context, r *replica) error {
+	dialer := &net.Dialer{}
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, address)
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			err = tcp.SetReadBuffer(4096)
+		}
+		return conn, err
+	}}
+	conn, response, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(r.url, "http")+"/graphql/ws", &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: transport}, Subprotocols: []string{subprotocol},
+	})
+	if response != nil && response.Body != nil {
+		_ = response.Body.Close() // it is the connection's by now
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.CloseNow() }()
+	if err := send(ctx, conn, message{Type: "connection_init"}); err != nil {
+		return err
+	}
+	for n := range 50 {
+		base, err := h.storm.client.plan(ctx, h.storm.projects[n%len(h.storm.projects)].id)
+		if err != nil {
+			return err
+		}
+		payload, err := json.Marshal(newEvents(base).subscribe(h.storm.projects[n%len(h.storm.projects)].id))
+		if err != nil {
+			return err
+		}
+		if err := send(ctx, conn, message{ID: fmt.Sprint(n), Type: "subscribe", Payload: payload}); err != nil {
+			return err
+		}
+	}
+	if err := wait(ctx, h.duration); err != nil {
+		return err
+	}
+	// What the system kept for us comes first, then the end, if the replica has had enough.
+	late, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	var got int64
+	for {
+		_, reader, err := conn.Reader(late)
+		if err != nil {
+			h.say("a reader that stalled at replica %d for %v finds %d kB and: %v", r.number, h.duration, got>>10, err)
+			return nil
+		}
+		n, err := io.Copy(io.Discard, reader)
+		got += n
+		if err != nil {
+			return nil //nolint:nilerr // the end, in the middle of a frame
+		}
+	}
+}
+
+// mix keeps two faults going, one after the other, and a failover in the middle.
+func (h *harm) mix(ctx context.Context) error {
+	type part struct {
+		name string
+		do   func(*harm, context.Context) error
+	}
+	parts := []part{
+		{"listeners are killed", (*harm).killListeners},
+		{"a listener is stopped", (*harm).stopListener},
+		{"publishers are silent", (*harm).silencePublishers},
+		{"replicas are killed", (*harm).killReplicas},
+		{"a replica is stopped", (*harm).stopReplica},
+		{"PostgreSQL is restarted", (*harm).restartDatabase},
+		{"PostgreSQL crashes", (*harm).crashDatabase},
+		{"PostgreSQL fails over", (*harm).promote},
+		{"projects are deleted", (*harm).deleteProjects},
+		{"all connections are silent", (*harm).silenceAll},
+	}
+	end := time.Now().Add(3 * h.duration)
+	g, ctx := errgroup.WithContext(ctx)
+	for range 2 {
+		one := *h
+		one.rand = rand.New(rand.NewPCG(h.rand.Uint64(), h.rand.Uint64()))
+		g.Go(func() error {
+			for time.Now().Before(end) {
+				p := parts[one.rand.IntN(len(parts))]
+				one.duration = h.duration/5 + time.Duration(one.rand.Int64N(int64(h.duration/2)))
+				one.say("%s", p.name)
+				// Another fault may get in its way, such as a database that is away: only what watchers see counts.
+				if err := p.do(&one, ctx); err != nil && ctx.Err() == nil {
+					one.say("%s: %v", p.name, err)
+				}
+				if err := wait(ctx, time.Second); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}

@@ -1,0 +1,186 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"layercake/internal/child"
+	"layercake/internal/server"
+)
+
+const (
+	replicaStops = 20 * time.Second // for a replica to stop in order; then it is killed
+	replicaPause = 100 * time.Millisecond
+	replicaReady = 30 * time.Second
+)
+
+// replica is a process that is started again whenever it ends.
+type replica struct {
+	number     int // from 1
+	url, admin string
+	command    func() *exec.Cmd // that serves as its environment says
+	out        io.Writer
+
+	mu     sync.Mutex
+	env    []string
+	cmd    *exec.Cmd // nil while none runs
+	ended  chan struct{}
+	killed bool // we did it
+	deaths []string
+}
+
+// run keeps the process running until ctx ends, and then stops it in order.
+func (r *replica) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		ended, err := r.start()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return r.stop(ended)
+		case <-ended:
+		}
+		_ = wait(ctx, replicaPause) // the loop looks at ctx
+	}
+	return nil
+}
+
+func (r *replica) start() (ended chan struct{}, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	cmd := r.command()
+	cmd.Env = append(append(os.Environ(), cmd.Env...), r.env...)
+	cmd.Stdout, cmd.Stderr = r.out, r.out
+	r.cmd, r.ended, r.killed = cmd, make(chan struct{}), false
+	ended = r.ended
+	// SIGKILL, because a replica that is suspended would not see anything else.
+	err = child.Start(cmd, syscall.SIGKILL, func(err error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.note(err)
+		r.cmd = nil
+		close(ended)
+	})
+	return ended, err
+}
+
+// note remembers deaths that nobody asked for: whatever the database does, a replica that serves goes on. One that starts
+// while there is no database may give up.
+func (r *replica) note(err error) {
+	exit := new(exec.ExitError)
+	if r.killed || !errors.As(err, &exit) || exit.ExitCode() == server.CrashStatus || exit.ExitCode() == 1 {
+		return
+	}
+	r.deaths = append(r.deaths, fmt.Sprintf("replica %d ended by itself: %v", r.number, err))
+}
+
+// stop ends the process in order, or kills it when that takes too long.
+func (r *replica) stop(ended <-chan struct{}) error {
+	r.signal(syscall.SIGCONT)
+	r.signal(syscall.SIGTERM)
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(replicaStops):
+	}
+	r.kill()
+	<-ended
+	return fmt.Errorf("replica %d did not stop within %v", r.number, replicaStops)
+}
+
+// signal reports whether there was a process to signal.
+func (r *replica) signal(sig syscall.Signal) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cmd != nil && r.cmd.Process.Signal(sig) == nil
+}
+
+// kill ends the process without a warning.
+func (r *replica) kill() bool {
+	r.mu.Lock()
+	r.killed = true
+	r.mu.Unlock()
+	return r.signal(syscall.SIGKILL)
+}
+
+// configure starts the process again in order, unless it has this environment already.
+func (r *replica) configure(ctx context.Context, env []string) error {
+	r.mu.Lock()
+	same := slices.Equal(env, r.env)
+	r.env = env
+	ended := r.ended
+	r.mu.Unlock()
+	if same {
+		return nil
+	}
+	r.signal(syscall.SIGTERM)
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(replicaStops):
+		return fmt.Errorf("replica %d did not stop within %v", r.number, replicaStops)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ready waits until the replica says that it should get requests.
+func (r *replica) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, replicaReady, fmt.Errorf("replica %d is not ready after %v", r.number, replicaReady))
+	defer cancel()
+	for !r.healthy(ctx) {
+		if err := wait(ctx, replicaPause); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *replica) healthy(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/health/ready", http.NoBody)
+	if err != nil {
+		return false
+	}
+	response, err := direct.Do(request)
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close() // the status says it
+	return response.StatusCode == http.StatusOK
+}
+
+// direct sends requests straight to a replica, each over a connection of its own.
+var direct = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+// freePorts returns ports of 127.0.0.1 that nobody uses, and that the system gives to nobody who lets it choose: a replica that
+// is down must find its own again.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range 10_000 {
+		port := 20_000 + rand.N(12_000)
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil || slices.Contains(ports, port) {
+			continue
+		}
+		_ = listener.Close() // it was only asked for
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
+	}
+	return nil, errors.New("no free ports")
+}

@@ -1,0 +1,102 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// scrape reads the metrics of a replica. Those that differ only in labels are added up.
+func scrape(ctx context.Context, admin string) (map[string]float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, admin+"/metrics", http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	response, err := direct.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s/metrics answered %s", admin, response.Status)
+	}
+	return parseMetrics(response.Body)
+}
+
+// parseMetrics reads the text format: name{labels} value.
+func parseMetrics(r io.Reader) (map[string]float64, error) {
+	sums := map[string]float64{}
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		line := lines.Text()
+		end := strings.LastIndexByte(line, ' ')
+		if strings.HasPrefix(line, "#") || end < 0 {
+			continue
+		}
+		value, err := strconv.ParseFloat(line[end+1:], 64)
+		if err != nil {
+			return nil, fmt.Errorf("metrics: %q: %w", line, err)
+		}
+		name, _, _ := strings.Cut(line[:end], "{")
+		sums[name] += value
+	}
+	return sums, lines.Err()
+}
+
+// counters are the metrics that say what replicas had to do about a fault, by what a report calls them.
+var counters = map[string]string{
+	"gaps":              "layercake_feed_gaps_total",
+	"filled":            "layercake_feed_filled_events_total",
+	"logReads":          "layercake_feed_log_reads_total",
+	"sweepRepairs":      "layercake_feed_sweep_repairs_total",
+	"holes":             "layercake_fanout_holes_total",
+	"linesDropped":      "layercake_fanout_lines_dropped_total",
+	"listenerConnects":  "layercake_fanout_listener_connects_total",
+	"publisherConnects": "layercake_fanout_publisher_connects_total",
+	"publisherErrors":   "layercake_fanout_publisher_errors_total",
+	"trimmed":           "layercake_cleanup_removed_total",
+}
+
+// count adds up what counters of all replicas grow by until ctx ends, through restarts of theirs, and returns the sums. What a
+// replica counted in its last moments before it was killed is not in them.
+func (d *deployment) count(ctx context.Context) map[string]float64 {
+	sums := map[string]float64{}
+	last := make([]map[string]float64, len(d.replicas))
+	look := func(ctx context.Context) {
+		for i, r := range d.replicas {
+			now, err := scrape(ctx, r.admin)
+			if err != nil {
+				continue // it is away
+			}
+			for name, metric := range counters {
+				switch before, value := last[i][metric], now[metric]; {
+				case last[i] == nil: // what was before does not count
+				case value < before: // it was started again
+					sums[name] += value
+				default:
+					sums[name] += value - before
+				}
+			}
+			last[i] = maps.Clone(now)
+		}
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		look(ctx)
+		select {
+		case <-ctx.Done():
+			look(context.WithoutCancel(ctx))
+			return sums
+		case <-tick.C:
+		}
+	}
+}
