@@ -33,6 +33,8 @@ look_for() {
 		has node || optional="$optional nodejs"
 		has npm || optional="$optional npm"
 		has dot || optional="$optional graphviz"
+		# A Java runtime comes with it: only where every test is to run.
+		[ -z "${CI:-}" ] || has plantuml || optional="$optional plantuml"
 	elif [ -z "${LAYERCAKE_DATABASE_URL:-${DATABASE_URL:-}}" ]; then
 		has_postgres || missing="$missing postgresql"
 	fi
