@@ -26,6 +26,20 @@ type cutter struct {
 	mu    sync.Mutex
 	seen  int // times that the text passed
 	times int // the pass at which to cut; 0 for never
+	trips int // round trips on the connection of the text, since it passed first
+}
+
+// turn counts a round trip each time that the replica speaks after the database, and the first time.
+func (c *cutter) turn(sent []byte, counting, answered *bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.text) > 0 && bytes.Contains(sent, c.text) && !*counting {
+		*counting, *answered = true, true
+	}
+	if *counting && *answered {
+		c.trips++
+		*answered = false
+	}
 }
 
 func newCutter(t *testing.T, url string) *cutter {
@@ -67,11 +81,15 @@ func (c *cutter) pass(replica, database net.Conn) {
 	answered := make(chan struct{}) // closed when the answer to the text is there, and lost
 	losing := make(chan struct{})   // closed when answers are lost
 	var back sync.WaitGroup
+	counting, spoken := false, false // guarded by c.mu
 	back.Go(func() {
 		defer func() { _ = replica.Close() }()
 		buffer := make([]byte, 64<<10)
 		for {
 			n, err := database.Read(buffer)
+			c.mu.Lock()
+			spoken = true
+			c.mu.Unlock()
 			select {
 			case <-losing:
 				lost.Do(func() { close(answered) })
@@ -92,6 +110,7 @@ func (c *cutter) pass(replica, database net.Conn) {
 		if err != nil {
 			break
 		}
+		c.turn(buffer[:n], &counting, &spoken)
 		if c.cuts(buffer[:n]) {
 			if c.after {
 				close(losing)
@@ -164,5 +183,38 @@ func TestAnswerToCommitIsLost(t *testing.T) {
 				t.Errorf("version = %d, want 2: it happened once", v)
 			}
 		})
+	}
+}
+
+// A change is two round trips: lock and read, write and commit.
+func TestChangeIsTwoRoundTrips(t *testing.T) {
+	t.Parallel()
+	count := newCutter(t, pgtest.New(t))
+	r := startReplica(t, count.url, 0)
+	p := r.create(t)
+	r.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)}, plan.AddNode{Node: node("b", plan.GraphNode)})
+	for name, edit := range map[string]func(i int) plan.Edit{
+		"move": func(i int) plan.Edit { return plan.UpdateNode{ID: "a", Position: &plan.Position{X: float64(i + 1)}} },
+		"add":  func(i int) plan.Edit { return plan.AddNode{Node: node(fmt.Sprint("n", i), plan.GraphNode)} },
+	} {
+		// Each statement is prepared once on each connection; the pool may choose among some.
+		best := 0
+		for i := range 20 {
+			id := fmt.Sprintf("trips-of-%s-%d.", name, i)
+			count.mu.Lock()
+			count.text, count.trips = []byte(id), 0
+			count.mu.Unlock()
+			if _, err := r.plans.Change(t.Context(), r.actor, p, plan.Change{OpID: id, Edits: []plan.Edit{edit(i)}}); err != nil {
+				t.Fatal(err)
+			}
+			count.mu.Lock()
+			if best == 0 || count.trips < best {
+				best = count.trips
+			}
+			count.mu.Unlock()
+		}
+		if best != 2 {
+			t.Errorf("%s: %d round trips, want 2", name, best)
+		}
 	}
 }
