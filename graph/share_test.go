@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"layercake/internal/postgres/pgtest"
@@ -109,6 +110,10 @@ func TestSubscribersShareExecutions(t *testing.T) {
 	if got, want := s.value(t, "layercake_graphql_shared_total", "hit"), float64((sockets*operations-1)*events+events-2); got != want {
 		t.Errorf("%v shared, want %v", got, want)
 	}
+	// Each subscriber is measured for itself all the same.
+	s.until(t, "layercake_graphql_commit_to_delivery_seconds", "", sockets*operations*events+events-2)
+	s.until(t, "layercake_graphql_operations_in_flight", "subscription", sockets*operations+1)
+	s.until(t, "layercake_graphql_operation_seconds", "subscription"+"ok", sockets*operations+1)
 }
 
 // cursorAfter is the cursor that a result of planEvents holds.
@@ -167,6 +172,9 @@ func TestSharedBytesAreThoseOfAnUnsharedExecution(t *testing.T) {
 		{{two, "B", v(nil)}},
 	}
 	ours, again, theirs := s.dial(t, nil), s.dial(t, nil), alone.dial(t, nil)
+	for _, c := range []*websocket.Conn{ours, again, theirs} {
+		c.SetReadLimit(1 << 20)
+	}
 	operations := 0
 	for i, same := range asked {
 		for j, q := range same {
@@ -178,6 +186,7 @@ func TestSharedBytesAreThoseOfAnUnsharedExecution(t *testing.T) {
 	}
 	odd := nodeInput("odd", "DataSourceNode")
 	odd["metadata"] = vars{"label": "<a href=\"x\">\u2028&é\t\\</a>", "description": nil}
+	odd["config"] = `{"large":"` + strings.Repeat("<x>", 1500) + `"}` // more than one frame takes
 	changes := []func(){
 		func() { s.call(t, "AddPlanDagNode", vars{"projectId": p, "node": odd}, new(any)) },
 		func() {

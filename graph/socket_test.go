@@ -73,7 +73,7 @@ func hear(t *testing.T, c *websocket.Conn) string {
 	return string(b)
 }
 
-// value reads a gauge or a counter.
+// value reads a gauge, a counter, or how often a histogram was told something.
 func (s *site) value(t *testing.T, name, label string) float64 {
 	t.Helper()
 	families, err := s.metrics.Gather()
@@ -89,7 +89,7 @@ func (s *site) value(t *testing.T, name, label string) float64 {
 				}
 			}
 			if family.GetName() == name && labels == label {
-				return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+				return m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
 			}
 		}
 	}
