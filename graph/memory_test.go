@@ -52,7 +52,7 @@ func open(t testing.TB, url string) bare {
 		t.Fatal(err)
 	}
 	in := bufio.NewReader(c)
-	if response, err := http.ReadResponse(in, nil); err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+	if response, err := http.ReadResponse(in, nil); err != nil || response.StatusCode != http.StatusSwitchingProtocols { //nolint:bodyclose // there is none
 		t.Fatal(response, err)
 	}
 	b.send(t, `{"type":"connection_init"}`)

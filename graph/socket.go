@@ -532,7 +532,8 @@ func (s *socket) write(id []byte, kind string, payload ...[]byte) error {
 	}
 	buffer := frames.Get().(*[]byte)
 	defer frames.Put(buffer)
-	b := append((*buffer)[:0], '{')
+	b := (*buffer)[:0]
+	b = append(b, '{')
 	if id != nil {
 		b = append(append(append(b, `"id":`...), id...), ',')
 	}
