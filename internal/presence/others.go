@@ -108,7 +108,7 @@ func (i *item) adopt(life uuid.UUID, clock int64) {
 	i.touched = clock
 	if i.entry.incarnation != life {
 		e := i.entry.next()
-		e.incarnation, e.revision = life, i.entry.revision
+		e.incarnation, e.revision, e.seq = life, i.entry.revision, i.entry.seq
 		i.entry = e
 	}
 }

@@ -83,10 +83,11 @@ type Entry struct {
 	Place    *Place // nil while in no document
 	JoinedAt time.Time
 	ActiveAt time.Time // when it was last heard of
-	Memo     Memo
+	Memos    [5]Memo   // for the transport to use as it likes
 
 	incarnation uuid.UUID // of the replica that serves it, when that is another one
 	revision    int64
+	seq         int64 // of the room, when it became so
 }
 
 // Person is everybody with the same user id: they are online while any of their connections is. It never changes.
@@ -109,6 +110,19 @@ type Document struct {
 	Moves   int64 // Seq when a cursor last moved
 	Entries []*Entry
 	Memo    Memo
+}
+
+// MovedSince reports whether any connection but one did something after a Seq.
+func (d *Document) MovedSince(seq int64, but uuid.UUID) bool {
+	for _, e := range d.Entries {
+		if e.seq <= seq {
+			return false // the latest come first
+		}
+		if e.Connection != but {
+			return true
+		}
+	}
+	return false
 }
 
 // Change is what became of a connection.

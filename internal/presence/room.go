@@ -183,6 +183,13 @@ func (r *Room) Entry(connection uuid.UUID) *Entry {
 	return nil
 }
 
+// Size returns how many connections are in the project.
+func (r *Room) Size() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.items)
+}
+
 // Ended reports whether the project was deleted.
 func (r *Room) Ended() bool {
 	r.mu.Lock()
@@ -301,6 +308,7 @@ func (r *Room) put(e *Entry, own bool) {
 	}
 	before := i.entry
 	r.step()
+	e.seq = r.seq
 	i.entry, i.seq, i.touched = e, r.seq, r.clock
 	r.changed.MoveToBack(i.place)
 	user, document := "", ""

@@ -39,6 +39,7 @@ func (s *Server) routes() http.Handler {
 	r.Get("/health/ready", s.health)
 	r.Handle("/graphql", s.graph.HTTP())
 	r.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
+	r.Get("/ws/collaboration", s.collab.ServeHTTP)
 	return r
 }
 

@@ -10,14 +10,17 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"layercake/graph"
+	"layercake/internal/collab"
 	"layercake/internal/fanout"
 	"layercake/internal/feed"
 	"layercake/internal/plan"
 	"layercake/internal/postgres"
+	"layercake/internal/presence"
 	"layercake/internal/project"
 
 	"github.com/google/uuid"
@@ -43,6 +46,10 @@ type Server struct {
 	wire  *fanout.Wire
 	plans *plan.Service
 	graph *graph.Handler
+
+	presence *presence.Tracker
+	collab   *collab.Handler
+
 	http  net.Listener
 	admin net.Listener // nil without an admin address
 }
@@ -119,6 +126,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	s.hub = feed.NewHub(s.db.System, s.log, s.registry)
+	s.presence = presence.New(presence.Config{DB: s.db, Version: s.cfg.Version, Log: s.log, Metrics: s.registry})
 	s.wire = fanout.New(fanout.Config{
 		URL: s.listenURL(), Replica: incarnation, Loss: s.cfg.Loss, Log: s.log, Metrics: s.registry,
 		OnEvent: func(e fanout.Event) { s.hub.Offer(postgres.Epoch(e.Epoch), e.Project, e.Version, e.Body) },
@@ -126,13 +134,18 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 			s.log.Debug("sweep", "reason", reason)
 			s.hub.Doubt()
 		},
+		OnPresence: s.presence.Hear, OnPresenceDoubt: s.presence.Doubt,
 	})
 	s.plans = plan.NewService(plan.Config{
 		DB: s.db, Hub: s.hub, Wire: s.wire, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry, AfterCommit: s.crash(),
 	})
+	allowOrigin := func(r *http.Request) bool { return s.cfg.allowsOrigin(r.Header.Get("Origin")) }
 	s.graph = graph.New(graph.Options{
 		Plans: s.plans, Projects: project.NewService(s.db), Log: s.log, Metrics: s.registry,
-		AllowOrigin: func(r *http.Request) bool { return s.cfg.allowsOrigin(r.Header.Get("Origin")) }, Open: s.cfg.Open,
+		AllowOrigin: allowOrigin, Open: s.cfg.Open,
+	})
+	s.collab = collab.New(collab.Options{
+		Presence: s.presence, Log: s.log, Metrics: s.registry, AllowOrigin: allowOrigin, Open: s.cfg.Open,
 	})
 	return nil
 }
@@ -174,6 +187,16 @@ func (s *Server) serve(ctx context.Context) error {
 	parts.Go(func() error { return s.hub.Run(storage) })
 	parts.Go(func() error { return s.wire.Run(storage) })
 	parts.Go(func() error { return s.cleanUp(storage, s.plans) })
+	parts.Go(func() error { return s.collab.Run(storage) })
+	// The wire carries presence's last words, so presence ends before storage does.
+	s.presence.Connect(s.wire, s.Addr())
+	people, stopPeople := context.WithCancel(storage)
+	defer stopPeople()
+	gone := make(chan struct{})
+	parts.Go(func() error {
+		defer close(gone)
+		return s.presence.Run(people)
+	})
 
 	clients, operators := s.httpServer(s.routes()), s.httpServer(s.adminRoutes())
 	parts.Go(func() error { return closed(clients.Serve(s.http)) })
@@ -190,6 +213,8 @@ func (s *Server) serve(ctx context.Context) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain+stopGrace)
 	defer cancel()
 	err := s.drain(stop, clients)
+	stopPeople()
+	<-gone
 	stopStorage()
 	err = errors.Join(err, operators.Shutdown(stop), parts.Wait())
 	s.log.InfoContext(stop, "stopped")
@@ -205,7 +230,10 @@ func (s *Server) drain(ctx context.Context, clients *http.Server) error {
 	case <-ctx.Done():
 	case <-time.After(balancer):
 	}
-	s.graph.Drain(ctx, s.cfg.Drain-balancer)
+	var sockets sync.WaitGroup
+	sockets.Go(func() { s.graph.Drain(ctx, s.cfg.Drain-balancer) })
+	sockets.Go(func() { s.collab.Drain(ctx, s.cfg.Drain-balancer) })
+	sockets.Wait()
 	if err := clients.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("requests did not end in time: %w", err), clients.Close())
 	}

@@ -26,21 +26,31 @@ type Replica struct {
 // Start runs n replicas on a new database until the test ends. Configure, when it is not nil, changes what each is told.
 func Start(t testing.TB, n int, configure func(*server.Config)) []*Replica {
 	t.Helper()
-	database := pgtest.New(t)
+	return StartOn(t, pgtest.New(t), n, configure)
+}
+
+// StartOn is Start on a database that the test has.
+func StartOn(t testing.TB, database string, n int, configure func(*server.Config)) []*Replica {
+	t.Helper()
 	replicas := make([]*Replica, n)
 	for i := range replicas {
-		cfg := server.Config{
-			DatabaseURL: database, HTTPAddr: "127.0.0.1:0", Open: true, Migrate: true,
-			PoolMax: 20, PoolMin: 1, Replicas: 8, WriteSlots: 16, Drain: 100 * time.Millisecond,
-			EventRetention: time.Hour, CleanUp: time.Minute,
-			Version: "test", Log: slog.New(slog.DiscardHandler),
-		}
+		cfg := config(database)
 		if configure != nil {
 			configure(&cfg)
 		}
 		replicas[i] = start(t, cfg)
 	}
 	return replicas
+}
+
+// config is what replicas are told unless a test says otherwise.
+func config(database string) server.Config {
+	return server.Config{
+		DatabaseURL: database, HTTPAddr: "127.0.0.1:0", Open: true, Migrate: true,
+		PoolMax: 20, PoolMin: 1, Replicas: 8, WriteSlots: 16, Drain: 100 * time.Millisecond,
+		EventRetention: time.Hour, CleanUp: time.Minute,
+		Version: "test", Log: slog.New(slog.DiscardHandler),
+	}
 }
 
 func start(t testing.TB, cfg server.Config) *Replica {

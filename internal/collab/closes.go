@@ -1,0 +1,23 @@
+package collab
+
+import "github.com/coder/websocket"
+
+// The close codes that we send. The existing client comes back after all but 1000.
+const (
+	closeEnded   = websocket.StatusNormalClosure  // 1000: the project was deleted; do not come back
+	closeTooBig  = websocket.StatusMessageTooBig  // 1009: a frame over maxFrame, sent by the library
+	closeRestart = websocket.StatusServiceRestart // 1012: this replica stops; come back after retryAfterMs
+)
+
+// Why sockets close, for the metrics.
+const (
+	closedClient  = "client"  // it said goodbye
+	closedLost    = "lost"    // the connection broke
+	closedSilent  = "silent"  // nothing came for too long
+	closedSlow    = "slow"    // a frame could not be written in time
+	closedMessage = "message" // the client broke the protocol
+	closedProject = "project" // the project was deleted
+	closedDrain   = "drain"   // this replica stops
+)
+
+var closeReasons = []string{closedClient, closedLost, closedSilent, closedSlow, closedMessage, closedProject, closedDrain}

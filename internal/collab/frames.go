@@ -1,0 +1,238 @@
+package collab
+
+import (
+	"encoding/json"
+	"time"
+
+	"layercake/internal/presence"
+
+	"github.com/google/uuid"
+)
+
+// What we send.
+const (
+	typeBulk     = "bulk_presence"
+	typeUser     = "user_presence"
+	typeActivity = "document_activity"
+	typeError    = "error"
+	typePong     = "pong"
+)
+
+var pong = []byte(`{"type":"pong"}`)
+
+// errorFrame tells a client what was wrong.
+func errorFrame(text string) []byte {
+	return encode(struct {
+		Type    string `json:"type"`
+		Message string `json:"message"`
+	}{typeError, text})
+}
+
+// userPresence is a person, or one connection of theirs.
+type userPresence struct {
+	UserID       string                  `json:"userId"`
+	UserName     string                  `json:"userName"`
+	AvatarColor  string                  `json:"avatarColor"`
+	IsOnline     bool                    `json:"isOnline"`
+	LastActive   time.Time               `json:"lastActive"`
+	Documents    map[string]documentPart `json:"documents"`
+	IsAgent      bool                    `json:"isAgent"`
+	ConnectionID uuid.UUID               `json:"connectionId"` // of a person: the one that changed last
+}
+
+type documentPart struct {
+	DocumentType         string          `json:"documentType"`
+	Position             json.RawMessage `json:"position"`
+	SelectedNodeID       *string         `json:"selectedNodeId"`
+	LastActiveInDocument time.Time       `json:"lastActiveInDocument"`
+}
+
+type documentUser struct {
+	UserID         string          `json:"userId"`
+	UserName       string          `json:"userName"`
+	Position       json.RawMessage `json:"position"`
+	SelectedNodeID *string         `json:"selectedNodeId"`
+	ConnectionID   uuid.UUID       `json:"connectionId"`
+}
+
+// Which of an entry's memos holds what.
+const (
+	memoShown     = iota // the connection under an id of its own, as an element
+	memoLeft             // that nobody of the user id is online any more, as a frame
+	memoLeftShown        // that the connection under an id of its own is not online any more, as a frame
+	memoActive           // the connection in its document, as an element
+	memoActiveShown
+)
+
+// shownID is the id of a connection for clients that have the same user id.
+func shownID(e *presence.Entry) string { return e.UserID + "#" + e.Connection.String()[:8] }
+
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // texts, times, and positions that were encoded before
+	}
+	return b
+}
+
+func orNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// online describes connections of one user id, the one that changed last first.
+func online(id string, entries ...*presence.Entry) userPresence {
+	latest := entries[0]
+	p := userPresence{
+		UserID: id, UserName: latest.Name, AvatarColor: latest.Color, IsOnline: true, Documents: map[string]documentPart{},
+		IsAgent: latest.Agent, ConnectionID: latest.Connection,
+	}
+	for _, e := range entries {
+		if e.ActiveAt.After(p.LastActive) {
+			p.LastActive = e.ActiveAt
+		}
+		if e.Place == nil {
+			continue
+		}
+		if known, there := p.Documents[e.Place.Document]; there && !e.Place.At.After(known.LastActiveInDocument) {
+			continue
+		}
+		p.Documents[e.Place.Document] = documentPart{
+			DocumentType: e.Place.Type, Position: e.Place.Position, SelectedNodeID: orNull(e.Place.Selected),
+			LastActiveInDocument: e.Place.At.UTC(),
+		}
+	}
+	p.LastActive = p.LastActive.UTC()
+	return p
+}
+
+// personElement is a person as others see them.
+func personElement(p *presence.Person) []byte {
+	return p.Memo.Bytes(func() []byte { return encode(online(p.Entries[0].UserID, p.Entries...)) })
+}
+
+// shownElement is one connection as those see it who have the same user id.
+func shownElement(e *presence.Entry) []byte {
+	return e.Memos[memoShown].Bytes(func() []byte { return encode(online(shownID(e), e)) })
+}
+
+// userFrame makes a frame of an element.
+func userFrame(element []byte) []byte {
+	const before, after = `{"type":"` + typeUser + `","data":`, `}`
+	frame := make([]byte, 0, len(before)+len(element)+len(after))
+	return append(append(append(frame, before...), element...), after...)
+}
+
+func offlineFrame(id string, e *presence.Entry) []byte {
+	return userFrame(encode(userPresence{
+		UserID: id, LastActive: e.ActiveAt.UTC(), Documents: map[string]documentPart{}, IsAgent: e.Agent, ConnectionID: e.Connection,
+	}))
+}
+
+// changeFrame is what a change means to a client with a user id.
+func changeFrame(c presence.Change, viewer string) []byte {
+	e := c.Entry
+	switch {
+	case e.UserID == viewer && c.Left:
+		return e.Memos[memoLeftShown].Bytes(func() []byte { return offlineFrame(shownID(e), e) })
+	case e.UserID == viewer:
+		return userFrame(shownElement(e))
+	case c.Person == nil:
+		return e.Memos[memoLeft].Bytes(func() []byte { return offlineFrame(e.UserID, e) })
+	}
+	return userFrame(personElement(c.Person))
+}
+
+const (
+	bulkBefore = `{"type":"` + typeBulk + `","data":[`
+	bulkAfter  = `]}`
+)
+
+// bulkFrame is the roster for everybody whose user id no other connection has.
+func bulkFrame(r *presence.Roster) []byte {
+	return r.Memo.Bytes(func() []byte {
+		size := len(bulkBefore) + len(bulkAfter)
+		for _, p := range r.People {
+			size += len(personElement(p)) + 1
+		}
+		frame := append(make([]byte, 0, size), bulkBefore...)
+		for n, p := range r.People {
+			if n > 0 {
+				frame = append(frame, ',')
+			}
+			frame = append(frame, personElement(p)...)
+		}
+		return append(frame, bulkAfter...)
+	})
+}
+
+// bulkElements yields the roster for a connection whose user id others have, too.
+func bulkElements(r *presence.Roster, viewer string, self uuid.UUID) func(func([]byte) bool) {
+	return func(yield func([]byte) bool) {
+		for _, p := range r.People {
+			if p.Entries[0].UserID != viewer {
+				if !yield(personElement(p)) {
+					return
+				}
+				continue
+			}
+			for _, e := range p.Entries {
+				element := shownElement(e)
+				if e.Connection == self {
+					element = encode(online(e.UserID, e))
+				}
+				if !yield(element) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func activeElement(e *presence.Entry, id string) []byte {
+	return encode(documentUser{
+		UserID: id, UserName: e.Name, Position: e.Place.Position, SelectedNodeID: orNull(e.Place.Selected), ConnectionID: e.Connection,
+	})
+}
+
+// activityFrame lists who is in a document, for a connection in it.
+func activityFrame(d *presence.Document, viewer string, self uuid.UUID) []byte {
+	namesakes := 0
+	for _, e := range d.Entries {
+		if e.UserID == viewer {
+			namesakes++
+		}
+	}
+	if namesakes <= 1 {
+		return d.Memo.Bytes(func() []byte { return activity(d, "", uuid.Nil) })
+	}
+	return activity(d, viewer, self)
+}
+
+// activity lists each user id once, but for connections with that of the viewer.
+func activity(d *presence.Document, viewer string, self uuid.UUID) []byte {
+	frame := []byte(`{"type":"` + typeActivity + `","data":{"documentId":`)
+	frame = append(frame, encode(d.ID)...)
+	frame = append(frame, `,"activeUsers":[`...)
+	listed := make(map[string]bool, len(d.Entries))
+	first := true
+	for _, e := range d.Entries {
+		shown := e.UserID == viewer && e.Connection != self
+		if !shown && listed[e.UserID] {
+			continue
+		}
+		if !first {
+			frame = append(frame, ',')
+		}
+		first = false
+		if shown {
+			frame = append(frame, e.Memos[memoActiveShown].Bytes(func() []byte { return activeElement(e, shownID(e)) })...)
+			continue
+		}
+		listed[e.UserID] = true
+		frame = append(frame, e.Memos[memoActive].Bytes(func() []byte { return activeElement(e, e.UserID) })...)
+	}
+	return append(frame, `]}}`...)
+}

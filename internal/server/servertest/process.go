@@ -1,0 +1,118 @@
+package servertest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"layercake/internal/child"
+	"layercake/internal/server"
+)
+
+// environment is what a process is told that is to be a replica: the URL of its database.
+const environment = "LAYERCAKE_SERVERTEST_DATABASE"
+
+// Process is a replica in a process of its own, for tests that kill or suspend it.
+type Process struct {
+	URL string
+
+	t     testing.TB
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+// IsProcess reports whether this process is to be a replica rather than to run tests. Packages that call StartProcess ask
+// in their TestMain, and then exit with RunProcess.
+func IsProcess() bool { return os.Getenv(environment) != "" }
+
+// RunProcess is a replica until standard input ends. It returns the status to exit with.
+func RunProcess() int {
+	cfg := config(os.Getenv(environment))
+	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	s := server.New(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // whatever ends it
+		cancel()
+	}()
+	go func() {
+		<-s.Ready()
+		fmt.Println("http://" + s.Addr())
+	}()
+	if err := s.Run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// StartProcess runs a replica of the database in a process of its own until the test ends.
+func StartProcess(t testing.TB, database string) *Process {
+	t.Helper()
+	p := &Process{t: t, ended: make(chan struct{})}
+	p.cmd = exec.Command(os.Args[0])
+	p.cmd.Env = append(os.Environ(), environment+"="+database)
+	p.cmd.Stderr = t.Output()
+	stdin, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := make(chan string, 1)
+	err = child.Start(p.cmd, syscall.SIGKILL, func(error) { close(p.ended) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		line, _ := bufio.NewReader(stdout).ReadString('\n')
+		url <- strings.TrimSpace(line)
+	}()
+	t.Cleanup(func() {
+		p.Resume()
+		_ = stdin.Close()
+		select {
+		case <-p.ended:
+		case <-time.After(patience):
+			t.Error("the process of a replica did not end")
+			p.Kill()
+		}
+	})
+	select {
+	case p.URL = <-url:
+	case <-time.After(patience):
+	}
+	if p.URL == "" {
+		t.Fatal("the process of a replica did not get ready")
+	}
+	return p
+}
+
+// Kill ends the replica as a crash of its machine would. It returns when the process has ended.
+func (p *Process) Kill() {
+	p.signal(syscall.SIGKILL)
+	<-p.ended
+}
+
+// Suspend stops the process where it is; its connections stay open.
+func (p *Process) Suspend() { p.signal(syscall.SIGSTOP) }
+
+// Resume lets a suspended process go on.
+func (p *Process) Resume() { p.signal(syscall.SIGCONT) }
+
+func (p *Process) signal(sig syscall.Signal) {
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Error(err)
+	}
+}
