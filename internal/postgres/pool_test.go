@@ -4,15 +4,20 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"layercake/internal/db"
 	"layercake/internal/fault"
+	"layercake/internal/pgproxy"
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -127,4 +132,49 @@ func TestEpochIsOfThisHistory(t *testing.T) {
 	if e, err := postgres.EpochOf("35", "0000000A0000000000000001"); err != nil || e != "z-10" {
 		t.Errorf("epoch = %q, %v, want z-10", e, err)
 	}
+}
+
+// A network that is lost without a word costs the time-out of whoever waits for it, and no more: the pool has room again at once.
+func TestSilentConnectionsDoNotFillThePool(t *testing.T) {
+	t.Parallel()
+	direct, err := pgx.ParseConfig(pgtest.New(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, err := pgproxy.Start(pgconn.NetworkAddress(direct.Host, direct.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = proxy.Close() })
+	through := url.URL{
+		Scheme: "postgres", User: url.UserPassword(direct.User, direct.Password), Host: proxy.Addr(), Path: direct.Database,
+		RawQuery: "sslmode=disable",
+	}
+	d := open(t, through.String())
+	const all = 2 // connections of the pool
+	var borrowed, returned sync.WaitGroup
+	borrowed.Add(all)
+	silent := make(chan struct{})
+	for range all {
+		returned.Go(func() {
+			_ = d.Requests.Do(t.Context(), func(conn *pgx.Conn) error {
+				borrowed.Done()
+				<-silent
+				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				defer cancel()
+				return conn.Ping(ctx)
+			})
+		})
+	}
+	borrowed.Wait()
+	if n := proxy.Silence(func(application string) bool { return strings.HasSuffix(application, "/requests") }); n != all {
+		t.Errorf("%d connections are silent, want %d", n, all)
+	}
+	close(silent)
+	returned.Wait()
+	began := time.Now()
+	if err := d.Requests.Ping(t.Context()); err != nil {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+	t.Logf("a connection could be borrowed after %v", time.Since(began))
 }

@@ -5,9 +5,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -101,6 +104,8 @@ func openPool(ctx context.Context, cfg Config, url, name string, size, least int
 		c.ConnConfig.RuntimeParams[k] = v
 	}
 	c.ConnConfig.ConnectTimeout = connectTimeout
+	c.BeforeConnect = boundCancel
+	c.BeforeClose = hangUpOnBroken
 	c.MaxConns = int32(size)
 	c.MinConns = int32(least)
 	c.MaxConnIdleTime = 5 * time.Minute
@@ -123,6 +128,40 @@ func openPool(ctx context.Context, cfg Config, url, name string, size, least int
 	}
 	cfg.Metrics.MustRegister(poolMetrics(name, pool)...)
 	return p, nil
+}
+
+// cancelTime is how long a server may take to be told to cancel what a broken connection was doing. Its own time-outs end it, too.
+const cancelTime = time.Second
+
+// boundCancel makes requests to cancel end soon. Pgx gives them 15 s, and the pool keeps a place for the broken connection
+// meanwhile: a network that is lost without a word would fill the pool.
+func boundCancel(_ context.Context, cfg *pgx.ConnConfig) error {
+	dial := cfg.DialFunc
+	var connected atomic.Bool
+	cfg.AfterConnect = func(context.Context, *pgconn.PgConn) error {
+		connected.Store(true)
+		return nil
+	}
+	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if !connected.Load() {
+			return dial(ctx, network, address)
+		}
+		ctx, cancel := context.WithTimeout(ctx, cancelTime)
+		defer cancel()
+		conn, err := dial(ctx, network, address)
+		if err == nil {
+			err = conn.SetDeadline(time.Now().Add(cancelTime))
+		}
+		return conn, err
+	}
+	return nil
+}
+
+// hangUpOnBroken closes the socket of a connection that pgx has given up, for the same reason: pgx waits for the server's goodbye.
+func hangUpOnBroken(conn *pgx.Conn) {
+	if conn.IsClosed() {
+		_ = conn.PgConn().Conn().Close() // it is given up
+	}
 }
 
 func poolMetrics(name string, pool *pgxpool.Pool) []prometheus.Collector {
