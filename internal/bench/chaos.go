@@ -133,13 +133,7 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	result := FaultResult{Name: f.name}
 	d := c.deployment
 	c.say("%s: %s", f.name, f.about)
-	if f.prepare != nil {
-		if err := d.query(ctx, func(conn *pgx.Conn) error { return f.prepare(ctx, conn) }); err != nil {
-			return result, err
-		}
-	}
-	env := f.environment(d)
-	if err := d.configure(ctx, env); err != nil {
+	if err := d.configure(ctx, f.env); err != nil {
 		return result, err
 	}
 	seed := rand.NewPCG(c.cfg.Seed, uint64(slices.Index(FaultNames(), f.name)))

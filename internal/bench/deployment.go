@@ -138,7 +138,7 @@ func (d *deployment) addReplicas(n int, command func() *exec.Cmd, out io.Writer)
 			command: func() *exec.Cmd {
 				cmd := command()
 				cmd.Env = append(cmd.Env,
-					"LAYERCAKE_DATABASE_URL="+d.databaseURL(nil), "LAYERCAKE_HTTP_ADDR="+http, "LAYERCAKE_ADMIN_ADDR="+admin,
+					"LAYERCAKE_DATABASE_URL="+d.databaseURL(), "LAYERCAKE_HTTP_ADDR="+http, "LAYERCAKE_ADMIN_ADDR="+admin,
 					"LAYERCAKE_REPLICAS="+strconv.Itoa(n), "LAYERCAKE_POOL_MAX=30", "LAYERCAKE_DRAIN=0s", "LAYERCAKE_LOG_LEVEL=debug",
 				)
 				return cmd
@@ -149,12 +149,8 @@ func (d *deployment) addReplicas(n int, command func() *exec.Cmd, out io.Writer)
 }
 
 // databaseURL leads through the proxy.
-func (d *deployment) databaseURL(parameters url.Values) string {
-	q := url.Values{"sslmode": {"disable"}}
-	for name, values := range parameters {
-		q[name] = values
-	}
-	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Host: d.proxy.Addr(), Path: "postgres", RawQuery: q.Encode()}
+func (d *deployment) databaseURL() string {
+	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Host: d.proxy.Addr(), Path: "postgres", RawQuery: "sslmode=disable"}
 	return u.String()
 }
 

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,10 +24,8 @@ import (
 // fault is one way to do harm.
 type fault struct {
 	name, about string
-	naps        time.Duration // of nappers; 0 for what is usual
-	env         []string      // of the replicas meanwhile
-	listen      url.Values    // parameters of their direct connections meanwhile
-	prepare     func(context.Context, *pgx.Conn) error
+	naps        time.Duration                      // of nappers; 0 for what is usual
+	env         []string                           // of the replicas meanwhile
 	do          func(*harm, context.Context) error // its error says what should not have happened
 	check       func(FaultResult) []string         // likewise
 }
@@ -67,32 +64,24 @@ var faults = []fault{
 		do: (*harm).promoteBehind, check: sawSnapshots,
 	},
 	{
-		name: "queue-full", about: "the database refuses all notifications", prepare: prepareFullQueue,
-		listen: url.Values{"search_path": {"fault,pg_catalog,public"}}, env: []string{"LAYERCAKE_MIGRATE=check"},
-		do: (*harm).fillQueue, check: happened("publisherErrors"),
+		name: "queue-full", about: "the database refuses all notifications, because its queue is full", do: (*harm).fillQueue,
+		check: happened("publisherErrors"),
 	},
 	{
 		name: "project-deleted", about: "projects are deleted while half of the payloads are dropped", env: []string{"LAYERCAKE_FAULT_LOSS=0.5"},
 		do: (*harm).deleteProjects,
 	},
 	{
-		name: "log-trimmed", about: "events are removed while watchers catch up", naps: 6 * time.Second,
-		env: []string{"LAYERCAKE_EVENT_RETENTION=2s", "LAYERCAKE_CLEAN_UP=500ms"},
-		do:  (*harm).wait, check: happened("trimmed"),
+		// Replicas that were started again have no tail of events: they read the log.
+		name: "log-trimmed", about: "events are removed, and replicas killed, while watchers catch up", naps: 6 * time.Second,
+		env: []string{"LAYERCAKE_EVENT_RETENTION=3s", "LAYERCAKE_CLEAN_UP=500ms"},
+		do:  (*harm).killReplicas, check: sawSnapshots,
 	},
 	{name: "reader-stalled", about: "clients subscribe and never read", do: (*harm).stallReaders},
 	{
 		name: "mixed", about: "several of these at any time, for three times as long",
 		env: []string{"LAYERCAKE_FAULT_LOSS=0.02", "LAYERCAKE_FAULT_CRASH=0.0005"}, do: (*harm).mix,
 	},
-}
-
-// environment is what replicas are told during the fault.
-func (f fault) environment(d *deployment) []string {
-	if f.listen == nil {
-		return f.env
-	}
-	return append([]string{"LAYERCAKE_LISTEN_DATABASE_URL=" + d.databaseURL(f.listen)}, f.env...)
 }
 
 // happened demands that the replicas noticed: a fault without a trace did no harm.
@@ -107,7 +96,7 @@ func happened(counter string) func(FaultResult) []string {
 
 func sawSnapshots(r FaultResult) []string {
 	if r.Snapshots == 0 {
-		return []string{"no watcher was told that another history began"}
+		return []string{"the fault left no trace: no watcher was told to read the plan again"}
 	}
 	return nil
 }
@@ -296,9 +285,13 @@ func until(ctx context.Context, conn *pgx.Conn, question string) error {
 	}
 }
 
-// prepareFullQueue shadows pg_notify for those who look into the schema fault first: the queue of a server takes 8 GB to fill.
-func prepareFullQueue(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS fault;
+// fillQueue makes the database refuse what publishers send. The queue of a server takes 8 GB to fill, so sessions that begin now
+// find a function before pg_catalog's that raises what pg_notify would.
+func (h *harm) fillQueue(ctx context.Context) error {
+	run := func(ctx context.Context, sql string) error {
+		return h.deployment.query(ctx, func(conn *pgx.Conn) error { _, err := conn.Exec(ctx, sql); return err })
+	}
+	err := run(ctx, `CREATE SCHEMA IF NOT EXISTS fault;
 		CREATE TABLE IF NOT EXISTS fault.full_queue ();
 		CREATE OR REPLACE FUNCTION fault.pg_notify(channel text, payload text) RETURNS void LANGUAGE plpgsql AS $$
 		BEGIN
@@ -306,20 +299,15 @@ func prepareFullQueue(ctx context.Context, conn *pgx.Conn) error {
 				RAISE EXCEPTION 'too many notifications in the NOTIFY queue' USING errcode = '54000';
 			END IF;
 			PERFORM pg_catalog.pg_notify(channel, payload);
-		END $$`)
-	return err
-}
-
-func (h *harm) fillQueue(ctx context.Context) error {
-	run := func(sql string) error {
-		return h.deployment.query(ctx, func(conn *pgx.Conn) error { _, err := conn.Exec(ctx, sql); return err })
+		END $$;
+		INSERT INTO fault.full_queue DEFAULT VALUES;
+		ALTER DATABASE postgres SET search_path = fault, pg_catalog, public;
+		SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'layercake/%/publisher'`)
+	if err == nil {
+		err = wait(ctx, h.duration)
 	}
-	if err := run("INSERT INTO fault.full_queue DEFAULT VALUES"); err != nil {
-		return err
-	}
-	err := wait(ctx, h.duration)
-	ctx = context.WithoutCancel(ctx)
-	return errors.Join(err, run("DELETE FROM fault.full_queue"))
+	undo := run(context.WithoutCancel(ctx), "DELETE FROM fault.full_queue; ALTER DATABASE postgres RESET search_path")
+	return errors.Join(err, undo)
 }
 
 // deleteProjects makes projects beside those of the storm, follows and changes them, and deletes them. All that follow them must be
@@ -364,7 +352,7 @@ func (h *harm) deleteProjects(ctx context.Context) error {
 	})
 }
 
-// stallReaders opens sockets that ask for much and never read, until the time is over and the replicas have hung up on them.
+// stallReaders opens sockets that ask for much and never read. The replicas have to hang up on them.
 func (h *harm) stallReaders(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, r := range h.deployment.replicas {
@@ -375,12 +363,14 @@ func (h *harm) stallReaders(ctx context.Context) error {
 
 func (h *harm) stallReader(ctx context.Context, r *replica) error {
 	dialer := &net.Dialer{}
+	var socket *net.TCPConn
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, network, address)
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			err = tcp.SetReadBuffer(4096)
+		if err != nil {
+			return nil, err
 		}
-		return conn, err
+		socket = conn.(*net.TCPConn)
+		return conn, socket.SetReadBuffer(4 << 10)
 	}}
 	conn, response, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(r.url, "http")+"/graphql/ws", &websocket.DialOptions{
 		HTTPClient: &http.Client{Transport: transport}, Subprotocols: []string{subprotocol},
@@ -408,26 +398,36 @@ func (h *harm) stallReader(ctx context.Context, r *replica) error {
 			return err
 		}
 	}
-	if err := wait(ctx, h.duration); err != nil {
+	if err := wait(ctx, max(h.duration, stallTime)); err != nil {
 		return err
 	}
-	// What the system kept for us comes first, then the end, if the replica has had enough.
-	late, cancel := context.WithTimeout(ctx, time.Second)
+	// What the system kept for us comes first, then the end.
+	late, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	if err := socket.SetReadBuffer(4 << 20); err != nil {
+		return err
+	}
 	var got int64
 	for {
 		_, reader, err := conn.Reader(late)
-		if err != nil {
-			h.say("a reader that stalled at replica %d for %v finds %d kB and: %v", r.number, h.duration, got>>10, err)
-			return nil
+		if err == nil {
+			var n int64
+			n, err = io.Copy(io.Discard, reader)
+			got += n
 		}
-		n, err := io.Copy(io.Discard, reader)
-		got += n
-		if err != nil {
-			return nil //nolint:nilerr // the end, in the middle of a frame
+		switch {
+		case late.Err() != nil:
+			return fmt.Errorf("replica %d bears with a client that has not read for %v, and sends it %d kB more",
+				r.number, max(h.duration, stallTime), got>>10)
+		case err != nil:
+			h.say("replica %d hung up on a client that did not read; %d kB were on their way", r.number, got>>10)
+			return nil
 		}
 	}
 }
+
+// stallTime is more than a replica lets a client not read: until the buffers in between are full, and then 10 s.
+const stallTime = 20 * time.Second
 
 // mix keeps two faults going, one after the other, and a failover in the middle.
 func (h *harm) mix(ctx context.Context) error {
