@@ -7,6 +7,9 @@ func (h *Handler) Hurry(init, ping, silence, write time.Duration) {
 	h.timing = socketTiming{init: init, ping: ping, silence: silence, write: write}
 }
 
+// LimitBodies makes the largest body smaller, so that a test need not send one of the real size.
+func (h *Handler) LimitBodies(limit int64) { h.maxBody = limit }
+
 // LargeBodies is how many large bodies are held now.
 func (h *Handler) LargeBodies() int { return len(h.largeBody) }
 

@@ -39,6 +39,7 @@ type Handler struct {
 	metrics   *metrics
 	allow     func(r *http.Request) bool
 	open      bool
+	maxBody   int64
 	largeBody chan struct{} // a slot for each body over largeBodySize that is held in memory
 	timing    socketTiming
 	shelf     *shelf
@@ -55,7 +56,7 @@ type Handler struct {
 func New(o Options) *Handler {
 	h := &Handler{
 		errors: &presenter{log: o.Log}, metrics: newMetrics(o.Metrics), allow: o.AllowOrigin, open: o.Open,
-		largeBody: make(chan struct{}, largeBodies), timing: defaultTiming, sockets: map[*socket]struct{}{},
+		maxBody: maxBody, largeBody: make(chan struct{}, largeBodies), timing: defaultTiming, sockets: map[*socket]struct{}{},
 	}
 	h.shelf = &shelf{metrics: h.metrics, answers: map[answerKey]*answer{}}
 	r := &Resolver{plans: o.Plans, projects: o.Projects, errors: h.errors, metrics: h.metrics, running: &h.running}

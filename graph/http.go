@@ -205,8 +205,8 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 	if charset := parameters["charset"]; err != nil || media != mediaJSON || (charset != "" && !strings.EqualFold(charset, "utf-8")) {
 		return nil, release, badRequest(http.StatusUnsupportedMediaType, "Content-Type must be "+mediaJSON+" in UTF-8")
 	}
-	if r.ContentLength > maxBody {
-		return nil, release, errTooLarge
+	if r.ContentLength > h.maxBody {
+		return nil, release, h.tooLarge()
 	}
 	// A slow sender must not hold a slot for ever. Not every writer has deadlines; those of net/http have.
 	control := http.NewResponseController(w)
@@ -214,7 +214,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 
 	var buffer bytes.Buffer
-	source := http.MaxBytesReader(w, r.Body, maxBody)
+	source := http.MaxBytesReader(w, r.Body, h.maxBody)
 	n, err := io.CopyN(&buffer, source, largeBodySize)
 	if err == nil && n == largeBodySize {
 		if release, err = h.waitForSlot(r.Context()); err != nil {
@@ -225,15 +225,17 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, release, errTooLarge
+		return nil, release, h.tooLarge()
 	case err != nil && !errors.Is(err, io.EOF):
 		return nil, release, badRequest(http.StatusBadRequest, "The request body did not arrive")
 	}
 	return buffer.Bytes(), release, nil
 }
 
-var errTooLarge = refuse(http.StatusRequestEntityTooLarge,
-	fault.New(fault.BadRequest, "The request body is too large").With("detail", map[string]any{"limit": maxBody}))
+func (h *Handler) tooLarge() error {
+	return refuse(http.StatusRequestEntityTooLarge,
+		fault.New(fault.BadRequest, "The request body is too large").With("detail", map[string]any{"limit": h.maxBody}))
+}
 
 // waitForSlot waits until one more large body may be held.
 func (h *Handler) waitForSlot(ctx context.Context) (release func(), err error) {

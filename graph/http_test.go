@@ -125,7 +125,8 @@ func TestPanicIsLoggedWithTheRequestAndNotTold(t *testing.T) {
 func TestBodiesThatAreTooLarge(t *testing.T) {
 	t.Parallel()
 	s := offline(t)
-	const limit = 64 << 20
+	const limit = 4 << 20
+	s.LimitBodies(limit)
 	spaces := io.LimitReader(blank{}, limit+1)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/graphql", spaces) // chunked: no length is told
 	if err != nil {
