@@ -368,6 +368,7 @@ func TestStopSendsWhatIsQueued(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
 	a, b := start(t, url, "a", nil), start(t, url, "b", nil)
+	a.waitMetric(t, 1, "publisher_connects_total")
 	for v := range int64(3000) {
 		a.Publish(1, v+1, []byte(`{}`))
 	}

@@ -154,7 +154,10 @@ func TestAnswerToCommitIsLost(t *testing.T) {
 			cut.mu.Unlock()
 			c := plan.Change{OpID: "the-lost-one", Edits: []plan.Edit{plan.AddNode{Node: node("b", plan.GraphNode)}}}
 			result, err := r.plans.Change(t.Context(), r.actor, p, c)
-			if seen := cut.seen; seen < 2 {
+			cut.mu.Lock()
+			seen := cut.seen
+			cut.mu.Unlock()
+			if seen < 2 {
 				t.Fatalf("the connection was not cut: the id passed %d times", seen)
 			}
 			if committed {
