@@ -43,10 +43,10 @@ FROM (SELECT unnest(@connection_ids::uuid[]) AS connection_id, unnest(@project_i
     unnest(@document_ats::timestamptz[]) AS document_at, unnest(@joined_ats::timestamptz[]) AS joined_at,
     unnest(@active_ats::timestamptz[]) AS active_at) v
 ON CONFLICT (connection_id) DO UPDATE
-SET incarnation = excluded.incarnation, revision = excluded.revision, user_name = excluded.user_name,
+SET incarnation = excluded.incarnation, revision = excluded.revision, user_id = excluded.user_id, user_name = excluded.user_name,
     avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, document_id = excluded.document_id,
     document_type = excluded.document_type, position = excluded.position, selected_node_id = excluded.selected_node_id,
-    document_at = excluded.document_at, active_at = excluded.active_at;
+    document_at = excluded.document_at, joined_at = excluded.joined_at, active_at = excluded.active_at;
 
 -- name: DeletePresence :exec
 DELETE FROM presence WHERE connection_id = ANY (@connection_ids::uuid[]);

@@ -244,10 +244,10 @@ FROM (SELECT unnest($2::uuid[]) AS connection_id, unnest($3::int[]) AS project_i
     unnest($13::timestamptz[]) AS document_at, unnest($14::timestamptz[]) AS joined_at,
     unnest($15::timestamptz[]) AS active_at) v
 ON CONFLICT (connection_id) DO UPDATE
-SET incarnation = excluded.incarnation, revision = excluded.revision, user_name = excluded.user_name,
+SET incarnation = excluded.incarnation, revision = excluded.revision, user_id = excluded.user_id, user_name = excluded.user_name,
     avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, document_id = excluded.document_id,
     document_type = excluded.document_type, position = excluded.position, selected_node_id = excluded.selected_node_id,
-    document_at = excluded.document_at, active_at = excluded.active_at
+    document_at = excluded.document_at, joined_at = excluded.joined_at, active_at = excluded.active_at
 `
 
 type UpsertPresenceParams struct {

@@ -1,0 +1,166 @@
+package collab_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server/servertest"
+
+	"github.com/coder/websocket"
+)
+
+const countPresence = "SELECT count(*) FROM presence"
+
+// crowd opens browsers on replicas and waits until all see all.
+func crowd(t *testing.T, project int, urls ...string) []*browser {
+	t.Helper()
+	people := make([]*browser, len(urls))
+	for n, url := range urls {
+		people[n] = open(t, url, project)
+		people[n].join(fmt.Sprintf("user-%d", n), "U", "project-global")
+	}
+	for _, b := range people {
+		b.wait("everybody", func() bool { return len(b.users) == len(urls) })
+	}
+	return people
+}
+
+func TestKilledReplicaIsGoneWithinSixSeconds(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	replicas := servertest.StartOn(t, database, 2, nil)
+	victim := servertest.StartProcess(t, database)
+	project := newProject(t, replicas[0].URL)
+	people := crowd(t, project, replicas[0].URL, replicas[1].URL, victim.URL, victim.URL)
+	survivors := people[:2]
+	rows(t, database, 4, countPresence)
+	rows(t, database, 0, "SELECT count(*) FROM replicas WHERE now() - started_at < interval '5.5 s'") // all are steady
+
+	killed := time.Now()
+	victim.Kill()
+	for _, b := range survivors {
+		b.within(10*time.Second, "the dead to go", func() bool { return len(b.users) == 2 })
+	}
+	took := time.Since(killed)
+	t.Logf("gone from every browser after %v", took)
+	if took > 6*time.Second {
+		t.Errorf("gone after %v, want 6 s", took)
+	}
+	if n := countRows(t, database, countPresence); n != 2 {
+		t.Errorf("%d rows, want 2", n)
+	}
+	rows(t, database, 2, "SELECT count(*) FROM replicas")
+	for _, b := range survivors {
+		if n := b.wentOffline(); n != 2 {
+			t.Errorf("%d were reported as gone, want the two dead", n)
+		}
+	}
+}
+
+func TestSuspendedReplicaRegistersAnew(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	replica := servertest.StartOn(t, database, 1, nil)[0]
+	stalled := servertest.StartProcess(t, database)
+	project := newProject(t, replica.URL)
+	people := crowd(t, project, replica.URL, stalled.URL, stalled.URL)
+	watcher := people[0]
+	rows(t, database, 0, "SELECT count(*) FROM replicas WHERE now() - started_at < interval '5.5 s'")
+
+	stalled.Suspend()
+	watcher.wait("the stalled to go", func() bool { return len(watcher.users) == 1 })
+	stalled.Resume()
+	watcher.wait("the stalled to come back", func() bool { return len(watcher.users) == 3 })
+	rows(t, database, 3, countPresence)
+	for _, b := range people[1:] {
+		if n := b.wentOffline(); n != 0 {
+			t.Errorf("%d were reported as gone on the stalled replica", n)
+		}
+		b.send(cursor("plan-dag-canvas", 1, 1))
+	}
+	watcher.sees("user-1", "plan-dag-canvas", 1)
+	watcher.sees("user-2", "plan-dag-canvas", 1)
+	if n := watcher.wentOffline(); n != 2 {
+		t.Errorf("%d were reported as gone, want the two stalled, once", n)
+	}
+}
+
+func TestRestartedDatabaseReportsNobodyAsGone(t *testing.T) {
+	t.Parallel()
+	for name, restart := range map[string]func(*pgtest.Cluster){
+		"in order":      func(c *pgtest.Cluster) { c.Restart() },
+		"after a crash": func(c *pgtest.Cluster) { c.Kill(); c.Start() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := pgtest.Server(t)
+			replicas := servertest.StartOn(t, cluster.URL, 3, nil)
+			project := newProject(t, replicas[0].URL)
+			people := crowd(t, project, replicas[0].URL, replicas[1].URL, replicas[2].URL)
+			rows(t, cluster.URL, 3, countPresence)
+			restart(cluster)
+			rows(t, cluster.URL, 3, countPresence)
+			people[0].send(cursor("plan-dag-canvas", 7, 7)) // the wire is back when it arrives
+			for _, b := range people[1:] {
+				b.sees("user-0", "plan-dag-canvas", 7)
+			}
+			// What would be removed in error would be so when a lease has passed.
+			rows(t, cluster.URL, 0, "SELECT count(*) FROM replicas WHERE now() - pg_postmaster_start_time() < interval '12 s'")
+			for _, b := range people {
+				b.mu.Lock()
+				if len(b.users) != 3 {
+					t.Errorf("%d users, want 3", len(b.users))
+				}
+				b.mu.Unlock()
+				if n := b.wentOffline(); n != 0 {
+					t.Errorf("%d were reported as gone", n)
+				}
+			}
+			rows(t, cluster.URL, 3, countPresence)
+		})
+	}
+}
+
+func TestLostLinesAreReadFromTheTable(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	replicas := servertest.StartOn(t, database, 2, nil)
+	project := newProject(t, replicas[0].URL)
+	watcher := open(t, replicas[0].URL, project)
+	watcher.join("watcher", "W", "")
+	other := open(t, replicas[1].URL, project)
+	other.join("other", "O", "")
+	watcher.wait("the other", func() bool { return len(watcher.users) == 2 })
+	// The listener of one replica is cut off again and again, while somebody comes and goes.
+	for n := range 10 {
+		countRows(t, database, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name LIKE '%/listener'`)
+		other.send(`{"type":"leave_session","data":{}}`)
+		other.join(fmt.Sprintf("other-%d", n), "O", "")
+	}
+	watcher.wait("the last name", func() bool { return len(watcher.users) == 2 && watcher.users["other-9"].IsOnline })
+}
+
+func TestStalledReaderKeepsNobody(t *testing.T) {
+	t.Parallel()
+	replica := servertest.Start(t, 1, nil)[0]
+	project := newProject(t, replica.URL)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	people := crowd(t, project, replica.URL, replica.URL)
+	stalled, _, err := websocket.Dial(ctx, socketURL(replica.URL, project), nil) //nolint:bodyclose // the library closes it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stalled.CloseNow() }()
+	if err := stalled.Write(ctx, websocket.MessageText, []byte(cursor("plan-dag-canvas", 0, 0))); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 20 {
+		people[0].send(cursor("plan-dag-canvas", float64(n+1), 1))
+		people[1].sees("user-0", "plan-dag-canvas", float64(n+1))
+	}
+}
