@@ -1,7 +1,7 @@
 # Everything that is done to this project by hand or by CI. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo storm test bench lint fmt generate verify build clean
+.PHONY: help run demo storm chaos soak test bench lint fmt generate verify build clean
 
 # Overridable: make test PACKAGES=./internal/plan/... TESTFLAGS='-run Change -v'
 PACKAGES ?= ./...
@@ -21,6 +21,14 @@ demo: build ## three replicas on 127.0.0.1:3001 to 3003 over one database of the
 
 storm: build ## load a running demo and check that every subscriber gets every change
 	./layercake bench storm $(ARGS)
+
+chaos: build ## kill, stop and cut off parts of a deployment of its own, and check that nothing is lost (ARGS='--seed 7')
+	@internal/tools/setup.sh run
+	./layercake bench chaos $(ARGS)
+
+soak: build ## load a deployment of its own for minutes, and check that nothing grows
+	@internal/tools/setup.sh run
+	./layercake bench soak $(ARGS)
 
 test: ## set up what is missing and run every test with the race detector
 	@internal/tools/setup.sh test

@@ -15,6 +15,7 @@ import (
 // benchCommand measures replicas.
 type benchCommand struct {
 	Storm stormCommand `cmd:"" help:"Let many change plans of running replicas at once, and check that every subscriber gets every change."`
+	Soak  soakCommand  `cmd:"" help:"Load replicas and a database of its own for minutes, and check that nothing grows."`
 	Chaos chaosCommand `cmd:"" help:"Do harm to replicas and a database of its own, and check that nothing is lost."`
 }
 
@@ -53,7 +54,7 @@ func (c stormCommand) Run(ctx context.Context) error {
 		}
 		result, err := bench.Storm(ctx, c.config(projects))
 		if err != nil {
-			return errors.Join(err, c.save(record))
+			return errors.Join(err, saveJSON(c.JSON, record))
 		}
 		record.Results = append(record.Results, result)
 		if err := result.Write(os.Stdout); err != nil {
@@ -64,7 +65,7 @@ func (c stormCommand) Run(ctx context.Context) error {
 			failed = fmt.Errorf("the storm failed (seed %d)", c.Seed)
 		}
 	}
-	return errors.Join(failed, c.save(record))
+	return errors.Join(failed, saveJSON(c.JSON, record))
 }
 
 func (c stormCommand) config(projects int) bench.Config {
@@ -93,13 +94,14 @@ type stormRecord struct {
 	Results []bench.Result `json:"results"`
 }
 
-func (c stormCommand) save(record stormRecord) error {
-	if c.JSON == "" {
+// saveJSON writes a result to a file, if one is named.
+func saveJSON(file string, result any) error {
+	if file == "" {
 		return nil
 	}
-	text, err := json.MarshalIndent(record, "", "  ")
+	text, err := json.MarshalIndent(result, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(c.JSON, append(text, '\n'), 0o644)
+	return os.WriteFile(file, append(text, '\n'), 0o644)
 }

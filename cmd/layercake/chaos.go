@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -37,18 +36,37 @@ func (c chaosCommand) Run(ctx context.Context) error {
 		Binaries: c.PGBin, Faults: c.Faults, Duration: c.Duration, Rate: c.Rate, Projects: c.Projects, Seed: c.Seed, Progress: os.Stderr,
 	})
 	if len(result.Faults) > 0 {
-		err = errors.Join(err, result.Write(os.Stdout), c.save(result))
+		err = errors.Join(err, result.Write(os.Stdout), saveJSON(c.JSON, result))
 	}
 	return err
 }
 
-func (c chaosCommand) save(result bench.ChaosResult) error {
-	if c.JSON == "" {
-		return nil
-	}
-	text, err := json.MarshalIndent(result, "", "  ")
+// soakCommand runs a deployment for some time.
+type soakCommand struct {
+	Duration time.Duration `default:"5m" help:"How long."`
+	Sample   time.Duration `default:"1s" help:"Time between two samples."`
+	Rate     float64       `default:"150" help:"Changes per second in all."`
+	Projects int           `default:"4" help:"How many projects are changed."`
+	Seed     uint64        `default:"0" help:"Of what the mutators choose. 0: another one each time."`
+	JSON     string        `name:"json" placeholder:"FILE" help:"Write the result to this file, too."`
+	PGBin    string        `name:"pg-bin" env:"LAYERCAKE_PG_BIN" placeholder:"DIR" help:"Folder of PostgreSQL's programs."`
+}
+
+// Run returns an error when file descriptors, goroutines or the heap of a replica grow.
+func (c soakCommand) Run(ctx context.Context) error {
+	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(c.JSON, append(text, '\n'), 0o644)
+	if c.Seed == 0 {
+		c.Seed = rand.Uint64N(1_000_000) + 1
+	}
+	result, err := bench.Soak(ctx, bench.SoakConfig{
+		Serve:    func() *exec.Cmd { return exec.Command(program, "serve") },
+		Binaries: c.PGBin, Duration: c.Duration, Sample: c.Sample, Rate: c.Rate, Projects: c.Projects, Seed: c.Seed, Progress: os.Stderr,
+	})
+	if len(result.Trends) > 0 {
+		err = errors.Join(err, result.Write(os.Stdout), saveJSON(c.JSON, result))
+	}
+	return err
 }

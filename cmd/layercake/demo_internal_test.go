@@ -22,13 +22,17 @@ import (
 	"layercake/internal/postgres/pgtest"
 )
 
-// actAs makes the test binary another process: a replica that says its number and waits for SIGTERM, or a supervisor.
+// actAs makes the test binary another process: layercake serve, a stand-in for it that says its number and waits for SIGTERM, or a
+// supervisor.
 const actAs = "LAYERCAKE_TEST_ACT_AS"
 
 func TestMain(m *testing.M) {
 	switch role := os.Getenv(actAs); role {
 	case "":
 		os.Exit(m.Run())
+	case "serve":
+		os.Args = []string{"layercake", "serve"}
+		main()
 	case "supervisor":
 		s := supervisor{log: slog.New(slog.DiscardHandler), out: &lines{w: os.Stdout}, command: standIn}
 		if err := s.run(context.Background(), 2); err != nil {

@@ -46,11 +46,16 @@ func (c ChaosConfig) Check() error {
 	if c.Duration < time.Second || c.Duration > time.Hour {
 		errs = append(errs, fmt.Errorf("duration is %v: it is from 1s to 1h", c.Duration))
 	}
-	if c.Rate <= 0 || c.Rate > 10_000 {
-		errs = append(errs, fmt.Errorf("rate is %v: it is above 0, and 10000 at most", c.Rate))
+	return errors.Join(append(errs, checkLoad(c.Rate, c.Projects))...)
+}
+
+func checkLoad(perSecond float64, projects int) error {
+	var errs []error
+	if perSecond <= 0 || perSecond > 10_000 {
+		errs = append(errs, fmt.Errorf("rate is %v: it is above 0, and 10000 at most", perSecond))
 	}
-	if c.Projects < 1 || c.Projects > 50 {
-		errs = append(errs, fmt.Errorf("projects is %v: it is from 1 to 50", c.Projects))
+	if projects < 1 || projects > 50 {
+		errs = append(errs, fmt.Errorf("projects is %v: it is from 1 to 50", projects))
 	}
 	return errors.Join(errs...)
 }

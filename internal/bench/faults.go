@@ -53,7 +53,7 @@ var faults = []fault{
 	{name: "replica-killed", about: "a replica is killed in mid-burst, again and again", do: (*harm).killReplicas},
 	{
 		name: "commit-unsaid", about: "replicas die after a commit, before anybody knows of it", env: []string{"LAYERCAKE_FAULT_CRASH=0.01"},
-		do: (*harm).wait,
+		do: (*harm).wait, check: happened("crashes"),
 	},
 	{name: "replica-stopped", about: "a replica is stopped, and continued", do: (*harm).stopReplica},
 	{name: "postgres-restarted", about: "PostgreSQL is restarted in order, twice", do: (*harm).restartDatabase},

@@ -33,12 +33,13 @@ type replica struct {
 	command    func() *exec.Cmd // that serves as its environment says
 	out        io.Writer
 
-	mu     sync.Mutex
-	env    []string
-	cmd    *exec.Cmd // nil while none runs
-	ended  chan struct{}
-	killed bool // we did it
-	deaths []string
+	mu      sync.Mutex
+	env     []string
+	cmd     *exec.Cmd // nil while none runs
+	ended   chan struct{}
+	killed  bool     // we did it
+	crashes int      // that its environment asked for
+	deaths  []string // that nobody asked for
 }
 
 // run keeps the process running until ctx ends, and then stops it in order.
@@ -77,14 +78,17 @@ func (r *replica) start() (ended chan struct{}, err error) {
 	return ended, err
 }
 
-// note remembers deaths that nobody asked for: whatever the database does, a replica that serves goes on. One that starts
-// while there is no database may give up.
+// note remembers how the process ended. Whatever the database does, a replica that serves goes on; one that starts while there is
+// no database may give up.
 func (r *replica) note(err error) {
 	exit := new(exec.ExitError)
-	if r.killed || !errors.As(err, &exit) || exit.ExitCode() == server.CrashStatus || exit.ExitCode() == 1 {
-		return
+	switch {
+	case r.killed || !errors.As(err, &exit) || exit.ExitCode() == 1:
+	case exit.ExitCode() == server.CrashStatus:
+		r.crashes++
+	default:
+		r.deaths = append(r.deaths, fmt.Sprintf("replica %d ended by itself: %v", r.number, err))
 	}
-	r.deaths = append(r.deaths, fmt.Sprintf("replica %d ended by itself: %v", r.number, err))
 }
 
 // stop ends the process in order, or kills it when that takes too long.

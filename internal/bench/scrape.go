@@ -68,7 +68,8 @@ var counters = map[string]string{
 // count adds up what counters of all replicas grow by until ctx ends, through restarts of theirs, and returns the sums. What a
 // replica counted in its last moments before it was killed is not in them.
 func (d *deployment) count(ctx context.Context) map[string]float64 {
-	sums := map[string]float64{}
+	sums := map[string]float64{"crashes": -d.crashes()}
+	defer func() { sums["crashes"] += d.crashes() }()
 	last := make([]map[string]float64, len(d.replicas))
 	look := func(ctx context.Context) {
 		for i, r := range d.replicas {
@@ -99,4 +100,14 @@ func (d *deployment) count(ctx context.Context) map[string]float64 {
 		case <-tick.C:
 		}
 	}
+}
+
+// crashes is how often replicas died because LAYERCAKE_FAULT_CRASH asked for it.
+func (d *deployment) crashes() (n float64) {
+	for _, r := range d.replicas {
+		r.mu.Lock()
+		n += float64(r.crashes)
+		r.mu.Unlock()
+	}
+	return n
 }

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"layercake/internal/bench"
+	"layercake/internal/postgres/pgtest"
+)
+
+// serveAs makes the test binary a replica: the real one, as a process of its own.
+func serveAs() *exec.Cmd {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = []string{actAs + "=serve"}
+	return cmd
+}
+
+// The cheap faults, for a short time each; `make chaos` does all of them.
+func TestChaos(t *testing.T) {
+	t.Parallel()
+	result, err := bench.Chaos(t.Context(), bench.ChaosConfig{
+		Serve: serveAs, Binaries: pgtest.Binaries(t), Duration: time.Second, Rate: 50, Projects: 2, Seed: 1, Progress: t.Output(),
+		Faults: []string{"listeners-killed", "lines-dropped", "replica-killed", "postgres-crashed", "standby-behind"},
+	})
+	var table bytes.Buffer
+	if err := result.Write(&table); err != nil {
+		t.Error(err)
+	}
+	t.Logf("\n%s", &table)
+	if err != nil || !result.OK() {
+		t.Errorf("chaos failed: %v", err)
+	}
+	for _, f := range result.Faults {
+		if f.Answered < 20 {
+			t.Errorf("%s: %d changes were answered, want some", f.Name, f.Answered)
+		}
+	}
+}
+
+func TestChaosRefusesWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	good := bench.ChaosConfig{Serve: serveAs, Duration: time.Second, Rate: 1, Projects: 1}
+	if err := good.Check(); err != nil {
+		t.Error(err)
+	}
+	for name, spoil := range map[string]func(*bench.ChaosConfig){
+		"fault":    func(c *bench.ChaosConfig) { c.Faults = []string{"meteor"} },
+		"duration": func(c *bench.ChaosConfig) { c.Duration = time.Millisecond },
+		"rate":     func(c *bench.ChaosConfig) { c.Rate = 0 },
+		"projects": func(c *bench.ChaosConfig) { c.Projects = 0 },
+	} {
+		bad := good
+		spoil(&bad)
+		if _, err := bench.Chaos(t.Context(), bad); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
