@@ -26,7 +26,8 @@ const (
 	gapPatience = 5 * time.Millisecond // a line may be under way
 	idleFor     = time.Minute          // a feed outlives its last watcher by this
 	queryLimit  = 3 * time.Second
-	readEvents  = 500 // events of one project that one read of the log returns at most
+	readEvents  = 500      // events of one project that one read of the log returns at most
+	readBytes   = 64 << 10 // bytes of them that a watcher holds, beyond the first event
 )
 
 // ErrNotFound ends a watch whose project does not exist, or does no longer.
@@ -203,7 +204,7 @@ func (w *watcher) next(ctx context.Context) (Step, error) {
 // read fetches the next part of the log. It leaves nothing when the log does not reach back far enough.
 func (w *watcher) read(ctx context.Context) error {
 	w.hub.metrics.logReads.Inc()
-	answers, err := w.hub.readLog(ctx, []int32{w.feed.project}, []int64{w.at.version})
+	answers, err := w.hub.readLog(ctx, []int32{w.feed.project}, []int64{w.at.version}, readBytes)
 	if err != nil {
 		return fmt.Errorf("catch up from the log: %w", err)
 	}
@@ -310,15 +311,15 @@ type answer struct {
 	events []*Event
 }
 
-// readLog reads the events of several projects after a version each, in one statement. A project that does not exist has no
-// answer.
-func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64) (map[int32]answer, error) {
+// readLog reads the events of several projects after a version each, in one statement: of each project so many bytes beyond the
+// first event. A project that does not exist has no answer.
+func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most int32) (map[int32]answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
 	answers := make(map[int32]answer, len(projects))
 	err := h.system.Do(ctx, func(conn *pgx.Conn) error {
 		rows, err := db.New(conn).ListEventsAfter(ctx, db.ListEventsAfterParams{
-			ProjectIds: projects, After: after, MaxBody: MaxBody, MaxEvents: readEvents, MaxBytes: maxTailBytes,
+			ProjectIds: projects, After: after, MaxBody: MaxBody, MaxEvents: readEvents, MaxBytes: most,
 		})
 		for _, row := range rows {
 			a := answers[row.ProjectID]
@@ -389,7 +390,7 @@ func (h *Hub) fill(ctx context.Context) (again bool, err error) {
 	for i, f := range feeds {
 		projects[i], after[i] = f.project, sent[i].version
 	}
-	answers, err := h.readLog(ctx, projects, after)
+	answers, err := h.readLog(ctx, projects, after, maxTailBytes)
 	if err != nil {
 		return false, err
 	}

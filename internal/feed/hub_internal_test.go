@@ -119,7 +119,7 @@ func TestWatcherBehindTheTailReadsTheLog(t *testing.T) {
 func TestReadsOfTheLogAreBoundedByBytes(t *testing.T) {
 	t.Parallel()
 	h, conn := startHub(t, 0)
-	commit(t, conn, 1, 20, fmt.Sprintf("%q", strings.Repeat("x", 50_000)))
+	commit(t, conn, 1, 20, fmt.Sprintf("%q", strings.Repeat("x", 12_000)))
 	wantContiguous(t, collect(t, h, 0, 20), 0, 20)
 	if n := testutil.ToFloat64(h.metrics.logReads); n != 4 {
 		t.Errorf("%v reads of the log, want 4 of five events each", n)

@@ -64,14 +64,18 @@ type decoded struct {
 
 // updateOf decodes an event once for all its watchers.
 func updateOf(projectID int32, step feed.Step) (*Update, error) {
-	u := &Update{ProjectID: projectID, Version: step.Cursor.Version, Cursor: step.Cursor.String(), Missed: step.Missed}
 	if step.Event == nil {
-		return u, nil
+		return newUpdate(projectID, step), nil
 	}
 	d := step.Event.Shared("update", func() any {
+		u := newUpdate(projectID, step)
 		event, err := decodeEvent(step.Event.Body)
 		u.Event, u.source = event, step.Event
 		return decoded{u, err}
 	}).(decoded)
 	return d.update, d.err
+}
+
+func newUpdate(projectID int32, step feed.Step) *Update {
+	return &Update{ProjectID: projectID, Version: step.Cursor.Version, Cursor: step.Cursor.String(), Missed: step.Missed}
 }
