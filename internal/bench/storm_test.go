@@ -3,16 +3,20 @@ package bench_test
 import (
 	"bytes"
 	"context"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"layercake/internal/bench"
+	"layercake/internal/pgproxy"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 )
 
@@ -197,5 +201,88 @@ func TestCheck(t *testing.T) {
 				t.Errorf("error = %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// Whatever happens to connections and replicas, watchers get everything, and no goroutine stays behind (TestMain looks).
+func TestStormInChaos(t *testing.T) {
+	t.Parallel()
+	var proxy *pgproxy.Proxy
+	var direct string
+	replicas := servertest.Start(t, 3, func(c *server.Config) {
+		if proxy == nil {
+			direct = c.DatabaseURL
+			proxy = startProxy(t, direct)
+		}
+		c.DatabaseURL = through(t, direct, proxy.Addr())
+		c.Loss = 0.05
+	})
+	cfg := config(replicas)
+	cfg.Changes, cfg.Rate, cfg.Projects, cfg.Subscribers, cfg.Deltas, cfg.Nappers = 0, 100, 2, 1, 1, 1
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var leaving sync.WaitGroup
+	defer leaving.Wait()
+	harm := []func(){
+		func() { terminate(t, direct, "listener") },
+		func() { terminate(t, direct, "") },
+		func() {
+			proxy.Silence(func(application string) bool { return strings.HasSuffix(application, "/publisher") })
+		},
+		func() { proxy.Silence(func(string) bool { return true }) },
+		func() { leaving.Go(func() { replicas[0].Stop(t) }) },
+	}
+	// A line of progress comes each second.
+	cfg.Progress = writer(func(line int) {
+		if line > len(harm) {
+			cancel()
+			return
+		}
+		harm[line-1]()
+	})
+	if r := storm(ctx, t, cfg); !r.OK() || r.Answered == 0 || r.Reconnects == 0 {
+		t.Errorf("%d changes, %d reconnects; not every subscriber got every change: %q", r.Answered, r.Reconnects, r.Complaints)
+	}
+}
+
+func startProxy(t *testing.T, to string) *pgproxy.Proxy {
+	t.Helper()
+	parsed, err := pgx.ParseConfig(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := pgproxy.Start(pgconn.NetworkAddress(parsed.Host, parsed.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p
+}
+
+func through(t *testing.T, to, proxy string) string {
+	t.Helper()
+	parsed, err := pgx.ParseConfig(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(parsed.User, parsed.Password), Host: proxy, Path: parsed.Database,
+		RawQuery: "sslmode=disable",
+	}
+	return u.String()
+}
+
+// terminate ends sessions of replicas in the database of the test.
+func terminate(t *testing.T, database, role string) {
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	_, err = conn.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name LIKE 'layercake/%' || $1`, role)
+	if err != nil {
+		t.Error(err)
 	}
 }
