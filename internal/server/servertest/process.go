@@ -116,3 +116,6 @@ func (p *Process) signal(sig syscall.Signal) {
 		p.t.Error(err)
 	}
 }
+
+// PID is the id of the process, for tests that measure it.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
