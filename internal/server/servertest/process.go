@@ -46,7 +46,7 @@ func RunProcess() int {
 	}()
 	go func() {
 		<-s.Ready()
-		fmt.Println("http://" + s.Addr())
+		fmt.Fprintln(os.Stdout, "http://"+s.Addr())
 	}()
 	if err := s.Run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
