@@ -16,7 +16,7 @@ import (
 type SoakConfig struct {
 	Serve    func() *exec.Cmd // the command that runs one replica, which its environment configures
 	Binaries string           // folder of PostgreSQL's programs; "" to look for them
-	Duration time.Duration    // of the samples; the load begins a little earlier
+	Duration time.Duration    // of the load; nothing is sampled in its first part
 	Sample   time.Duration    // between two samples
 	Rate     float64          // changes a second in all
 	Projects int              // that are changed
@@ -27,8 +27,9 @@ type SoakConfig struct {
 // Check reports everything that is wrong at once.
 func (c SoakConfig) Check() error {
 	var errs []error
-	if c.Sample <= 0 || c.Duration < minSamples*c.Sample || c.Duration > 24*time.Hour {
-		errs = append(errs, fmt.Errorf("duration is %v: it is from %d samples, %v, to 24h", c.Duration, minSamples, minSamples*c.Sample))
+	if c.Sample <= 0 || c.Duration < 2*minSamples*c.Sample || c.Duration > 24*time.Hour {
+		errs = append(errs, fmt.Errorf("duration is %v: it is from %d times the time between samples, which is %v, to 24h",
+			c.Duration, 2*minSamples, c.Sample))
 	}
 	return errors.Join(append(errs, checkLoad(c.Rate, c.Projects))...)
 }
@@ -64,19 +65,22 @@ type Trend struct {
 
 const (
 	minSamples = 20
-	soakWarmUp = 20 * time.Second // for pools, plans, tails of events and the heap to get to their size
+	// soakWarmUp is the share of the time in which everything that is bounded may get to its size: pools, tails of events, and what
+	// subscriptions share (16 MB, which 150 changes a second fill in less than two minutes).
+	soakWarmUp = 0.4
 )
 
-// soaked are the metrics that must not grow, and by what they may: of a heap, a tail of 256 kB for each project, plans that are
-// still growing, and what the collector leaves for later.
+// soaked are the metrics that must not grow, and by what they may. The heap is what was alive at the last collection.
 var soaked = []struct {
 	what, metric string
 	allowance    float64
 }{
 	{"file descriptors", "process_open_fds", 10},
 	{"goroutines", "go_goroutines", 20},
-	{"heap bytes", "go_memstats_heap_inuse_bytes", 8 << 20},
+	{"heap bytes", heapLive, 4 << 20},
 }
+
+const heapLive = "go_gc_heap_live_bytes"
 
 // Soak loads a deployment of processes for a time, and samples what they hold. It ends earlier when ctx does, with what it has, and
 // leaves nothing running. The error says why there is no result, or that something grew.
@@ -107,8 +111,9 @@ func (c SoakConfig) soak(ctx context.Context, d *deployment) (SoakResult, error)
 	var load sync.WaitGroup
 	load.Go(func() { s.mutate(loading) })
 	defer func() { enough(); load.Wait() }()
-	_ = wait(ctx, soakWarmUp) // the samples look at ctx
-	samples, err := c.sample(ctx, d)
+	warmUp := time.Duration(soakWarmUp * float64(c.Duration))
+	_ = wait(ctx, warmUp) // the samples look at ctx
+	samples, err := c.sample(ctx, d, c.Duration-warmUp)
 	if err != nil {
 		return result, err
 	}
@@ -129,7 +134,7 @@ func (c SoakConfig) soak(ctx context.Context, d *deployment) (SoakResult, error)
 }
 
 // sample reads the metrics of every replica again and again.
-func (c SoakConfig) sample(ctx context.Context, d *deployment) ([]map[string][]float64, error) {
+func (c SoakConfig) sample(ctx context.Context, d *deployment, duration time.Duration) ([]map[string][]float64, error) {
 	samples := make([]map[string][]float64, len(d.replicas))
 	for i := range samples {
 		samples[i] = map[string][]float64{}
@@ -137,21 +142,25 @@ func (c SoakConfig) sample(ctx context.Context, d *deployment) ([]map[string][]f
 	began := time.Now()
 	tick := time.NewTicker(c.Sample)
 	defer tick.Stop()
-	for time.Since(began) < c.Duration && ctx.Err() == nil {
+	for time.Since(began) < duration && ctx.Err() == nil {
 		for i, r := range d.replicas {
 			now, err := scrape(ctx, r.admin)
 			if err != nil && ctx.Err() == nil {
 				return nil, fmt.Errorf("sample replica %d: %w", r.number, err)
 			}
 			for _, m := range soaked {
-				samples[i][m.metric] = append(samples[i][m.metric], now[m.metric])
+				value, ok := now[m.metric]
+				if !ok && ctx.Err() == nil {
+					return nil, fmt.Errorf("replica %d has no metric %s", r.number, m.metric)
+				}
+				samples[i][m.metric] = append(samples[i][m.metric], value)
 			}
 		}
 		if c.Progress != nil {
 			first := samples[0]
 			_, _ = fmt.Fprintf(c.Progress, "%5.0fs of %v  replica 1: %.0f file descriptors, %.0f goroutines, %.1f MB of heap\n",
-				time.Since(began).Seconds(), c.Duration, last(first["process_open_fds"]), last(first["go_goroutines"]),
-				last(first["go_memstats_heap_inuse_bytes"])/1e6)
+				time.Since(began).Seconds(), duration, last(first["process_open_fds"]), last(first["go_goroutines"]),
+				last(first[heapLive])/1e6)
 		}
 		select {
 		case <-ctx.Done():
