@@ -33,6 +33,7 @@ soak: build ## load a deployment of its own for minutes, and check that nothing 
 test: ## set up what is missing and run every test with the race detector
 	@internal/tools/setup.sh test
 	go test -race -timeout 10m $(TESTFLAGS) $(PACKAGES)
+	$(if $(filter ./...,$(PACKAGES)),go test -C internal/deploy/composetest)
 
 bench: ## run the Go benchmarks
 	@internal/tools/setup.sh run

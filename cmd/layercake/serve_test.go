@@ -11,6 +11,19 @@ import (
 // parsed reads a command line of serve.
 func parsed(t *testing.T, args ...string) serveCommand {
 	t.Helper()
+	c, _ := parse(t, args...)
+	return c
+}
+
+// flags are those of serve.
+func flags(t *testing.T) []*kong.Flag {
+	t.Helper()
+	_, context := parse(t)
+	return context.Selected().Flags
+}
+
+func parse(t *testing.T, args ...string) (serveCommand, *kong.Context) {
+	t.Helper()
 	var c struct {
 		Serve serveCommand `cmd:""`
 	}
@@ -18,10 +31,11 @@ func parsed(t *testing.T, args ...string) serveCommand {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parser.Parse(append([]string{"serve"}, args...)); err != nil {
+	context, err := parser.Parse(append([]string{"serve"}, args...))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return c.Serve
+	return c.Serve, context
 }
 
 func TestServeDefaults(t *testing.T) {
