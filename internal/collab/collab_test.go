@@ -333,7 +333,7 @@ func TestManyChangesBecomeARoster(t *testing.T) {
 	project := newProject(t, replica.URL)
 	watcher := open(t, replica.URL, project)
 	watcher.join("watcher", "W", "")
-	const many = 200
+	const many = 120
 	people := make([]*browser, many)
 	for n := range people {
 		people[n] = open(t, replica.URL, project)

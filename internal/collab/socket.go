@@ -26,7 +26,7 @@ const (
 	pushPause     = 100 * time.Millisecond
 	frameTime     = 5 * time.Millisecond // 200 frames a second
 	activityPause = time.Second          // between lists of a document in which only cursors moved
-	roomRate      = 64 << 20             // bytes a second that rosters and lists of one project may take
+	roomRate      = 8 << 20              // bytes a second that rosters and lists of one project may take
 )
 
 // Who the canvas of the existing client is: after a reconnect it moves its cursor without joining again.

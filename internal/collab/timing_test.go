@@ -1,0 +1,162 @@
+package collab_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"layercake/internal/auth"
+	"layercake/internal/collab"
+	"layercake/internal/fanout"
+	"layercake/internal/postgres"
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/presence"
+	"layercake/internal/project"
+
+	"github.com/coder/websocket"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+)
+
+// site is a handler whose clocks are set by the test.
+type site struct {
+	url     string
+	project int
+	metrics *prometheus.Registry
+}
+
+func serve(t *testing.T, timing collab.Timing) *site {
+	t.Helper()
+	database, name, log := pgtest.New(t), uuid.NewString(), slog.New(slog.DiscardHandler)
+	s := &site{metrics: prometheus.NewRegistry()}
+	db, err := postgres.Open(t.Context(), postgres.Config{
+		URL: database, DirectURL: database, Replica: name, PoolMax: 5, PoolMin: 1, Replicas: 8, Log: log, Metrics: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tracker := presence.New(presence.Config{DB: db, Version: "test", Log: log})
+	wire := fanout.New(fanout.Config{
+		URL: database, Replica: name, Log: log, OnEvent: func(fanout.Event) {}, OnDoubt: func(string) {},
+		OnPresence: tracker.Hear, OnPresenceDoubt: tracker.Doubt,
+	})
+	tracker.Connect(wire, "here")
+	h := collab.New(collab.Options{Presence: tracker, Log: log, Metrics: s.metrics, Open: true, Timing: timing})
+	server := httptest.NewServer(http.HandlerFunc(h.ServeHTTP))
+	ctx, stop := context.WithCancel(context.Background())
+	var g errgroup.Group
+	g.Go(func() error { return wire.Run(ctx) })
+	g.Go(func() error { return tracker.Run(ctx) })
+	g.Go(func() error { return h.Run(ctx) })
+	t.Cleanup(func() {
+		drain, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		h.Drain(drain, 0)
+		stop()
+		if err := g.Wait(); err != nil {
+			t.Error(err)
+		}
+		server.Close()
+		db.Close()
+	})
+	p, err := project.NewService(db).Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.url, s.project = server.URL, int(p.ID)
+	return s
+}
+
+func TestSilentSocketIsCutOffAndLeaves(t *testing.T) {
+	t.Parallel()
+	s := serve(t, collab.Timing{Ping: 300 * time.Millisecond, Silence: 2 * time.Second, Write: 5 * time.Second, Refresh: time.Hour})
+	ann := open(t, s.url, s.project) // the library answers pings while it reads
+	ann.join("ann", "Ann", "")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	silent, _, err := websocket.Dial(ctx, socketURL(s.url, s.project), nil) //nolint:bodyclose // the library closes it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.CloseNow() }()
+	if err := silent.Write(ctx, websocket.MessageText, []byte(cursor("d", 1, 1))); err != nil {
+		t.Fatal(err)
+	}
+	ann.wait("the silent one", func() bool { return len(ann.users) == 2 })
+	ann.wait("the silent one to go", func() bool { return len(ann.users) == 1 })
+	if got := ann.ask(`{"type":"ping"}`); got != "pong: " {
+		t.Errorf("who is not silent: %q", got)
+	}
+}
+
+func TestConnectedPeopleAreRefreshed(t *testing.T) {
+	t.Parallel()
+	s := serve(t, collab.Timing{Ping: 150 * time.Millisecond, Silence: time.Minute, Write: 5 * time.Second, Refresh: 300 * time.Millisecond})
+	ann, idle := open(t, s.url, s.project), open(t, s.url, s.project)
+	ann.join("ann", "Ann", "")
+	idle.join("idle", "I", "")
+	ann.wait("the idle one", func() bool { return len(ann.users) == 2 })
+	ann.mu.Lock()
+	first := ann.users["idle"].LastActive
+	ann.mu.Unlock()
+	ann.wait("news of the idle one", func() bool { return ann.users["idle"].LastActive.After(first.Add(500 * time.Millisecond)) })
+}
+
+func TestReaderThatStallsIsCutOffByTheWriteDeadline(t *testing.T) {
+	t.Parallel()
+	s := serve(t, collab.Timing{Ping: time.Minute, Silence: time.Hour, Write: 500 * time.Millisecond, Refresh: time.Hour})
+	ann := open(t, s.url, s.project)
+	ann.join("ann", "Ann", "")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	stalled, _, err := websocket.Dial(ctx, socketURL(s.url, s.project), nil) //nolint:bodyclose // the library closes it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stalled.CloseNow() }()
+	// It sends and never reads: the answers fill the buffers between the two.
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		for stalled.Write(ctx, websocket.MessageText, []byte(`{"type":"ping"}`)) == nil {
+		}
+	}()
+	<-sent // the server does not take any more
+	ann.wait("an answer", func() bool { return len(ann.users) == 1 })
+	if got := ann.ask(`{"type":"ping"}`); got != "pong: " {
+		t.Errorf("who reads: %q", got)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); closedAs(t, s.metrics, "slow") != 1; <-tick.C {
+		if time.Since(began) > patience {
+			t.Fatal("no socket was closed as slow")
+		}
+	}
+}
+
+// closedAs returns how many sockets closed for a reason.
+func closedAs(t *testing.T, registry *prometheus.Registry, reason string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != "layercake_sockets_closed_total" {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			for _, label := range m.GetLabel() {
+				if label.GetName() == "reason" && label.GetValue() == reason {
+					return m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return 0
+}

@@ -1,0 +1,198 @@
+package presence
+
+import (
+	"testing"
+	"time"
+
+	"layercake/internal/db"
+
+	"github.com/google/uuid"
+)
+
+// newTestRoom is a room whose flusher never runs.
+func newTestRoom() *Room { return newRoom(New(Config{}), 1) }
+
+func rowOf(connection, incarnation uuid.UUID, revision int64) db.Presence {
+	return db.Presence{ConnectionID: connection, Incarnation: incarnation, ProjectID: 1, Revision: revision, UserID: "u", UserName: "U"}
+}
+
+func TestAnswersAreComparedWithWhatWasKnownWhenAsked(t *testing.T) {
+	t.Parallel()
+	life := uuid.New()
+	said := func(revision int64) line { return line{Incarnation: life, Revision: revision, UserID: "u", Name: "U"} }
+	c := uuid.New()
+
+	t.Run("one that joined since is not removed", func(t *testing.T) {
+		t.Parallel()
+		r := newTestRoom()
+		asked := r.ask()
+		r.heard(c, said(1), false)
+		r.correct(asked, nil, true)
+		if r.Entry(c) == nil {
+			t.Error("removed by an old answer")
+		}
+		r.correct(r.ask(), nil, true)
+		if r.Entry(c) != nil {
+			t.Error("kept against a new answer")
+		}
+	})
+	t.Run("one that left since does not come back", func(t *testing.T) {
+		t.Parallel()
+		r := newTestRoom()
+		r.heard(c, said(1), false)
+		asked := r.ask()
+		r.tracker.rooms[1] = r
+		r.tracker.heardLeft(1, c, life)
+		r.correct(asked, []db.Presence{rowOf(c, life, 1)}, true)
+		if r.Entry(c) != nil {
+			t.Error("came back with an old answer")
+		}
+	})
+	t.Run("an older row changes nothing", func(t *testing.T) {
+		t.Parallel()
+		r := newTestRoom()
+		r.heard(c, said(7), false)
+		before := r.Entry(c)
+		r.correct(r.ask(), []db.Presence{rowOf(c, life, 6)}, true)
+		if r.Entry(c) != before {
+			t.Error("an older row replaced what a line said")
+		}
+	})
+	t.Run("nobody is removed while it is quiet", func(t *testing.T) {
+		t.Parallel()
+		r := newTestRoom()
+		r.heard(c, said(1), false)
+		r.correct(r.ask(), nil, false)
+		if r.Entry(c) == nil {
+			t.Error("removed")
+		}
+	})
+}
+
+func TestLeaveOfAnotherLifeIsIgnored(t *testing.T) {
+	t.Parallel()
+	r := newTestRoom()
+	r.tracker.rooms[1] = r
+	c, before, now := uuid.New(), uuid.New(), uuid.New()
+	r.heard(c, line{Incarnation: before, Revision: 3, UserID: "u"}, false)
+	seq := r.Roster().Seq
+	r.heard(c, line{Incarnation: now, Revision: 3, UserID: "u"}, false)
+	if r.Roster().Seq != seq {
+		t.Error("another life is news to watchers")
+	}
+	r.tracker.heardLeft(1, c, before)
+	if r.Entry(c) == nil {
+		t.Error("removed with the life before")
+	}
+	r.tracker.heardLeft(1, c, now)
+	if r.Entry(c) != nil {
+		t.Error("not removed")
+	}
+}
+
+func TestMoveDoesNotOvertakeItsDocument(t *testing.T) {
+	t.Parallel()
+	r := newTestRoom()
+	c := uuid.New()
+	if err := r.Join(c, Identity{UserID: "u", Name: "U"}, nil, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	r.Move(c, Place{Document: "d", Type: "canvas", At: time.Now()})
+	r.Move(c, Place{Document: "d", Type: "canvas", Position: []byte("{}"), At: time.Now()})
+	if _, taken := r.tracker.takeMoves(); len(taken) != 0 {
+		t.Error("a cursor is told before its document is")
+	}
+	r.tracker.pending = map[uuid.UUID]writing{}
+	if _, taken := r.tracker.takeMoves(); len(taken) != 1 {
+		t.Error("the cursor is lost")
+	}
+}
+
+func TestSinceTellsEachConnectionOnce(t *testing.T) {
+	t.Parallel()
+	r := newTestRoom()
+	ids := []uuid.UUID{uuid.New(), uuid.New(), uuid.New()}
+	for n, c := range ids {
+		if err := r.Join(c, Identity{UserID: string(rune('a' + n)), Name: "N"}, nil, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, seq, _ := r.Since(0, 10)
+	for range 5 {
+		r.Move(ids[0], Place{Document: "d", At: time.Now()})
+	}
+	r.Leave(ids[1])
+	changes, now, ok := r.Since(seq, 10)
+	if !ok || len(changes) != 2 || now <= seq {
+		t.Fatalf("%d changes, %v, want a move and a departure", len(changes), ok)
+	}
+	for _, c := range changes {
+		if c.Left != (c.Entry.Connection == ids[1]) || c.Left == (c.Person != nil) {
+			t.Errorf("%+v", c)
+		}
+	}
+	if _, _, ok := r.Since(seq, 1); ok {
+		t.Error("two changes where one was asked for")
+	}
+	if changes, _, ok := r.Since(now, 10); !ok || len(changes) != 0 {
+		t.Errorf("%d changes since now", len(changes))
+	}
+	for range 20 * maxDepartures {
+		c := uuid.New()
+		_ = r.Join(c, Identity{UserID: "x", Name: "N"}, nil, time.Now())
+		r.Leave(c)
+	}
+	if n := r.departed.Len(); n > 16*maxDepartures || len(r.gone) != n {
+		t.Errorf("%d departures are remembered, %d by connection", n, len(r.gone))
+	}
+	if _, _, ok := r.Since(now, 1_000_000); ok {
+		t.Error("changes that were forgotten are not missed")
+	}
+}
+
+func TestWhoComesBackAsSomebodyElseLeavesNoGhost(t *testing.T) {
+	t.Parallel()
+	r := newTestRoom()
+	c := uuid.New()
+	join := func(user string) {
+		if err := r.Join(c, Identity{UserID: user, Name: "N"}, nil, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	join("a")
+	_, seq, _ := r.Since(0, 10)
+	join("b")
+	r.Leave(c)
+	join("c")
+	online := map[string]bool{"a": true}
+	changes, _, _ := r.Since(seq, 10)
+	for _, change := range changes {
+		online[change.Entry.UserID] = change.Person != nil
+	}
+	if online["a"] || online["b"] || !online["c"] {
+		t.Errorf("online are %v, want c alone", online)
+	}
+	if r.Size() != 1 || len(r.Roster().People) != 1 {
+		t.Errorf("%d connections of %d people", r.Size(), len(r.Roster().People))
+	}
+}
+
+func TestRoomIsBounded(t *testing.T) {
+	t.Parallel()
+	r := newTestRoom()
+	for range MaxPeople {
+		if err := r.Join(uuid.New(), Identity{UserID: "u", Name: "N"}, nil, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one := r.owned()[0]
+	if err := r.Join(uuid.New(), Identity{UserID: "u", Name: "N"}, nil, time.Now()); err != ErrFull { //nolint:errorlint // the very one
+		t.Errorf("got %v, want ErrFull", err)
+	}
+	for n := range 10_000 {
+		r.Move(one, Place{Document: string(rune(n)) + "d", At: time.Now()})
+	}
+	if len(r.places) != 1 {
+		t.Errorf("%d documents, want the one that somebody is in", len(r.places))
+	}
+}
