@@ -72,7 +72,7 @@ func TestResultTellsWhatWasWrong(t *testing.T) {
 	}{
 		{"nothing", []json.RawMessage{frame(1, 0), frame(2, 1), frame(3, 2)}, Result{}, ""},
 		{"a dropped frame", []json.RawMessage{frame(1, 0), frame(3, 2)}, Result{Lost: 1, Unseen: 1, Diverged: 1}, "lost, or late: 2 to 2"},
-		{"a doubled frame", []json.RawMessage{frame(1, 0), frame(2, 1), frame(2, 1), frame(3, 2)}, Result{Doubled: 2}, "came again"},
+		{"a doubled frame", []json.RawMessage{frame(1, 0), frame(2, 1), frame(2, 1), frame(3, 2)}, Result{Doubled: 1}, "came again"},
 		{
 			"an operation that happened twice",
 			[]json.RawMessage{frame(1, 0), frame(2, 1), frame(3, 1)},

@@ -426,8 +426,9 @@ func (h *harm) stallReader(ctx context.Context, r *replica) error {
 	}
 }
 
-// stallTime is more than a replica lets a client not read: until the buffers in between are full, and then 10 s.
-const stallTime = 20 * time.Second
+// stallTime is more than a replica lets a client not read: until the system's buffers are full, which takes up to 4 MB, and then
+// 10 s.
+const stallTime = 50 * time.Second
 
 // mix keeps two faults going, one after the other, and a failover in the middle.
 func (h *harm) mix(ctx context.Context) error {

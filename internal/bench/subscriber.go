@@ -30,7 +30,8 @@ type subscriber struct {
 	replica    int // where it is now
 	place      place
 	epochs     int    // that it came to after its first
-	ops        bitset // that it saw in the last of them
+	newest     int64  // version that it saw in the last of them
+	ops        bitset // that it saw there
 	twice      int64  // operations that were in two events of one epoch
 	sender     int    // replica that the last change was sent to
 	neighbours int64  // events that another replica committed than the one before, as far as can be told
@@ -141,12 +142,15 @@ func (s *subscriber) take(ctx context.Context, data json.RawMessage) error {
 	before := s.place
 	if s.place = s.view.at(); s.place.epoch != before.epoch {
 		s.epochs++
-		s.ops = nil // another history may hold an operation again
+		s.ops, s.newest = nil, 0 // another history may hold an operation again
 	}
+	// A subscription without a cursor may begin behind what was seen: its first events come again, which is not what is meant.
+	again := s.place.version <= s.newest
+	s.newest = max(s.newest, s.place.version)
 	if err != nil || d.Snapshot || d.OpID == "" {
 		return err
 	}
-	if n, err := operationNumber(d.OpID); err == nil && !s.ops.add(n) {
+	if n, err := operationNumber(d.OpID); err == nil && !s.ops.add(n) && !again {
 		s.twice++
 	}
 	s.committed.observe(now.Sub(d.Timestamp))
