@@ -1,0 +1,279 @@
+package deploy_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"layercake/internal/bench"
+	"layercake/internal/child"
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server"
+	"layercake/internal/server/servertest"
+)
+
+const patience = 30 * time.Second
+
+// deployment is three replicas behind haproxy with the configuration that docker-compose.yml uses.
+type deployment struct {
+	url      string // of haproxy
+	t        testing.TB
+	database string
+	drain    time.Duration
+	replicas []*servertest.Replica
+	log      *haproxyLog
+}
+
+// deploy runs a deployment until the test ends. Without haproxy the test is skipped, or fails where CI is set.
+func deploy(t testing.TB, drain time.Duration) *deployment {
+	t.Helper()
+	program, err := exec.LookPath("haproxy")
+	if err != nil {
+		program, err = exec.LookPath("/usr/sbin/haproxy")
+	}
+	switch {
+	case err != nil && os.Getenv("CI") != "":
+		t.Fatal("haproxy is not installed")
+	case err != nil:
+		t.Skip("haproxy is not installed")
+	}
+	d := &deployment{t: t, database: pgtest.New(t), drain: drain, log: newHaproxyLog(t)}
+	d.replicas = servertest.StartOn(t, d.database, 3, d.configure(""))
+
+	// The system chooses the port, and haproxy takes the listening socket over.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	file, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	d.url = "http://" + listener.Addr().String()
+
+	cmd := exec.Command(program, "-db", "-f", "haproxy.cfg")
+	cmd.Env = append(os.Environ(), "BIND=fd@3")
+	for i := range d.replicas {
+		cmd.Env = append(cmd.Env, "REPLICA"+strconv.Itoa(i+1)+"="+d.address(i))
+	}
+	cmd.ExtraFiles = []*os.File{file}
+	cmd.Stderr = d.log
+	ended := make(chan struct{})
+	if err := child.Start(cmd, syscall.SIGKILL, func(error) { close(ended) }); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		<-ended
+	})
+	return d
+}
+
+func (d *deployment) address(i int) string { return strings.TrimPrefix(d.replicas[i].URL, "http://") }
+
+func (d *deployment) configure(address string) func(*server.Config) {
+	return func(c *server.Config) {
+		c.Drain = d.drain
+		if address != "" {
+			c.HTTPAddr = address
+		}
+	}
+}
+
+// stop drains a replica, with haproxy noticing.
+func (d *deployment) stop(i int) {
+	d.t.Helper()
+	mark := d.log.mark()
+	d.replicas[i].Stop(d.t)
+	d.log.wait(mark, "Server sockets/replica"+strconv.Itoa(i+1)+" is DOWN")
+}
+
+// start starts a stopped replica at its former address, and returns when haproxy sends clients to it.
+func (d *deployment) start(i int) {
+	d.t.Helper()
+	mark := d.log.mark()
+	d.replicas[i] = servertest.StartOn(d.t, d.database, 1, d.configure(d.address(i)))[0]
+	d.log.wait(mark, "Server sockets/replica"+strconv.Itoa(i+1)+" is UP")
+}
+
+// haproxyLog keeps what haproxy writes.
+type haproxyLog struct {
+	t     testing.TB
+	mu    sync.Mutex
+	text  []byte
+	grown chan struct{} // is closed and replaced when text grows
+}
+
+func newHaproxyLog(t testing.TB) *haproxyLog { return &haproxyLog{t: t, grown: make(chan struct{})} }
+
+func (l *haproxyLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, b...)
+	close(l.grown)
+	l.grown = make(chan struct{})
+	return l.t.Output().Write(b)
+}
+
+// mark is the end of the log now.
+func (l *haproxyLog) mark() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.text)
+}
+
+// wait waits until the log holds words behind a mark.
+func (l *haproxyLog) wait(mark int, words string) {
+	l.t.Helper()
+	deadline := time.After(patience)
+	for {
+		l.mu.Lock()
+		text, grown := l.text[mark:], l.grown
+		l.mu.Unlock()
+		if bytes.Contains(text, []byte(words)) {
+			return
+		}
+		select {
+		case <-grown:
+		case <-deadline:
+			l.t.Fatalf("haproxy did not write %q", words)
+		}
+	}
+}
+
+// get returns the status, the header and the body of an answer.
+func get(t *testing.T, request *http.Request) (int, http.Header, string) {
+	t.Helper()
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections() // goleak counts them
+	return response.StatusCode, response.Header, string(body)
+}
+
+func TestHaproxyAnswersForReplicas(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, 100*time.Millisecond)
+	request := func(host string) *http.Request {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.url+"/graphql", strings.NewReader(`{"query":"{ __typename }"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		if host != "" {
+			r.Host = host
+		}
+		return r
+	}
+	if status, _, body := get(t, request("")); status != http.StatusOK || body != `{"data":{"__typename":"Query"}}` {
+		t.Errorf("query: %d %s", status, body)
+	}
+	if status, _, body := get(t, request("localhost:3000")); status != http.StatusOK {
+		t.Errorf("query to localhost: %d %s", status, body)
+	}
+	if status, _, body := get(t, request("layercake.example:3000")); status != http.StatusMisdirectedRequest {
+		t.Errorf("query to a foreign name: %d %s, want 421", status, body)
+	}
+
+	for i := range d.replicas {
+		d.stop(i)
+	}
+	status, header, body := get(t, request(""))
+	var answer struct {
+		Errors []struct {
+			Extensions struct {
+				Code         string
+				RetryAfterMs int
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || len(answer.Errors) != 1 {
+		t.Fatalf("without replicas: %d %s (%v)", status, body, err)
+	}
+	if e := answer.Errors[0].Extensions; status != http.StatusServiceUnavailable || e.Code != "UNAVAILABLE" || e.RetryAfterMs == 0 ||
+		header.Get("Retry-After") != "1" {
+		t.Errorf("without replicas: %d %v %s", status, header, body)
+	}
+}
+
+// Everybody goes through haproxy while each replica is replaced, one after the other.
+func TestNothingIsLostInARollingRestart(t *testing.T) {
+	t.Parallel()
+	// A fifth of it must be longer than the half second between two checks.
+	d := deploy(t, 4*time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	began := make(chan struct{})
+	type outcome struct {
+		result bench.Result
+		err    error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		r, err := bench.Storm(ctx, bench.Config{
+			URLs: []string{d.url}, Mutators: 8, Duration: 5 * time.Minute, Rate: 100, Projects: 2,
+			Subscribers: 10, Deltas: 4, Nappers: 4, Seed: 1, Settle: patience,
+			Progress: &once{f: func() { close(began) }},
+		})
+		ended <- outcome{r, err}
+	}()
+	select {
+	case <-began:
+	case o := <-ended:
+		t.Fatal(o.err)
+	}
+	for i := range d.replicas {
+		d.stop(i)
+		d.start(i)
+	}
+	cancel()
+	o := <-ended
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	r := o.result
+	var table bytes.Buffer
+	if err := r.Write(&table); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", &table)
+	if !r.OK() || r.Unresolved > 0 {
+		t.Errorf("%d unresolved; not every subscriber got every change: %q", r.Unresolved, r.Complaints)
+	}
+	// Every socket was at some replica, and each of them was replaced. Nappers come and go anyway.
+	if r.Reconnects < int64(r.Subscribers) {
+		t.Errorf("%d reconnects of %d subscribers", r.Reconnects, r.Subscribers)
+	}
+}
+
+// once calls a function at the first write.
+type once struct {
+	sync.Once
+	f func()
+}
+
+func (o *once) Write(b []byte) (int, error) {
+	o.Do(o.f)
+	return len(b), nil
+}
