@@ -185,6 +185,11 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 		return result, err
 	}
 	result.Problems = append(result.Problems, problems...)
+	for code, n := range result.Refused {
+		if !slices.Contains(explained, code) {
+			result.Problems = append(result.Problems, fmt.Sprintf("%d changes were answered with %s", n, code))
+		}
+	}
 	if f.check != nil {
 		result.Problems = append(result.Problems, f.check(result)...)
 	}
@@ -195,6 +200,9 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	c.say("%s: %d changes, %d deliveries: %s", f.name, result.Answered, result.Deliveries, verdict)
 	return result, nil
 }
+
+// explained are the refusals that faults cause, or mutators cause each other.
+var explained = []string{"NETWORK", "UNAVAILABLE", "RATE_LIMITED", "NOT_FOUND", "BAD_REQUEST"}
 
 // warmUp is how long load goes on before a fault, and after recovery.
 const warmUp = 500 * time.Millisecond
