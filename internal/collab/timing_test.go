@@ -3,6 +3,7 @@ package collab_test
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -46,7 +47,12 @@ func serve(t *testing.T, timing collab.Timing) *site {
 	})
 	tracker.Connect(wire, "here")
 	h := collab.New(collab.Options{Presence: tracker, Log: log, Metrics: s.metrics, Open: true, Timing: timing})
-	server := httptest.NewServer(http.HandlerFunc(h.ServeHTTP))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(h.ServeHTTP))
+	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		_ = c.(*net.TCPConn).SetWriteBuffer(4 << 10) // what nobody reads fills it soon
+		return ctx
+	}
+	server.Start()
 	ctx, stop := context.WithCancel(context.Background())
 	var g errgroup.Group
 	g.Go(func() error { return wire.Run(ctx) })
@@ -113,7 +119,16 @@ func TestReaderThatStallsIsCutOffByTheWriteDeadline(t *testing.T) {
 	ann.join("ann", "Ann", "")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	stalled, _, err := websocket.Dial(ctx, socketURL(s.url, s.project), nil) //nolint:bodyclose // the library closes it
+	// A small window, so that what it does not read fills the buffers soon.
+	narrow := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err == nil {
+			err = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		}
+		return conn, err
+	}}
+	stalled, _, err := websocket.Dial(ctx, socketURL(s.url, s.project), //nolint:bodyclose // the library closes it
+		&websocket.DialOptions{HTTPClient: &http.Client{Transport: narrow}})
 	if err != nil {
 		t.Fatal(err)
 	}
