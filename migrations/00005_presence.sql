@@ -73,5 +73,6 @@ COMMENT ON COLUMN presence.joined_at IS 'When it joined.';
 COMMENT ON COLUMN presence.active_at IS 'When it was last heard of, up to a minute old.';
 
 -- +goose Down
+DROP SCHEMA IF EXISTS layercake CASCADE; -- its views stand on these tables; the next migration makes them again
 DROP TABLE presence;
 DROP TABLE replicas;

@@ -10,3 +10,8 @@ import "embed"
 //
 //go:embed *.sql
 var FS embed.FS
+
+// API holds the contract for DBAs: views and functions that are replaced after the migrations, in the order of their names.
+//
+//go:embed api/*.sql
+var API embed.FS

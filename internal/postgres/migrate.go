@@ -2,9 +2,12 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 
 	"layercake/migrations"
@@ -16,7 +19,7 @@ import (
 )
 
 // Migrate brings the schema up to what this binary knows, under a session lock, so that replicas that start together take
-// turns. A schema that is newer is left alone; CheckSchema says whether this binary may use it.
+// turns, then replaces the contract for DBAs (migrations/api). A schema that is newer is left alone; CheckSchema says whether this binary may use it.
 func Migrate(ctx context.Context, url string, log *slog.Logger) error {
 	database, provider, err := provider(url)
 	if err != nil {
@@ -44,7 +47,63 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
+	version, err := provider.GetDBVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("read the schema's version: %w", err)
+	}
+	if sources := provider.ListSources(); version > sources[len(sources)-1].Version {
+		return nil // a newer binary has replaced the contract, too
+	}
+	return replaceAPI(ctx, conn, log)
+}
+
+// replaceAPI makes the contract for DBAs what this binary knows, in one transaction, unless it is. The schema's comment says which
+// one there is, so that replicas that start do not wait for people who read.
+func replaceAPI(ctx context.Context, conn *sql.Conn, log *slog.Logger) error {
+	contract, hash, err := readAPI()
+	if err != nil {
+		return fmt.Errorf("read the SQL contract: %w", err)
+	}
+	comment := "What DBAs may rely on. Contract " + hash + "."
+	var there sql.NullString
+	const find = "SELECT obj_description(to_regnamespace('layercake'), 'pg_namespace')"
+	if err := conn.QueryRowContext(ctx, find).Scan(&there); err != nil {
+		return fmt.Errorf("look for the SQL contract: %w", err)
+	}
+	if there.String == comment {
+		return nil
+	}
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("replace the SQL contract: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
+	contract += "\nCOMMENT ON SCHEMA layercake IS '" + comment + "';"
+	if _, err := tx.ExecContext(ctx, contract, pgx.QueryExecModeSimpleProtocol); err != nil {
+		return fmt.Errorf("replace the SQL contract: %w", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("replace the SQL contract: %w", err)
+	}
+	log.InfoContext(ctx, "replaced the SQL contract", "contract", hash)
 	return nil
+}
+
+// readAPI returns the statements of the contract, and their hash.
+func readAPI() (contract, hash string, err error) {
+	files, err := fs.Glob(migrations.API, "api/*.sql")
+	if err != nil {
+		return "", "", err
+	}
+	for _, name := range files { // in order
+		b, err := migrations.API.ReadFile(name)
+		if err != nil {
+			return "", "", err
+		}
+		contract += string(b) + "\n"
+	}
+	sum := sha256.Sum256([]byte(contract))
+	return contract, hex.EncodeToString(sum[:6]), nil
 }
 
 // CheckSchema fails unless this binary may use the database's schema: every migration that it knows is applied, and none that

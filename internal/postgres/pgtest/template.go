@@ -3,6 +3,7 @@ package pgtest
 import (
 	"context"
 	"crypto/sha256"
+	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,19 +30,21 @@ const templateLock = 0x6c61796572 // any number of our own
 // cacheAge is how long a cached cluster of other migrations is kept for the branch that may need it again.
 const cacheAge = 24 * time.Hour
 
-// templateName names the schema by the migrations' contents, so that old templates are never taken for new ones.
+// templateName names the schema by the contents of the migrations and of the SQL contract, so that old templates are never taken for new ones.
 var templateName = sync.OnceValue(func() string {
 	hash := sha256.New()
-	err := fs.WalkDir(migrations.FS, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+	for _, files := range []embed.FS{migrations.FS, migrations.API} {
+		err := fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			b, err := files.ReadFile(path)
+			fmt.Fprintf(hash, "%s %d %s", path, len(b), b)
 			return err
+		})
+		if err != nil {
+			panic(err) // an embedded file system that cannot be read is a broken build
 		}
-		b, err := migrations.FS.ReadFile(path)
-		fmt.Fprintf(hash, "%s %d %s", path, len(b), b)
-		return err
-	})
-	if err != nil {
-		panic(err) // an embedded file system that cannot be read is a broken build
 	}
 	return fmt.Sprintf("layercake_template_%x", hash.Sum(nil)[:6])
 })
