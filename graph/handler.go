@@ -97,12 +97,14 @@ func (h *Handler) Drain(ctx context.Context, spread time.Duration) {
 	}
 	h.mu.Unlock()
 
+	began := time.Now()
 	pause := time.NewTimer(0)
 	defer pause.Stop()
-	for _, s := range sockets {
+	for i, s := range sockets {
+		// Each has a moment of its own: pauses from one to the next would add up how late each of them ends.
+		pause.Reset(time.Until(began.Add(spread * time.Duration(i) / time.Duration(len(sockets)))))
 		select {
 		case <-pause.C:
-			pause.Reset(spread / time.Duration(len(sockets)))
 			s.drain()
 		case <-ctx.Done():
 			s.abort(closedDrain)
