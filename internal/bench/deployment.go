@@ -42,7 +42,9 @@ type deployment struct {
 }
 
 // deploy runs a deployment while use does. It leaves nothing behind but its log, and that only when something went wrong.
-func deploy(ctx context.Context, replicas int, command func() *exec.Cmd, binaries string, use func(context.Context, *deployment) error) (err error) {
+func deploy(
+	ctx context.Context, replicas int, command func() *exec.Cmd, binaries string, use func(context.Context, *deployment) error,
+) (err error) {
 	d := &deployment{}
 	if d.binaries, err = embeddedpg.FindBinaries(binaries); err != nil {
 		return err

@@ -107,7 +107,7 @@ func (s *subscriber) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case napping:
-			err = wait(ctx, s.away/2+rand.N(s.away))
+			_ = wait(ctx, s.away/2+rand.N(s.away)) // the end of ctx is seen above
 			pause, opened = minBackOff, false // it comes back elsewhere
 		case errors.As(err, &refused) && !refused.temporary(), errors.Is(err, errNotAnEvent):
 			s.mu.Lock()
