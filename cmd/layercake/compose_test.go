@@ -11,8 +11,7 @@ import (
 
 // Beyond loopback the server refuses to start without LAYERCAKE_AUTH, and flags are renamed now and then: what docker-compose.yml
 // and the Dockerfile set must be what serve takes.
-func TestServeTakesTheSettingsOfDockerCompose(t *testing.T) {
-	t.Parallel()
+func TestServeTakesTheSettingsOfDockerCompose(t *testing.T) { //nolint:paralleltest // it sets the environment
 	text, err := os.ReadFile("../../docker-compose.yml")
 	if err != nil {
 		t.Fatal(err)

@@ -166,19 +166,29 @@ func TestMessagesThatAreRefused(t *testing.T) {
 		{"join in another case", `{"type":"join_session","data":{"userid":"u","userName":"n","avatarColor":""}}`, format},
 		{"join as nobody", joining("  ", "n"), empty},
 		{"join without a name", joining("u", "\t"), empty},
-		{"join with a long id", joining(strings.Repeat("u", 201), "n"),
-			"error: Error processing message: User ID is too long: 201 bytes, at most 200"},
-		{"join with a long name", joining("u", strings.Repeat("ä", 20_000)),
-			"error: Error processing message: User name is too long: 20000 characters, at most 100"},
-		{"join with a NUL", `{"type":"join_session","data":{"userId":"u","userName":"a\u0000b","avatarColor":""}}`,
-			"error: Error processing message: User name contains a control character at byte 1"},
+		{
+			"join with a long id", joining(strings.Repeat("u", 201), "n"),
+			"error: Error processing message: User ID is too long: 201 bytes, at most 200",
+		},
+		{
+			"join with a long name", joining("u", strings.Repeat("ä", 20_000)),
+			"error: Error processing message: User name is too long: 20000 characters, at most 100",
+		},
+		{
+			"join with a NUL", `{"type":"join_session","data":{"userId":"u","userName":"a\u0000b","avatarColor":""}}`,
+			"error: Error processing message: User name contains a control character at byte 1",
+		},
 		{"leave without data", `{"type":"leave_session"}`, format},
-		{"switch before joining", `{"type":"switch_document","data":{"documentId":"d","documentType":"canvas"}}`,
-			"error: Error processing message: Must join session before switching documents"},
+		{
+			"switch before joining", `{"type":"switch_document","data":{"documentId":"d","documentType":"canvas"}}`,
+			"error: Error processing message: Must join session before switching documents",
+		},
 		{"switch to an unknown type", `{"type":"switch_document","data":{"documentId":"d","documentType":"film"}}`, format},
 		{"switch without a type", `{"type":"switch_document","data":{"documentId":"d"}}`, format},
-		{"switch to nothing", `{"type":"switch_document","data":{"documentId":"","documentType":"canvas"}}`,
-			"error: Error processing message: Document ID cannot be empty"},
+		{
+			"switch to nothing", `{"type":"switch_document","data":{"documentId":"","documentType":"canvas"}}`,
+			"error: Error processing message: Document ID cannot be empty",
+		},
 		{"cursor without position", `{"type":"cursor_update","data":{"documentId":"d","documentType":"canvas","timestamp":1}}`, format},
 		{"cursor without time", strings.Replace(position(`{"type":"canvas","x":1,"y":1}`), `,"timestamp":1`, "", 1), format},
 		{"cursor at half a time", strings.Replace(position(`{"type":"canvas","x":1,"y":1}`), `p":1}`, `p":1.5}`, 1), format},
@@ -223,8 +233,10 @@ func TestPositionsOfAllTypes(t *testing.T) {
 	for n, c := range []struct{ sent, want string }{
 		{`{"type":"canvas","x":1.5,"y":-2}`, `{"type":"canvas","x":1.5,"y":-2,"zoom":null}`},
 		{`{"type":"spreadsheet","row":0,"column":2,"sheet":"s"}`, `{"type":"spreadsheet","row":0,"column":2,"sheet":"s"}`},
-		{`{"type":"3d","x":1,"y":2,"z":3,"rotation":[1,2,3],"scale":0.5}`,
-			`{"type":"3d","x":1,"y":2,"z":3,"rotation":[1,2,3],"scale":0.5,"viewport":null}`},
+		{
+			`{"type":"3d","x":1,"y":2,"z":3,"rotation":[1,2,3],"scale":0.5}`,
+			`{"type":"3d","x":1,"y":2,"z":3,"rotation":[1,2,3],"scale":0.5,"viewport":null}`,
+		},
 		{`{"type":"timeline","timestamp":9007199254740993}`, `{"type":"timeline","timestamp":9007199254740993,"track":null}`},
 		{`{"type":"code_editor","line":7,"column":0,"file":"a.go"}`, `{"type":"code_editor","line":7,"column":0,"file":"a.go"}`},
 	} {

@@ -19,7 +19,8 @@ import (
 )
 
 // Migrate brings the schema up to what this binary knows, under a session lock, so that replicas that start together take
-// turns, then replaces the contract for DBAs (migrations/api). A schema that is newer is left alone; CheckSchema says whether this binary may use it.
+// turns, then replaces the contract for DBAs (migrations/api). A schema that is newer is left alone; CheckSchema says whether this
+// binary may use it.
 func Migrate(ctx context.Context, url string, log *slog.Logger) error {
 	database, provider, err := provider(url)
 	if err != nil {

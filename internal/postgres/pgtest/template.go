@@ -30,7 +30,8 @@ const templateLock = 0x6c61796572 // any number of our own
 // cacheAge is how long a cached cluster of other migrations is kept for the branch that may need it again.
 const cacheAge = 24 * time.Hour
 
-// templateName names the schema by the contents of the migrations and of the SQL contract, so that old templates are never taken for new ones.
+// templateName names the schema by the contents of the migrations and of the SQL contract, so that old templates are never taken
+// for new ones.
 var templateName = sync.OnceValue(func() string {
 	hash := sha256.New()
 	for _, files := range []embed.FS{migrations.FS, migrations.API} {
