@@ -26,7 +26,8 @@ const (
 	pushPause     = 100 * time.Millisecond
 	frameTime     = 5 * time.Millisecond // 200 frames a second
 	activityPause = time.Second          // between lists of a document in which only cursors moved
-	roomRate      = 8 << 20              // bytes a second that rosters and lists of one project may take
+	rosterRate    = 32 << 20             // bytes a second that the rosters of one project may take
+	listRate      = 8 << 20              // the same for lists of a document, which matter less
 )
 
 // Who the canvas of the existing client is: after a reconnect it moves its cursor without joining again.
@@ -348,7 +349,7 @@ func (s *socket) tell(v *view, viewer, document string) (pause time.Duration, la
 		}
 		v.told = now
 	}
-	pause = max(pushPause, share(size, s.room.Size()))
+	pause = max(pushPause, share(size, s.room.Size(), rosterRate))
 	if document != "" {
 		var listed bool
 		if later, listed = s.list(v, viewer, document); listed {
@@ -375,13 +376,13 @@ func (s *socket) list(v *view, viewer, document string) (later time.Time, ok boo
 	if !s.write(typeActivity, frame) {
 		return later, false
 	}
-	v.listed, v.listedAt, v.listPause = d.Moves, time.Now(), share(len(frame), len(d.Entries))
+	v.listed, v.listedAt, v.listPause = d.Moves, time.Now(), share(len(frame), len(d.Entries), listRate)
 	return later, true
 }
 
-// share is how long the frames of so many sockets take together.
-func share(size, sockets int) time.Duration {
-	return time.Duration(float64(size) * float64(sockets) / roomRate * float64(time.Second))
+// share is how long the frames of so many sockets take together at a rate.
+func share(size, sockets, rate int) time.Duration {
+	return time.Duration(float64(size) * float64(sockets) / float64(rate) * float64(time.Second))
 }
 
 // writeRoster tells who is there.
