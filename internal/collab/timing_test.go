@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,9 +26,51 @@ import (
 
 // site is a handler whose clocks are set by the test.
 type site struct {
-	url     string
-	project int
-	metrics *prometheus.Registry
+	url      string
+	project  int
+	metrics  *prometheus.Registry
+	accepted chan *valve
+}
+
+// listener tells which connections it accepted.
+type listener struct {
+	net.Listener
+
+	accepted chan<- *valve
+}
+
+func (l listener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	v := &valve{Conn: conn, shut: make(chan struct{}), closed: make(chan struct{})}
+	l.accepted <- v
+	return v, nil
+}
+
+// valve is a connection whose peer may stop to read, at once: the buffers of a real one take time to fill.
+type valve struct {
+	net.Conn
+
+	shut   chan struct{} // closed when the peer does not read any more
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (v *valve) Write(b []byte) (int, error) {
+	select {
+	case <-v.shut:
+		<-v.closed
+		return 0, net.ErrClosed
+	default:
+		return v.Conn.Write(b)
+	}
+}
+
+func (v *valve) Close() error {
+	v.once.Do(func() { close(v.closed) })
+	return v.Conn.Close()
 }
 
 func serve(t *testing.T, timing collab.Timing) *site {
@@ -48,10 +91,8 @@ func serve(t *testing.T, timing collab.Timing) *site {
 	tracker.Connect(wire, "here")
 	h := collab.New(collab.Options{Presence: tracker, Log: log, Metrics: s.metrics, Open: true, Timing: timing})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(h.ServeHTTP))
-	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		_ = c.(*net.TCPConn).SetWriteBuffer(4 << 10) // what nobody reads fills it soon
-		return ctx
-	}
+	s.accepted = make(chan *valve, 16)
+	server.Listener = listener{server.Listener, s.accepted}
 	server.Start()
 	ctx, stop := context.WithCancel(context.Background())
 	var g errgroup.Group
@@ -117,31 +158,13 @@ func TestReaderThatStallsIsCutOffByTheWriteDeadline(t *testing.T) {
 	s := serve(t, collab.Timing{Ping: time.Minute, Silence: time.Hour, Write: 500 * time.Millisecond, Refresh: time.Hour})
 	ann := open(t, s.url, s.project)
 	ann.join("ann", "Ann", "")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	// A small window, so that what it does not read fills the buffers soon.
-	narrow := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		if err == nil {
-			err = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-		}
-		return conn, err
-	}}
-	stalled, _, err := websocket.Dial(ctx, socketURL(s.url, s.project), //nolint:bodyclose // the library closes it
-		&websocket.DialOptions{HTTPClient: &http.Client{Transport: narrow}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = stalled.CloseNow() }()
-	// It sends and never reads: the answers fill the buffers between the two.
-	sent := make(chan struct{})
-	go func() {
-		defer close(sent)
-		for stalled.Write(ctx, websocket.MessageText, []byte(`{"type":"ping"}`)) == nil {
-		}
-	}()
-	<-sent // the server does not take any more
-	ann.wait("an answer", func() bool { return len(ann.users) == 1 })
+	<-s.accepted
+	stalled := open(t, s.url, s.project)
+	stalled.join("stalled", "S", "")
+	ann.wait("the other", func() bool { return len(ann.users) == 2 })
+	close((<-s.accepted).shut)
+	stalled.send(`{"type":"ping"}`) // nobody takes the answer
+	ann.wait("the stalled to go", func() bool { return len(ann.users) == 1 })
 	if got := ann.ask(`{"type":"ping"}`); got != "pong: " {
 		t.Errorf("who reads: %q", got)
 	}
