@@ -108,7 +108,7 @@ func (s *subscriber) run(ctx context.Context) {
 			return
 		case napping:
 			_ = wait(ctx, s.away/2+rand.N(s.away)) // the end of ctx is seen above
-			pause, opened = minBackOff, false // it comes back elsewhere
+			pause, opened = minBackOff, false      // it comes back elsewhere
 		case errors.As(err, &refused) && !refused.temporary(), errors.Is(err, errNotAnEvent):
 			s.mu.Lock()
 			s.failure = err
