@@ -7,12 +7,16 @@ import (
 	"layercake/internal/postgres"
 )
 
-// What a feed keeps at most.
+// What is kept at most.
 const (
 	maxTailEvents = 1000
 	maxTailBytes  = 256 << 10
-	maxAhead      = 128 // events that wait for those before them
+	maxAhead      = 128      // events that wait for those before them
+	maxAllBytes   = 64 << 20 // by all feeds of a replica together
 )
+
+// share is how many bytes each of so many feeds may keep.
+func share(feeds int) int { return min(maxTailBytes, maxAllBytes/max(feeds, 1)) }
 
 // feed is the tail of one project's events.
 type feed struct {
@@ -32,6 +36,8 @@ type feed struct {
 	tail       []*Event        // contiguous up to version
 	tailBytes  int             // of the bodies in tail
 	ahead      map[int64]heard // beyond version + 1
+	aheadBytes int             // of the bodies in ahead
+	limit      int             // of either
 	wanted     int64           // the newest version that anybody spoke of
 	doubted    bool            // a sweep, not a line, spoke of it
 	moved      chan struct{}   // closed and replaced whenever a watcher should look again
@@ -43,11 +49,12 @@ type heard struct {
 	event *Event // nil for a hint
 }
 
-func newFeed(project int32) *feed {
+func newFeed(project int32, limit int) *feed {
 	return &feed{
 		project: project,
 		opened:  make(chan struct{}),
 		ahead:   make(map[int64]heard),
+		limit:   limit,
 		moved:   make(chan struct{}),
 	}
 }
@@ -90,8 +97,19 @@ func (f *feed) offer(epoch postgres.Epoch, version int64, event *Event) need {
 // keep remembers an event whose time has not come.
 func (f *feed) keep(epoch postgres.Epoch, version int64, event *Event) {
 	f.wanted = max(f.wanted, version)
-	if event != nil && len(f.ahead) < maxAhead {
-		f.ahead[version] = heard{epoch: epoch, event: event}
+	if event == nil || len(f.ahead) >= maxAhead || f.aheadBytes+len(event.Body) > f.limit {
+		return
+	}
+	f.drop(version)
+	f.ahead[version] = heard{epoch: epoch, event: event}
+	f.aheadBytes += len(event.Body)
+}
+
+// drop forgets an event that waited.
+func (f *feed) drop(version int64) {
+	if h, ok := f.ahead[version]; ok {
+		f.aheadBytes -= len(h.event.Body)
+		delete(f.ahead, version)
 	}
 }
 
@@ -100,12 +118,29 @@ func (f *feed) advance(event *Event) {
 	f.version = event.Version
 	f.tail = append(f.tail, event)
 	f.tailBytes += len(event.Body)
-	for len(f.tail) > maxTailEvents || f.tailBytes > maxTailBytes {
+	f.trim()
+	f.wake()
+}
+
+// trim forgets the oldest events of a tail that is too long: who needs them reads the log.
+func (f *feed) trim() {
+	for len(f.tail) > maxTailEvents || f.tailBytes > f.limit {
 		f.tailBytes -= len(f.tail[0].Body)
 		f.tail[0] = nil
 		f.tail = f.tail[1:]
 	}
-	f.wake()
+}
+
+// bound sets how many bytes the feed may keep from now on.
+func (f *feed) bound(limit int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.limit = limit
+	f.trim()
+	if f.aheadBytes > limit {
+		clear(f.ahead)
+		f.aheadBytes = 0
+	}
 }
 
 // catchUp applies what waited for its predecessors.
@@ -119,7 +154,7 @@ func (f *feed) catchUp() {
 	}
 	for version, h := range f.ahead {
 		if version <= f.version || h.epoch != f.epoch {
-			delete(f.ahead, version)
+			f.drop(version)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"layercake/internal/postgres"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"pgregory.net/rapid"
 )
 
@@ -20,7 +21,7 @@ func event(version int64) *Event {
 
 // opened returns a feed that was born at a version.
 func opened(version int64) *feed {
-	f := newFeed(1)
+	f := newFeed(1, maxTailBytes)
 	f.begin(at(version))
 	return f
 }
@@ -75,7 +76,7 @@ func TestHintAsksForTheLog(t *testing.T) {
 
 func TestEventsThatComeBeforeTheHeadIsReadAreKept(t *testing.T) {
 	t.Parallel()
-	f := newFeed(1)
+	f := newFeed(1, maxTailBytes)
 	for _, v := range []int64{9, 12, 11, 10} {
 		f.hear(v)
 	}
@@ -188,6 +189,48 @@ func TestTailIsBounded(t *testing.T) {
 	if len(f.ahead) > maxAhead {
 		t.Errorf("%d events wait, want at most %d", len(f.ahead), maxAhead)
 	}
+	f = opened(0)
+	for v := int64(2); v < 50; v++ {
+		f.offer(epoch, v, &Event{Version: v, Body: make([]byte, MaxBody)})
+	}
+	if waiting := len(f.ahead) * MaxBody; waiting > maxTailBytes || f.aheadBytes != waiting {
+		t.Errorf("%d bytes wait, and %d are counted, want at most %d", waiting, f.aheadBytes, maxTailBytes)
+	}
+	f.hear(1)
+	if len(f.ahead) != 0 || f.aheadBytes != 0 {
+		t.Errorf("%d events and %d bytes still wait", len(f.ahead), f.aheadBytes)
+	}
+}
+
+// However many projects are watched, their tails together keep to a bound, and watchers find in the log what they do not hold.
+func TestTailsOfAllFeedsAreBounded(t *testing.T) {
+	t.Parallel()
+	const feeds = 10 * maxAllBytes / maxTailBytes
+	h := NewHub(nil, nil, prometheus.NewRegistry())
+	body := make([]byte, 2000)
+	for project := range int32(feeds) {
+		f := newFeed(project, maxTailBytes) // as if it had come first
+		f.begin(at(0))
+		h.feeds[project] = f
+		for v := int64(1); v <= maxTailBytes/2000; v++ {
+			f.offer(epoch, v, &Event{Version: v, Body: body})
+		}
+	}
+	if _, bytes := h.Open(); bytes <= maxAllBytes {
+		t.Fatalf("%d bytes are too few for this test", bytes)
+	}
+	h.divide()
+	if _, bytes := h.Open(); bytes > maxAllBytes || bytes < maxAllBytes/2 {
+		t.Errorf("%d feeds keep %d bytes, want up to %d", feeds, bytes, maxAllBytes)
+	}
+	f := h.feeds[0]
+	f.offer(epoch, f.version+1, &Event{Version: f.version + 1, Body: body})
+	if _, bytes := h.Open(); bytes > maxAllBytes {
+		t.Errorf("%d bytes after one more event, want at most %d", bytes, maxAllBytes)
+	}
+	if s := f.next(at(1)); s.event != nil || s.moved != nil || s.missed || s.err != nil {
+		t.Errorf("a watcher of what was given up finds %+v, want to be sent to the log", s)
+	}
 }
 
 func TestEndTellsWatchers(t *testing.T) {
@@ -211,7 +254,7 @@ func TestAnyInterleavingIsInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const born = 5
 		head := int64(born)
-		f := newFeed(1)
+		f := newFeed(1, maxTailBytes)
 		log := func(after int64, limit int) []*Event {
 			var events []*Event
 			for v := after + 1; v <= head && len(events) < limit; v++ {

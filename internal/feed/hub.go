@@ -28,6 +28,7 @@ const (
 	queryLimit  = 3 * time.Second
 	readEvents  = 500      // events of one project that one read of the log returns at most
 	readBytes   = 64 << 10 // bytes of them that a watcher holds, beyond the first event
+	readFeeds   = 64       // feeds whose gaps one read closes
 )
 
 // ErrNotFound ends a watch whose project does not exist, or does no longer.
@@ -240,7 +241,7 @@ func (h *Hub) enter(ctx context.Context, project int32) (*feed, error) {
 	h.mu.Lock()
 	f, found := h.feeds[project]
 	if !found {
-		f = newFeed(project)
+		f = newFeed(project, share(len(h.feeds)+1))
 		h.feeds[project] = f
 		h.metrics.created.Inc()
 	}
@@ -336,12 +337,9 @@ func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most
 
 // open returns the feeds that are open and what ask says of each, where ask says true.
 func (h *Hub) open(ask func(*feed) (position, bool)) ([]*feed, []position) {
-	h.mu.Lock()
-	all := slices.Collect(maps.Values(h.feeds))
-	h.mu.Unlock()
 	var feeds []*feed
 	var at []position
-	for _, f := range all {
+	for _, f := range h.all() {
 		if p, ok := ask(f); ok {
 			feeds, at = append(feeds, f), append(at, p)
 		}
@@ -386,6 +384,10 @@ func (h *Hub) fill(ctx context.Context) (again bool, err error) {
 	if len(feeds) == 0 {
 		return false, nil
 	}
+	if len(feeds) > readFeeds {
+		// After an outage all feeds may lack events, too many for one answer.
+		feeds, sent, again = feeds[:readFeeds], sent[:readFeeds], true
+	}
 	projects, after := make([]int32, len(feeds)), make([]int64, len(feeds))
 	for i, f := range feeds {
 		projects[i], after[i] = f.project, sent[i].version
@@ -425,6 +427,7 @@ func (h *Hub) sweepAll(ctx context.Context) {
 			h.log.WarnContext(ctx, "sweep", "error", err)
 		}
 		h.dropIdle(time.Now())
+		h.divide()
 		pause.Reset(sweepEvery - sweepEvery/10 + rand.N(sweepEvery/5))
 	}
 }
@@ -478,11 +481,23 @@ func (h *Hub) dropIdle(now time.Time) {
 	}
 }
 
+// divide lets each feed keep its share of what all may.
+func (h *Hub) divide() {
+	all := h.all()
+	for _, f := range all {
+		f.bound(share(len(all)))
+	}
+}
+
+func (h *Hub) all() []*feed {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Values(h.feeds))
+}
+
 // Open returns how many feeds are open, and the bytes in their tails.
 func (h *Hub) Open() (feeds, bytes int) {
-	h.mu.Lock()
-	all := slices.Collect(maps.Values(h.feeds))
-	h.mu.Unlock()
+	all := h.all()
 	for _, f := range all {
 		f.mu.Lock()
 		bytes += f.tailBytes

@@ -155,6 +155,36 @@ func TestSweepFindsWhatNobodySpokeOf(t *testing.T) {
 	t.Fatal("the events never came")
 }
 
+// After an outage every feed may lack events: they are read in parts that a database answers in time.
+func TestGapsOfManyFeedsAreReadInParts(t *testing.T) {
+	t.Parallel()
+	running, conn := startHub(t, 0)
+	const projects = 2*readFeeds + 1
+	execute(t, conn, "INSERT INTO projects (id, name) SELECT n, 'Test' FROM generate_series(2, $1::int) n", projects)
+	execute(t, conn, "INSERT INTO heads (project_id, version) SELECT n, 1 FROM generate_series(2, $1::int) n", projects)
+	execute(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
+		SELECT n, 1, now(), '', 'first', '', '{}' FROM generate_series(2, $1::int) n`, projects)
+	commit(t, conn, 1, 1, "{}")
+
+	h := NewHub(running.system, running.log, prometheus.NewRegistry()) // it does not run: the test takes its steps
+	head, err := running.readHead(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for project := range int32(projects) {
+		f := newFeed(project+1, maxTailBytes)
+		f.begin(position{epoch: head.epoch})
+		f.offer(head.epoch, 1, nil)
+		h.feeds[project+1] = f
+	}
+	for _, want := range []int{projects - readFeeds, projects - 2*readFeeds, 0} {
+		again, err := h.fill(t.Context())
+		if left, _ := h.open((*feed).gap); err != nil || len(left) != want || again != (want > 0) {
+			t.Errorf("%d feeds lack an event, again = %t, %v, want %d", len(left), again, err, want)
+		}
+	}
+}
+
 func TestTrimmedLogIsMissed(t *testing.T) {
 	t.Parallel()
 	h, conn := startHub(t, 50)
