@@ -38,9 +38,10 @@ type feed struct {
 	ahead      map[int64]heard // beyond version + 1
 	aheadBytes int             // of the bodies in ahead
 	limit      int             // of either
-	wanted     int64           // the newest version that anybody spoke of
-	doubted    bool            // a sweep, not a line, spoke of it
-	moved      chan struct{}   // closed and replaced whenever a watcher should look again
+	readers    map[*watcher]struct{}
+	wanted     int64         // the newest version that anybody spoke of
+	doubted    bool          // a sweep, not a line, spoke of it
+	moved      chan struct{} // closed and replaced whenever a watcher should look again
 }
 
 // heard is an event as a line or an own commit brought it.
@@ -55,6 +56,7 @@ func newFeed(project int32, limit int) *feed {
 		opened:  make(chan struct{}),
 		ahead:   make(map[int64]heard),
 		limit:   limit,
+		readers: make(map[*watcher]struct{}),
 		moved:   make(chan struct{}),
 	}
 }
@@ -282,6 +284,30 @@ func (f *feed) restart(head position) {
 	f.generation++
 	f.catchUp()
 	f.wake()
+}
+
+// follow notes a watcher, and unfollow forgets it.
+func (f *feed) follow(w *watcher) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.readers[w] = struct{}{}
+}
+
+func (f *feed) unfollow(w *watcher) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.readers, w)
+}
+
+// lag returns how many events the watcher that is the furthest behind has yet to take.
+func (f *feed) lag() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var lag int64
+	for w := range f.readers {
+		lag = max(lag, f.version-w.seen.Load())
+	}
+	return lag
 }
 
 // step is what a watcher finds at its place.

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"layercake/internal/db"
@@ -19,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -29,6 +31,7 @@ const (
 	readEvents  = 500      // events of one project that one read of the log returns at most
 	readBytes   = 64 << 10 // bytes of them that a watcher holds, beyond the first event
 	readFeeds   = 64       // feeds whose gaps one read closes
+	farBehind   = 900      // events that a watcher lacks when it is about to fall out of the tail
 )
 
 // ErrNotFound ends a watch whose project does not exist, or does no longer.
@@ -39,8 +42,9 @@ type Hub struct {
 	system  *postgres.Pool
 	log     *slog.Logger
 	metrics *metrics
-	gaps    chan struct{} // capacity 1: some feed lacks events
-	doubts  chan struct{} // capacity 1: sweep now
+	gaps    chan struct{}  // capacity 1: some feed lacks events
+	doubts  chan struct{}  // capacity 1: sweep now
+	warned  rate.Sometimes // of watchers that are far behind
 
 	mu    sync.Mutex
 	feeds map[int32]*feed
@@ -53,6 +57,7 @@ func NewHub(system *postgres.Pool, log *slog.Logger, registry prometheus.Registe
 		log:    log,
 		gaps:   make(chan struct{}, 1),
 		doubts: make(chan struct{}, 1),
+		warned: rate.Sometimes{Interval: time.Minute},
 		feeds:  make(map[int32]*feed),
 	}
 	h.metrics = newMetrics(registry, h)
@@ -125,8 +130,11 @@ func (h *Hub) Watch(ctx context.Context, project int32, after *Cursor) iter.Seq2
 			return
 		}
 		defer h.leave(f)
-		w := watcher{hub: h, feed: f}
+		w := &watcher{hub: h, feed: f}
 		first, err := w.begin(ctx, after)
+		w.seen.Store(w.at.version)
+		f.follow(w)
+		defer f.unfollow(w)
 		for err == nil && yield(first, nil) {
 			first, err = w.next(ctx)
 		}
@@ -141,7 +149,8 @@ type watcher struct {
 	hub  *Hub
 	feed *feed
 	at   position
-	log  []*Event // read from the log, not yet yielded
+	seen atomic.Int64 // at.version, for others
+	log  []*Event     // read from the log, not yet yielded
 }
 
 // begin decides where the watch starts.
@@ -221,6 +230,7 @@ func (w *watcher) read(ctx context.Context) error {
 
 func (w *watcher) take(e *Event) Step {
 	w.at.version = e.Version
+	w.seen.Store(e.Version)
 	if e.Body == nil {
 		return Step{Cursor: w.cursor(), Missed: true}
 	}
@@ -231,6 +241,7 @@ func (w *watcher) missed() Step {
 	w.hub.metrics.missed.Inc()
 	w.log = nil
 	w.at, _ = w.feed.now()
+	w.seen.Store(w.at.version)
 	return Step{Cursor: w.cursor(), Missed: true}
 }
 
@@ -428,6 +439,7 @@ func (h *Hub) sweepAll(ctx context.Context) {
 		}
 		h.dropIdle(time.Now())
 		h.divide()
+		h.warn(ctx)
 		pause.Reset(sweepEvery - sweepEvery/10 + rand.N(sweepEvery/5))
 	}
 }
@@ -487,6 +499,22 @@ func (h *Hub) divide() {
 	for _, f := range all {
 		f.bound(share(len(all)))
 	}
+}
+
+// warn tells the log, not too often, of watchers that take events more slowly than they come.
+func (h *Hub) warn(ctx context.Context) {
+	if lag := h.Lag(); lag > farBehind {
+		h.warned.Do(func() { h.log.WarnContext(ctx, "a watcher is far behind", "events", lag) })
+	}
+}
+
+// Lag returns how many events the watcher that is the furthest behind has yet to take.
+func (h *Hub) Lag() int64 {
+	var lag int64
+	for _, f := range h.all() {
+		lag = max(lag, f.lag())
+	}
+	return lag
 }
 
 func (h *Hub) all() []*feed {

@@ -185,6 +185,48 @@ func TestGapsOfManyFeedsAreReadInParts(t *testing.T) {
 	}
 }
 
+// logged keeps the messages of a log.
+type logged struct {
+	slog.Handler
+	messages chan string
+}
+
+func (l logged) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l logged) Handle(_ context.Context, r slog.Record) error {
+	l.messages <- r.Message
+	return nil
+}
+
+func TestWatcherThatIsFarBehindIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	running, _ := startHub(t, 0)
+	log := logged{messages: make(chan string, 10)}
+	h := NewHub(running.system, slog.New(log), prometheus.NewRegistry()) // it does not run, and so does not ask for the head
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for s, err := range h.Watch(ctx, 1, nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for v := int64(1); v <= farBehind+1; v++ {
+			h.Offer(s.Cursor.Epoch, 1, v, []byte("{}"))
+		}
+		if lag := h.Lag(); lag != farBehind+1 {
+			t.Errorf("lag = %d, want %d", lag, farBehind+1)
+		}
+		h.warn(ctx)
+		h.warn(ctx)
+		if n := len(log.messages); n != 1 {
+			t.Errorf("%d warnings in a minute, want 1", n)
+		}
+		break
+	}
+	if lag := h.Lag(); lag != 0 {
+		t.Errorf("lag = %d without a watcher, want 0", lag)
+	}
+}
+
 func TestTrimmedLogIsMissed(t *testing.T) {
 	t.Parallel()
 	h, conn := startHub(t, 50)

@@ -25,6 +25,8 @@ func newMetrics(registry prometheus.Registerer, h *Hub) *metrics {
 	registry.MustRegister(m.created, m.gaps, m.filled, m.logReads, m.sweepRepairs, m.missed,
 		gauge("open", "Feeds that are open now.", func() int { feeds, _ := h.Open(); return feeds }),
 		gauge("bytes", "Bytes in the tails of all feeds.", func() int { _, bytes := h.Open(); return bytes }),
+		gauge("reader_lag_events", "Events that the watcher that is the furthest behind has yet to take.",
+			func() int { return int(h.Lag()) }),
 	)
 	return m
 }
