@@ -22,6 +22,7 @@ import (
 type Pool struct {
 	pool    *pgxpool.Pool
 	acquire time.Duration
+	metrics *metrics
 }
 
 // Do runs f on a connection. Waiting for the connection ends after the acquire time-out.
@@ -30,10 +31,17 @@ func (p *Pool) Do(ctx context.Context, f func(*pgx.Conn) error) error {
 	conn, err := p.pool.Acquire(wait)
 	cancel()
 	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			p.metrics.late.WithLabelValues(lateConnection).Inc()
+		}
 		return Classify(ctx, fmt.Errorf("acquire connection: %w", err))
 	}
 	defer conn.Release()
-	return Classify(ctx, f(conn.Conn()))
+	err = f(conn.Conn())
+	if what := late(err); what != "" {
+		p.metrics.late.WithLabelValues(what).Inc()
+	}
+	return Classify(ctx, err)
 }
 
 // Query runs f with queries that each are a transaction of their own.

@@ -63,6 +63,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		requests.Close()
 		return nil, err
 	}
+	cfg.Metrics.MustRegister(newContention(system))
 	return &DB{Requests: requests, System: system}, nil
 }
 
@@ -103,6 +104,8 @@ func openPool(ctx context.Context, cfg Config, url, name string, size, least int
 	for k, v := range session("layercake/" + cfg.Replica + "/" + name) {
 		c.ConnConfig.RuntimeParams[k] = v
 	}
+	m := newMetrics(cfg.Metrics, name)
+	c.ConnConfig.Tracer = tracer{m.seconds}
 	c.ConnConfig.ConnectTimeout = connectTimeout
 	c.BeforeConnect = boundCancel
 	c.BeforeClose = hangUpOnBroken
@@ -121,12 +124,12 @@ func openPool(ctx context.Context, cfg Config, url, name string, size, least int
 	if err != nil {
 		return nil, fmt.Errorf("open pool %s: %w", name, err)
 	}
-	p := &Pool{pool: pool, acquire: acquireTimeout}
+	p := &Pool{pool: pool, acquire: acquireTimeout, metrics: m}
 	if err := p.Ping(ctx); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("ping through pool %s: %w", name, err)
 	}
-	cfg.Metrics.MustRegister(poolMetrics(name, pool)...)
+	watch(cfg.Metrics, name, pool)
 	return p, nil
 }
 
@@ -161,26 +164,5 @@ func boundCancel(_ context.Context, cfg *pgx.ConnConfig) error {
 func hangUpOnBroken(conn *pgx.Conn) {
 	if conn.IsClosed() {
 		_ = conn.PgConn().Conn().Close() // it is given up
-	}
-}
-
-func poolMetrics(name string, pool *pgxpool.Pool) []prometheus.Collector {
-	gauge := func(metric, help string, value func(*pgxpool.Stat) float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "layercake", Subsystem: "pool", Name: metric, Help: help, ConstLabels: prometheus.Labels{"pool": name},
-		}, func() float64 { return value(pool.Stat()) })
-	}
-	counter := func(metric, help string, value func(*pgxpool.Stat) float64) prometheus.Collector {
-		return prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: "layercake", Subsystem: "pool", Name: metric, Help: help, ConstLabels: prometheus.Labels{"pool": name},
-		}, func() float64 { return value(pool.Stat()) })
-	}
-	return []prometheus.Collector{
-		gauge("connections_in_use", "Connections lent now.", func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) }),
-		gauge("connections_idle", "Connections open and free.", func(s *pgxpool.Stat) float64 { return float64(s.IdleConns()) }),
-		gauge("connections_max", "Connections at most.", func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) }),
-		counter("waits_total", "Borrowings that had to wait.", func(s *pgxpool.Stat) float64 { return float64(s.EmptyAcquireCount()) }),
-		counter("wait_seconds_total", "Time spent waiting for a connection.",
-			func(s *pgxpool.Stat) float64 { return s.EmptyAcquireWaitTime().Seconds() }),
 	}
 }
