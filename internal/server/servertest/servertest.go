@@ -16,7 +16,8 @@ const patience = 30 * time.Second
 
 // Replica is one running server.
 type Replica struct {
-	URL string // such as http://127.0.0.1:34567
+	URL   string // such as http://127.0.0.1:34567
+	Admin string // of metrics and profiles, when a test asked for an address
 
 	cancel context.CancelFunc
 	ended  chan struct{}
@@ -71,6 +72,9 @@ func start(t testing.TB, cfg server.Config) *Replica {
 		t.Fatal("replica did not get ready")
 	}
 	r.URL = "http://" + s.Addr()
+	if admin := s.AdminAddr(); admin != "" {
+		r.Admin = "http://" + admin
+	}
 	return r
 }
 
