@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,6 +45,44 @@ func TestDrainSpreadsCloses(t *testing.T) {
 		}
 		if took := <-drained; took != 900*time.Millisecond {
 			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// The other replicas see no more than twice the mean rate at any moment, though clients come back when they are told.
+func TestDrainedClientsComeBackEvenly(t *testing.T) {
+	t.Parallel()
+	const (
+		sockets = 2000
+		spread  = 4 * time.Second
+		width   = 500 * time.Millisecond
+		mean    = sockets / (float64(spread+maxAway) / float64(width))
+	)
+	synctest.Test(t, func(t *testing.T) {
+		h := handlerWith(sockets)
+		began := time.Now()
+		drained := make(chan struct{})
+		go func() {
+			defer close(drained)
+			h.Drain(t.Context(), spread)
+		}()
+		back := make([]int, (spread+maxAway)/width+1)
+		told := map[*socket]bool{}
+		for len(told) < sockets {
+			synctest.Wait()
+			for s := range h.sockets {
+				s.mu.Lock()
+				if s.doomed != nil && !told[s] {
+					told[s] = true
+					back[(time.Since(began)+awayFor())/width]++
+				}
+				s.mu.Unlock()
+			}
+			<-time.After(20 * time.Millisecond) // of the bubble
+		}
+		<-drained
+		if peak := slices.Max(back); float64(peak) > 2*mean {
+			t.Errorf("clients come back, per %v: %v; want at most %.0f", width, back, 2*mean)
 		}
 	})
 }

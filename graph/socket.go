@@ -242,10 +242,16 @@ func (s *socket) open(conn *websocket.Conn, raw net.Conn) {
 // drain tells the client to come back later.
 func (s *socket) drain() {
 	s.whenOpen(func() {
-		reason := fmt.Sprintf(`{"retryAfterMs":%d}`, 100+rand.IntN(1900))
+		reason := fmt.Sprintf(`{"retryAfterMs":%d}`, awayFor().Milliseconds())
 		s.close(closeRestart, reason, closedDrain)
 	})
 }
+
+// maxAway is how long a client that is sent away is told to wait at most.
+const maxAway = 2 * time.Second
+
+// awayFor is how long one is told to wait: each another time, lest a stutter of this replica becomes one of the others.
+func awayFor() time.Duration { return maxAway/20 + rand.N(maxAway-maxAway/20) }
 
 // abort cuts the connection off.
 func (s *socket) abort(why string) {

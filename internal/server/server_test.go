@@ -245,7 +245,7 @@ func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 // Stopping tells the balancer first and lets subscribers come back elsewhere; nothing that was answered is lost.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	replicas := servertest.Start(t, 2, func(c *server.Config) { c.Drain = time.Second })
+	replicas := servertest.Start(t, 2, func(c *server.Config) { c.Drain = 10 * time.Second }) // a fifth of it for us to notice
 	here, there := replicas[0], replicas[1]
 	newProject(t, here.URL)
 	ended := make(chan struct{})
