@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -23,7 +24,7 @@ type serveCommand struct {
 	HTTPAddr          string   `name:"http-addr" env:"LAYERCAKE_HTTP_ADDR" default:"127.0.0.1:3000" help:"Address for clients."`
 	AdminAddr         string   `env:"LAYERCAKE_ADMIN_ADDR" default:"127.0.0.1:3100" help:"Address for metrics and profiles; empty for none."`
 	PublicURL         string   `name:"public-url" env:"LAYERCAKE_PUBLIC_URL" placeholder:"URL" help:"How browsers reach this deployment."`
-	AllowedOrigins    []string `env:"LAYERCAKE_ALLOWED_ORIGINS" placeholder:"ORIGIN,..." help:"Origins whose pages may call. In open mode without any: every loopback origin and tauri://localhost."`
+	AllowedOrigins    []string `env:"LAYERCAKE_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may call. In open mode without any: every loopback origin and tauri://localhost."`
 	Auth              string   `env:"LAYERCAKE_AUTH" placeholder:"MODE" help:"open: callers without a credential own everything. The default while listening on loopback; elsewhere it must be asked for."`
 	Migrate           string   `env:"LAYERCAKE_MIGRATE" default:"auto" help:"auto: bring the schema up to date at the start; check: only compare."`
 	PoolMax           string   `env:"LAYERCAKE_POOL_MAX" default:"100" help:"Database connections for requests, at most; capped by what the server has room for."`
@@ -35,7 +36,7 @@ type serveCommand struct {
 	LogLevel          string   `env:"LAYERCAKE_LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 	LogFormat         string   `env:"LAYERCAKE_LOG_FORMAT" default:"text" help:"text or json."`
 	PGBin             string   `name:"pg-bin" env:"LAYERCAKE_PG_BIN" placeholder:"DIR" help:"Folder of PostgreSQL's programs, for the private one."`
-	DataDir           string   `env:"LAYERCAKE_DATA_DIR" placeholder:"DIR" help:"Data folder of the private PostgreSQL."`
+	DataDir           string   `env:"LAYERCAKE_DATA_DIR" placeholder:"DIR" help:"Data folder of the private PostgreSQL. Without one: /var/lib/layercake as root, else layercake in the XDG data folder."`
 	CleanUp           string   `env:"LAYERCAKE_CLEAN_UP" default:"5m" hidden:"" help:"Time between two removals of what is too old."`
 	FaultLoss         string   `env:"LAYERCAKE_FAULT_LOSS" default:"0" hidden:"" help:"Share of lines to other replicas that are dropped, 0 to 1."`
 	FaultCrash        string   `env:"LAYERCAKE_FAULT_CRASH" default:"0" hidden:"" help:"Share of changes after whose commit the process dies before anybody knows, 0 to 1."`
@@ -100,21 +101,29 @@ func (c serveCommand) config() (server.Config, error) {
 	cfg.Open = r.auth(c.Auth, c.HTTPAddr, cfg.Log)
 	checked := cfg
 	if checked.DatabaseURL == "" {
-		checked.DatabaseURL = "the private one"
+		checked.DatabaseURL = "postgres:///private"
 	}
-	if len(r.errs) == 0 { // else it would complain of values that could not be read
-		r.errs = append(r.errs, checked.Check())
-	}
-	return cfg, errors.Join(r.errs...)
+	return cfg, errors.Join(errors.Join(r.errs...), checked.Check())
 }
+
+// defaults are the texts of settings that are not given, by setting.
+var defaults = func() map[string]string {
+	texts := map[string]string{}
+	for f := range reflect.TypeFor[serveCommand]().Fields() {
+		texts[f.Tag.Get("env")] = f.Tag.Get("default")
+	}
+	return texts
+}()
 
 // reader reads texts and collects what is wrong with them.
 type reader struct{ errs []error }
 
+// read returns the default of a text that is wrong, so that nobody complains of what comes of it.
 func read[T any](r *reader, setting, text, want string, parse func(string) (T, error)) T {
 	v, err := parse(text)
 	if err != nil {
 		r.errs = append(r.errs, fmt.Errorf("%s is %q: it is %s", setting, text, want))
+		v, _ = parse(defaults[setting])
 	}
 	return v
 }
@@ -174,7 +183,10 @@ func (r *reader) logger(level, format string) *slog.Logger {
 
 // auth says whether everybody is let in. Beyond this machine that must be asked for by name.
 func (r *reader) auth(mode, addr string, log *slog.Logger) bool {
-	host, _, _ := net.SplitHostPort(addr)
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil && mode == "" {
+		return true // the address is wrong, and complained of elsewhere
+	}
 	ip, err := netip.ParseAddr(host)
 	loopback := host == "localhost" || err == nil && ip.IsLoopback()
 	switch {

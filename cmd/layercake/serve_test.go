@@ -53,17 +53,34 @@ func TestServeDefaults(t *testing.T) {
 func TestServeReportsAllWrongSettingsAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := parsed(t, "--pool-max=many", "--drain=soon", "--migrate=maybe", "--log-level=loud", "--public-url=here", "--auth=none",
-		"--fault-loss=all").config()
+		"--fault-loss=all", "--http-addr=3000", "--admin-addr=nowhere", "--replicas=0", "--database-url=postgres://[", "--allowed-origins=x").config()
 	if err == nil {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
 		`LAYERCAKE_POOL_MAX is "many"`, `LAYERCAKE_DRAIN is "soon"`, `LAYERCAKE_MIGRATE is "maybe"`, `LAYERCAKE_LOG_LEVEL is "loud"`,
 		`LAYERCAKE_PUBLIC_URL is "here"`, `LAYERCAKE_AUTH is "none"`, `LAYERCAKE_FAULT_LOSS is "all"`,
+		`LAYERCAKE_HTTP_ADDR is "3000"`, `LAYERCAKE_ADMIN_ADDR is "nowhere"`, `LAYERCAKE_REPLICAS is 0`, `LAYERCAKE_DATABASE_URL is`,
+		`LAYERCAKE_ALLOWED_ORIGINS is "x"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("missing: %s\nin: %v", want, err)
 		}
+	}
+	if lines := strings.Count(err.Error(), "\n") + 1; lines != 12 {
+		t.Errorf("%d lines for 12 wrong settings:\n%v", lines, err)
+	}
+}
+
+// A password is in the URL: whoever reads the log must not learn it.
+func TestWrongDatabaseURLIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	_, err := parsed(t, "--database-url=postgres://user:secret@[", "--listen-database-url=postgres://user:secret@host:port/db").config()
+	if err == nil || !strings.Contains(err.Error(), "LAYERCAKE_DATABASE_URL is") || !strings.Contains(err.Error(), "LAYERCAKE_LISTEN_DATABASE_URL is") {
+		t.Errorf("error = %v, want both URLs to be refused", err)
+	}
+	if strings.Contains(err.Error(), "secret") {
+		t.Errorf("the password is in %v", err)
 	}
 }
 

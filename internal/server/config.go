@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/url"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Config is what one replica is told. Its zero values are not defaults: the command line has those.
@@ -40,6 +42,12 @@ func (c Config) Check() error {
 	}
 	if c.DatabaseURL == "" {
 		wrong("LAYERCAKE_DATABASE_URL", `""`, "it names a PostgreSQL database")
+	}
+	for setting, text := range map[string]string{"LAYERCAKE_DATABASE_URL": c.DatabaseURL, "LAYERCAKE_LISTEN_DATABASE_URL": c.ListenURL} {
+		if _, err := pgconn.ParseConfig(text); err != nil && text != "" {
+			// Neither the text nor what is wrong with it is repeated: it may hold a password.
+			wrong(setting, "no URL of PostgreSQL", "it has the form postgres://user:password@host:port/database")
+		}
 	}
 	for setting, addr := range map[string]string{"LAYERCAKE_HTTP_ADDR": c.HTTPAddr, "LAYERCAKE_ADMIN_ADDR": c.AdminAddr} {
 		if _, _, err := net.SplitHostPort(addr); err != nil && (addr != "" || setting == "LAYERCAKE_HTTP_ADDR") {
