@@ -32,7 +32,10 @@ func (c *runCommand) Validate() error {
 func (c *runCommand) Run(ctx context.Context) error {
 	what, stop := showProgress(os.Stderr)
 	defer stop()
-	opt := planfile.Options{Render: c.Render, RenderTimeout: c.RenderTimeout, Progress: what}
+	opt := planfile.Options{
+		Render: c.Render, RenderTimeout: c.RenderTimeout, Progress: what,
+		Warn: func(text string) { fmt.Fprintln(os.Stderr, "warning:", text) },
+	}
 	plan := c.File + c.Plan
 	if !c.Watch {
 		return planfile.Run(ctx, plan, opt)

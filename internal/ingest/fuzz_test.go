@@ -32,7 +32,7 @@ func FuzzCSV(f *testing.F) {
 		k := []ingest.Kind{ingest.Nodes, ingest.Edges, ingest.Layers}[kind%3]
 		checkRead(t, body, format, k)
 		var g layered.Graph
-		if err := ingest.ReadPlanTable(bytes.NewReader(body), format, k, &g); err != nil {
+		if _, err := ingest.ReadPlanTable(bytes.NewReader(body), format, k, &g); err != nil {
 			checkError(t, err)
 			return
 		}

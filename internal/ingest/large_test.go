@@ -54,28 +54,44 @@ func TestMemoryFollowsTheGraph(t *testing.T) { //nolint:paralleltest // see abov
 	if testing.Short() {
 		million = 100_000
 	}
+	upload := func(r io.Reader, k ingest.Kind) (layered.Graph, error) {
+		got, err := ingest.Read(r, ingest.CSV, k, ingest.DefaultLimits())
+		return got.Graph, err
+	}
+	planTable := func(r io.Reader, k ingest.Kind) (g layered.Graph, err error) {
+		_, err = ingest.ReadPlanTable(r, ingest.CSV, k, &g)
+		return g, err
+	}
 	for _, c := range []struct {
+		name string
+		read func(io.Reader, ingest.Kind) (layered.Graph, error)
 		kind ingest.Kind
 		rows int
 		file io.Reader
-	}{{ingest.Edges, million, edgeTable(million)}, {ingest.Nodes, 100_000, nodeTable(100_000)}} {
+	}{
+		{"upload", upload, ingest.Edges, million, edgeTable(million)},
+		{"upload", upload, ingest.Nodes, 100_000, nodeTable(100_000)},
+		{"plan table", planTable, ingest.Edges, million, edgeTable(million)},
+		{"plan table", planTable, ingest.Nodes, 100_000, nodeTable(100_000)},
+	} {
 		counted := &counter{r: c.file}
 		before := heap()
-		got, err := ingest.Read(counted, ingest.CSV, c.kind, ingest.DefaultLimits())
+		g, err := c.read(counted, c.kind)
 		if err != nil {
 			t.Fatal(err)
 		}
 		retained := float64(heap() - before)
-		if n := len(got.Graph.Nodes) + len(got.Graph.Edges); n != c.rows {
+		if n := len(g.Nodes) + len(g.Edges); n != c.rows {
 			t.Fatalf("%d %s, want %d", n, c.kind, c.rows)
 		}
-		size := float64(sizeOf(got.Graph))
-		t.Logf("%s: %.0f MB of text, graph %.0f MB, retained %.0f MB: %.2f times the graph", c.kind,
+		size := float64(sizeOf(g))
+		t.Logf("%s of %s: %.0f MB of text, graph %.0f MB, retained %.0f MB: %.2f times the graph", c.name, c.kind,
 			float64(counted.n)/1e6, size/1e6, retained/1e6, retained/size)
 		if retained > allowed*size {
-			t.Errorf("%s: %.0f bytes retained for a graph of %.0f, more than %v times as much", c.kind, retained, size, allowed)
+			t.Errorf("%s of %s: %.0f bytes retained for a graph of %.0f, more than %v times as much",
+				c.name, c.kind, retained, size, allowed)
 		}
-		runtime.KeepAlive(got)
+		runtime.KeepAlive(g)
 	}
 }
 
@@ -171,6 +187,20 @@ func BenchmarkRead(b *testing.B) {
 			b.SetBytes(int64(len(c.body)))
 			for b.Loop() {
 				if _, err := ingest.Read(bytes.NewReader(c.body), c.format, c.kind, ingest.Limits{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(rows*b.N)/b.Elapsed().Seconds(), "rows/s")
+		})
+		if c.format == ingest.JSON {
+			continue
+		}
+		b.Run("plan table of "+c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(c.body)))
+			for b.Loop() {
+				var g layered.Graph
+				if _, err := ingest.ReadPlanTable(bytes.NewReader(c.body), c.format, c.kind, &g); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -10,7 +10,8 @@ import (
 	"layercake/internal/layered"
 )
 
-// ReadPlanTable reads a table of a plan file and appends it to g. It keeps what the published outputs of plan files show:
+// ReadPlanTable reads a table of a plan file and appends it to g. It returns the row in which each new element stands, so that
+// what is wrong between tables can be traced to one of them. It keeps what the published outputs of plan files show:
 //
 //   - node and edge columns are found by header, and where the header lacks one by position: a table without "weight" reads the
 //     sixth column as weight, and whatever is not a number weighs 1;
@@ -21,56 +22,62 @@ import (
 //   - a row of empty cells is a layer without ID.
 //
 // All bad rows are reported, as an *Error. An error of r comes back wrapped. In both cases g is unchanged.
-func ReadPlanTable(r io.Reader, f Format, k Kind, g *layered.Graph) error {
+func ReadPlanTable(r io.Reader, f Format, k Kind, g *layered.Graph) ([]int, error) {
 	if f == JSON {
-		return refuse("The tables of plan files are .csv or .tsv files")
+		return nil, refuse("The tables of plan files are .csv or .tsv files")
 	}
 	if err := Allowed(f, k); err != nil {
-		return err
+		return nil, err
 	}
 	rows := newRows(r, f)
 	header, err := rows.next()
 	if errors.Is(err, io.EOF) {
-		return refuse("The file is empty")
+		return nil, refuse("The file is empty")
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	t := planTable{columns: make(map[string]int), known: make(map[string]bool), strings: newInterner()}
+	t := planTable{
+		columns: make(map[string]int), known: make(map[string]bool), strings: newInterner(),
+		// Clipped, so that a table that is refused leaves no trace behind the ends of g's lists.
+		graph: layered.Graph{
+			Name: g.Name, Nodes: slices.Clip(g.Nodes), Edges: slices.Clip(g.Edges), Layers: slices.Clip(g.Layers),
+		},
+	}
 	for i, name := range header {
 		t.columns[strings.ToLower(strings.TrimSpace(name))] = i
 	}
 	if k == Nodes {
 		for _, name := range []string{"id", "label", "layer", "is_partition", "belongs_to"} {
 			if _, ok := t.columns[name]; !ok {
-				return refuse("The nodes table has no column %q; its columns are %s", name, quoteList(header))
+				return nil, refuse("The nodes table has no column %q; its columns are %s", name, quoteList(header))
 			}
 		}
 	}
 	width := len(header)
 	read := map[Kind]func(){Nodes: t.node, Edges: t.edge, Layers: t.layer}[k]
+	var places []int
 	for {
 		t.cells, err = rows.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		t.row = rows.row
 		if len(t.cells) != width {
-			t.problems.add(t.row, "", "has %d fields, the header has %d", len(t.cells), width)
+			t.problems.wrongWidth(t.row, t.cells, width)
 			continue
 		}
+		places = append(places, t.row)
 		read()
 	}
 	if err := t.problems.err(); err != nil {
-		return err
+		return nil, err
 	}
-	g.Nodes = append(slices.Clip(g.Nodes), t.graph.Nodes...)
-	g.Edges = append(slices.Clip(g.Edges), t.graph.Edges...)
-	g.Layers = append(slices.Clip(g.Layers), t.graph.Layers...)
-	return nil
+	*g = t.graph
+	return places, nil
 }
 
 // planTable is one table of a plan file while it is read.
@@ -95,9 +102,17 @@ func (t *planTable) raw(name string, position int) string {
 	return t.cells[position]
 }
 
-// value is raw without blanks around it and without one pair of quotes.
-func (t *planTable) value(name string, position int) string {
-	return t.strings.reference(unquote(t.raw(name, position)))
+// value is raw without blanks around it and without one pair of quotes. It is still part of the file's text.
+func (t *planTable) value(name string, position int) string { return unquote(t.raw(name, position)) }
+
+// reference is the value of a cell that others are likely to be equal to.
+func (t *planTable) reference(name string, position int) string {
+	return t.strings.reference(t.value(name, position))
+}
+
+// label is the value of a cell that may or may not occur again soon.
+func (t *planTable) label(name string, position int) string {
+	return t.strings.value(t.value(name, position))
 }
 
 func unquote(s string) string {
@@ -117,10 +132,10 @@ func (t *planTable) weight(position int) float64 {
 
 func (t *planTable) node() {
 	n := layered.Node{
-		ID:        t.value("id", 0),
-		Label:     t.value("label", 1),
-		Layer:     t.value("layer", 2),
-		BelongsTo: t.value("belongs_to", 4),
+		ID:        strings.Clone(t.value("id", 0)),
+		Label:     t.label("label", 1),
+		Layer:     t.reference("layer", 2),
+		BelongsTo: t.reference("belongs_to", 4),
 		Weight:    t.weight(5),
 		Comment:   "null",
 	}
@@ -149,11 +164,11 @@ func (t *planTable) edge() {
 		return
 	}
 	e := layered.Edge{
-		ID:      t.value("id", 0),
-		Source:  t.value("source", 1),
-		Target:  t.value("target", 2),
-		Label:   t.value("label", 3),
-		Layer:   t.value("layer", 4),
+		ID:      strings.Clone(t.value("id", 0)),
+		Source:  t.reference("source", 1),
+		Target:  t.reference("target", 2),
+		Label:   t.label("label", 3),
+		Layer:   t.reference("layer", 4),
 		Weight:  t.weight(5),
 		Comment: "null",
 	}

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,8 +63,12 @@ func TestReadPlanTable(t *testing.T) {
 				Nodes: []layered.Node{{ID: "first"}}, Edges: []layered.Edge{{ID: "first"}}, Layers: []layered.Layer{{ID: "first"}},
 			}
 			g := first
-			if err := ingest.ReadPlanTable(strings.NewReader(c.text), c.format, c.kind, &g); err != nil {
+			rows, err := ingest.ReadPlanTable(strings.NewReader(c.text), c.format, c.kind, &g)
+			if err != nil {
 				t.Fatal(err)
+			}
+			if n := len(c.want.Nodes) + len(c.want.Edges) + len(c.want.Layers); len(rows) != n {
+				t.Errorf("rows %v of %d elements", rows, n)
 			}
 			c.want.Nodes = append(first.Nodes, c.want.Nodes...)
 			c.want.Edges = append(first.Edges, c.want.Edges...)
@@ -73,6 +78,16 @@ func TestReadPlanTable(t *testing.T) {
 				t.Errorf("name = %q", g.Name)
 			}
 		})
+	}
+}
+
+// A row is the line where it begins.
+func TestReadPlanTableSaysWhereElementsStand(t *testing.T) {
+	t.Parallel()
+	var g layered.Graph
+	rows, err := ingest.ReadPlanTable(strings.NewReader("id,source,target\n\ne,a,\"b\n\"\nf,a,b\n"), ingest.CSV, ingest.Edges, &g)
+	if err != nil || !slices.Equal(rows, []int{3, 5}) {
+		t.Errorf("rows %v, %v", rows, err)
 	}
 }
 
@@ -100,6 +115,10 @@ func TestReadPlanTableRefuses(t *testing.T) {
 				"row 7, column \"id\": \"NaN\" is not an id\n" +
 				"row 8: has 1 fields, the header has 5",
 		},
+		{
+			"a quote that does not end", ingest.CSV, ingest.Nodes, header + "a,\"A,,,\nb,B,,,\nc,C,,,\n",
+			"row 2: has 2 fields, the header has 5; field 2 goes on over 4 lines: perhaps a quote is missing",
+		},
 		{"edges without ends", ingest.CSV, ingest.Edges, "id,source\ne,a\n", "row 2: has 2 fields; an edge needs id, source and target"},
 		{
 			"layers without colours", ingest.CSV, ingest.Layers, "id,label\nl,L\n",
@@ -112,7 +131,7 @@ func TestReadPlanTableRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var g layered.Graph
-			err := ingest.ReadPlanTable(strings.NewReader(c.text), c.format, c.kind, &g)
+			_, err := ingest.ReadPlanTable(strings.NewReader(c.text), c.format, c.kind, &g)
 			if err == nil || err.Error() != c.want || !fault.Is(err, fault.BadRequest) {
 				t.Errorf("error:\n%v\nwant:\n%s", err, c.want)
 			}
@@ -120,7 +139,7 @@ func TestReadPlanTableRefuses(t *testing.T) {
 		})
 	}
 	broken := errors.New("disk on fire")
-	err := ingest.ReadPlanTable(&failing{start: strings.NewReader(header), err: broken}, ingest.CSV, ingest.Nodes, &layered.Graph{})
+	_, err := ingest.ReadPlanTable(&failing{start: strings.NewReader(header), err: broken}, ingest.CSV, ingest.Nodes, &layered.Graph{})
 	if !errors.Is(err, broken) || fault.From(err) != nil {
 		t.Errorf("error is %v", err)
 	}

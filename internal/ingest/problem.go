@@ -40,6 +40,18 @@ func (ps *Problems) add(row int, column, format string, args ...any) {
 	}
 }
 
+// wrongWidth adds a row that has not as many fields as the header. A quote that does not end makes one field of all that follows.
+func (ps *Problems) wrongWidth(row int, cells []string, want int) {
+	reason := fmt.Sprintf("has %d fields, the header has %d", len(cells), want)
+	for i, c := range cells {
+		if lines := strings.Count(c, "\n"); lines > 0 {
+			reason += fmt.Sprintf("; field %d goes on over %d lines: perhaps a quote is missing", i+1, lines+1)
+			break
+		}
+	}
+	ps.add(row, "", "%s", reason)
+}
+
 // err returns nil when there are no problems, else an *Error.
 func (ps *Problems) err() error {
 	if ps.Total == 0 {

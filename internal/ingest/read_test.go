@@ -107,23 +107,120 @@ func TestEdgeCasesOfTheOriginal(t *testing.T) {
 	}
 }
 
-// TestTinyImports shows that each table gives the same graph as the JSON that the original makes of it.
-func TestTinyImports(t *testing.T) {
+// TestOtherEdgeCases has the files for which no outcome of the original is listed.
+func TestOtherEdgeCases(t *testing.T) {
 	t.Parallel()
-	for table, kind := range map[string]ingest.Kind{"nodes": ingest.Nodes, "edges": ingest.Edges, "layers": ingest.Layers} {
-		body := readFile(t, filepath.Join("testdata", "tiny", table+".csv"))
-		format, detected, err := ingest.Detect(bytes.NewReader(body), table+".csv")
-		if err != nil || detected != kind {
-			t.Errorf("%s: kind = %s, %v", table, detected, err)
+	others := map[string]struct {
+		kind    ingest.Kind
+		want    layered.Graph
+		refused string
+	}{
+		"nodes-null-parent.csv": {kind: ingest.Nodes, want: layered.Graph{Nodes: []layered.Node{
+			{ID: "root", Label: "Root", Layer: "base", IsPartition: true, Weight: 1},
+			{ID: "x1", Label: "Null text", Layer: "base", Weight: 1},
+			{ID: "x2", Label: "Missing parent", Layer: "base", BelongsTo: "ghost", Weight: 1},
+		}}},
+		"nodes-bom-crlf.csv": {kind: ingest.Nodes, want: layered.Graph{Nodes: []layered.Node{
+			{ID: "b1", Label: "Bom one", Layer: "base", Weight: 1}, {ID: "b2", Label: "Bom two", Layer: "base", Weight: 1},
+		}}},
+		"layers-id-name-color.csv": {kind: ingest.Layers, want: layered.Graph{Layers: []layered.Layer{
+			{ID: "base", Label: "Base", Background: "336699"},
+		}}},
+		"nodes-tabs.tsv": {kind: ingest.Nodes, want: layered.Graph{Nodes: []layered.Node{
+			{
+				ID: "p1", Label: "Parent", Layer: "base", IsPartition: true, Weight: 1,
+				Attrs: map[string]any{"x": 0.0, "y": 0.0, "colour": "red"},
+			},
+			{
+				ID: "n1", Label: "Child, one", Layer: "base", BelongsTo: "p1", Weight: 2.5,
+				Attrs: map[string]any{"x": 10.5, "y": -20.0},
+			},
+			{
+				ID: "n2", Label: "Child two", BelongsTo: "p1", IsPartition: true, Weight: 1,
+				Attrs: map[string]any{"x": "abc", "y": 7.0, "colour": "blue"},
+			},
+		}}},
+		"edges-basic.csv": {kind: ingest.Edges, want: layered.Graph{Edges: []layered.Edge{
+			{ID: "e1", Source: "n1", Target: "n2", Label: "one to two", Layer: "base", Weight: 2.5},
+			{ID: "e2", Source: "n2", Target: "n1", Weight: 1, Attrs: map[string]any{"weight": "abc"}},
+		}}},
+		"edges-missing-target-column.csv": {kind: ingest.Nodes, want: layered.Graph{Nodes: []layered.Node{
+			{ID: "e1", Label: "x", Weight: 1, Attrs: map[string]any{"source": "n1"}},
+		}}},
+		"graph-no-layers.json": {kind: ingest.Graph, refused: `The file has no "layers"`},
+		"graph-broken.json":    {kind: ingest.Graph, refused: "The file ends in the middle of its JSON"},
+		"nodes-latin1.csv":     {kind: ingest.Nodes, refused: "The file is not UTF-8: byte 15 is 0xE9"},
+		"mystery.csv":          {kind: ingest.Nodes, refused: `lacks the columns "id", "label"`},
+	}
+	var expected struct{ Cases []expectation }
+	readJSONFile(t, filepath.Join("testdata", "edge-cases", "expected.json"), &expected)
+	known := map[string]bool{"expected.json": true}
+	for _, c := range expected.Cases {
+		known[c.File] = true
+	}
+	files, err := os.ReadDir(filepath.Join("testdata", "edge-cases"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if known[file.Name()] {
+			continue
 		}
-		got, err := ingest.Read(bytes.NewReader(body), format, kind, ingest.DefaultLimits())
+		t.Run(file.Name(), func(t *testing.T) {
+			t.Parallel()
+			c, ok := others[file.Name()]
+			if !ok {
+				t.Fatal("nobody says what is expected")
+			}
+			body := readFile(t, filepath.Join("testdata", "edge-cases", file.Name()))
+			format, kind, err := ingest.Detect(bytes.NewReader(body), file.Name())
+			if err != nil || kind != c.kind {
+				t.Fatalf("kind = %s, want %s, %v", kind, c.kind, err)
+			}
+			got, err := ingest.Read(bytes.NewReader(body), format, kind, ingest.DefaultLimits())
+			if c.refused != "" {
+				if err == nil || !strings.Contains(err.Error(), c.refused) {
+					t.Errorf("error is %v, want %q", err, c.refused)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			equalGraphs(t, c.want, got.Graph)
+		})
+	}
+}
+
+// TestPublishedImports shows that each table gives the same graph as the JSON that the original makes of it: for the set beside the
+// test, and for every set of the shared data that has such JSON.
+func TestPublishedImports(t *testing.T) {
+	t.Parallel()
+	var published []string
+	for _, data := range []string{"testdata", filepath.Join("..", "..", "..", "shared", "data")} {
+		found, err := filepath.Glob(filepath.Join(data, "*", "expected", "import-*.graph_json.json"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := readFile(t, filepath.Join("testdata", "tiny", "expected", "import-"+table+".graph_json.json"))
-		equalGraphs(t, readGraph(t, want), got.Graph)
+		published = append(published, found...)
+	}
+	if len(published) < 3 {
+		t.Fatalf("only %v", published)
+	}
+	for _, name := range published {
+		kind := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(name), "import-"), ".graph_json.json")
+		body := readFile(t, filepath.Join(filepath.Dir(filepath.Dir(name)), kind+".csv"))
+		format, detected, err := ingest.Detect(bytes.NewReader(body), kind+".csv")
+		if err != nil || detected != ingest.Kind(kind) {
+			t.Errorf("%s: kind = %s, %v", name, detected, err)
+		}
+		got, err := ingest.Read(bytes.NewReader(body), format, detected, ingest.DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		equalGraphs(t, readGraph(t, readFile(t, name)), got.Graph)
 		if got.Warnings.Total != 0 {
-			t.Errorf("%s: warnings %v", table, got.Warnings.Listed)
+			t.Errorf("%s: warnings %v", name, got.Warnings.Listed)
 		}
 	}
 }
@@ -282,6 +379,10 @@ func TestReadRefuses(t *testing.T) {
 				"row 5, column \"label\": has 5 characters, the limit is 4\n" +
 				"row 5, column \"note\": has 7 bytes, the limit is 6\n" +
 				"row 6: has 4 fields, the header has 3",
+		},
+		{
+			"a quote that does not end", ingest.CSV, ingest.Nodes, "id,label\n\"a,\nb,\n",
+			"row 2: has 1 fields, the header has 2; field 1 goes on over 2 lines: perhaps a quote is missing",
 		},
 		{"too many rows", ingest.CSV, ingest.Nodes, "id,label\na,\nb,\nc,\nd,\ne,\n", "The file has more than 4 rows, which is the limit"},
 		{"Latin-1", ingest.CSV, ingest.Nodes, "id,label\nl1,caf\xe9\n", "The file is not UTF-8: byte 15 is 0xE9; save it as UTF-8"},

@@ -46,7 +46,7 @@ func TestSharedDataSets(t *testing.T) {
 				"nodes.csv": ingest.Nodes, c.edges: ingest.Edges, "layers.csv": ingest.Layers,
 			} {
 				body := shared(t, filepath.Join(c.name, file))
-				if err := ingest.ReadPlanTable(bytes.NewReader(body), ingest.CSV, kind, &plan); err != nil {
+				if _, err := ingest.ReadPlanTable(bytes.NewReader(body), ingest.CSV, kind, &plan); err != nil {
 					t.Fatal(err)
 				}
 				format, detected, err := ingest.Detect(bytes.NewReader(body), "data.csv")

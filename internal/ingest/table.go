@@ -40,7 +40,7 @@ func (b *builder) readTable(r io.Reader, f Format, k Kind) error {
 			return err
 		}
 		if len(cells) != len(columns) {
-			b.problems.add(b.row, "", "has %d fields, the header has %d", len(cells), len(columns))
+			b.problems.wrongWidth(b.row, cells, len(columns))
 			continue
 		}
 		b.addRow(k, columns, cells)

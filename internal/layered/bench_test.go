@@ -67,7 +67,7 @@ func BenchmarkTransform(b *testing.B) {
 	run("width", ten["width"])
 	run("width, retained", ten["width, retained"])
 	run("filter", everything(1)["filter"])
-	run("pipeline", layered.Settings{MaxDepth: 4, MaxWidth: 10, NodeLabelLength: 9, EdgeLabelLength: 3}.Apply)
+	run("pipeline", pipeline(layered.Settings{MaxDepth: 4, MaxWidth: 10, NodeLabelLength: 9, EdgeLabelLength: 3}))
 	run("merge two halves", func(g layered.Graph) (layered.Graph, error) {
 		half := len(g.Nodes) / 2
 		return layered.Merge([]layered.Graph{

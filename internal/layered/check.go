@@ -26,6 +26,8 @@ const (
 // Problem is one broken rule at one element.
 type Problem struct {
 	Rule    Rule
+	Edge    bool   // whether it is an edge, not a node
+	Index   int    // of the element in Graph.Edges or Graph.Nodes
 	ID      string // of the node or edge
 	Message string // a sentence that names the element and the wrong value
 }
@@ -36,9 +38,9 @@ func BuildRules() []Rule {
 }
 
 // PlanFileRules are what a graph must keep before and after the transforms of a plan file. Edges between two partitions pass,
-// and so do parent cycles and edge layers without a palette entry, as published.
+// and so do edge layers without a palette entry, as published.
 func PlanFileRules() []Rule {
-	return []Rule{MissingEnd, MixedEnds, MissingParent, NoParent, MissingLayer, DuplicateNode, DuplicateEdge}
+	return []Rule{MissingEnd, MixedEnds, MissingParent, NoParent, ParentCycle, MissingLayer, DuplicateNode, DuplicateEdge}
 }
 
 // Violations returns the problems that break one of rules, in order.
@@ -55,9 +57,6 @@ func Violations(problems []Problem, rules []Rule) []Problem {
 // Check lists every broken rule: those of nodes in their order, then those of edges in theirs.
 func Check(g Graph) []Problem {
 	var problems []Problem
-	report := func(rule Rule, id, format string, args ...any) {
-		problems = append(problems, Problem{Rule: rule, ID: id, Message: fmt.Sprintf(format, args...)})
-	}
 	palette := make(map[string]bool, len(g.Layers))
 	for _, l := range g.Layers {
 		palette[l.ID] = true
@@ -67,54 +66,60 @@ func Check(g Graph) []Problem {
 	seen := make(map[string]bool, max(len(g.Nodes), len(g.Edges)))
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
+		report := func(rule Rule, format string, args ...any) {
+			problems = append(problems, Problem{Rule: rule, Index: i, ID: n.ID, Message: fmt.Sprintf(format, args...)})
+		}
 		switch {
 		case n.ID == "":
-			report(EmptyID, "", "Node %d has no id", i+1)
+			report(EmptyID, "Node %d has no id", i+1)
 		case seen[n.ID]:
-			report(DuplicateNode, n.ID, "Node %q occurs more than once", n.ID)
+			report(DuplicateNode, "Node %q occurs more than once", n.ID)
 		}
 		seen[n.ID] = true
 		switch {
 		case n.BelongsTo == "" && !n.IsPartition:
-			report(NoParent, n.ID, "Node %q has no parent and is not a partition", n.ID)
+			report(NoParent, "Node %q has no parent and is not a partition", n.ID)
 		case n.BelongsTo != "" && f.parent[i] == none:
-			report(MissingParent, n.ID, "Node %q belongs to %q, which does not exist", n.ID, n.BelongsTo)
+			report(MissingParent, "Node %q belongs to %q, which does not exist", n.ID, n.BelongsTo)
 		case cyclic[i]:
-			report(ParentCycle, n.ID, "Node %q belongs to itself through its parents", n.ID)
+			report(ParentCycle, "Node %q belongs to itself through its parents", n.ID)
 		}
 		if n.Layer != "" && !palette[n.Layer] {
-			report(MissingLayer, n.ID, "Node %q has layer %q, which does not exist", n.ID, n.Layer)
+			report(MissingLayer, "Node %q has layer %q, which does not exist", n.ID, n.Layer)
 		}
 	}
 	clear(seen)
 	for i := range g.Edges {
 		e := &g.Edges[i]
+		report := func(rule Rule, format string, args ...any) {
+			problems = append(problems, Problem{Rule: rule, Edge: true, Index: i, ID: e.ID, Message: fmt.Sprintf(format, args...)})
+		}
 		switch {
 		case e.ID == "":
-			report(EmptyID, "", "Edge %d, from %q to %q, has no id", i+1, e.Source, e.Target)
+			report(EmptyID, "Edge %d, from %q to %q, has no id", i+1, e.Source, e.Target)
 		case seen[e.ID]:
-			report(DuplicateEdge, e.ID, "Edge %q occurs more than once", e.ID)
+			report(DuplicateEdge, "Edge %q occurs more than once", e.ID)
 		}
 		seen[e.ID] = true
 		s, t := f.position(e.Source), f.position(e.Target)
 		if s == none {
-			report(MissingEnd, e.ID, "Edge %q starts at node %q, which does not exist", e.ID, e.Source)
+			report(MissingEnd, "Edge %q starts at node %q, which does not exist", e.ID, e.Source)
 		}
 		if t == none {
-			report(MissingEnd, e.ID, "Edge %q ends at node %q, which does not exist", e.ID, e.Target)
+			report(MissingEnd, "Edge %q ends at node %q, which does not exist", e.ID, e.Target)
 		}
 		if s != none && t != none {
 			switch from, to := g.Nodes[s].IsPartition, g.Nodes[t].IsPartition; {
 			case from && to:
-				report(PartitionEnds, e.ID, "Edge %q joins the partitions %q and %q", e.ID, e.Source, e.Target)
+				report(PartitionEnds, "Edge %q joins the partitions %q and %q", e.ID, e.Source, e.Target)
 			case from:
-				report(MixedEnds, e.ID, "Edge %q starts at the partition %q", e.ID, e.Source)
+				report(MixedEnds, "Edge %q starts at the partition %q", e.ID, e.Source)
 			case to:
-				report(MixedEnds, e.ID, "Edge %q ends at the partition %q", e.ID, e.Target)
+				report(MixedEnds, "Edge %q ends at the partition %q", e.ID, e.Target)
 			}
 		}
 		if e.Layer != "" && !palette[e.Layer] {
-			report(MissingEdgeLayer, e.ID, "Edge %q has layer %q, which does not exist", e.ID, e.Layer)
+			report(MissingEdgeLayer, "Edge %q has layer %q, which does not exist", e.ID, e.Layer)
 		}
 	}
 	return problems

@@ -129,6 +129,9 @@ func TestCheckListsEveryProblem(t *testing.T) {
 		if p.ID != "" && !strings.Contains(p.Message, `"`+p.ID+`"`) {
 			t.Errorf("message %q does not name %q", p.Message, p.ID)
 		}
+		if p.Edge && g.Edges[p.Index].ID != p.ID || !p.Edge && g.Nodes[p.Index].ID != p.ID {
+			t.Errorf("%q is not at position %d", p.ID, p.Index)
+		}
 	}
 	want := []broken{
 		{layered.DuplicateNode, "a"},
@@ -153,7 +156,7 @@ func TestCheckListsEveryProblem(t *testing.T) {
 	for _, c := range []struct {
 		rules []layered.Rule
 		want  int
-	}{{layered.BuildRules(), 9}, {layered.PlanFileRules(), 9}, {nil, 0}} {
+	}{{layered.BuildRules(), 9}, {layered.PlanFileRules(), 11}, {nil, 0}} {
 		if n := len(layered.Violations(layered.Check(g), c.rules)); n != c.want {
 			t.Errorf("%v: %d violations, want %d", c.rules, n, c.want)
 		}

@@ -46,6 +46,13 @@ func drawGraphOf(t *rapid.T, nodes, edges int) layered.Graph {
 	return g
 }
 
+func pipeline(s layered.Settings) func(layered.Graph) (layered.Graph, error) {
+	return func(g layered.Graph) (layered.Graph, error) {
+		g, _, err := s.Apply(g)
+		return g, err
+	}
+}
+
 // everything is each operation that makes one graph of one.
 func everything(n int) map[string]func(layered.Graph) (layered.Graph, error) {
 	ok := func(f func(layered.Graph) layered.Graph) func(layered.Graph) (layered.Graph, error) {
@@ -65,7 +72,7 @@ func everything(n int) map[string]func(layered.Graph) (layered.Graph, error) {
 		"drop":            ok(func(g layered.Graph) layered.Graph { return layered.DropUnconnected(g, n%2 == 0) }),
 		"hierarchy":       ok(func(g layered.Graph) layered.Graph { return layered.GenerateHierarchy(g, n%2 == 0) }),
 		"layers":          func(g layered.Graph) (layered.Graph, error) { return layered.AggregateLayers(g, n) },
-		"pipeline":        layered.Settings{Invert: n == 1, MaxDepth: n, MaxWidth: n, DropUnconnected: n == 2}.Apply,
+		"pipeline":        pipeline(layered.Settings{Invert: n == 1, MaxDepth: n, MaxWidth: n, DropUnconnected: n == 2}),
 		"filter": func(g layered.Graph) (layered.Graph, error) {
 			g, _, err := filter.Apply(g)
 			return g, err

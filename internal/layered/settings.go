@@ -38,11 +38,10 @@ func (s Settings) Transforms() []Transform {
 }
 
 // Apply runs the settings on g. It fails only when an inversion would grow too large.
-func (s Settings) Apply(g Graph) (Graph, error) {
+func (s Settings) Apply(g Graph) (Graph, []Note, error) {
 	list := s.Transforms()
 	if len(list) == 0 {
-		return g, nil
+		return g, nil, nil
 	}
-	g, _, err := ApplyAll(g, list)
-	return g, err
+	return ApplyAll(g, list)
 }

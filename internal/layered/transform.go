@@ -93,14 +93,20 @@ func limited(name string, param func(Params) *int, apply func(Graph, int) (Graph
 	}
 }
 
-// ApplyAll applies the enabled steps in order. It returns a short note for each of them, and stops at the first that fails with
-// an error that names it. An empty list is a BAD_REQUEST.
-func ApplyAll(g Graph, list []Transform) (Graph, []string, error) {
+// Note says in one line what a step did.
+type Note struct {
+	Text    string
+	Warning bool // the step did not do all that it was asked for
+}
+
+// ApplyAll applies the enabled steps in order. It returns a note for each of them, and stops at the first that fails with an error
+// that names it. An empty list is a BAD_REQUEST.
+func ApplyAll(g Graph, list []Transform) (Graph, []Note, error) {
 	if len(list) == 0 {
 		return Graph{}, nil, fault.New(fault.BadRequest, "The transform has no steps")
 	}
 	known := steps()
-	var notes []string
+	var notes []Note
 	for i, t := range list {
 		if t.Params.Enabled != nil && !*t.Params.Enabled {
 			continue
@@ -110,15 +116,23 @@ func ApplyAll(g Graph, list []Transform) (Graph, []string, error) {
 			return Graph{}, nil, unknownKind(i, t.Kind)
 		}
 		if (t.Kind == KindDepthLimit || t.Kind == KindWidthLimit) && !hasHierarchy(g) {
-			notes = append(notes, fmt.Sprintf("%s: skipped, the graph has neither partitions nor parents", t.Kind))
+			notes = append(notes, Note{fmt.Sprintf("%s: skipped, the graph has neither partitions nor parents", t.Kind), true})
 			continue
 		}
 		next, err := apply(g, t.Params)
 		if err != nil {
 			return Graph{}, nil, fmt.Errorf("step %d, %s: %w", i+1, t.Kind, err)
 		}
-		notes = append(notes, fmt.Sprintf("%s: %d nodes and %d edges became %d and %d",
-			t.Kind, len(g.Nodes), len(g.Edges), len(next.Nodes), len(next.Edges)))
+		note := Note{Text: fmt.Sprintf("%s: %d nodes and %d edges became %d and %d",
+			t.Kind, len(g.Nodes), len(g.Edges), len(next.Nodes), len(next.Edges))}
+		if t.Kind == KindWidthLimit && !t.Params.Retain {
+			if id, n := tooWide(g, *t.Params.MaxWidth); n > 0 {
+				note.Warning = true
+				note.Text += fmt.Sprintf("; %d partitions with more than %d partitions in them, such as %q, were left alone with all below",
+					n, *t.Params.MaxWidth, id)
+			}
+		}
+		notes = append(notes, note)
 		g = next
 	}
 	return g, notes, nil

@@ -95,13 +95,30 @@ func TestApplyAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameSketch(t, "N a\nN b\nE e1 b a w2", got)
-	want := []string{
-		"ReverseEdges: 2 nodes and 2 edges became 2 and 2",
-		"AggregateEdges: 2 nodes and 2 edges became 2 and 1",
-		"PartitionDepthLimit: skipped, the graph has neither partitions nor parents",
+	want := []layered.Note{
+		{Text: "ReverseEdges: 2 nodes and 2 edges became 2 and 2"},
+		{Text: "AggregateEdges: 2 nodes and 2 edges became 2 and 1"},
+		{Text: "PartitionDepthLimit: skipped, the graph has neither partitions nor parents", Warning: true},
 	}
 	if diff := cmp.Diff(want, notes); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestWidthLimitSaysWhatItLeavesAlone(t *testing.T) {
+	t.Parallel()
+	g := sketch(t, "P r\nP a < r\nP b < r\nN c < a\nN d < a\nP s\nN e < s\nN f < s")
+	_, notes, err := layered.Settings{MaxWidth: 1}.Apply(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := layered.Note{Warning: true, Text: "PartitionWidthLimit: 8 nodes and 0 edges became 7 and 0; " +
+		`1 partitions with more than 1 partitions in them, such as "r", were left alone with all below`}
+	if diff := cmp.Diff(want, notes[0]); diff != "" {
+		t.Error(diff)
+	}
+	if _, notes, _ := (layered.Settings{MaxWidth: 2}).Apply(g); notes[0].Warning {
+		t.Errorf("%+v", notes[0])
 	}
 }
 
@@ -146,6 +163,6 @@ func TestSettingsRunInThePublishedOrder(t *testing.T) {
 		t.Error(diff)
 	}
 	parallel := "N a\nE e1 a a\nE e2 a a"
-	sameSketch(t, parallel, must(t)(layered.Settings{AggregateEdges: &no}.Apply(sketch(t, parallel))))
-	sameSketch(t, "N a\nE e1 a a w2", must(t)(layered.Settings{}.Apply(sketch(t, parallel))))
+	sameSketch(t, parallel, must(t)(pipeline(layered.Settings{AggregateEdges: &no})(sketch(t, parallel))))
+	sameSketch(t, "N a\nE e1 a a w2", must(t)(pipeline(layered.Settings{})(sketch(t, parallel))))
 }

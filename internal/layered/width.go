@@ -29,10 +29,7 @@ func LimitWidth(g Graph, width int, retain bool) (Graph, error) {
 			}
 		}
 	} else {
-		narrow := func(i int) bool {
-			_, partitions := splitChildren(g.Nodes, f, i)
-			return len(partitions) <= width
-		}
+		narrow := func(i int) bool { return isNarrow(g.Nodes, f, i, width) }
 		for _, i := range postorder(g.Nodes, f, partitionRoots(g.Nodes), narrow) {
 			if flow, _ := splitChildren(g.Nodes, f, i); len(flow) > width {
 				groups = append(groups, group{parent: i, members: flow})
@@ -65,6 +62,27 @@ func LimitWidth(g Graph, width int, retain bool) (Graph, error) {
 	out := replaceGroups(g, f, groups, merged, retain)
 	out.Layers = withLayer(g.Layers, aggregatedLayer)
 	return out, nil
+}
+
+// isNarrow says whether a partition has no more than width partitions in it.
+func isNarrow(nodes []Node, f *forest, i, width int) bool {
+	_, partitions := splitChildren(nodes, f, i)
+	return len(partitions) <= width
+}
+
+// tooWide counts the partitions that LimitWidth leaves alone without retain, and returns the ID of the first that it comes to.
+func tooWide(g Graph, width int) (first string, n int) {
+	f := newForest(g.Nodes)
+	postorder(g.Nodes, f, partitionRoots(g.Nodes), func(i int) bool {
+		if isNarrow(g.Nodes, f, i, width) {
+			return true
+		}
+		if n++; n == 1 {
+			first = g.Nodes[i].ID
+		}
+		return false
+	})
+	return first, n
 }
 
 // group is a set of nodes that one node replaces.

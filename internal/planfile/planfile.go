@@ -174,15 +174,15 @@ func Parse(data []byte) (Plan, error) {
 		return Plan{}, fmt.Errorf("plan file is not valid: %s", strings.TrimSpace(yaml.FormatError(err, false, true)))
 	}
 	var problems []error
-	if p.Import == nil {
-		problems = append(problems, errors.New("the plan has no import: list its tables under import, profiles"))
+	if p.Import == nil || p.Import.Profiles == nil {
+		problems = append(problems, errors.New("the plan has no import profiles: list its tables under import, profiles"))
 	} else {
 		for i, in := range p.Import.Profiles {
 			problems = append(problems, in.check(i))
 		}
 	}
-	if p.Export == nil {
-		problems = append(problems, errors.New("the plan has no export: list its outputs under export, profiles"))
+	if p.Export == nil || p.Export.Profiles == nil {
+		problems = append(problems, errors.New("the plan has no export profiles: list its outputs under export, profiles"))
 	} else {
 		for i, out := range p.Export.Profiles {
 			problems = append(problems, out.check(i))

@@ -74,9 +74,11 @@ func TestParseRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"no YAML":           {"import: [", "not valid"},
 		"a list":            {"- a", "not valid"},
-		"empty":             {"", "no import"},
-		"empty import":      {"import:\nexport: {profiles: []}", "no import"},
-		"no export":         {"import: {profiles: []}", "no export"},
+		"empty":             {"", "no import profiles"},
+		"empty import":      {"import:\nexport: {profiles: []}", "no import profiles"},
+		"no export":         {"import: {profiles: []}", "no export profiles"},
+		"misspelt profiles": {"import: {profiles: []}\nexport: {profile: []}", "no export profiles"},
+		"empty profiles":    {"import: {profiles: }\nexport: {profiles: []}", "no import profiles"},
 		"no filename":       {wrap("{ exporter: DOT }"), "export profile 1 has no filename"},
 		"no exporter":       {wrap("{ filename: x }"), "export profile 1 (x) has no exporter"},
 		"unknown exporter":  {wrap("{ filename: x, exporter: Visio }"), `"Visio" is none of DOT`},
@@ -210,7 +212,8 @@ func TestOneFailureDoesNotStopTheOthers(t *testing.T) {
 		`export profile 2 (out/bad.dot, DOT): Unknown orientation: "UP" is none of TB, LR`,
 		"export profile 3 (out/none.txt, Custom): template:",
 		`export profile 4 (out/kept.txt, Custom): Template cannot be rendered: template line 2: there is no helper "nothing"`,
-		"export profile 5 (out/first.dot, GML): profile 1 has written this file already",
+		"export profile 5 (out/first.dot, GML): " + filepath.Join(dir, "out", "first.dot") +
+			" is not written: profile 1 has written it already",
 		"export profile 6 (plan.yaml/x.dot, DOT):",
 		"export profile 7 (out, DOT):",
 	} {
@@ -258,15 +261,90 @@ func TestBadTables(t *testing.T) {
 	}
 }
 
+// What is wrong between tables is named with the table and the row, too.
 func TestBadGraph(t *testing.T) {
 	t.Parallel()
 	files := tables("    - { filename: out.dot, exporter: DOT }\n")
-	files["edges.csv"] = edges + "f,a,ghost,x,l,1\n" + "g,a,root,x,l,1\n"
+	files["plan.yaml"] = strings.Replace(files["plan.yaml"], "profiles: [", "profiles: [ { filename: more.tsv, filetype: Nodes },", 1)
+	files["more.tsv"] = "id\tlabel\tlayer\tis_partition\tbelongs_to\np\tP\tl\ttrue\tq\nq\tQ\tl\ttrue\tp\nr\tR\tlost\ttrue\t\n"
+	files["nodes.csv"] = nodes + "\nc,C,l,false,ghost\nd,D,l,false,\n"
+	files["edges.csv"] = edges + "f,a,ghost,x,l,1\n" + "g,a,root,x,l,1\n" + "e,b,a,x,l,1\n"
 	dir := project(t, files)
 	err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir})
-	if err == nil || !strings.Contains(err.Error(), `Edge "f" ends at node "ghost", which does not exist`) ||
-		!strings.Contains(err.Error(), `Edge "g" ends at the partition "root"`) {
+	want := `import profile 1 (more.tsv): row 2: Node "p" belongs to itself through its parents
+import profile 1 (more.tsv): row 3: Node "q" belongs to itself through its parents
+import profile 1 (more.tsv): row 4: Node "r" has layer "lost", which does not exist
+import profile 2 (nodes.csv): row 6: Node "c" belongs to "ghost", which does not exist
+import profile 2 (nodes.csv): row 7: Node "d" has no parent and is not a partition
+import profile 3 (edges.csv): row 3: Edge "f" ends at node "ghost", which does not exist
+import profile 3 (edges.csv): row 4: Edge "g" ends at the partition "root"
+import profile 3 (edges.csv): row 5: Edge "e" occurs more than once`
+	if err == nil || err.Error() != want {
+		t.Errorf("%v\nwant\n%s", err, want)
+	}
+	if got := names(t, dir); slices.Contains(got, "out.dot") {
+		t.Errorf("written: %v", got)
+	}
+}
+
+func TestAHundredProblemsOfAGraphAreListed(t *testing.T) {
+	t.Parallel()
+	files := tables("    - { filename: out.dot, exporter: DOT }\n")
+	for i := range 250 {
+		files["edges.csv"] += fmt.Sprintf("f%d,a,ghost,x,l,1\n", i)
+	}
+	dir := project(t, files)
+	err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir})
+	if err == nil || strings.Count(err.Error(), "does not exist") != 100 || !strings.HasSuffix(err.Error(), "\ngraph: and 150 more") {
 		t.Errorf("%v", err)
+	}
+}
+
+// What is done although it looks wrong is told.
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	files := tables("    - { filename: out.dot, exporter: DOT, graph_config: { max_partition_width: 1 } }\n")
+	files["nodes.csv"] = nodes + "p,P,l,true,root\nq,Q,l,true,root\n"
+	files["edges.csv"] = edges + "f,a,b,x,lost,1\n" + "g,b,a,x,lost,1\n"
+	dir := project(t, files)
+	var warnings []string
+	opt := planfile.Options{Dir: dir, Warn: func(text string) { warnings = append(warnings, text) }}
+	if err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), opt); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`import profile 2 (edges.csv): row 3: the layer "lost" of edge "f" does not exist (2 such edges)`,
+		"export profile 1 (out.dot, DOT): PartitionWidthLimit: 5 nodes and 3 edges became 5 and 3; " +
+			`1 partitions with more than 1 partitions in them, such as "root", were left alone with all below`,
+	}
+	if !slices.Equal(warnings, want) {
+		t.Errorf("%q", warnings)
+	}
+}
+
+// No output replaces what the plan reads, under whatever name.
+func TestInputsAreKept(t *testing.T) {
+	t.Parallel()
+	dir := project(t, tables(`
+    - { filename: nodes.csv, exporter: CSVNodes }
+    - { filename: link, exporter: CSVEdges }
+    - { filename: sub/../plan.yaml, exporter: DOT }
+    - { filename: t.hbs, exporter: !Custom { template: t.hbs } }
+    - { filename: out.dot, exporter: DOT }
+`))
+	put(t, filepath.Join(dir, "t.hbs"), "template")
+	if err := os.Symlink("edges.csv", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir})
+	if err == nil || strings.Count(err.Error(), "is not written: the plan reads it") != 4 {
+		t.Errorf("%v", err)
+	}
+	if read(t, filepath.Join(dir, "nodes.csv")) != nodes || read(t, filepath.Join(dir, "edges.csv")) != edges {
+		t.Error("a table was replaced")
+	}
+	if got := names(t, dir); !slices.Contains(got, "out.dot") || len(got) != 7 {
+		t.Errorf("files %v", got)
 	}
 }
 
@@ -369,6 +447,33 @@ func TestRender(t *testing.T) {
 		if all := names(t, dir); len(all) != 16 {
 			t.Errorf("files %v", all)
 		}
+	}
+}
+
+// A picture never takes the place of another output.
+func TestPicturesAreOutputsToo(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("dot"); err != nil {
+		t.Skip("Graphviz is not installed") // TestRender fails in CI
+	}
+	dir := project(t, tables(`
+    - { filename: a.svg, exporter: DOT }
+    - { filename: b.dot, exporter: DOT }
+    - { filename: b.gv, exporter: DOTHierarchy }
+    - { filename: b.svg, exporter: JSON }
+`))
+	err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir, Render: "svg"})
+	for _, want := range []string{
+		"export profile 1 (a.svg, DOT): " + filepath.Join(dir, "a.svg") + " is not written: profile 1 has written it already",
+		"export profile 3 (b.gv, DOTHierarchy): " + filepath.Join(dir, "b.svg") + " is not written: profile 2 has written it already",
+		"export profile 4 (b.svg, JSON): " + filepath.Join(dir, "b.svg") + " is not written: profile 2 has written it already",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nlacks %q", err, want)
+		}
+	}
+	if !strings.HasPrefix(read(t, filepath.Join(dir, "a.svg")), "digraph") || !strings.HasPrefix(read(t, filepath.Join(dir, "b.svg")), "<?xml") {
+		t.Error("an output was replaced")
 	}
 }
 

@@ -28,6 +28,7 @@ type Options struct {
 	Render        string            // "svg" or "png": also draw DOT outputs with Graphviz; "" is not
 	RenderTimeout time.Duration     // of one drawing; 0 is one minute
 	Progress      func(what string) // told what begins; may be nil
+	Warn          func(text string) // told what was done although it is likely to be wrong; may be nil
 }
 
 // Run reads the plan file at path, its tables, and writes every output. An output that fails does not stop the others, and
@@ -48,7 +49,9 @@ func run(ctx context.Context, path string, opt Options, reading func(files []str
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	reading(r.inputs(plan))
+	inputs := r.inputs(plan)
+	reading(inputs)
+	r.keep = append([]string{path}, inputs...)
 	g, err := r.load(ctx, plan)
 	if err != nil {
 		return err
@@ -59,6 +62,8 @@ func run(ctx context.Context, path string, opt Options, reading func(files []str
 type runner struct {
 	opt     Options
 	planDir string
+	keep    []string // files that no output may replace
+	tables  []table  // that were read
 
 	// The graph of the last profile, since most profiles have the same settings.
 	settings    layered.Settings
@@ -66,9 +71,23 @@ type runner struct {
 	ready       bool
 }
 
+// table is where some elements of the graph came from.
+type table struct {
+	name  string // of the profile
+	kind  ingest.Kind
+	first int   // position in the graph's list
+	rows  []int // of the elements from there on
+}
+
 func (r *runner) progress(what string) {
 	if r.opt.Progress != nil {
 		r.opt.Progress(what)
+	}
+}
+
+func (r *runner) warn(format string, args ...any) {
+	if r.opt.Warn != nil {
+		r.opt.Warn(fmt.Sprintf(format, args...))
 	}
 }
 
@@ -133,17 +152,18 @@ func (r *runner) load(ctx context.Context, p Plan) (layered.Graph, error) {
 			return g, err
 		}
 		r.progress("reading " + in.Filename)
-		if err := r.read(in, &g); err != nil {
-			problems = append(problems, each(fmt.Sprintf("import profile %d (%s)", i+1, in.Filename), err))
-		}
+		name := fmt.Sprintf("import profile %d (%s)", i+1, in.Filename)
+		problems = append(problems, each(name, r.read(name, in, &g)))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return g, err
 	}
-	return g, check(g)
+	found := layered.Check(g)
+	r.warnOfLayers(g, found)
+	return g, report(found, r.place)
 }
 
-func (r *runner) read(in Import, g *layered.Graph) error {
+func (r *runner) read(name string, in Import, g *layered.Graph) error {
 	kind, err := in.kind()
 	if err != nil {
 		return err
@@ -157,22 +177,46 @@ func (r *runner) read(in Import, g *layered.Graph) error {
 		return err
 	}
 	defer f.Close()
-	return ingest.ReadPlanTable(f, format, kind, g)
+	first := map[ingest.Kind]int{ingest.Nodes: len(g.Nodes), ingest.Edges: len(g.Edges), ingest.Layers: len(g.Layers)}[kind]
+	rows, err := ingest.ReadPlanTable(f, format, kind, g)
+	r.tables = append(r.tables, table{name, kind, first, rows})
+	return err
 }
 
-// check applies the rules of plan files.
-func check(g layered.Graph) error {
-	const listed = 20
-	violations := layered.Violations(layered.Check(g), layered.PlanFileRules())
-	var problems []error
-	for i, v := range violations {
-		if i == listed {
-			problems = append(problems, fmt.Errorf("and %d more", len(violations)-listed))
-			break
-		}
-		problems = append(problems, errors.New(v.Message))
+// place says where an element of the tables stands.
+func (r *runner) place(p layered.Problem) string {
+	kind := ingest.Nodes
+	if p.Edge {
+		kind = ingest.Edges
 	}
-	return each("graph", errors.Join(problems...))
+	for _, t := range r.tables {
+		if i := p.Index - t.first; t.kind == kind && i >= 0 && i < len(t.rows) {
+			return fmt.Sprintf("%s: row %d", t.name, t.rows[i])
+		}
+	}
+	return "graph"
+}
+
+// warnOfLayers tells of edges whose layer is not in the palette, which draws them like those without a layer.
+func (r *runner) warnOfLayers(g layered.Graph, problems []layered.Problem) {
+	of := layered.Violations(problems, []layered.Rule{layered.MissingEdgeLayer})
+	if len(of) > 0 {
+		e := g.Edges[of[0].Index]
+		r.warn("%s: the layer %q of edge %q does not exist (%d such edges)", r.place(of[0]), e.Layer, e.ID, len(of))
+	}
+}
+
+// report makes an error of the problems that break the rules of plan files.
+func report(problems []layered.Problem, place func(layered.Problem) string) error {
+	violations := layered.Violations(problems, layered.PlanFileRules())
+	var lines []error
+	for _, v := range violations[:min(len(violations), ingest.MaxListed)] {
+		lines = append(lines, fmt.Errorf("%s: %s", place(v), v.Message))
+	}
+	if more := len(violations) - len(lines); more > 0 {
+		lines = append(lines, fmt.Errorf("graph: and %d more", more))
+	}
+	return errors.Join(lines...)
 }
 
 // each puts a prefix before every line of an error.
@@ -208,7 +252,7 @@ func (r *runner) write(ctx context.Context, g layered.Graph, profiles []Export) 
 			problems = append(problems, errors.New("nothing is drawn: Graphviz is not installed (no dot on the PATH)"))
 		}
 	}
-	written := make(map[string]int, len(profiles))
+	written := make(map[string]int, len(profiles)) // files to the profile that wrote them, from 1
 	for i, out := range profiles {
 		if err := context.Cause(ctx); err != nil {
 			return errors.Join(append(problems, err)...)
@@ -216,24 +260,45 @@ func (r *runner) write(ctx context.Context, g layered.Graph, profiles []Export) 
 		r.progress(fmt.Sprintf("writing %s (%d of %d)", out.Filename, i+1, len(profiles)))
 		name := fmt.Sprintf("export profile %d (%s, %s)", i+1, out.Filename, out.Exporter.Format)
 		target := r.output(out.Filename)
-		if first, ok := written[target]; ok {
-			problems = append(problems, fmt.Errorf("%s: profile %d has written this file already", name, first))
-			continue
+		err := r.claim(written, target, i+1)
+		if err == nil {
+			err = r.writeOne(ctx, g, name, out, target)
 		}
-		written[target] = i + 1
-		err := r.writeOne(ctx, g, out, target)
 		if err == nil && dot != "" && isDOT(out.Exporter.Format) {
 			r.progress("drawing " + out.Filename)
-			err = r.draw(ctx, dot, target)
+			picture := strings.TrimSuffix(target, filepath.Ext(target)) + "." + r.opt.Render
+			if err = r.claim(written, picture, i+1); err == nil {
+				err = r.draw(ctx, dot, target, picture)
+			}
 		}
 		problems = append(problems, each(name, err))
 	}
 	return errors.Join(problems...)
 }
 
+// claim refuses to write a file that the plan reads, or has written already.
+func (r *runner) claim(written map[string]int, target string, profile int) error {
+	if info, err := os.Stat(target); err == nil {
+		for _, name := range r.keep {
+			if kept, err := os.Stat(name); err == nil && os.SameFile(info, kept) {
+				return fmt.Errorf("%s is not written: the plan reads it", target)
+			}
+		}
+	}
+	key, err := filepath.Abs(target)
+	if err != nil {
+		return err
+	}
+	if first, ok := written[key]; ok {
+		return fmt.Errorf("%s is not written: profile %d has written it already", target, first)
+	}
+	written[key] = profile
+	return nil
+}
+
 func isDOT(f export.Format) bool { return f == export.DOT || f == export.DOTHierarchy }
 
-func (r *runner) writeOne(ctx context.Context, g layered.Graph, out Export, target string) error {
+func (r *runner) writeOne(ctx context.Context, g layered.Graph, name string, out Export, target string) error {
 	opt := out.Render.options()
 	opt.Limits.Time = time.Duration(out.Render.TimeoutSeconds) * time.Second
 	if out.Exporter.Format == export.Custom {
@@ -243,7 +308,7 @@ func (r *runner) writeOne(ctx context.Context, g layered.Graph, out Export, targ
 		}
 		opt.Template = t
 	}
-	g, err := r.transform(g, out.Graph)
+	g, err := r.transform(g, name, out.Graph)
 	if err != nil {
 		return err
 	}
@@ -254,15 +319,20 @@ func (r *runner) writeOne(ctx context.Context, g layered.Graph, out Export, targ
 }
 
 // transform applies the settings, and checks what came out as the tables were checked.
-func (r *runner) transform(g layered.Graph, s layered.Settings) (layered.Graph, error) {
+func (r *runner) transform(g layered.Graph, name string, s layered.Settings) (layered.Graph, error) {
 	if r.ready && reflect.DeepEqual(s, r.settings) {
 		return r.transformed, nil
 	}
-	g, err := s.Apply(g)
+	g, notes, err := s.Apply(g)
 	if err != nil {
 		return g, err
 	}
-	if err := check(g); err != nil {
+	for _, n := range notes {
+		if n.Warning {
+			r.warn("%s: %s", name, n.Text)
+		}
+	}
+	if err := report(layered.Check(g), func(layered.Problem) string { return "graph" }); err != nil {
 		return g, err
 	}
 	r.settings, r.transformed, r.ready = s, g, true
@@ -344,15 +414,14 @@ func temporary(target string) string {
 	return filepath.Join(dir, fmt.Sprintf(".%s.%08x.tmp", base, rand.Uint32()))
 }
 
-// draw runs Graphviz on a file that was written; the picture lies beside it.
-func (r *runner) draw(ctx context.Context, dot, source string) error {
+// draw runs Graphviz on a file that was written.
+func (r *runner) draw(ctx context.Context, dot, source, target string) error {
 	limit := r.opt.RenderTimeout
 	if limit == 0 {
 		limit = time.Minute
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("Graphviz needed more than %v and was stopped", limit))
 	defer cancel()
-	target := strings.TrimSuffix(source, filepath.Ext(source)) + "." + r.opt.Render
 	temp := temporary(target)
 	defer func() { _ = os.Remove(temp) }() // when it was not renamed
 	cmd := exec.CommandContext(ctx, dot, "-T"+r.opt.Render, "-o", temp, source)
