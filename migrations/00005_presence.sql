@@ -38,6 +38,7 @@ CREATE UNLOGGED TABLE presence (
     user_name        text        NOT NULL CONSTRAINT presence_user_name_length CHECK (char_length(user_name) BETWEEN 1 AND 100),
     avatar_color     text        NOT NULL CONSTRAINT presence_avatar_color_length CHECK (octet_length(avatar_color) <= 64),
     is_agent         boolean     NOT NULL,
+    transport        text        NOT NULL CONSTRAINT presence_transport CHECK (transport IN ('collaboration', 'graphql', 'mcp')),
     document_id      text        CONSTRAINT presence_document_id_length CHECK (octet_length(document_id) <= 200),
     document_type    text,
     position         json,
@@ -64,6 +65,7 @@ COMMENT ON COLUMN presence.user_id IS 'Who the client says it is. A label, not a
 COMMENT ON COLUMN presence.user_name IS 'How people call them.';
 COMMENT ON COLUMN presence.avatar_color IS 'As the client gave it; may be empty.';
 COMMENT ON COLUMN presence.is_agent IS 'True for a program, false for a person.';
+COMMENT ON COLUMN presence.transport IS 'How it came: collaboration (the socket of browsers), graphql or mcp.';
 COMMENT ON COLUMN presence.document_id IS 'The document that the connection is in; null while in none.';
 COMMENT ON COLUMN presence.document_type IS 'canvas, spreadsheet, 3d, timeline or code_editor.';
 COMMENT ON COLUMN presence.position IS 'Where its cursor is in the document, up to 15 s old.';

@@ -140,8 +140,8 @@ func TestPeopleOfADeadReplicaAreNotThere(t *testing.T) {
 		('00000000-0000-0000-0000-00000000000a', 'v', 'alive', now(), now() + interval '5 s'),
 		('00000000-0000-0000-0000-00000000000d', 'v', 'dead', now() - interval '6 s', now() - interval '1 s')`)
 	execute(t, conn, `INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
-			joined_at, active_at)
-		SELECT gen_random_uuid(), incarnation, 1, 1, address, address, '', false, now(), now() FROM replicas`)
+			transport, joined_at, active_at)
+		SELECT gen_random_uuid(), incarnation, 1, 1, address, address, '', false, 'collaboration', now(), now() FROM replicas`)
 	got := texts(t, conn, "SELECT format('%s in %s on %s', user_name, project_name, replica_address) FROM layercake.who")
 	if diff := cmp.Diff([]string{"alive in One on alive"}, got); diff != "" {
 		t.Error(diff)

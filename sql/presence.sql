@@ -30,22 +30,22 @@ SELECT e.incarnation, g.connection_id, g.project_id FROM ended e LEFT JOIN gone 
 
 -- What connections are now. Only the replica that serves them writes, one batch after the other.
 -- name: UpsertPresence :exec
-INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
+INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
     document_id, document_type, position, selected_node_id, document_at, joined_at, active_at)
-SELECT v.connection_id, @incarnation, v.project_id, v.revision, v.user_id, v.user_name, v.avatar_color, v.is_agent,
+SELECT v.connection_id, @incarnation, v.project_id, v.revision, v.user_id, v.user_name, v.avatar_color, v.is_agent, v.transport,
     nullif(v.document_id, ''), nullif(v.document_type, ''), nullif(v.position, '')::json, nullif(v.selected_node_id, ''),
     CASE WHEN v.document_id <> '' THEN v.document_at END, v.joined_at, v.active_at
 FROM (SELECT unnest(@connection_ids::uuid[]) AS connection_id, unnest(@project_ids::int[]) AS project_id,
     unnest(@revisions::bigint[]) AS revision, unnest(@user_ids::text[]) AS user_id, unnest(@user_names::text[]) AS user_name,
-    unnest(@avatar_colors::text[]) AS avatar_color, unnest(@is_agents::bool[]) AS is_agent,
+    unnest(@avatar_colors::text[]) AS avatar_color, unnest(@is_agents::bool[]) AS is_agent, unnest(@transports::text[]) AS transport,
     unnest(@document_ids::text[]) AS document_id, unnest(@document_types::text[]) AS document_type,
     unnest(@positions::text[]) AS position, unnest(@selected_node_ids::text[]) AS selected_node_id,
     unnest(@document_ats::timestamptz[]) AS document_at, unnest(@joined_ats::timestamptz[]) AS joined_at,
     unnest(@active_ats::timestamptz[]) AS active_at) v
 ON CONFLICT (connection_id) DO UPDATE
 SET incarnation = excluded.incarnation, revision = excluded.revision, user_id = excluded.user_id, user_name = excluded.user_name,
-    avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, document_id = excluded.document_id,
-    document_type = excluded.document_type, position = excluded.position, selected_node_id = excluded.selected_node_id,
+    avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, transport = excluded.transport,
+    document_id = excluded.document_id, document_type = excluded.document_type, position = excluded.position, selected_node_id = excluded.selected_node_id,
     document_at = excluded.document_at, joined_at = excluded.joined_at, active_at = excluded.active_at;
 
 -- name: DeletePresence :exec
@@ -57,7 +57,7 @@ SELECT id FROM projects WHERE id = ANY (@project_ids::int[]);
 
 -- Who is in the given projects, on other replicas.
 -- name: ListPresence :many
-SELECT connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
+SELECT connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
     document_id, document_type, position, selected_node_id, document_at, joined_at, active_at
 FROM presence WHERE project_id = ANY (@project_ids::int[]) AND incarnation <> @self;
 

@@ -222,6 +222,7 @@ func (s *socket) act(m message) error {
 
 // join makes the connection somebody, who sees everybody.
 func (s *socket) join(who presence.Identity, place *presence.Place) error {
+	who.Transport = presence.Collaboration
 	if err := s.room.Join(s.id, who, place, time.Now()); err != nil {
 		return err
 	}

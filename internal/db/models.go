@@ -146,6 +146,8 @@ type Presence struct {
 	AvatarColor string
 	// True for a program, false for a person.
 	IsAgent bool
+	// How it came: collaboration (the socket of browsers), graphql or mcp.
+	Transport string
 	// The document that the connection is in; null while in none.
 	DocumentID *string
 	// canvas, spreadsheet, 3d, timeline or code_editor.

@@ -85,7 +85,7 @@ func (q *Queries) ListOwnPresence(ctx context.Context, incarnation uuid.UUID) ([
 }
 
 const ListPresence = `-- name: ListPresence :many
-SELECT connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
+SELECT connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
     document_id, document_type, position, selected_node_id, document_at, joined_at, active_at
 FROM presence WHERE project_id = ANY ($1::int[]) AND incarnation <> $2
 `
@@ -114,6 +114,7 @@ func (q *Queries) ListPresence(ctx context.Context, arg ListPresenceParams) ([]P
 			&i.UserName,
 			&i.AvatarColor,
 			&i.IsAgent,
+			&i.Transport,
 			&i.DocumentID,
 			&i.DocumentType,
 			&i.Position,
@@ -231,22 +232,22 @@ func (q *Queries) RenewReplica(ctx context.Context, arg RenewReplicaParams) (int
 }
 
 const UpsertPresence = `-- name: UpsertPresence :exec
-INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
+INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
     document_id, document_type, position, selected_node_id, document_at, joined_at, active_at)
-SELECT v.connection_id, $1, v.project_id, v.revision, v.user_id, v.user_name, v.avatar_color, v.is_agent,
+SELECT v.connection_id, $1, v.project_id, v.revision, v.user_id, v.user_name, v.avatar_color, v.is_agent, v.transport,
     nullif(v.document_id, ''), nullif(v.document_type, ''), nullif(v.position, '')::json, nullif(v.selected_node_id, ''),
     CASE WHEN v.document_id <> '' THEN v.document_at END, v.joined_at, v.active_at
 FROM (SELECT unnest($2::uuid[]) AS connection_id, unnest($3::int[]) AS project_id,
     unnest($4::bigint[]) AS revision, unnest($5::text[]) AS user_id, unnest($6::text[]) AS user_name,
-    unnest($7::text[]) AS avatar_color, unnest($8::bool[]) AS is_agent,
-    unnest($9::text[]) AS document_id, unnest($10::text[]) AS document_type,
-    unnest($11::text[]) AS position, unnest($12::text[]) AS selected_node_id,
-    unnest($13::timestamptz[]) AS document_at, unnest($14::timestamptz[]) AS joined_at,
-    unnest($15::timestamptz[]) AS active_at) v
+    unnest($7::text[]) AS avatar_color, unnest($8::bool[]) AS is_agent, unnest($9::text[]) AS transport,
+    unnest($10::text[]) AS document_id, unnest($11::text[]) AS document_type,
+    unnest($12::text[]) AS position, unnest($13::text[]) AS selected_node_id,
+    unnest($14::timestamptz[]) AS document_at, unnest($15::timestamptz[]) AS joined_at,
+    unnest($16::timestamptz[]) AS active_at) v
 ON CONFLICT (connection_id) DO UPDATE
 SET incarnation = excluded.incarnation, revision = excluded.revision, user_id = excluded.user_id, user_name = excluded.user_name,
-    avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, document_id = excluded.document_id,
-    document_type = excluded.document_type, position = excluded.position, selected_node_id = excluded.selected_node_id,
+    avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, transport = excluded.transport,
+    document_id = excluded.document_id, document_type = excluded.document_type, position = excluded.position, selected_node_id = excluded.selected_node_id,
     document_at = excluded.document_at, joined_at = excluded.joined_at, active_at = excluded.active_at
 `
 
@@ -259,6 +260,7 @@ type UpsertPresenceParams struct {
 	UserNames       []string
 	AvatarColors    []string
 	IsAgents        []bool
+	Transports      []string
 	DocumentIds     []string
 	DocumentTypes   []string
 	Positions       []string
@@ -279,6 +281,7 @@ func (q *Queries) UpsertPresence(ctx context.Context, arg UpsertPresenceParams) 
 		arg.UserNames,
 		arg.AvatarColors,
 		arg.IsAgents,
+		arg.Transports,
 		arg.DocumentIds,
 		arg.DocumentTypes,
 		arg.Positions,

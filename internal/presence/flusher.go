@@ -150,6 +150,7 @@ func rowsOf(life uuid.UUID, entries []*Entry) db.UpsertPresenceParams {
 		rows.UserNames = append(rows.UserNames, e.Name)
 		rows.AvatarColors = append(rows.AvatarColors, e.Color)
 		rows.IsAgents = append(rows.IsAgents, e.Agent)
+		rows.Transports = append(rows.Transports, e.Transport)
 		rows.DocumentIds = append(rows.DocumentIds, place.Document)
 		rows.DocumentTypes = append(rows.DocumentTypes, place.Type)
 		rows.Positions = append(rows.Positions, string(place.Position))
@@ -214,6 +215,7 @@ type line struct {
 	Name        string          `json:"n,omitempty"`
 	Color       string          `json:"k,omitempty"`
 	Agent       bool            `json:"g,omitempty"`
+	Transport   string          `json:"v,omitempty"`
 	Document    string          `json:"d,omitempty"`
 	Type        string          `json:"t,omitempty"`
 	Position    json.RawMessage `json:"p,omitempty"`
@@ -226,7 +228,7 @@ type line struct {
 func lineOf(e *Entry, life uuid.UUID) line {
 	l := line{
 		Incarnation: life, Revision: e.revision, UserID: e.UserID, Name: e.Name, Color: e.Color, Agent: e.Agent,
-		JoinedAt: e.JoinedAt.UnixMilli(), ActiveAt: e.ActiveAt.UnixMilli(),
+		Transport: e.Transport, JoinedAt: e.JoinedAt.UnixMilli(), ActiveAt: e.ActiveAt.UnixMilli(),
 	}
 	if p := e.Place; p != nil {
 		l.Document, l.Type, l.Position, l.Selected, l.At = p.Document, p.Type, p.Position, p.Selected, p.At.UnixMilli()
@@ -236,7 +238,7 @@ func lineOf(e *Entry, life uuid.UUID) line {
 
 // moved leaves out what a cursor does not change.
 func (l line) moved() line {
-	l.UserID, l.Name, l.Color, l.Agent, l.JoinedAt = "", "", "", false, 0
+	l.UserID, l.Name, l.Color, l.Agent, l.Transport, l.JoinedAt = "", "", "", false, "", 0
 	return l
 }
 
@@ -251,7 +253,8 @@ func (l line) encode() []byte {
 // entry returns what the line says of a connection; known is what the room knows of it, for what a move leaves out.
 func (l line) entry(project int32, connection uuid.UUID, known *Entry) *Entry {
 	e := &Entry{
-		Connection: connection, Project: project, Identity: Identity{UserID: l.UserID, Name: l.Name, Color: l.Color, Agent: l.Agent},
+		Connection: connection, Project: project,
+		Identity: Identity{UserID: l.UserID, Name: l.Name, Color: l.Color, Agent: l.Agent, Transport: l.Transport},
 		JoinedAt: time.UnixMilli(l.JoinedAt), ActiveAt: time.UnixMilli(l.ActiveAt), incarnation: l.Incarnation, revision: l.Revision,
 	}
 	if known != nil {

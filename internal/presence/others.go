@@ -193,7 +193,9 @@ func (r *Room) correct(asked question, rows []db.Presence, remove bool) {
 func entryOf(row db.Presence) *Entry {
 	e := &Entry{
 		Connection: row.ConnectionID, Project: row.ProjectID,
-		Identity: Identity{UserID: row.UserID, Name: row.UserName, Color: row.AvatarColor, Agent: row.IsAgent},
+		Identity: Identity{
+			UserID: row.UserID, Name: row.UserName, Color: row.AvatarColor, Agent: row.IsAgent, Transport: row.Transport,
+		},
 		JoinedAt: row.JoinedAt, ActiveAt: row.ActiveAt, incarnation: row.Incarnation, revision: row.Revision,
 	}
 	if row.DocumentID != nil && row.DocumentType != nil && row.DocumentAt != nil {

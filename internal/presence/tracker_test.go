@@ -96,7 +96,7 @@ func (r *replica) enter(t testing.TB, id int32) *presence.Room {
 func join(t testing.TB, room *presence.Room, user string) uuid.UUID {
 	t.Helper()
 	id := uuid.New()
-	who := presence.Identity{UserID: user, Name: "Name of " + user, Color: "#123456"}
+	who := presence.Identity{UserID: user, Name: "Name of " + user, Color: "#123456", Transport: presence.Collaboration}
 	if err := room.Join(id, who, nil, time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func TestConnectionsAreSeenOnAllReplicas(t *testing.T) {
 	place.Position = []byte(`{"x":2}`)
 	early.Move(ann, place)
 	await(t, room, "the cursor", func() bool { return string(room.Entry(ann).Place.Position) == `{"x":2}` })
-	if e := room.Entry(ann); e.Name != "Name of ann" || e.Place.Selected != "n" || e.Place.Document != "d" {
+	if e := room.Entry(ann); e.Name != "Name of ann" || e.Transport != presence.Collaboration || e.Place.Selected != "n" || e.Place.Document != "d" {
 		t.Errorf("after a move: %+v", e)
 	}
 
@@ -277,7 +277,7 @@ func TestDeadReplicaIsReapedByASteadyOne(t *testing.T) {
 	execute(t, url, `INSERT INTO replicas (incarnation, version, address, renewed_at, expires_at)
 		VALUES ($1, 'test', 'nowhere', now() - interval '9 s', now() - interval '4 s')`, dead)
 	execute(t, url, `INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
-		joined_at, active_at) VALUES ($1, $2, $3, 1, 'ghost', 'Ghost', '', false, now(), now())`, ghost, dead, id)
+		transport, joined_at, active_at) VALUES ($1, $2, $3, 1, 'ghost', 'Ghost', '', false, 'collaboration', now(), now())`, ghost, dead, id)
 	room := a.enter(t, id)
 	if room.Entry(ghost) == nil {
 		t.Fatal("the ghost is not there")
