@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"layercake/internal/plan"
@@ -45,7 +46,8 @@ type Handler struct {
 	shelf     *shelf
 	alone     bool // every subscriber executes for itself: what sharing is measured against
 
-	running sync.WaitGroup // sockets, and the producers of subscriptions
+	running       sync.WaitGroup // sockets, and the producers of subscriptions
+	subscriptions atomic.Int64
 
 	mu       sync.Mutex
 	draining bool
@@ -119,11 +121,24 @@ func (h *Handler) Drain(ctx context.Context, spread time.Duration) {
 	cut()
 }
 
+// Sockets returns how many there are.
+func (h *Handler) Sockets() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.sockets)
+}
+
+// Subscriptions returns how many run.
+func (h *Handler) Subscriptions() int { return int(h.subscriptions.Load()) }
+
 // measure counts operations and times them by kind and outcome.
 func (h *Handler) measure(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	kind := graphql.GetOperationContext(ctx).Operation.Operation
 	inFlight := h.metrics.inFlight.WithLabelValues(string(kind))
 	inFlight.Inc()
+	if kind == ast.Subscription {
+		h.subscriptions.Add(1)
+	}
 	start, answered, ended := time.Now(), false, false
 	responses := next(ctx)
 	return func(ctx context.Context) *graphql.Response {
@@ -135,6 +150,9 @@ func (h *Handler) measure(ctx context.Context, next graphql.OperationHandler) gr
 		if !ended && (response == nil || kind != ast.Subscription) {
 			ended = true
 			inFlight.Dec()
+			if kind == ast.Subscription {
+				h.subscriptions.Add(-1)
+			}
 		}
 		return response
 	}

@@ -201,6 +201,13 @@ func (h *Handler) all() []*socket {
 	return sockets
 }
 
+// Sockets returns how many there are.
+func (h *Handler) Sockets() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.sockets)
+}
+
 // Run keeps the sockets' clocks until ctx ends: it pings each in its turn, cuts off those that are silent, and says when people
 // were last heard of.
 func (h *Handler) Run(ctx context.Context) error {

@@ -11,8 +11,9 @@ type pulse struct {
 	start time.Time
 
 	mu      sync.Mutex
-	heard   int64 // the newest that came back, or when the listener began to listen
-	waiting int64 // the oldest after it that was surely sent, or 0
+	heard   int64         // the newest that came back, or when the listener began to listen
+	waiting int64         // the oldest after it that was surely sent, or 0
+	trip    time.Duration // of the newest that came back, or 0
 }
 
 // now returns Unix nanoseconds that never step back.
@@ -22,7 +23,7 @@ func (p *pulse) now() int64 { return p.start.UnixNano() + int64(time.Since(p.sta
 func (p *pulse) restart() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.heard, p.waiting = p.now(), 0
+	p.heard, p.waiting, p.trip = p.now(), 0, 0
 }
 
 // sent notes a heartbeat whose pg_notify returned. It often comes back before that.
@@ -42,7 +43,15 @@ func (p *pulse) returned(beat int64) time.Duration {
 	if beat >= p.waiting {
 		p.waiting = 0
 	}
-	return time.Duration(p.now() - beat)
+	p.trip = time.Duration(p.now() - beat)
+	return p.trip
+}
+
+// last returns the round trip of the newest heartbeat that came back, or 0 when none did since the listener began to listen.
+func (p *pulse) last() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.trip
 }
 
 // lost reports whether a heartbeat is overdue.

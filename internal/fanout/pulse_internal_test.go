@@ -9,6 +9,27 @@ import (
 // pass lets time pass inside a synctest bubble.
 func pass(d time.Duration) { <-time.After(d) }
 
+func TestLastHeartbeatIsOfThisConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &pulse{start: time.Now()}
+		p.restart()
+		if got := p.last(); got != 0 {
+			t.Errorf("a round trip of %v before any", got)
+		}
+		beat := p.now()
+		pass(7 * time.Millisecond)
+		p.returned(beat)
+		if got := p.last(); got != 7*time.Millisecond {
+			t.Errorf("a round trip of %v, want 7ms", got)
+		}
+		p.restart()
+		if got := p.last(); got != 0 {
+			t.Errorf("a round trip of %v on a connection that brought none", got)
+		}
+	})
+}
+
 func TestPulse(t *testing.T) {
 	t.Parallel()
 	const late = silence + time.Millisecond

@@ -38,6 +38,7 @@ type Wire struct {
 	presence  *outbox
 	publisher *publisher
 	listener  *listener
+	beats     *pulse
 	epoch     atomic.Value // string
 }
 
@@ -97,13 +98,13 @@ func New(cfg Config) *Wire {
 	w := &Wire{cfg: cfg, events: newOutbox(), presence: newPresenceOutbox()}
 	w.epoch.Store("")
 	w.metrics = newMetrics(cfg.Metrics, func() float64 { return float64(w.events.len() + w.presence.len()) })
-	beats := &pulse{start: time.Now()}
+	w.beats = &pulse{start: time.Now()}
 	w.publisher = &publisher{
-		cfg: &w.cfg, metrics: w.metrics, pulse: beats, onEpoch: w.setEpoch,
+		cfg: &w.cfg, metrics: w.metrics, pulse: w.beats, onEpoch: w.setEpoch,
 		events:   newLane(channelEvents, w.events, cfg.Replica),
 		presence: newLane(channelPresence, w.presence, cfg.Replica),
 	}
-	w.listener = newListener(&w.cfg, w.metrics, beats, w.setEpoch)
+	w.listener = newListener(&w.cfg, w.metrics, w.beats, w.setEpoch)
 	return w
 }
 
@@ -174,6 +175,9 @@ func (w *Wire) Ready() <-chan struct{} { return w.listener.ready }
 
 // Listening reports whether the wire listens now.
 func (w *Wire) Listening() bool { return w.listener.listening.Load() }
+
+// Heartbeat returns how long the last heartbeat took to come back through the database, or 0 when none did on this connection.
+func (w *Wire) Heartbeat() time.Duration { return w.beats.last() }
 
 // Epoch returns the epoch that the newest connection read, or "" before the first.
 func (w *Wire) Epoch() string { return w.epoch.Load().(string) }

@@ -517,6 +517,19 @@ func (h *Hub) Lag() int64 {
 	return lag
 }
 
+// Watchers returns how many watch each project that anybody does.
+func (h *Hub) Watchers() map[int32]int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	watchers := make(map[int32]int, len(h.feeds))
+	for project, f := range h.feeds {
+		if f.watchers > 0 {
+			watchers[project] = f.watchers
+		}
+	}
+	return watchers
+}
+
 func (h *Hub) all() []*feed {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -286,8 +286,14 @@ func TestManyWatchersShareOneFeed(t *testing.T) {
 	if n, _ := h.Open(); n != 1 {
 		t.Errorf("%d feeds are open while watched, want 1", n)
 	}
+	if n := h.Watchers(); len(n) != 1 || n[1] != 50 {
+		t.Errorf("%v watch each project, want 50 the first", n)
+	}
 	cancel()
 	ended.Wait()
+	if n := h.Watchers(); len(n) != 0 {
+		t.Errorf("%v watch although all have left", n)
+	}
 	h.dropIdle(time.Now().Add(idleFor / 2))
 	if n, _ := h.Open(); n != 1 {
 		t.Errorf("%d feeds are open right after the last watcher, want 1", n)
