@@ -95,59 +95,210 @@ func TestEverythingIsCommented(t *testing.T) {
 	}
 }
 
-func TestReaderReadsAndNothingElse(t *testing.T) {
-	t.Parallel()
-	url := pgtest.New(t)
-	conn := connect(t, url)
-	reader := fmt.Sprintf("layercake_reader_%d", conn.PgConn().PID()) // roles belong to the whole server
-	execute(t, conn, "CREATE ROLE "+reader)
+// role makes a role that may do nothing, for the length of the test.
+func role(t *testing.T, conn *pgx.Conn, kind string) string {
+	t.Helper()
+	name := fmt.Sprintf(`layercake "%s" %d`, kind, conn.PgConn().PID()) // roles belong to the whole server
+	quoted := pgx.Identifier{name}.Sanitize()
+	execute(t, conn, "CREATE ROLE "+quoted)
 	t.Cleanup(func() {
 		last := context.Background()
 		_, err1 := conn.Exec(last, "RESET ROLE")
-		_, err2 := conn.Exec(last, "DROP OWNED BY "+reader)
-		_, err3 := conn.Exec(last, "DROP ROLE "+reader)
+		_, err2 := conn.Exec(last, "DROP OWNED BY "+quoted)
+		_, err3 := conn.Exec(last, "DROP ROLE "+quoted)
 		if err := errors.Join(err1, err2, err3); err != nil {
 			t.Error(err)
 		}
 	})
-	denied := func(sql string) {
-		t.Helper()
-		_, err := conn.Exec(t.Context(), sql)
-		var refused *pgconn.PgError
-		if !errors.As(err, &refused) || refused.Code != "42501" {
-			t.Errorf("%s: %v, want permission denied", sql, err)
-		}
+	return quoted
+}
+
+// denied checks that a statement is refused for want of a privilege.
+func denied(t *testing.T, conn *pgx.Conn, sql string) {
+	t.Helper()
+	_, err := conn.Exec(t.Context(), sql)
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || refused.Code != "42501" {
+		t.Errorf("%s: %v, want permission denied", sql, err)
+	}
+}
+
+const (
+	listViews = `SELECT oid::regclass::text FROM pg_class WHERE relkind = 'v' AND relnamespace = 'layercake'::regnamespace`
+	// What a call needs is checked before what the function does.
+	listCalls = `SELECT format('%s(%s)', oid::regproc, (SELECT string_agg(format('NULL::%s', a::regtype), ', ') FROM unnest(proargtypes) a))
+		FROM pg_proc WHERE pronamespace = 'layercake'::regnamespace`
+)
+
+func TestReaderReadsAndNothingElse(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, pgtest.New(t))
+	reader := role(t, conn, "reader")
+	views, calls := texts(t, conn, listViews), texts(t, conn, listCalls)
+	tables := texts(t, conn, `SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`)
+	if len(views) < 5 || len(calls) < 2 || len(tables) < 9 {
+		t.Fatalf("%d views, %d functions, %d tables: some are missing", len(views), len(calls), len(tables))
 	}
 	execute(t, conn, "SET ROLE "+reader)
-	denied("SELECT user_name FROM layercake.who")
+	for _, view := range views {
+		denied(t, conn, "SELECT * FROM "+view)
+	}
 	execute(t, conn, "RESET ROLE")
 	execute(t, conn, "SELECT layercake.grant_reader('"+reader+"')")
 	execute(t, conn, "SET ROLE "+reader)
-	execute(t, conn, "SELECT user_name, project_name FROM layercake.who")
-	execute(t, conn, "SELECT alive, version FROM layercake.replicas")
-	denied("SELECT user_name FROM presence")
-	denied("SELECT name FROM projects")
-	denied("DELETE FROM layercake.replicas")
-	denied("SELECT layercake.grant_reader('" + reader + "')")
-	denied("CREATE TABLE layercake.mine (id int)")
+	for _, view := range views {
+		execute(t, conn, "SELECT * FROM "+view)
+	}
+	for _, view := range []string{"presence_log", "replicas", "plan_history"} { // PostgreSQL could write through these
+		denied(t, conn, "DELETE FROM layercake."+view)
+	}
+	denied(t, conn, "INSERT INTO layercake.presence_log (user_name) VALUES ('me')")
+	denied(t, conn, "UPDATE layercake.replicas SET version = 'mine'")
+	for _, table := range tables {
+		denied(t, conn, "SELECT * FROM "+table)
+		denied(t, conn, "DELETE FROM "+table)
+	}
+	for _, call := range calls {
+		denied(t, conn, "SELECT "+call)
+	}
+	denied(t, conn, "CREATE TABLE layercake.mine (id int)")
+}
+
+func TestOperatorCommandsAndDoesNotGrant(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, pgtest.New(t))
+	operator := role(t, conn, "operator")
+	execute(t, conn, `CREATE FUNCTION layercake."do it"(integer, text) RETURNS text LANGUAGE sql AS $$ SELECT 'done' $$`)
+	execute(t, conn, `REVOKE ALL ON FUNCTION layercake."do it" FROM PUBLIC`)
+	execute(t, conn, "SELECT layercake.grant_operator('"+operator+"')")
+	execute(t, conn, "SET ROLE "+operator)
+	for _, view := range texts(t, conn, listViews) {
+		execute(t, conn, "SELECT * FROM "+view)
+	}
+	execute(t, conn, `SELECT layercake."do it"(1, '')`)
+	for _, function := range texts(t, conn, `SELECT oid::regprocedure::text FROM pg_proc
+			WHERE pronamespace = 'layercake'::regnamespace AND NOT starts_with(proname, 'grant_')
+			AND NOT has_function_privilege(oid, 'EXECUTE')`) {
+		t.Errorf("an operator may not call %s", function)
+	}
+	denied(t, conn, "SELECT layercake.grant_reader('"+operator+"')")
+	denied(t, conn, "SELECT layercake.grant_operator('"+operator+"')")
+	denied(t, conn, "SELECT * FROM presence")
+}
+
+// A caller's search path must not choose what a function of ours calls.
+func TestFunctionsSetTheirSearchPath(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, pgtest.New(t))
+	for _, name := range texts(t, conn, `SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'layercake'::regnamespace
+			AND NOT EXISTS (SELECT FROM unnest(proconfig) c WHERE starts_with(c, 'search_path='))`) {
+		t.Errorf("function %s does not set search_path", name)
+	}
+	for _, name := range texts(t, conn, `SELECT p.oid::regprocedure::text
+			FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+			WHERE p.pronamespace = 'layercake'::regnamespace AND a.grantee = 0`) {
+		t.Errorf("function %s may be called by everybody", name)
+	}
 }
 
 func TestPeopleOfADeadReplicaAreNotThere(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, pgtest.New(t))
 	execute(t, conn, `INSERT INTO projects (id, name) VALUES (1, 'One')`)
-	execute(t, conn, `INSERT INTO replicas (incarnation, version, address, renewed_at, expires_at) VALUES
-		('00000000-0000-0000-0000-00000000000a', 'v', 'alive', now(), now() + interval '5 s'),
-		('00000000-0000-0000-0000-00000000000d', 'v', 'dead', now() - interval '6 s', now() - interval '1 s')`)
+	execute(t, conn, `INSERT INTO heads (project_id) VALUES (1)`)
+	execute(t, conn, `INSERT INTO replicas (incarnation, version, address, draining, renewed_at, expires_at) VALUES
+		('00000000-0000-0000-0000-00000000000a', 'v', 'alive', false, now(), now() + interval '5 s'),
+		('00000000-0000-0000-0000-00000000000b', 'v', 'leaving', true, now(), now() + interval '5 s'),
+		('00000000-0000-0000-0000-00000000000d', 'v', 'dead', true, now() - interval '6 s', now() - interval '1 s')`)
 	execute(t, conn, `INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
 			transport, joined_at, active_at)
 		SELECT gen_random_uuid(), incarnation, 1, 1, address, address, '', false, 'collaboration', now(), now() FROM replicas`)
-	got := texts(t, conn, "SELECT format('%s in %s on %s', user_name, project_name, replica_address) FROM layercake.who")
-	if diff := cmp.Diff([]string{"alive in One on alive"}, got); diff != "" {
+	got := texts(t, conn, "SELECT format('%s in %s on %s', user_name, project, replica) FROM layercake.who ORDER BY 1")
+	want := []string{
+		"alive in One on 00000000-0000-0000-0000-00000000000a", "leaving in One on 00000000-0000-0000-0000-00000000000b",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	got = texts(t, conn, "SELECT format('%s %s', address, alive) FROM layercake.replicas ORDER BY 1")
-	if diff := cmp.Diff([]string{"alive t", "dead f"}, got); diff != "" {
+	got = texts(t, conn, "SELECT format('%s %s', address, state) FROM layercake.replicas ORDER BY 1")
+	if diff := cmp.Diff([]string{"alive live", "dead stale", "leaving draining"}, got); diff != "" {
 		t.Error(diff)
+	}
+	if got = texts(t, conn, "SELECT people::text FROM layercake.projects_live"); !cmp.Equal(got, []string{"2"}) {
+		t.Errorf("%v people, want 2", got)
+	}
+
+	// A lease ends within a transaction, too.
+	execute(t, conn, "BEGIN")
+	execute(t, conn, "UPDATE replicas SET expires_at = clock_timestamp() + interval '50 ms' WHERE address = 'alive'")
+	execute(t, conn, "SELECT pg_sleep(0.06)")
+	if got = texts(t, conn, "SELECT user_name FROM layercake.who"); !cmp.Equal(got, []string{"leaving"}) {
+		t.Errorf("%v, want leaving alone", got)
+	}
+	execute(t, conn, "ROLLBACK")
+}
+
+func TestHistorySaysWhatWasDone(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, pgtest.New(t))
+	execute(t, conn, `INSERT INTO projects (id, name) VALUES (1, 'One'), (2, 'Idle'), (3, 'Old')`)
+	execute(t, conn, `INSERT INTO heads (project_id, version, changed_at) VALUES
+		(1, 5, now()), (2, 0, now() - interval '2 hours'), (3, 1, now() - interval '2 hours')`)
+	event := func(project, version int, age, operations string) {
+		t.Helper()
+		execute(t, conn, fmt.Sprintf(`INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
+			VALUES (%d, %d, now() - interval '%s', '', 'op %[2]d', '', json_build_object('actorName', 'Ann', 'actorKind', 'anonymous',
+			'via', 'graphql', 'operations', '%[4]s'::json))`, project, version, age, operations))
+	}
+	event(1, 1, "2 hours", `[{"kind":"NODE_ADDED","id":"graphnode_001"}]`)
+	event(1, 2, "90 minutes", `[{"kind":"EDGE_REMOVED","id":"e"}]`)
+	event(1, 3, "30 minutes", `[{"kind":"PLAN_UPDATED","id":"1"}]`)
+	event(1, 4, "1 minute", `[{"kind":"EDGE_ADDED","id":"a"},{"kind":"NODE_UPDATED","id":"b"},{"kind":"NODE_UPDATED","id":"c"}]`)
+	event(1, 5, "0", `[]`)
+	event(3, 1, "2 hours", `[{"kind":"NODE_ADDED","id":"n"}]`)
+	got := texts(t, conn, `SELECT format('%s %s %s %s: %s, %s', version, actor_name, actor_kind, via, summary, op_id)
+		FROM layercake.plan_history WHERE project_id = 1 ORDER BY version`)
+	if diff := cmp.Diff([]string{
+		"1 Ann anonymous graphql: added node graphnode_001, op 1",
+		"2 Ann anonymous graphql: removed edge e, op 2",
+		"3 Ann anonymous graphql: updated the plan, op 3",
+		"4 Ann anonymous graphql: 3 operations: 2 NODE_UPDATED, 1 EDGE_ADDED, op 4",
+		"5 Ann anonymous graphql: nothing, op 5",
+	}, got); diff != "" {
+		t.Error(diff)
+	}
+	got = texts(t, conn, `SELECT format('%s %s by %s, %s in the hour, %s there', project, plan_version, last_change_by, changes_1h, connections)
+		FROM layercake.projects_live`)
+	if diff := cmp.Diff([]string{"One 5 by Ann, 3 in the hour, 0 there"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The newest changes of one project must not cost a look at the others, nor at all of its own.
+func TestHistoryOfOneProjectIsQuick(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, pgtest.New(t))
+	execute(t, conn, `INSERT INTO projects (id, name) SELECT n, 'p' FROM generate_series(1, 5) n`)
+	execute(t, conn, `INSERT INTO heads (project_id, version) SELECT n, 4000 FROM generate_series(1, 5) n`)
+	execute(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
+		SELECT p, v, now() - interval '2 hours' + v * interval '1 s', '', v::text, '', '{"operations":[{"kind":"NODE_ADDED","id":"n"}]}'
+		FROM generate_series(1, 5) p, generate_series(1, 4000) v`)
+	execute(t, conn, "ANALYZE events")
+	for sql, most := range map[string]int{
+		"SELECT version, summary, operations FROM layercake.plan_history WHERE project_id = 3 ORDER BY version DESC LIMIT 20": 15,
+		"SELECT changes_1h FROM layercake.projects_live WHERE project_id = 3":                                                 40,
+	} {
+		var plan []struct {
+			Plan struct {
+				Hit  int `json:"Shared Hit Blocks"`
+				Read int `json:"Shared Read Blocks"`
+			}
+		}
+		if err := conn.QueryRow(t.Context(), "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "+sql).Scan(&plan); err != nil {
+			t.Fatal(err)
+		}
+		if blocks := plan[0].Plan.Hit + plan[0].Plan.Read; blocks > most {
+			t.Errorf("%s: %d blocks, want at most %d", sql, blocks, most)
+		}
 	}
 }

@@ -6,23 +6,28 @@ VALUES (@incarnation, @version, @address, now(), now() + make_interval(secs => @
 -- No row: the lease is gone, and everything that was written under it.
 -- name: RenewReplica :execrows
 UPDATE replicas
-SET renewed_at = now(), expires_at = now() + make_interval(secs => @ttl_seconds), connections = @connections, projects = @projects,
-    pool_in_use = @pool_in_use, heap_bytes = @heap_bytes
+SET renewed_at = now(), expires_at = now() + make_interval(secs => @ttl_seconds), draining = @draining, sockets = @sockets,
+    subscriptions = @subscriptions, open_feeds = @open_feeds, feed_bytes = @feed_bytes, max_lag = @max_lag,
+    pool_in_use = @pool_in_use, pool_waits = @pool_waits, heartbeat_ms = nullif(@heartbeat_ms::float, 0), heap_bytes = @heap_bytes,
+    top_projects = @top_projects
 WHERE incarnation = @incarnation;
 
 -- The end of a life; its rows in presence go with it.
 -- name: DeleteReplica :exec
 DELETE FROM replicas WHERE incarnation = @incarnation;
 
--- Removes one replica whose lease has expired, with its people. Whoever renews or reaps it at this moment has it locked, and it is
+-- Removes one replica whose lease has expired, with its people, whose visits ended when nobody counted on them any more. Whoever renews or reaps it at this moment has it locked, and it is
 -- left alone. A lease without people has one row without a connection.
 -- name: ReapReplica :many
 WITH dead AS (
-    SELECT r.incarnation FROM replicas r WHERE r.expires_at < now() AND r.incarnation <> @self
+    SELECT r.incarnation, r.expires_at FROM replicas r WHERE r.expires_at < now() AND r.incarnation <> @self
     ORDER BY r.expires_at LIMIT 1 FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM presence p USING dead d WHERE p.incarnation = d.incarnation
     RETURNING p.incarnation, p.connection_id, p.project_id
+), logged AS (
+    UPDATE presence_log l SET left_at = greatest(l.joined_at, d.expires_at), reason = 'replica died'
+    FROM dead d WHERE l.incarnation = d.incarnation AND l.left_at IS NULL
 ), ended AS (
     DELETE FROM replicas r USING dead d WHERE r.incarnation = d.incarnation RETURNING r.incarnation
 )
@@ -48,8 +53,50 @@ SET incarnation = excluded.incarnation, revision = excluded.revision, user_id = 
     document_id = excluded.document_id, document_type = excluded.document_type, position = excluded.position, selected_node_id = excluded.selected_node_id,
     document_at = excluded.document_at, joined_at = excluded.joined_at, active_at = excluded.active_at;
 
+-- Connections that are not there. Their visits have ended before this, but for those that nobody knows any more.
 -- name: DeletePresence :exec
+WITH ended AS (
+    UPDATE presence_log SET left_at = greatest(joined_at, now()), reason = 'lost'
+    WHERE connection_id = ANY (@connection_ids::uuid[]) AND left_at IS NULL
+)
 DELETE FROM presence WHERE connection_id = ANY (@connection_ids::uuid[]);
+
+-- Nobody waits for the disk: after a crash of the server the replicas write everybody anew.
+-- name: DoNotWaitForDisk :exec
+SET LOCAL synchronous_commit = off;
+
+-- Visits of connections that are there. A row that is right is not touched: most connections were logged long ago. One that was
+-- ended with the life of its replica lasts, after all.
+-- name: BeginVisits :exec
+INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
+SELECT v.connection_id, v.joined_at, @incarnation, v.project_id, v.user_id, v.user_name, v.is_agent
+FROM (SELECT unnest(@connection_ids::uuid[]) AS connection_id, unnest(@joined_ats::timestamptz[]) AS joined_at,
+    unnest(@project_ids::int[]) AS project_id, unnest(@user_ids::text[]) AS user_id, unnest(@user_names::text[]) AS user_name,
+    unnest(@is_agents::bool[]) AS is_agent) v
+WHERE NOT EXISTS (
+    SELECT FROM presence_log l WHERE l.connection_id = v.connection_id AND l.joined_at = v.joined_at
+    AND l.incarnation = @incarnation AND l.left_at IS NULL
+)
+ON CONFLICT (connection_id, joined_at) DO UPDATE SET incarnation = excluded.incarnation, left_at = NULL, reason = NULL;
+
+-- Visits that ended. Some were so short that they were never written before.
+-- name: EndVisits :exec
+INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent, left_at, reason)
+SELECT unnest(@connection_ids::uuid[]), unnest(@joined_ats::timestamptz[]), @incarnation, unnest(@project_ids::int[]),
+    unnest(@user_ids::text[]), unnest(@user_names::text[]), unnest(@is_agents::bool[]), unnest(@left_ats::timestamptz[]),
+    unnest(@reasons::text[])
+ON CONFLICT (connection_id, joined_at) DO UPDATE SET left_at = excluded.left_at, reason = excluded.reason;
+
+-- Visits whose replica went without a word: the database lost its leases, and it did not come back.
+-- name: EndLostVisits :exec
+UPDATE presence_log l SET left_at = greatest(l.joined_at, now()), reason = 'lost'
+WHERE l.left_at IS NULL AND NOT EXISTS (SELECT FROM replicas r WHERE r.incarnation = l.incarnation);
+
+-- Removes one chunk of visits that ended before a time.
+-- name: TrimVisits :execrows
+DELETE FROM presence_log WHERE (connection_id, joined_at) IN (
+    SELECT o.connection_id, o.joined_at FROM presence_log o WHERE o.left_at < @before ORDER BY o.left_at LIMIT @chunk::int
+);
 
 -- Which of the given projects there are.
 -- name: ListProjectIDs :many

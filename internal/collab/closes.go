@@ -1,6 +1,10 @@
 package collab
 
-import "github.com/coder/websocket"
+import (
+	"layercake/internal/presence"
+
+	"github.com/coder/websocket"
+)
 
 // The close codes that we send. The existing client comes back after all but 1000.
 const (
@@ -21,3 +25,10 @@ const (
 )
 
 var closeReasons = []string{closedClient, closedLost, closedSilent, closedSlow, closedMessage, closedProject, closedDrain}
+
+// leaveReasons say why connections left, for the log.
+var leaveReasons = map[string]presence.Reason{
+	closedClient: presence.ReasonClosed, closedLost: presence.ReasonLost, closedSilent: presence.ReasonSilent,
+	closedSlow: presence.ReasonSlow, closedMessage: presence.ReasonProtocol, closedProject: presence.ReasonDeleted,
+	closedDrain: presence.ReasonDrained,
+}

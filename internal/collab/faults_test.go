@@ -12,7 +12,11 @@ import (
 	"github.com/coder/websocket"
 )
 
-const countPresence = "SELECT count(*) FROM presence"
+const (
+	countPresence = "SELECT count(*) FROM presence"
+	countVisits   = "SELECT count(*) FROM layercake.presence_log"
+	countVisiting = "SELECT count(*) FROM layercake.presence_log WHERE left_at IS NULL"
+)
 
 // crowd opens browsers on replicas and waits until all see all.
 func crowd(t *testing.T, project int, urls ...string) []*browser {
@@ -53,6 +57,8 @@ func TestKilledReplicaIsGoneWithinSixSeconds(t *testing.T) {
 		t.Errorf("%d rows, want 2", n)
 	}
 	rows(t, database, 2, "SELECT count(*) FROM replicas")
+	rows(t, database, 2, "SELECT count(*) FROM layercake.presence_log WHERE reason = 'replica died' AND left_at < now()")
+	rows(t, database, 2, countVisiting)
 	for _, b := range survivors {
 		if n := b.wentOffline(); n != 2 {
 			t.Errorf("%d were reported as gone, want the two dead", n)
@@ -75,6 +81,8 @@ func TestSuspendedReplicaRegistersAnew(t *testing.T) {
 	stalled.Resume()
 	watcher.wait("the stalled to come back", func() bool { return len(watcher.users) == 3 })
 	rows(t, database, 3, countPresence)
+	rows(t, database, 3, countVisiting)
+	rows(t, database, 3, countVisits) // nobody came twice
 	for _, b := range people[1:] {
 		if n := b.wentOffline(); n != 0 {
 			t.Errorf("%d were reported as gone on the stalled replica", n)
@@ -120,6 +128,8 @@ func TestRestartedDatabaseReportsNobodyAsGone(t *testing.T) {
 				}
 			}
 			rows(t, cluster.URL, 3, countPresence)
+			rows(t, cluster.URL, 3, countVisiting)
+			rows(t, cluster.URL, 3, countVisits)
 		})
 	}
 }

@@ -147,7 +147,7 @@ func (s *socket) read() {
 	}
 	s.stopWatch()
 	_ = s.conn.CloseNow()
-	s.room.Leave(s.id)
+	s.room.Leave(s.id, leaveReasons[s.reason()])
 	s.room.Exit()
 	s.h.metrics.socketsOpen.Dec()
 	s.h.metrics.socketsClosed.WithLabelValues(s.reason()).Inc()
@@ -196,7 +196,7 @@ func (s *socket) act(m message) error {
 	case typeLeave:
 		s.left = s.left || s.joined()
 		s.forget()
-		s.room.Leave(s.id)
+		s.room.Leave(s.id, presence.ReasonLeft)
 		return nil
 	case typeSwitch:
 		if !s.joined() {

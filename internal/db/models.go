@@ -164,6 +164,28 @@ type Presence struct {
 	ActiveAt time.Time
 }
 
+// Who was in a project, and how it ended: one row a visit, kept 30 days. Unlike presence it outlives a crash.
+type PresenceLog struct {
+	// The connection. One that joins again, or as somebody else, makes another visit.
+	ConnectionID uuid.UUID
+	// When the visit began.
+	JoinedAt time.Time
+	// The life of a replica that serves it, or did last.
+	Incarnation uuid.UUID
+	// The project, which may be deleted by now.
+	ProjectID int32
+	// Who the client said it is.
+	UserID string
+	// How people called them.
+	UserName string
+	// True for a program, false for a person.
+	IsAgent bool
+	// When it ended; null while it lasts.
+	LeftAt *time.Time
+	// How it ended; null while it lasts.
+	Reason *string
+}
+
 // The unit of order and access. Everything below a project goes with it.
 type Project struct {
 	// 32-bit, because the wire's Int is.
@@ -192,12 +214,26 @@ type Replica struct {
 	RenewedAt time.Time
 	// When it counts as dead unless it renews, by the clock of the database.
 	ExpiresAt time.Time
-	// People's connections that it serves.
-	Connections int32
-	// Projects that are open on it.
-	Projects int32
+	// It takes no new clients and sends those it has away.
+	Draining bool
+	// WebSockets of all transports that it serves.
+	Sockets int32
+	// GraphQL subscriptions that it serves.
+	Subscriptions int32
+	// Projects whose events it follows.
+	OpenFeeds int32
+	// Bytes of events that it keeps for those who follow them.
+	FeedBytes int64
+	// How many events the slowest of them is behind.
+	MaxLag int64
 	// Connections to the database that its requests use.
 	PoolInUse int32
+	// How often a request had to wait for one, since it started.
+	PoolWaits int64
+	// How long its last heartbeat took through the database; null before one came back.
+	HeartbeatMs *float64
 	// Memory that its objects take.
 	HeapBytes int64
+	// The projects with most connections and subscriptions on it.
+	TopProjects []byte
 }

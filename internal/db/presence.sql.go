@@ -12,10 +12,53 @@ import (
 	"github.com/google/uuid"
 )
 
+const BeginVisits = `-- name: BeginVisits :exec
+INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
+SELECT v.connection_id, v.joined_at, $1, v.project_id, v.user_id, v.user_name, v.is_agent
+FROM (SELECT unnest($2::uuid[]) AS connection_id, unnest($3::timestamptz[]) AS joined_at,
+    unnest($4::int[]) AS project_id, unnest($5::text[]) AS user_id, unnest($6::text[]) AS user_name,
+    unnest($7::bool[]) AS is_agent) v
+WHERE NOT EXISTS (
+    SELECT FROM presence_log l WHERE l.connection_id = v.connection_id AND l.joined_at = v.joined_at
+    AND l.incarnation = $1 AND l.left_at IS NULL
+)
+ON CONFLICT (connection_id, joined_at) DO UPDATE SET incarnation = excluded.incarnation, left_at = NULL, reason = NULL
+`
+
+type BeginVisitsParams struct {
+	Incarnation   uuid.UUID
+	ConnectionIds []uuid.UUID
+	JoinedAts     []time.Time
+	ProjectIds    []int32
+	UserIds       []string
+	UserNames     []string
+	IsAgents      []bool
+}
+
+// Visits of connections that are there. A row that is right is not touched: most connections were logged long ago. One that was
+// ended with the life of its replica lasts, after all.
+func (q *Queries) BeginVisits(ctx context.Context, arg BeginVisitsParams) error {
+	_, err := q.db.Exec(ctx, BeginVisits,
+		arg.Incarnation,
+		arg.ConnectionIds,
+		arg.JoinedAts,
+		arg.ProjectIds,
+		arg.UserIds,
+		arg.UserNames,
+		arg.IsAgents,
+	)
+	return err
+}
+
 const DeletePresence = `-- name: DeletePresence :exec
+WITH ended AS (
+    UPDATE presence_log SET left_at = greatest(joined_at, now()), reason = 'lost'
+    WHERE connection_id = ANY ($1::uuid[]) AND left_at IS NULL
+)
 DELETE FROM presence WHERE connection_id = ANY ($1::uuid[])
 `
 
+// Connections that are not there. Their visits have ended before this, but for those that nobody knows any more.
 func (q *Queries) DeletePresence(ctx context.Context, connectionIds []uuid.UUID) error {
 	_, err := q.db.Exec(ctx, DeletePresence, connectionIds)
 	return err
@@ -28,6 +71,63 @@ DELETE FROM replicas WHERE incarnation = $1
 // The end of a life; its rows in presence go with it.
 func (q *Queries) DeleteReplica(ctx context.Context, incarnation uuid.UUID) error {
 	_, err := q.db.Exec(ctx, DeleteReplica, incarnation)
+	return err
+}
+
+const DoNotWaitForDisk = `-- name: DoNotWaitForDisk :exec
+SET LOCAL synchronous_commit = off
+`
+
+// Nobody waits for the disk: after a crash of the server the replicas write everybody anew.
+func (q *Queries) DoNotWaitForDisk(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, DoNotWaitForDisk)
+	return err
+}
+
+const EndLostVisits = `-- name: EndLostVisits :exec
+UPDATE presence_log l SET left_at = greatest(l.joined_at, now()), reason = 'lost'
+WHERE l.left_at IS NULL AND NOT EXISTS (SELECT FROM replicas r WHERE r.incarnation = l.incarnation)
+`
+
+// Visits whose replica went without a word: the database lost its leases, and it did not come back.
+func (q *Queries) EndLostVisits(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, EndLostVisits)
+	return err
+}
+
+const EndVisits = `-- name: EndVisits :exec
+INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent, left_at, reason)
+SELECT unnest($1::uuid[]), unnest($2::timestamptz[]), $3, unnest($4::int[]),
+    unnest($5::text[]), unnest($6::text[]), unnest($7::bool[]), unnest($8::timestamptz[]),
+    unnest($9::text[])
+ON CONFLICT (connection_id, joined_at) DO UPDATE SET left_at = excluded.left_at, reason = excluded.reason
+`
+
+type EndVisitsParams struct {
+	ConnectionIds []uuid.UUID
+	JoinedAts     []time.Time
+	Incarnation   uuid.UUID
+	ProjectIds    []int32
+	UserIds       []string
+	UserNames     []string
+	IsAgents      []bool
+	LeftAts       []time.Time
+	Reasons       []string
+}
+
+// Visits that ended. Some were so short that they were never written before.
+func (q *Queries) EndVisits(ctx context.Context, arg EndVisitsParams) error {
+	_, err := q.db.Exec(ctx, EndVisits,
+		arg.ConnectionIds,
+		arg.JoinedAts,
+		arg.Incarnation,
+		arg.ProjectIds,
+		arg.UserIds,
+		arg.UserNames,
+		arg.IsAgents,
+		arg.LeftAts,
+		arg.Reasons,
+	)
 	return err
 }
 
@@ -160,11 +260,14 @@ func (q *Queries) ListProjectIDs(ctx context.Context, projectIds []int32) ([]int
 
 const ReapReplica = `-- name: ReapReplica :many
 WITH dead AS (
-    SELECT r.incarnation FROM replicas r WHERE r.expires_at < now() AND r.incarnation <> $1
+    SELECT r.incarnation, r.expires_at FROM replicas r WHERE r.expires_at < now() AND r.incarnation <> $1
     ORDER BY r.expires_at LIMIT 1 FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM presence p USING dead d WHERE p.incarnation = d.incarnation
     RETURNING p.incarnation, p.connection_id, p.project_id
+), logged AS (
+    UPDATE presence_log l SET left_at = greatest(l.joined_at, d.expires_at), reason = 'replica died'
+    FROM dead d WHERE l.incarnation = d.incarnation AND l.left_at IS NULL
 ), ended AS (
     DELETE FROM replicas r USING dead d WHERE r.incarnation = d.incarnation RETURNING r.incarnation
 )
@@ -177,7 +280,7 @@ type ReapReplicaRow struct {
 	ProjectID    *int32
 }
 
-// Removes one replica whose lease has expired, with its people. Whoever renews or reaps it at this moment has it locked, and it is
+// Removes one replica whose lease has expired, with its people, whose visits ended when nobody counted on them any more. Whoever renews or reaps it at this moment has it locked, and it is
 // left alone. A lease without people has one row without a connection.
 func (q *Queries) ReapReplica(ctx context.Context, self uuid.UUID) ([]ReapReplicaRow, error) {
 	rows, err := q.db.Query(ctx, ReapReplica, self)
@@ -201,30 +304,66 @@ func (q *Queries) ReapReplica(ctx context.Context, self uuid.UUID) ([]ReapReplic
 
 const RenewReplica = `-- name: RenewReplica :execrows
 UPDATE replicas
-SET renewed_at = now(), expires_at = now() + make_interval(secs => $1), connections = $2, projects = $3,
-    pool_in_use = $4, heap_bytes = $5
-WHERE incarnation = $6
+SET renewed_at = now(), expires_at = now() + make_interval(secs => $1), draining = $2, sockets = $3,
+    subscriptions = $4, open_feeds = $5, feed_bytes = $6, max_lag = $7,
+    pool_in_use = $8, pool_waits = $9, heartbeat_ms = nullif($10::float, 0), heap_bytes = $11,
+    top_projects = $12
+WHERE incarnation = $13
 `
 
 type RenewReplicaParams struct {
-	TtlSeconds  float64
-	Connections int32
-	Projects    int32
-	PoolInUse   int32
-	HeapBytes   int64
-	Incarnation uuid.UUID
+	TtlSeconds    float64
+	Draining      bool
+	Sockets       int32
+	Subscriptions int32
+	OpenFeeds     int32
+	FeedBytes     int64
+	MaxLag        int64
+	PoolInUse     int32
+	PoolWaits     int64
+	HeartbeatMs   float64
+	HeapBytes     int64
+	TopProjects   []byte
+	Incarnation   uuid.UUID
 }
 
 // No row: the lease is gone, and everything that was written under it.
 func (q *Queries) RenewReplica(ctx context.Context, arg RenewReplicaParams) (int64, error) {
 	result, err := q.db.Exec(ctx, RenewReplica,
 		arg.TtlSeconds,
-		arg.Connections,
-		arg.Projects,
+		arg.Draining,
+		arg.Sockets,
+		arg.Subscriptions,
+		arg.OpenFeeds,
+		arg.FeedBytes,
+		arg.MaxLag,
 		arg.PoolInUse,
+		arg.PoolWaits,
+		arg.HeartbeatMs,
 		arg.HeapBytes,
+		arg.TopProjects,
 		arg.Incarnation,
 	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const TrimVisits = `-- name: TrimVisits :execrows
+DELETE FROM presence_log WHERE (connection_id, joined_at) IN (
+    SELECT o.connection_id, o.joined_at FROM presence_log o WHERE o.left_at < $1 ORDER BY o.left_at LIMIT $2::int
+)
+`
+
+type TrimVisitsParams struct {
+	Before *time.Time
+	Chunk  int32
+}
+
+// Removes one chunk of visits that ended before a time.
+func (q *Queries) TrimVisits(ctx context.Context, arg TrimVisitsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, TrimVisits, arg.Before, arg.Chunk)
 	if err != nil {
 		return 0, err
 	}

@@ -8,6 +8,8 @@
 //	                       ├─ joined, left ─> flusher ─> table presence ─> lines ┄┄> rooms of other replicas
 //	                       └─ moved ──────────────────────> lines, conflated ┄┄┄┄┄┄> rooms of other replicas
 //
+// What a connection was is kept in presence_log, one row a visit: since it became who it is, until it left.
+//
 // A life of a replica is an incarnation with a lease, renewed each second. What was written under it ends with it: whoever finds
 // an expired lease removes it and says so, and a replica whose own lease is gone begins another life and writes everything
 // anew. Lines may be lost. Behind them stands the table, which each replica compares with its memory every 15 s, and at once when

@@ -66,6 +66,7 @@ func (t *Tracker) flush(ctx context.Context) error {
 		for connection, w := range taken {
 			if newer, there := t.pending[connection]; there {
 				newer.say = newer.say || w.say
+				newer.ended = visits(w.ended, newer.ended)
 				w = newer
 			}
 			t.pending[connection] = w
@@ -85,14 +86,16 @@ func (t *Tracker) writeBatches(ctx context.Context, life uuid.UUID, taken map[uu
 	for connections := range slices.Chunk(slices.Collect(maps.Keys(taken)), batch) {
 		var present []*Entry
 		var absent []uuid.UUID
+		var ended []visit
 		for _, connection := range connections {
 			if e := taken[connection].entry(connection); e != nil {
 				present = append(present, e)
 			} else {
 				absent = append(absent, connection)
 			}
+			ended = append(ended, taken[connection].ended...)
 		}
-		if err := t.writeRows(ctx, life, present, absent); err != nil {
+		if err := t.writeRows(ctx, life, present, absent, ended); err != nil {
 			return err
 		}
 		for _, e := range present {
@@ -114,14 +117,26 @@ func (t *Tracker) writeBatches(ctx context.Context, life uuid.UUID, taken map[uu
 	return nil
 }
 
-// writeRows makes the rows of some connections what they are.
-func (t *Tracker) writeRows(ctx context.Context, life uuid.UUID, present []*Entry, absent []uuid.UUID) error {
+// writeRows makes the rows of some connections what they are, and the log what they were.
+func (t *Tracker) writeRows(ctx context.Context, life uuid.UUID, present []*Entry, absent []uuid.UUID, ended []visit) error {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
 	began := time.Now()
-	err := t.cfg.DB.System.Query(ctx, func(q *db.Queries) error {
+	err := t.cfg.DB.System.InTx(ctx, func(q *db.Queries) error {
+		if err := q.DoNotWaitForDisk(ctx); err != nil {
+			return err
+		}
 		if len(present) > 0 {
-			if err := q.UpsertPresence(ctx, rowsOf(life, present)); err != nil {
+			rows := rowsOf(life, present)
+			if err := q.UpsertPresence(ctx, rows); err != nil {
+				return err
+			}
+			if err := q.BeginVisits(ctx, beginningsOf(rows, present)); err != nil {
+				return err
+			}
+		}
+		if len(ended) > 0 {
+			if err := q.EndVisits(ctx, endsOf(life, ended)); err != nil {
 				return err
 			}
 		}

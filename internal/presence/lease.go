@@ -1,8 +1,11 @@
 package presence
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	runtime "runtime/metrics"
+	"slices"
 	"time"
 
 	"layercake/internal/db"
@@ -58,20 +61,18 @@ func (t *Tracker) renew(ctx context.Context) (same bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
 	life := t.life()
-	connections, projects := t.count()
 	if life != uuid.Nil {
 		var found int64
+		row := t.figures()
+		row.Incarnation, row.TtlSeconds = life, leaseTTL.Seconds()
 		err := t.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
-			found, err = q.RenewReplica(ctx, db.RenewReplicaParams{
-				Incarnation: life, TtlSeconds: leaseTTL.Seconds(), Connections: int32(connections), Projects: int32(projects),
-				PoolInUse: t.cfg.DB.Requests.Stat().AcquiredConns(), HeapBytes: heap(),
-			})
+			found, err = q.RenewReplica(ctx, row)
 			return err
 		})
 		if err != nil || found > 0 {
 			return true, err
 		}
-		t.cfg.Log.WarnContext(ctx, "the lease is gone, registering anew", "incarnation", life, "connections", connections)
+		t.cfg.Log.WarnContext(ctx, "the lease is gone, registering anew", "incarnation", life, "connections", t.own())
 	}
 	life = uuid.New()
 	err = t.cfg.DB.System.Query(ctx, func(q *db.Queries) error {
@@ -93,6 +94,57 @@ func (t *Tracker) renew(ctx context.Context) (same bool, err error) {
 		}
 	}
 	return false, nil
+}
+
+// figures returns what the lease tells about this replica.
+func (t *Tracker) figures() db.RenewReplicaParams {
+	f := Figures{}
+	if t.cfg.Figures != nil {
+		f = t.cfg.Figures()
+	}
+	pool := t.cfg.DB.Requests.Stat()
+	return db.RenewReplicaParams{
+		Draining: f.Draining, Sockets: int32(f.Sockets), Subscriptions: int32(f.Subscriptions), OpenFeeds: int32(f.OpenFeeds),
+		FeedBytes: int64(f.FeedBytes), MaxLag: f.MaxLag, PoolInUse: pool.AcquiredConns(), PoolWaits: pool.EmptyAcquireCount(),
+		HeartbeatMs: float64(f.Heartbeat.Microseconds()) / 1000, HeapBytes: heap(), TopProjects: t.topProjects(f.Watchers),
+	}
+}
+
+// busy is a project in the figures.
+type busy struct {
+	Project     int32 `json:"project_id"`
+	Connections int   `json:"connections"`
+	Watchers    int   `json:"watchers"`
+}
+
+// topProjects returns the projects with most connections and watchers on this replica, as JSON.
+func (t *Tracker) topProjects(watchers map[int32]int) []byte {
+	const most = 5
+	all := make(map[int32]busy, len(watchers))
+	for project, n := range watchers {
+		all[project] = busy{Project: project, Watchers: n}
+	}
+	for _, r := range t.open() {
+		all[r.Project] = busy{Project: r.Project, Connections: r.ownSize(), Watchers: watchers[r.Project]}
+	}
+	top := make([]busy, 0, most+1)
+	for _, b := range all {
+		if b.Connections+b.Watchers == 0 {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(top, b, func(a, b busy) int {
+			return cmp.Or(cmp.Compare(b.Connections+b.Watchers, a.Connections+a.Watchers), cmp.Compare(a.Project, b.Project))
+		})
+		if at < most {
+			top = slices.Insert(top, at, b)
+			top = top[:min(len(top), most)]
+		}
+	}
+	encoded, err := json.Marshal(top)
+	if err != nil {
+		panic(err) // numbers
+	}
+	return encoded
 }
 
 // beQuiet keeps from removing connections of others until they had the time to write them anew.
@@ -138,7 +190,7 @@ func (t *Tracker) reap(ctx context.Context) {
 func (t *Tracker) leaveAll(ctx context.Context) {
 	for _, r := range t.open() {
 		for _, connection := range r.owned() {
-			r.Leave(connection)
+			r.Leave(connection, ReasonDrained)
 		}
 	}
 	if err := t.flush(ctx); err != nil {

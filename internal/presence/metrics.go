@@ -19,7 +19,7 @@ func newMetrics(r prometheus.Registerer, t *Tracker) *metrics {
 	const namespace, subsystem = "layercake", "presence"
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "connections", Help: "Connections of this replica that are in a project.",
-	}, func() float64 { own, _ := t.count(); return float64(own) })
+	}, func() float64 { return float64(t.own()) })
 	if r != nil {
 		r.MustRegister(rooms{t, prometheus.NewDesc("layercake_presence_project_connections",
 			"Connections, on all replicas, of each project that is open on this one.", nil, nil)})
@@ -40,13 +40,12 @@ func newMetrics(r prometheus.Registerer, t *Tracker) *metrics {
 	}
 }
 
-// count returns how many connections this replica serves, and in how many open projects.
-func (t *Tracker) count() (own, projects int) {
-	open := t.open()
-	for _, r := range open {
-		own += len(r.owned())
+// own returns how many connections this replica serves.
+func (t *Tracker) own() (n int) {
+	for _, r := range t.open() {
+		n += r.ownSize()
 	}
-	return own, len(open)
+	return n
 }
 
 // rooms makes a histogram of the rooms as they are now.

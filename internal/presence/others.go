@@ -126,6 +126,13 @@ func (r *Room) owned() []uuid.UUID {
 	return own
 }
 
+// ownSize returns how many there are of them.
+func (r *Room) ownSize() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.own
+}
+
 func (r *Room) ownEntry(connection uuid.UUID) *Entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()

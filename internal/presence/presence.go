@@ -53,6 +53,23 @@ func (i Identity) Check() error {
 	return checkText("Avatar color", i.Color, len(i.Color), MaxColor, "bytes")
 }
 
+// Reason says how a visit ended, for the log.
+type Reason string
+
+// The reasons that replicas know. The log also says "replica died" and "lost" of those whose replica could not say.
+const (
+	ReasonLeft     Reason = "left"     // they said so, and stayed connected
+	ReasonClosed   Reason = "closed"   // they closed the connection
+	ReasonLost     Reason = "lost"     // the connection broke
+	ReasonSilent   Reason = "silent"   // nothing came for too long
+	ReasonSlow     Reason = "slow"     // they did not take what was sent
+	ReasonProtocol Reason = "protocol" // they broke it
+	ReasonRenamed  Reason = "renamed"  // they joined again, as somebody else
+	ReasonKicked   Reason = "kicked"   // an operator sent them away
+	ReasonDrained  Reason = "drained"  // the replica stopped
+	ReasonDeleted  Reason = "project deleted"
+)
+
 // Place is where in a document a connection is.
 type Place struct {
 	Document string
@@ -93,6 +110,7 @@ type Entry struct {
 	ActiveAt time.Time // when it was last heard of
 	Memos    [5]Memo   // for the transport to use as it likes
 
+	since       time.Time // when an own one joined as who it is, in whole microseconds
 	incarnation uuid.UUID // of the replica that serves it, when that is another one
 	revision    int64
 	seq         int64 // of the room, when it became so

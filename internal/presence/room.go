@@ -38,6 +38,7 @@ type Room struct {
 	seq      int64 // steps with every change
 	floor    int64 // changes up to this one may be forgotten
 	items    map[uuid.UUID]*item
+	own      int       // of the items, those that this replica serves
 	changed  list.List // of *item: the latest change comes last
 	departed list.List // of *departure: the latest comes last
 	gone     map[uuid.UUID]*list.Element
@@ -101,21 +102,32 @@ func (r *Room) Watch(f func()) (stop func()) {
 // Join brings a connection of this replica into the project, or changes who it is. It fails with ErrFull.
 func (r *Room) Join(connection uuid.UUID, who Identity, place *Place, now time.Time) error {
 	r.mu.Lock()
-	e := &Entry{Connection: connection, Project: r.Project, Identity: who, Place: place, JoinedAt: now, ActiveAt: now, revision: 1}
+	e := &Entry{
+		Connection: connection, Project: r.Project, Identity: who, Place: place, JoinedAt: now, ActiveAt: now,
+		since: now.Truncate(time.Microsecond), revision: 1,
+	}
+	var ended []visit
 	if i := r.items[connection]; i != nil {
 		e.revision, e.JoinedAt = i.entry.revision+1, i.entry.JoinedAt
 		if place == nil {
 			e.Place = i.entry.Place
+		}
+		if e.sameUser(i.entry) {
+			e.since = i.entry.since
+		} else {
+			e.sinceAfter(i.entry)
+			ended = append(ended, visit{entry: i.entry, left: now, reason: ReasonRenamed})
 		}
 	} else if len(r.items) >= MaxPeople {
 		r.mu.Unlock()
 		return ErrFull
 	} else if d := r.gone[connection]; d != nil {
 		e.revision = d.Value.(*departure).entry.revision + 1
+		e.sinceAfter(d.Value.(*departure).entry)
 	}
 	r.put(e, true)
 	r.mu.Unlock()
-	r.tracker.write(r, connection)
+	r.tracker.write(r, connection, ended...)
 	r.notify()
 	return nil
 }
@@ -158,8 +170,8 @@ func (r *Room) Touch(connection uuid.UUID, at time.Time) {
 	r.notify()
 }
 
-// Leave takes a connection of this replica out of the project. It reports whether it was there.
-func (r *Room) Leave(connection uuid.UUID) bool {
+// Leave takes a connection of this replica out of the project, and says why. It reports whether it was there.
+func (r *Room) Leave(connection uuid.UUID, why Reason) bool {
 	r.mu.Lock()
 	i := r.items[connection]
 	if i == nil || !i.own {
@@ -168,7 +180,7 @@ func (r *Room) Leave(connection uuid.UUID) bool {
 	}
 	r.remove(i)
 	r.mu.Unlock()
-	r.tracker.write(r, connection)
+	r.tracker.write(r, connection, visit{entry: i.entry, left: time.Now(), reason: why})
 	r.notify()
 	return true
 }
@@ -282,7 +294,19 @@ func (g *group) entries() []*Entry {
 func (e *Entry) next() *Entry {
 	return &Entry{
 		Connection: e.Connection, Project: e.Project, Identity: e.Identity, Place: e.Place, JoinedAt: e.JoinedAt,
-		ActiveAt: e.ActiveAt, incarnation: e.incarnation, revision: e.revision + 1,
+		ActiveAt: e.ActiveAt, since: e.since, incarnation: e.incarnation, revision: e.revision + 1,
+	}
+}
+
+// sameUser reports whether the log has both as one visit.
+func (e *Entry) sameUser(before *Entry) bool {
+	return e.UserID == before.UserID && e.Name == before.Name && e.Agent == before.Agent
+}
+
+// sinceAfter keeps visits of a connection apart, which the log knows by when they began.
+func (e *Entry) sinceAfter(before *Entry) {
+	if !e.since.After(before.since) {
+		e.since = before.since.Add(time.Microsecond)
 	}
 }
 
@@ -298,6 +322,9 @@ func (r *Room) put(e *Entry, own bool) {
 	i := r.items[e.Connection]
 	if i == nil {
 		i = &item{own: own}
+		if own {
+			r.own++
+		}
 		i.place = r.changed.PushBack(i)
 		r.items[e.Connection] = i
 		if d := r.gone[e.Connection]; d != nil && d.Value.(*departure).entry.UserID == e.UserID {
@@ -322,6 +349,9 @@ func (r *Room) put(e *Entry, own bool) {
 // remove takes a connection out.
 func (r *Room) remove(i *item) {
 	delete(r.items, i.entry.Connection)
+	if i.own {
+		r.own--
+	}
 	r.changed.Remove(i.place)
 	r.depart(i.entry)
 	r.regroup(r.people, i, i.entry.UserID, "")

@@ -121,7 +121,7 @@ func TestSinceTellsEachConnectionOnce(t *testing.T) {
 	for range 5 {
 		r.Move(ids[0], Place{Document: "d", At: time.Now()})
 	}
-	r.Leave(ids[1])
+	r.Leave(ids[1], ReasonLeft)
 	changes, now, ok := r.Since(seq, 10)
 	if !ok || len(changes) != 2 || now <= seq {
 		t.Fatalf("%d changes, %v, want a move and a departure", len(changes), ok)
@@ -140,7 +140,7 @@ func TestSinceTellsEachConnectionOnce(t *testing.T) {
 	for range 20 * maxDepartures {
 		c := uuid.New()
 		_ = r.Join(c, Identity{UserID: "x", Name: "N"}, nil, time.Now())
-		r.Leave(c)
+		r.Leave(c, ReasonLeft)
 	}
 	if n := r.departed.Len(); n > 16*maxDepartures || len(r.gone) != n {
 		t.Errorf("%d departures are remembered, %d by connection", n, len(r.gone))
@@ -162,7 +162,7 @@ func TestWhoComesBackAsSomebodyElseLeavesNoGhost(t *testing.T) {
 	join("a")
 	_, seq, _ := r.Since(0, 10)
 	join("b")
-	r.Leave(c)
+	r.Leave(c, ReasonLeft)
 	join("c")
 	online := map[string]bool{"a": true}
 	changes, _, _ := r.Since(seq, 10)
@@ -194,5 +194,44 @@ func TestRoomIsBounded(t *testing.T) {
 	}
 	if len(r.places) != 1 {
 		t.Errorf("%d documents, want the one that somebody is in", len(r.places))
+	}
+}
+
+func TestVisitsThatWaitAreBounded(t *testing.T) {
+	t.Parallel()
+	r := newTestRoom()
+	c := uuid.New()
+	for n := range 100 {
+		if err := r.Join(c, Identity{UserID: "u", Name: string(rune('A' + n%2))}, nil, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(r.tracker.pending[c].ended); n != maxVisits {
+		t.Errorf("%d visits wait for the log, want %d", n, maxVisits)
+	}
+}
+
+func TestTopProjectsAreFive(t *testing.T) {
+	t.Parallel()
+	r := newTestRoom()
+	r.tracker.rooms[1] = r
+	for range 3 {
+		if err := r.Join(uuid.New(), Identity{UserID: "u", Name: "N"}, nil, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.heard(uuid.New(), line{Revision: 1, UserID: "elsewhere"}, false)
+	const want = `[{"project_id":8,"connections":0,"watchers":8},{"project_id":7,"connections":0,"watchers":7},` +
+		`{"project_id":6,"connections":0,"watchers":6},{"project_id":5,"connections":0,"watchers":5},` +
+		`{"project_id":1,"connections":3,"watchers":1}]`
+	if got := r.tracker.topProjects(map[int32]int{1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 7, 8: 8}); string(got) != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	r.Leave(r.owned()[0], ReasonLeft)
+	if n := r.tracker.own(); n != 2 {
+		t.Errorf("%d own connections, want 2", n)
+	}
+	if got := string(New(Config{}).topProjects(nil)); got != "[]" {
+		t.Errorf("got %s of nothing, want []", got)
 	}
 }

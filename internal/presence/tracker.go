@@ -38,6 +38,21 @@ type Config struct {
 	Version string // of this binary, for people who look at the table
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil: not registered
+
+	// Figures tells what the lease carries of the rest of the replica; nil: nothing. It is called each second.
+	Figures func() Figures
+}
+
+// Figures are what a replica tells with its lease, for people who look at the table.
+type Figures struct {
+	Draining      bool
+	Sockets       int
+	Subscriptions int
+	OpenFeeds     int
+	FeedBytes     int
+	MaxLag        int64         // events
+	Heartbeat     time.Duration // through the wire; zero when none came back
+	Watchers      map[int32]int // of each project's events
 }
 
 // Tracker knows who is in the projects that are open on this replica. Make it with New, connect it, then Run it once.
@@ -63,8 +78,9 @@ type Tracker struct {
 
 // writing is how a connection is to be written.
 type writing struct {
-	room *Room // nil when it is in none
-	say  bool  // tell the other replicas, too
+	room  *Room   // nil when it is in none
+	say   bool    // tell the other replicas, too
+	ended []visit // not in the log yet
 }
 
 // entry returns what the connection is now, or nil when it left.
@@ -193,10 +209,10 @@ func (t *Tracker) life() uuid.UUID {
 	return t.incarnation
 }
 
-// write makes the flusher write an own connection, and tell the other replicas.
-func (t *Tracker) write(r *Room, connection uuid.UUID) {
+// write makes the flusher write an own connection and its visits that ended, and tell the other replicas.
+func (t *Tracker) write(r *Room, connection uuid.UUID, ended ...visit) {
 	t.mu.Lock()
-	t.pending[connection] = writing{room: r, say: true}
+	t.pending[connection] = writing{room: r, say: true, ended: visits(t.pending[connection].ended, ended)}
 	t.mu.Unlock()
 	signal(t.writes)
 }

@@ -191,12 +191,12 @@ func TestConnectionsAreSeenOnAllReplicas(t *testing.T) {
 
 	bob := join(t, room, "bob")
 	await(t, early, "bob", func() bool { return early.Entry(bob) != nil })
-	early.Leave(ann)
+	early.Leave(ann, presence.ReasonLeft)
 	await(t, room, "ann's first tab to go", func() bool { return room.Entry(ann) == nil })
 	if room.Person("ann") == nil {
 		t.Error("ann is offline although a tab is open")
 	}
-	early.Leave(tab)
+	early.Leave(tab, presence.ReasonLeft)
 	await(t, room, "ann to go", func() bool { return room.Person("ann") == nil })
 	awaitRows(t, url, 1, countPresence)
 	b.stop()
@@ -241,7 +241,7 @@ func TestLeaseThatIsGoneBeginsAnotherLife(t *testing.T) {
 			t.Error("somebody was reported as gone")
 		}
 	}
-	room.Leave(people[0])
+	room.Leave(people[0], presence.ReasonLeft)
 	await(t, other, "one to go", func() bool { return other.Entry(people[0]) == nil })
 }
 

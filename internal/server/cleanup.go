@@ -5,8 +5,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"layercake/internal/plan"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
@@ -14,8 +12,20 @@ import (
 // keepEvents is how many events a project's log keeps at most, however young they are.
 const keepEvents = 100_000
 
+// keepVisits is how long the log of who was there reaches back.
+const keepVisits = 30 * 24 * time.Hour
+
 // cleanUp removes what is too old, again and again until ctx ends. Every replica does it; the database lets one at a time.
-func (s *Server) cleanUp(ctx context.Context, plans *plan.Service) error {
+func (s *Server) cleanUp(ctx context.Context) error {
+	jobs := []struct {
+		what   string
+		remove func(context.Context) (int64, error)
+	}{
+		{"events", func(ctx context.Context) (int64, error) {
+			return s.plans.Trim(ctx, time.Now().Add(-s.cfg.EventRetention), keepEvents)
+		}},
+		{"presence_log", func(ctx context.Context) (int64, error) { return s.presence.TrimLog(ctx, time.Now().Add(-keepVisits)) }},
+	}
 	f := promauto.With(s.registry)
 	removed := f.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "layercake", Subsystem: "cleanup", Name: "removed_total", Help: "Rows that the clean-up removed.",
@@ -33,13 +43,15 @@ func (s *Server) cleanUp(ctx context.Context, plans *plan.Service) error {
 			return nil
 		case <-pause.C:
 		}
-		n, err := plans.Trim(ctx, time.Now().Add(-s.cfg.EventRetention), keepEvents)
-		removed.WithLabelValues("events").Add(float64(n))
-		switch {
-		case err == nil:
-			succeeded.WithLabelValues("events").SetToCurrentTime()
-		case ctx.Err() == nil:
-			s.log.WarnContext(ctx, "clean up events", "error", err)
+		for _, job := range jobs {
+			n, err := job.remove(ctx)
+			removed.WithLabelValues(job.what).Add(float64(n))
+			switch {
+			case err == nil:
+				succeeded.WithLabelValues(job.what).SetToCurrentTime()
+			case ctx.Err() == nil:
+				s.log.WarnContext(ctx, "clean up", "what", job.what, "error", err)
+			}
 		}
 	}
 }

@@ -126,7 +126,9 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	s.hub = feed.NewHub(s.db.System, s.log, s.registry)
-	s.presence = presence.New(presence.Config{DB: s.db, Version: s.cfg.Version, Log: s.log, Metrics: s.registry})
+	s.presence = presence.New(presence.Config{
+		DB: s.db, Version: s.cfg.Version, Log: s.log, Metrics: s.registry, Figures: s.figures,
+	})
 	s.wire = fanout.New(fanout.Config{
 		URL: s.listenURL(), Replica: incarnation, Loss: s.cfg.Loss, Log: s.log, Metrics: s.registry,
 		OnEvent: func(e fanout.Event) { s.hub.Offer(postgres.Epoch(e.Epoch), e.Project, e.Version, e.Body) },
@@ -148,6 +150,15 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		Presence: s.presence, Log: s.log, Metrics: s.registry, AllowOrigin: allowOrigin, Open: s.cfg.Open,
 	})
 	return nil
+}
+
+// figures returns what the replica's lease says of it.
+func (s *Server) figures() presence.Figures {
+	feeds, bytes := s.hub.Open()
+	return presence.Figures{
+		Draining: s.draining.Load(), Sockets: s.graph.Sockets() + s.collab.Sockets(), Subscriptions: s.graph.Subscriptions(),
+		OpenFeeds: feeds, FeedBytes: bytes, MaxLag: s.hub.Lag(), Heartbeat: s.wire.Heartbeat(), Watchers: s.hub.Watchers(),
+	}
 }
 
 // crash returns what dies after some commits, or nil unless a fault test asked for it.
@@ -186,7 +197,7 @@ func (s *Server) serve(ctx context.Context) error {
 	parts, failed := errgroup.WithContext(storage)
 	parts.Go(func() error { return s.hub.Run(storage) })
 	parts.Go(func() error { return s.wire.Run(storage) })
-	parts.Go(func() error { return s.cleanUp(storage, s.plans) })
+	parts.Go(func() error { return s.cleanUp(storage) })
 	parts.Go(func() error { return s.collab.Run(storage) })
 	// The wire carries presence's last words, so presence ends before storage does.
 	s.presence.Connect(s.wire, s.Addr())

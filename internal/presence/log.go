@@ -1,0 +1,80 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"layercake/internal/db"
+
+	"github.com/google/uuid"
+)
+
+// visit is what the log keeps of a connection that was there.
+type visit struct {
+	entry  *Entry
+	left   time.Time
+	reason Reason
+}
+
+// maxVisits is how many visits of one connection wait for the log. There are more than one or two only while the database is away.
+const maxVisits = 16
+
+// visits returns the first of two lists, one after the other.
+func visits(before, after []visit) []visit {
+	return append(before, after[:min(len(after), maxVisits-len(before))]...)
+}
+
+func beginningsOf(rows db.UpsertPresenceParams, entries []*Entry) db.BeginVisitsParams {
+	begun := db.BeginVisitsParams{
+		Incarnation: rows.Incarnation, ConnectionIds: rows.ConnectionIds, ProjectIds: rows.ProjectIds, UserIds: rows.UserIds,
+		UserNames: rows.UserNames, IsAgents: rows.IsAgents,
+	}
+	for _, e := range entries {
+		begun.JoinedAts = append(begun.JoinedAts, e.since)
+	}
+	return begun
+}
+
+func endsOf(life uuid.UUID, ended []visit) db.EndVisitsParams {
+	rows := db.EndVisitsParams{Incarnation: life}
+	for _, v := range ended {
+		rows.ConnectionIds = append(rows.ConnectionIds, v.entry.Connection)
+		rows.JoinedAts = append(rows.JoinedAts, v.entry.since)
+		rows.ProjectIds = append(rows.ProjectIds, v.entry.Project)
+		rows.UserIds = append(rows.UserIds, v.entry.UserID)
+		rows.UserNames = append(rows.UserNames, v.entry.Name)
+		rows.IsAgents = append(rows.IsAgents, v.entry.Agent)
+		rows.LeftAts = append(rows.LeftAts, v.left)
+		rows.Reasons = append(rows.Reasons, string(v.reason))
+	}
+	return rows
+}
+
+// trimChunk is how many visits one statement removes.
+const trimChunk = 1000
+
+// TrimLog removes visits that ended before a time, and ends those whose replica went without a word. While another replica cleans
+// up it does nothing. It returns how many it removed, also when it fails half way.
+func (t *Tracker) TrimLog(ctx context.Context, before time.Time) (removed int64, err error) {
+	for {
+		var chunk int64
+		err := t.cfg.DB.System.InTx(ctx, func(q *db.Queries) error {
+			locked, err := q.TryLockCleanUp(ctx)
+			if err != nil || !locked {
+				return err
+			}
+			if err := q.EndLostVisits(ctx); err != nil {
+				return err
+			}
+			chunk, err = q.TrimVisits(ctx, db.TrimVisitsParams{Before: &before, Chunk: trimChunk})
+			return err
+		})
+		if err != nil {
+			return removed, fmt.Errorf("trim the log of visits: %w", err)
+		}
+		if removed += chunk; chunk < trimChunk {
+			return removed, nil
+		}
+	}
+}
