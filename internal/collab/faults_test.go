@@ -3,9 +3,11 @@ package collab_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
+	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server/servertest"
 
@@ -175,4 +177,46 @@ func TestStalledReaderKeepsNobody(t *testing.T) {
 		people[0].send(cursor("plan-dag-canvas", float64(n+1), 1))
 		people[1].sees("user-0", "plan-dag-canvas", float64(n+1))
 	}
+}
+
+// With logged tables a hot standby answers what a DBA asks, and nothing else is different.
+func TestPresenceWithLoggedTablesIsSeenOnAStandby(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.Server(t)
+	setPresence(t, primary.URL, true)
+	standby := pgtest.Standby(t, primary)
+	replicas := servertest.StartOn(t, primary.URL, 2, nil)
+	victim := servertest.StartProcess(t, primary.URL)
+	project := newProject(t, replicas[0].URL)
+	people := crowd(t, project, replicas[0].URL, replicas[1].URL, victim.URL)
+	rows(t, standby, 3, "SELECT count(*) FROM layercake.who WHERE document_id = 'project-global' AND transport = 'collaboration'")
+	rows(t, standby, 3, "SELECT count(*) FROM layercake.replicas WHERE state = 'live' AND sockets = 1")
+	rows(t, primary.URL, 0, "SELECT count(*) FROM replicas WHERE now() - started_at < interval '5.5 s'")
+	victim.Kill()
+	for _, b := range people[:2] {
+		b.wait("the dead to go", func() bool { return len(b.users) == 2 })
+		if n := b.wentOffline(); n != 1 {
+			t.Errorf("%d were reported as gone, want the dead alone", n)
+		}
+	}
+	rows(t, standby, 2, "SELECT count(*) FROM layercake.who")
+	rows(t, standby, 1, "SELECT count(*) FROM layercake.presence_log WHERE reason = 'replica died'")
+
+	// Back to where it was, while people are there: nobody notices.
+	setPresence(t, primary.URL, false)
+	people[1].send(cursor("plan-dag-canvas", 3, 3))
+	people[0].sees("user-1", "plan-dag-canvas", 3)
+	rows(t, primary.URL, 2, countPresence)
+	if n := people[0].wentOffline(); n != 1 {
+		t.Errorf("%d were reported as gone", n)
+	}
+}
+
+func setPresence(t *testing.T, url string, logged bool) {
+	t.Helper()
+	if err := postgres.SetPresence(t.Context(), url, logged, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {
+		t.Fatal(err)
+	}
+	rows(t, url, 2, fmt.Sprintf(`SELECT count(*) FROM pg_class WHERE relname IN ('replicas', 'presence')
+		AND relnamespace = 'public'::regnamespace AND (relpersistence = 'p') = %t`, logged))
 }

@@ -102,3 +102,83 @@ func TestPoolIsCappedByTheServer(t *testing.T) {
 		t.Errorf("200 replicas: %v, want advice", err)
 	}
 }
+
+func TestPresenceIsConvertedBothWays(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	var log bytes.Buffer
+	convert := func(logged bool) {
+		t.Helper()
+		if err := postgres.SetPresence(t.Context(), url, logged, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+			t.Fatal(err)
+		}
+		conn := connect(t, url)
+		var n int
+		const ask = `SELECT count(*) FROM pg_class WHERE oid IN ('replicas'::regclass, 'presence'::regclass) AND (relpersistence = 'p') = $1`
+		if err := conn.QueryRow(t.Context(), ask, logged).Scan(&n); err != nil || n != 2 {
+			t.Errorf("%d of 2 tables have logged = %t, %v", n, logged, err)
+		}
+	}
+	convert(false)
+	if log.Len() > 0 {
+		t.Errorf("new tables were converted: %s", &log)
+	}
+	execute(t, url, `INSERT INTO replicas (incarnation, version, address, expires_at)
+		VALUES (gen_random_uuid(), 'v', 'a', now() + interval '1 h')`)
+	convert(true)
+	convert(true)
+	convert(false)
+	if n := strings.Count(log.String(), "converted"); n != 2 {
+		t.Errorf("converted %d times, want 2:\n%s", n, &log)
+	}
+	var kept int
+	if err := connect(t, url).QueryRow(t.Context(), "SELECT count(*) FROM replicas").Scan(&kept); err != nil || kept != 1 {
+		t.Errorf("%d leases are left, %v, want 1", kept, err)
+	}
+}
+
+// Whoever looks at the tables for long must not make leases wait until they expire.
+func TestConversionWaitsForReadersInTurns(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	reader, writer := connect(t, url), connect(t, url)
+	tx, err := reader.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "SELECT FROM layercake.who"); err != nil {
+		t.Fatal(err)
+	}
+	converted := make(chan error, 1)
+	go func() {
+		converted <- postgres.SetPresence(context.WithoutCancel(t.Context()), url, true, slog.New(slog.DiscardHandler))
+	}()
+	const waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted AND relation = 'replicas'::regclass)"
+	for waiting := false; !waiting; {
+		if err := connect(t, url).QueryRow(t.Context(), waits).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := writer.Exec(t.Context(), "SET lock_timeout = '4 s'"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writer.Exec(t.Context(), "UPDATE replicas SET renewed_at = now()"); err != nil {
+		t.Errorf("a lease could not be renewed in time: %v", err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-converted; err != nil {
+		t.Error(err)
+	}
+}
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -52,6 +53,21 @@ func Server(t testing.TB) *Cluster {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// Standby starts a server that follows another one, which it is a copy of, until the test ends. It returns the URL of the same
+// database there: one can only read it.
+func Standby(t testing.TB, primary *Cluster) string {
+	t.Helper()
+	c := &Cluster{t: t, cfg: primary.cfg}
+	c.cfg.DataDir, c.cfg.Primary = filepath.Join(Folder(t), "standby"), primary.URL
+	t.Cleanup(func() { c.end(context.Background()) })
+	c.Start()
+	url, err := inDatabase(c.server.URL(), templateName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url
 }
 
 // Start starts the server after Stop or Kill and returns when it accepts connections.
