@@ -55,6 +55,7 @@ func TestEachVisitIsLoggedOnce(t *testing.T) {
 	awaitRows(t, url, 1, "SELECT count(*) FROM presence WHERE revision = 2")
 	join(ann, "Ann")
 	awaitRows(t, url, 1, "SELECT count(*) FROM presence WHERE revision = 3")
+	awaitRows(t, url, 1, "SELECT count(*) FROM presence_log WHERE ctid = '(0,1)'") // which was not touched since
 	join(ann, "Beth")
 	awaitRows(t, url, 2, countVisits)
 	room.Leave(ann, presence.ReasonLeft)
@@ -129,4 +130,16 @@ func TestVisitEndsWithItsReplica(t *testing.T) {
 	awaitRows(t, url, 1, "SELECT count(*) FROM presence_log WHERE user_name = 'lost' AND reason = 'lost'")
 	awaitRows(t, url, 1, countOpen) // ann's
 	awaitRows(t, url, 4, countVisits)
+
+	execute(t, url, `WITH nobody AS (
+			INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
+				joined_at, active_at)
+			SELECT gen_random_uuid(), incarnation, project_id, 1, 'nobody', 'nobody', '', false, transport, joined_at, active_at FROM presence
+			RETURNING *
+		) INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
+		SELECT connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent FROM nobody`)
+	awaitRows(t, url, 2, countOpen)
+	a.Doubt("hole") // or 15 s later
+	awaitRows(t, url, 1, "SELECT count(*) FROM presence_log WHERE user_name = 'nobody' AND reason = 'lost'")
+	awaitRows(t, url, 1, countPresence)
 }

@@ -1,0 +1,141 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"layercake/internal/bench"
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server"
+	"layercake/internal/server/servertest"
+
+	"github.com/coder/websocket"
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+)
+
+// socket opens a collaboration socket in project 1 and sends messages on it.
+func socket(t *testing.T, url string, messages ...string) *websocket.Conn {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	address := "ws" + strings.TrimPrefix(url, "http") + "/ws/collaboration?project_id=1"
+	conn, _, err := websocket.Dial(ctx, address, nil) //nolint:bodyclose // the library closes it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.CloseNow() })
+	for _, m := range messages {
+		if err := conn.Write(ctx, websocket.MessageText, []byte(m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return conn
+}
+
+func joinAs(user string) string {
+	return fmt.Sprintf(`{"type":"join_session","data":{"userId":"u-%[1]s","userName":"%[1]s","avatarColor":"#123456","documentId":"d"}}`, user)
+}
+
+// What DBAs ask is answered by what replicas did.
+func TestDBAsSeeWhatReplicasDo(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	replicas := servertest.StartOn(t, database, 3, func(c *server.Config) { c.Drain = 0 })
+	here, there, leaves := replicas[0].URL, replicas[1].URL, replicas[2]
+	newProject(t, here)
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	// sees waits until a question has an answer: rows of one text.
+	sees := func(what, sql string, want ...string) {
+		t.Helper()
+		var got []string
+		defer func() {
+			if t.Failed() {
+				t.Logf("%s: %s", what, cmp.Diff(want, got))
+			}
+		}()
+		until(t, what, func() bool {
+			rows, err := conn.Query(t.Context(), sql)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+				t.Fatal(err)
+			}
+			return cmp.Equal(want, got)
+		})
+	}
+	sees("three replicas", `SELECT format('%s %s %s %s', version, state, sockets, heartbeat_ms > 0 AND heap_bytes > 0)
+		FROM layercake.replicas`, "test live 0 t", "test live 0 t", "test live 0 t")
+
+	ctx, stop := context.WithCancel(t.Context())
+	watched := make(chan error, 1)
+	go func() {
+		watched <- bench.Watch(ctx, there, 1, "", func(json.RawMessage) error { return nil }, func(error) {})
+	}()
+	defer func() { stop(); <-watched }()
+	ann := socket(t, here, joinAs("Ann"), `{"type":"cursor_update","data":{"documentId":"d","position":{"x":1,"y":2},"selectedNodeId":"n1"}}`)
+	socket(t, there, joinAs("Bob"))
+	socket(t, there, joinAs("Bob")) // in another tab
+	socket(t, leaves.URL, joinAs("Cid"))
+	sees("everybody", `SELECT format('%s %s %s in %s of %s by %s on %s, %s', user_name, user_id, is_agent, document_id, project, transport,
+			address, idle < '1 minute' AND joined_at <= active_at)
+		FROM layercake.who JOIN layercake.replicas USING (replica) ORDER BY 1`,
+		"Ann u-Ann f in d of Test by collaboration on "+strings.TrimPrefix(here, "http://")+", t",
+		"Bob u-Bob f in d of Test by collaboration on "+strings.TrimPrefix(there, "http://")+", t",
+		"Bob u-Bob f in d of Test by collaboration on "+strings.TrimPrefix(there, "http://")+", t",
+		"Cid u-Cid f in d of Test by collaboration on "+strings.TrimPrefix(leaves.URL, "http://")+", t")
+	sees("the figures", `SELECT format('%s sockets, %s subscriptions, %s feeds, %s', sockets, subscriptions, open_feeds, top_projects)
+		FROM layercake.replicas ORDER BY 1`,
+		`1 sockets, 0 subscriptions, 0 feeds, [{"project_id":1,"connections":1,"watchers":0}]`,
+		`1 sockets, 0 subscriptions, 0 feeds, [{"project_id":1,"connections":1,"watchers":0}]`,
+		`3 sockets, 1 subscriptions, 1 feeds, [{"project_id":1,"connections":2,"watchers":1}]`)
+
+	ask(t, here, addNode(1))
+	ask(t, there, addNode(2))
+	ask(t, here, `mutation { batchMovePlanDagNodes(projectId: 1, nodePositions: [{nodeId: "n1", position: {x: 1, y: 1}},
+		{nodeId: "n2", position: {x: 2, y: 2}}]) { id } }`)
+	sees("the plan's history", `SELECT format('%s %s %s: %s', version, actor_name, via, summary) FROM layercake.plan_history
+		WHERE project_id = 1 ORDER BY version DESC`,
+		"3 Anonymous User graphql: 2 operations: 2 NODE_UPDATED", "2 Anonymous User graphql: added node n2",
+		"1 Anonymous User graphql: added node n1")
+	sees("the project", `SELECT format('%s: %s people, %s agents, %s connections, version %s by %s, %s', project, people, agents,
+			connections, plan_version, last_change_by, changes_1h) FROM layercake.projects_live`,
+		"Test: 3 people, 0 agents, 4 connections, version 3 by Anonymous User, 3")
+	sees("the bytes of the feed", "SELECT (feed_bytes > 0)::text FROM layercake.replicas WHERE open_feeds = 1", "true")
+
+	_ = ann.Close(websocket.StatusNormalClosure, "")
+	leaves.Stop(t)
+	sees("who was there", `SELECT format('%s %s %s', user_name, user_id, coalesce(reason, 'is there')) FROM layercake.presence_log ORDER BY 1`,
+		"Ann u-Ann closed", "Bob u-Bob is there", "Bob u-Bob is there", "Cid u-Cid drained")
+	sees("two replicas", "SELECT state FROM layercake.replicas", "live", "live")
+}
+
+// A replica that sends its clients away says so with its lease.
+func TestDBAsSeeADrain(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	replica := servertest.StartOn(t, database, 1, func(c *server.Config) { c.Drain = patience })[0]
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	ended := make(chan struct{})
+	go func() { defer close(ended); replica.Stop(t) }()
+	until(t, "the drain", func() bool {
+		var state string
+		if err := conn.QueryRow(t.Context(), "SELECT coalesce(max(state), '') FROM layercake.replicas").Scan(&state); err != nil {
+			t.Fatal(err)
+		}
+		return state == "draining"
+	})
+	<-ended
+}
