@@ -4,23 +4,30 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"layercake/internal/bench"
 	"layercake/internal/child"
+	"layercake/internal/pgproxy"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const patience = 30 * time.Second
@@ -217,11 +224,39 @@ func TestHaproxyAnswersForReplicas(t *testing.T) {
 	}
 }
 
-// Everybody goes through haproxy while each replica is replaced, one after the other.
+// nextBuild returns a way to a database for replicas of a build that follows this one: they understand the lines of this one and
+// write another format, which this one does not understand. It also returns how often each of the two happened.
+func nextBuild(t *testing.T, database string) (url string, wrote, understood *atomic.Int64) {
+	t.Helper()
+	parsed, err := pgx.ParseConfig(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, err := pgproxy.Start(pgconn.NetworkAddress(parsed.Host, parsed.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = proxy.Close() })
+	wrote, understood = new(atomic.Int64), new(atomic.Int64)
+	// A header begins with the format and the replica's id.
+	rewrite := func(from, to string, count *atomic.Int64) func([]byte) []byte {
+		header := regexp.MustCompile(from + ` ([0-9a-f-]{36})`)
+		return func(b []byte) []byte {
+			count.Add(int64(len(header.FindAllIndex(b, -1))))
+			return header.ReplaceAll(b, []byte(to+" ${1}"))
+		}
+	}
+	proxy.Rewrite(rewrite("1", "2", wrote), rewrite("2", "1", understood))
+	return fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", parsed.User, parsed.Password, proxy.Addr(), parsed.Database), wrote, understood
+}
+
+// Everybody goes through haproxy while each replica is replaced by one of another build, one after the other.
 func TestNothingIsLostInARollingRestart(t *testing.T) {
 	t.Parallel()
 	// A fifth of it must be longer than the half second between two checks.
 	d := deploy(t, 4*time.Second)
+	var wrote, understood *atomic.Int64
+	d.database, wrote, understood = nextBuild(t, d.database)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	began := make(chan struct{})
@@ -260,6 +295,9 @@ func TestNothingIsLostInARollingRestart(t *testing.T) {
 	t.Logf("\n%s", &table)
 	if !r.OK() || r.Unresolved > 0 {
 		t.Errorf("%d unresolved; not every subscriber got every change: %q", r.Unresolved, r.Complaints)
+	}
+	if wrote.Load() == 0 || understood.Load() == 0 {
+		t.Errorf("%d payloads were in another format, %d were understood: the builds were the same", wrote.Load(), understood.Load())
 	}
 	// Every socket was at some replica, and each of them was replaced. Nappers come and go anyway.
 	if r.Reconnects < int64(r.Subscribers) {

@@ -20,6 +20,7 @@ type Proxy struct {
 	network, address string // of the server
 	links            map[*link]bool
 	fuse             []byte // the next session that sends this goes silent
+	sent, received   func([]byte) []byte
 	closed           bool
 }
 
@@ -79,6 +80,13 @@ func (p *Proxy) Armed() bool {
 	return p.fuse != nil
 }
 
+// Rewrite changes what sessions that begin from now on send to the server and receive from it, in pieces as they come.
+func (p *Proxy) Rewrite(sent, received func([]byte) []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent, p.received = sent, received
+}
+
 // Close ends all sessions, and returns when nothing of them is left.
 func (p *Proxy) Close() error {
 	err := p.listener.Close()
@@ -120,9 +128,12 @@ func (p *Proxy) serve(client net.Conn) {
 	if _, err := l.server.Write(start[:n]); err != nil {
 		return
 	}
+	p.mu.Lock()
+	sent, received := p.sent, p.received
+	p.mu.Unlock()
 	var both sync.WaitGroup
-	both.Go(func() { l.copy(l.server, client, p.burns) })
-	both.Go(func() { l.copy(client, l.server, nil) })
+	both.Go(func() { l.copy(l.server, client, sent, p.burns) })
+	both.Go(func() { l.copy(client, l.server, received, nil) })
 	both.Wait()
 }
 
@@ -175,8 +186,8 @@ func (p *Proxy) burns(sent []byte) bool {
 	return true
 }
 
-// copy passes on what it reads, or nothing once the link is silent, which burns may make it.
-func (l *link) copy(to, from net.Conn, burns func([]byte) bool) {
+// copy passes on what it reads, rewritten, or nothing once the link is silent, which burns may make it.
+func (l *link) copy(to, from net.Conn, rewrite func([]byte) []byte, burns func([]byte) bool) {
 	defer l.close()
 	buf := make([]byte, 64<<10)
 	for {
@@ -184,13 +195,17 @@ func (l *link) copy(to, from net.Conn, burns func([]byte) bool) {
 		if err != nil {
 			return
 		}
-		if burns != nil && burns(buf[:n]) {
+		piece := buf[:n]
+		if burns != nil && burns(piece) {
 			l.silent.Store(true)
 		}
 		if l.silent.Load() {
 			continue
 		}
-		if _, err := to.Write(buf[:n]); err != nil {
+		if rewrite != nil {
+			piece = rewrite(piece)
+		}
+		if _, err := to.Write(piece); err != nil {
 			return
 		}
 	}
