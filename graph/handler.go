@@ -77,6 +77,7 @@ func New(o Options) *Handler {
 	h.exec.Use(&limits{schema: schema, documents: documents})
 	h.exec.AroundOperations(h.measure)
 	h.exec.AroundOperations(h.share)
+	h.exec.AroundRootFields(inTime)
 	h.exec.AroundResponses(tellSome)
 	h.exec.AroundResponses(r.withLoaders)
 	return h
@@ -130,6 +131,16 @@ func (h *Handler) Sockets() int {
 
 // Subscriptions returns how many run.
 func (h *Handler) Subscriptions() int { return int(h.subscriptions.Load()) }
+
+// fieldTime is what each field of a query or mutation may take. Events have limits of their own.
+const fieldTime = 5 * time.Second
+
+// inTime ends what a field waits for: a database whose network is lost without a word would keep it for a quarter of an hour.
+func inTime(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+	ctx, cancel := context.WithTimeout(ctx, fieldTime)
+	defer cancel()
+	return next(ctx)
+}
 
 // measure counts operations and times them by kind and outcome.
 func (h *Handler) measure(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {

@@ -202,6 +202,8 @@ func (r *Resolver) planIDIfSelected(ctx context.Context, projectID int32) (int32
 	if !slices.Contains(graphql.CollectAllFields(ctx), "planId") {
 		return 0, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, fieldTime)
+	defer cancel()
 	p, err := r.plans.OfProject(ctx, actor(ctx, ""), projectID)
 	return p.ID, err
 }

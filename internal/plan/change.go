@@ -40,8 +40,12 @@ type Result struct {
 	Edges   []Edge // likewise
 }
 
-// budget is what a change may take from its arrival to its answer.
-const budget = 5 * time.Second
+// What a change may take from its arrival: to its answer, and to the end of its transaction. In between it is found out what
+// became of a transaction whose end is not known.
+const (
+	budget        = 5 * time.Second
+	writingBudget = 4 * time.Second
+)
 
 // Change is the only way a plan changes. All edits happen in one transaction with one event, or none does.
 //
@@ -63,10 +67,9 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 		c.OpID = uuid.NewString()
 	}
 	r := request{Change: c, actor: actor, project: projectID, hash: c.hash()}
-	ctx, cancel := context.WithTimeout(ctx, budget)
-	defer cancel()
-
 	entered := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, writingBudget)
+	defer cancel()
 	leave, err := s.queue.enter(ctx, projectID)
 	if err != nil {
 		return Result{}, err
@@ -80,7 +83,7 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 		return err
 	})
 	if open := new(openOutcome); errors.As(err, &open) {
-		done, err = s.settle(ctx, r, open)
+		done, err = s.settle(ctx, entered.Add(budget), r, open)
 	}
 	if err != nil {
 		return Result{}, err
@@ -272,8 +275,8 @@ func (r request) write(ctx context.Context, conn *pgx.Conn, d *draft, done commi
 
 // settle finds out what became of a commit whose answer was lost. It waits for the head's lock, which the lost transaction
 // holds until it has ended one way or the other.
-func (s *Service) settle(ctx context.Context, r request, open *openOutcome) (committed, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget/2)
+func (s *Service) settle(ctx context.Context, deadline time.Time, r request, open *openOutcome) (committed, error) {
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
 	var done committed
 	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error {

@@ -37,6 +37,8 @@ const (
 	systemConns    = 3
 	connectTimeout = 5 * time.Second
 	acquireTimeout = 5 * time.Second
+	// a connection that was idle is pinged before it is lent: a silent one must not use up the time of a request
+	pingTimeout = 2 * time.Second
 	// besides its pools a replica holds a listener and a publisher
 	ownConns = systemConns + 2
 	// left for psql, backups and monitoring
@@ -115,6 +117,7 @@ func openPool(ctx context.Context, cfg Config, url, name string, size, least int
 	c.MaxConnLifetime = time.Hour
 	c.MaxConnLifetimeJitter = 10 * time.Minute
 	c.HealthCheckPeriod = 15 * time.Second
+	c.PingTimeout = pingTimeout
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		epoch, err := ReadEpoch(ctx, conn)
 		conn.PgConn().CustomData()[epochKey] = epoch
