@@ -209,7 +209,7 @@ func (s *Server) serve(ctx context.Context) error {
 		return s.presence.Run(people)
 	})
 
-	clients, operators := s.httpServer(s.routes()), s.httpServer(s.adminRoutes())
+	clients, operators := s.clientServer(s.routes()), s.httpServer(s.adminRoutes())
 	parts.Go(func() error { return closed(clients.Serve(s.http)) })
 	if s.admin != nil {
 		parts.Go(func() error { return closed(operators.Serve(s.admin)) })
@@ -249,6 +249,15 @@ func (s *Server) drain(ctx context.Context, clients *http.Server) error {
 		return errors.Join(fmt.Errorf("requests did not end in time: %w", err), clients.Close())
 	}
 	return nil
+}
+
+// answerTime is for a client to send a request and to read the answer. Sockets, once they are open, have limits of their own.
+const answerTime = 2 * time.Minute
+
+func (s *Server) clientServer(handler http.Handler) *http.Server {
+	h := s.httpServer(handler)
+	h.WriteTimeout = answerTime
+	return h
 }
 
 func (s *Server) httpServer(handler http.Handler) *http.Server {
