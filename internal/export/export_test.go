@@ -360,6 +360,21 @@ func hostile() []string {
 	}
 }
 
+// Comments are shown wherever a format has room for them, contained or flat.
+func TestNotes(t *testing.T) {
+	t.Parallel()
+	for _, f := range []export.Format{export.DOT, export.PlantUML, export.Mermaid} {
+		for _, flat := range []bool{false, true} {
+			if out := write(t, tiny(), f, export.Options{Flat: flat, Notes: true}); !strings.Contains(out, "runs at 02:00") {
+				t.Errorf("%s, flat %t, lacks the comment:\n%s", f, flat, out)
+			}
+			if out := write(t, tiny(), f, export.Options{Flat: flat}); strings.Contains(out, "runs at 02:00") {
+				t.Errorf("%s, flat %t, has a comment that nobody wants:\n%s", f, flat, out)
+			}
+		}
+	}
+}
+
 func TestHostileLabelsInEveryFormat(t *testing.T) {
 	t.Parallel()
 	g := hostileGraph()

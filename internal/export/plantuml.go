@@ -22,6 +22,7 @@ func writePlantUML(p *printer, v *view, opt Options) error {
 		for _, i := range v.flow {
 			w.rectangle(0, i)
 			p.put("\n")
+			w.note(0, i)
 		}
 	} else {
 		w.tree(0, v.roots)
@@ -183,13 +184,22 @@ func (w *plantUML) tree(level int, roots []int) {
 			}
 			w.put("\n")
 		}
-		if n := w.v.node(s.node); s.leave && w.opt.Notes && present(n.Comment) {
-			w.indent(level + s.depth)
-			w.put("note ", orDefault(w.opt.NotePosition, "right"), " of ", w.ids.of(n.ID), " : ")
-			w.esc(appendPlantUML, n.Comment)
-			w.put("\n")
+		if s.leave {
+			w.note(level+s.depth, s.node)
 		}
 	}
+}
+
+// note shows a node's comment, if that is wanted.
+func (w *plantUML) note(level, i int) {
+	n := w.v.node(i)
+	if !w.opt.Notes || !present(n.Comment) {
+		return
+	}
+	w.indent(level)
+	w.put("note ", orDefault(w.opt.NotePosition, "right"), " of ", w.ids.of(n.ID), " : ")
+	w.esc(appendPlantUML, n.Comment)
+	w.put("\n")
 }
 
 // ids are all node ids, in the order of ids.

@@ -43,7 +43,7 @@ func absent(t *testing.T, why string) {
 func optionSets() []export.Options {
 	return []export.Options{
 		{},
-		{Flat: true, Orientation: export.LeftToRight},
+		{Flat: true, Orientation: export.LeftToRight, Notes: true},
 		{
 			Style: export.StyleDark, Notes: true, EdgeWidths: true,
 			Mermaid:  export.MermaidOptions{EdgeLabels: true, Look: "handDrawn", Theme: "forest"},
