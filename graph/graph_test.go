@@ -19,6 +19,7 @@ import (
 	"layercake/internal/plan"
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
+	"layercake/internal/presence"
 	"layercake/internal/project"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -85,15 +86,18 @@ func onlineAt(t testing.TB, url, direct string) *site {
 	}
 	t.Cleanup(db.Close)
 	hub := feed.NewHub(db.System, log, registry)
+	people := presence.New(presence.Config{DB: db, Version: "test", Log: log, Metrics: registry})
 	wire := fanout.New(fanout.Config{
 		URL: direct, Replica: "test", Log: log, Metrics: registry,
 		OnEvent: func(e fanout.Event) { hub.Offer(postgres.Epoch(e.Epoch), e.Project, e.Version, e.Body) },
-		OnDoubt: func(string) { hub.Doubt() },
+		OnDoubt: func(string) { hub.Doubt() }, OnPresence: people.Hear, OnPresenceDoubt: people.Doubt,
 	})
+	people.Connect(wire, "here")
 	ctx, stop := context.WithCancel(context.Background())
 	var g errgroup.Group
 	g.Go(func() error { return hub.Run(ctx) })
 	g.Go(func() error { return wire.Run(ctx) })
+	g.Go(func() error { return people.Run(ctx) })
 	t.Cleanup(func() {
 		stop()
 		if err := g.Wait(); err != nil {
@@ -108,6 +112,7 @@ func onlineAt(t testing.TB, url, direct string) *site {
 	return offline(t, func(o *graph.Options) {
 		o.Plans = plan.NewService(plan.Config{DB: db, Hub: hub, Wire: wire, WriteSlots: 16, Metrics: registry})
 		o.Projects = project.NewService(db)
+		o.Presence = people
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"layercake/internal/plan"
+	"layercake/internal/presence"
 	"layercake/internal/project"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -23,6 +24,7 @@ import (
 type Options struct {
 	Plans    *plan.Service
 	Projects *project.Service
+	Presence *presence.Tracker
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // may be nil
 
@@ -61,7 +63,9 @@ func New(o Options) *Handler {
 		maxBody: maxBody, largeBody: make(chan struct{}, largeBodies), timing: defaultTiming, sockets: map[*socket]struct{}{},
 	}
 	h.shelf = &shelf{metrics: h.metrics, answers: map[answerKey]*answer{}}
-	r := &Resolver{plans: o.Plans, projects: o.Projects, errors: h.errors, metrics: h.metrics, running: &h.running}
+	r := &Resolver{
+		plans: o.Plans, projects: o.Projects, presence: o.Presence, errors: h.errors, metrics: h.metrics, running: &h.running,
+	}
 	config := Config{Resolvers: r}
 	setComplexity(&config.Complexity)
 	schema := NewExecutableSchema(config)

@@ -10,6 +10,7 @@ import (
 
 	"layercake/internal/fault"
 	"layercake/internal/plan"
+	"layercake/internal/presence"
 	"layercake/internal/project"
 )
 
@@ -17,6 +18,7 @@ import (
 type Resolver struct {
 	plans    *plan.Service
 	projects *project.Service
+	presence *presence.Tracker
 	errors   *presenter
 	metrics  *metrics
 	running  *sync.WaitGroup // the producers of subscriptions
@@ -35,7 +37,11 @@ func (r *Resolver) change(ctx context.Context, projectID int32, h how, edits ...
 		expected := int64(*h.expected)
 		c.Expected = &expected
 	}
-	return r.plans.Change(ctx, actor(ctx, c.ClientID), projectID, c)
+	result, err := r.plans.Change(ctx, actor(ctx, c.ClientID), projectID, c)
+	if err == nil && c.ClientID != "" {
+		r.presence.RenewGuest(projectID, c.ClientID)
+	}
+	return result, err
 }
 
 // changeNode asks for one edit that names one node, and returns that node.

@@ -42,21 +42,23 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AddPlanDagEdge        func(childComplexity int, projectID int32, edge PlanDagEdgeInput, opID *string, expectedVersion *int32, clientID *string) int
-		AddPlanDagNode        func(childComplexity int, projectID int32, node PlanDagNodeInput, opID *string, expectedVersion *int32, clientID *string) int
-		BatchMovePlanDagNodes func(childComplexity int, projectID int32, nodePositions []NodePositionInput, opID *string, expectedVersion *int32, clientID *string) int
-		CreatePlan            func(childComplexity int, input CreatePlanInput, opID *string, expectedVersion *int32, clientID *string) int
-		CreateProject         func(childComplexity int, input project.Input) int
-		DeletePlan            func(childComplexity int, id int32, opID *string, expectedVersion *int32, clientID *string) int
-		DeletePlanDagEdge     func(childComplexity int, projectID int32, edgeID string, opID *string, expectedVersion *int32, clientID *string) int
-		DeletePlanDagNode     func(childComplexity int, projectID int32, nodeID string, opID *string, expectedVersion *int32, clientID *string) int
-		DeleteProject         func(childComplexity int, id string) int
-		MovePlanDagNode       func(childComplexity int, projectID int32, nodeID string, position plan.Position, opID *string, expectedVersion *int32, clientID *string) int
-		UpdatePlan            func(childComplexity int, id int32, input UpdatePlanInput, opID *string, expectedVersion *int32, clientID *string) int
-		UpdatePlanDag         func(childComplexity int, projectID int32, planDag PlanDagInput, opID *string, expectedVersion *int32, clientID *string) int
-		UpdatePlanDagEdge     func(childComplexity int, projectID int32, edgeID string, updates PlanDagEdgeUpdateInput, opID *string, expectedVersion *int32, clientID *string) int
-		UpdatePlanDagNode     func(childComplexity int, projectID int32, nodeID string, updates PlanDagNodeUpdateInput, opID *string, expectedVersion *int32, clientID *string) int
-		UpdateProject         func(childComplexity int, id int32, input project.Input) int
+		AddPlanDagEdge            func(childComplexity int, projectID int32, edge PlanDagEdgeInput, opID *string, expectedVersion *int32, clientID *string) int
+		AddPlanDagNode            func(childComplexity int, projectID int32, node PlanDagNodeInput, opID *string, expectedVersion *int32, clientID *string) int
+		BatchMovePlanDagNodes     func(childComplexity int, projectID int32, nodePositions []NodePositionInput, opID *string, expectedVersion *int32, clientID *string) int
+		CreatePlan                func(childComplexity int, input CreatePlanInput, opID *string, expectedVersion *int32, clientID *string) int
+		CreateProject             func(childComplexity int, input project.Input) int
+		DeletePlan                func(childComplexity int, id int32, opID *string, expectedVersion *int32, clientID *string) int
+		DeletePlanDagEdge         func(childComplexity int, projectID int32, edgeID string, opID *string, expectedVersion *int32, clientID *string) int
+		DeletePlanDagNode         func(childComplexity int, projectID int32, nodeID string, opID *string, expectedVersion *int32, clientID *string) int
+		DeleteProject             func(childComplexity int, id string) int
+		JoinProjectCollaboration  func(childComplexity int, projectID int32, clientID *string, userName *string, avatarColor *string, isAgent *bool) int
+		LeaveProjectCollaboration func(childComplexity int, projectID int32, clientID *string) int
+		MovePlanDagNode           func(childComplexity int, projectID int32, nodeID string, position plan.Position, opID *string, expectedVersion *int32, clientID *string) int
+		UpdatePlan                func(childComplexity int, id int32, input UpdatePlanInput, opID *string, expectedVersion *int32, clientID *string) int
+		UpdatePlanDag             func(childComplexity int, projectID int32, planDag PlanDagInput, opID *string, expectedVersion *int32, clientID *string) int
+		UpdatePlanDagEdge         func(childComplexity int, projectID int32, edgeID string, updates PlanDagEdgeUpdateInput, opID *string, expectedVersion *int32, clientID *string) int
+		UpdatePlanDagNode         func(childComplexity int, projectID int32, nodeID string, updates PlanDagNodeUpdateInput, opID *string, expectedVersion *int32, clientID *string) int
+		UpdateProject             func(childComplexity int, id int32, input project.Input) int
 	}
 
 	NodeMetadata struct {
@@ -362,6 +364,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteProject(childComplexity, args["id"].(string)), true
+	case "Mutation.joinProjectCollaboration":
+		if e.ComplexityRoot.Mutation.JoinProjectCollaboration == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_joinProjectCollaboration_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.JoinProjectCollaboration(childComplexity, args["projectId"].(int32), args["clientId"].(*string), args["userName"].(*string), args["avatarColor"].(*string), args["isAgent"].(*bool)), true
+	case "Mutation.leaveProjectCollaboration":
+		if e.ComplexityRoot.Mutation.LeaveProjectCollaboration == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_leaveProjectCollaboration_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.LeaveProjectCollaboration(childComplexity, args["projectId"].(int32), args["clientId"].(*string)), true
 	case "Mutation.movePlanDagNode":
 		if e.ComplexityRoot.Mutation.MovePlanDagNode == nil {
 			break
@@ -1296,7 +1320,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "schema/dag.graphqls" "schema/plan.graphqls" "schema/project.graphqls" "schema/scalars.graphqls" "schema/subscription.graphqls"
+//go:embed "schema/collaboration.graphqls" "schema/dag.graphqls" "schema/plan.graphqls" "schema/project.graphqls" "schema/scalars.graphqls" "schema/subscription.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -1308,6 +1332,7 @@ func sourceData(filename string) string {
 }
 
 var sources = []*ast.Source{
+	{Name: "schema/collaboration.graphqls", Input: sourceData("schema/collaboration.graphqls"), BuiltIn: false},
 	{Name: "schema/dag.graphqls", Input: sourceData("schema/dag.graphqls"), BuiltIn: false},
 	{Name: "schema/plan.graphqls", Input: sourceData("schema/plan.graphqls"), BuiltIn: false},
 	{Name: "schema/project.graphqls", Input: sourceData("schema/project.graphqls"), BuiltIn: false},

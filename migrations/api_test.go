@@ -302,3 +302,26 @@ func TestHistoryOfOneProjectIsQuick(t *testing.T) {
 		}
 	}
 }
+
+func TestGuestsAreThereUntilTheyExpire(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, pgtest.New(t))
+	execute(t, conn, `INSERT INTO projects (id, name) VALUES (1, 'One')`)
+	execute(t, conn, `INSERT INTO heads (project_id) VALUES (1)`)
+	execute(t, conn, `INSERT INTO presence (connection_id, expires_at, project_id, revision, user_id, user_name, avatar_color, is_agent,
+			transport, joined_at, active_at)
+		SELECT gen_random_uuid(), now() + age, 1, 1, age::text, age::text, '', true, 'graphql', now(), now()
+		FROM unnest('{1 min, -1 s}'::interval[]) age`)
+	got := texts(t, conn, "SELECT format('%s in %s by %s, replica %s', user_name, project, transport, replica) FROM layercake.who")
+	if diff := cmp.Diff([]string{"00:01:00 in One by graphql, replica "}, got); diff != "" {
+		t.Error(diff)
+	}
+	if got = texts(t, conn, "SELECT agents::text FROM layercake.projects_live"); !cmp.Equal(got, []string{"1"}) {
+		t.Errorf("%v agents, want 1", got)
+	}
+	_, err := conn.Exec(t.Context(), "UPDATE presence SET expires_at = NULL")
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || refused.ConstraintName != "presence_served_or_expires" {
+		t.Errorf("got %v for one that neither is served nor expires", err)
+	}
+}

@@ -37,7 +37,7 @@ SELECT e.incarnation, g.connection_id, g.project_id FROM ended e LEFT JOIN gone 
 -- name: UpsertPresence :exec
 INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
     document_id, document_type, position, selected_node_id, document_at, joined_at, active_at)
-SELECT v.connection_id, @incarnation, v.project_id, v.revision, v.user_id, v.user_name, v.avatar_color, v.is_agent, v.transport,
+SELECT v.connection_id, @incarnation::uuid, v.project_id, v.revision, v.user_id, v.user_name, v.avatar_color, v.is_agent, v.transport,
     nullif(v.document_id, ''), nullif(v.document_type, ''), nullif(v.position, '')::json, nullif(v.selected_node_id, ''),
     CASE WHEN v.document_id <> '' THEN v.document_at END, v.joined_at, v.active_at
 FROM (SELECT unnest(@connection_ids::uuid[]) AS connection_id, unnest(@project_ids::int[]) AS project_id,
@@ -102,12 +102,12 @@ DELETE FROM presence_log WHERE (connection_id, joined_at) IN (
 -- name: ListProjectIDs :many
 SELECT id FROM projects WHERE id = ANY (@project_ids::int[]);
 
--- Who is in the given projects, on other replicas.
+-- Who is in the given projects, on other replicas or without a connection.
 -- name: ListPresence :many
 SELECT connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
     document_id, document_type, position, selected_node_id, document_at, joined_at, active_at
-FROM presence WHERE project_id = ANY (@project_ids::int[]) AND incarnation <> @self;
+FROM presence WHERE project_id = ANY (@project_ids::int[]) AND incarnation IS DISTINCT FROM @self::uuid;
 
 -- What was written under a lease, to compare it with what the replica knows.
 -- name: ListOwnPresence :many
-SELECT connection_id, revision FROM presence WHERE incarnation = @incarnation;
+SELECT connection_id, revision FROM presence WHERE incarnation = @incarnation::uuid;

@@ -30,9 +30,6 @@ const (
 	listRate      = 8 << 20              // the same for lists of a document, which matter less
 )
 
-// Who the canvas of the existing client is: after a reconnect it moves its cursor without joining again.
-var anonymous = presence.Identity{UserID: "anonymous", Name: "Anonymous User", Color: "#3b82f6"}
-
 // socket is one connection of a browser.
 type socket struct {
 	h     *Handler
@@ -217,7 +214,7 @@ func (s *socket) act(m message) error {
 		return fault.New(fault.BadRequest, "Must join session before updating cursor")
 	}
 	m.place.Type, m.place.At = documentCanvas, time.Now()
-	return s.join(anonymous, &m.place)
+	return s.join(presence.Anonymous, &m.place)
 }
 
 // join makes the connection somebody, who sees everybody.

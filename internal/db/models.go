@@ -132,8 +132,8 @@ type PlanNode struct {
 type Presence struct {
 	// The connection; everything else is an attribute of it.
 	ConnectionID uuid.UUID
-	// The life of a replica that serves it; the row ends with it.
-	Incarnation uuid.UUID
+	// The life of a replica that serves it; the row ends with it. Null for a guest, who has no connection.
+	Incarnation *uuid.UUID
 	// The project. No reference: a batch of rows must not fail because one project was just deleted.
 	ProjectID int32
 	// Steps with each change of the connection: what is older is dropped.
@@ -162,6 +162,8 @@ type Presence struct {
 	JoinedAt time.Time
 	// When it was last heard of, up to a minute old.
 	ActiveAt time.Time
+	// When a guest counts as gone unless they do something, by the clock of the database. Null for a connection.
+	ExpiresAt *time.Time
 }
 
 // Who was in a project, and how it ended: one row a visit, kept 30 days. Unlike presence it outlives a crash.

@@ -155,7 +155,7 @@ func (q *Queries) InsertReplica(ctx context.Context, arg InsertReplicaParams) er
 }
 
 const ListOwnPresence = `-- name: ListOwnPresence :many
-SELECT connection_id, revision FROM presence WHERE incarnation = $1
+SELECT connection_id, revision FROM presence WHERE incarnation = $1::uuid
 `
 
 type ListOwnPresenceRow struct {
@@ -187,7 +187,7 @@ func (q *Queries) ListOwnPresence(ctx context.Context, incarnation uuid.UUID) ([
 const ListPresence = `-- name: ListPresence :many
 SELECT connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
     document_id, document_type, position, selected_node_id, document_at, joined_at, active_at
-FROM presence WHERE project_id = ANY ($1::int[]) AND incarnation <> $2
+FROM presence WHERE project_id = ANY ($1::int[]) AND incarnation IS DISTINCT FROM $2::uuid
 `
 
 type ListPresenceParams struct {
@@ -195,16 +195,35 @@ type ListPresenceParams struct {
 	Self       uuid.UUID
 }
 
-// Who is in the given projects, on other replicas.
-func (q *Queries) ListPresence(ctx context.Context, arg ListPresenceParams) ([]Presence, error) {
+type ListPresenceRow struct {
+	ConnectionID   uuid.UUID
+	Incarnation    *uuid.UUID
+	ProjectID      int32
+	Revision       int64
+	UserID         string
+	UserName       string
+	AvatarColor    string
+	IsAgent        bool
+	Transport      string
+	DocumentID     *string
+	DocumentType   *string
+	Position       []byte
+	SelectedNodeID *string
+	DocumentAt     *time.Time
+	JoinedAt       time.Time
+	ActiveAt       time.Time
+}
+
+// Who is in the given projects, on other replicas or without a connection.
+func (q *Queries) ListPresence(ctx context.Context, arg ListPresenceParams) ([]ListPresenceRow, error) {
 	rows, err := q.db.Query(ctx, ListPresence, arg.ProjectIds, arg.Self)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []Presence{}
+	items := []ListPresenceRow{}
 	for rows.Next() {
-		var i Presence
+		var i ListPresenceRow
 		if err := rows.Scan(
 			&i.ConnectionID,
 			&i.Incarnation,
@@ -373,7 +392,7 @@ func (q *Queries) TrimVisits(ctx context.Context, arg TrimVisitsParams) (int64, 
 const UpsertPresence = `-- name: UpsertPresence :exec
 INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
     document_id, document_type, position, selected_node_id, document_at, joined_at, active_at)
-SELECT v.connection_id, $1, v.project_id, v.revision, v.user_id, v.user_name, v.avatar_color, v.is_agent, v.transport,
+SELECT v.connection_id, $1::uuid, v.project_id, v.revision, v.user_id, v.user_name, v.avatar_color, v.is_agent, v.transport,
     nullif(v.document_id, ''), nullif(v.document_type, ''), nullif(v.position, '')::json, nullif(v.selected_node_id, ''),
     CASE WHEN v.document_id <> '' THEN v.document_at END, v.joined_at, v.active_at
 FROM (SELECT unnest($2::uuid[]) AS connection_id, unnest($3::int[]) AS project_id,

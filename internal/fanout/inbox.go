@@ -87,7 +87,7 @@ func (i *inbox) receive(payload string, now time.Time) {
 		case kindHint:
 			i.metrics.heardHints.Inc()
 			i.onEvent(Event{Epoch: epoch, Project: l.project, Version: l.version})
-		case kindJoin, kindMove, kindLeave:
+		case kindJoin, kindMove, kindLeave, kindNotice:
 			i.metrics.heardPresence.Inc()
 			i.onPresence(Presence{
 				Kind: Kind(l.kind), Project: l.project, Connection: l.about, Body: l.body, Own: h.replica == i.self,

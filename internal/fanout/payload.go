@@ -17,6 +17,7 @@ import (
 //	j <project> <connection> <body>  a connection joined, or is elsewhere now
 //	c <project> <connection> <body>  its cursor moved
 //	l <project> <connection> <body>  it left
+//	n <project> <notice> <body>      somebody without a connection came or went
 //	b <nanos>                        a heartbeat and when it was sent
 //
 // Postgres refuses payloads of 8,000 bytes or more.
@@ -31,12 +32,13 @@ const (
 
 // The kinds of lines. A replica skips kinds that it does not know: a newer one may run beside it.
 const (
-	kindEvent = 'e'
-	kindHint  = 'h'
-	kindJoin  = byte(Joined)
-	kindMove  = byte(Moved)
-	kindLeave = byte(Left)
-	kindBeat  = 'b'
+	kindEvent  = 'e'
+	kindHint   = 'h'
+	kindJoin   = byte(Joined)
+	kindMove   = byte(Moved)
+	kindLeave  = byte(Left)
+	kindNotice = byte(Noticed)
+	kindBeat   = 'b'
 )
 
 var (
@@ -64,7 +66,7 @@ type line struct {
 	kind    byte // the letter, also of a kind that is unknown here
 	project int32
 	version int64
-	about   string // the connection, where a line is about one
+	about   string // the connection, or the notice, where a line is about one
 	body    []byte // of an event, or about a connection
 	nanos   int64  // of a heartbeat
 }
@@ -78,7 +80,7 @@ func (l line) append(buf []byte) []byte {
 	buf = strconv.AppendInt(buf, int64(l.project), 10)
 	buf = append(buf, ' ')
 	switch l.kind {
-	case kindJoin, kindMove, kindLeave:
+	case kindJoin, kindMove, kindLeave, kindNotice:
 		buf = append(buf, l.about...)
 		buf = append(buf, ' ')
 		return append(buf, l.body...)
@@ -137,7 +139,7 @@ func parseLine(text string) (line, error) {
 		if err != nil || errProject != nil || id < 1 || l.version < 0 || (l.kind == kindEvent) != (hasBody && body != "") {
 			return line{}, fmt.Errorf("%w line %.80q", errMalformed, text)
 		}
-	case kindJoin, kindMove, kindLeave:
+	case kindJoin, kindMove, kindLeave, kindNotice:
 		project, rest, _ := strings.Cut(rest, " ")
 		connection, body, _ := strings.Cut(rest, " ")
 		id, err := strconv.ParseInt(project, 10, 32)

@@ -51,6 +51,7 @@ func TestParseLine(t *testing.T) {
 		`j 7 c-1 {"a": "b c"}`:                    {kind: kindJoin, project: 7, about: "c-1", body: []byte(`{"a": "b c"}`)},
 		`c 7 c-1 [1,2]`:                           {kind: kindMove, project: 7, about: "c-1", body: []byte(`[1,2]`)},
 		`l 7 c-1 i-1`:                             {kind: kindLeave, project: 7, about: "c-1", body: []byte(`i-1`)},
+		`n 7 n-1 joined`:                          {kind: kindNotice, project: 7, about: "n-1", body: []byte(`joined`)},
 		`b 1790000000000000000`:                   {kind: kindBeat, nanos: 1790000000000000000},
 		`z whatever a newer replica likes to say`: {kind: 'z'},
 	} {

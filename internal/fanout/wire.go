@@ -73,9 +73,10 @@ type Kind byte
 
 // The kinds of what is said about connections.
 const (
-	Joined Kind = 'j' // it is in the project, where the body says
-	Moved  Kind = 'c' // its cursor is where the body says
-	Left   Kind = 'l' // it is not in the project any more
+	Joined  Kind = 'j' // it is in the project, where the body says
+	Moved   Kind = 'c' // its cursor is where the body says
+	Left    Kind = 'l' // it is not in the project any more
+	Noticed Kind = 'n' // somebody who has none came or went, as the body says
 )
 
 // Presence is something about a connection. The wire does not look into the body.

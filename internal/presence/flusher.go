@@ -1,11 +1,13 @@
 package presence
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"layercake/internal/db"
@@ -27,7 +29,8 @@ func (t *Tracker) flushAll(ctx context.Context) {
 		if !pause(ctx, gatherWrites) {
 			return
 		}
-		err := t.flush(context.WithoutCancel(ctx)) // a stop waits for the statement
+		last := context.WithoutCancel(ctx) // a stop waits for the statements
+		err := errors.Join(t.flush(last), t.flushRenewals(last))
 		if err != nil && ctx.Err() == nil {
 			if !failing {
 				failing = true // once an outage
@@ -110,7 +113,8 @@ func (t *Tracker) writeBatches(ctx context.Context, life uuid.UUID, taken map[uu
 				continue
 			}
 			t.wire.PublishPresence(fanout.Presence{
-				Kind: fanout.Left, Project: taken[connection].room.Project, Connection: connection.String(), Body: []byte(life.String()),
+				Kind: fanout.Left, Project: taken[connection].room.Project, Connection: connection.String(),
+				Body: departed{life: life}.encode(),
 			})
 		}
 	}
@@ -263,6 +267,28 @@ func (l line) encode() []byte {
 		panic(err) // texts, numbers, and a position that was encoded before
 	}
 	return b
+}
+
+// departed is what replicas tell each other about a connection that left.
+type departed struct {
+	life     uuid.UUID
+	revision int64 // of a guest; 0 for a connection: the life says enough
+}
+
+func (d departed) encode() []byte {
+	b := []byte(d.life.String())
+	if d.revision == 0 {
+		return b
+	}
+	return strconv.AppendInt(append(b, ' '), d.revision, 10)
+}
+
+func parseDeparted(body []byte) (d departed, err error) {
+	life, revision, guest := bytes.Cut(body, []byte(" "))
+	if d.life, err = uuid.ParseBytes(life); err == nil && guest {
+		d.revision, err = strconv.ParseInt(string(revision), 10, 64)
+	}
+	return d, err
 }
 
 // entry returns what the line says of a connection; known is what the room knows of it, for what a move leaves out.

@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// hold keeps a lease until ctx ends, and removes replicas that did not keep theirs.
+// hold keeps a lease until ctx ends, and removes replicas that did not keep theirs, and guests whose time is over.
 func (t *Tracker) hold(ctx context.Context) {
 	renewals := 0 // that succeeded in a row, none of them late
 	var renewed time.Time
@@ -31,6 +31,7 @@ func (t *Tracker) hold(ctx context.Context) {
 		case <-reap.C:
 			if renewals >= steady && time.Since(renewed) < 2*renewEvery {
 				t.reap(ctx)
+				t.reapGuests(ctx)
 			}
 			continue
 		}
@@ -176,9 +177,10 @@ func (t *Tracker) reap(ctx context.Context) {
 			continue
 		}
 		people++
-		t.heardLeft(*row.ProjectID, *row.ConnectionID, row.Incarnation)
+		gone := departed{life: row.Incarnation}
+		t.heardLeft(*row.ProjectID, *row.ConnectionID, gone)
 		t.wire.PublishPresence(fanout.Presence{
-			Kind: fanout.Left, Project: *row.ProjectID, Connection: row.ConnectionID.String(), Body: []byte(row.Incarnation.String()),
+			Kind: fanout.Left, Project: *row.ProjectID, Connection: row.ConnectionID.String(), Body: gone.encode(),
 		})
 	}
 	t.metrics.reapedReplicas.Inc()

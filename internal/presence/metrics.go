@@ -6,8 +6,8 @@ import (
 )
 
 type metrics struct {
-	reapedReplicas, reapedConnections prometheus.Counter
-	flush                             prometheus.Histogram
+	reapedReplicas, reapedConnections, reapedGuests prometheus.Counter
+	flush                                           prometheus.Histogram
 }
 
 // sizes are the upper bounds of the histogram of rooms.
@@ -32,6 +32,10 @@ func newMetrics(r prometheus.Registerer, t *Tracker) *metrics {
 		reapedConnections: f.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "reaped_connections_total",
 			Help: "Connections that were removed with the lease of their replica.",
+		}),
+		reapedGuests: f.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "reaped_guests_total",
+			Help: "People without a connection whom this replica removed, since they were not heard of for too long.",
 		}),
 		flush: f.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "flush_seconds", Help: "Time to write a batch of connections.",

@@ -22,13 +22,20 @@ func (t *Tracker) Hear(p fanout.Presence) {
 		return
 	}
 	if p.Kind == fanout.Left {
-		if incarnation, err := uuid.ParseBytes(p.Body); err == nil {
-			t.heardLeft(p.Project, connection, incarnation)
+		if gone, err := parseDeparted(p.Body); err == nil {
+			t.heardLeft(p.Project, connection, gone)
 		}
 		return
 	}
 	r := t.room(p.Project)
 	if r == nil {
+		return
+	}
+	if p.Kind == fanout.Noticed {
+		n := notice{id: p.Connection}
+		if err := json.Unmarshal(p.Body, &n); err == nil {
+			r.noticed(n)
+		}
 		return
 	}
 	var l line
@@ -54,8 +61,8 @@ func (t *Tracker) room(project int32) *Room {
 	return t.rooms[project]
 }
 
-// heardLeft takes a connection out, unless another life of its replica holds it by now.
-func (t *Tracker) heardLeft(project int32, connection, incarnation uuid.UUID) {
+// heardLeft takes a connection out, unless another life of its replica holds it by now, or the guest came back.
+func (t *Tracker) heardLeft(project int32, connection uuid.UUID, gone departed) {
 	r := t.room(project)
 	if r == nil {
 		return
@@ -63,7 +70,8 @@ func (t *Tracker) heardLeft(project int32, connection, incarnation uuid.UUID) {
 	r.mu.Lock()
 	r.clock++
 	i := r.items[connection]
-	there := i != nil && !i.own && i.entry.incarnation == incarnation
+	there := i != nil && !i.own && i.entry.incarnation == gone.life &&
+		(gone.revision == 0 || i.entry.revision <= gone.revision)
 	if there {
 		r.remove(i)
 	}
@@ -161,7 +169,7 @@ func (r *Room) ask() question {
 }
 
 // correct makes the others in the room what the table says, but for what was touched since it was asked.
-func (r *Room) correct(asked question, rows []db.Presence, remove bool) {
+func (r *Room) correct(asked question, rows []db.ListPresenceRow, remove bool) {
 	r.mu.Lock()
 	changed := false
 	there := make(map[uuid.UUID]bool, len(rows))
@@ -177,7 +185,7 @@ func (r *Room) correct(asked question, rows []db.Presence, remove bool) {
 			}
 		}
 		if i != nil && row.Revision <= i.entry.revision {
-			i.adopt(row.Incarnation, i.touched)
+			i.adopt(lifeOf(row), i.touched)
 			continue
 		}
 		r.put(entryOf(row), false)
@@ -197,13 +205,21 @@ func (r *Room) correct(asked question, rows []db.Presence, remove bool) {
 	}
 }
 
-func entryOf(row db.Presence) *Entry {
+// lifeOf returns the incarnation that a row is of.
+func lifeOf(row db.ListPresenceRow) uuid.UUID {
+	if row.Incarnation == nil {
+		return nobody
+	}
+	return *row.Incarnation
+}
+
+func entryOf(row db.ListPresenceRow) *Entry {
 	e := &Entry{
 		Connection: row.ConnectionID, Project: row.ProjectID,
 		Identity: Identity{
 			UserID: row.UserID, Name: row.UserName, Color: row.AvatarColor, Agent: row.IsAgent, Transport: row.Transport,
 		},
-		JoinedAt: row.JoinedAt, ActiveAt: row.ActiveAt, incarnation: row.Incarnation, revision: row.Revision,
+		JoinedAt: row.JoinedAt, ActiveAt: row.ActiveAt, incarnation: lifeOf(row), revision: row.Revision,
 	}
 	if row.DocumentID != nil && row.DocumentType != nil && row.DocumentAt != nil {
 		e.Place = &Place{Document: *row.DocumentID, Type: *row.DocumentType, Position: row.Position, At: *row.DocumentAt}
@@ -256,7 +272,7 @@ func (t *Tracker) correct(ctx context.Context) (again time.Duration, err error) 
 		}
 	}
 	var own []db.ListOwnPresenceRow
-	var others []db.Presence
+	var others []db.ListPresenceRow
 	var existing []int32
 	err = t.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
 		if own, err = q.ListOwnPresence(ctx, life); err != nil {
@@ -278,7 +294,7 @@ func (t *Tracker) correct(ctx context.Context) (again time.Duration, err error) 
 	for _, id := range existing {
 		exists[id] = true
 	}
-	byProject := make(map[int32][]db.Presence)
+	byProject := make(map[int32][]db.ListPresenceRow)
 	for _, row := range others {
 		byProject[row.ProjectID] = append(byProject[row.ProjectID], row)
 	}

@@ -32,21 +32,23 @@ type Room struct {
 	err     error         // of that; read it after loaded
 	guests  int           // who entered; under the tracker's mutex
 
-	mu       sync.Mutex
-	ended    bool  // the project was deleted
-	clock    int64 // steps with every line: what was touched after a question was sent is newer than the answer
-	seq      int64 // steps with every change
-	floor    int64 // changes up to this one may be forgotten
-	items    map[uuid.UUID]*item
-	own      int       // of the items, those that this replica serves
-	changed  list.List // of *item: the latest change comes last
-	departed list.List // of *departure: the latest comes last
-	gone     map[uuid.UUID]*list.Element
-	people   map[string]*group
-	places   map[string]*group
-	roster   *Roster
-	watchers map[*func()]struct{}
-	calls    []*func() // the watchers; nil when they changed
+	mu         sync.Mutex
+	ended      bool  // the project was deleted
+	clock      int64 // steps with every line: what was touched after a question was sent is newer than the answer
+	seq        int64 // steps with every change
+	floor      int64 // changes up to this one may be forgotten
+	items      map[uuid.UUID]*item
+	own        int       // of the items, those that this replica serves
+	changed    list.List // of *item: the latest change comes last
+	departed   list.List // of *departure: the latest comes last
+	gone       map[uuid.UUID]*list.Element
+	people     map[string]*group
+	places     map[string]*group
+	roster     *Roster
+	notices    []notice // the latest comes last
+	noticedSeq int64    // steps with every notice
+	watchers   map[*func()]struct{}
+	calls      []*func() // the watchers; nil when they changed
 }
 
 // item is one connection in a room.

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 // newTestRoom is a room whose flusher never runs.
 func newTestRoom() *Room { return newRoom(New(Config{}), 1) }
 
-func rowOf(connection, incarnation uuid.UUID, revision int64) db.Presence {
-	return db.Presence{ConnectionID: connection, Incarnation: incarnation, ProjectID: 1, Revision: revision, UserID: "u", UserName: "U"}
+func rowOf(connection, incarnation uuid.UUID, revision int64) db.ListPresenceRow {
+	return db.ListPresenceRow{ConnectionID: connection, Incarnation: &incarnation, ProjectID: 1, Revision: revision, UserID: "u", UserName: "U"}
 }
 
 func TestAnswersAreComparedWithWhatWasKnownWhenAsked(t *testing.T) {
@@ -42,8 +43,8 @@ func TestAnswersAreComparedWithWhatWasKnownWhenAsked(t *testing.T) {
 		r.heard(c, said(1), false)
 		asked := r.ask()
 		r.tracker.rooms[1] = r
-		r.tracker.heardLeft(1, c, life)
-		r.correct(asked, []db.Presence{rowOf(c, life, 1)}, true)
+		r.tracker.heardLeft(1, c, departed{life: life})
+		r.correct(asked, []db.ListPresenceRow{rowOf(c, life, 1)}, true)
 		if r.Entry(c) != nil {
 			t.Error("came back with an old answer")
 		}
@@ -53,7 +54,7 @@ func TestAnswersAreComparedWithWhatWasKnownWhenAsked(t *testing.T) {
 		r := newTestRoom()
 		r.heard(c, said(7), false)
 		before := r.Entry(c)
-		r.correct(r.ask(), []db.Presence{rowOf(c, life, 6)}, true)
+		r.correct(r.ask(), []db.ListPresenceRow{rowOf(c, life, 6)}, true)
 		if r.Entry(c) != before {
 			t.Error("an older row replaced what a line said")
 		}
@@ -80,11 +81,11 @@ func TestLeaveOfAnotherLifeIsIgnored(t *testing.T) {
 	if r.Roster().Seq != seq {
 		t.Error("another life is news to watchers")
 	}
-	r.tracker.heardLeft(1, c, before)
+	r.tracker.heardLeft(1, c, departed{life: before})
 	if r.Entry(c) == nil {
 		t.Error("removed with the life before")
 	}
-	r.tracker.heardLeft(1, c, now)
+	r.tracker.heardLeft(1, c, departed{life: now})
 	if r.Entry(c) != nil {
 		t.Error("not removed")
 	}
@@ -233,5 +234,53 @@ func TestTopProjectsAreFive(t *testing.T) {
 	}
 	if got := string(New(Config{}).topProjects(nil)); got != "[]" {
 		t.Errorf("got %s of nothing, want []", got)
+	}
+}
+
+func TestLeaveThatComesAfterTheReturnIsIgnored(t *testing.T) {
+	t.Parallel()
+	r := newTestRoom()
+	r.tracker.rooms[1] = r
+	c := uuid.New()
+	said := func(revision int64) line {
+		return line{Incarnation: nobody, Revision: revision, UserID: "u", Name: "U"}
+	}
+	r.heard(c, said(10), false)
+	r.heard(c, said(12), false) // another replica let the guest in again
+	left, err := parseDeparted(departed{nobody, 10}.encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.tracker.heardLeft(1, c, left)
+	if r.Entry(c) == nil {
+		t.Error("removed by a departure before the return")
+	}
+	left.revision = 12
+	r.tracker.heardLeft(1, c, left)
+	if r.Entry(c) != nil {
+		t.Error("not removed")
+	}
+	// Its row may stand again although the line about it was lost.
+	r.correct(r.ask(), []db.ListPresenceRow{{ConnectionID: c, ProjectID: 1, Revision: 13, UserID: "u", UserName: "U"}}, true)
+	if r.Entry(c) == nil {
+		t.Error("the table does not bring a guest back")
+	}
+}
+
+func TestRenewalsAreBounded(t *testing.T) {
+	t.Parallel()
+	tracker := New(Config{})
+	for n := range 3 * maxRenewals {
+		tracker.RenewGuest(1, strconv.Itoa(n))
+	}
+	if n := len(tracker.renewals); n != maxRenewals {
+		t.Errorf("%d are remembered, want the first %d", n, maxRenewals)
+	}
+	written := guestID(1, "0")
+	tracker.renewals[written] = false
+	tracker.renewalsSince = time.Now().Add(-2 * renewMany)
+	tracker.RenewGuest(1, "late")
+	if _, remembered := tracker.renewals[written]; remembered || !tracker.renewals[guestID(1, "late")] {
+		t.Error("what is written does not make room")
 	}
 }

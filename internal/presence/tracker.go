@@ -62,7 +62,7 @@ type Tracker struct {
 	address string
 	metrics *metrics
 
-	writes chan struct{} // capacity 1: pending is not empty
+	writes chan struct{} // capacity 1: pending is not empty, or renewals are to be written
 	moves  chan struct{} // capacity 1: moved is not empty
 	doubts chan struct{} // capacity 1: compare with the table
 	lapses chan struct{} // capacity 1: the lease may be gone
@@ -74,6 +74,9 @@ type Tracker struct {
 	flushing    map[uuid.UUID]writing // those that are being written
 	moved       map[uuid.UUID]*Room   // own connections whose cursor was not told
 	quietUntil  time.Time             // others may not have written everything anew before
+
+	renewals      map[uuid.UUID]bool // guests who did something since; true while that is not written
+	renewalsSince time.Time
 }
 
 // writing is how a connection is to be written.
@@ -96,7 +99,7 @@ func New(cfg Config) *Tracker {
 	t := &Tracker{
 		cfg: cfg, writes: make(chan struct{}, 1), moves: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
 		lapses: make(chan struct{}, 1), rooms: make(map[int32]*Room), pending: make(map[uuid.UUID]writing),
-		moved: make(map[uuid.UUID]*Room),
+		moved: make(map[uuid.UUID]*Room), renewals: make(map[uuid.UUID]bool),
 	}
 	t.metrics = newMetrics(cfg.Metrics, t)
 	return t
@@ -183,7 +186,7 @@ func (t *Tracker) load(ctx context.Context, r *Room) error {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
 	sent := r.ask()
-	var rows []db.Presence
+	var rows []db.ListPresenceRow
 	var found []int32
 	err := t.cfg.DB.Requests.Query(ctx, func(q *db.Queries) (err error) {
 		if found, err = q.ListProjectIDs(ctx, []int32{r.Project}); err != nil {

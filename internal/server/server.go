@@ -143,7 +143,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	})
 	allowOrigin := func(r *http.Request) bool { return s.cfg.allowsOrigin(r.Header.Get("Origin")) }
 	s.graph = graph.New(graph.Options{
-		Plans: s.plans, Projects: project.NewService(s.db), Log: s.log, Metrics: s.registry,
+		Plans: s.plans, Projects: project.NewService(s.db), Presence: s.presence, Log: s.log, Metrics: s.registry,
 		AllowOrigin: allowOrigin, Open: s.cfg.Open,
 	})
 	s.collab = collab.New(collab.Options{

@@ -34,9 +34,10 @@ SELECT p.project_id, j.name AS project, p.document_id, p.user_name, p.user_id, p
     p.position AS cursor, p.joined_at, p.active_at, greatest(statement_timestamp() - p.active_at, interval '0') AS idle, p.transport,
     p.connection_id, p.incarnation::text AS replica
 FROM public.presence p
-JOIN public.replicas r ON r.incarnation = p.incarnation AND r.expires_at > statement_timestamp()
-LEFT JOIN public.projects j ON j.id = p.project_id;
-COMMENT ON VIEW layercake.who IS 'Who is in which project now, and where: one row a connection. People on a replica that died are not here.';
+LEFT JOIN public.replicas r ON r.incarnation = p.incarnation
+LEFT JOIN public.projects j ON j.id = p.project_id
+WHERE coalesce(p.expires_at, r.expires_at) > statement_timestamp();
+COMMENT ON VIEW layercake.who IS 'Who is in which project now, and where: one row a connection, or a guest. People on a replica that died are not here.';
 COMMENT ON COLUMN layercake.who.project_id IS 'The project.';
 COMMENT ON COLUMN layercake.who.project IS 'Its name; null when it was just deleted.';
 COMMENT ON COLUMN layercake.who.document_id IS 'The document that the connection is in; null while in none.';
@@ -50,7 +51,7 @@ COMMENT ON COLUMN layercake.who.active_at IS 'When it was last heard of, up to a
 COMMENT ON COLUMN layercake.who.idle IS 'The time since then. More than two minutes is a connection that is about to be cut off.';
 COMMENT ON COLUMN layercake.who.transport IS 'How it came: collaboration (the socket of browsers), graphql or mcp.';
 COMMENT ON COLUMN layercake.who.connection_id IS 'The connection.';
-COMMENT ON COLUMN layercake.who.replica IS 'The replica that serves it.';
+COMMENT ON COLUMN layercake.who.replica IS 'The replica that serves it; null for a guest, who came by a request.';
 
 CREATE OR REPLACE VIEW layercake.presence_log AS
 SELECT l.project_id, l.user_name, l.is_agent, l.connection_id, l.joined_at, l.left_at, l.reason, l.user_id

@@ -1,0 +1,38 @@
+-- A guest comes, or is somebody else now, and stays for a while. No row: the project does not exist. Not open: it takes nobody more.
+-- Revisions follow the clock, so that they step on when the row was gone in between.
+-- name: UpsertGuest :one
+WITH room AS (
+    SELECT (SELECT count(*) FROM presence e WHERE e.project_id = p.id AND e.connection_id <> @connection_id) < @most::bigint AS open
+    FROM projects p WHERE p.id = @project_id
+), guest AS (
+    INSERT INTO presence (connection_id, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
+        joined_at, active_at, expires_at)
+    SELECT @connection_id, @project_id, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, @user_id, @user_name, @avatar_color,
+        @is_agent, @transport, now(), now(), now() + make_interval(secs => @ttl_seconds)
+    FROM room WHERE room.open
+    ON CONFLICT (connection_id) DO UPDATE
+    SET revision = greatest(presence.revision + 1, excluded.revision), user_id = excluded.user_id, user_name = excluded.user_name,
+        avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, transport = excluded.transport,
+        active_at = excluded.active_at, expires_at = excluded.expires_at
+    RETURNING revision, joined_at, active_at
+)
+SELECT room.open, guest.revision, guest.joined_at, guest.active_at FROM room LEFT JOIN guest ON true;
+
+-- Guests did something: they stay. Those who are gone do not come back.
+-- name: RenewGuests :exec
+UPDATE presence
+SET revision = revision + 1, active_at = now(), expires_at = now() + make_interval(secs => @ttl_seconds)
+WHERE connection_id = ANY (@connection_ids::uuid[]) AND expires_at IS NOT NULL;
+
+-- A guest leaves. No row: the project does not exist. No revision: they were not there.
+-- name: DeleteGuest :one
+WITH gone AS (
+    DELETE FROM presence WHERE connection_id = @connection_id AND expires_at IS NOT NULL RETURNING revision
+)
+SELECT gone.revision FROM projects p LEFT JOIN gone ON true WHERE p.id = @project_id;
+
+-- Removes guests whose time is over. One that is renewed at this moment is left alone.
+-- name: ReapGuests :many
+DELETE FROM presence WHERE connection_id IN (
+    SELECT e.connection_id FROM presence e WHERE e.expires_at < now() ORDER BY e.expires_at LIMIT @most FOR UPDATE SKIP LOCKED
+) RETURNING connection_id, project_id, revision;
