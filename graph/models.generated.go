@@ -13,6 +13,13 @@ import (
 	"layercake/internal/plan"
 )
 
+// What an event is about: one of these.
+type CollaborationEventData struct {
+	NodeEvent *NodeEventData `json:"nodeEvent"`
+	EdgeEvent *EdgeEventData `json:"edgeEvent"`
+	UserEvent *UserEventData `json:"userEvent"`
+}
+
 // What people say about a plan that was never written to.
 type CreatePlanInput struct {
 	ProjectID    int32                      `json:"projectId"`
@@ -21,8 +28,20 @@ type CreatePlanInput struct {
 	Dependencies graphql.Omittable[[]int32] `json:"dependencies"`
 }
 
+// The edge that an event is about.
+type EdgeEventData struct {
+	// As it is, or as it was when it was removed.
+	Edge plan.Edge `json:"edge"`
+}
+
 // What can be changed. The fields of one request run one after the other.
 type Mutation struct {
+}
+
+// The node that an event is about.
+type NodeEventData struct {
+	// As it is, or as it was when it was removed.
+	Node plan.Node `json:"node"`
 }
 
 // Where one node goes.
@@ -159,6 +178,16 @@ type PlanDagNodeUpdateInput struct {
 	Config   graphql.Omittable[*string]            `json:"config"`
 }
 
+// What an update is about: one of these.
+type PlanDagUpdateData struct {
+	// The node as it is, or as it was when it was removed.
+	Node *plan.Node `json:"node"`
+	// The edge as it is, or as it was when it was removed.
+	Edge *plan.Edge `json:"edge"`
+	// The record of the plan as it is: the text of a JSON object with name, yamlContent, dependencies and status.
+	Metadata *string `json:"metadata"`
+}
+
 // What can be asked.
 type Query struct {
 }
@@ -174,6 +203,14 @@ type UpdatePlanInput struct {
 	Name         string                     `json:"name"`
 	YamlContent  string                     `json:"yamlContent"`
 	Dependencies graphql.Omittable[[]int32] `json:"dependencies"`
+}
+
+// Who came or left.
+type UserEventData struct {
+	UserID   string `json:"userId"`
+	UserName string `json:"userName"`
+	// As the client gave it; may be empty.
+	AvatarColor string `json:"avatarColor"`
 }
 
 // A rule that the submitted plan DAG breaks.
@@ -204,6 +241,68 @@ type ValidationWarning struct {
 	EdgeID      *string               `json:"edgeId"`
 	WarningType ValidationWarningType `json:"warningType"`
 	Message     string                `json:"message"`
+}
+
+// What happened in a project.
+type CollaborationEventType string
+
+const (
+	// A node was added.
+	CollaborationEventTypeNodeCreated CollaborationEventType = "NODE_CREATED"
+	// A node was changed.
+	CollaborationEventTypeNodeUpdated CollaborationEventType = "NODE_UPDATED"
+	// A node was removed; its edges were removed before it.
+	CollaborationEventTypeNodeDeleted CollaborationEventType = "NODE_DELETED"
+	// An edge was added.
+	CollaborationEventTypeEdgeCreated CollaborationEventType = "EDGE_CREATED"
+	// An edge was changed.
+	CollaborationEventTypeEdgeUpdated CollaborationEventType = "EDGE_UPDATED"
+	// An edge was removed.
+	CollaborationEventTypeEdgeDeleted CollaborationEventType = "EDGE_DELETED"
+	// A person came.
+	CollaborationEventTypeUserJoined CollaborationEventType = "USER_JOINED"
+	// A person left.
+	CollaborationEventTypeUserLeft CollaborationEventType = "USER_LEFT"
+)
+
+var AllCollaborationEventType = []CollaborationEventType{
+	CollaborationEventTypeNodeCreated,
+	CollaborationEventTypeNodeUpdated,
+	CollaborationEventTypeNodeDeleted,
+	CollaborationEventTypeEdgeCreated,
+	CollaborationEventTypeEdgeUpdated,
+	CollaborationEventTypeEdgeDeleted,
+	CollaborationEventTypeUserJoined,
+	CollaborationEventTypeUserLeft,
+}
+
+func (e CollaborationEventType) IsValid() bool {
+	switch e {
+	case CollaborationEventTypeNodeCreated, CollaborationEventTypeNodeUpdated, CollaborationEventTypeNodeDeleted, CollaborationEventTypeEdgeCreated, CollaborationEventTypeEdgeUpdated, CollaborationEventTypeEdgeDeleted, CollaborationEventTypeUserJoined, CollaborationEventTypeUserLeft:
+		return true
+	}
+	return false
+}
+
+func (e CollaborationEventType) String() string {
+	return string(e)
+}
+
+func (e *CollaborationEventType) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = CollaborationEventType(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid CollaborationEventType", str)
+	}
+	return nil
+}
+
+func (e CollaborationEventType) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 
 // What a JSON Patch operation does.
@@ -259,6 +358,65 @@ func (e *PatchOp) UnmarshalGQL(v any) error {
 }
 
 func (e PatchOp) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+// What an update did to a plan.
+type PlanDagUpdateType string
+
+const (
+	// A node was added.
+	PlanDagUpdateTypeNodeAdded PlanDagUpdateType = "NODE_ADDED"
+	// A node was changed.
+	PlanDagUpdateTypeNodeUpdated PlanDagUpdateType = "NODE_UPDATED"
+	// A node was removed; its edges were removed before it.
+	PlanDagUpdateTypeNodeRemoved PlanDagUpdateType = "NODE_REMOVED"
+	// An edge was added.
+	PlanDagUpdateTypeEdgeAdded PlanDagUpdateType = "EDGE_ADDED"
+	// An edge was changed.
+	PlanDagUpdateTypeEdgeUpdated PlanDagUpdateType = "EDGE_UPDATED"
+	// An edge was removed.
+	PlanDagUpdateTypeEdgeRemoved PlanDagUpdateType = "EDGE_REMOVED"
+	// The plan's name, text or dependencies were changed.
+	PlanDagUpdateTypeMetadataUpdated PlanDagUpdateType = "METADATA_UPDATED"
+)
+
+var AllPlanDagUpdateType = []PlanDagUpdateType{
+	PlanDagUpdateTypeNodeAdded,
+	PlanDagUpdateTypeNodeUpdated,
+	PlanDagUpdateTypeNodeRemoved,
+	PlanDagUpdateTypeEdgeAdded,
+	PlanDagUpdateTypeEdgeUpdated,
+	PlanDagUpdateTypeEdgeRemoved,
+	PlanDagUpdateTypeMetadataUpdated,
+}
+
+func (e PlanDagUpdateType) IsValid() bool {
+	switch e {
+	case PlanDagUpdateTypeNodeAdded, PlanDagUpdateTypeNodeUpdated, PlanDagUpdateTypeNodeRemoved, PlanDagUpdateTypeEdgeAdded, PlanDagUpdateTypeEdgeUpdated, PlanDagUpdateTypeEdgeRemoved, PlanDagUpdateTypeMetadataUpdated:
+		return true
+	}
+	return false
+}
+
+func (e PlanDagUpdateType) String() string {
+	return string(e)
+}
+
+func (e *PlanDagUpdateType) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = PlanDagUpdateType(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid PlanDagUpdateType", str)
+	}
+	return nil
+}
+
+func (e PlanDagUpdateType) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 

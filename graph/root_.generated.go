@@ -36,6 +36,25 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	CollaborationEvent struct {
+		Data      func(childComplexity int) int
+		EventID   func(childComplexity int) int
+		EventType func(childComplexity int) int
+		PlanID    func(childComplexity int) int
+		Timestamp func(childComplexity int) int
+		UserID    func(childComplexity int) int
+	}
+
+	CollaborationEventData struct {
+		EdgeEvent func(childComplexity int) int
+		NodeEvent func(childComplexity int) int
+		UserEvent func(childComplexity int) int
+	}
+
+	EdgeEventData struct {
+		Edge func(childComplexity int) int
+	}
+
 	EdgeMetadata struct {
 		DataType func(childComplexity int) int
 		Label    func(childComplexity int) int
@@ -59,6 +78,10 @@ type ComplexityRoot struct {
 		UpdatePlanDagEdge         func(childComplexity int, projectID int32, edgeID string, updates PlanDagEdgeUpdateInput, opID *string, expectedVersion *int32, clientID *string) int
 		UpdatePlanDagNode         func(childComplexity int, projectID int32, nodeID string, updates PlanDagNodeUpdateInput, opID *string, expectedVersion *int32, clientID *string) int
 		UpdateProject             func(childComplexity int, id int32, input project.Input) int
+	}
+
+	NodeEventData struct {
+		Node func(childComplexity int) int
 	}
 
 	NodeMetadata struct {
@@ -164,6 +187,20 @@ type ComplexityRoot struct {
 		UpdatedAt      func(childComplexity int) int
 	}
 
+	PlanDagUpdateData struct {
+		Edge     func(childComplexity int) int
+		Metadata func(childComplexity int) int
+		Node     func(childComplexity int) int
+	}
+
+	PlanDagUpdateEvent struct {
+		Data       func(childComplexity int) int
+		PlanID     func(childComplexity int) int
+		Timestamp  func(childComplexity int) int
+		UpdateType func(childComplexity int) int
+		UserID     func(childComplexity int) int
+	}
+
 	PlanEvent struct {
 		ActorID    func(childComplexity int) int
 		ActorKind  func(childComplexity int) int
@@ -213,8 +250,16 @@ type ComplexityRoot struct {
 	}
 
 	Subscription struct {
+		CollaborationEvents func(childComplexity int, planID string) int
 		PlanDagDeltaChanged func(childComplexity int, projectID int32, after *string) int
+		PlanDagUpdated      func(childComplexity int, planID string) int
 		PlanEvents          func(childComplexity int, projectID int32, after *string) int
+	}
+
+	UserEventData struct {
+		AvatarColor func(childComplexity int) int
+		UserID      func(childComplexity int) int
+		UserName    func(childComplexity int) int
 	}
 
 	ValidationError struct {
@@ -251,6 +296,69 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "CollaborationEvent.data":
+		if e.ComplexityRoot.CollaborationEvent.Data == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollaborationEvent.Data(childComplexity), true
+	case "CollaborationEvent.eventId":
+		if e.ComplexityRoot.CollaborationEvent.EventID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollaborationEvent.EventID(childComplexity), true
+	case "CollaborationEvent.eventType":
+		if e.ComplexityRoot.CollaborationEvent.EventType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollaborationEvent.EventType(childComplexity), true
+	case "CollaborationEvent.planId":
+		if e.ComplexityRoot.CollaborationEvent.PlanID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollaborationEvent.PlanID(childComplexity), true
+	case "CollaborationEvent.timestamp":
+		if e.ComplexityRoot.CollaborationEvent.Timestamp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollaborationEvent.Timestamp(childComplexity), true
+	case "CollaborationEvent.userId":
+		if e.ComplexityRoot.CollaborationEvent.UserID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollaborationEvent.UserID(childComplexity), true
+
+	case "CollaborationEventData.edgeEvent":
+		if e.ComplexityRoot.CollaborationEventData.EdgeEvent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollaborationEventData.EdgeEvent(childComplexity), true
+	case "CollaborationEventData.nodeEvent":
+		if e.ComplexityRoot.CollaborationEventData.NodeEvent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollaborationEventData.NodeEvent(childComplexity), true
+	case "CollaborationEventData.userEvent":
+		if e.ComplexityRoot.CollaborationEventData.UserEvent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CollaborationEventData.UserEvent(childComplexity), true
+
+	case "EdgeEventData.edge":
+		if e.ComplexityRoot.EdgeEventData.Edge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EdgeEventData.Edge(childComplexity), true
 
 	case "EdgeMetadata.dataType":
 		if e.ComplexityRoot.EdgeMetadata.DataType == nil {
@@ -452,6 +560,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UpdateProject(childComplexity, args["id"].(int32), args["input"].(project.Input)), true
+
+	case "NodeEventData.node":
+		if e.ComplexityRoot.NodeEventData.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NodeEventData.Node(childComplexity), true
 
 	case "NodeMetadata.description":
 		if e.ComplexityRoot.NodeMetadata.Description == nil {
@@ -884,6 +999,56 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PlanDagNode.UpdatedAt(childComplexity), true
 
+	case "PlanDagUpdateData.edge":
+		if e.ComplexityRoot.PlanDagUpdateData.Edge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDagUpdateData.Edge(childComplexity), true
+	case "PlanDagUpdateData.metadata":
+		if e.ComplexityRoot.PlanDagUpdateData.Metadata == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDagUpdateData.Metadata(childComplexity), true
+	case "PlanDagUpdateData.node":
+		if e.ComplexityRoot.PlanDagUpdateData.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDagUpdateData.Node(childComplexity), true
+
+	case "PlanDagUpdateEvent.data":
+		if e.ComplexityRoot.PlanDagUpdateEvent.Data == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDagUpdateEvent.Data(childComplexity), true
+	case "PlanDagUpdateEvent.planId":
+		if e.ComplexityRoot.PlanDagUpdateEvent.PlanID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDagUpdateEvent.PlanID(childComplexity), true
+	case "PlanDagUpdateEvent.timestamp":
+		if e.ComplexityRoot.PlanDagUpdateEvent.Timestamp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDagUpdateEvent.Timestamp(childComplexity), true
+	case "PlanDagUpdateEvent.updateType":
+		if e.ComplexityRoot.PlanDagUpdateEvent.UpdateType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDagUpdateEvent.UpdateType(childComplexity), true
+	case "PlanDagUpdateEvent.userId":
+		if e.ComplexityRoot.PlanDagUpdateEvent.UserID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDagUpdateEvent.UserID(childComplexity), true
+
 	case "PlanEvent.actorId":
 		if e.ComplexityRoot.PlanEvent.ActorID == nil {
 			break
@@ -1113,6 +1278,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.ValidatePlanDag(childComplexity, args["planDag"].(PlanDagInput)), true
 
+	case "Subscription.collaborationEvents":
+		if e.ComplexityRoot.Subscription.CollaborationEvents == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_collaborationEvents_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.CollaborationEvents(childComplexity, args["planId"].(string)), true
 	case "Subscription.planDagDeltaChanged":
 		if e.ComplexityRoot.Subscription.PlanDagDeltaChanged == nil {
 			break
@@ -1124,6 +1300,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.PlanDagDeltaChanged(childComplexity, args["projectId"].(int32), args["after"].(*string)), true
+	case "Subscription.planDagUpdated":
+		if e.ComplexityRoot.Subscription.PlanDagUpdated == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_planDagUpdated_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.PlanDagUpdated(childComplexity, args["planId"].(string)), true
 	case "Subscription.planEvents":
 		if e.ComplexityRoot.Subscription.PlanEvents == nil {
 			break
@@ -1135,6 +1322,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.PlanEvents(childComplexity, args["projectId"].(int32), args["after"].(*string)), true
+
+	case "UserEventData.avatarColor":
+		if e.ComplexityRoot.UserEventData.AvatarColor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserEventData.AvatarColor(childComplexity), true
+	case "UserEventData.userId":
+		if e.ComplexityRoot.UserEventData.UserID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserEventData.UserID(childComplexity), true
+	case "UserEventData.userName":
+		if e.ComplexityRoot.UserEventData.UserName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserEventData.UserName(childComplexity), true
 
 	case "ValidationError.edgeId":
 		if e.ComplexityRoot.ValidationError.EdgeID == nil {
@@ -1345,6 +1551,44 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
 
+func (ec *executionContext) childFields_CollaborationEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "eventId":
+		return ec.fieldContext_CollaborationEvent_eventId(ctx, field)
+	case "planId":
+		return ec.fieldContext_CollaborationEvent_planId(ctx, field)
+	case "userId":
+		return ec.fieldContext_CollaborationEvent_userId(ctx, field)
+	case "eventType":
+		return ec.fieldContext_CollaborationEvent_eventType(ctx, field)
+	case "timestamp":
+		return ec.fieldContext_CollaborationEvent_timestamp(ctx, field)
+	case "data":
+		return ec.fieldContext_CollaborationEvent_data(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CollaborationEvent", field.Name)
+}
+
+func (ec *executionContext) childFields_CollaborationEventData(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodeEvent":
+		return ec.fieldContext_CollaborationEventData_nodeEvent(ctx, field)
+	case "edgeEvent":
+		return ec.fieldContext_CollaborationEventData_edgeEvent(ctx, field)
+	case "userEvent":
+		return ec.fieldContext_CollaborationEventData_userEvent(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CollaborationEventData", field.Name)
+}
+
+func (ec *executionContext) childFields_EdgeEventData(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edge":
+		return ec.fieldContext_EdgeEventData_edge(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EdgeEventData", field.Name)
+}
+
 func (ec *executionContext) childFields_EdgeMetadata(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "label":
@@ -1353,6 +1597,14 @@ func (ec *executionContext) childFields_EdgeMetadata(ctx context.Context, field 
 		return ec.fieldContext_EdgeMetadata_dataType(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type EdgeMetadata", field.Name)
+}
+
+func (ec *executionContext) childFields_NodeEventData(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_NodeEventData_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NodeEventData", field.Name)
 }
 
 func (ec *executionContext) childFields_NodeMetadata(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -1563,6 +1815,34 @@ func (ec *executionContext) childFields_PlanDagNode(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type PlanDagNode", field.Name)
 }
 
+func (ec *executionContext) childFields_PlanDagUpdateData(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_PlanDagUpdateData_node(ctx, field)
+	case "edge":
+		return ec.fieldContext_PlanDagUpdateData_edge(ctx, field)
+	case "metadata":
+		return ec.fieldContext_PlanDagUpdateData_metadata(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PlanDagUpdateData", field.Name)
+}
+
+func (ec *executionContext) childFields_PlanDagUpdateEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "planId":
+		return ec.fieldContext_PlanDagUpdateEvent_planId(ctx, field)
+	case "updateType":
+		return ec.fieldContext_PlanDagUpdateEvent_updateType(ctx, field)
+	case "data":
+		return ec.fieldContext_PlanDagUpdateEvent_data(ctx, field)
+	case "userId":
+		return ec.fieldContext_PlanDagUpdateEvent_userId(ctx, field)
+	case "timestamp":
+		return ec.fieldContext_PlanDagUpdateEvent_timestamp(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PlanDagUpdateEvent", field.Name)
+}
+
 func (ec *executionContext) childFields_PlanEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "projectId":
@@ -1639,6 +1919,18 @@ func (ec *executionContext) childFields_Project(ctx context.Context, field graph
 		return ec.fieldContext_Project_plan(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Project", field.Name)
+}
+
+func (ec *executionContext) childFields_UserEventData(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "userId":
+		return ec.fieldContext_UserEventData_userId(ctx, field)
+	case "userName":
+		return ec.fieldContext_UserEventData_userName(ctx, field)
+	case "avatarColor":
+		return ec.fieldContext_UserEventData_avatarColor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UserEventData", field.Name)
 }
 
 func (ec *executionContext) childFields_ValidationError(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -27,6 +27,7 @@ type event interface {
 type moment struct {
 	project  int32
 	cursor   string
+	step     int // of the event, where each is shown by itself
 	snapshot bool
 }
 

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -41,4 +42,34 @@ type Operation struct {
 	Index  *int            `json:"index,omitempty"`  // its place in DAG.Nodes or DAG.Edges when this operation applies
 	Before json.RawMessage `json:"before,omitempty"` // the whole Node or Edge; absent when added
 	After  json.RawMessage `json:"after,omitempty"`  // the whole Node or Edge; absent when removed
+}
+
+// Node returns the node that an operation is about: as it is, or as it was when it was removed. It is nil when there is none.
+func (op Operation) Node() (*Node, error) {
+	switch op.Kind {
+	case NodeAdded, NodeUpdated, NodeRemoved:
+		return decodeLast[Node](op)
+	}
+	return nil, nil
+}
+
+// Edge is the same for edges.
+func (op Operation) Edge() (*Edge, error) {
+	switch op.Kind {
+	case EdgeAdded, EdgeUpdated, EdgeRemoved:
+		return decodeLast[Edge](op)
+	}
+	return nil, nil
+}
+
+func decodeLast[T any](op Operation) (*T, error) {
+	text := op.After
+	if text == nil {
+		text = op.Before
+	}
+	v := new(T)
+	if err := json.Unmarshal(text, v); err != nil {
+		return nil, fmt.Errorf("read %s %q: %w", op.Kind, op.ID, err)
+	}
+	return v, nil
 }

@@ -156,6 +156,9 @@ type Change struct {
 	Entry  *Entry  // what it is now, or was before it left
 	Left   bool    // it is not here any more, or not as this user
 	Person *Person // who has its user id now; nil when nobody
+
+	seq int64     // of the room, when it became so
+	at  time.Time // when it left
 }
 
 // Memo keeps what is made of a value, so that it is made once for all who look at it.

@@ -223,15 +223,17 @@ func (r *Room) Since(after int64, most int) (changes []Change, now int64, ok boo
 		if len(changes) == most {
 			return nil, r.seq, false
 		}
-		gone := e.Value.(*departure).entry
-		changes = append(changes, Change{Entry: gone, Left: true, Person: r.person(gone.UserID)})
+		gone := e.Value.(*departure)
+		changes = append(changes, Change{
+			Entry: gone.entry, Left: true, Person: r.person(gone.entry.UserID), seq: gone.seq, at: gone.at,
+		})
 	}
 	for e := r.changed.Back(); e != nil && e.Value.(*item).seq > after; e = e.Prev() {
 		if len(changes) == most {
 			return nil, r.seq, false
 		}
 		entry := e.Value.(*item).entry
-		changes = append(changes, Change{Entry: entry, Person: r.person(entry.UserID)})
+		changes = append(changes, Change{Entry: entry, Person: r.person(entry.UserID), seq: entry.seq})
 	}
 	slices.Reverse(changes)
 	return changes, r.seq, true

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
+func TestMain(m *testing.M) {
+	if servertest.IsProcess() {
+		os.Exit(servertest.RunProcess())
+	}
+	goleak.VerifyTestMain(pgtest.Main(m))
+}
 
 const patience = 30 * time.Second
 
