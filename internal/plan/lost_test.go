@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"sync"
@@ -21,7 +22,8 @@ import (
 type cutter struct {
 	url   string
 	text  []byte
-	after bool // the database gets the text, and its answer is lost
+	after bool   // the database gets the text, and its answer is lost
+	early func() // unless nil, what to wait for instead of that answer
 
 	mu    sync.Mutex
 	seen  int // times that the text passed
@@ -76,6 +78,9 @@ func newCutter(t *testing.T, url string) *cutter {
 	return c
 }
 
+// cancelRequest is how pgx asks the database to end what a broken connection was doing: its length and its code.
+var cancelRequest = []byte{0, 0, 0, 16, 4, 210, 22, 46}
+
 func (c *cutter) pass(replica, database net.Conn) {
 	var lost sync.Once
 	answered := make(chan struct{}) // closed when the answer to the text is there, and lost
@@ -110,12 +115,19 @@ func (c *cutter) pass(replica, database net.Conn) {
 		if err != nil {
 			break
 		}
+		if bytes.HasPrefix(buffer[:n], cancelRequest) {
+			break // the replica must find out without its help
+		}
 		c.turn(buffer[:n], &counting, &spoken)
 		if c.cuts(buffer[:n]) {
 			if c.after {
 				close(losing)
 				_, _ = database.Write(buffer[:n])
-				<-answered
+				if c.early != nil {
+					c.early()
+				} else {
+					<-answered
+				}
 			}
 			break
 		}
@@ -137,13 +149,51 @@ func (c *cutter) cuts(b []byte) bool {
 	return c.seen == c.times
 }
 
+// slowCommits makes changes that are committed from now on take until somebody waits for one. It returns what waits until a
+// commit is under way.
+func slowCommits(t *testing.T, url string) (underWay func()) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = conn.Exec(t.Context(), `
+		CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+		CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow();
+		SELECT pg_advisory_lock(1)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	until := func(lock string) {
+		for waits := false; !waits && ctx.Err() == nil; {
+			_ = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity
+				WHERE wait_event_type = 'Lock' AND wait_event = $1 AND datname = current_database())`, lock).Scan(&waits)
+		}
+	}
+	var releasing sync.WaitGroup
+	t.Cleanup(func() {
+		cancel()
+		releasing.Wait()
+		_ = conn.Close(context.Background())
+	})
+	return func() {
+		until("advisory")
+		releasing.Go(func() {
+			until("transactionid")
+			_, _ = conn.Exec(ctx, "SELECT pg_advisory_unlock(1)")
+		})
+	}
+}
+
 // When the answer to COMMIT is lost, the caller is told what really happened.
 func TestAnswerToCommitIsLost(t *testing.T) {
 	t.Parallel()
-	for name, committed := range map[string]bool{"after it took effect": true, "before it arrived": false} {
+	for name, committed := range map[string]bool{"after it took effect": true, "while it takes effect": true, "before it arrived": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cut := newCutter(t, pgtest.New(t))
+			url := pgtest.New(t)
+			cut := newCutter(t, url)
 			r := startReplica(t, cut.url, 0)
 			p := r.create(t)
 			r.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)})
@@ -152,6 +202,9 @@ func TestAnswerToCommitIsLost(t *testing.T) {
 			cut.mu.Lock()
 			cut.text, cut.times, cut.after = []byte("the-lost-one"), 2, committed
 			cut.mu.Unlock()
+			if name == "while it takes effect" {
+				cut.early = slowCommits(t, url)
+			}
 			c := plan.Change{OpID: "the-lost-one", Edits: []plan.Edit{plan.AddNode{Node: node("b", plan.GraphNode)}}}
 			result, err := r.plans.Change(t.Context(), r.actor, p, c)
 			cut.mu.Lock()
