@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"time"
@@ -17,6 +18,7 @@ type benchCommand struct {
 	Storm stormCommand `cmd:"" help:"Let many change plans of running replicas at once, and check that every subscriber gets every change."`
 	Soak  soakCommand  `cmd:"" help:"Load replicas and a database of its own for minutes, and check that nothing grows."`
 	Chaos chaosCommand `cmd:"" help:"Do harm to replicas and a database of its own, and check that nothing is lost."`
+	Flood floodCommand `cmd:"" help:"Let many cursors move in running replicas, and check that everybody sees them all."`
 }
 
 // stormCommand runs storms against replicas on this machine.
@@ -79,10 +81,45 @@ func (c stormCommand) config(projects int) bench.Config {
 			cfg.Subscribers = 2
 		}
 	}
-	if stat, err := os.Stderr.Stat(); c.Progress || err == nil && stat.Mode()&os.ModeCharDevice != 0 {
-		cfg.Progress = os.Stderr
-	}
+	cfg.Progress = progress(c.Progress)
 	return cfg
+}
+
+// progress is where to say how it goes: to people, or whoever asked for it.
+func progress(asked bool) io.Writer {
+	if stat, err := os.Stderr.Stat(); asked || err == nil && stat.Mode()&os.ModeCharDevice != 0 {
+		return os.Stderr
+	}
+	return nil
+}
+
+// floodCommand moves cursors in replicas on this machine.
+type floodCommand struct {
+	URL         []string      `name:"url" default:"http://127.0.0.1:3001,http://127.0.0.1:3002,http://127.0.0.1:3003" help:"Replicas of one deployment."`
+	Admin       []string      `default:"http://127.0.0.1:3101,http://127.0.0.1:3102,http://127.0.0.1:3103" help:"Their admin addresses, which tell what they use."`
+	Sockets     int           `default:"100" help:"How many move."`
+	Projects    int           `default:"1" help:"In how many projects."`
+	Rate        []float64     `default:"20,40" help:"Messages per second of each: one rate after the other. Up to 20 are allowed."`
+	For         time.Duration `default:"30s" help:"How long, at each rate."`
+	JSON        string        `name:"json" placeholder:"FILE" help:"Write the result to this file, too."`
+	Progress    bool          `help:"Say each second how it goes, even when that is not read on a terminal."`
+	AllowRemote bool          `help:"Load replicas on other machines, too. They should be yours."`
+}
+
+// Run returns an error when somebody did not see a last position, or the limit met the wrong ones.
+func (c floodCommand) Run(ctx context.Context) error {
+	result, err := bench.Flood(ctx, bench.FloodConfig{
+		URLs: c.URL, Admins: c.Admin, AllowRemote: c.AllowRemote, Sockets: c.Sockets, Projects: c.Projects, Rates: c.Rate,
+		Duration: c.For, Progress: progress(c.Progress),
+	})
+	if err != nil {
+		return err
+	}
+	err = errors.Join(result.Write(os.Stdout), saveJSON(c.JSON, result))
+	if !result.OK() {
+		err = errors.Join(err, errors.New("the flood failed"))
+	}
+	return err
 }
 
 // stormRecord is what the JSON file holds.
