@@ -158,6 +158,27 @@ func TestLostLinesAreReadFromTheTable(t *testing.T) {
 	watcher.wait("the last name", func() bool { return len(watcher.users) == 2 && watcher.users[last].IsOnline })
 }
 
+// Whoever opens the project on another replica reads the table, which is compared with memory every 15 s: more often than once in these
+// rounds a cursor would stay where it was before.
+func TestNewcomersElsewhereSeeWhereCursorsRest(t *testing.T) {
+	t.Parallel()
+	replicas := servertest.Start(t, 2, nil)
+	project := newProject(t, replicas[0].URL)
+	people := crowd(t, project, replicas[0].URL, replicas[0].URL)
+	for x := 1.0; x < 5; x++ {
+		people[0].send(cursor("plan-dag-canvas", x, 1))
+		people[1].sees("user-0", "plan-dag-canvas", x) // the line is under way, and nobody on the other replica hears it
+		newcomer := open(t, replicas[1].URL, project)
+		newcomer.join("newcomer", "N", "")
+		newcomer.within(6*time.Second, fmt.Sprintf("the cursor at %v", x), func() bool {
+			at := newcomer.users["user-0"].Documents["plan-dag-canvas"].Position
+			return at != nil && at.X == x
+		})
+		_ = newcomer.conn.CloseNow()
+		people[0].wait("the newcomer to go", func() bool { return len(people[0].users) == 2 })
+	}
+}
+
 func TestStalledReaderKeepsNobody(t *testing.T) {
 	t.Parallel()
 	replica := servertest.Start(t, 1, nil)[0]

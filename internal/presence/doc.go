@@ -7,6 +7,7 @@
 //	                       │
 //	                       ├─ joined, left ─> flusher ─> table presence ─> lines ┄┄> rooms of other replicas
 //	                       └─ moved ──────────────────────> lines, conflated ┄┄┄┄┄┄> rooms of other replicas
+//	                              (and the table, where it rests)
 //
 // What a connection was is kept in presence_log, one row a visit: since it became who it is, until it left.
 //

@@ -181,13 +181,28 @@ func rowsOf(life uuid.UUID, entries []*Entry) db.UpsertPresenceParams {
 	return rows
 }
 
-// tellMoves tells other replicas where cursors are, each at most once in a while, until ctx ends. The table learns it when it is
-// corrected.
+// tellMoves tells other replicas where cursors are, each at most once in a while, until ctx ends. The table learns where they come to
+// rest, for those who open the room later.
 func (t *Tracker) tellMoves(ctx context.Context) {
+	type moving struct {
+		room *Room
+		last time.Time
+	}
+	restless := make(map[uuid.UUID]moving)
+	look := time.NewTicker(restAfter / 2)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case now := <-look.C:
+			for connection, m := range restless {
+				if now.Sub(m.last) >= restAfter {
+					delete(restless, connection)
+					t.rewrite(m.room, connection)
+				}
+			}
+			continue
 		case <-t.moves:
 		}
 		life, taken := t.takeMoves()
@@ -195,6 +210,7 @@ func (t *Tracker) tellMoves(ctx context.Context) {
 			continue
 		}
 		for connection, r := range taken {
+			restless[connection] = moving{r, time.Now()}
 			if e := r.ownEntry(connection); e != nil && e.Place != nil {
 				t.wire.PublishPresence(fanout.Presence{
 					Kind: fanout.Moved, Project: e.Project, Connection: connection.String(), Body: lineOf(e, life).moved().encode(),

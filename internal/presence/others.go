@@ -234,10 +234,17 @@ func entryOf(row db.ListPresenceRow) *Entry {
 func (t *Tracker) correctAll(ctx context.Context) {
 	timer := time.NewTimer(jitter(correctEvery))
 	defer timer.Stop()
+	look := time.NewTicker(restAfter)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-look.C:
+			if err := t.readAgain(ctx); err != nil {
+				t.cfg.Log.DebugContext(ctx, "read rooms again", "error", err)
+			}
+			continue
 		case <-timer.C:
 		case <-t.doubts:
 		}
@@ -253,6 +260,55 @@ func (t *Tracker) correctAll(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// readAgain reads rooms that were opened a moment ago: a cursor that came to rest just before is in no line that they heard, and the
+// table learned of it only now.
+func (t *Tracker) readAgain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	defer cancel()
+	asked := make(map[*Room]question)
+	var projects []int32
+	t.mu.Lock()
+	for r, read := range t.young {
+		if time.Since(read) < 2*restAfter {
+			continue
+		}
+		delete(t.young, r)
+		if t.rooms[r.Project] == r {
+			asked[r] = question{}
+			projects = append(projects, r.Project)
+		}
+	}
+	life := t.incarnation
+	t.mu.Unlock()
+	if len(asked) == 0 {
+		return nil
+	}
+	for r := range asked {
+		asked[r] = r.ask()
+	}
+	var rows []db.ListPresenceRow
+	err := t.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
+		rows, err = q.ListPresence(ctx, db.ListPresenceParams{ProjectIds: projects, Self: life})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	of := byProject(rows)
+	for r, question := range asked {
+		r.correct(question, of[r.Project], false)
+	}
+	return nil
+}
+
+func byProject(rows []db.ListPresenceRow) map[int32][]db.ListPresenceRow {
+	of := make(map[int32][]db.ListPresenceRow)
+	for _, row := range rows {
+		of[row.ProjectID] = append(of[row.ProjectID], row)
+	}
+	return of
 }
 
 // correct compares all open rooms with the table, both ways. It returns when to do it again, where that is soon.
@@ -294,10 +350,7 @@ func (t *Tracker) correct(ctx context.Context) (again time.Duration, err error) 
 	for _, id := range existing {
 		exists[id] = true
 	}
-	byProject := make(map[int32][]db.ListPresenceRow)
-	for _, row := range others {
-		byProject[row.ProjectID] = append(byProject[row.ProjectID], row)
-	}
+	of := byProject(others)
 	written := make(map[uuid.UUID]int64, len(own))
 	for _, row := range own {
 		written[row.ConnectionID] = row.Revision
@@ -313,7 +366,7 @@ func (t *Tracker) correct(ctx context.Context) (again time.Duration, err error) 
 			}
 			delete(written, connection)
 		}
-		r.correct(question, byProject[r.Project], quiet <= 0)
+		r.correct(question, of[r.Project], quiet <= 0)
 		if !exists[r.Project] {
 			r.end()
 		}

@@ -25,6 +25,7 @@ const (
 	steady       = 5                      // renewals in a row that a replica needs behind it before it reaps others
 	gatherWrites = 12 * time.Millisecond  // what joins and leaves wait for others, so that they share a statement
 	gatherMoves  = 40 * time.Millisecond  // between lines about one cursor
+	restAfter    = time.Second            // without a move, and the table learns where a cursor is
 	correctEvery = 15 * time.Second       // between comparisons with the table
 	correctPause = 500 * time.Millisecond // between those that doubts ask for
 	batch        = 1000                   // rows that one statement writes
@@ -74,6 +75,7 @@ type Tracker struct {
 	flushing    map[uuid.UUID]writing // those that are being written
 	moved       map[uuid.UUID]*Room   // own connections whose cursor was not told
 	quietUntil  time.Time             // others may not have written everything anew before
+	young       map[*Room]time.Time   // when rooms were read whose table may not have known yet where cursors had come to rest
 
 	renewals      map[uuid.UUID]bool // guests who did something since; true while that is not written
 	renewalsSince time.Time
@@ -99,7 +101,7 @@ func New(cfg Config) *Tracker {
 	t := &Tracker{
 		cfg: cfg, writes: make(chan struct{}, 1), moves: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
 		lapses: make(chan struct{}, 1), rooms: make(map[int32]*Room), pending: make(map[uuid.UUID]writing),
-		moved: make(map[uuid.UUID]*Room), renewals: make(map[uuid.UUID]bool),
+		moved: make(map[uuid.UUID]*Room), young: make(map[*Room]time.Time), renewals: make(map[uuid.UUID]bool),
 	}
 	t.metrics = newMetrics(cfg.Metrics, t)
 	return t
@@ -202,6 +204,9 @@ func (t *Tracker) load(ctx context.Context, r *Room) error {
 		return project.ErrNotFound
 	}
 	r.correct(sent, rows, false)
+	t.mu.Lock()
+	t.young[r] = time.Now()
+	t.mu.Unlock()
 	return nil
 }
 
