@@ -1,7 +1,7 @@
 # Everything that is done to this project by hand or by CI. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo storm chaos soak test bench lint fmt generate verify build clean
+.PHONY: help run demo storm flood chaos soak test bench lint fmt generate verify build clean
 
 # Overridable: make test PACKAGES=./internal/plan/... TESTFLAGS='-run Change -v'
 PACKAGES ?= ./...
@@ -22,11 +22,14 @@ demo: build ## three replicas on 127.0.0.1:3001 to 3003 over one database of the
 storm: build ## load a running demo and check that every subscriber gets every change
 	./layercake bench storm $(ARGS)
 
+flood: build ## move cursors in a running demo as fast as the limit lets them, and faster, and check that everybody sees them
+	./layercake bench flood $(ARGS)
+
 chaos: build ## kill, stop and cut off parts of a deployment of its own, and check that nothing is lost (ARGS='--seed 7')
 	@internal/tools/setup.sh run
 	./layercake bench chaos $(ARGS)
 
-soak: build ## load a deployment of its own for minutes, and check that nothing grows
+soak: build ## load a deployment of its own for minutes, and check that nothing grows (ARGS='--for 24h', or '--compress')
 	@internal/tools/setup.sh run
 	./layercake bench soak $(ARGS)
 

@@ -101,6 +101,7 @@ type floodCommand struct {
 	Projects    int           `default:"1" help:"In how many projects."`
 	Rate        []float64     `default:"20,40" help:"Messages per second of each: one rate after the other. Up to 20 are allowed."`
 	For         time.Duration `default:"30s" help:"How long, at each rate."`
+	Within      time.Duration `default:"1s" help:"How soon everybody has to see the last position of everybody."`
 	JSON        string        `name:"json" placeholder:"FILE" help:"Write the result to this file, too."`
 	Progress    bool          `help:"Say each second how it goes, even when that is not read on a terminal."`
 	AllowRemote bool          `help:"Load replicas on other machines, too. They should be yours."`
@@ -110,7 +111,7 @@ type floodCommand struct {
 func (c floodCommand) Run(ctx context.Context) error {
 	result, err := bench.Flood(ctx, bench.FloodConfig{
 		URLs: c.URL, Admins: c.Admin, AllowRemote: c.AllowRemote, Sockets: c.Sockets, Projects: c.Projects, Rates: c.Rate,
-		Duration: c.For, Progress: progress(c.Progress),
+		Duration: c.For, Within: c.Within, Progress: progress(c.Progress),
 	})
 	if err != nil {
 		return err

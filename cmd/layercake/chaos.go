@@ -18,6 +18,8 @@ type chaosCommand struct {
 	Rate     float64       `default:"150" help:"Changes per second in all."`
 	Projects int           `default:"4" help:"How many projects are changed."`
 	Seed     uint64        `default:"0" help:"Of what is chosen. 0: another one each time."`
+	Silence  time.Duration `default:"0s" help:"After how long replicas cut off silent sockets. 0: the protocol's 90s."`
+	Slack    time.Duration `default:"0s" help:"How much later than promised people may learn of each other, on a busy machine."`
 	JSON     string        `name:"json" placeholder:"FILE" help:"Write the result to this file, too."`
 	PGBin    string        `name:"pg-bin" env:"LAYERCAKE_PG_BIN" placeholder:"DIR" help:"Folder of PostgreSQL's programs."`
 }
@@ -33,7 +35,8 @@ func (c chaosCommand) Run(ctx context.Context) error {
 	}
 	result, err := bench.Chaos(ctx, bench.ChaosConfig{
 		Serve:    func() *exec.Cmd { return exec.Command(program, "serve") },
-		Binaries: c.PGBin, Faults: c.Faults, Duration: c.Duration, Rate: c.Rate, Projects: c.Projects, Seed: c.Seed, Progress: os.Stderr,
+		Binaries: c.PGBin, Faults: c.Faults, Duration: c.Duration, Rate: c.Rate, Projects: c.Projects, Seed: c.Seed,
+		Silence: c.Silence, Slack: c.Slack, Progress: os.Stderr,
 	})
 	if len(result.Faults) > 0 {
 		err = errors.Join(err, result.Write(os.Stdout), saveJSON(c.JSON, result))
@@ -43,7 +46,10 @@ func (c chaosCommand) Run(ctx context.Context) error {
 
 // soakCommand runs a deployment for some time.
 type soakCommand struct {
-	Duration time.Duration `default:"5m" help:"How long."`
+	For      time.Duration `default:"5m" help:"How long."`
+	Compress bool          `help:"Let people live in seconds what takes them minutes: connect, move, idle, die, come back."`
+	Within   time.Duration `default:"1s" help:"How soon everybody has to see the last position of everybody."`
+	People   int           `default:"24" help:"How many come and go."`
 	Sample   time.Duration `default:"1s" help:"Time between two samples."`
 	Rate     float64       `default:"150" help:"Changes per second in all."`
 	Projects int           `default:"4" help:"How many projects are changed."`
@@ -52,7 +58,7 @@ type soakCommand struct {
 	PGBin    string        `name:"pg-bin" env:"LAYERCAKE_PG_BIN" placeholder:"DIR" help:"Folder of PostgreSQL's programs."`
 }
 
-// Run returns an error when file descriptors, goroutines or the heap of a replica grow.
+// Run returns an error when file descriptors, goroutines or the heap of a replica grow, or somebody was told wrongly who was there.
 func (c soakCommand) Run(ctx context.Context) error {
 	program, err := os.Executable()
 	if err != nil {
@@ -63,7 +69,8 @@ func (c soakCommand) Run(ctx context.Context) error {
 	}
 	result, err := bench.Soak(ctx, bench.SoakConfig{
 		Serve:    func() *exec.Cmd { return exec.Command(program, "serve") },
-		Binaries: c.PGBin, Duration: c.Duration, Sample: c.Sample, Rate: c.Rate, Projects: c.Projects, Seed: c.Seed, Progress: os.Stderr,
+		Binaries: c.PGBin, Duration: c.For, Sample: c.Sample, Rate: c.Rate, Projects: c.Projects, People: c.People,
+		Within: c.Within, Compress: c.Compress, Seed: c.Seed, Progress: os.Stderr,
 	})
 	if len(result.Trends) > 0 {
 		err = errors.Join(err, result.Write(os.Stdout), saveJSON(c.JSON, result))

@@ -23,7 +23,8 @@ func TestChaos(t *testing.T) {
 	t.Parallel()
 	result, err := bench.Chaos(t.Context(), bench.ChaosConfig{
 		Serve: serveAs, Binaries: pgtest.Binaries(t), Duration: time.Second, Rate: 50, Projects: 2, Seed: 1, Progress: t.Output(),
-		Faults: []string{"listeners-killed", "lines-dropped", "replica-killed", "postgres-crashed", "standby-behind"},
+		Faults:  []string{"listeners-killed", "replica-lost", "postgres-crashed", "standby-behind", "cables-pulled"},
+		Silence: 3 * time.Second, Slack: 10 * time.Second, // other tests run, too
 	})
 	var table bytes.Buffer
 	if err := result.Write(&table); err != nil {
@@ -37,6 +38,24 @@ func TestChaos(t *testing.T) {
 		if f.Answered < 20 {
 			t.Errorf("%s: %d changes were answered, want some", f.Name, f.Answered)
 		}
+		if f.People.Browsers != 12 || f.People.Stays < 12 {
+			t.Errorf("%s: %d people came %d times, want 12, each at least once", f.Name, f.People.Browsers, f.People.Stays)
+		}
+	}
+}
+
+// A short life: what grows takes minutes to tell.
+func TestSoak(t *testing.T) {
+	t.Parallel()
+	result, err := bench.Soak(t.Context(), bench.SoakConfig{
+		Serve: serveAs, Binaries: pgtest.Binaries(t), Duration: 20 * time.Second, Sample: 250 * time.Millisecond, Rate: 20, Projects: 1,
+		People: 9, Within: 10 * time.Second, Compress: true, Seed: 1, Progress: t.Output(),
+	})
+	if !result.Result.OK() || len(result.Trends) == 0 {
+		t.Errorf("%v; result = %+v, want changes that everybody got, and trends", err, result)
+	}
+	if p := result.People; !p.OK() || result.Rounds == 0 || p.Stays < 18 {
+		t.Errorf("%d rounds of %v: %q, want some in which everybody was told who was there", result.Rounds, p, append(p.Errors, p.Complaints...))
 	}
 }
 

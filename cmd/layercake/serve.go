@@ -38,6 +38,7 @@ type serveCommand struct {
 	PGBin             string   `name:"pg-bin" env:"LAYERCAKE_PG_BIN" placeholder:"DIR" help:"Folder of PostgreSQL's programs, for the private one."`
 	DataDir           string   `env:"LAYERCAKE_DATA_DIR" placeholder:"DIR" help:"Data folder of the private PostgreSQL. Without one: /var/lib/layercake as root, else layercake in the XDG data folder."`
 	CleanUp           string   `env:"LAYERCAKE_CLEAN_UP" default:"5m" hidden:"" help:"Time between two removals of what is too old."`
+	Silence           string   `env:"LAYERCAKE_SILENCE" default:"90s" hidden:"" help:"How long a collaboration socket may be silent; it is pinged three times meanwhile."`
 	FaultLoss         string   `env:"LAYERCAKE_FAULT_LOSS" default:"0" hidden:"" help:"Share of lines to other replicas that are dropped, 0 to 1."`
 	FaultCrash        string   `env:"LAYERCAKE_FAULT_CRASH" default:"0" hidden:"" help:"Share of changes after whose commit the process dies before anybody knows, 0 to 1."`
 }
@@ -93,6 +94,7 @@ func (c serveCommand) config() (server.Config, error) {
 		Drain:          r.time("LAYERCAKE_DRAIN", c.Drain),
 		EventRetention: r.time("LAYERCAKE_EVENT_RETENTION", c.EventRetention),
 		CleanUp:        r.time("LAYERCAKE_CLEAN_UP", c.CleanUp),
+		Silence:        r.time("LAYERCAKE_SILENCE", c.Silence),
 		Loss:           r.share("LAYERCAKE_FAULT_LOSS", c.FaultLoss),
 		Crash:          r.share("LAYERCAKE_FAULT_CRASH", c.FaultCrash),
 		Version:        version(),

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"layercake/internal/convergence"
 	"layercake/internal/postgres"
 
 	"github.com/jackc/pgx/v5"
@@ -26,6 +27,8 @@ type ChaosConfig struct {
 	Rate     float64          // changes a second in all
 	Projects int              // that are changed
 	Seed     uint64           // of what is chosen, for changes and for harm
+	Silence  time.Duration    // after which replicas cut sockets off; 0 for what they do anyway
+	Slack    time.Duration    // that people may learn of each other later than promised, on a busy machine
 	Progress io.Writer        // gets a line for each thing that happens; nil for none
 }
 
@@ -33,6 +36,7 @@ const (
 	chaosReplicas = 3
 	chaosMutators = 12
 	maxRecovery   = time.Minute
+	maxSocketRest = 90 * time.Second // silence of a socket that replicas bear with
 )
 
 // Check reports everything that is wrong at once.
@@ -129,6 +133,8 @@ func (c *chaos) say(format string, args ...any) {
 type harm struct {
 	*chaos
 	storm    *storm
+	crowd    *crowd
+	silence  time.Duration // after which replicas cut sockets off
 	rand     *rand.Rand
 	duration time.Duration
 }
@@ -138,7 +144,12 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	result := FaultResult{Name: f.name}
 	d := c.deployment
 	c.say("%s: %s", f.name, f.about)
-	if err := d.configure(ctx, f.env); err != nil {
+	env, silence := f.env, maxSocketRest
+	if c.cfg.Silence > 0 {
+		silence = c.cfg.Silence
+		env = append(slices.Clone(env), "LAYERCAKE_SILENCE="+silence.String())
+	}
+	if err := d.configure(ctx, env); err != nil {
 		return result, err
 	}
 	seed := rand.NewPCG(c.cfg.Seed, uint64(slices.Index(FaultNames(), f.name)))
@@ -151,6 +162,11 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	if err := s.follow(ctx); err != nil {
 		return result, err
 	}
+	people, err := c.people(ctx, s, seed.Uint64())
+	if err != nil {
+		return result, err
+	}
+	defer people.close()
 	counting, counted := context.WithCancel(ctx)
 	var counter sync.WaitGroup
 	counter.Go(func() { result.Counters = d.count(counting) })
@@ -161,7 +177,8 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	defer stop()
 
 	_ = wait(ctx, warmUp) // ctx is looked at below
-	err := f.do(&harm{chaos: c, storm: s, rand: rand.New(seed), duration: c.cfg.Duration}, ctx)
+	began := time.Now()
+	err = f.do(&harm{chaos: c, storm: s, crowd: people, silence: silence, rand: rand.New(seed), duration: c.cfg.Duration}, ctx)
 	ended := time.Now()
 	if err != nil && ctx.Err() == nil {
 		result.Problems = append(result.Problems, err.Error())
@@ -175,6 +192,17 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	stop()
 
 	after := context.WithoutCancel(ctx)
+	people.gather()
+	within := f.within
+	if within == (convergence.Patience{}) {
+		// What lines do not say, the table does, when it can.
+		within.Gone = ended.Sub(began) + maxCorrection
+		within.Here = within.Gone
+	}
+	within.Silent = noticed(silence)
+	within = within.Plus(c.cfg.Slack)
+	result.People = people.judge(after, maxRecovery, within)
+	c.say("%s: %v", f.name, result.People)
 	rows, err := s.settle(after)
 	if err != nil {
 		return result, err
@@ -199,6 +227,35 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	}
 	c.say("%s: %d changes, %d deliveries: %s", f.name, result.Answered, result.Deliveries, verdict)
 	return result, nil
+}
+
+// noticed is when everybody knows of a socket that is silent: replicas look at each 90 times meanwhile, and then tell.
+func noticed(silence time.Duration) time.Duration { return silence + silence/90 + time.Second }
+
+// maxCorrection is more than it takes until replicas have compared what they know of people with the table.
+const maxCorrection = 20 * time.Second
+
+// people lets some come: those who join again, those who do not, those who stay away for a while when they are cut off, and those who
+// come and go; one of each at every replica.
+func (c *chaos) people(ctx context.Context, s *storm, seed uint64) (*crowd, error) {
+	project, err := s.client.createProject(ctx, "people of a storm")
+	if err != nil {
+		return nil, err
+	}
+	s.others = append(s.others, project)
+	people := newCrowd(c.deployment.urls(), project, c.deployment.connect)
+	for replica := range c.deployment.replicas {
+		for _, h := range []habit{
+			{joins: true},
+			{joins: false},
+			{joins: true, cut: 10 * time.Second},
+			{joins: true, moves: time.Second, idles: time.Second, away: time.Second},
+		} {
+			people.add(replica, h, seed)
+		}
+	}
+	people.start(ctx)
+	return people, nil
 }
 
 // explained are the refusals that faults cause, or mutators cause each other.

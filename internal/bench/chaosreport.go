@@ -22,11 +22,13 @@ type FaultResult struct {
 	Recovered float64            `json:"recoveredSeconds"` // from the end of the fault until every watcher was at the head
 	Counters  map[string]float64 `json:"counters"`         // what the replicas counted meanwhile
 	Problems  []string           `json:"problems"`
+	People    People             `json:"people"`
 	Result
 }
 
-// OK reports whether nothing that was answered was lost, and every watcher got everything, once and in order.
-func (r FaultResult) OK() bool { return r.Result.OK() && len(r.Problems) == 0 }
+// OK reports whether nothing that was answered was lost, every watcher got everything, once and in order, and everybody was told who
+// was there.
+func (r FaultResult) OK() bool { return r.Result.OK() && len(r.Problems) == 0 && r.People.OK() }
 
 // OK reports whether that holds for all faults, and no replica died by itself.
 func (r ChaosResult) OK() bool {
@@ -54,8 +56,18 @@ func (r ChaosResult) Write(w io.Writer) error {
 		return err
 	}
 	_, _ = fmt.Fprintln(w)
+	_, _ = fmt.Fprintln(t, "fault\tpeople\tstays\tghosts\tmissing\tmisplaced\tflickers\tother\tlongest absence\tlongest ghost\tagreed after\t")
 	for _, f := range r.Faults {
-		for _, words := range [][]string{f.Problems, f.Complaints} {
+		p := f.People
+		_, _ = fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f s\t%.2f s\t%.2f s\t\n", f.Name, p.Browsers, p.Stays, p.Ghosts, p.Missing,
+			p.Misplaced, p.Flickers, len(p.Errors), p.Absence, p.Presence, p.Agreed)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(w)
+	for _, f := range r.Faults {
+		for _, words := range [][]string{f.Problems, f.Complaints, f.People.Errors, f.People.Complaints} {
 			for _, p := range words {
 				_, _ = fmt.Fprintf(w, "%s: %s\n", f.Name, p)
 			}
@@ -64,7 +76,7 @@ func (r ChaosResult) Write(w io.Writer) error {
 	for _, d := range r.Deaths {
 		_, _ = fmt.Fprintln(w, d)
 	}
-	verdict := "nothing that was answered was lost, and every watcher got every change, once and in order"
+	verdict := "nothing that was answered was lost, every watcher got every change, once and in order, and everybody was told who was there"
 	if !r.OK() {
 		verdict = "FAILED"
 	}

@@ -198,6 +198,13 @@ func (d *deployment) query(ctx context.Context, use func(*pgx.Conn) error) error
 	return on(ctx, d.server(), use)
 }
 
+// connect opens such a session.
+func (d *deployment) connect(ctx context.Context) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	return pgx.Connect(ctx, d.server().URL())
+}
+
 func on(ctx context.Context, s *embeddedpg.Server, use func(*pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"layercake/internal/convergence"
 	"layercake/internal/embeddedpg"
 
 	"github.com/coder/websocket"
@@ -28,13 +29,14 @@ type fault struct {
 	env         []string                           // of the replicas meanwhile
 	do          func(*harm, context.Context) error // its error says what should not have happened
 	check       func(FaultResult) []string         // likewise
+	within      convergence.Patience               // how late people learn of others at most; 0 for what has no promise
 }
 
 // faults are in the order in which they are done.
 var faults = []fault{
 	{
 		name: "neighbours", about: "nothing is harmed; replicas commit neighbouring versions of few projects at once",
-		do: (*harm).wait, check: happened("gaps"),
+		do: (*harm).wait, check: happened("gaps"), within: convergence.Patience{Gone: 5 * time.Second, Here: 5 * time.Second},
 	},
 	{
 		name: "listeners-killed", about: "the backends of all listeners are terminated each second",
@@ -51,6 +53,10 @@ var faults = []fault{
 		do: (*harm).wait, check: happened("holes"),
 	},
 	{name: "replica-killed", about: "a replica is killed in mid-burst, again and again", do: (*harm).killReplicas},
+	{
+		name: "replica-lost", about: "a replica is killed, and stays away: its people are gone within 6 s, and nobody else is",
+		do: (*harm).loseReplica, within: convergence.Patience{Gone: goneWithin, Here: goneWithin},
+	},
 	{
 		name: "commit-unsaid", about: "replicas die after a commit, before anybody knows of it", env: []string{"LAYERCAKE_FAULT_CRASH=0.01"},
 		do: (*harm).wait, check: happened("crashes"),
@@ -76,6 +82,10 @@ var faults = []fault{
 		name: "log-trimmed", about: "events are removed, and replicas killed, while watchers catch up", naps: 6 * time.Second,
 		env: []string{"LAYERCAKE_EVENT_RETENTION=3s", "LAYERCAKE_CLEAN_UP=500ms"},
 		do:  (*harm).killReplicas, check: sawSnapshots,
+	},
+	{
+		name: "cables-pulled", about: "people vanish without a word, and are gone when their sockets were silent for 90 s",
+		do: (*harm).pullCables,
 	},
 	{name: "reader-stalled", about: "clients subscribe and never read", do: (*harm).stallReaders},
 	{
@@ -190,8 +200,42 @@ func (h *harm) stopReplica(ctx context.Context) error {
 		return nil // it is being started again
 	}
 	h.say("replica %d is stopped", r.number)
-	defer r.signal(syscall.SIGCONT)
-	return wait(ctx, h.duration)
+	h.crowd.blind(r.number-1, true)
+	err := wait(ctx, h.duration)
+	r.signal(syscall.SIGCONT)
+	h.crowd.blind(r.number-1, false)
+	// What people sent meanwhile comes all at once, and the limit may meet what they send now.
+	return errors.Join(err, wait(ctx, limitForgets))
+}
+
+// goneWithin is when everybody knows that the people of a replica that was killed are gone: 5 s for its lease, 1 s for others to notice.
+const goneWithin = 6 * time.Second
+
+// loseReplica kills one replica once all others could notice.
+func (h *harm) loseReplica(ctx context.Context) error {
+	err := h.deployment.query(ctx, func(conn *pgx.Conn) error {
+		return until(ctx, conn, "SELECT count(*) >= 3 AND bool_and(now() - started_at > interval '6 s') FROM replicas")
+	})
+	if err != nil {
+		return err
+	}
+	r := h.any()
+	r.keepAway(true)
+	defer r.keepAway(false)
+	r.kill()
+	h.say("replica %d is killed, and stays away", r.number)
+	return wait(ctx, max(h.duration, goneWithin+time.Second))
+}
+
+// pullCables takes people off the network.
+func (h *harm) pullCables(ctx context.Context) error {
+	silent := noticed(h.silence)
+	n := h.crowd.pull(silent)
+	h.say("%d people are cut off", n)
+	if n == 0 {
+		return errors.New("nobody was there to be cut off")
+	}
+	return wait(ctx, silent)
 }
 
 func (h *harm) restartDatabase(ctx context.Context) error { return h.restarts(ctx, false) }

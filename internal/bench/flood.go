@@ -24,6 +24,7 @@ type FloodConfig struct {
 	Projects    int      // that they are in, in turn
 	Rates       []float64
 	Duration    time.Duration // of each rate
+	Within      time.Duration // everybody sees the last position of everybody
 	Progress    io.Writer     // gets a line each second; nil for none
 }
 
@@ -35,8 +36,6 @@ const (
 	pacing = 1.04
 	// limitForgets is when a socket that has met the limit may send again.
 	limitForgets = 1100 * time.Millisecond
-	// seenWithin is for everybody to see the last position of everybody.
-	seenWithin = time.Second
 )
 
 // Check reports everything that is wrong at once.
@@ -65,7 +64,14 @@ func (c FloodConfig) Check() error {
 	if c.Duration < time.Second || c.Duration > time.Hour {
 		errs = append(errs, fmt.Errorf("duration is %v: it is from 1s to 1h", c.Duration))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, checkWithin(c.Within))...)
+}
+
+func checkWithin(d time.Duration) error {
+	if d <= 0 || d > time.Minute {
+		return fmt.Errorf("within is %v: it is above 0s, and 1m at most", d)
+	}
+	return nil
 }
 
 // FloodResult is what replicas made of moving cursors.
@@ -123,8 +129,8 @@ type mover struct {
 	joined chan struct{} // closed once its roster came, or the socket ended
 
 	mu        sync.Mutex
-	last      int64         // what it sent last, in microseconds
-	seen      []int64       // what it saw last of each mover
+	last      int64   // what it sent last, in microseconds
+	seen      []int64 // what it saw last of each mover
 	sent      int64
 	sentBytes int64
 	got       int64
@@ -308,7 +314,7 @@ func (f *flood) phase(ctx context.Context, rate float64) FloodPhase {
 	}
 	f.sum(&p)
 	f.settle(context.WithoutCancel(ctx), &p)
-	p.judge(f.cfg.Sockets)
+	p.judge(f.cfg.Sockets, f.cfg.Within)
 	return p
 }
 
@@ -358,7 +364,7 @@ func (f *flood) settle(ctx context.Context, p *FloodPhase) {
 		for _, m := range f.movers {
 			p.Unseen += m.unseen()
 		}
-		if p.Unseen == 0 || time.Since(stopped) > 10*seenWithin {
+		if p.Unseen == 0 || time.Since(stopped) > 10*f.cfg.Within {
 			break
 		}
 		_ = wait(ctx, 2*time.Millisecond)
@@ -394,9 +400,9 @@ func (p *FloodPhase) complain(format string, args ...any) {
 }
 
 // judge says what is wrong.
-func (p *FloodPhase) judge(sockets int) {
-	if p.Seen > seenWithin.Seconds() {
-		p.complain("not everybody saw every last position within %v, but after %.1f s; %d never", seenWithin, p.Seen, p.Unseen)
+func (p *FloodPhase) judge(sockets int, within time.Duration) {
+	if p.Seen > within.Seconds() {
+		p.complain("not everybody saw every last position within %v; after %.1f s, %d were not seen", within, p.Seen, p.Unseen)
 	}
 	if p.Errors > 0 {
 		p.complain("%d messages were answered with an error", p.Errors)

@@ -14,6 +14,7 @@ func TestFlood(t *testing.T) {
 	t.Parallel()
 	result, err := bench.Flood(t.Context(), bench.FloodConfig{
 		URLs: servertest.URLs(servertest.Start(t, 2, nil)), Sockets: 10, Projects: 2, Rates: []float64{20, 40}, Duration: 2 * time.Second,
+		Within: 10 * time.Second, // other tests run, too
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +37,7 @@ func TestFlood(t *testing.T) {
 func TestFloodSaysThatNobodyIsThere(t *testing.T) {
 	t.Parallel()
 	_, err := bench.Flood(t.Context(), bench.FloodConfig{
-		URLs: []string{"http://127.0.0.1:1"}, Sockets: 2, Projects: 1, Rates: []float64{20}, Duration: time.Second,
+		URLs: []string{"http://127.0.0.1:1"}, Sockets: 2, Projects: 1, Rates: []float64{20}, Duration: time.Second, Within: time.Second,
 	})
 	if err == nil || !strings.Contains(err.Error(), "do the replicas run?") {
 		t.Errorf("error = %v, want one that asks for the replicas", err)

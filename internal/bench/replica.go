@@ -38,6 +38,7 @@ type replica struct {
 	cmd     *exec.Cmd // nil while none runs
 	ended   chan struct{}
 	killed  bool     // we did it
+	away    bool     // it is not started again for now
 	crashes int      // that its environment asked for
 	deaths  []string // that nobody asked for
 }
@@ -55,8 +56,24 @@ func (r *replica) run(ctx context.Context) error {
 		case <-ended:
 		}
 		_ = wait(ctx, replicaPause) // the loop looks at ctx
+		for ctx.Err() == nil && r.isAway() {
+			_ = wait(ctx, replicaPause) // likewise
+		}
 	}
 	return nil
+}
+
+// keepAway says whether the process stays ended once it is, until told otherwise.
+func (r *replica) keepAway(away bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.away = away
+}
+
+func (r *replica) isAway() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.away
 }
 
 func (r *replica) start() (ended chan struct{}, err error) {

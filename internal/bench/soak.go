@@ -10,6 +10,8 @@ import (
 	"sync"
 	"text/tabwriter"
 	"time"
+
+	"layercake/internal/convergence"
 )
 
 // SoakConfig says how long a deployment is loaded.
@@ -20,9 +22,31 @@ type SoakConfig struct {
 	Sample   time.Duration    // between two samples
 	Rate     float64          // changes a second in all
 	Projects int              // that are changed
-	Seed     uint64           // of what mutators choose
+	People   int              // that come and go meanwhile
+	Within   time.Duration    // everybody sees the last position of everybody
+	Compress bool             // let people live in seconds what takes them minutes
+	Seed     uint64           // of what mutators and people choose
 	Progress io.Writer        // gets a line now and then; nil for none
 }
+
+// life is how people come and go while a deployment is soaked.
+type life struct {
+	habit
+	silence time.Duration // after which replicas cut sockets off
+	round   time.Duration // between two times at which everybody keeps still, and all have to agree who is there
+}
+
+// Both lives are idle for longer than a silent socket lives, so that pings are what keeps it.
+var (
+	realLife = life{
+		habit{joins: true, moves: 2 * time.Minute, idles: 5 * time.Minute, away: 2 * time.Minute, cables: true},
+		maxSocketRest, 15 * time.Minute,
+	}
+	compressedLife = life{
+		habit{joins: true, moves: 2 * time.Second, idles: 5 * time.Second, away: 2 * time.Second, cables: true},
+		3 * time.Second, 10 * time.Second,
+	}
+)
 
 // Check reports everything that is wrong at once.
 func (c SoakConfig) Check() error {
@@ -31,7 +55,10 @@ func (c SoakConfig) Check() error {
 		errs = append(errs, fmt.Errorf("duration is %v: it is from %d times the time between samples, which is %v, to 24h",
 			c.Duration, 2*minSamples, c.Sample))
 	}
-	return errors.Join(append(errs, checkLoad(c.Rate, c.Projects))...)
+	if c.People < 2 || c.People > 1000 {
+		errs = append(errs, fmt.Errorf("people is %d: it is from 2 to 1000", c.People))
+	}
+	return errors.Join(append(errs, checkWithin(c.Within), checkLoad(c.Rate, c.Projects))...)
 }
 
 // SoakResult is what grew.
@@ -39,17 +66,19 @@ type SoakResult struct {
 	Seed    uint64  `json:"seed"`
 	Minutes float64 `json:"minutes"`
 	Trends  []Trend `json:"trends"`
+	Rounds  int     `json:"rounds"` // that people lived
+	People  People  `json:"people"` // in all rounds
 	Result
 }
 
-// OK reports whether nothing grew, and every watcher got everything, once and in order.
+// OK reports whether nothing grew, every watcher got everything, once and in order, and everybody was told who was there.
 func (r SoakResult) OK() bool {
 	for _, t := range r.Trends {
 		if t.Grows {
 			return false
 		}
 	}
-	return r.Result.OK()
+	return r.Result.OK() && r.People.OK() && r.Rounds > 0
 }
 
 // Trend is the straight line through the samples of one metric of one replica.
@@ -99,6 +128,13 @@ func Soak(ctx context.Context, cfg SoakConfig) (result SoakResult, err error) {
 
 func (c SoakConfig) soak(ctx context.Context, d *deployment) (SoakResult, error) {
 	result := SoakResult{Seed: c.Seed}
+	life := realLife
+	if c.Compress {
+		life = compressedLife
+	}
+	if err := d.configure(ctx, []string{"LAYERCAKE_SILENCE=" + life.silence.String()}); err != nil {
+		return result, err
+	}
 	s := newStorm(Config{
 		URLs: d.urls(), Mutators: chaosMutators, Duration: 25 * time.Hour, Projects: c.Projects,
 		Subscribers: 1, Deltas: 1, Nappers: 1, Rate: c.Rate, Seed: c.Seed, Settle: maxRecovery,
@@ -107,9 +143,21 @@ func (c SoakConfig) soak(ctx context.Context, d *deployment) (SoakResult, error)
 	if err := s.follow(ctx); err != nil {
 		return result, err
 	}
+	project, err := s.client.createProject(ctx, "people of a soak")
+	if err != nil {
+		return result, err
+	}
+	s.others = append(s.others, project)
+	people := newCrowd(d.urls(), project, d.connect)
+	for n := range c.People {
+		people.add(n%len(d.replicas), life.habit, c.Seed)
+	}
+	people.start(ctx)
+	defer people.close()
 	loading, enough := context.WithCancel(ctx)
 	var load sync.WaitGroup
 	load.Go(func() { s.mutate(loading) })
+	load.Go(func() { result.People, result.Rounds = c.live(loading, people, life) })
 	defer func() { enough(); load.Wait() }()
 	warmUp := time.Duration(soakWarmUp * float64(c.Duration))
 	_ = wait(ctx, warmUp) // the samples look at ctx
@@ -133,7 +181,29 @@ func (c SoakConfig) soak(ctx context.Context, d *deployment) (SoakResult, error)
 	return result, nil
 }
 
-// sample reads the metrics of every replica again and again.
+// live lets people come and go until ctx ends, and compares after each round what everybody was told with who was there.
+func (c SoakConfig) live(ctx context.Context, people *crowd, l life) (all People, rounds int) {
+	// Whoever is alive is seen at once; a cable that was pulled in the last moment takes its time.
+	within := convergence.Patience{Silent: noticed(l.silence)}.Plus(c.Within)
+	for ctx.Err() == nil {
+		_ = wait(ctx, min(l.round, c.Duration/2)) // what was until now is judged, too
+		people.gather()
+		p := people.judge(context.WithoutCancel(ctx), l.silence+maxRecovery, within)
+		if p.Seen > c.Within.Seconds() {
+			p.Misplaced++
+			p.Complaints = append(p.Complaints, fmt.Sprintf("everybody saw everybody after %.2f s, not within %v", p.Seen, c.Within))
+		}
+		people.scatter()
+		all.add(p)
+		rounds++
+		if c.Progress != nil {
+			_, _ = fmt.Fprintf(c.Progress, "round %d: %v\n", rounds, p)
+		}
+	}
+	return all, rounds
+}
+
+// sample reads the metrics of every replica again and again: for a time, and longer on a machine so busy that a trend needs more.
 func (c SoakConfig) sample(ctx context.Context, d *deployment, duration time.Duration) ([]map[string][]float64, error) {
 	samples := make([]map[string][]float64, len(d.replicas))
 	for i := range samples {
@@ -142,7 +212,7 @@ func (c SoakConfig) sample(ctx context.Context, d *deployment, duration time.Dur
 	began := time.Now()
 	tick := time.NewTicker(c.Sample)
 	defer tick.Stop()
-	for time.Since(began) < duration && ctx.Err() == nil {
+	for n := 0; (time.Since(began) < duration || n < minSamples) && ctx.Err() == nil; n++ {
 		for i, r := range d.replicas {
 			now, err := scrape(ctx, r.admin)
 			if err != nil && ctx.Err() == nil {
@@ -208,6 +278,13 @@ func (r SoakResult) Write(w io.Writer) error {
 		return err
 	}
 	_, _ = fmt.Fprintf(w, "\nsoak with seed %d, %.1f minutes\n", r.Seed, r.Minutes)
+	p := r.People
+	_, _ = fmt.Fprintf(w, "%d rounds of %v\nlongest absence %.2f s, longest ghost %.2f s, last positions seen after %.2f s\n",
+		r.Rounds, p, p.Absence, p.Presence, p.Seen)
+	for _, words := range append(p.Errors, p.Complaints...) {
+		_, _ = fmt.Fprintf(w, "wrong: %s\n", words)
+	}
+	_, _ = fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(t, "replica\twhat\tfirst\tlast\tgrowth\tallowed\tnoise\t\t")
 	for _, l := range r.Trends {

@@ -1,4 +1,4 @@
-// Package bench loads replicas with changes and checks that every subscriber gets all of them.
+// Package bench loads replicas with changes and people, does them harm, and checks that everybody is told what is so.
 package bench
 
 import (
@@ -109,6 +109,7 @@ type storm struct {
 	client      *client
 	naps        time.Duration
 	projects    []*project
+	others      []int // projects that are deleted in the end, too
 	subscribers []*subscriber
 	counts      counts
 	began       time.Time     // when the first change was sent
@@ -317,5 +318,8 @@ func (s *storm) cleanUp(ctx context.Context) {
 	for _, p := range s.projects {
 		// One that stays behind is in nobody's way; the storm has said what it had to say.
 		_ = s.client.deleteProject(ctx, p.id)
+	}
+	for _, id := range s.others {
+		_ = s.client.deleteProject(ctx, id) // likewise
 	}
 }

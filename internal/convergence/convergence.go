@@ -3,6 +3,8 @@
 // A watcher starts from the plan as getPlanDag answers it, is fed everything that its subscription delivers, and is compared
 // with getPlanDag at the end. Events and Deltas check the two kinds of subscriptions. They keep the state that a client would
 // have and what was wrong so far, not what they saw.
+//
+// CompareRoster and Attend say the same of people: whether everybody was told who was there, at one moment and over time.
 package convergence
 
 import (

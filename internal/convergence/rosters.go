@@ -87,6 +87,8 @@ type Stay struct {
 	User string
 	From time.Time // when they knew that they were in
 	To   time.Time // when the connection ended, or could not be used any more; zero while it lasts
+	// Silent says that it ended without a trace: what is left tells when nothing comes for too long.
+	Silent bool
 }
 
 // View is what somebody was told of who is in a project, over one connection.
@@ -106,8 +108,21 @@ type Told struct {
 
 // Patience is how late a viewer may learn of things.
 type Patience struct {
-	Gone time.Duration // after the end of a stay
-	Here time.Duration // after its beginning
+	Here   time.Duration // after the beginning of a stay
+	Gone   time.Duration // after its end
+	Silent time.Duration // after its end, when that left no trace
+}
+
+// Plus is more of it.
+func (p Patience) Plus(slack time.Duration) Patience {
+	return Patience{Here: p.Here + slack, Gone: p.Gone + slack, Silent: p.Silent + slack}
+}
+
+func (p Patience) after(s Stay) time.Duration {
+	if s.Silent {
+		return p.Silent
+	}
+	return p.Gone
 }
 
 // Attendance is what a comparison of all views with all stays found, over time.
@@ -217,7 +232,7 @@ func (w *witness) judge(here bool, from, to time.Time) {
 		}
 		ghost := earlier(to, next).Sub(later(from, end))
 		w.Presence = max(w.Presence, ghost)
-		if ghost > w.Gone {
+		if ghost > w.after(s) {
 			w.wrong(&w.Ghosts, "believed in %s for %v after they had gone", w.user, ghost.Round(time.Millisecond))
 		}
 	}
@@ -226,7 +241,7 @@ func (w *witness) judge(here bool, from, to time.Time) {
 // left looks at being told that the user left.
 func (w *witness) left(at time.Time) {
 	// They may be there again, and the viewer only now learns that they left before.
-	if before := w.lastEnd(at); before.After(w.known) && at.Sub(before) <= w.Gone {
+	if before := w.lastEnd(at); before.After(w.known) && at.Sub(before) <= max(w.Gone, w.Silent) {
 		w.known = before
 		return
 	}

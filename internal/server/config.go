@@ -28,6 +28,7 @@ type Config struct {
 	Drain          time.Duration
 	EventRetention time.Duration // events older than this are removed, and watchers from before get a snapshot
 	CleanUp        time.Duration // between two removals, on average
+	Silence        time.Duration // of a collaboration socket before it is cut off; three pings fit; 0 for what the protocol says
 	Loss           float64       // share of lines to other replicas that are dropped, for fault tests
 	Crash          float64       // share of changes after whose commit the process dies before anybody knows, for fault tests
 	Version        string
@@ -76,6 +77,9 @@ func (c Config) Check() error {
 		if d <= 0 {
 			wrong(setting, d, "it is more than nothing")
 		}
+	}
+	if c.Silence != 0 && c.Silence < 100*time.Millisecond {
+		wrong("LAYERCAKE_SILENCE", c.Silence, "it is at least 100ms")
 	}
 	if c.Loss < 0 || c.Loss > 1 {
 		wrong("LAYERCAKE_FAULT_LOSS", c.Loss, "it is from 0 to 1")

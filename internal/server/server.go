@@ -146,8 +146,12 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		Plans: s.plans, Projects: project.NewService(s.db), Presence: s.presence, Log: s.log, Metrics: s.registry,
 		AllowOrigin: allowOrigin, Open: s.cfg.Open,
 	})
+	timing := collab.DefaultTiming
+	if s.cfg.Silence > 0 {
+		timing.Silence, timing.Ping = s.cfg.Silence, s.cfg.Silence/3
+	}
 	s.collab = collab.New(collab.Options{
-		Presence: s.presence, Log: s.log, Metrics: s.registry, AllowOrigin: allowOrigin, Open: s.cfg.Open,
+		Presence: s.presence, Log: s.log, Metrics: s.registry, AllowOrigin: allowOrigin, Open: s.cfg.Open, Timing: timing,
 	})
 	return nil
 }

@@ -1,0 +1,356 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"layercake/internal/convergence"
+
+	"github.com/coder/websocket"
+)
+
+// anonymous is who replicas take a socket for that moves its cursor and never joined.
+const anonymous = "anonymous"
+
+const (
+	movePause    = 250 * time.Millisecond // of the existing client
+	firstBackOff = time.Second            // likewise: 1 s, 2 s, 4 s ..
+	lastBackOff  = 30 * time.Second
+)
+
+// habit is how somebody behaves.
+type habit struct {
+	joins bool // again after each reconnect; else they only move, as the existing client's plan editor does, and are anonymous from then on
+	// Those who come and go move for some time, are idle for some time, go in some way, and are away. 0: they stay.
+	moves, idles, away time.Duration
+	cables             bool          // one of the ways is that somebody pulls out their cable
+	cut                time.Duration // how long they stay away when they are cut off; 0: as long as the existing client does
+}
+
+// browser is somebody at a collaboration socket.
+type browser struct {
+	crowd  *crowd
+	number int
+	user   string // that it joins with
+	habit
+	rand *rand.Rand
+
+	// under the crowd's mutex
+	replica int
+	cable   *cable // of the socket; nil without one
+	as      string // who it is here
+	at      string // where its cursor is
+	here    bool   // it is in, and nothing is between it and its replica
+	blind   bool   // its replica is stopped
+	was     bool   // it was: what it sent meanwhile came all at once, above the limit
+	stay    *convergence.Stay
+	view    *convergence.View
+	known   map[string]string // where others are, by user id
+}
+
+// run comes and goes until ctx ends.
+func (b *browser) run(ctx context.Context) {
+	pause := firstBackOff
+	for visit := 0; ctx.Err() == nil; visit++ {
+		opened, went := b.visit(ctx, visit)
+		switch {
+		case went:
+			b.crowd.wait(ctx, b.around(b.away))
+			pause = firstBackOff
+		case opened:
+			b.crowd.wait(ctx, b.staysAway())
+			pause = firstBackOff
+			_ = wait(ctx, pause) // the loop looks at ctx
+		default:
+			_ = wait(ctx, pause) // likewise
+			pause = min(2*pause, lastBackOff)
+			b.crowd.mu.Lock()
+			b.replica = (b.replica + 1) % len(b.crowd.urls)
+			b.crowd.mu.Unlock()
+		}
+	}
+}
+
+// staysAway is how long it does not come back when it was cut off.
+func (b *browser) staysAway() time.Duration {
+	b.crowd.mu.Lock()
+	defer b.crowd.mu.Unlock()
+	return b.cut
+}
+
+// around is about as long as d.
+func (b *browser) around(d time.Duration) time.Duration {
+	return d/2 + time.Duration(b.rand.Int64N(int64(d)+1))
+}
+
+// visit opens a socket, and returns when that has ended: whether it had been open, and whether the browser itself ended it.
+func (b *browser) visit(ctx context.Context, visit int) (opened, went bool) {
+	var line *cable
+	conn, err := collaborate(ctx, b.crowd.urls[b.replica], b.crowd.project, single(func(c net.Conn) net.Conn {
+		line = &cable{Conn: c}
+		return line
+	}))
+	if err != nil {
+		return false, false
+	}
+	as := b.user
+	if visit > 0 && !b.joins {
+		as = anonymous
+	}
+	b.crowd.mu.Lock()
+	b.cable, b.as, b.at, b.blind, b.was = line, as, "", false, false
+	b.crowd.mu.Unlock()
+	ended := make(chan struct{})
+	b.crowd.running.Go(func() {
+		defer close(ended)
+		b.read(conn, line)
+	})
+	went = b.act(ctx, conn, ended)
+	b.crowd.mu.Lock()
+	b.depart(time.Now())
+	b.cable = nil
+	b.crowd.mu.Unlock()
+	if line.pulled.Load() {
+		// Nobody is told: the connection stays as it is until its replica ends it.
+		b.crowd.running.Go(func() {
+			select {
+			case <-ended:
+			case <-ctx.Done():
+			}
+			_ = conn.CloseNow()
+		})
+		return true, went
+	}
+	_ = conn.CloseNow() // it may have ended before
+	<-ended
+	return true, went
+}
+
+// act does what the browser is here for, until the socket ends or it goes by itself.
+func (b *browser) act(ctx context.Context, conn *websocket.Conn, ended <-chan struct{}) (went bool) {
+	if b.as == b.user && write(ctx, conn, joinFrame(b.user)) != nil || !b.move(ctx, conn) {
+		return false
+	}
+	comes := time.Now()
+	idle, leave := b.around(b.moves), time.Duration(0)
+	if b.idles > 0 {
+		leave = idle + b.around(b.idles)
+	}
+	tick := time.NewTicker(movePause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return false
+		case <-ctx.Done():
+			_ = conn.Close(websocket.StatusNormalClosure, "Client disconnect")
+			return true
+		case <-tick.C:
+		}
+		switch here := time.Since(comes); {
+		case b.isPulled():
+			return false
+		case b.crowd.gathers():
+		case leave > 0 && here > leave:
+			b.leave(conn)
+			return true
+		case leave > 0 && here > idle:
+		case !b.move(ctx, conn):
+			return false
+		}
+	}
+}
+
+// leave goes in one of the ways in which people go.
+func (b *browser) leave(conn *websocket.Conn) {
+	dice := b.rand.IntN(3)
+	b.crowd.mu.Lock()
+	if dice == 0 && b.cables {
+		b.pull()
+	}
+	b.depart(time.Now())
+	b.crowd.mu.Unlock()
+	switch dice {
+	case 1:
+		_ = conn.Close(websocket.StatusNormalClosure, "Client disconnect")
+	case 2:
+		_ = conn.CloseNow()
+	}
+}
+
+// move moves the cursor to where nobody has been.
+func (b *browser) move(ctx context.Context, conn *websocket.Conn) bool {
+	b.crowd.mu.Lock()
+	now := time.Now()
+	y := now.UnixMicro()
+	b.at = fmt.Sprintf("%d,%d", b.number, y)
+	b.crowd.moved = now
+	b.crowd.mu.Unlock()
+	return write(context.WithoutCancel(ctx), conn, moveFrame(b.number, y)) == nil
+}
+
+// presence is a person in a frame.
+type presence struct {
+	UserID    string `json:"userId"`
+	IsOnline  bool   `json:"isOnline"`
+	Documents map[string]struct {
+		Position *struct{ X, Y int64 } `json:"position"`
+	} `json:"documents"`
+}
+
+func (p presence) at() string {
+	if d := p.Documents[canvas]; d.Position != nil {
+		return fmt.Sprintf("%d,%d", d.Position.X, d.Position.Y)
+	}
+	return ""
+}
+
+// read takes what comes until the socket ends.
+func (b *browser) read(conn *websocket.Conn, line *cable) {
+	for {
+		_, text, err := conn.Read(context.Background())
+		if err == nil {
+			err = b.take(text, line)
+		}
+		if err != nil {
+			b.crowd.mu.Lock()
+			if b.cable == line { // else it has another one by now
+				b.depart(time.Now())
+			}
+			b.crowd.mu.Unlock()
+			_ = conn.CloseNow()
+			return
+		}
+	}
+}
+
+// take does what the existing client does with a frame.
+func (b *browser) take(text []byte, line *cable) error {
+	var frame struct {
+		Type    string
+		Data    json.RawMessage
+		Message string
+	}
+	if err := json.Unmarshal(text, &frame); err != nil {
+		return err
+	}
+	b.crowd.mu.Lock()
+	defer b.crowd.mu.Unlock()
+	if b.cable != line || line.pulled.Load() {
+		return nil
+	}
+	now := time.Now()
+	switch frame.Type {
+	case "bulk_presence":
+		var all []presence
+		if err := json.Unmarshal(frame.Data, &all); err != nil {
+			return err
+		}
+		before := b.known
+		b.known = make(map[string]string, len(all))
+		for _, p := range all {
+			b.known[p.UserID] = p.at()
+		}
+		if b.stay == nil && !b.blind {
+			b.arrive(now)
+			return nil
+		}
+		for id := range before {
+			if _, still := b.known[id]; !still {
+				b.tell(now, id, false)
+			}
+		}
+		for id := range b.known {
+			b.tell(now, id, true)
+		}
+	case "user_presence":
+		var p presence
+		if err := json.Unmarshal(frame.Data, &p); err != nil {
+			return err
+		}
+		if b.known[p.UserID] = p.at(); !p.IsOnline {
+			delete(b.known, p.UserID)
+		}
+		b.tell(now, p.UserID, p.IsOnline)
+	case "error":
+		if !b.was && len(b.crowd.errors) < maxComplaints {
+			b.crowd.errors = append(b.crowd.errors, b.user+" was answered: "+frame.Message)
+		}
+	}
+	return nil
+}
+
+// arrive begins a stay and a view. The crowd's mutex is held, as for those that follow.
+func (b *browser) arrive(now time.Time) {
+	b.here = true
+	b.crowd.moved = now
+	b.stay = &convergence.Stay{User: b.as, From: now}
+	b.view = &convergence.View{Viewer: b.user, From: now}
+	for id := range b.known {
+		b.tell(now, id, true)
+	}
+}
+
+// tell notes what the browser was told.
+func (b *browser) tell(now time.Time, id string, here bool) {
+	// Namesakes cannot be told apart over time.
+	if b.view != nil && id != anonymous && !strings.HasPrefix(id, anonymous+"#") {
+		b.view.Told = append(b.view.Told, convergence.Told{At: now, User: id, Here: here})
+	}
+}
+
+// depart ends the stay and the view.
+func (b *browser) depart(now time.Time) {
+	b.here = false
+	if b.stay == nil {
+		return
+	}
+	b.stay.To, b.view.To = now, now
+	b.crowd.keep(b.stay, b.view)
+	b.stay, b.view = nil, nil
+}
+
+// pull takes the browser off the network, without anybody being told.
+func (b *browser) pull() {
+	b.cable.pulled.Store(true)
+	if b.stay != nil {
+		b.stay.Silent = true
+	}
+	b.depart(time.Now())
+}
+
+func (b *browser) isPulled() bool {
+	b.crowd.mu.Lock()
+	defer b.crowd.mu.Unlock()
+	return b.cable.pulled.Load()
+}
+
+// cable is a connection that can be pulled out: then nothing gets through any more, in neither direction, and nobody is told.
+type cable struct {
+	net.Conn
+	pulled atomic.Bool
+}
+
+// Read returns nothing once the cable is pulled, until the connection is closed.
+func (c *cable) Read(b []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(b)
+		if err != nil || !c.pulled.Load() {
+			return n, err
+		}
+	}
+}
+
+// Write loses what it is given once the cable is pulled.
+func (c *cable) Write(b []byte) (int, error) {
+	if c.pulled.Load() {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}

@@ -1,0 +1,449 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"layercake/internal/convergence"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// crowd is people in a project, at all replicas.
+type crowd struct {
+	urls    []string
+	project int
+	table   func(context.Context) (*pgx.Conn, error) // opens a session in which to look at the table
+	running sync.WaitGroup
+	end     context.CancelFunc
+
+	mu        sync.Mutex
+	browsers  []*browser
+	gathering chan struct{} // closed while nobody moves, leaves or stays away
+	moved     time.Time     // when somebody last came or moved
+	stays     []convergence.Stay
+	views     []convergence.View
+	errors    []string          // that replicas answered
+	looking   *convergence.View // at the table; nil while it cannot be seen
+	listed    map[string]bool   // who is in it
+}
+
+// People is what became of a crowd.
+type People struct {
+	Browsers   int      `json:"browsers"`
+	Stays      int      `json:"stays"`  // times that somebody was there
+	Ghosts     int64    `json:"ghosts"` // that somebody was told for too long, or in the end
+	Missing    int64    `json:"missing"`
+	Misplaced  int64    `json:"misplaced"` // whose last position somebody does not know in the end
+	Flickers   int64    `json:"flickers"`  // that somebody was told to have left who did not
+	Absence    float64  `json:"longestAbsenceSeconds"`
+	Presence   float64  `json:"longestGhostSeconds"`
+	Seen       float64  `json:"seenSeconds"`   // in the end, until everybody saw everybody where they are
+	Agreed     float64  `json:"agreedSeconds"` // and until nobody saw anybody else, and the table and newcomers said the same
+	Errors     []string `json:"errors"`        // that replicas answered
+	Complaints []string `json:"complaints"`    // the first things that were wrong with rosters, in words
+}
+
+// OK reports whether everybody was told of everybody, and of nobody else.
+func (p People) OK() bool {
+	return p.Ghosts+p.Missing+p.Misplaced+p.Flickers == 0 && len(p.Errors) == 0
+}
+
+func newCrowd(urls []string, project int, table func(context.Context) (*pgx.Conn, error)) *crowd {
+	return &crowd{urls: urls, project: project, table: table, end: func() {}, gathering: make(chan struct{})}
+}
+
+// add brings somebody who begins at a replica.
+func (c *crowd) add(replica int, h habit, seed uint64) {
+	n := len(c.browsers)
+	c.browsers = append(c.browsers, &browser{
+		crowd: c, number: n, user: fmt.Sprintf("person-%d", n), habit: h, replica: replica, rand: rand.New(rand.NewPCG(seed, uint64(n))),
+	})
+}
+
+// start lets everybody come. They stay until close.
+func (c *crowd) start(ctx context.Context) {
+	ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
+	for _, b := range c.browsers {
+		c.running.Go(func() { b.run(ctx) })
+	}
+	c.running.Go(func() { c.watchTable(ctx) })
+}
+
+// close sends everybody away.
+func (c *crowd) close() {
+	c.end()
+	c.running.Wait()
+}
+
+// gather calls everybody in, and makes them keep still.
+func (c *crowd) gather() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.gathering)
+}
+
+// scatter lets them go on.
+func (c *crowd) scatter() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gathering = make(chan struct{})
+}
+
+func (c *crowd) gatheringNow() chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gathering
+}
+
+func (c *crowd) gathers() bool {
+	select {
+	case <-c.gatheringNow():
+		return true
+	default:
+		return false
+	}
+}
+
+// wait returns after d, or when the crowd gathers.
+func (c *crowd) wait(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	select {
+	case <-ctx.Done():
+	case <-c.gatheringNow():
+	}
+}
+
+// keep remembers a stay and a view that have ended. The mutex is held.
+func (c *crowd) keep(s *convergence.Stay, v *convergence.View) {
+	if s != nil && s.User != anonymous { // several are
+		c.stays = append(c.stays, *s)
+	}
+	c.views = append(c.views, *v)
+}
+
+// blind says that a replica is stopped, or that it goes on: whoever is there cannot be seen meanwhile, and sees nothing.
+func (c *crowd) blind(replica int, stopped bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	for _, b := range c.browsers {
+		switch {
+		case b.replica != replica:
+		case stopped:
+			b.blind = b.here
+			b.depart(now)
+		case b.blind:
+			b.blind, b.was = false, true
+			if b.cable != nil {
+				b.arrive(now)
+			}
+		}
+	}
+}
+
+// pull takes everybody off the network who would stay away, for so long, and returns how many those are.
+func (c *crowd) pull(away time.Duration) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range c.browsers {
+		if b.here && b.cut > 0 {
+			b.cut = away
+			b.pull()
+			n++
+		}
+	}
+	return n
+}
+
+// tablePeriod is how often somebody looks at the table.
+const tablePeriod = 100 * time.Millisecond
+
+// watchTable is a viewer like others, but for what it looks at.
+func (c *crowd) watchTable(ctx context.Context) {
+	for ctx.Err() == nil {
+		_ = c.viewTable(ctx) // that the database goes away is a fault that is done to it
+		_ = wait(ctx, tablePeriod)
+	}
+}
+
+// viewTable looks at the table until the session ends.
+func (c *crowd) viewTable(ctx context.Context) error {
+	conn, err := c.table(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.looking != nil {
+			c.looking.To = time.Now()
+			c.keep(nil, c.looking)
+			c.looking = nil
+		}
+	}()
+	for {
+		rows, err := c.rows(ctx, conn)
+		if err != nil {
+			return err
+		}
+		c.look(rows)
+		if err := wait(ctx, tablePeriod); err != nil {
+			return err
+		}
+	}
+}
+
+// look notes how the table changed.
+func (c *crowd) look(rows []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if c.looking == nil {
+		c.looking, c.listed = &convergence.View{Viewer: "the table", From: now}, map[string]bool{}
+	}
+	for id := range c.listed {
+		if !slices.Contains(rows, id) {
+			delete(c.listed, id)
+			c.looking.Told = append(c.looking.Told, convergence.Told{At: now, User: id})
+		}
+	}
+	for _, id := range rows {
+		if !c.listed[id] && id != anonymous {
+			c.listed[id] = true
+			c.looking.Told = append(c.looking.Told, convergence.Told{At: now, User: id, Here: true})
+		}
+	}
+}
+
+// rows reads the user ids in the table.
+func (c *crowd) rows(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	rows, err := conn.Query(ctx, "SELECT user_id FROM presence WHERE project_id = $1", c.project)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// attendees returns who is there, and who is not. The mutex is held.
+func (c *crowd) attendees() (there []convergence.Attendee, away []string) {
+	for _, b := range c.browsers {
+		if b.here {
+			there = append(there, convergence.Attendee{User: b.as, At: b.at})
+		} else {
+			away = append(away, b.user)
+		}
+	}
+	return there, away
+}
+
+// disagreement is how rosters differ from who is there, by who was told.
+type disagreement map[string]convergence.Difference
+
+func (d disagreement) note(who string, diff convergence.Difference) {
+	if !diff.OK() {
+		d[who] = diff
+	}
+}
+
+// browsersDisagree compares what all browsers were told with who is there. Everybody has to be.
+func (c *crowd) browsersDisagree() disagreement {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := disagreement{}
+	there, away := c.attendees()
+	d.note("who should be there", convergence.Difference{Missing: away})
+	for _, b := range c.browsers {
+		if b.here {
+			d.note(b.user, convergence.CompareRoster(b.as, there, b.known))
+		}
+	}
+	return d
+}
+
+// othersDisagree compares the table, and what each replica tells a newcomer.
+func (c *crowd) othersDisagree(ctx context.Context) disagreement {
+	d := disagreement{}
+	c.mu.Lock()
+	there, _ := c.attendees()
+	c.mu.Unlock()
+	failed := func(who string, err error) {
+		d[who] = convergence.Difference{Missing: []string{"everybody: " + err.Error()}}
+	}
+	conn, err := c.table(ctx)
+	if err != nil {
+		failed("the table", err)
+		return d
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	rows, err := c.rows(ctx, conn)
+	if err != nil {
+		failed("the table", err)
+	} else {
+		d.note("the table", convergence.CompareRows(there, rows))
+	}
+	for n, url := range c.urls {
+		who := fmt.Sprintf("a newcomer at replica %d", n+1)
+		roster, err := c.newcomer(ctx, url)
+		if err != nil {
+			failed(who, err)
+			continue
+		}
+		d.note(who, convergence.CompareRoster(anonymous, append(slices.Clone(there), convergence.Attendee{User: anonymous}), roster))
+	}
+	return d
+}
+
+// newcomer joins as one of those whom all others are shown to one by one, and returns the first roster that it is told.
+func (c *crowd) newcomer(ctx context.Context, url string) (map[string]string, error) {
+	conn, err := collaborate(ctx, url, c.project, single(nil))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.CloseNow() }()
+	if err := write(ctx, conn, joinFrame(anonymous)); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	for {
+		_, text, err := conn.Read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var frame struct {
+			Type string
+			Data json.RawMessage
+		}
+		if err := json.Unmarshal(text, &frame); err != nil {
+			return nil, err
+		}
+		if frame.Type != "bulk_presence" {
+			continue
+		}
+		var all []presence
+		if err := json.Unmarshal(frame.Data, &all); err != nil {
+			return nil, err
+		}
+		roster := make(map[string]string, len(all))
+		for _, p := range all {
+			roster[p.UserID] = p.at()
+		}
+		return roster, conn.Close(1000, "Client disconnect")
+	}
+}
+
+// judge waits until all that is told agrees with who is there, who have gathered, and compares what was told until then with who was
+// there. It begins to remember anew.
+func (c *crowd) judge(ctx context.Context, most time.Duration, patience convergence.Patience) People {
+	p := People{Browsers: len(c.browsers)}
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	since := func() float64 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return time.Since(c.moved).Seconds()
+	}
+	var d disagreement
+	for seen := false; ; {
+		if d = c.browsersDisagree(); d.onlyGhosts() && !seen {
+			seen, p.Seen = true, since()
+		}
+		if len(d) == 0 {
+			if d = c.othersDisagree(ctx); len(d) == 0 {
+				p.Agreed = since()
+				break
+			}
+		}
+		if wait(ctx, 5*time.Millisecond) != nil {
+			p.Agreed = since()
+			break
+		}
+	}
+	for who, diff := range d {
+		p.Ghosts += int64(len(diff.Ghosts))
+		p.Missing += int64(len(diff.Missing))
+		p.Misplaced += int64(len(diff.Misplaced))
+		if len(p.Complaints) < maxComplaints {
+			p.Complaints = append(p.Complaints,
+				fmt.Sprintf("in the end, %s: ghosts %q, missing %q, misplaced %q", who, diff.Ghosts, diff.Missing, diff.Misplaced))
+		}
+	}
+	c.sum(&p, patience)
+	return p
+}
+
+func (d disagreement) onlyGhosts() bool {
+	for _, diff := range d {
+		if len(diff.Missing)+len(diff.Misplaced) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// sum judges what was so far.
+func (c *crowd) sum(p *People, patience convergence.Patience) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// What is known now is where the next judgement begins.
+	stays, views, now := c.stays, c.views, time.Now()
+	for _, b := range c.browsers {
+		if b.stay == nil {
+			continue
+		}
+		if b.as != anonymous {
+			stays = append(stays, *b.stay)
+		}
+		views = append(views, *b.view)
+		b.stay = &convergence.Stay{User: b.as, From: now}
+		b.view = &convergence.View{Viewer: b.user, From: now}
+		for id := range b.known {
+			b.tell(now, id, true)
+		}
+	}
+	if c.looking != nil {
+		views = append(views, *c.looking)
+		c.looking = &convergence.View{Viewer: c.looking.Viewer, From: now}
+		for id := range c.listed {
+			c.looking.Told = append(c.looking.Told, convergence.Told{At: now, User: id, Here: true})
+		}
+	}
+	a := convergence.Attend(stays, views, patience, now)
+	p.Stays = len(stays)
+	p.Ghosts += a.Ghosts
+	p.Missing += a.Missing
+	p.Flickers += a.Flickers
+	p.Absence, p.Presence = a.Absence.Seconds(), a.Presence.Seconds()
+	p.Complaints, p.Errors = append(p.Complaints, a.First...), c.errors
+	c.stays, c.views, c.errors = nil, nil, nil
+}
+
+// String says it in a line.
+func (p People) String() string {
+	return fmt.Sprintf("%d people came %d times; %d ghosts, %d missing, %d misplaced, %d flickers; all agreed after %.2f s",
+		p.Browsers, p.Stays, p.Ghosts, p.Missing, p.Misplaced, p.Flickers, p.Agreed)
+}
+
+// add makes p what it and another together are.
+func (p *People) add(other People) {
+	p.Browsers = other.Browsers
+	p.Stays += other.Stays
+	p.Ghosts += other.Ghosts
+	p.Missing += other.Missing
+	p.Misplaced += other.Misplaced
+	p.Flickers += other.Flickers
+	p.Absence, p.Presence = max(p.Absence, other.Absence), max(p.Presence, other.Presence)
+	p.Seen, p.Agreed = max(p.Seen, other.Seen), max(p.Agreed, other.Agreed)
+	p.Errors = append(p.Errors, other.Errors...)[:min(len(p.Errors)+len(other.Errors), maxComplaints)]
+	p.Complaints = append(p.Complaints, other.Complaints...)[:min(len(p.Complaints)+len(other.Complaints), maxComplaints)]
+}
