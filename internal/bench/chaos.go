@@ -229,8 +229,9 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	return result, nil
 }
 
-// noticed is when everybody knows of a socket that is silent: replicas look at each 90 times meanwhile, and then tell.
-func noticed(silence time.Duration) time.Duration { return silence + silence/90 + time.Second }
+// noticed is when everybody knows of a socket that is silent. Replicas look at it often enough for silence to be that, but where it is
+// short, telling takes longer than what they leave for it.
+func noticed(silence time.Duration) time.Duration { return silence + time.Second }
 
 // maxCorrection is more than it takes until replicas have compared what they know of people with the table.
 const maxCorrection = 20 * time.Second

@@ -212,8 +212,10 @@ func (h *Handler) Sockets() int {
 // were last heard of.
 func (h *Handler) Run(ctx context.Context) error {
 	const turns = 30
-	tick := time.NewTicker(h.timing.Ping / turns)
+	period := h.timing.Ping / turns
+	tick := time.NewTicker(period)
 	defer tick.Stop()
+	silence := h.timing.Silence - 2*period // when that is over, others know
 	refreshed := time.Now()
 	for turn := 0; ; turn = (turn + 1) % turns {
 		select {
@@ -231,7 +233,7 @@ func (h *Handler) Run(ctx context.Context) error {
 			switch {
 			case heard.IsZero(): // it is being opened
 				continue
-			case now.Sub(heard) > h.timing.Silence:
+			case now.Sub(heard) > silence:
 				s.cut(closedSilent)
 				continue
 			case s.turn%turns == turn:
