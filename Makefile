@@ -1,7 +1,7 @@
 # Everything that is done to this project by hand or by CI. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo storm flood chaos soak test bench lint fmt generate verify build clean
+.PHONY: help run demo storm flood joins chaos soak test bench lint fmt generate verify build clean
 
 # Overridable: make test PACKAGES=./internal/plan/... TESTFLAGS='-run Change -v'
 PACKAGES ?= ./...
@@ -24,6 +24,9 @@ storm: build ## load a running demo and check that every subscriber gets every c
 
 flood: build ## move cursors in a running demo as fast as the limit lets them, and faster, and check that everybody sees them
 	./layercake bench flood $(ARGS)
+
+joins: build ## let many people join a running demo at once, and check that each is answered and sees all others
+	./layercake bench joins $(ARGS)
 
 chaos: build ## kill, stop and cut off parts of a deployment of its own, and check that nothing is lost (ARGS='--seed 7')
 	@internal/tools/setup.sh run

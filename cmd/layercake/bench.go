@@ -18,6 +18,7 @@ type benchCommand struct {
 	Storm stormCommand `cmd:"" help:"Let many change plans of running replicas at once, and check that every subscriber gets every change."`
 	Soak  soakCommand  `cmd:"" help:"Load replicas and a database of its own for minutes, and check that nothing grows."`
 	Chaos chaosCommand `cmd:"" help:"Do harm to replicas and a database of its own, and check that nothing is lost."`
+	Joins joinsCommand `cmd:"" help:"Let many people join running replicas at once, and check that each is answered and sees all others."`
 	Flood floodCommand `cmd:"" help:"Let many cursors move in running replicas, and check that everybody sees them all."`
 }
 
@@ -119,6 +120,35 @@ func (c floodCommand) Run(ctx context.Context) error {
 	err = errors.Join(result.Write(os.Stdout), saveJSON(c.JSON, result))
 	if !result.OK() {
 		err = errors.Join(err, errors.New("the flood failed"))
+	}
+	return err
+}
+
+// joinsCommand joins replicas on this machine.
+type joinsCommand struct {
+	URL         []string      `name:"url" default:"http://127.0.0.1:3001,http://127.0.0.1:3002,http://127.0.0.1:3003" help:"Replicas of one deployment."`
+	Rounds      int           `default:"20" help:"How often people join a new project by a mutation. 0: not at all."`
+	Together    int           `default:"50" help:"How many do at once."`
+	Within      time.Duration `default:"2s" help:"How soon each has to be answered."`
+	Sockets     int           `default:"2000" help:"How many collaboration sockets join at once after that. 0: none."`
+	Each        int           `default:"50" help:"How many of them are in a project."`
+	JSON        string        `name:"json" placeholder:"FILE" help:"Write the result to this file, too."`
+	Progress    bool          `help:"Say how it goes, even when that is not read on a terminal."`
+	AllowRemote bool          `help:"Load replicas on other machines, too. They should be yours."`
+}
+
+// Run returns an error when a mutation was not answered in time, or a socket did not see everybody.
+func (c joinsCommand) Run(ctx context.Context) error {
+	result, err := bench.Joins(ctx, bench.JoinsConfig{
+		URLs: c.URL, AllowRemote: c.AllowRemote, Rounds: c.Rounds, Together: c.Together, Within: c.Within, Sockets: c.Sockets, Each: c.Each,
+		Progress: progress(c.Progress),
+	})
+	if err != nil {
+		return err
+	}
+	err = errors.Join(result.Write(os.Stdout), saveJSON(c.JSON, result))
+	if !result.OK() {
+		err = errors.Join(err, errors.New("the joins failed"))
 	}
 	return err
 }
