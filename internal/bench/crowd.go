@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -366,6 +367,10 @@ func (c *crowd) judge(ctx context.Context, most time.Duration, patience converge
 		}
 		if wait(ctx, 5*time.Millisecond) != nil {
 			p.Agreed = since()
+			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTime)
+			defer cancel()
+			d = c.browsersDisagree()
+			maps.Copy(d, c.othersDisagree(late))
 			break
 		}
 	}
