@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"layercake/internal/plan"
@@ -53,5 +54,24 @@ func load(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loade
 func (l *loaders) keep(projects ...project.Project) {
 	for i := range projects {
 		l.projects.Prime(projects[i].ID, &projects[i])
+	}
+}
+
+// withPlans reads the plans of projects that are listed, if they are asked for: fields that ask one by one would come in time to
+// share a query, or not.
+func (r *Resolver) withPlans(ctx context.Context, projects []project.Project) {
+	if !slices.Contains(graphql.CollectAllFields(ctx), "plan") {
+		return
+	}
+	ids := make([]int32, len(projects))
+	for i, p := range projects {
+		ids[i] = p.ID
+	}
+	found, err := r.plans.OfProjects(ctx, actor(ctx, ""), ids)
+	if err != nil {
+		return // the fields ask again, and tell
+	}
+	for id, p := range found {
+		load(ctx).plans.Prime(id, &p)
 	}
 }

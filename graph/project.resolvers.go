@@ -40,6 +40,7 @@ func (r *projectResolver) Plan(ctx context.Context, obj *project.Project) (*plan
 func (r *queryResolver) Projects(ctx context.Context) ([]project.Project, error) {
 	projects, err := r.projects.List(ctx, actor(ctx, ""))
 	load(ctx).keep(projects...)
+	r.withPlans(ctx, projects)
 	return projects, err
 }
 

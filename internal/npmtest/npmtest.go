@@ -13,7 +13,7 @@ import (
 )
 
 // timeout is for one script.
-const timeout = 2 * time.Minute
+const timeout = 4 * time.Minute
 
 // Run runs a script of this folder, with "NAME=value" added to its environment, and returns what it wrote to standard output.
 // The test fails with all its output when it exits with an error. Without Node, or before `npm ci`, the test is skipped, or
