@@ -28,7 +28,7 @@ func BenchmarkThroughput(b *testing.B) {
 	b.ResetTimer()
 	for v := range int64(b.N) {
 		onTheirWay <- struct{}{}
-		a.Publish(1, v+1, body)
+		a.publish(1, v+1, body)
 	}
 	<-all
 	b.StopTimer()
@@ -51,7 +51,7 @@ func BenchmarkLatency(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		v++
-		a.Publish(1, v, body)
+		a.publish(1, v, body)
 		<-heard
 	}
 }

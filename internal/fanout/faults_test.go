@@ -37,7 +37,7 @@ func (p *project) follow(r *replica, cfg *fanout.Config) {
 
 // commit is a change: first the tables, then the lines.
 func (p *project) commit(by *replica) {
-	by.Publish(1, p.head.Add(1), []byte(`{"a":1}`))
+	by.publish(1, p.head.Add(1), []byte(`{"a":1}`))
 }
 
 // disturb commits to p through by, in small steps, and does harm in each of so many rounds of 100 ms.
@@ -86,7 +86,7 @@ func TestLinesLostByAListenerAreFollowedByDoubt(t *testing.T) {
 		for range 100 {
 			<-tick.C
 			v := head.Add(1)
-			a.Publish(1, v, []byte(`{"a":1}`))
+			a.publish(1, v, []byte(`{"a":1}`))
 		}
 	}
 	b.wait(t, "each version or a doubt after it", func() bool {
@@ -137,14 +137,14 @@ func TestHalfOpenListenerIsNoticedAndRedialled(t *testing.T) {
 	if n := proxy.Silence(of("listener")); n != 1 {
 		t.Fatalf("silenced %d sessions, want 1", n)
 	}
-	a.Publish(1, 1, []byte(`{}`)) // into the void
+	a.publish(1, 1, []byte(`{}`)) // into the void
 	b.waitDoubts(t, "listening", 2)
 	took := time.Since(began)
 	t.Logf("noticed and listening again after %v", took)
 	if took < 2*time.Second || took > 10*time.Second { // a loaded machine takes longer
 		t.Errorf("took %v, want 3 to 5 s", took)
 	}
-	a.Publish(1, 2, []byte(`{}`))
+	a.publish(1, 2, []byte(`{}`))
 	if e := b.waitEvent(t, 1, 1); e.Version != 2 {
 		t.Errorf("heard version %d, want 2: the network has lost 1", e.Version)
 	}
@@ -161,7 +161,7 @@ func TestConnectionThatGoesSilentWhileItBeginsIsGivenUp(t *testing.T) {
 			proxy, url := startProxy(t, pgtest.New(t))
 			proxy.SilenceAt(at)
 			r := start(t, url, "a", nil)
-			r.Publish(1, 1, []byte(`{}`))
+			r.publish(1, 1, []byte(`{}`))
 			r.waitEvent(t, 1, 1)
 			if proxy.Armed() {
 				t.Errorf("nobody sent %q: the test did no harm", at)
@@ -199,7 +199,7 @@ func TestSuspendedBackendOfAListenerIsNoticed(t *testing.T) {
 	defer syscall.Kill(pid, syscall.SIGCONT)
 	r.waitDoubts(t, "listening", 2)
 	t.Logf("noticed and listening again after %v", time.Since(began))
-	r.Publish(1, 1, []byte(`{}`))
+	r.publish(1, 1, []byte(`{}`))
 	r.waitEvent(t, 1, 1)
 }
 
@@ -209,7 +209,7 @@ func TestHalfOpenPublisherIsRedialledAndSaysEverythingAgain(t *testing.T) {
 	proxy, url := startProxy(t, direct)
 	a := start(t, url, "a", nil)
 	b := start(t, direct, "b", nil)
-	a.Publish(1, 1, []byte(`{}`))
+	a.publish(1, 1, []byte(`{}`))
 	b.waitEvent(t, 1, 1)
 	a.waitMetric(t, 1, "lines_total", `"event"`, `"sent"`) // the publisher has its answer too
 	if n := proxy.Silence(of("publisher")); n != 1 {
@@ -220,7 +220,7 @@ func TestHalfOpenPublisherIsRedialledAndSaysEverythingAgain(t *testing.T) {
 	var slowest time.Duration
 	for v := range int64(lines) {
 		began := time.Now()
-		a.Publish(int32(1+v%100), 2+v, []byte(`{"some":"body"}`))
+		a.publish(int32(1+v%100), 2+v, []byte(`{"some":"body"}`))
 		slowest = max(slowest, time.Since(began))
 	}
 	if slowest > time.Second {
@@ -265,14 +265,14 @@ func TestFullQueueOfTheServerIsWaitedFor(t *testing.T) {
 		end $$`)
 	a := start(t, withParameter(t, direct, "search_path", "fault,pg_catalog"), "a", nil)
 	b := start(t, direct, "b", nil)
-	a.Publish(1, 1, []byte(`{}`))
+	a.publish(1, 1, []byte(`{}`))
 	if e := b.waitEvent(t, 1, 1); e.Body == nil {
 		t.Error("heard a hint, want the body")
 	}
 	exec(t, conn, `insert into fault.full_queue default values`)
 	for v := int64(2); v <= 10; v++ {
-		a.Publish(1, v, []byte(`{}`))
-		a.Publish(2, v, []byte(`{}`))
+		a.publish(1, v, []byte(`{}`))
+		a.publish(2, v, []byte(`{}`))
 	}
 	a.waitMetric(t, 3, "publisher_errors_total", `"queue_full"`)
 	exec(t, conn, `delete from fault.full_queue`)
@@ -285,7 +285,7 @@ func TestFullQueueOfTheServerIsWaitedFor(t *testing.T) {
 	if n := a.metric(t, "publisher_connects_total"); n != 1 {
 		t.Errorf("the publisher connected %v times, want once: its connection was good", n)
 	}
-	a.Publish(1, 11, []byte(`{}`))
+	a.publish(1, 11, []byte(`{}`))
 	if e := b.waitEvent(t, 1, 11); e.Body == nil {
 		t.Error("heard a hint, want bodies again")
 	}
@@ -317,7 +317,7 @@ func TestALastLineThatIsLostIsNoticedByTheHeartbeat(t *testing.T) {
 	a.waitMetric(t, 2, "heartbeat_seconds") // b has heard the first
 	before := b.doubted("hole")
 	began := time.Now()
-	a.Publish(1, 1, []byte(`{}`))
+	a.publish(1, 1, []byte(`{}`))
 	b.waitDoubts(t, "hole", before+1)
 	if took := time.Since(began); took > 4*time.Second { // a loaded machine takes longer
 		t.Errorf("noticed after %v, want about a second at most", took)
@@ -358,7 +358,7 @@ func TestReplicaSurvivesTheEndOfItsServer(t *testing.T) {
 	r.waitDoubts(t, "listening", 2)
 	p.settle(t, r) // its publisher may have been faster than its listener
 	r.waitMetric(t, 2, "publisher_connects_total")
-	r.Publish(2, 1, []byte(`{}`))
+	r.publish(2, 1, []byte(`{}`))
 	if e := r.waitEvent(t, 2, 1); e.Body == nil {
 		t.Error("heard a hint, want bodies again")
 	}
@@ -370,7 +370,7 @@ func TestStopSendsWhatIsQueued(t *testing.T) {
 	a, b := start(t, url, "a", nil), start(t, url, "b", nil)
 	a.waitMetric(t, 1, "publisher_connects_total")
 	for v := range int64(3000) {
-		a.Publish(1, v+1, []byte(`{}`))
+		a.publish(1, v+1, []byte(`{}`))
 	}
 	a.stop()
 	b.wait(t, "all lines", func() bool { return len(b.events) == 3000 })
@@ -385,7 +385,7 @@ func TestStopWhileTheNetworkIsSilent(t *testing.T) {
 	r := start(t, url, "a", nil)
 	r.waitMetric(t, 1, "publisher_connects_total")
 	proxy.Silence(func(string) bool { return true })
-	r.Publish(1, 1, []byte(`{}`))
+	r.publish(1, 1, []byte(`{}`))
 	began := time.Now()
 	r.stop()
 	if took := time.Since(began); took > 8*time.Second {
@@ -432,7 +432,7 @@ func TestPublishFromManyGoroutines(t *testing.T) {
 	for g := range int32(8) {
 		publishing.Go(func() {
 			for v := range int64(500) {
-				r.Publish(g+1, v+1, []byte(`{}`))
+				r.publish(g+1, v+1, []byte(`{}`))
 			}
 		})
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 func event(project int32, version int64) line {
-	return line{kind: kindEvent, project: project, version: version, body: []byte("{}")}
+	return line{kind: kindEvent, project: project, version: version, epoch: "e-1", body: []byte("{}")}
 }
 
 func hint(project int32, version int64) line {

@@ -66,6 +66,7 @@ type line struct {
 	kind    byte // the letter, also of a kind that is unknown here
 	project int32
 	version int64
+	epoch   string // that an event to be sent belongs to; what is heard belongs to that of its header
 	about   string // the connection, or the notice, where a line is about one
 	body    []byte // of an event, or about a connection
 	nanos   int64  // of a heartbeat
@@ -97,6 +98,14 @@ func (l line) append(buf []byte) []byte {
 func fits(body []byte, most int) bool {
 	return len(body) > 0 && len(body) <= most && bytes.IndexByte(body, '\n') < 0 && bytes.IndexByte(body, 0) < 0 &&
 		utf8.Valid(body)
+}
+
+// in returns the line for a payload of an epoch: events of another one are hints there.
+func (l line) in(epoch string) line {
+	if l.kind == kindEvent && l.epoch != epoch {
+		return line{kind: kindHint, project: l.project, version: l.version}
+	}
+	return l
 }
 
 // parseHeader splits a payload into its header and its lines. The error is errFormat or errMalformed.

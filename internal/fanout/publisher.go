@@ -193,6 +193,9 @@ func (p *publisher) pack(l *lane, withBeat bool) (b batch) {
 		if lost > 0 {
 			l.packer.skip()
 		}
+		for n, line := range lines {
+			lines[n] = line.in(l.packer.header.epoch)
+		}
 		l.pending = lines
 	}
 	for b.lines < len(l.pending) && len(b.payloads) < maxPayloads-1 {

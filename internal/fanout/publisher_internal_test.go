@@ -55,6 +55,25 @@ func TestPackStaysWithinAStatement(t *testing.T) {
 	}
 }
 
+// What was committed before a failover may be sent after it. There the same version can be another event.
+func TestEventsOfAnotherHistoryGoAsHints(t *testing.T) {
+	t.Parallel()
+	p := newTestPublisher(Config{})
+	p.events.queue.add(event(1, 30))
+	p.events.packer.header.epoch = "e-2" // the server that it was committed on died, and another one is connected
+	later := event(2, 7)
+	later.epoch = "e-2"
+	p.events.queue.add(later)
+	b := p.pack(p.events, false)
+	h, lines, err := parseHeader(b.payloads[0])
+	if want := "h 1 30\ne 2 7 {}"; err != nil || h.epoch != "e-2" || lines != want {
+		t.Errorf("epoch %s, lines %q, %v, want %q", h.epoch, lines, err, want)
+	}
+	if b.hints != 1 || b.events != 1 {
+		t.Errorf("%d hints, %d events, want 1 and 1", b.hints, b.events)
+	}
+}
+
 func TestLossSparesHeartbeats(t *testing.T) {
 	t.Parallel()
 	p := newTestPublisher(Config{Loss: 1})

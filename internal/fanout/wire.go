@@ -62,7 +62,7 @@ type Config struct {
 
 // Event says that a project has reached a version, and by what.
 type Event struct {
-	Epoch   string // of the history that the sender writes to
+	Epoch   string // of the history that it belongs to
 	Project int32
 	Version int64
 	Body    []byte // nil for a hint
@@ -109,12 +109,13 @@ func New(cfg Config) *Wire {
 	return w
 }
 
-// Publish tells the other replicas that project has reached version. It never waits and never fails. The body must not
-// change afterwards; nil, or one over 2,000 bytes or with a newline, goes as a hint. Safe for concurrent use.
-func (w *Wire) Publish(project int32, version int64, body []byte) {
-	l := line{kind: kindHint, project: project, version: version}
-	if fits(body, maxBody) {
-		l.kind, l.body = kindEvent, body
+// Publish tells the other replicas of an event. It never waits and never fails. The body must not change afterwards; nil, or one
+// over 2,000 bytes or with a newline, goes as a hint, and so does one of another history than the one that is published to by then:
+// after a failover the number means another event there. Safe for concurrent use.
+func (w *Wire) Publish(e Event) {
+	l := line{kind: kindHint, project: e.Project, version: e.Version}
+	if fits(e.Body, maxBody) {
+		l.kind, l.epoch, l.body = kindEvent, e.Epoch, e.Body
 	}
 	if !w.events.add(l) {
 		w.metrics.dropped.Inc()

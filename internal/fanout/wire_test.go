@@ -34,6 +34,11 @@ type replica struct {
 	changed chan struct{} // closed and replaced at each event and doubt
 }
 
+// publish tells the others of an event of the history that the replica writes to.
+func (r *replica) publish(project int32, version int64, body []byte) {
+	r.Publish(fanout.Event{Epoch: r.Epoch(), Project: project, Version: version, Body: body})
+}
+
 // start runs a wire until the test ends, and returns when it listens. change may be nil.
 func start(t testing.TB, url, name string, change func(*replica, *fanout.Config)) *replica {
 	t.Helper()
@@ -226,7 +231,7 @@ func TestLinesReachEveryReplicaInTheOrderOfTheirSender(t *testing.T) {
 	for i, r := range all {
 		publishing.Go(func() {
 			for v := range int64(lines) {
-				r.Publish(int32(i+1), v+1, fmt.Appendf(nil, `{"by":"%s","version":%d}`, r.name, v+1))
+				r.publish(int32(i+1), v+1, fmt.Appendf(nil, `{"by":"%s","version":%d}`, r.name, v+1))
 			}
 		})
 	}
@@ -269,7 +274,7 @@ func TestBodiesThatDoNotFitIntoALineBecomeHints(t *testing.T) {
 		{"none", "", true},
 	}
 	for i, b := range bodies {
-		r.Publish(7, int64(i+1), []byte(b.body))
+		r.publish(7, int64(i+1), []byte(b.body))
 	}
 	for i, b := range bodies {
 		e := r.waitEvent(t, 7, int64(i+1))

@@ -11,6 +11,7 @@ import (
 
 	"layercake/internal/auth"
 	"layercake/internal/db"
+	"layercake/internal/fanout"
 	"layercake/internal/fault"
 	"layercake/internal/feed"
 	"layercake/internal/postgres"
@@ -93,7 +94,7 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 			s.afterCommit()
 		}
 		s.hub.Offer(done.epoch, projectID, done.version, done.body)
-		s.wire.Publish(projectID, done.version, done.body)
+		s.wire.Publish(fanout.Event{Epoch: string(done.epoch), Project: projectID, Version: done.version, Body: done.body})
 	}
 	return done.result()
 }
