@@ -303,10 +303,10 @@ func TestLossIsSeenAsHoles(t *testing.T) {
 	p.settle(t, b)
 	dropped, holes := a.metric(t, "lines_dropped_total"), b.metric(t, "holes_total")
 	t.Logf("%v of %d lines dropped, %v holes", dropped, p.head.Load(), holes)
-	if share := dropped / float64(p.head.Load()); share < 0.05 || share > 0.7 || holes < 10 || b.doubted("hole") < int(holes) {
-		t.Errorf("%v of %d lines dropped, %v holes, %d doubts: want about 30 %%, and a doubt for each hole",
-			dropped, p.head.Load(), holes, b.doubted("hole"))
+	if dropped < 10 || dropped >= float64(p.head.Load()) || holes < 10 {
+		t.Errorf("%v of %d lines dropped, %v holes: want some of both, and some lines left", dropped, p.head.Load(), holes)
 	}
+	b.waitDoubts(t, "hole", int(holes))
 }
 
 func TestALastLineThatIsLostIsNoticedByTheHeartbeat(t *testing.T) {
