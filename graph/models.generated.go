@@ -133,7 +133,7 @@ type PlanDagInput struct {
 
 // What people call a plan DAG.
 type PlanDagMetadata struct {
-	// The same as PlanDag.version.
+	// The same as PlanDag.version; after a failover of the database with the number of its timeline behind it, as in 31@2.
 	Version      string  `json:"version"`
 	Name         *string `json:"name"`
 	Description  *string `json:"description"`

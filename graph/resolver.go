@@ -88,10 +88,9 @@ func orNull[T any](item T, err error) (*T, error) {
 
 func planDag(d plan.DAG) *PlanDag {
 	created, modified := plan.FormatTime(d.CreatedAt), plan.FormatTime(d.ChangedAt)
-	version := versionText(d.Version)
 	return &PlanDag{
-		Version: version, Cursor: d.Cursor, Nodes: d.Nodes, Edges: d.Edges,
-		Metadata: PlanDagMetadata{Version: version, Name: &d.Name, Created: &created, LastModified: &modified},
+		Version: versionText(d.Version), Cursor: d.Cursor, Nodes: d.Nodes, Edges: d.Edges,
+		Metadata: PlanDagMetadata{Version: d.Label, Name: &d.Name, Created: &created, LastModified: &modified},
 	}
 }
 
@@ -141,7 +140,7 @@ func (in PlanDagInput) echo(d plan.DAG) *PlanDag {
 	dag := planDag(d)
 	m := in.Metadata
 	dag.Metadata = PlanDagMetadata{
-		Version: dag.Version, Name: m.Name.Value(), Description: m.Description.Value(),
+		Version: dag.Metadata.Version, Name: m.Name.Value(), Description: m.Description.Value(),
 		Created: m.Created.Value(), LastModified: m.LastModified.Value(), Author: m.Author.Value(),
 	}
 	return dag

@@ -24,6 +24,7 @@ type PlanDagDeltaEvent struct {
 	Timestamp  string
 	Operations []PatchOperation
 
+	state  *plan.Update // that the plan is at afterwards
 	update *plan.Update // what this shows; nil for a check
 }
 
@@ -76,7 +77,7 @@ const system = string(auth.KindSystem)
 // delta makes the event that shows an update, once for all its subscribers.
 func delta(u *plan.Update, planID int32) (*PlanDagDeltaEvent, error) {
 	if u.Event == nil {
-		e := (&PlanDagDeltaEvent{ProjectID: u.ProjectID, PlanID: planID, Version: u.Version, Cursor: u.Cursor}).check()
+		e := (&PlanDagDeltaEvent{ProjectID: u.ProjectID, PlanID: planID, Version: u.Version, Cursor: u.Cursor, state: u}).check()
 		e.Snapshot, e.update = u.Missed, u
 		return e, nil
 	}
@@ -85,11 +86,11 @@ func delta(u *plan.Update, planID int32) (*PlanDagDeltaEvent, error) {
 		err   error
 	}
 	m := u.Shared("graph delta", func() any {
-		operations, err := u.Event.Delta()
+		operations, err := u.Delta()
 		return made{&PlanDagDeltaEvent{
 			ProjectID: u.ProjectID, Version: u.Version, Cursor: u.Cursor,
 			UserID: u.Event.ActorID, ClientID: optional(u.Event.ClientID), OpID: optional(u.Event.OpID),
-			Timestamp: plan.FormatTime(u.Event.At), Operations: patch(operations), update: u,
+			Timestamp: plan.FormatTime(u.Event.At), Operations: patch(operations), state: u, update: u,
 		}, err}
 	}).(made)
 	if m.err != nil || planID == 0 {
@@ -104,7 +105,7 @@ func delta(u *plan.Update, planID int32) (*PlanDagDeltaEvent, error) {
 func (e *PlanDagDeltaEvent) check() *PlanDagDeltaEvent {
 	return &PlanDagDeltaEvent{
 		ProjectID: e.ProjectID, PlanID: e.PlanID, Version: e.Version, Cursor: e.Cursor,
-		UserID: system, Timestamp: plan.FormatTime(time.Now()), Operations: patch(plan.Check(e.Version)),
+		UserID: system, Timestamp: plan.FormatTime(time.Now()), Operations: patch(e.state.Check()), state: e.state,
 	}
 }
 

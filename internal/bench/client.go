@@ -119,7 +119,7 @@ func (c *client) deleteProject(ctx context.Context, id int) error {
 }
 
 // planFields are all that events show of a plan.
-const planFields = `{ version cursor
+const planFields = `{ version cursor metadata { version }
 	nodes { id nodeType position { x y } sourcePosition targetPosition metadata { label description } config createdAt updatedAt }
 	edges { id source target sourceHandle targetHandle metadata { label dataType } createdAt updatedAt } }`
 

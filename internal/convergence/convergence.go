@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -22,6 +23,17 @@ type Plan struct {
 	Cursor  string            `json:"cursor"`
 	Nodes   []json.RawMessage `json:"nodes"` // with their ids, and all else that events show
 	Edges   []json.RawMessage `json:"edges"`
+
+	Metadata struct {
+		Version string `json:"version"` // what deltas demand; empty for the version
+	} `json:"metadata"`
+}
+
+func (p Plan) label() string {
+	if p.Metadata.Version != "" {
+		return p.Metadata.Version
+	}
+	return strconv.FormatInt(p.Version, 10)
 }
 
 // Report is what a check found.

@@ -369,6 +369,26 @@ func TestDeltasReadThePlanAgain(t *testing.T) {
 			}
 		}
 	})
+	t.Run("after a failover the same version is another one", func(t *testing.T) {
+		t.Parallel()
+		h, rest := newHistory(), newHistory()
+		w := watchDeltas(h.plans[0], h.deltas)
+		rest.move(0, 7) // the newest history lost nothing, and then goes another way
+		other := rest.last()
+		other.Cursor, other.Metadata.Version = cursor("a-2", other.Version), fmt.Sprintf("%d@2", other.Version)
+		w.Resubscribe()
+		w.See(convergence.Delta{Version: other.Version - 1, Cursor: cursor("a-2", other.Version-1), Operations: []convergence.PatchOperation{
+			{Op: "TEST", Path: "/metadata/version", Value: json.RawMessage(fmt.Sprintf(`"%d@2"`, other.Version-1))},
+		}})
+		if !w.Stale() {
+			t.Error("not stale after a check of the same version in another history")
+		}
+		w.Read(other)
+		w.See(convergence.Delta{Version: other.Version, Cursor: other.Cursor, Operations: rest.deltas[other.Version-1].Operations})
+		if got := w.Finish(other); !got.OK() {
+			t.Errorf("report = %+v", got)
+		}
+	})
 	t.Run("a plan older than the last event leaves it stale", func(t *testing.T) {
 		t.Parallel()
 		h := newHistory()

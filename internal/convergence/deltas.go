@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"strconv"
 	"strings"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -31,6 +30,7 @@ type Deltas struct {
 	sequence
 	document []byte // what the watcher shows
 	shown    int64  // its version
+	history  string // its epoch
 	stale    bool
 	rejoins  bool // the next event comes from another subscription
 }
@@ -55,14 +55,15 @@ func (w *Deltas) Stale() bool { return w.stale }
 // Read takes the plan as the watcher read it, at the version of its last event or a later one.
 func (w *Deltas) Read(plan Plan) {
 	document := map[string]any{
-		"metadata": map[string]string{"version": strconv.FormatInt(plan.Version, 10)},
+		"metadata": map[string]string{"version": plan.label()},
 		"nodes":    notNil(plan.Nodes), "edges": notNil(plan.Edges),
 	}
 	encoded, err := json.Marshal(document)
 	if err != nil {
 		w.misapplied(plan.Version, err)
 	}
-	w.document, w.shown, w.stale = encoded, plan.Version, err != nil || plan.Version < w.version
+	w.document, w.shown, w.history = encoded, plan.Version, epochOf(plan.Cursor)
+	w.stale = err != nil || plan.Version < w.version
 }
 
 func notNil(values []json.RawMessage) []json.RawMessage {
@@ -81,7 +82,7 @@ func (w *Deltas) See(d Delta) {
 	switch {
 	case d.Snapshot:
 		w.restart(d.Cursor, d.Version)
-		w.stale = w.stale || d.Version != w.shown
+		w.stale = w.stale || d.Version != w.shown || w.patch(d.Operations) != nil
 		return
 	case len(d.Operations) == 1 && d.Operations[0].Op == "TEST":
 		w.stale = w.stale || w.patch(d.Operations) != nil
@@ -91,15 +92,18 @@ func (w *Deltas) See(d Delta) {
 	case ahead:
 		w.stale = true
 	case next:
-		if w.stale || d.Version <= w.shown {
+		same := epochOf(d.Cursor) == w.history
+		if w.stale || same && d.Version <= w.shown {
 			return // it is in what was read, or will be
 		}
 		if err := w.patch(d.Operations); err != nil {
 			w.stale = true
-			w.misapplied(d.Version, err)
+			if same {
+				w.misapplied(d.Version, err)
+			}
 			return
 		}
-		w.shown = d.Version
+		w.shown, w.history = d.Version, epochOf(d.Cursor)
 	case again:
 	}
 }
@@ -142,7 +146,7 @@ func (w *Deltas) compare(rows Plan) string {
 	if divergence := compareLists("edge", shown.Edges, rows.Edges, sameButTimes); divergence != "" {
 		return divergence
 	}
-	if want := strconv.FormatInt(rows.Version, 10); shown.Metadata.Version != want {
+	if want := rows.label(); shown.Metadata.Version != want {
 		return fmt.Sprintf("version: %s is shown, %s in the rows", shown.Metadata.Version, want)
 	}
 	return ""

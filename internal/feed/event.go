@@ -44,6 +44,16 @@ func (c Cursor) String() string {
 	return string(c.Epoch) + "." + strconv.FormatInt(c.Version, 10)
 }
 
+// Label is the version for clients that know no cursors: the number, and once a standby was promoted also the timeline, since
+// then the same number can mean another event.
+func (c Cursor) Label() string {
+	version := strconv.FormatInt(c.Version, 10)
+	if _, timeline, _ := strings.Cut(string(c.Epoch), "-"); timeline != "1" && timeline != "" {
+		return version + "@" + timeline
+	}
+	return version
+}
+
 // ParseCursor reads a text that String made.
 func ParseCursor(s string) (Cursor, error) {
 	epoch, version, ok := strings.Cut(s, ".")

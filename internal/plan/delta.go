@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+
+	"layercake/internal/feed"
 )
 
 // PatchOperation is one operation of a JSON Patch (RFC 6902) on the plan as getPlanDag answers it. Value is absent for REMOVE.
@@ -21,19 +23,25 @@ const (
 	patchTest    = "TEST"
 )
 
-// Check is a patch that changes nothing and fails on a plan of another version.
-func Check(version int64) []PatchOperation {
-	return []PatchOperation{{Op: patchTest, Path: "/metadata/version", Value: versionText(version)}}
+const pathVersion = "/metadata/version" // where the label of the version is
+
+// Check is a patch that changes nothing and fails on a plan of another version than this update leaves it at, or of another history.
+func (u *Update) Check() []PatchOperation { return check(u.at) }
+
+func check(at feed.Cursor) []PatchOperation {
+	return []PatchOperation{{Op: patchTest, Path: pathVersion, Value: encode(at.Label())}}
 }
 
-// Delta returns the event as a patch that guards itself: it fails as a whole on a plan of any version but the one before, and
-// ends by stepping the version. Applied in order by whoever starts from the right plan, deltas give the plan; applied to
+// Delta returns the update's event as a patch that guards itself: it fails as a whole on a plan of any version but the one before,
+// and ends by stepping the version. Applied in order by whoever starts from the right plan, deltas give the plan; applied to
 // anything else they change nothing, and the client reads the plan again.
 //
 // Members that a client's document may not select are set by ADD, which does not need them to be there. No value is null,
 // since the existing client drops those: the enclosing object is replaced instead. createdAt and updatedAt are not patched.
-func (e *Event) Delta() ([]PatchOperation, error) {
-	patch := Check(e.Version - 1)
+func (u *Update) Delta() ([]PatchOperation, error) {
+	e, before := u.Event, u.at
+	before.Version--
+	patch := check(before)
 	for _, op := range e.Operations {
 		part, err := op.patch()
 		if err != nil {
@@ -42,7 +50,7 @@ func (e *Event) Delta() ([]PatchOperation, error) {
 		patch = append(patch, part...)
 	}
 	return append(patch,
-		PatchOperation{Op: patchReplace, Path: "/metadata/version", Value: versionText(e.Version)},
+		PatchOperation{Op: patchReplace, Path: pathVersion, Value: encode(u.at.Label())},
 		PatchOperation{Op: patchAdd, Path: "/metadata/lastModified", Value: encode(FormatTime(e.At))},
 	), nil
 }
@@ -131,8 +139,6 @@ func appendSet(patch []PatchOperation, path string, before, after *string) []Pat
 	}
 	return append(patch, PatchOperation{Op: patchAdd, Path: path, Value: encode(*after)})
 }
-
-func versionText(version int64) json.RawMessage { return encode(strconv.FormatInt(version, 10)) }
 
 // encode writes a value that JSON can hold: finite numbers, texts and structures of them.
 func encode(v any) json.RawMessage {

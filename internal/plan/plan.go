@@ -22,6 +22,7 @@ type DAG struct {
 	ProjectID int32
 	Version   int64
 	Cursor    string // resumes a watch right after this version
+	Label     string // of the version, as deltas demand it
 	Name      string
 	Nodes     []Node // by creation; this order is what Operation.Index counts in
 	Edges     []Edge // by creation

@@ -110,7 +110,8 @@ func (s *Service) DAG(ctx context.Context, _ auth.Actor, projectID int32) (DAG, 
 			return err
 		}
 		dag.Version, dag.ChangedAt = version, changedAt
-		dag.Cursor = feed.Cursor{Epoch: postgres.EpochOfConn(conn), Version: version}.String()
+		at := feed.Cursor{Epoch: postgres.EpochOfConn(conn), Version: version}
+		dag.Cursor, dag.Label = at.String(), at.Label()
 		dag.Name, dag.CreatedAt = d.plan.Name, d.plan.CreatedAt
 		dag.Nodes, dag.Edges = d.nodes.values(), d.edges.values()
 		return nil

@@ -17,6 +17,7 @@ type Update struct {
 	Event     *Event // nil where the watch begins, and when Missed
 	Missed    bool   // events up to Version cannot be had: read the plan again
 
+	at     feed.Cursor
 	source *feed.Event // nil when Event is
 }
 
@@ -77,5 +78,5 @@ func updateOf(projectID int32, step feed.Step) (*Update, error) {
 }
 
 func newUpdate(projectID int32, step feed.Step) *Update {
-	return &Update{ProjectID: projectID, Version: step.Cursor.Version, Cursor: step.Cursor.String(), Missed: step.Missed}
+	return &Update{ProjectID: projectID, Version: step.Cursor.Version, Cursor: step.Cursor.String(), Missed: step.Missed, at: step.Cursor}
 }
