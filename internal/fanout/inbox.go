@@ -3,6 +3,7 @@ package fanout
 import (
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -30,9 +31,11 @@ const (
 type inbox struct {
 	onEvent    func(Event)
 	onPresence func(Presence)
+	onCommand  func()
 	onDoubt    func(reason string)
 	onBeat     func(replica string, nanos int64)
-	self       string // our replica
+	self       string  // our replica
+	loss       float64 // of what the database says
 	log        *slog.Logger
 	metrics    *metrics
 
@@ -65,6 +68,10 @@ func (i *inbox) receive(payload string, now time.Time) {
 		i.malformed(err)
 		return
 	}
+	if h.seq == 0 {
+		i.obey(rest)
+		return
+	}
 	if !i.follows(h, now) {
 		i.metrics.holes.Inc()
 		i.onDoubt(doubtHole)
@@ -95,6 +102,24 @@ func (i *inbox) receive(payload string, now time.Time) {
 		case kindBeat:
 			i.metrics.heardBeats.Inc()
 			i.onBeat(h.replica, l.nanos)
+		default:
+			i.metrics.heardUnknown.Inc()
+		}
+	}
+}
+
+// obey takes what the database itself said: nothing but commands, which are a reason to look, like a hint.
+func (i *inbox) obey(lines string) {
+	if i.loss > 0 && rand.Float64() < i.loss {
+		return // nobody else can drop it
+	}
+	for text := range strings.SplitSeq(lines, "\n") {
+		switch l, err := parseLine(text); {
+		case err != nil:
+			i.malformed(err)
+		case l.kind == kindCommand:
+			i.metrics.heardCommands.Inc()
+			i.onCommand()
 		default:
 			i.metrics.heardUnknown.Inc()
 		}

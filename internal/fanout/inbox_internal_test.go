@@ -25,6 +25,7 @@ func newTestInbox(events *[]Event, doubts *[]string) *inbox {
 			}
 		},
 		onPresence: func(Presence) {},
+		onCommand:  func() {},
 		onBeat:     func(string, int64) {},
 		self:       "self",
 		log:        slog.New(slog.DiscardHandler),
@@ -77,6 +78,29 @@ func TestInboxDoubts(t *testing.T) {
 				t.Errorf("%d events, want %d: a doubt is no reason to keep one back", len(events), want)
 			}
 		})
+	}
+}
+
+// The database has no numbers of its own, and must not be able to speak for a replica.
+func TestInboxTakesOnlyCommandsFromTheDatabase(t *testing.T) {
+	t.Parallel()
+	var events []Event
+	var doubts []string
+	i := newTestInbox(&events, &doubts)
+	commands := 0
+	i.onCommand = func() { commands++ }
+	i.receive("1 a e-1 7\nh 1 1", i.since)
+	for range 3 {
+		i.receive("1 - - 0\na kick\ne 1 2 {}\nh 1 2\nj 1 c {}\nb 1\na", i.since.Add(time.Hour))
+	}
+	i.receive("1 a e-1 8\na kick", i.since.Add(time.Hour)) // replicas command nothing
+	if commands != 3 || len(events) != 1 || len(doubts) != 1 {
+		t.Errorf("%d commands, %d events, doubts %q; want 3, 1 and none but that of listening", commands, len(events), doubts)
+	}
+	i.loss = 1
+	i.receive("1 - - 0\na kick", i.since)
+	if commands != 3 {
+		t.Error("a command was heard that was to be lost")
 	}
 }
 

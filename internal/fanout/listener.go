@@ -38,8 +38,8 @@ func newListener(cfg *Config, m *metrics, beats *pulse, onEpoch func(string)) *l
 	l := &listener{cfg: cfg, metrics: m, pulse: beats, onEpoch: onEpoch, ready: make(chan struct{})}
 	open := func(onDoubt func(string), onBeat func(string, int64)) *inbox {
 		return &inbox{
-			onEvent: cfg.OnEvent, onPresence: cfg.OnPresence, onDoubt: onDoubt, onBeat: onBeat,
-			self: cfg.Replica, log: cfg.Log, metrics: m, garbage: rate.Sometimes{Interval: time.Minute},
+			onEvent: cfg.OnEvent, onPresence: cfg.OnPresence, onCommand: cfg.OnCommand, onDoubt: onDoubt, onBeat: onBeat,
+			self: cfg.Replica, loss: cfg.Loss, log: cfg.Log, metrics: m, garbage: rate.Sometimes{Interval: time.Minute},
 		}
 	}
 	l.inboxes = map[string]*inbox{

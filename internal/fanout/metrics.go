@@ -17,7 +17,7 @@ type metrics struct {
 
 	sentEvents, sentHints, sentPresence, sentBeats     prometheus.Counter
 	heardEvents, heardHints, heardPresence, heardBeats prometheus.Counter
-	heardUnknown, heardMalformed                       prometheus.Counter
+	heardCommands, heardUnknown, heardMalformed        prometheus.Counter
 }
 
 // newMetrics registers the metrics on r, which may be nil. queued tells how many lines wait for the publisher.
@@ -55,6 +55,7 @@ func newMetrics(r prometheus.Registerer, queued func() float64) *metrics {
 		heardHints:     lines.WithLabelValues("hint", "received"),
 		heardPresence:  lines.WithLabelValues("presence", "received"),
 		heardBeats:     lines.WithLabelValues("heartbeat", "received"),
+		heardCommands:  lines.WithLabelValues("command", "received"),
 		heardUnknown:   lines.WithLabelValues("unknown", "received"),
 		heardMalformed: lines.WithLabelValues("malformed", "received"),
 	}

@@ -19,6 +19,10 @@ import (
 //	l <project> <connection> <body>  it left
 //	n <project> <notice> <body>      somebody without a connection came or went
 //	b <nanos>                        a heartbeat and when it was sent
+//	a <kind>                         somebody commanded something: look at the table
+//
+// The database sends payloads, too: functions for DBAs notify in their own transaction. No sender is behind them who could number
+// them or who writes to a history, so their header is "1 - - 0", and they hold nothing but commands.
 //
 // Postgres refuses payloads of 8,000 bytes or more.
 const (
@@ -32,13 +36,14 @@ const (
 
 // The kinds of lines. A replica skips kinds that it does not know: a newer one may run beside it.
 const (
-	kindEvent  = 'e'
-	kindHint   = 'h'
-	kindJoin   = byte(Joined)
-	kindMove   = byte(Moved)
-	kindLeave  = byte(Left)
-	kindNotice = byte(Noticed)
-	kindBeat   = 'b'
+	kindEvent   = 'e'
+	kindHint    = 'h'
+	kindJoin    = byte(Joined)
+	kindMove    = byte(Moved)
+	kindLeave   = byte(Left)
+	kindNotice  = byte(Noticed)
+	kindBeat    = 'b'
+	kindCommand = 'a'
 )
 
 var (
@@ -49,8 +54,11 @@ var (
 // header is who sent a payload, from which history, and how many the sender numbered before.
 type header struct {
 	replica, epoch string
-	seq            int64
+	seq            int64 // 0: the database sent it
 }
+
+// nobody stands in a header for the replica and the history of what the database sends.
+const nobody = "-"
 
 func (h header) append(buf []byte) []byte {
 	buf = append(buf, formatVersion+" "...)
@@ -121,7 +129,8 @@ func parseHeader(payload string) (h header, lines string, err error) {
 	replica, rest, _ := strings.Cut(rest, " ")
 	epoch, number, _ := strings.Cut(rest, " ")
 	seq, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || seq < 1 || replica == "" || len(replica) > maxReplica || epoch == "" {
+	numbered := seq > 0 && replica != nobody || seq == 0 && replica == nobody && epoch == nobody
+	if err != nil || !numbered || replica == "" || len(replica) > maxReplica || epoch == "" {
 		return header{}, "", fmt.Errorf("%w header %.80q", errMalformed, first)
 	}
 	return header{replica: replica, epoch: epoch, seq: seq}, lines, nil
@@ -156,6 +165,10 @@ func parseLine(text string) (line, error) {
 			return line{}, fmt.Errorf("%w line %.80q", errMalformed, text)
 		}
 		l.project, l.about, l.body = int32(id), strings.Clone(connection), []byte(body)
+	case kindCommand:
+		if rest == "" {
+			return line{}, fmt.Errorf("%w line %.80q", errMalformed, text)
+		}
 	case kindBeat:
 		l.nanos, err = strconv.ParseInt(rest, 10, 64)
 		if err != nil {

@@ -17,6 +17,10 @@ func TestParseHeader(t *testing.T) {
 	if err != nil || got != want || rest != "h 1 2\nh 1 3" {
 		t.Errorf("got %+v, %q, %v, want %+v and two lines", got, rest, err, want)
 	}
+	got, rest, err = parseHeader("1 - - 0\na kick")
+	if want := (header{replica: "-", epoch: "-"}); err != nil || got != want || rest != "a kick" {
+		t.Errorf("got %+v, %q, %v, want %+v and one line", got, rest, err, want)
+	}
 	for payload, want := range map[string]error{
 		"2 anything\nelse":                      errFormat,
 		"10":                                    errFormat,
@@ -30,6 +34,9 @@ func TestParseHeader(t *testing.T) {
 		"1 a e x":                               errMalformed,
 		"1 a e 0":                               errMalformed,
 		"1 a e -1":                              errMalformed,
+		"1 - - 1":                               errMalformed,
+		"1 - e 0":                               errMalformed,
+		"1 a - 0":                               errMalformed,
 		"1 a e 1 more":                          errMalformed,
 		"1 a e 9223372036854775808":             errMalformed,
 		"1  e 1":                                errMalformed,
@@ -45,14 +52,15 @@ func TestParseHeader(t *testing.T) {
 func TestParseLine(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]line{
-		`e 1 2 {"a": "b c"}`:                      {kind: kindEvent, project: 1, version: 2, body: []byte(`{"a": "b c"}`)},
-		`h 2147483647 9223372036854775807`:        {kind: kindHint, project: math.MaxInt32, version: math.MaxInt64},
-		`h 1 0`:                                   {kind: kindHint, project: 1},
-		`j 7 c-1 {"a": "b c"}`:                    {kind: kindJoin, project: 7, about: "c-1", body: []byte(`{"a": "b c"}`)},
-		`c 7 c-1 [1,2]`:                           {kind: kindMove, project: 7, about: "c-1", body: []byte(`[1,2]`)},
-		`l 7 c-1 i-1`:                             {kind: kindLeave, project: 7, about: "c-1", body: []byte(`i-1`)},
-		`n 7 n-1 joined`:                          {kind: kindNotice, project: 7, about: "n-1", body: []byte(`joined`)},
-		`b 1790000000000000000`:                   {kind: kindBeat, nanos: 1790000000000000000},
+		`e 1 2 {"a": "b c"}`:               {kind: kindEvent, project: 1, version: 2, body: []byte(`{"a": "b c"}`)},
+		`h 2147483647 9223372036854775807`: {kind: kindHint, project: math.MaxInt32, version: math.MaxInt64},
+		`h 1 0`:                            {kind: kindHint, project: 1},
+		`j 7 c-1 {"a": "b c"}`:             {kind: kindJoin, project: 7, about: "c-1", body: []byte(`{"a": "b c"}`)},
+		`c 7 c-1 [1,2]`:                    {kind: kindMove, project: 7, about: "c-1", body: []byte(`[1,2]`)},
+		`l 7 c-1 i-1`:                      {kind: kindLeave, project: 7, about: "c-1", body: []byte(`i-1`)},
+		`n 7 n-1 joined`:                   {kind: kindNotice, project: 7, about: "n-1", body: []byte(`joined`)},
+		`a kick`:                           {kind: kindCommand},
+		`b 1790000000000000000`:            {kind: kindBeat, nanos: 1790000000000000000},
 		`z whatever a newer replica likes to say`: {kind: 'z'},
 	} {
 		got, err := parseLine(text)
@@ -62,7 +70,7 @@ func TestParseLine(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", " ", "e", "h", "b", "e ", "e 1", "e 1 2", "e 1 2 ", "e x 2 {}", "e 1 x {}", "e 0 1 {}", "e -1 1 {}", "e 1 -1 {}",
-		"e 2147483648 1 {}", "h 1 9223372036854775808", "h 1 2 {}", "h 1", "b x", "b ", "ee 1 2 {}", "é 1",
+		"e 2147483648 1 {}", "h 1 9223372036854775808", "h 1 2 {}", "h 1", "b x", "b ", "a", "a ", "ee 1 2 {}", "é 1",
 		"j 1", "j 1 c", "j 1 c ", "j 0 c {}", "j x c {}", "l 1  i", "c 1 " + strings.Repeat("c", 65) + " {}",
 	} {
 		if got, err := parseLine(text); !errors.Is(err, errMalformed) {

@@ -46,7 +46,7 @@ type Wire struct {
 type Config struct {
 	URL     string  // direct and read-write; not through a transaction pooler
 	Replica string  // this replica's incarnation id, in every header: up to 64 printable ASCII characters, no blanks
-	Loss    float64 // share of payloads dropped before sending, for fault tests: 0 to 1; heartbeats never are
+	Loss    float64 // share of payloads dropped before sending, or of the database's when heard, for fault tests: 0 to 1; heartbeats never are
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil: not registered
 	// OnEvent is called for each event and hint, the own ones included, on the listening goroutine: it must not block.
@@ -58,6 +58,8 @@ type Config struct {
 	// OnPresence and OnPresenceDoubt are the same for what is said about connections. Both are nil, or none.
 	OnPresence      func(Presence)
 	OnPresenceDoubt func(reason string)
+	// OnCommand is called when a DBA commanded something: look at the table. Same rule as for OnEvent. It may be nil.
+	OnCommand func()
 }
 
 // Event says that a project has reached a version, and by what.
@@ -95,6 +97,9 @@ func New(cfg Config) *Wire {
 	}
 	if cfg.OnPresence == nil && cfg.OnPresenceDoubt == nil {
 		cfg.OnPresence, cfg.OnPresenceDoubt = func(Presence) {}, func(string) {}
+	}
+	if cfg.OnCommand == nil {
+		cfg.OnCommand = func() {}
 	}
 	w := &Wire{cfg: cfg, events: newOutbox(), presence: newPresenceOutbox()}
 	w.epoch.Store("")
