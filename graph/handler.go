@@ -93,17 +93,13 @@ func (h *Handler) HTTP() http.Handler { return http.HandlerFunc(h.serveHTTP) }
 // WebSocket serves /graphql/ws: the protocol graphql-transport-ws.
 func (h *Handler) WebSocket() http.Handler { return http.HandlerFunc(h.serveSocket) }
 
-// Drain refuses new sockets and closes the open ones with 1012, evenly spread over a time, so that their clients do not come
-// back all at once. It returns when every socket and subscription has ended; when ctx ends before, it cuts off the rest.
-func (h *Handler) Drain(ctx context.Context, spread time.Duration) {
+// Shed refuses new sockets until Admit, and closes the open ones with 1012, evenly spread over a time, so that their clients do not
+// come back all at once. It returns when each was told to go; when ctx ends before, it leaves the rest open.
+func (h *Handler) Shed(ctx context.Context, spread time.Duration) {
 	h.mu.Lock()
 	h.draining = true
-	sockets := make([]*socket, 0, len(h.sockets))
-	for s := range h.sockets {
-		sockets = append(sockets, s)
-	}
 	h.mu.Unlock()
-
+	sockets := h.all()
 	began := time.Now()
 	pause := time.NewTimer(0)
 	defer pause.Stop()
@@ -112,13 +108,27 @@ func (h *Handler) Drain(ctx context.Context, spread time.Duration) {
 		pause.Reset(time.Until(began.Add(spread * time.Duration(i) / time.Duration(len(sockets)))))
 		select {
 		case <-pause.C:
-			s.drain()
 		case <-ctx.Done():
-			s.abort(closedDrain)
 		}
+		if ctx.Err() != nil {
+			return
+		}
+		s.drain()
 	}
+}
+
+// Admit takes sockets again after Shed.
+func (h *Handler) Admit() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.draining = false
+}
+
+// Drain is Shed for good. It returns when every socket and subscription has ended; when ctx ends before, it cuts off the rest.
+func (h *Handler) Drain(ctx context.Context, spread time.Duration) {
+	h.Shed(ctx, spread)
 	cut := context.AfterFunc(ctx, func() {
-		for _, s := range sockets {
+		for _, s := range h.all() {
 			s.abort(closedDrain)
 		}
 	})
@@ -144,6 +154,17 @@ func inTime(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
 	ctx, cancel := context.WithTimeout(ctx, fieldTime)
 	defer cancel()
 	return next(ctx)
+}
+
+// all returns the sockets that are open.
+func (h *Handler) all() []*socket {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	sockets := make([]*socket, 0, len(h.sockets))
+	for s := range h.sockets {
+		sockets = append(sockets, s)
+	}
+	return sockets
 }
 
 // measure counts operations and times them by kind and outcome.

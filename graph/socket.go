@@ -50,7 +50,7 @@ const (
 	closedMessage = "message" // the client broke the protocol
 	closedAuth    = "auth"    // it may not be here
 	closedInit    = "init"    // it did not begin in time
-	closedDrain   = "drain"   // this replica stops
+	closedDrain   = "drain"   // this replica stops, or sends its clients elsewhere
 )
 
 var closeReasons = []string{

@@ -246,26 +246,64 @@ func (h *Handler) Run(ctx context.Context) error {
 	}
 }
 
-// Drain refuses new sockets and closes the open ones with 1012, evenly spread over a time, so that their clients do not come
-// back all at once. It returns when every socket has ended and left; when ctx ends before, it cuts off the rest.
-func (h *Handler) Drain(ctx context.Context, spread time.Duration) {
+// Kick closes the socket of a connection, and tells its client why. It reports whether there was one.
+func (h *Handler) Kick(connection uuid.UUID, reason string) bool {
+	for _, s := range h.all() {
+		if s.id == connection {
+			s.kick(reason)
+			return true
+		}
+	}
+	return false
+}
+
+// KickUser closes the sockets of everybody who joined under a user id, tells their clients why, and returns how many there were.
+func (h *Handler) KickUser(id, reason string) (kicked int) {
+	for _, s := range h.all() {
+		if s.isUser(id) {
+			s.kick(reason)
+			kicked++
+		}
+	}
+	return kicked
+}
+
+// Shed refuses new sockets until Admit, and closes the open ones with 1012, evenly spread over a time, so that their clients do not
+// come back all at once. It returns when each was told to go; when ctx ends before, it leaves the rest open.
+func (h *Handler) Shed(ctx context.Context, spread time.Duration) {
 	h.mu.Lock()
 	h.draining = true
 	h.mu.Unlock()
 	sockets := h.all()
+	began := time.Now()
 	pause := time.NewTimer(0)
 	defer pause.Stop()
-	for _, s := range sockets {
+	for i, s := range sockets {
+		// Each has a moment of its own: pauses from one to the next would add up how late each of them ends.
+		pause.Reset(time.Until(began.Add(spread * time.Duration(i) / time.Duration(len(sockets)))))
 		select {
 		case <-pause.C:
-			pause.Reset(spread / time.Duration(len(sockets)))
-			s.drain()
 		case <-ctx.Done():
-			s.cut(closedDrain)
 		}
+		if ctx.Err() != nil {
+			return
+		}
+		s.drain()
 	}
+}
+
+// Admit takes sockets again after Shed.
+func (h *Handler) Admit() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.draining = false
+}
+
+// Drain is Shed for good. It returns when every socket has ended and left; when ctx ends before, it cuts off the rest.
+func (h *Handler) Drain(ctx context.Context, spread time.Duration) {
+	h.Shed(ctx, spread)
 	cut := context.AfterFunc(ctx, func() {
-		for _, s := range sockets {
+		for _, s := range h.all() {
 			s.cut(closedDrain)
 		}
 	})

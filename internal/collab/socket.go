@@ -132,7 +132,7 @@ func (s *socket) read() {
 			break
 		}
 		s.hear()
-		if kind != websocket.MessageText {
+		if kind != websocket.MessageText || s.isShut() { // who was told to go does nothing any more
 			continue
 		}
 		if !s.admit(time.Now()) {
@@ -141,6 +141,9 @@ func (s *socket) read() {
 			continue
 		}
 		s.receive(b)
+		if s.isShut() { // it was kicked meanwhile: what it said last does not bring it back
+			s.room.Leave(s.id, leaveReasons[s.reason()])
+		}
 	}
 	s.stopWatch()
 	_ = s.conn.CloseNow()
@@ -447,6 +450,14 @@ func (s *socket) drain() {
 	})
 }
 
+// kick takes the connection out of the project at once, and tells the client to go.
+func (s *socket) kick(reason string) {
+	s.whenOpen(func() {
+		s.close(closeKicked, clip(reason), closedKicked)
+		s.room.Leave(s.id, presence.ReasonKicked)
+	})
+}
+
 // cut ends the connection without a goodbye. The reader leaves.
 func (s *socket) cut(why string) {
 	s.whenOpen(func() {
@@ -479,6 +490,19 @@ func (s *socket) end(why string) {
 		s.scheduled = false
 		s.h.running.Done()
 	}
+}
+
+func (s *socket) isShut() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shut
+}
+
+// isUser reports whether the client has joined under a user id, and not been told to go.
+func (s *socket) isUser(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.viewer == id && !s.shut
 }
 
 func (s *socket) reason() string {
