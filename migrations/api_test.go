@@ -125,9 +125,9 @@ func denied(t *testing.T, conn *pgx.Conn, sql string) {
 
 const (
 	listViews = `SELECT oid::regclass::text FROM pg_class WHERE relkind = 'v' AND relnamespace = 'layercake'::regnamespace`
-	// What a call needs is checked before what the function does.
+	// What a call needs is checked before what the function does. The view health calls check_health for its reader.
 	listCalls = `SELECT format('%s(%s)', oid::regproc, (SELECT string_agg(format('NULL::%s', a::regtype), ', ') FROM unnest(proargtypes) a))
-		FROM pg_proc WHERE pronamespace = 'layercake'::regnamespace`
+		FROM pg_proc WHERE pronamespace = 'layercake'::regnamespace AND proname <> 'check_health'`
 )
 
 func TestReaderReadsAndNothingElse(t *testing.T) {

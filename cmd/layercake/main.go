@@ -19,6 +19,7 @@ import (
 type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run one replica."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema up to date."`
+	Doctor   doctorCommand   `cmd:"" help:"Say whether a deployment is well, and what to do about it if not."`
 	Demo     demoCommand     `cmd:"" help:"Run three replicas over one embedded PostgreSQL on this machine."`
 	Run      runCommand      `cmd:"" help:"Run a plan file: tables in, files out; without database or server."`
 	Init     initCommand     `cmd:"" help:"Write an empty plan file."`

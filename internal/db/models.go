@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Which binaries may run on this schema. One row.
@@ -16,6 +17,36 @@ type Binary struct {
 	OnlyRow bool
 	// A binary whose newest migration is older than this must not start.
 	MinBinarySchema int64
+}
+
+// What DBAs asked of the replicas, who did, and what came of it. Kept for a year.
+type Command struct {
+	// The command.
+	ID int64
+	// When it was issued. Replicas act on what is younger than a minute; a drain stands until an undrain.
+	At time.Time
+	// The role that had logged in, whatever role it had taken on since.
+	IssuedBy string
+	// kick, kick_user, drain or undrain.
+	Kind string
+	// The connection to close; null unless it is a kick.
+	ConnectionID *uuid.UUID
+	// Whose connections to close; of a kick, whose connection it was. Else null.
+	UserID *string
+	// The life of the replica that it is for; null when it is for all.
+	Incarnation *uuid.UUID
+	// Where that replica listened.
+	Address *string
+	// What the client is told; null unless connections are closed one by one.
+	Reason *string
+	// The time over which a drain closes the sockets; else null.
+	Spread pgtype.Interval
+	// When a replica first acted on it; null while none did.
+	ActedAt *time.Time
+	// Addresses of the replicas that acted, first to last.
+	ActedBy []string
+	// Connections that were closed; of a drain, that were open when it began.
+	Connections int32
 }
 
 // The log of each project: one row a committed change, versions without gaps above heads.log_floor.

@@ -61,7 +61,7 @@ func (t *Tracker) hold(ctx context.Context) {
 func (t *Tracker) renew(ctx context.Context) (same bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
-	life := t.life()
+	life := t.Life()
 	if life != uuid.Nil {
 		var found int64
 		row := t.figures()
@@ -161,7 +161,7 @@ func (t *Tracker) reap(ctx context.Context) {
 	defer cancel()
 	var rows []db.ReapReplicaRow
 	err := t.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
-		rows, err = q.ReapReplica(ctx, t.life())
+		rows, err = q.ReapReplica(ctx, t.Life())
 		return err
 	})
 	if err != nil {
@@ -198,7 +198,7 @@ func (t *Tracker) leaveAll(ctx context.Context) {
 	if err := t.flush(ctx); err != nil {
 		t.cfg.Log.InfoContext(ctx, "could not take the last connections out of the table", "error", err)
 	}
-	life := t.life()
+	life := t.Life()
 	if life == uuid.Nil {
 		return
 	}

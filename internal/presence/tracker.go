@@ -194,7 +194,7 @@ func (t *Tracker) load(ctx context.Context, r *Room) error {
 		if found, err = q.ListProjectIDs(ctx, []int32{r.Project}); err != nil {
 			return err
 		}
-		rows, err = q.ListPresence(ctx, db.ListPresenceParams{ProjectIds: []int32{r.Project}, Self: t.life()})
+		rows, err = q.ListPresence(ctx, db.ListPresenceParams{ProjectIds: []int32{r.Project}, Self: t.Life()})
 		return err
 	})
 	switch {
@@ -210,8 +210,8 @@ func (t *Tracker) load(ctx context.Context, r *Room) error {
 	return nil
 }
 
-// life returns the incarnation, zero before the first.
-func (t *Tracker) life() uuid.UUID {
+// Life returns the incarnation, zero before the first.
+func (t *Tracker) Life() uuid.UUID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.incarnation

@@ -24,6 +24,7 @@ func (s *Server) cleanUp(ctx context.Context) error {
 		{"events", func(ctx context.Context) (int64, error) {
 			return s.plans.Trim(ctx, time.Now().Add(-s.cfg.EventRetention), keepEvents)
 		}},
+		{"commands", s.trimCommands},
 		{"presence_log", func(ctx context.Context) (int64, error) { return s.presence.TrimLog(ctx, time.Now().Add(-keepVisits)) }},
 	}
 	f := promauto.With(s.registry)

@@ -37,8 +37,12 @@ type Server struct {
 	cfg      Config
 	log      *slog.Logger
 	registry *prometheus.Registry
-	ready    chan struct{} // closed once requests are answered
-	draining atomic.Bool
+	ready    chan struct{}          // closed once requests are answered
+	unready  atomic.Pointer[string] // why the balancer is to send clients elsewhere; nil while it is not
+	commands chan struct{}          // capacity 1: something was commanded
+
+	diagnosing chan struct{} // capacity 1: held by whoever asks the database for a diagnosis, and over the next field
+	diagnosed  diagnosis
 
 	// set before ready is closed
 	db    *postgres.DB
@@ -56,7 +60,10 @@ type Server struct {
 
 // New returns a replica of a deployment. It starts nothing.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg, registry: prometheus.NewRegistry(), ready: make(chan struct{})}
+	s := &Server{
+		cfg: cfg, registry: prometheus.NewRegistry(), ready: make(chan struct{}), commands: make(chan struct{}, 1),
+		diagnosing: make(chan struct{}, 1),
+	}
 	s.log = cfg.Log
 	s.registry.MustRegister(
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -137,6 +144,12 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 			s.hub.Doubt()
 		},
 		OnPresence: s.presence.Hear, OnPresenceDoubt: s.presence.Doubt,
+		OnCommand: func() {
+			select {
+			case s.commands <- struct{}{}:
+			default:
+			}
+		},
 	})
 	s.plans = plan.NewService(plan.Config{
 		DB: s.db, Hub: s.hub, Wire: s.wire, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry, AfterCommit: s.crash(),
@@ -160,7 +173,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 func (s *Server) figures() presence.Figures {
 	feeds, bytes := s.hub.Open()
 	return presence.Figures{
-		Draining: s.draining.Load(), Sockets: s.graph.Sockets() + s.collab.Sockets(), Subscriptions: s.graph.Subscriptions(),
+		Draining: s.unready.Load() != nil, Sockets: s.graph.Sockets() + s.collab.Sockets(), Subscriptions: s.graph.Subscriptions(),
 		OpenFeeds: feeds, FeedBytes: bytes, MaxLag: s.hub.Lag(), Heartbeat: s.wire.Heartbeat(), Watchers: s.hub.Watchers(),
 	}
 }
@@ -212,6 +225,13 @@ func (s *Server) serve(ctx context.Context) error {
 		defer close(gone)
 		return s.presence.Run(people)
 	})
+	commanded, stopObeying := context.WithCancel(storage)
+	defer stopObeying()
+	obeyed := make(chan struct{})
+	parts.Go(func() error {
+		defer close(obeyed)
+		return s.obey(commanded)
+	})
 
 	clients, operators := s.clientServer(s.routes()), s.httpServer(s.adminRoutes())
 	parts.Go(func() error { return closed(clients.Serve(s.http)) })
@@ -227,6 +247,8 @@ func (s *Server) serve(ctx context.Context) error {
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain+stopGrace)
 	defer cancel()
+	stopObeying() // from here on, no command takes sockets again
+	<-obeyed
 	err := s.drain(stop, clients)
 	stopPeople()
 	<-gone
@@ -238,17 +260,8 @@ func (s *Server) serve(ctx context.Context) error {
 
 // drain lets the balancer notice, then closes the sockets bit by bit, then stops accepting and waits for requests in hand.
 func (s *Server) drain(ctx context.Context, clients *http.Server) error {
-	s.draining.Store(true)
 	s.log.InfoContext(ctx, "draining", "time", s.cfg.Drain)
-	balancer := s.cfg.Drain / 5
-	select {
-	case <-ctx.Done():
-	case <-time.After(balancer):
-	}
-	var sockets sync.WaitGroup
-	sockets.Go(func() { s.graph.Drain(ctx, s.cfg.Drain-balancer) })
-	sockets.Go(func() { s.collab.Drain(ctx, s.cfg.Drain-balancer) })
-	sockets.Wait()
+	s.sendAway(ctx, "stopping", s.cfg.Drain, s.graph.Drain, s.collab.Drain)
 	if err := clients.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("requests did not end in time: %w", err), clients.Close())
 	}
@@ -262,6 +275,23 @@ func (s *Server) clientServer(handler http.Handler) *http.Server {
 	h := s.httpServer(handler)
 	h.WriteTimeout = answerTime
 	return h
+}
+
+// sendAway says why this replica is not ready, lets the balancer notice for a fifth of a time, and runs what closes sockets over the
+// rest of it.
+func (s *Server) sendAway(ctx context.Context, why string, over time.Duration, parts ...func(context.Context, time.Duration)) {
+	s.unready.Store(&why)
+	balancer := time.NewTimer(over / 5)
+	defer balancer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-balancer.C:
+	}
+	var sockets sync.WaitGroup
+	for _, part := range parts {
+		sockets.Go(func() { part(ctx, over-over/5) })
+	}
+	sockets.Wait()
 }
 
 func (s *Server) httpServer(handler http.Handler) *http.Server {

@@ -4,6 +4,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA layercake TO %s', role); -- a regrole is quoted where it needs to be
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA layercake TO %s', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION layercake.check_health() TO %s', role); -- the view health calls it for its reader
 END $$;
 COMMENT ON FUNCTION layercake.grant_reader(regrole) IS 'Lets a role read all views of this schema, and nothing else. For the owner; call it again after an upgrade.';
 

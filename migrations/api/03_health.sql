@@ -1,0 +1,156 @@
+-- What can be wrong with a deployment, each thing checked here and nowhere else: the view, `layercake doctor` and /health?verbose show
+-- these rows. A view's functions see with the rights of whoever reads it, and pg_stat_activity hides most of other people's sessions
+-- from them. So the checks are a function that runs with its owner's rights, and tells nothing but what it finds.
+CREATE OR REPLACE FUNCTION layercake.check_health() RETURNS TABLE ("check" text, status text, detail text, advice text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Replicas need a server that accepts writes. On a standby the tables of the next checks are empty or cannot be read.
+    IF pg_is_in_recovery() THEN
+        RETURN QUERY SELECT 'database', 'warn', 'this server is a standby', 'Ask the primary: replicas work with nothing else.';
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT 'database', CASE WHEN s.setting = 'on' THEN 'fail' ELSE 'ok' END,
+        format('PostgreSQL %s, up since %s%s', current_setting('server_version'), date_trunc('second', pg_postmaster_start_time()),
+            CASE WHEN s.setting = 'on' THEN ', read-only' ELSE '' END),
+        CASE WHEN s.setting = 'on' THEN 'Replicas cannot write: set default_transaction_read_only to off.' END
+    -- What whoever reads has set for themselves is no matter.
+    FROM (SELECT max(setting) FILTER (WHERE source NOT IN ('session', 'client', 'user', 'database user')) AS setting
+        FROM pg_settings WHERE name = 'default_transaction_read_only') s;
+
+    RETURN QUERY
+    SELECT 'durability', CASE WHEN s.fatal THEN 'fail' WHEN s.off IS NOT NULL THEN 'warn' ELSE 'ok' END,
+        coalesce(s.off || ' off', 'fsync, full_page_writes and synchronous_commit are on'),
+        CASE WHEN s.fatal THEN 'A crash of the machine can destroy the database: turn it on.'
+            WHEN s.off IS NOT NULL THEN 'A crash of the server can lose changes that were answered: turn it on.' END
+    FROM (SELECT bool_or(name <> 'synchronous_commit') AS fatal, string_agg(name, ', ' ORDER BY name) AS off
+        FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
+            AND source NOT IN ('session', 'client', 'user', 'database user')) s;
+
+    -- For information: replicas that do not fit refuse to start.
+    RETURN QUERY
+    SELECT 'schema', 'ok', format('migration %s; binaries must know migration %s', (SELECT max(g.version_id) FROM public.goose_db_version g),
+        (SELECT b.min_binary_schema FROM public.binaries b)), NULL::text;
+
+    RETURN QUERY
+    SELECT 'replicas', CASE WHEN s.live = 0 THEN 'fail' WHEN s.stale > 0 THEN 'warn' ELSE 'ok' END,
+        format('%s live', s.live) || coalesce(': ' || s.names, '') || CASE WHEN s.stale > 0 THEN format('; %s stale', s.stale) ELSE '' END,
+        CASE WHEN s.live = 0 THEN 'Nobody can work: start a replica, or look why none renews its lease.'
+            WHEN s.stale > 0 THEN 'Expired leases stay: live replicas remove them when their own are steady. Look at their logs.' END
+    -- A lease that has just expired is about to be removed.
+    FROM (SELECT count(*) FILTER (WHERE r.expires_at > statement_timestamp()) AS live,
+            count(*) FILTER (WHERE r.expires_at < statement_timestamp() - interval '10 s') AS stale,
+            string_agg(r.address, ', ' ORDER BY r.address) FILTER (WHERE r.expires_at > statement_timestamp()) AS names
+        FROM public.replicas r) s;
+
+    RETURN QUERY
+    SELECT 'versions', CASE WHEN s.n > 1 THEN 'warn' ELSE 'ok' END, coalesce(s.versions, 'none live'),
+        CASE WHEN s.n > 1 THEN 'Replicas of several versions run: end the upgrade, or look for a forgotten one.' END
+    FROM (SELECT count(DISTINCT r.version) AS n, string_agg(DISTINCT r.version, ', ') AS versions
+        FROM public.replicas r WHERE r.expires_at > statement_timestamp()) s;
+
+    RETURN QUERY
+    SELECT 'draining', CASE WHEN s.names IS NOT NULL THEN 'warn' ELSE 'ok' END, coalesce(s.names, 'no replica'),
+        CASE WHEN s.names IS NOT NULL THEN 'They take no sockets: stop them, or call layercake.undrain.' END
+    FROM (SELECT string_agg(r.address, ', ' ORDER BY r.address) AS names
+        FROM public.replicas r WHERE r.expires_at > statement_timestamp() AND r.draining) s;
+
+    -- One connection of each replica listens. While it is away, changes on other replicas reach its clients by polling.
+    RETURN QUERY
+    SELECT 'listeners', CASE WHEN s.listeners < s.settled THEN 'fail' ELSE 'ok' END,
+        format('%s for %s live replicas', s.listeners, s.live),
+        CASE WHEN s.listeners < s.settled THEN
+            'Changes reach some clients late: look for "listener" in the logs, and whether LAYERCAKE_LISTEN_DATABASE_URL is direct.' END
+    FROM (SELECT (SELECT count(*) FROM pg_stat_activity a
+                WHERE a.datname = current_database() AND a.application_name LIKE 'layercake/%/listener') AS listeners,
+            r.live, r.settled
+        FROM (SELECT count(*) AS live, count(*) FILTER (WHERE l.started_at < statement_timestamp() - interval '5 s') AS settled
+            FROM public.replicas l WHERE l.expires_at > statement_timestamp()) r) s; -- a new one may not listen yet
+
+    RETURN QUERY
+    SELECT 'connections', CASE WHEN s.used > 0.95 * s.most THEN 'fail' WHEN s.used > 0.8 * s.most THEN 'warn' ELSE 'ok' END,
+        format('%s of %s in use, %s by replicas', s.used, s.most, s.ours),
+        CASE WHEN s.used > 0.8 * s.most THEN 'Replicas may soon be refused: raise max_connections, or lower LAYERCAKE_POOL_MAX.' END
+    FROM (SELECT count(*) AS used, count(*) FILTER (WHERE a.application_name LIKE 'layercake/%') AS ours,
+            current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                - coalesce(current_setting('reserved_connections', true)::int, 0) AS most
+        FROM pg_stat_activity a WHERE a.backend_type = 'client backend') s;
+
+    -- A session that listens in a transaction that does not end keeps all that was said since.
+    RETURN QUERY
+    SELECT 'notifications', CASE WHEN s.used > 0.5 THEN 'fail' WHEN s.used > 0.1 THEN 'warn' ELSE 'ok' END,
+        format('%s %% of the queue in use', round(100 * s.used::numeric, 1)),
+        CASE WHEN s.used > 0.1 THEN 'A session listens in a long transaction: end it, or the replicas cannot tell each other anything.' END
+    FROM (SELECT pg_notification_queue_usage() AS used) s;
+
+    -- Lock/object is what sessions wait for that notify in transactions of their own.
+    RETURN QUERY
+    SELECT 'locks', CASE WHEN s.long > 0 THEN 'warn' ELSE 'ok' END,
+        format('%s sessions wait, %s for longer than 1 s', s.waiting, s.long)
+            || CASE WHEN s.notifying > 0 THEN format(', %s of them to notify', s.notifying) ELSE '' END,
+        CASE WHEN s.notifying > 0 THEN 'Something notifies in its transactions, which makes commits of this database take turns: find it.'
+            WHEN s.long > 0 THEN 'pg_blocking_pids(pid) says who is in the way.' END
+    FROM (SELECT count(*) AS waiting, count(*) FILTER (WHERE a.query_start < clock_timestamp() - interval '1 s') AS long,
+            count(*) FILTER (WHERE a.wait_event = 'object' AND a.query_start < clock_timestamp() - interval '1 s') AS notifying
+        FROM pg_stat_activity a WHERE a.datname = current_database() AND a.wait_event_type = 'Lock') s;
+
+    RETURN QUERY
+    SELECT 'transactions', CASE WHEN s.age > interval '1 hour' THEN 'fail' WHEN s.age > interval '1 min' THEN 'warn' ELSE 'ok' END,
+        coalesce('the longest runs for ' || date_trunc('second', s.age), 'none runs')
+            || CASE WHEN s.hidden > 0 THEN format('; %s sessions of other roles are hidden', s.hidden) ELSE '' END,
+        CASE WHEN s.age > interval '1 min' THEN format('%s: while it is open, vacuum removes nothing that is younger.', s.culprit)
+            WHEN s.hidden > 0 THEN format('GRANT pg_read_all_stats TO %I; shows them to these checks.', current_user) END
+    FROM (SELECT t.age, t.culprit, (SELECT count(*) FROM pg_stat_activity a
+                WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.query = '<insufficient privilege>') AS hidden
+        FROM (VALUES (1)) one LEFT JOIN LATERAL (
+            SELECT clock_timestamp() - a.xact_start AS age, format('Look at process %s (%s), %s', a.pid, a.application_name, a.state) AS culprit
+            FROM pg_stat_activity a WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
+                AND a.xact_start IS NOT NULL
+            UNION ALL
+            SELECT clock_timestamp() - x.prepared, format('Look at the prepared transaction %L', x.gid)
+            FROM pg_prepared_xacts x WHERE x.database = current_database()
+            ORDER BY age DESC LIMIT 1) t ON true) s;
+
+    -- These tables are written every second, and are meant to stay within a few pages.
+    RETURN QUERY
+    SELECT 'vacuum', CASE WHEN s.off OR s.bloated THEN 'warn' ELSE 'ok' END,
+        CASE WHEN s.off THEN 'autovacuum is off; ' ELSE '' END || 'dead rows: ' || s.dead,
+        CASE WHEN s.off THEN 'Turn autovacuum on: the tables of this schema are updated all the time.'
+            WHEN s.bloated THEN 'Autovacuum does not keep up: look at long transactions, replication slots and its workers.' END
+    FROM (SELECT current_setting('autovacuum') = 'off' AS off, bool_or(t.n_dead_tup > 10 * t.n_live_tup + 10000) AS bloated,
+            string_agg(format('%s %s', t.relname, t.n_dead_tup), ', ' ORDER BY t.relname) AS dead
+        FROM pg_stat_all_tables t WHERE t.schemaname = 'public' AND t.relname IN ('heads', 'presence', 'replicas')) s;
+
+    -- Replicas keep 100,000 events of a project at most, however young they are.
+    RETURN QUERY
+    SELECT 'log', CASE WHEN s.longest > 120000 THEN 'warn' ELSE 'ok' END, format('the longest has %s events', s.longest),
+        CASE WHEN s.longest > 120000 THEN 'Trimming lags: look for "clean up events" in the logs.' END
+    FROM (SELECT coalesce(max(h.version - h.log_floor), 0) AS longest FROM public.heads h) s;
+
+    -- Leases that expired are the matter of another check, as long as their people go with them.
+    RETURN QUERY
+    SELECT 'presence', CASE WHEN s.lost > 0 THEN 'warn' ELSE 'ok' END,
+        format('%s connections', s.n) || CASE WHEN s.lost > 0 THEN format(', %s of them of dead replicas', s.lost) ELSE '' END,
+        CASE WHEN s.lost > 0 THEN 'They are not in layercake.who; a live replica removes them with the lease.' END
+    FROM (SELECT count(*) AS n, count(*) FILTER (WHERE r.incarnation IS NULL OR r.expires_at < statement_timestamp() - interval '10 s') AS lost
+        FROM public.presence p LEFT JOIN public.replicas r ON r.incarnation = p.incarnation) s;
+
+    RETURN QUERY
+    SELECT 'commands', CASE WHEN s.ids IS NOT NULL THEN 'warn' ELSE 'ok' END,
+        coalesce('nobody acted on ' || s.ids, 'all acted on'),
+        CASE WHEN s.ids IS NOT NULL THEN 'Look whether their replicas live and reach the database, then command again.' END
+    FROM (SELECT string_agg(format('%s (%s)', c.id, c.kind), ', ' ORDER BY c.id) AS ids
+        FROM public.commands c
+        WHERE c.acted_at IS NULL AND c.at BETWEEN statement_timestamp() - interval '1 hour' AND statement_timestamp() - interval '5 s'
+            -- Of drains and undrains only the last counts.
+            AND NOT EXISTS (SELECT FROM public.commands l WHERE l.incarnation = c.incarnation AND l.id > c.id
+                AND l.kind IN ('drain', 'undrain') AND c.kind IN ('drain', 'undrain'))) s;
+END $$;
+COMMENT ON FUNCTION layercake.check_health() IS 'The rows of layercake.health. Whoever may read the view may call it.';
+
+CREATE OR REPLACE VIEW layercake.health AS SELECT c."check", c.status, c.detail, c.advice FROM layercake.check_health() c;
+COMMENT ON VIEW layercake.health IS 'Is everything well? One row a check. `layercake doctor` and /health?verbose show the same.';
+COMMENT ON COLUMN layercake.health.check IS 'What was checked.';
+COMMENT ON COLUMN layercake.health.status IS 'ok, warn (look at it) or fail (it does not work).';
+COMMENT ON COLUMN layercake.health.detail IS 'What was found.';
+COMMENT ON COLUMN layercake.health.advice IS 'What to do about it; null when there is nothing to do.';

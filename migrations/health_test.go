@@ -1,0 +1,162 @@
+package migrations_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"layercake/internal/postgres/pgtest"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const patience = 30 * time.Second
+
+// finding returns what a check says: its status and detail, and its advice, if any.
+func finding(t *testing.T, conn *pgx.Conn, check string) (said, advice string) {
+	t.Helper()
+	err := conn.QueryRow(t.Context(), `SELECT status || ': ' || detail, coalesce(advice, '') FROM layercake.health WHERE "check" = $1`, check).
+		Scan(&said, &advice)
+	if err != nil {
+		t.Fatalf("%s: %v", check, err)
+	}
+	return said, advice
+}
+
+// replica returns a statement that makes a lease.
+func replica(address, version, began, expires string) string {
+	return "INSERT INTO replicas (incarnation, address, version, started_at, renewed_at, expires_at) VALUES (gen_random_uuid(), '" +
+		address + "', '" + version + "', now() - interval '" + began + "', now() - interval '1 h', now() + interval '" + expires + "');"
+}
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	live := replica("a:1", "v1", "4 s", "60 s") + replica("b:1", "v1", "4 s", "60 s")
+	for name, c := range map[string]struct{ check, setup, want string }{
+		"no replica":            {"replicas", "", "fail: 0 live"},
+		"live replicas":         {"replicas", live, "ok: 2 live: a:1, b:1"},
+		"a lease just expired":  {"replicas", live + replica("c:1", "v1", "4 s", "-2 s"), "ok: 2 live: a:1, b:1"},
+		"a stale lease":         {"replicas", live + replica("c:1", "v1", "4 s", "-11 s"), "warn: 2 live: a:1, b:1; 1 stale"},
+		"only a stale lease":    {"replicas", replica("c:1", "v1", "4 s", "-11 s"), "fail: 0 live; 1 stale"},
+		"one version":           {"versions", live, "ok: v1"},
+		"two versions":          {"versions", live + replica("c:1", "v2", "4 s", "60 s"), "warn: v1, v2"},
+		"a dead version":        {"versions", live + replica("c:1", "v2", "4 s", "-1 s"), "ok: v1"},
+		"draining":              {"draining", live + "UPDATE replicas SET draining = true WHERE address = 'b:1'", "warn: b:1"},
+		"not draining":          {"draining", live, "ok: no replica"},
+		"a listener to come":    {"listeners", live, "ok: 0 for 2 live replicas"},
+		"a listener is missing": {"listeners", live + replica("c:1", "v1", "6 s", "60 s"), "fail: 0 for 3 live replicas"},
+		"a listener": {
+			"listeners", replica("c:1", "v1", "6 s", "60 s") + "SET application_name = 'layercake/c/listener'", "ok: 1 for 1 live replicas",
+		},
+		"dead rows": {"vacuum", "", "warn: dead rows: heads 0, presence 0, replicas 10101"},
+		"a short log": {
+			"log", "INSERT INTO projects (id, name) VALUES (1, 'One'); INSERT INTO heads (project_id, version, log_floor) VALUES (1, 200000, 100000)",
+			"ok: the longest has 100000 events",
+		},
+		"a long log": {
+			"log", "INSERT INTO projects (id, name) VALUES (1, 'One'); INSERT INTO heads (project_id, version, log_floor) VALUES (1, 200000, 50000)",
+			"warn: the longest has 150000 events",
+		},
+		"people of the living": {"presence", live + people, "ok: 2 connections"},
+		"people of the dead": {
+			"presence", live + replica("c:1", "v1", "4 s", "-11 s") + people, "warn: 3 connections, 1 of them of dead replicas",
+		},
+		"a command to come":     {"commands", "INSERT INTO commands (kind, user_id) VALUES ('kick_user', 'ann')", "ok: all acted on"},
+		"a command is not seen": {"commands", old + "(now() - interval '6 s', 'kick_user', 'ann', NULL, NULL)", "warn: nobody acted on 1 (kick_user)"},
+		"a command long ago":    {"commands", old + "(now() - interval '2 h', 'kick_user', 'ann', NULL, NULL)", "ok: all acted on"},
+		"an overruled command": {
+			"commands", old + `(now() - interval '6 s', 'undrain', NULL, '00000000-0000-0000-0000-00000000000a', 'a:1'),
+				(now(), 'undrain', NULL, '00000000-0000-0000-0000-00000000000a', 'a:1')`, "ok: all acted on",
+		},
+		"fsync is off": {"durability", "", "fail: fsync, full_page_writes"}, // of the tests' server
+		"read-only": {
+			"database", "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$", "fail",
+		},
+		"a reader's own setting": {"database", "SET default_transaction_read_only = on", "ok"},
+		"the schema":             {"schema", "", "ok: migration "},
+		"nobody waits":           {"locks", "", "ok: 0 sessions wait, 0 for longer than 1 s"},
+		"an empty queue":         {"notifications", "", "ok: 0.0 % of the queue in use"},
+		"connections":            {"connections", "", "ok: "},
+		"transactions":           {"transactions", "", "ok: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := pgtest.New(t)
+			conn := connect(t, url)
+			if c.check == "vacuum" {
+				execute(t, conn, "ALTER TABLE replicas SET (autovacuum_enabled = false)")
+				execute(t, conn, `INSERT INTO replicas (incarnation, version, address, expires_at)
+					SELECT gen_random_uuid(), 'v', 'a', now() + interval '1 s' FROM generate_series(1, 10101)`)
+				execute(t, conn, "DELETE FROM replicas")
+				execute(t, conn, "SELECT pg_stat_force_next_flush()")
+			} else {
+				execute(t, conn, c.setup)
+			}
+			if c.check == "database" && c.want == "fail" {
+				conn = connect(t, url)
+			}
+			got, advice := finding(t, conn, c.check)
+			if !strings.HasPrefix(got, c.want) {
+				t.Errorf("%s = %q, want %q", c.check, got, c.want)
+			}
+			if (advice == "") != strings.HasPrefix(got, "ok") {
+				t.Errorf("%q advises %q", got, advice)
+			}
+		})
+	}
+}
+
+const (
+	people = `INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
+		joined_at, active_at) SELECT gen_random_uuid(), incarnation, 1, 1, 'u', 'u', '', false, 'collaboration', now(), now() FROM replicas`
+	old = "INSERT INTO commands (at, kind, user_id, incarnation, address) VALUES "
+)
+
+// Whoever waits for a lock is seen, and so is who keeps a transaction open; also by a reader, who may not see other people's sessions.
+func TestHealthSeesSessions(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	holder, waiter, reader := connect(t, url), connect(t, url), connect(t, url)
+	watcher := role(t, reader, "reader")
+	execute(t, reader, "SELECT layercake.grant_reader('"+watcher+"')")
+	execute(t, reader, "SET ROLE "+watcher)
+	execute(t, holder, "INSERT INTO projects (id, name) VALUES (1, 'One')")
+	execute(t, holder, "BEGIN")
+	execute(t, holder, "SELECT 1 FROM projects FOR UPDATE")
+	ended := make(chan error)
+	go func() {
+		_, err := waiter.Exec(context.WithoutCancel(t.Context()), "DELETE FROM projects")
+		ended <- err
+	}()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); ; <-tick.C {
+		locks, _ := finding(t, reader, "locks")
+		if locks == "warn: 1 sessions wait, 1 for longer than 1 s" {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("locks = %q", locks)
+		}
+	}
+	if transactions, _ := finding(t, reader, "transactions"); !strings.HasPrefix(transactions, "ok: the longest runs for 00:00:") {
+		t.Errorf("transactions = %q", transactions)
+	}
+	execute(t, holder, "ROLLBACK")
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A standby says so, rather than that tables cannot be read there.
+func TestHealthOnAStandby(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, pgtest.Standby(t, pgtest.Server(t)))
+	if got, _ := finding(t, conn, "database"); got != "warn: this server is a standby" {
+		t.Errorf("database = %q", got)
+	}
+	if got := texts(t, conn, `SELECT "check" FROM layercake.health`); len(got) != 1 {
+		t.Errorf("checks %q on a standby", got)
+	}
+}

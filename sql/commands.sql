@@ -1,0 +1,18 @@
+-- What a replica may have to act on: what was commanded lately, since it began, and, however long ago, whether this life of it was last
+-- drained or undrained.
+-- name: ListCommands :many
+SELECT id, issued_by, kind, connection_id, user_id, incarnation, reason, coalesce(extract(epoch FROM spread), 0)::float8 AS spread_seconds
+FROM commands
+WHERE (kind NOT IN ('drain', 'undrain') AND at > now() - make_interval(secs => @within_seconds))
+    OR id = (SELECT max(c.id) FROM commands c WHERE c.incarnation = @life::uuid AND c.kind IN ('drain', 'undrain'))
+ORDER BY id;
+
+-- Notes that a replica acted, for whoever audits.
+-- name: UpdateCommandActed :exec
+UPDATE commands
+SET acted_at = coalesce(acted_at, now()), acted_by = acted_by || @address::text, connections = connections + @connections
+WHERE id = @id;
+
+-- Removes what nobody audits any more.
+-- name: DeleteOldCommands :execrows
+DELETE FROM commands WHERE at < now() - interval '1 year';
