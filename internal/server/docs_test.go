@@ -1,0 +1,110 @@
+package server_test
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server/servertest"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// example is a query of the page, and its answer.
+var example = regexp.MustCompile("(?s)```sql\n(.*?)```\n\n```text\n(.*?)```")
+
+// Every query of the page works, has an answer, and the answer has the columns that the page shows.
+func TestPageForDBAs(t *testing.T) {
+	t.Parallel()
+	const path = "../../docs/sql.md"
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	database := pgtest.Server(t).URL // roles belong to the whole server
+	replicas := servertest.StartOn(t, database, 3, nil)
+	for _, name := range []string{"Atlas", "Borealis", "Cartography", "Delta", "Estuary", "Fjord", "Glacier"} {
+		if a := ask(t, replicas[0].URL, fmt.Sprintf(`mutation { createProject(input: {name: %q}) { id } }`, name)); a.code() != "" {
+			t.Fatal(a.Errors)
+		}
+	}
+	for n := range 3 {
+		query := strings.ReplaceAll(addNode(n), "projectId: 1", "projectId: 7")
+		if a := ask(t, replicas[n].URL, query); a.code() != "" {
+			t.Fatal(a.Errors)
+		}
+	}
+	for n, name := range []string{"Ann", "Bob", "Cleo", "Bob"} {
+		visit(t, replicas[n%3].URL, "/ws/collaboration?project_id=7", fmt.Sprintf(
+			`{"type":"join_session","data":{"userId":%q,"userName":%q,"avatarColor":"","documentId":"plan-dag-canvas"}}`,
+			strings.ToLower(name), name))
+	}
+	dba := openConsole(t, database)
+	dba.await("4", "SELECT count(*)::text FROM layercake.who")
+	dba.await("4", "SELECT coalesce(sum(sockets), 0)::text FROM layercake.replicas")
+	dba.await("4", "SELECT count(*)::text FROM layercake.presence_log")
+
+	count := 0
+	answered := example.ReplaceAllStringFunc(string(page), func(block string) string {
+		count++
+		parts := example.FindStringSubmatch(block)
+		results, err := dba.conn.PgConn().Exec(t.Context(), parts[1]).ReadAll()
+		if err != nil {
+			t.Errorf("%s%v", parts[1], err)
+			return block
+		}
+		answer := table(results[len(results)-1])
+		if len(results[len(results)-1].Rows) == 0 {
+			t.Errorf("%sno rows", parts[1])
+		}
+		got, _, _ := strings.Cut(answer, "\n")
+		want, _, _ := strings.Cut(parts[2], "\n")
+		if strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") && !*update {
+			t.Errorf("%sthe answer begins with\n%s\nand the page says\n%s", parts[1], got, want)
+		}
+		if strings.Contains(parts[1], "kick") || strings.Contains(parts[1], "drain") {
+			dba.await("0", "SELECT count(*)::text FROM layercake.commands WHERE acted_at IS NULL")
+		}
+		return "```sql\n" + parts[1] + "```\n\n```text\n" + answer + "```"
+	})
+	if all := strings.Count(string(page), "```sql"); all != count || count < 10 {
+		t.Errorf("%d of %d queries have an answer, want all, and ten at least", count, all)
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(answered), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// table shows an answer as psql does.
+func table(r *pgconn.Result) string {
+	lines := make([][]string, len(r.Rows)+1)
+	widths := make([]int, len(r.FieldDescriptions))
+	for c, f := range r.FieldDescriptions {
+		lines[0] = append(lines[0], f.Name)
+		widths[c] = len(f.Name)
+		for n, row := range r.Rows {
+			lines[n+1] = append(lines[n+1], string(row[c]))
+			widths[c] = max(widths[c], utf8.RuneCount(row[c]))
+		}
+	}
+	var b strings.Builder
+	for n, line := range lines {
+		for c, text := range line {
+			lines[n][c] = text + strings.Repeat(" ", widths[c]-utf8.RuneCountInString(text))
+		}
+		b.WriteString(strings.TrimRight(" "+strings.Join(line, " | "), " ") + "\n")
+		if n == 0 {
+			for c, width := range widths {
+				b.WriteString("+"[:min(c, 1)] + strings.Repeat("-", width+2))
+			}
+			b.WriteString("\n")
+		}
+	}
+	return b.String()
+}
