@@ -59,8 +59,10 @@ func TestHealth(t *testing.T) {
 			"warn: the longest has 150000 events",
 		},
 		"people of the living": {"presence", live + people, "ok: 2 connections"},
+		"a guest":              {"presence", live + people + strings.Replace(guest, "TTL", "60 s", 1), "ok: 3 connections"},
+		"a guest overdue":      {"presence", live + strings.Replace(guest, "TTL", "-61 s", 1), "warn: 1 connections, 1 of them overdue"},
 		"people of the dead": {
-			"presence", live + replica("c:1", "v1", "4 s", "-11 s") + people, "warn: 3 connections, 1 of them of dead replicas",
+			"presence", live + replica("c:1", "v1", "4 s", "-11 s") + people, "warn: 3 connections, 1 of them overdue",
 		},
 		"a command to come":     {"commands", "INSERT INTO commands (kind, user_id) VALUES ('kick_user', 'ann')", "ok: all acted on"},
 		"a command is not seen": {"commands", old + "(now() - interval '6 s', 'kick_user', 'ann', NULL, NULL)", "warn: nobody acted on 1 (kick_user)"},
@@ -109,7 +111,9 @@ func TestHealth(t *testing.T) {
 
 const (
 	people = `INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
-		joined_at, active_at) SELECT gen_random_uuid(), incarnation, 1, 1, 'u', 'u', '', false, 'collaboration', now(), now() FROM replicas`
+		joined_at, active_at) SELECT gen_random_uuid(), incarnation, 1, 1, 'u', 'u', '', false, 'collaboration', now(), now() FROM replicas;`
+	guest = `INSERT INTO presence (connection_id, expires_at, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
+		joined_at, active_at) VALUES (gen_random_uuid(), now() + interval 'TTL', 1, 1, 'g', 'g', '', false, 'graphql', now(), now())`
 	old = "INSERT INTO commands (at, kind, user_id, incarnation, address) VALUES "
 )
 

@@ -45,7 +45,7 @@ BEGIN
     RETURNING id INTO command;
     IF command IS NULL THEN
         RAISE EXCEPTION 'There is no connection %', coalesce(kick.connection_id::text, 'null') USING ERRCODE = 'no_data_found',
-            HINT = 'It may have ended by itself. SELECT connection_id, user_name, project FROM layercake.who; shows those that there are.';
+            HINT = 'It may have ended, or be of a guest, who has none. Those that there are: SELECT * FROM layercake.who WHERE replica IS NOT NULL;';
     END IF;
     PERFORM public.tell_replicas('kick');
     RETURN command;
@@ -62,7 +62,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM public.presence p JOIN public.replicas r ON r.incarnation = p.incarnation AND r.expires_at > statement_timestamp()
             WHERE p.user_id = kick_user.user_id) THEN
         RAISE EXCEPTION 'No connection is of user "%"', coalesce(kick_user.user_id, 'null') USING ERRCODE = 'no_data_found',
-            HINT = 'SELECT DISTINCT user_id, user_name FROM layercake.who; shows who is here.';
+            HINT = 'Guests have none. Those that there are: SELECT * FROM layercake.who WHERE replica IS NOT NULL;';
     END IF;
     INSERT INTO public.commands (kind, user_id, reason) VALUES ('kick_user', kick_user.user_id, kick_user.reason) RETURNING id INTO command;
     PERFORM public.tell_replicas('kick_user');

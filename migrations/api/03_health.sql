@@ -130,9 +130,10 @@ BEGIN
     -- Leases that expired are the matter of another check, as long as their people go with them.
     RETURN QUERY
     SELECT 'presence', CASE WHEN s.lost > 0 THEN 'warn' ELSE 'ok' END,
-        format('%s connections', s.n) || CASE WHEN s.lost > 0 THEN format(', %s of them of dead replicas', s.lost) ELSE '' END,
-        CASE WHEN s.lost > 0 THEN 'They are not in layercake.who; a live replica removes them with the lease.' END
-    FROM (SELECT count(*) AS n, count(*) FILTER (WHERE r.incarnation IS NULL OR r.expires_at < statement_timestamp() - interval '10 s') AS lost
+        format('%s connections', s.n) || CASE WHEN s.lost > 0 THEN format(', %s of them overdue', s.lost) ELSE '' END,
+        CASE WHEN s.lost > 0 THEN 'They are not in layercake.who; a live replica should have removed them. Look at the logs.' END
+    FROM (SELECT count(*) AS n, count(*) FILTER (WHERE r.expires_at < statement_timestamp() - interval '10 s'
+            OR p.expires_at < statement_timestamp() - interval '1 min') AS lost -- the latter are guests
         FROM public.presence p LEFT JOIN public.replicas r ON r.incarnation = p.incarnation) s;
 
     RETURN QUERY
