@@ -1,10 +1,20 @@
 package plan_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 
+	"layercake/internal/embeddedpg"
 	"layercake/internal/plan"
+	"layercake/internal/postgres"
+	"layercake/internal/postgres/pgtest"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 )
 
 // Moving one node costs the same in a plan of 10 nodes and in one of 1,000.
@@ -22,6 +32,90 @@ func BenchmarkMoveOneNode(b *testing.B) {
 			for i := range b.N {
 				r.change(b, p, plan.UpdateNode{ID: middle, Position: &plan.Position{X: float64(i%1000 + 1)}})
 			}
+		})
+	}
+}
+
+// durable starts a server that flushes what it commits, as those of the other tests do not.
+func durable(b *testing.B) (url string) {
+	b.Helper()
+	folder, err := os.MkdirTemp("", "layercake-bench-") //nolint:usetesting // the server may run as another user
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = os.RemoveAll(folder) })
+	if err := os.Chmod(folder, 0o711); err != nil {
+		b.Fatal(err)
+	}
+	server, err := embeddedpg.Start(b.Context(), embeddedpg.Config{
+		BinDir: pgtest.Binaries(b), DataDir: filepath.Join(folder, "data"), RunDir: folder,
+		Settings: map[string]string{"max_connections": "200"}, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := server.Stop(context.Background()); err != nil {
+			b.Error(err)
+		}
+	})
+	if err := postgres.Migrate(b.Context(), server.URL(), slog.New(slog.DiscardHandler)); err != nil {
+		b.Fatal(err)
+	}
+	return server.URL()
+}
+
+// What telling the other replicas costs: changes by 50 writers of 50 projects over three replicas, with lines that follow the
+// commit, with a NOTIFY inside each transaction instead, and with none. A transaction that notifies holds a lock of the whole
+// database while it is flushed.
+func BenchmarkTellingOthers(b *testing.B) {
+	for name, c := range map[string]struct {
+		loss   float64
+		inside bool
+	}{
+		"how=after_the_commit": {}, "how=inside_the_transaction": {loss: 1, inside: true}, "how=not_at_all": {loss: 1},
+	} {
+		b.Run(name, func(b *testing.B) {
+			const writers = 50
+			url := durable(b)
+			conn, err := pgx.Connect(b.Context(), url)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _ = conn.Close(b.Context()) }()
+			if c.inside {
+				_, err := conn.Exec(b.Context(), `
+					CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
+						BEGIN PERFORM pg_notify('layercake_inside', NEW.project_id || ' ' || NEW.version || ' ' || NEW.body); RETURN NULL; END $$;
+					CREATE TRIGGER tell AFTER INSERT ON events FOR EACH ROW EXECUTE FUNCTION tell()`)
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			replicas := []*replica{startReplica(b, url, c.loss), startReplica(b, url, c.loss), startReplica(b, url, c.loss)}
+			projects := make([]int32, writers)
+			for i := range projects {
+				projects[i] = replicas[0].create(b)
+				replicas[0].change(b, projects[i], plan.AddNode{Node: node("n", plan.GraphNode)})
+			}
+			b.ResetTimer()
+			var load errgroup.Group
+			for i, p := range projects {
+				load.Go(func() error {
+					r := replicas[i%len(replicas)]
+					for n := i; n < b.N; n += writers {
+						edit := plan.UpdateNode{ID: "n", Position: &plan.Position{X: float64(n%10_000 + 1)}}
+						if _, err := r.plans.Change(b.Context(), r.actor, p, plan.Change{Via: "test", Edits: []plan.Edit{edit}}); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+			}
+			if err := load.Wait(); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
 		})
 	}
 }
