@@ -110,7 +110,7 @@ CREATE INDEX presence_log_by_end ON presence_log (left_at);
 COMMENT ON TABLE presence_log IS 'Who was in a project, and how it ended: one row a visit, kept 30 days. Unlike presence it outlives a crash.';
 COMMENT ON COLUMN presence_log.connection_id IS 'The connection. One that joins again, or as somebody else, makes another visit.';
 COMMENT ON COLUMN presence_log.joined_at IS 'When the visit began.';
-COMMENT ON COLUMN presence_log.incarnation IS 'The life of a replica that serves it, or did last.';
+COMMENT ON COLUMN presence_log.incarnation IS 'The life of a replica that serves it, or did last; of guests the largest id.';
 COMMENT ON COLUMN presence_log.project_id IS 'The project, which may be deleted by now.';
 COMMENT ON COLUMN presence_log.user_id IS 'Who the client said it is.';
 COMMENT ON COLUMN presence_log.user_name IS 'How people called them.';

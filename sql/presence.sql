@@ -87,10 +87,11 @@ SELECT unnest(@connection_ids::uuid[]), unnest(@joined_ats::timestamptz[]), @inc
     unnest(@reasons::text[])
 ON CONFLICT (connection_id, joined_at) DO UPDATE SET left_at = excluded.left_at, reason = excluded.reason;
 
--- Visits whose replica went without a word: the database lost its leases, and it did not come back.
+-- Visits whose replica went without a word: the database lost its leases, and it did not come back; or those of guests that it lost.
 -- name: EndLostVisits :exec
 UPDATE presence_log l SET left_at = greatest(l.joined_at, now()), reason = 'lost'
-WHERE l.left_at IS NULL AND NOT EXISTS (SELECT FROM replicas r WHERE r.incarnation = l.incarnation);
+WHERE l.left_at IS NULL AND NOT EXISTS (SELECT FROM replicas r WHERE r.incarnation = l.incarnation)
+    AND NOT EXISTS (SELECT FROM presence p WHERE p.connection_id = l.connection_id AND p.expires_at IS NOT NULL);
 
 -- Removes one chunk of visits that ended before a time.
 -- name: TrimVisits :execrows

@@ -14,7 +14,11 @@ import (
 
 const DeleteGuest = `-- name: DeleteGuest :one
 WITH gone AS (
-    DELETE FROM presence WHERE connection_id = $2 AND expires_at IS NOT NULL RETURNING revision
+    DELETE FROM presence e WHERE e.connection_id = $2 AND e.expires_at IS NOT NULL
+    RETURNING e.connection_id, e.joined_at, e.revision
+), visit AS (
+    UPDATE presence_log l SET left_at = greatest(l.joined_at, now()), reason = 'left'
+    FROM gone g WHERE l.connection_id = g.connection_id AND l.joined_at = g.joined_at
 )
 SELECT gone.revision FROM projects p LEFT JOIN gone ON true WHERE p.id = $1
 `
@@ -33,9 +37,15 @@ func (q *Queries) DeleteGuest(ctx context.Context, arg DeleteGuestParams) (*int6
 }
 
 const ReapGuests = `-- name: ReapGuests :many
-DELETE FROM presence WHERE connection_id IN (
-    SELECT e.connection_id FROM presence e WHERE e.expires_at < now() ORDER BY e.expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
-) RETURNING connection_id, project_id, revision
+WITH gone AS (
+    DELETE FROM presence e WHERE e.connection_id IN (
+        SELECT o.connection_id FROM presence o WHERE o.expires_at < now() ORDER BY o.expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    ) RETURNING e.connection_id, e.joined_at, e.project_id, e.revision, e.expires_at
+), visit AS (
+    UPDATE presence_log l SET left_at = greatest(l.joined_at, g.expires_at), reason = 'expired'
+    FROM gone g WHERE l.connection_id = g.connection_id AND l.joined_at = g.joined_at
+)
+SELECT connection_id, project_id, revision FROM gone
 `
 
 type ReapGuestsRow struct {
@@ -97,6 +107,11 @@ WITH room AS (
         avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, transport = excluded.transport,
         active_at = excluded.active_at, expires_at = excluded.expires_at
     RETURNING revision, joined_at, active_at
+), visit AS (
+    INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
+    SELECT $1, g.joined_at, $10, $3, $4, $5, $7 FROM guest g
+    ON CONFLICT (connection_id, joined_at) DO UPDATE
+    SET user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent
 )
 SELECT room.open, guest.revision, guest.joined_at, guest.active_at FROM room LEFT JOIN guest ON true
 `
@@ -111,6 +126,7 @@ type UpsertGuestParams struct {
 	IsAgent      bool
 	Transport    string
 	TtlSeconds   float64
+	Nobody       uuid.UUID
 }
 
 type UpsertGuestRow struct {
@@ -133,6 +149,7 @@ func (q *Queries) UpsertGuest(ctx context.Context, arg UpsertGuestParams) (Upser
 		arg.IsAgent,
 		arg.Transport,
 		arg.TtlSeconds,
+		arg.Nobody,
 	)
 	var i UpsertGuestRow
 	err := row.Scan(

@@ -203,7 +203,7 @@ type PresenceLog struct {
 	ConnectionID uuid.UUID
 	// When the visit began.
 	JoinedAt time.Time
-	// The life of a replica that serves it, or did last.
+	// The life of a replica that serves it, or did last; of guests the largest id.
 	Incarnation uuid.UUID
 	// The project, which may be deleted by now.
 	ProjectID int32

@@ -87,9 +87,10 @@ func (q *Queries) DoNotWaitForDisk(ctx context.Context) error {
 const EndLostVisits = `-- name: EndLostVisits :exec
 UPDATE presence_log l SET left_at = greatest(l.joined_at, now()), reason = 'lost'
 WHERE l.left_at IS NULL AND NOT EXISTS (SELECT FROM replicas r WHERE r.incarnation = l.incarnation)
+    AND NOT EXISTS (SELECT FROM presence p WHERE p.connection_id = l.connection_id AND p.expires_at IS NOT NULL)
 `
 
-// Visits whose replica went without a word: the database lost its leases, and it did not come back.
+// Visits whose replica went without a word: the database lost its leases, and it did not come back; or those of guests that it lost.
 func (q *Queries) EndLostVisits(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, EndLostVisits)
 	return err

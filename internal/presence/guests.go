@@ -53,7 +53,7 @@ func (t *Tracker) JoinGuest(ctx context.Context, id int32, client string, who Id
 	err := t.cfg.DB.Requests.Query(ctx, func(q *db.Queries) (err error) {
 		row, err = q.UpsertGuest(ctx, db.UpsertGuestParams{
 			ConnectionID: connection, ProjectID: id, UserID: who.UserID, UserName: who.Name, AvatarColor: who.Color, IsAgent: who.Agent,
-			Transport: who.Transport, TtlSeconds: guestTTL.Seconds(), Most: MaxPeople,
+			Transport: who.Transport, TtlSeconds: guestTTL.Seconds(), Most: MaxPeople, Nobody: nobody,
 		})
 		return err
 	})

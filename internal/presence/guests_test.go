@@ -59,7 +59,14 @@ func TestGuestsAreSeenOnAllReplicas(t *testing.T) {
 	if n := query(t, url, countPresence); n != 0 {
 		t.Errorf("%d rows, want none", n)
 	}
+	const log = `SELECT count(*) FROM layercake.presence_log WHERE user_name = $1 AND reason = 'left' AND left_at >= joined_at`
+	awaitRows(t, url, 1, log, "Renamed")
+	awaitRows(t, url, 1, log, "Agent")
 	joinGuest(t, b, id, "c", agent)
+	if _, err := a.TrimLog(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	awaitRows(t, url, 1, countOpen) // it is there, though no replica serves it
 	await(t, here, "the guest to come back", func() bool { return here.Person("agent") != nil })
 }
 
@@ -111,6 +118,7 @@ func TestGuestsGoUnlessTheyDoSomething(t *testing.T) {
 		t.Error("who did something is gone, too")
 	}
 	awaitRows(t, url, 1, countPresence)
+	awaitRows(t, url, 1, "SELECT count(*) FROM layercake.presence_log WHERE user_name = 'Idle' AND reason = 'expired'")
 	b.Doubt("hole")
 	await(t, there, "when the busy one was last active", func() bool {
 		return time.Since(there.Person("busy").Entries[0].ActiveAt) < time.Minute

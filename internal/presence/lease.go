@@ -75,7 +75,10 @@ func (t *Tracker) renew(ctx context.Context) (same bool, err error) {
 		}
 		t.cfg.Log.WarnContext(ctx, "the lease is gone, registering anew", "incarnation", life, "connections", t.own())
 	}
-	life = uuid.New()
+	life, t.cfg.Incarnation = t.cfg.Incarnation, uuid.Nil // once: when the answer is lost, it may be taken
+	if life == uuid.Nil {
+		life = uuid.New()
+	}
 	err = t.cfg.DB.System.Query(ctx, func(q *db.Queries) error {
 		return q.InsertReplica(ctx, db.InsertReplicaParams{
 			Incarnation: life, Version: t.cfg.Version, Address: t.address, TtlSeconds: leaseTTL.Seconds(),

@@ -40,6 +40,8 @@ type Config struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil: not registered
 
+	// Incarnation is the id of the first life, by which logs know the replica, too; zero for one of the tracker's own.
+	Incarnation uuid.UUID
 	// Figures tells what the lease carries of the rest of the replica; nil: nothing. It is called each second.
 	Figures func() Figures
 }

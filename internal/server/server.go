@@ -123,10 +123,11 @@ func (s *Server) listenURL() string {
 
 // assemble makes the parts, from the storage up.
 func (s *Server) assemble(ctx context.Context) (err error) {
-	incarnation := uuid.NewString()
-	s.log = s.log.With("replica", incarnation[:8])
+	incarnation := uuid.New()
+	name := incarnation.String()
+	s.log = s.log.With("replica", name[:8])
 	s.db, err = postgres.Open(ctx, postgres.Config{
-		URL: s.cfg.DatabaseURL, DirectURL: s.listenURL(), Replica: incarnation, PoolMax: s.cfg.PoolMax, PoolMin: s.cfg.PoolMin,
+		URL: s.cfg.DatabaseURL, DirectURL: s.listenURL(), Replica: name, PoolMax: s.cfg.PoolMax, PoolMin: s.cfg.PoolMin,
 		Replicas: s.cfg.Replicas, Log: s.log, Metrics: s.registry,
 	})
 	if err != nil {
@@ -134,10 +135,10 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	}
 	s.hub = feed.NewHub(s.db.System, s.log, s.registry)
 	s.presence = presence.New(presence.Config{
-		DB: s.db, Version: s.cfg.Version, Log: s.log, Metrics: s.registry, Figures: s.figures,
+		DB: s.db, Version: s.cfg.Version, Log: s.log, Metrics: s.registry, Incarnation: incarnation, Figures: s.figures,
 	})
 	s.wire = fanout.New(fanout.Config{
-		URL: s.listenURL(), Replica: incarnation, Loss: s.cfg.Loss, Log: s.log, Metrics: s.registry,
+		URL: s.listenURL(), Replica: name, Loss: s.cfg.Loss, Log: s.log, Metrics: s.registry,
 		OnEvent: func(e fanout.Event) { s.hub.Offer(postgres.Epoch(e.Epoch), e.Project, e.Version, e.Body) },
 		OnDoubt: func(reason string) {
 			s.log.Debug("sweep", "reason", reason)

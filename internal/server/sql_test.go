@@ -72,6 +72,8 @@ func TestDBAsSeeWhatReplicasDo(t *testing.T) {
 			return cmp.Equal(want, got)
 		})
 	}
+	sees("sessions under the ids of the replicas", `SELECT count(*)::text FROM layercake.replicas r JOIN pg_stat_activity a
+		ON a.application_name = 'layercake/' || r.replica || '/listener'`, "3")
 	sees("three replicas", `SELECT format('%s %s %s %s', version, state, sockets, heartbeat_ms > 0 AND heap_bytes > 0)
 		FROM layercake.replicas`, "test live 0 t", "test live 0 t", "test live 0 t")
 

@@ -63,5 +63,5 @@ COMMENT ON COLUMN layercake.presence_log.is_agent IS 'True for a program, false 
 COMMENT ON COLUMN layercake.presence_log.connection_id IS 'The connection. One that joins again, or as somebody else, makes another visit.';
 COMMENT ON COLUMN layercake.presence_log.joined_at IS 'When the visit began.';
 COMMENT ON COLUMN layercake.presence_log.left_at IS 'When it ended; null while it lasts.';
-COMMENT ON COLUMN layercake.presence_log.reason IS 'How it ended: left, closed, lost, silent, slow, protocol, renamed, kicked, drained, project deleted, replica died.';
+COMMENT ON COLUMN layercake.presence_log.reason IS 'How it ended: left, closed, lost, silent, slow, protocol, renamed, kicked, drained, project deleted, replica died, expired.';
 COMMENT ON COLUMN layercake.presence_log.user_id IS 'Who the client said it is.';
