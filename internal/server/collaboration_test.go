@@ -386,7 +386,7 @@ func TestSubscriptionsThatEnd(t *testing.T) {
 	newProject(t, replica.URL)
 	for planID, want := range map[string]string{
 		"2": "NOT_FOUND", "project_2": "NOT_FOUND", "": "BAD_REQUEST", "x": "BAD_REQUEST", "project_": "BAD_REQUEST", "project_x": "BAD_REQUEST",
-		"+1": "BAD_REQUEST", "01": "BAD_REQUEST", "1 ": "BAD_REQUEST", "99999999999": "BAD_REQUEST",
+		"+1": "BAD_REQUEST", "01": "BAD_REQUEST", "1.0": "BAD_REQUEST", "99999999999": "BAD_REQUEST",
 	} {
 		for _, document := range []string{collaborationEvents, planDagUpdated} {
 			if got := follow(t, replica.URL, document, planID).ends(); got != want {
