@@ -82,6 +82,7 @@ func startOnce(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.awaitReady(ctx); err != nil {
 		return nil, err
 	}
+	cfg.Log.InfoContext(ctx, "private database", "url", s.URL()) // for psql
 	return s, nil
 }
 
