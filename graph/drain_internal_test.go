@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"layercake/internal/drain"
 )
 
 // Sockets that are still being accepted note that they are to go: they stand for any here.
@@ -56,7 +58,7 @@ func TestDrainedClientsComeBackEvenly(t *testing.T) {
 		sockets = 2000
 		spread  = 4 * time.Second
 		width   = 500 * time.Millisecond
-		mean    = sockets / (float64(spread+maxAway) / float64(width))
+		mean    = sockets / (float64(spread+drain.MaxAway) / float64(width))
 	)
 	synctest.Test(t, func(t *testing.T) {
 		h := handlerWith(sockets)
@@ -66,7 +68,7 @@ func TestDrainedClientsComeBackEvenly(t *testing.T) {
 			defer close(drained)
 			h.Drain(t.Context(), spread)
 		}()
-		back := make([]int, (spread+maxAway)/width+1)
+		back := make([]int, (spread+drain.MaxAway)/width+1)
 		told := map[*socket]bool{}
 		for len(told) < sockets {
 			synctest.Wait()
@@ -74,7 +76,7 @@ func TestDrainedClientsComeBackEvenly(t *testing.T) {
 				s.mu.Lock()
 				if s.doomed != nil && !told[s] {
 					told[s] = true
-					back[(time.Since(began)+awayFor())/width]++
+					back[(time.Since(began)+drain.Away())/width]++
 				}
 				s.mu.Unlock()
 			}

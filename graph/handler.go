@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"layercake/internal/drain"
 	"layercake/internal/plan"
 	"layercake/internal/presence"
 	"layercake/internal/project"
@@ -99,22 +100,7 @@ func (h *Handler) Shed(ctx context.Context, spread time.Duration) {
 	h.mu.Lock()
 	h.draining = true
 	h.mu.Unlock()
-	sockets := h.all()
-	began := time.Now()
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	for i, s := range sockets {
-		// Each has a moment of its own: pauses from one to the next would add up how late each of them ends.
-		pause.Reset(time.Until(began.Add(spread * time.Duration(i) / time.Duration(len(sockets)))))
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		s.drain()
-	}
+	drain.Evenly(ctx, spread, h.all(), (*socket).drain)
 }
 
 // Admit takes sockets again after Shed.

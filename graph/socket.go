@@ -6,9 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -17,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"layercake/internal/drain"
 	"layercake/internal/fault"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -242,16 +241,9 @@ func (s *socket) open(conn *websocket.Conn, raw net.Conn) {
 // drain tells the client to come back later.
 func (s *socket) drain() {
 	s.whenOpen(func() {
-		reason := fmt.Sprintf(`{"retryAfterMs":%d}`, awayFor().Milliseconds())
-		s.close(closeRestart, reason, closedDrain)
+		s.close(closeRestart, drain.Reason(), closedDrain)
 	})
 }
-
-// maxAway is how long a client that is sent away is told to wait at most.
-const maxAway = 2 * time.Second
-
-// awayFor is how long one is told to wait: each another time, lest a stutter of this replica becomes one of the others.
-func awayFor() time.Duration { return maxAway/20 + rand.N(maxAway-maxAway/20) }
 
 // abort cuts the connection off.
 func (s *socket) abort(why string) {

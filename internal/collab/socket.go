@@ -4,14 +4,13 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"layercake/internal/drain"
 	"layercake/internal/fault"
 	"layercake/internal/presence"
 
@@ -451,7 +450,7 @@ func (s *socket) failed(late bool, err error) bool {
 // drain tells the client to come back later.
 func (s *socket) drain() {
 	s.whenOpen(func() {
-		s.close(closeRestart, fmt.Sprintf(`{"retryAfterMs":%d}`, 100+rand.IntN(1900)), closedDrain)
+		s.close(closeRestart, drain.Reason(), closedDrain)
 	})
 }
 
