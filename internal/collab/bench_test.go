@@ -121,7 +121,7 @@ func joinText(n int) string {
 
 // BenchmarkIdleSockets measures what a socket takes that has joined and is quiet, 50 in a project.
 func BenchmarkIdleSockets(b *testing.B) {
-	const sockets, each = 4000, 50
+	const sockets, each = 5000, 50
 	for b.Loop() {
 		b.StopTimer()
 		replica := servertest.StartProcess(b, pgtest.New(b))
