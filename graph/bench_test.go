@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/postgres/pgtest"
+
 	"github.com/coder/websocket"
 )
 
@@ -74,6 +76,42 @@ func deliver(b *testing.B, subscription string, prepare func(*site)) {
 	b.ReportMetric(float64((processTime(b)-cpu).Microseconds())/deliveries, "cpu-us/delivery")
 	b.ReportMetric(deliveries/b.Elapsed().Seconds(), "deliveries/s")
 	b.StopTimer()
+}
+
+// How long a client that missed 1,000 events takes to have them all, from connecting to another replica on.
+func BenchmarkResume(b *testing.B) {
+	const missed = 1000
+	database := pgtest.New(b)
+	here := onlineAt(b, database, database)
+	project := here.newProject(b)
+	here.must(b, nil, `mutation ($p: Int!) { addPlanDagNode(projectId: $p,
+		node: {id: "a", nodeType: GraphNode, position: {x: 0, y: 0}, metadata: {label: "A"}, config: "{}"}) { id } }`, vars{"p": project})
+	var begin struct{ GetPlanDag struct{ Cursor string } }
+	here.must(b, &begin, `query ($p: Int!) { getPlanDag(projectId: $p) { cursor } }`, vars{"p": project})
+	for x := range missed {
+		here.must(b, nil, `mutation ($p: Int!, $x: Float!) { movePlanDagNode(projectId: $p, nodeId: "a", position: {x: $x, y: 0}) { id } }`,
+			vars{"p": project, "x": x + 1})
+	}
+	there := onlineAt(b, database, database)
+	subscription := fmt.Sprintf(`subscription { planEvents(projectId: %d, after: %q) { version cursor opId actorName
+		operations { kind id index before after } } }`, project, begin.GetPlanDag.Cursor)
+	last := []byte(fmt.Sprintf(`"version":%d,`, 1+missed))
+	for b.Loop() {
+		c := dial(b, there.url, subscription)
+		for events := 1; ; events++ {
+			_, frame, err := c.Read(b.Context())
+			if err != nil {
+				b.Fatal(err)
+			}
+			if bytes.Contains(frame, last) {
+				if events != missed {
+					b.Fatalf("%d events, want %d", events, missed)
+				}
+				break
+			}
+		}
+		_ = c.CloseNow()
+	}
 }
 
 func dial(b *testing.B, url, subscription string) *websocket.Conn {
