@@ -274,16 +274,27 @@ func (b *browser) take(text []byte, line *cable) error {
 		if err := json.Unmarshal(frame.Data, &p); err != nil {
 			return err
 		}
+		if b.known == nil {
+			b.complain("was told of somebody before it was told who is there: " + string(text))
+			b.known = make(map[string]string)
+		}
 		if b.known[p.UserID] = p.at(); !p.IsOnline {
 			delete(b.known, p.UserID)
 		}
 		b.tell(now, p.UserID, p.IsOnline)
 	case "error":
-		if !b.was && len(b.crowd.errors) < maxComplaints {
-			b.crowd.errors = append(b.crowd.errors, b.user+" was answered: "+frame.Message)
+		if !b.was {
+			b.complain("was answered: " + frame.Message)
 		}
 	}
 	return nil
+}
+
+// complain remembers what should not have happened to it.
+func (b *browser) complain(of string) {
+	if len(b.crowd.errors) < maxComplaints {
+		b.crowd.errors = append(b.crowd.errors, b.user+" "+of)
+	}
 }
 
 // arrive begins a stay and a view. The crowd's mutex is held, as for those that follow.
