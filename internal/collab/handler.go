@@ -135,7 +135,7 @@ func refuse(w http.ResponseWriter) {
 // HTTP server would be half of what an idle socket takes.
 type hijackTap struct {
 	http.ResponseWriter
-	conn net.Conn
+	conn *batchConn
 }
 
 const bufferSize = 512
@@ -146,7 +146,7 @@ func (t *hijackTap) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	t.conn = conn
+	t.conn = &batchConn{Conn: conn}
 	in := bufio.NewReaderSize(conn, bufferSize)
 	if n := buffer.Reader.Buffered(); n > 0 { // the client did not wait for the answer
 		early, err := buffer.Reader.Peek(n)
@@ -158,7 +158,7 @@ func (t *hijackTap) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 			return nil, nil, err
 		}
 	}
-	return conn, bufio.NewReadWriter(in, bufio.NewWriterSize(conn, bufferSize)), nil
+	return t.conn, bufio.NewReadWriter(in, bufio.NewWriterSize(t.conn, bufferSize)), nil
 }
 
 // originAllowed checks where the page that opens a socket comes from. Callers that are no browser state no origin.

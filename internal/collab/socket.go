@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +37,7 @@ type socket struct {
 	turn  int // among those that are pinged
 	room  *presence.Room
 	conn  *websocket.Conn
-	raw   net.Conn // below conn, to cut it off
+	raw   *batchConn // below conn
 	heard atomic.Int64
 
 	// of the goroutine that reads
@@ -72,7 +73,7 @@ type view struct {
 }
 
 // begin starts the reader.
-func (s *socket) begin(conn *websocket.Conn, raw net.Conn) {
+func (s *socket) begin(conn *websocket.Conn, raw *batchConn) {
 	conn.SetReadLimit(maxFrame)
 	s.conn, s.raw = conn, raw
 	s.hear()
@@ -295,7 +296,11 @@ func (s *socket) push() {
 	var pause time.Duration
 	var later time.Time
 	if !shut {
+		s.raw.hold()
 		pause, later = s.tell(&v, viewer, document)
+		if err := s.raw.release(s.h.timing.Write); err != nil {
+			s.failed(errors.Is(err, os.ErrDeadlineExceeded), err)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -399,7 +404,7 @@ func (s *socket) writeRoster(v *view, viewer string) (size int, ok bool) {
 	defer cancel()
 	w, err := s.conn.Writer(ctx, websocket.MessageText)
 	if err != nil {
-		return 0, s.failed(ctx, err)
+		return 0, s.failed(ctx.Err() != nil, err)
 	}
 	s.h.metrics.frames.WithLabelValues(typeBulk).Inc()
 	buffer := bufio.NewWriterSize(w, 4<<10)
@@ -415,7 +420,7 @@ func (s *socket) writeRoster(v *view, viewer string) (size int, ok bool) {
 	}
 	_, _ = buffer.WriteString(bulkAfter)
 	if err := errors.Join(buffer.Flush(), w.Close()); err != nil {
-		return size, s.failed(ctx, err)
+		return size, s.failed(ctx.Err() != nil, err)
 	}
 	return size, true
 }
@@ -425,16 +430,16 @@ func (s *socket) write(kind string, frame []byte) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), s.h.timing.Write)
 	defer cancel()
 	if err := s.conn.Write(ctx, websocket.MessageText, frame); err != nil {
-		return s.failed(ctx, err)
+		return s.failed(ctx.Err() != nil, err)
 	}
 	s.h.metrics.frames.WithLabelValues(kind).Inc()
 	return true
 }
 
 // failed cuts the connection off after a write that failed. It returns false.
-func (s *socket) failed(ctx context.Context, err error) bool {
+func (s *socket) failed(late bool, err error) bool {
 	switch {
-	case ctx.Err() != nil:
+	case late:
 		s.cut(closedSlow)
 	case !errors.Is(err, net.ErrClosed):
 		s.cut(closedLost)
