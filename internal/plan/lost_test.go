@@ -26,19 +26,21 @@ type cutter struct {
 	early func() // unless nil, what to wait for instead of that answer
 
 	mu    sync.Mutex
-	seen  int // times that the text passed
-	times int // the pass at which to cut; 0 for never
-	trips int // round trips on the connection of the text, since it passed first
+	seen  int      // times that the text passed
+	times int      // the pass at which to cut; 0 for never
+	first net.Conn // the connection that the text passed on first
+	trips int      // round trips on that connection, since then
 }
 
-// turn counts a round trip each time that the replica speaks after the database, and the first time.
-func (c *cutter) turn(sent []byte, counting, answered *bool) {
+// turn counts a round trip each time that the replica speaks after the database, and the first time. Only the connection that the
+// text passes on first counts: the text passes on the publisher's later, in the line to the other replicas.
+func (c *cutter) turn(conn net.Conn, sent []byte, answered *bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.text) > 0 && bytes.Contains(sent, c.text) && !*counting {
-		*counting, *answered = true, true
+	if c.first == nil && len(c.text) > 0 && bytes.Contains(sent, c.text) {
+		c.first, *answered = conn, true
 	}
-	if *counting && *answered {
+	if c.first == conn && *answered {
 		c.trips++
 		*answered = false
 	}
@@ -86,7 +88,7 @@ func (c *cutter) pass(replica, database net.Conn) {
 	answered := make(chan struct{}) // closed when the answer to the text is there, and lost
 	losing := make(chan struct{})   // closed when answers are lost
 	var back sync.WaitGroup
-	counting, spoken := false, false // guarded by c.mu
+	spoken := false // guarded by c.mu
 	back.Go(func() {
 		defer func() { _ = replica.Close() }()
 		buffer := make([]byte, 64<<10)
@@ -118,7 +120,7 @@ func (c *cutter) pass(replica, database net.Conn) {
 		if bytes.HasPrefix(buffer[:n], cancelRequest) {
 			break // the replica must find out without its help
 		}
-		c.turn(buffer[:n], &counting, &spoken)
+		c.turn(replica, buffer[:n], &spoken)
 		if c.cuts(buffer[:n]) {
 			if c.after {
 				close(losing)
@@ -258,7 +260,7 @@ func TestChangeIsTwoRoundTrips(t *testing.T) {
 		for i := range 20 {
 			id := fmt.Sprintf("trips-of-%s-%d.", name, i)
 			count.mu.Lock()
-			count.text, count.trips = []byte(id), 0
+			count.text, count.first, count.trips = []byte(id), nil, 0
 			count.mu.Unlock()
 			if _, err := r.plans.Change(t.Context(), r.actor, p, plan.Change{OpID: id, Edits: []plan.Edit{edit(i)}}); err != nil {
 				t.Fatal(err)
