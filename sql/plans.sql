@@ -24,6 +24,10 @@ WHERE project_id = @project_id;
 UPDATE heads SET version = version + 1, changed_at = greatest(changed_at, now()) WHERE project_id = @project_id
 RETURNING version, changed_at;
 
+-- Changes that share a transaction have a version each.
+-- name: StepHeadAgain :exec
+UPDATE heads SET version = version + @steps::int WHERE project_id = @project_id;
+
 -- name: GetHead :one
 SELECT version, changed_at FROM heads WHERE project_id = @project_id;
 

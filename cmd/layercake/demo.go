@@ -142,7 +142,10 @@ func withDatabase(ctx context.Context, cfg embeddedpg.Config, f func(ctx context
 			}
 			cfg.Log.ErrorContext(ctx, "the database ended, starting it again", "error", server.Wait())
 			again, err := embeddedpg.Start(keep, cfg)
-			if err != nil {
+			switch {
+			case keep.Err() != nil && errors.Is(err, keep.Err()):
+				return nil // f has returned in the meantime; a start that is given up stops what it started
+			case err != nil:
 				return err
 			}
 			server = again

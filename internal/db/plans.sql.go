@@ -621,6 +621,21 @@ func (q *Queries) StepHead(ctx context.Context, projectID int32) (StepHeadRow, e
 	return i, err
 }
 
+const StepHeadAgain = `-- name: StepHeadAgain :exec
+UPDATE heads SET version = version + $1::int WHERE project_id = $2
+`
+
+type StepHeadAgainParams struct {
+	Steps     int32
+	ProjectID int32
+}
+
+// Changes that share a transaction have a version each.
+func (q *Queries) StepHeadAgain(ctx context.Context, arg StepHeadAgainParams) error {
+	_, err := q.db.Exec(ctx, StepHeadAgain, arg.Steps, arg.ProjectID)
+	return err
+}
+
 const UpdatePlan = `-- name: UpdatePlan :exec
 UPDATE plans
 SET name = $1, yaml_content = $2, dependencies = $3, status = $4, updated_at = $5

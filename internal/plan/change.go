@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"layercake/internal/auth"
@@ -15,11 +14,9 @@ import (
 	"layercake/internal/fault"
 	"layercake/internal/feed"
 	"layercake/internal/postgres"
-	"layercake/internal/project"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Change is what a caller asks of a plan: edits that happen together or not at all.
@@ -68,35 +65,28 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 		c.OpID = uuid.NewString()
 	}
 	r := request{Change: c, actor: actor, project: projectID, hash: c.hash()}
-	entered := time.Now()
+	arrived := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, writingBudget)
 	defer cancel()
-	leave, err := s.queue.enter(ctx, projectID)
-	if err != nil {
-		return Result{}, err
-	}
-	defer leave()
-	s.metrics.queueWait.Observe(time.Since(entered).Seconds())
-
-	var done committed
-	err = s.db.Requests.Do(ctx, func(conn *pgx.Conn) (err error) {
-		done, err = r.transact(ctx, conn)
-		return err
-	})
+	done, err := s.queue.do(ctx, arrived, r)
 	if open := new(openOutcome); errors.As(err, &open) {
-		done, err = s.settle(ctx, entered.Add(budget), r, open)
+		if done, err = s.settle(ctx, arrived.Add(budget), r, open); err == nil {
+			s.announce(projectID, done)
+		}
 	}
 	if err != nil {
 		return Result{}, err
-	}
-	if done.body != nil {
-		if s.afterCommit != nil {
-			s.afterCommit()
-		}
-		s.hub.Offer(done.epoch, projectID, done.version, done.body)
-		s.wire.Publish(fanout.Event{Epoch: string(done.epoch), Project: projectID, Version: done.version, Body: done.body})
 	}
 	return done.result()
+}
+
+// announce tells this replica's watchers and the other replicas of a change.
+func (s *Service) announce(project int32, done committed) {
+	if done.body == nil {
+		return
+	}
+	s.hub.Offer(done.epoch, project, done.version, done.body)
+	s.wire.Publish(fanout.Event{Epoch: string(done.epoch), Project: project, Version: done.version, Body: done.body})
 }
 
 // check refuses what is wrong whatever the plan holds.
@@ -136,6 +126,8 @@ func (r request) opActor() string {
 	return r.actor.ID
 }
 
+func (r request) sameOperation(o request) bool { return r.OpID == o.OpID && r.opActor() == o.opActor() }
+
 // committed is what the database holds after a change.
 type committed struct {
 	epoch   postgres.Epoch
@@ -144,134 +136,6 @@ type committed struct {
 	body    []byte // of the event; nil when nothing changed
 	nodes   []Node // what changed; when nothing did, what the edits named
 	edges   []Edge
-}
-
-// openOutcome is the error of a COMMIT that may or may not have happened.
-type openOutcome struct{ cause error }
-
-func (e *openOutcome) Error() string { return "outcome of commit is open: " + e.cause.Error() }
-func (e *openOutcome) Unwrap() error { return e.cause }
-
-// transact runs the change in two round trips: lock and read, then write and commit.
-func (r request) transact(ctx context.Context, conn *pgx.Conn) (committed, error) {
-	done := committed{epoch: postgres.EpochOfConn(conn)}
-	d, earlier, err := r.read(ctx, conn)
-	if err != nil || earlier != nil {
-		rollback(ctx, conn)
-		if err != nil {
-			return done, err
-		}
-		done.version, done.body = earlier.Version, earlier.Body
-		return done, nil
-	}
-	for _, e := range r.Edits {
-		if err := e.apply(d); err != nil {
-			rollback(ctx, conn)
-			return done, err
-		}
-	}
-	if len(d.operations) == 0 {
-		rollback(ctx, conn)
-		done.version = d.version
-		for _, id := range d.named {
-			done.nodes = append(done.nodes, *d.nodes.get(id))
-		}
-		for _, id := range d.namedEdges {
-			done.edges = append(done.edges, *d.edges.get(id))
-		}
-		return done, nil
-	}
-	done.version, done.event = d.version+1, r.event(d)
-	done.nodes, done.edges = d.touchedNodes, d.touchedEdges
-	if done.body, err = json.Marshal(done.event); err != nil {
-		rollback(ctx, conn)
-		return done, fmt.Errorf("encode event: %w", err)
-	}
-	if err := r.write(ctx, conn, d, done); err != nil {
-		rollback(ctx, conn)
-		return done, err
-	}
-	return done, nil
-}
-
-// rollback ends the transaction. A connection on which that fails is not lent again.
-func rollback(ctx context.Context, conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	_, _ = conn.Exec(ctx, "rollback")
-}
-
-func (r request) event(d *draft) *Event {
-	return &Event{
-		ProjectID: r.project, Version: d.version + 1, At: d.at, OpID: r.OpID, ClientID: r.ClientID,
-		ActorID: r.actor.ID, ActorKind: string(r.actor.Kind), ActorName: r.actor.Name,
-		Via: r.Via, Note: r.Note, Operations: d.operations,
-	}
-}
-
-// read is the first round trip. Stepping the head comes first and waits for its lock; every later statement sees what was
-// committed before the lock was given. It returns the draft, or the row of the same request's earlier event.
-func (r request) read(ctx context.Context, conn *pgx.Conn) (*draft, *db.GetOperationRow, error) {
-	w := newWants()
-	for _, e := range r.Edits {
-		e.wants(w)
-	}
-	d := &draft{}
-	var earlier *db.GetOperationRow
-	var head db.StepHeadRow
-	b := &pgx.Batch{}
-	b.Queue("begin")
-	b.Queue(db.StepHead, r.project).QueryRow(func(row pgx.Row) error { return row.Scan(&head.Version, &head.ChangedAt) })
-	b.Queue(db.GetOperation, r.project, r.opActor(), r.OpID).Query(func(rows pgx.Rows) (err error) {
-		earlier, err = first(rows, pgx.RowToAddrOfStructByPos[db.GetOperationRow])
-		return err
-	})
-	d.queue(b, r.project, w)
-	err := conn.SendBatch(ctx, b).Close()
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil, project.ErrNotFound
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("lock and read: %w", err)
-	}
-	d.version, d.at = head.Version-1, head.ChangedAt
-	if earlier != nil {
-		if !slices.Equal(earlier.RequestHash, r.hash) {
-			return nil, nil, fault.New(fault.BadRequest, "Operation id was used for another request").With("opId", r.OpID)
-		}
-		return nil, earlier, nil
-	}
-	if r.Expected != nil && *r.Expected != d.version {
-		return nil, nil, moved(*r.Expected, d.version)
-	}
-	return d, nil, nil
-}
-
-// first returns the first row, or nil when there is none.
-func first[T any](rows pgx.Rows, f pgx.RowToFunc[*T]) (*T, error) {
-	v, err := pgx.CollectOneRow(rows, f)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
-	return v, err
-}
-
-// write is the second round trip.
-func (r request) write(ctx context.Context, conn *pgx.Conn, d *draft, done committed) error {
-	b := &pgx.Batch{}
-	d.queueWrites(b, r.project)
-	b.Queue(db.InsertEvent, r.project, done.version, d.at, r.opActor(), r.OpID, r.hash, json.RawMessage(done.body))
-	b.Queue("commit")
-	err := conn.SendBatch(ctx, b).Close()
-	if err == nil {
-		return nil
-	}
-	// An ordinary error comes from a statement before COMMIT and aborts the transaction. A broken connection, or the server
-	// ending the session, can come after COMMIT took effect.
-	if pg := new(pgconn.PgError); errors.As(err, &pg) && pg.SeverityUnlocalized == "ERROR" {
-		return fmt.Errorf("write: %w", err)
-	}
-	return &openOutcome{cause: err}
 }
 
 // settle finds out what became of a commit whose answer was lost. It waits for the head's lock, which the lost transaction

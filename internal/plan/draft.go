@@ -28,10 +28,10 @@ func newWants() *wants {
 	}
 }
 
-// draft is the part of a plan that a change looks at, and what the change does to it so far.
+// draft is the part of a plan that changes look at, and what they do to it so far.
 type draft struct {
 	at      time.Time
-	version int64 // before the change
+	version int64
 	plan    *Plan
 	edited  bool // the plan's record changed
 	nodes   list[Node]
@@ -39,6 +39,11 @@ type draft struct {
 	links   links
 	missed  [][]byte // the events after the version that was wanted, if the log has them and they are not too many
 
+	account
+}
+
+// account is what one change did.
+type account struct {
 	operations   []Operation
 	touchedNodes []Node // what the operations are about, as after them, or before when it is gone
 	touchedEdges []Edge

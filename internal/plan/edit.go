@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -11,7 +12,8 @@ import (
 type Edit interface {
 	// wants names what apply looks at, so that one round trip can read it under the lock.
 	wants(*wants)
-	// apply checks the rules and records what it does in the draft. A fault refuses the whole change.
+	// apply checks the rules and records what it does in the draft. A fault refuses the whole change. An edit of the small kind
+	// that refuses leaves the draft as it was: others' changes are in it.
 	apply(*draft) error
 }
 
@@ -76,6 +78,14 @@ func (e MoveNodes) apply(d *draft) error {
 		return tooMany("moves in one request", MaxNodes)
 	}
 	for _, m := range e.Moves {
+		if d.nodes.get(m.ID) == nil {
+			continue
+		}
+		if err := m.check(); err != nil {
+			return err
+		}
+	}
+	for _, m := range e.Moves {
 		stored := d.nodes.get(m.ID)
 		if stored == nil {
 			continue
@@ -94,6 +104,14 @@ func (e MoveNodes) apply(d *draft) error {
 		d.named = append(d.named, m.ID)
 	}
 	return nil
+}
+
+func (m Move) check() error {
+	return errors.Join(
+		checkPosition(m.Position),
+		checkOptional("Source position", m.SourcePosition, maxHandle),
+		checkOptional("Target position", m.TargetPosition, maxHandle),
+	)
 }
 
 // DeleteNode removes a node, and its edges before it.

@@ -11,6 +11,7 @@ import (
 type metrics struct {
 	changes   *prometheus.HistogramVec
 	queueWait prometheus.Histogram
+	together  prometheus.Histogram
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -25,8 +26,13 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Help:    "Time that a change waited for its project's turn and a write slot.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
 		}),
+		together: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "layercake", Name: "changes_per_transaction",
+			Help:    "Changes of one project that shared a transaction because they had to wait.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 6),
+		}),
 	}
-	registry.MustRegister(m.changes, m.queueWait)
+	registry.MustRegister(m.changes, m.queueWait, m.together)
 	return m
 }
 

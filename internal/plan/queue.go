@@ -2,7 +2,11 @@ package plan
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"layercake/internal/fault"
 	"layercake/internal/postgres"
@@ -10,63 +14,163 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// maxQueued is how many changes of one project wait in a replica.
-const maxQueued = 256
+const (
+	maxQueued = 256 // changes of one project that are in a replica
+	maxGroup  = 32  // changes that share a transaction
+)
 
-// queue lets one change of a project at a time go on to the write slots, first come first served. A hot project thus holds one
-// slot and one connection, and the others keep theirs.
+// queue runs the changes of each project one after the other, first come first served, and those that had to wait together. A hot
+// project thus holds one slot and one connection, and the others keep theirs.
 type queue struct {
 	slots *semaphore.Weighted
+	run   func(group []*ticket) // answers each
 
 	mu    sync.Mutex
 	lanes map[int32]*lane
 }
 
+// lane holds the changes of one project, guarded by queue.mu. It is there while it is driven.
 type lane struct {
-	turn    *semaphore.Weighted
-	waiting int // guarded by queue.mu: those in the lane, the one whose turn it is included
+	waiting []*ticket
+	running int
 }
 
-func newQueue(slots int) *queue {
-	return &queue{slots: semaphore.NewWeighted(int64(slots)), lanes: make(map[int32]*lane)}
+// ticket is a request in the queue. Its context ends when its sender waits no longer.
+type ticket struct {
+	request
+	ctx     context.Context //nolint:containedctx // a group lives until the last of its senders has gone
+	arrived time.Time
+	small   bool        // may share a transaction
+	answer  chan answer // gets one
 }
 
-// enter waits for the project's turn and a write slot. The caller calls leave when it is done.
-func (q *queue) enter(ctx context.Context, project int32) (leave func(), err error) {
-	q.mu.Lock()
-	l := q.lanes[project]
-	if l == nil {
-		l = &lane{turn: semaphore.NewWeighted(1)}
-		q.lanes[project] = l
-	}
-	if l.waiting >= maxQueued {
-		q.mu.Unlock()
-		return nil, fault.New(fault.RateLimited, fault.Busy).With("retryAfterMs", 1000).With("detail",
-			map[string]any{"limit": maxQueued, "what": "changes of one project that wait"})
-	}
-	l.waiting++
-	q.mu.Unlock()
-
-	if err := l.turn.Acquire(ctx, 1); err != nil {
-		q.forget(project, l)
-		return nil, postgres.Classify(ctx, err)
-	}
-	if err := q.slots.Acquire(ctx, 1); err != nil {
-		l.turn.Release(1)
-		q.forget(project, l)
-		return nil, postgres.Classify(ctx, err)
-	}
-	return func() {
-		q.slots.Release(1)
-		l.turn.Release(1)
-		q.forget(project, l)
-	}, nil
+type answer struct {
+	done committed
+	err  error
 }
 
-func (q *queue) forget(project int32, l *lane) {
+func newQueue(slots int, run func([]*ticket)) *queue {
+	return &queue{slots: semaphore.NewWeighted(int64(slots)), run: run, lanes: make(map[int32]*lane)}
+}
+
+// do waits for the project's turn and a write slot, and then for the answer.
+func (q *queue) do(ctx context.Context, arrived time.Time, r request) (committed, error) {
+	t := &ticket{request: r, ctx: ctx, arrived: arrived, small: r.small(), answer: make(chan answer, 1)}
+	if err := q.enter(t); err != nil {
+		return committed{}, err
+	}
+	select {
+	case a := <-t.answer:
+		return a.done, a.err
+	case <-ctx.Done():
+	}
+	if q.withdraw(t) {
+		return committed{}, postgres.Classify(ctx, ctx.Err())
+	}
+	// It is in the database. The answer is near, unless others share the transaction and have more time.
+	select {
+	case a := <-t.answer:
+		return a.done, a.err
+	case <-time.After(time.Until(arrived.Add(budget))):
+		return committed{}, postgres.Busy(ctx.Err()).With("opId", r.OpID)
+	}
+}
+
+func (q *queue) enter(t *ticket) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if l.waiting--; l.waiting == 0 {
+	l := q.lanes[t.project]
+	switch {
+	case l == nil:
+		l = new(lane)
+		q.lanes[t.project] = l
+		go q.drive(t.project, l) // ends with the last answer; each is waited for
+	case l.running+len(l.waiting) >= maxQueued:
+		return fault.New(fault.RateLimited, fault.Busy).With("retryAfterMs", 1000).With("detail",
+			map[string]any{"limit": maxQueued, "what": "changes of one project that wait"})
+	}
+	l.waiting = append(l.waiting, t)
+	return nil
+}
+
+// withdraw takes a ticket out again, if it is not running yet.
+func (q *queue) withdraw(t *ticket) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.lanes[t.project]
+	if l == nil {
+		return false
+	}
+	i := slices.Index(l.waiting, t)
+	if i < 0 {
+		return false
+	}
+	l.waiting = slices.Delete(l.waiting, i, i+1)
+	return true
+}
+
+// drive runs what is in a lane until it is empty.
+func (q *queue) drive(project int32, l *lane) {
+	for q.goesOn(project, l) {
+		// Whoever has a slot is done in time. Those who wait meanwhile are run together.
+		_ = q.slots.Acquire(context.Background(), 1)
+		if group := q.take(l); len(group) > 0 {
+			q.run(group)
+		}
+		q.slots.Release(1)
+	}
+}
+
+func (q *queue) goesOn(project int32, l *lane) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l.running = 0
+	if len(l.waiting) == 0 {
 		delete(q.lanes, project)
+		return false
+	}
+	return true
+}
+
+// take returns those at the front that can share a transaction. Two under one operation id cannot: the second must find what
+// became of the first.
+func (q *queue) take(l *lane) []*ticket {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(1, len(l.waiting))
+	for n > 0 && n < min(maxGroup, len(l.waiting)) && l.waiting[n-1].small && l.waiting[n].small &&
+		!slices.ContainsFunc(l.waiting[:n], func(t *ticket) bool { return t.sameOperation(l.waiting[n].request) }) {
+		n++
+	}
+	group := slices.Clone(l.waiting[:n])
+	l.waiting = slices.Delete(l.waiting, 0, n)
+	l.running = n
+	return group
+}
+
+// lifetime returns a context that ends when every sender of a group has gone, and at the latest with the last one's time. The
+// caller calls cancel.
+func lifetime(group []*ticket) (context.Context, context.CancelFunc) {
+	var latest time.Time
+	for _, t := range group {
+		if end, ok := t.ctx.Deadline(); ok && end.After(latest) {
+			latest = end
+		}
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(group[0].ctx), latest)
+	var gone atomic.Int32
+	forget := make([]func() bool, len(group))
+	for i, t := range group {
+		forget[i] = context.AfterFunc(t.ctx, func() {
+			if errors.Is(t.ctx.Err(), context.Canceled) && int(gone.Add(1)) == len(group) {
+				cancel()
+			}
+		})
+	}
+	return ctx, func() {
+		for _, f := range forget {
+			f()
+		}
+		cancel()
 	}
 }

@@ -31,6 +31,9 @@ type replica struct {
 	actor    auth.Actor
 }
 
+// writeSlots is what each replica has.
+const writeSlots = 16
+
 // startReplica runs a replica on a database until the test ends. Loss is the share of its lines that are dropped.
 func startReplica(t testing.TB, url string, loss float64) *replica {
 	t.Helper()
@@ -67,7 +70,7 @@ func startReplica(t testing.TB, url string, loss float64) *replica {
 	}
 	return &replica{
 		name:     name,
-		plans:    plan.NewService(plan.Config{DB: db, Hub: hub, Wire: wire, WriteSlots: 16, Metrics: registry}),
+		plans:    plan.NewService(plan.Config{DB: db, Hub: hub, Wire: wire, WriteSlots: writeSlots, Metrics: registry}),
 		projects: project.NewService(db),
 		hub:      hub,
 		actor:    auth.Anonymous(name),

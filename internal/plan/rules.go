@@ -111,11 +111,8 @@ func checkNode(n Node) error {
 	if _, ok := targets[n.NodeType]; !ok {
 		return fault.New(fault.BadRequest, "Unknown node type").With("detail", n.NodeType)
 	}
-	for axis, v := range map[string]float64{"x": n.Position.X, "y": n.Position.Y} {
-		if math.IsNaN(v) || math.Abs(v) > maxPositionValue {
-			return fault.New(fault.BadRequest, "Node position is out of range").
-				With("detail", map[string]any{"axis": axis, "value": fmt.Sprint(v), "limit": maxPositionValue})
-		}
+	if err := checkPosition(n.Position); err != nil {
+		return err
 	}
 	if err := fault.CheckText("Node label", n.Metadata.Label, maxLabel); err != nil {
 		return err
@@ -126,6 +123,16 @@ func checkNode(n Node) error {
 		checkOptional("Target position", n.TargetPosition, maxHandle),
 		checkConfig(n.Config),
 	)
+}
+
+func checkPosition(p Position) error {
+	for axis, v := range map[string]float64{"x": p.X, "y": p.Y} {
+		if math.IsNaN(v) || math.Abs(v) > maxPositionValue {
+			return fault.New(fault.BadRequest, "Node position is out of range").
+				With("detail", map[string]any{"axis": axis, "value": fmt.Sprint(v), "limit": maxPositionValue})
+		}
+	}
+	return nil
 }
 
 // checkEdge refuses an edge that could not be stored, whatever else the plan holds.

@@ -43,9 +43,9 @@ type Config struct {
 
 // NewService returns the plans in a database.
 func NewService(c Config) *Service {
-	return &Service{
-		db: c.DB, hub: c.Hub, wire: c.Wire, queue: newQueue(c.WriteSlots), metrics: newMetrics(c.Metrics), afterCommit: c.AfterCommit,
-	}
+	s := &Service{db: c.DB, hub: c.Hub, wire: c.Wire, metrics: newMetrics(c.Metrics), afterCommit: c.AfterCommit}
+	s.queue = newQueue(c.WriteSlots, s.run)
+	return s
 }
 
 // Get returns a plan by its own id, or the fault NotFound.

@@ -1,0 +1,219 @@
+package plan
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"layercake/internal/db"
+	"layercake/internal/fault"
+	"layercake/internal/postgres"
+	"layercake/internal/project"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// openOutcome is the error of a COMMIT that may or may not have happened.
+type openOutcome struct{ cause error }
+
+func (e *openOutcome) Error() string { return "outcome of commit is open: " + e.cause.Error() }
+func (e *openOutcome) Unwrap() error { return e.cause }
+
+// maxSmall is how many nodes a request that shares a transaction may look at: others wait for the head's lock meanwhile.
+const maxSmall = 16
+
+// small reports whether a request may share a transaction. It has one edit, and an edit that is refused leaves the draft as it
+// was. It does not look at the whole plan.
+func (r request) small() bool {
+	if len(r.Edits) != 1 {
+		return false
+	}
+	w := newWants()
+	r.Edits[0].wants(w)
+	return !w.whole && !w.plan && w.since == nil && len(w.nodes) <= maxSmall
+}
+
+// run carries out changes of one project in one transaction, each with an event and a version of its own, and answers them. A
+// change that is refused does not touch the others.
+func (s *Service) run(group []*ticket) {
+	for _, t := range group {
+		s.metrics.queueWait.Observe(time.Since(t.arrived).Seconds())
+	}
+	s.metrics.together.Observe(float64(len(group)))
+	ctx, cancel := lifetime(group)
+	answers := make([]answer, len(group))
+	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error { return transact(ctx, conn, group, answers) })
+	cancel()
+	if err != nil && len(group) > 1 && fault.From(err) == nil && !errors.As(err, new(*openOutcome)) {
+		// One of them asks for what the database refuses. The others are not to suffer.
+		for _, t := range group {
+			s.run([]*ticket{t})
+		}
+		return
+	}
+	if err == nil && s.afterCommit != nil && slices.ContainsFunc(answers, func(a answer) bool { return a.done.body != nil }) {
+		s.afterCommit()
+	}
+	for i, t := range group {
+		if err != nil {
+			answers[i] = answer{err: err}
+		}
+		s.announce(t.project, answers[i].done)
+		t.answer <- answers[i]
+	}
+}
+
+// transact fills the answers in two round trips: lock and read, then write and commit. After an error none of them counts.
+func transact(ctx context.Context, conn *pgx.Conn, group []*ticket, answers []answer) (err error) {
+	committing := false
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+		if !committing || err != nil {
+			rollback(ctx, conn)
+		}
+	}()
+	d, earlier, err := read(ctx, conn, group)
+	if err != nil {
+		return err
+	}
+	for i, t := range group {
+		done, err := t.decide(d, earlier[i])
+		if err != nil && fault.From(err) == nil {
+			return err
+		}
+		done.epoch = postgres.EpochOfConn(conn)
+		answers[i] = answer{done, err}
+		committing = committing || done.event != nil
+	}
+	if !committing {
+		return nil
+	}
+	return write(ctx, conn, d, group, answers)
+}
+
+// rollback ends the transaction. A connection on which that fails is not lent again.
+func rollback(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, _ = conn.Exec(ctx, "rollback")
+}
+
+// read is the first round trip. Stepping the head comes first and waits for its lock; every later statement sees what was
+// committed before the lock was given. It returns the draft, and for each request the row of its own earlier event.
+func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.GetOperationRow, error) {
+	w := newWants()
+	for _, t := range group {
+		for _, e := range t.Edits {
+			e.wants(w)
+		}
+	}
+	projectID := group[0].project
+	d := &draft{}
+	earlier := make([]*db.GetOperationRow, len(group))
+	var head db.StepHeadRow
+	b := &pgx.Batch{}
+	b.Queue("begin")
+	b.Queue(db.StepHead, projectID).QueryRow(func(row pgx.Row) error { return row.Scan(&head.Version, &head.ChangedAt) })
+	for i, t := range group {
+		b.Queue(db.GetOperation, projectID, t.opActor(), t.OpID).Query(func(rows pgx.Rows) (err error) {
+			earlier[i], err = first(rows, pgx.RowToAddrOfStructByPos[db.GetOperationRow])
+			return err
+		})
+	}
+	d.queue(b, projectID, w)
+	err := conn.SendBatch(ctx, b).Close()
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil, project.ErrNotFound
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("lock and read: %w", err)
+	}
+	d.version, d.at = head.Version-1, head.ChangedAt
+	return d, earlier, nil
+}
+
+// first returns the first row, or nil when there is none.
+func first[T any](rows pgx.Rows, f pgx.RowToFunc[*T]) (*T, error) {
+	v, err := pgx.CollectOneRow(rows, f)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return v, err
+}
+
+// decide makes the change in the draft and steps its version, or returns the fault that refuses it. Any other error leaves the
+// draft unusable.
+func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error) {
+	if earlier != nil {
+		if !slices.Equal(earlier.RequestHash, r.hash) {
+			return committed{}, fault.New(fault.BadRequest, "Operation id was used for another request").With("opId", r.OpID)
+		}
+		return committed{version: earlier.Version, body: earlier.Body}, nil
+	}
+	if r.Expected != nil && *r.Expected != d.version {
+		return committed{}, moved(*r.Expected, d.version)
+	}
+	d.account = account{}
+	for _, e := range r.Edits {
+		if err := e.apply(d); err != nil {
+			return committed{}, err
+		}
+	}
+	done := committed{version: d.version}
+	if len(d.operations) == 0 {
+		for _, id := range d.named {
+			done.nodes = append(done.nodes, *d.nodes.get(id))
+		}
+		for _, id := range d.namedEdges {
+			done.edges = append(done.edges, *d.edges.get(id))
+		}
+		return done, nil
+	}
+	d.version++
+	done.version, done.nodes, done.edges = d.version, d.touchedNodes, d.touchedEdges
+	done.event = &Event{
+		ProjectID: r.project, Version: d.version, At: d.at, OpID: r.OpID, ClientID: r.ClientID,
+		ActorID: r.actor.ID, ActorKind: string(r.actor.Kind), ActorName: r.actor.Name,
+		Via: r.Via, Note: r.Note, Operations: d.operations,
+	}
+	var err error
+	if done.body, err = json.Marshal(done.event); err != nil {
+		return committed{}, fmt.Errorf("encode event: %w", err)
+	}
+	return done, nil
+}
+
+// write is the second round trip.
+func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answers []answer) error {
+	b := &pgx.Batch{}
+	projectID := group[0].project
+	d.queueWrites(b, projectID)
+	steps := 0
+	for i, t := range group {
+		if done := answers[i].done; done.event != nil {
+			b.Queue(db.InsertEvent, projectID, done.version, d.at, t.opActor(), t.OpID, t.hash, json.RawMessage(done.body))
+			steps++
+		}
+	}
+	if steps > 1 {
+		b.Queue(db.StepHeadAgain, steps-1, projectID)
+	}
+	b.Queue("commit")
+	err := conn.SendBatch(ctx, b).Close()
+	if err == nil {
+		return nil
+	}
+	// An ordinary error comes from a statement before COMMIT and aborts the transaction. A broken connection, or the server
+	// ending the session, can come after COMMIT took effect.
+	if pg := new(pgconn.PgError); errors.As(err, &pg) && pg.SeverityUnlocalized == "ERROR" {
+		return fmt.Errorf("write: %w", err)
+	}
+	return &openOutcome{cause: err}
+}
