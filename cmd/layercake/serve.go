@@ -25,6 +25,8 @@ type serveCommand struct {
 	AdminAddr         string   `env:"LAYERCAKE_ADMIN_ADDR" default:"127.0.0.1:3100" help:"Address for metrics and profiles; empty for none."`
 	PublicURL         string   `name:"public-url" env:"LAYERCAKE_PUBLIC_URL" placeholder:"URL" help:"How browsers reach this deployment."`
 	AllowedOrigins    []string `env:"LAYERCAKE_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may call. In open mode without any: every loopback origin and tauri://localhost."`
+	TrustedProxies    []string `env:"LAYERCAKE_TRUSTED_PROXIES" placeholder:"NETWORK" help:"Networks of proxies, such as 10.0.0.0/8, whose X-Forwarded-For says where a client is."`
+	SocketsPerAddress string   `env:"LAYERCAKE_SOCKETS_PER_ADDRESS" default:"5000" help:"Sockets that one client address may have open at this replica; 0: any number."`
 	Auth              string   `env:"LAYERCAKE_AUTH" placeholder:"MODE" help:"open: callers without a credential own everything. The default while listening on loopback; elsewhere it must be asked for."`
 	Migrate           string   `env:"LAYERCAKE_MIGRATE" default:"auto" help:"auto: bring the schema up to date at the start; check: only compare."`
 	PoolMax           string   `env:"LAYERCAKE_POOL_MAX" default:"100" help:"Database connections for requests, at most; capped by what the server has room for."`
@@ -85,6 +87,7 @@ func (c serveCommand) config() (server.Config, error) {
 	cfg := server.Config{
 		DatabaseURL: c.DatabaseURL, ListenURL: c.ListenDatabaseURL, HTTPAddr: c.HTTPAddr, AdminAddr: c.AdminAddr,
 		AllowedOrigins: c.AllowedOrigins,
+		TrustedProxies: c.TrustedProxies,
 		PublicURL:      r.url("LAYERCAKE_PUBLIC_URL", c.PublicURL),
 		Migrate:        r.oneOf("LAYERCAKE_MIGRATE", c.Migrate, "auto", "check") == "auto",
 		PoolMax:        r.number("LAYERCAKE_POOL_MAX", c.PoolMax),
@@ -93,6 +96,7 @@ func (c serveCommand) config() (server.Config, error) {
 		WriteSlots:     r.number("LAYERCAKE_WRITE_SLOTS", c.WriteSlots),
 		Drain:          r.time("LAYERCAKE_DRAIN", c.Drain),
 		EventRetention: r.time("LAYERCAKE_EVENT_RETENTION", c.EventRetention),
+		MaxSockets:     r.number("LAYERCAKE_SOCKETS_PER_ADDRESS", c.SocketsPerAddress),
 		CleanUp:        r.time("LAYERCAKE_CLEAN_UP", c.CleanUp),
 		Silence:        r.time("LAYERCAKE_SILENCE", c.Silence),
 		Loss:           r.share("LAYERCAKE_FAULT_LOSS", c.FaultLoss),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -19,12 +20,14 @@ type Config struct {
 	AdminAddr      string   // host:port of metrics and profiles; "" for none
 	PublicURL      *url.URL // how browsers reach this deployment; nil when it is not said
 	AllowedOrigins []string // pages of these origins may call; in open mode loopback origins may, too
+	TrustedProxies []string // networks such as 10.0.0.0/8, whose X-Forwarded-For says where a client is
 	Open           bool     // callers without a credential are let in
 	Migrate        bool     // bring the schema up to date at the start, rather than only compare
 	PoolMax        int
 	PoolMin        int
 	Replicas       int // that share the database server
 	WriteSlots     int // changes that are in the database at once
+	MaxSockets     int // that a client address may have open at this replica; 0 for any number
 	Drain          time.Duration
 	EventRetention time.Duration // events older than this are removed, and watchers from before get a snapshot
 	CleanUp        time.Duration // between two removals, on average
@@ -59,6 +62,14 @@ func (c Config) Check() error {
 		if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
 			wrong("LAYERCAKE_ALLOWED_ORIGINS", fmt.Sprintf("%q", origin), "an origin has the form https://host or https://host:port")
 		}
+	}
+	for _, network := range c.TrustedProxies {
+		if _, err := netip.ParsePrefix(network); err != nil {
+			wrong("LAYERCAKE_TRUSTED_PROXIES", fmt.Sprintf("%q", network), "a network has the form 10.0.0.0/8, and one address 10.1.2.3/32")
+		}
+	}
+	if c.MaxSockets < 0 {
+		wrong("LAYERCAKE_SOCKETS_PER_ADDRESS", c.MaxSockets, "it is at least 0, for any number")
 	}
 	for setting, n := range map[string]int{
 		"LAYERCAKE_POOL_MAX": c.PoolMax, "LAYERCAKE_REPLICAS": c.Replicas, "LAYERCAKE_WRITE_SLOTS": c.WriteSlots,

@@ -27,7 +27,7 @@ var mutexWait = regexp.MustCompile(`^/sync/mutex/wait/total:seconds$`)
 // routes is everything that clients reach.
 func (s *Server) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(s.measure, middleware.Recoverer, s.checkHost, cors.Handler(cors.Options{
+	r.Use(s.measure, middleware.Recoverer, s.clientAddress, s.checkHost, cors.Handler(cors.Options{
 		AllowOriginFunc: func(_ *http.Request, origin string) bool { return s.cfg.allowsOrigin(origin) },
 		AllowedMethods:  []string{http.MethodGet, http.MethodPost, http.MethodOptions},
 		AllowedHeaders:  []string{"Accept", "Authorization", "Content-Type", "X-Layercake-Session", graph.RequestIDHeader},
@@ -38,8 +38,9 @@ func (s *Server) routes() http.Handler {
 	r.Get("/health/live", s.live)
 	r.Get("/health/ready", s.health)
 	r.Handle("/graphql", s.graph.HTTP())
-	r.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
-	r.Get("/ws/collaboration", s.collab.ServeHTTP)
+	sockets := r.With(newSocketLimit(s.cfg.MaxSockets, s.registry).guard)
+	sockets.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
+	sockets.Get("/ws/collaboration", s.collab.ServeHTTP)
 	return r
 }
 

@@ -235,7 +235,7 @@ func (s *Server) serve(ctx context.Context) error {
 	})
 
 	clients, operators := s.clientServer(s.routes()), s.httpServer(s.adminRoutes())
-	parts.Go(func() error { return closed(clients.Serve(s.http)) })
+	parts.Go(func() error { return closed(clients.Serve(clientListener{s.http})) })
 	if s.admin != nil {
 		parts.Go(func() error { return closed(operators.Serve(s.admin)) })
 	}
@@ -275,6 +275,7 @@ const answerTime = 2 * time.Minute
 func (s *Server) clientServer(handler http.Handler) *http.Server {
 	h := s.httpServer(handler)
 	h.WriteTimeout = answerTime
+	h.ConnContext = withClientConn
 	return h
 }
 

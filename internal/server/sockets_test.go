@@ -1,0 +1,107 @@
+package server_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"layercake/internal/server"
+	"layercake/internal/server/servertest"
+
+	"github.com/coder/websocket"
+)
+
+// dialFrom opens a socket as a client at an address would through a proxy. It returns the status of a refusal, and what it says.
+func dialFrom(t *testing.T, url, path, address string) (conn *websocket.Conn, status int, text string) {
+	t.Helper()
+	conn, response, err := websocket.Dial(t.Context(), url+path, &websocket.DialOptions{
+		HTTPClient: client, HTTPHeader: http.Header{"X-Forwarded-For": {address}}, Subprotocols: []string{"graphql-transport-ws"},
+	})
+	if err == nil {
+		t.Cleanup(func() { _ = conn.CloseNow() })
+		return conn, http.StatusSwitchingProtocols, ""
+	}
+	if response == nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	if response.StatusCode == http.StatusTooManyRequests && response.Header.Get("Retry-After") == "" {
+		t.Error("a refusal does not say when to try again")
+	}
+	return nil, response.StatusCode, string(body)
+}
+
+const (
+	graphQLSocket       = "/graphql/ws"
+	collaborationSocket = "/ws/collaboration?project_id=1"
+	opened              = http.StatusSwitchingProtocols
+	refused             = http.StatusTooManyRequests
+)
+
+// A client address has so many sockets at most, of both kinds together. A place is free again when a socket ends, on whatever side.
+func TestSocketsOfAnAddressAreLimited(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, func(c *server.Config) {
+		c.MaxSockets, c.TrustedProxies = 2, []string{"127.0.0.0/8", "10.0.0.0/8"}
+	})[0].URL
+	newProject(t, url)
+	const here = "203.0.113.7"
+	first, _, _ := dialFrom(t, url, graphQLSocket, here)
+	for _, c := range []struct {
+		path, address string
+		want          int
+	}{
+		{collaborationSocket, here, opened},
+		{graphQLSocket, here, refused},
+		{collaborationSocket, here, refused},
+		{graphQLSocket, "198.51.100.1, " + here + ", 10.1.1.1", refused}, // what the client itself claims does not count
+		{graphQLSocket, "203.0.113.8", opened},
+		{graphQLSocket, "2001:db8::1", opened},
+		{graphQLSocket, "2001:db8::2", opened},
+		{graphQLSocket, "2001:db8::ffff:3", refused}, // the same network
+		{graphQLSocket, "2001:db8:0:1::3", opened},
+	} {
+		_, status, text := dialFrom(t, url, c.path, c.address)
+		if status != c.want || c.want == refused && !strings.Contains(text, "LAYERCAKE_SOCKETS_PER_ADDRESS") {
+			t.Errorf("%s from %s: %d %q, want %d", c.path, c.address, status, text, c.want)
+		}
+	}
+	if status := get(t, url+"/graphql?query={__typename}", "X-Forwarded-For", here); status != http.StatusOK {
+		t.Errorf("a request that is no socket: %d, want 200", status)
+	}
+
+	if err := first.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Fatal(err)
+	}
+	var second *websocket.Conn
+	until(t, "the place of the closed socket", func() (ok bool) {
+		var status int
+		second, status, _ = dialFrom(t, url, graphQLSocket, here)
+		return status == opened
+	})
+	// A frame that is no message makes the server close.
+	if err := second.Write(t.Context(), websocket.MessageText, []byte("nonsense")); err != nil {
+		t.Fatal(err)
+	}
+	_, _, _ = second.Read(context.WithoutCancel(t.Context()))
+	until(t, "the place of the socket that the server closed", func() bool {
+		_, status, _ := dialFrom(t, url, graphQLSocket, here)
+		return status == opened
+	})
+}
+
+// Without trusted proxies nobody can claim to be elsewhere.
+func TestForwardedAddressOfAStrangerDoesNotCount(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, func(c *server.Config) { c.MaxSockets = 1 })[0].URL
+	newProject(t, url)
+	if _, status, text := dialFrom(t, url, graphQLSocket, "203.0.113.7"); status != opened {
+		t.Fatalf("first: %d %s", status, text)
+	}
+	if _, status, text := dialFrom(t, url, graphQLSocket, "203.0.113.8"); status != refused || !strings.Contains(text, "127.0.0.1") {
+		t.Errorf("second: %d %q, want 429 for 127.0.0.1", status, text)
+	}
+}
