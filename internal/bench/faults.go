@@ -308,7 +308,12 @@ func (h *harm) promoteBehind(ctx context.Context) error {
 			return fmt.Errorf("cut the standby off: %w", err)
 		}
 		return wait(ctx, h.duration/4)
-	}, func() { all = h.storm.answered() })
+	}, func() {
+		// An answer that the primary gave may still be on its way. Requests that begin now fail until the standby is promoted.
+		h.storm.asking.Lock()
+		defer h.storm.asking.Unlock()
+		all = h.storm.answered()
+	})
 	if err != nil {
 		return err
 	}

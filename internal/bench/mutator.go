@@ -26,6 +26,7 @@ type mutator struct {
 	changes int64         // that all may make together; 0 for any number
 	rand    *rand.Rand
 	counts  *counts
+	asking  *sync.RWMutex // shared by all; held for reading from a request to the note of its answer
 }
 
 // counts is what all mutators did.
@@ -60,9 +61,8 @@ func (m *mutator) change(ctx context.Context) {
 		panic(err) // texts and numbers
 	}
 	for pause := minBackOff; ; pause = min(2*pause, maxBackOff) {
-		err := m.client.do(ctx, m.replica, body, &struct{}{})
+		err := m.ask(ctx, op, body)
 		if err == nil {
-			m.project.settle(op, true)
 			m.counts.answer(time.Since(sent))
 			return
 		}
@@ -80,6 +80,17 @@ func (m *mutator) change(ctx context.Context) {
 		}
 		m.counts.retry()
 	}
+}
+
+// ask sends a request once, and notes when it succeeded.
+func (m *mutator) ask(ctx context.Context, op operation, body []byte) error {
+	m.asking.RLock()
+	defer m.asking.RUnlock()
+	err := m.client.do(ctx, m.replica, body, &struct{}{})
+	if err == nil {
+		m.project.settle(op, true)
+	}
+	return err
 }
 
 func (c *counts) answer(d time.Duration) {

@@ -112,6 +112,7 @@ type storm struct {
 	others      []int // projects that are deleted in the end, too
 	subscribers []*subscriber
 	counts      counts
+	asking      sync.RWMutex  // held for reading while a request is on its way
 	began       time.Time     // when the first change was sent
 	mutated     time.Duration // from then to the last answer
 
@@ -218,6 +219,7 @@ func (s *storm) mutate(ctx context.Context) {
 		m := &mutator{
 			client: s.client, project: s.projects[i%len(s.projects)], replica: i % len(s.cfg.URLs),
 			pace: pace, changes: s.cfg.Changes, rand: rand.New(rand.NewPCG(s.cfg.Seed, uint64(i))), counts: &s.counts,
+			asking: &s.asking,
 		}
 		running.Go(func() { m.run(ctx) })
 	}

@@ -240,8 +240,8 @@ func (w *witness) judge(here bool, from, to time.Time) {
 
 // left looks at being told that the user left.
 func (w *witness) left(at time.Time) {
-	// They may be there again, and the viewer only now learns that they left before.
-	if before := w.lastEnd(at); before.After(w.known) && at.Sub(before) <= max(w.Gone, w.Silent) {
+	// They may be there again, or again and again, and the viewer only now learns that they left before.
+	if before, ok := w.nextEnd(at); ok {
 		w.known = before
 		return
 	}
@@ -254,6 +254,17 @@ func (w *witness) left(at time.Time) {
 			w.wrong(&w.Flickers, "was told that %s left, who did not", w.user)
 		}
 	}
+}
+
+// nextEnd returns when the first stay ended before a time, of those that the viewer was not told to have ended and whose end is not
+// too long ago.
+func (w *witness) nextEnd(at time.Time) (time.Time, bool) {
+	for _, s := range w.stays { // in order
+		if s.To.After(w.known) && !s.To.After(at) && at.Sub(s.To) <= max(w.Gone, w.Silent) {
+			return s.To, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // lastEnd returns when the last stay ended that did so before a time.

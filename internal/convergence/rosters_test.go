@@ -182,6 +182,18 @@ func TestAttend(t *testing.T) {
 			convergence.Attendance{Absence: seconds(0.5), Presence: seconds(0.5)},
 		},
 		{
+			"late news of somebody who comes and goes, in order",
+			[]convergence.Stay{stay(10, 20), stay(21, 22), stay(23, -1)},
+			[]convergence.View{view(0, -1, told(10, true), told(23, false), told(23.5, true), told(24, false), told(24.5, true))},
+			convergence.Attendance{Absence: seconds(0.5), Presence: seconds(1)},
+		},
+		{
+			"one leaving too many",
+			[]convergence.Stay{stay(10, 20), stay(21, 22), stay(23, -1)},
+			[]convergence.View{view(0, -1, told(10, true), told(23, false), told(23.5, true), told(24, false), told(24.5, true), told(25, false), told(25.5, true))},
+			convergence.Attendance{Flickers: 1, Absence: seconds(0.5), Presence: seconds(1)},
+		},
+		{
 			"an old leaving excuses nothing",
 			[]convergence.Stay{stay(10, 20), stay(21, -1)},
 			[]convergence.View{view(0, -1, told(10, true), told(40, false), told(40.5, true))},
