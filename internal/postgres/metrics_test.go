@@ -93,10 +93,15 @@ func TestTimeOutsAreCounted(t *testing.T) {
 	run(t.Context(), "SET statement_timeout = 10; SELECT pg_sleep(10)")
 	run(t.Context(), "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '55P03'; END $$")
 	run(t.Context(), "SELECT no_such_column")
-	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	_ = d.Requests.Do(t.Context(), func(conn *pgx.Conn) error {
+		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond) // begins when it has a connection
+		defer cancel()
+		_, err := conn.Exec(short, "SELECT pg_sleep(10)")
+		return err
+	})
+	over, cancel := context.WithDeadline(t.Context(), time.Now())
 	defer cancel()
-	run(short, "SELECT pg_sleep(10)")
-	run(short, "SELECT 1") // its time is over before it has a connection
+	run(over, "SELECT 1") // its time is over before it has a connection
 	want := map[string]float64{"statement": 1, "lock": 1, "request": 1, "connection": 1}
 	if diff := cmp.Diff(want, read("layercake_database_timeouts_total", "what")); diff != "" {
 		t.Errorf("time-outs (-want +got):\n%s", diff)
@@ -136,7 +141,7 @@ func TestSessionsThatWaitForLocksAreCounted(t *testing.T) {
 		_ = waiting.Close(context.WithoutCancel(ctx))
 	}()
 	want := map[string]float64{"advisory": 1}
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		got := read("layercake_database_sessions_waiting", "lock")
 		if maps.Equal(got, want) {
 			break
