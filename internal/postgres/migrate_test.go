@@ -141,7 +141,7 @@ func TestPresenceIsConvertedBothWays(t *testing.T) {
 func TestConversionWaitsForReadersInTurns(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	reader, writer := connect(t, url), connect(t, url)
+	reader, writer, watcher := connect(t, url), connect(t, url), connect(t, url)
 	tx, err := reader.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +155,7 @@ func TestConversionWaitsForReadersInTurns(t *testing.T) {
 	}()
 	const waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted AND relation = 'replicas'::regclass)"
 	for waiting := false; !waiting; {
-		if err := connect(t, url).QueryRow(t.Context(), waits).Scan(&waiting); err != nil {
+		if err := watcher.QueryRow(t.Context(), waits).Scan(&waiting); err != nil {
 			t.Fatal(err)
 		}
 	}
