@@ -48,8 +48,9 @@ func (s *Service) run(group []*ticket) {
 	ctx, cancel := lifetime(group)
 	answers := make([]answer, len(group))
 	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error { return transact(ctx, conn, group, answers) })
+	abandoned := errors.Is(ctx.Err(), context.Canceled) // nobody waits any more
 	cancel()
-	if err != nil && len(group) > 1 && fault.From(err) == nil && !errors.As(err, new(*openOutcome)) {
+	if err != nil && len(group) > 1 && !abandoned && fault.From(err) == nil && !errors.As(err, new(*openOutcome)) {
 		// One of them asks for what the database refuses. The others are not to suffer.
 		for _, t := range group {
 			s.run([]*ticket{t})
