@@ -160,7 +160,8 @@ func slowCommits(t *testing.T, url string) (underWay func()) {
 		t.Fatal(err)
 	}
 	_, err = conn.Exec(t.Context(), `
-		CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+		CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0
+			AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
 		CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow();
 		SELECT pg_advisory_lock(1)`)
 	if err != nil {
