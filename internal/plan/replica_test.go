@@ -65,7 +65,7 @@ func startReplica(t testing.TB, url string, loss float64) *replica {
 	})
 	select {
 	case <-wire.Ready():
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the wire did not come up")
 	}
 	return &replica{

@@ -63,13 +63,13 @@ func TestReadersCatchUpWhileTheLogIsTrimmed(t *testing.T) {
 		r.change(t, p, plan.UpdateNode{ID: "a", Position: &plan.Position{X: float64(i%1000 + 1)}})
 	}
 	last := int64(changes + 1)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 	defer cancel()
 	var g errgroup.Group
 	for i := range 20 {
 		g.Go(func() error {
 			at := int64(1)
-			for u, err := range r.plans.Watch(ctx, r.actor, p, cursor) {
+			for u, err := range r.resuming(ctx, p, cursor) {
 				switch {
 				case err != nil:
 					return err
