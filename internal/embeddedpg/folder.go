@@ -92,7 +92,7 @@ func (f *folder) close() error {
 	if f.sockets != "" {
 		err = os.RemoveAll(f.sockets)
 	}
-	return errors.Join(err, f.lock.Close())
+	return errors.Join(err, unlock(f.lock))
 }
 
 func (f *folder) pidFile() string { return filepath.Join(f.cluster, "postmaster.pid") }
@@ -120,6 +120,12 @@ func lock(path string) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("lock data folder %s: %w", filepath.Dir(path), err), file.Close())
 	}
 	return file, nil
+}
+
+// unlock gives a lock back at once: a process that is being forked holds a copy of the file until it runs its program, and the
+// lock with it.
+func unlock(file *os.File) error {
+	return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
 }
 
 // prepare sees to it that there is a cluster of the right version.
