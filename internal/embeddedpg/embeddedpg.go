@@ -138,9 +138,10 @@ func (s *Server) ended(err error) {
 	close(s.done)
 }
 
-// awaitReady returns when the server accepts connections. After an error it runs no more.
+// awaitReady returns when the server accepts connections. After an error it runs no more. A server that is ready when the time is
+// over is late.
 func (s *Server) awaitReady(ctx context.Context) error {
-	for !s.accepts() {
+	for ctx.Err() != nil || !s.accepts() {
 		select {
 		case <-s.done:
 			if s.output.contains("pre-existing shared memory block") {
