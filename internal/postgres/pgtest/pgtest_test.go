@@ -111,7 +111,7 @@ func TestNothingIsLeftOfAKilledProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // killed
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
 			return
