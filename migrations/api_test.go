@@ -207,8 +207,8 @@ func TestPeopleOfADeadReplicaAreNotThere(t *testing.T) {
 	execute(t, conn, `INSERT INTO projects (id, name) VALUES (1, 'One')`)
 	execute(t, conn, `INSERT INTO heads (project_id) VALUES (1)`)
 	execute(t, conn, `INSERT INTO replicas (incarnation, version, address, draining, renewed_at, expires_at) VALUES
-		('00000000-0000-0000-0000-00000000000a', 'v', 'alive', false, now(), now() + interval '5 s'),
-		('00000000-0000-0000-0000-00000000000b', 'v', 'leaving', true, now(), now() + interval '5 s'),
+		('00000000-0000-0000-0000-00000000000a', 'v', 'alive', false, now(), now() + interval '60 s'),
+		('00000000-0000-0000-0000-00000000000b', 'v', 'leaving', true, now(), now() + interval '60 s'),
 		('00000000-0000-0000-0000-00000000000d', 'v', 'dead', true, now() - interval '6 s', now() - interval '1 s')`)
 	execute(t, conn, `INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
 			transport, joined_at, active_at)
