@@ -144,19 +144,23 @@ func (l *listener) end() {
 	}
 }
 
-// watch is the watchdog: it hangs up on a session that does not bring the own heartbeats back.
+// watch is the watchdog: it hangs up on a session that does not bring the own heartbeats back. It looks twice: after this process
+// stood still, what came meanwhile has yet to be read.
 func (l *listener) watch(ctx context.Context) {
 	tick := time.NewTicker(beatInterval / 4)
 	defer tick.Stop()
+	overdue := false // at the last look
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if !l.listening.Load() || !l.pulse.lost() {
+		before := overdue
+		if overdue = l.listening.Load() && l.pulse.lost(); !overdue || !before {
 			continue
 		}
+		overdue = false
 		l.cfg.Log.WarnContext(ctx, "heartbeats do not come back, listener hangs up")
 		l.pulse.restart()
 		if c := l.current(); c != nil {

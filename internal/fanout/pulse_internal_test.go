@@ -1,6 +1,10 @@
 package fanout
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +74,38 @@ func TestPulse(t *testing.T) {
 				c.do(p)
 				if got := p.lost(); got != c.want {
 					t.Errorf("lost = %t, want %t", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// A process that stood still finds its heartbeat overdue, and then reads it.
+func TestWatchdogLooksTwice(t *testing.T) {
+	t.Parallel()
+	for name, comes := range map[string]bool{"the heartbeat comes after the first look": true, "it does not come": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				l := &listener{cfg: &Config{Log: slog.New(slog.NewTextHandler(&log, nil))}, pulse: &pulse{start: time.Now()}}
+				l.pulse.restart()
+				l.listening.Store(true)
+				ctx, cancel := context.WithCancel(t.Context())
+				var watching sync.WaitGroup
+				watching.Go(func() { l.watch(ctx) })
+				pass(time.Millisecond)
+				beat := l.pulse.now()
+				l.pulse.sent(beat)
+				pass(silence + beatInterval/4)
+				if comes {
+					l.pulse.returned(beat)
+				}
+				pass(beatInterval)
+				cancel()
+				watching.Wait()
+				if hungUp := log.Len() > 0; hungUp == comes {
+					t.Errorf("hung up: %t, log: %s", hungUp, &log)
 				}
 			})
 		})
