@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds every wait of a test. The longest thing that a test waits for is a watchdog of some seconds.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // replica is a running wire and everything that it told.
 type replica struct {
@@ -169,14 +169,20 @@ func (r *replica) metric(t testing.TB, name string, want ...string) (sum float64
 // waitMetric returns when a metric is at least least.
 func (r *replica) waitMetric(t testing.TB, least float64, name string, want ...string) {
 	t.Helper()
+	r.waitValue(t, least, name, func() float64 { return r.metric(t, name, want...) })
+}
+
+// waitValue returns when a value is at least least.
+func (r *replica) waitValue(t testing.TB, least float64, name string, value func() float64) {
+	t.Helper()
 	deadline := time.After(patience)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for r.metric(t, name, want...) < least {
+	for value() < least {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("replica %s: %s = %v, want at least %v", r.name, name, r.metric(t, name, want...), least)
+			t.Fatalf("replica %s: %s = %v, want at least %v", r.name, name, value(), least)
 		}
 	}
 }
