@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -391,16 +392,21 @@ func TestPlansOfManyProjectsTakeTwoQueries(t *testing.T) {
 	for range 10 {
 		s.newProject(t)
 	}
-	before := proxy.queries.Load()
 	var out struct {
 		Projects []struct {
 			ID   int
 			Plan struct{ Name string }
 		}
 	}
-	s.must(t, &out, `{ projects { id plan { name project { id plan { id } } } } }`, nil)
-	if got := proxy.queries.Load() - before; got != 2 {
-		t.Errorf("%d queries, want 2", got)
+	// The pool has queries of its own: when it opens a connection, and when one was idle for a second.
+	best := int64(math.MaxInt64)
+	for range 5 {
+		before := proxy.queries.Load()
+		s.must(t, &out, `{ projects { id plan { name project { id plan { id } } } } }`, nil)
+		best = min(best, proxy.queries.Load()-before)
+	}
+	if best != 2 {
+		t.Errorf("%d queries, want 2", best)
 	}
 	if len(out.Projects) != 10 {
 		t.Fatalf("%d projects", len(out.Projects))
