@@ -30,7 +30,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
 // deadline is for anything that a test waits for.
-const deadline = 20 * time.Second
+const deadline = time.Minute
 
 // site is a handler behind a real HTTP server.
 type site struct {

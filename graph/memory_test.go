@@ -93,7 +93,7 @@ func TestStalledReaders(t *testing.T) { //nolint:paralleltest // it measures the
 	const (
 		stalled = 50
 		events  = 20
-		patient = 5 * time.Second
+		patient = 10 * time.Second
 		most    = 256 << 10 // bytes for each
 	)
 	s := online(t)

@@ -19,10 +19,9 @@ import (
 func TestSocketWithTheClientOfOthers(t *testing.T) {
 	t.Parallel()
 	s := online(t)
-	const wait = 3 * time.Second // the other sockets of the script must begin in time on a busy machine
+	const wait = 5 * time.Second // the other sockets of the script must begin in time on a busy machine
 	s.Hurry(wait, 30*time.Second, 90*time.Second, 10*time.Second)
-	out := npmtest.Run(t, "graphql-ws.mjs", "URL="+s.url, "PROJECT="+strconv.Itoa(s.newProject(t)),
-		"INIT_MS="+strconv.FormatInt(wait.Milliseconds(), 10))
+	out := npmtest.Run(t, "graphql-ws.mjs", "URL="+s.url, "PROJECT="+strconv.Itoa(s.newProject(t)))
 	if !strings.HasSuffix(out, "passed\n") {
 		t.Errorf("the script said %q", out)
 	}
@@ -139,7 +138,7 @@ func TestServerPingsAndGivesUpOnSilence(t *testing.T) {
 func TestClientThatDoesNotReadIsCutOff(t *testing.T) {
 	t.Parallel()
 	s := offline(t)
-	s.Hurry(deadline, deadline, deadline, 100*time.Millisecond)
+	s.Hurry(deadline, deadline, deadline, 2*time.Second) // also for the first frames, which it reads
 	c := s.dial(t, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
@@ -235,7 +234,11 @@ func TestChecksOfADeltaSubscription(t *testing.T) {
 		t.Errorf("at first: %s", got)
 	}
 	s.call(t, "AddPlanDagNode", vars{"projectId": p, "node": nodeInput("a", "GraphNode")}, new(any))
-	if got := hear(t, c); !strings.Contains(got, `"version":1,`) || !strings.Contains(got, `{"op":"TEST","path":"/metadata/version","value":"0"}`) {
+	got := hear(t, c)
+	if got == check(0) { // the change took longer than the plan may
+		got = hear(t, c)
+	}
+	if !strings.Contains(got, `"version":1,`) || !strings.Contains(got, `{"op":"TEST","path":"/metadata/version","value":"0"}`) {
 		t.Errorf("then: %s", got)
 	}
 	if got := hear(t, c); got != check(1) {

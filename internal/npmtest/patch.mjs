@@ -94,7 +94,7 @@ const record = async (changes) => {
     complete: () => {},
   })
   const until = async (done, what) => {
-    const late = setTimeout(() => { console.error(`waited too long for ${what}`); process.exit(1) }, 20_000)
+    const late = setTimeout(() => { console.error(`waited too long for ${what}`); process.exit(1) }, 60_000)
     while (!done()) await new Promise((next) => { wake = next })
     clearTimeout(late)
   }
