@@ -254,7 +254,7 @@ func TestLimitsOfDocuments(t *testing.T) {
 			t.Parallel()
 			start := time.Now()
 			r := s.ask(t, c.document, nil)
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > 15*time.Second { // with the race detector, on a busy machine
 				t.Errorf("took %v", took)
 			}
 			if len(r.Errors) > 100 {
