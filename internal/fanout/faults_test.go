@@ -225,7 +225,7 @@ func TestHalfOpenPublisherIsRedialledAndSaysEverythingAgain(t *testing.T) {
 		a.publish(int32(1+v%100), 2+v, []byte(`{"some":"body"}`))
 		slowest = max(slowest, time.Since(began))
 	}
-	if slowest > time.Second {
+	if slowest > 2500*time.Millisecond { // the publisher waits 3 s
 		t.Errorf("Publish took %v", slowest)
 	}
 	began := time.Now()
