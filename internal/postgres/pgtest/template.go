@@ -214,9 +214,9 @@ var processFolder = sync.OnceValues(func() (string, error) {
 	}
 	defer read.Close()
 	untilClosed = write
-	// The servers end at the same time; they get 5 s to do so in order.
+	// The servers end at the same time; they get 20 s to do so in order.
 	const script = `read _; i=0
-		while [ $i -lt 50 ] && ls "$0"/*/postgres/postmaster.pid; do sleep 0.1; i=$((i+1)); done
+		while [ $i -lt 200 ] && ls "$0"/*/postgres/postmaster.pid; do sleep 0.1; i=$((i+1)); done
 		rm -rf "$0"`
 	cmd := exec.Command("/bin/sh", "-c", script, dir)
 	cmd.Stdin = read
