@@ -39,6 +39,10 @@ ORDER BY h.project_id, e.version;
 -- name: TryLockCleanUp :one
 SELECT pg_try_advisory_xact_lock(hashtext('layercake clean-up')) AS locked;
 
+-- What is too old is so by the clock of the database: a replica whose clock is wrong must not remove what is young.
+-- name: GetClock :one
+SELECT now()::timestamptz AS now;
+
 -- Projects whose log reaches back too far: beyond a time, or beyond so many events. The oldest event is the one above the floor.
 -- name: ListProjectsToTrim :many
 SELECT h.project_id FROM heads h JOIN events e ON e.project_id = h.project_id AND e.version = h.log_floor + 1

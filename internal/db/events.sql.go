@@ -10,6 +10,18 @@ import (
 	"time"
 )
 
+const GetClock = `-- name: GetClock :one
+SELECT now()::timestamptz AS now
+`
+
+// What is too old is so by the clock of the database: a replica whose clock is wrong must not remove what is young.
+func (q *Queries) GetClock(ctx context.Context) (time.Time, error) {
+	row := q.db.QueryRow(ctx, GetClock)
+	var now time.Time
+	err := row.Scan(&now)
+	return now, err
+}
+
 const GetFeedHead = `-- name: GetFeedHead :one
 SELECT version FROM heads WHERE project_id = $1
 `

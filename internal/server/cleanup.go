@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"layercake/internal/db"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
@@ -19,13 +21,15 @@ const keepVisits = 30 * 24 * time.Hour
 func (s *Server) cleanUp(ctx context.Context) error {
 	jobs := []struct {
 		what   string
-		remove func(context.Context) (int64, error)
+		remove func(ctx context.Context, now time.Time) (int64, error)
 	}{
-		{"events", func(ctx context.Context) (int64, error) {
-			return s.plans.Trim(ctx, time.Now().Add(-s.cfg.EventRetention), keepEvents)
+		{"events", func(ctx context.Context, now time.Time) (int64, error) {
+			return s.plans.Trim(ctx, now.Add(-s.cfg.EventRetention), keepEvents)
 		}},
-		{"commands", s.trimCommands},
-		{"presence_log", func(ctx context.Context) (int64, error) { return s.presence.TrimLog(ctx, time.Now().Add(-keepVisits)) }},
+		{"commands", func(ctx context.Context, _ time.Time) (int64, error) { return s.trimCommands(ctx) }},
+		{"presence_log", func(ctx context.Context, now time.Time) (int64, error) {
+			return s.presence.TrimLog(ctx, now.Add(-keepVisits))
+		}},
 	}
 	f := promauto.With(s.registry)
 	removed := f.NewCounterVec(prometheus.CounterOpts{
@@ -44,8 +48,15 @@ func (s *Server) cleanUp(ctx context.Context) error {
 			return nil
 		case <-pause.C:
 		}
+		now, err := s.databaseClock(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.WarnContext(ctx, "clean up", "error", err)
+			}
+			continue
+		}
 		for _, job := range jobs {
-			n, err := job.remove(ctx)
+			n, err := job.remove(ctx, now)
 			removed.WithLabelValues(job.what).Add(float64(n))
 			switch {
 			case err == nil:
@@ -55,4 +66,12 @@ func (s *Server) cleanUp(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+func (s *Server) databaseClock(ctx context.Context) (now time.Time, err error) {
+	err = s.db.System.Query(ctx, func(q *db.Queries) (err error) {
+		now, err = q.GetClock(ctx)
+		return err
+	})
+	return now, err
 }
