@@ -79,9 +79,12 @@ func deploy(
 		return err
 	}
 	defer func() { err = errors.Join(err, d.proxy.Close()) }()
-	if err := d.addReplicas(replicas, command, out); err != nil {
+	free, err := freePorts(2 * replicas)
+	if err != nil {
 		return err
 	}
+	defer releasePorts(free)
+	d.addReplicas(free, command, out)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	processes, running := errgroup.WithContext(running)
 	for _, r := range d.replicas {
@@ -128,11 +131,9 @@ func serverAddress(s *embeddedpg.Server) (network, address string) {
 	return pgconn.NetworkAddress(cfg.Host, cfg.Port)
 }
 
-func (d *deployment) addReplicas(n int, command func() *exec.Cmd, out io.Writer) error {
-	ports, err := freePorts(2 * n)
-	if err != nil {
-		return err
-	}
+// addReplicas adds a replica for every two ports.
+func (d *deployment) addReplicas(ports []int, command func() *exec.Cmd, out io.Writer) {
+	n := len(ports) / 2
 	for i := range n {
 		http, admin := "127.0.0.1:"+strconv.Itoa(ports[2*i]), "127.0.0.1:"+strconv.Itoa(ports[2*i+1])
 		d.replicas = append(d.replicas, &replica{
@@ -147,7 +148,6 @@ func (d *deployment) addReplicas(n int, command func() *exec.Cmd, out io.Writer)
 			},
 		})
 	}
-	return nil
 }
 
 // databaseURL leads through the proxy.

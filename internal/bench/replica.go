@@ -188,20 +188,41 @@ func (r *replica) healthy(ctx context.Context) bool {
 // direct sends requests straight to a replica, each over a connection of its own.
 var direct = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
+// ports are those of the deployments of this process, which keep them while their replicas are down.
+var ports = struct {
+	mu    sync.Mutex
+	taken map[int]bool
+}{taken: map[int]bool{}}
+
 // freePorts returns ports of 127.0.0.1 that nobody uses, and that the system gives to nobody who lets it choose: a replica that
-// is down must find its own again.
+// is down must find its own again. The caller releases them.
 func freePorts(n int) ([]int, error) {
-	var ports []int
+	ports.mu.Lock()
+	defer ports.mu.Unlock()
+	var free []int
 	for range 10_000 {
 		port := 20_000 + rand.N(12_000)
+		if ports.taken[port] {
+			continue
+		}
 		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil || slices.Contains(ports, port) {
+		if err != nil {
 			continue
 		}
 		_ = listener.Close() // it was only asked for
-		if ports = append(ports, port); len(ports) == n {
-			return ports, nil
+		ports.taken[port] = true
+		if free = append(free, port); len(free) == n {
+			return free, nil
 		}
 	}
 	return nil, errors.New("no free ports")
+}
+
+// releasePorts lets others have ports that freePorts returned.
+func releasePorts(free []int) {
+	ports.mu.Lock()
+	defer ports.mu.Unlock()
+	for _, port := range free {
+		delete(ports.taken, port)
+	}
 }
