@@ -46,6 +46,7 @@ type browser struct {
 	cable   *cable // of the socket; nil without one
 	as      string // who it is here
 	at      string // where its cursor is
+	came    bool   // it was in at some time
 	here    bool   // it is in, and nothing is between it and its replica
 	blind   bool   // its replica is stopped
 	was     bool   // it was: what it sent meanwhile came all at once, above the limit
@@ -299,7 +300,7 @@ func (b *browser) complain(of string) {
 
 // arrive begins a stay and a view. The crowd's mutex is held, as for those that follow.
 func (b *browser) arrive(now time.Time) {
-	b.here = true
+	b.came, b.here = true, true
 	b.crowd.moved = now
 	b.stay = &convergence.Stay{User: b.as, From: now}
 	b.view = &convergence.View{Viewer: b.user, From: now}

@@ -97,7 +97,7 @@ func Chaos(ctx context.Context, cfg ChaosConfig) (ChaosResult, error) {
 			failed = failed || !r.OK()
 		}
 		for _, r := range d.replicas {
-			result.Deaths = append(result.Deaths, r.deaths...)
+			result.Deaths = append(result.Deaths, r.died()...)
 		}
 		if failed || len(result.Deaths) > 0 {
 			return errFailed // keeps the log
@@ -167,6 +167,9 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 		return result, err
 	}
 	defer people.close()
+	if err := people.come(ctx); err != nil {
+		return result, err
+	}
 	counting, counted := context.WithCancel(ctx)
 	var counter sync.WaitGroup
 	counter.Go(func() { result.Counters = d.count(counting) })

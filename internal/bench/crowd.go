@@ -76,6 +76,24 @@ func (c *crowd) start(ctx context.Context) {
 	c.running.Go(func() { c.watchTable(ctx) })
 }
 
+// come returns when everybody was there once.
+func (c *crowd) come(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, maxRecovery, fmt.Errorf("not everybody came within %v", maxRecovery))
+	defer cancel()
+	for !c.came() {
+		if err := wait(ctx, 5*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *crowd) came() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !slices.ContainsFunc(c.browsers, func(b *browser) bool { return !b.came })
+}
+
 // close sends everybody away.
 func (c *crowd) close() {
 	c.end()

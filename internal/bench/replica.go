@@ -23,7 +23,7 @@ import (
 const (
 	replicaStops = 20 * time.Second // for a replica to stop in order; then it is killed
 	replicaPause = 100 * time.Millisecond
-	replicaReady = 30 * time.Second
+	replicaReady = time.Minute
 )
 
 // replica is a process that is started again whenever it ends.
@@ -106,6 +106,13 @@ func (r *replica) note(err error) {
 	default:
 		r.deaths = append(r.deaths, fmt.Sprintf("replica %d ended by itself: %v", r.number, err))
 	}
+}
+
+// died returns how the process ended when nobody asked for it.
+func (r *replica) died() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.deaths)
 }
 
 // stop ends the process in order, or kills it when that takes too long.
