@@ -172,7 +172,8 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	}
 	counting, counted := context.WithCancel(ctx)
 	var counter sync.WaitGroup
-	counter.Go(func() { result.Counters = d.count(counting) })
+	tally := d.tally(ctx)
+	counter.Go(func() { result.Counters = tally.run(counting) })
 	loading, enough := context.WithCancel(ctx)
 	var load sync.WaitGroup
 	load.Go(func() { s.mutate(loading) })

@@ -127,13 +127,18 @@ func (h *harm) every(ctx context.Context, period time.Duration, do func(ctx cont
 	return nil
 }
 
+// killListeners returns when all of them have come back.
 func (h *harm) killListeners(ctx context.Context) error {
-	return h.every(ctx, time.Second, func(ctx context.Context) error {
+	err := h.every(ctx, time.Second, func(ctx context.Context) error {
 		return h.deployment.query(ctx, func(conn *pgx.Conn) error {
 			_, err := conn.Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'layercake/%/listener'")
 			return err
 		})
 	})
+	if err != nil {
+		return err
+	}
+	return h.deployment.ready(ctx) // none is that does not listen
 }
 
 func (h *harm) stopListener(ctx context.Context) error {

@@ -322,7 +322,7 @@ func (f *flood) phase(ctx context.Context, rate float64) FloodPhase {
 func (f *flood) processorTime(ctx context.Context) []float64 {
 	var used []float64
 	for _, admin := range f.cfg.Admins {
-		metrics, err := scrape(ctx, admin)
+		metrics, err := scrape(ctx, admin, requestTime)
 		if err != nil {
 			return nil
 		}

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// scrape reads the metrics of a replica. Those that differ only in labels are added up.
-func scrape(ctx context.Context, admin string) (map[string]float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+// scrape reads the metrics of a replica, within a time. Those that differ only in labels are added up.
+func scrape(ctx context.Context, admin string, within time.Duration) (map[string]float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, admin+"/metrics", http.NoBody)
 	if err != nil {
@@ -65,40 +65,54 @@ var counters = map[string]string{
 	"trimmed":           "layercake_cleanup_removed_total",
 }
 
-// count adds up what counters of all replicas grow by until ctx ends, through restarts of theirs, and returns the sums. What a
-// replica counted in its last moments before it was killed is not in them.
-func (d *deployment) count(ctx context.Context) map[string]float64 {
-	sums := map[string]float64{"crashes": -d.crashes()}
-	defer func() { sums["crashes"] += d.crashes() }()
-	last := make([]map[string]float64, len(d.replicas))
-	look := func(ctx context.Context) {
-		for i, r := range d.replicas {
-			now, err := scrape(ctx, r.admin)
-			if err != nil {
-				continue // it is away
-			}
-			for name, metric := range counters {
-				switch before, value := last[i][metric], now[metric]; {
-				case last[i] == nil: // what was before does not count
-				case value < before: // it was started again
-					sums[name] += value
-				default:
-					sums[name] += value - before
-				}
-			}
-			last[i] = maps.Clone(now)
-		}
-	}
+// tally adds up what counters of all replicas grow by, through restarts of theirs. What a replica counted in its last moments before
+// it was killed is not in it.
+type tally struct {
+	deployment *deployment
+	sums       map[string]float64
+	last       []map[string]float64 // of each replica; nil before it was read
+}
+
+// tally begins to count. It has read where the replicas are when it returns.
+func (d *deployment) tally(ctx context.Context) *tally {
+	t := &tally{deployment: d, sums: map[string]float64{"crashes": -d.crashes()}, last: make([]map[string]float64, len(d.replicas))}
+	t.look(ctx, requestTime)
+	return t
+}
+
+// run counts until ctx ends, and returns the sums.
+func (t *tally) run(ctx context.Context) map[string]float64 {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		look(ctx)
 		select {
 		case <-ctx.Done():
-			look(context.WithoutCancel(ctx))
-			return sums
+			t.look(context.WithoutCancel(ctx), requestTime)
+			t.sums["crashes"] += t.deployment.crashes()
+			return t.sums
 		case <-tick.C:
+			t.look(ctx, 2*time.Second) // one that is stopped does not answer
 		}
+	}
+}
+
+// look reads each replica that answers within a time.
+func (t *tally) look(ctx context.Context, within time.Duration) {
+	for i, r := range t.deployment.replicas {
+		now, err := scrape(ctx, r.admin, within)
+		if err != nil {
+			continue // it is away
+		}
+		for name, metric := range counters {
+			switch before, value := t.last[i][metric], now[metric]; {
+			case t.last[i] == nil: // what was before does not count
+			case value < before: // it was started again
+				t.sums[name] += value
+			default:
+				t.sums[name] += value - before
+			}
+		}
+		t.last[i] = maps.Clone(now)
 	}
 }
 

@@ -214,7 +214,7 @@ func (c SoakConfig) sample(ctx context.Context, d *deployment, duration time.Dur
 	defer tick.Stop()
 	for n := 0; (time.Since(began) < duration || n < minSamples) && ctx.Err() == nil; n++ {
 		for i, r := range d.replicas {
-			now, err := scrape(ctx, r.admin)
+			now, err := scrape(ctx, r.admin, requestTime)
 			if err != nil && ctx.Err() == nil {
 				return nil, fmt.Errorf("sample replica %d: %w", r.number, err)
 			}
