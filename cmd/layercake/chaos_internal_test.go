@@ -35,8 +35,8 @@ func TestChaos(t *testing.T) {
 		t.Errorf("chaos failed: %v", err)
 	}
 	for _, f := range result.Faults {
-		if f.Answered < 20 {
-			t.Errorf("%s: %d changes were answered, want some", f.Name, f.Answered)
+		if f.Answered < 12 {
+			t.Errorf("%s: %d changes were answered, want one of each mutator at least", f.Name, f.Answered)
 		}
 		if f.People.Browsers != 12 || f.People.Stays < 12 {
 			t.Errorf("%s: %d people came %d times, want 12, each at least once", f.Name, f.People.Browsers, f.People.Stays)
@@ -54,7 +54,8 @@ func TestSoak(t *testing.T) {
 	if !result.Result.OK() || len(result.Trends) == 0 {
 		t.Errorf("%v; result = %+v, want changes that everybody got, and trends", err, result)
 	}
-	if p := result.People; !p.OK() || result.Rounds == 0 || p.Stays < 18 {
+	// A busy machine lives fewer rounds. In each all nine are there in the end, and some have come again.
+	if p := result.People; !p.OK() || result.Rounds == 0 || p.Stays <= 9*result.Rounds {
 		t.Errorf("%d rounds of %v: %q, want some in which everybody was told who was there", result.Rounds, p, append(p.Errors, p.Complaints...))
 	}
 }

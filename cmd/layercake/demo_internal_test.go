@@ -124,7 +124,7 @@ func TestReplicasEndWithTheirSupervisor(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // killed
-	if err := alive.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := alive.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := alive.Read(make([]byte, 1)); err != io.EOF {
@@ -161,7 +161,7 @@ func TestDatabaseIsStartedAgainAndStopsLast(t *testing.T) {
 
 // connects waits until another server than the one of pid answers.
 func connects(ctx context.Context, url string, pid int) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		now := pid
