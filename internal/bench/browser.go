@@ -93,10 +93,12 @@ func (b *browser) around(d time.Duration) time.Duration {
 // visit opens a socket, and returns when that has ended: whether it had been open, and whether the browser itself ended it.
 func (b *browser) visit(ctx context.Context, visit int) (opened, went bool) {
 	var line *cable
-	conn, err := collaborate(ctx, b.crowd.urls[b.replica], b.crowd.project, single(func(c net.Conn) net.Conn {
+	dialing, dialed := context.WithTimeout(ctx, dialTime)
+	conn, err := collaborate(dialing, b.crowd.urls[b.replica], b.crowd.project, single(func(c net.Conn) net.Conn {
 		line = &cable{Conn: c}
 		return line
 	}))
+	dialed()
 	if err != nil {
 		return false, false
 	}

@@ -15,10 +15,8 @@ import (
 // canvas is the document that everybody is in: that of the existing client's plan editor.
 const canvas = "plan-dag-canvas"
 
-// collaborate opens a collaboration socket. Its frames may be of any size.
+// collaborate opens a collaboration socket before ctx ends. Its frames may be of any size.
 func collaborate(ctx context.Context, url string, project int, over *http.Client) (*websocket.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTime)
-	defer cancel()
 	address := fmt.Sprintf("ws%s/ws/collaboration?project_id=%d", strings.TrimPrefix(url, "http"), project)
 	conn, response, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: over})
 	if response != nil && response.Body != nil {

@@ -324,6 +324,8 @@ func (c *crowd) othersDisagree(ctx context.Context) disagreement {
 
 // newcomer joins as one of those whom all others are shown to one by one, and returns the first roster that it is told.
 func (c *crowd) newcomer(ctx context.Context, url string) (map[string]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*dialTime)
+	defer cancel()
 	conn, err := collaborate(ctx, url, c.project, single(nil))
 	if err != nil {
 		return nil, err
@@ -332,8 +334,6 @@ func (c *crowd) newcomer(ctx context.Context, url string) (map[string]string, er
 	if err := write(ctx, conn, joinFrame(anonymous)); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialTime)
-	defer cancel()
 	for {
 		_, text, err := conn.Read(ctx)
 		if err != nil {

@@ -48,13 +48,19 @@ func TestCrowdTellsWhatIsWrong(t *testing.T) {
 				'incarnation', gen_random_uuid(), 'expires_at', now() + interval '1 hour'))).* FROM replicas r LIMIT 1 RETURNING replicas.incarnation
 		)
 		INSERT INTO presence SELECT (jsonb_populate_record(p, jsonb_build_object(
-			'connection_id', gen_random_uuid(), 'incarnation', replica.incarnation, 'user_id', 'ghost'))).* FROM presence p, replica LIMIT 1;
-		DELETE FROM presence WHERE user_id = 'person-0'`
+			'connection_id', gen_random_uuid(), 'incarnation', replica.incarnation, 'user_id', 'ghost'))).* FROM presence p, replica LIMIT 1`
 	if _, err := conn.Exec(t.Context(), spoil); err != nil {
 		t.Fatal(err)
 	}
-	// Somebody looks at the table several times meanwhile.
-	if p := people.judge(t.Context(), time.Second, patience); p.Ghosts == 0 || p.Flickers == 0 || p.OK() {
-		t.Errorf("people = %+v, want a ghost and a flicker", p)
+	// Somebody looks at the table several times meanwhile, unless the machine is busy: then once more.
+	var all People
+	for began := time.Now(); (all.Ghosts == 0 || all.Flickers == 0) && time.Since(began) < time.Minute; {
+		if _, err := conn.Exec(t.Context(), "DELETE FROM presence WHERE user_id = 'person-0'"); err != nil {
+			t.Fatal(err)
+		}
+		all.add(people.judge(t.Context(), time.Second, patience))
+	}
+	if all.Ghosts == 0 || all.Flickers == 0 || all.OK() {
+		t.Errorf("people = %+v, want a ghost and a flicker", all)
 	}
 }

@@ -202,6 +202,11 @@ func (j *joins) sockets(ctx context.Context) error {
 	}()
 	opening, inner := errgroup.WithContext(ctx)
 	opening.SetLimit(dialers)
+	open := func(ctx context.Context, url string, project int) (*websocket.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, connectTime)
+		defer cancel()
+		return collaborate(ctx, url, project, single(nil))
+	}
 	project := 0
 	for n := range joiners {
 		first := n - n%j.cfg.Each
@@ -213,7 +218,7 @@ func (j *joins) sockets(ctx context.Context) error {
 		}
 		into := project // the next one may be another before this is opened
 		opening.Go(func() error {
-			conn, err := collaborate(inner, j.cfg.URLs[n%len(j.cfg.URLs)], into, single(nil))
+			conn, err := open(inner, j.cfg.URLs[n%len(j.cfg.URLs)], into)
 			if err != nil {
 				return fmt.Errorf("open a collaboration socket: %w", err)
 			}

@@ -76,7 +76,7 @@ func checkURL(text string, remote bool) error {
 }
 
 const (
-	connectTime   = 15 * time.Second // for all subscribers
+	connectTime   = 30 * time.Second // for all subscribers
 	cleanUpTime   = 15 * time.Second
 	maxComplaints = 10
 	napperStays   = time.Second

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 func config(replicas []*servertest.Replica) bench.Config {
 	return bench.Config{
 		URLs: servertest.URLs(replicas), Mutators: 12, Duration: time.Minute, Changes: 200, Projects: 1, Subscribers: 2, Seed: 1,
-		Settle: 30 * time.Second,
+		Settle: time.Minute,
 	}
 }
 
