@@ -50,8 +50,11 @@ func converged(t *testing.T, cfg bench.Config, r bench.Result) {
 	if !r.OK() {
 		t.Errorf("not every subscriber got every change: %q", r.Complaints)
 	}
-	if len(r.Surprises) > 0 {
-		t.Errorf("refusals that mutators do not cause each other: %v", r.Surprises)
+	for words := range r.Surprises {
+		// A machine that stalls lets a change wait for too long, and then it is made again.
+		if !strings.HasPrefix(words, "UNAVAILABLE: ") {
+			t.Errorf("a refusal that mutators do not cause each other: %s", words)
+		}
 	}
 	watchers := int64(cfg.Subscribers * len(cfg.URLs)) // of each project
 	if r.Answered < cfg.Changes || r.Unresolved > 0 || r.Snapshots > 0 || r.Deliveries != r.Answered*watchers {
