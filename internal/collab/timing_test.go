@@ -120,7 +120,7 @@ func serve(t *testing.T, timing collab.Timing) *site {
 
 func TestSilentSocketIsCutOffAndLeaves(t *testing.T) {
 	t.Parallel()
-	s := serve(t, collab.Timing{Ping: 300 * time.Millisecond, Silence: 2 * time.Second, Write: 5 * time.Second, Refresh: time.Hour})
+	s := serve(t, collab.Timing{Ping: 500 * time.Millisecond, Silence: 6 * time.Second, Write: 5 * time.Second, Refresh: time.Hour})
 	ann := open(t, s.url, s.project) // the library answers pings while it reads
 	ann.join("ann", "Ann", "")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -155,7 +155,7 @@ func TestConnectedPeopleAreRefreshed(t *testing.T) {
 
 func TestReaderThatStallsIsCutOffByTheWriteDeadline(t *testing.T) {
 	t.Parallel()
-	s := serve(t, collab.Timing{Ping: time.Minute, Silence: time.Hour, Write: 500 * time.Millisecond, Refresh: time.Hour})
+	s := serve(t, collab.Timing{Ping: time.Minute, Silence: time.Hour, Write: 4 * time.Second, Refresh: time.Hour})
 	ann := open(t, s.url, s.project)
 	ann.join("ann", "Ann", "")
 	<-s.accepted
