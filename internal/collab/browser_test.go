@@ -16,7 +16,7 @@ import (
 )
 
 // patience is for anything that a test waits for.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // frame is a message of the server.
 type frame struct {
