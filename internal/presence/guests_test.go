@@ -11,8 +11,8 @@ import (
 
 var agent = presence.Identity{UserID: "agent", Name: "Agent", Color: "#123456", Agent: true, Transport: presence.GraphQL}
 
-// leaseOf is how long a guest may stay, in seconds.
-const leaseOf = "SELECT extract(epoch FROM expires_at - now())::int FROM presence WHERE user_id = $1"
+// leaseOf is how long a guest may stay after it did something, in seconds.
+const leaseOf = "SELECT extract(epoch FROM expires_at - active_at)::int FROM presence WHERE user_id = $1"
 
 func joinGuest(t testing.TB, r *replica, project int32, client string, who presence.Identity) {
 	t.Helper()
@@ -107,12 +107,12 @@ func TestGuestsGoUnlessTheyDoSomething(t *testing.T) {
 	joinGuest(t, a, id, "busy", presence.Identity{UserID: "busy", Name: "Busy", Transport: presence.GraphQL})
 	joinGuest(t, a, id, "idle", presence.Identity{UserID: "idle", Name: "Idle", Transport: presence.GraphQL})
 	there := b.enter(t, id)
-	const nearly = "UPDATE presence SET expires_at = now() + interval '1 s', active_at = now() - interval '1 min' WHERE user_id = $1"
-	execute(t, url, nearly, "busy")
+	const leave = "UPDATE presence SET expires_at = now() + make_interval(secs => $2), active_at = now() - interval '1 min' WHERE user_id = $1"
+	execute(t, url, leave, "busy", 20)
 	a.RenewGuest(id, "busy")
 	a.RenewGuest(id, "nobody") // who is no guest becomes none
 	awaitRows(t, url, 90, leaseOf, "busy")
-	execute(t, url, nearly, "idle")
+	execute(t, url, leave, "idle", 1)
 	await(t, there, "the idle to go", func() bool { return there.Person("idle") == nil })
 	if there.Person("busy") == nil {
 		t.Error("who did something is gone, too")
@@ -125,7 +125,7 @@ func TestGuestsGoUnlessTheyDoSomething(t *testing.T) {
 	})
 
 	// Once is enough for a while.
-	execute(t, url, nearly, "busy")
+	execute(t, url, leave, "busy", 1)
 	a.RenewGuest(id, "busy")
 	joinGuest(t, a, id, "witness", agent) // time for a renewal to be written, were there one
 	await(t, there, "the busy one to go", func() bool { return there.Person("busy") == nil })
