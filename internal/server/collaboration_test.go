@@ -269,6 +269,9 @@ func TestCollaborationEventsOfAllReplicas(t *testing.T) {
 	here, there := replicas[0].URL, replicas[2].URL
 	newProject(t, here)
 	first := tab(t, here, "early")
+	until(t, "the first tab", func() bool {
+		return executes(t, database, "SELECT count(*) FROM presence WHERE user_id = 'early'") == 1
+	})
 	f, g := follow(t, there, collaborationEvents, "project_1"), follow(t, replicas[1].URL, collaborationEvents, "1")
 	updates := follow(t, there, planDagUpdated, "1")
 	begin(t, here, f, g, updates)
@@ -327,6 +330,7 @@ func TestCollaborationEventsOfAllReplicas(t *testing.T) {
 	_ = one.CloseNow()
 	must(t, here, `mutation { leaveProjectCollaboration(projectId: 1, clientId: "ann") }`)
 	f.tells("USER_LEFT Ann")
+	g.tells("USER_LEFT Ann") // before its own replica has news
 	_ = two.CloseNow()
 	f.tells("USER_LEFT bob")
 	_ = first.CloseNow()
@@ -337,8 +341,7 @@ func TestCollaborationEventsOfAllReplicas(t *testing.T) {
 	f.tells("USER_JOINED Anonymous User")
 	must(t, here, `mutation { leaveProjectCollaboration(projectId: 1) }`)
 	f.tells("USER_LEFT Anonymous User")
-	g.tells("USER_LEFT Ann", "USER_LEFT bob", "USER_LEFT early",
-		"USER_JOINED Anonymous User", "USER_LEFT Anonymous User")
+	g.tells("USER_LEFT bob", "USER_LEFT early", "USER_JOINED Anonymous User", "USER_LEFT Anonymous User")
 }
 
 func TestGuestsAndPeopleOfTheDeadLeave(t *testing.T) {
