@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"layercake/internal/bench"
 	"layercake/internal/postgres/pgtest"
@@ -124,7 +125,7 @@ func TestDBAsSeeWhatReplicasDo(t *testing.T) {
 func TestDBAsSeeADrain(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
-	replica := servertest.StartOn(t, database, 1, func(c *server.Config) { c.Drain = patience })[0]
+	replica := servertest.StartOn(t, database, 1, func(c *server.Config) { c.Drain = 50 * time.Second })[0] // a fifth of it for us to notice
 	conn, err := pgx.Connect(t.Context(), database)
 	if err != nil {
 		t.Fatal(err)
