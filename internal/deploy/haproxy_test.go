@@ -30,7 +30,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // deployment is three replicas behind haproxy with the configuration that docker-compose.yml uses.
 type deployment struct {
@@ -56,7 +56,9 @@ func deploy(t testing.TB, drain time.Duration) *deployment {
 		t.Skip("haproxy is not installed")
 	}
 	d := &deployment{t: t, database: pgtest.New(t), drain: drain, log: newHaproxyLog(t)}
-	d.replicas = servertest.StartOn(t, d.database, 3, d.configure(""))
+	for range 3 {
+		d.replicas = append(d.replicas, servertest.StartOn(t, d.database, 1, d.configure(servertest.Address(t)))[0])
+	}
 
 	// The system chooses the port, and haproxy takes the listening socket over.
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -95,10 +97,7 @@ func (d *deployment) address(i int) string { return strings.TrimPrefix(d.replica
 
 func (d *deployment) configure(address string) func(*server.Config) {
 	return func(c *server.Config) {
-		c.Drain = d.drain
-		if address != "" {
-			c.HTTPAddr = address
-		}
+		c.Drain, c.HTTPAddr = d.drain, address
 	}
 }
 
@@ -268,7 +267,7 @@ func TestNothingIsLostInARollingRestart(t *testing.T) {
 	go func() {
 		r, err := bench.Storm(ctx, bench.Config{
 			URLs: []string{d.url}, Mutators: 8, Duration: 5 * time.Minute, Rate: 100, Projects: 2,
-			Subscribers: 10, Deltas: 4, Nappers: 4, Seed: 1, Settle: patience,
+			Subscribers: 10, Deltas: 4, Nappers: 4, Seed: 1, Settle: 2 * patience,
 			Progress: &once{f: func() { close(began) }},
 		})
 		ended <- outcome{r, err}

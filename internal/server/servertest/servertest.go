@@ -3,7 +3,11 @@ package servertest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,7 +16,7 @@ import (
 )
 
 // patience is for a replica to begin or to end.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Replica is one running server.
 type Replica struct {
@@ -99,4 +103,27 @@ func URLs(replicas []*Replica) []string {
 		urls[i] = r.URL
 	}
 	return urls
+}
+
+// addresses are those that Address has returned.
+var addresses sync.Map
+
+// Address returns an address of 127.0.0.1 that nobody uses, and whose port the system gives to nobody who lets it choose: a replica
+// that is stopped finds it free when it starts again.
+func Address(t testing.TB) string {
+	t.Helper()
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.N(10_000))
+		if _, taken := addresses.LoadOrStore(address, true); taken {
+			continue
+		}
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			continue
+		}
+		_ = listener.Close() // it was only asked for
+		return address
+	}
+	t.Fatal("no free address")
+	return ""
 }
