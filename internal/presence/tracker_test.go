@@ -24,7 +24,7 @@ import (
 )
 
 // patience is for anything that a test waits for.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // replica is a tracker that runs on a database.
 type replica struct {

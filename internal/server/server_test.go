@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(pgtest.Main(m))
 }
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // answer is what a client gets for a GraphQL request.
 type answer struct {
