@@ -21,6 +21,11 @@ func dialFrom(t *testing.T, url, path, address string) (conn *websocket.Conn, st
 	})
 	if err == nil {
 		t.Cleanup(func() { _ = conn.CloseNow() })
+		if path == graphQLSocket { // it would be closed after ten seconds
+			if err := conn.Write(t.Context(), websocket.MessageText, []byte(`{"type":"connection_init"}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		return conn, http.StatusSwitchingProtocols, ""
 	}
 	if response == nil {
@@ -86,7 +91,9 @@ func TestSocketsOfAnAddressAreLimited(t *testing.T) {
 	if err := second.Write(t.Context(), websocket.MessageText, []byte("nonsense")); err != nil {
 		t.Fatal(err)
 	}
-	_, _, _ = second.Read(context.WithoutCancel(t.Context()))
+	for err := error(nil); err == nil; {
+		_, _, err = second.Read(context.WithoutCancel(t.Context()))
+	}
 	until(t, "the place of the socket that the server closed", func() bool {
 		_, status, _ := dialFrom(t, url, graphQLSocket, here)
 		return status == opened
