@@ -235,11 +235,17 @@ func (h *harm) loseReplica(ctx context.Context) error {
 // pullCables takes people off the network.
 func (h *harm) pullCables(ctx context.Context) error {
 	silent := noticed(h.silence)
-	n := h.crowd.pull(silent)
-	h.say("%d people are cut off", n)
-	if n == 0 {
-		return errors.New("nobody was there to be cut off")
+	n := 0
+	// Those that a machine cut off that stalled stay away for a while.
+	for began := time.Now(); n == 0; n = h.crowd.pull(silent) {
+		if time.Since(began) > maxRecovery {
+			return errors.New("nobody was there to be cut off")
+		}
+		if err := wait(ctx, 5*time.Millisecond); err != nil {
+			return err
+		}
 	}
+	h.say("%d people are cut off", n)
 	return wait(ctx, silent)
 }
 
