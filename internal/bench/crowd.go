@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +46,7 @@ type People struct {
 	Absence    float64  `json:"longestAbsenceSeconds"`
 	Presence   float64  `json:"longestGhostSeconds"`
 	Seen       float64  `json:"seenSeconds"`   // in the end, until everybody saw everybody where they are
+	Late       string   `json:"seenLast"`      // what was seen last of that, in words
 	Agreed     float64  `json:"agreedSeconds"` // and until nobody saw anybody else, and the table and newcomers said the same
 	Errors     []string `json:"errors"`        // that replicas answered
 	Complaints []string `json:"complaints"`    // the first things that were wrong with rosters, in words
@@ -367,16 +369,21 @@ func (c *crowd) judge(ctx context.Context, most time.Duration, patience converge
 	p := People{Browsers: len(c.browsers)}
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
+	began := time.Now()
 	since := func() float64 {
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		if c.moved.Before(began) { // nobody has looked before
+			return time.Since(began).Seconds()
+		}
 		return time.Since(c.moved).Seconds()
 	}
-	var d disagreement
+	var d, late disagreement
 	for seen := false; ; {
 		if d = c.browsersDisagree(); d.onlyGhosts() && !seen {
-			seen, p.Seen = true, since()
+			seen, p.Seen, p.Late = true, since(), late.String()
 		}
+		late = d
 		if len(d) == 0 {
 			if d = c.othersDisagree(ctx); len(d) == 0 {
 				p.Agreed = since()
@@ -397,12 +404,21 @@ func (c *crowd) judge(ctx context.Context, most time.Duration, patience converge
 		p.Missing += int64(len(diff.Missing))
 		p.Misplaced += int64(len(diff.Misplaced))
 		if len(p.Complaints) < maxComplaints {
-			p.Complaints = append(p.Complaints,
-				fmt.Sprintf("in the end, %s: ghosts %q, missing %q, misplaced %q", who, diff.Ghosts, diff.Missing, diff.Misplaced))
+			p.Complaints = append(p.Complaints, "in the end, "+disagreement{who: diff}.String())
 		}
 	}
 	c.sum(&p, patience)
 	return p
+}
+
+// String says it in words.
+func (d disagreement) String() string {
+	var all []string
+	for _, who := range slices.Sorted(maps.Keys(d)) {
+		diff := d[who]
+		all = append(all, fmt.Sprintf("%s: ghosts %q, missing %q, misplaced %q", who, diff.Ghosts, diff.Missing, diff.Misplaced))
+	}
+	return strings.Join(all, "; ")
 }
 
 func (d disagreement) onlyGhosts() bool {

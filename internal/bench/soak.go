@@ -191,7 +191,8 @@ func (c SoakConfig) live(ctx context.Context, people *crowd, l life) (all People
 		p := people.judge(context.WithoutCancel(ctx), l.silence+maxRecovery, within)
 		if p.Seen > c.Within.Seconds() {
 			p.Misplaced++
-			p.Complaints = append(p.Complaints, fmt.Sprintf("everybody saw everybody after %.2f s, not within %v", p.Seen, c.Within))
+			p.Complaints = append(p.Complaints,
+				fmt.Sprintf("everybody saw everybody after %.2f s, not within %v; last of all %s", p.Seen, c.Within, p.Late))
 		}
 		people.scatter()
 		all.add(p)
