@@ -211,16 +211,21 @@ func activityFrame(d *presence.Document, viewer string, self uuid.UUID) []byte {
 	return activity(d, viewer, self)
 }
 
-// activity lists each user id once, but for connections with that of the viewer.
+// activity lists each user id once, where it moved last, but for connections with that of the viewer.
 func activity(d *presence.Document, viewer string, self uuid.UUID) []byte {
 	frame := []byte(`{"type":"` + typeActivity + `","data":{"documentId":`)
 	frame = append(frame, encode(d.ID)...)
 	frame = append(frame, `,"activeUsers":[`...)
-	listed := make(map[string]bool, len(d.Entries))
+	latest := make(map[string]*presence.Entry, len(d.Entries))
+	for _, e := range d.Entries {
+		if known := latest[e.UserID]; known == nil || e.Place.At.After(known.Place.At) {
+			latest[e.UserID] = e
+		}
+	}
 	first := true
 	for _, e := range d.Entries {
 		shown := e.UserID == viewer && e.Connection != self
-		if !shown && listed[e.UserID] {
+		if e.UserID != viewer && latest[e.UserID] != e {
 			continue
 		}
 		if !first {
@@ -231,7 +236,6 @@ func activity(d *presence.Document, viewer string, self uuid.UUID) []byte {
 			frame = append(frame, e.Memos[memoActiveShown].Bytes(func() []byte { return activeElement(e, shownID(e)) })...)
 			continue
 		}
-		listed[e.UserID] = true
 		frame = append(frame, e.Memos[memoActive].Bytes(func() []byte { return activeElement(e, e.UserID) })...)
 	}
 	return append(frame, `]}}`...)
