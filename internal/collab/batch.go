@@ -50,16 +50,24 @@ func (c *batchConn) hold() {
 func (c *batchConn) release(within time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var err error
-	if len(*c.held) > 0 {
-		if err = c.SetWriteDeadline(time.Now().Add(within)); err == nil {
-			err = c.flush()
-		}
-		_ = c.SetWriteDeadline(time.Time{}) // a connection that is closed has none
-	}
-	*c.held = (*c.held)[:0] // whatever became of it: this is the next connection's
+	err := c.empty(within)
 	batches.Put(c.held)
 	c.held = nil
+	return err
+}
+
+// empty writes what is held back, within a time. The mutex is held. Whatever becomes of it, nothing is left: the buffer is the next
+// connection's.
+func (c *batchConn) empty(within time.Duration) error {
+	if len(*c.held) == 0 {
+		return nil
+	}
+	err := c.SetWriteDeadline(time.Now().Add(within))
+	if err == nil {
+		err = c.flush()
+	}
+	_ = c.SetWriteDeadline(time.Time{}) // a connection that is closed has none
+	*c.held = (*c.held)[:0]
 	return err
 }
 
