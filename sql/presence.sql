@@ -103,6 +103,10 @@ DELETE FROM presence_log WHERE (connection_id, joined_at) IN (
 -- name: ListProjectIDs :many
 SELECT id FROM projects WHERE id = ANY (@project_ids::int[]);
 
+-- Whether a replica's lease is there: it is not after the table was emptied by a crash, or on a standby that was promoted.
+-- name: HasLease :one
+SELECT EXISTS (SELECT FROM replicas WHERE incarnation = @life::uuid) AS there;
+
 -- Who is in the given projects, on other replicas or without a connection.
 -- name: ListPresence :many
 SELECT connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,

@@ -132,6 +132,18 @@ func (q *Queries) EndVisits(ctx context.Context, arg EndVisitsParams) error {
 	return err
 }
 
+const HasLease = `-- name: HasLease :one
+SELECT EXISTS (SELECT FROM replicas WHERE incarnation = $1::uuid) AS there
+`
+
+// Whether a replica's lease is there: it is not after the table was emptied by a crash, or on a standby that was promoted.
+func (q *Queries) HasLease(ctx context.Context, life uuid.UUID) (bool, error) {
+	row := q.db.QueryRow(ctx, HasLease, life)
+	var there bool
+	err := row.Scan(&there)
+	return there, err
+}
+
 const InsertReplica = `-- name: InsertReplica :exec
 INSERT INTO replicas (incarnation, version, address, renewed_at, expires_at)
 VALUES ($1, $2, $3, now(), now() + make_interval(secs => $4))

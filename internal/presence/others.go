@@ -316,7 +316,7 @@ func (t *Tracker) correct(ctx context.Context) (again time.Duration, err error) 
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
 	t.mu.Lock()
-	life, quiet := t.incarnation, time.Until(t.quietUntil)
+	life := t.incarnation
 	t.mu.Unlock()
 	rooms := t.open()
 	asked := make(map[int32]question, len(rooms))
@@ -330,7 +330,11 @@ func (t *Tracker) correct(ctx context.Context) (again time.Duration, err error) 
 	var own []db.ListOwnPresenceRow
 	var others []db.ListPresenceRow
 	var existing []int32
+	var leased bool
 	err = t.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
+		if leased, err = q.HasLease(ctx, life); err != nil {
+			return err
+		}
 		if own, err = q.ListOwnPresence(ctx, life); err != nil {
 			return err
 		}
@@ -346,6 +350,13 @@ func (t *Tracker) correct(ctx context.Context) (again time.Duration, err error) 
 	if err != nil {
 		return 0, err
 	}
+	if !leased {
+		t.beQuiet() // the table may have been emptied: others have to write theirs anew, as this replica has
+		signal(t.lapses)
+	}
+	t.mu.Lock()
+	quiet := time.Until(t.quietUntil) // it may have begun since the table was asked
+	t.mu.Unlock()
 	exists := make(map[int32]bool, len(existing))
 	for _, id := range existing {
 		exists[id] = true
