@@ -6,7 +6,7 @@ import { JSDOM } from 'jsdom';
 const { window } = new JSDOM('<body></body>');
 globalThis.window = window;
 globalThis.document = window.document;
-const { default: mermaid } = await import('mermaid');
+const { default: mermaid } = await import('mermaid-11.17');
 
 function shown(label) {
   const div = document.createElement('div');

@@ -2,8 +2,8 @@
 # Sets up what building, running and testing need beyond Go and make.
 #
 #   setup.sh run    a PostgreSQL for the embedded server, unless a database URL is given
-#   setup.sh test   that, a C compiler for the race detector, Node with the npm packages of the tests, Graphviz,
-#                   haproxy
+#   setup.sh test   that, a C compiler for the race detector, Node with the npm packages of the tests, Chromium,
+#                   Graphviz, haproxy, PgBouncer
 #
 # As root on Debian or a relative, missing packages are installed; elsewhere one message names them all. An existing
 # installation is left alone. Nothing to do takes no time.
@@ -34,7 +34,9 @@ look_for() {
 		has node || optional="$optional nodejs"
 		has npm || optional="$optional npm"
 		has dot || optional="$optional graphviz"
+		has chromium || optional="$optional chromium"
 		has haproxy || [ -x /usr/sbin/haproxy ] || optional="$optional haproxy"
+		has pgbouncer || [ -x /usr/sbin/pgbouncer ] || optional="$optional pgbouncer"
 		# A Java runtime comes with it: only where every test is to run.
 		[ -z "${CI:-}" ] || has plantuml || optional="$optional plantuml"
 	elif [ -z "${LAYERCAKE_DATABASE_URL:-${DATABASE_URL:-}}" ]; then
@@ -76,7 +78,7 @@ set_up_packages() {
 		cat >&2 <<-MESSAGE
 			setup: missing, as Debian's packages:$missing$optional
 			  Debian, Ubuntu:  sudo apt-get install$missing$optional
-			  macOS, Homebrew: brew install postgresql@17 node graphviz haproxy; xcode-select --install
+			  macOS, Homebrew: brew install postgresql@17 node graphviz haproxy pgbouncer; xcode-select --install
 			  PostgreSQL elsewhere: LAYERCAKE_PG_BIN=<folder of initdb and postgres>, or a server: LAYERCAKE_DATABASE_URL
 		MESSAGE
 		exit 1
