@@ -26,6 +26,144 @@ import (
 
 // region    **************************** field.gotpl *****************************
 
+func (ec *executionContext) _DataSourceExecutionMetadata_dataSourceId(ctx context.Context, field graphql.CollectedField, obj *plan.DataSourceExecution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DataSourceExecutionMetadata_dataSourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DataSourceID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DataSourceExecutionMetadata_dataSourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DataSourceExecutionMetadata", field, false, false, "Int")
+}
+
+func (ec *executionContext) _DataSourceExecutionMetadata_filename(ctx context.Context, field graphql.CollectedField, obj *plan.DataSourceExecution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DataSourceExecutionMetadata_filename(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Filename, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DataSourceExecutionMetadata_filename(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DataSourceExecutionMetadata", field, false, false, "String")
+}
+
+func (ec *executionContext) _DataSourceExecutionMetadata_status(ctx context.Context, field graphql.CollectedField, obj *plan.DataSourceExecution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DataSourceExecutionMetadata_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DataSourceExecutionMetadata_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DataSourceExecutionMetadata", field, false, false, "String")
+}
+
+func (ec *executionContext) _DataSourceExecutionMetadata_processedAt(ctx context.Context, field graphql.CollectedField, obj *plan.DataSourceExecution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DataSourceExecutionMetadata_processedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ProcessedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DataSourceExecutionMetadata_processedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DataSourceExecutionMetadata", field, false, false, "String")
+}
+
+func (ec *executionContext) _DataSourceExecutionMetadata_executionState(ctx context.Context, field graphql.CollectedField, obj *plan.DataSourceExecution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DataSourceExecutionMetadata_executionState(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExecutionState, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DataSourceExecutionMetadata_executionState(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DataSourceExecutionMetadata", field, false, false, "String")
+}
+
+func (ec *executionContext) _DataSourceExecutionMetadata_errorMessage(ctx context.Context, field graphql.CollectedField, obj *plan.DataSourceExecution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DataSourceExecutionMetadata_errorMessage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ErrorMessage, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DataSourceExecutionMetadata_errorMessage(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DataSourceExecutionMetadata", field, false, false, "String")
+}
+
 func (ec *executionContext) _EdgeMetadata_label(ctx context.Context, field graphql.CollectedField, obj *plan.EdgeMetadata) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -70,6 +208,144 @@ func (ec *executionContext) _EdgeMetadata_dataType(ctx context.Context, field gr
 }
 func (ec *executionContext) fieldContext_EdgeMetadata_dataType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EdgeMetadata", field, false, false, "DataType")
+}
+
+func (ec *executionContext) _GraphExecutionMetadata_graphId(ctx context.Context, field graphql.CollectedField, obj *plan.GraphExecution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GraphExecutionMetadata_graphId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.GraphID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_GraphExecutionMetadata_graphId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GraphExecutionMetadata", field, false, false, "Int")
+}
+
+func (ec *executionContext) _GraphExecutionMetadata_nodeCount(ctx context.Context, field graphql.CollectedField, obj *plan.GraphExecution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GraphExecutionMetadata_nodeCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_GraphExecutionMetadata_nodeCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GraphExecutionMetadata", field, false, false, "Int")
+}
+
+func (ec *executionContext) _GraphExecutionMetadata_edgeCount(ctx context.Context, field graphql.CollectedField, obj *plan.GraphExecution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GraphExecutionMetadata_edgeCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EdgeCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_GraphExecutionMetadata_edgeCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GraphExecutionMetadata", field, false, false, "Int")
+}
+
+func (ec *executionContext) _GraphExecutionMetadata_executionState(ctx context.Context, field graphql.CollectedField, obj *plan.GraphExecution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GraphExecutionMetadata_executionState(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExecutionState, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_GraphExecutionMetadata_executionState(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GraphExecutionMetadata", field, false, false, "String")
+}
+
+func (ec *executionContext) _GraphExecutionMetadata_computedDate(ctx context.Context, field graphql.CollectedField, obj *plan.GraphExecution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GraphExecutionMetadata_computedDate(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ComputedDate, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_GraphExecutionMetadata_computedDate(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GraphExecutionMetadata", field, false, false, "String")
+}
+
+func (ec *executionContext) _GraphExecutionMetadata_errorMessage(ctx context.Context, field graphql.CollectedField, obj *plan.GraphExecution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GraphExecutionMetadata_errorMessage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ErrorMessage, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_GraphExecutionMetadata_errorMessage(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GraphExecutionMetadata", field, false, false, "String")
 }
 
 func (ec *executionContext) _NodeMetadata_label(ctx context.Context, field graphql.CollectedField, obj *plan.NodeMetadata) (ret graphql.Marshaler) {
@@ -1225,6 +1501,70 @@ func (ec *executionContext) fieldContext_PlanDagNode_updatedAt(_ context.Context
 	return graphql.NewScalarFieldContext("PlanDagNode", field, false, false, "DateTime")
 }
 
+func (ec *executionContext) _PlanDagNode_datasourceExecution(ctx context.Context, field graphql.CollectedField, obj *plan.Node) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PlanDagNode_datasourceExecution(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DatasourceExecution, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *plan.DataSourceExecution) graphql.Marshaler {
+			return ec.marshalODataSourceExecutionMetadata2ᚖlayercakeᚋinternalᚋplanᚐDataSourceExecution(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PlanDagNode_datasourceExecution(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PlanDagNode",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_DataSourceExecutionMetadata(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PlanDagNode_graphExecution(ctx context.Context, field graphql.CollectedField, obj *plan.Node) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PlanDagNode_graphExecution(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.GraphExecution, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *plan.GraphExecution) graphql.Marshaler {
+			return ec.marshalOGraphExecutionMetadata2ᚖlayercakeᚋinternalᚋplanᚐGraphExecution(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PlanDagNode_graphExecution(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PlanDagNode",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_GraphExecutionMetadata(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _PlanDagNode_parsedConfig(ctx context.Context, field graphql.CollectedField, obj *plan.Node) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2214,6 +2554,64 @@ func UnmarshalPositionInput(ctx context.Context, raw any) (plan.Position, error)
 
 // region    **************************** object.gotpl ****************************
 
+var dataSourceExecutionMetadataImplementors = []string{"DataSourceExecutionMetadata"}
+
+func (ec *executionContext) _DataSourceExecutionMetadata(ctx context.Context, sel ast.SelectionSet, obj *plan.DataSourceExecution) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, dataSourceExecutionMetadataImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DataSourceExecutionMetadata")
+		case "dataSourceId":
+			out.Values[i] = ec._DataSourceExecutionMetadata_dataSourceId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "filename":
+			out.Values[i] = ec._DataSourceExecutionMetadata_filename(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "status":
+			out.Values[i] = ec._DataSourceExecutionMetadata_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "processedAt":
+			out.Values[i] = ec._DataSourceExecutionMetadata_processedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "executionState":
+			out.Values[i] = ec._DataSourceExecutionMetadata_executionState(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "errorMessage":
+			out.Values[i] = ec._DataSourceExecutionMetadata_errorMessage(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var edgeMetadataImplementors = []string{"EdgeMetadata"}
 
 func (ec *executionContext) _EdgeMetadata(ctx context.Context, sel ast.SelectionSet, obj *plan.EdgeMetadata) graphql.Marshaler {
@@ -2233,6 +2631,64 @@ func (ec *executionContext) _EdgeMetadata(ctx context.Context, sel ast.Selection
 		case "dataType":
 			out.Values[i] = ec._EdgeMetadata_dataType(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var graphExecutionMetadataImplementors = []string{"GraphExecutionMetadata"}
+
+func (ec *executionContext) _GraphExecutionMetadata(ctx context.Context, sel ast.SelectionSet, obj *plan.GraphExecution) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, graphExecutionMetadataImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("GraphExecutionMetadata")
+		case "graphId":
+			out.Values[i] = ec._GraphExecutionMetadata_graphId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "nodeCount":
+			out.Values[i] = ec._GraphExecutionMetadata_nodeCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "edgeCount":
+			out.Values[i] = ec._GraphExecutionMetadata_edgeCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "executionState":
+			out.Values[i] = ec._GraphExecutionMetadata_executionState(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "computedDate":
+			out.Values[i] = ec._GraphExecutionMetadata_computedDate(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "errorMessage":
+			out.Values[i] = ec._GraphExecutionMetadata_errorMessage(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -2692,6 +3148,16 @@ func (ec *executionContext) _PlanDagNode(ctx context.Context, sel ast.SelectionS
 		case "updatedAt":
 			out.Values[i] = ec._PlanDagNode_updatedAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "datasourceExecution":
+			out.Values[i] = ec._PlanDagNode_datasourceExecution(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "graphExecution":
+			out.Values[i] = ec._PlanDagNode_graphExecution(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "parsedConfig":
@@ -3213,12 +3679,26 @@ func (ec *executionContext) marshalNValidationWarningType2layercakeᚋgraphᚐVa
 	return v
 }
 
+func (ec *executionContext) marshalODataSourceExecutionMetadata2ᚖlayercakeᚋinternalᚋplanᚐDataSourceExecution(ctx context.Context, sel ast.SelectionSet, v *plan.DataSourceExecution) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._DataSourceExecutionMetadata(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOEdgeMetadataInput2ᚖlayercakeᚋinternalᚋplanᚐEdgeMetadata(ctx context.Context, v any) (*plan.EdgeMetadata, error) {
 	if v == nil {
 		return nil, nil
 	}
 	res, err := ec.unmarshalInputEdgeMetadataInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOGraphExecutionMetadata2ᚖlayercakeᚋinternalᚋplanᚐGraphExecution(ctx context.Context, sel ast.SelectionSet, v *plan.GraphExecution) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._GraphExecutionMetadata(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalONodeMetadataInput2ᚖlayercakeᚋinternalᚋplanᚐNodeMetadata(ctx context.Context, v any) (*plan.NodeMetadata, error) {

@@ -27,7 +27,9 @@ var clientDocuments = map[string]string{
 	"CreateProject": `mutation CreateProject($input: CreateProjectInput!) { createProject(input: $input) { id name description createdAt } }`,
 	"DeleteProject": `mutation DeleteProject($id: ID!) { deleteProject(id: $id) }`,
 	"GetPlanDag": `query GetPlanDag($projectId: Int!) { getPlanDag(projectId: $projectId) {
-		version nodes { id nodeType position { x y } sourcePosition targetPosition metadata { label description } config }
+		version nodes { id nodeType position { x y } sourcePosition targetPosition metadata { label description } config
+			datasourceExecution { dataSourceId filename status processedAt executionState errorMessage }
+			graphExecution { graphId nodeCount edgeCount executionState computedDate errorMessage } }
 		edges { id source target metadata { label dataType } } metadata { version name description created lastModified author } } }`,
 	"GetPlanDag of the project page": `query GetPlanDag($projectId: Int!) { planDag(projectId: $projectId) {
 		version nodes { id nodeType position metadata config } edges { id source target sourceHandle targetHandle metadata } metadata } }`,

@@ -51,6 +51,15 @@ type ComplexityRoot struct {
 		UserEvent func(childComplexity int) int
 	}
 
+	DataSourceExecutionMetadata struct {
+		DataSourceID   func(childComplexity int) int
+		ErrorMessage   func(childComplexity int) int
+		ExecutionState func(childComplexity int) int
+		Filename       func(childComplexity int) int
+		ProcessedAt    func(childComplexity int) int
+		Status         func(childComplexity int) int
+	}
+
 	EdgeEventData struct {
 		Edge func(childComplexity int) int
 	}
@@ -58,6 +67,15 @@ type ComplexityRoot struct {
 	EdgeMetadata struct {
 		DataType func(childComplexity int) int
 		Label    func(childComplexity int) int
+	}
+
+	GraphExecutionMetadata struct {
+		ComputedDate   func(childComplexity int) int
+		EdgeCount      func(childComplexity int) int
+		ErrorMessage   func(childComplexity int) int
+		ExecutionState func(childComplexity int) int
+		GraphID        func(childComplexity int) int
+		NodeCount      func(childComplexity int) int
 	}
 
 	Mutation struct {
@@ -176,15 +194,17 @@ type ComplexityRoot struct {
 	}
 
 	PlanDagNode struct {
-		Config         func(childComplexity int) int
-		CreatedAt      func(childComplexity int) int
-		ID             func(childComplexity int) int
-		Metadata       func(childComplexity int) int
-		NodeType       func(childComplexity int) int
-		Position       func(childComplexity int) int
-		SourcePosition func(childComplexity int) int
-		TargetPosition func(childComplexity int) int
-		UpdatedAt      func(childComplexity int) int
+		Config              func(childComplexity int) int
+		CreatedAt           func(childComplexity int) int
+		DatasourceExecution func(childComplexity int) int
+		GraphExecution      func(childComplexity int) int
+		ID                  func(childComplexity int) int
+		Metadata            func(childComplexity int) int
+		NodeType            func(childComplexity int) int
+		Position            func(childComplexity int) int
+		SourcePosition      func(childComplexity int) int
+		TargetPosition      func(childComplexity int) int
+		UpdatedAt           func(childComplexity int) int
 	}
 
 	PlanDagUpdateData struct {
@@ -353,6 +373,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CollaborationEventData.UserEvent(childComplexity), true
 
+	case "DataSourceExecutionMetadata.dataSourceId":
+		if e.ComplexityRoot.DataSourceExecutionMetadata.DataSourceID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourceExecutionMetadata.DataSourceID(childComplexity), true
+	case "DataSourceExecutionMetadata.errorMessage":
+		if e.ComplexityRoot.DataSourceExecutionMetadata.ErrorMessage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourceExecutionMetadata.ErrorMessage(childComplexity), true
+	case "DataSourceExecutionMetadata.executionState":
+		if e.ComplexityRoot.DataSourceExecutionMetadata.ExecutionState == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourceExecutionMetadata.ExecutionState(childComplexity), true
+	case "DataSourceExecutionMetadata.filename":
+		if e.ComplexityRoot.DataSourceExecutionMetadata.Filename == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourceExecutionMetadata.Filename(childComplexity), true
+	case "DataSourceExecutionMetadata.processedAt":
+		if e.ComplexityRoot.DataSourceExecutionMetadata.ProcessedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourceExecutionMetadata.ProcessedAt(childComplexity), true
+	case "DataSourceExecutionMetadata.status":
+		if e.ComplexityRoot.DataSourceExecutionMetadata.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourceExecutionMetadata.Status(childComplexity), true
+
 	case "EdgeEventData.edge":
 		if e.ComplexityRoot.EdgeEventData.Edge == nil {
 			break
@@ -372,6 +429,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.EdgeMetadata.Label(childComplexity), true
+
+	case "GraphExecutionMetadata.computedDate":
+		if e.ComplexityRoot.GraphExecutionMetadata.ComputedDate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphExecutionMetadata.ComputedDate(childComplexity), true
+	case "GraphExecutionMetadata.edgeCount":
+		if e.ComplexityRoot.GraphExecutionMetadata.EdgeCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphExecutionMetadata.EdgeCount(childComplexity), true
+	case "GraphExecutionMetadata.errorMessage":
+		if e.ComplexityRoot.GraphExecutionMetadata.ErrorMessage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphExecutionMetadata.ErrorMessage(childComplexity), true
+	case "GraphExecutionMetadata.executionState":
+		if e.ComplexityRoot.GraphExecutionMetadata.ExecutionState == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphExecutionMetadata.ExecutionState(childComplexity), true
+	case "GraphExecutionMetadata.graphId":
+		if e.ComplexityRoot.GraphExecutionMetadata.GraphID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphExecutionMetadata.GraphID(childComplexity), true
+	case "GraphExecutionMetadata.nodeCount":
+		if e.ComplexityRoot.GraphExecutionMetadata.NodeCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphExecutionMetadata.NodeCount(childComplexity), true
 
 	case "Mutation.addPlanDagEdge":
 		if e.ComplexityRoot.Mutation.AddPlanDagEdge == nil {
@@ -956,6 +1050,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PlanDagNode.CreatedAt(childComplexity), true
+	case "PlanDagNode.datasourceExecution":
+		if e.ComplexityRoot.PlanDagNode.DatasourceExecution == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDagNode.DatasourceExecution(childComplexity), true
+	case "PlanDagNode.graphExecution":
+		if e.ComplexityRoot.PlanDagNode.GraphExecution == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDagNode.GraphExecution(childComplexity), true
 	case "PlanDagNode.id":
 		if e.ComplexityRoot.PlanDagNode.ID == nil {
 			break
@@ -1581,6 +1687,24 @@ func (ec *executionContext) childFields_CollaborationEventData(ctx context.Conte
 	return nil, fmt.Errorf("no field named %q was found under type CollaborationEventData", field.Name)
 }
 
+func (ec *executionContext) childFields_DataSourceExecutionMetadata(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "dataSourceId":
+		return ec.fieldContext_DataSourceExecutionMetadata_dataSourceId(ctx, field)
+	case "filename":
+		return ec.fieldContext_DataSourceExecutionMetadata_filename(ctx, field)
+	case "status":
+		return ec.fieldContext_DataSourceExecutionMetadata_status(ctx, field)
+	case "processedAt":
+		return ec.fieldContext_DataSourceExecutionMetadata_processedAt(ctx, field)
+	case "executionState":
+		return ec.fieldContext_DataSourceExecutionMetadata_executionState(ctx, field)
+	case "errorMessage":
+		return ec.fieldContext_DataSourceExecutionMetadata_errorMessage(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DataSourceExecutionMetadata", field.Name)
+}
+
 func (ec *executionContext) childFields_EdgeEventData(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "edge":
@@ -1597,6 +1721,24 @@ func (ec *executionContext) childFields_EdgeMetadata(ctx context.Context, field 
 		return ec.fieldContext_EdgeMetadata_dataType(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type EdgeMetadata", field.Name)
+}
+
+func (ec *executionContext) childFields_GraphExecutionMetadata(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "graphId":
+		return ec.fieldContext_GraphExecutionMetadata_graphId(ctx, field)
+	case "nodeCount":
+		return ec.fieldContext_GraphExecutionMetadata_nodeCount(ctx, field)
+	case "edgeCount":
+		return ec.fieldContext_GraphExecutionMetadata_edgeCount(ctx, field)
+	case "executionState":
+		return ec.fieldContext_GraphExecutionMetadata_executionState(ctx, field)
+	case "computedDate":
+		return ec.fieldContext_GraphExecutionMetadata_computedDate(ctx, field)
+	case "errorMessage":
+		return ec.fieldContext_GraphExecutionMetadata_errorMessage(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GraphExecutionMetadata", field.Name)
 }
 
 func (ec *executionContext) childFields_NodeEventData(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -1809,6 +1951,10 @@ func (ec *executionContext) childFields_PlanDagNode(ctx context.Context, field g
 		return ec.fieldContext_PlanDagNode_createdAt(ctx, field)
 	case "updatedAt":
 		return ec.fieldContext_PlanDagNode_updatedAt(ctx, field)
+	case "datasourceExecution":
+		return ec.fieldContext_PlanDagNode_datasourceExecution(ctx, field)
+	case "graphExecution":
+		return ec.fieldContext_PlanDagNode_graphExecution(ctx, field)
 	case "parsedConfig":
 		return ec.fieldContext_PlanDagNode_parsedConfig(ctx, field)
 	}

@@ -29,7 +29,9 @@ const post = async (query, variables = {}) => {
 
 // What the plan editor selects, and everything that a delta patches.
 const documents = {
-  editor: `nodes { id nodeType position { x y } sourcePosition targetPosition metadata { label description } config }
+  editor: `nodes { id nodeType position { x y } sourcePosition targetPosition metadata { label description } config
+      datasourceExecution { dataSourceId filename status processedAt executionState errorMessage }
+      graphExecution { graphId nodeCount edgeCount executionState computedDate errorMessage } }
     edges { id source target metadata { label dataType } }`,
   everything: `nodes { id nodeType position { x y } sourcePosition targetPosition metadata { label description } config }
     edges { id source target sourceHandle targetHandle metadata { label dataType } }`,

@@ -1,8 +1,10 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"layercake/internal/feed"
@@ -58,7 +60,7 @@ func (u *Update) Delta() ([]PatchOperation, error) {
 func (op Operation) patch() ([]PatchOperation, error) {
 	switch op.Kind {
 	case NodeAdded:
-		return []PatchOperation{{Op: patchAdd, Path: at("nodes", op.Index), Value: op.After}}, nil
+		return []PatchOperation{{Op: patchAdd, Path: at("nodes", op.Index), Value: nodeValue(op.After)}}, nil
 	case NodeRemoved:
 		return []PatchOperation{{Op: patchRemove, Path: at("nodes", op.Index)}}, nil
 	case NodeUpdated:
@@ -87,7 +89,7 @@ func (op Operation) patchNode() ([]PatchOperation, error) {
 	path := at("nodes", op.Index)
 	if before.NodeType != after.NodeType || cleared(before.SourcePosition, after.SourcePosition) ||
 		cleared(before.TargetPosition, after.TargetPosition) {
-		return []PatchOperation{{Op: patchReplace, Path: path, Value: op.After}}, nil
+		return []PatchOperation{{Op: patchReplace, Path: path, Value: nodeValue(op.After)}}, nil
 	}
 	var patch []PatchOperation
 	if before.Position != after.Position {
@@ -103,6 +105,11 @@ func (op Operation) patchNode() ([]PatchOperation, error) {
 	}
 	patch = appendSet(patch, path+"/sourcePosition", before.SourcePosition, after.SourcePosition)
 	return appendSet(patch, path+"/targetPosition", before.TargetPosition, after.TargetPosition), nil
+}
+
+// nodeValue completes a node of an event to what getPlanDag answers. Nothing is built yet, so its executions are null.
+func nodeValue(node json.RawMessage) json.RawMessage {
+	return slices.Concat(bytes.TrimSuffix(node, []byte("}")), []byte(`,"datasourceExecution":null,"graphExecution":null}`))
 }
 
 func (op Operation) patchEdge() ([]PatchOperation, error) {
