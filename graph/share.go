@@ -40,7 +40,7 @@ type stream struct {
 type streamKey struct{}
 
 // subscribe runs produce until it returns. The error that ends it, if any, ends the subscription with an error frame. Unless remind
-// is nil, what it makes of the last event comes in between, see secondCheck.
+// is nil, what it makes of the last event comes in between, as checkAfter says.
 func subscribe[E event](
 	ctx context.Context, r *Resolver, produce func(out chan<- E) error, remind func(last E) E,
 ) (<-chan E, error) {
@@ -53,27 +53,29 @@ func subscribe[E event](
 		}
 	})
 	var last E
-	var timer *time.Timer
-	var due <-chan time.Time // nil before the first event
-	settled := false         // the first reminder was sent
+	var timer *time.Timer    // nil before the first event
+	var due <-chan time.Time // likewise
+	reminders := 0           // since the last event
 	pull := func(ctx context.Context) (event, *gqlerror.Error) {
 		select {
 		case e, ok := <-in:
 			if !ok {
 				return nil, failure
 			}
-			last = e
+			last, reminders = e, 0
 		case <-due:
-			last, settled = remind(last), true
+			last = remind(last)
+			reminders++
 		case <-ctx.Done():
 			return nil, nil
 		}
 		switch {
-		case settled:
-			timer.Reset(checkPeriod)
-		case remind != nil && timer == nil:
-			timer = time.NewTimer(secondCheck)
+		case remind == nil:
+		case timer == nil:
+			timer = time.NewTimer(checkAfter(0))
 			due = timer.C
+		default:
+			timer.Reset(checkAfter(reminders))
 		}
 		return last, nil
 	}

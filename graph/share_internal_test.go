@@ -1,12 +1,16 @@
 package graph
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/google/go-cmp/cmp"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/validator/rules"
@@ -151,4 +155,46 @@ func TestQuestions(t *testing.T) {
 	if ask(stream, values{}) == ask(stream+" ", values{}) {
 		t.Error("another document is the same question")
 	}
+}
+
+// A client may have ignored the last events of a burst. Checks come when it listens again, and then rarely.
+func TestChecksFollowABurst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var s stream
+		r := &Resolver{running: new(sync.WaitGroup)}
+		out, err := subscribe(context.WithValue(ctx, streamKey{}, &s), r, func(out chan<- *PlanDagDeltaEvent) error {
+			for i, pause := range []time.Duration{0, 10 * time.Second, 600 * time.Millisecond, 900 * time.Millisecond} {
+				<-time.After(pause) // of the bubble
+				if !offer(ctx, out, &PlanDagDeltaEvent{Version: int64(i)}) {
+					return nil
+				}
+			}
+			<-ctx.Done()
+			return nil
+		}, func(last *PlanDagDeltaEvent) *PlanDagDeltaEvent {
+			return &PlanDagDeltaEvent{Version: last.Version, UserID: system}
+		})
+		if err != nil || out == nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		var got []string
+		for range 12 {
+			e, _ := s.pull(ctx)
+			d := e.(*PlanDagDeltaEvent)
+			got = append(got, fmt.Sprintf("%v: %d %s", time.Since(began), d.Version, d.UserID))
+		}
+		want := []string{
+			"0s: 0 ", "1s: 0 system", "3s: 0 system",
+			"10s: 1 ", "10.6s: 2 ", "11.5s: 3 ", // nobody is reminded within a burst
+			"12.5s: 3 system", "14.5s: 3 system", "44.5s: 3 system", "1m14.5s: 3 system", "1m44.5s: 3 system", "2m14.5s: 3 system",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		cancel()
+		r.running.Wait()
+	})
 }

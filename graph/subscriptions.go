@@ -64,12 +64,25 @@ func (e *PlanEvent) moment() moment {
 	return moment{project: e.ProjectID, cursor: e.Cursor, snapshot: e.Snapshot}
 }
 
-// A subscriber without a cursor fetches the plan by a request of its own and may miss what happens in between. A check lets it
-// notice: at once, when its plan has surely come, and now and then. One with a cursor needs none.
+// A subscriber without a cursor fetches the plan by a request of its own and may miss what happens in between; the existing client
+// also ignores deltas for 500 ms after a change of its own. A check lets it notice. The first comes when a burst of events has
+// ended and the client listens again, the second in case that the first came too early, and then one now and then.
 const (
-	secondCheck = 2 * time.Second
+	firstCheck  = time.Second     // after the last event
+	secondCheck = 2 * time.Second // after the first check
 	checkPeriod = 30 * time.Second
 )
+
+// checkAfter returns how long after the last event or check the next check is due, when so many checks came since the last event.
+func checkAfter(checks int) time.Duration {
+	switch checks {
+	case 0:
+		return firstCheck
+	case 1:
+		return secondCheck
+	}
+	return checkPeriod
+}
 
 // system is who speaks when an event tells of no change.
 const system = string(auth.KindSystem)
