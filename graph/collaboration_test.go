@@ -1,14 +1,19 @@
 package graph_test
 
 import (
+	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"layercake/internal/postgres/pgtest"
+
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -158,5 +163,104 @@ func TestSubscribersShareStepsAndPassages(t *testing.T) {
 	told("USER_LEFT")
 	if got := s.value(t, "layercake_graphql_shared_total", "miss") - misses; got != 7 {
 		t.Errorf("%v executions, want one for each of 7 events", got)
+	}
+}
+
+// A newer replica that runs beside this one writes operations of kinds that are unknown here. Whatever reads events steps over them.
+func TestOperationsOfTheFutureAreSteppedOver(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	s := onlineAt(t, url, url)
+	p := s.newProject(t)
+	s.call(t, "AddPlanDagNode", vars{"projectId": p, "node": nodeInput("a", "GraphNode")}, new(any))
+	known, cursor := s.dag(t, p), s.cursor(t, p)
+	move := func(x int) {
+		s.call(t, "MovePlanDagNode", vars{"projectId": p, "nodeId": "a", "position": vars{"x": x, "y": 0}}, new(any))
+	}
+
+	// These have no cursor: they have begun once they show a change.
+	live := map[string]*websocket.Conn{
+		"updates":       s.dial(t, nil),
+		"collaboration": s.dial(t, nil),
+	}
+	follow(t, live["updates"], "1", fmt.Sprintf(
+		`subscription { planDagUpdated(planId: "project_%d") { updateType data { node { position { x } } } } }`, p))
+	follow(t, live["collaboration"], "1", fmt.Sprintf(
+		`subscription { collaborationEvents(planId: "project_%d") { eventType data { nodeEvent { node { position { x } } } } } }`, p))
+	var begun sync.WaitGroup
+	for _, c := range live {
+		begun.Go(func() {
+			if _, _, err := c.Read(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all := make(chan struct{})
+	go func() { defer close(all); begun.Wait() }()
+	for x, waiting := 1, true; waiting; x++ {
+		select {
+		case <-all:
+			waiting = false
+		default:
+			move(x)
+		}
+	}
+
+	version, err := strconv.Atoi(s.dag(t, p).Version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storeEvent(t, url, p, `[{"kind": "FUTURE_KIND", "id": "a", "index": 0, "after": {"new": true}}]`)
+	move(4711)
+	s.call(t, "UpdatePlanDag", vars{"projectId": p, "planDag": vars{ // merged with all that came since, as far as it is known
+		"version": known.Version, "nodes": []any{nodeInput("a", "GraphNode"), nodeInput("last", "GraphNode")}, "edges": []any{},
+		"metadata": vars{"version": "1"},
+	}}, new(any))
+
+	for name, document := range map[string]string{
+		"delta":  `planDagDeltaChanged(projectId: %d, after: %q) { version operations { op path value } }`,
+		"events": `planEvents(projectId: %d, after: %q) { version operations { kind after } }`,
+	} {
+		live[name] = s.dial(t, nil)
+		follow(t, live[name], "1", "subscription { "+fmt.Sprintf(document, p, cursor)+" }")
+	}
+	for name, c := range live {
+		var heard []string
+		for len(heard) == 0 || !strings.Contains(heard[len(heard)-1], "10.5") { // where nodeInput puts a node
+			heard = append(heard, hear(t, c))
+		}
+		text := strings.Join(heard, "\n")
+		if strings.Contains(text, "FUTURE") || strings.Contains(text, "errors") || !strings.Contains(text, "4711") {
+			t.Errorf("%s: %s", name, text)
+		}
+		want := map[string]string{
+			"delta": fmt.Sprintf(`"version":%d,"operations":[{"op":"TEST","path":"/metadata/version","value":"%d"},`+
+				`{"op":"REPLACE","path":"/metadata/version","value":"%d"},`, version+1, version, version+1),
+			"events": fmt.Sprintf(`"version":%d,"operations":[]`, version+1),
+		}[name]
+		if !strings.Contains(text, want) {
+			t.Errorf("%s: %s\nwant %s", name, text, want)
+		}
+	}
+	if strings.Contains(s.log.String(), "ERROR") {
+		t.Error(s.log)
+	}
+}
+
+// storeEvent appends an event to a project's log by hand.
+func storeEvent(t *testing.T, url string, project int, operations string) {
+	t.Helper()
+	db, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(context.Background())
+	if _, err := db.Exec(t.Context(), `WITH head AS (
+			UPDATE heads SET version = version + 1, changed_at = now() WHERE project_id = $1 RETURNING version, changed_at
+		) INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
+		SELECT $1, version, changed_at, '', 'by hand', '', json_build_object('projectId', $1::int, 'version', version, 'at', changed_at,
+			'opId', 'by hand', 'actorId', 'x', 'actorKind', 'system', 'actorName', 'x', 'via', 'sql', 'operations', $2::json) FROM head`,
+		project, operations); err != nil {
+		t.Fatal(err)
 	}
 }

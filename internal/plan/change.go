@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"layercake/internal/auth"
@@ -202,10 +203,13 @@ func appendDecoded[T any](values []T, encoded []byte) ([]T, error) {
 	return append(values, v), err
 }
 
+// decodeEvent reads the body of an event, without the operations of kinds that this binary does not know: a newer replica may have
+// written them. Nothing that reads events has to expect them, and all go on behind the event.
 func decodeEvent(body []byte) (*Event, error) {
 	e := new(Event)
 	if err := json.Unmarshal(body, e); err != nil {
 		return nil, fmt.Errorf("decode event: %w", err)
 	}
+	e.Operations = slices.DeleteFunc(e.Operations, func(op Operation) bool { return !slices.Contains(operationKinds, op.Kind) })
 	return e, nil
 }

@@ -35,6 +35,9 @@ const (
 	PlanUpdated OperationKind = "PLAN_UPDATED"
 )
 
+// operationKinds are the kinds that this binary knows.
+var operationKinds = []OperationKind{NodeAdded, NodeUpdated, NodeRemoved, EdgeAdded, EdgeUpdated, EdgeRemoved, PlanUpdated}
+
 // Operation is one step of an event. Operations apply one after the other.
 type Operation struct {
 	Kind   OperationKind   `json:"kind"`
