@@ -275,3 +275,54 @@ func TestPlanEventsBeginWithASnapshotWhenTheLogDoesNotReach(t *testing.T) {
 		t.Errorf("a cursor of nobody: %s", got)
 	}
 }
+
+// An event that is too large to send is shown by the whole plan, which shows what came after it, too: no version comes twice.
+func TestSnapshotsOfLargeEventsComeOnce(t *testing.T) {
+	t.Parallel()
+	s := online(t)
+	p := s.newProject(t)
+	cursor := s.cursor(t, p)
+	metadata := vars{"version": "1"}
+	write := func(version int) { // the whole plan, with 15 configs of 80 kB
+		nodes := []any{}
+		for i := range 15 {
+			n := nodeInput(fmt.Sprint("n", i), "GraphNode")
+			n["config"] = fmt.Sprintf(`{"%d":"%s"}`, version, strings.Repeat("x", 80_000))
+			nodes = append(nodes, n)
+		}
+		s.call(t, "UpdatePlanDag", vars{"projectId": p, "planDag": vars{
+			"version": fmt.Sprint(version), "nodes": nodes, "edges": []any{}, "metadata": metadata,
+		}}, new(any))
+	}
+	for version := range 3 {
+		write(version)
+	}
+	s.call(t, "MovePlanDagNode", vars{"projectId": p, "nodeId": "n0", "position": vars{"x": 1, "y": 0}}, new(any))
+	s.call(t, "UpdatePlanDagNode", vars{ // before and after have 160 kB
+		"projectId": p, "nodeId": "n0", "updates": vars{"config": `{"a":"` + strings.Repeat("y", 80_000) + `"}`},
+	}, new(any))
+
+	c := s.dial(t, nil)
+	c.SetReadLimit(8 << 20)
+	follow(t, c, "1", fmt.Sprintf(`subscription { planEvents(projectId: %d, after: %q) { version snapshot operations { id } } }`, p, cursor))
+	follow(t, c, "2", fmt.Sprintf(`subscription { planDagDeltaChanged(projectId: %d, after: %q) { version snapshot } }`, p, cursor))
+	got := map[string][]string{}
+	var snapshot, next int
+	for len(got["1"]) == 0 || !strings.Contains(got["1"][len(got["1"])-1], `"version":6,`) || len(got["2"]) < 5 {
+		f := hear(t, c)
+		id := f[len(`{"id":"`):][:1]
+		got[id] = append(got[id], f)
+		if _, err := fmt.Sscanf(f[strings.Index(f, `"version":`):], `"version":%d,"snapshot":true`, &snapshot); err == nil && id == "1" && snapshot == 5 {
+			s.call(t, "MovePlanDagNode", vars{"projectId": p, "nodeId": "n0", "position": vars{"x": 2, "y": 0}}, new(any))
+			next++
+		}
+	}
+	if len(got["1"]) != 2 || next != 1 || !strings.Contains(got["1"][0], `"snapshot":true`) || !strings.Contains(got["1"][1], `"snapshot":false`) {
+		t.Errorf("events: %s", got["1"])
+	}
+	for i, f := range got["2"][:5] {
+		if want := fmt.Sprintf(`"version":%d,"snapshot":%t`, i+1, i < 3); !strings.Contains(f, want) {
+			t.Errorf("delta %d: %s, want %s", i, f, want)
+		}
+	}
+}

@@ -162,6 +162,7 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 		switch {
 		case err != nil:
 			return err
+		case u.TooLarge && u.Version <= covered: // the plan that was sent shows it
 		case u.Missed:
 			dag, err := r.plans.DAGAt(ctx, who, projectID, u.Cursor)
 			if err != nil {

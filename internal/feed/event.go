@@ -10,15 +10,19 @@ import (
 	"layercake/internal/postgres"
 )
 
-// MaxBody is the size of the largest body that feeds and lines carry. The log keeps every body whole; a watcher that comes to
-// a larger one is told that it missed it.
-const MaxBody = 64 << 10
+// The log keeps every body whole, whatever its size.
+const (
+	// MaxBody is the size of the largest body that a feed keeps. A watcher that comes to a larger one reads it from the log.
+	MaxBody = 64 << 10
+	// MaxEvent is the size of the largest body that a watcher gets. It is told that it missed a larger one.
+	MaxEvent = 1 << 20
+)
 
 // Event is one committed change of a project, as the feeds of a replica share it. It is never changed.
 type Event struct {
 	Project int32
 	Version int64
-	Body    []byte // nil: larger than MaxBody
+	Body    []byte // nil in a feed: larger than MaxBody; nil from the log: larger than MaxEvent
 
 	shared sync.Map // by key: func() any
 }

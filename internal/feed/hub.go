@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 )
 
@@ -42,9 +43,10 @@ type Hub struct {
 	system  *postgres.Pool
 	log     *slog.Logger
 	metrics *metrics
-	gaps    chan struct{}  // capacity 1: some feed lacks events
-	doubts  chan struct{}  // capacity 1: sweep now
-	warned  rate.Sometimes // of watchers that are far behind
+	gaps    chan struct{}      // capacity 1: some feed lacks events
+	doubts  chan struct{}      // capacity 1: sweep now
+	warned  rate.Sometimes     // of watchers that are far behind
+	reads   singleflight.Group // of large events
 
 	mu    sync.Mutex
 	feeds map[int32]*feed
@@ -83,7 +85,7 @@ func (h *Hub) Offer(epoch postgres.Epoch, project int32, version int64, body []b
 	}
 	var event *Event
 	if body != nil {
-		event = newEvent(project, version, body)
+		event = newEvent(project, version, body, MaxBody)
 	}
 	switch f.offer(epoch, version, event) {
 	case toFill:
@@ -97,8 +99,9 @@ func (h *Hub) Offer(epoch postgres.Epoch, project int32, version int64, body []b
 // Doubt makes the hub sweep at once, because something may have been missed.
 func (h *Hub) Doubt() { signal(h.doubts) }
 
-func newEvent(project int32, version int64, body []byte) *Event {
-	if len(body) > MaxBody {
+// newEvent makes an event without its body when that is larger than most bytes.
+func newEvent(project int32, version int64, body []byte, most int) *Event {
+	if len(body) > most {
 		body = nil
 	}
 	return &Event{Project: project, Version: version, Body: body}
@@ -113,9 +116,10 @@ func signal(c chan struct{}) {
 
 // Step is what a watcher gets: where the watch begins, an event, or the news that it missed some.
 type Step struct {
-	Cursor Cursor
-	Event  *Event // nil where the watch begins, and when Missed
-	Missed bool   // events up to Cursor cannot be had: read the state again
+	Cursor   Cursor
+	Event    *Event // nil where the watch begins, and when Missed
+	Missed   bool   // events up to Cursor cannot be had: read the state again
+	TooLarge bool   // Missed, but nothing except the event at Cursor, which is larger than MaxEvent
 }
 
 // Watch yields where it begins, then every event of a project after a cursor, in order, each once, until ctx ends. Without a
@@ -192,8 +196,17 @@ func (w *watcher) next(ctx context.Context) (Step, error) {
 			return Step{}, s.err
 		case s.missed:
 			return w.missed(), nil
-		case s.event != nil:
+		case s.event != nil && s.event.Body != nil:
 			return w.take(s.event), nil
+		case s.event != nil:
+			e, err := w.hub.large(ctx, w.at.epoch, s.event)
+			switch {
+			case err != nil:
+				return Step{}, err
+			case e == nil:
+				return w.missed(), nil
+			}
+			return w.take(e), nil
 		case s.moved != nil:
 			select {
 			case <-ctx.Done():
@@ -214,7 +227,9 @@ func (w *watcher) next(ctx context.Context) (Step, error) {
 // read fetches the next part of the log. It leaves nothing when the log does not reach back far enough.
 func (w *watcher) read(ctx context.Context) error {
 	w.hub.metrics.logReads.Inc()
-	answers, err := w.hub.readLog(ctx, []int32{w.feed.project}, []int64{w.at.version}, readBytes)
+	answers, err := w.hub.readLog(ctx, []int32{w.feed.project}, []int64{w.at.version}, limits{
+		events: readEvents, bytes: readBytes, body: MaxEvent,
+	})
 	if err != nil {
 		return fmt.Errorf("catch up from the log: %w", err)
 	}
@@ -232,7 +247,7 @@ func (w *watcher) take(e *Event) Step {
 	w.at.version = e.Version
 	w.seen.Store(e.Version)
 	if e.Body == nil {
-		return Step{Cursor: w.cursor(), Missed: true}
+		return Step{Cursor: w.cursor(), Missed: true, TooLarge: true}
 	}
 	return Step{Cursor: w.cursor(), Event: e}
 }
@@ -323,27 +338,60 @@ type answer struct {
 	events []*Event
 }
 
-// readLog reads the events of several projects after a version each, in one statement: of each project so many bytes beyond the
-// first event. A project that does not exist has no answer.
-func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most int32) (map[int32]answer, error) {
+// limits bound what one read of the log returns of each project.
+type limits struct {
+	events int32
+	bytes  int32 // beyond the first event
+	body   int32 // larger bodies stay behind
+}
+
+// readLog reads the events of several projects after a version each, in one statement. A project that does not exist has no answer.
+func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most limits) (map[int32]answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
 	answers := make(map[int32]answer, len(projects))
 	err := h.system.Do(ctx, func(conn *pgx.Conn) error {
 		rows, err := db.New(conn).ListEventsAfter(ctx, db.ListEventsAfterParams{
-			ProjectIds: projects, After: after, MaxBody: MaxBody, MaxEvents: readEvents, MaxBytes: most,
+			ProjectIds: projects, After: after, MaxBody: most.body, MaxEvents: most.events, MaxBytes: most.bytes,
 		})
 		for _, row := range rows {
 			a := answers[row.ProjectID]
 			a.head = position{epoch: postgres.EpochOfConn(conn), version: row.Head}
 			if row.Version > 0 {
-				a.events = append(a.events, newEvent(row.ProjectID, row.Version, row.Body))
+				a.events = append(a.events, newEvent(row.ProjectID, row.Version, row.Body, int(most.body)))
 			}
 			answers[row.ProjectID] = a
 		}
 		return err
 	})
 	return answers, err
+}
+
+// large reads the event of a feed whose body the feed does not keep. Watchers that come to it at once share one read. It returns nil
+// when the log does not have the event any more, and the event without a body when that is larger than MaxEvent.
+func (h *Hub) large(ctx context.Context, epoch postgres.Epoch, e *Event) (*Event, error) {
+	read := h.reads.DoChan(fmt.Sprint(epoch, " ", e.Project, " ", e.Version), func() (any, error) {
+		h.metrics.logReads.Inc()
+		// A read that others wait for must not end because the first of them goes away. It has a limit of its own.
+		answers, err := h.readLog(context.WithoutCancel(ctx), []int32{e.Project}, []int64{e.Version - 1}, limits{events: 1, body: MaxEvent})
+		if err != nil {
+			return nil, fmt.Errorf("read a large event: %w", err)
+		}
+		a := answers[e.Project]
+		if a.head.epoch != epoch || len(a.events) == 0 || a.events[0].Version != e.Version {
+			return (*Event)(nil), nil
+		}
+		return a.events[0], nil
+	})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-read:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*Event), nil
+	}
 }
 
 // open returns the feeds that are open and what ask says of each, where ask says true.
@@ -403,7 +451,7 @@ func (h *Hub) fill(ctx context.Context) (again bool, err error) {
 	for i, f := range feeds {
 		projects[i], after[i] = f.project, sent[i].version
 	}
-	answers, err := h.readLog(ctx, projects, after, maxTailBytes)
+	answers, err := h.readLog(ctx, projects, after, limits{events: readEvents, bytes: maxTailBytes, body: MaxBody})
 	if err != nil {
 		return false, err
 	}

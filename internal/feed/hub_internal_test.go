@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -125,11 +126,58 @@ func TestReadsOfTheLogAreBoundedByBytes(t *testing.T) {
 	if n := testutil.ToFloat64(h.metrics.logReads); n != 4 {
 		t.Errorf("%v reads of the log, want 4 of five events each", n)
 	}
-	commit(t, conn, 21, 22, fmt.Sprintf("%q", strings.Repeat("x", MaxBody)))
-	steps := collect(t, h, 20, 22)
-	if len(steps) != 3 || !steps[1].Missed || !steps[2].Missed {
-		t.Errorf("steps over events that are too large = %+v, want to have missed both", steps)
+}
+
+// What a feed does not keep is read by those who come to it; what nobody should have to take at once is missed.
+func TestLargeEventsAreReadFromTheLog(t *testing.T) {
+	t.Parallel()
+	h, conn := startHub(t, 0)
+	const large, tooLarge = MaxBody, MaxEvent // and two quotation marks
+	commit(t, conn, 1, 2, fmt.Sprintf("%q", strings.Repeat("x", large)))
+	commit(t, conn, 3, 4, fmt.Sprintf("%q", strings.Repeat("x", tooLarge)))
+	commit(t, conn, 5, 5, `"small"`)
+	sizes := func(from int64) (got []int) {
+		for _, s := range collect(t, h, from, 5)[1:] {
+			switch {
+			case s.TooLarge && s.Missed && s.Event == nil:
+				got = append(got, -1)
+			case s.Event != nil && !s.Missed:
+				got = append(got, len(s.Event.Body))
+			default:
+				t.Errorf("step %+v", s)
+			}
+		}
+		return got
 	}
+	want := []int{large + 2, large + 2, -1, -1, len(`"small"`)}
+	if got := sizes(0); !slices.Equal(got, want) {
+		t.Errorf("from before the feed: sizes %d, want %d", got, want)
+	}
+
+	// A feed that is open has it without its body.
+	steps := make(chan Step)
+	go func() {
+		defer close(steps)
+		for s, err := range h.Watch(t.Context(), 1, nil) {
+			if err != nil {
+				t.Errorf("watch: %v", err)
+				return
+			}
+			if steps <- s; s.Event != nil {
+				return
+			}
+		}
+	}()
+	<-steps
+	commit(t, conn, 6, 6, fmt.Sprintf("%q", strings.Repeat("x", large)))
+	h.Doubt()
+	if s := <-steps; s.Missed || s.Event == nil || len(s.Event.Body) != large+2 {
+		t.Errorf("while the feed is open: %+v", s)
+	}
+	if _, kept := h.Open(); kept > large {
+		t.Errorf("the feed keeps %d bytes", kept)
+	}
+	<-steps
 }
 
 func TestSweepFindsWhatNobodySpokeOf(t *testing.T) {

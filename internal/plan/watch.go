@@ -16,6 +16,7 @@ type Update struct {
 	Cursor    string // resumes right after this update
 	Event     *Event // nil where the watch begins, and when Missed
 	Missed    bool   // events up to Version cannot be had: read the plan again
+	TooLarge  bool   // Missed, but only the event of this Version: who has read the plan since then lacks nothing
 
 	at     feed.Cursor
 	source *feed.Event // nil when Event is
@@ -78,5 +79,8 @@ func updateOf(projectID int32, step feed.Step) (*Update, error) {
 }
 
 func newUpdate(projectID int32, step feed.Step) *Update {
-	return &Update{ProjectID: projectID, Version: step.Cursor.Version, Cursor: step.Cursor.String(), Missed: step.Missed, at: step.Cursor}
+	return &Update{
+		ProjectID: projectID, Version: step.Cursor.Version, Cursor: step.Cursor.String(), Missed: step.Missed, TooLarge: step.TooLarge,
+		at: step.Cursor,
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -74,13 +75,27 @@ func TestWatch(t *testing.T) {
 			}
 		}
 	})
-	t.Run("an event too large to keep is news of having missed it", func(t *testing.T) {
+	t.Run("an event too large to keep is read from the log", func(t *testing.T) {
 		w := there.watch(t, p, "")
 		w.next(t)
-		config := `{"a":"` + string(make32k()) + `"}`
+		config := `{"a":"` + strings.Repeat("x", 32<<10) + `"}`
 		here.change(t, p, plan.UpdateNode{ID: "n0", Config: &config}, plan.UpdateNode{ID: "n1", Config: &config}, plan.UpdateNode{ID: "n2", Config: &config})
-		if u := w.next(t); !u.Missed || u.Version != 6 {
-			t.Errorf("next = version %d, missed %t, want missed at 6", u.Version, u.Missed)
+		if u := w.next(t); u.Missed || u.Version != 6 || len(u.Event.Operations) != 3 {
+			t.Errorf("next = %+v, want the event 6", u)
+		}
+	})
+	t.Run("an event too large to send is news of having missed it", func(t *testing.T) {
+		w := there.watch(t, p, "")
+		w.next(t)
+		var edits []plan.Edit
+		for i := range 20 {
+			n := node(fmt.Sprint("big", i), plan.GraphNode)
+			n.Config = `{"a":"` + strings.Repeat("x", 60_000) + `"}`
+			edits = append(edits, plan.AddNode{Node: n})
+		}
+		here.change(t, p, edits...)
+		if u := w.next(t); !u.Missed || !u.TooLarge || u.Version != 7 {
+			t.Errorf("next = version %d, missed %t, want missed at 7", u.Version, u.Missed)
 		}
 	})
 	t.Run("deleting the project ends it", func(t *testing.T) {
@@ -94,14 +109,6 @@ func TestWatch(t *testing.T) {
 			t.Errorf("error = %v, want NOT_FOUND", err)
 		}
 	})
-}
-
-func make32k() []byte {
-	b := make([]byte, 32<<10)
-	for i := range b {
-		b[i] = 'x'
-	}
-	return b
 }
 
 // Every watcher of every replica sees versions 1 to n in order, once, and ends with the plan that the rows hold: whatever the
