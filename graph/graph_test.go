@@ -111,7 +111,7 @@ func onlineAt(t testing.TB, url, direct string) *site {
 	}
 	return offline(t, func(o *graph.Options) {
 		o.Plans = plan.NewService(plan.Config{DB: db, Hub: hub, Wire: wire, WriteSlots: 16, Metrics: registry})
-		o.Projects = project.NewService(db)
+		o.Projects = project.NewService(project.Config{DB: db})
 		o.Presence = people
 	})
 }

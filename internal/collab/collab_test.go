@@ -386,19 +386,32 @@ func TestDrainSendsEverybodyElsewhereAndLeavesNobody(t *testing.T) {
 	rows(t, database, 1, "SELECT count(*) FROM replicas")
 }
 
+// Nobody is in a project that does not exist, from the moment on that it does not, whichever replica they are on.
 func TestDeletedProjectEndsItsSockets(t *testing.T) {
 	t.Parallel()
-	replica := servertest.Start(t, 1, nil)[0]
-	project := newProject(t, replica.URL)
-	b := open(t, replica.URL, project)
-	b.join("b", "B", "")
+	database := pgtest.New(t)
+	replicas := servertest.StartOn(t, database, 2, nil)
+	project := newProject(t, replicas[0].URL)
+	var browsers []*browser
+	for n, replica := range replicas {
+		b := open(t, replica.URL, project)
+		b.join(fmt.Sprint("b", n), "B", "")
+		browsers = append(browsers, b)
+	}
+	rows(t, database, 2, "SELECT count(*) FROM layercake.who")
 	body := fmt.Sprintf(`{"query":"mutation { deleteProject(id: %d) }"}`, project)
-	response, err := client.Post(replica.URL+"/graphql", "application/json", strings.NewReader(body))
+	response, err := client.Post(replicas[0].URL+"/graphql", "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = response.Body.Close()
-	if code, reason := b.closeStatus(); code != websocket.StatusNormalClosure || reason != "The project was deleted" {
-		t.Errorf("closed with %d %q, want 1000", code, reason)
+	if here := countRows(t, database, "SELECT count(*) FROM layercake.who"); here != 0 {
+		t.Errorf("right after the deletion %d people are there", here)
 	}
+	for _, b := range browsers {
+		if code, reason := b.closeStatus(); code != websocket.StatusNormalClosure || reason != "The project was deleted" {
+			t.Errorf("closed with %d %q, want 1000", code, reason)
+		}
+	}
+	rows(t, database, 2, "SELECT count(*) FROM layercake.presence_log WHERE reason = 'project deleted'")
 }

@@ -110,7 +110,7 @@ func serve(t *testing.T, timing collab.Timing) *site {
 		server.Close()
 		db.Close()
 	})
-	p, err := project.NewService(db).Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
+	p, err := project.NewService(project.Config{DB: db}).Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
 	if err != nil {
 		t.Fatal(err)
 	}

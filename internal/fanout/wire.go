@@ -141,6 +141,13 @@ func (w *Wire) PublishPresence(p Presence) {
 	}
 }
 
+// Invalidate makes every replica look at the tables within about a heartbeat: something happened that no line can say. It never
+// waits. It uses up a number of each channel, as a line that was lost does.
+func (w *Wire) Invalidate() {
+	w.events.lose(1)
+	w.presence.lose(1)
+}
+
 // Run listens and publishes until ctx ends, through any failure of the database, then sends what is queued, for 3 s at
 // most, and returns nil when everything that it started has ended. It returns an error at once when the configuration
 // is wrong. Run is called once.

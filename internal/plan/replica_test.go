@@ -71,7 +71,7 @@ func startReplica(t testing.TB, url string, loss float64) *replica {
 	return &replica{
 		name:     name,
 		plans:    plan.NewService(plan.Config{DB: db, Hub: hub, Wire: wire, WriteSlots: writeSlots, Metrics: registry}),
-		projects: project.NewService(db),
+		projects: project.NewService(project.Config{DB: db}),
 		hub:      hub,
 		actor:    auth.Anonymous(name),
 	}

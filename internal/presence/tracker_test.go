@@ -76,7 +76,7 @@ func start(t testing.TB, url string) *replica {
 
 func (r *replica) newProject(t testing.TB) int32 {
 	t.Helper()
-	p, err := project.NewService(r.db).Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
+	p, err := project.NewService(project.Config{DB: r.db}).Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,11 +33,20 @@ type Input struct {
 
 // Service creates, finds and deletes projects. In open mode every actor owns every project.
 type Service struct {
-	db *postgres.DB
+	db        *postgres.DB
+	onDeleted func(project int32)
 }
 
-// NewService returns the projects in db.
-func NewService(db *postgres.DB) *Service { return &Service{db: db} }
+// Config is what a service needs.
+type Config struct {
+	DB *postgres.DB
+	// OnDeleted is called when a project was deleted, so that whoever watches it or is in it need not wait until somebody looks.
+	// It must not block. It may be nil.
+	OnDeleted func(project int32)
+}
+
+// NewService returns the projects in a database.
+func NewService(c Config) *Service { return &Service{db: c.DB, onDeleted: c.OnDeleted} }
 
 // ErrNotFound is the fault for a project that does not exist.
 var ErrNotFound = fault.New(fault.NotFound, "Project not found")
@@ -106,7 +115,8 @@ func (s *Service) Update(ctx context.Context, _ auth.Actor, id int32, in Input) 
 	return found(row, err)
 }
 
-// Delete removes a project and everything below it. Changes in flight end first; watchers of its plan end with NotFound.
+// Delete removes a project and everything below it. Changes in flight end first; watchers of its plan end with NotFound, and
+// whoever is in it is sent away.
 func (s *Service) Delete(ctx context.Context, _ auth.Actor, id int32) error {
 	err := s.db.Requests.InTx(ctx, func(q *db.Queries) error {
 		if _, err := q.LockHead(ctx, id); err != nil {
@@ -116,6 +126,9 @@ func (s *Service) Delete(ctx context.Context, _ auth.Actor, id int32) error {
 		return err
 	})
 	_, err = found(db.Project{}, err)
+	if err == nil && s.onDeleted != nil {
+		s.onDeleted(id)
+	}
 	return err
 }
 

@@ -156,8 +156,9 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		DB: s.db, Hub: s.hub, Wire: s.wire, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry, AfterCommit: s.crash(),
 	})
 	allowOrigin := func(r *http.Request) bool { return s.cfg.allowsOrigin(r.Header.Get("Origin")) }
+	projects := project.NewService(project.Config{DB: s.db, OnDeleted: s.announceDeletion})
 	s.graph = graph.New(graph.Options{
-		Plans: s.plans, Projects: project.NewService(s.db), Presence: s.presence, Log: s.log, Metrics: s.registry,
+		Plans: s.plans, Projects: projects, Presence: s.presence, Log: s.log, Metrics: s.registry,
 		AllowOrigin: allowOrigin, Open: s.cfg.Open,
 	})
 	timing := collab.DefaultTiming
@@ -168,6 +169,13 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		Presence: s.presence, Log: s.log, Metrics: s.registry, AllowOrigin: allowOrigin, Open: s.cfg.Open, Timing: timing,
 	})
 	return nil
+}
+
+// announceDeletion makes all replicas notice that a project is gone. No line says so: each looks at the tables.
+func (s *Server) announceDeletion(int32) {
+	s.hub.Doubt()
+	s.presence.Doubt("deletion")
+	s.wire.Invalidate()
 }
 
 // figures returns what the replica's lease says of it.

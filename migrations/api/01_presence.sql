@@ -35,11 +35,11 @@ SELECT p.project_id, j.name AS project, p.document_id, p.user_name, p.user_id, p
     p.connection_id, p.incarnation::text AS replica
 FROM public.presence p
 LEFT JOIN public.replicas r ON r.incarnation = p.incarnation
-LEFT JOIN public.projects j ON j.id = p.project_id
+JOIN public.projects j ON j.id = p.project_id -- rows of a deleted project are on their way out
 WHERE coalesce(p.expires_at, r.expires_at) > statement_timestamp();
 COMMENT ON VIEW layercake.who IS 'Who is in which project now, and where: one row a connection, or a guest. People on a replica that died are not here.';
 COMMENT ON COLUMN layercake.who.project_id IS 'The project.';
-COMMENT ON COLUMN layercake.who.project IS 'Its name; null when it was just deleted.';
+COMMENT ON COLUMN layercake.who.project IS 'Its name.';
 COMMENT ON COLUMN layercake.who.document_id IS 'The document that the connection is in; null while in none.';
 COMMENT ON COLUMN layercake.who.user_name IS 'How people call them.';
 COMMENT ON COLUMN layercake.who.user_id IS 'Who the client says it is; several connections may have the same.';
