@@ -50,7 +50,8 @@ const (
 //
 // Faults: NotFound for the project and for ids that edits need; BadRequest for what the rules refuse; Conflict for another
 // version than expected and for ids that are taken; RateLimited and Unavailable when it may succeed a little later. After
-// Unavailable the outcome may be open: the same change with the same OpID is safe and tells.
+// Unavailable the outcome may be open: the same change with the same OpID is safe and tells. A change that only adds an edge is
+// refused because of another edge no sooner than 300 ms later: somebody may be moving its end.
 func (s *Service) Change(ctx context.Context, actor auth.Actor, projectID int32, c Change) (Result, error) {
 	began := time.Now()
 	result, err := s.change(ctx, actor, projectID, c)
@@ -70,6 +71,7 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 	ctx, cancel := context.WithTimeout(ctx, writingBudget)
 	defer cancel()
 	done, err := s.queue.do(ctx, arrived, r)
+	done, err = s.onceClear(ctx, arrived, r, done, err)
 	if open := new(openOutcome); errors.As(err, &open) {
 		if done, err = s.settle(ctx, arrived.Add(budget), r, open); err == nil {
 			s.announce(projectID, done)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -307,7 +308,7 @@ func (d *draft) addEdge(e Edge) error {
 		return err
 	}
 	if d.edges.get(e.ID) != nil {
-		return fault.New(fault.Conflict, "An edge with this id already exists").With("detail", e.ID)
+		return fault.New(fault.Conflict, "An edge with this id already exists").With("detail", e.ID).Because(&obstacle{[]string{e.ID}})
 	}
 	for _, end := range []string{e.Source, e.Target} {
 		if d.nodes.get(end) == nil {
@@ -316,12 +317,20 @@ func (d *draft) addEdge(e Edge) error {
 	}
 	for edge, target := range d.links.out[e.Source] {
 		if target == e.Target {
-			return notAllowed(fmt.Sprintf("the edge %q already connects these nodes", edge))
+			return notAllowed(fmt.Sprintf("the edge %q already connects these nodes", edge)).Because(&obstacle{[]string{edge}})
 		}
 	}
-	rule := refused(d.nodes.get(e.Source).NodeType, d.nodes.get(e.Target).NodeType, len(d.links.out[e.Source]), len(d.links.in[e.Target]))
-	if rule != "" {
-		return notAllowed(rule)
+	source, target := d.nodes.get(e.Source).NodeType, d.nodes.get(e.Target).NodeType
+	out, in := d.links.out[e.Source], d.links.in[e.Target]
+	if rule := refused(source, target, len(out), len(in)); rule != "" {
+		refusal := notAllowed(rule)
+		switch {
+		case refused(source, target, len(out), len(in)-1) == "":
+			refusal = refusal.Because(&obstacle{slices.Collect(maps.Keys(in))})
+		case refused(source, target, len(out)-1, len(in)) == "":
+			refusal = refusal.Because(&obstacle{slices.Collect(maps.Keys(out))})
+		}
+		return refusal
 	}
 	if d.edges.len() >= MaxEdges {
 		return tooMany("edges", MaxEdges)

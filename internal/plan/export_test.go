@@ -1,6 +1,9 @@
 package plan
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // HoldChanges keeps changes from being run until release is called. Slots is how many the service was given.
 func (s *Service) HoldChanges(slots int) (release func()) {
@@ -16,6 +19,19 @@ func (s *Service) Waiting(project int32) int {
 		return len(l.waiting)
 	}
 	return 0
+}
+
+// MaxEdgeWaiters is how many edges of a project wait at most.
+const MaxEdgeWaiters = maxEdgeWaiters
+
+// EdgePatience sets how long edges wait for others to go.
+func (s *Service) EdgePatience(d time.Duration) { s.edgeWaiters.patience = d }
+
+// EdgeWaiters returns how many edges of a project wait for others to go.
+func (s *Service) EdgeWaiters(project int32) int {
+	s.edgeWaiters.mu.Lock()
+	defer s.edgeWaiters.mu.Unlock()
+	return s.edgeWaiters.counts[project]
 }
 
 // Panic is an edit with a mistake in its code.

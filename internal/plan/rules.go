@@ -99,7 +99,7 @@ func refused(source, target NodeType, outputs, inputs int) string {
 	return ""
 }
 
-func notAllowed(rule string) error {
+func notAllowed(rule string) *fault.Error {
 	return fault.New(fault.BadRequest, "This connection is not allowed").With("detail", rule)
 }
 

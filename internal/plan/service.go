@@ -27,6 +27,7 @@ type Service struct {
 	reads   singleflight.Group // of DAGAt
 	metrics *metrics
 
+	edgeWaiters waiters // for another edge to go
 	afterCommit func()
 }
 
@@ -43,7 +44,10 @@ type Config struct {
 
 // NewService returns the plans in a database.
 func NewService(c Config) *Service {
-	s := &Service{db: c.DB, hub: c.Hub, wire: c.Wire, metrics: newMetrics(c.Metrics), afterCommit: c.AfterCommit}
+	s := &Service{
+		db: c.DB, hub: c.Hub, wire: c.Wire, metrics: newMetrics(c.Metrics),
+		edgeWaiters: waiters{patience: edgePatience, counts: make(map[int32]int)}, afterCommit: c.AfterCommit,
+	}
 	s.queue = newQueue(c.WriteSlots, s.run)
 	return s
 }

@@ -149,8 +149,8 @@ func first[T any](rows pgx.Rows, f pgx.RowToFunc[*T]) (*T, error) {
 	return v, err
 }
 
-// decide makes the change in the draft and steps its version, or returns the fault that refuses it. Any other error leaves the
-// draft unusable.
+// decide makes the change in the draft and steps its version, or returns the fault that refuses it, with the version at which it is
+// refused. Any other error leaves the draft unusable.
 func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error) {
 	if earlier != nil {
 		if !slices.Equal(earlier.RequestHash, r.hash) {
@@ -164,7 +164,7 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 	d.account = account{}
 	for _, e := range r.Edits {
 		if err := e.apply(d); err != nil {
-			return committed{}, err
+			return committed{version: d.version}, err
 		}
 	}
 	done := committed{version: d.version}
