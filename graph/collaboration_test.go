@@ -3,6 +3,7 @@ package graph_test
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -234,11 +235,11 @@ func TestOperationsOfTheFutureAreSteppedOver(t *testing.T) {
 			t.Errorf("%s: %s", name, text)
 		}
 		want := map[string]string{
-			"delta": fmt.Sprintf(`"version":%d,"operations":[{"op":"TEST","path":"/metadata/version","value":"%d"},`+
-				`{"op":"REPLACE","path":"/metadata/version","value":"%d"},`, version+1, version, version+1),
-			"events": fmt.Sprintf(`"version":%d,"operations":[]`, version+1),
+			"delta": fmt.Sprintf(`"version":%d,"operations":\[\{"op":"TEST","path":"/metadata/version","value":"%d~\w{8}"\},`+
+				`\{"op":"REPLACE","path":"/metadata/version","value":"%d~\w{8}"\},`, version+1, version, version+1),
+			"events": fmt.Sprintf(`"version":%d,"operations":\[\]`, version+1),
 		}[name]
-		if !strings.Contains(text, want) {
+		if !regexp.MustCompile(want).MatchString(text) {
 			t.Errorf("%s: %s\nwant %s", name, text, want)
 		}
 	}

@@ -133,7 +133,7 @@ type PlanDagInput struct {
 
 // What people call a plan DAG.
 type PlanDagMetadata struct {
-	// The same as PlanDag.version; after a failover of the database with the number of its timeline behind it, as in 31@2.
+	// PlanDag.version with what tells it from the same version of another history, as in 31~1a2b3c4d. updatePlanDag takes it back as it is.
 	Version      string  `json:"version"`
 	Name         *string `json:"name"`
 	Description  *string `json:"description"`
@@ -144,6 +144,7 @@ type PlanDagMetadata struct {
 
 // What a sender calls a plan DAG. It is echoed, except for the version, and not stored.
 type PlanDagMetadataInput struct {
+	// PlanDagMetadata.version as it was read, or anything. When it names an event that the database does not have, what the sender saw was lost, as by a restore, and the submission is a CONFLICT.
 	Version      string                     `json:"version"`
 	Name         graphql.Omittable[*string] `json:"name"`
 	Description  graphql.Omittable[*string] `json:"description"`

@@ -226,9 +226,10 @@ func TestChecksOfADeltaSubscription(t *testing.T) {
 	c := s.dial(t, nil)
 	follow(t, c, "1", fmt.Sprintf(`subscription { planDagDeltaChanged(projectId: %d)
 		{ version operations { op path value } } }`, p))
+	labels := []any{s.dag(t, p).Metadata["version"]} // by version
 	check := func(version int) string {
 		return fmt.Sprintf(`{"id":"1","type":"next","payload":{"data":{"planDagDeltaChanged":{"version":%d,`+
-			`"operations":[{"op":"TEST","path":"/metadata/version","value":"%d"}]}}}}`, version, version)
+			`"operations":[{"op":"TEST","path":"/metadata/version","value":"%v"}]}}}}`, version, labels[version])
 	}
 	if got := hear(t, c); got != check(0) {
 		t.Errorf("at first: %s", got)
@@ -238,7 +239,10 @@ func TestChecksOfADeltaSubscription(t *testing.T) {
 	for got == check(0) { // the change took longer than the plan may
 		got = hear(t, c)
 	}
-	if !strings.Contains(got, `"version":1,`) || !strings.Contains(got, `{"op":"TEST","path":"/metadata/version","value":"0"}`) {
+	labels = append(labels, s.dag(t, p).Metadata["version"])
+	if !strings.Contains(got, `"version":1,`) ||
+		!strings.Contains(got, fmt.Sprintf(`{"op":"TEST","path":"/metadata/version","value":"%v"}`, labels[0])) ||
+		!strings.Contains(got, fmt.Sprintf(`{"op":"REPLACE","path":"/metadata/version","value":"%v"}`, labels[1])) {
 		t.Errorf("then: %s", got)
 	}
 	if got := hear(t, c); got != check(1) {

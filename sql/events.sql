@@ -1,6 +1,6 @@
 -- name: InsertEvent :exec
-INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
-VALUES (@project_id, @version, @at, @op_actor, @op_id, @request_hash, @body);
+INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash)
+VALUES (@project_id, @version, @at, @op_actor, @op_id, @request_hash, @body, @hash::text);
 
 -- What a change that was asked for before became.
 -- name: GetOperation :one
@@ -12,24 +12,34 @@ SELECT version, body FROM events WHERE project_id = @project_id AND version > @a
 
 -- The state of a feed when it is born.
 -- name: GetFeedHead :one
-SELECT version FROM heads WHERE project_id = @project_id;
+SELECT version, coalesce(hash, '')::text AS hash FROM heads WHERE project_id = @project_id;
 
 -- The sweep: one look at every open feed's head.
 -- name: ListFeedHeads :many
-SELECT project_id, version FROM heads WHERE project_id = ANY (@project_ids::int[]);
+SELECT project_id, version, coalesce(hash, '')::text AS hash FROM heads WHERE project_id = ANY (@project_ids::int[]);
 
--- The events after each given version, with the head that they belong to: of each project so many events, and no more bytes than
--- given beyond the first. Bodies that are too large for a feed stay behind. A project without a head is missing; one without such
--- events has one row of version 0.
+-- The hash of the event that led to a version; empty where that is not known.
+-- name: GetEventHash :one
+SELECT coalesce(
+    (SELECT coalesce(e.hash, event_hash(e.body::text)) FROM events e WHERE e.project_id = h.project_id AND e.version = @version),
+    CASE @version WHEN h.log_floor THEN h.floor_hash WHEN h.version THEN h.hash END, '')::text AS hash
+FROM heads h WHERE h.project_id = @project_id;
+
+-- The events after each given version, with the head that they belong to and the hash at that version, empty where it is not known:
+-- of each project so many events, and no more bytes than given beyond the first. Bodies that are too large stay behind. A project
+-- without a head is missing; one without such events has one row of version 0.
 -- name: ListEventsAfter :many
-SELECT h.project_id, h.version AS head, coalesce(e.version, 0)::bigint AS version, e.body::json AS body
+SELECT h.project_id, h.version AS head, coalesce(h.hash, '')::text AS head_hash, coalesce(
+    (SELECT coalesce(b.hash, event_hash(b.body::text)) FROM events b WHERE b.project_id = g.project_id AND b.version = g.after),
+    CASE g.after WHEN h.log_floor THEN h.floor_hash WHEN h.version THEN h.hash END, '')::text AS base_hash,
+    coalesce(e.version, 0)::bigint AS version, coalesce(e.hash, '')::text AS hash, e.body::json AS body
 FROM (SELECT unnest(@project_ids::int[]) AS project_id, unnest(@after::bigint[]) AS after) g
 JOIN heads h ON h.project_id = g.project_id
 LEFT JOIN LATERAL (
-    SELECT s.version, CASE WHEN s.size <= @max_body::int THEN s.body END AS body,
+    SELECT s.version, s.hash, CASE WHEN s.size <= @max_body::int THEN s.body END AS body,
         sum(least(s.size, @max_body::int)) OVER (ORDER BY s.version) AS total, row_number() OVER (ORDER BY s.version) AS place
     FROM (
-        SELECT v.version, v.body, octet_length(v.body::text) AS size
+        SELECT v.version, v.body, coalesce(v.hash, event_hash(v.body::text)) AS hash, octet_length(v.body::text) AS size
         FROM events v WHERE v.project_id = g.project_id AND v.version > g.after ORDER BY v.version LIMIT @max_events::int
     ) s
 ) e ON e.total <= @max_bytes::int OR e.place = 1
@@ -53,11 +63,13 @@ ORDER BY h.project_id;
 -- both or neither. The newest event always stays.
 -- name: TrimEvents :one
 WITH old AS (
-    SELECT e.version FROM heads h JOIN events e ON e.project_id = h.project_id AND e.version > h.log_floor AND e.version < h.version
+    SELECT e.version, coalesce(e.hash, event_hash(e.body::text)) AS hash
+    FROM heads h JOIN events e ON e.project_id = h.project_id AND e.version > h.log_floor AND e.version < h.version
     WHERE h.project_id = @project_id AND (e.at < @before OR e.version <= h.version - @keep::bigint)
     ORDER BY e.version LIMIT @chunk::int
 ), moved AS (
-    UPDATE heads SET log_floor = (SELECT max(version) FROM old) WHERE project_id = @project_id AND EXISTS (SELECT FROM old)
+    UPDATE heads h SET log_floor = o.version, floor_hash = o.hash
+    FROM (SELECT version, hash FROM old ORDER BY version DESC LIMIT 1) o WHERE h.project_id = @project_id
 ), removed AS (
     DELETE FROM events WHERE project_id = @project_id AND version IN (SELECT version FROM old)
 )

@@ -20,16 +20,18 @@ WHERE project_id = @project_id;
 
 -- The first statement of every change: its row lock makes versions gap-free and in commit order. The clock of a project never
 -- runs backwards, although a transaction may have begun before the one that it waited for.
+--
+-- The hash is that of the version before.
 -- name: StepHead :one
 UPDATE heads SET version = version + 1, changed_at = greatest(changed_at, now()) WHERE project_id = @project_id
-RETURNING version, changed_at;
+RETURNING version, changed_at, coalesce(hash, '')::text AS hash;
 
--- Changes that share a transaction have a version each.
--- name: StepHeadAgain :exec
-UPDATE heads SET version = version + @steps::int WHERE project_id = @project_id;
+-- The hash of the newest event. Changes that share a transaction have a version each.
+-- name: FinishHead :exec
+UPDATE heads SET version = version + @steps::int, hash = @hash::text WHERE project_id = @project_id;
 
 -- name: GetHead :one
-SELECT version, changed_at FROM heads WHERE project_id = @project_id;
+SELECT version, changed_at, coalesce(hash, '')::text AS hash FROM heads WHERE project_id = @project_id;
 
 -- Where array indexes come from, without counting rows: an element's index is its ordinal less the gaps before it.
 -- name: GetPlanShape :one

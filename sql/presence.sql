@@ -1,16 +1,18 @@
--- A life of a replica begins.
--- name: InsertReplica :exec
-INSERT INTO replicas (incarnation, version, address, renewed_at, expires_at)
-VALUES (@incarnation, @version, @address, now(), now() + make_interval(secs => @ttl_seconds));
+-- A life of a replica begins. Returns the least wire among the living.
+-- name: InsertReplica :one
+INSERT INTO replicas (incarnation, version, address, wire, renewed_at, expires_at)
+VALUES (@incarnation, @version, @address, @wire, now(), now() + make_interval(secs => @ttl_seconds))
+RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest;
 
--- No row: the lease is gone, and everything that was written under it.
--- name: RenewReplica :execrows
+-- No row: the lease is gone, and everything that was written under it. Returns the least wire among the living.
+-- name: RenewReplica :one
 UPDATE replicas
 SET renewed_at = now(), expires_at = now() + make_interval(secs => @ttl_seconds), draining = @draining, sockets = @sockets,
     subscriptions = @subscriptions, open_feeds = @open_feeds, feed_bytes = @feed_bytes, max_lag = @max_lag,
     pool_in_use = @pool_in_use, pool_waits = @pool_waits, heartbeat_ms = nullif(@heartbeat_ms::float, 0), heap_bytes = @heap_bytes,
     top_projects = @top_projects
-WHERE incarnation = @incarnation;
+WHERE replicas.incarnation = @incarnation
+RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest;
 
 -- The end of a life; its rows in presence go with it.
 -- name: DeleteReplica :exec

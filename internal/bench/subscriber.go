@@ -71,7 +71,8 @@ type place struct {
 func placeOf(cursor string) place {
 	dot := max(strings.LastIndexByte(cursor, '.'), 0)
 	version, _ := strconv.ParseInt(strings.TrimPrefix(cursor[dot:], "."), 10, 64) // 0 for what is no cursor
-	return place{cursor[:dot], version}
+	epoch, _, _ := strings.Cut(cursor[:dot], "~")
+	return place{epoch, version}
 }
 
 // at says where the subscriber is.

@@ -74,9 +74,10 @@ func newSequence(cursor string, version int64) sequence {
 	return sequence{epoch: epochOf(cursor), version: version}
 }
 
-// epochOf returns the part of a cursor that is not the version.
+// epochOf returns the epoch in a cursor, which has the form <epoch>~<hash>.<version>. The hash is of one event.
 func epochOf(cursor string) string {
-	return cursor[:max(strings.LastIndexByte(cursor, '.'), 0)]
+	epoch, _, _ := strings.Cut(cursor[:max(strings.LastIndexByte(cursor, '.'), 0)], "~")
+	return epoch
 }
 
 // wrong remembers one of the first things that were wrong.

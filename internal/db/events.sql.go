@@ -22,16 +22,41 @@ func (q *Queries) GetClock(ctx context.Context) (time.Time, error) {
 	return now, err
 }
 
-const GetFeedHead = `-- name: GetFeedHead :one
-SELECT version FROM heads WHERE project_id = $1
+const GetEventHash = `-- name: GetEventHash :one
+SELECT coalesce(
+    (SELECT coalesce(e.hash, event_hash(e.body::text)) FROM events e WHERE e.project_id = h.project_id AND e.version = $1),
+    CASE $1 WHEN h.log_floor THEN h.floor_hash WHEN h.version THEN h.hash END, '')::text AS hash
+FROM heads h WHERE h.project_id = $2
 `
 
+type GetEventHashParams struct {
+	Version   int64
+	ProjectID int32
+}
+
+// The hash of the event that led to a version; empty where that is not known.
+func (q *Queries) GetEventHash(ctx context.Context, arg GetEventHashParams) (string, error) {
+	row := q.db.QueryRow(ctx, GetEventHash, arg.Version, arg.ProjectID)
+	var hash string
+	err := row.Scan(&hash)
+	return hash, err
+}
+
+const GetFeedHead = `-- name: GetFeedHead :one
+SELECT version, coalesce(hash, '')::text AS hash FROM heads WHERE project_id = $1
+`
+
+type GetFeedHeadRow struct {
+	Version int64
+	Hash    string
+}
+
 // The state of a feed when it is born.
-func (q *Queries) GetFeedHead(ctx context.Context, projectID int32) (int64, error) {
+func (q *Queries) GetFeedHead(ctx context.Context, projectID int32) (GetFeedHeadRow, error) {
 	row := q.db.QueryRow(ctx, GetFeedHead, projectID)
-	var version int64
-	err := row.Scan(&version)
-	return version, err
+	var i GetFeedHeadRow
+	err := row.Scan(&i.Version, &i.Hash)
+	return i, err
 }
 
 const GetOperation = `-- name: GetOperation :one
@@ -59,8 +84,8 @@ func (q *Queries) GetOperation(ctx context.Context, arg GetOperationParams) (Get
 }
 
 const InsertEvent = `-- name: InsertEvent :exec
-INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text)
 `
 
 type InsertEventParams struct {
@@ -71,6 +96,7 @@ type InsertEventParams struct {
 	OpID        string
 	RequestHash []byte
 	Body        []byte
+	Hash        string
 }
 
 func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error {
@@ -82,6 +108,7 @@ func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error 
 		arg.OpID,
 		arg.RequestHash,
 		arg.Body,
+		arg.Hash,
 	)
 	return err
 }
@@ -123,14 +150,17 @@ func (q *Queries) ListEventBodies(ctx context.Context, arg ListEventBodiesParams
 }
 
 const ListEventsAfter = `-- name: ListEventsAfter :many
-SELECT h.project_id, h.version AS head, coalesce(e.version, 0)::bigint AS version, e.body::json AS body
+SELECT h.project_id, h.version AS head, coalesce(h.hash, '')::text AS head_hash, coalesce(
+    (SELECT coalesce(b.hash, event_hash(b.body::text)) FROM events b WHERE b.project_id = g.project_id AND b.version = g.after),
+    CASE g.after WHEN h.log_floor THEN h.floor_hash WHEN h.version THEN h.hash END, '')::text AS base_hash,
+    coalesce(e.version, 0)::bigint AS version, coalesce(e.hash, '')::text AS hash, e.body::json AS body
 FROM (SELECT unnest($1::int[]) AS project_id, unnest($2::bigint[]) AS after) g
 JOIN heads h ON h.project_id = g.project_id
 LEFT JOIN LATERAL (
-    SELECT s.version, CASE WHEN s.size <= $3::int THEN s.body END AS body,
+    SELECT s.version, s.hash, CASE WHEN s.size <= $3::int THEN s.body END AS body,
         sum(least(s.size, $3::int)) OVER (ORDER BY s.version) AS total, row_number() OVER (ORDER BY s.version) AS place
     FROM (
-        SELECT v.version, v.body, octet_length(v.body::text) AS size
+        SELECT v.version, v.body, coalesce(v.hash, event_hash(v.body::text)) AS hash, octet_length(v.body::text) AS size
         FROM events v WHERE v.project_id = g.project_id AND v.version > g.after ORDER BY v.version LIMIT $4::int
     ) s
 ) e ON e.total <= $5::int OR e.place = 1
@@ -148,13 +178,16 @@ type ListEventsAfterParams struct {
 type ListEventsAfterRow struct {
 	ProjectID int32
 	Head      int64
+	HeadHash  string
+	BaseHash  string
 	Version   int64
+	Hash      string
 	Body      []byte
 }
 
-// The events after each given version, with the head that they belong to: of each project so many events, and no more bytes than
-// given beyond the first. Bodies that are too large for a feed stay behind. A project without a head is missing; one without such
-// events has one row of version 0.
+// The events after each given version, with the head that they belong to and the hash at that version, empty where it is not known:
+// of each project so many events, and no more bytes than given beyond the first. Bodies that are too large stay behind. A project
+// without a head is missing; one without such events has one row of version 0.
 func (q *Queries) ListEventsAfter(ctx context.Context, arg ListEventsAfterParams) ([]ListEventsAfterRow, error) {
 	rows, err := q.db.Query(ctx, ListEventsAfter,
 		arg.ProjectIds,
@@ -173,7 +206,10 @@ func (q *Queries) ListEventsAfter(ctx context.Context, arg ListEventsAfterParams
 		if err := rows.Scan(
 			&i.ProjectID,
 			&i.Head,
+			&i.HeadHash,
+			&i.BaseHash,
 			&i.Version,
+			&i.Hash,
 			&i.Body,
 		); err != nil {
 			return nil, err
@@ -187,12 +223,13 @@ func (q *Queries) ListEventsAfter(ctx context.Context, arg ListEventsAfterParams
 }
 
 const ListFeedHeads = `-- name: ListFeedHeads :many
-SELECT project_id, version FROM heads WHERE project_id = ANY ($1::int[])
+SELECT project_id, version, coalesce(hash, '')::text AS hash FROM heads WHERE project_id = ANY ($1::int[])
 `
 
 type ListFeedHeadsRow struct {
 	ProjectID int32
 	Version   int64
+	Hash      string
 }
 
 // The sweep: one look at every open feed's head.
@@ -205,7 +242,7 @@ func (q *Queries) ListFeedHeads(ctx context.Context, projectIds []int32) ([]List
 	items := []ListFeedHeadsRow{}
 	for rows.Next() {
 		var i ListFeedHeadsRow
-		if err := rows.Scan(&i.ProjectID, &i.Version); err != nil {
+		if err := rows.Scan(&i.ProjectID, &i.Version, &i.Hash); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -250,11 +287,13 @@ func (q *Queries) ListProjectsToTrim(ctx context.Context, arg ListProjectsToTrim
 
 const TrimEvents = `-- name: TrimEvents :one
 WITH old AS (
-    SELECT e.version FROM heads h JOIN events e ON e.project_id = h.project_id AND e.version > h.log_floor AND e.version < h.version
+    SELECT e.version, coalesce(e.hash, event_hash(e.body::text)) AS hash
+    FROM heads h JOIN events e ON e.project_id = h.project_id AND e.version > h.log_floor AND e.version < h.version
     WHERE h.project_id = $1 AND (e.at < $2 OR e.version <= h.version - $3::bigint)
     ORDER BY e.version LIMIT $4::int
 ), moved AS (
-    UPDATE heads SET log_floor = (SELECT max(version) FROM old) WHERE project_id = $1 AND EXISTS (SELECT FROM old)
+    UPDATE heads h SET log_floor = o.version, floor_hash = o.hash
+    FROM (SELECT version, hash FROM old ORDER BY version DESC LIMIT 1) o WHERE h.project_id = $1
 ), removed AS (
     DELETE FROM events WHERE project_id = $1 AND version IN (SELECT version FROM old)
 )

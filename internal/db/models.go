@@ -65,6 +65,8 @@ type Event struct {
 	RequestHash []byte
 	// Who did what, with the values before and after, encoded once. json and not jsonb: lines and feeds carry these bytes.
 	Body []byte
+	// Of the body; null for events that are older than this column.
+	Hash *string
 }
 
 // The version of each project's plan. The row lock orders changes: versions have no gaps and follow commits.
@@ -77,6 +79,10 @@ type Head struct {
 	LogFloor int64
 	// When the newest event was committed, as its transaction saw the clock.
 	ChangedAt time.Time
+	// Of the newest event; at version 0 of the time when the project was created.
+	Hash *string
+	// Of the event at log_floor, which may be gone; null where that is not known.
+	FloorHash *string
 }
 
 // The one plan of each project, born with it. Its graph is in plan_nodes and plan_edges.
@@ -269,4 +275,6 @@ type Replica struct {
 	HeapBytes int64
 	// The projects with most connections and subscriptions on it.
 	TopProjects []byte
+	// Which formats its binary understands. The least among the living decides which are written.
+	Wire int32
 }

@@ -61,19 +61,36 @@ func (q *Queries) DeletePlanNode(ctx context.Context, arg DeletePlanNodeParams) 
 	return err
 }
 
+const FinishHead = `-- name: FinishHead :exec
+UPDATE heads SET version = version + $1::int, hash = $2::text WHERE project_id = $3
+`
+
+type FinishHeadParams struct {
+	Steps     int32
+	Hash      string
+	ProjectID int32
+}
+
+// The hash of the newest event. Changes that share a transaction have a version each.
+func (q *Queries) FinishHead(ctx context.Context, arg FinishHeadParams) error {
+	_, err := q.db.Exec(ctx, FinishHead, arg.Steps, arg.Hash, arg.ProjectID)
+	return err
+}
+
 const GetHead = `-- name: GetHead :one
-SELECT version, changed_at FROM heads WHERE project_id = $1
+SELECT version, changed_at, coalesce(hash, '')::text AS hash FROM heads WHERE project_id = $1
 `
 
 type GetHeadRow struct {
 	Version   int64
 	ChangedAt time.Time
+	Hash      string
 }
 
 func (q *Queries) GetHead(ctx context.Context, projectID int32) (GetHeadRow, error) {
 	row := q.db.QueryRow(ctx, GetHead, projectID)
 	var i GetHeadRow
-	err := row.Scan(&i.Version, &i.ChangedAt)
+	err := row.Scan(&i.Version, &i.ChangedAt, &i.Hash)
 	return i, err
 }
 
@@ -604,36 +621,24 @@ func (q *Queries) ListPlansByProject(ctx context.Context, projectIds []int32) ([
 
 const StepHead = `-- name: StepHead :one
 UPDATE heads SET version = version + 1, changed_at = greatest(changed_at, now()) WHERE project_id = $1
-RETURNING version, changed_at
+RETURNING version, changed_at, coalesce(hash, '')::text AS hash
 `
 
 type StepHeadRow struct {
 	Version   int64
 	ChangedAt time.Time
+	Hash      string
 }
 
 // The first statement of every change: its row lock makes versions gap-free and in commit order. The clock of a project never
 // runs backwards, although a transaction may have begun before the one that it waited for.
+//
+// The hash is that of the version before.
 func (q *Queries) StepHead(ctx context.Context, projectID int32) (StepHeadRow, error) {
 	row := q.db.QueryRow(ctx, StepHead, projectID)
 	var i StepHeadRow
-	err := row.Scan(&i.Version, &i.ChangedAt)
+	err := row.Scan(&i.Version, &i.ChangedAt, &i.Hash)
 	return i, err
-}
-
-const StepHeadAgain = `-- name: StepHeadAgain :exec
-UPDATE heads SET version = version + $1::int WHERE project_id = $2
-`
-
-type StepHeadAgainParams struct {
-	Steps     int32
-	ProjectID int32
-}
-
-// Changes that share a transaction have a version each.
-func (q *Queries) StepHeadAgain(ctx context.Context, arg StepHeadAgainParams) error {
-	_, err := q.db.Exec(ctx, StepHeadAgain, arg.Steps, arg.ProjectID)
-	return err
 }
 
 const UpdatePlan = `-- name: UpdatePlan :exec

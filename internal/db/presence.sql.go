@@ -144,27 +144,32 @@ func (q *Queries) HasLease(ctx context.Context, life uuid.UUID) (bool, error) {
 	return there, err
 }
 
-const InsertReplica = `-- name: InsertReplica :exec
-INSERT INTO replicas (incarnation, version, address, renewed_at, expires_at)
-VALUES ($1, $2, $3, now(), now() + make_interval(secs => $4))
+const InsertReplica = `-- name: InsertReplica :one
+INSERT INTO replicas (incarnation, version, address, wire, renewed_at, expires_at)
+VALUES ($1, $2, $3, $4, now(), now() + make_interval(secs => $5))
+RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest
 `
 
 type InsertReplicaParams struct {
 	Incarnation uuid.UUID
 	Version     string
 	Address     string
+	Wire        int32
 	TtlSeconds  float64
 }
 
-// A life of a replica begins.
-func (q *Queries) InsertReplica(ctx context.Context, arg InsertReplicaParams) error {
-	_, err := q.db.Exec(ctx, InsertReplica,
+// A life of a replica begins. Returns the least wire among the living.
+func (q *Queries) InsertReplica(ctx context.Context, arg InsertReplicaParams) (int32, error) {
+	row := q.db.QueryRow(ctx, InsertReplica,
 		arg.Incarnation,
 		arg.Version,
 		arg.Address,
+		arg.Wire,
 		arg.TtlSeconds,
 	)
-	return err
+	var oldest int32
+	err := row.Scan(&oldest)
+	return oldest, err
 }
 
 const ListOwnPresence = `-- name: ListOwnPresence :many
@@ -334,13 +339,14 @@ func (q *Queries) ReapReplica(ctx context.Context, self uuid.UUID) ([]ReapReplic
 	return items, nil
 }
 
-const RenewReplica = `-- name: RenewReplica :execrows
+const RenewReplica = `-- name: RenewReplica :one
 UPDATE replicas
 SET renewed_at = now(), expires_at = now() + make_interval(secs => $1), draining = $2, sockets = $3,
     subscriptions = $4, open_feeds = $5, feed_bytes = $6, max_lag = $7,
     pool_in_use = $8, pool_waits = $9, heartbeat_ms = nullif($10::float, 0), heap_bytes = $11,
     top_projects = $12
-WHERE incarnation = $13
+WHERE replicas.incarnation = $13
+RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest
 `
 
 type RenewReplicaParams struct {
@@ -359,9 +365,9 @@ type RenewReplicaParams struct {
 	Incarnation   uuid.UUID
 }
 
-// No row: the lease is gone, and everything that was written under it.
-func (q *Queries) RenewReplica(ctx context.Context, arg RenewReplicaParams) (int64, error) {
-	result, err := q.db.Exec(ctx, RenewReplica,
+// No row: the lease is gone, and everything that was written under it. Returns the least wire among the living.
+func (q *Queries) RenewReplica(ctx context.Context, arg RenewReplicaParams) (int32, error) {
+	row := q.db.QueryRow(ctx, RenewReplica,
 		arg.TtlSeconds,
 		arg.Draining,
 		arg.Sockets,
@@ -376,10 +382,9 @@ func (q *Queries) RenewReplica(ctx context.Context, arg RenewReplicaParams) (int
 		arg.TopProjects,
 		arg.Incarnation,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	var oldest int32
+	err := row.Scan(&oldest)
+	return oldest, err
 }
 
 const TrimVisits = `-- name: TrimVisits :execrows

@@ -1,6 +1,8 @@
 package feed
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -18,14 +20,26 @@ const (
 	MaxEvent = 1 << 20
 )
 
-// Event is one committed change of a project, as the feeds of a replica share it. It is never changed.
+// Event is one committed change of a project, as the feeds of a replica share it. It is never changed once a watcher has it.
 type Event struct {
 	Project int32
 	Version int64
+	Hash    string
+	Before  string // hash of the event before it
 	Body    []byte // nil in a feed: larger than MaxBody; nil from the log: larger than MaxEvent
 
 	shared sync.Map // by key: func() any
 }
+
+// Hash tells events of the same version in different histories of a project apart: a restored database gives the same numbers to
+// other events. It is the first 4 bytes of the SHA-256 of the body, in hex, as the function event_hash of the database has it, too.
+func Hash(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:4])
+}
+
+// Differ reports whether two hashes, each empty where it is not known, are of different events.
+func Differ(a, b string) bool { return a != b && a != "" && b != "" }
 
 // Shared returns what build made the first time it was called with this key. All watchers of a replica hold the same Event, so
 // what each of them needs of it is computed once.
@@ -41,32 +55,57 @@ func (e *Event) Shared(key string, build func() any) any {
 type Cursor struct {
 	Epoch   postgres.Epoch
 	Version int64
+	Hash    string // of the event that led to the version; empty where it is not known
 }
 
-// String is the text that clients hold; it is opaque to them.
+// String is the text that clients hold; it is opaque to them. Replicas that know no hashes take it for a cursor of another epoch.
 func (c Cursor) String() string {
-	return string(c.Epoch) + "." + strconv.FormatInt(c.Version, 10)
+	text := string(c.Epoch)
+	if c.Hash != "" {
+		text += "~" + c.Hash
+	}
+	return text + "." + strconv.FormatInt(c.Version, 10)
 }
 
-// Label is the version for clients that know no cursors: the number, and once a standby was promoted also the timeline, since
-// then the same number can mean another event.
-func (c Cursor) Label() string {
+// Label is the version for clients that know no cursors: the number, and what tells it from the same number of another history. That
+// is the hash, if hashes may be written, or else the timeline, once a standby was promoted.
+func (c Cursor) Label(hashes bool) string {
 	version := strconv.FormatInt(c.Version, 10)
+	if hashes && c.Hash != "" {
+		return version + "~" + c.Hash
+	}
 	if _, timeline, _ := strings.Cut(string(c.Epoch), "-"); timeline != "1" && timeline != "" {
 		return version + "@" + timeline
 	}
 	return version
 }
 
+// ParseLabel reads the version and the hash in a text that Label made; the hash is empty where it has none. It says false for any
+// other text.
+func ParseLabel(label string) (version int64, hash string, ok bool) {
+	number, hash, hashed := strings.Cut(label, "~")
+	if !hashed {
+		number, _, _ = strings.Cut(label, "@")
+	}
+	version, err := strconv.ParseInt(number, 10, 64)
+	return version, hash, err == nil && version >= 0 && (!hashed || isHash(hash))
+}
+
 // ParseCursor reads a text that String made.
 func ParseCursor(s string) (Cursor, error) {
-	epoch, version, ok := strings.Cut(s, ".")
-	if !ok || epoch == "" {
-		return Cursor{}, errors.New("a cursor has the form <epoch>.<version>")
+	place, version, ok := strings.Cut(s, ".")
+	epoch, hash, hashed := strings.Cut(place, "~")
+	if !ok || epoch == "" || hashed && !isHash(hash) {
+		return Cursor{}, errors.New("a cursor has the form <epoch>~<hash>.<version>")
 	}
 	v, err := strconv.ParseInt(version, 10, 64)
 	if err != nil || v < 0 {
 		return Cursor{}, fmt.Errorf("version %q in a cursor is no number", version)
 	}
-	return Cursor{Epoch: postgres.Epoch(epoch), Version: v}, nil
+	return Cursor{Epoch: postgres.Epoch(epoch), Version: v, Hash: hash}, nil
+}
+
+func isHash(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == 4
 }

@@ -32,6 +32,7 @@ type feed struct {
 	open       bool
 	epoch      postgres.Epoch
 	version    int64
+	hash       string          // of the event at version
 	generation int             // steps when events were missed: watchers of older generations are told
 	tail       []*Event        // contiguous up to version
 	tailBytes  int             // of the bodies in tail
@@ -117,7 +118,8 @@ func (f *feed) drop(version int64) {
 
 // advance appends the next event and wakes the watchers.
 func (f *feed) advance(event *Event) {
-	f.version = event.Version
+	event.Before = f.hash
+	f.version, f.hash = event.Version, event.Hash
 	f.tail = append(f.tail, event)
 	f.tailBytes += len(event.Body)
 	f.trim()
@@ -170,7 +172,7 @@ func (f *feed) wake() {
 func (f *feed) begin(head position) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.open, f.epoch, f.version = true, head.epoch, head.version
+	f.open, f.epoch, f.version, f.hash = true, head.epoch, head.version, head.hash
 	f.catchUp()
 	close(f.opened)
 }
@@ -193,8 +195,15 @@ func (f *feed) end(err error) {
 type position struct {
 	epoch      postgres.Epoch
 	version    int64
-	generation int   // of the feed; meaningless in an answer
-	wanted     int64 // likewise
+	hash       string // of the event at version; empty where it is not known
+	generation int    // of the feed; meaningless in an answer
+	wanted     int64  // likewise
+}
+
+// contradicts reports whether p cannot come after an earlier position: it is of another history, or of a part of it that was lost.
+func (p position) contradicts(earlier position) bool {
+	return p.epoch != earlier.epoch || p.version < earlier.version ||
+		p.version == earlier.version && Differ(p.hash, earlier.hash)
 }
 
 // now returns the feed's position, and false while it is not open.
@@ -212,7 +221,7 @@ func (f *feed) gap() (position, bool) {
 }
 
 func (f *feed) position() position {
-	return position{epoch: f.epoch, version: f.version, generation: f.generation, wanted: f.wanted}
+	return position{epoch: f.epoch, version: f.version, hash: f.hash, generation: f.generation, wanted: f.wanted}
 }
 
 // failure returns why the feed ended, or nil.
@@ -230,7 +239,7 @@ func (f *feed) compare(sent, head position) bool {
 	if f.err != nil || f.generation != sent.generation {
 		return false
 	}
-	if head.epoch != f.epoch || head.version < sent.version {
+	if head.contradicts(sent) {
 		f.restart(head)
 		return false
 	}
@@ -242,13 +251,14 @@ func (f *feed) compare(sent, head position) bool {
 
 // fill applies events that were read from the log after the position sent. It returns how many it applied, whether it was a
 // sweep that noticed them missing, and whether the log has more.
-func (f *feed) fill(sent, head position, events []*Event) (applied int, repaired, more bool) {
+func (f *feed) fill(sent position, a answer) (applied int, repaired, more bool) {
+	head, events := a.head, a.events
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err != nil || f.generation != sent.generation {
 		return 0, false, false
 	}
-	if head.epoch != f.epoch || head.version < sent.version {
+	if head.contradicts(sent) || Differ(a.base, sent.hash) {
 		f.restart(head)
 		return 0, false, false
 	}
@@ -278,7 +288,7 @@ func (f *feed) fill(sent, head position, events []*Event) (applied int, repaired
 
 // restart gives up the tail: watchers are told that they missed events and go on from head.
 func (f *feed) restart(head position) {
-	f.epoch, f.version = head.epoch, head.version
+	f.epoch, f.version, f.hash = head.epoch, head.version, head.hash
 	f.tail, f.tailBytes = nil, 0
 	f.wanted = head.version
 	f.generation++
@@ -336,4 +346,18 @@ func (f *feed) next(at position) step {
 		return step{}
 	}
 	return step{event: f.tail[at.version+1-first]}
+}
+
+// hashAt returns the hash of the event that led to a version, empty when the feed does not know it.
+func (f *feed) hashAt(version int64) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	first := f.version - int64(len(f.tail)) + 1
+	switch {
+	case version == f.version:
+		return f.hash
+	case version >= first && version < f.version:
+		return f.tail[version-first].Hash
+	}
+	return ""
 }

@@ -65,7 +65,7 @@ func TestHintAsksForTheLog(t *testing.T) {
 	if !behind {
 		t.Fatal("the feed does not know that it is behind")
 	}
-	if applied, _, more := f.fill(sent, at(11), []*Event{event(11)}); applied != 1 || more {
+	if applied, _, more := f.fill(sent, answer{head: at(11), events: []*Event{event(11)}}); applied != 1 || more {
 		t.Errorf("fill applied %d, more %t", applied, more)
 	}
 	wantVersion(t, f, 11)
@@ -93,7 +93,7 @@ func TestAnswerOfAnOldSweepIsNoRegression(t *testing.T) {
 	if p, _ := f.now(); p.version != 13 || p.generation != 0 {
 		t.Errorf("position = %+v, want 13 without a restart", p)
 	}
-	if applied, _, _ := f.fill(sent, at(12), nil); applied != 0 {
+	if applied, _, _ := f.fill(sent, answer{head: at(12)}); applied != 0 {
 		t.Error("an old answer was applied")
 	}
 	wantVersion(t, f, 13)
@@ -133,7 +133,7 @@ func TestTrimmedLogRestarts(t *testing.T) {
 		f := opened(10)
 		f.offer(epoch, 15, nil)
 		sent, _ := f.gap()
-		f.fill(sent, at(15), events)
+		f.fill(sent, answer{head: at(15), events: events})
 		if p, _ := f.now(); p.version != 15 || p.generation != 1 {
 			t.Errorf("%s: position = %+v, want a restart at 15", name, p)
 		}
@@ -145,7 +145,7 @@ func TestHintOfNothingIsForgotten(t *testing.T) {
 	f := opened(10)
 	f.offer(epoch, 99, nil)
 	sent, _ := f.gap()
-	f.fill(sent, at(10), nil)
+	f.fill(sent, answer{head: at(10)})
 	if _, behind := f.gap(); behind {
 		t.Error("the feed still waits for an event that the log does not have")
 	}
@@ -157,7 +157,7 @@ func TestHintThatComesDuringAReadIsNotForgotten(t *testing.T) {
 	f.offer(epoch, 11, nil)
 	sent, _ := f.gap()
 	f.offer(epoch, 12, nil) // committed after the query was sent
-	f.fill(sent, at(11), []*Event{event(11)})
+	f.fill(sent, answer{head: at(11), events: []*Event{event(11)}})
 	if _, behind := f.gap(); !behind {
 		t.Error("the hint of 12 was lost")
 	}
@@ -295,7 +295,7 @@ func TestAnyInterleavingIsInOrder(t *testing.T) {
 				if rapid.Bool().Draw(t, "sweep") {
 					f.compare(q.sent, q.head)
 				} else {
-					f.fill(q.sent, q.head, q.events)
+					f.fill(q.sent, answer{head: q.head, events: q.events})
 				}
 			},
 			"watch": func(t *rapid.T) {
@@ -329,7 +329,7 @@ func TestAnyInterleavingIsInOrder(t *testing.T) {
 			if !behind {
 				break
 			}
-			f.fill(sent, at(head), log(sent.version, 3))
+			f.fill(sent, answer{head: at(head), events: log(sent.version, 3)})
 		}
 		if p, _ := f.now(); p.version != head {
 			t.Fatalf("the feed ends at %d, want %d", p.version, head)

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ func (h *Hub) Offer(epoch postgres.Epoch, project int32, version int64, body []b
 	}
 	var event *Event
 	if body != nil {
-		event = newEvent(project, version, body, MaxBody)
+		event = newEvent(project, version, Hash(body), body, MaxBody)
 	}
 	switch f.offer(epoch, version, event) {
 	case toFill:
@@ -100,11 +101,11 @@ func (h *Hub) Offer(epoch postgres.Epoch, project int32, version int64, body []b
 func (h *Hub) Doubt() { signal(h.doubts) }
 
 // newEvent makes an event without its body when that is larger than most bytes.
-func newEvent(project int32, version int64, body []byte, most int) *Event {
+func newEvent(project int32, version int64, hash string, body []byte, most int) *Event {
 	if len(body) > most {
 		body = nil
 	}
-	return &Event{Project: project, Version: version, Body: body}
+	return &Event{Project: project, Version: version, Hash: hash, Body: body}
 }
 
 func signal(c chan struct{}) {
@@ -163,7 +164,10 @@ func (w *watcher) begin(ctx context.Context, after *Cursor) (Step, error) {
 	if after == nil {
 		return Step{Cursor: w.cursor()}, nil
 	}
-	if after.Epoch == w.at.epoch && after.Version > w.at.version {
+	if after.Epoch != w.at.epoch {
+		return w.missed(), nil
+	}
+	if after.Version > w.at.version {
 		// Ahead of this replica, or of history? Only a look at the head that began after the question came can tell.
 		head, err := w.hub.readHead(ctx, w.feed.project)
 		if err != nil {
@@ -175,11 +179,37 @@ func (w *watcher) begin(ctx context.Context, after *Cursor) (Step, error) {
 		if head.epoch != after.Epoch || head.version < after.Version {
 			return w.missed(), nil
 		}
-	} else if after.Epoch != w.at.epoch {
-		return w.missed(), nil
 	}
-	w.at.version = after.Version
+	hash, err := w.hashAt(ctx, after.Version)
+	if err != nil {
+		return Step{}, err
+	}
+	if Differ(hash, after.Hash) {
+		return w.missed(), nil // the database was restored, and others wrote that version
+	}
+	w.at.version, w.at.hash = after.Version, cmp.Or(hash, after.Hash)
 	return Step{Cursor: w.cursor()}, nil
+}
+
+// hashAt returns the hash of the event that led to a version, empty when nobody knows it.
+func (w *watcher) hashAt(ctx context.Context, version int64) (string, error) {
+	if hash := w.feed.hashAt(version); hash != "" {
+		return hash, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	defer cancel()
+	var hash string
+	err := w.hub.system.Query(ctx, func(q *db.Queries) (err error) {
+		hash, err = q.GetEventHash(ctx, db.GetEventHashParams{ProjectID: w.feed.project, Version: version})
+		return err
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", ErrNotFound
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the hash of an event: %w", err)
+	}
+	return hash, nil
 }
 
 // next waits for what follows.
@@ -237,14 +267,14 @@ func (w *watcher) read(ctx context.Context) error {
 	if !ok {
 		return ErrNotFound
 	}
-	if a.head.epoch == w.at.epoch && len(a.events) > 0 && a.events[0].Version == w.at.version+1 {
+	if a.head.epoch == w.at.epoch && !Differ(a.base, w.at.hash) && len(a.events) > 0 && a.events[0].Version == w.at.version+1 {
 		w.log = a.events
 	}
 	return nil
 }
 
 func (w *watcher) take(e *Event) Step {
-	w.at.version = e.Version
+	w.at.version, w.at.hash = e.Version, e.Hash
 	w.seen.Store(e.Version)
 	if e.Body == nil {
 		return Step{Cursor: w.cursor(), Missed: true, TooLarge: true}
@@ -260,7 +290,9 @@ func (w *watcher) missed() Step {
 	return Step{Cursor: w.cursor(), Missed: true}
 }
 
-func (w *watcher) cursor() Cursor { return Cursor{Epoch: w.at.epoch, Version: w.at.version} }
+func (w *watcher) cursor() Cursor {
+	return Cursor{Epoch: w.at.epoch, Version: w.at.version, Hash: w.at.hash}
+}
 
 // enter finds or makes the feed of a project and waits until it is open.
 func (h *Hub) enter(ctx context.Context, project int32) (*feed, error) {
@@ -319,8 +351,8 @@ func (h *Hub) readHead(ctx context.Context, project int32) (position, error) {
 	defer cancel()
 	var head position
 	err := h.system.Do(ctx, func(conn *pgx.Conn) error {
-		version, err := db.New(conn).GetFeedHead(ctx, project)
-		head = position{epoch: postgres.EpochOfConn(conn), version: version}
+		row, err := db.New(conn).GetFeedHead(ctx, project)
+		head = position{epoch: postgres.EpochOfConn(conn), version: row.Version, hash: row.Hash}
 		return err
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -332,9 +364,10 @@ func (h *Hub) readHead(ctx context.Context, project int32) (position, error) {
 	return head, nil
 }
 
-// answer is what the log says of one project: its head, and the events after a version.
+// answer is what the log says of one project: its head, the hash at a version, and the events after that.
 type answer struct {
 	head   position
+	base   string // empty where it is not known
 	events []*Event
 }
 
@@ -356,9 +389,14 @@ func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most
 		})
 		for _, row := range rows {
 			a := answers[row.ProjectID]
-			a.head = position{epoch: postgres.EpochOfConn(conn), version: row.Head}
+			a.head = position{epoch: postgres.EpochOfConn(conn), version: row.Head, hash: row.HeadHash}
+			a.base = row.BaseHash
 			if row.Version > 0 {
-				a.events = append(a.events, newEvent(row.ProjectID, row.Version, row.Body, int(most.body)))
+				e := newEvent(row.ProjectID, row.Version, row.Hash, row.Body, int(most.body))
+				if e.Before = a.base; len(a.events) > 0 {
+					e.Before = a.events[len(a.events)-1].Hash
+				}
+				a.events = append(a.events, e)
 			}
 			answers[row.ProjectID] = a
 		}
@@ -378,7 +416,7 @@ func (h *Hub) large(ctx context.Context, epoch postgres.Epoch, e *Event) (*Event
 			return nil, fmt.Errorf("read a large event: %w", err)
 		}
 		a := answers[e.Project]
-		if a.head.epoch != epoch || len(a.events) == 0 || a.events[0].Version != e.Version {
+		if a.head.epoch != epoch || len(a.events) == 0 || a.events[0].Version != e.Version || Differ(a.events[0].Hash, e.Hash) {
 			return (*Event)(nil), nil
 		}
 		return a.events[0], nil
@@ -461,7 +499,7 @@ func (h *Hub) fill(ctx context.Context) (again bool, err error) {
 			h.end(f, ErrNotFound)
 			continue
 		}
-		applied, repaired, more := f.fill(sent[i], a.head, a.events)
+		applied, repaired, more := f.fill(sent[i], a)
 		h.metrics.filled.Add(float64(applied))
 		if repaired {
 			h.metrics.sweepRepairs.Inc()
@@ -507,7 +545,7 @@ func (h *Hub) sweep(ctx context.Context) error {
 		defer cancel()
 		rows, err := db.New(conn).ListFeedHeads(ctx, projects)
 		for _, row := range rows {
-			heads[row.ProjectID] = position{epoch: postgres.EpochOfConn(conn), version: row.Version}
+			heads[row.ProjectID] = position{epoch: postgres.EpochOfConn(conn), version: row.Version, hash: row.Hash}
 		}
 		return err
 	})

@@ -135,6 +135,7 @@ func (r request) sameOperation(o request) bool { return r.OpID == o.OpID && r.op
 type committed struct {
 	epoch   postgres.Epoch
 	version int64
+	hash    string // of the event that led to the version
 	event   *Event // nil when nothing changed, and after a repeat until result decodes it
 	body    []byte // of the event; nil when nothing changed
 	nodes   []Node // what changed; when nothing did, what the edits named
@@ -155,7 +156,7 @@ func (s *Service) settle(ctx context.Context, deadline time.Time, r request, ope
 				return err
 			}
 			row, err := q.GetOperation(ctx, db.GetOperationParams{ProjectID: r.project, OpActor: r.opActor(), OpID: r.OpID})
-			done.version, done.body = row.Version, row.Body
+			done.version, done.body, done.hash = row.Version, row.Body, feed.Hash(row.Body)
 			return err
 		})
 	})
@@ -169,7 +170,7 @@ func (s *Service) settle(ctx context.Context, deadline time.Time, r request, ope
 // result answers with what was committed. A repeat finds in the event what the first answer had at hand.
 func (c committed) result() (Result, error) {
 	r := Result{
-		Version: c.version, Cursor: feed.Cursor{Epoch: c.epoch, Version: c.version}.String(),
+		Version: c.version, Cursor: feed.Cursor{Epoch: c.epoch, Version: c.version, Hash: c.hash}.String(),
 		Event: c.event, Nodes: c.nodes, Edges: c.edges,
 	}
 	if c.body == nil || c.event != nil {

@@ -28,10 +28,10 @@ const (
 const pathVersion = "/metadata/version" // where the label of the version is
 
 // Check is a patch that changes nothing and fails on a plan of another version than this update leaves it at, or of another history.
-func (u *Update) Check() []PatchOperation { return check(u.at) }
+func (u *Update) Check() []PatchOperation { return u.check(u.at) }
 
-func check(at feed.Cursor) []PatchOperation {
-	return []PatchOperation{{Op: patchTest, Path: pathVersion, Value: encode(at.Label())}}
+func (u *Update) check(at feed.Cursor) []PatchOperation {
+	return []PatchOperation{{Op: patchTest, Path: pathVersion, Value: encode(at.Label(u.hashes))}}
 }
 
 // Delta returns the update's event as a patch that guards itself: it fails as a whole on a plan of any version but the one before,
@@ -41,9 +41,8 @@ func check(at feed.Cursor) []PatchOperation {
 // Members that a client's document may not select are set by ADD, which does not need them to be there. No value is null,
 // since the existing client drops those: the enclosing object is replaced instead. createdAt and updatedAt are not patched.
 func (u *Update) Delta() ([]PatchOperation, error) {
-	e, before := u.Event, u.at
-	before.Version--
-	patch := check(before)
+	e := u.Event
+	patch := u.check(u.before)
 	for _, op := range e.Operations {
 		part, err := op.patch()
 		if err != nil {
@@ -52,7 +51,7 @@ func (u *Update) Delta() ([]PatchOperation, error) {
 		patch = append(patch, part...)
 	}
 	return append(patch,
-		PatchOperation{Op: patchReplace, Path: pathVersion, Value: encode(u.at.Label())},
+		PatchOperation{Op: patchReplace, Path: pathVersion, Value: encode(u.at.Label(u.hashes))},
 		PatchOperation{Op: patchAdd, Path: "/metadata/lastModified", Value: encode(FormatTime(e.At))},
 	), nil
 }

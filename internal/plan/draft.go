@@ -21,6 +21,7 @@ type wants struct {
 	plan  bool            // the plan's record
 	whole bool            // all nodes and edges
 	since *int64          // the events after this version
+	known *int64          // the hash at this version
 }
 
 func newWants() *wants {
@@ -33,11 +34,13 @@ func newWants() *wants {
 type draft struct {
 	at      time.Time
 	version int64
+	hash    string // of the event that led to version
 	plan    *Plan
 	edited  bool // the plan's record changed
 	nodes   list[Node]
 	edges   list[Edge]
 	links   links
+	known   string   // hash of the event that led to the version that was wanted, as far as it is known
 	missed  [][]byte // the events after the version that was wanted, if the log has them and they are not too many
 
 	account

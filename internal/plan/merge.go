@@ -5,14 +5,20 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"layercake/internal/feed"
 )
 
 // Replace submits a whole plan. Known is the version that the sender had seen: what the submission changed since then is done to
 // the current plan, part by part, and what others did meanwhile stays. Where both changed the same part to different values, or
 // one deleted what the other changed, the change is a Conflict that names the ids. A version that the log does not know is
 // accepted for an empty plan only. Parts that the submission leaves nil count as unchanged.
+//
+// Label is DAG.Label as the sender read it, or any other text. Where it has a hash, and the log knows another one for its version,
+// the sender saw the plan of another history, and the version says nothing.
 type Replace struct {
 	Known string
+	Label string
 	Nodes []Node
 	Edges []Edge
 }
@@ -25,6 +31,15 @@ func (e Replace) wants(w *wants) {
 	if known, err := strconv.ParseInt(e.Known, 10, 64); err == nil && known >= 0 {
 		w.since = &known
 	}
+	if version, hash, ok := feed.ParseLabel(e.Label); ok && hash != "" {
+		w.known = &version
+	}
+}
+
+// isOfAnotherHistory reports whether the sender saw an event that never was, or is not any more.
+func (e Replace) isOfAnotherHistory(d *draft) bool {
+	_, hash, ok := feed.ParseLabel(e.Label)
+	return ok && feed.Differ(hash, d.known)
 }
 
 func (e Replace) apply(d *draft) error {
@@ -69,7 +84,7 @@ func (e Replace) apply(d *draft) error {
 func (e Replace) base(d *draft) (map[string]Node, map[string]Edge, error) {
 	nodes, edges := d.nodes.present(), d.edges.present()
 	known, err := strconv.ParseInt(e.Known, 10, 64)
-	if err != nil || known < 0 || known > d.version || int64(len(d.missed)) != d.version-known {
+	if err != nil || known < 0 || known > d.version || int64(len(d.missed)) != d.version-known || e.isOfAnotherHistory(d) {
 		if len(nodes)+len(edges) > 0 {
 			return nil, nil, moved(e.Known, d.version)
 		}

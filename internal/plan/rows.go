@@ -30,6 +30,9 @@ func (d *draft) queue(b *pgx.Batch, project int32, w *wants) {
 			return each(rows, func(row db.ListEventBodiesRow) { d.missed = append(d.missed, row.Body) })
 		})
 	}
+	if w.known != nil {
+		b.Queue(db.GetEventHash, *w.known, project).QueryRow(func(row pgx.Row) error { return row.Scan(&d.known) })
+	}
 	if w.whole {
 		b.Queue(db.ListPlanNodes, project).Query(d.loadNodes)
 		b.Queue(db.ListPlanEdges, project).Query(d.loadEdges)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"layercake/internal/auth"
 	"layercake/internal/db"
@@ -28,8 +27,12 @@ type Service struct {
 	metrics *metrics
 
 	edgeWaiters waiters // for another edge to go
+	oldest      func() int32
 	afterCommit func()
 }
+
+// hashedLabels is the first wire whose replicas write and compare labels with hashes.
+const hashedLabels = 2
 
 // Config is what a service needs.
 type Config struct {
@@ -38,6 +41,8 @@ type Config struct {
 	Wire       *fanout.Wire
 	WriteSlots int // changes that are in the database at once
 	Metrics    prometheus.Registerer
+	// Oldest returns the least wire that a living replica understands. Nil stands for one that understands everything.
+	Oldest func() int32
 	// AfterCommit is called when a change is committed and nobody knows of it yet. Fault tests die in it; nil does nothing.
 	AfterCommit func()
 }
@@ -46,7 +51,7 @@ type Config struct {
 func NewService(c Config) *Service {
 	s := &Service{
 		db: c.DB, hub: c.Hub, wire: c.Wire, metrics: newMetrics(c.Metrics),
-		edgeWaiters: waiters{patience: edgePatience, counts: make(map[int32]int)}, afterCommit: c.AfterCommit,
+		edgeWaiters: waiters{patience: edgePatience, counts: make(map[int32]int)}, oldest: c.Oldest, afterCommit: c.AfterCommit,
 	}
 	s.queue = newQueue(c.WriteSlots, s.run)
 	return s
@@ -102,20 +107,19 @@ func (s *Service) DAG(ctx context.Context, _ auth.Actor, projectID int32) (DAG, 
 	dag := DAG{ProjectID: projectID}
 	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error {
 		var d draft
-		var version int64
-		var changedAt time.Time
+		var head db.GetHeadRow
 		b := &pgx.Batch{}
 		b.Queue("begin isolation level repeatable read read only")
 		d.queue(b, projectID, &wants{plan: true, whole: true})
-		b.Queue(db.GetHead, projectID).QueryRow(func(row pgx.Row) error { return row.Scan(&version, &changedAt) })
+		b.Queue(db.GetHead, projectID).QueryRow(func(row pgx.Row) error { return row.Scan(&head.Version, &head.ChangedAt, &head.Hash) })
 		b.Queue("commit")
 		if err := conn.SendBatch(ctx, b).Close(); err != nil {
 			rollback(ctx, conn)
 			return err
 		}
-		dag.Version, dag.ChangedAt = version, changedAt
-		at := feed.Cursor{Epoch: postgres.EpochOfConn(conn), Version: version}
-		dag.Cursor, dag.Label = at.String(), at.Label()
+		dag.Version, dag.ChangedAt = head.Version, head.ChangedAt
+		at := feed.Cursor{Epoch: postgres.EpochOfConn(conn), Version: head.Version, Hash: head.Hash}
+		dag.Cursor, dag.Label = at.String(), at.Label(s.hashesLabels())
 		dag.Name, dag.CreatedAt = d.plan.Name, d.plan.CreatedAt
 		dag.Nodes, dag.Edges = d.nodes.values(), d.edges.values()
 		return nil
@@ -128,6 +132,9 @@ func (s *Service) DAG(ctx context.Context, _ auth.Actor, projectID int32) (DAG, 
 	}
 	return dag, nil
 }
+
+// hashesLabels reports whether every replica understands labels with hashes.
+func (s *Service) hashesLabels() bool { return s.oldest == nil || s.oldest() >= hashedLabels }
 
 // values returns the present items in order.
 func (l *list[T]) values() []T {

@@ -11,6 +11,7 @@ import (
 
 	"layercake/internal/db"
 	"layercake/internal/fault"
+	"layercake/internal/feed"
 	"layercake/internal/postgres"
 	"layercake/internal/project"
 
@@ -121,7 +122,7 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 	var head db.StepHeadRow
 	b := &pgx.Batch{}
 	b.Queue("begin")
-	b.Queue(db.StepHead, projectID).QueryRow(func(row pgx.Row) error { return row.Scan(&head.Version, &head.ChangedAt) })
+	b.Queue(db.StepHead, projectID).QueryRow(func(row pgx.Row) error { return row.Scan(&head.Version, &head.ChangedAt, &head.Hash) })
 	for i, t := range group {
 		b.Queue(db.GetOperation, projectID, t.opActor(), t.OpID).Query(func(rows pgx.Rows) (err error) {
 			earlier[i], err = first(rows, pgx.RowToAddrOfStructByPos[db.GetOperationRow])
@@ -136,7 +137,7 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 	if err != nil {
 		return nil, nil, fmt.Errorf("lock and read: %w", err)
 	}
-	d.version, d.at = head.Version-1, head.ChangedAt
+	d.version, d.hash, d.at = head.Version-1, head.Hash, head.ChangedAt
 	return d, earlier, nil
 }
 
@@ -156,7 +157,7 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 		if !slices.Equal(earlier.RequestHash, r.hash) {
 			return committed{}, fault.New(fault.BadRequest, "Operation id was used for another request").With("opId", r.OpID)
 		}
-		return committed{version: earlier.Version, body: earlier.Body}, nil
+		return committed{version: earlier.Version, hash: feed.Hash(earlier.Body), body: earlier.Body}, nil
 	}
 	if r.Expected != nil && *r.Expected != d.version {
 		return committed{}, moved(*r.Expected, d.version)
@@ -164,10 +165,10 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 	d.account = account{}
 	for _, e := range r.Edits {
 		if err := e.apply(d); err != nil {
-			return committed{version: d.version}, err
+			return committed{version: d.version, hash: d.hash}, err
 		}
 	}
-	done := committed{version: d.version}
+	done := committed{version: d.version, hash: d.hash}
 	if len(d.operations) == 0 {
 		for _, id := range d.named {
 			done.nodes = append(done.nodes, *d.nodes.get(id))
@@ -188,6 +189,8 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 	if done.body, err = json.Marshal(done.event); err != nil {
 		return committed{}, fmt.Errorf("encode event: %w", err)
 	}
+	d.hash = feed.Hash(done.body)
+	done.hash = d.hash
 	return done, nil
 }
 
@@ -199,13 +202,11 @@ func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answe
 	steps := 0
 	for i, t := range group {
 		if done := answers[i].done; done.event != nil {
-			b.Queue(db.InsertEvent, projectID, done.version, d.at, t.opActor(), t.OpID, t.hash, json.RawMessage(done.body))
+			b.Queue(db.InsertEvent, projectID, done.version, d.at, t.opActor(), t.OpID, t.hash, json.RawMessage(done.body), done.hash)
 			steps++
 		}
 	}
-	if steps > 1 {
-		b.Queue(db.StepHeadAgain, steps-1, projectID)
-	}
+	b.Queue(db.FinishHead, steps-1, d.hash, projectID)
 	b.Queue("commit")
 	err := conn.SendBatch(ctx, b).Close()
 	if err == nil {

@@ -19,6 +19,8 @@ type Update struct {
 	TooLarge  bool   // Missed, but only the event of this Version: who has read the plan since then lacks nothing
 
 	at     feed.Cursor
+	before feed.Cursor // of the event before Event
+	hashes bool        // labels have hashes
 	source *feed.Event // nil when Event is
 }
 
@@ -50,7 +52,7 @@ func (s *Service) Watch(ctx context.Context, _ auth.Actor, projectID int32, afte
 				yield(nil, err)
 				return
 			}
-			update, err := updateOf(projectID, step)
+			update, err := s.updateOf(projectID, step)
 			if !yield(update, err) || err != nil {
 				return
 			}
@@ -65,12 +67,13 @@ type decoded struct {
 }
 
 // updateOf decodes an event once for all its watchers.
-func updateOf(projectID int32, step feed.Step) (*Update, error) {
+func (s *Service) updateOf(projectID int32, step feed.Step) (*Update, error) {
 	if step.Event == nil {
-		return newUpdate(projectID, step), nil
+		return s.newUpdate(projectID, step), nil
 	}
 	d := step.Event.Shared("update", func() any {
-		u := newUpdate(projectID, step)
+		u := s.newUpdate(projectID, step)
+		u.before = feed.Cursor{Epoch: u.at.Epoch, Version: u.at.Version - 1, Hash: step.Event.Before}
 		event, err := decodeEvent(step.Event.Body)
 		u.Event, u.source = event, step.Event
 		return decoded{u, err}
@@ -78,9 +81,9 @@ func updateOf(projectID int32, step feed.Step) (*Update, error) {
 	return d.update, d.err
 }
 
-func newUpdate(projectID int32, step feed.Step) *Update {
+func (s *Service) newUpdate(projectID int32, step feed.Step) *Update {
 	return &Update{
 		ProjectID: projectID, Version: step.Cursor.Version, Cursor: step.Cursor.String(), Missed: step.Missed, TooLarge: step.TooLarge,
-		at: step.Cursor,
+		at: step.Cursor, hashes: s.hashesLabels(),
 	}
 }

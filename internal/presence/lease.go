@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	runtime "runtime/metrics"
 	"slices"
 	"time"
@@ -12,7 +13,18 @@ import (
 	"layercake/internal/fanout"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
+
+// wireVersion is which formats this binary understands. It steps when replicas, or clients that change replicas, would meet a form that
+// the former release does not understand. Then the new form is written only when Oldest says that nobody needs the former one.
+//
+//	1  the first release
+//	2  cursors and labels with hashes
+const wireVersion = 2
+
+// Oldest returns the least wire version among the living replicas, as of the last renewal of the lease; zero before the first.
+func (t *Tracker) Oldest() int32 { return t.oldest.Load() }
 
 // hold keeps a lease until ctx ends, and removes replicas that did not keep theirs, and guests whose time is over.
 func (t *Tracker) hold(ctx context.Context) {
@@ -61,16 +73,19 @@ func (t *Tracker) hold(ctx context.Context) {
 func (t *Tracker) renew(ctx context.Context) (same bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
+	var oldest int32
 	life := t.Life()
 	if life != uuid.Nil {
-		var found int64
 		row := t.figures()
 		row.Incarnation, row.TtlSeconds = life, leaseTTL.Seconds()
 		err := t.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
-			found, err = q.RenewReplica(ctx, row)
+			oldest, err = q.RenewReplica(ctx, row)
 			return err
 		})
-		if err != nil || found > 0 {
+		if err == nil {
+			t.oldest.Store(oldest)
+		}
+		if !errors.Is(err, pgx.ErrNoRows) {
 			return true, err
 		}
 		t.cfg.Log.WarnContext(ctx, "the lease is gone, registering anew", "incarnation", life, "connections", t.own())
@@ -79,14 +94,16 @@ func (t *Tracker) renew(ctx context.Context) (same bool, err error) {
 	if life == uuid.Nil {
 		life = uuid.New()
 	}
-	err = t.cfg.DB.System.Query(ctx, func(q *db.Queries) error {
-		return q.InsertReplica(ctx, db.InsertReplicaParams{
-			Incarnation: life, Version: t.cfg.Version, Address: t.address, TtlSeconds: leaseTTL.Seconds(),
+	err = t.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
+		oldest, err = q.InsertReplica(ctx, db.InsertReplicaParams{
+			Incarnation: life, Version: t.cfg.Version, Address: t.address, Wire: wireVersion, TtlSeconds: leaseTTL.Seconds(),
 		})
+		return err
 	})
 	if err != nil {
 		return false, err
 	}
+	t.oldest.Store(oldest)
 	t.beQuiet()
 	rooms := t.open()
 	t.mu.Lock()

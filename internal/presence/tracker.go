@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"layercake/internal/db"
@@ -69,6 +70,7 @@ type Tracker struct {
 	moves  chan struct{} // capacity 1: moved is not empty
 	doubts chan struct{} // capacity 1: compare with the table
 	lapses chan struct{} // capacity 1: the lease may be gone
+	oldest atomic.Int32  // least wire version among the living
 
 	mu          sync.Mutex
 	rooms       map[int32]*Room

@@ -292,3 +292,25 @@ func TestDeadReplicaIsReapedByASteadyOne(t *testing.T) {
 		t.Errorf("%d rows, want none", n)
 	}
 }
+
+// The release before this one tells no wire version. While such a replica lives, nothing may be written that it does not understand.
+func TestOldestOfTheLiving(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	r := start(t, url)
+	wait := func(want int32) {
+		t.Helper()
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for began := time.Now(); r.Oldest() != want; <-tick.C {
+			if time.Since(began) > patience {
+				t.Fatalf("the oldest is %d, want %d", r.Oldest(), want)
+			}
+		}
+	}
+	wait(2)
+	execute(t, url, `INSERT INTO replicas (incarnation, version, address, expires_at) VALUES (gen_random_uuid(), 'old', '', now() + interval '1 hour')`)
+	wait(1)
+	execute(t, url, `UPDATE replicas SET renewed_at = now() - interval '2 s', expires_at = now() - interval '1 s' WHERE version = 'old'`)
+	wait(2)
+}

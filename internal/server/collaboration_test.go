@@ -398,12 +398,13 @@ func TestSubscriptionsThatEnd(t *testing.T) {
 		}
 	}
 
-	// What is too large for the tail of the feed has no steps to be told.
+	// What is too large to send has no steps to be told.
 	a, b := follow(t, replica.URL, collaborationEvents, "1"), follow(t, replica.URL, planDagUpdated, "1")
 	begin(t, replica.URL, a, b)
 	var nodes strings.Builder
-	for n := range 300 {
-		fmt.Fprintf(&nodes, `{id: "%d", nodeType: GraphNode, position: {x: 0, y: 0}, metadata: {label: ""}, config: "{}"}`, n)
+	for n := range 15 {
+		fmt.Fprintf(&nodes, `{id: "%d", nodeType: GraphNode, position: {x: 0, y: 0}, metadata: {label: ""}, config: "{\"a\":\"%s\"}"}`,
+			n, strings.Repeat("x", 80_000))
 	}
 	must(t, replica.URL, fmt.Sprintf(`mutation { updatePlanDag(projectId: 1, planDag: {version: %q, nodes: [%s], edges: [],
 		metadata: {version: ""}}) { version } }`, head(t, replica.URL).Version, nodes.String()))

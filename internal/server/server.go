@@ -153,7 +153,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		},
 	})
 	s.plans = plan.NewService(plan.Config{
-		DB: s.db, Hub: s.hub, Wire: s.wire, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry, AfterCommit: s.crash(),
+		DB: s.db, Hub: s.hub, Wire: s.wire, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry, Oldest: s.presence.Oldest, AfterCommit: s.crash(),
 	})
 	allowOrigin := func(r *http.Request) bool { return s.cfg.allowsOrigin(r.Header.Get("Origin")) }
 	projects := project.NewService(project.Config{DB: s.db, OnDeleted: s.announceDeletion})

@@ -9,7 +9,7 @@ CREATE OR REPLACE VIEW layercake.replicas AS
 SELECT r.incarnation::text AS replica, r.version, r.address,
     CASE WHEN r.expires_at <= statement_timestamp() THEN 'stale' WHEN r.draining THEN 'draining' ELSE 'live' END AS state,
     r.started_at, r.expires_at AS lease_expires_at, r.sockets, r.subscriptions, r.open_feeds, r.feed_bytes, r.max_lag,
-    r.pool_in_use, r.pool_waits, r.heartbeat_ms, r.heap_bytes, r.top_projects
+    r.pool_in_use, r.pool_waits, r.heartbeat_ms, r.heap_bytes, r.top_projects, r.wire
 FROM public.replicas r;
 COMMENT ON VIEW layercake.replicas IS 'The deployment: one row a life of a replica, with its figures as of its last renewal, each second.';
 COMMENT ON COLUMN layercake.replicas.replica IS 'A life of a replica: a new id each time that it registers.';
@@ -28,6 +28,7 @@ COMMENT ON COLUMN layercake.replicas.pool_waits IS 'How often a request had to w
 COMMENT ON COLUMN layercake.replicas.heartbeat_ms IS 'How long its last heartbeat took through the database, in milliseconds; null before one came back.';
 COMMENT ON COLUMN layercake.replicas.heap_bytes IS 'Memory that its objects take.';
 COMMENT ON COLUMN layercake.replicas.top_projects IS 'Up to five projects with most on it: an array of project_id, connections (people) and watchers (of events).';
+COMMENT ON COLUMN layercake.replicas.wire IS 'Which formats its binary understands: the least among the living decides which are written.';
 
 CREATE OR REPLACE VIEW layercake.who AS
 SELECT p.project_id, j.name AS project, p.document_id, p.user_name, p.user_id, p.is_agent, p.selected_node_id,

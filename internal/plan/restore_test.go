@@ -1,0 +1,210 @@
+package plan_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"layercake/internal/fault"
+	"layercake/internal/feed"
+	"layercake/internal/plan"
+	"layercake/internal/postgres/pgtest"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// rewind does to a project what a restore of the database does: it is as it was at a version, in the same epoch. The plan must have
+// been the same then.
+func rewind(t *testing.T, url string, project int32, version int64) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for _, statement := range []string{
+		"BEGIN",
+		fmt.Sprintf("DELETE FROM events WHERE project_id = %d AND version > %d", project, version),
+		fmt.Sprintf(`UPDATE heads h SET version = e.version, hash = e.hash FROM events e
+			WHERE h.project_id = %[1]d AND e.project_id = %[1]d AND e.version = %[2]d`, project, version),
+		"COMMIT",
+	} {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// After a restore the same numbers come again for other changes. Whoever knows the old ones is told, and overwrites nothing.
+func TestRestoredProjectIsAnotherHistory(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	before := startReplica(t, url, 0)
+	p := before.create(t)
+	at := func(x float64) plan.Edit { return plan.UpdateNode{ID: "a", Position: &plan.Position{X: x}} }
+	before.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)})
+	kept := before.change(t, p, at(2))
+	before.change(t, p, at(3))
+	lost := before.change(t, p, at(2)) // version 4, where the plan is as it was at version 2
+	lostDAG := before.dag(t, p)
+	live, ahead := before.watch(t, p, lost.Cursor), before.watch(t, p, "")
+	live.next(t)
+	ahead.next(t)
+
+	rewind(t, url, p, kept.Version)
+	after := startReplica(t, url, 0)
+	after.change(t, p, at(13))
+	again := after.change(t, p, at(14)) // version 4, too
+	if again.Version != lost.Version || again.Cursor == lost.Cursor {
+		t.Fatalf("versions %d and %d with cursors %s and %s", lost.Version, again.Version, lost.Cursor, again.Cursor)
+	}
+
+	for name, w := range map[string]*watch{"a watcher": live, "another": ahead} {
+		u := w.next(t)
+		missed := u.Missed
+		for u.Version != again.Version { // the replica may have looked before the changes
+			u = w.next(t)
+			missed = missed || u.Missed
+		}
+		if !missed || u.Cursor != again.Cursor {
+			t.Errorf("%s on a replica that ran on: %+v, want to have missed what led to %s", name, u, again.Cursor)
+		}
+	}
+	for name, r := range map[string]*replica{"the old": before, "the new": after} {
+		if u := r.watch(t, p, lost.Cursor).next(t); !u.Missed || u.Version != again.Version {
+			t.Errorf("%s replica resumes a lost cursor: %+v, want missed", name, u)
+		}
+		w := r.watch(t, p, kept.Cursor)
+		for v := kept.Version; v <= again.Version; v++ {
+			if u := w.next(t); u.Missed || u.Version != v || (u.Event == nil) != (v == kept.Version) {
+				t.Errorf("%s replica resumes a cursor from before: %+v, want version %d", name, u, v)
+			}
+		}
+	}
+	// A cursor without a hash, as the release before wrote them, goes by its number.
+	epoch, _, _ := strings.Cut(lost.Cursor, "~")
+	if u := after.watch(t, p, fmt.Sprintf("%s.%d", epoch, lost.Version)).next(t); u.Missed || u.Version != lost.Version {
+		t.Errorf("a cursor without a hash: %+v", u)
+	}
+
+	submit := func(label string, dag plan.DAG, x float64) error {
+		n := dag.Nodes[0]
+		n.Position.X = x
+		_, err := after.plans.Change(t.Context(), after.actor, p, plan.Change{Edits: []plan.Edit{
+			plan.Replace{Known: fmt.Sprint(dag.Version), Label: label, Nodes: []plan.Node{n}},
+		}})
+		return err
+	}
+	if err := submit(lostDAG.Label, lostDAG, 99); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a plan that was read before the restore: %v, want CONFLICT", err)
+	}
+	if x := after.dag(t, p).Nodes[0].Position.X; x != 14 {
+		t.Errorf("it was written: x = %v", x)
+	}
+	now := after.dag(t, p)
+	if err := submit(now.Label, now, 15); err != nil {
+		t.Errorf("a plan that was read after it: %v", err)
+	}
+	now = after.dag(t, p)
+	if err := submit("anything", now, 16); err != nil {
+		t.Errorf("a plan without a label: %v", err)
+	}
+}
+
+// The replica did not see the moment at which the numbers met: others have gone on beyond what it holds.
+func TestRestoredProjectThatWentOn(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	before := startReplica(t, url, 0)
+	p := before.create(t)
+	at := func(x float64) plan.Edit { return plan.UpdateNode{ID: "a", Position: &plan.Position{X: x}} }
+	kept := before.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)})
+	before.change(t, p, at(2))
+	lost := before.change(t, p, at(0))
+	w := before.watch(t, p, "")
+	w.next(t)
+
+	// In one transaction, as the replica sees it.
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), fmt.Sprintf(`
+		BEGIN;
+		DELETE FROM events WHERE project_id = %[1]d AND version > %[2]d;
+		INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
+			SELECT project_id, %[2]d + n, at, '', 'again ' || n, '', (replace(body::text, '"version":1,', format('"version":%%s,', 1 + n)))::json
+			FROM events, generate_series(1, 5) n WHERE project_id = %[1]d;
+		UPDATE heads SET version = 6 WHERE project_id = %[1]d;
+		COMMIT`, p, kept.Version)); err != nil {
+		t.Fatal(err)
+	}
+	if u := w.next(t); !u.Missed || u.Version != 6 {
+		t.Errorf("next = %+v, want to have missed what led to version 6", u)
+	}
+	if u := before.watch(t, p, lost.Cursor).next(t); !u.Missed {
+		t.Errorf("a lost cursor: %+v, want missed", u)
+	}
+	// The database hashes what an older binary writes.
+	if c, err := feed.ParseCursor(before.dag(t, p).Cursor); err != nil || c.Version != 6 || c.Hash == "" {
+		t.Errorf("cursor %+v, %v", c, err)
+	}
+}
+
+// The hash of an event outlives it as long as something can be resumed right after it.
+func TestHashAtTheFloor(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	r := startReplica(t, url, 0)
+	p := r.create(t)
+	born := r.dag(t, p).Cursor
+	var results []plan.Result
+	for i := range 5 {
+		results = append(results, r.change(t, p, plan.AddNode{Node: node(fmt.Sprint("n", i), plan.GraphNode)}))
+	}
+	other := startReplica(t, url, 0) // without a tail
+	first := func(cursor string) *plan.Update { return other.watch(t, p, cursor).next(t) }
+	forged := func(cursor string) string {
+		c, err := feed.ParseCursor(cursor)
+		if err != nil || c.Hash == "" {
+			t.Fatalf("cursor %s: %v", cursor, err)
+		}
+		c.Hash = "00000000"
+		return c.String()
+	}
+	if u := first(born); u.Missed || u.Version != 0 {
+		t.Errorf("from version 0: %+v", u)
+	}
+	if u := first(forged(born)); !u.Missed {
+		t.Errorf("from version 0 of another project: %+v", u)
+	}
+	if _, err := r.plans.Trim(t.Context(), results[0].Event.At.AddDate(-1, 0, 0), 3); err != nil {
+		t.Fatal(err)
+	}
+	floor := results[1].Cursor // its event is gone
+	if u := first(floor); u.Missed || u.Version != 2 {
+		t.Errorf("from the floor: %+v", u)
+	}
+	if u := first(forged(floor)); !u.Missed {
+		t.Errorf("from a floor of another history: %+v", u)
+	}
+	if u := first(forged(results[3].Cursor)); !u.Missed {
+		t.Errorf("from an event of another history: %+v", u)
+	}
+
+	// An older binary trims without saying what was there.
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), `WITH old AS (DELETE FROM events WHERE project_id = $1 AND version = 3)
+		UPDATE heads SET log_floor = 3 WHERE project_id = $1`, p); err != nil {
+		t.Fatal(err)
+	}
+	if u := first(results[2].Cursor); u.Missed || u.Version != 3 {
+		t.Errorf("from a floor that an older binary moved: %+v", u)
+	}
+}
