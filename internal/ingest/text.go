@@ -18,6 +18,9 @@ type text struct {
 	err    error // why nothing can be read at all
 }
 
+// Text returns a file of UTF-8 without its byte-order mark. What is no text is an *Error, as of Read.
+func Text(file []byte) ([]byte, error) { return io.ReadAll(newText(bytes.NewReader(file))) }
+
 func newText(r io.Reader) *text {
 	t := &text{r: bufio.NewReaderSize(r, 64<<10)}
 	switch start, _ := t.r.Peek(3); {

@@ -6,11 +6,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
 	"layercake/internal/export"
@@ -90,10 +92,7 @@ func (e *Exporter) UnmarshalYAML(node ast.Node) error {
 	if f != export.Custom {
 		return nil
 	}
-	var custom struct {
-		Template string            `yaml:"template"`
-		Partials map[string]string `yaml:"partials"`
-	}
+	var custom customExporter
 	if err := yaml.NodeToValue(node, &custom); err != nil {
 		return fmt.Errorf("the !Custom exporter needs a template: %w", err)
 	}
@@ -102,6 +101,12 @@ func (e *Exporter) UnmarshalYAML(node ast.Node) error {
 	}
 	e.Template, e.Partials = custom.Template, custom.Partials
 	return nil
+}
+
+// customExporter is what stands behind the tag !Custom.
+type customExporter struct {
+	Template string            `yaml:"template"`
+	Partials map[string]string `yaml:"partials"`
 }
 
 // Render is a render_config.
@@ -170,6 +175,10 @@ func Parse(data []byte) (Plan, error) {
 	if len(data) > maxPlanSize {
 		return p, fmt.Errorf("plan file has %d bytes, at most %d are read", len(data), maxPlanSize)
 	}
+	data, err := ingest.Text(data)
+	if err != nil {
+		return p, fmt.Errorf("plan file is not valid: %w", err)
+	}
 	if err := decode(data, &p); err != nil {
 		return Plan{}, fmt.Errorf("plan file is not valid: %s", strings.TrimSpace(yaml.FormatError(err, false, true)))
 	}
@@ -205,7 +214,22 @@ func decode(data []byte, p *Plan) (err error) {
 			err = fmt.Errorf("this YAML cannot be read: %v", r)
 		}
 	}()
-	return yaml.Unmarshal(data, p)
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return err
+	}
+	for _, doc := range file.Docs {
+		switch doc.Body.(type) {
+		case nil, *ast.DirectiveNode, *ast.CommentGroupNode:
+			continue
+		}
+		body, err := newShaper(doc.Body).shape(doc.Body, reflect.TypeFor[Plan](), "plan")
+		if err != nil {
+			return err
+		}
+		return yaml.NodeToValue(body, p)
+	}
+	return nil
 }
 
 // checkNesting refuses what is nested deeper than any plan: brackets, and marks such as "- - -" in a row. Nesting by
@@ -262,15 +286,6 @@ func (out Export) check(i int) error {
 	}
 	if out.Exporter.Format == "" {
 		return fmt.Errorf("export profile %d (%s) has no exporter", i+1, out.Filename)
-	}
-	g := out.Graph
-	for _, n := range []int{
-		g.MaxDepth, g.MaxWidth, g.NodeLabelLength, g.NodeLabelWrap, g.EdgeLabelLength, g.EdgeLabelWrap,
-		out.Render.TimeoutSeconds,
-	} {
-		if n < 0 {
-			return fmt.Errorf("export profile %d (%s): %d is negative; 0 switches a setting off", i+1, out.Filename, n)
-		}
 	}
 	return nil
 }

@@ -10,12 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"layercake/internal/export"
+	"layercake/internal/layered"
 	"layercake/internal/planfile"
 )
 
@@ -87,8 +89,8 @@ func TestParseRefuses(t *testing.T) {
 		"custom without":    {wrap("{ filename: x, exporter: !Custom {} }"), "needs a template"},
 		"custom with text":  {wrap("{ filename: x, exporter: !Custom x.hbs }"), "where mapping is expected"},
 		"list as exporter":  {wrap("{ filename: x, exporter: [DOT] }"), "neither a name"},
-		"negative":          {wrap("{ filename: x, exporter: DOT, graph_config: { max_partition_depth: -1 } }"), "-1 is negative"},
-		"text for a number": {wrap("{ filename: x, exporter: DOT, graph_config: { max_partition_depth: deep } }"), "[4:74] cannot unmarshal"},
+		"negative":          {wrap("{ filename: x, exporter: DOT, graph_config: { max_partition_depth: -1 } }"), `[4:74] max_partition_depth is "-1"; it must be a whole number from 0`},
+		"text for a number": {wrap("{ filename: x, exporter: DOT, graph_config: { max_partition_depth: deep } }"), `[4:74] max_partition_depth is "deep"; it must be a whole number from 0 to 2147483647`},
 		"filetype": {
 			"import: {profiles: [{filename: x.csv, filetype: Rows}]}\nexport: {profiles: []}",
 			`import profile 1 (x.csv): filetype "Rows" is none of`,
@@ -102,6 +104,120 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// A text is what the file says, whatever YAML would make of it, also by way of aliases and merged mappings.
+func TestParseKeepsTexts(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string]string{
+		"1.10": "1.10", "0x10": "0x10", "yes": "yes", "TRUE": "TRUE", "2024-01-01": "2024-01-01", "1_000": "1_000", "007": "007",
+		".inf": ".inf", "+1": "+1", "1e3": "1e3", "-0.0": "-0.0", "99999999999999999999": "99999999999999999999",
+		"'1.10'": "1.10", "!!str 1.10": "1.10", "|\n   1.10\n": "1.10\n", "&a 1.10": "1.10", "~": "", "null": "", "": "",
+	} {
+		p, err := planfile.Parse([]byte("meta:\n  name: " + source + "\nimport: {profiles: []}\nexport: {profiles: []}"))
+		if err != nil || p.Meta.Name != want {
+			t.Errorf("%q is %+v, %v, want %q", source, p.Meta, err, want)
+		}
+	}
+	p, err := planfile.Parse([]byte(`
+version: &version 1.10
+shared: &shared { orientation: 1.10, built_in_styles: *version, 1: x, ? note_position : 0x10 }
+meta: { name: *version }
+import: { profiles: [ { filename: 1_0.50, filetype: nodes } ] }
+export:
+  profiles:
+    - { filename: &file 1.0, exporter: DOT, render_config: *shared }
+    - { filename: .5, exporter: DOT, render_config: { <<: *shared, contain_nodes: false }, graph_config: { max_partition_depth: &n 3 } }
+    - { filename: *n, exporter: !Custom { template: *version, partials: { 1.10: 2.20, yes: *file } } }
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Meta.Name != "1.10" || p.Import.Profiles[0].Filename != "1_0.50" {
+		t.Errorf("name %q, table %q", p.Meta.Name, p.Import.Profiles[0].Filename)
+	}
+	out := p.Export.Profiles
+	for i, want := range []string{"1.0", ".5", "3"} {
+		if out[i].Filename != want {
+			t.Errorf("filename %q, want %q", out[i].Filename, want)
+		}
+		if r := out[i].Render; i < 2 && (r.Orientation != "1.10" || r.Styles != "1.10" || r.NotePosition != "0x10") {
+			t.Errorf("render_config: %+v", r)
+		}
+	}
+	if e := out[2].Exporter; e.Template != "1.10" || !maps.Equal(e.Partials, map[string]string{"1.10": "2.20", "yes": "1.0"}) {
+		t.Errorf("custom: %+v", e)
+	}
+	if out[1].Graph.MaxDepth != 3 {
+		t.Errorf("graph_config: %+v", out[1].Graph)
+	}
+}
+
+// Every setting that is a whole number is refused unless it is one that is not too large, with its key and value.
+func TestParseReadsWholeNumbers(t *testing.T) {
+	t.Parallel()
+	parse := func(config, key, value string) (planfile.Plan, error) {
+		return planfile.Parse([]byte(fmt.Sprintf(
+			"import: {profiles: []}\nexport: {profiles: [{filename: x, exporter: DOT, %s: {%s: %s}}]}", config, key, value)))
+	}
+	keys := map[string]string{"template_timeout_seconds": "render_config"}
+	for f := range reflect.TypeFor[layered.Settings]().Fields() {
+		if f.Type.Kind() == reflect.Int {
+			keys[f.Tag.Get("yaml")] = "graph_config"
+		}
+	}
+	if len(keys) != 7 {
+		t.Errorf("settings %v", keys)
+	}
+	for key, config := range keys {
+		for value, want := range map[string]string{
+			"1.5": "1.5", `"1.5"`: "1.5", "!!int 1.5": "1.5", "-1": "-1", "2147483648": "2147483648", "1e30": "1e30",
+			"99999999999999999999": "99999999999999999999", ".inf": ".inf", ".nan": ".nan", "true": "true", "deep": "deep", `"5 "`: "5 ",
+		} {
+			_, err := parse(config, key, value)
+			if want := fmt.Sprintf("%s is %q; it must be a whole number", key, want); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %s: %v", key, value, err)
+			}
+		}
+	}
+	for value, want := range map[string]int{
+		"0": 0, "5": 5, "3.0": 3, "1e3": 1000, "0x10": 16, `"5"`: 5, "!!int 5": 5, "1_000": 1000, "2147483647": 2147483647, "~": 0,
+	} {
+		p, err := parse("graph_config", "max_partition_width", value)
+		if err != nil || p.Export.Profiles[0].Graph.MaxWidth != want {
+			t.Errorf("%s: %+v, %v", value, p.Export, err)
+		}
+	}
+	for setting, want := range map[string]string{
+		"contain_nodes: yes":                                     `contain_nodes is "yes"; it must be true or false`,
+		"target_options: {graphviz: {nodesep: wide}}":            `nodesep is "wide"; it must be a number`,
+		"target_options: {graphviz: {ranksep: .nan}}":            `ranksep is ".nan"; it must be a number`,
+		"target_options: {graphviz: {ranksep: *none}}":           "could not find alias",
+		"template_timeout_seconds: " + strings.Repeat("x", 5000): strings.Repeat("x", 100) + `"; it must`,
+	} {
+		_, err := planfile.Parse([]byte("import: {profiles: []}\nexport: {profiles: [{filename: x, exporter: DOT, render_config: {" + setting + "}}]}"))
+		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 1000 {
+			t.Errorf("%.100s: %v", setting, err)
+		}
+	}
+}
+
+// A plan is UTF-8, with or without a byte-order mark.
+func TestParseReadsUTF8(t *testing.T) {
+	t.Parallel()
+	const plan = "meta: {name: N}\nimport: {profiles: []}\nexport: {profiles: []}"
+	if p, err := planfile.Parse([]byte("\xEF\xBB\xBF" + plan)); err != nil || p.Meta == nil || p.Meta.Name != "N" {
+		t.Errorf("%+v, %v", p.Meta, err)
+	}
+	for text, want := range map[string]string{
+		"# \xfc\n" + plan:    "plan file is not valid: The file is not UTF-8: byte 2 is 0xFC; save it as UTF-8",
+		"\xff\xfem\x00e\x00": "plan file is not valid: The file is UTF-16; save it as UTF-8",
+		plan + "\x00":        fmt.Sprintf("plan file is not valid: The file has a NUL at byte %d; it is not a text file", len(plan)),
+	} {
+		if _, err := planfile.Parse([]byte(text)); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 }
 
@@ -297,6 +413,23 @@ func TestAHundredProblemsOfAGraphAreListed(t *testing.T) {
 	err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir})
 	if err == nil || strings.Count(err.Error(), "does not exist") != 100 || !strings.HasSuffix(err.Error(), "\ngraph: and 150 more") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Templates are UTF-8, like all that a plan reads.
+func TestTemplatesInLatin1(t *testing.T) {
+	t.Parallel()
+	dir := project(t, tables(`
+    - { filename: a.txt, exporter: !Custom { template: latin1.hbs } }
+    - { filename: b.txt, exporter: !Custom { template: t.hbs, partials: { p: latin1.hbs } } }
+`))
+	put(t, filepath.Join(dir, "latin1.hbs"), "Gr\xfcn")
+	put(t, filepath.Join(dir, "t.hbs"), "{{> p}}")
+	err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir})
+	for _, want := range []string{"Custom): template: The file is not UTF-8: byte 2 is 0xFC", `Custom): partial "p": The file is not UTF-8`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nlacks %q", err, want)
+		}
 	}
 }
 

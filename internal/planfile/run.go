@@ -344,19 +344,25 @@ const maxTemplateSize = 256 << 10
 
 func (r *runner) readTemplate(e Exporter) (export.Template, error) {
 	t := export.Template{Partials: make(map[string]string, len(e.Partials))}
-	source, err := readFile(r.template(e.Template), maxTemplateSize)
-	if err != nil {
+	var err error
+	if t.Source, err = readTemplateFile(r.template(e.Template)); err != nil {
 		return t, fmt.Errorf("template: %w", err)
 	}
-	t.Source = string(source)
 	for name, file := range e.Partials {
-		source, err := readFile(r.template(file), maxTemplateSize)
-		if err != nil {
+		if t.Partials[name], err = readTemplateFile(r.template(file)); err != nil {
 			return t, fmt.Errorf("partial %q: %w", name, err)
 		}
-		t.Partials[name] = string(source)
 	}
 	return t, nil
+}
+
+// readTemplateFile keeps a byte-order mark, as published: it goes to the output.
+func readTemplateFile(name string) (string, error) {
+	source, err := readFile(name, maxTemplateSize)
+	if err == nil {
+		_, err = ingest.Text(source)
+	}
+	return string(source), err
 }
 
 // readFile reads a whole file of at most limit bytes.

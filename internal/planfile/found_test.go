@@ -1,0 +1,51 @@
+package planfile_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"layercake/internal/planfile"
+)
+
+// TestFound runs small inputs behind public bug reports of other products.
+func TestFound(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		refused  string
+		warnings []string
+		output   string // in out/a.dot or out/a.json
+	}{
+		"b07-plan-bom":    {output: `label="T"`},
+		"b08-name-1.10":   {output: `label="1.10"`},
+		"b09-plan-latin1": {refused: "The file is not UTF-8: byte 17 is 0xFC; save it as UTF-8"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			var warnings []string
+			opt := planfile.Options{Dir: dir, Warn: func(text string) { warnings = append(warnings, text) }}
+			err := planfile.Run(t.Context(), filepath.Join("testdata", "found", name, "plan.yaml"), opt)
+			if c.refused != "" {
+				if err == nil || !strings.Contains(err.Error(), c.refused) {
+					t.Errorf("%v, want %q", err, c.refused)
+				}
+				if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+					t.Errorf("written: %v, %v", left, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(warnings, c.warnings) {
+				t.Errorf("warnings %q, want %q", warnings, c.warnings)
+			}
+			if got := read(t, filepath.Join(dir, "out", "a.dot")) + read(t, filepath.Join(dir, "out", "a.json")); !strings.Contains(got, c.output) {
+				t.Errorf("no %s in\n%s", c.output, got)
+			}
+		})
+	}
+}
