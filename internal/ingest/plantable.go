@@ -149,13 +149,19 @@ func (t *planTable) node() {
 	switch {
 	case n.ID == "" || n.ID == "null" || n.ID == "None" || n.ID == "NaN":
 		t.problems.add(t.row, "id", "%q is not an id", n.ID)
-	case strings.ContainsFunc(n.ID, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsNumber(r) }):
+	case strings.ContainsFunc(n.ID, func(r rune) bool { return !inID(r) }):
 		t.problems.add(t.row, "id", "%q has characters other than letters, digits and _", n.ID)
 	case t.known[n.ID]:
 		t.problems.add(t.row, "id", "%q occurs more than once", n.ID)
 	}
 	t.known[n.ID] = true
 	t.graph.Nodes = append(t.graph.Nodes, n)
+}
+
+// inID accepts letters and digits as published, which is what Unicode calls alphabetic or a number, and all marks: Hindi and Thai
+// write words with some that are not alphabetic, such as the virama and the signs of tones.
+func inID(r rune) bool {
+	return r == '_' || unicode.In(r, unicode.L, unicode.N, unicode.Mn, unicode.Mc, unicode.Other_Alphabetic)
 }
 
 func (t *planTable) edge() {

@@ -49,6 +49,14 @@ func TestReadPlanTable(t *testing.T) {
 			layered.Graph{Edges: []layered.Edge{{ID: "e", Source: "x", Target: "y", Weight: 1, Comment: "null"}}},
 		},
 		{
+			"ids in any script, with marks", ingest.CSV, ingest.Nodes,
+			"id,label,layer,is_partition,belongs_to\nहिन्दी,,,,\nनाम,,,,\nภาษาไทย_ที่,,,,\nΑβγ,,,,\nⅫ,,,,\nⓐ,,,,\n½,,,,\nעִבְרִית,,,,\ne\u0301,,,,\n١٢,,,,\n",
+			layered.Graph{Nodes: []layered.Node{
+				named("हिन्दी"), named("नाम"), named("ภาษาไทย_ที่"), named("Αβγ"), named("Ⅻ"), named("ⓐ"), named("½"), named("עִבְרִית"),
+				named("e\u0301"), named("١٢"),
+			}},
+		},
+		{
 			"layers by position, whatever the header says", ingest.CSV, ingest.Layers,
 			"id,label,background_color,text_color,border_color,\nl,L,#111111,222222,333333,\n,,,,,\n",
 			layered.Graph{Layers: []layered.Layer{
@@ -80,6 +88,8 @@ func TestReadPlanTable(t *testing.T) {
 		})
 	}
 }
+
+func named(id string) layered.Node { return layered.Node{ID: id, Weight: 1, Comment: "null"} }
 
 // A row is the line where it begins.
 func TestReadPlanTableSaysWhereElementsStand(t *testing.T) {
@@ -123,6 +133,12 @@ func TestReadPlanTableRefuses(t *testing.T) {
 		{
 			"layers without colours", ingest.CSV, ingest.Layers, "id,label\nl,L\n",
 			"row 2: has 2 fields; a layer needs id, label, background, border and text",
+		},
+		{
+			"marks that are no letters", ingest.CSV, ingest.Nodes, header + "a\u200db,,,,\nक-ख,,,,\n😀,,,,\n",
+			"row 2, column \"id\": \"a\\u200db\" has characters other than letters, digits and _\n" +
+				"row 3, column \"id\": \"क-ख\" has characters other than letters, digits and _\n" +
+				"row 4, column \"id\": \"😀\" has characters other than letters, digits and _",
 		},
 		{"Latin-1", ingest.CSV, ingest.Layers, "id\n\xe9\n", "The file is not UTF-8: byte 3 is 0xE9; save it as UTF-8"},
 		{"JSON", ingest.JSON, ingest.Graph, "{}", "The tables of plan files are .csv or .tsv files"},

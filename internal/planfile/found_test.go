@@ -18,6 +18,7 @@ func TestFound(t *testing.T) {
 		warnings []string
 		output   string // in out/a.dot or out/a.json
 	}{
+		"b06-hindi-id":    {output: `"source": "नाम"`},
 		"b07-plan-bom":    {output: `label="T"`},
 		"b08-name-1.10":   {output: `label="1.10"`},
 		"b09-plan-latin1": {refused: "The file is not UTF-8: byte 17 is 0xFC; save it as UTF-8"},
