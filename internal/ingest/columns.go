@@ -94,6 +94,34 @@ func columnsOf(fields map[string]field, header []string, in *interner) []column 
 
 const none = -1
 
+// checkHeader refuses two columns with the same name, in any case, or with two names of the same field: only one of them could be
+// kept. The layers of a JSON graph may have both "color" and "background_color", as published, so that its keys are not checked.
+func checkHeader(columns []column) error {
+	names, fields := make(map[string]string), make(map[field]string)
+	for _, c := range columns {
+		key := strings.ToLower(c.name)
+		if first, ok := names[key]; ok {
+			return equalColumns(first, c.name)
+		}
+		names[key] = c.name
+		if c.field == other {
+			continue
+		}
+		if first, ok := fields[c.field]; ok {
+			return equalColumns(first, c.name)
+		}
+		fields[c.field] = c.name
+	}
+	return nil
+}
+
+func equalColumns(first, second string) error {
+	if strings.EqualFold(first, second) {
+		return refuse("The table has two columns called %.100q; rename or remove one", second)
+	}
+	return refuse("The table has the columns %.100q and %.100q, which mean the same; rename or remove one", first, second)
+}
+
 func has(columns []column, f field) bool {
 	return slices.ContainsFunc(columns, func(c column) bool { return c.field == f })
 }

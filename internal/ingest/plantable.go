@@ -45,7 +45,12 @@ func ReadPlanTable(r io.Reader, f Format, k Kind, g *layered.Graph) ([]int, erro
 		},
 	}
 	for i, name := range header {
-		t.columns[strings.ToLower(strings.TrimSpace(name))] = i
+		name = strings.TrimSpace(name)
+		key := strings.ToLower(name)
+		if first, ok := t.columns[key]; ok && name != "" {
+			return nil, equalColumns(strings.TrimSpace(header[first]), name)
+		}
+		t.columns[key] = i
 	}
 	if k == Nodes {
 		for _, name := range []string{"id", "label", "layer", "is_partition", "belongs_to"} {

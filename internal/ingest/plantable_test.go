@@ -127,12 +127,20 @@ func TestReadPlanTableRefuses(t *testing.T) {
 		},
 		{
 			"a quote that does not end", ingest.CSV, ingest.Nodes, header + "a,\"A,,,\nb,B,,,\nc,C,,,\n",
-			"row 2: has 2 fields, the header has 5; field 2 goes on over 4 lines: perhaps a quote is missing",
+			`row 2: field 2 begins with a quote that is never closed: "A,,,\nb,B,,,\nc,C,,,\n"; a quote inside a quoted value is written twice`,
 		},
 		{"edges without ends", ingest.CSV, ingest.Edges, "id,source\ne,a\n", "row 2: has 2 fields; an edge needs id, source and target"},
 		{
 			"layers without colours", ingest.CSV, ingest.Layers, "id,label\nl,L\n",
 			"row 2: has 2 fields; a layer needs id, label, background, border and text",
+		},
+		{
+			"equal columns", ingest.CSV, ingest.Nodes, "id,Label ,layer,is_partition,belongs_to,label,,\n",
+			`The table has two columns called "label"; rename or remove one`,
+		},
+		{
+			"equal columns of layers", ingest.TSV, ingest.Layers, "layer\tlabel\tcolor\tcolor\ttext\n",
+			`The table has two columns called "color"; rename or remove one`,
 		},
 		{
 			"marks that are no letters", ingest.CSV, ingest.Nodes, header + "a\u200db,,,,\nक-ख,,,,\n😀,,,,\n",

@@ -52,6 +52,25 @@ func (ps *Problems) wrongWidth(row int, cells []string, want int) {
 	ps.add(row, "", "%s", reason)
 }
 
+// swallowedRow adds a row with a value of several lines, one of which looks like a row of its own: two quotes that are missing
+// elsewhere in their rows make such a value. A comma before a blank is taken for one of a sentence.
+func (ps *Problems) swallowedRow(row int, cells []string, comma rune) {
+	for i, c := range cells {
+		if !strings.Contains(c, "\n") {
+			continue
+		}
+		number := 0
+		for line := range strings.Lines(c) {
+			number++
+			if number > 1 && len(cells) > 2 && strings.Count(line, string(comma)) == len(cells)-1 &&
+				!strings.Contains(line, string(comma)+" ") {
+				ps.add(row, "", "line %d of field %d looks like a row of its own: perhaps a quote is missing", number, i+1)
+				return
+			}
+		}
+	}
+}
+
 // err returns nil when there are no problems, else an *Error.
 func (ps *Problems) err() error {
 	if ps.Total == 0 {

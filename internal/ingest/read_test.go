@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -318,6 +319,108 @@ func TestReadUnderstands(t *testing.T) {
 	}
 }
 
+// What tables hold does not depend on how their lines end, and rows are counted as an editor does.
+func TestReadUnderstandsEveryLineEnd(t *testing.T) {
+	t.Parallel()
+	text := "id,label,weight\n\na,\"two\nlines\",1\n\nb,\"\",x\nc,C,y\n"
+	mixed := strings.NewReplacer("a,", "a,", "\n\n", "\r\n\r", "\nc", "\rc").Replace(text)
+	for name, text := range map[string]string{
+		"LF": text, "CR": strings.ReplaceAll(text, "\n", "\r"), "CRLF": strings.ReplaceAll(text, "\n", "\r\n"), "mixed": mixed,
+		"no end": strings.TrimSuffix(text, "\n"), "a CR at the end": strings.TrimSuffix(text, "\n") + "\r",
+	} {
+		for _, r := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text)), iotest.DataErrReader(strings.NewReader(text))} {
+			got, err := ingest.Read(r, ingest.CSV, ingest.Nodes, ingest.DefaultLimits())
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			a, b, c := node("a", "two\nlines"), node("b", ""), node("c", "C")
+			b.Attrs, c.Attrs = map[string]any{"weight": "x"}, map[string]any{"weight": "y"}
+			equalGraphs(t, layered.Graph{Nodes: []layered.Node{a, b, c}}, got.Graph)
+			want := []string{
+				`row 6, column "weight": "x" is not a number; the weight is 1`, `row 7, column "weight": "y" is not a number; the weight is 1`,
+			}
+			if diff := cmp.Diff(want, texts(got.Warnings.Listed)); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
+		}
+	}
+}
+
+// A quote that is wrong is refused with its row, by every reader of tables. Quotes inside of values are no quotes.
+func TestReadRefusesWrongQuotes(t *testing.T) {
+	t.Parallel()
+	const rest = "; a quote inside a quoted value is written twice"
+	for _, c := range []struct {
+		name, text, want string
+	}{
+		{"never closed", "id,label\na,A\nb,\"5 inch\nc,C\n", `row 3: field 2 begins with a quote that is never closed: "5 inch\nc,C\n"` + rest},
+		{"never closed, at the end", "id,label\na,\"", `row 2: field 2 begins with a quote that is never closed: ""` + rest},
+		{"in the header", "id,\"label\na,A\n", `row 1: field 2 begins with a quote that is never closed: "label\na,A\n"` + rest},
+		{"more text", "id,label\n\"a\nb\",\"5\" disk\nc,\"C\"\n", `row 2: field 2 begins with a quote that is followed by more text: "5"` + rest},
+		{"rows swallowed", "id,label\na,\"5 inch\nb,B\nc,\"C\"\n", `row 2: field 2 begins with a quote that is followed by more text: "5 inch\nb,B\nc,"` + rest},
+		{"CR", "id,label\r\ra,\"5 inch\rb,B\r", `row 3: field 2 begins with a quote that is never closed: "5 inch\nb,B\n"` + rest},
+		{"long", "id,label\na,\"" + strings.Repeat("é", 5000), `row 2: field 2 begins with a quote that is never closed: "` + strings.Repeat("é", 20) + `"` + rest},
+		{"after a blank", "id,label\n\"a\" \"b\",B\n", `row 2: field 1 begins with a quote that is followed by more text: "a"` + rest},
+		{"accepted", "id,label\na,5\" disk\nb,\"5\"\" disk\"\n\"c\" ,\"C\" \t\n\"d\",say \"hi\"\ne,'5\" x'\n", ""},
+	} {
+		for _, tabs := range []bool{false, true} {
+			format, text, want := ingest.CSV, c.text, c.want
+			if tabs {
+				swap := strings.NewReplacer(",", "\t", "\t", "")
+				format, text = ingest.TSV, swap.Replace(text)
+				want = strings.ReplaceAll(want, "b,B", `b\tB`)
+				want = strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(want, "c,C", `c\tC`), "a,A", `a\tA`), "c,", `c\t`)
+			}
+			got, err := ingest.Read(iotest.HalfReader(strings.NewReader(text)), format, ingest.Nodes, ingest.DefaultLimits())
+			var message string
+			if err != nil {
+				message = err.Error()
+			}
+			if message != want {
+				t.Errorf("%s %s:\n%s\nwant:\n%s", c.name, format, message, want)
+			}
+			if labels := []string{`5" disk`, `5" disk`, "C", `say "hi"`, `'5" x'`}; want == "" {
+				for i, n := range got.Graph.Nodes {
+					if n.Label != labels[i] {
+						t.Errorf("%s %s: label %q, want %q", c.name, format, n.Label, labels[i])
+					}
+				}
+			}
+			var g layered.Graph
+			if _, err := ingest.ReadPlanTable(strings.NewReader(text), format, ingest.Edges, &g); want != "" && (err == nil || err.Error() != want) {
+				t.Errorf("as plan table: %v\nwant:\n%s", err, want)
+			}
+		}
+	}
+}
+
+// Two columns that mean the same are refused, for one of them would be lost.
+func TestReadRefusesEqualColumns(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		kind         ingest.Kind
+		header, want string
+	}{
+		{ingest.Nodes, "id,label,ID ", `two columns called "ID"`},
+		{ingest.Nodes, "id,label,note,Note", `two columns called "Note"`},
+		{ingest.Nodes, "id,name,Name", `two columns called "Name"`},
+		{ingest.Nodes, "id,label,belongs_to,belongs to", `the columns "belongs_to" and "belongs to", which mean the same`},
+		{ingest.Nodes, "id,label,isPartition,is_partition", `the columns "isPartition" and "is_partition", which mean the same`},
+		{ingest.Edges, "id,source,target,source", `two columns called "source"`},
+		{ingest.Layers, "layer,label,id", `the columns "layer" and "id", which mean the same`},
+		{ingest.Layers, "layer,label,colour,background_color", `the columns "colour" and "background_color", which mean the same`},
+		{ingest.Nodes, "id,label,column_4,", `two columns called "column_4"`},
+		{ingest.Nodes, "id,label,,,", ""},
+		{ingest.Nodes, "id,name,label,belongs_to,layer", ""},
+		{ingest.Layers, "id,name,label,color,text,border", ""},
+	} {
+		_, err := ingest.Read(strings.NewReader(c.header+"\n"), ingest.CSV, c.kind, ingest.DefaultLimits())
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s %s: %v, want %q", c.kind, c.header, err, c.want)
+		}
+	}
+}
+
 func TestReadWarns(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -382,7 +485,7 @@ func TestReadRefuses(t *testing.T) {
 		},
 		{
 			"a quote that does not end", ingest.CSV, ingest.Nodes, "id,label\n\"a,\nb,\n",
-			"row 2: has 1 fields, the header has 2; field 1 goes on over 2 lines: perhaps a quote is missing",
+			`row 2: field 1 begins with a quote that is never closed: "a,\nb,\n"; a quote inside a quoted value is written twice`,
 		},
 		{"too many rows", ingest.CSV, ingest.Nodes, "id,label\na,\nb,\nc,\nd,\ne,\n", "The file has more than 4 rows, which is the limit"},
 		{"Latin-1", ingest.CSV, ingest.Nodes, "id,label\nl1,caf\xe9\n", "The file is not UTF-8: byte 15 is 0xE9; save it as UTF-8"},

@@ -16,10 +16,10 @@ type rows struct {
 }
 
 func newRows(r io.Reader, f Format) *rows {
-	c := csv.NewReader(newText(r))
+	c := csv.NewReader(newSyntax(newText(r), f.comma()))
 	c.Comma = f.comma()
 	c.FieldsPerRecord = -1 // rows of another length are reported, not fatal
-	c.LazyQuotes = true    // a quote inside a value is accepted, as published
+	c.LazyQuotes = true    // a quote inside an unquoted value is accepted; syntax refuses what else this lets pass
 	c.ReuseRecord = true
 	return &rows{csv: c}
 }

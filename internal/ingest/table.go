@@ -20,6 +20,9 @@ func (b *builder) readTable(r io.Reader, f Format, k Kind) error {
 	}
 	b.begin(k)
 	columns := columnsOf(b.fields, header, b.strings)
+	if err := checkHeader(columns); err != nil {
+		return err
+	}
 	if err := requireColumns(k, columns); err != nil {
 		return err
 	}
@@ -43,6 +46,7 @@ func (b *builder) readTable(r io.Reader, f Format, k Kind) error {
 			b.problems.wrongWidth(b.row, cells, len(columns))
 			continue
 		}
+		b.result.Warnings.swallowedRow(b.row, cells, f.comma())
 		b.addRow(k, columns, cells)
 	}
 }

@@ -18,10 +18,15 @@ func TestFound(t *testing.T) {
 		warnings []string
 		output   string // in out/a.dot or out/a.json
 	}{
-		"b06-hindi-id":    {output: `"source": "नाम"`},
-		"b07-plan-bom":    {output: `label="T"`},
-		"b08-name-1.10":   {output: `label="1.10"`},
-		"b09-plan-latin1": {refused: "The file is not UTF-8: byte 17 is 0xFC; save it as UTF-8"},
+		"b01-unclosed-quote": {
+			refused: `import profile 2 (edges.csv): row 2: field 4 begins with a quote that is never closed: "5 inch\ne2,b,a,back`,
+		},
+		"b02-cr-only":          {output: `"id": "e1"`},
+		"b03-duplicate-header": {refused: `import profile 1 (nodes.csv): The table has two columns called "label"`},
+		"b06-hindi-id":         {output: `"source": "नाम"`},
+		"b07-plan-bom":         {output: `label="T"`},
+		"b08-name-1.10":        {output: `label="1.10"`},
+		"b09-plan-latin1":      {refused: "The file is not UTF-8: byte 17 is 0xFC; save it as UTF-8"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
