@@ -28,7 +28,7 @@ func FormatOf(filename string) (Format, error) {
 	case CSV, TSV, JSON:
 		return f, nil
 	}
-	return "", fault.New(fault.BadRequest, fmt.Sprintf("The file %q is not a .csv, .tsv or .json file", filename))
+	return "", fault.New(fault.BadRequest, fmt.Sprintf("The file %.100q is not a .csv, .tsv or .json file", filename))
 }
 
 func (f Format) comma() rune {

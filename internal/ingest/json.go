@@ -112,7 +112,7 @@ func (b *builder) eachValue(object map[string]any, attrs *map[string]any, set fu
 	for i, c := range b.columns {
 		v := object[b.names[i]]
 		if where := nul(v); where != "" || strings.ContainsRune(c.name, 0) {
-			b.problems.add(b.row, c.name, "has a NUL character in %q", where)
+			b.problems.add(b.row, c.name, "has a NUL character in %.100q", where)
 			continue
 		}
 		text, isText := asText(v)

@@ -10,8 +10,14 @@ import (
 	"layercake/internal/layered"
 )
 
-// ReadPlanTable reads a table of a plan file and appends it to g. It returns the row in which each new element stands, so that
-// what is wrong between tables can be traced to one of them. It keeps what the published outputs of plan files show:
+// PlanTable is what there is to say of a table of a plan file beside its elements. Rows has the row in which each element stands, so
+// that what is wrong between tables can be traced to one of them. Warnings are values that cannot be read, where the published default stands instead.
+type PlanTable struct {
+	Rows     []int
+	Warnings Problems
+}
+
+// ReadPlanTable reads a table of a plan file and appends it to g. It keeps what the published outputs of plan files show:
 //
 //   - node and edge columns are found by header, and where the header lacks one by position: a table without "weight" reads the
 //     sixth column as weight, and whatever is not a number weighs 1;
@@ -22,89 +28,112 @@ import (
 //   - a row of empty cells is a layer without ID.
 //
 // All bad rows are reported, as an *Error. An error of r comes back wrapped. In both cases g is unchanged.
-func ReadPlanTable(r io.Reader, f Format, k Kind, g *layered.Graph) ([]int, error) {
+func ReadPlanTable(r io.Reader, f Format, k Kind, g *layered.Graph) (PlanTable, error) {
 	if f == JSON {
-		return nil, refuse("The tables of plan files are .csv or .tsv files")
+		return PlanTable{}, refuse("The tables of plan files are .csv or .tsv files")
 	}
 	if err := Allowed(f, k); err != nil {
-		return nil, err
+		return PlanTable{}, err
 	}
 	rows := newRows(r, f)
 	header, err := rows.next()
 	if errors.Is(err, io.EOF) {
-		return nil, refuse("The file is empty")
+		return PlanTable{}, refuse("The file is empty")
 	}
 	if err != nil {
-		return nil, err
+		return PlanTable{}, err
 	}
 	t := planTable{
-		columns: make(map[string]int), known: make(map[string]bool), strings: newInterner(),
+		kind: k, columns: make(map[string]int), known: make(map[string]bool), strings: newInterner(),
 		// Clipped, so that a table that is refused leaves no trace behind the ends of g's lists.
 		graph: layered.Graph{
 			Name: g.Name, Nodes: slices.Clip(g.Nodes), Edges: slices.Clip(g.Edges), Layers: slices.Clip(g.Layers),
 		},
 	}
-	for i, name := range header {
-		name = strings.TrimSpace(name)
-		key := strings.ToLower(name)
-		if first, ok := t.columns[key]; ok && name != "" {
-			return nil, equalColumns(strings.TrimSpace(header[first]), name)
-		}
-		t.columns[key] = i
+	if err := t.readHeader(header); err != nil {
+		return PlanTable{}, err
 	}
-	if k == Nodes {
-		for _, name := range []string{"id", "label", "layer", "is_partition", "belongs_to"} {
-			if _, ok := t.columns[name]; !ok {
-				return nil, refuse("The nodes table has no column %q; its columns are %s", name, quoteList(header))
-			}
-		}
-	}
-	width := len(header)
 	read := map[Kind]func(){Nodes: t.node, Edges: t.edge, Layers: t.layer}[k]
-	var places []int
 	for {
 		t.cells, err = rows.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return nil, err
+			return PlanTable{}, err
 		}
 		t.row = rows.row
-		if len(t.cells) != width {
-			t.problems.wrongWidth(t.row, t.cells, width)
+		if len(t.cells) != len(t.header) {
+			t.problems.wrongWidth(t.row, t.cells, len(t.header))
 			continue
 		}
-		places = append(places, t.row)
+		t.result.Warnings.swallowedRow(t.row, t.cells, f.comma())
+		t.result.Rows = append(t.result.Rows, t.row)
 		read()
 	}
 	if err := t.problems.err(); err != nil {
-		return nil, err
+		return PlanTable{}, err
 	}
 	*g = t.graph
-	return places, nil
+	return t.result, nil
 }
 
 // planTable is one table of a plan file while it is read.
 type planTable struct {
-	columns  map[string]int
+	kind     Kind
+	header   []string       // names without blanks around them
+	columns  map[string]int // positions by name, in lower case
 	row      int
 	cells    []string
 	known    map[string]bool // IDs of nodes
 	strings  *interner
 	graph    layered.Graph
+	result   PlanTable
 	problems Problems
 }
 
-// raw returns the cell of the named column, or else of the position where such columns are by convention.
-func (t *planTable) raw(name string, position int) string {
-	if i, ok := t.columns[name]; ok {
-		position = i
+func (t *planTable) readHeader(header []string) error {
+	for i, name := range header {
+		name = strings.Clone(strings.TrimSpace(name))
+		t.header = append(t.header, name)
+		key := strings.ToLower(name)
+		if first, ok := t.columns[key]; ok && name != "" {
+			return equalColumns(t.header[first], name)
+		}
+		t.columns[key] = i
 	}
-	if position >= len(t.cells) {
+	var needed []string
+	if t.kind == Nodes {
+		needed = []string{"id", "label", "layer", "is_partition", "belongs_to"}
+	}
+	for _, name := range needed {
+		if !t.has(name) {
+			return refuse("The %s table has no column %q; its columns are %s", t.kind, name, quoteList(t.header))
+		}
+	}
+	return nil
+}
+
+func (t *planTable) has(name string) bool {
+	_, ok := t.columns[name]
+	return ok
+}
+
+// at returns where the named column is: by the header, or else by convention. It may lie behind the last one.
+func (t *planTable) at(name string, position int) int {
+	if i, ok := t.columns[name]; ok {
+		return i
+	}
+	return position
+}
+
+// raw returns the cell of a column, "" if there is none.
+func (t *planTable) raw(name string, position int) string {
+	i := t.at(name, position)
+	if i >= len(t.cells) {
 		return ""
 	}
-	return t.cells[position]
+	return t.cells[i]
 }
 
 // value is raw without blanks around it and without one pair of quotes. It is still part of the file's text.
@@ -128,11 +157,21 @@ func unquote(s string) string {
 	return s
 }
 
+// weight warns only of what stands for a weight. A sixth column that has another name need not be one.
 func (t *planTable) weight(position int) float64 {
-	if n, ok := parseNumber(t.value("weight", position)); ok {
+	v := t.value("weight", position)
+	if n, ok := parseNumber(v); ok {
 		return n
 	}
+	if unlessNull(v) != "" && (t.has("weight") || t.kind == Edges && t.at("comment", 6) != position) {
+		t.warn(t.at("weight", position), notAWeight, v)
+	}
 	return 1
+}
+
+// warn adds a value that cannot be read.
+func (t *planTable) warn(position int, format, value string) {
+	t.result.Warnings.add(t.row, t.header[position], format, value)
 }
 
 func (t *planTable) node() {
@@ -144,7 +183,11 @@ func (t *planTable) node() {
 		Weight:    t.weight(5),
 		Comment:   "null",
 	}
-	n.IsPartition, _ = parseBool(t.value("is_partition", 3))
+	partition := t.value("is_partition", 3)
+	var ok bool
+	if n.IsPartition, ok = parseBool(partition); !ok && unlessNull(partition) != "" {
+		t.warn(t.at("is_partition", 3), notTrueOrFalse, partition)
+	}
 	if strings.EqualFold(n.BelongsTo, "null") {
 		n.BelongsTo = ""
 	}
@@ -153,11 +196,11 @@ func (t *planTable) node() {
 	}
 	switch {
 	case n.ID == "" || n.ID == "null" || n.ID == "None" || n.ID == "NaN":
-		t.problems.add(t.row, "id", "%q is not an id", n.ID)
+		t.problems.add(t.row, "id", "%.100q is not an id", n.ID)
 	case strings.ContainsFunc(n.ID, func(r rune) bool { return !inID(r) }):
-		t.problems.add(t.row, "id", "%q has characters other than letters, digits and _", n.ID)
+		t.problems.add(t.row, "id", "%.100q has characters other than letters, digits and _", n.ID)
 	case t.known[n.ID]:
-		t.problems.add(t.row, "id", "%q occurs more than once", n.ID)
+		t.problems.add(t.row, "id", "%.100q occurs more than once", n.ID)
 	}
 	t.known[n.ID] = true
 	t.graph.Nodes = append(t.graph.Nodes, n)
@@ -195,7 +238,13 @@ func (t *planTable) layer() {
 		return
 	}
 	at := func(i int) string { return t.strings.value(unquote(t.cells[i])) }
-	colour := func(i int) string { return strings.TrimPrefix(at(i), "#") }
+	colour := func(i int) string {
+		c := strings.TrimPrefix(at(i), "#")
+		if unlessNull(c) != "" && !isColour(c) {
+			t.warn(i, notAColour, c)
+		}
+		return c
+	}
 	t.graph.Layers = append(t.graph.Layers, layered.Layer{
 		ID: at(0), Label: at(1), Background: colour(2), Border: colour(3), Text: colour(4),
 	})

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"layercake/internal/fault"
 	"layercake/internal/ingest"
 	"layercake/internal/layered"
@@ -71,12 +73,12 @@ func TestReadPlanTable(t *testing.T) {
 				Nodes: []layered.Node{{ID: "first"}}, Edges: []layered.Edge{{ID: "first"}}, Layers: []layered.Layer{{ID: "first"}},
 			}
 			g := first
-			rows, err := ingest.ReadPlanTable(strings.NewReader(c.text), c.format, c.kind, &g)
+			got, err := ingest.ReadPlanTable(strings.NewReader(c.text), c.format, c.kind, &g)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n := len(c.want.Nodes) + len(c.want.Edges) + len(c.want.Layers); len(rows) != n {
-				t.Errorf("rows %v of %d elements", rows, n)
+			if n := len(c.want.Nodes) + len(c.want.Edges) + len(c.want.Layers); len(got.Rows) != n {
+				t.Errorf("rows %v of %d elements", got.Rows, n)
 			}
 			c.want.Nodes = append(first.Nodes, c.want.Nodes...)
 			c.want.Edges = append(first.Edges, c.want.Edges...)
@@ -91,13 +93,72 @@ func TestReadPlanTable(t *testing.T) {
 
 func named(id string) layered.Node { return layered.Node{ID: id, Weight: 1, Comment: "null"} }
 
+// Values that cannot be read are told. What stands where a weight would by convention, under a name of its own, need not be one.
+func TestReadPlanTableWarns(t *testing.T) {
+	t.Parallel()
+	const header = "id,label,layer,is_partition,belongs_to,"
+	long := strings.Repeat("9", 5000) + "%"
+	for _, c := range []struct {
+		name string
+		kind ingest.Kind
+		text string
+		want []string
+	}{
+		{
+			"weights and truth of nodes", ingest.Nodes,
+			header + "Weight\na,,,,,\"1,234\"\nb,,,,,\"3,5\"\nc,,,,,50%\nd,,,,,1e999\ne,,,,,NaN\nf,,,maybe,,0x10\n" +
+				"g,,,null,,null\nh,,,no,,-1.5e3\ni,,,yes,,'4'\nj,,,2,," + long + "\n",
+			[]string{
+				`row 2, column "Weight": "1,234" is not a number; the weight is 1`,
+				`row 3, column "Weight": "3,5" is not a number; the weight is 1`,
+				`row 4, column "Weight": "50%" is not a number; the weight is 1`,
+				`row 5, column "Weight": "1e999" is not a number; the weight is 1`,
+				`row 6, column "Weight": "NaN" is not a number; the weight is 1`,
+				`row 7, column "Weight": "0x10" is not a number; the weight is 1`,
+				`row 7, column "is_partition": "maybe" is neither true nor false; it counts as false`,
+				`row 11, column "Weight": "` + long[:100] + `" is not a number; the weight is 1`,
+				`row 11, column "is_partition": "2" is neither true nor false; it counts as false`,
+			},
+		},
+		{"a comment in the place of weights", ingest.Nodes, header + "comment\na,,,,,note\n", nil},
+		{"weights of edges", ingest.Edges, "id,source,target,label,layer,weight\ne,a,b,,,7 kg\n", []string{
+			`row 2, column "weight": "7 kg" is not a number; the weight is 1`,
+		}},
+		{"weights by position", ingest.Edges, "id,from,to,text,kind,cost\ne,a,b,,,7 kg\n", []string{
+			`row 2, column "cost": "7 kg" is not a number; the weight is 1`,
+		}},
+		{"a comment by position", ingest.Edges, "id,from,to,text,kind,comment\ne,a,b,,,note\n", nil},
+		{"colours", ingest.Layers, "id,label,background,border,text\nl,L,red,#12345,\nm,M,abc,#aabbccdd,null\n", []string{
+			`row 2, column "background": "red" is not a colour of 3, 4, 6 or 8 hex digits`,
+			`row 2, column "border": "12345" is not a colour of 3, 4, 6 or 8 hex digits`,
+		}},
+		{
+			"rows that two quotes swallowed", ingest.Edges,
+			"id,source,target,label\ne,a,b,\"5 inch\nf,b,a,12\"\ng,a,b,\"one, two\nthree, four, five, six\"\n",
+			[]string{"row 2: line 2 of field 4 looks like a row of its own: perhaps a quote is missing"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var g layered.Graph
+			got, err := ingest.ReadPlanTable(strings.NewReader(c.text), ingest.CSV, c.kind, &g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, texts(got.Warnings.Listed)); diff != "" || got.Warnings.Total != len(c.want) {
+				t.Errorf("%d warnings (-want +got):\n%s", got.Warnings.Total, diff)
+			}
+		})
+	}
+}
+
 // A row is the line where it begins.
 func TestReadPlanTableSaysWhereElementsStand(t *testing.T) {
 	t.Parallel()
 	var g layered.Graph
-	rows, err := ingest.ReadPlanTable(strings.NewReader("id,source,target\n\ne,a,\"b\n\"\nf,a,b\n"), ingest.CSV, ingest.Edges, &g)
-	if err != nil || !slices.Equal(rows, []int{3, 5}) {
-		t.Errorf("rows %v, %v", rows, err)
+	got, err := ingest.ReadPlanTable(strings.NewReader("id,source,target\n\ne,a,\"b\n\"\nf,a,b\n"), ingest.CSV, ingest.Edges, &g)
+	if err != nil || !slices.Equal(got.Rows, []int{3, 5}) {
+		t.Errorf("rows %v, %v", got.Rows, err)
 	}
 }
 
@@ -129,7 +190,7 @@ func TestReadPlanTableRefuses(t *testing.T) {
 			"a quote that does not end", ingest.CSV, ingest.Nodes, header + "a,\"A,,,\nb,B,,,\nc,C,,,\n",
 			`row 2: field 2 begins with a quote that is never closed: "A,,,\nb,B,,,\nc,C,,,\n"; a quote inside a quoted value is written twice`,
 		},
-		{"edges without ends", ingest.CSV, ingest.Edges, "id,source\ne,a\n", "row 2: has 2 fields; an edge needs id, source and target"},
+		{"edges without ends", ingest.CSV, ingest.Edges, "a,b\ne,a\n", "row 2: has 2 fields; an edge needs id, source and target"},
 		{
 			"layers without colours", ingest.CSV, ingest.Layers, "id,label\nl,L\n",
 			"row 2: has 2 fields; a layer needs id, label, background, border and text",

@@ -24,8 +24,15 @@ func (p Problem) String() string {
 	case p.Column == "":
 		return fmt.Sprintf("row %d: %s", p.Row, p.Reason)
 	}
-	return fmt.Sprintf("row %d, column %q: %s", p.Row, p.Column, p.Reason)
+	return fmt.Sprintf("row %d, column %.100q: %s", p.Row, p.Column, p.Reason)
 }
+
+// What both readers say of values that they cannot read.
+const (
+	notAWeight     = "%.100q is not a number; the weight is 1"
+	notTrueOrFalse = "%.100q is neither true nor false; it counts as false"
+	notAColour     = "%.100q is not a colour of 3, 4, 6 or 8 hex digits"
+)
 
 // Problems are the first MaxListed problems of a file and the number of all.
 type Problems struct {

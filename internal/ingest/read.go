@@ -75,7 +75,7 @@ func (b *builder) node(n *layered.Node, c column, v string) {
 	case fieldPartition:
 		var ok bool
 		if n.IsPartition, ok = parseBool(v); !ok && unlessNull(v) != "" {
-			b.result.Warnings.add(b.row, c.name, "%q is neither true nor false; it counts as false", v)
+			b.result.Warnings.add(b.row, c.name, notTrueOrFalse, v)
 			b.attr(&n.Attrs, c, v)
 		}
 	case fieldX, fieldY:
@@ -84,7 +84,7 @@ func (b *builder) node(n *layered.Node, c column, v string) {
 			return
 		}
 		if unlessNull(v) != "" {
-			b.result.Warnings.add(b.row, c.name, "%q is not a number", v)
+			b.result.Warnings.add(b.row, c.name, "%.100q is not a number", v)
 			b.attr(&n.Attrs, c, v)
 		}
 	default:
@@ -147,7 +147,7 @@ func (b *builder) identified(k Kind, id string) {
 	case id == "":
 		b.result.Warnings.add(b.row, "id", "one of the %s has no id", k)
 	case b.seen[id]:
-		b.result.Warnings.add(b.row, "id", "%q occurs more than once among the %s", id, k)
+		b.result.Warnings.add(b.row, "id", "%.100q occurs more than once among the %s", id, k)
 	}
 	b.seen[id] = true
 }
@@ -176,8 +176,8 @@ func (b *builder) value(c column, v string) string {
 
 func (b *builder) colour(c column, v string) string {
 	v = strings.TrimPrefix(unlessNull(v), "#")
-	if strings.Trim(v, "0123456789abcdefABCDEF") != "" {
-		b.result.Warnings.add(b.row, c.name, "%q is not a colour of hex digits", v)
+	if v != "" && !isColour(v) {
+		b.result.Warnings.add(b.row, c.name, notAColour, v)
 	}
 	return b.value(c, v)
 }
@@ -188,7 +188,7 @@ func (b *builder) weight(attrs *map[string]any, c column, v string) float64 {
 		return w
 	}
 	if unlessNull(v) != "" {
-		b.result.Warnings.add(b.row, c.name, "%q is not a number; the weight is 1", v)
+		b.result.Warnings.add(b.row, c.name, notAWeight, v)
 		b.attr(attrs, c, v)
 	}
 	return 1

@@ -442,7 +442,7 @@ func TestReadWarns(t *testing.T) {
 		},
 		{
 			"colours", ingest.Layers, "id,label,color\nl,L,red\n",
-			[]string{`row 2, column "color": "red" is not a colour of hex digits`},
+			[]string{`row 2, column "color": "red" is not a colour of 3, 4, 6 or 8 hex digits`},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -49,6 +49,15 @@ func parseBool(s string) (value, ok bool) {
 	return false, false
 }
 
+// isColour accepts the hex digits that exporters draw, without "#".
+func isColour(s string) bool {
+	switch len(s) {
+	case 3, 4, 6, 8:
+		return strings.Trim(s, "0123456789abcdefABCDEF") == ""
+	}
+	return false
+}
+
 // parseNumber reads a finite decimal number.
 func parseNumber(s string) (float64, bool) {
 	n, err := strconv.ParseFloat(s, 64)
@@ -58,10 +67,16 @@ func parseNumber(s string) (float64, bool) {
 	return n, true
 }
 
+// quoteList lists names for a message.
 func quoteList(names []string) string {
-	quoted := make([]string, len(names))
+	const most = 30
+	quoted := make([]string, 0, most+1)
 	for i, n := range names {
-		quoted[i] = strconv.Quote(n)
+		if i == most {
+			quoted = append(quoted, fmt.Sprintf("and %d more", len(names)-most))
+			break
+		}
+		quoted = append(quoted, fmt.Sprintf("%.100q", n))
 	}
 	return strings.Join(quoted, ", ")
 }

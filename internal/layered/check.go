@@ -73,19 +73,19 @@ func Check(g Graph) []Problem {
 		case n.ID == "":
 			report(EmptyID, "Node %d has no id", i+1)
 		case seen[n.ID]:
-			report(DuplicateNode, "Node %q occurs more than once", n.ID)
+			report(DuplicateNode, "Node %.100q occurs more than once", n.ID)
 		}
 		seen[n.ID] = true
 		switch {
 		case n.BelongsTo == "" && !n.IsPartition:
-			report(NoParent, "Node %q has no parent and is not a partition", n.ID)
+			report(NoParent, "Node %.100q has no parent and is not a partition", n.ID)
 		case n.BelongsTo != "" && f.parent[i] == none:
-			report(MissingParent, "Node %q belongs to %q, which does not exist", n.ID, n.BelongsTo)
+			report(MissingParent, "Node %.100q belongs to %.100q, which does not exist", n.ID, n.BelongsTo)
 		case cyclic[i]:
-			report(ParentCycle, "Node %q belongs to itself through its parents", n.ID)
+			report(ParentCycle, "Node %.100q belongs to itself through its parents", n.ID)
 		}
 		if n.Layer != "" && !palette[n.Layer] {
-			report(MissingLayer, "Node %q has layer %q, which does not exist", n.ID, n.Layer)
+			report(MissingLayer, "Node %.100q has layer %.100q, which does not exist", n.ID, n.Layer)
 		}
 	}
 	clear(seen)
@@ -96,30 +96,30 @@ func Check(g Graph) []Problem {
 		}
 		switch {
 		case e.ID == "":
-			report(EmptyID, "Edge %d, from %q to %q, has no id", i+1, e.Source, e.Target)
+			report(EmptyID, "Edge %d, from %.100q to %.100q, has no id", i+1, e.Source, e.Target)
 		case seen[e.ID]:
-			report(DuplicateEdge, "Edge %q occurs more than once", e.ID)
+			report(DuplicateEdge, "Edge %.100q occurs more than once", e.ID)
 		}
 		seen[e.ID] = true
 		s, t := f.position(e.Source), f.position(e.Target)
 		if s == none {
-			report(MissingEnd, "Edge %q starts at node %q, which does not exist", e.ID, e.Source)
+			report(MissingEnd, "Edge %.100q starts at node %.100q, which does not exist", e.ID, e.Source)
 		}
 		if t == none {
-			report(MissingEnd, "Edge %q ends at node %q, which does not exist", e.ID, e.Target)
+			report(MissingEnd, "Edge %.100q ends at node %.100q, which does not exist", e.ID, e.Target)
 		}
 		if s != none && t != none {
 			switch from, to := g.Nodes[s].IsPartition, g.Nodes[t].IsPartition; {
 			case from && to:
-				report(PartitionEnds, "Edge %q joins the partitions %q and %q", e.ID, e.Source, e.Target)
+				report(PartitionEnds, "Edge %.100q joins the partitions %.100q and %.100q", e.ID, e.Source, e.Target)
 			case from:
-				report(MixedEnds, "Edge %q starts at the partition %q", e.ID, e.Source)
+				report(MixedEnds, "Edge %.100q starts at the partition %.100q", e.ID, e.Source)
 			case to:
-				report(MixedEnds, "Edge %q ends at the partition %q", e.ID, e.Target)
+				report(MixedEnds, "Edge %.100q ends at the partition %.100q", e.ID, e.Target)
 			}
 		}
 		if e.Layer != "" && !palette[e.Layer] {
-			report(MissingEdgeLayer, "Edge %q has layer %q, which does not exist", e.ID, e.Layer)
+			report(MissingEdgeLayer, "Edge %.100q has layer %.100q, which does not exist", e.ID, e.Layer)
 		}
 	}
 	return problems

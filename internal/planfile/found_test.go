@@ -23,10 +23,14 @@ func TestFound(t *testing.T) {
 		},
 		"b02-cr-only":          {output: `"id": "e1"`},
 		"b03-duplicate-header": {refused: `import profile 1 (nodes.csv): The table has two columns called "label"`},
-		"b06-hindi-id":         {output: `"source": "नाम"`},
-		"b07-plan-bom":         {output: `label="T"`},
-		"b08-name-1.10":        {output: `label="1.10"`},
-		"b09-plan-latin1":      {refused: "The file is not UTF-8: byte 17 is 0xFC; save it as UTF-8"},
+		"b04-thousands": {
+			warnings: []string{`import profile 1 (nodes.csv): row 3, column "weight": "1,234" is not a number; the weight is 1`},
+			output:   `"weight": 2`,
+		},
+		"b06-hindi-id":    {output: `"source": "नाम"`},
+		"b07-plan-bom":    {output: `label="T"`},
+		"b08-name-1.10":   {output: `label="1.10"`},
+		"b09-plan-latin1": {refused: "The file is not UTF-8: byte 17 is 0xFC; save it as UTF-8"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -416,6 +416,25 @@ func TestAHundredProblemsOfAGraphAreListed(t *testing.T) {
 	}
 }
 
+// Values that cannot be read are warned of, a hundred of a table with their text, all of them counted.
+func TestAHundredWarningsOfATableAreListed(t *testing.T) {
+	t.Parallel()
+	files := tables("    - { filename: out.dot, exporter: DOT }\n")
+	for i := range 250 {
+		files["edges.csv"] += fmt.Sprintf("f%d,a,b,x,l,50%%\n", i)
+	}
+	dir := project(t, files)
+	var warnings []string
+	opt := planfile.Options{Dir: dir, Warn: func(text string) { warnings = append(warnings, text) }}
+	if err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), opt); err != nil {
+		t.Fatal(err)
+	}
+	first := `import profile 2 (edges.csv): row 3, column "weight": "50%" is not a number; the weight is 1`
+	if len(warnings) != 101 || warnings[0] != first || warnings[100] != "import profile 2 (edges.csv): and 150 more" {
+		t.Errorf("%d warnings, the first and last: %q, %q", len(warnings), warnings[0], warnings[len(warnings)-1])
+	}
+}
+
 // Templates are UTF-8, like all that a plan reads.
 func TestTemplatesInLatin1(t *testing.T) {
 	t.Parallel()

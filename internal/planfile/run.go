@@ -75,8 +75,8 @@ type runner struct {
 type table struct {
 	name  string // of the profile
 	kind  ingest.Kind
-	first int   // position in the graph's list
-	rows  []int // of the elements from there on
+	first int // position in the graph's list
+	ingest.PlanTable
 }
 
 func (r *runner) progress(what string) {
@@ -178,9 +178,18 @@ func (r *runner) read(name string, in Import, g *layered.Graph) error {
 	}
 	defer f.Close()
 	first := map[ingest.Kind]int{ingest.Nodes: len(g.Nodes), ingest.Edges: len(g.Edges), ingest.Layers: len(g.Layers)}[kind]
-	rows, err := ingest.ReadPlanTable(f, format, kind, g)
-	r.tables = append(r.tables, table{name, kind, first, rows})
-	return err
+	t, err := ingest.ReadPlanTable(f, format, kind, g)
+	if err != nil {
+		return err
+	}
+	r.tables = append(r.tables, table{name, kind, first, t})
+	for _, w := range t.Warnings.Listed {
+		r.warn("%s: %s", name, w)
+	}
+	if more := t.Warnings.Total - len(t.Warnings.Listed); more > 0 {
+		r.warn("%s: and %d more", name, more)
+	}
+	return nil
 }
 
 // place says where an element of the tables stands.
@@ -190,8 +199,8 @@ func (r *runner) place(p layered.Problem) string {
 		kind = ingest.Edges
 	}
 	for _, t := range r.tables {
-		if i := p.Index - t.first; t.kind == kind && i >= 0 && i < len(t.rows) {
-			return fmt.Sprintf("%s: row %d", t.name, t.rows[i])
+		if i := p.Index - t.first; t.kind == kind && i >= 0 && i < len(t.Rows) {
+			return fmt.Sprintf("%s: row %d", t.name, t.Rows[i])
 		}
 	}
 	return "graph"
@@ -202,7 +211,7 @@ func (r *runner) warnOfLayers(g layered.Graph, problems []layered.Problem) {
 	of := layered.Violations(problems, []layered.Rule{layered.MissingEdgeLayer})
 	if len(of) > 0 {
 		e := g.Edges[of[0].Index]
-		r.warn("%s: the layer %q of edge %q does not exist (%d such edges)", r.place(of[0]), e.Layer, e.ID, len(of))
+		r.warn("%s: the layer %.100q of edge %.100q does not exist (%d such edges)", r.place(of[0]), e.Layer, e.ID, len(of))
 	}
 }
 
