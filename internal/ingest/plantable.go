@@ -11,16 +11,19 @@ import (
 )
 
 // PlanTable is what there is to say of a table of a plan file beside its elements. Rows has the row in which each element stands, so
-// that what is wrong between tables can be traced to one of them. Warnings are values that cannot be read, where the published default stands instead.
+// that what is wrong between tables can be traced to one of them. NoIDs says that the table has no column for the ids of its edges:
+// they are "" then. Warnings are values that cannot be read, where the published default stands instead.
 type PlanTable struct {
 	Rows     []int
+	NoIDs    bool
 	Warnings Problems
 }
 
 // ReadPlanTable reads a table of a plan file and appends it to g. It keeps what the published outputs of plan files show:
 //
-//   - node and edge columns are found by header, and where the header lacks one by position: a table without "weight" reads the
-//     sixth column as weight, and whatever is not a number weighs 1;
+//   - node columns are found by header, and where the header lacks one by position: a table without "weight" reads the sixth column
+//     as weight, and whatever is not a number weighs 1;
+//   - edge columns are found by header if that has "source" or "target", else by position as those of nodes;
 //   - layers are strictly positional: id, label, background, border, text;
 //   - comments are verbatim; an empty one becomes the text "null", and that of an edge is wrapped in double quotes. Exporters
 //     therefore print comments as they are, and print those that are "" as none;
@@ -83,6 +86,7 @@ type planTable struct {
 	kind     Kind
 	header   []string       // names without blanks around them
 	columns  map[string]int // positions by name, in lower case
+	byName   bool           // a column that the header does not name is absent
 	row      int
 	cells    []string
 	known    map[string]bool // IDs of nodes
@@ -103,8 +107,14 @@ func (t *planTable) readHeader(header []string) error {
 		t.columns[key] = i
 	}
 	var needed []string
-	if t.kind == Nodes {
+	switch t.kind {
+	case Nodes:
 		needed = []string{"id", "label", "layer", "is_partition", "belongs_to"}
+	case Edges:
+		if t.byName = t.has("source") || t.has("target"); t.byName {
+			needed = []string{"source", "target"}
+			t.result.NoIDs = !t.has("id")
+		}
 	}
 	for _, name := range needed {
 		if !t.has(name) {
@@ -123,6 +133,9 @@ func (t *planTable) has(name string) bool {
 func (t *planTable) at(name string, position int) int {
 	if i, ok := t.columns[name]; ok {
 		return i
+	}
+	if t.byName {
+		return len(t.header)
 	}
 	return position
 }
@@ -213,7 +226,7 @@ func inID(r rune) bool {
 }
 
 func (t *planTable) edge() {
-	if len(t.cells) < 3 {
+	if !t.byName && len(t.cells) < 3 {
 		t.problems.add(t.row, "", "has %d fields; an edge needs id, source and target", len(t.cells))
 		return
 	}

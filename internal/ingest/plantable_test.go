@@ -51,6 +51,15 @@ func TestReadPlanTable(t *testing.T) {
 			layered.Graph{Edges: []layered.Edge{{ID: "e", Source: "x", Target: "y", Weight: 1, Comment: "null"}}},
 		},
 		{
+			"edges by name, whatever the positions", ingest.TSV, ingest.Edges,
+			"kind\tTarget\t Source \tid\tteam\t\tx\nlabel?\tb\ta\te\tlayer?\t7\tcomment?\n",
+			layered.Graph{Edges: []layered.Edge{{ID: "e", Source: "a", Target: "b", Weight: 1, Comment: "null"}}},
+		},
+		{
+			"edges without ids", ingest.CSV, ingest.Edges, "source,target,weight\na,b,5\n",
+			layered.Graph{Edges: []layered.Edge{{Source: "a", Target: "b", Weight: 5, Comment: "null"}}},
+		},
+		{
 			"ids in any script, with marks", ingest.CSV, ingest.Nodes,
 			"id,label,layer,is_partition,belongs_to\nहिन्दी,,,,\nनाम,,,,\nภาษาไทย_ที่,,,,\nΑβγ,,,,\nⅫ,,,,\nⓐ,,,,\n½,,,,\nעִבְרִית,,,,\ne\u0301,,,,\n١٢,,,,\n",
 			layered.Graph{Nodes: []layered.Node{
@@ -121,7 +130,7 @@ func TestReadPlanTableWarns(t *testing.T) {
 			},
 		},
 		{"a comment in the place of weights", ingest.Nodes, header + "comment\na,,,,,note\n", nil},
-		{"weights of edges", ingest.Edges, "id,source,target,label,layer,weight\ne,a,b,,,7 kg\n", []string{
+		{"weights of edges", ingest.Edges, "id,source,target,weight\ne,a,b,7 kg\n", []string{
 			`row 2, column "weight": "7 kg" is not a number; the weight is 1`,
 		}},
 		{"weights by position", ingest.Edges, "id,from,to,text,kind,cost\ne,a,b,,,7 kg\n", []string{
@@ -191,6 +200,10 @@ func TestReadPlanTableRefuses(t *testing.T) {
 			`row 2: field 2 begins with a quote that is never closed: "A,,,\nb,B,,,\nc,C,,,\n"; a quote inside a quoted value is written twice`,
 		},
 		{"edges without ends", ingest.CSV, ingest.Edges, "a,b\ne,a\n", "row 2: has 2 fields; an edge needs id, source and target"},
+		{
+			"edges by name without targets", ingest.CSV, ingest.Edges, "id,source,to\ne,a,b\n",
+			`The edges table has no column "target"; its columns are "id", "source", "to"`,
+		},
 		{
 			"layers without colours", ingest.CSV, ingest.Layers, "id,label\nl,L\n",
 			"row 2: has 2 fields; a layer needs id, label, background, border and text",

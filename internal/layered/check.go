@@ -40,7 +40,9 @@ func BuildRules() []Rule {
 // PlanFileRules are what a graph must keep before and after the transforms of a plan file. Edges between two partitions pass,
 // and so do edge layers without a palette entry, as published.
 func PlanFileRules() []Rule {
-	return []Rule{MissingEnd, MixedEnds, MissingParent, NoParent, ParentCycle, MissingLayer, DuplicateNode, DuplicateEdge}
+	return []Rule{
+		EmptyID, MissingEnd, MixedEnds, MissingParent, NoParent, ParentCycle, MissingLayer, DuplicateNode, DuplicateEdge,
+	}
 }
 
 // Violations returns the problems that break one of rules, in order.

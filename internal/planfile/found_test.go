@@ -27,6 +27,12 @@ func TestFound(t *testing.T) {
 			warnings: []string{`import profile 1 (nodes.csv): row 3, column "weight": "1,234" is not a number; the weight is 1`},
 			output:   `"weight": 2`,
 		},
+		"b05-edge-list": {
+			warnings: []string{
+				`import profile 2 (edges.csv): the table has no column "id": its edges are called by their rows, such as "edge_2"`,
+			},
+			output: `"id": "edge_3"`,
+		},
 		"b06-hindi-id":    {output: `"source": "नाम"`},
 		"b07-plan-bom":    {output: `label="T"`},
 		"b08-name-1.10":   {output: `label="1.10"`},

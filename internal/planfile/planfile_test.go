@@ -116,7 +116,7 @@ func TestParseKeepsTexts(t *testing.T) {
 		"'1.10'": "1.10", "!!str 1.10": "1.10", "|\n   1.10\n": "1.10\n", "&a 1.10": "1.10", "~": "", "null": "", "": "",
 	} {
 		p, err := planfile.Parse([]byte("meta:\n  name: " + source + "\nimport: {profiles: []}\nexport: {profiles: []}"))
-		if err != nil || p.Meta.Name != want {
+		if err != nil || p.Meta == nil || p.Meta.Name != want {
 			t.Errorf("%q is %+v, %v, want %q", source, p.Meta, err, want)
 		}
 	}
@@ -416,6 +416,53 @@ func TestAHundredProblemsOfAGraphAreListed(t *testing.T) {
 	}
 }
 
+// Edges of tables without ids get some which no other edge has, whatever the order of the tables. Equal and empty ids are errors.
+func TestEdgeListsWithoutIDs(t *testing.T) {
+	t.Parallel()
+	files := tables("    - { filename: out.json, exporter: JSON, graph_config: { aggregate_edges: false } }\n")
+	files["plan.yaml"] = strings.Replace(files["plan.yaml"], "profiles: [",
+		"profiles: [ { filename: first.csv, filetype: Edges }, { filename: second.csv, filetype: Edges },", 1)
+	files["first.csv"] = "\nweight,target,source\n1,a,\"b\"\n2,b,a\n"
+	files["second.csv"] = "source,target\n\na,b\r\rb,a\n"
+	files["edges.csv"] = edges + "edge_3,a,b,x,l,1\n"
+	dir := project(t, files)
+	var warnings []string
+	opt := planfile.Options{Dir: dir, Warn: func(text string) { warnings = append(warnings, text) }}
+	if err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), opt); err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Edges []struct{ ID string } `json:"flow_edges"`
+	}
+	if err := json.Unmarshal([]byte(read(t, filepath.Join(dir, "out.json"))), &doc); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, e := range doc.Edges {
+		ids = append(ids, e.ID)
+	}
+	slices.Sort(ids)
+	if want := []string{"e", "edge_3", "edge_3_2", "edge_3_3", "edge_4", "edge_5"}; !slices.Equal(ids, want) {
+		t.Errorf("ids %q, want %q", ids, want)
+	}
+	want := []string{
+		`import profile 1 (first.csv): the table has no column "id": its edges are called by their rows, such as "edge_3_2"`,
+		`import profile 2 (second.csv): the table has no column "id": its edges are called by their rows, such as "edge_3_3"`,
+	}
+	if !slices.Equal(warnings, want) {
+		t.Errorf("warnings %q, want %q", warnings, want)
+	}
+
+	put(t, filepath.Join(dir, "edges.csv"), edges+",a,b,x,l,1\n"+" ,b,a,x,l,1\n"+"e,b,a,x,l,1\n")
+	err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), opt)
+	refused := `import profile 4 (edges.csv): row 3: Edge 6, from "a" to "b", has no id
+import profile 4 (edges.csv): row 4: Edge 7, from "b" to "a", has no id
+import profile 4 (edges.csv): row 5: Edge "e" occurs more than once`
+	if err == nil || err.Error() != refused {
+		t.Errorf("%v\nwant\n%s", err, refused)
+	}
+}
+
 // Values that cannot be read are warned of, a hundred of a table with their text, all of them counted.
 func TestAHundredWarningsOfATableAreListed(t *testing.T) {
 	t.Parallel()
@@ -431,7 +478,7 @@ func TestAHundredWarningsOfATableAreListed(t *testing.T) {
 	}
 	first := `import profile 2 (edges.csv): row 3, column "weight": "50%" is not a number; the weight is 1`
 	if len(warnings) != 101 || warnings[0] != first || warnings[100] != "import profile 2 (edges.csv): and 150 more" {
-		t.Errorf("%d warnings, the first and last: %q, %q", len(warnings), warnings[0], warnings[len(warnings)-1])
+		t.Errorf("%d warnings: %.500q", len(warnings), warnings)
 	}
 }
 

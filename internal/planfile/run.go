@@ -158,6 +158,7 @@ func (r *runner) load(ctx context.Context, p Plan) (layered.Graph, error) {
 	if err := errors.Join(problems...); err != nil {
 		return g, err
 	}
+	r.nameEdges(&g)
 	found := layered.Check(g)
 	r.warnOfLayers(g, found)
 	return g, report(found, r.place)
@@ -190,6 +191,32 @@ func (r *runner) read(name string, in Import, g *layered.Graph) error {
 		r.warn("%s: and %d more", name, more)
 	}
 	return nil
+}
+
+// nameEdges makes ids for the edges of tables without any, of the rows in which they stand. It comes after all tables were read, so
+// that none of these ids is one that another table gives.
+func (r *runner) nameEdges(g *layered.Graph) {
+	if !slices.ContainsFunc(r.tables, func(t table) bool { return t.NoIDs }) {
+		return
+	}
+	taken := make(map[string]bool)
+	for _, e := range g.Edges {
+		taken[e.ID] = true
+	}
+	for _, t := range r.tables {
+		if !t.NoIDs || len(t.Rows) == 0 {
+			continue
+		}
+		for i, row := range t.Rows {
+			id := fmt.Sprintf("edge_%d", row)
+			for n := 2; taken[id]; n++ {
+				id = fmt.Sprintf("edge_%d_%d", row, n)
+			}
+			taken[id] = true
+			g.Edges[t.first+i].ID = id
+		}
+		r.warn("%s: the table has no column %q: its edges are called by their rows, such as %q", t.name, "id", g.Edges[t.first].ID)
+	}
 }
 
 // place says where an element of the tables stands.
