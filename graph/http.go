@@ -60,7 +60,7 @@ func badRequest(status int, message string) error {
 }
 
 func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Upgrade") != "" {
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		h.serveSocket(w, r) // GraphiQL opens its socket where it sends its queries
 		return
 	}

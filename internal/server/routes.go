@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"layercake/graph"
@@ -27,7 +28,7 @@ var mutexWait = regexp.MustCompile(`^/sync/mutex/wait/total:seconds$`)
 // routes is everything that clients reach.
 func (s *Server) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(s.measure, middleware.Recoverer, s.clientAddress, s.checkHost, cors.Handler(cors.Options{
+	r.Use(s.measure, middleware.Recoverer, withoutOtherUpgrades, s.clientAddress, s.checkHost, cors.Handler(cors.Options{
 		AllowOriginFunc: func(_ *http.Request, origin string) bool { return s.cfg.allowsOrigin(origin) },
 		AllowedMethods:  []string{http.MethodGet, http.MethodPost, http.MethodOptions},
 		AllowedHeaders:  []string{"Accept", "Authorization", "Content-Type", "X-Layercake-Session", graph.RequestIDHeader},
@@ -37,8 +38,8 @@ func (s *Server) routes() http.Handler {
 	r.Get("/health", s.health)
 	r.Get("/health/live", s.live)
 	r.Get("/health/ready", s.health)
-	r.Handle("/graphql", s.graph.HTTP())
 	sockets := r.With(newSocketLimit(s.cfg.MaxSockets, s.registry).guard)
+	sockets.Handle("/graphql", s.graph.HTTP())
 	sockets.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
 	sockets.Get("/ws/collaboration", s.collab.ServeHTTP)
 	return r
@@ -54,6 +55,35 @@ func (s *Server) adminRoutes() http.Handler {
 	r.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	r.HandleFunc("/debug/pprof/*", pprof.Index)
 	return r
+}
+
+// withoutOtherUpgrades removes an offer to speak another protocol unless it is the handshake of a WebSocket: a server acts as if an
+// offer that it does not take were not there (RFC 9110, section 7.8). Java's HttpClient and curl offer h2c with every request. An
+// offer of several protocols that a WebSocket is among becomes an offer of that alone.
+func withoutOtherUpgrades(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if offersWebSocket(r) {
+			r.Header.Set("Upgrade", "websocket")
+		} else {
+			r.Header.Del("Upgrade")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func offersWebSocket(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.ProtoAtLeast(1, 1) &&
+		hasToken(r.Header.Values("Connection"), "upgrade") && hasToken(r.Header.Values("Upgrade"), "websocket")
+}
+
+// hasToken reports whether a token is in the lists that a header's lines are, in any case.
+func hasToken(lines []string, token string) bool {
+	for item := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+		if strings.EqualFold(strings.TrimSpace(item), token) {
+			return true
+		}
+	}
+	return false
 }
 
 // allowsOrigin reports whether pages of another origin may call this server. In open mode those on this machine may: the

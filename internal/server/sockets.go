@@ -47,12 +47,13 @@ func newSocketLimit(limit int, registry prometheus.Registerer) *socketLimit {
 // retryAfterSockets is when a client that has too many sockets may try again.
 const retryAfterSockets = 10 * time.Second
 
-// guard lets a request open a socket. The place is free again when the connection is closed, by whoever does it.
+// guard lets a request open a socket, and every request that opens none. The place is free again when the connection is closed, by
+// whoever does it.
 func (l *socketLimit) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, _ := r.Context().Value(clientConnKey{}).(*clientConn)
 		client := household(middleware.GetClientIPAddr(r.Context()))
-		if l.limit == 0 || conn == nil || conn.counted(l, client) {
+		if l.limit == 0 || conn == nil || r.Header.Get("Upgrade") == "" || conn.counted(l, client) {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -63,6 +63,7 @@ func TestSocketsOfAnAddressAreLimited(t *testing.T) {
 		{graphQLSocket, here, refused},
 		{collaborationSocket, here, refused},
 		{graphQLSocket, "198.51.100.1, " + here + ", 10.1.1.1", refused}, // what the client itself claims does not count
+		{"/graphql", here, refused},
 		{graphQLSocket, "203.0.113.8", opened},
 		{graphQLSocket, "2001:db8::1", opened},
 		{graphQLSocket, "2001:db8::2", opened},
