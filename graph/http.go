@@ -302,5 +302,8 @@ func negotiate(accept []string) (media string, acceptable bool) {
 
 // wantsPage reports whether a browser shows the address, rather than a client that asks a query.
 func wantsPage(r *http.Request) bool {
-	return r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") && !r.URL.Query().Has("query")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	return strings.Contains(r.Header.Get("Accept"), "text/html") && !r.URL.Query().Has("query")
 }

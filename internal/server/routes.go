@@ -28,9 +28,9 @@ var mutexWait = regexp.MustCompile(`^/sync/mutex/wait/total:seconds$`)
 // routes is everything that clients reach.
 func (s *Server) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(s.measure, middleware.Recoverer, withoutOtherUpgrades, s.clientAddress, s.checkHost, cors.Handler(cors.Options{
+	r.Use(s.measure, middleware.Recoverer, withoutOtherUpgrades, middleware.GetHead, s.clientAddress, s.checkHost, cors.Handler(cors.Options{
 		AllowOriginFunc: func(_ *http.Request, origin string) bool { return s.cfg.allowsOrigin(origin) },
-		AllowedMethods:  []string{http.MethodGet, http.MethodPost, http.MethodOptions},
+		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions},
 		AllowedHeaders:  []string{"Accept", "Authorization", "Content-Type", "X-Layercake-Session", graph.RequestIDHeader},
 		ExposedHeaders:  []string{graph.RequestIDHeader, "Retry-After"},
 		MaxAge:          600,

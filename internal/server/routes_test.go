@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,8 +15,14 @@ import (
 	"layercake/internal/server/servertest"
 )
 
-// raw sends a request head, and a body, as they are. It returns the response and its body.
-func raw(t *testing.T, url, method, path, body string, header ...string) (*http.Response, string) {
+// responseHead is the beginning of a response.
+type responseHead struct {
+	status int
+	header http.Header
+}
+
+// raw sends a request head, and a body, as they are. It returns the head of the response and its body.
+func raw(t *testing.T, url, method, path, body string, header ...string) (responseHead, string) {
 	t.Helper()
 	host := strings.TrimPrefix(url, "http://")
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", host)
@@ -25,26 +33,27 @@ func raw(t *testing.T, url, method, path, body string, header ...string) (*http.
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	head := append([]string{method + " " + path + " HTTP/1.1", "Host: " + host}, header...)
+	lines := append([]string{method + " " + path + " HTTP/1.1", "Host: " + host}, header...)
 	if body != "" {
-		head = append(head, "Content-Type: application/json", fmt.Sprintf("Content-Length: %d", len(body)))
+		lines = append(lines, "Content-Type: application/json", fmt.Sprintf("Content-Length: %d", len(body)))
 	}
-	if _, err := io.WriteString(conn, strings.Join(head, "\r\n")+"\r\n\r\n"+body); err != nil {
+	if _, err := io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n"+body); err != nil {
 		t.Fatal(err)
 	}
 	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if response.StatusCode == http.StatusSwitchingProtocols {
-		return response, "" // the connection is a socket now
-	}
 	defer response.Body.Close()
+	got := responseHead{response.StatusCode, response.Header}
+	if got.status == http.StatusSwitchingProtocols {
+		return got, "" // the connection is a socket now
+	}
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response, string(answer)
+	return got, string(answer)
 }
 
 // An offer to speak another protocol than WebSocket is as if it were not there. Java's HttpClient and curl --http2 make one with each
@@ -74,26 +83,77 @@ func TestOtherOffersToUpgradeAreIgnored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			response, body := raw(t, url, "POST", "/graphql", `{"query":"{__typename}"}`, c.offer...)
-			if response.StatusCode != http.StatusOK || body != `{"data":{"__typename":"Query"}}` {
-				t.Errorf("a query by POST: %s: %s", response.Status, body)
+			if response.status != http.StatusOK || body != `{"data":{"__typename":"Query"}}` {
+				t.Errorf("a query by POST: %d: %s", response.status, body)
 			}
 			for _, path := range []string{"/health", "/health/live", "/health/ready"} {
-				if response, body := raw(t, url, "GET", path, "", c.offer...); response.StatusCode != http.StatusOK {
-					t.Errorf("%s: %s: %s", path, response.Status, body)
+				if response, body := raw(t, url, "GET", path, "", c.offer...); response.status != http.StatusOK {
+					t.Errorf("%s: %d: %s", path, response.status, body)
 				}
 			}
 			byGET, sockets := http.StatusOK, http.StatusUpgradeRequired
 			if c.socket {
 				byGET, sockets = http.StatusSwitchingProtocols, http.StatusSwitchingProtocols
 			}
-			if response, body := raw(t, url, "GET", "/graphql?query=%7B__typename%7D", "", c.offer...); response.StatusCode != byGET {
-				t.Errorf("a query by GET: %s, want %d: %s", response.Status, byGET, body)
+			if response, body := raw(t, url, "GET", "/graphql?query=%7B__typename%7D", "", c.offer...); response.status != byGET {
+				t.Errorf("a query by GET: %d, want %d: %s", response.status, byGET, body)
 			}
 			for _, path := range []string{graphQLSocket, collaborationSocket} {
-				if response, body := raw(t, url, "GET", path, "", c.offer...); response.StatusCode != sockets {
-					t.Errorf("%s: %s, want %d: %s", path, response.Status, sockets, body)
+				if response, body := raw(t, url, "GET", path, "", c.offer...); response.status != sockets {
+					t.Errorf("%s: %d, want %d: %s", path, response.status, sockets, body)
 				}
 			}
 		})
+	}
+}
+
+// HEAD is GET without a body, wherever GET is.
+func TestHEADIsGETWithoutBody(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, nil)[0].URL
+	until(t, "the listener", func() bool { return get(t, url+"/health") == http.StatusOK })
+	cases := map[string]struct {
+		path   string
+		status int
+	}{
+		"health":         {"/health", http.StatusOK},
+		"diagnosis":      {"/health?verbose", http.StatusOK},
+		"readiness":      {"/health/ready", http.StatusOK},
+		"liveness":       {"/health/live", http.StatusOK},
+		"a query":        {"/graphql?query=%7B__typename%7D", http.StatusOK},
+		"no query":       {"/graphql", http.StatusBadRequest},
+		"a mutation":     {"/graphql?query=mutation%7BdeletePlan(id:1)%7D", http.StatusMethodNotAllowed},
+		"a subscription": {"/graphql?query=subscription%7BplanEvents(projectId:1)%7Bversion%7D%7D", http.StatusBadRequest},
+		"a socket":       {graphQLSocket, http.StatusUpgradeRequired},
+		"another socket": {collaborationSocket, http.StatusUpgradeRequired},
+		"nowhere":        {"/nowhere", http.StatusNotFound},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			get, want := raw(t, url, "GET", c.path, "", "X-Request-Id: one", "Origin: http://localhost:1420")
+			head, body := raw(t, url, "HEAD", c.path, "", "X-Request-Id: one", "Origin: http://localhost:1420")
+			if get.status != c.status || want == "" {
+				t.Errorf("GET: %d, want %d: %q", get.status, c.status, want)
+			}
+			if head.status != get.status || body != "" {
+				t.Errorf("HEAD: %d %q, GET: %d", head.status, body, get.status)
+			}
+			for _, h := range []http.Header{get.header, head.header} {
+				h.Del("Date")
+				if strings.HasSuffix(c.path, "verbose") {
+					h.Del("Content-Length") // what the database finds may differ
+				}
+			}
+			if !maps.EqualFunc(head.header, get.header, slices.Equal) {
+				t.Errorf("HEAD: %v\nGET: %v", head.header, get.header)
+			}
+		})
+	}
+	page := []string{"Accept: text/html,*/*;q=0.8"}
+	get, _ := raw(t, url, "GET", "/graphql", "", page...)
+	head, body := raw(t, url, "HEAD", "/graphql", "", page...)
+	if head.status != http.StatusOK || head.header.Get("Content-Type") != get.header.Get("Content-Type") || body != "" {
+		t.Errorf("the page for browsers: HEAD %d %v, GET %d %v", head.status, head.header, get.status, get.header)
 	}
 }
