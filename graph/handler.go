@@ -76,6 +76,7 @@ func New(o Options) *Handler {
 	h.exec.SetRecoverFunc(recovered)
 	h.exec.SetParserTokenLimit(maxTokens)
 	h.exec.SetDisableSuggestion(true)
+	h.exec.SetDefaultRulesFn(validationRules)
 	documents := newDocumentCache()
 	h.exec.SetQueryCache(documents)
 	h.exec.Use(extension.Introspection{})

@@ -94,8 +94,11 @@ func stripTypename(v any) {
 	}
 }
 
-// MutateOperationContext refuses an operation that is too deep or too complex.
+// MutateOperationContext refuses an operation with a null that may not be, or one that is too deep or too complex.
 func (l *limits) MutateOperationContext(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
+	if err := refuseNulls(op); err != nil {
+		return err
+	}
 	s := survey{ctx: ctx, schema: l.schema, variables: op.Variables, fragments: map[*ast.FragmentDefinition]size{}}
 	size := s.of(op.Operation.SelectionSet)
 	if size.depth > maxDepth {

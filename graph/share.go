@@ -134,7 +134,7 @@ type question [sha256.Size]byte
 
 // questionOf leaves out the variables that only choose which events come.
 func questionOf(op *graphql.OperationContext) (question, error) {
-	u := usage{spread: map[string]bool{}, variables: map[string]any{}, values: op.Variables}
+	u := usage{spread: map[string]bool{}, variables: map[string]any{}, demanded: map[string]bool{}, values: op.Variables}
 	u.directives(op.Operation.Directives)
 	u.selections(op.Operation.SelectionSet, true)
 	hash := sha256.New()
@@ -146,6 +146,7 @@ func questionOf(op *graphql.OperationContext) (question, error) {
 type usage struct {
 	values    map[string]any
 	variables map[string]any  // found so far
+	demanded  map[string]bool // those of them that stand where null may not be
 	spread    map[string]bool // the fragments that were looked into
 }
 
@@ -185,6 +186,7 @@ func (u *usage) directives(list ast.DirectiveList) {
 func (u *usage) value(v *ast.Value) {
 	if v.Kind == ast.Variable {
 		u.variables[v.Raw] = u.values[v.Raw]
+		u.demanded[v.Raw] = u.demanded[v.Raw] || v.ExpectedType != nil && v.ExpectedType.NonNull
 	}
 	for _, child := range v.Children {
 		u.value(child.Value)
