@@ -14,6 +14,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
+	"github.com/vektah/gqlparser/v2/validator"
 )
 
 // What one operation may ask for.
@@ -45,7 +46,8 @@ func setComplexity(c *ComplexityRoot) {
 	c.PlanDagDeltaEvent.Operations, c.PlanEvent.Operations = few, few
 }
 
-// limits refuses operations that ask for too much, and strips from variables what clients' caches add.
+// limits refuses operations that ask for too much, or with variables that are wrong, and strips from variables what clients' caches
+// add.
 type limits struct {
 	schema    graphql.ExecutableSchema
 	documents documentCache
@@ -57,17 +59,32 @@ func (*limits) ExtensionName() string { return "Limits" }
 // Validate accepts every schema.
 func (*limits) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationParameters strips __typename from variables, since clients send back objects as they cached them, and refuses
-// a document that it would take long to validate.
+// MutateOperationParameters strips __typename from variables, since clients send back objects as they cached them, gives them the types
+// that the document declares, and refuses a document that it would take long to validate.
 func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawParams) *gqlerror.Error {
 	stripTypename(p.Variables)
-	if _, known := l.documents.Get(ctx, p.Query); known {
-		return nil
+	document, valid := l.documents.Get(ctx, p.Query)
+	if !valid {
+		var err error
+		if document, err = parser.ParseQueryWithTokenLimit(&ast.Source{Input: p.Query}, maxTokens); err != nil {
+			return nil //nolint:nilerr // the executor tells
+		}
+		if refusal := tooLongToValidate(document); refusal != nil {
+			return refusal
+		}
 	}
-	document, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: p.Query}, maxTokens)
-	if err != nil {
-		return nil //nolint:nilerr // the executor tells
+	operation := document.Operations.ForName(p.OperationName)
+	if operation == nil {
+		return nil // the executor tells
 	}
+	err := coerceVariables(l.schema.Schema(), operation, p.Variables)
+	if err != nil && !valid && validator.ValidateWithRules(l.schema.Schema(), document, validationRules()) != nil {
+		return nil //nolint:nilerr // the executor tells what is wrong with the document, which comes first
+	}
+	return err
+}
+
+func tooLongToValidate(document *ast.QueryDocument) *gqlerror.Error {
 	o := outline{document: document, counts: map[string]int{}, open: map[string]bool{}}
 	for _, op := range document.Operations {
 		if o.count(op.SelectionSet) > maxComplexity {

@@ -1,9 +1,11 @@
 package graph
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"time"
 
@@ -21,9 +23,13 @@ func MarshalDateTime(t time.Time) graphql.Marshaler {
 func UnmarshalDateTime(v any) (time.Time, error) {
 	text, ok := v.(string)
 	if !ok {
-		return time.Time{}, fmt.Errorf("a DateTime is an RFC 3339 text, not a %T", v)
+		return time.Time{}, fmt.Errorf("cannot use %s as DateTime: it is an RFC 3339 text", shown(v))
 	}
-	return time.Parse(time.RFC3339Nano, text)
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("cannot use %s as DateTime: it is an RFC 3339 text", shown(v))
+	}
+	return t, nil
 }
 
 // MarshalRawJSON writes JSON as it is; nothing is null.
@@ -36,3 +42,23 @@ func MarshalRawJSON(v json.RawMessage) graphql.Marshaler {
 
 // UnmarshalRawJSON takes any value of a document or of its variables.
 func UnmarshalRawJSON(v any) (json.RawMessage, error) { return json.Marshal(v) }
+
+// MarshalInt writes a number where the schema has an Int, as MarshalInt64 does.
+func MarshalInt(v int) graphql.ContextMarshaler { return MarshalInt64(int64(v)) }
+
+// UnmarshalInt reads what MarshalInt writes.
+func UnmarshalInt(_ context.Context, v any) (int, error) { return graphql.UnmarshalInt(v) }
+
+// MarshalInt64 writes a number where the schema has an Int. Its error says that the number does not fit the 32 bits of one.
+func MarshalInt64(v int64) graphql.ContextMarshaler {
+	return graphql.ContextWriterFunc(func(_ context.Context, w io.Writer) error {
+		if v < math.MinInt32 || v > math.MaxInt32 {
+			return fmt.Errorf("%d does not fit an Int of 32 bits", v)
+		}
+		_, err := io.WriteString(w, strconv.FormatInt(v, 10))
+		return err
+	})
+}
+
+// UnmarshalInt64 reads what MarshalInt64 writes.
+func UnmarshalInt64(_ context.Context, v any) (int64, error) { return graphql.UnmarshalInt64(v) }
