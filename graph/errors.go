@@ -18,6 +18,12 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
+// persistedQueryNotSupported is the answer to a request that names its document by a hash alone. No core decides that, so it is no code
+// of the core's. Message and code are those that clients with persisted queries know: they send the document itself then.
+const persistedQueryNotSupported fault.Code = "PERSISTED_QUERY_NOT_SUPPORTED"
+
+var errPersistedQuery = fault.New(persistedQueryNotSupported, "PersistedQueryNotSupported")
+
 // answers says what each code means to a client over HTTP.
 var answers = map[fault.Code]struct {
 	status int           // when nothing was executed; otherwise it is 200
@@ -31,6 +37,8 @@ var answers = map[fault.Code]struct {
 	fault.RateLimited:     {status: http.StatusTooManyRequests, retry: time.Second},
 	fault.Unavailable:     {status: http.StatusServiceUnavailable, retry: time.Second},
 	fault.Internal:        {status: http.StatusInternalServerError},
+
+	persistedQueryNotSupported: {status: http.StatusBadRequest},
 }
 
 var errInternal = fault.New(fault.Internal, "Internal server error")

@@ -42,7 +42,7 @@ type request struct {
 	Query         *string        `json:"query"`
 	OperationName string         `json:"operationName"`
 	Variables     map[string]any `json:"variables"`
-	Extensions    map[string]any `json:"extensions"` // any are accepted, none is understood
+	Extensions    map[string]any `json:"extensions"` // any are accepted; one is understood, see persisted
 }
 
 // refusal is a request that is answered before anything of it is executed.
@@ -177,13 +177,23 @@ func paramsOf(body []byte) (*graphql.RawParams, error) {
 }
 
 func (in request) params() (*graphql.RawParams, error) {
-	if in.Query == nil {
+	if !in.complete() {
 		return nil, badRequest(http.StatusBadRequest, "The request has no query")
 	}
+	query := ""
+	if in.Query != nil {
+		query = *in.Query
+	}
 	return &graphql.RawParams{
-		Query: *in.Query, OperationName: in.OperationName, Variables: in.Variables, Extensions: in.Extensions,
+		Query: query, OperationName: in.OperationName, Variables: in.Variables, Extensions: in.Extensions,
 	}, nil
 }
+
+// complete reports whether the request says what to execute: by a document, or by the hash of one, which is refused in a way of its own.
+func (in request) complete() bool { return in.Query != nil || persisted(in.Extensions) }
+
+// persisted reports whether a request names its document by a hash, as clients with persisted queries do.
+func persisted(extensions map[string]any) bool { return extensions["persistedQuery"] != nil }
 
 // decode reads one JSON value. Numbers keep their digits.
 func decode(b []byte, v any) error {

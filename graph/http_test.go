@@ -32,13 +32,27 @@ func TestStatuses(t *testing.T) {
 		status                                   int
 		code                                     string
 	}{
-		"a query":                    {body: `{"query":"{__typename}"}`, status: 200},
-		"unknown extensions":         {body: `{"query":"{__typename}","extensions":{"clientLibrary":{"name":"x"}}}`, status: 200},
-		"no JSON":                    {body: `{"query"`, status: 400, code: "BAD_REQUEST"},
-		"two values":                 {body: `{"query":"{__typename}"} {}`, status: 400, code: "BAD_REQUEST"},
-		"a batch":                    {body: `[{"query":"{__typename}"}]`, status: 400, code: "BAD_REQUEST"},
-		"an empty body":              {body: ``, status: 400, code: "BAD_REQUEST"},
-		"no query":                   {body: `{"operationName":"x"}`, status: 400, code: "BAD_REQUEST"},
+		"a query":                {body: `{"query":"{__typename}"}`, status: 200},
+		"unknown extensions":     {body: `{"query":"{__typename}","extensions":{"clientLibrary":{"name":"x"}}}`, status: 200},
+		"no JSON":                {body: `{"query"`, status: 400, code: "BAD_REQUEST"},
+		"two values":             {body: `{"query":"{__typename}"} {}`, status: 400, code: "BAD_REQUEST"},
+		"a batch":                {body: `[{"query":"{__typename}"}]`, status: 400, code: "BAD_REQUEST"},
+		"an empty body":          {body: ``, status: 400, code: "BAD_REQUEST"},
+		"no query":               {body: `{"operationName":"x"}`, status: 400, code: "BAD_REQUEST"},
+		"a hash alone, old type": {body: `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"x"}}}`, status: 200, code: "PERSISTED_QUERY_NOT_SUPPORTED"},
+		"a hash alone, new type": {
+			body:   `{"operationName":"Q","extensions":{"persistedQuery":{"version":1,"sha256Hash":"x"}}}`,
+			accept: response, status: 400, code: "PERSISTED_QUERY_NOT_SUPPORTED",
+		},
+		"a hash and an empty query": {body: `{"query":"","extensions":{"persistedQuery":{}}}`, status: 200, code: "PERSISTED_QUERY_NOT_SUPPORTED"},
+		"a hash and its query":      {body: `{"query":"{__typename}","extensions":{"persistedQuery":{"version":1,"sha256Hash":"x"}}}`, status: 200},
+		"no hash after all":         {body: `{"extensions":{"persistedQuery":null}}`, status: 400, code: "BAD_REQUEST"},
+		"a hash by GET": {
+			method: "GET", query: `extensions={"persistedQuery":{"version":1,"sha256Hash":"x"}}`, status: 200, code: "PERSISTED_QUERY_NOT_SUPPORTED",
+		},
+		"a hash and its query by GET": {
+			method: "GET", query: `query={__typename}&extensions={"persistedQuery":{"version":1,"sha256Hash":"x"}}`, status: 200,
+		},
 		"variables as text":          {body: `{"query":"{__typename}","variables":"x"}`, status: 400, code: "BAD_REQUEST"},
 		"another type of body":       {body: `{}`, contentType: "text/plain", status: 415, code: "BAD_REQUEST"},
 		"another charset":            {body: `{}`, contentType: "application/json; charset=latin1", status: 415, code: "BAD_REQUEST"},
@@ -95,6 +109,19 @@ func TestStatuses(t *testing.T) {
 				t.Errorf("request %s, error %v", got.header.Get("X-Request-Id"), got.Errors[0].Extensions)
 			}
 		})
+	}
+}
+
+// Clients that send the hash of a document first fall back to the document.
+func TestPersistedQueriesWithTheClientsOfOthers(t *testing.T) {
+	t.Parallel()
+	s := online(t)
+	s.newProject(t)
+	if out := npmtest.Run(t, "persisted.mjs", "URL="+s.url); !strings.HasSuffix(out, "passed\n") {
+		t.Errorf("the script said %q", out)
+	}
+	if r := s.post(t, strings.NewReader(`{"extensions":{"persistedQuery":{}}}`), nil); r.Errors[0].Message != "PersistedQueryNotSupported" {
+		t.Errorf("clients know the message, too: %s", r.raw)
 	}
 }
 

@@ -62,6 +62,9 @@ func (*limits) Validate(graphql.ExecutableSchema) error { return nil }
 // MutateOperationParameters strips __typename from variables, since clients send back objects as they cached them, gives them the types
 // that the document declares, and refuses a document that it would take long to validate.
 func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawParams) *gqlerror.Error {
+	if p.Query == "" && persisted(p.Extensions) {
+		return asInvalid(errPersistedQuery)
+	}
 	stripTypename(p.Variables)
 	document, valid := l.documents.Get(ctx, p.Query)
 	if !valid {
@@ -127,9 +130,11 @@ func (l *limits) MutateOperationContext(ctx context.Context, op *graphql.Operati
 	return nil
 }
 
-// tooMuch is an error that the transports treat like a document that is not valid.
-func tooMuch(message string) *gqlerror.Error {
-	err := gqlerror.Wrap(fault.New(fault.BadRequest, message))
+func tooMuch(message string) *gqlerror.Error { return asInvalid(fault.New(fault.BadRequest, message)) }
+
+// asInvalid is an error that the transports treat like a document that is not valid.
+func asInvalid(f *fault.Error) *gqlerror.Error {
+	err := gqlerror.Wrap(f)
 	errcode.Set(err, errcode.ValidationFailed)
 	return err
 }

@@ -365,7 +365,7 @@ func (s *socket) init(f frame) (*frame, error) {
 
 func (s *socket) subscribe(f frame) (*frame, error) {
 	var payload request
-	if f.ID == "" || decode(f.Payload, &payload) != nil || payload.Query == nil {
+	if f.ID == "" || decode(f.Payload, &payload) != nil || !payload.complete() {
 		return nil, &violation{closeBadMessage, "Invalid message: subscribe needs an id and a payload with a query"}
 	}
 	ours, err := s.reserve(f.ID)

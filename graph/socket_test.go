@@ -164,6 +164,21 @@ func TestQueriesOverASocket(t *testing.T) {
 	}
 }
 
+// A hash alone is refused as an operation; the socket lives.
+func TestPersistedQueryOverASocket(t *testing.T) {
+	t.Parallel()
+	c := offline(t).dial(t, nil)
+	say(t, c, `{"id":"1","type":"subscribe","payload":{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"x"}}}}`)
+	if got := hear(t, c); !strings.HasPrefix(got, `{"id":"1","type":"error","payload":[{"message":"PersistedQueryNotSupported",`) ||
+		!strings.Contains(got, `"code":"PERSISTED_QUERY_NOT_SUPPORTED"`) {
+		t.Errorf("a hash alone: %s", got)
+	}
+	say(t, c, `{"id":"1","type":"subscribe","payload":{"query":"{ __typename }","extensions":{"persistedQuery":{"version":1,"sha256Hash":"x"}}}}`)
+	if got := hear(t, c); got != `{"id":"1","type":"next","payload":{"data":{"__typename":"Query"}}}` {
+		t.Errorf("with its query: %s", got)
+	}
+}
+
 func TestOrigins(t *testing.T) {
 	t.Parallel()
 	s := offline(t, func(o *graph.Options) {
