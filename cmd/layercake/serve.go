@@ -25,6 +25,7 @@ type serveCommand struct {
 	AdminAddr         string   `env:"LAYERCAKE_ADMIN_ADDR" default:"127.0.0.1:3100" help:"Address for metrics and profiles; empty for none."`
 	PublicURL         string   `name:"public-url" env:"LAYERCAKE_PUBLIC_URL" placeholder:"URL" help:"How browsers reach this deployment."`
 	AllowedOrigins    []string `env:"LAYERCAKE_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may call. In open mode without any: every loopback origin and tauri://localhost."`
+	AllowedHeaders    []string `env:"LAYERCAKE_ALLOWED_HEADERS" placeholder:"NAME" help:"Headers that such pages may send, beside those of GraphQL clients and of tracing."`
 	TrustedProxies    []string `env:"LAYERCAKE_TRUSTED_PROXIES" placeholder:"NETWORK" help:"Networks of proxies, such as 10.0.0.0/8, whose X-Forwarded-For says where a client is."`
 	SocketsPerAddress string   `env:"LAYERCAKE_SOCKETS_PER_ADDRESS" default:"5000" help:"Sockets that one client address may have open at this replica; 0: any number."`
 	Auth              string   `env:"LAYERCAKE_AUTH" placeholder:"MODE" help:"open: callers without a credential own everything. The default while listening on loopback; elsewhere it must be asked for."`
@@ -87,6 +88,7 @@ func (c serveCommand) config() (server.Config, error) {
 	cfg := server.Config{
 		DatabaseURL: c.DatabaseURL, ListenURL: c.ListenDatabaseURL, HTTPAddr: c.HTTPAddr, AdminAddr: c.AdminAddr,
 		AllowedOrigins: c.AllowedOrigins,
+		AllowedHeaders: c.AllowedHeaders,
 		TrustedProxies: c.TrustedProxies,
 		PublicURL:      r.url("LAYERCAKE_PUBLIC_URL", c.PublicURL),
 		Migrate:        r.oneOf("LAYERCAKE_MIGRATE", c.Migrate, "auto", "check") == "auto",

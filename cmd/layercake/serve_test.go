@@ -53,7 +53,8 @@ func TestServeDefaults(t *testing.T) {
 func TestServeReportsAllWrongSettingsAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := parsed(t, "--pool-max=many", "--drain=soon", "--migrate=maybe", "--log-level=loud", "--public-url=here", "--auth=none",
-		"--fault-loss=all", "--http-addr=3000", "--admin-addr=nowhere", "--replicas=0", "--database-url=postgres://[", "--allowed-origins=x").config()
+		"--fault-loss=all", "--http-addr=3000", "--admin-addr=nowhere", "--replicas=0", "--database-url=postgres://[", "--allowed-origins=x",
+		"--allowed-headers=X-Good,Not a header").config()
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -61,14 +62,14 @@ func TestServeReportsAllWrongSettingsAtOnce(t *testing.T) {
 		`LAYERCAKE_POOL_MAX is "many"`, `LAYERCAKE_DRAIN is "soon"`, `LAYERCAKE_MIGRATE is "maybe"`, `LAYERCAKE_LOG_LEVEL is "loud"`,
 		`LAYERCAKE_PUBLIC_URL is "here"`, `LAYERCAKE_AUTH is "none"`, `LAYERCAKE_FAULT_LOSS is "all"`,
 		`LAYERCAKE_HTTP_ADDR is "3000"`, `LAYERCAKE_ADMIN_ADDR is "nowhere"`, `LAYERCAKE_REPLICAS is 0`, `LAYERCAKE_DATABASE_URL is`,
-		`LAYERCAKE_ALLOWED_ORIGINS is "x"`,
+		`LAYERCAKE_ALLOWED_ORIGINS is "x"`, `LAYERCAKE_ALLOWED_HEADERS is "Not a header"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("missing: %s\nin: %v", want, err)
 		}
 	}
-	if lines := strings.Count(err.Error(), "\n") + 1; lines != 12 {
-		t.Errorf("%d lines for 12 wrong settings:\n%v", lines, err)
+	if lines := strings.Count(err.Error(), "\n") + 1; lines != 13 {
+		t.Errorf("%d lines for 13 wrong settings:\n%v", lines, err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,6 +21,7 @@ type Config struct {
 	AdminAddr      string   // host:port of metrics and profiles; "" for none
 	PublicURL      *url.URL // how browsers reach this deployment; nil when it is not said
 	AllowedOrigins []string // pages of these origins may call; in open mode loopback origins may, too
+	AllowedHeaders []string // of requests by pages that may call, beside those that are known
 	TrustedProxies []string // networks such as 10.0.0.0/8, whose X-Forwarded-For says where a client is
 	Open           bool     // callers without a credential are let in
 	Migrate        bool     // bring the schema up to date at the start, rather than only compare
@@ -37,6 +39,8 @@ type Config struct {
 	Version        string
 	Log            *slog.Logger
 }
+
+var headerName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
 
 // Check reports everything that is wrong at once.
 func (c Config) Check() error {
@@ -61,6 +65,11 @@ func (c Config) Check() error {
 	for _, origin := range c.AllowedOrigins {
 		if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
 			wrong("LAYERCAKE_ALLOWED_ORIGINS", fmt.Sprintf("%q", origin), "an origin has the form https://host or https://host:port")
+		}
+	}
+	for _, header := range c.AllowedHeaders {
+		if !headerName.MatchString(header) {
+			wrong("LAYERCAKE_ALLOWED_HEADERS", fmt.Sprintf("%q", header), "the name of a header has letters, digits, - and _, such as X-Tenant")
 		}
 	}
 	for _, network := range c.TrustedProxies {

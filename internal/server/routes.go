@@ -25,13 +25,24 @@ import (
 // mutexWait is the metric of the Go runtime that says how long goroutines waited for each other.
 var mutexWait = regexp.MustCompile(`^/sync/mutex/wait/total:seconds$`)
 
+// requestHeaders are those that pages of an origin that may call may send: ours, and what GraphQL clients and tracing in browsers add
+// to each request. A browser sends nothing at all when one of its headers is not allowed.
+var requestHeaders = []string{
+	"Accept", "Authorization", "Content-Type", "X-Layercake-Session", graph.RequestIDHeader, "X-Requested-With", "Cache-Control", "Pragma",
+	"Apollo-Require-Preflight", "X-Apollo-Operation-Name", "X-Apollo-Operation-Id", "X-Apollo-Operation-Type",
+	"Apollographql-Client-Name", "Apollographql-Client-Version", "GraphQL-Require-Preflight", "GraphQL-Preflight",
+	"Traceparent", "Tracestate", "Baggage", // W3C, OpenTelemetry
+	"Sentry-Trace", "B3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags",
+	"X-Datadog-Trace-Id", "X-Datadog-Parent-Id", "X-Datadog-Origin", "X-Datadog-Sampling-Priority", "Newrelic", "X-Correlation-Id",
+}
+
 // routes is everything that clients reach.
 func (s *Server) routes() http.Handler {
 	r := chi.NewRouter()
 	r.Use(s.measure, middleware.Recoverer, withoutOtherUpgrades, middleware.GetHead, s.clientAddress, s.checkHost, cors.Handler(cors.Options{
 		AllowOriginFunc: func(_ *http.Request, origin string) bool { return s.cfg.allowsOrigin(origin) },
 		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions},
-		AllowedHeaders:  []string{"Accept", "Authorization", "Content-Type", "X-Layercake-Session", graph.RequestIDHeader},
+		AllowedHeaders:  slices.Concat(requestHeaders, s.cfg.AllowedHeaders),
 		ExposedHeaders:  []string{graph.RequestIDHeader, "Retry-After"},
 		MaxAge:          600,
 	}), s.checkOrigin)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/server"
 	"layercake/internal/server/servertest"
 )
 
@@ -156,4 +157,56 @@ func TestHEADIsGETWithoutBody(t *testing.T) {
 	if head.status != http.StatusOK || head.header.Get("Content-Type") != get.header.Get("Content-Type") || body != "" {
 		t.Errorf("the page for browsers: HEAD %d %v, GET %d %v", head.status, head.header, get.status, get.header)
 	}
+}
+
+// A browser asks before it sends a header that is not among the few that it sends to everybody. Clients and tools add many.
+func TestHeadersThatPagesMaySend(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, func(c *server.Config) {
+		c.AllowedOrigins, c.AllowedHeaders = []string{"https://app.example"}, []string{"X-Tenant", "x_lower"}
+	})[0].URL
+	const ours, theirs = "https://app.example", "https://elsewhere.example"
+	cases := map[string]struct {
+		origin, headers string
+		allowed         bool
+	}{
+		"none":                {ours, "", true},
+		"ours":                {ours, "content-type, authorization, x-layercake-session, x-request-id", true},
+		"Sentry":              {ours, "baggage,content-type,sentry-trace", true},
+		"OpenTelemetry":       {ours, "baggage,content-type,traceparent,tracestate", true},
+		"Apollo":              {ours, "apollo-require-preflight,apollographql-client-name,apollographql-client-version,content-type,x-apollo-operation-name", true},
+		"in another case":     {ours, "Traceparent, X-TENANT", true},
+		"by the setting":      {ours, "content-type,x-tenant,x_lower", true},
+		"one that is unknown": {ours, "content-type,x-unknown", false},
+		"another origin":      {theirs, "content-type,traceparent", false},
+		"another, by setting": {theirs, "x-tenant", false},
+		"no origin":           {"null", "content-type", false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, path := range []string{"/graphql", "/health"} {
+				lines := []string{"Origin: " + c.origin, "Access-Control-Request-Method: POST"}
+				if c.headers != "" {
+					lines = append(lines, "Access-Control-Request-Headers: "+c.headers)
+				}
+				head, _ := raw(t, url, "OPTIONS", path, "", lines...)
+				origin, headers := head.header.Get("Access-Control-Allow-Origin"), head.header.Get("Access-Control-Allow-Headers")
+				if c.allowed != (origin == c.origin) || c.allowed && !sameWords(headers, c.headers) {
+					t.Errorf("%s: origin %q, headers %q, want allowed: %v", path, origin, headers, c.allowed)
+				}
+				for name := range head.header {
+					if !c.allowed && strings.HasPrefix(name, "Access-Control-") {
+						t.Errorf("%s: it is told %s", path, name)
+					}
+				}
+			}
+		})
+	}
+}
+
+// sameWords compares lists in whatever case.
+func sameWords(a, b string) bool {
+	words := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, " ", "")) }
+	return words(a) == words(b)
 }

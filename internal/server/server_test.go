@@ -271,14 +271,14 @@ func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	err := server.Config{
 		HTTPAddr: "nonsense", AdminAddr: "also nonsense", AllowedOrigins: []string{"example.com"}, PoolMin: -1, Drain: -1, Loss: 2,
-		TrustedProxies: []string{"10.0.0.1"}, MaxSockets: -1,
+		TrustedProxies: []string{"10.0.0.1"}, MaxSockets: -1, AllowedHeaders: []string{"*"},
 	}.Check()
 	if err == nil {
 		t.Fatal("no error")
 	}
 	for _, setting := range []string{
 		"DATABASE_URL", "HTTP_ADDR", "ADMIN_ADDR", "ALLOWED_ORIGINS", "POOL_MAX", "POOL_MIN", "REPLICAS", "WRITE_SLOTS", "DRAIN",
-		"EVENT_RETENTION", "CLEAN_UP", "FAULT_LOSS", "TRUSTED_PROXIES", "SOCKETS_PER_ADDRESS",
+		"EVENT_RETENTION", "CLEAN_UP", "FAULT_LOSS", "TRUSTED_PROXIES", "ALLOWED_HEADERS", "SOCKETS_PER_ADDRESS",
 	} {
 		if !strings.Contains(err.Error(), "LAYERCAKE_"+setting+" is ") {
 			t.Errorf("%s is not reported:\n%v", setting, err)
