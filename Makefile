@@ -1,7 +1,7 @@
 # Everything that is done to this project by hand or by CI. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo storm flood joins chaos soak test bench lint fmt generate verify build clean
+.PHONY: help run demo storm flood joins chaos soak test flaky bench lint fmt generate verify build clean
 
 # Overridable: make test PACKAGES=./internal/plan/... TESTFLAGS='-run Change -v'
 PACKAGES ?= ./...
@@ -36,10 +36,21 @@ soak: build ## load a deployment of its own for minutes, and check that nothing 
 	@internal/tools/setup.sh run
 	./layercake bench soak $(ARGS)
 
-test: ## set up what is missing and run every test with the race detector
+# A test that fails is run again, at most twice, and at most 5 tests; those that needed it are named at the end. Running tests again must
+# not hide what is no test. gotestsum gives up after a data race, a panic (also that of a time-out) or a failed build; the report fails when
+# a package failed beyond its tests, in TestMain or because its process ended, which gotestsum takes for mended.
+test: .tools/gotestsum .tools/flaky ## set up what is missing and run every test with the race detector
 	@internal/tools/setup.sh test
-	go test -race -timeout 10m $(TESTFLAGS) $(PACKAGES)
 	$(if $(filter ./...,$(PACKAGES)),go test -C internal/deploy/composetest)
+	@rm -f .tools/test.json
+	.tools/gotestsum --format $(if $(filter -v,$(TESTFLAGS)),standard-verbose,standard-quiet) --hide-summary skipped \
+		--rerun-fails=2 --rerun-fails-max-failures=5 --rerun-fails-abort-on-data-race --jsonfile .tools/test.json \
+		--packages '$(PACKAGES)' -- -race -timeout 10m $(TESTFLAGS); \
+	status=$$?; .tools/flaky report .tools/test.json && exit $$status
+
+flaky: .tools/flaky ## run the tests again and again beside two busy loops, and list those that fail now and then (ARGS='-n 20')
+	@internal/tools/setup.sh test
+	.tools/flaky loop $(ARGS) -- -race -timeout 10m $(TESTFLAGS) $(PACKAGES)
 
 bench: ## run the Go benchmarks
 	@internal/tools/setup.sh run
@@ -78,7 +89,12 @@ clean: ## remove what was built (data and caches stay)
 .tools/sqlc: PROGRAM = github.com/sqlc-dev/sqlc/cmd/sqlc
 .tools/golangci-lint: PROGRAM = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 .tools/gofumpt: PROGRAM = mvdan.cc/gofumpt
+.tools/gotestsum: PROGRAM = gotest.tools/gotestsum
 .tools/%: internal/tools/%/go.sum
 	@mkdir -p .tools
 	CGO_ENABLED=0 go build -C internal/tools/$* -o '$(CURDIR)/$@' $(PROGRAM)
 	@touch $@
+
+.tools/flaky: $(wildcard internal/tools/flaky/*.go internal/child/*.go)
+	@mkdir -p .tools
+	CGO_ENABLED=0 go build -o $@ ./internal/tools/flaky
