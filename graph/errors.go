@@ -41,6 +41,9 @@ var answers = map[fault.Code]struct {
 	persistedQueryNotSupported: {status: http.StatusBadRequest},
 }
 
+// maxMessage is how many bytes of the library's messages are told: they repeat values of the request, which may be long.
+const maxMessage = 1000
+
 var errInternal = fault.New(fault.Internal, "Internal server error")
 
 // retryAfter is the name of the detail that says in how many milliseconds to try again.
@@ -86,10 +89,11 @@ func (p *presenter) faultOf(ctx context.Context, err error, at *gqlerror.Error) 
 	case f != nil && f.Code != fault.Internal:
 		return f
 	case f == nil && isRequestError(ctx, at):
+		message := at.Message
 		if isVariable(at.Path) {
-			return fault.New(fault.BadRequest, fmt.Sprintf("Variable %s: %s", at.Path[1:], at.Message))
+			message = fmt.Sprintf("Variable %s: %s", at.Path[1:], message)
 		}
-		return fault.New(fault.BadRequest, at.Message)
+		return fault.New(fault.BadRequest, shorten(message, maxMessage))
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return fault.New(fault.Unavailable, fault.Busy) // the client went away: nobody reads it
 	case f == nil && errors.Is(err, context.DeadlineExceeded):

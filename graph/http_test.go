@@ -313,6 +313,23 @@ const introspection = `{ __schema { queryType { name } types { kind name fields(
 	fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name
 	ofType { kind name ofType { kind name } } } } } } } }`
 
+// A message names the value that is wrong, but does not send back a large one.
+func TestMessagesAreShort(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	long := strings.Repeat("x", 100_000)
+	for name, r := range map[string]*reply{
+		"a literal":         s.ask(t, `{ project(id: "`+long+`") { id } }`, nil),
+		"a variable":        s.ask(t, `query($p: Int!) { project(id: $p) { id } }`, vars{"p": long}),
+		"a field":           s.ask(t, `mutation($i: CreateProjectInput!) { createProject(input: $i) { id } }`, vars{"i": vars{long: 1}}),
+		"a variable's name": s.ask(t, `query($`+long+`: Int!) { project(id: $`+long+`) { id } }`, nil),
+	} {
+		if r.code() != "BAD_REQUEST" || len(r.Errors[0].Message) > 1100 {
+			t.Errorf("%s: %d bytes: %.200s", name, len(r.Errors[0].Message), r.raw)
+		}
+	}
+}
+
 func TestMessagesSuggestNothing(t *testing.T) {
 	t.Parallel()
 	if r := offline(t).ask(t, `{ project(id: 1) { nam } }`, nil); strings.Contains(string(r.raw), "Did you mean") {
