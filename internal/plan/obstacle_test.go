@@ -110,7 +110,11 @@ func TestEdgesThatDoNotWait(t *testing.T) {
 	ctx, hangUp := context.WithCancel(t.Context())
 	var waiting sync.WaitGroup
 	for range plan.MaxEdgeWaiters {
-		waiting.Go(func() { <-r.addEdge(ctx, p, again.Edge) })
+		waiting.Go(func() {
+			if err := <-r.addEdge(ctx, p, again.Edge); err == nil {
+				t.Error("an edge was added beside another one")
+			}
+		})
 	}
 	r.awaitEdgeWaiters(t, p, plan.MaxEdgeWaiters)
 	if err := <-r.addEdge(t.Context(), p, again.Edge); !fault.Is(err, fault.BadRequest) {
