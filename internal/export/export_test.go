@@ -357,6 +357,16 @@ func hostile() []string {
 		":smile:", "<:smile:>", "~", "~~", "//",
 		"**", "http://example.org/?a=b&c=d#e", "1. list", "- list", "+ list", strings.Repeat("x", 500),
 		"&quot;", "&NewLine;", "\\n", "\\\\n", "C:\\new", "a\\", "\"\n\"", "'/", "/'", "\u00a0", "\u200b", "\ufeff",
+		"1. Login", "2) Logout", "10. a\n11. b", "- item", "* x", "# h", "## h2 ##", "+ a", "> quote", "a > b", "__init__", "*a*", "_x_",
+		"a_b_c", "_a", "a_", "x __y__ z", "**bold**", "***", "* * *", "- - -", "___", "~~x~~", "~x~", "`code`", "a `b` c", "```\ncode\n```",
+		"~~~\ncode", "    indented", "a\n    b", "a\n\nb", "title\n===", "title\n---", "a|b\n-|-\nc|d", "a|b\n:-|:-", "[x]", "[x]: y",
+		"[a](b)", "![a](b)", "[a][b]", "- [ ] todo", "\\*", "\\", "a\\b", "say \"hi\"", "it's", "say 'hi' and \"ho\"", "3 < 4", "a<b", "<i>",
+		"a & b", "&#35;", "#amp;", "#x;", "a#b;c", "style: a#b c;", "style x:a#1. y;", "classDef a:#1 b;", "#1: x", "<br>", "<br/>", "a<br>b",
+		"%%{init}%%", "%%", "a %% b", "{}", "{a}", "(x)", "((x))", "|", "a|b", "http://x.y", "https://x.y/z_a_b?c=d", "ftp://x.y", "www.x.org",
+		"a@b.org", "mailto:a@b.org", "@{ shape: x }", "@", "$$x$$", "$x$", "fa:fa-car", "fab:fa-github x", "mdi:home", "end", "graph", "subgraph",
+		"click", "default", "style", "class", "title x", "accTitle: x", "mindmap", "root", "::icon(fa fa-book)", ":::x", "हिन्दी", "ไทย", "العربية",
+		"👍🏽", "a=b", "a=\"b\"", "<a b=\"c\">", "trailing ", " leading", "---", "--- x", "a -.-> b", "x ==> y", "^a^", "==a==",
+		":x:", "a. b", "1.5 m", "v1.2", "1.", "1", "-1", "- ", "*", "_", "~", "a*b", "2 * 3", "a ~ b", "\"", "'", "\"'", "constructor", "__proto__",
 	}
 }
 

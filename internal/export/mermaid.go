@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"layercake/internal/layered"
 )
 
 func writeMermaid(p *printer, v *view, opt Options) error {
@@ -23,7 +25,7 @@ func writeMermaid(p *printer, v *view, opt Options) error {
 	width := v.edgeWidth()
 	for _, i := range v.edges {
 		e := v.edge(i)
-		p.put(m.ids.of(e.Source), " -->")
+		p.put(m.ids.of(e.Source), " ", m.edgeID(e), "-->")
 		if opt.Mermaid.EdgeLabels && present(e.Label) {
 			p.put("|")
 			p.quote(appendMermaid, e.Label)
@@ -66,7 +68,7 @@ func writeMermaidTreemap(p *printer, v *view, opt Options) error {
 	m.frontMatter()
 	p.put("treemap-beta\n")
 	err := m.outline("treemap", 0, func(_, i int) {
-		m.label(i)
+		m.esc(appendTreemap, m.text(i))
 		if len(v.children[i]) == 0 {
 			// The grammar knows neither a sign nor an exponent.
 			p.put(": ", strconv.FormatFloat(max(0, v.node(i).Weight), 'f', -1, 64))
@@ -86,6 +88,7 @@ type mermaid struct {
 	opt     Options
 	ids     *names
 	classes *names
+	ends    map[string][2]string // of edges by the id that Mermaid makes of their ends
 }
 
 func newMermaid(p *printer, v *view, opt Options) mermaid {
@@ -101,7 +104,9 @@ func newMermaid(p *printer, v *view, opt Options) mermaid {
 			}
 		}
 	}
-	return mermaid{p, v, opt, newNames("n_", isMermaidName, ids), newNames("layer_", isMermaidName, v.layerIDs())}
+	// A class of any name may be one that Mermaid's own elements have: node, label, cluster, and so on.
+	prefixed := func(string) bool { return false }
+	return mermaid{p, v, opt, newNames("n_", isMermaidName, ids), newNames("layer_", prefixed, v.layerIDs()), map[string][2]string{}}
 }
 
 func (v *view) isFlowContainer(i int) bool { return !v.node(i).IsPartition && len(v.children[i]) > 0 }
@@ -125,7 +130,7 @@ func (m *mermaid) frontMatter() {
 	m.put("---\n")
 	if m.v.graph.Name != "" {
 		m.put(" title: ")
-		m.esc(appendYAML, visible(m.v.graph.Name))
+		m.esc(appendYAML, strings.ReplaceAll(visible(m.v.graph.Name), "<", mermaidLess))
 		m.put("\n")
 	}
 	if compact {
@@ -143,15 +148,17 @@ func (m *mermaid) frontMatter() {
 	m.put("---\n")
 }
 
-// label writes a node's text between quotes.
-func (m *mermaid) label(i int) {
+// text is what a node shows.
+func (m *mermaid) text(i int) string {
 	n := m.v.node(i)
-	label := n.Label
 	if m.opt.Notes && present(n.Comment) {
-		label += "\n" + n.Comment
+		return n.Label + "\n" + n.Comment
 	}
-	m.quote(appendMermaid, orDefault(label, " "))
+	return orDefault(n.Label, " ")
 }
+
+// label writes a node's text between quotes.
+func (m *mermaid) label(i int) { m.quote(appendMermaid, m.text(i)) }
 
 func (m *mermaid) node(level, i int) {
 	m.indent(level)
@@ -207,6 +214,24 @@ func (m *mermaid) outline(kind string, base int, line func(nth, i int)) error {
 	return nil
 }
 
+// edgeID is an own id for an edge to which Mermaid would give that of another one; "" for all others. Mermaid joins the ids of the
+// ends by "_", and draws neither edge, or both labels in one place, when that gives the same for different ends.
+func (m *mermaid) edgeID(e *layered.Edge) string {
+	source, target := m.ids.of(e.Source), m.ids.of(e.Target)
+	if !strings.Contains(source, "_") && !strings.Contains(target, "_") {
+		return "" // both ends of such an edge are parts of the other's
+	}
+	ends, id := [2]string{source, target}, source+"_"+target
+	switch first, ok := m.ends[id]; {
+	case !ok:
+		m.ends[id] = ends
+		return ""
+	case first == ends:
+		return ""
+	}
+	return m.ids.invent("edge") + "@"
+}
+
 // class is the style class of a node; "" when it has none.
 func (m *mermaid) class(i int) string {
 	id := m.v.node(i).Layer
@@ -254,46 +279,104 @@ func isMermaidName(id string) bool {
 	return isWord(id) && !slices.Contains(mermaidWords, strings.ToLower(id))
 }
 
+// mermaidWords are those of the syntax, and the names that every object of JavaScript has, in lower case: Mermaid keeps nodes by
+// their ids in plain objects, and draws nothing when it finds something there.
 var mermaidWords = []string{
-	"bt", "call", "class", "classdef", "click", "default", "direction", "end", "flowchart", "graph", "href",
-	"interpolate",
+	"bt", "call", "class", "classdef", "click", "default", "direction", "end", "flowchart", "graph", "href", "interpolate",
 	"linkstyle", "lr", "rl", "style", "subgraph", "tb", "td", "_blank", "_parent", "_self", "_top",
+	"constructor", "hasownproperty", "isprototypeof", "propertyisenumerable", "tolocalestring", "tostring", "valueof", "__proto__",
+	"__definegetter__", "__definesetter__", "__lookupgetter__", "__lookupsetter__",
 }
 
-// appendMermaid escapes the inside of a quoted string, which Mermaid takes for HTML in a browser: what is markup there, an
-// entity, a directive (%%), a formula ($$), an icon (fa:fa-...) or a Markdown string is written as a named entity. Mermaid's
-// own escapes (#quot;) are avoided where there is a name: it takes a semicolon from "style...:...#...;" before it parses.
+// appendMermaid escapes the inside of a quoted string, which Mermaid takes for Markdown (everywhere up to 11.12, in mind maps to
+// this day), for HTML, and for syntax of its own: directives (%%), formulas ($$), icons (fa:fa-...) and links. What would be
+// markup is written as the number of the character, which Mermaid leaves alone until everything is parsed.
 func appendMermaid(dst []byte, s string) []byte {
 	s = visible(s)
+	first := len(dst)
+	start, number := true, false // only blanks so far in this line; only digits after them
+	var last rune
 	for i, r := range s {
-		next := s[i+utf8.RuneLen(r):]
+		rest := s[i+utf8.RuneLen(r):]
+		next, _ := utf8.DecodeRuneInString(rest)
+		ends := rest == "" || next == ' ' || next == '\n'
 		switch {
-		case r == '"':
-			dst = append(dst, "&quot;"...)
-		case r == '<':
-			dst = append(dst, "&lt;"...)
-		case r == '&' && startsReference(next):
-			dst = append(dst, "&amp;"...)
-		case r == '#' && startsReference(next):
-			dst = append(dst, "&num;"...)
-		case r == '%' && strings.HasPrefix(next, "%"), r == '%' && strings.HasPrefix(next, "{"):
-			dst = append(dst, "&percnt;"...)
-		case r == '$' && strings.HasPrefix(next, "$"):
-			dst = append(dst, "&dollar;"...)
-		case r == ':' && strings.HasPrefix(next, "fa-"):
-			dst = append(dst, "&colon;"...)
-		case r == '`' && i == 0:
-			dst = append(dst, "&grave;"...)
-		case r == '\\' && strings.HasPrefix(next, "n"):
-			dst = append(dst, "&bsol;"...) // "\n" is a line break
-		case isBidiControl(r):
-			dst = append(strconv.AppendInt(append(dst, '#'), int64(r), 10), ';')
+		case strings.ContainsRune("\"<`*~\\[|@", r),
+			start && strings.ContainsRune("#>-+=", r),
+			number && ends && strings.ContainsRune(".)", r),
+			r == '_' && !(isMermaidLetter(last) && isMermaidLetter(next)),
+			r == '&' && startsReference(rest),
+			(r == '$' || r == '%') && r == next,
+			r == ':' && (strings.HasPrefix(rest, "//") || strings.HasPrefix(rest, "fa-")),
+			r == '.' && strings.EqualFold(s[max(0, i-3):i], "www"),
+			isMermaidSyntax(r, rest):
+			dst = appendMermaidNumber(dst, r)
 		default:
 			dst = utf8.AppendRune(dst, r)
 		}
+		number = (start || number) && '0' <= r && r <= '9'
+		start = r == '\n' || start && r == ' '
+		last = r
+	}
+	return escapeColons(dst, first)
+}
+
+// appendTreemap writes a quoted string of a treemap, which shows everything but numbers of characters as it stands, in one line.
+// It measures a number by its length before it draws, and would draw the label smaller: so the quotes are those that need none.
+// But Mermaid changes double quotes of HTML before it parses.
+func appendTreemap(dst []byte, s string) []byte {
+	s = strings.ReplaceAll(visible(s), "\n", " ")
+	quote := '"'
+	if strings.Contains(s, `"`) && !strings.ContainsAny(s, "'<") {
+		quote = '\''
+	}
+	dst = append(dst, byte(quote))
+	first := len(dst)
+	for i, r := range s {
+		if r == quote || isMermaidSyntax(r, s[i+utf8.RuneLen(r):]) {
+			dst = appendMermaidNumber(dst, r)
+		} else {
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return append(escapeColons(dst, first), byte(quote))
+}
+
+// isMermaidSyntax reports characters that no string of Mermaid can hold: the beginnings of a directive and of the number of a
+// character.
+func isMermaidSyntax(r rune, rest string) bool {
+	switch r {
+	case '%':
+		return strings.HasPrefix(rest, "%{")
+	case '#':
+		word := strings.TrimLeftFunc(rest, isWordByte)
+		return len(word) < len(rest) && strings.HasPrefix(word, ";")
+	}
+	return isBidiControl(r)
+}
+
+// isMermaidLetter reports what Markdown takes for the inside of a word: there "_" stands for itself.
+func isMermaidLetter(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
+}
+
+func appendMermaidNumber(dst []byte, r rune) []byte {
+	dst = strconv.AppendInt(append(dst, '#'), int64(r), 10)
+	return append(dst, ';')
+}
+
+// escapeColons writes the colons from position first on as numbers, too, if a "#" stands there: Mermaid takes a semicolon from
+// every line that looks like "style ...:...#...;", even within quotes.
+func escapeColons(dst []byte, first int) []byte {
+	if label := dst[first:]; bytes.IndexByte(label, '#') >= 0 && bytes.IndexByte(label, ':') >= 0 {
+		dst = append(dst[:first], bytes.ReplaceAll(label, []byte(":"), []byte("#58;"))...)
 	}
 	return dst
 }
+
+// mermaidLess is "<" in a title, where Mermaid takes that for HTML. It reads numbers of characters everywhere else, and turns them
+// into this before it parses.
+const mermaidLess = "ﬂ°°60¶ß"
 
 // appendYAML writes a text as a plain scalar where that is safe, else between quotes, without the beginning of a directive.
 func appendYAML(dst []byte, s string) []byte {

@@ -2,7 +2,6 @@ package export_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -11,11 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"layercake/internal/export"
 	"layercake/internal/layered"
@@ -181,135 +177,5 @@ func TestPlantUMLDrawsEveryOutput(t *testing.T) {
 			t.Fatal(err)
 		}
 		shows(t, svgTexts(t, svg), shown)
-	}
-}
-
-type mermaidAnswer struct {
-	Error  string
-	Type   string
-	Labels []string
-	Nodes  []struct{ ID, Label, LabelType string }
-	Edges  []struct{ Start, End, Label string }
-	Groups []struct{ ID, Label string }
-}
-
-// askMermaid parses diagrams with the npm package, if it is installed.
-func askMermaid(t *testing.T, diagrams ...string) []mermaidAnswer {
-	t.Helper()
-	node := tool(t, "node")
-	dir := filepath.Join("..", "npmtest")
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "mermaid")); err != nil {
-		absent(t, "npm packages are not installed: npm install in internal/npmtest")
-	}
-	type diagram struct {
-		Text string `json:"text"`
-	}
-	var question []diagram
-	for _, text := range diagrams {
-		question = append(question, diagram{text})
-	}
-	input, err := json.Marshal(question)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), node, "mermaid.mjs")
-	cmd.Dir = dir
-	cmd.Stdin = bytes.NewReader(input)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	output, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("node: %v: %s", err, stderr.String())
-	}
-	var answers []mermaidAnswer
-	if err := json.Unmarshal(output, &answers); err != nil || len(answers) != len(diagrams) {
-		t.Fatalf("%d answers: %v: %s", len(answers), err, output)
-	}
-	return answers
-}
-
-func TestMermaidParsesEveryOutput(t *testing.T) {
-	t.Parallel()
-	texts, shown := drawable()
-	var diagrams []string
-	for _, f := range []export.Format{export.Mermaid, export.MermaidMindmap, export.MermaidTreemap} {
-		diagrams = append(diagrams, write(t, labelGraph(texts), f, export.Options{}))
-		for _, opt := range optionSets() {
-			diagrams = append(diagrams, write(t, tiny(), f, opt), write(t, hostileGraph(), f, opt))
-		}
-	}
-	answers := askMermaid(t, diagrams...)
-	sets := 1 + 2*len(optionSets())
-	for i, a := range answers {
-		if want := []string{"flowchart-v2", "mindmap", "treemap"}[i/sets]; a.Error != "" || a.Type != want {
-			t.Fatalf("%q %s\n%.2000s", a.Type, a.Error, diagrams[i])
-		}
-	}
-	for _, n := range answers[0].Nodes {
-		if n.LabelType != "string" {
-			t.Errorf("%q is taken for %s", n.Label, n.LabelType)
-		}
-		answers[0].Labels = append(answers[0].Labels, n.Label)
-	}
-	trim := func(s string) string { return strings.Trim(s, " \n\ufeff") } // as Mermaid does
-	for i, s := range shown {
-		shown[i] = trim(s)
-	}
-	for _, a := range []mermaidAnswer{answers[0], answers[sets], answers[2*sets]} {
-		labels := slices.DeleteFunc(a.Labels, func(s string) bool { return s == "all" })
-		for i, s := range labels {
-			labels[i] = trim(s)
-		}
-		if diff := cmp.Diff(shown, labels); diff != "" {
-			t.Errorf("%s (-want +shown):\n%s", a.Type, diff)
-		}
-	}
-}
-
-// Any word may be an id.
-func TestMermaidTakesEveryID(t *testing.T) {
-	t.Parallel()
-	ids := []string{
-		"end", "End", "END", "graph", "flowchart", "subgraph", "style", "linkStyle", "class", "classDef",
-		"click", "default", "direction",
-		"interpolate", "href", "call", "o", "x", "v", "O", "X", "V", "ox", "xo", "root", "title", "mindmap",
-		"treemap", "TB", "LR", "td", "BT", "RL",
-		"_self", "_blank", "accTitle", "accDescr", "default_x", "style1", "endpoint", "end_", "graph1",
-		"subgraph_a", "class_b", "click2", "callback",
-		"1", "12a", "a.b", "a-b", "a--b", "-->", "a b", "é", "日本", "n", "N", "A", "0x", "section", "id", "null",
-		"constructor", "__proto__", "toString",
-		"flowchart-elk", "swimlane", "elk", "defaults", "linkStyle2", "hrefs", "_", "__", "k", "F", "md", "fa",
-		"icon",
-	}
-	g := layered.Graph{Nodes: []layered.Node{{ID: "box", Label: "Box", IsPartition: true}}}
-	for i, id := range ids {
-		g.Nodes = append(g.Nodes, layered.Node{ID: id, Label: fmt.Sprint(i), BelongsTo: "box"})
-		g.Edges = append(g.Edges, layered.Edge{ID: fmt.Sprint(i), Source: id, Target: ids[(i+1)%len(ids)]})
-	}
-	for i, id := range ids { // also as containers and layers
-		g.Nodes = append(g.Nodes,
-			layered.Node{ID: "in" + id, Label: "in", BelongsTo: "c" + id, Layer: id},
-			layered.Node{ID: "c" + id, Label: fmt.Sprint("c", i), IsPartition: true},
-		)
-		g.Layers = append(g.Layers, layered.Layer{ID: id, Background: "eeeeee"})
-	}
-	a := askMermaid(t, write(t, g, export.Mermaid, export.Options{}))[0]
-	if a.Error != "" {
-		t.Fatal(a.Error)
-	}
-	labels := map[string]int{}
-	for _, n := range a.Nodes {
-		var i int
-		if _, err := fmt.Sscan(n.Label, &i); err == nil {
-			labels[n.ID] = i
-		}
-	}
-	if len(labels) != len(ids) || len(a.Edges) != len(ids) || len(a.Groups) != len(ids)+1 {
-		t.Errorf("%d nodes, %d edges, %d groups for %d ids", len(labels), len(a.Edges), len(a.Groups), len(ids))
-	}
-	for _, e := range a.Edges {
-		if labels[e.End] != (labels[e.Start]+1)%len(ids) {
-			t.Errorf("edge from %s to %s", e.Start, e.End)
-		}
 	}
 }

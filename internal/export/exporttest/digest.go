@@ -66,18 +66,17 @@ func (t *tree) close() error {
 
 var (
 	entity        = regexp.MustCompile(`&(?:#[0-9]+|[a-z]+);`)
-	mermaidEntity = regexp.MustCompile(`&[a-z]+;|#[0-9]+;`)
+	mermaidNumber = regexp.MustCompile(`#[0-9]+;`)
 )
 
 var entities = map[string]string{
-	"amp": "&", "quot": `"`, "lt": "<", "num": "#", "percnt": "%", "dollar": "$", "colon": ":", "grave": "`",
-	"bsol": `\`,
+	"amp": "&", "quot": `"`,
 }
 
 // unescapeEntities decodes the references that the writers use, once.
 func unescapeEntities(s string) string { return unescape(entity, s) }
 
-func unescapeMermaid(s string) string { return unescape(mermaidEntity, s) }
+func unescapeMermaid(s string) string { return unescape(mermaidNumber, s) }
 
 func unescape(entity *regexp.Regexp, s string) string {
 	return entity.ReplaceAllStringFunc(s, func(ref string) string {

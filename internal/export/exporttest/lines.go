@@ -83,7 +83,7 @@ func ParsePlantUML(source string) (*Digest, error) {
 var (
 	mermaidGroup = regexp.MustCompile(`(?s)^subgraph (\w+)\["([^"]*)"\]$`)
 	mermaidNode  = regexp.MustCompile(`(?s)^(\w+)\["([^"]*)"\]$`)
-	mermaidEdge  = regexp.MustCompile(`(?s)^(\w+) -->(?:\|"([^"]*)"\|)? (\w+)$`)
+	mermaidEdge  = regexp.MustCompile(`(?s)^(\w+) (?:\w+@)?-->(?:\|"([^"]*)"\|)? (\w+)$`)
 	mermaidDef   = regexp.MustCompile(`^classDef (\w+) [a-z]+:#[0-9a-fA-F]+(,[a-z]+:#[0-9a-fA-F]+)*;$`)
 	mermaidClass = regexp.MustCompile(`^class (\w+) (\w+);$`)
 	mermaidWidth = regexp.MustCompile(`^linkStyle \d+ stroke-width:[0-9.]+px$`)
@@ -112,6 +112,7 @@ func ParseMermaid(source string) (*Digest, error) {
 						return nil, err
 					}
 				}
+				d.Title = strings.ReplaceAll(d.Title, "ﬂ°°60¶ß", "<") // as Mermaid writes it inside
 			}
 		}
 	}
