@@ -161,6 +161,9 @@ type Options struct {
 	Mermaid         MermaidOptions
 	Template        Template // for Custom
 	Limits          Limits   // for Custom
+
+	// Warn, if set, is called with what is written although readers of the format refuse it as they are set up by default.
+	Warn func(text string)
 }
 
 // GraphvizOptions are graph attributes of DOT outputs.

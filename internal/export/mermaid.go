@@ -2,6 +2,7 @@ package export
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +40,7 @@ func writeMermaid(p *printer, v *view, opt Options) error {
 		}
 	}
 	m.layers()
+	m.warn(len(v.edges))
 	return nil
 }
 
@@ -55,11 +57,13 @@ func writeMermaidMindmap(p *printer, v *view, opt Options) error {
 		p.quote(appendMermaid, orDefault(v.graph.Name, "Graph"))
 		p.put("]\n")
 	}
-	return m.outline("mindmap", base, func(nth, i int) {
+	err := m.outline("mindmap", base, func(nth, i int) {
 		p.put("n", strconv.Itoa(nth), "[")
 		m.label(i)
 		p.put("]\n")
 	})
+	m.warn(0)
+	return err
 }
 
 // writeMermaidTreemap writes the hierarchy as areas: those without children are as large as they weigh.
@@ -79,7 +83,30 @@ func writeMermaidTreemap(p *printer, v *view, opt Options) error {
 		p.put("\n")
 	})
 	m.classDefs()
+	m.warn(0)
 	return err
+}
+
+// Mermaid draws only an error beyond these limits. A page may raise them, but no diagram may do so for itself.
+const (
+	maxMermaidEdges = 500
+	maxMermaidText  = 50_000 // in UTF-16, without front matter
+)
+
+// warn reports a diagram that is beyond the limits.
+func (m *mermaid) warn(edges int) {
+	length := m.measured()
+	if m.opt.Warn == nil {
+		return
+	}
+	const advice = "%d %s: Mermaid draws an error instead of a diagram of more than %d, unless the page that shows it sets %s: " +
+		"set that to %d or more, or export less"
+	if edges > maxMermaidEdges {
+		m.opt.Warn(fmt.Sprintf(advice, edges, "edges", maxMermaidEdges, "maxEdges", edges))
+	}
+	if length > maxMermaidText {
+		m.opt.Warn(fmt.Sprintf(advice, length, "characters", maxMermaidText, "maxTextSize", length))
+	}
 }
 
 type mermaid struct {
@@ -115,6 +142,7 @@ func (v *view) isFlowContainer(i int) bool { return !v.node(i).IsPartition && le
 func groupID(id string) string { return id + "\x00group" }
 
 func (m *mermaid) frontMatter() {
+	defer m.measure() // what follows
 	theme := m.opt.Mermaid.Theme
 	if theme == "" && m.opt.Style == StyleDark {
 		theme = "dark"

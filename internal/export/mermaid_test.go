@@ -303,28 +303,41 @@ func classSketches(t *testing.T) []sketch {
 	return sketches
 }
 
-// limitSketches are just larger than Mermaid draws with its default settings, which no diagram may change for itself.
+// limitSketches are just larger than Mermaid draws as it is set up by default, which is where a warning begins.
 func limitSketches(t *testing.T) []sketch {
 	edges := layered.Graph{Nodes: []layered.Node{{ID: "a", Label: "A"}, {ID: "b", Label: "B"}}}
 	for i := range 501 {
 		edges.Edges = append(edges.Edges, layered.Edge{ID: fmt.Sprint(i), Source: "a", Target: "b"})
 	}
-	text := layered.Graph{Nodes: []layered.Node{{ID: "a", Label: "A" + strings.Repeat(" a", 25_000)}}}
+	// text makes a diagram of a length.
+	text := func(f export.Format, length int) layered.Graph {
+		g := layered.Graph{Name: "front matter does not count", Nodes: []layered.Node{{ID: "a", Label: "A"}}}
+		_, rest, _ := strings.Cut(write(t, g, f, export.Options{}), "\n---\n")
+		g.Nodes[0].Label = strings.Repeat("A", length-len(rest)+1)
+		return g
+	}
+	const tooLong = "Maximum text size in diagram exceeded"
 	var sketches []sketch
 	for name, c := range map[string]struct {
 		g     layered.Graph
 		f     export.Format
-		error string
+		shown string
 	}{
 		"edges":      {edges, export.Mermaid, "the limit is 500"},
-		"characters": {text, export.Mermaid, "Maximum text size in diagram exceeded"},
-		"mind map":   {text, export.MermaidMindmap, "Maximum text size in diagram exceeded"},
-		"treemap":    {text, export.MermaidTreemap, "Maximum text size in diagram exceeded"},
+		"characters": {text(export.Mermaid, 50_001), export.Mermaid, tooLong},
+		"mind map":   {text(export.MermaidMindmap, 50_001), export.MermaidMindmap, tooLong},
+		"treemap":    {text(export.MermaidTreemap, 50_001), export.MermaidTreemap, tooLong},
+		"fits":       {text(export.Mermaid, 50_000), export.Mermaid, "AAAAA"},
 	} {
+		warned := false
+		source := write(t, c.g, c.f, export.Options{Warn: func(string) { warned = true }})
+		if warned != (name != "fits") {
+			t.Errorf("%s: warned is %t", name, warned)
+		}
 		sketches = append(sketches, sketch{
-			"limits/" + name, write(t, c.g, c.f, export.Options{}), func(t *testing.T, d drawing, _ map[string]drawing) {
-				if shown := fmt.Sprint(d); !strings.Contains(shown, c.error) {
-					t.Errorf("%.500s, want %q", shown, c.error)
+			"limits/" + name, source, func(t *testing.T, d drawing, _ map[string]drawing) {
+				if shown := fmt.Sprint(d); !strings.Contains(shown, c.shown) {
+					t.Errorf("%.500s, want %q", shown, c.shown)
 				}
 			},
 		})

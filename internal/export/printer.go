@@ -19,6 +19,9 @@ type printer struct {
 	w   io.Writer
 	buf []byte
 	err error
+
+	measuring bool
+	units     int // of UTF-16 that were passed on while measuring
 }
 
 // put writes literal pieces.
@@ -65,8 +68,38 @@ func (p *printer) flush() error {
 	if p.err == nil {
 		_, p.err = p.w.Write(p.buf)
 	}
+	if p.measuring {
+		p.units += utf16Units(p.buf)
+	}
 	p.buf = p.buf[:0]
 	return p.err
+}
+
+// measure begins to count what is written.
+func (p *printer) measure() {
+	_ = p.flush() // sticks
+	p.measuring = true
+}
+
+// measured ends what measure began, and returns the length in the characters of JavaScript.
+func (p *printer) measured() int {
+	_ = p.flush() // sticks
+	p.measuring = false
+	return p.units
+}
+
+// utf16Units counts from the first bytes of characters, so that a text may come in pieces.
+func utf16Units(utf8Text []byte) int {
+	n := 0
+	for _, c := range utf8Text {
+		if c&0xC0 != 0x80 {
+			n++
+		}
+		if c >= 0xF0 {
+			n++ // a pair of surrogates
+		}
+	}
+	return n
 }
 
 // Write makes a printer an io.Writer.

@@ -15,7 +15,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
+	"github.com/google/go-cmp/cmp"
 	"layercake/internal/export"
 	"layercake/internal/layered"
 	"layercake/internal/planfile"
@@ -518,6 +520,47 @@ func TestWarnings(t *testing.T) {
 	}
 	if !slices.Equal(warnings, want) {
 		t.Errorf("%q", warnings)
+	}
+}
+
+// What Mermaid will not draw is written, with a warning that names the file, the number and the limit.
+func TestMermaidLimits(t *testing.T) {
+	t.Parallel()
+	files := tables(`
+    - { filename: out.mermaid, exporter: Mermaid }
+    - { filename: mindmap.mermaid, exporter: MermaidMindmap }
+    - { filename: treemap.mermaid, exporter: MermaidTreemap, graph_config: { node_label_max_length: 10 } }
+`)
+	files["nodes.csv"] += "c," + strings.Repeat("😀", 25_000) + ",l,false,root\n"
+	for i := range 500 {
+		files["nodes.csv"] += fmt.Sprintf("n%d,N,l,false,root\n", i)
+		files["edges.csv"] += fmt.Sprintf("e%d,a,n%d,,l,1\n", i, i)
+	}
+	dir := project(t, files)
+	var warnings []string
+	opt := planfile.Options{Dir: dir, Warn: func(text string) { warnings = append(warnings, text) }}
+	if err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), opt); err != nil {
+		t.Fatal(err)
+	}
+	length := func(name, kind string) int { // as JavaScript counts, without front matter
+		text := read(t, filepath.Join(dir, name))
+		return len(utf16.Encode([]rune(text[max(0, strings.Index(text, kind)):])))
+	}
+	flowchart, mindmap := length("out.mermaid", "flowchart"), length("mindmap.mermaid", "mindmap")
+	const advice = ", unless the page that shows it sets %s: set that to %d or more, or export less"
+	want := []string{
+		"export profile 1 (out.mermaid, Mermaid): 501 edges: Mermaid draws an error instead of a diagram of more than 500" +
+			fmt.Sprintf(advice, "maxEdges", 501),
+		"export profile 1 (out.mermaid, Mermaid): " + fmt.Sprint(flowchart) +
+			" characters: Mermaid draws an error instead of a diagram of more than 50000" + fmt.Sprintf(advice, "maxTextSize", flowchart),
+		"export profile 2 (mindmap.mermaid, MermaidMindmap): " + fmt.Sprint(mindmap) +
+			" characters: Mermaid draws an error instead of a diagram of more than 50000" + fmt.Sprintf(advice, "maxTextSize", mindmap),
+	}
+	if diff := cmp.Diff(want, warnings); diff != "" {
+		t.Errorf("(-want +told):\n%s", diff)
+	}
+	if written := read(t, filepath.Join(dir, "out.mermaid")); strings.Count(written, "-->") != 501 {
+		t.Error("not all edges are written")
 	}
 }
 

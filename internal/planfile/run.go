@@ -337,6 +337,7 @@ func isDOT(f export.Format) bool { return f == export.DOT || f == export.DOTHier
 func (r *runner) writeOne(ctx context.Context, g layered.Graph, name string, out Export, target string) error {
 	opt := out.Render.options()
 	opt.Limits.Time = time.Duration(out.Render.TimeoutSeconds) * time.Second
+	opt.Warn = func(text string) { r.warn("%s: %s", name, text) }
 	if out.Exporter.Format == export.Custom {
 		t, err := r.readTemplate(out.Exporter)
 		if err != nil {
