@@ -314,6 +314,39 @@ func TestIDs(t *testing.T) {
 	}
 }
 
+// PlantUML compares the names of styles without their case and underscores.
+func TestPlantUMLStylesAreKeptApart(t *testing.T) {
+	t.Parallel()
+	layers := []string{"App", "app", "APP", "a_pp", "a pp", "_app_", "layer_app", "layerapp", "1", "é", "è", "infra"}
+	var g layered.Graph
+	for i, layer := range layers {
+		g.Nodes = append(g.Nodes, layered.Node{ID: fmt.Sprintf("n%d", i), Label: layer, Layer: layer})
+		g.Layers = append(g.Layers, layered.Layer{ID: layer, Background: fmt.Sprintf("0000%02x", i)})
+	}
+	g.Nodes = append(g.Nodes, layered.Node{ID: "n", Label: "undeclared", Layer: "aPP"})
+	d := parseAs(t, export.PlantUML, write(t, g, export.PlantUML, export.Options{}))
+	styles := map[string]string{} // colours by name, as PlantUML sees it
+	seen := func(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
+	for _, s := range d.Styles {
+		if other, ok := styles[seen(s.Layer)]; ok {
+			t.Errorf("style %s takes the place of that with colour %s", s.Layer, other)
+		}
+		styles[seen(s.Layer)] = s.Background
+	}
+	for _, n := range d.Clusters {
+		want := ""
+		if i := slices.Index(layers, n.Label); i >= 0 {
+			want = fmt.Sprintf("#0000%02x", i)
+		}
+		if got := styles[seen(n.Layer)]; got != want {
+			t.Errorf("layer %q has colour %q, want %q", n.Label, got, want)
+		}
+	}
+	if !slices.ContainsFunc(d.Styles, func(s exporttest.Style) bool { return s.Layer == "infra" }) {
+		t.Error("a plain name is not kept")
+	}
+}
+
 func TestGMLWithIntegerIDs(t *testing.T) {
 	t.Parallel()
 	doc, err := exporttest.ParseGML(write(t, tiny(), export.GML, export.Options{GMLIntegerIDs: true}))

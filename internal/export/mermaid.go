@@ -133,7 +133,9 @@ func newMermaid(p *printer, v *view, opt Options) mermaid {
 	}
 	// A class of any name may be one that Mermaid's own elements have: node, label, cluster, and so on.
 	prefixed := func(string) bool { return false }
-	return mermaid{p, v, opt, newNames("n_", isMermaidName, ids), newNames("layer_", prefixed, v.layerIDs()), map[string][2]string{}}
+	return mermaid{
+		p, v, opt, newNames("n_", isMermaidName, exact, ids), newNames("layer_", prefixed, exact, v.layerIDs()), map[string][2]string{},
+	}
 }
 
 func (v *view) isFlowContainer(i int) bool { return !v.node(i).IsPartition && len(v.children[i]) > 0 }

@@ -118,8 +118,12 @@ type plantUML struct {
 }
 
 func newPlantUML(p *printer, v *view, opt Options) plantUML {
-	return plantUML{p, v, opt, newNames("n_", isPlantUMLName, v.ids()), newNames("layer_", isWord, v.layerIDs())}
+	ids, classes := newNames("n_", isPlantUMLName, exact, v.ids()), newNames("layer_", isWord, foldStyle, v.layerIDs())
+	return plantUML{p, v, opt, ids, classes}
 }
+
+// foldStyle does to the name of a style what PlantUML does before it compares them.
+func foldStyle(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
 
 func (w *plantUML) title() {
 	if w.v.graph.Name != "" {

@@ -196,23 +196,26 @@ func needsVisible(s string) bool {
 // other id has.
 type names struct {
 	prefix string
+	fold   func(string) string // returns the same for names that the language takes for one
 	made   map[string]string
-	used   map[string]bool
-	next   map[string]int // by stem
+	used   map[string]string // names by what they fold to
+	next   map[string]int    // by stem
 }
 
-// newNames reserves the safe ids first, so that nothing that can keep its name loses it.
-func newNames(prefix string, safe func(string) bool, ids func(yield func(string) bool)) *names {
-	n := &names{prefix: prefix, made: map[string]string{}, used: map[string]bool{}, next: map[string]int{}}
-	var unsafe []string
+// newNames reserves the safe ids first, so that nothing that can keep its name loses it. Of safe ids that fold to the same, the
+// first keeps its name.
+func newNames(prefix string, safe func(string) bool, fold func(string) string, ids func(yield func(string) bool)) *names {
+	n := &names{prefix: prefix, fold: fold, made: map[string]string{}, used: map[string]string{}, next: map[string]int{}}
+	var others []string
 	for id := range ids {
-		if safe(id) {
-			n.used[id] = true
-		} else {
-			unsafe = append(unsafe, id)
+		if safe(id) && !n.taken(id) {
+			n.used[fold(id)] = id
+		}
+		if !n.kept(id) {
+			others = append(others, id)
 		}
 	}
-	for _, id := range unsafe {
+	for _, id := range others {
 		if _, ok := n.made[id]; !ok {
 			n.made[id] = n.invent(id)
 		}
@@ -220,12 +223,26 @@ func newNames(prefix string, safe func(string) bool, ids func(yield func(string)
 	return n
 }
 
+// exact is how names fold where every difference counts.
+func exact(name string) string { return name }
+
+func (n *names) taken(name string) bool {
+	_, ok := n.used[n.fold(name)]
+	return ok
+}
+
+// kept reports an id that is its own name.
+func (n *names) kept(id string) bool {
+	name, ok := n.used[n.fold(id)]
+	return ok && name == id
+}
+
 // of returns the name of an id. An id that the graph does not have gets one too, though not for itself alone.
 func (n *names) of(id string) string {
 	if name, ok := n.made[id]; ok {
 		return name
 	}
-	if n.used[id] {
+	if n.kept(id) {
 		return id
 	}
 	return n.stem(id)
@@ -244,11 +261,11 @@ func (n *names) stem(id string) string {
 func (n *names) invent(id string) string {
 	stem := n.stem(id)
 	name := stem
-	for n.used[name] {
+	for n.taken(name) {
 		n.next[stem]++
 		name = stem + "_" + strconv.Itoa(n.next[stem]+1)
 	}
-	n.used[name] = true
+	n.used[n.fold(name)] = name
 	return name
 }
 
