@@ -193,7 +193,7 @@ func (d *dotWriter) edge(source, target, label string, width float64) {
 
 // appendDOTID writes an id bare where DOT allows it, else as a quoted string.
 func appendDOTID(dst []byte, id string) []byte {
-	if isWord(id) {
+	if isWord(id) && len(id) < maxDOTString {
 		switch strings.ToLower(id) {
 		case "node", "edge", "graph", "digraph", "subgraph", "strict":
 		default:
@@ -204,11 +204,20 @@ func appendDOTID(dst []byte, id string) []byte {
 	return append(appendDOT(dst, id), '"')
 }
 
+// maxDOTString bounds a string or word, in bytes: Graphviz refuses one of more than 16,384, but joins strings by "+".
+const maxDOTString = 16_000
+
 // appendDOT escapes the inside of a quoted string. A backslash starts an escape such as \N, and "&" a character reference;
-// line feeds stand for themselves. Graphviz shows characters that it is given by number, so bidirectional controls are.
+// line feeds stand for themselves. Graphviz shows characters that it is given by number, so bidirectional controls are. A long
+// string becomes several, between which no escape is cut.
 func appendDOT(dst []byte, s string) []byte {
 	s = visible(s)
+	piece := len(dst)
 	for i, r := range s {
+		if len(dst)-piece >= maxDOTString {
+			dst = append(dst, `" + "`...)
+			piece = len(dst)
+		}
 		switch {
 		case r == '"', r == '\\':
 			dst = append(dst, '\\', byte(r))

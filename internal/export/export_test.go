@@ -314,6 +314,48 @@ func TestIDs(t *testing.T) {
 	}
 }
 
+// longStrings are as long as Graphviz reads at once, and longer, with escapes and characters of several bytes at every place where a
+// string may be cut.
+func longStrings() []string {
+	var long []string
+	for shift := range 6 {
+		long = append(long, strings.Repeat("x", 15_995+shift)+`\"日"&amp;\`+strings.Repeat("\n日本\"", 5_000)+"end")
+	}
+	return append(long, strings.Repeat("w", 16_383), strings.Repeat("w", 50_000), strings.Repeat(`"`, 20_000), strings.Repeat("\n", 20_000)+"x")
+}
+
+func TestDOTTakesLongStrings(t *testing.T) {
+	t.Parallel()
+	for i, long := range longStrings() {
+		g := layered.Graph{
+			Name: long,
+			Nodes: []layered.Node{
+				{ID: "p" + long, Label: long, IsPartition: true},
+				{ID: "a" + long, Label: long, BelongsTo: "p" + long, Comment: long},
+				{ID: "b", Label: "B"},
+			},
+			Edges: []layered.Edge{{ID: "e", Source: "a" + long, Target: "b", Label: long}},
+		}
+		for _, comment := range []string{"label", "tooltip"} {
+			opt := export.Options{Notes: true, Graphviz: export.GraphvizOptions{CommentStyle: comment}}
+			d := parseAs(t, export.DOT, write(t, g, export.DOT, opt))
+			label := long
+			if comment == "label" {
+				label += "\n" + long
+			}
+			want := &exporttest.Digest{
+				Title: long, Orientation: "TB",
+				Clusters: []*exporttest.Box{{ID: "p" + long, Label: long, Children: []*exporttest.Box{{ID: "a" + long, Label: label}}}},
+				Nodes:    []exporttest.Box{{ID: "b", Label: "B"}},
+				Edges:    []exporttest.Edge{{Source: "a" + long, Target: "b", Label: long}},
+			}
+			if diff := cmp.Diff(want, d); diff != "" {
+				t.Errorf("string %d, comment in %s: %.2000s", i, comment, diff)
+			}
+		}
+	}
+}
+
 // PlantUML compares the names of styles without their case and underscores.
 func TestPlantUMLStylesAreKeptApart(t *testing.T) {
 	t.Parallel()

@@ -139,6 +139,15 @@ func TestGraphvizDrawsEveryDOT(t *testing.T) {
 		texts, shown := drawable()
 		shows(t, svgTexts(t, draw(write(t, labelGraph(texts), f, export.Options{}))), shown)
 	}
+	// Graphviz has no room for very wide nodes, so the lines are short.
+	var lines strings.Builder
+	for i := range 700 {
+		fmt.Fprintf(&lines, "step %d: scan \"orders\" by customer & day\n", i)
+	}
+	g := labelGraph([]string{lines.String()})
+	g.Nodes = append(g.Nodes, layered.Node{ID: "id " + lines.String(), Label: "long id", BelongsTo: "p"})
+	g.Edges = append(g.Edges, layered.Edge{ID: "e", Source: "n0", Target: "id " + lines.String()})
+	shows(t, svgTexts(t, draw(write(t, g, export.DOT, export.Options{}))), []string{lines.String(), "long id"})
 }
 
 // The Java machine is slow to start: one run draws everything.

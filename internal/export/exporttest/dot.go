@@ -34,14 +34,24 @@ type dotToken struct {
 	quoted bool
 }
 
+// maxDOTString is the length of Graphviz's own buffer for a string or word.
+const maxDOTString = 16_384
+
 func scanDOT(s string) ([]dotToken, error) {
 	var tokens []dotToken
+	joined := false // to the string before, by "+"
 	for i := 0; i < len(s); {
 		switch c := s[i]; {
 		case c == ' ', c == '\n':
 			i++
+		case c == '+' && len(tokens) > 0 && tokens[len(tokens)-1].quoted && !joined:
+			joined = true
+			i++
+		case joined && c != '"':
+			return nil, fmt.Errorf("%q after a +", c)
 		case c == '"':
 			var b strings.Builder
+			start := i
 			for i++; ; i++ {
 				if i >= len(s) {
 					return nil, errors.New("a string does not end")
@@ -58,6 +68,14 @@ func scanDOT(s string) ([]dotToken, error) {
 				b.WriteByte(s[i])
 			}
 			i++
+			if i-start >= maxDOTString {
+				return nil, fmt.Errorf("a string has %d bytes", i-start)
+			}
+			if joined {
+				joined = false
+				tokens[len(tokens)-1].text += b.String()
+				continue
+			}
 			tokens = append(tokens, dotToken{b.String(), true})
 		case strings.HasPrefix(s[i:], "->"):
 			tokens = append(tokens, dotToken{"->", false})
@@ -72,6 +90,9 @@ func scanDOT(s string) ([]dotToken, error) {
 			}
 			if start == i {
 				return nil, fmt.Errorf("stray %q", s[i])
+			}
+			if i-start >= maxDOTString {
+				return nil, fmt.Errorf("a word has %d bytes", i-start)
 			}
 			tokens = append(tokens, dotToken{s[start:i], false})
 		}
