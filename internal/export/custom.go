@@ -260,10 +260,17 @@ func helpers(p *printer, v *view, opt Options) map[string]handlebars.Helper {
 			c, _ := hexColor(handlebars.Text(value))
 			return handlebars.Safe(c)
 		}),
-		"csv_text":      escape(appendCSV),
-		"dot_id":        escape(appendDOTID),
-		"dot_text":      escape(appendDOT),
-		"gml_id":        escape(appendGMLID),
+		"csv_text": escape(appendCSV),
+		"dot_id":   escape(appendDOTID),
+		"dot_text": escape(appendDOT),
+		"gml_id":   escape(appendGMLID),
+		"gml_number": one(func(value any) any {
+			f, ok := value.(float64)
+			if !ok {
+				return value
+			}
+			return handlebars.Safe(appendGMLNumber(nil, f))
+		}),
 		"gml_text":      escape(appendGML),
 		"json_text":     escape(appendJSONForHTML),
 		"mermaid_class": renamed(flow.classes),

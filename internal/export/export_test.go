@@ -409,6 +409,72 @@ func TestGMLWithIntegerIDs(t *testing.T) {
 	}
 }
 
+// Readers take the 1 of 1e-07 for an integer.
+func TestGMLNumbers(t *testing.T) {
+	t.Parallel()
+	for weight, want := range map[float64]string{
+		1e-7: "1.0e-07", -1e-7: "-1.0e-07", 1.5e-300: "1.5e-300", 1e21: "1.0e+21", 1e300: "1.0e+300", 0.1: "0.1", 0: "0", 7: "7",
+		-2147483647: "-2147483647", 2147483648: "2147483648.0", 1e20: "100000000000000000000.0", 0.000001: "0.000001",
+	} {
+		for _, opt := range []export.Options{{}, {GMLIntegerIDs: true}} {
+			g := layered.Graph{
+				Nodes: []layered.Node{{ID: "a", Weight: weight}, {ID: "b", BelongsTo: "a"}},
+				Edges: []layered.Edge{{ID: "e", Source: "a", Target: "b", Weight: weight}},
+			}
+			out := write(t, g, export.GML, opt)
+			doc, err := exporttest.ParseGML(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			graph := doc.All("graph")[0]
+			for _, element := range []exporttest.GML{graph.All("node")[0], graph.All("edge")[0]} {
+				if got := element.Get("weight"); got != weight || !strings.Contains(out, "weight "+want+"\n") {
+					t.Errorf("weight %v comes back as %v, want the text %s", weight, got, want)
+				}
+			}
+			if opt.GMLIntegerIDs {
+				continue
+			}
+			source, err := export.BuiltinTemplate("gml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if custom := write(t, g, export.Custom, template(source)); !strings.Contains(custom, "weight "+want+"\n") {
+				t.Errorf("the template does not write %s", want)
+			}
+		}
+	}
+}
+
+// Readers refuse two edges between the same nodes unless the header says so. Published files, which they cannot read anyway
+// because of their ids, stay as they are.
+func TestGMLSaysThatEdgesAreParallel(t *testing.T) {
+	t.Parallel()
+	nodes := []layered.Node{{ID: "a"}, {ID: "b", BelongsTo: "a"}, {ID: "c"}}
+	there, back := layered.Edge{ID: "1", Source: "b", Target: "c"}, layered.Edge{ID: "2", Source: "c", Target: "b"}
+	again := layered.Edge{ID: "3", Source: "b", Target: "c"}
+	asHierarchy := layered.Edge{ID: "4", Source: "a", Target: "b"}
+	for _, c := range []struct {
+		edges []layered.Edge
+		opt   export.Options
+		want  any
+	}{
+		{nil, export.Options{GMLIntegerIDs: true}, nil},
+		{[]layered.Edge{there, back}, export.Options{GMLIntegerIDs: true}, nil},
+		{[]layered.Edge{there, back, again}, export.Options{GMLIntegerIDs: true}, 1.0},
+		{[]layered.Edge{there, asHierarchy}, export.Options{GMLIntegerIDs: true}, 1.0},
+		{[]layered.Edge{there, again}, export.Options{}, nil},
+	} {
+		doc, err := exporttest.ParseGML(write(t, layered.Graph{Nodes: nodes, Edges: c.edges}, export.GML, c.opt))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := doc.All("graph")[0].Get("multigraph"); got != c.want {
+			t.Errorf("%d edges, %+v: multigraph %v, want %v", len(c.edges), c.opt, got, c.want)
+		}
+	}
+}
+
 // hostile are texts that break out where an escape is missing.
 func hostile() []string {
 	return []string{

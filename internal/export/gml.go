@@ -1,7 +1,9 @@
 package export
 
 import (
+	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"layercake/internal/layered"
@@ -12,7 +14,11 @@ import (
 func writeGML(p *printer, v *view, opt Options) error {
 	g := gmlWriter{p, v, opt.GMLIntegerIDs}
 	if g.numbered {
-		p.put("graph [\n    directed 1\n    id 0\n    label ")
+		p.put("graph [\n    directed 1\n")
+		if v.hasParallelEdges() {
+			p.put("    multigraph 1\n")
+		}
+		p.put("    id 0\n    label ")
 		p.quote(appendGML, v.graph.Name)
 		p.put("\n")
 		for number, i := range v.nodes {
@@ -45,6 +51,25 @@ func writeGML(p *printer, v *view, opt Options) error {
 	}
 	p.put("]\n")
 	return nil
+}
+
+// hasParallelEdges reports whether two edges, of whatever type, lead from one node to the same other one.
+func (v *view) hasParallelEdges() bool {
+	type ends struct{ source, target string }
+	seen := make(map[ends]bool, len(v.edges))
+	for _, i := range v.edges {
+		e := ends{v.edge(i).Source, v.edge(i).Target}
+		if seen[e] {
+			return true
+		}
+		seen[e] = true
+	}
+	for e := range v.hierarchyEdges() {
+		if seen[ends{e.Source, e.Target}] {
+			return true
+		}
+	}
+	return false
 }
 
 type gmlWriter struct {
@@ -108,7 +133,7 @@ func (g *gmlWriter) tail(layer string, weight float64, comment string) {
 		g.put("\n")
 	}
 	g.put("      weight ")
-	g.number(weight)
+	g.buf = appendGMLNumber(g.buf, weight)
 	g.put("\n")
 	if present(comment) {
 		g.put("      comment ")
@@ -116,6 +141,21 @@ func (g *gmlWriter) tail(layer string, weight float64, comment string) {
 		g.put("\n")
 	}
 	g.put("    ]\n")
+}
+
+// appendGMLNumber writes an integer of 32 bits, which is all that GML has, or a real, which must have a decimal point: readers take
+// the 1 of 1e-07 for an integer.
+func appendGMLNumber(dst []byte, f float64) []byte {
+	text := number(f)
+	mantissa, exponent, _ := strings.Cut(text, "e")
+	if strings.Contains(mantissa, ".") || exponent == "" && math.Abs(f) <= math.MaxInt32 {
+		return append(dst, text...)
+	}
+	dst = append(append(dst, mantissa...), ".0"...)
+	if exponent != "" {
+		dst = append(append(dst, 'e'), exponent...)
+	}
+	return dst
 }
 
 // appendGMLID writes an id as the published output does, as a bare word; one that could be read as something else is a

@@ -2,6 +2,7 @@ package exporttest
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 )
 
@@ -38,6 +39,9 @@ func (g GML) All(key string) []GML {
 	}
 	return all
 }
+
+// gmlReal is a number with a decimal point, as the format says.
+var gmlReal = regexp.MustCompile(`^[+-]?[0-9]*\.[0-9]*([Ee][+-]?[0-9]+)?$`)
 
 // ParseGML reads a file. Characters must be ASCII, as the format says.
 func ParseGML(source string) (GML, error) {
@@ -131,6 +135,9 @@ func (p *gmlParser) value() (any, error) {
 		}
 		if c|0x20 >= 'a' || c == '_' {
 			return Word(text), nil
+		}
+		if _, err := strconv.ParseInt(text, 10, 32); err != nil && !gmlReal.MatchString(text) {
+			return nil, fmt.Errorf("%q is neither an integer of 32 bits nor a real", text)
 		}
 		return strconv.ParseFloat(text, 64)
 	}
