@@ -409,6 +409,17 @@ func TestGMLWithIntegerIDs(t *testing.T) {
 	}
 }
 
+// Readers that go line by line stumble over line feeds in strings.
+func TestGMLWithIntegerIDsHasStringsOfOneLine(t *testing.T) {
+	t.Parallel()
+	out := write(t, hostileGraph(), export.GML, export.Options{GMLIntegerIDs: true})
+	for line := range strings.SplitSeq(out, "\n") {
+		if strings.Count(line, `"`)%2 != 0 {
+			t.Errorf("a string does not end in its line: %s", line)
+		}
+	}
+}
+
 // Readers take the 1 of 1e-07 for an integer.
 func TestGMLNumbers(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -12,14 +13,15 @@ import (
 // writeGML writes flow nodes, flow edges, all nodes and hierarchy edges, each in their group: readers tell them apart by
 // "type". With integer ids every node occurs once, numbered in the order of ids.
 func writeGML(p *printer, v *view, opt Options) error {
-	g := gmlWriter{p, v, opt.GMLIntegerIDs}
+	g := gmlWriter{p, v, opt.GMLIntegerIDs, appendGML}
 	if g.numbered {
+		g.text = appendGMLLine
 		p.put("graph [\n    directed 1\n")
 		if v.hasParallelEdges() {
 			p.put("    multigraph 1\n")
 		}
 		p.put("    id 0\n    label ")
-		p.quote(appendGML, v.graph.Name)
+		p.quote(g.text, v.graph.Name)
 		p.put("\n")
 		for number, i := range v.nodes {
 			kind := "flow"
@@ -76,6 +78,7 @@ type gmlWriter struct {
 	*printer
 	v        *view
 	numbered bool
+	text     func([]byte, string) []byte // escapes the inside of a string
 }
 
 func (g *gmlWriter) numbers() map[string]int {
@@ -93,12 +96,12 @@ func (g *gmlWriter) node(n *layered.Node, kind string, number int) {
 	g.put("    node [\n      id ")
 	if g.numbered {
 		g.put(strconv.Itoa(number), "\n      name ")
-		g.quote(appendGML, n.ID)
+		g.quote(g.text, n.ID)
 	} else {
 		g.esc(appendGMLID, n.ID)
 	}
 	g.put("\n      label ")
-	g.quote(appendGML, n.Label)
+	g.quote(g.text, n.Label)
 	g.put("\n      type \"", kind, "\"\n")
 	g.tail(n.Layer, n.Weight, n.Comment)
 }
@@ -108,7 +111,7 @@ func (g *gmlWriter) edge(e *layered.Edge, kind string, numbers map[string]int) {
 	if present(e.ID) {
 		g.put("      id ")
 		if g.numbered {
-			g.quote(appendGML, e.ID)
+			g.quote(g.text, e.ID)
 		} else {
 			g.esc(appendGMLID, e.ID)
 		}
@@ -129,7 +132,7 @@ func (g *gmlWriter) edge(e *layered.Edge, kind string, numbers map[string]int) {
 func (g *gmlWriter) tail(layer string, weight float64, comment string) {
 	if present(layer) {
 		g.put("      layer ")
-		g.quote(appendGML, layer)
+		g.quote(g.text, layer)
 		g.put("\n")
 	}
 	g.put("      weight ")
@@ -137,7 +140,7 @@ func (g *gmlWriter) tail(layer string, weight float64, comment string) {
 	g.put("\n")
 	if present(comment) {
 		g.put("      comment ")
-		g.quote(appendGML, comment)
+		g.quote(g.text, comment)
 		g.put("\n")
 	}
 	g.put("    ]\n")
@@ -168,7 +171,8 @@ func appendGMLID(dst []byte, id string) []byte {
 	return append(appendGML(dst, id), '"')
 }
 
-// appendGML escapes the inside of a string as GML says: ASCII, everything else by character reference. Line feeds stay.
+// appendGML escapes the inside of a string as GML says: ASCII, everything else by character reference. Line feeds stay, as in
+// published files.
 func appendGML(dst []byte, s string) []byte {
 	for _, r := range s {
 		switch {
@@ -183,6 +187,13 @@ func appendGML(dst []byte, s string) []byte {
 		}
 	}
 	return dst
+}
+
+// appendGMLLine is appendGML in one line, for readers that go line by line.
+func appendGMLLine(dst []byte, s string) []byte {
+	first := len(dst)
+	dst = appendGML(dst, s)
+	return append(dst[:first], bytes.ReplaceAll(dst[first:], []byte("\n"), []byte("&#10;"))...)
 }
 
 // appendReference writes a decimal character reference, as in HTML.
