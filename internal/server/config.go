@@ -10,7 +10,7 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"layercake/internal/postgres"
 )
 
 // Config is what one replica is told. Its zero values are not defaults: the command line has those.
@@ -52,9 +52,8 @@ func (c Config) Check() error {
 		wrong("LAYERCAKE_DATABASE_URL", `""`, "it names a PostgreSQL database")
 	}
 	for setting, text := range map[string]string{"LAYERCAKE_DATABASE_URL": c.DatabaseURL, "LAYERCAKE_LISTEN_DATABASE_URL": c.ListenURL} {
-		if _, err := pgconn.ParseConfig(text); err != nil && text != "" {
-			// Neither the text nor what is wrong with it is repeated: it may hold a password.
-			wrong(setting, "no URL of PostgreSQL", "it has the form postgres://user:password@host:port/database")
+		if err := postgres.CheckURL(text); err != nil && text != "" {
+			errs = append(errs, fmt.Errorf("%s %w", setting, err))
 		}
 	}
 	for setting, addr := range map[string]string{"LAYERCAKE_HTTP_ADDR": c.HTTPAddr, "LAYERCAKE_ADMIN_ADDR": c.AdminAddr} {

@@ -1,0 +1,99 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// form is how a database is named.
+const form = "it has the form postgres://user:password@host:port/database"
+
+// encoding is for passwords that break a URL.
+const encoding = form +
+	`, where @ : / ? # % and blanks in the user and the password are written %40 %3A %2F %3F %23 %25 and %20`
+
+var (
+	// A scheme may itself be of two: jdbc:postgresql.
+	schemeOf = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]{0,19}(?::[A-Za-z][A-Za-z0-9+.-]{0,19})?)://`)
+	jdbc     = regexp.MustCompile(`(?i)^jdbc:`)
+	// A keyword/value text; pgx would take double quotes for a part of the value.
+	keywords     = regexp.MustCompile(`^\s*[a-z_]+\s*=`)
+	doubleQuoted = regexp.MustCompile(`=\s*"[^"]*"`)
+)
+
+// CheckURL says what is wrong with what names a database, and what is right. Neither the text nor what the parser says of it is
+// repeated, since both may hold a password.
+func CheckURL(text string) error {
+	scheme := schemeOf.FindStringSubmatch(text)
+	switch {
+	case strings.TrimSpace(text) != text || strings.ContainsAny(text[:min(1, len(text))], `"'`):
+		return fmt.Errorf("has blanks or quotes around it: %s", form)
+	case jdbc.MatchString(text):
+		return fmt.Errorf("begins with jdbc: as for Java: %s, with the user and the password there rather than behind a question mark", form)
+	case scheme != nil && scheme[1] != "postgres" && scheme[1] != "postgresql":
+		return fmt.Errorf("begins with %s://: %s", scheme[1], form)
+	case scheme != nil:
+		return checkURL(text)
+	case !keywords.MatchString(text):
+		return fmt.Errorf("is no URL: %s", form)
+	case doubleQuoted.MatchString(text):
+		return errors.New(`has a value in double quotes: write ` + quoting)
+	}
+	if _, err := pgxpool.ParseConfig(text); err != nil {
+		return errors.New("cannot be read: write " + quoting + ". Or " + form)
+	}
+	return nil
+}
+
+// quoting is how values with blanks are written beside keywords.
+const quoting = `host=... user=... password='...' dbname=..., with single quotes around what has blanks or quotes, and \' and \\ in them`
+
+func checkURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil {
+		return fmt.Errorf("cannot be read: %s", encoding)
+	}
+	_, rest, _ := strings.Cut(text, "://")
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	path, query, _ := strings.Cut(rest[end:], "?")
+	name, _, _ := strings.Cut(query, "=")
+	// What follows the password was taken for a path, or for a parameter, or for nothing.
+	if strings.Contains(text, "#") || strings.Contains(path, "@") || strings.Contains(name, "@") {
+		return fmt.Errorf("is cut in two by a character of the password: %s", encoding)
+	}
+	if _, err := pgxpool.ParseConfig(text); err == nil {
+		return nil
+	} else if reason := inner(err); reason != "" && !repeatsSecret(reason, u) {
+		return fmt.Errorf("cannot be used (%s): %s", reason, form)
+	}
+	return fmt.Errorf("cannot be used: %s", form)
+}
+
+// inner is what a parser says of a text, without the text.
+func inner(err error) string {
+	for {
+		cause := errors.Unwrap(err)
+		if cause == nil {
+			return err.Error()
+		}
+		err = cause
+	}
+}
+
+func repeatsSecret(reason string, u *url.URL) bool {
+	given, _ := u.User.Password()
+	for _, secret := range []string{given, u.Query().Get("password"), u.Query().Get("sslpassword")} {
+		if secret != "" && strings.Contains(reason, secret) {
+			return true
+		}
+	}
+	return false
+}
