@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"layercake/internal/postgres"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // doctorTime is what looking at a deployment may take.
@@ -18,7 +16,7 @@ const doctorTime = 15 * time.Second
 
 // doctorCommand looks at a deployment through its database.
 type doctorCommand struct {
-	DatabaseURL string `env:"LAYERCAKE_DATABASE_URL,DATABASE_URL" required:"" placeholder:"URL" help:"The deployment's PostgreSQL. A role that layercake.grant_reader was called for will do."`
+	DatabaseURL string `env:"LAYERCAKE_LISTEN_DATABASE_URL,LAYERCAKE_DATABASE_URL,DATABASE_URL" required:"" placeholder:"URL" help:"The deployment's PostgreSQL, directly. A role that layercake.grant_reader was called for will do."`
 }
 
 // Run prints the rows of layercake.health. It fails when one of them does.
@@ -29,7 +27,7 @@ func (c doctorCommand) Run(ctx context.Context) error {
 func diagnose(ctx context.Context, url string, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, url)
+	conn, err := postgres.Session{Application: "layercake doctor"}.Connect(ctx, url)
 	if err != nil {
 		return fmt.Errorf("the database cannot be reached: %w", err)
 	}

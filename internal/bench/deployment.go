@@ -18,6 +18,7 @@ import (
 
 	"layercake/internal/embeddedpg"
 	"layercake/internal/pgproxy"
+	"layercake/internal/postgres"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -198,17 +199,20 @@ func (d *deployment) query(ctx context.Context, use func(*pgx.Conn) error) error
 	return on(ctx, d.server(), use)
 }
 
+// benchSession is for looking at what replicas do.
+var benchSession = postgres.Session{Application: "layercake bench"}
+
 // connect opens such a session.
 func (d *deployment) connect(ctx context.Context) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
-	return pgx.Connect(ctx, d.server().URL())
+	return benchSession.Connect(ctx, d.server().URL())
 }
 
 func on(ctx context.Context, s *embeddedpg.Server, use func(*pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, s.URL())
+	conn, err := benchSession.Connect(ctx, s.URL())
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,7 @@ package fanout
 
 import (
 	"context"
-	"fmt"
+	"maps"
 	"net"
 	"sync/atomic"
 	"time"
@@ -25,27 +25,23 @@ type conn struct {
 // parse checks the URL and adds what our sessions need. It is done for each connection anew, so that hosts, passwords
 // and certificates are those of today.
 func (c *Config) parse(role string) (*pgx.ConnConfig, error) {
-	parsed, err := pgx.ParseConfig(c.URL)
+	parsed, err := postgres.Session{
+		Application: "layercake/" + c.Replica + "/" + role,
+		Statement:   2500 * time.Millisecond, // below the publisher's own, so that the server says so
+		Lock:        2 * time.Second, IdleInTransaction: 2 * time.Second,
+		Forgetful: true, // a notification is lost with the server anyway
+	}.Parse(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("URL of the listening database: %w", err)
+		return nil, err
 	}
-	parsed.ConnectTimeout = connectTimeout
 	parsed.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	for name, value := range map[string]string{
-		"application_name":                    "layercake/" + c.Replica + "/" + role,
-		"statement_timeout":                   "2500", // below the publisher's own, so that the server tells
-		"lock_timeout":                        "2000",
-		"idle_in_transaction_session_timeout": "2000",
-		"synchronous_commit":                  "off", // a notification is lost with the server anyway
-		// A listener that is gone without a word keeps all later notifications in the server's queue: let the server find
-		// out.
+	// A listener that is gone without a word keeps all later notifications in the server's queue: let the server find out.
+	maps.Copy(parsed.RuntimeParams, map[string]string{
 		"tcp_keepalives_idle":     "5",
 		"tcp_keepalives_interval": "2",
 		"tcp_keepalives_count":    "3",
 		"tcp_user_timeout":        "10000",
-	} {
-		parsed.RuntimeParams[name] = value
-	}
+	})
 	return parsed, nil
 }
 

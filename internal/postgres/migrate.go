@@ -134,12 +134,14 @@ func CheckSchema(ctx context.Context, url string) error {
 	return nil
 }
 
+// maintenance is a session that may take its time: building an index takes as long as it takes.
+var maintenance = Session{Application: "layercake migrate"}
+
 func provider(url string) (*sql.DB, *goose.Provider, error) {
-	cfg, err := pgx.ParseConfig(url)
+	cfg, err := maintenance.Parse(url)
 	if err != nil {
-		return nil, nil, fmt.Errorf("database URL: %w", err)
+		return nil, nil, err
 	}
-	cfg.ConnectTimeout = connectTimeout
 	database := stdlib.OpenDB(*cfg)
 	p, err := goose.NewProvider(goose.DialectPostgres, database, migrations.FS, goose.WithDisableGlobalRegistry(true))
 	if err != nil {

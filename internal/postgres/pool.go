@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
 	"time"
 
 	"layercake/internal/db"
@@ -121,13 +120,7 @@ func passing(err error) bool {
 		errors.Is(err, net.ErrClosed)
 }
 
-// session is what every pooled connection is told when it starts.
-func session(application string) map[string]string {
-	return map[string]string{
-		"application_name":                    application,
-		"TimeZone":                            "UTC",
-		"statement_timeout":                   strconv.Itoa(5000),
-		"lock_timeout":                        strconv.Itoa(2000),
-		"idle_in_transaction_session_timeout": strconv.Itoa(2000),
-	}
+// pooled is what the sessions of pools are for.
+func pooled(application string) Session {
+	return Session{Application: application, Statement: 5 * time.Second, Lock: 2 * time.Second, IdleInTransaction: 2 * time.Second}
 }

@@ -79,7 +79,7 @@ func (d *DB) Close() {
 func roomFor(ctx context.Context, url string, replicas int) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, url)
+	conn, err := pooled("layercake start").Connect(ctx, url)
 	if err != nil {
 		return 0, fmt.Errorf("connect to the database: %w", err)
 	}
@@ -99,16 +99,16 @@ func roomFor(ctx context.Context, url string, replicas int) (int, error) {
 }
 
 func openPool(ctx context.Context, cfg Config, url, name string, size, least int) (*Pool, error) {
+	if err := CheckURL(url); err != nil {
+		return nil, fmt.Errorf("the database URL %w", err)
+	}
 	c, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
-	for k, v := range session("layercake/" + cfg.Replica + "/" + name) {
-		c.ConnConfig.RuntimeParams[k] = v
-	}
+	pooled("layercake/" + cfg.Replica + "/" + name).configure(c.ConnConfig)
 	m := newMetrics(cfg.Metrics, name)
 	c.ConnConfig.Tracer = tracer{m.seconds}
-	c.ConnConfig.ConnectTimeout = connectTimeout
 	c.BeforeConnect = boundCancel
 	c.BeforeClose = hangUpOnBroken
 	c.MaxConns = int32(size)
@@ -142,11 +142,11 @@ const cancelTime = time.Second
 // boundCancel makes requests to cancel end soon. Pgx gives them 15 s, and the pool keeps a place for the broken connection
 // meanwhile: a network that is lost without a word would fill the pool.
 func boundCancel(_ context.Context, cfg *pgx.ConnConfig) error {
-	dial := cfg.DialFunc
+	dial, check := cfg.DialFunc, cfg.AfterConnect
 	var connected atomic.Bool
-	cfg.AfterConnect = func(context.Context, *pgconn.PgConn) error {
+	cfg.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
 		connected.Store(true)
-		return nil
+		return check(ctx, conn)
 	}
 	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if !connected.Load() {

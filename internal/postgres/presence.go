@@ -21,12 +21,7 @@ const (
 // SetPresence makes the tables that say who is here logged or unlogged. Logged ones can be read on a hot standby and outlive a crash;
 // each change of presence costs the disk, then. Tables that are so are left alone.
 func SetPresence(ctx context.Context, url string, logged bool, log *slog.Logger) error {
-	cfg, err := pgx.ParseConfig(url)
-	if err != nil {
-		return fmt.Errorf("database URL: %w", err)
-	}
-	cfg.ConnectTimeout = connectTimeout
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+	conn, err := maintenance.Connect(ctx, url)
 	if err != nil {
 		return fmt.Errorf("convert presence: %w", err)
 	}

@@ -19,13 +19,11 @@ BEGIN
         FROM pg_settings WHERE name = 'default_transaction_read_only') s;
 
     RETURN QUERY
-    SELECT 'durability', CASE WHEN s.fatal THEN 'fail' WHEN s.off IS NOT NULL THEN 'warn' ELSE 'ok' END,
-        coalesce(s.off || ' off', 'fsync, full_page_writes and synchronous_commit are on'),
-        CASE WHEN s.fatal THEN 'A crash of the machine can destroy the database: turn it on.'
-            WHEN s.off IS NOT NULL THEN 'A crash of the server can lose changes that were answered: turn it on.' END
-    FROM (SELECT bool_or(name <> 'synchronous_commit') AS fatal, string_agg(name, ', ' ORDER BY name) AS off
-        FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
-            AND source NOT IN ('session', 'client', 'user', 'database user')) s;
+    SELECT 'durability', CASE WHEN s.off IS NOT NULL THEN 'fail' ELSE 'ok' END,
+        coalesce(s.off || ' off', 'fsync and full_page_writes are on'),
+        CASE WHEN s.off IS NOT NULL THEN 'A crash of the machine can destroy the database: turn it on.' END
+    FROM (SELECT string_agg(name, ', ' ORDER BY name) AS off -- replicas turn synchronous_commit on themselves
+        FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off') s;
 
     -- For information: replicas that do not fit refuse to start.
     RETURN QUERY

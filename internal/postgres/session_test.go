@@ -1,0 +1,129 @@
+package postgres_test
+
+import (
+	"context"
+	"log/slog"
+	"net/url"
+	"strings"
+	"testing"
+
+	"layercake/internal/postgres"
+	"layercake/internal/postgres/pgtest"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// With synchronous_commit off, a crash of the server would take back changes that were answered, and give their versions to others.
+func TestAnsweredChangesSurviveACrash(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	for set, want := range map[string]string{"off": "on", "remote_apply": "remote_apply"} {
+		execute(t, database, "ALTER DATABASE "+databaseOf(t, database)+" SET synchronous_commit = "+set)
+		db := open(t, database)
+		for pool, p := range map[string]*postgres.Pool{"requests": db.Requests, "system": db.System} {
+			err := p.Do(t.Context(), func(conn *pgx.Conn) error {
+				var got string
+				err := conn.QueryRow(t.Context(), "SHOW synchronous_commit").Scan(&got)
+				if got != want {
+					t.Errorf("in pool %s synchronous_commit is %s where it was %s, want %s", pool, got, set, want)
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func TestDatabaseOfAnotherEncodingIsRefused(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, pgtest.New(t))
+	for _, encoding := range []string{"LATIN1", "SQL_ASCII"} {
+		name := "layercake_test_" + strings.ToLower(encoding)
+		create := "CREATE DATABASE " + name + " ENCODING '" + encoding + "' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+		if _, err := conn.Exec(t.Context(), create); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if _, err := conn.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+				t.Error(err)
+			}
+		})
+		other := inDatabase(t, conn.Config().ConnString(), name)
+		err := postgres.Migrate(t.Context(), other, slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), "stores texts as "+encoding) || !strings.Contains(err.Error(), "ENCODING 'UTF8'") {
+			t.Errorf("%s: %v, want a refusal that says what to do", encoding, err)
+		}
+		isEmpty(t, other)
+	}
+}
+
+// Since PostgreSQL 15 only the owner of a database may make tables in its schema public.
+func TestRoleThatMayNotMakeTablesIsAdvised(t *testing.T) {
+	t.Parallel()
+	database := emptyDatabase(t)
+	stranger := asRole(t, database, "")
+	for _, may := range []string{"", "USAGE"} {
+		if may != "" {
+			execute(t, database, "GRANT "+may+" ON SCHEMA public TO PUBLIC")
+		}
+		err := postgres.Advise(postgres.Migrate(t.Context(), stranger, slog.New(slog.DiscardHandler)))
+		if err == nil || !strings.Contains(err.Error(), "SQLSTATE") || !strings.Contains(err.Error(), "GRANT CREATE") {
+			t.Errorf("%v, want the server's words, and what to do", err)
+		}
+	}
+	isEmpty(t, database)
+}
+
+func isEmpty(t *testing.T, database string) {
+	t.Helper()
+	conn := connect(t, database)
+	defer func() { _ = conn.Close(context.Background()) }()
+	var tables int
+	const ask = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+	if err := conn.QueryRow(t.Context(), ask).Scan(&tables); err != nil || tables != 0 {
+		t.Errorf("%d tables were made, %v", tables, err)
+	}
+}
+
+// asRole returns the URL of a database for a new role with some options, which goes with the test.
+func asRole(t *testing.T, database, options string) string {
+	t.Helper()
+	role, conn := "role_of_"+databaseOf(t, database), connect(t, database)
+	if _, err := conn.Exec(t.Context(), "CREATE ROLE "+role+" LOGIN "+options); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := conn.Exec(context.Background(), "DROP OWNED BY "+role+"; DROP ROLE "+role); err != nil {
+			t.Error(err)
+		}
+	})
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set("user", role)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func databaseOf(t *testing.T, database string) string {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimPrefix(u.Path, "/")
+}
+
+func inDatabase(t *testing.T, database, name string) string {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
