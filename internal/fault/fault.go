@@ -5,6 +5,7 @@ package fault
 
 import (
 	"errors"
+	"log/slog"
 	"maps"
 )
 
@@ -54,6 +55,14 @@ func (e *Error) Because(cause error) *Error {
 
 // Error is the message alone, so that a fault that reaches a client by accident tells it nothing new.
 func (e *Error) Error() string { return e.Message }
+
+// LogValue is the message with its cause, which logs are for.
+func (e *Error) LogValue() slog.Value {
+	if e.cause == nil {
+		return slog.StringValue(e.Message)
+	}
+	return slog.StringValue(e.Message + ": " + e.cause.Error())
+}
 
 // Unwrap returns the cause, or nil.
 func (e *Error) Unwrap() error { return e.cause }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"layercake/internal/db"
@@ -19,28 +21,127 @@ import (
 // Pool lends connections. Every failure of the database that passes by itself comes back as fault.Unavailable with its cause
 // wrapped; callers pass it on.
 type Pool struct {
-	pool    *pgxpool.Pool
-	acquire time.Duration
-	metrics *metrics
+	pool     *pgxpool.Pool
+	name     string
+	acquire  time.Duration
+	metrics  *metrics
+	log      *slog.Logger
+	returned chan struct{} // takes a word for each connection that came back, while somebody waits for one
+
+	mu        sync.Mutex
+	refused   error     // what the server said when it last refused a connection
+	refusedAt time.Time // zero before the first time
+	askedAt   time.Time // when a connection was last asked for since
+	toldAt    time.Time // when the log last heard of it
 }
+
+const (
+	tooManyConnections = "53300"
+	refusedAdvice      = "the server, the role or the database has no connections left: raise its CONNECTION LIMIT or max_connections, " +
+		"lower LAYERCAKE_POOL_MAX, or set LAYERCAKE_REPLICAS to how many there are, so that each takes its share"
+	// Between two attempts after the server refused a connection. It counts those that it is about to refuse, too: of many that ask
+	// together nobody gets the last one.
+	refusedPause = 100 * time.Millisecond
+	// how long attempts are made one by one then, health checks speak of it, and the log is silent about it
+	refusedMemory = time.Minute
+)
 
 // Do runs f on a connection. Waiting for the connection ends after the acquire time-out.
 func (p *Pool) Do(ctx context.Context, f func(*pgx.Conn) error) error {
-	wait, cancel := context.WithTimeout(ctx, p.acquire)
-	conn, err := p.pool.Acquire(wait)
-	cancel()
+	conn, err := p.borrow(ctx)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			p.metrics.late.WithLabelValues(lateConnection).Inc()
 		}
 		return Classify(ctx, fmt.Errorf("acquire connection: %w", err))
 	}
-	defer conn.Release()
+	defer p.giveBack(conn)
 	err = f(conn.Conn())
 	if what := late(err); what != "" {
 		p.metrics.late.WithLabelValues(what).Inc()
 	}
 	return Classify(ctx, err)
+}
+
+// borrow returns a connection within the acquire time-out. While the server refuses new ones it waits for one of those that are open.
+func (p *Pool) borrow(ctx context.Context) (*pgxpool.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.acquire)
+	defer cancel()
+	for {
+		conn, err := p.pool.Acquire(ctx)
+		var pg *pgconn.PgError
+		if err == nil || !errors.As(err, &pg) || pg.Code != tooManyConnections {
+			return conn, err
+		}
+		p.noteRefusal(ctx, err)
+		pause := time.NewTimer(refusedPause / 4) // for a connection that came back right before
+		select {
+		case <-ctx.Done():
+		case <-p.returned:
+		case <-pause.C:
+		}
+		pause.Stop()
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%w: %w", ctx.Err(), err)
+		}
+	}
+}
+
+func (p *Pool) giveBack(conn *pgxpool.Conn) {
+	conn.Release()
+	select {
+	case p.returned <- struct{}{}:
+	default:
+	}
+}
+
+// notAskedAgain is a refusal that came from mayConnect.
+type notAskedAgain struct{ error }
+
+func (e notAskedAgain) Unwrap() error { return e.error }
+
+// mayConnect returns the last refusal unless it is time to ask the server for another connection.
+func (p *Pool) mayConnect() error {
+	refusal := p.refusal()
+	if refusal == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.askedAt) < refusedPause {
+		return notAskedAgain{refusal}
+	}
+	p.askedAt = time.Now()
+	return nil
+}
+
+// noteRefusal keeps the server from being asked by many at once, and tells the log now and then.
+func (p *Pool) noteRefusal(ctx context.Context, err error) {
+	if errors.As(err, new(notAskedAgain)) {
+		return
+	}
+	p.mu.Lock()
+	now := time.Now()
+	p.refused, p.refusedAt = err, now
+	tell := now.Sub(p.toldAt) >= refusedMemory
+	if tell {
+		p.toldAt = now
+	}
+	p.mu.Unlock()
+	if tell {
+		p.log.WarnContext(ctx, "the database refuses connections, requests wait for those that are open", "pool", p.name,
+			"open", p.pool.Stat().TotalConns(), "error", err, "advice", refusedAdvice)
+	}
+}
+
+// refusal returns what the server said when it last refused a connection, unless that is long ago.
+func (p *Pool) refusal() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refusedAt.IsZero() || time.Since(p.refusedAt) >= refusedMemory {
+		return nil
+	}
+	return p.refused
 }
 
 // Query runs f with queries that each are a transaction of their own.

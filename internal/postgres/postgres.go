@@ -2,10 +2,13 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -41,20 +44,22 @@ const (
 	pingTimeout = 2 * time.Second
 	// besides its pools a replica holds a listener and a publisher
 	ownConns = systemConns + 2
-	// left for psql, backups and monitoring
-	sparedConns = 10
+	// left of the server's connections for psql, backups and monitoring, and of those of one role or database for `layercake doctor`
+	sparedConns    = 10
+	sparedOfALimit = 2
 )
 
 // Open connects both pools. The maximum of the request pool is lowered to what the server has room for. It fails when the
 // database does not answer. The caller closes.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	room, err := roomFor(ctx, cfg.DirectURL, max(cfg.Replicas, 1))
+	room, limit, err := roomFor(ctx, cfg.DirectURL, max(cfg.Replicas, 1))
 	if err != nil {
 		return nil, err
 	}
 	size := min(cfg.PoolMax, room)
 	if size < cfg.PoolMax {
-		cfg.Log.InfoContext(ctx, "request pool is capped by max_connections", "wanted", cfg.PoolMax, "size", size, "replicas", cfg.Replicas)
+		cfg.Log.InfoContext(ctx, "request pool is capped", "by", limit.name, "limit", limit.most, "wanted", cfg.PoolMax, "size", size,
+			"replicas", cfg.Replicas)
 	}
 	requests, err := openPool(ctx, cfg, cfg.URL, "requests", size, min(cfg.PoolMin, size))
 	if err != nil {
@@ -69,33 +74,62 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return &DB{Requests: requests, System: system}, nil
 }
 
+// Refused returns what the server said when it last refused a connection, if that was within the last minute, or "".
+func (d *DB) Refused() string {
+	var pg *pgconn.PgError
+	if errors.As(cmp.Or(d.Requests.refusal(), d.System.refusal()), &pg) {
+		return pg.Message
+	}
+	return ""
+}
+
 // Close closes both pools after lent connections came back.
 func (d *DB) Close() {
 	d.Requests.Close()
 	d.System.Close()
 }
 
-// roomFor returns how many connections the request pool of one of so many replicas may hold.
-func roomFor(ctx context.Context, url string, replicas int) (int, error) {
+// limit is on the connections that replicas share.
+type limit struct {
+	name         string
+	most, spared int
+}
+
+// room returns how many connections it leaves to the request pool of one of so many replicas.
+func (l limit) room(replicas int) int { return (l.most-l.spared)/replicas - ownConns }
+
+// roomFor returns how many connections the request pool of one of so many replicas may hold, and what limits it. Limits of the role and
+// of the database are not for superusers.
+func roomFor(ctx context.Context, url string, replicas int) (room int, by limit, err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	conn, err := pooled("layercake start").Connect(ctx, url)
 	if err != nil {
-		return 0, fmt.Errorf("connect to the database: %w", err)
+		return 0, limit{}, fmt.Errorf("connect to the database: %w", err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	var most int
-	err = conn.QueryRow(ctx, `SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-		- coalesce(current_setting('reserved_connections', true)::int, 0)`).Scan(&most)
+	rows, err := conn.Query(ctx, `SELECT 'max_connections', current_setting('max_connections')::int
+			- current_setting('superuser_reserved_connections')::int - coalesce(current_setting('reserved_connections', true)::int, 0), $1::int
+		UNION ALL SELECT 'the CONNECTION LIMIT of the role ' || rolname, rolconnlimit, $2
+		FROM pg_roles WHERE rolname = session_user AND rolconnlimit >= 0 AND NOT rolsuper
+		UNION ALL SELECT 'the CONNECTION LIMIT of the database ' || datname, datconnlimit, $2
+		FROM pg_database JOIN pg_roles ON rolname = session_user WHERE datname = current_database() AND datconnlimit >= 0 AND NOT rolsuper`,
+		sparedConns, sparedOfALimit)
 	if err != nil {
-		return 0, fmt.Errorf("read max_connections: %w", err)
+		return 0, limit{}, fmt.Errorf("read the limits on connections: %w", err)
 	}
-	room := (most-sparedConns)/replicas - ownConns
-	if room < 1 {
-		return 0, fmt.Errorf("max_connections leaves room for %d connections, too few for %d replicas: raise it or lower LAYERCAKE_REPLICAS",
-			most, replicas)
+	limits, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l limit, err error) {
+		return l, row.Scan(&l.name, &l.most, &l.spared)
+	})
+	if err != nil {
+		return 0, limit{}, fmt.Errorf("read the limits on connections: %w", err)
 	}
-	return room, nil
+	by = slices.MinFunc(limits, func(a, b limit) int { return cmp.Compare(a.room(replicas), b.room(replicas)) })
+	if room = by.room(replicas); room < 1 {
+		return 0, by, fmt.Errorf("%s is %d, and with %d to spare too few for %d replicas of at least %d connections each: "+
+			"raise it, or lower LAYERCAKE_REPLICAS to how many there are", by.name, by.most, by.spared, replicas, ownConns+1)
+	}
+	return room, by, nil
 }
 
 func openPool(ctx context.Context, cfg Config, url, name string, size, least int) (*Pool, error) {
@@ -109,7 +143,13 @@ func openPool(ctx context.Context, cfg Config, url, name string, size, least int
 	pooled("layercake/" + cfg.Replica + "/" + name).configure(c.ConnConfig)
 	m := newMetrics(cfg.Metrics, name)
 	c.ConnConfig.Tracer = tracer{m.seconds}
-	c.BeforeConnect = boundCancel
+	p := &Pool{acquire: acquireTimeout, metrics: m, name: name, log: cfg.Log, returned: make(chan struct{})}
+	c.BeforeConnect = func(ctx context.Context, cfg *pgx.ConnConfig) error {
+		if err := p.mayConnect(); err != nil {
+			return err
+		}
+		return boundCancel(ctx, cfg)
+	}
 	c.BeforeClose = hangUpOnBroken
 	c.MaxConns = int32(size)
 	c.MinConns = int32(least)
@@ -127,11 +167,14 @@ func openPool(ctx context.Context, cfg Config, url, name string, size, least int
 	if err != nil {
 		return nil, fmt.Errorf("open pool %s: %w", name, err)
 	}
-	p := &Pool{pool: pool, acquire: acquireTimeout, metrics: m}
-	if err := p.Ping(ctx); err != nil {
+	p.pool = pool
+	// Not by Ping, whose errors are for clients: whoever starts a replica reads what the server said.
+	conn, err := p.borrow(ctx)
+	if err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("ping through pool %s: %w", name, err)
+		return nil, fmt.Errorf("open pool %s: %w", name, err)
 	}
+	conn.Release()
 	watch(cfg.Metrics, name, pool)
 	return p, nil
 }

@@ -45,6 +45,10 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	if why := s.unready.Load(); why != nil {
 		checks["draining"] = check{Detail: *why}
 	}
+	if refusal := s.db.Refused(); refusal != "" {
+		// Requests wait for the connections that are open, and sending clients elsewhere would not make more of them.
+		checks["connections"] = check{OK: true, Detail: "the database refused a connection within the last minute: " + refusal}
+	}
 	if !checks["listener"].OK {
 		checks["listener"] = check{Detail: "events of other replicas come late, by polling"}
 	}

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -51,6 +52,19 @@ func (c console) run(statements string) {
 			c.t.Fatalf("%s: %v", statement, err)
 		}
 	}
+}
+
+// dropsRole removes a role when the test has ended, and what it owns.
+func dropsRole(t *testing.T, database, role string) {
+	t.Helper()
+	dba := openConsole(t, database)
+	t.Cleanup(func() {
+		for _, statement := range []string{"REASSIGN OWNED BY " + role + " TO CURRENT_USER", "DROP OWNED BY " + role, "DROP ROLE " + role} {
+			if _, err := dba.conn.Exec(context.Background(), statement); err != nil {
+				t.Errorf("%s: %v", statement, err)
+			}
+		}
+	})
 }
 
 // works fails unless two replicas of an empty database do what replicas are for: changes from several writers at once are all accepted and

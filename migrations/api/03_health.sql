@@ -65,14 +65,32 @@ BEGIN
         FROM (SELECT count(*) AS live, count(*) FILTER (WHERE l.started_at < statement_timestamp() - interval '5 s') AS settled
             FROM public.replicas l WHERE l.expires_at > statement_timestamp()) r) s; -- a new one may not listen yet
 
+    -- Roles and databases have limits, too, which are not for superusers. Replicas leave two of those connections to others, so that
+    -- the last one says that somebody else takes them. The limit that is nearest counts.
     RETURN QUERY
-    SELECT 'connections', CASE WHEN s.used > 0.95 * s.most THEN 'fail' WHEN s.used > 0.8 * s.most THEN 'warn' ELSE 'ok' END,
-        format('%s of %s in use, %s by replicas', s.used, s.most, s.ours),
-        CASE WHEN s.used > 0.8 * s.most THEN 'Replicas may soon be refused: raise max_connections, or lower LAYERCAKE_POOL_MAX.' END
-    FROM (SELECT count(*) AS used, count(*) FILTER (WHERE a.application_name LIKE 'layercake/%') AS ours,
-            current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-                - coalesce(current_setting('reserved_connections', true)::int, 0) AS most
-        FROM pg_stat_activity a WHERE a.backend_type = 'client backend') s;
+    SELECT 'connections', CASE WHEN s.used >= s.fail THEN 'fail' WHEN s.used >= s.warn THEN 'warn' ELSE 'ok' END,
+        format('%s of %s in use%s, %s by replicas', s.used, s.most, s.name, s.ours),
+        CASE WHEN s.used >= s.warn THEN format('Replicas may soon be refused: raise %s, or lower LAYERCAKE_POOL_MAX.', s.mend) END
+    FROM (WITH sessions AS (
+            SELECT a.usesysid, a.datname, a.application_name LIKE 'layercake/%' AS ours
+            FROM pg_stat_activity a WHERE a.backend_type = 'client backend' OR a.backend_type IS NULL AND a.datname IS NOT NULL), -- hidden
+        app AS (SELECT DISTINCT r.oid, r.rolname, r.rolconnlimit
+            FROM sessions a JOIN pg_roles r ON r.oid = a.usesysid WHERE a.ours AND a.datname = current_database() AND NOT r.rolsuper)
+        SELECT l.*, count(*) FILTER (WHERE a.ours) AS ours, count(*) AS used
+        FROM (SELECT '' AS name, 'max_connections' AS mend, NULL::oid AS role, NULL::name AS datname, m.most, 0.8 * m.most AS warn,
+                0.95 * m.most AS fail
+            FROM (SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                - coalesce(current_setting('reserved_connections', true)::int, 0) AS most) m
+            UNION ALL
+            SELECT ' by the role ' || p.rolname, 'its CONNECTION LIMIT', p.oid, NULL, p.rolconnlimit, p.rolconnlimit - 1, p.rolconnlimit
+            FROM app p WHERE p.rolconnlimit >= 0
+            UNION ALL
+            SELECT ' in the database ' || d.datname, 'its CONNECTION LIMIT', NULL, d.datname, d.datconnlimit, d.datconnlimit - 1,
+                d.datconnlimit
+            FROM pg_database d WHERE d.datname = current_database() AND d.datconnlimit >= 0 AND EXISTS (SELECT FROM app)) l
+        JOIN sessions a ON (l.role IS NULL OR a.usesysid = l.role) AND (l.datname IS NULL OR a.datname = l.datname)
+        GROUP BY l.name, l.mend, l.role, l.datname, l.most, l.warn, l.fail
+        ORDER BY count(*) >= l.fail DESC, count(*) >= l.warn DESC, l.most - count(*) LIMIT 1) s;
 
     -- A session that listens in a transaction that does not end keeps all that was said since.
     RETURN QUERY

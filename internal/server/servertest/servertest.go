@@ -127,3 +127,21 @@ func Address(t testing.TB) string {
 	t.Fatal("no free address")
 	return ""
 }
+
+// Fails returns why a replica of the database does not start.
+func Fails(t testing.TB, database string, configure func(*server.Config)) error {
+	t.Helper()
+	cfg := config(database)
+	configure(&cfg)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s := server.New(cfg)
+	go func() {
+		select {
+		case <-s.Ready():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return s.Run(ctx)
+}
