@@ -29,7 +29,7 @@ func diagnose(ctx context.Context, url string, out io.Writer) error {
 	defer cancel()
 	conn, err := postgres.Session{Application: "layercake doctor"}.Connect(ctx, url)
 	if err != nil {
-		return fmt.Errorf("the database cannot be reached: %w", err)
+		return fmt.Errorf("the database cannot be reached: %w", postgres.Advise(err))
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	findings, err := postgres.Diagnose(ctx, conn)

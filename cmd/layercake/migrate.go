@@ -18,7 +18,7 @@ type migrateCommand struct {
 func (c migrateCommand) Run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	if err := postgres.Migrate(ctx, c.DatabaseURL, log); err != nil {
-		return err
+		return postgres.Advise(err)
 	}
 	if c.Presence != "as-is" {
 		if err := postgres.SetPresence(ctx, c.DatabaseURL, c.Presence == "logged", log); err != nil {

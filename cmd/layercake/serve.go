@@ -21,6 +21,7 @@ import (
 type serveCommand struct {
 	DatabaseURL       string   `env:"LAYERCAKE_DATABASE_URL,DATABASE_URL" placeholder:"URL" help:"PostgreSQL to use. Without one, a private PostgreSQL is started."`
 	ListenDatabaseURL string   `env:"LAYERCAKE_LISTEN_DATABASE_URL" placeholder:"URL" help:"The same database, directly, when the other URL goes through a pooler."`
+	Pooler            string   `env:"LAYERCAKE_POOLER" default:"none" help:"transaction: the first URL leads to a pooler in transaction mode, such as PgBouncer; the README says what it needs. none: to the server."`
 	HTTPAddr          string   `name:"http-addr" env:"LAYERCAKE_HTTP_ADDR" default:"127.0.0.1:3000" help:"Address for clients."`
 	AdminAddr         string   `env:"LAYERCAKE_ADMIN_ADDR" default:"127.0.0.1:3100" help:"Address for metrics and profiles; empty for none."`
 	PublicURL         string   `name:"public-url" env:"LAYERCAKE_PUBLIC_URL" placeholder:"URL" help:"How browsers reach this deployment."`
@@ -87,6 +88,7 @@ func (c serveCommand) config() (server.Config, error) {
 	r := reader{}
 	cfg := server.Config{
 		DatabaseURL: c.DatabaseURL, ListenURL: c.ListenDatabaseURL, HTTPAddr: c.HTTPAddr, AdminAddr: c.AdminAddr,
+		Pooled:         r.oneOf("LAYERCAKE_POOLER", c.Pooler, "none", "transaction") == "transaction",
 		AllowedOrigins: c.AllowedOrigins,
 		AllowedHeaders: c.AllowedHeaders,
 		TrustedProxies: c.TrustedProxies,

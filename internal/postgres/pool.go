@@ -221,7 +221,7 @@ func passing(err error) bool {
 		errors.Is(err, net.ErrClosed)
 }
 
-// pooled is what the sessions of pools are for.
-func pooled(application string) Session {
+// forQueries is a session of a pool.
+func forQueries(application string) Session {
 	return Session{Application: application, Statement: 5 * time.Second, Lock: 2 * time.Second, IdleInTransaction: 2 * time.Second}
 }

@@ -21,6 +21,7 @@ import (
 // Config says how a replica uses its database.
 type Config struct {
 	URL       string // for requests; may go through a pooler
+	Pooled    bool   // URL goes through a pooler in transaction mode
 	DirectURL string // for the replica's own work
 	Replica   string // in application_name, so that pg_stat_activity says who it is
 	PoolMax   int    // connections for requests, at most
@@ -56,16 +57,17 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := min(cfg.PoolMax, room)
-	if size < cfg.PoolMax {
+	size := cfg.PoolMax // behind a pooler, connections are the pooler's matter
+	if room < size && !cfg.Pooled {
+		size = room
 		cfg.Log.InfoContext(ctx, "request pool is capped", "by", limit.name, "limit", limit.most, "wanted", cfg.PoolMax, "size", size,
 			"replicas", cfg.Replicas)
 	}
-	requests, err := openPool(ctx, cfg, cfg.URL, "requests", size, min(cfg.PoolMin, size))
+	requests, err := openPool(ctx, cfg, cfg.URL, "requests", size, min(cfg.PoolMin, size), cfg.Pooled)
 	if err != nil {
 		return nil, err
 	}
-	system, err := openPool(ctx, cfg, cfg.DirectURL, "system", systemConns, 1)
+	system, err := openPool(ctx, cfg, cfg.DirectURL, "system", systemConns, 1, false)
 	if err != nil {
 		requests.Close()
 		return nil, err
@@ -103,7 +105,7 @@ func (l limit) room(replicas int) int { return (l.most-l.spared)/replicas - ownC
 func roomFor(ctx context.Context, url string, replicas int) (room int, by limit, err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	conn, err := pooled("layercake start").Connect(ctx, url)
+	conn, err := forQueries("layercake start").Connect(ctx, url)
 	if err != nil {
 		return 0, limit{}, fmt.Errorf("connect to the database: %w", err)
 	}
@@ -132,7 +134,7 @@ func roomFor(ctx context.Context, url string, replicas int) (room int, by limit,
 	return room, by, nil
 }
 
-func openPool(ctx context.Context, cfg Config, url, name string, size, least int) (*Pool, error) {
+func openPool(ctx context.Context, cfg Config, url, name string, size, least int, pooled bool) (*Pool, error) {
 	if err := CheckURL(url); err != nil {
 		return nil, fmt.Errorf("the database URL %w", err)
 	}
@@ -140,7 +142,9 @@ func openPool(ctx context.Context, cfg Config, url, name string, size, least int
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
-	pooled("layercake/" + cfg.Replica + "/" + name).configure(c.ConnConfig)
+	session := forQueries("layercake/" + cfg.Replica + "/" + name)
+	session.Pooled = pooled
+	session.configure(c.ConnConfig)
 	m := newMetrics(cfg.Metrics, name)
 	c.ConnConfig.Tracer = tracer{m.seconds}
 	p := &Pool{acquire: acquireTimeout, metrics: m, name: name, log: cfg.Log, returned: make(chan struct{})}

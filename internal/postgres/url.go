@@ -21,7 +21,7 @@ var (
 	// A scheme may itself be of two: jdbc:postgresql.
 	schemeOf = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]{0,19}(?::[A-Za-z][A-Za-z0-9+.-]{0,19})?)://`)
 	jdbc     = regexp.MustCompile(`(?i)^jdbc:`)
-	// A keyword/value text; pgx would take double quotes for a part of the value.
+	// A keyword/value text; pgx takes double quotes for a part of the value.
 	keywords     = regexp.MustCompile(`^\s*[a-z_]+\s*=`)
 	doubleQuoted = regexp.MustCompile(`=\s*"[^"]*"`)
 )

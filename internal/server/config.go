@@ -16,6 +16,7 @@ import (
 // Config is what one replica is told. Its zero values are not defaults: the command line has those.
 type Config struct {
 	DatabaseURL    string   // PostgreSQL; may go through a pooler
+	Pooled         bool     // it goes through a pooler in transaction mode
 	ListenURL      string   // PostgreSQL, direct and read-write; "" for DatabaseURL
 	HTTPAddr       string   // host:port of everything for clients; port 0 lets the system choose
 	AdminAddr      string   // host:port of metrics and profiles; "" for none
@@ -55,6 +56,9 @@ func (c Config) Check() error {
 		if err := postgres.CheckURL(text); err != nil && text != "" {
 			errs = append(errs, fmt.Errorf("%s %w", setting, err))
 		}
+	}
+	if c.Pooled && c.ListenURL == "" {
+		wrong("LAYERCAKE_LISTEN_DATABASE_URL", `""`, "with LAYERCAKE_POOLER=transaction it names the server itself, past the pooler")
 	}
 	for setting, addr := range map[string]string{"LAYERCAKE_HTTP_ADDR": c.HTTPAddr, "LAYERCAKE_ADMIN_ADDR": c.AdminAddr} {
 		if _, _, err := net.SplitHostPort(addr); err != nil && (addr != "" || setting == "LAYERCAKE_HTTP_ADDR") {

@@ -93,10 +93,10 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	if err := s.prepareSchema(ctx); err != nil {
-		return err
+		return postgres.Advise(err)
 	}
 	if err := s.assemble(ctx); err != nil {
-		return err
+		return postgres.Advise(err)
 	}
 	defer s.db.Close()
 	if err := s.listen(ctx); err != nil {
@@ -127,8 +127,8 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	name := incarnation.String()
 	s.log = s.log.With("replica", name[:8])
 	s.db, err = postgres.Open(ctx, postgres.Config{
-		URL: s.cfg.DatabaseURL, DirectURL: s.listenURL(), Replica: name, PoolMax: s.cfg.PoolMax, PoolMin: s.cfg.PoolMin,
-		Replicas: s.cfg.Replicas, Log: s.log, Metrics: s.registry,
+		URL: s.cfg.DatabaseURL, Pooled: s.cfg.Pooled, DirectURL: s.listenURL(), Replica: name,
+		PoolMax: s.cfg.PoolMax, PoolMin: s.cfg.PoolMin, Replicas: s.cfg.Replicas, Log: s.log, Metrics: s.registry,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,107 @@
+package server_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server"
+	"layercake/internal/server/servertest"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Replicas work through PgBouncer in transaction mode: the first start says what the role needs, and with that all goes well.
+func TestThroughAPooler(t *testing.T) {
+	t.Parallel()
+	database, dba := emptyDatabase(t)
+	_, direct := ownedBy(t, database, dba, "")
+	through := pgtest.Bouncer(t, direct, "")
+	var log notes
+	configure := func(c *server.Config) {
+		c.DatabaseURL, c.ListenURL, c.Pooled, c.Log = through, direct, true, slog.New(slog.NewTextHandler(&log, nil))
+	}
+
+	err := servertest.Fails(t, through, configure)
+	if err == nil {
+		t.Fatal("a replica starts without time-outs")
+	}
+	_, statements, _ := strings.Cut(err.Error(), "ALTER ROLE ")
+	statements = "ALTER ROLE " + statements
+	for _, setting := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "search_path"} {
+		if !strings.Contains(statements, " SET "+setting+" = '") {
+			t.Errorf("%s is not set by\n%s\nof %v", setting, statements, err)
+		}
+	}
+	if _, err := dba.conn.PgConn().Exec(t.Context(), statements).ReadAll(); err != nil {
+		t.Fatalf("%s: %v", statements, err)
+	}
+	reconnect(t, through)
+
+	replicas := servertest.StartOn(t, through, 2, configure)
+	works(t, dba, replicas[0].URL, replicas[1].URL)
+	before := head(t, replicas[0].URL)
+	replicas[0].Stop(t)
+	again := servertest.StartOn(t, through, 1, configure)[0]
+	if after := head(t, again.URL); after != before {
+		t.Errorf("after a restart the plan is at %v, and was at %v", after, before)
+	}
+	must(t, again.URL, addNode(1000))
+	if after := head(t, replicas[1].URL); after.Version == before.Version {
+		t.Error("a change after the restart is not seen through the other replica")
+	}
+	if text := log.String(); strings.Contains(text, "level=WARN") || strings.Contains(text, "level=ERROR") {
+		t.Errorf("something went wrong:\n%s", text)
+	}
+}
+
+// reconnect makes a pooler open its connections anew.
+func reconnect(t *testing.T, through string) {
+	t.Helper()
+	cfg, err := pgconn.ParseConfig(through)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Database = "pgbouncer"
+	conn, err := pgconn.ConnectConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	if _, err := conn.Exec(t.Context(), "RECONNECT").ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Whoever comes through a pooler without saying so reads what the server said, and what to do. Nothing is written.
+func TestPoolerThatNobodySpokeOf(t *testing.T) {
+	t.Parallel()
+	database, dba := emptyDatabase(t)
+	dropped := "ignore_startup_parameters = default_transaction_isolation, search_path, statement_timeout, lock_timeout, " +
+		"idle_in_transaction_session_timeout, tcp_keepalives_idle, tcp_keepalives_interval, tcp_keepalives_count, tcp_user_timeout, synchronous_commit"
+	for name, c := range map[string]struct{ settings, want string }{
+		"refuses settings": {"", "unsupported startup parameter: "},
+		"drops settings":   {dropped, "these settings of the database session are wrong: "},
+	} {
+		through := pgtest.Bouncer(t, database, c.settings)
+		for which, configure := range map[string]func(*server.Config){
+			"both URLs":    func(*server.Config) {},
+			"the first":    func(cfg *server.Config) { cfg.ListenURL = database },
+			"the second":   func(cfg *server.Config) { cfg.DatabaseURL, cfg.ListenURL = database, through },
+			"both, pooled": func(cfg *server.Config) { cfg.ListenURL, cfg.Pooled = through, true },
+		} {
+			err := servertest.Fails(t, through, configure)
+			if err == nil || !strings.Contains(err.Error(), "LAYERCAKE_POOLER=transaction") || which != "the first" && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("a pooler that %s, by %s: %v, want %q and advice", name, which, err, c.want)
+			}
+			if which != "the first" { // which migrates directly
+				if n := dba.text("SELECT count(*)::text FROM pg_tables WHERE schemaname = 'public'"); n != "0" {
+					t.Fatalf("%s tables were made", n)
+				}
+			}
+			dba.run("DROP SCHEMA public CASCADE; DROP SCHEMA IF EXISTS layercake CASCADE; CREATE SCHEMA public")
+		}
+	}
+}
