@@ -104,7 +104,7 @@ func (t *Tracker) renew(ctx context.Context) (same bool, err error) {
 		return false, err
 	}
 	t.oldest.Store(oldest)
-	t.beQuiet()
+	t.noteEmptied()
 	rooms := t.open()
 	t.mu.Lock()
 	t.incarnation = life
@@ -173,6 +173,32 @@ func (t *Tracker) beQuiet() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.quietUntil = time.Now().Add(leaseTTL)
+}
+
+// noteEmptied is beQuiet when the own lease is gone: the table may have been emptied, and others have to write theirs anew, as this
+// replica has.
+func (t *Tracker) noteEmptied() {
+	t.beQuiet()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.emptied = time.Now()
+}
+
+// missingSince returns since when connections of others must be missing in the table to be removed by a comparison that was sent at a
+// time: since then, normally, or for a lease when the wire or the database was away a moment ago. More such moments do not prolong
+// that, or people who left would stay for ever where connections break often. Only a table that was emptied begins it anew, which the
+// own lease shows: it is in the same table, and owners who live have written theirs within a lease.
+func (t *Tracker) missingSince(asked time.Time) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case !time.Now().Before(t.quietUntil): // it may have begun since the table was asked
+		return asked
+	case asked.Sub(t.emptied) < leaseTTL:
+		return time.Time{}
+	default:
+		return asked.Add(-leaseTTL)
+	}
 }
 
 // reap removes one replica whose lease has expired, and tells everybody.

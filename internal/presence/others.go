@@ -153,13 +153,14 @@ func (r *Room) ownEntry(connection uuid.UUID) *Entry {
 // question is what a room knew when the table was asked.
 type question struct {
 	clock int64
+	at    time.Time
 	own   map[uuid.UUID]int64 // revisions
 }
 
 func (r *Room) ask() question {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	q := question{clock: r.clock, own: make(map[uuid.UUID]int64)}
+	q := question{clock: r.clock, at: time.Now(), own: make(map[uuid.UUID]int64)}
 	for connection, i := range r.items {
 		if i.own {
 			q.own[connection] = i.entry.revision
@@ -168,14 +169,18 @@ func (r *Room) ask() question {
 	return q
 }
 
-// correct makes the others in the room what the table says, but for what was touched since it was asked.
-func (r *Room) correct(asked question, rows []db.ListPresenceRow, remove bool) {
+// correct makes the others in the room what the table says, but for what was touched since it was asked. It removes those who are missing
+// there since before a time or exactly since then; nobody, when that is zero.
+func (r *Room) correct(asked question, rows []db.ListPresenceRow, missingSince time.Time) {
 	r.mu.Lock()
 	changed := false
 	there := make(map[uuid.UUID]bool, len(rows))
 	for _, row := range rows {
 		there[row.ConnectionID] = true
 		i := r.items[row.ConnectionID]
+		if i != nil {
+			i.missing = missing{}
+		}
 		if i != nil && (i.own || i.touched > asked.clock) {
 			continue
 		}
@@ -191,12 +196,16 @@ func (r *Room) correct(asked question, rows []db.ListPresenceRow, remove bool) {
 		r.put(entryOf(row), false)
 		changed = true
 	}
-	if remove {
-		for connection, i := range r.items {
-			if !i.own && !there[connection] && i.touched <= asked.clock {
-				r.remove(i)
-				changed = true
-			}
+	for connection, i := range r.items {
+		if i.own || there[connection] || i.touched > asked.clock {
+			continue
+		}
+		if i.missing.since.IsZero() || i.touched > i.missing.clock {
+			i.missing = missing{since: asked.at, clock: asked.clock}
+		}
+		if !i.missing.since.After(missingSince) {
+			r.remove(i)
+			changed = true
 		}
 	}
 	r.mu.Unlock()
@@ -298,7 +307,7 @@ func (t *Tracker) readAgain(ctx context.Context) error {
 	}
 	of := byProject(rows)
 	for r, question := range asked {
-		r.correct(question, of[r.Project], false)
+		r.correct(question, of[r.Project], time.Time{})
 	}
 	return nil
 }
@@ -351,12 +360,9 @@ func (t *Tracker) correct(ctx context.Context) (again time.Duration, err error) 
 		return 0, err
 	}
 	if !leased {
-		t.beQuiet() // the table may have been emptied: others have to write theirs anew, as this replica has
+		t.noteEmptied()
 		signal(t.lapses)
 	}
-	t.mu.Lock()
-	quiet := time.Until(t.quietUntil) // it may have begun since the table was asked
-	t.mu.Unlock()
 	exists := make(map[int32]bool, len(existing))
 	for _, id := range existing {
 		exists[id] = true
@@ -377,13 +383,15 @@ func (t *Tracker) correct(ctx context.Context) (again time.Duration, err error) 
 			}
 			delete(written, connection)
 		}
-		r.correct(question, of[r.Project], quiet <= 0)
+		r.correct(question, of[r.Project], t.missingSince(question.at))
 		if !exists[r.Project] {
 			r.end()
 		}
 	}
 	t.removeStale(written)
-	return max(quiet, 0), nil
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return max(time.Until(t.quietUntil), 0), nil
 }
 
 // rewrite makes the flusher write an own connection; the other replicas know it already.

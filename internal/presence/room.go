@@ -57,7 +57,14 @@ type item struct {
 	own     bool // this replica serves it
 	seq     int64
 	touched int64 // the clock when a line last spoke of it
+	missing missing
 	place   *list.Element
+}
+
+// missing says since when comparisons do not find a connection in the table.
+type missing struct {
+	since time.Time // when the first of them was sent; zero while it was found
+	clock int64     // of the room, then: what is said of the connection later begins anew
 }
 
 type departure struct {

@@ -28,11 +28,11 @@ func TestAnswersAreComparedWithWhatWasKnownWhenAsked(t *testing.T) {
 		r := newTestRoom()
 		asked := r.ask()
 		r.heard(c, said(1), false)
-		r.correct(asked, nil, true)
+		r.correct(asked, nil, time.Now())
 		if r.Entry(c) == nil {
 			t.Error("removed by an old answer")
 		}
-		r.correct(r.ask(), nil, true)
+		r.correct(r.ask(), nil, time.Now())
 		if r.Entry(c) != nil {
 			t.Error("kept against a new answer")
 		}
@@ -44,7 +44,7 @@ func TestAnswersAreComparedWithWhatWasKnownWhenAsked(t *testing.T) {
 		asked := r.ask()
 		r.tracker.rooms[1] = r
 		r.tracker.heardLeft(1, c, departed{life: life})
-		r.correct(asked, []db.ListPresenceRow{rowOf(c, life, 1)}, true)
+		r.correct(asked, []db.ListPresenceRow{rowOf(c, life, 1)}, time.Now())
 		if r.Entry(c) != nil {
 			t.Error("came back with an old answer")
 		}
@@ -54,7 +54,7 @@ func TestAnswersAreComparedWithWhatWasKnownWhenAsked(t *testing.T) {
 		r := newTestRoom()
 		r.heard(c, said(7), false)
 		before := r.Entry(c)
-		r.correct(r.ask(), []db.ListPresenceRow{rowOf(c, life, 6)}, true)
+		r.correct(r.ask(), []db.ListPresenceRow{rowOf(c, life, 6)}, time.Now())
 		if r.Entry(c) != before {
 			t.Error("an older row replaced what a line said")
 		}
@@ -63,7 +63,7 @@ func TestAnswersAreComparedWithWhatWasKnownWhenAsked(t *testing.T) {
 		t.Parallel()
 		r := newTestRoom()
 		r.heard(c, said(1), false)
-		r.correct(r.ask(), nil, false)
+		r.correct(r.ask(), nil, time.Time{})
 		if r.Entry(c) == nil {
 			t.Error("removed")
 		}
@@ -261,7 +261,7 @@ func TestLeaveThatComesAfterTheReturnIsIgnored(t *testing.T) {
 		t.Error("not removed")
 	}
 	// Its row may stand again although the line about it was lost.
-	r.correct(r.ask(), []db.ListPresenceRow{{ConnectionID: c, ProjectID: 1, Revision: 13, UserID: "u", UserName: "U"}}, true)
+	r.correct(r.ask(), []db.ListPresenceRow{{ConnectionID: c, ProjectID: 1, Revision: 13, UserID: "u", UserName: "U"}}, time.Now())
 	if r.Entry(c) == nil {
 		t.Error("the table does not bring a guest back")
 	}

@@ -79,6 +79,7 @@ type Tracker struct {
 	flushing    map[uuid.UUID]writing // those that are being written
 	moved       map[uuid.UUID]*Room   // own connections whose cursor was not told
 	quietUntil  time.Time             // others may not have written everything anew before
+	emptied     time.Time             // when the own lease was last found to be gone, as if the table had been emptied
 	young       map[*Room]time.Time   // when rooms were read whose table may not have known yet where cursors had come to rest
 
 	renewals      map[uuid.UUID]bool // guests who did something since; true while that is not written
@@ -207,7 +208,7 @@ func (t *Tracker) load(ctx context.Context, r *Room) error {
 	case len(found) == 0:
 		return project.ErrNotFound
 	}
-	r.correct(sent, rows, false)
+	r.correct(sent, rows, time.Time{})
 	t.mu.Lock()
 	t.young[r] = time.Now()
 	t.mu.Unlock()
