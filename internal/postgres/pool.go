@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,8 +38,10 @@ type Pool struct {
 
 const (
 	tooManyConnections = "53300"
-	refusedAdvice      = "the server, the role or the database has no connections left: raise its CONNECTION LIMIT or max_connections, " +
-		"lower LAYERCAKE_POOL_MAX, or set LAYERCAKE_REPLICAS to how many there are, so that each takes its share"
+	protocolViolation  = "08P01"
+	refusedAdvice      = "the server, the role, the database or the pooler has no connections left: raise max_connections, " +
+		"the CONNECTION LIMIT or max_client_conn, lower LAYERCAKE_POOL_MAX, or set LAYERCAKE_REPLICAS to how many there are, " +
+		"so that each takes its share"
 	// Between two attempts after the server refused a connection. It counts those that it is about to refuse, too: of many that ask
 	// together nobody gets the last one.
 	refusedPause = 100 * time.Millisecond
@@ -69,8 +72,7 @@ func (p *Pool) borrow(ctx context.Context) (*pgxpool.Conn, error) {
 	defer cancel()
 	for {
 		conn, err := p.pool.Acquire(ctx)
-		var pg *pgconn.PgError
-		if err == nil || !errors.As(err, &pg) || pg.Code != tooManyConnections {
+		if err == nil || !refused(err) {
 			return conn, err
 		}
 		p.noteRefusal(ctx, err)
@@ -93,6 +95,14 @@ func (p *Pool) giveBack(conn *pgxpool.Conn) {
 	case p.returned <- struct{}{}:
 	default:
 	}
+}
+
+// refused reports whether there was no connection left: of the server, the role or the database, or of PgBouncer, which says that with
+// the code of everything else.
+func refused(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == tooManyConnections ||
+		pg.Code == protocolViolation && strings.HasPrefix(pg.Message, "no more connections"))
 }
 
 // notAskedAgain is a refusal that came from mayConnect.

@@ -110,7 +110,7 @@ func roomFor(ctx context.Context, url string, replicas int) (room int, by limit,
 		return 0, limit{}, fmt.Errorf("connect to the database: %w", err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	rows, err := conn.Query(ctx, `SELECT 'max_connections', current_setting('max_connections')::int
+	rows, err := conn.Query(ctx, `SELECT 'max_connections less those reserved', current_setting('max_connections')::int
 			- current_setting('superuser_reserved_connections')::int - coalesce(current_setting('reserved_connections', true)::int, 0), $1::int
 		UNION ALL SELECT 'the CONNECTION LIMIT of the role ' || rolname, rolconnlimit, $2
 		FROM pg_roles WHERE rolname = session_user AND rolconnlimit >= 0 AND NOT rolsuper

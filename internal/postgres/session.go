@@ -194,9 +194,9 @@ func Advise(err error) error {
 		return err
 	}
 	switch {
-	case pg.Code == "08P01" && strings.Contains(pg.Message, "startup parameter"):
+	case pg.Code == protocolViolation && strings.Contains(pg.Message, "startup parameter"):
 		return fmt.Errorf("%w: %s", err, poolerAdvice)
-	case pg.Code == tooManyConnections:
+	case refused(err):
 		return fmt.Errorf("%w: %s", err, refusedAdvice)
 	case pg.Code == "42501" && strings.Contains(pg.Message, "schema public"), pg.Code == pgInvalidSchema:
 		return fmt.Errorf("%w: make the role the owner of the database, or GRANT CREATE, USAGE ON SCHEMA public TO it", err)

@@ -105,3 +105,25 @@ func TestPoolerThatNobodySpokeOf(t *testing.T) {
 		}
 	}
 }
+
+// A pooler has limits of its own, and is waited for like a server.
+func TestPoolerWithoutRoom(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	role := openConsole(t, database)
+	for _, setting := range []string{
+		"search_path = public", "synchronous_commit = on", "statement_timeout = '5s'", "lock_timeout = '2s'", "idle_in_transaction_session_timeout = '2s'",
+	} {
+		role.run("ALTER ROLE %[2]I IN DATABASE %[1]I SET " + setting)
+	}
+	var log notes
+	through := pgtest.Bouncer(t, database, "max_client_conn = 6")
+	replica := servertest.StartOn(t, through, 1, func(c *server.Config) {
+		c.ListenURL, c.Pooled, c.Log = database, true, slog.New(slog.NewTextHandler(&log, nil))
+	})[0]
+	newProject(t, replica.URL)
+	until(t, "a refusal", func() bool {
+		load(t, replica.URL)
+		return strings.Contains(log.String(), "the database refuses connections")
+	})
+}
