@@ -145,7 +145,7 @@ func (s Session) check(ctx context.Context, conn *pgconn.PgConn) error {
 		}
 	}
 	if len(wrong) > 0 {
-		return &LostSettings{wrong: wrong, pooled: s.Pooled}
+		return &lostSettings{wrong: wrong, pooled: s.Pooled}
 	}
 	if len(mend) == 0 {
 		return nil
@@ -159,14 +159,14 @@ func (s Session) check(ctx context.Context, conn *pgconn.PgConn) error {
 // deviation is a setting that is not what it must be.
 type deviation struct{ name, value, want, role, database string }
 
-// LostSettings says that sessions do not have the settings that the design depends on: a pooler opened them.
-type LostSettings struct {
+// lostSettings says that sessions do not have the settings that the design depends on: a pooler opened them.
+type lostSettings struct {
 	wrong  []deviation
 	pooled bool
 }
 
 // Error says which settings are wrong. Behind a pooler that is known to be there, it says what sets them.
-func (e *LostSettings) Error() string {
+func (e *lostSettings) Error() string {
 	var b strings.Builder
 	b.WriteString("these settings of the database session are wrong:")
 	for _, d := range e.wrong {
