@@ -22,7 +22,7 @@ COMMENT ON COLUMN heads.hash IS 'Of the newest event; at version 0 of the time w
 COMMENT ON COLUMN heads.floor_hash IS 'Of the event at log_floor, which may be gone; null where that is not known.';
 
 -- +goose StatementBegin
-CREATE FUNCTION hash_birth() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION hash_birth() RETURNS trigger LANGUAGE plpgsql SET search_path = public AS $$
 BEGIN
     SELECT event_hash(to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')) INTO NEW.hash FROM projects WHERE id = NEW.project_id;
     NEW.floor_hash := NEW.hash;
@@ -31,7 +31,7 @@ END
 $$;
 -- +goose StatementEnd
 COMMENT ON FUNCTION hash_birth IS 'Gives a new head the hash of version 0.';
-CREATE TRIGGER heads_birth BEFORE INSERT ON heads FOR EACH ROW EXECUTE FUNCTION hash_birth();
+CREATE TRIGGER heads_birth BEFORE INSERT ON heads FOR EACH ROW WHEN (NEW.hash IS NULL) EXECUTE FUNCTION hash_birth();
 
 UPDATE heads h SET hash = event_hash(e.body::text) FROM events e WHERE e.project_id = h.project_id AND e.version = h.version;
 UPDATE heads h SET floor_hash = event_hash(to_char(p.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'))
@@ -42,7 +42,7 @@ UPDATE heads SET hash = floor_hash WHERE version = 0;
 -- out. They can go once such a binary must not start any more.
 
 -- +goose StatementBegin
-CREATE FUNCTION hash_event() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION hash_event() RETURNS trigger LANGUAGE plpgsql SET search_path = public AS $$
 BEGIN
     NEW.hash := event_hash(NEW.body::text);
     UPDATE heads SET hash = NEW.hash WHERE project_id = NEW.project_id;
@@ -54,7 +54,7 @@ COMMENT ON FUNCTION hash_event IS 'Hashes an event that an older binary writes.'
 CREATE TRIGGER events_hash BEFORE INSERT ON events FOR EACH ROW WHEN (NEW.hash IS NULL) EXECUTE FUNCTION hash_event();
 
 -- +goose StatementBegin
-CREATE FUNCTION forget_floor_hash() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION forget_floor_hash() RETURNS trigger LANGUAGE plpgsql SET search_path = public AS $$
 BEGIN
     NEW.floor_hash := NULL;
     RETURN NEW;
