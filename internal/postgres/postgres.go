@@ -176,6 +176,9 @@ func openPool(ctx context.Context, cfg Config, url, name string, size, least int
 	conn, err := p.borrow(ctx)
 	if err != nil {
 		pool.Close()
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			err = fmt.Errorf("no connection within %v, look at the log of the server or the pooler: %w", acquireTimeout, err)
+		}
 		return nil, fmt.Errorf("open pool %s: %w", name, err)
 	}
 	conn.Release()

@@ -37,7 +37,8 @@ func Bouncer(t testing.TB, database, settings string) string {
 		t.Fatal(err)
 	}
 	folder := Folder(t)
-	// Whoever connects is the role of the URL. Files have fixed names, since the folder is of this pooler alone.
+	// Whoever connects is the role of the URL. Files have fixed names, since the folder is of this pooler alone. It takes a connection
+	// that RECONNECT ends while it logs in for one that failed, and would wait 15 s before the next.
 	config := fmt.Sprintf(`[databases]
 * = host=%s port=%d user=%s
 [pgbouncer]
@@ -49,6 +50,7 @@ admin_users = %[3]s
 pool_mode = transaction
 default_pool_size = 5
 max_client_conn = 400
+server_login_retry = 0
 logfile = %[4]s/log
 %s
 `, server.Host, server.Port, server.User, folder, settings)
