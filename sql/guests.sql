@@ -51,3 +51,11 @@ WITH gone AS (
     FROM gone g WHERE l.connection_id = g.connection_id AND l.joined_at = g.joined_at
 )
 SELECT connection_id, project_id, revision FROM gone;
+
+-- The guests of a project that is deleted go with it.
+-- name: DeleteGuestsOfProject :exec
+WITH gone AS (
+    DELETE FROM presence e WHERE e.project_id = @project_id AND e.expires_at IS NOT NULL RETURNING e.connection_id, e.joined_at
+)
+UPDATE presence_log l SET left_at = greatest(l.joined_at, now()), reason = 'project deleted'
+FROM gone g WHERE l.connection_id = g.connection_id AND l.joined_at = g.joined_at;

@@ -398,13 +398,17 @@ func TestDeletedProjectEndsItsSockets(t *testing.T) {
 		b.join(fmt.Sprint("b", n), "B", "")
 		browsers = append(browsers, b)
 	}
-	rows(t, database, 2, "SELECT count(*) FROM layercake.who")
-	body := fmt.Sprintf(`{"query":"mutation { deleteProject(id: %d) }"}`, project)
-	response, err := client.Post(replicas[0].URL+"/graphql", "application/json", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
+	mutate := func(mutation string) {
+		t.Helper()
+		response, err := client.Post(replicas[0].URL+"/graphql", "application/json", strings.NewReader(`{"query":"mutation { `+mutation+` }"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
 	}
-	_ = response.Body.Close()
+	mutate(fmt.Sprintf(`joinProjectCollaboration(projectId: %d, clientId: \"guest\")`, project))
+	rows(t, database, 3, "SELECT count(*) FROM layercake.who")
+	mutate(fmt.Sprintf(`deleteProject(id: %d)`, project))
 	if here := countRows(t, database, "SELECT count(*) FROM layercake.who"); here != 0 {
 		t.Errorf("right after the deletion %d people are there", here)
 	}
@@ -413,5 +417,6 @@ func TestDeletedProjectEndsItsSockets(t *testing.T) {
 			t.Errorf("closed with %d %q, want 1000", code, reason)
 		}
 	}
-	rows(t, database, 2, "SELECT count(*) FROM layercake.presence_log WHERE reason = 'project deleted'")
+	rows(t, database, 3, "SELECT count(*) FROM layercake.presence_log WHERE reason = 'project deleted'")
+	rows(t, database, 0, "SELECT count(*) FROM presence")
 }

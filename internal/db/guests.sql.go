@@ -36,6 +36,20 @@ func (q *Queries) DeleteGuest(ctx context.Context, arg DeleteGuestParams) (*int6
 	return revision, err
 }
 
+const DeleteGuestsOfProject = `-- name: DeleteGuestsOfProject :exec
+WITH gone AS (
+    DELETE FROM presence e WHERE e.project_id = $1 AND e.expires_at IS NOT NULL RETURNING e.connection_id, e.joined_at
+)
+UPDATE presence_log l SET left_at = greatest(l.joined_at, now()), reason = 'project deleted'
+FROM gone g WHERE l.connection_id = g.connection_id AND l.joined_at = g.joined_at
+`
+
+// The guests of a project that is deleted go with it.
+func (q *Queries) DeleteGuestsOfProject(ctx context.Context, projectID int32) error {
+	_, err := q.db.Exec(ctx, DeleteGuestsOfProject, projectID)
+	return err
+}
+
 const ReapGuests = `-- name: ReapGuests :many
 WITH gone AS (
     DELETE FROM presence e WHERE e.connection_id IN (

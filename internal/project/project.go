@@ -122,8 +122,10 @@ func (s *Service) Delete(ctx context.Context, _ auth.Actor, id int32) error {
 		if _, err := q.LockHead(ctx, id); err != nil {
 			return err
 		}
-		_, err := q.DeleteProject(ctx, id)
-		return err
+		if _, err := q.DeleteProject(ctx, id); err != nil {
+			return err
+		}
+		return q.DeleteGuestsOfProject(ctx, id)
 	})
 	_, err = found(db.Project{}, err)
 	if err == nil && s.onDeleted != nil {
