@@ -193,7 +193,10 @@ func (in request) params() (*graphql.RawParams, error) {
 func (in request) complete() bool { return in.Query != nil || persisted(in.Extensions) }
 
 // persisted reports whether a request names its document by a hash, as clients with persisted queries do.
-func persisted(extensions map[string]any) bool { return extensions["persistedQuery"] != nil }
+func persisted(extensions map[string]any) bool {
+	_, ok := extensions["persistedQuery"].(map[string]any)
+	return ok
+}
 
 // decode reads one JSON value. Numbers keep their digits.
 func decode(b []byte, v any) error {

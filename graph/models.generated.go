@@ -124,7 +124,7 @@ type PlanDagEdgeUpdateInput struct {
 
 // A whole plan DAG.
 type PlanDagInput struct {
-	// The version that the sender knew. A number is accepted as well.
+	// The version that the sender knew. In a variable of this type a number is accepted as well.
 	Version  string               `json:"version"`
 	Nodes    []PlanDagNodeInput   `json:"nodes"`
 	Edges    []PlanDagEdgeInput   `json:"edges"`

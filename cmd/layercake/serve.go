@@ -11,6 +11,7 @@ import (
 	"os"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"layercake/internal/embeddedpg"
@@ -83,15 +84,23 @@ func (c serveCommand) database(cfg server.Config) (embeddedpg.Config, error) {
 	return database, err
 }
 
+// trimmed returns the items of a list without the blanks that people write behind commas.
+func trimmed(items []string) []string {
+	for i, item := range items {
+		items[i] = strings.TrimSpace(item)
+	}
+	return items
+}
+
 // config reads the settings. Its error names every wrong one.
 func (c serveCommand) config() (server.Config, error) {
 	r := reader{}
 	cfg := server.Config{
 		DatabaseURL: c.DatabaseURL, ListenURL: c.ListenDatabaseURL, HTTPAddr: c.HTTPAddr, AdminAddr: c.AdminAddr,
 		Pooled:         r.oneOf("LAYERCAKE_POOLER", c.Pooler, "none", "transaction") == "transaction",
-		AllowedOrigins: c.AllowedOrigins,
-		AllowedHeaders: c.AllowedHeaders,
-		TrustedProxies: c.TrustedProxies,
+		AllowedOrigins: trimmed(c.AllowedOrigins),
+		AllowedHeaders: trimmed(c.AllowedHeaders),
+		TrustedProxies: trimmed(c.TrustedProxies),
 		PublicURL:      r.url("LAYERCAKE_PUBLIC_URL", c.PublicURL),
 		Migrate:        r.oneOf("LAYERCAKE_MIGRATE", c.Migrate, "auto", "check") == "auto",
 		PoolMax:        r.number("LAYERCAKE_POOL_MAX", c.PoolMax),

@@ -34,6 +34,7 @@ var requestHeaders = []string{
 	"Traceparent", "Tracestate", "Baggage", // W3C, OpenTelemetry
 	"Sentry-Trace", "B3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags",
 	"X-Datadog-Trace-Id", "X-Datadog-Parent-Id", "X-Datadog-Origin", "X-Datadog-Sampling-Priority", "Newrelic", "X-Correlation-Id",
+	"Request-Id", "Uber-Trace-Id", "X-Amzn-Trace-Id", "Elastic-Apm-Traceparent", "X-GraphQL-Client-Name", "X-GraphQL-Client-Version",
 }
 
 // routes is everything that clients reach.
