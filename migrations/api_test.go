@@ -243,7 +243,7 @@ func TestHistorySaysWhatWasDone(t *testing.T) {
 	conn := connect(t, pgtest.New(t))
 	execute(t, conn, `INSERT INTO projects (id, name) VALUES (1, 'One'), (2, 'Idle'), (3, 'Old')`)
 	execute(t, conn, `INSERT INTO heads (project_id, version, changed_at) VALUES
-		(1, 5, now()), (2, 0, now() - interval '2 hours'), (3, 1, now() - interval '2 hours')`)
+		(1, 8, now()), (2, 0, now() - interval '2 hours'), (3, 1, now() - interval '2 hours')`)
 	event := func(project, version int, age, operations string) {
 		t.Helper()
 		execute(t, conn, fmt.Sprintf(`INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
@@ -255,6 +255,9 @@ func TestHistorySaysWhatWasDone(t *testing.T) {
 	event(1, 3, "30 minutes", `[{"kind":"PLAN_UPDATED","id":"1"}]`)
 	event(1, 4, "1 minute", `[{"kind":"EDGE_ADDED","id":"a"},{"kind":"NODE_UPDATED","id":"b"},{"kind":"NODE_UPDATED","id":"c"}]`)
 	event(1, 5, "0", `[]`)
+	event(1, 6, "0", `[{"kind":"FUTURE_KIND","id":"n"}]`) // of a newer release
+	event(1, 7, "0", `[{"kind":"FUTURE_KIND","id":"n"},{},"text"]`)
+	event(1, 8, "0", `{"shape":"future"}`)
 	event(3, 1, "2 hours", `[{"kind":"NODE_ADDED","id":"n"}]`)
 	got := texts(t, conn, `SELECT format('%s %s %s %s: %s, %s', version, actor_name, actor_kind, via, summary, op_id)
 		FROM layercake.plan_history WHERE project_id = 1 ORDER BY version`)
@@ -264,12 +267,15 @@ func TestHistorySaysWhatWasDone(t *testing.T) {
 		"3 Ann anonymous graphql: updated the plan, op 3",
 		"4 Ann anonymous graphql: 3 operations: 2 NODE_UPDATED, 1 EDGE_ADDED, op 4",
 		"5 Ann anonymous graphql: nothing, op 5",
+		"6 Ann anonymous graphql: FUTURE_KIND n, op 6",
+		"7 Ann anonymous graphql: 3 operations: 2 unknown, 1 FUTURE_KIND, op 7",
+		"8 Ann anonymous graphql: nothing, op 8",
 	}, got); diff != "" {
 		t.Error(diff)
 	}
 	got = texts(t, conn, `SELECT format('%s %s by %s, %s in the hour, %s there', project, plan_version, last_change_by, changes_1h, connections)
 		FROM layercake.projects_live`)
-	if diff := cmp.Diff([]string{"One 5 by Ann, 3 in the hour, 0 there"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"One 8 by Ann, 6 in the hour, 0 there"}, got); diff != "" {
 		t.Error(diff)
 	}
 }

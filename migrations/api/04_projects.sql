@@ -29,17 +29,19 @@ COMMENT ON COLUMN layercake.projects_live.changes_1h IS 'Changes within the last
 CREATE OR REPLACE VIEW layercake.plan_history AS
 SELECT e.project_id, e.version, e.at, e.body ->> 'actorName' AS actor_name, e.body ->> 'actorKind' AS actor_kind,
     e.body ->> 'via' AS via,
-    CASE json_array_length(e.body -> 'operations')
+    CASE CASE WHEN json_typeof(e.body -> 'operations') = 'array' THEN json_array_length(e.body -> 'operations') ELSE 0 END
     WHEN 0 THEN 'nothing'
     WHEN 1 THEN (
-        SELECT CASE o.kind WHEN 'PLAN_UPDATED' THEN 'updated the plan'
-            ELSE lower(split_part(o.kind, '_', 2) || ' ' || split_part(o.kind, '_', 1)) || ' ' || o.id END
+        SELECT CASE WHEN o.kind = 'PLAN_UPDATED' THEN 'updated the plan'
+            WHEN o.kind ~ '^(NODE|EDGE)_(ADDED|UPDATED|REMOVED)$'
+            THEN lower(split_part(o.kind, '_', 2) || ' ' || split_part(o.kind, '_', 1)) || ' ' || o.id
+            ELSE concat_ws(' ', coalesce(o.kind, 'unknown'), o.id) END
         FROM (SELECT e.body #>> '{operations,0,kind}' AS kind, e.body #>> '{operations,0,id}' AS id) o
     )
     ELSE (
         SELECT format('%s operations: %s', sum(k.n), string_agg(k.n || ' ' || k.kind, ', ' ORDER BY k.n DESC, k.kind))
         FROM (
-            SELECT o.op ->> 'kind' AS kind, count(*) AS n FROM json_array_elements(e.body -> 'operations') o (op) GROUP BY 1
+            SELECT coalesce(o.op ->> 'kind', 'unknown') AS kind, count(*) AS n FROM json_array_elements(e.body -> 'operations') o (op) GROUP BY 1
         ) k
     ) END AS summary,
     e.body -> 'operations' AS operations, e.op_id, e.body ->> 'note' AS note
