@@ -31,7 +31,8 @@ END
 $$;
 -- +goose StatementEnd
 COMMENT ON FUNCTION hash_birth IS 'Gives a new head the hash of version 0.';
-CREATE TRIGGER heads_birth BEFORE INSERT ON heads FOR EACH ROW WHEN (NEW.hash IS NULL) EXECUTE FUNCTION hash_birth();
+CREATE TRIGGER heads_birth BEFORE INSERT ON heads FOR EACH ROW
+    WHEN (NEW.hash IS NULL AND NEW.version = 0) EXECUTE FUNCTION hash_birth();
 
 UPDATE heads h SET hash = event_hash(e.body::text) FROM events e WHERE e.project_id = h.project_id AND e.version = h.version;
 UPDATE heads h SET floor_hash = event_hash(to_char(p.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'))
@@ -45,7 +46,7 @@ UPDATE heads SET hash = floor_hash WHERE version = 0;
 CREATE FUNCTION hash_event() RETURNS trigger LANGUAGE plpgsql SET search_path = public AS $$
 BEGIN
     NEW.hash := event_hash(NEW.body::text);
-    UPDATE heads SET hash = NEW.hash WHERE project_id = NEW.project_id;
+    UPDATE heads SET hash = NEW.hash WHERE project_id = NEW.project_id AND version <= NEW.version;
     RETURN NEW;
 END
 $$;

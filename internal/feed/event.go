@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -35,7 +36,22 @@ type Event struct {
 // other events. It is the first 4 bytes of the SHA-256 of the body, in hex, as the function event_hash of the database has it, too.
 func Hash(body []byte) string {
 	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:4])
+	return hex.EncodeToString(sum[:hashLength/2])
+}
+
+const hashLength = 8 // digits
+
+// BodyStart is how the body of an event begins, followed by the hash of the event before it and a quotation mark. A feed can tell by it
+// whether an event that it hears of follows the one that it has. Older binaries wrote bodies without it.
+const BodyStart = `{"prev":"`
+
+// previous returns the hash of the event before that with this body, empty where the body does not say.
+func previous(body []byte) string {
+	rest, ok := bytes.CutPrefix(body, []byte(BodyStart))
+	if !ok || len(rest) < hashLength || !isHash(string(rest[:hashLength])) {
+		return ""
+	}
+	return string(rest[:hashLength])
 }
 
 // Differ reports whether two hashes, each empty where it is not known, are of different events.
@@ -106,6 +122,6 @@ func ParseCursor(s string) (Cursor, error) {
 }
 
 func isHash(s string) bool {
-	b, err := hex.DecodeString(s)
-	return err == nil && len(b) == 4
+	_, err := hex.DecodeString(s)
+	return err == nil && len(s) == hashLength
 }

@@ -85,7 +85,7 @@ func (f *feed) offer(epoch postgres.Epoch, version int64, event *Event) need {
 		return toSweep
 	case version <= f.version:
 		return nothing
-	case version == f.version+1 && event != nil:
+	case version == f.version+1 && event != nil && !Differ(event.Before, f.hash):
 		f.advance(event)
 		f.catchUp()
 	default:
@@ -151,8 +151,8 @@ func (f *feed) bound(limit int) {
 func (f *feed) catchUp() {
 	for {
 		next, ok := f.ahead[f.version+1]
-		if !ok || next.epoch != f.epoch {
-			break
+		if !ok || next.epoch != f.epoch || Differ(next.event.Before, f.hash) {
+			break // if it is of another history, the log says so
 		}
 		f.advance(next.event)
 	}

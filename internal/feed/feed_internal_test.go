@@ -344,3 +344,37 @@ func BenchmarkApply(b *testing.B) {
 		f.hear(v)
 	}
 }
+
+// An event that says that it follows another one than the feed has is of another history: the log tells.
+func TestEventThatFollowsAnotherIsNotTaken(t *testing.T) {
+	t.Parallel()
+	body := func(prev string) []byte { return []byte(BodyStart + prev + `","version":0}`) }
+	for name, offer := range map[string]func(f *feed) need{
+		"next": func(f *feed) need { return f.offer(epoch, 11, newEvent(1, 11, "11111111", body("ffffffff"), MaxBody)) },
+		"ahead": func(f *feed) need {
+			f.offer(epoch, 12, newEvent(1, 12, "22222222", body("ffffffff"), MaxBody))
+			return f.offer(epoch, 11, newEvent(1, 11, "11111111", body("aaaaaaaa"), MaxBody))
+		},
+	} {
+		f := newFeed(1, maxTailBytes)
+		f.begin(position{epoch: epoch, version: 10, hash: "aaaaaaaa"})
+		if got := offer(f); got != toFill {
+			t.Errorf("%s: %v, want to read the log", name, got)
+		}
+		sent, _ := f.gap()
+		if name == "ahead" && sent.version != 11 || name == "next" && sent.version != 10 {
+			t.Errorf("%s: at %d", name, sent.version)
+		}
+		f.fill(sent, answer{head: position{epoch: epoch, version: 12, hash: "22222222"}, base: "ffffffff"})
+		if at, _ := f.now(); at.generation != 1 || at.version != 12 {
+			t.Errorf("%s: %+v, want a new start at 12", name, at)
+		}
+	}
+	for text, want := range map[string]string{
+		BodyStart + `0a1b2c3d","version":1}`: "0a1b2c3d", BodyStart + `0a1b2c3x"}`: "", BodyStart + `0a1b`: "", `{"version":1}`: "", "": "",
+	} {
+		if got := previous([]byte(text)); got != want {
+			t.Errorf("previous(%s) = %q, want %q", text, got, want)
+		}
+	}
+}

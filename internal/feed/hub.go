@@ -102,10 +102,11 @@ func (h *Hub) Doubt() { signal(h.doubts) }
 
 // newEvent makes an event without its body when that is larger than most bytes.
 func newEvent(project int32, version int64, hash string, body []byte, most int) *Event {
+	e := &Event{Project: project, Version: version, Hash: hash, Before: previous(body), Body: body}
 	if len(body) > most {
-		body = nil
+		e.Body = nil
 	}
-	return &Event{Project: project, Version: version, Hash: hash, Body: body}
+	return e
 }
 
 func signal(c chan struct{}) {

@@ -206,13 +206,35 @@ func appendDecoded[T any](values []T, encoded []byte) ([]T, error) {
 	return append(values, v), err
 }
 
-// decodeEvent reads the body of an event, without the operations of kinds that this binary does not know: a newer replica may have
-// written them. Nothing that reads events has to expect them, and all go on behind the event.
+// decodeEvent reads the body of an event, without the operations of kinds that this binary does not know, whatever they look like: a
+// newer replica may have written them. Nothing that reads events has to expect them, and all go on behind the event.
 func decodeEvent(body []byte) (*Event, error) {
 	e := new(Event)
-	if err := json.Unmarshal(body, e); err != nil {
+	if err := json.Unmarshal(body, e); err == nil {
+		e.Operations = slices.DeleteFunc(e.Operations, func(op Operation) bool { return !op.Kind.known() })
+		return e, nil
+	}
+	type fields Event
+	loose := struct {
+		*fields
+		Operations json.RawMessage `json:"operations"`
+	}{fields: (*fields)(e)}
+	if err := json.Unmarshal(body, &loose); err != nil {
 		return nil, fmt.Errorf("decode event: %w", err)
 	}
-	e.Operations = slices.DeleteFunc(e.Operations, func(op Operation) bool { return !slices.Contains(operationKinds, op.Kind) })
+	e.Operations = nil
+	var operations []json.RawMessage
+	_ = json.Unmarshal(loose.Operations, &operations) // anything but a list holds none that are known
+	for _, text := range operations {
+		var peek struct{ Kind OperationKind }
+		if json.Unmarshal(text, &peek) != nil || !peek.Kind.known() {
+			continue
+		}
+		var op Operation
+		if err := json.Unmarshal(text, &op); err != nil {
+			return nil, fmt.Errorf("decode operation %s: %w", peek.Kind, err)
+		}
+		e.Operations = append(e.Operations, op)
+	}
 	return e, nil
 }

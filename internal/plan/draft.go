@@ -216,6 +216,19 @@ func (l *links) path(from, to string) []string {
 	return nil
 }
 
+// along returns the edges from each node of a path to the next.
+func (l *links) along(path []string) []string {
+	var edges []string
+	for i, node := range path[1:] {
+		for edge, target := range l.out[path[i]] {
+			if target == node {
+				edges = append(edges, edge)
+			}
+		}
+	}
+	return edges
+}
+
 // cycle returns the ids on some cycle, its first id again at its end, or nil when there is none. It takes away nodes that
 // nothing leads to until only cycles and what they lead to are left (A. B. Kahn, 1962).
 func (l *links) cycle() []string {
@@ -253,7 +266,7 @@ func (l *links) cycle() []string {
 	return nil
 }
 
-func closesCycle(path []string) error {
+func closesCycle(path []string) *fault.Error {
 	return fault.New(fault.BadRequest, "Edge would create a cycle").With("detail", path)
 }
 
@@ -327,11 +340,15 @@ func (d *draft) addEdge(e Edge) error {
 	out, in := d.links.out[e.Source], d.links.in[e.Target]
 	if rule := refused(source, target, len(out), len(in)); rule != "" {
 		refusal := notAllowed(rule)
-		switch {
-		case refused(source, target, len(out), len(in)-1) == "":
-			refusal = refusal.Because(&obstacle{slices.Collect(maps.Keys(in))})
-		case refused(source, target, len(out)-1, len(in)) == "":
-			refusal = refusal.Because(&obstacle{slices.Collect(maps.Keys(out))})
+		if refused(source, target, 0, 0) == "" {
+			var edges []string
+			if len(in) >= maxInputs(target) {
+				edges = slices.AppendSeq(edges, maps.Keys(in))
+			}
+			if len(out) >= maxOutputs(source) {
+				edges = slices.AppendSeq(edges, maps.Keys(out))
+			}
+			refusal = refusal.Because(&obstacle{edges})
 		}
 		return refusal
 	}

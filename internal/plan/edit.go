@@ -144,7 +144,7 @@ func (e AddEdge) apply(d *draft) error {
 	d.namedEdges = append(d.namedEdges, e.Edge.ID)
 	if e.Edge.Source != e.Edge.Target {
 		if path := d.links.path(e.Edge.Target, e.Edge.Source); path != nil && d.edges.get(e.Edge.ID) == nil {
-			return closesCycle(append([]string{e.Edge.Source}, path...))
+			return closesCycle(append([]string{e.Edge.Source}, path...)).Because(&obstacle{d.links.along(path)})
 		}
 	}
 	return d.addEdge(e.Edge)

@@ -3,11 +3,13 @@ package plan
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // Event is one committed change of a plan. Versions of a project's events have no gaps.
 type Event struct {
+	Prev       string      `json:"prev,omitempty"` // hash of the event before; it comes first, see feed.BodyStart
 	ProjectID  int32       `json:"projectId"`
 	Version    int64       `json:"version"`
 	At         time.Time   `json:"at"`
@@ -37,6 +39,8 @@ const (
 
 // operationKinds are the kinds that this binary knows.
 var operationKinds = []OperationKind{NodeAdded, NodeUpdated, NodeRemoved, EdgeAdded, EdgeUpdated, EdgeRemoved, PlanUpdated}
+
+func (k OperationKind) known() bool { return slices.Contains(operationKinds, k) }
 
 // Operation is one step of an event. Operations apply one after the other.
 type Operation struct {

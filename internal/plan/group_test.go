@@ -318,7 +318,7 @@ func (o outcome) told(t testing.TB) string {
 	}
 	if o.result.Event != nil {
 		event := *o.result.Event
-		event.ProjectID = 0
+		event.ProjectID, event.Prev = 0, ""
 		o.result.Event = &event
 	}
 	text, err := json.Marshal(o.result)

@@ -38,8 +38,8 @@ func (e Replace) wants(w *wants) {
 
 // isOfAnotherHistory reports whether the sender saw an event that never was, or is not any more.
 func (e Replace) isOfAnotherHistory(d *draft) bool {
-	_, hash, ok := feed.ParseLabel(e.Label)
-	return ok && feed.Differ(hash, d.known)
+	version, hash, ok := feed.ParseLabel(e.Label)
+	return ok && hash != "" && (version > d.version || feed.Differ(hash, d.known))
 }
 
 func (e Replace) apply(d *draft) error {

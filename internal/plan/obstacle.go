@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"layercake/internal/fault"
 	"layercake/internal/feed"
 )
 
@@ -61,7 +62,7 @@ func (s *Service) removed(ctx context.Context, r request, refused committed, o *
 	at := feed.Cursor{Epoch: refused.epoch, Version: refused.version, Hash: refused.hash}
 	for u, err := range s.Watch(ctx, r.actor, r.project, at.String()) {
 		if err != nil {
-			return false
+			return fault.Is(err, fault.NotFound) // the project went, and with it all edges
 		}
 		if u.Missed {
 			return true // perhaps

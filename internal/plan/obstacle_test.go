@@ -48,10 +48,11 @@ func TestEdgeWaitsForTheOneInItsPlace(t *testing.T) {
 		plan.AddNode{Node: node("x", plan.OutputNode)}, plan.AddNode{Node: node("y", plan.OutputNode)},
 	)
 	for name, edges := range map[string][2]plan.Edge{
-		"the only input":  {edge("in 1", "a", "one"), edge("in 2", "b", "one")},
-		"the only output": {edge("out 1", "copy", "x"), edge("out 2", "copy", "y")},
-		"the same ends":   {edge("same 1", "a", "b"), edge("same 2", "a", "b")},
-		"the same id":     {edge("id", "b", "x"), edge("id", "b", "y")},
+		"the only input":      {edge("in 1", "a", "one"), edge("in 2", "b", "one")},
+		"the only output":     {edge("out 1", "copy", "x"), edge("out 2", "copy", "y")},
+		"the same ends":       {edge("same 1", "a", "b"), edge("same 2", "a", "b")},
+		"the same id":         {edge("id", "b", "x"), edge("id", "b", "y")},
+		"the other direction": {edge("there", "a", "b"), edge("back", "b", "a")},
 	} {
 		for _, deletes := range []*replica{here, there} {
 			here.change(t, p, plan.AddEdge{Edge: edges[0]})
@@ -89,7 +90,7 @@ func TestEdgesThatDoNotWait(t *testing.T) {
 	refused("nobody deletes the other edge", <-r.addEdge(t.Context(), p, again.Edge), fault.BadRequest)
 
 	r.plans.EdgePatience(time.Hour)
-	refused("a cycle", <-r.addEdge(t.Context(), p, edge("2", "b", "a")), fault.BadRequest)
+	refused("a loop", <-r.addEdge(t.Context(), p, edge("2", "b", "b")), fault.BadRequest)
 	refused("an end that is not there", <-r.addEdge(t.Context(), p, edge("2", "a", "z")), fault.BadRequest)
 	version := r.dag(t, p).Version
 	for name, change := range map[string]plan.Change{
@@ -123,6 +124,34 @@ func TestEdgesThatDoNotWait(t *testing.T) {
 	hangUp()
 	waiting.Wait()
 	r.awaitEdgeWaiters(t, p, 0)
+}
+
+// Of several edges in its place each has to go, and when the whole project goes, the edge has nowhere to be.
+func TestEdgeWaitsForSeveral(t *testing.T) {
+	t.Parallel()
+	r, p := newProject(t)
+	r.plans.EdgePatience(patience)
+	r.change(t, p,
+		plan.AddNode{Node: node("a", plan.GraphNode)}, plan.AddNode{Node: node("copy", plan.CopyNode)},
+		plan.AddNode{Node: node("x", plan.OutputNode)}, plan.AddNode{Node: node("y", plan.OutputNode)},
+		plan.AddEdge{Edge: edge("1", "copy", "x")}, plan.AddEdge{Edge: edge("2", "a", "y")},
+	)
+	added := r.addEdge(t.Context(), p, edge("3", "copy", "y"))
+	r.awaitEdgeWaiters(t, p, 1)
+	r.change(t, p, plan.DeleteEdge{ID: "1"})
+	r.change(t, p, plan.DeleteNode{ID: "a"}) // and its edge
+	if err := <-added; err != nil {
+		t.Error(err)
+	}
+
+	added = r.addEdge(t.Context(), p, edge("4", "copy", "x"))
+	r.awaitEdgeWaiters(t, p, 1)
+	if err := r.projects.Delete(t.Context(), r.actor, p); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-added; !fault.Is(err, fault.NotFound) {
+		t.Errorf("in a deleted project: %v, want NOT_FOUND", err)
+	}
 }
 
 // All edges end where they were moved to, whichever of the two requests comes first on which replica.

@@ -103,12 +103,77 @@ func TestRestoredProjectIsAnotherHistory(t *testing.T) {
 		t.Errorf("it was written: x = %v", x)
 	}
 	now := after.dag(t, p)
+	if err := submit("99~12345678", now, 99); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a label of an event that is not there yet: %v, want CONFLICT", err)
+	}
 	if err := submit(now.Label, now, 15); err != nil {
 		t.Errorf("a plan that was read after it: %v", err)
 	}
 	now = after.dag(t, p)
 	if err := submit("anything", now, 16); err != nil {
 		t.Errorf("a plan without a label: %v", err)
+	}
+}
+
+// Others write as many changes as were lost, and more, before a running replica looks at the tables again. Their lines say what came
+// before them, so none is taken for the next of what was lost.
+func TestRestoreUnderLoad(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	here, there := startReplica(t, url, 0), startReplica(t, url, 0)
+	p := here.create(t)
+	at := func(x float64) plan.Edit { return plan.UpdateNode{ID: "a", Position: &plan.Position{X: x}} }
+	here.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)})
+	here.change(t, p, at(1))
+	for round := range 5 {
+		kept := here.change(t, p, at(float64(10*round+10)))
+		w := here.watch(t, p, "")
+		w.next(t)
+		here.change(t, p, at(float64(10*round+11)))
+		here.change(t, p, at(float64(10*round+10)))
+		for range 2 {
+			w.next(t)
+		}
+		rewind(t, url, p, kept.Version)
+		var last plan.Result
+		for n := range 4 {
+			last = there.change(t, p, at(float64(10*round+12+n)))
+		}
+		missed := false
+		for u := w.next(t); ; u = w.next(t) {
+			missed = missed || u.Missed
+			if u.Cursor == last.Cursor {
+				break
+			}
+		}
+		if !missed {
+			t.Errorf("round %d: events of two histories were taken for one", round)
+		}
+	}
+}
+
+// A restore of data alone into a new database brings heads and events without hashes, in any order.
+func TestHashesOfRestoredData(t *testing.T) {
+	t.Parallel()
+	conn, err := pgx.Connect(t.Context(), pgtest.New(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	var head, newest, floor *string
+	if _, err := conn.Exec(t.Context(), `
+		INSERT INTO projects (id, name) VALUES (1, 'p');
+		INSERT INTO heads (project_id, version, log_floor) VALUES (1, 5, 2);
+		INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
+			SELECT 1, v, now(), '', v::text, '', json_build_object('version', v) FROM unnest(ARRAY[4, 5, 3]) v`); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.QueryRow(t.Context(), `SELECT h.hash, h.floor_hash, e.hash FROM heads h JOIN events e USING (project_id, version)`).
+		Scan(&head, &floor, &newest); err != nil {
+		t.Fatal(err)
+	}
+	if floor != nil || head == nil || newest == nil || *head != *newest {
+		t.Errorf("the head has %v and %v, its event %v", head, floor, newest)
 	}
 }
 

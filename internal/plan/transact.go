@@ -181,7 +181,7 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 	d.version++
 	done.version, done.nodes, done.edges = d.version, d.touchedNodes, d.touchedEdges
 	done.event = &Event{
-		ProjectID: r.project, Version: d.version, At: d.at, OpID: r.OpID, ClientID: r.ClientID,
+		Prev: d.hash, ProjectID: r.project, Version: d.version, At: d.at, OpID: r.OpID, ClientID: r.ClientID,
 		ActorID: r.actor.ID, ActorKind: string(r.actor.Kind), ActorName: r.actor.Name,
 		Via: r.Via, Note: r.Note, Operations: d.operations,
 	}
