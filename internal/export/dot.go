@@ -110,10 +110,11 @@ func (d *dotWriter) palette(nodes []int) {
 	d.put("  node [style=\"filled, rounded\" fillcolor=\"#dddddd\" fontcolor=\"#000000\"];\n")
 }
 
+// color sets a default of the nodes to come. A layer that has no such color gets Graphviz's own, which is empty, and not that of the
+// layer before.
 func (d *dotWriter) color(name, value string) {
-	if c, ok := hexColor(value); ok {
-		d.put(" ", name, "=\"", c, "\"")
-	}
+	c, _ := hexColor(value)
+	d.put(" ", name, "=\"", c, "\"")
 }
 
 func (d *dotWriter) node(level, i int) {

@@ -148,6 +148,13 @@ func hexColor(s string) (string, bool) {
 			return "", false
 		}
 	}
+	if len(s) < 6 { // which Graphviz does not know
+		long := make([]byte, 0, 8)
+		for i := range len(s) {
+			long = append(long, s[i], s[i])
+		}
+		s = string(long)
+	}
 	return "#" + s, true
 }
 

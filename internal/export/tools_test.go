@@ -138,6 +138,24 @@ func TestGraphvizDrawsEveryDOT(t *testing.T) {
 		}
 		texts, shown := drawable()
 		shows(t, svgTexts(t, draw(write(t, labelGraph(texts), f, export.Options{}))), shown)
+
+		// A layer takes nothing from the one before it.
+		svg := string(draw(write(t, layered.Graph{
+			Layers: []layered.Layer{
+				{ID: "all", Background: "ff0000", Border: "00ff00", Text: "0000ff"}, {ID: "none", Text: "red"}, {ID: "short", Background: "0f8", Text: "8f00"},
+			},
+			Nodes: []layered.Node{
+				{ID: "p", Label: "p", IsPartition: true},
+				{ID: "a", Label: "a", Layer: "all", BelongsTo: "p"},
+				{ID: "n", Label: "n", Layer: "none", BelongsTo: "p"},
+				{ID: "s", Label: "s", Layer: "short", BelongsTo: "p"},
+			},
+		}, f, export.Options{})))
+		for _, color := range []string{"#ff0000", "#0000ff", "lightgrey", "#00ff88"} {
+			if strings.Count(svg, `fill="`+color+`"`) != 1 {
+				t.Errorf("%s: %s is not once in %s", f, color, svg)
+			}
+		}
 	}
 	// Graphviz has no room for very wide nodes, so the lines are short.
 	var lines strings.Builder
