@@ -111,9 +111,15 @@ func (t *planTable) readHeader(header []string) error {
 	case Nodes:
 		needed = []string{"id", "label", "layer", "is_partition", "belongs_to"}
 	case Edges:
-		if t.byName = t.has("source") || t.has("target"); t.byName {
+		t.byName = t.has("source") || t.has("target")
+		switch {
+		case t.byName:
 			needed = []string{"source", "target"}
 			t.result.NoIDs = !t.has("id")
+		case !t.has("id") && !t.has("label") && !t.has("layer"):
+			// The published reader takes it, whatever it says.
+			t.result.Warnings.add(1, "", "the header has no column \"source\" or \"target\", so columns are read by position: id, source, target, "+
+				"label, layer; the columns are %s", quoteList(t.header))
 		}
 	}
 	for _, name := range needed {

@@ -137,6 +137,10 @@ func TestReadPlanTableWarns(t *testing.T) {
 			`row 2, column "cost": "7 kg" is not a number; the weight is 1`,
 		}},
 		{"a comment by position", ingest.Edges, "id,from,to,text,kind,comment\ne,a,b,,,note\n", nil},
+		{"edges without a header", ingest.Edges, "e1,a,b,x\ne2,b,a,y\n", []string{
+			`row 1: the header has no column "source" or "target", so columns are read by position: id, source, target, label, layer; ` +
+				`the columns are "e1", "a", "b", "x"`,
+		}},
 		{"colours", ingest.Layers, "id,label,background,border,text\nl,L,red,#12345,\nm,M,abc,#aabbccdd,null\n", []string{
 			`row 2, column "background": "red" is not a colour of 3, 4, 6 or 8 hex digits`,
 			`row 2, column "border": "12345" is not a colour of 3, 4, 6 or 8 hex digits`,
