@@ -33,6 +33,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once: stop brings the default behaviour back.
 	context.AfterFunc(ctx, stop)
+	forgetEmpty("LAYERCAKE_DATABASE_URL", "LAYERCAKE_LISTEN_DATABASE_URL", "DATABASE_URL", "LAYERCAKE_POOLER")
 	var c commands
 	k := kong.Parse(&c,
 		kong.Name("layercake"),
@@ -44,6 +45,16 @@ func main() {
 	if err := k.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "layercake:", err)
 		os.Exit(1)
+	}
+}
+
+// forgetEmpty makes empty variables of the environment as if they were not there: compose files set them so. There are others for which
+// empty is a value.
+func forgetEmpty(names ...string) {
+	for _, name := range names {
+		if value, ok := os.LookupEnv(name); ok && value == "" {
+			_ = os.Unsetenv(name)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,22 @@ func TestServeDefaults(t *testing.T) {
 	if cfg.HTTPAddr != "127.0.0.1:3000" || cfg.PoolMax != 100 || cfg.PoolMin != 5 || cfg.Replicas != 3 || cfg.WriteSlots != 16 ||
 		cfg.EventRetention != 7*24*time.Hour || !cfg.Open || !cfg.Migrate {
 		t.Errorf("defaults = %+v", cfg)
+	}
+}
+
+// People write blanks behind commas, and compose files set what they have no value for.
+func TestListsWithBlanksAndEmptyVariables(t *testing.T) {
+	cfg, err := parsed(t, "--allowed-headers=X-One, X-Two", "--allowed-origins=https://a.example, https://b.example").config()
+	if err != nil || !slices.Equal(cfg.AllowedHeaders, []string{"X-One", "X-Two"}) ||
+		!slices.Equal(cfg.AllowedOrigins, []string{"https://a.example", "https://b.example"}) {
+		t.Errorf("%q, %q, %v", cfg.AllowedHeaders, cfg.AllowedOrigins, err)
+	}
+	t.Setenv("LAYERCAKE_DATABASE_URL", "")
+	t.Setenv("DATABASE_URL", "postgres:///here")
+	t.Setenv("LAYERCAKE_POOLER", "")
+	forgetEmpty("LAYERCAKE_DATABASE_URL", "LAYERCAKE_POOLER", "LAYERCAKE_NEVER_SET")
+	if c := parsed(t); c.DatabaseURL != "postgres:///here" || c.Pooler != "none" {
+		t.Errorf("%q, %q", c.DatabaseURL, c.Pooler)
 	}
 }
 

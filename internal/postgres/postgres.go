@@ -76,6 +76,32 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return &DB{Requests: requests, System: system}, nil
 }
 
+// CheckSame fails unless two URLs lead to the same database, which has one schema and one history.
+func CheckSame(ctx context.Context, requests, direct string, pooled bool) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*connectTimeout)
+	defer cancel()
+	var names [2]string
+	for i, url := range []string{requests, direct} {
+		session := forQueries("layercake start")
+		session.Pooled = pooled && i == 0
+		conn, err := session.Connect(ctx, url)
+		if err != nil {
+			return fmt.Errorf("connect to the database: %w", err)
+		}
+		err = conn.QueryRow(ctx, `SELECT format('%s of the server with the identifier %s', current_database(), system_identifier)
+			FROM pg_control_system()`).Scan(&names[i])
+		_ = conn.Close(ctx)
+		if err != nil {
+			return fmt.Errorf("ask which database it is: %w", err)
+		}
+	}
+	if names[0] != names[1] {
+		return fmt.Errorf("LAYERCAKE_DATABASE_URL leads to the database %s, and LAYERCAKE_LISTEN_DATABASE_URL to %s: "+
+			"both must lead to the same one", names[0], names[1])
+	}
+	return nil
+}
+
 // Refused returns what the server said when it last refused a connection, if that was within the last minute, or "".
 func (d *DB) Refused() string {
 	var pg *pgconn.PgError

@@ -102,7 +102,7 @@ func (s Session) configure(cfg *pgx.ConnConfig) {
 func (s Session) check(ctx context.Context, conn *pgconn.PgConn) error {
 	want := s.settings()
 	maps.Copy(want, tracked)
-	names := slices.Concat(slices.Collect(maps.Keys(want)), off, []string{"synchronous_commit", "server_encoding"})
+	names := slices.Concat(slices.Sorted(maps.Keys(want)), off, []string{"synchronous_commit", "server_encoding"})
 	// Each setting is a row of its own. One that this version does not have is null.
 	const ask = "SELECT name, current_setting(name, true), session_user, current_database() FROM unnest(ARRAY['%s']) name"
 	results, err := conn.Exec(ctx, fmt.Sprintf(ask, strings.Join(names, "','"))).ReadAll()
@@ -198,6 +198,9 @@ func Advise(err error) error {
 		return fmt.Errorf("%w: %s", err, poolerAdvice)
 	case refused(err):
 		return fmt.Errorf("%w: %s", err, refusedAdvice)
+	case pg.Code == "25006", pg.Code == "55000" && strings.Contains(pg.Message, "recovery"):
+		return fmt.Errorf("%w: this server, or what the role may do there, is read-only: name the primary, "+
+			"or set default_transaction_read_only off", err)
 	case pg.Code == "42501" && strings.Contains(pg.Message, "schema public"), pg.Code == pgInvalidSchema:
 		return fmt.Errorf("%w: make the role the owner of the database, or GRANT CREATE, USAGE ON SCHEMA public TO it", err)
 	}

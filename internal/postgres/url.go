@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -24,6 +25,7 @@ var (
 	// A keyword/value text; pgx takes double quotes for a part of the value.
 	keywords     = regexp.MustCompile(`^\s*[a-z_]+\s*=`)
 	doubleQuoted = regexp.MustCompile(`=\s*"[^"]*"`)
+	separated    = regexp.MustCompile(`[;,&]\s*[a-z_]+\s*=`)
 )
 
 // CheckURL says what is wrong with what names a database, and what is right. Neither the text nor what the parser says of it is
@@ -44,8 +46,17 @@ func CheckURL(text string) error {
 	case doubleQuoted.MatchString(text):
 		return errors.New(`has a value in double quotes: write ` + quoting)
 	}
-	if _, err := pgxpool.ParseConfig(text); err != nil {
+	cfg, err := pgxpool.ParseConfig(text)
+	if err != nil {
 		return errors.New("cannot be read: write " + quoting + ". Or " + form)
+	}
+	values := []string{"," + cfg.ConnConfig.Host, cfg.ConnConfig.User, cfg.ConnConfig.Database}
+	for _, other := range cfg.ConnConfig.Fallbacks {
+		values = append(values, ","+other.Host) // a comma was before it
+	}
+	// What stands behind another separator was taken for a part of the value, and errors of connecting name these.
+	if slices.ContainsFunc(values, separated.MatchString) {
+		return errors.New("has other separators than blanks: write " + quoting)
 	}
 	return nil
 }
@@ -62,6 +73,10 @@ func checkURL(text string) error {
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
 		end = len(rest)
+	}
+	// Two of these are read by one parser at the first and by another at the last.
+	if strings.Count(rest[:end], "@") > 1 {
+		return fmt.Errorf("is cut in two by a character of the password: %s", encoding)
 	}
 	path, query, _ := strings.Cut(rest[end:], "?")
 	name, _, _ := strings.Cut(query, "=")

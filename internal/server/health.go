@@ -105,6 +105,15 @@ func (s *Server) checkDatabase(ctx context.Context) check {
 		s.log.WarnContext(ctx, "health: database", "error", err)
 		return check{Detail: "the database does not answer"}
 	}
+	if !s.cfg.Pooled {
+		return check{OK: true}
+	}
+	// Requests take another way. A pool that is in use up to its last connection is no reason to send clients elsewhere.
+	use := s.db.Requests.Stat()
+	if err := s.db.Requests.Ping(ctx); err != nil && use.AcquiredConns() < use.MaxConns() {
+		s.log.WarnContext(ctx, "health: pooler", "error", err)
+		return check{Detail: "the pooler in front of the database does not answer"}
+	}
 	return check{OK: true}
 }
 

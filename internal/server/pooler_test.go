@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -38,7 +39,7 @@ func TestThroughAPooler(t *testing.T) {
 	if _, err := dba.conn.PgConn().Exec(t.Context(), statements).ReadAll(); err != nil {
 		t.Fatalf("%s: %v", statements, err)
 	}
-	reconnect(t, through)
+	manage(t, through, "RECONNECT")
 
 	replicas := servertest.StartOn(t, through, 2, configure)
 	works(t, dba, replicas[0].URL, replicas[1].URL)
@@ -57,8 +58,8 @@ func TestThroughAPooler(t *testing.T) {
 	}
 }
 
-// reconnect makes a pooler open its connections anew.
-func reconnect(t *testing.T, through string) {
+// manage runs a command of a pooler's console.
+func manage(t *testing.T, through, command string) {
 	t.Helper()
 	cfg, err := pgconn.ParseConfig(through)
 	if err != nil {
@@ -70,8 +71,50 @@ func reconnect(t *testing.T, through string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(context.Background()) }()
-	if _, err := conn.Exec(t.Context(), "RECONNECT").ReadAll(); err != nil {
+	if _, err := conn.Exec(t.Context(), command).ReadAll(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What a replica does itself goes past the pooler, but clients do not get far without it.
+func TestHealthOfAPooler(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	settle(t, database)
+	through := pgtest.Bouncer(t, database, "")
+	replica := servertest.StartOn(t, through, 1, func(c *server.Config) { c.ListenURL, c.Pooled = database, true })[0]
+	healthy := func() bool {
+		status, _ := health(t, replica.URL+"/health")
+		return status == http.StatusOK
+	}
+	until(t, "health", healthy)
+	cfg, err := pgconn.ParseConfig(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := cfg.Database
+	manage(t, through, "KILL "+name)
+	until(t, "the pooler to be missed", func() bool {
+		status, body := health(t, replica.URL+"/health")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "the pooler in front of the database does not answer")
+	})
+	manage(t, through, "RESUME "+name)
+	until(t, "health again", healthy)
+}
+
+// One URL must not lead elsewhere than the other. Nothing is written to either database.
+func TestURLsOfTwoDatabases(t *testing.T) {
+	t.Parallel()
+	one, dba := emptyDatabase(t)
+	other, otherDBA := emptyDatabase(t)
+	err := servertest.Fails(t, one, func(c *server.Config) { c.ListenURL = other })
+	if err == nil || !strings.Contains(err.Error(), "both must lead to the same one") {
+		t.Errorf("%v, want to be told of two databases", err)
+	}
+	for _, c := range []console{dba, otherDBA} {
+		if n := c.text("SELECT count(*)::text FROM pg_tables WHERE schemaname = 'public'"); n != "0" {
+			t.Errorf("%s tables were made", n)
+		}
 	}
 }
 
@@ -110,12 +153,7 @@ func TestPoolerThatNobodySpokeOf(t *testing.T) {
 func TestPoolerWithoutRoom(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
-	role := openConsole(t, database)
-	for _, setting := range []string{
-		"search_path = public", "synchronous_commit = on", "statement_timeout = '5s'", "lock_timeout = '2s'", "idle_in_transaction_session_timeout = '2s'",
-	} {
-		role.run("ALTER ROLE %[2]I IN DATABASE %[1]I SET " + setting)
-	}
+	settle(t, database)
 	var log notes
 	through := pgtest.Bouncer(t, database, "max_client_conn = 6")
 	replica := servertest.StartOn(t, through, 1, func(c *server.Config) {
@@ -126,4 +164,15 @@ func TestPoolerWithoutRoom(t *testing.T) {
 		load(t, replica.URL)
 		return strings.Contains(log.String(), "the database refuses connections")
 	})
+}
+
+// settle gives the role what it needs behind a pooler.
+func settle(t *testing.T, database string) {
+	t.Helper()
+	role := openConsole(t, database)
+	for _, setting := range []string{
+		"search_path = public", "synchronous_commit = on", "statement_timeout = '5s'", "lock_timeout = '2s'", "idle_in_transaction_session_timeout = '2s'",
+	} {
+		role.run("ALTER ROLE %[2]I IN DATABASE %[1]I SET " + setting)
+	}
 }

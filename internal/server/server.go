@@ -106,6 +106,12 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) prepareSchema(ctx context.Context) error {
+	if s.listenURL() != s.cfg.DatabaseURL {
+		// Before anything is written to the wrong one.
+		if err := postgres.CheckSame(ctx, s.cfg.DatabaseURL, s.listenURL(), s.cfg.Pooled); err != nil {
+			return err
+		}
+	}
 	if s.cfg.Migrate {
 		if err := postgres.Migrate(ctx, s.listenURL(), s.log); err != nil {
 			return err
