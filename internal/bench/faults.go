@@ -36,7 +36,8 @@ type fault struct {
 var faults = []fault{
 	{
 		name: "neighbours", about: "nothing is harmed; replicas commit neighbouring versions of few projects at once",
-		do: (*harm).wait, check: happened("gaps"), within: convergence.Patience{Gone: 5 * time.Second, Here: 5 * time.Second},
+		// On a machine that is not busy, no line may come before the one before it.
+		do: (*harm).wait, within: convergence.Patience{Gone: 5 * time.Second, Here: 5 * time.Second},
 	},
 	{
 		name: "listeners-killed", about: "the backends of all listeners are terminated each second",
