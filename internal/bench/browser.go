@@ -49,7 +49,7 @@ type browser struct {
 	came    bool   // it was in at some time
 	here    bool   // it is in, and nothing is between it and its replica
 	blind   bool   // its replica is stopped
-	was     bool   // it was: what it sent meanwhile came all at once, above the limit
+	was     bool   // it is, or was: what it sent meanwhile comes all at once, above the limit
 	stay    *convergence.Stay
 	view    *convergence.View
 	known   map[string]string // where others are, by user id
@@ -286,8 +286,7 @@ func (b *browser) take(text []byte, line *cable) error {
 		}
 		b.tell(now, p.UserID, p.IsOnline)
 	case "error":
-		// What piled up in front of a replica that stood still is over the limit when it goes on.
-		if !b.was && frame.Message != "Rate limit exceeded" {
+		if !b.was {
 			b.complain("was answered: " + frame.Message)
 		}
 	}

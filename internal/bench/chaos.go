@@ -152,10 +152,14 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	if err := d.configure(ctx, env); err != nil {
 		return result, err
 	}
+	pace := c.cfg.Rate
+	if f.hurry {
+		pace = 0
+	}
 	seed := rand.NewPCG(c.cfg.Seed, uint64(slices.Index(FaultNames(), f.name)))
 	s := newStorm(Config{
 		URLs: d.urls(), Mutators: chaosMutators, Duration: time.Hour, Projects: c.cfg.Projects,
-		Subscribers: 1, Deltas: 1, Nappers: 1, Rate: c.cfg.Rate, Seed: seed.Uint64(), Settle: maxRecovery,
+		Subscribers: 1, Deltas: 1, Nappers: 1, Rate: pace, Seed: seed.Uint64(), Settle: maxRecovery,
 	})
 	s.naps = max(f.naps, napperIsAway)
 	defer s.close(ctx)

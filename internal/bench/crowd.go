@@ -158,10 +158,10 @@ func (c *crowd) blind(replica int, stopped bool) {
 		switch {
 		case b.replica != replica:
 		case stopped:
-			b.blind = b.here
+			b.blind, b.was = b.here, true // before it goes on: its answers come at once
 			b.depart(now)
 		case b.blind:
-			b.blind, b.was = false, true
+			b.blind = false
 			if b.cable != nil {
 				b.arrive(now)
 			}
