@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -118,7 +119,7 @@ func (f *feed) drop(version int64) {
 
 // advance appends the next event and wakes the watchers.
 func (f *feed) advance(event *Event) {
-	event.Before = f.hash
+	event.Before = cmp.Or(f.hash, event.Before)
 	f.version, f.hash = event.Version, event.Hash
 	f.tail = append(f.tail, event)
 	f.tailBytes += len(event.Body)
@@ -263,8 +264,8 @@ func (f *feed) fill(sent position, a answer) (applied int, repaired, more bool) 
 		return 0, false, false
 	}
 	for _, e := range events {
-		if e.Version > f.version+1 {
-			f.restart(head) // the log was trimmed in front of the feed
+		if e.Version > f.version+1 || e.Version == f.version+1 && Differ(e.Before, f.hash) {
+			f.restart(head) // the log was trimmed in front of the feed, or is of another history
 			return applied, false, false
 		}
 		if e.Version == f.version+1 {

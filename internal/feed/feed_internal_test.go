@@ -370,6 +370,14 @@ func TestEventThatFollowsAnotherIsNotTaken(t *testing.T) {
 			t.Errorf("%s: %+v, want a new start at 12", name, at)
 		}
 	}
+	// The same where nobody knows the hash of what the feed has.
+	f := newFeed(1, maxTailBytes)
+	f.begin(position{epoch: epoch, version: 10, hash: "aaaaaaaa"})
+	sent, _ := f.now()
+	f.fill(sent, answer{head: position{epoch: epoch, version: 11}, events: []*Event{newEvent(1, 11, "11111111", body("ffffffff"), MaxBody)}})
+	if at, _ := f.now(); at.generation != 1 {
+		t.Errorf("from the log: %+v, want a new start", at)
+	}
 	for text, want := range map[string]string{
 		BodyStart + `0a1b2c3d","version":1}`: "0a1b2c3d", BodyStart + `0a1b2c3x"}`: "", BodyStart + `0a1b`: "", `{"version":1}`: "", "": "",
 	} {

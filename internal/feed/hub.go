@@ -394,9 +394,11 @@ func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most
 			a.base = row.BaseHash
 			if row.Version > 0 {
 				e := newEvent(row.ProjectID, row.Version, row.Hash, row.Body, int(most.body))
-				if e.Before = a.base; len(a.events) > 0 {
-					e.Before = a.events[len(a.events)-1].Hash
+				before := a.base
+				if len(a.events) > 0 {
+					before = a.events[len(a.events)-1].Hash
 				}
+				e.Before = cmp.Or(e.Before, before)
 				a.events = append(a.events, e)
 			}
 			answers[row.ProjectID] = a
