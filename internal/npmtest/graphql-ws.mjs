@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import { createClient } from 'graphql-ws'
 import WebSocket from 'ws'
 
+import { runAll } from './run.mjs'
+
 const url = process.env.URL
 const project = Number(process.env.PROJECT)
 const socketURL = url.replace(/^http/, 'ws') + '/graphql/ws'
@@ -238,13 +240,4 @@ const tests = {
   },
 }
 
-for (const [name, run] of Object.entries(tests)) {
-  try {
-    await run()
-  } catch (error) {
-    console.error(`FAILED: ${name}\n`, error)
-    process.exit(1)
-  }
-}
-console.log(`${Object.keys(tests).length} passed`)
-process.exit(0)
+await runAll(tests)

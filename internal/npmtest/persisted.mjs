@@ -8,6 +8,8 @@ import { PersistedQueryLink } from '@apollo/client/link/persisted-queries'
 import { Client, fetchExchange } from '@urql/core'
 import { persistedExchange } from '@urql/exchange-persisted'
 
+import { runAll } from './run.mjs'
+
 const url = process.env.URL + '/graphql'
 const sha256 = (text) => createHash('sha256').update(text).digest('hex')
 const document = 'query Q { projects { name } }'
@@ -70,13 +72,4 @@ tests['over a socket'] = async () => {
   await client.dispose()
 }
 
-for (const [name, run] of Object.entries(tests)) {
-  try {
-    await run()
-  } catch (error) {
-    console.error(`FAILED: ${name}\n`, error)
-    process.exit(1)
-  }
-}
-console.log(`${Object.keys(tests).length} passed`)
-process.exit(0)
+await runAll(tests)
