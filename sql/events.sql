@@ -29,12 +29,12 @@ FROM heads h WHERE h.project_id = @project_id;
 -- of each project so many events, and no more bytes than given beyond the first. Bodies that are too large stay behind. A project
 -- without a head is missing; one without such events has one row of version 0.
 -- name: ListEventsAfter :many
-SELECT h.project_id, h.version AS head, coalesce(h.hash, '')::text AS head_hash, coalesce(
-    (SELECT coalesce(b.hash, event_hash(b.body::text)) FROM events b WHERE b.project_id = g.project_id AND b.version = g.after),
-    CASE g.after WHEN h.log_floor THEN h.floor_hash WHEN h.version THEN h.hash END, '')::text AS base_hash,
+SELECT h.project_id, h.version AS head, coalesce(h.hash, '')::text AS head_hash,
+    coalesce(b.hash, event_hash(b.body::text), CASE g.after WHEN h.log_floor THEN h.floor_hash WHEN h.version THEN h.hash END, '')::text AS base_hash,
     coalesce(e.version, 0)::bigint AS version, coalesce(e.hash, '')::text AS hash, e.body::json AS body
 FROM (SELECT unnest(@project_ids::int[]) AS project_id, unnest(@after::bigint[]) AS after) g
 JOIN heads h ON h.project_id = g.project_id
+LEFT JOIN events b ON b.project_id = g.project_id AND b.version = g.after
 LEFT JOIN LATERAL (
     SELECT s.version, s.hash, CASE WHEN s.size <= @max_body::int THEN s.body END AS body,
         sum(least(s.size, @max_body::int)) OVER (ORDER BY s.version) AS total, row_number() OVER (ORDER BY s.version) AS place
