@@ -378,6 +378,17 @@ func TestEventThatFollowsAnotherIsNotTaken(t *testing.T) {
 	if at, _ := f.now(); at.generation != 1 {
 		t.Errorf("from the log: %+v, want a new start", at)
 	}
+	// And where a line of an older replica, which says nothing of it, came while the log was asked.
+	f = newFeed(1, maxTailBytes)
+	f.begin(position{epoch: epoch, version: 10, hash: "aaaaaaaa"})
+	sent, _ = f.now()
+	f.offer(epoch, 11, newEvent(1, 11, "11111111", []byte(`{}`), MaxBody))
+	f.fill(sent, answer{head: position{epoch: epoch, version: 11, hash: "11111111"}, base: "ffffffff", events: []*Event{
+		{Version: 11, Hash: "11111111", Before: "ffffffff"},
+	}})
+	if at, _ := f.now(); at.generation != 1 {
+		t.Errorf("after a line of an older replica: %+v, want a new start", at)
+	}
 	for text, want := range map[string]string{
 		BodyStart + `0a1b2c3d","version":1}`: "0a1b2c3d", BodyStart + `0a1b2c3x"}`: "", BodyStart + `0a1b`: "", `{"version":1}`: "", "": "",
 	} {

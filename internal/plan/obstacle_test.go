@@ -121,6 +121,9 @@ func TestEdgesThatDoNotWait(t *testing.T) {
 	if err := <-r.addEdge(t.Context(), p, again.Edge); !fault.Is(err, fault.BadRequest) {
 		t.Errorf("one too many: %v", err)
 	}
+	if n := r.plans.EdgeWaiters(p); n != plan.MaxEdgeWaiters {
+		t.Errorf("one too many was not refused at once: %d wait by now", n)
+	}
 	hangUp()
 	waiting.Wait()
 	r.awaitEdgeWaiters(t, p, 0)
