@@ -1,3 +1,7 @@
+-- The least wire among the living; that of who asks when there are none.
+-- name: GetOldestWire :one
+SELECT least(@wire::int, min(wire))::int AS oldest FROM replicas WHERE expires_at > now();
+
 -- A life of a replica begins. Returns the least wire among the living.
 -- name: InsertReplica :one
 INSERT INTO replicas (incarnation, version, address, wire, renewed_at, expires_at)

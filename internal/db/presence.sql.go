@@ -132,6 +132,18 @@ func (q *Queries) EndVisits(ctx context.Context, arg EndVisitsParams) error {
 	return err
 }
 
+const GetOldestWire = `-- name: GetOldestWire :one
+SELECT least($1::int, min(wire))::int AS oldest FROM replicas WHERE expires_at > now()
+`
+
+// The least wire among the living; that of who asks when there are none.
+func (q *Queries) GetOldestWire(ctx context.Context, wire int32) (int32, error) {
+	row := q.db.QueryRow(ctx, GetOldestWire, wire)
+	var oldest int32
+	err := row.Scan(&oldest)
+	return oldest, err
+}
+
 const HasLease = `-- name: HasLease :one
 SELECT EXISTS (SELECT FROM replicas WHERE incarnation = $1::uuid) AS there
 `

@@ -23,8 +23,21 @@ import (
 //	2  cursors and labels with hashes
 const wireVersion = 2
 
-// Oldest returns the least wire version among the living replicas, as of the last renewal of the lease; zero before the first.
+// Oldest returns the least wire version among the living replicas, as of the last renewal of the lease, or of ReadOldest before the
+// first.
 func (t *Tracker) Oldest() int32 { return t.oldest.Load() }
+
+// ReadOldest asks for it. It is called before anything is served: a replica that did not know would write the former formats for a
+// moment, and clients would take what it says for another version.
+func (t *Tracker) ReadOldest(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	defer cancel()
+	return t.cfg.DB.System.Query(ctx, func(q *db.Queries) error {
+		oldest, err := q.GetOldestWire(ctx, wireVersion)
+		t.oldest.Store(oldest)
+		return err
+	})
+}
 
 // hold keeps a lease until ctx ends, and removes replicas that did not keep theirs, and guests whose time is over.
 func (t *Tracker) hold(ctx context.Context) {

@@ -313,4 +313,24 @@ func TestOldestOfTheLiving(t *testing.T) {
 	wait(1)
 	execute(t, url, `UPDATE replicas SET renewed_at = now() - interval '2 s', expires_at = now() - interval '1 s' WHERE version = 'old'`)
 	wait(2)
+
+	// A replica knows it before it serves anybody, without a lease of its own.
+	starting := presence.New(presence.Config{DB: r.db, Version: "test", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+	for _, c := range []struct {
+		sql  string
+		want int32
+	}{
+		{"UPDATE replicas SET expires_at = now() + interval '1 hour' WHERE version = 'old'", 1},
+		{"DELETE FROM replicas WHERE version = 'old'", 2},
+	} {
+		execute(t, url, c.sql)
+		if err := starting.ReadOldest(t.Context()); err != nil || starting.Oldest() != c.want {
+			t.Errorf("after %s the oldest is %d, %v, want %d", c.sql, starting.Oldest(), err, c.want)
+		}
+	}
+	r.stop()
+	url = pgtest.New(t)
+	if alone := start(t, url); alone.ReadOldest(t.Context()) != nil || alone.Oldest() != 2 {
+		t.Errorf("the oldest of a deployment without replicas is %d", alone.Oldest())
+	}
 }

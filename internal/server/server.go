@@ -143,6 +143,10 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	s.presence = presence.New(presence.Config{
 		DB: s.db, Version: s.cfg.Version, Log: s.log, Metrics: s.registry, Incarnation: incarnation, Figures: s.figures,
 	})
+	if err := s.presence.ReadOldest(ctx); err != nil {
+		s.db.Close()
+		return fmt.Errorf("ask which replicas live: %w", err)
+	}
 	s.wire = fanout.New(fanout.Config{
 		URL: s.listenURL(), Replica: name, Loss: s.cfg.Loss, Log: s.log, Metrics: s.registry,
 		OnEvent: func(e fanout.Event) { s.hub.Offer(postgres.Epoch(e.Epoch), e.Project, e.Version, e.Body) },
