@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 
 	"github.com/google/go-cmp/cmp"
@@ -117,8 +118,7 @@ func role(t *testing.T, conn *pgx.Conn, kind string) string {
 func denied(t *testing.T, conn *pgx.Conn, sql string) {
 	t.Helper()
 	_, err := conn.Exec(t.Context(), sql)
-	var refused *pgconn.PgError
-	if !errors.As(err, &refused) || refused.Code != "42501" {
+	if postgres.State(err) != postgres.InsufficientPrivilege {
 		t.Errorf("%s: %v, want permission denied", sql, err)
 	}
 }

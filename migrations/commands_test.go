@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 
 	"github.com/google/go-cmp/cmp"
@@ -84,23 +85,23 @@ func TestCommandsRefuse(t *testing.T) {
 	const live = "Live replicas: aaaaaaaa at a:1, aaaaaaaa at b:1."
 	for _, c := range []struct{ call, code, message, hint string }{
 		{
-			"kick('00000000-0000-0000-0000-000000000001')", "P0002", "There is no connection 00000000-0000-0000-0000-000000000001",
+			"kick('00000000-0000-0000-0000-000000000001')", postgres.NoDataFound, "There is no connection 00000000-0000-0000-0000-000000000001",
 			"layercake.who",
 		},
-		{"kick(NULL)", "P0002", "There is no connection null", "layercake.who"},
-		{"kick_user('nobody')", "P0002", `No connection is of user "nobody"`, "layercake.who"},
-		{"kick_user('dead')", "P0002", `No connection is of user "dead"`, "layercake.who"},
-		{"kick_user(NULL)", "P0002", `No connection is of user "null"`, "layercake.who"},
-		{"drain('c:1')", "P0002", `No live replica is called "c:1"`, live},
-		{"drain('')", "P0002", `No live replica is called ""`, live},
-		{"drain(NULL)", "P0002", `No live replica is called "null"`, live},
-		{"undrain('dead:1')", "P0002", `No live replica is called "dead:1"`, live},
-		{"undrain('dddd')", "P0002", `No live replica is called "dddd"`, live},
-		{"drain('aaaa')", "21000", `2 replicas are called "aaaa"`, live},
-		{"drain('a:1', '2 hours')", "22023", "The spread is 02:00:00", "1 hour"},
-		{"drain('a:1', '-1 s')", "22023", "The spread is -00:00:01", "1 hour"},
-		{"drain('a:1', NULL)", "22023", "The spread is null", "1 hour"},
-		{"kick((SELECT connection_id FROM presence LIMIT 1), repeat('x', 1001))", "23514", "", ""},
+		{"kick(NULL)", postgres.NoDataFound, "There is no connection null", "layercake.who"},
+		{"kick_user('nobody')", postgres.NoDataFound, `No connection is of user "nobody"`, "layercake.who"},
+		{"kick_user('dead')", postgres.NoDataFound, `No connection is of user "dead"`, "layercake.who"},
+		{"kick_user(NULL)", postgres.NoDataFound, `No connection is of user "null"`, "layercake.who"},
+		{"drain('c:1')", postgres.NoDataFound, `No live replica is called "c:1"`, live},
+		{"drain('')", postgres.NoDataFound, `No live replica is called ""`, live},
+		{"drain(NULL)", postgres.NoDataFound, `No live replica is called "null"`, live},
+		{"undrain('dead:1')", postgres.NoDataFound, `No live replica is called "dead:1"`, live},
+		{"undrain('dddd')", postgres.NoDataFound, `No live replica is called "dddd"`, live},
+		{"drain('aaaa')", postgres.CardinalityViolation, `2 replicas are called "aaaa"`, live},
+		{"drain('a:1', '2 hours')", postgres.InvalidParameterValue, "The spread is 02:00:00", "1 hour"},
+		{"drain('a:1', '-1 s')", postgres.InvalidParameterValue, "The spread is -00:00:01", "1 hour"},
+		{"drain('a:1', NULL)", postgres.InvalidParameterValue, "The spread is null", "1 hour"},
+		{"kick((SELECT connection_id FROM presence LIMIT 1), repeat('x', 1001))", postgres.CheckViolation, "", ""},
 	} {
 		err := refused(t, conn, "SELECT layercake."+c.call)
 		if err.Code != c.code || !strings.Contains(err.Message, c.message) || !strings.Contains(err.Hint, c.hint) {

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"layercake/internal/postgres"
 )
 
 const (
@@ -27,11 +26,6 @@ const (
 	failConnection = "connection"
 	failRefused    = "refused"
 	failQueueFull  = "queue_full"
-
-	// queueFull is the SQLSTATE of a server whose queue of notifications is full: somebody holds a transaction open while
-	// listening.
-	queueFull     = "54000"
-	queryCanceled = "57014" // by statement_timeout
 )
 
 // publisher packs what is queued into few statements, on a connection of its own.
@@ -229,13 +223,12 @@ func (p *publisher) pack(l *lane, withBeat bool) (b batch) {
 
 // reasonOf names an error of a statement for the metrics.
 func reasonOf(err error) string {
-	var refused *pgconn.PgError
-	switch {
-	case errors.As(err, &refused) && refused.Code == queueFull:
+	switch state := postgres.State(err); {
+	case state == postgres.ProgramLimitExceeded:
 		return failQueueFull
-	case errors.As(err, &refused) && refused.Code == queryCanceled, errors.Is(err, context.DeadlineExceeded):
+	case state == postgres.QueryCanceled, errors.Is(err, context.DeadlineExceeded):
 		return failTimeout
-	case errors.As(err, &refused) && !strings.HasPrefix(refused.Code, "57P"): // those end the connection
+	case state != "" && !postgres.EndsSession(state):
 		return failRefused
 	}
 	return failConnection

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Finding is a row of the view layercake.health, where the checks are written.
@@ -30,15 +29,8 @@ func Diagnose(ctx context.Context, conn *pgx.Conn) ([]Finding, error) {
 }
 
 func missing(err error) error {
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && (refused.Code == pgUndefinedTable || refused.Code == pgInvalidSchema) {
+	if state := State(err); state == UndefinedTable || state == InvalidSchemaName {
 		return ErrNoContract
 	}
 	return err
 }
-
-// SQLSTATEs of what is not there.
-const (
-	pgUndefinedTable = "42P01"
-	pgInvalidSchema  = "3F000"
-)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -23,15 +22,15 @@ const (
 
 // late says what did not end in time, or "" when err is something else.
 func late(err error) string {
-	var pg *pgconn.PgError
-	switch {
-	case errors.As(err, &pg) && pg.Code == "57014":
+	switch State(err) {
+	case QueryCanceled:
 		return lateStatement
-	case errors.As(err, &pg) && pg.Code == "55P03":
+	case LockNotAvailable:
 		return lateLock
-	case errors.As(err, &pg) && pg.Code == "25P03":
+	case IdleInTransactionTimeout:
 		return lateIdle
-	case errors.Is(err, context.DeadlineExceeded):
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
 		return lateRequest
 	}
 	return ""

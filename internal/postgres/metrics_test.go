@@ -91,7 +91,7 @@ func TestTimeOutsAreCounted(t *testing.T) {
 		_ = d.Requests.Do(ctx, func(conn *pgx.Conn) error { _, err := conn.Exec(ctx, sql); return err })
 	}
 	run(t.Context(), "SET statement_timeout = 10; SELECT pg_sleep(10)")
-	run(t.Context(), "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '55P03'; END $$")
+	run(t.Context(), "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'lock_not_available'; END $$")
 	run(t.Context(), "SELECT no_such_column")
 	_ = d.Requests.Do(t.Context(), func(conn *pgx.Conn) error {
 		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond) // begins when it has a connection

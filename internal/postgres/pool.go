@@ -37,9 +37,7 @@ type Pool struct {
 }
 
 const (
-	tooManyConnections = "53300"
-	protocolViolation  = "08P01"
-	refusedAdvice      = "the server, the role, the database or the pooler has no connections left: raise max_connections, " +
+	refusedAdvice = "the server, the role, the database or the pooler has no connections left: raise max_connections, " +
 		"the CONNECTION LIMIT or max_client_conn, lower LAYERCAKE_POOL_MAX, or set LAYERCAKE_REPLICAS to how many there are, " +
 		"so that each takes its share"
 	// Between two attempts after the server refused a connection. It counts those that it is about to refuse, too: of many that ask
@@ -101,8 +99,8 @@ func (p *Pool) giveBack(conn *pgxpool.Conn) {
 // the code of everything else.
 func refused(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == tooManyConnections ||
-		pg.Code == protocolViolation && strings.HasPrefix(pg.Message, "no more connections"))
+	return errors.As(err, &pg) && (pg.Code == TooManyConnections ||
+		pg.Code == ProtocolViolation && strings.HasPrefix(pg.Message, "no more connections"))
 }
 
 // notAskedAgain is a refusal that came from mayConnect.
@@ -167,8 +165,7 @@ func (p *Pool) InTx(ctx context.Context, f func(*db.Queries) error) error {
 	return p.Do(ctx, func(conn *pgx.Conn) error {
 		for try := 1; ; try++ {
 			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return f(db.New(tx)) })
-			var pg *pgconn.PgError
-			if try < serializationTries && errors.As(err, &pg) && pg.Code == "40001" {
+			if try < serializationTries && State(err) == SerializationFailure {
 				continue
 			}
 			return err
@@ -212,17 +209,8 @@ func Classify(ctx context.Context, err error) error {
 
 // passing reports whether the same call may succeed a little later.
 func passing(err error) bool {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		switch pg.Code {
-		case "40001", "40P01", // serialization failure, deadlock
-			"55P03", "57014", "25P03", // lock, statement and idle-in-transaction time-outs
-			"57P01", "57P02", "57P03", "57P05", // the server stops, crashed, starts, closed an idle session
-			"25006": // read only: a standby, or a primary that was demoted
-			return true
-		}
-		class := pg.Code[:min(2, len(pg.Code))]
-		return class == "08" || class == "53" // connection, resources
+	if state := State(err); state != "" {
+		return statePasses(state)
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error

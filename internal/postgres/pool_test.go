@@ -61,9 +61,9 @@ func TestTimeOutsOfTheServerAreUnavailable(t *testing.T) {
 	d := open(t, url)
 	for name, sql := range map[string]string{
 		"statement": "SET statement_timeout = 10; SELECT pg_sleep(10)",
-		"deadlock":  "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$",
+		"deadlock":  "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'deadlock_detected'; END $$",
 		"shut down": "SELECT pg_terminate_backend(pg_backend_pid())",
-		"lock":      "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '55P03'; END $$",
+		"lock":      "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'lock_not_available'; END $$",
 		"read only": "SET transaction_read_only = on; CREATE TABLE t (a int)",
 	} {
 		err := d.Requests.Do(t.Context(), func(conn *pgx.Conn) error {
@@ -103,7 +103,7 @@ func TestInTxRepeatsSerializationFailures(t *testing.T) {
 func serializationFailure(t *testing.T, d *postgres.DB) (failure error) {
 	t.Helper()
 	_ = d.System.Do(t.Context(), func(conn *pgx.Conn) error {
-		_, failure = conn.Exec(t.Context(), "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$")
+		_, failure = conn.Exec(t.Context(), "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'serialization_failure'; END $$")
 		return nil
 	})
 	return failure

@@ -2,14 +2,12 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // While somebody reads the tables, converting them waits, and leases wait behind it: it gives up before they expire, and tries again.
@@ -28,8 +26,7 @@ func SetPresence(ctx context.Context, url string, logged bool, log *slog.Logger)
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	for try := 1; ; try++ {
 		converted, err := convertPresence(ctx, conn, logged)
-		var pg *pgconn.PgError
-		if errors.As(err, &pg) && (pg.Code == "55P03" || pg.Code == "40P01") && try < convertTries { // somebody reads or writes
+		if state := State(err); (state == LockNotAvailable || state == DeadlockDetected) && try < convertTries { // somebody reads or writes
 			select {
 			case <-ctx.Done():
 				return ctx.Err()

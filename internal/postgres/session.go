@@ -194,14 +194,14 @@ func Advise(err error) error {
 		return err
 	}
 	switch {
-	case pg.Code == protocolViolation && strings.Contains(pg.Message, "startup parameter"):
+	case pg.Code == ProtocolViolation && strings.Contains(pg.Message, "startup parameter"):
 		return fmt.Errorf("%w: %s", err, poolerAdvice)
 	case refused(err):
 		return fmt.Errorf("%w: %s", err, refusedAdvice)
-	case pg.Code == "25006", pg.Code == "55000" && strings.Contains(pg.Message, "recovery"):
+	case pg.Code == ReadOnlyTransaction, pg.Code == ObjectNotInPrerequisiteState && strings.Contains(pg.Message, "recovery"):
 		return fmt.Errorf("%w: this server, or what the role may do there, is read-only: name the primary, "+
 			"or set default_transaction_read_only off", err)
-	case pg.Code == "42501" && strings.Contains(pg.Message, "schema public"), pg.Code == pgInvalidSchema:
+	case pg.Code == InsufficientPrivilege && strings.Contains(pg.Message, "schema public"), pg.Code == InvalidSchemaName:
 		return fmt.Errorf("%w: make the role the owner of the database, or GRANT CREATE, USAGE ON SCHEMA public TO it", err)
 	}
 	return err

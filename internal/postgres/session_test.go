@@ -133,13 +133,13 @@ func inDatabase(t *testing.T, database, name string) string {
 func TestErrorsOfConnectingSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	for want, err := range map[string]*pgconn.PgError{
-		"name the primary":                  {Code: "55000", Message: "recovery is in progress"},
-		"read_only off":                     {Code: "25006", Message: "cannot execute CREATE TABLE in a read-only transaction"},
-		"LAYERCAKE_POOLER":                  {Code: "08P01", Message: "unsupported startup parameter: search_path"},
-		"raise max_connections":             {Code: "53300", Message: "sorry, too many clients already"},
-		"GRANT CREATE, USAGE":               {Code: "42501", Message: "permission denied for schema public"},
-		"(SQLSTATE 28P01)":                  {Code: "28P01", Message: "password authentication failed"},
-		"object is not in (SQLSTATE 55000)": {Code: "55000", Message: "object is not in"},
+		"name the primary":                  {Code: postgres.ObjectNotInPrerequisiteState, Message: "recovery is in progress"},
+		"read_only off":                     {Code: postgres.ReadOnlyTransaction, Message: "cannot execute CREATE TABLE in a read-only transaction"},
+		"LAYERCAKE_POOLER":                  {Code: postgres.ProtocolViolation, Message: "unsupported startup parameter: search_path"},
+		"raise max_connections":             {Code: postgres.TooManyConnections, Message: "sorry, too many clients already"},
+		"GRANT CREATE, USAGE":               {Code: postgres.InsufficientPrivilege, Message: "permission denied for schema public"},
+		"(SQLSTATE 28P01)":                  {Code: postgres.InvalidPassword, Message: "password authentication failed"},
+		"object is not in (SQLSTATE 55000)": {Code: postgres.ObjectNotInPrerequisiteState, Message: "object is not in"},
 	} {
 		if got := postgres.Advise(fmt.Errorf("open: %w", err)).Error(); !strings.Contains(got, want) || !strings.Contains(got, err.Message) {
 			t.Errorf("%s, want %q in it", got, want)
