@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"layercake/internal/db"
+	"layercake/internal/outage"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,10 +30,9 @@ type commander struct {
 	*Server
 	acted *prometheus.CounterVec // by kind and outcome
 
-	deeds   map[int64]*deed // what came of the commands that the table listed last
-	began   time.Time
-	failing bool   // the log knows
-	unshed  func() // ends the closing of sockets that a drain began, and waits for it
+	deeds  map[int64]*deed // what came of the commands that the table listed last
+	began  time.Time
+	unshed func() // ends the closing of sockets that a drain began, and waits for it
 }
 
 // deed is what this replica did about a command.
@@ -59,17 +59,11 @@ func (s *Server) obey(ctx context.Context) error {
 		}
 	}
 	defer func() { c.unshed() }()
+	looking := outage.New(s.log, "cannot look for commands, trying again", "")
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		err := c.look(ctx)
-		switch {
-		case err == nil:
-			c.failing = false
-		case ctx.Err() == nil && !c.failing:
-			c.failing = true // once an outage
-			s.log.WarnContext(ctx, "cannot look for commands, trying again", "error", err)
-		}
+		looking.Note(ctx, c.look(ctx))
 		select {
 		case <-ctx.Done():
 			return nil

@@ -1,0 +1,34 @@
+// Package outage warns of an outage once.
+package outage
+
+import (
+	"context"
+	"log/slog"
+)
+
+// Log says in a log that something fails when it begins to, and not again until it succeeded meanwhile. Loops that try again several
+// times a second would fill the log otherwise. A Log belongs to one goroutine.
+type Log struct {
+	log          *slog.Logger
+	begins, ends string
+	failing      bool // the log knows
+}
+
+// New returns a Log that is not failing. The end of an outage is logged unless ends is empty.
+func New(log *slog.Logger, begins, ends string) *Log {
+	return &Log{log: log, begins: begins, ends: ends}
+}
+
+// Note takes the outcome of one try, with facts for the log. What fails after ctx was cancelled failed because of that: it is no outage.
+func (l *Log) Note(ctx context.Context, err error, facts ...any) {
+	switch {
+	case err == nil && l.failing:
+		l.failing = false
+		if l.ends != "" {
+			l.log.InfoContext(ctx, l.ends, facts...) //nolint:sloglint // New is given a constant
+		}
+	case err != nil && !l.failing && ctx.Err() == nil:
+		l.failing = true
+		l.log.WarnContext(ctx, l.begins, append(facts, "error", err)...) //nolint:sloglint // New is given a constant
+	}
+}
