@@ -34,7 +34,7 @@ func main() {
 	// A second signal ends the process at once: stop brings the default behaviour back.
 	context.AfterFunc(ctx, stop)
 	forgetEmpty("LAYERCAKE_DATABASE_URL", "LAYERCAKE_LISTEN_DATABASE_URL", "DATABASE_URL", "LAYERCAKE_POOLER")
-	var c commands
+	c := commands{Serve: newServeCommand()}
 	k := kong.Parse(&c,
 		kong.Name("layercake"),
 		kong.Description("People and agents edit plans together: graphs of data sources, transforms and outputs."),

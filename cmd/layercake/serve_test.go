@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +31,7 @@ func parse(t *testing.T, args ...string) (serveCommand, *kong.Context) {
 	var c struct {
 		Serve serveCommand `cmd:""`
 	}
+	c.Serve = newServeCommand()
 	parser, err := kong.New(&c)
 	if err != nil {
 		t.Fatal(err)
@@ -62,8 +66,32 @@ func TestListsWithBlanksAndEmptyVariables(t *testing.T) {
 	t.Setenv("DATABASE_URL", "postgres:///here")
 	t.Setenv("LAYERCAKE_POOLER", "")
 	forgetEmpty("LAYERCAKE_DATABASE_URL", "LAYERCAKE_POOLER", "LAYERCAKE_NEVER_SET")
-	if c := parsed(t); c.DatabaseURL != "postgres:///here" || c.Pooler != "none" {
-		t.Errorf("%q, %q", c.DatabaseURL, c.Pooler)
+	if cfg, err := parsed(t).config(); err != nil || cfg.DatabaseURL != "postgres:///here" || cfg.Pooled {
+		t.Errorf("%q, %v, %v", cfg.DatabaseURL, cfg.Pooled, err)
+	}
+}
+
+// Settings are renamed now and then, and documents are not compiled.
+func TestDocumentsNameSettingsThatExist(t *testing.T) {
+	t.Parallel()
+	var known []string
+	for _, flag := range flags(t) {
+		known = append(known, flag.Envs...)
+	}
+	documents, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(documents, "../../README.md", "../../ARCHITECTURE.md", "../../CONTRIBUTING.md") {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`LAYERCAKE_[A-Z_]+`).FindAllString(string(text), -1) {
+			if !slices.Contains(known, name) {
+				t.Errorf("%s: serve has no setting %s", path, name)
+			}
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
@@ -11,9 +12,10 @@ import (
 	"time"
 
 	"layercake/internal/postgres"
+	"layercake/internal/setting"
 )
 
-// Config is what one replica is told. Its zero values are not defaults: the command line has those.
+// Config is what one replica is told. Its zero values are not defaults: Settings has those.
 type Config struct {
 	DatabaseURL    string   // PostgreSQL; may go through a pooler
 	Pooled         bool     // it goes through a pooler in transaction mode
@@ -39,76 +41,205 @@ type Config struct {
 	Crash          float64       // share of changes after whose commit the process dies before anybody knows, for fault tests
 	Version        string
 	Log            *slog.Logger
+
+	// For whoever starts the replica: it makes Log, and DatabaseURL when there is none.
+	LogLevel  slog.Level
+	LogJSON   bool
+	PGBinDir  string // programs of a private PostgreSQL; "" to look for them
+	PGDataDir string // data of a private PostgreSQL; "" for the usual folder
+}
+
+// Settings are all that a replica can be told, in the order of the help. They fill c: a setting stands here and nowhere else.
+func (c *Config) Settings() []setting.Setting {
+	positive := setting.From(1, math.MaxInt, "at least 1")
+	lasting := setting.From(1, time.Duration(math.MaxInt64), "more than nothing")
+	return []setting.Setting{
+		{
+			Flag: "database-url", Fallback: "DATABASE_URL", Placeholder: "URL", Value: setting.Text(&c.DatabaseURL, c.checkDatabaseURL),
+			Help: "PostgreSQL to use. Without one, a private PostgreSQL is started.",
+		},
+		{
+			Flag: "listen-database-url", Placeholder: "URL", Value: setting.Text(&c.ListenURL, c.checkListenURL),
+			Help: "The same database, directly, when the other URL goes through a pooler.",
+		},
+		{
+			Flag: "pooler", Default: "none", Value: setting.Choice(&c.Pooled, setting.Word("none", false), setting.Word("transaction", true)),
+			Help: "transaction: the first URL leads to a pooler in transaction mode, such as PgBouncer; the README says what it needs. " +
+				"none: to the server.",
+		},
+		{Flag: "http-addr", Default: "127.0.0.1:3000", Value: setting.Text(&c.HTTPAddr, checkAddr), Help: "Address for clients."},
+		{
+			Flag: "admin-addr", Default: "127.0.0.1:3100", Value: setting.Text(&c.AdminAddr, checkAddrOrNone),
+			Help: "Address for metrics and profiles; empty for none.",
+		},
+		{Flag: "public-url", Placeholder: "URL", Value: setting.URL(&c.PublicURL), Help: "How browsers reach this deployment."},
+		{
+			Flag: "allowed-origins", Placeholder: "ORIGIN", Value: setting.List(&c.AllowedOrigins, checkOrigin),
+			Help: "Origins whose pages may call. In open mode without any: every loopback origin and tauri://localhost.",
+		},
+		{
+			Flag: "allowed-headers", Placeholder: "NAME", Value: setting.List(&c.AllowedHeaders, checkHeader),
+			Help: "Headers that such pages may send, beside those of GraphQL clients and of tracing.",
+		},
+		{
+			Flag: "trusted-proxies", Placeholder: "NETWORK", Value: setting.List(&c.TrustedProxies, checkNetwork),
+			Help: "Networks of proxies, such as 10.0.0.0/8, whose X-Forwarded-For says where a client is.",
+		},
+		{
+			Flag: "sockets-per-address", Default: "5000",
+			Value: setting.Number(&c.MaxSockets, setting.From(0, math.MaxInt, "at least 0, for any number")),
+			Help:  "Sockets that one client address may have open at this replica; 0: any number.",
+		},
+		{
+			Flag: "auth", Placeholder: "MODE", Value: setting.One(&c.Open, c.parseAuth, nil),
+			Help: "open: callers without a credential own everything. The default while listening on loopback; " +
+				"elsewhere it must be asked for.",
+		},
+		{
+			Flag: "migrate", Default: "auto", Value: setting.Choice(&c.Migrate, setting.Word("auto", true), setting.Word("check", false)),
+			Help: "auto: bring the schema up to date at the start; check: only compare.",
+		},
+		{
+			Flag: "pool-max", Default: "100", Value: setting.Number(&c.PoolMax, positive),
+			Help: "Database connections for requests, at most; capped by what the server has room for.",
+		},
+		{
+			Flag: "pool-min", Default: "5", Value: setting.Number(&c.PoolMin, c.checkPoolMin),
+			Help: "Database connections for requests that stay open.",
+		},
+		{
+			Flag: "replicas", Default: "3", Value: setting.Number(&c.Replicas, positive),
+			Help: "How many replicas share the database server, for that cap.",
+		},
+		{Flag: "write-slots", Default: "16", Value: setting.Number(&c.WriteSlots, positive), Help: "Changes that are in the database at once."},
+		{
+			Flag: "drain", Default: "5s", Value: setting.Duration(&c.Drain, setting.From(0, time.Hour, "from 0s to 1h")),
+			Help: "Time over which clients are sent away when stopping.",
+		},
+		{
+			Flag: "event-retention", Default: "168h", Value: setting.Duration(&c.EventRetention, lasting),
+			Help: "How long events are kept for those who come back.",
+		},
+		{
+			Flag: "log-level", Default: "info",
+			Value: setting.Choice(&c.LogLevel, setting.Word("info", slog.LevelInfo),
+				setting.Word("debug", slog.LevelDebug), setting.Word("warn", slog.LevelWarn),
+				setting.Word("error", slog.LevelError)),
+			Help: "debug, info, warn or error.",
+		},
+		{
+			Flag: "log-format", Default: "text", Value: setting.Choice(&c.LogJSON, setting.Word("text", false), setting.Word("json", true)),
+			Help: "text or json.",
+		},
+		{
+			Flag: "pg-bin", Placeholder: "DIR", Value: setting.Text(&c.PGBinDir, nil),
+			Help: "Folder of PostgreSQL's programs, for the private one.",
+		},
+		{
+			Flag: "data-dir", Placeholder: "DIR", Value: setting.Text(&c.PGDataDir, nil),
+			Help: "Data folder of the private PostgreSQL. Without one: /var/lib/layercake as root, else layercake in the XDG data folder.",
+		},
+		{
+			Flag: "clean-up", Default: "5m", Hidden: true, Value: setting.Duration(&c.CleanUp, lasting),
+			Help: "Time between two removals of what is too old.",
+		},
+		{
+			Flag: "silence", Default: "90s", Hidden: true, Value: setting.Duration(&c.Silence, checkSilence),
+			Help: "How long a collaboration socket may be silent; it is pinged three times meanwhile.",
+		},
+		{
+			Flag: "fault-loss", Default: "0", Hidden: true, Value: setting.Share(&c.Loss),
+			Help: "Share of lines to other replicas that are dropped, 0 to 1.",
+		},
+		{
+			Flag: "fault-crash", Default: "0", Hidden: true, Value: setting.Share(&c.Crash),
+			Help: "Share of changes after whose commit the process dies before anybody knows, 0 to 1.",
+		},
+	}
+}
+
+// Check reports everything that is wrong at once.
+func (c Config) Check() error { return setting.Check(c.Settings()) }
+
+func (c *Config) checkDatabaseURL(text string) error {
+	if text == "" {
+		return errors.New(`is "": it names a PostgreSQL database`)
+	}
+	return postgres.CheckURL(text)
+}
+
+func (c *Config) checkListenURL(text string) error {
+	switch {
+	case text != "":
+		return postgres.CheckURL(text)
+	case c.Pooled:
+		return errors.New(`is "": with LAYERCAKE_POOLER=transaction it names the server itself, past the pooler`)
+	}
+	return nil
+}
+
+// parseAuth says whether everybody is let in. Beyond this machine that must be asked for by name. The address has been read before.
+func (c *Config) parseAuth(mode string) (open bool, err error) {
+	switch {
+	case mode == "" && c.BeyondLoopback():
+		return false, fmt.Errorf("is not set, and LAYERCAKE_HTTP_ADDR is %q: beyond loopback, say LAYERCAKE_AUTH=open to let everybody in",
+			c.HTTPAddr)
+	case mode == "", mode == "open":
+		return true, nil
+	}
+	return false, fmt.Errorf("is %q: this version knows open", mode)
+}
+
+// BeyondLoopback reports whether other machines may reach the replica. An address that is wrong reaches nobody.
+func (c Config) BeyondLoopback() bool {
+	host, _, err := net.SplitHostPort(c.HTTPAddr)
+	return err == nil && !isLoopback(host)
+}
+
+func (c *Config) checkPoolMin(n int) error {
+	return setting.From(0, c.PoolMax, fmt.Sprintf("from 0 to LAYERCAKE_POOL_MAX, which is %d", c.PoolMax))(n)
+}
+
+func checkAddr(addr string) error {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return fmt.Errorf("is %q: it has the form host:port", addr)
+	}
+	return nil
+}
+
+func checkAddrOrNone(addr string) error {
+	if addr == "" {
+		return nil
+	}
+	return checkAddr(addr)
+}
+
+func checkOrigin(origin string) error {
+	if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
+		return fmt.Errorf("is %q: an origin has the form https://host or https://host:port", origin)
+	}
+	return nil
 }
 
 var headerName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
 
-// Check reports everything that is wrong at once.
-func (c Config) Check() error {
-	var errs []error
-	wrong := func(setting string, value any, want string) {
-		errs = append(errs, fmt.Errorf("%s is %v: %s", setting, value, want))
+func checkHeader(header string) error {
+	if !headerName.MatchString(header) {
+		return fmt.Errorf("is %q: the name of a header has letters, digits, - and _, such as X-Tenant", header)
 	}
-	if c.DatabaseURL == "" {
-		wrong("LAYERCAKE_DATABASE_URL", `""`, "it names a PostgreSQL database")
+	return nil
+}
+
+func checkNetwork(network string) error {
+	if _, err := netip.ParsePrefix(network); err != nil {
+		return fmt.Errorf("is %q: a network has the form 10.0.0.0/8, and one address 10.1.2.3/32", network)
 	}
-	for setting, text := range map[string]string{"LAYERCAKE_DATABASE_URL": c.DatabaseURL, "LAYERCAKE_LISTEN_DATABASE_URL": c.ListenURL} {
-		if err := postgres.CheckURL(text); err != nil && text != "" {
-			errs = append(errs, fmt.Errorf("%s %w", setting, err))
-		}
+	return nil
+}
+
+func checkSilence(d time.Duration) error {
+	if d == 0 {
+		return nil // what the protocol says
 	}
-	if c.Pooled && c.ListenURL == "" {
-		wrong("LAYERCAKE_LISTEN_DATABASE_URL", `""`, "with LAYERCAKE_POOLER=transaction it names the server itself, past the pooler")
-	}
-	for setting, addr := range map[string]string{"LAYERCAKE_HTTP_ADDR": c.HTTPAddr, "LAYERCAKE_ADMIN_ADDR": c.AdminAddr} {
-		if _, _, err := net.SplitHostPort(addr); err != nil && (addr != "" || setting == "LAYERCAKE_HTTP_ADDR") {
-			wrong(setting, fmt.Sprintf("%q", addr), "it has the form host:port")
-		}
-	}
-	for _, origin := range c.AllowedOrigins {
-		if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
-			wrong("LAYERCAKE_ALLOWED_ORIGINS", fmt.Sprintf("%q", origin), "an origin has the form https://host or https://host:port")
-		}
-	}
-	for _, header := range c.AllowedHeaders {
-		if !headerName.MatchString(header) {
-			wrong("LAYERCAKE_ALLOWED_HEADERS", fmt.Sprintf("%q", header), "the name of a header has letters, digits, - and _, such as X-Tenant")
-		}
-	}
-	for _, network := range c.TrustedProxies {
-		if _, err := netip.ParsePrefix(network); err != nil {
-			wrong("LAYERCAKE_TRUSTED_PROXIES", fmt.Sprintf("%q", network), "a network has the form 10.0.0.0/8, and one address 10.1.2.3/32")
-		}
-	}
-	if c.MaxSockets < 0 {
-		wrong("LAYERCAKE_SOCKETS_PER_ADDRESS", c.MaxSockets, "it is at least 0, for any number")
-	}
-	for setting, n := range map[string]int{
-		"LAYERCAKE_POOL_MAX": c.PoolMax, "LAYERCAKE_REPLICAS": c.Replicas, "LAYERCAKE_WRITE_SLOTS": c.WriteSlots,
-	} {
-		if n < 1 {
-			wrong(setting, n, "it is at least 1")
-		}
-	}
-	if c.PoolMin < 0 || c.PoolMin > c.PoolMax {
-		wrong("LAYERCAKE_POOL_MIN", c.PoolMin, fmt.Sprintf("it is from 0 to LAYERCAKE_POOL_MAX, which is %d", c.PoolMax))
-	}
-	if c.Drain < 0 || c.Drain > time.Hour {
-		wrong("LAYERCAKE_DRAIN", c.Drain, "it is from 0s to 1h")
-	}
-	for setting, d := range map[string]time.Duration{"LAYERCAKE_EVENT_RETENTION": c.EventRetention, "LAYERCAKE_CLEAN_UP": c.CleanUp} {
-		if d <= 0 {
-			wrong(setting, d, "it is more than nothing")
-		}
-	}
-	if c.Silence != 0 && c.Silence < 100*time.Millisecond {
-		wrong("LAYERCAKE_SILENCE", c.Silence, "it is at least 100ms")
-	}
-	if c.Loss < 0 || c.Loss > 1 {
-		wrong("LAYERCAKE_FAULT_LOSS", c.Loss, "it is from 0 to 1")
-	}
-	if c.Crash < 0 || c.Crash > 1 {
-		wrong("LAYERCAKE_FAULT_CRASH", c.Crash, "it is from 0 to 1")
-	}
-	return errors.Join(errs...)
+	return setting.From(100*time.Millisecond, time.Duration(math.MaxInt64), "at least 100ms")(d)
 }
