@@ -6,6 +6,7 @@ import (
 
 	"layercake/internal/db"
 	"layercake/internal/outage"
+	"layercake/internal/task"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,9 +31,9 @@ type commander struct {
 	*Server
 	acted *prometheus.CounterVec // by kind and outcome
 
-	deeds  map[int64]*deed // what came of the commands that the table listed last
-	began  time.Time
-	unshed func() // ends the closing of sockets that a drain began, and waits for it
+	deeds    map[int64]*deed // what came of the commands that the table listed last
+	began    time.Time
+	shedding *task.Task // the closing of sockets that a drain began; nil before the first
 }
 
 // deed is what this replica did about a command.
@@ -45,7 +46,7 @@ type deed struct {
 // obey acts on commands until ctx ends: at once when a line says so, and on those whose line was lost within a second.
 func (s *Server) obey(ctx context.Context) error {
 	c := &commander{
-		Server: s, began: time.Now(), unshed: func() {},
+		Server: s, began: time.Now(),
 		acted: promauto.With(s.registry).NewCounterVec(prometheus.CounterOpts{
 			Namespace: "layercake", Name: "commands_total", Help: "Commands of operators that this replica acted on.",
 		}, []string{"kind", "outcome"}),
@@ -58,7 +59,7 @@ func (s *Server) obey(ctx context.Context) error {
 			c.acted.WithLabelValues(kind, outcome) // 0 is a value too
 		}
 	}
-	defer func() { c.unshed() }()
+	defer func() { _ = c.shedding.Stop() }() // it never fails
 	looking := outage.New(s.log, "cannot look for commands, trying again", "")
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -156,22 +157,16 @@ func (s *Server) trimCommands(ctx context.Context) (removed int64, err error) {
 // shed begins to send the clients of sockets to other replicas. Plain requests are served as before. The next renewal of the lease
 // says so, too.
 func (c *commander) shed(ctx context.Context, by string, spread time.Duration) {
-	c.unshed() // a second drain may be in more of a hurry
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() { // unshed waits for it
-		defer close(ended)
+	_ = c.shedding.Stop() // a second drain may be in more of a hurry
+	c.shedding = task.Go(ctx, func(ctx context.Context) error {
 		c.sendAway(ctx, "drained by "+by, spread, c.graph.Shed, c.collab.Shed)
-	}()
-	c.unshed = func() {
-		cancel()
-		<-ended
-	}
+		return nil
+	})
 }
 
 // admit takes sockets again.
 func (c *commander) admit() {
-	c.unshed()
+	_ = c.shedding.Stop()
 	c.unready.Store(nil)
 	c.graph.Admit()
 	c.collab.Admit()

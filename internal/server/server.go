@@ -22,6 +22,7 @@ import (
 	"layercake/internal/postgres"
 	"layercake/internal/presence"
 	"layercake/internal/project"
+	"layercake/internal/task"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -237,20 +238,10 @@ func (s *Server) serve(ctx context.Context) error {
 	parts.Go(func() error { return s.collab.Run(storage) })
 	// The wire carries presence's last words, so presence ends before storage does.
 	s.presence.Connect(s.wire, s.Addr())
-	people, stopPeople := context.WithCancel(storage)
-	defer stopPeople()
-	gone := make(chan struct{})
-	parts.Go(func() error {
-		defer close(gone)
-		return s.presence.Run(people)
-	})
-	commanded, stopObeying := context.WithCancel(storage)
-	defer stopObeying()
-	obeyed := make(chan struct{})
-	parts.Go(func() error {
-		defer close(obeyed)
-		return s.obey(commanded)
-	})
+	people := task.Go(storage, s.presence.Run)
+	parts.Go(people.Wait)
+	commands := task.Go(storage, s.obey)
+	parts.Go(commands.Wait)
 
 	clients, operators := s.clientServer(s.routes()), s.httpServer(s.adminRoutes())
 	parts.Go(func() error { return closed(clients.Serve(clientListener{s.http})) })
@@ -266,11 +257,10 @@ func (s *Server) serve(ctx context.Context) error {
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain+stopGrace)
 	defer cancel()
-	stopObeying() // from here on, no command takes sockets again
-	<-obeyed
+	// parts.Wait returns the errors of both. From here on, no command takes sockets again.
+	_ = commands.Stop()
 	err := s.drain(stop, clients)
-	stopPeople()
-	<-gone
+	_ = people.Stop()
 	stopStorage()
 	err = errors.Join(err, operators.Shutdown(stop), parts.Wait())
 	s.log.InfoContext(stop, "stopped")
