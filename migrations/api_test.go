@@ -22,44 +22,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
 var update = flag.Bool("update", false, "write golden files")
 
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
-
-func texts(t *testing.T, conn *pgx.Conn, sql string) []string {
-	t.Helper()
-	rows, err := conn.Query(t.Context(), sql)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return lines
-}
-
-func execute(t *testing.T, conn *pgx.Conn, sql string) {
-	t.Helper()
-	if _, err := conn.Exec(t.Context(), sql); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-}
-
 // The contract is what others build on: a line of the golden file is never changed, only added.
 func TestContractIsAsPromised(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, pgtest.New(t))
-	columns := texts(t, conn, `SELECT format('%s.%s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod))
+	conn := pgtest.Connect(t, pgtest.New(t))
+	columns := pgtest.Texts(t, conn, `SELECT format('%s.%s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod))
 		FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
 		WHERE c.relnamespace = 'layercake'::regnamespace ORDER BY c.relname, a.attnum`)
-	functions := texts(t, conn, `SELECT format('%s(%s) %s', proname, pg_get_function_identity_arguments(oid), pg_get_function_result(oid))
+	functions := pgtest.Texts(t, conn, `SELECT format('%s(%s) %s', proname, pg_get_function_identity_arguments(oid), pg_get_function_result(oid))
 		FROM pg_proc WHERE pronamespace = 'layercake'::regnamespace ORDER BY 1`)
 	got := strings.Join(append(columns, functions...), "\n") + "\n"
 	const golden = "testdata/api.golden"
@@ -79,7 +49,7 @@ func TestContractIsAsPromised(t *testing.T) {
 
 func TestEverythingIsCommented(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, pgtest.New(t))
+	conn := pgtest.Connect(t, pgtest.New(t))
 	for what, sql := range map[string]string{
 		"table or view": `SELECT c.oid::regclass::text FROM pg_class c
 			WHERE c.relkind IN ('r', 'v') AND c.relnamespace IN ('layercake'::regnamespace, 'public'::regnamespace)
@@ -90,7 +60,7 @@ func TestEverythingIsCommented(t *testing.T) {
 		"function": `SELECT oid::regprocedure::text FROM pg_proc
 			WHERE pronamespace = 'layercake'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL`,
 	} {
-		for _, name := range texts(t, conn, sql) {
+		for _, name := range pgtest.Texts(t, conn, sql) {
 			t.Errorf("%s %s has no comment", what, name)
 		}
 	}
@@ -101,7 +71,7 @@ func role(t *testing.T, conn *pgx.Conn, kind string) string {
 	t.Helper()
 	name := fmt.Sprintf(`layercake "%s" %d`, kind, conn.PgConn().PID()) // roles belong to the whole server
 	quoted := pgx.Identifier{name}.Sanitize()
-	execute(t, conn, "CREATE ROLE "+quoted)
+	pgtest.Exec(t, conn, "CREATE ROLE "+quoted)
 	t.Cleanup(func() {
 		last := context.Background()
 		_, err1 := conn.Exec(last, "RESET ROLE")
@@ -132,22 +102,22 @@ const (
 
 func TestReaderReadsAndNothingElse(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, pgtest.New(t))
+	conn := pgtest.Connect(t, pgtest.New(t))
 	reader := role(t, conn, "reader")
-	views, calls := texts(t, conn, listViews), texts(t, conn, listCalls)
-	tables := texts(t, conn, `SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`)
+	views, calls := pgtest.Texts(t, conn, listViews), pgtest.Texts(t, conn, listCalls)
+	tables := pgtest.Texts(t, conn, `SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`)
 	if len(views) < 5 || len(calls) < 2 || len(tables) < 9 {
 		t.Fatalf("%d views, %d functions, %d tables: some are missing", len(views), len(calls), len(tables))
 	}
-	execute(t, conn, "SET ROLE "+reader)
+	pgtest.Exec(t, conn, "SET ROLE "+reader)
 	for _, view := range views {
 		denied(t, conn, "SELECT * FROM "+view)
 	}
-	execute(t, conn, "RESET ROLE")
-	execute(t, conn, "SELECT layercake.grant_reader('"+reader+"')")
-	execute(t, conn, "SET ROLE "+reader)
+	pgtest.Exec(t, conn, "RESET ROLE")
+	pgtest.Exec(t, conn, "SELECT layercake.grant_reader('"+reader+"')")
+	pgtest.Exec(t, conn, "SET ROLE "+reader)
 	for _, view := range views {
-		execute(t, conn, "SELECT * FROM "+view)
+		pgtest.Exec(t, conn, "SELECT * FROM "+view)
 	}
 	for _, view := range []string{"presence_log", "replicas", "plan_history"} { // PostgreSQL could write through these
 		denied(t, conn, "DELETE FROM layercake."+view)
@@ -166,17 +136,17 @@ func TestReaderReadsAndNothingElse(t *testing.T) {
 
 func TestOperatorCommandsAndDoesNotGrant(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, pgtest.New(t))
+	conn := pgtest.Connect(t, pgtest.New(t))
 	operator := role(t, conn, "operator")
-	execute(t, conn, `CREATE FUNCTION layercake."do it"(integer, text) RETURNS text LANGUAGE sql AS $$ SELECT 'done' $$`)
-	execute(t, conn, `REVOKE ALL ON FUNCTION layercake."do it" FROM PUBLIC`)
-	execute(t, conn, "SELECT layercake.grant_operator('"+operator+"')")
-	execute(t, conn, "SET ROLE "+operator)
-	for _, view := range texts(t, conn, listViews) {
-		execute(t, conn, "SELECT * FROM "+view)
+	pgtest.Exec(t, conn, `CREATE FUNCTION layercake."do it"(integer, text) RETURNS text LANGUAGE sql AS $$ SELECT 'done' $$`)
+	pgtest.Exec(t, conn, `REVOKE ALL ON FUNCTION layercake."do it" FROM PUBLIC`)
+	pgtest.Exec(t, conn, "SELECT layercake.grant_operator('"+operator+"')")
+	pgtest.Exec(t, conn, "SET ROLE "+operator)
+	for _, view := range pgtest.Texts(t, conn, listViews) {
+		pgtest.Exec(t, conn, "SELECT * FROM "+view)
 	}
-	execute(t, conn, `SELECT layercake."do it"(1, '')`)
-	for _, function := range texts(t, conn, `SELECT oid::regprocedure::text FROM pg_proc
+	pgtest.Exec(t, conn, `SELECT layercake."do it"(1, '')`)
+	for _, function := range pgtest.Texts(t, conn, `SELECT oid::regprocedure::text FROM pg_proc
 			WHERE pronamespace = 'layercake'::regnamespace AND NOT starts_with(proname, 'grant_')
 			AND NOT has_function_privilege(oid, 'EXECUTE')`) {
 		t.Errorf("an operator may not call %s", function)
@@ -189,12 +159,12 @@ func TestOperatorCommandsAndDoesNotGrant(t *testing.T) {
 // A caller's search path must not choose what a function of ours calls.
 func TestFunctionsSetTheirSearchPath(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, pgtest.New(t))
-	for _, name := range texts(t, conn, `SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'layercake'::regnamespace
+	conn := pgtest.Connect(t, pgtest.New(t))
+	for _, name := range pgtest.Texts(t, conn, `SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'layercake'::regnamespace
 			AND NOT EXISTS (SELECT FROM unnest(proconfig) c WHERE starts_with(c, 'search_path='))`) {
 		t.Errorf("function %s does not set search_path", name)
 	}
-	for _, name := range texts(t, conn, `SELECT p.oid::regprocedure::text
+	for _, name := range pgtest.Texts(t, conn, `SELECT p.oid::regprocedure::text
 			FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
 			WHERE p.pronamespace = 'layercake'::regnamespace AND a.grantee = 0`) {
 		t.Errorf("function %s may be called by everybody", name)
@@ -203,50 +173,50 @@ func TestFunctionsSetTheirSearchPath(t *testing.T) {
 
 func TestPeopleOfADeadReplicaAreNotThere(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, pgtest.New(t))
-	execute(t, conn, `INSERT INTO projects (id, name) VALUES (1, 'One')`)
-	execute(t, conn, `INSERT INTO heads (project_id) VALUES (1)`)
-	execute(t, conn, `INSERT INTO replicas (incarnation, version, address, draining, renewed_at, expires_at) VALUES
+	conn := pgtest.Connect(t, pgtest.New(t))
+	pgtest.Exec(t, conn, `INSERT INTO projects (id, name) VALUES (1, 'One')`)
+	pgtest.Exec(t, conn, `INSERT INTO heads (project_id) VALUES (1)`)
+	pgtest.Exec(t, conn, `INSERT INTO replicas (incarnation, version, address, draining, renewed_at, expires_at) VALUES
 		('00000000-0000-0000-0000-00000000000a', 'v', 'alive', false, now(), now() + interval '60 s'),
 		('00000000-0000-0000-0000-00000000000b', 'v', 'leaving', true, now(), now() + interval '60 s'),
 		('00000000-0000-0000-0000-00000000000d', 'v', 'dead', true, now() - interval '6 s', now() - interval '1 s')`)
-	execute(t, conn, `INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
+	pgtest.Exec(t, conn, `INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
 			transport, joined_at, active_at)
 		SELECT gen_random_uuid(), incarnation, 1, 1, address, address, '', false, 'collaboration', now(), now() FROM replicas`)
-	got := texts(t, conn, "SELECT format('%s in %s on %s', user_name, project, replica) FROM layercake.who ORDER BY 1")
+	got := pgtest.Texts(t, conn, "SELECT format('%s in %s on %s', user_name, project, replica) FROM layercake.who ORDER BY 1")
 	want := []string{
 		"alive in One on 00000000-0000-0000-0000-00000000000a", "leaving in One on 00000000-0000-0000-0000-00000000000b",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	got = texts(t, conn, "SELECT format('%s %s', address, state) FROM layercake.replicas ORDER BY 1")
+	got = pgtest.Texts(t, conn, "SELECT format('%s %s', address, state) FROM layercake.replicas ORDER BY 1")
 	if diff := cmp.Diff([]string{"alive live", "dead stale", "leaving draining"}, got); diff != "" {
 		t.Error(diff)
 	}
-	if got = texts(t, conn, "SELECT people::text FROM layercake.projects_live"); !cmp.Equal(got, []string{"2"}) {
+	if got = pgtest.Texts(t, conn, "SELECT people::text FROM layercake.projects_live"); !cmp.Equal(got, []string{"2"}) {
 		t.Errorf("%v people, want 2", got)
 	}
 
 	// A lease ends within a transaction, too.
-	execute(t, conn, "BEGIN")
-	execute(t, conn, "UPDATE replicas SET expires_at = clock_timestamp() + interval '50 ms' WHERE address = 'alive'")
-	execute(t, conn, "SELECT pg_sleep(0.06)")
-	if got = texts(t, conn, "SELECT user_name FROM layercake.who"); !cmp.Equal(got, []string{"leaving"}) {
+	pgtest.Exec(t, conn, "BEGIN")
+	pgtest.Exec(t, conn, "UPDATE replicas SET expires_at = clock_timestamp() + interval '50 ms' WHERE address = 'alive'")
+	pgtest.Exec(t, conn, "SELECT pg_sleep(0.06)")
+	if got = pgtest.Texts(t, conn, "SELECT user_name FROM layercake.who"); !cmp.Equal(got, []string{"leaving"}) {
 		t.Errorf("%v, want leaving alone", got)
 	}
-	execute(t, conn, "ROLLBACK")
+	pgtest.Exec(t, conn, "ROLLBACK")
 }
 
 func TestHistorySaysWhatWasDone(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, pgtest.New(t))
-	execute(t, conn, `INSERT INTO projects (id, name) VALUES (1, 'One'), (2, 'Idle'), (3, 'Old')`)
-	execute(t, conn, `INSERT INTO heads (project_id, version, changed_at) VALUES
+	conn := pgtest.Connect(t, pgtest.New(t))
+	pgtest.Exec(t, conn, `INSERT INTO projects (id, name) VALUES (1, 'One'), (2, 'Idle'), (3, 'Old')`)
+	pgtest.Exec(t, conn, `INSERT INTO heads (project_id, version, changed_at) VALUES
 		(1, 8, now()), (2, 0, now() - interval '2 hours'), (3, 1, now() - interval '2 hours')`)
 	event := func(project, version int, age, operations string) {
 		t.Helper()
-		execute(t, conn, fmt.Sprintf(`INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
+		pgtest.Exec(t, conn, fmt.Sprintf(`INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
 			VALUES (%d, %d, now() - interval '%s', '', 'op %[2]d', '', json_build_object('actorName', 'Ann', 'actorKind', 'anonymous',
 			'via', 'graphql', 'operations', '%[4]s'::json))`, project, version, age, operations))
 	}
@@ -259,7 +229,7 @@ func TestHistorySaysWhatWasDone(t *testing.T) {
 	event(1, 7, "0", `[{"kind":"FUTURE_KIND","id":"n"},{},"text"]`)
 	event(1, 8, "0", `{"shape":"future"}`)
 	event(3, 1, "2 hours", `[{"kind":"NODE_ADDED","id":"n"}]`)
-	got := texts(t, conn, `SELECT format('%s %s %s %s: %s, %s', version, actor_name, actor_kind, via, summary, op_id)
+	got := pgtest.Texts(t, conn, `SELECT format('%s %s %s %s: %s, %s', version, actor_name, actor_kind, via, summary, op_id)
 		FROM layercake.plan_history WHERE project_id = 1 ORDER BY version`)
 	if diff := cmp.Diff([]string{
 		"1 Ann anonymous graphql: added node graphnode_001, op 1",
@@ -273,7 +243,7 @@ func TestHistorySaysWhatWasDone(t *testing.T) {
 	}, got); diff != "" {
 		t.Error(diff)
 	}
-	got = texts(t, conn, `SELECT format('%s %s by %s, %s in the hour, %s there', project, plan_version, last_change_by, changes_1h, connections)
+	got = pgtest.Texts(t, conn, `SELECT format('%s %s by %s, %s in the hour, %s there', project, plan_version, last_change_by, changes_1h, connections)
 		FROM layercake.projects_live`)
 	if diff := cmp.Diff([]string{"One 8 by Ann, 6 in the hour, 0 there"}, got); diff != "" {
 		t.Error(diff)
@@ -283,13 +253,13 @@ func TestHistorySaysWhatWasDone(t *testing.T) {
 // The newest changes of one project must not cost a look at the others, nor at all of its own.
 func TestHistoryOfOneProjectIsQuick(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, pgtest.New(t))
-	execute(t, conn, `INSERT INTO projects (id, name) SELECT n, 'p' FROM generate_series(1, 5) n`)
-	execute(t, conn, `INSERT INTO heads (project_id, version) SELECT n, 4000 FROM generate_series(1, 5) n`)
-	execute(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, hash, body)
+	conn := pgtest.Connect(t, pgtest.New(t))
+	pgtest.Exec(t, conn, `INSERT INTO projects (id, name) SELECT n, 'p' FROM generate_series(1, 5) n`)
+	pgtest.Exec(t, conn, `INSERT INTO heads (project_id, version) SELECT n, 4000 FROM generate_series(1, 5) n`)
+	pgtest.Exec(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, hash, body)
 		SELECT p, v, now() - interval '2 hours' + v * interval '1 s', '', v::text, '', '00000000', '{"operations":[{"kind":"NODE_ADDED","id":"n"}]}'
 		FROM generate_series(1, 5) p, generate_series(1, 4000) v`)
-	execute(t, conn, "ANALYZE events")
+	pgtest.Exec(t, conn, "ANALYZE events")
 	for sql, most := range map[string]int{
 		"SELECT version, summary, operations FROM layercake.plan_history WHERE project_id = 3 ORDER BY version DESC LIMIT 20": 15,
 		"SELECT changes_1h FROM layercake.projects_live WHERE project_id = 3":                                                 40,
@@ -311,18 +281,18 @@ func TestHistoryOfOneProjectIsQuick(t *testing.T) {
 
 func TestGuestsAreThereUntilTheyExpire(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, pgtest.New(t))
-	execute(t, conn, `INSERT INTO projects (id, name) VALUES (1, 'One')`)
-	execute(t, conn, `INSERT INTO heads (project_id) VALUES (1)`)
-	execute(t, conn, `INSERT INTO presence (connection_id, expires_at, project_id, revision, user_id, user_name, avatar_color, is_agent,
+	conn := pgtest.Connect(t, pgtest.New(t))
+	pgtest.Exec(t, conn, `INSERT INTO projects (id, name) VALUES (1, 'One')`)
+	pgtest.Exec(t, conn, `INSERT INTO heads (project_id) VALUES (1)`)
+	pgtest.Exec(t, conn, `INSERT INTO presence (connection_id, expires_at, project_id, revision, user_id, user_name, avatar_color, is_agent,
 			transport, joined_at, active_at)
 		SELECT gen_random_uuid(), now() + age, 1, 1, age::text, age::text, '', true, 'graphql', now(), now()
 		FROM unnest('{1 min, -1 s}'::interval[]) age`)
-	got := texts(t, conn, "SELECT format('%s in %s by %s, replica %s', user_name, project, transport, replica) FROM layercake.who")
+	got := pgtest.Texts(t, conn, "SELECT format('%s in %s by %s, replica %s', user_name, project, transport, replica) FROM layercake.who")
 	if diff := cmp.Diff([]string{"00:01:00 in One by graphql, replica "}, got); diff != "" {
 		t.Error(diff)
 	}
-	if got = texts(t, conn, "SELECT agents::text FROM layercake.projects_live"); !cmp.Equal(got, []string{"1"}) {
+	if got = pgtest.Texts(t, conn, "SELECT agents::text FROM layercake.projects_live"); !cmp.Equal(got, []string{"1"}) {
 		t.Errorf("%v agents, want 1", got)
 	}
 	_, err := conn.Exec(t.Context(), "UPDATE presence SET expires_at = NULL")

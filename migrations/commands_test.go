@@ -32,9 +32,9 @@ var commands = []string{
 // Operators may command, under the name that they logged in with; readers, and those who may not even read, may not.
 func TestOperatorsMayCommand(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, pgtest.New(t))
-	execute(t, conn, replica("a:1", "v1", "4 s", "60 s")+people)
-	execute(t, conn, "UPDATE presence SET connection_id = '00000000-0000-0000-0000-000000000001'")
+	conn := pgtest.Connect(t, pgtest.New(t))
+	pgtest.Exec(t, conn, replica("a:1", "v1", "4 s", "60 s")+people)
+	pgtest.Exec(t, conn, "UPDATE presence SET connection_id = '00000000-0000-0000-0000-000000000001'")
 	operator := role(t, conn, "operator")
 	t.Cleanup(func() {
 		if _, err := conn.Exec(context.Background(), "RESET SESSION AUTHORIZATION"); err != nil {
@@ -43,21 +43,21 @@ func TestOperatorsMayCommand(t *testing.T) {
 	})
 	as := func(sql string) {
 		t.Helper()
-		execute(t, conn, "RESET SESSION AUTHORIZATION")
-		execute(t, conn, sql)
-		execute(t, conn, "SET SESSION AUTHORIZATION "+operator)
+		pgtest.Exec(t, conn, "RESET SESSION AUTHORIZATION")
+		pgtest.Exec(t, conn, sql)
+		pgtest.Exec(t, conn, "SET SESSION AUTHORIZATION "+operator)
 	}
 	as("SELECT 1")
 	denied(t, conn, "SELECT FROM layercake.health")
 	as("SELECT layercake.grant_reader('" + operator + "')")
-	execute(t, conn, `SELECT "check" FROM layercake.health`)
-	execute(t, conn, "SELECT id FROM layercake.commands")
+	pgtest.Exec(t, conn, `SELECT "check" FROM layercake.health`)
+	pgtest.Exec(t, conn, "SELECT id FROM layercake.commands")
 	for _, command := range commands {
 		denied(t, conn, "SELECT "+command)
 	}
 	as("SELECT layercake.grant_operator('" + operator + "')")
 	for _, command := range commands {
-		execute(t, conn, "SELECT "+command)
+		pgtest.Exec(t, conn, "SELECT "+command)
 	}
 	for _, sql := range []string{
 		"SELECT layercake.grant_reader('" + operator + "')", "SELECT layercake.grant_operator('" + operator + "')", "SELECT id FROM public.commands",
@@ -65,7 +65,7 @@ func TestOperatorsMayCommand(t *testing.T) {
 	} {
 		denied(t, conn, sql)
 	}
-	got := texts(t, conn, "SELECT format('%s %s %s', kind, target, issued_by = session_user) FROM layercake.commands ORDER BY id")
+	got := pgtest.Texts(t, conn, "SELECT format('%s %s %s', kind, target, issued_by = session_user) FROM layercake.commands ORDER BY id")
 	want := []string{"kick 00000000-0000-0000-0000-000000000001 t", "kick_user u t", "drain a:1 t", "undrain a:1 t"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -75,13 +75,13 @@ func TestOperatorsMayCommand(t *testing.T) {
 // What cannot be done says so, and what there is instead.
 func TestCommandsRefuse(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, pgtest.New(t))
-	execute(t, conn, `INSERT INTO replicas (incarnation, version, address, renewed_at, expires_at) VALUES
+	conn := pgtest.Connect(t, pgtest.New(t))
+	pgtest.Exec(t, conn, `INSERT INTO replicas (incarnation, version, address, renewed_at, expires_at) VALUES
 		('aaaaaaaa-0000-0000-0000-000000000001', 'v', 'a:1', now(), now() + interval '60 s'),
 		('aaaaaaaa-0000-0000-0000-000000000002', 'v', 'b:1', now(), now() + interval '60 s'),
 		('dddddddd-0000-0000-0000-00000000000d', 'v', 'dead:1', now() - interval '6 s', now() - interval '1 s')`)
-	execute(t, conn, people)
-	execute(t, conn, "UPDATE presence SET user_id = 'dead' WHERE incarnation = 'dddddddd-0000-0000-0000-00000000000d'")
+	pgtest.Exec(t, conn, people)
+	pgtest.Exec(t, conn, "UPDATE presence SET user_id = 'dead' WHERE incarnation = 'dddddddd-0000-0000-0000-00000000000d'")
 	const live = "Live replicas: aaaaaaaa at a:1, aaaaaaaa at b:1."
 	for _, c := range []struct{ call, code, message, hint string }{
 		{
@@ -108,9 +108,9 @@ func TestCommandsRefuse(t *testing.T) {
 			t.Errorf("%s: %s %q, hint %q; want %s %q, hint %q", c.call, err.Code, err.Message, err.Hint, c.code, c.message, c.hint)
 		}
 	}
-	if got := texts(t, conn, "SELECT kind FROM commands"); len(got) > 0 {
+	if got := pgtest.Texts(t, conn, "SELECT kind FROM commands"); len(got) > 0 {
 		t.Errorf("what was refused was written down: %q", got)
 	}
-	execute(t, conn, "SELECT layercake.drain('AAAAAAAA-0000-0000-0000-000000000001')")
-	execute(t, conn, "SELECT layercake.drain('b:1', '0')")
+	pgtest.Exec(t, conn, "SELECT layercake.drain('AAAAAAAA-0000-0000-0000-000000000001')")
+	pgtest.Exec(t, conn, "SELECT layercake.drain('b:1', '0')")
 }

@@ -4,14 +4,11 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"layercake/internal/postgres/pgtest"
 
 	"github.com/jackc/pgx/v5"
 )
-
-const patience = 30 * time.Second
 
 // finding returns what a check says: its status and detail, and its advice, if any.
 func finding(t *testing.T, conn *pgx.Conn, check string) (said, advice string) {
@@ -100,19 +97,19 @@ func TestHealth(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := pgtest.New(t)
-			conn := connect(t, url)
+			conn := pgtest.Connect(t, url)
 			var got, advice string
 			switch {
 			case c.check == "vacuum":
-				execute(t, conn, "ALTER TABLE replicas SET (autovacuum_enabled = false)")
-				execute(t, conn, `INSERT INTO replicas (incarnation, version, address, expires_at)
+				pgtest.Exec(t, conn, "ALTER TABLE replicas SET (autovacuum_enabled = false)")
+				pgtest.Exec(t, conn, `INSERT INTO replicas (incarnation, version, address, expires_at)
 					SELECT gen_random_uuid(), 'v', 'a', now() + interval '1 s' FROM generate_series(1, 10101)`)
-				execute(t, conn, "DELETE FROM replicas")
-				execute(t, conn, "SELECT pg_stat_force_next_flush()")
+				pgtest.Exec(t, conn, "DELETE FROM replicas")
+				pgtest.Exec(t, conn, "SELECT pg_stat_force_next_flush()")
 				got, advice = finding(t, conn, c.check)
 			case c.check == "database" && c.want == "fail":
-				execute(t, conn, c.setup)
-				got, advice = finding(t, connect(t, url), c.check)
+				pgtest.Exec(t, conn, c.setup)
+				got, advice = finding(t, pgtest.Connect(t, url), c.check)
 			default:
 				got, advice = findingAfter(t, conn, c.setup, c.check)
 			}
@@ -138,33 +135,24 @@ const (
 func TestHealthSeesSessions(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	holder, waiter, reader := connect(t, url), connect(t, url), connect(t, url)
+	holder, waiter, reader := pgtest.Connect(t, url), pgtest.Connect(t, url), pgtest.Connect(t, url)
 	watcher := role(t, reader, "reader")
-	execute(t, reader, "SELECT layercake.grant_reader('"+watcher+"')")
-	execute(t, reader, "SET ROLE "+watcher)
-	execute(t, holder, "INSERT INTO projects (id, name) VALUES (1, 'One')")
-	execute(t, holder, "BEGIN")
-	execute(t, holder, "SELECT 1 FROM projects FOR UPDATE")
+	pgtest.Exec(t, reader, "SELECT layercake.grant_reader('"+watcher+"')")
+	pgtest.Exec(t, reader, "SET ROLE "+watcher)
+	pgtest.Exec(t, holder, "INSERT INTO projects (id, name) VALUES (1, 'One')")
+	pgtest.Exec(t, holder, "BEGIN")
+	pgtest.Exec(t, holder, "SELECT 1 FROM projects FOR UPDATE")
 	ended := make(chan error)
 	go func() {
 		_, err := waiter.Exec(context.WithoutCancel(t.Context()), "DELETE FROM projects")
 		ended <- err
 	}()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); ; <-tick.C {
-		locks, _ := finding(t, reader, "locks")
-		if locks == "warn: 1 sessions wait, 1 for longer than 1 s" {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("locks = %q", locks)
-		}
-	}
+	pgtest.AwaitTexts(t, reader, []string{"warn: 1 sessions wait, 1 for longer than 1 s"},
+		`SELECT status || ': ' || detail FROM layercake.health WHERE "check" = 'locks'`)
 	if transactions, _ := finding(t, reader, "transactions"); !strings.HasPrefix(transactions, "ok: the longest runs for 00:00:") {
 		t.Errorf("transactions = %q", transactions)
 	}
-	execute(t, holder, "ROLLBACK")
+	pgtest.Exec(t, holder, "ROLLBACK")
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
@@ -173,11 +161,11 @@ func TestHealthSeesSessions(t *testing.T) {
 // A standby says so, rather than that tables cannot be read there.
 func TestHealthOnAStandby(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, pgtest.Standby(t, pgtest.Server(t)))
+	conn := pgtest.Connect(t, pgtest.Standby(t, pgtest.Server(t)))
 	if got, _ := finding(t, conn, "database"); got != "warn: this server is a standby" {
 		t.Errorf("database = %q", got)
 	}
-	if got := texts(t, conn, `SELECT "check" FROM layercake.health`); len(got) != 1 {
+	if got := pgtest.Texts(t, conn, `SELECT "check" FROM layercake.health`); len(got) != 1 {
 		t.Errorf("checks %q on a standby", got)
 	}
 }

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
 
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
-
-	"github.com/jackc/pgx/v5"
 )
 
 func TestDoctor(t *testing.T) {
@@ -30,23 +27,15 @@ func TestDoctor(t *testing.T) {
 		}
 	}
 
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.Background()) }()
+	conn := pgtest.Connect(t, url)
 	// As if only things to look at were found.
-	if _, err := conn.Exec(t.Context(), `CREATE OR REPLACE VIEW layercake.health AS
-			SELECT 'one' AS "check", 'warn' AS status, 'hm' AS detail, 'look' AS advice UNION ALL SELECT 'two', 'ok', 'fine', NULL`); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.Exec(t, conn, `CREATE OR REPLACE VIEW layercake.health AS
+			SELECT 'one' AS "check", 'warn' AS status, 'hm' AS detail, 'look' AS advice UNION ALL SELECT 'two', 'ok', 'fine', NULL`)
 	const want = "warn  one  hm\n           -> look\nok    two  fine\n"
 	if out, err := look(url); err != nil || out != want {
 		t.Errorf("%q, %v; want %q and no error", out, err, want)
 	}
-	if _, err := conn.Exec(t.Context(), "DROP SCHEMA layercake CASCADE"); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.Exec(t, conn, "DROP SCHEMA layercake CASCADE")
 	if _, err := look(url); !errors.Is(err, postgres.ErrNoContract) {
 		t.Errorf("without the schema: %v, want %v", err, postgres.ErrNoContract)
 	}

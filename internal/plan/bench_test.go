@@ -13,7 +13,6 @@ import (
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -42,14 +41,7 @@ func BenchmarkMoveOneNode(b *testing.B) {
 // analyze does what autovacuum does within a minute: until then statements have the plans that were right for empty tables.
 func analyze(b *testing.B, url string) {
 	b.Helper()
-	conn, err := pgx.Connect(b.Context(), url)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = conn.Close(b.Context()) }()
-	if _, err := conn.Exec(b.Context(), "ANALYZE"); err != nil {
-		b.Fatal(err)
-	}
+	pgtest.Exec(b, pgtest.Connect(b, url), "ANALYZE")
 }
 
 // durable starts a server that flushes what it commits, as those of the other tests do not.
@@ -94,11 +86,7 @@ func BenchmarkTellingOthers(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			const writers = 50
 			url := durable(b)
-			conn, err := pgx.Connect(b.Context(), url)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer func() { _ = conn.Close(b.Context()) }()
+			conn := pgtest.Connect(b, url)
 			if c.inside {
 				_, err := conn.Exec(b.Context(), `
 					CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -15,7 +15,6 @@ import (
 	"layercake/internal/postgres/pgtest"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
 )
 
@@ -52,7 +51,7 @@ func (r *replica) together(project int32, changes ...sent) []outcome {
 // awaitWaiting returns when the number of a project's changes that wait is as wanted, or when gone is closed, or when it will never
 // be so: none waits longer than some seconds.
 func (r *replica) awaitWaiting(project int32, wanted func(int) bool, gone <-chan struct{}) {
-	never := time.After(patience)
+	never := time.After(pgtest.Patience)
 	for !wanted(r.plans.Waiting(project)) {
 		select {
 		case <-gone:
@@ -78,17 +77,9 @@ func add(id string) plan.Change {
 }
 
 // transactions returns how many transactions wrote a project's events.
-func transactions(t *testing.T, url string, project int32) (n int) {
+func transactions(t *testing.T, url string, project int32) int {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.Background()) }()
-	if err := conn.QueryRow(t.Context(), `SELECT count(DISTINCT xmin::text) FROM events WHERE project_id = $1`, project).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
+	return pgtest.Count(t, pgtest.Connect(t, url), `SELECT count(DISTINCT xmin::text) FROM events WHERE project_id = $1`, project)
 }
 
 // Changes that had to wait share a transaction, each with a version of its own. What is refused does not touch the others.
@@ -176,7 +167,7 @@ func TestSendersHangUpInTheMiddle(t *testing.T) {
 	r := startReplica(t, url, 0)
 	for name, stay := range map[string]bool{"one": true, "all": false} {
 		t.Run(name, func(t *testing.T) {
-			end := time.Now().Add(patience)
+			end := time.Now().Add(pgtest.Patience)
 			outcomes := r.hangUpInTheMiddle(t, url, stay)
 			for slices.ContainsFunc(outcomes, func(o outcome) bool { return fault.Is(o.err, fault.Unavailable) }) {
 				// The server lets none wait for a lock longer than 2 s, and this machine stood still.
@@ -202,25 +193,16 @@ func TestSendersHangUpInTheMiddle(t *testing.T) {
 func (r *replica) hangUpInTheMiddle(t *testing.T, url string, stay bool) []outcome {
 	t.Helper()
 	p := r.create(t)
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.Background()) }()
-	if _, err := conn.Exec(t.Context(), fmt.Sprintf(`BEGIN; SELECT FROM heads WHERE project_id = %d FOR UPDATE`, p)); err != nil {
-		t.Fatal(err)
-	}
+	conn := pgtest.Connect(t, url)
+	pgtest.Exec(t, conn, fmt.Sprintf(`BEGIN; SELECT FROM heads WHERE project_id = %d FOR UPDATE`, p))
 	staying, last := context.WithCancel(t.Context())
 	defer last()
 	gone, hangUp := context.WithCancel(t.Context())
 	defer hangUp()
 	outcomes := make(chan []outcome, 1)
 	go func() { outcomes <- r.together(p, sent{staying, add("a")}, sent{gone, add("b")}) }()
-	for waits := false; !waits; {
-		if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
-			WHERE wait_event = 'transactionid' AND datname = current_database())`).Scan(&waits); err != nil {
-			t.Fatal(err)
-		}
+	const waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid' AND datname = current_database()"
+	for pgtest.Count(t, conn, waiting) == 0 {
 		select {
 		case o := <-outcomes:
 			return o // it was given up before
@@ -232,9 +214,7 @@ func (r *replica) hangUpInTheMiddle(t *testing.T, url string, stay bool) []outco
 		last()
 		return <-outcomes
 	}
-	if _, err := conn.Exec(t.Context(), "ROLLBACK"); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.Exec(t, conn, "ROLLBACK")
 	return <-outcomes
 }
 
@@ -243,14 +223,8 @@ func TestOneOfManyFails(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
 	r := startReplica(t, url, 0)
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.Background()) }()
-	if _, err := conn.Exec(t.Context(), `ALTER TABLE events ADD CONSTRAINT no_b CHECK (op_id <> 'add-b')`); err != nil {
-		t.Fatal(err)
-	}
+	conn := pgtest.Connect(t, url)
+	pgtest.Exec(t, conn, `ALTER TABLE events ADD CONSTRAINT no_b CHECK (op_id <> 'add-b')`)
 	for name, bad := range map[string]plan.Change{"refused by the database": add("b"), "panics": {Edits: []plan.Edit{plan.Panic{}}}} {
 		t.Run(name, func(t *testing.T) {
 			p := r.create(t)

@@ -167,7 +167,7 @@ func slowCommits(t *testing.T, url string) (underWay func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), pgtest.Patience)
 	until := func(lock string) {
 		for waits := false; !waits && ctx.Err() == nil; {
 			_ = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity

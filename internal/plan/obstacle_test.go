@@ -28,7 +28,7 @@ func (r *replica) awaitEdgeWaiters(t *testing.T, project int32, want int) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for began := time.Now(); r.plans.EdgeWaiters(project) != want; <-tick.C {
-		if time.Since(began) > patience {
+		if time.Since(began) > pgtest.Patience {
 			t.Fatalf("%d edges wait, want %d", r.plans.EdgeWaiters(project), want)
 		}
 	}
@@ -40,7 +40,7 @@ func TestEdgeWaitsForTheOneInItsPlace(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
 	here, there := startReplica(t, url, 0), startReplica(t, url, 0)
-	here.plans.EdgePatience(patience)
+	here.plans.EdgePatience(pgtest.Patience)
 	p := here.create(t)
 	here.change(t, p,
 		plan.AddNode{Node: node("a", plan.GraphNode)}, plan.AddNode{Node: node("b", plan.GraphNode)},
@@ -133,7 +133,7 @@ func TestEdgesThatDoNotWait(t *testing.T) {
 func TestEdgeWaitsForSeveral(t *testing.T) {
 	t.Parallel()
 	r, p := newProject(t)
-	r.plans.EdgePatience(patience)
+	r.plans.EdgePatience(pgtest.Patience)
 	r.change(t, p,
 		plan.AddNode{Node: node("a", plan.GraphNode)}, plan.AddNode{Node: node("copy", plan.CopyNode)},
 		plan.AddNode{Node: node("x", plan.OutputNode)}, plan.AddNode{Node: node("y", plan.OutputNode)},
@@ -170,7 +170,7 @@ func TestEdgesMoveBetweenReplicas(t *testing.T) {
 	}
 	here.change(t, p, append(edits, plan.AddEdge{Edge: edge("e0", "s0", "target")})...)
 	for _, r := range []*replica{here, there} {
-		r.plans.EdgePatience(patience)
+		r.plans.EdgePatience(pgtest.Patience)
 	}
 	for i := 1; i <= moves; i++ {
 		adds, deletes := here, there

@@ -65,7 +65,7 @@ func startReplica(t testing.TB, url string, loss float64) *replica {
 	})
 	select {
 	case <-wire.Ready():
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		t.Fatal("the wire did not come up")
 	}
 	return &replica{

@@ -1,7 +1,6 @@
 package plan_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,30 +9,18 @@ import (
 	"layercake/internal/feed"
 	"layercake/internal/plan"
 	"layercake/internal/postgres/pgtest"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // rewind does to a project what a restore of the database does: it is as it was at a version, in the same epoch. The plan must have
 // been the same then.
 func rewind(t *testing.T, url string, project int32, version int64) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	for _, statement := range []string{
-		"BEGIN",
-		fmt.Sprintf("DELETE FROM events WHERE project_id = %d AND version > %d", project, version),
-		fmt.Sprintf(`UPDATE heads h SET version = e.version, hash = e.hash FROM events e
-			WHERE h.project_id = %[1]d AND e.project_id = %[1]d AND e.version = %[2]d`, project, version),
-		"COMMIT",
-	} {
-		if _, err := conn.Exec(t.Context(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
+	pgtest.Exec(t, pgtest.Connect(t, url), fmt.Sprintf(`
+		BEGIN;
+		DELETE FROM events WHERE project_id = %[1]d AND version > %[2]d;
+		UPDATE heads h SET version = e.version, hash = e.hash FROM events e
+			WHERE h.project_id = %[1]d AND e.project_id = %[1]d AND e.version = %[2]d;
+		COMMIT`, project, version))
 }
 
 // After a restore the same numbers come again for other changes. Whoever knows the old ones is told, and overwrites nothing.
@@ -155,19 +142,13 @@ func TestRestoreUnderLoad(t *testing.T) {
 // A restore of data alone into a new database brings heads and events without hashes, in any order.
 func TestHashesOfRestoredData(t *testing.T) {
 	t.Parallel()
-	conn, err := pgx.Connect(t.Context(), pgtest.New(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
+	conn := pgtest.Connect(t, pgtest.New(t))
 	var head, newest, floor *string
-	if _, err := conn.Exec(t.Context(), `
+	pgtest.Exec(t, conn, `
 		INSERT INTO projects (id, name) VALUES (1, 'p');
 		INSERT INTO heads (project_id, version, log_floor) VALUES (1, 5, 2);
 		INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
-			SELECT 1, v, now(), '', v::text, '', json_build_object('version', v) FROM unnest(ARRAY[4, 5, 3]) v`); err != nil {
-		t.Fatal(err)
-	}
+			SELECT 1, v, now(), '', v::text, '', json_build_object('version', v) FROM unnest(ARRAY[4, 5, 3]) v`)
 	if err := conn.QueryRow(t.Context(), `SELECT h.hash, h.floor_hash, e.hash FROM heads h JOIN events e USING (project_id, version)`).
 		Scan(&head, &floor, &newest); err != nil {
 		t.Fatal(err)
@@ -191,21 +172,14 @@ func TestRestoredProjectThatWentOn(t *testing.T) {
 	w.next(t)
 
 	// In one transaction, as the replica sees it.
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(t.Context(), fmt.Sprintf(`
+	pgtest.Exec(t, pgtest.Connect(t, url), fmt.Sprintf(`
 		BEGIN;
 		DELETE FROM events WHERE project_id = %[1]d AND version > %[2]d;
 		INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
 			SELECT project_id, %[2]d + n, at, '', 'again ' || n, '', (replace(body::text, '"version":1,', format('"version":%%s,', 1 + n)))::json
 			FROM events, generate_series(1, 5) n WHERE project_id = %[1]d;
 		UPDATE heads SET version = 6 WHERE project_id = %[1]d;
-		COMMIT`, p, kept.Version)); err != nil {
-		t.Fatal(err)
-	}
+		COMMIT`, p, kept.Version))
 	if u := w.next(t); !u.Missed || u.Version != 6 {
 		t.Errorf("next = %+v, want to have missed what led to version 6", u)
 	}
@@ -260,15 +234,8 @@ func TestHashAtTheFloor(t *testing.T) {
 	}
 
 	// An older binary trims without saying what was there.
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(t.Context(), `WITH old AS (DELETE FROM events WHERE project_id = $1 AND version = 3)
-		UPDATE heads SET log_floor = 3 WHERE project_id = $1`, p); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.Exec(t, pgtest.Connect(t, url), `WITH old AS (DELETE FROM events WHERE project_id = $1 AND version = 3)
+		UPDATE heads SET log_floor = 3 WHERE project_id = $1`, p)
 	if u := first(results[2].Cursor); u.Missed || u.Version != 3 {
 		t.Errorf("from a floor that an older binary moved: %+v", u)
 	}

@@ -24,12 +24,8 @@ func TestDAGAtIsReadOnceForAllThatWait(t *testing.T) { //nolint:paralleltest // 
 	p := r.create(t)
 	cursor := r.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)}).Cursor
 
-	blocker, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = blocker.Close(context.Background()) }()
-	end := time.Now().Add(patience)
+	blocker := pgtest.Connect(t, url)
+	end := time.Now().Add(pgtest.Patience)
 	dags := r.readTogether(t, blocker, p, cursor)
 	for dags == nil {
 		if time.Now().After(end) {
@@ -62,9 +58,7 @@ func (r *replica) readTogether(t *testing.T, blocker *pgx.Conn, project int32, c
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.Exec(t.Context(), "LOCK TABLE plan_nodes IN ACCESS EXCLUSIVE MODE"); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.Exec(t, tx, "LOCK TABLE plan_nodes IN ACCESS EXCLUSIVE MODE")
 	var running sync.WaitGroup
 	defer running.Wait()
 	dags, errs := make([]plan.DAG, callers), make([]error, callers)

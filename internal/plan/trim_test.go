@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"layercake/internal/plan"
+	"layercake/internal/postgres/pgtest"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -63,7 +64,7 @@ func TestReadersCatchUpWhileTheLogIsTrimmed(t *testing.T) {
 		r.change(t, p, plan.UpdateNode{ID: "a", Position: &plan.Position{X: float64(i%1000 + 1)}})
 	}
 	last := int64(changes + 1)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*pgtest.Patience)
 	defer cancel()
 	var g errgroup.Group
 	for i := range 20 {

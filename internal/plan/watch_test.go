@@ -21,9 +21,6 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// patience is how long a test waits for what must come.
-const patience = time.Minute
-
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
@@ -138,7 +135,7 @@ func converge(t *testing.T, loss float64, terminate bool) {
 	replicas := []*replica{startReplica(t, url, loss), startReplica(t, url, loss), startReplica(t, url, loss)}
 	p := replicas[0].create(t)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*pgtest.Patience)
 	defer cancel()
 	var storm, watching errgroup.Group
 	var written atomic.Int64
@@ -410,7 +407,7 @@ func (w *watch) next(t *testing.T) *plan.Update {
 		return u
 	case err := <-w.failed:
 		t.Fatalf("watch failed: %v", err)
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		t.Fatal("nothing came")
 	}
 	return nil
@@ -421,7 +418,7 @@ func (w *watch) failure(t *testing.T) error {
 	select {
 	case err := <-w.failed:
 		return err
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		t.Fatal("the watch went on")
 	}
 	return nil

@@ -10,7 +10,6 @@ import (
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 
-	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
 )
@@ -21,21 +20,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 func emptyDatabase(t *testing.T) string {
 	t.Helper()
 	migrated := pgtest.New(t)
-	execute(t, migrated, "DROP SCHEMA public CASCADE")
-	execute(t, migrated, "CREATE SCHEMA public")
+	pgtest.Exec(t, pgtest.Connect(t, migrated), "DROP SCHEMA public CASCADE")
+	pgtest.Exec(t, pgtest.Connect(t, migrated), "CREATE SCHEMA public")
 	return migrated
-}
-
-func execute(t *testing.T, url, sql string) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
-	if _, err := conn.Exec(t.Context(), sql); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
 }
 
 func TestReplicasThatStartTogetherTakeTurns(t *testing.T) {
@@ -67,11 +54,11 @@ func TestCheckSchema(t *testing.T) {
 	if err := postgres.CheckSchema(t.Context(), url); err != nil {
 		t.Errorf("a current schema: %v", err)
 	}
-	execute(t, url, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
+	pgtest.Exec(t, pgtest.Connect(t, url), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
 	if err := postgres.CheckSchema(t.Context(), url); err != nil {
 		t.Errorf("a newer schema that this binary may use: %v", err)
 	}
-	execute(t, url, "UPDATE binaries SET min_binary_schema = 99999")
+	pgtest.Exec(t, pgtest.Connect(t, url), "UPDATE binaries SET min_binary_schema = 99999")
 	if err := postgres.CheckSchema(t.Context(), url); err == nil || !strings.Contains(err.Error(), "upgrade") {
 		t.Errorf("a schema that needs a newer binary: %v, want advice to upgrade", err)
 	}
@@ -112,18 +99,16 @@ func TestPresenceIsConvertedBothWays(t *testing.T) {
 		if err := postgres.SetPresence(t.Context(), url, logged, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
 			t.Fatal(err)
 		}
-		conn := connect(t, url)
-		var n int
 		const ask = `SELECT count(*) FROM pg_class WHERE oid IN ('replicas'::regclass, 'presence'::regclass) AND (relpersistence = 'p') = $1`
-		if err := conn.QueryRow(t.Context(), ask, logged).Scan(&n); err != nil || n != 2 {
-			t.Errorf("%d of 2 tables have logged = %t, %v", n, logged, err)
+		if n := pgtest.Count(t, pgtest.Connect(t, url), ask, logged); n != 2 {
+			t.Errorf("%d of 2 tables have logged = %t", n, logged)
 		}
 	}
 	convert(false)
 	if log.Len() > 0 {
 		t.Errorf("new tables were converted: %s", &log)
 	}
-	execute(t, url, `INSERT INTO replicas (incarnation, version, address, expires_at)
+	pgtest.Exec(t, pgtest.Connect(t, url), `INSERT INTO replicas (incarnation, version, address, expires_at)
 		VALUES (gen_random_uuid(), 'v', 'a', now() + interval '1 h')`)
 	convert(true)
 	convert(true)
@@ -131,9 +116,8 @@ func TestPresenceIsConvertedBothWays(t *testing.T) {
 	if n := strings.Count(log.String(), "converted"); n != 2 {
 		t.Errorf("converted %d times, want 2:\n%s", n, &log)
 	}
-	var kept int
-	if err := connect(t, url).QueryRow(t.Context(), "SELECT count(*) FROM replicas").Scan(&kept); err != nil || kept != 1 {
-		t.Errorf("%d leases are left, %v, want 1", kept, err)
+	if kept := pgtest.Count(t, pgtest.Connect(t, url), "SELECT count(*) FROM replicas"); kept != 1 {
+		t.Errorf("%d leases are left, want 1", kept)
 	}
 }
 
@@ -141,27 +125,19 @@ func TestPresenceIsConvertedBothWays(t *testing.T) {
 func TestConversionWaitsForReadersInTurns(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	reader, writer, watcher := connect(t, url), connect(t, url), connect(t, url)
+	reader, writer, watcher := pgtest.Connect(t, url), pgtest.Connect(t, url), pgtest.Connect(t, url)
 	tx, err := reader.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.Exec(t.Context(), "SELECT FROM layercake.who"); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.Exec(t, tx, "SELECT FROM layercake.who")
 	converted := make(chan error, 1)
 	go func() {
 		converted <- postgres.SetPresence(context.WithoutCancel(t.Context()), url, true, slog.New(slog.DiscardHandler))
 	}()
-	const waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted AND relation = 'replicas'::regclass)"
-	for waiting := false; !waiting; {
-		if err := watcher.QueryRow(t.Context(), waits).Scan(&waiting); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := writer.Exec(t.Context(), "SET lock_timeout = '4 s'"); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.AwaitCount(t, watcher, 1,
+		"SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted AND relation = 'replicas'::regclass")
+	pgtest.Exec(t, writer, "SET lock_timeout = '4 s'")
 	if _, err := writer.Exec(t.Context(), "UPDATE replicas SET renewed_at = now()"); err != nil {
 		t.Errorf("a lease could not be renewed in time: %v", err)
 	}
@@ -171,14 +147,4 @@ func TestConversionWaitsForReadersInTurns(t *testing.T) {
 	if err := <-converted; err != nil {
 		t.Error(err)
 	}
-}
-
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
 }

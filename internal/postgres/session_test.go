@@ -20,7 +20,7 @@ func TestAnsweredChangesSurviveACrash(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
 	for set, want := range map[string]string{"off": "on", "remote_apply": "remote_apply"} {
-		execute(t, database, "ALTER DATABASE "+databaseOf(t, database)+" SET synchronous_commit = "+set)
+		pgtest.Exec(t, pgtest.Connect(t, database), "ALTER DATABASE "+databaseOf(t, database)+" SET synchronous_commit = "+set)
 		db := open(t, database)
 		for pool, p := range map[string]*postgres.Pool{"requests": db.Requests, "system": db.System} {
 			err := p.Do(t.Context(), func(conn *pgx.Conn) error {
@@ -40,13 +40,11 @@ func TestAnsweredChangesSurviveACrash(t *testing.T) {
 
 func TestDatabaseOfAnotherEncodingIsRefused(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, pgtest.New(t))
+	conn := pgtest.Connect(t, pgtest.New(t))
 	for _, encoding := range []string{"LATIN1", "SQL_ASCII"} {
 		name := "layercake_test_" + strings.ToLower(encoding)
 		create := "CREATE DATABASE " + name + " ENCODING '" + encoding + "' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
-		if _, err := conn.Exec(t.Context(), create); err != nil {
-			t.Fatal(err)
-		}
+		pgtest.Exec(t, conn, create)
 		t.Cleanup(func() {
 			if _, err := conn.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
 				t.Error(err)
@@ -68,7 +66,7 @@ func TestRoleThatMayNotMakeTablesIsAdvised(t *testing.T) {
 	stranger := asRole(t, database, "")
 	for _, may := range []string{"", "USAGE"} {
 		if may != "" {
-			execute(t, database, "GRANT "+may+" ON SCHEMA public TO PUBLIC")
+			pgtest.Exec(t, pgtest.Connect(t, database), "GRANT "+may+" ON SCHEMA public TO PUBLIC")
 		}
 		err := postgres.Advise(postgres.Migrate(t.Context(), stranger, slog.New(slog.DiscardHandler)))
 		if err == nil || !strings.Contains(err.Error(), "SQLSTATE") || !strings.Contains(err.Error(), "GRANT CREATE") {
@@ -80,22 +78,17 @@ func TestRoleThatMayNotMakeTablesIsAdvised(t *testing.T) {
 
 func isEmpty(t *testing.T, database string) {
 	t.Helper()
-	conn := connect(t, database)
-	defer func() { _ = conn.Close(context.Background()) }()
-	var tables int
 	const ask = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
-	if err := conn.QueryRow(t.Context(), ask).Scan(&tables); err != nil || tables != 0 {
-		t.Errorf("%d tables were made, %v", tables, err)
+	if tables := pgtest.Count(t, pgtest.Connect(t, database), ask); tables != 0 {
+		t.Errorf("%d tables were made", tables)
 	}
 }
 
 // asRole returns the URL of a database for a new role with some options, which goes with the test.
 func asRole(t *testing.T, database, options string) string {
 	t.Helper()
-	role, conn := "role_of_"+databaseOf(t, database), connect(t, database)
-	if _, err := conn.Exec(t.Context(), "CREATE ROLE "+role+" LOGIN "+options); err != nil {
-		t.Fatal(err)
-	}
+	role, conn := "role_of_"+databaseOf(t, database), pgtest.Connect(t, database)
+	pgtest.Exec(t, conn, "CREATE ROLE "+role+" LOGIN "+options)
 	t.Cleanup(func() {
 		if _, err := conn.Exec(context.Background(), "DROP OWNED BY "+role+"; DROP ROLE "+role); err != nil {
 			t.Error(err)

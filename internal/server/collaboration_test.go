@@ -15,7 +15,6 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 )
 
 // event is one of collaborationEvents or planDagUpdated.
@@ -151,7 +150,7 @@ func begin(t *testing.T, url string, followers ...*follower) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(patience)
+	deadline := time.After(pgtest.Patience)
 	n := 0
 	for _, f := range followers {
 		steps, people := false, false
@@ -184,7 +183,7 @@ func must(t *testing.T, url, query string) {
 // next returns the next event that is not of a probe.
 func (f *follower) next() event {
 	f.t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(pgtest.Patience)
 	for {
 		select {
 		case e := <-f.events:
@@ -227,7 +226,7 @@ func (f *follower) ends() string {
 	select {
 	case code := <-f.failed:
 		return code
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		f.t.Fatal("it does not end")
 		return ""
 	}
@@ -248,30 +247,15 @@ func tab(t *testing.T, url, user string) *websocket.Conn {
 	return conn
 }
 
-// executes runs a statement in a database and returns what it counts.
-func executes(t *testing.T, database, sql string) (n int) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.Background()) }()
-	if err := conn.QueryRow(t.Context(), sql).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
 func TestCollaborationEventsOfAllReplicas(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
+	dba := pgtest.Connect(t, database)
 	replicas := servertest.StartOn(t, database, 3, nil)
 	here, there := replicas[0].URL, replicas[2].URL
 	newProject(t, here)
 	first := tab(t, here, "early")
-	until(t, "the first tab", func() bool {
-		return executes(t, database, "SELECT count(*) FROM presence WHERE user_id = 'early'") == 1
-	})
+	pgtest.AwaitCount(t, dba, 1, "SELECT count(*) FROM presence WHERE user_id = 'early'")
 	f, g := follow(t, there, collaborationEvents, "project_1"), follow(t, replicas[1].URL, collaborationEvents, "1")
 	updates := follow(t, there, planDagUpdated, "1")
 	begin(t, here, f, g, updates)
@@ -314,9 +298,7 @@ func TestCollaborationEventsOfAllReplicas(t *testing.T) {
 	one := tab(t, here, "bob")
 	f.tells("USER_JOINED bob")
 	two := tab(t, replicas[1].URL, "bob")
-	until(t, "the second tab", func() bool {
-		return executes(t, database, "SELECT count(*) FROM presence WHERE user_id = 'bob'") == 2
-	})
+	pgtest.AwaitCount(t, dba, 2, "SELECT count(*) FROM presence WHERE user_id = 'bob'")
 	must(t, replicas[1].URL, `mutation { joinProjectCollaboration(projectId: 1, clientId: "ann", userName: "Ann", avatarColor: "#abcdef", isAgent: true) }`)
 	ann := f.tells("USER_JOINED Ann")[0]
 	if user := ann.Data.UserEvent; user.AvatarColor != "#abcdef" || user.UserID != ann.UserID || ann.Timestamp == "" {
@@ -347,6 +329,7 @@ func TestCollaborationEventsOfAllReplicas(t *testing.T) {
 func TestGuestsAndPeopleOfTheDeadLeave(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
+	dba := pgtest.Connect(t, database)
 	replicas := servertest.StartOn(t, database, 2, nil)
 	victim := servertest.StartProcess(t, database)
 	here := replicas[0].URL
@@ -366,11 +349,9 @@ func TestGuestsAndPeopleOfTheDeadLeave(t *testing.T) {
 	if got, want := slices.Sorted(maps.Keys(who)), []string{"USER_JOINED bob", "USER_JOINED brief", "USER_JOINED eve", "USER_JOINED long"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	until(t, "steady replicas", func() bool {
-		return executes(t, database, "SELECT count(*) FROM replicas WHERE now() - started_at < interval '5.5 s'") == 0
-	})
+	pgtest.AwaitCount(t, dba, 0, "SELECT count(*) FROM replicas WHERE now() - started_at < interval '5.5 s'")
 	const expire = "WITH e AS (UPDATE presence SET expires_at = now() WHERE user_name = 'brief' RETURNING 1) SELECT count(*) FROM e"
-	if n := executes(t, database, expire); n != 1 {
+	if n := pgtest.Count(t, dba, expire); n != 1 {
 		t.Fatalf("%d rows", n)
 	}
 	f.tells("USER_LEFT brief")
@@ -378,7 +359,7 @@ func TestGuestsAndPeopleOfTheDeadLeave(t *testing.T) {
 	f.tells("USER_LEFT bob")
 	must(t, here, `mutation { leaveProjectCollaboration(projectId: 1, clientId: "b") }`)
 	f.tells("USER_LEFT long") // eve has another tab
-	if n := executes(t, database, "SELECT count(*) FROM layercake.who"); n != 1 {
+	if n := pgtest.Count(t, dba, "SELECT count(*) FROM layercake.who"); n != 1 {
 		t.Errorf("%d are there, want eve", n)
 	}
 }

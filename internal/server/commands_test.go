@@ -30,7 +30,7 @@ type visitor struct {
 // visit opens a socket until the test ends.
 func visit(t *testing.T, url, path string, first ...string) *visitor {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	options := &websocket.DialOptions{}
 	if path == graphqlSocket {
@@ -80,7 +80,7 @@ func (v *visitor) closed(t *testing.T) websocket.CloseError {
 	t.Helper()
 	select {
 	case <-v.ended:
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		t.Fatal("the socket is still open")
 	}
 	return v.close
@@ -103,36 +103,19 @@ type console struct {
 
 func openConsole(t *testing.T, database string) console {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return console{t, conn}
+	return console{t, pgtest.Connect(t, database)}
 }
 
 // text returns the one value of a query, as a text.
-func (c console) text(sql string, args ...any) (value string) {
+func (c console) text(sql string, args ...any) string {
 	c.t.Helper()
-	if err := c.conn.QueryRow(c.t.Context(), sql, args...).Scan(&value); err != nil {
-		c.t.Fatalf("%s: %v", sql, err)
-	}
-	return value
+	return pgtest.Texts(c.t, c.conn, sql, args...)[0]
 }
 
 // await asks until the one value of a query is as wanted.
 func (c console) await(want, sql string, args ...any) {
 	c.t.Helper()
-	got := "nothing"
-	c.t.Cleanup(func() {
-		if got != want {
-			c.t.Logf("%s: %s", sql, got)
-		}
-	})
-	until(c.t, want+" from "+sql, func() bool {
-		got = c.text(sql, args...)
-		return got == want
-	})
+	pgtest.AwaitTexts(c.t, c.conn, []string{want}, sql, args...)
 }
 
 func address(r *servertest.Replica) string { return strings.TrimPrefix(r.URL, "http://") }
@@ -179,7 +162,7 @@ func TestKickedClientThatStays(t *testing.T) {
 	database := pgtest.New(t)
 	url := servertest.StartOn(t, database, 1, nil)[0].URL
 	newProject(t, url)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	//nolint:bodyclose // the library closes it
 	conn, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(url, "http")+peopleSocket, nil)
@@ -269,7 +252,7 @@ func health(t *testing.T, url string) (status int, body string) {
 func refuses(t *testing.T, url string) bool {
 	t.Helper()
 	for _, path := range []string{graphqlSocket, peopleSocket} {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 		conn, response, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(url, "http")+path, nil)
 		cancel()
 		if err == nil {
@@ -335,7 +318,7 @@ func TestDrainAndUndrain(t *testing.T) {
 	case <-goes.ended:
 	case <-stays.ended:
 		goes, stays = stays, goes
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		t.Fatal("no socket was closed")
 	}
 	dba.text("SELECT layercake.undrain($1)::text", address(victim))

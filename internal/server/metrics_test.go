@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
 
@@ -89,7 +90,7 @@ func TestMetricsAreAsPromised(t *testing.T) {
 	}
 	want := string(b)
 	got := scrape(t, replica.Admin)
-	for end := time.Now().Add(patience); got != want && time.Now().Before(end); got = scrape(t, replica.Admin) {
+	for end := time.Now().Add(pgtest.Patience); got != want && time.Now().Before(end); got = scrape(t, replica.Admin) {
 		if len(got) >= len(want) { // nothing is late: they differ
 			break
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
 )
@@ -31,7 +32,7 @@ func raw(t *testing.T, url, method, path, body string, header ...string) (respon
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(pgtest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	lines := append([]string{method + " " + path + " HTTP/1.1", "Host: " + host}, header...)

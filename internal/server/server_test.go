@@ -30,8 +30,6 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(pgtest.Main(m))
 }
 
-const patience = time.Minute
-
 // answer is what a client gets for a GraphQL request.
 type answer struct {
 	Status int `json:"-"`
@@ -53,7 +51,7 @@ func (a answer) code() string {
 }
 
 // client has no connections that outlive a test. What it waits for so long never comes: no request takes more than a few seconds.
-var client = &http.Client{Timeout: patience / 2, Transport: &http.Transport{DisableKeepAlives: true}}
+var client = &http.Client{Timeout: pgtest.Patience / 2, Transport: &http.Transport{DisableKeepAlives: true}}
 
 func ask(t *testing.T, url, query string) answer {
 	t.Helper()
@@ -122,7 +120,7 @@ func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.After(patience); !done(); {
+	for end := time.After(pgtest.Patience); !done(); {
 		select {
 		case <-tick.C:
 		case <-end:
@@ -140,7 +138,7 @@ func TestDatabaseGoesAndComesBack(t *testing.T) {
 	here, there := replicas[0].URL, replicas[1].URL
 	newProject(t, here)
 
-	ctx, stop := context.WithTimeout(t.Context(), 2*patience)
+	ctx, stop := context.WithTimeout(t.Context(), 2*pgtest.Patience)
 	defer stop()
 	var watching errgroup.Group
 	versions := make(chan int, 10)
@@ -191,7 +189,7 @@ func TestDatabaseGoesAndComesBack(t *testing.T) {
 			if v != want {
 				t.Fatalf("version %d came, want %d", v, want)
 			}
-		case <-time.After(patience):
+		case <-time.After(pgtest.Patience):
 			t.Fatalf("version %d of %s did not come", want, end)
 		}
 		if fmt.Sprint(want) == end {

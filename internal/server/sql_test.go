@@ -14,14 +14,12 @@ import (
 	"layercake/internal/server/servertest"
 
 	"github.com/coder/websocket"
-	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 )
 
 // socket opens a collaboration socket in project 1 and sends messages on it.
 func socket(t *testing.T, url string, messages ...string) *websocket.Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	address := "ws" + strings.TrimPrefix(url, "http") + "/ws/collaboration?project_id=1"
 	conn, _, err := websocket.Dial(ctx, address, nil) //nolint:bodyclose // the library closes it
@@ -48,30 +46,12 @@ func TestDBAsSeeWhatReplicasDo(t *testing.T) {
 	replicas := servertest.StartOn(t, database, 3, func(c *server.Config) { c.Drain = 0 })
 	here, there, leaves := replicas[0].URL, replicas[1].URL, replicas[2]
 	newProject(t, here)
-	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	conn := pgtest.Connect(t, database)
 	// sees waits until a question has an answer: rows of one text.
 	sees := func(what, sql string, want ...string) {
 		t.Helper()
-		var got []string
-		defer func() {
-			if t.Failed() {
-				t.Logf("%s: %s", what, cmp.Diff(want, got))
-			}
-		}()
-		until(t, what, func() bool {
-			rows, err := conn.Query(t.Context(), sql)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-				t.Fatal(err)
-			}
-			return cmp.Equal(want, got)
-		})
+		t.Log(what)
+		pgtest.AwaitTexts(t, conn, want, sql)
 	}
 	sees("sessions under the ids of the replicas", `SELECT count(*)::text FROM layercake.replicas r JOIN pg_stat_activity a
 		ON a.application_name = 'layercake/' || r.replica || '/listener'`, "3")
@@ -126,19 +106,9 @@ func TestDBAsSeeADrain(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
 	replica := servertest.StartOn(t, database, 1, func(c *server.Config) { c.Drain = 50 * time.Second })[0] // a fifth of it for us to notice
-	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	conn := pgtest.Connect(t, database)
 	ended := make(chan struct{})
 	go func() { defer close(ended); replica.Stop(t) }()
-	until(t, "the drain", func() bool {
-		var state string
-		if err := conn.QueryRow(t.Context(), "SELECT coalesce(max(state), '') FROM layercake.replicas").Scan(&state); err != nil {
-			t.Fatal(err)
-		}
-		return state == "draining"
-	})
+	pgtest.AwaitTexts(t, conn, []string{"draining"}, "SELECT state FROM layercake.replicas")
 	<-ended
 }

@@ -85,7 +85,7 @@ logfile = %[4]s/log
 	})
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(timeout); ; {
+	for deadline := time.After(Patience); ; {
 		if conn, err := net.Dial("unix", filepath.Join(folder, ".s.PGSQL.6432")); err == nil {
 			_ = conn.Close()
 			break

@@ -26,7 +26,7 @@ type Cluster struct {
 // or fails as New does.
 func Config(t testing.TB) embeddedpg.Config {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
 	cfg, err := copyCluster(ctx)
 	if err != nil {
@@ -73,7 +73,7 @@ func Standby(t testing.TB, primary *Cluster) string {
 // Start starts the server after Stop or Kill and returns when it accepts connections.
 func (c *Cluster) Start() {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), timeout)
+	ctx, cancel := context.WithTimeout(c.t.Context(), Patience)
 	defer cancel()
 	var err error
 	if c.server, err = embeddedpg.Start(ctx, c.cfg); err != nil {
@@ -116,7 +116,7 @@ func (c *Cluster) end(ctx context.Context) {
 		return // stopped or killed
 	default:
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	if err := c.server.Stop(ctx); err != nil {
 		c.t.Error(err)

@@ -16,15 +16,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"layercake/internal/embeddedpg"
 )
-
-// timeout is for anything that a test waits for here.
-const timeout = time.Minute
 
 // TestingM is what testing.M and goleak have in common.
 type TestingM interface{ Run() int }
@@ -107,7 +103,7 @@ func (p *process) url() (string, error) {
 }
 
 func (p *process) start() error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	if given := os.Getenv("TEST_DATABASE_URL"); given != "" {
 		p.admin = given
@@ -131,7 +127,7 @@ func (p *process) stop() error {
 	if p.server == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	return errors.Join(p.server.Stop(ctx), untilClosed.Close())
 }
@@ -167,7 +163,7 @@ func newDatabase(t testing.TB, admin string) string {
 
 // execute runs one statement on a connection of its own: nothing stays open that a test could find leaking.
 func execute(url, sql string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {

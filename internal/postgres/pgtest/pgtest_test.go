@@ -1,7 +1,6 @@
 package pgtest_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
 func TestEachTestHasADatabaseOfItsOwn(t *testing.T) {
 	t.Parallel()
-	a, b := connect(t, pgtest.New(t)), connect(t, pgtest.New(t))
+	a, b := pgtest.Connect(t, pgtest.New(t)), pgtest.Connect(t, pgtest.New(t))
 	for _, conn := range []*pgx.Conn{a, b} {
 		if _, err := conn.Exec(t.Context(), "CREATE TABLE mine (id int)"); err != nil {
 			t.Error(err)
@@ -41,7 +40,7 @@ func TestDatabaseGoesWithTheTest(t *testing.T) {
 	var url string
 	t.Run("inner", func(t *testing.T) {
 		url = pgtest.New(t)
-		connect(t, url) // open until the end, which does not keep the database
+		pgtest.Connect(t, url) // open until the end, which does not keep the database
 	})
 	conn, err := pgx.Connect(t.Context(), url)
 	if err == nil {
@@ -61,25 +60,18 @@ func TestManyDatabasesAtOnce(t *testing.T) {
 func TestServerKeepsItsAddressAndDataWhenItIsKilled(t *testing.T) {
 	t.Parallel()
 	s := pgtest.Server(t)
-	if _, err := connect(t, s.URL).Exec(t.Context(), "CREATE TABLE kept AS SELECT 42 AS answer"); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.Exec(t, pgtest.Connect(t, s.URL), "CREATE TABLE kept AS SELECT 42 AS answer")
 	s.Kill()
 	s.Start()
 	s.Restart()
-	var answer int
-	if err := connect(t, s.URL).QueryRow(t.Context(), "SELECT answer FROM kept").Scan(&answer); err != nil || answer != 42 {
-		t.Errorf("answer = %d, %v, want 42", answer, err)
+	if answer := pgtest.Count(t, pgtest.Connect(t, s.URL), "SELECT answer FROM kept"); answer != 42 {
+		t.Errorf("answer = %d, want 42", answer)
 	}
 }
 
 func TestNothingIsLeftOfAKilledProcess(t *testing.T) {
 	if os.Getenv(beKilled) != "" {
-		var folder string
-		if err := connect(t, pgtest.New(t)).QueryRow(t.Context(), "SHOW data_directory").Scan(&folder); err != nil {
-			t.Fatal(err)
-		}
-		fmt.Println(folder)
+		fmt.Println(pgtest.Texts(t, pgtest.Connect(t, pgtest.New(t)), "SELECT current_setting('data_directory')")[0])
 		select {}
 	}
 	t.Parallel()
@@ -128,14 +120,4 @@ func BenchmarkNew(b *testing.B) {
 	for b.Loop() {
 		pgtest.New(b)
 	}
-}
-
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
 }

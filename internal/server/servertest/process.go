@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"layercake/internal/child"
+	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 )
 
@@ -84,14 +85,14 @@ func StartProcess(t testing.TB, database string) *Process {
 		_ = stdin.Close()
 		select {
 		case <-p.ended:
-		case <-time.After(patience):
+		case <-time.After(pgtest.Patience):
 			t.Error("the process of a replica did not end")
 			p.Kill()
 		}
 	})
 	select {
 	case p.URL = <-url:
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 	}
 	if p.URL == "" {
 		t.Fatal("the process of a replica did not get ready")

@@ -15,9 +15,6 @@ import (
 	"layercake/internal/server"
 )
 
-// patience is for a replica to begin or to end.
-const patience = time.Minute
-
 // Replica is one running server.
 type Replica struct {
 	URL   string // such as http://127.0.0.1:34567
@@ -72,7 +69,7 @@ func start(t testing.TB, cfg server.Config) *Replica {
 	case <-s.Ready():
 	case <-r.ended:
 		t.Fatalf("replica ended: %v", r.err)
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		t.Fatal("replica did not get ready")
 	}
 	r.URL = "http://" + s.Addr()
@@ -91,7 +88,7 @@ func (r *Replica) Stop(t testing.TB) {
 		if r.err != nil {
 			t.Errorf("replica %s: %v", r.URL, r.err)
 		}
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		t.Errorf("replica %s did not end", r.URL)
 	}
 }
@@ -133,7 +130,7 @@ func Fails(t testing.TB, database string, configure func(*server.Config)) error 
 	t.Helper()
 	cfg := config(database)
 	configure(&cfg)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	s := server.New(cfg)
 	go func() {
