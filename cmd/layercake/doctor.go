@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"layercake/internal/operate"
 	"layercake/internal/postgres"
 )
 
@@ -32,7 +33,7 @@ func diagnose(ctx context.Context, url string, out io.Writer) error {
 		return fmt.Errorf("the database cannot be reached: %w", postgres.Advise(err))
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	findings, err := postgres.Diagnose(ctx, conn)
+	findings, err := operate.Diagnose(ctx, conn)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"layercake/internal/postgres"
+	"layercake/internal/operate"
 	"layercake/internal/postgres/pgtest"
 )
 
@@ -36,8 +36,8 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("%q, %v; want %q and no error", out, err, want)
 	}
 	pgtest.Exec(t, conn, "DROP SCHEMA layercake CASCADE")
-	if _, err := look(url); !errors.Is(err, postgres.ErrNoContract) {
-		t.Errorf("without the schema: %v, want %v", err, postgres.ErrNoContract)
+	if _, err := look(url); !errors.Is(err, operate.ErrNoContract) {
+		t.Errorf("without the schema: %v, want %v", err, operate.ErrNoContract)
 	}
 	if _, err := look("postgres://nobody@127.0.0.1:1/nowhere"); err == nil || !strings.HasPrefix(err.Error(), "the database cannot be reached: ") {
 		t.Errorf("without a database: %v", err)

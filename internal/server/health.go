@@ -6,22 +6,11 @@ import (
 	"net/http"
 	"time"
 
-	"layercake/internal/postgres"
-
-	"github.com/jackc/pgx/v5"
+	"layercake/internal/operate"
 )
 
 // checkTime is what a health check may take.
 const checkTime = time.Second
-
-// diagnosisAge is how long what the database found is not asked again.
-const diagnosisAge = time.Second
-
-// diagnosis is what the database found, and when.
-type diagnosis struct {
-	findings []postgres.Finding
-	at       time.Time
-}
 
 // check is one thing that must hold for this replica to get requests.
 type check struct {
@@ -56,46 +45,14 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	if !checks["database"].OK || !checks["draining"].OK || !checks["listener"].OK {
 		status, word = http.StatusServiceUnavailable, "unhealthy"
 	}
-	var diagnosis []postgres.Finding
+	var diagnosis []operate.Finding
 	switch verbose := r.URL.Query().Has("verbose"); {
 	case verbose && checks["database"].OK:
-		diagnosis = s.diagnose(r.Context())
+		diagnosis = s.diagnosis.Findings(r.Context())
 	case verbose:
-		diagnosis = undiagnosed(checks["database"].Detail)
+		diagnosis = operate.Undiagnosed(checks["database"].Detail)
 	}
 	s.answer(w, status, word, checks, diagnosis)
-}
-
-// diagnose returns what the database finds about the deployment. It takes some of its time, so one caller asks at a time, and what
-// others ask for meanwhile, or soon after, is the same.
-func (s *Server) diagnose(ctx context.Context) []postgres.Finding {
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
-	defer cancel()
-	select {
-	case s.diagnosing <- struct{}{}:
-		defer func() { <-s.diagnosing }()
-	case <-ctx.Done():
-		return undiagnosed("others ask for a diagnosis, and the database takes long to answer")
-	}
-	if time.Since(s.diagnosed.at) < diagnosisAge {
-		return s.diagnosed.findings
-	}
-	var findings []postgres.Finding
-	err := s.db.System.Do(ctx, func(conn *pgx.Conn) (err error) {
-		findings, err = postgres.Diagnose(ctx, conn)
-		return err
-	})
-	if err != nil {
-		s.log.WarnContext(ctx, "health: diagnosis", "error", err)
-		return undiagnosed("the database does not answer in time, or not what was asked")
-	}
-	s.diagnosed = diagnosis{findings, time.Now()}
-	return findings
-}
-
-// undiagnosed is what there is to say when the database does not.
-func undiagnosed(why string) []postgres.Finding {
-	return []postgres.Finding{{Check: "database", Status: "fail", Detail: why, Advice: "Look at the log of this replica."}}
 }
 
 func (s *Server) checkDatabase(ctx context.Context) check {
@@ -117,15 +74,15 @@ func (s *Server) checkDatabase(ctx context.Context) check {
 	return check{OK: true}
 }
 
-func (s *Server) answer(w http.ResponseWriter, status int, word string, checks map[string]check, found []postgres.Finding) {
+func (s *Server) answer(w http.ResponseWriter, status int, word string, checks map[string]check, found []operate.Finding) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(struct {
-		Status    string             `json:"status"`
-		Service   string             `json:"service"`
-		Version   string             `json:"version"`
-		Checks    map[string]check   `json:"checks,omitempty"`
-		Diagnosis []postgres.Finding `json:"diagnosis,omitempty"`
+		Status    string            `json:"status"`
+		Service   string            `json:"service"`
+		Version   string            `json:"version"`
+		Checks    map[string]check  `json:"checks,omitempty"`
+		Diagnosis []operate.Finding `json:"diagnosis,omitempty"`
 	}{word, "layercake-server", s.cfg.Version, checks, found}) // a client that went away needs no answer
 }

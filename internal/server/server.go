@@ -18,6 +18,7 @@ import (
 	"layercake/internal/collab"
 	"layercake/internal/fanout"
 	"layercake/internal/feed"
+	"layercake/internal/operate"
 	"layercake/internal/plan"
 	"layercake/internal/postgres"
 	"layercake/internal/presence"
@@ -40,10 +41,6 @@ type Server struct {
 	registry *prometheus.Registry
 	ready    chan struct{}          // closed once requests are answered
 	unready  atomic.Pointer[string] // why the balancer is to send clients elsewhere; nil while it is not
-	commands chan struct{}          // capacity 1: something was commanded
-
-	diagnosing chan struct{} // capacity 1: held by whoever asks the database for a diagnosis, and over the next field
-	diagnosed  diagnosis
 
 	// set before ready is closed
 	db    *postgres.DB
@@ -55,17 +52,17 @@ type Server struct {
 	presence *presence.Tracker
 	collab   *collab.Handler
 
+	commander *operate.Commander
+	cleaner   *operate.Cleaner
+	diagnosis *operate.Diagnosis
+
 	http  net.Listener
 	admin net.Listener // nil without an admin address
 }
 
 // New returns a replica of a deployment. It starts nothing.
 func New(cfg Config) *Server {
-	s := &Server{
-		cfg: cfg, registry: prometheus.NewRegistry(), ready: make(chan struct{}), commands: make(chan struct{}, 1),
-		diagnosing: make(chan struct{}, 1),
-	}
-	s.log = cfg.Log
+	s := &Server{cfg: cfg, log: cfg.Log, registry: prometheus.NewRegistry(), ready: make(chan struct{})}
 	s.registry.MustRegister(
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(
@@ -148,6 +145,15 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		s.db.Close()
 		return fmt.Errorf("ask which replicas live: %w", err)
 	}
+	s.commander = operate.NewCommander(operate.CommanderConfig{
+		DB: s.db.System, Log: s.log, Metrics: s.registry, Address: s.Addr, Incarnation: s.presence.Life, Sockets: s.sockets,
+		Kick:     func(connection uuid.UUID, reason string) bool { return s.collab.Kick(connection, reason) },
+		KickUser: func(user, reason string) int { return s.collab.KickUser(user, reason) },
+		SendAway: func(ctx context.Context, why string, spread time.Duration) {
+			s.sendAway(ctx, why, spread, s.graph.Shed, s.collab.Shed)
+		},
+		Admit: s.admit,
+	})
 	s.wire = fanout.New(fanout.Config{
 		URL: s.listenURL(), Replica: name, Loss: s.cfg.Loss, Log: s.log, Metrics: s.registry,
 		OnEvent: func(e fanout.Event) { s.hub.Offer(postgres.Epoch(e.Epoch), e.Project, e.Version, e.Body) },
@@ -156,12 +162,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 			s.hub.Doubt()
 		},
 		OnPresence: s.presence.Hear, OnPresenceDoubt: s.presence.Doubt,
-		OnCommand: func() {
-			select {
-			case s.commands <- struct{}{}:
-			default:
-			}
-		},
+		OnCommand: s.commander.Wake,
 	})
 	s.plans = plan.NewService(plan.Config{
 		DB: s.db, Hub: s.hub, Wire: s.wire, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry, Oldest: s.presence.Oldest, AfterCommit: s.crash(),
@@ -179,6 +180,11 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	s.collab = collab.New(collab.Options{
 		Presence: s.presence, Log: s.log, Metrics: s.registry, AllowOrigin: allowOrigin, Open: s.cfg.Open, Timing: timing,
 	})
+	s.cleaner = operate.NewCleaner(operate.CleanerConfig{
+		DB: s.db.System, Plans: s.plans, Presence: s.presence, Every: s.cfg.CleanUp, KeepEvents: s.cfg.EventRetention,
+		Log: s.log, Metrics: s.registry,
+	})
+	s.diagnosis = operate.NewDiagnosis(s.db.System, s.log)
 	return nil
 }
 
@@ -193,7 +199,7 @@ func (s *Server) announceDeletion(int32) {
 func (s *Server) figures() presence.Figures {
 	feeds, bytes := s.hub.Open()
 	return presence.Figures{
-		Draining: s.unready.Load() != nil, Sockets: s.graph.Sockets() + s.collab.Sockets(), Subscriptions: s.graph.Subscriptions(),
+		Draining: s.unready.Load() != nil, Sockets: s.sockets(), Subscriptions: s.graph.Subscriptions(),
 		OpenFeeds: feeds, FeedBytes: bytes, MaxLag: s.hub.Lag(), Heartbeat: s.wire.Heartbeat(), Watchers: s.hub.Watchers(),
 	}
 }
@@ -234,13 +240,13 @@ func (s *Server) serve(ctx context.Context) error {
 	parts, failed := errgroup.WithContext(storage)
 	parts.Go(func() error { return s.hub.Run(storage) })
 	parts.Go(func() error { return s.wire.Run(storage) })
-	parts.Go(func() error { return s.cleanUp(storage) })
+	parts.Go(func() error { return s.cleaner.Run(storage) })
 	parts.Go(func() error { return s.collab.Run(storage) })
 	// The wire carries presence's last words, so presence ends before storage does.
 	s.presence.Connect(s.wire, s.Addr())
 	people := task.Go(storage, s.presence.Run)
 	parts.Go(people.Wait)
-	commands := task.Go(storage, s.obey)
+	commands := task.Go(storage, s.commander.Run)
 	parts.Go(commands.Wait)
 
 	clients, operators := s.clientServer(s.routes()), s.httpServer(s.adminRoutes())
@@ -303,6 +309,16 @@ func (s *Server) sendAway(ctx context.Context, why string, over time.Duration, p
 	}
 	sockets.Wait()
 }
+
+// admit takes sockets again after sendAway.
+func (s *Server) admit() {
+	s.unready.Store(nil)
+	s.graph.Admit()
+	s.collab.Admit()
+}
+
+// sockets returns how many are open.
+func (s *Server) sockets() int { return s.graph.Sockets() + s.collab.Sockets() }
 
 func (s *Server) httpServer(handler http.Handler) *http.Server {
 	return &http.Server{

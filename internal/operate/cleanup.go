@@ -1,0 +1,111 @@
+package operate
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"layercake/internal/db"
+	"layercake/internal/plan"
+	"layercake/internal/postgres"
+	"layercake/internal/presence"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// keepEvents is how many events a project's log keeps at most, however young they are.
+const keepEvents = 100_000
+
+// keepVisits is how long the log of who was there reaches back.
+const keepVisits = 30 * 24 * time.Hour
+
+// CleanerConfig is what a Cleaner works with.
+type CleanerConfig struct {
+	DB         *postgres.Pool
+	Plans      *plan.Service
+	Presence   *presence.Tracker
+	Every      time.Duration // between two removals, on average
+	KeepEvents time.Duration
+	Log        *slog.Logger
+	Metrics    prometheus.Registerer
+}
+
+// Cleaner removes what is too old. Every replica has one; the database lets one at a time remove.
+type Cleaner struct {
+	cfg       CleanerConfig
+	removed   *prometheus.CounterVec // by what
+	succeeded *prometheus.GaugeVec
+}
+
+// NewCleaner returns a Cleaner. It starts nothing.
+func NewCleaner(cfg CleanerConfig) *Cleaner {
+	f := promauto.With(cfg.Metrics)
+	return &Cleaner{
+		cfg: cfg,
+		removed: f.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "layercake", Subsystem: "cleanup", Name: "removed_total", Help: "Rows that the clean-up removed.",
+		}, []string{"what"}),
+		succeeded: f.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "layercake", Subsystem: "cleanup", Name: "last_success_timestamp_seconds",
+			Help: "When the clean-up last ended well on this replica.",
+		}, []string{"what"}),
+	}
+}
+
+// Run removes again and again until ctx ends.
+func (c *Cleaner) Run(ctx context.Context) error {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		pause.Reset(c.cfg.Every/2 + rand.N(c.cfg.Every))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-pause.C:
+		}
+		c.clean(ctx)
+	}
+}
+
+// clean removes once. The clock is that of the database: those of replicas differ.
+func (c *Cleaner) clean(ctx context.Context) {
+	var now time.Time
+	err := c.cfg.DB.Query(ctx, func(q *db.Queries) (err error) {
+		now, err = q.GetClock(ctx)
+		return err
+	})
+	if err != nil {
+		if ctx.Err() == nil {
+			c.cfg.Log.WarnContext(ctx, "clean up", "error", err)
+		}
+		return
+	}
+	for _, job := range []struct {
+		what   string
+		remove func() (int64, error)
+	}{
+		{"events", func() (int64, error) { return c.cfg.Plans.Trim(ctx, now.Add(-c.cfg.KeepEvents), keepEvents) }},
+		{"commands", func() (int64, error) { return c.trimCommands(ctx) }},
+		{"presence_log", func() (int64, error) { return c.cfg.Presence.TrimLog(ctx, now.Add(-keepVisits)) }},
+	} {
+		n, err := job.remove()
+		c.removed.WithLabelValues(job.what).Add(float64(n))
+		switch {
+		case err == nil:
+			c.succeeded.WithLabelValues(job.what).SetToCurrentTime()
+		case ctx.Err() == nil:
+			c.cfg.Log.WarnContext(ctx, "clean up", "what", job.what, "error", err)
+		}
+	}
+}
+
+// trimCommands removes what nobody audits any more.
+func (c *Cleaner) trimCommands(ctx context.Context) (removed int64, err error) {
+	err = c.cfg.DB.Query(ctx, func(q *db.Queries) (err error) {
+		removed, err = q.DeleteOldCommands(ctx)
+		return err
+	})
+	return removed, err
+}
