@@ -13,54 +13,35 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// PlanDagUpdateEvent is one step of an update.
-type PlanDagUpdateEvent struct {
-	PlanID     string
-	UpdateType PlanDagUpdateType
-	Data       PlanDagUpdateData
-	UserID     string
-	Timestamp  string
-
-	at     moment
-	update *plan.Update
-}
-
-// CollaborationEvent is one step of an update, or somebody who came or left.
-type CollaborationEvent struct {
-	EventID   string
-	PlanID    string
-	UserID    string
-	EventType CollaborationEventType
-	Timestamp string
-	Data      CollaborationEventData
-
-	at     moment
-	update *plan.Update // nil for people
-}
-
-func (e *PlanDagUpdateEvent) moment() moment      { return e.at }
-func (e *PlanDagUpdateEvent) shown() *plan.Update { return e.update }
-func (e *CollaborationEvent) moment() moment      { return e.at }
-func (e *CollaborationEvent) shown() *plan.Update { return e.update }
-
 // errMissed ends a subscription that has no other way to say that something is missing.
 var errMissed = fault.New(fault.Unavailable, "Events were missed, subscribe and read the plan again")
 
-// step is one operation as these subscriptions show it.
+// step is one operation of a change, as these subscriptions show it.
 type step struct {
-	plan.Operation
-	at     moment
 	update *plan.Update
-	node   *plan.Node
-	edge   *plan.Edge
+	index  int
 }
 
-func (s step) timestamp() string { return plan.FormatTime(s.update.Event.At) }
+func (s step) operation() plan.Operation { return s.update.Event.Operations[s.index] }
+
+func (s step) event() event {
+	return event{key: eventKey{project: s.update.ProjectID, at: s.update.At, operation: s.index}, update: s.update}
+}
+
+// parts returns the node or the edge that the operation is about.
+func (s step) parts() (*plan.Node, *plan.Edge, error) {
+	node, err := s.operation().Node()
+	if err != nil {
+		return nil, nil, err
+	}
+	edge, err := s.operation().Edge()
+	return node, edge, err
+}
 
 // steps sends each operation of a plan to show, until that says false. It returns when ctx ends or with the error that ended the
 // watch.
 func (r *Resolver) steps(ctx context.Context, projectID int32, show func(step) bool) error {
-	for u, err := range r.plans.Watch(ctx, actor(ctx, ""), projectID, "") {
+	for u, err := range r.plans.Watch(ctx, actor(ctx, ""), projectID, plan.Cursor{}) {
 		switch {
 		case err != nil:
 			return err
@@ -69,12 +50,8 @@ func (r *Resolver) steps(ctx context.Context, projectID int32, show func(step) b
 		case u.Event == nil:
 			continue // the beginning
 		}
-		steps, err := stepsOf(u)
-		if err != nil {
-			return err
-		}
-		for _, s := range steps {
-			if !show(s) {
+		for i := range u.Event.Operations {
+			if !show(step{u, i}) {
 				return nil
 			}
 		}
@@ -82,45 +59,29 @@ func (r *Resolver) steps(ctx context.Context, projectID int32, show func(step) b
 	return nil
 }
 
-// stepsOf reads the operations of an update, once for all its subscribers.
-func stepsOf(u *plan.Update) ([]step, error) {
-	type made struct {
-		steps []step
-		err   error
-	}
-	m := u.Shared("graph steps", func() any {
-		var m made
-		for i, op := range u.Event.Operations {
-			s := step{Operation: op, at: moment{project: u.ProjectID, cursor: u.Cursor, step: i}, update: u}
-			if s.node, m.err = op.Node(); m.err != nil {
-				break
-			}
-			if s.edge, m.err = op.Edge(); m.err != nil {
-				break
-			}
-			m.steps = append(m.steps, s)
-		}
-		return m
-	}).(made)
-	return m.steps, m.err
-}
-
 // updates sends the steps of a plan to out. It returns when ctx ends or with the error that ended the watch.
-func (r *Resolver) updates(ctx context.Context, planID string, out chan<- *PlanDagUpdateEvent) error {
+func (r *Resolver) updates(ctx context.Context, planID string, out chan<- delivery[*PlanDagUpdateEvent]) error {
 	projectID, err := r.projectOf(ctx, planID)
 	if err != nil {
 		return err
 	}
 	return r.steps(ctx, projectID, func(s step) bool {
-		e := &PlanDagUpdateEvent{
-			PlanID: planID, UpdateType: PlanDagUpdateType(s.Kind), Data: PlanDagUpdateData{Node: s.node, Edge: s.edge},
-			UserID: s.update.Event.ActorID, Timestamp: s.timestamp(), at: s.at, update: s.update,
-		}
-		if s.Kind == plan.PlanUpdated {
-			e.UpdateType, e.Data.Metadata = PlanDagUpdateTypeMetadataUpdated, optional(string(s.After))
-		}
-		return offer(ctx, out, e)
+		return offer(ctx, out, delivery[*PlanDagUpdateEvent]{
+			event: s.event(), show: func() (*PlanDagUpdateEvent, error) { return s.updateEvent(planID) },
+		})
 	})
+}
+
+func (s step) updateEvent(planID string) (*PlanDagUpdateEvent, error) {
+	node, edge, err := s.parts()
+	e := &PlanDagUpdateEvent{
+		PlanID: planID, UpdateType: PlanDagUpdateType(s.operation().Kind), Data: PlanDagUpdateData{Node: node, Edge: edge},
+		UserID: s.update.Event.ActorID, Timestamp: plan.FormatTime(s.update.Event.At),
+	}
+	if s.operation().Kind == plan.PlanUpdated {
+		e.UpdateType, e.Data.Metadata = PlanDagUpdateTypeMetadataUpdated, optional(string(s.operation().After))
+	}
+	return e, err
 }
 
 // collaborationTypes are the types of events that steps are shown as.
@@ -135,7 +96,7 @@ var collaborationTypes = map[plan.OperationKind]CollaborationEventType{
 
 // collaboration sends the steps of a plan, and who comes and leaves, to out. It returns when ctx ends or with the error that ended
 // one of the two.
-func (r *Resolver) collaboration(ctx context.Context, planID string, out chan<- *CollaborationEvent) error {
+func (r *Resolver) collaboration(ctx context.Context, planID string, out chan<- delivery[*CollaborationEvent]) error {
 	projectID, err := r.projectOf(ctx, planID)
 	if err != nil {
 		return err
@@ -143,8 +104,10 @@ func (r *Resolver) collaboration(ctx context.Context, planID string, out chan<- 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		return r.steps(ctx, projectID, func(s step) bool {
-			kind, shown := collaborationTypes[s.Kind]
-			return !shown || offer(ctx, out, s.collaborationEvent(planID, kind))
+			kind, shown := collaborationTypes[s.operation().Kind]
+			return !shown || offer(ctx, out, delivery[*CollaborationEvent]{
+				event: s.event(), show: func() (*CollaborationEvent, error) { return s.collaborationEvent(planID, kind) },
+			})
 		})
 	})
 	g.Go(func() error {
@@ -152,7 +115,10 @@ func (r *Resolver) collaboration(ctx context.Context, planID string, out chan<- 
 			if err != nil {
 				return err
 			}
-			if !offer(ctx, out, passageEvent(passage, planID, projectID)) {
+			if !offer(ctx, out, delivery[*CollaborationEvent]{
+				event: event{key: eventKey{project: projectID, passage: passage.ID}},
+				show:  func() (*CollaborationEvent, error) { return passageEvent(passage, planID), nil },
+			}) {
 				break
 			}
 		}
@@ -161,21 +127,22 @@ func (r *Resolver) collaboration(ctx context.Context, planID string, out chan<- 
 	return g.Wait()
 }
 
-func (s step) collaborationEvent(planID string, kind CollaborationEventType) *CollaborationEvent {
+func (s step) collaborationEvent(planID string, kind CollaborationEventType) (*CollaborationEvent, error) {
+	node, edge, err := s.parts()
 	e := &CollaborationEvent{
-		EventID: fmt.Sprintf("%s.%d", s.at.cursor, s.at.step), PlanID: planID, UserID: s.update.Event.ActorID, EventType: kind,
-		Timestamp: s.timestamp(), at: s.at, update: s.update,
+		EventID: fmt.Sprintf("%s.%d", s.update.At, s.index), PlanID: planID, UserID: s.update.Event.ActorID, EventType: kind,
+		Timestamp: plan.FormatTime(s.update.Event.At),
 	}
-	if s.node != nil {
-		e.Data.NodeEvent = &NodeEventData{Node: *s.node}
+	if node != nil {
+		e.Data.NodeEvent = &NodeEventData{Node: *node}
 	}
-	if s.edge != nil {
-		e.Data.EdgeEvent = &EdgeEventData{Edge: *s.edge}
+	if edge != nil {
+		e.Data.EdgeEvent = &EdgeEventData{Edge: *edge}
 	}
-	return e
+	return e, err
 }
 
-func passageEvent(v presence.Passage, planID string, projectID int32) *CollaborationEvent {
+func passageEvent(v presence.Passage, planID string) *CollaborationEvent {
 	kind := CollaborationEventTypeUserJoined
 	if v.Left {
 		kind = CollaborationEventTypeUserLeft
@@ -183,7 +150,6 @@ func passageEvent(v presence.Passage, planID string, projectID int32) *Collabora
 	return &CollaborationEvent{
 		EventID: v.ID, PlanID: planID, UserID: v.UserID, EventType: kind, Timestamp: plan.FormatTime(v.At),
 		Data: CollaborationEventData{UserEvent: &UserEventData{UserID: v.UserID, UserName: v.Name, AvatarColor: v.Color}},
-		at:   moment{project: projectID, cursor: v.ID},
 	}
 }
 

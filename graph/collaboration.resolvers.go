@@ -20,13 +20,13 @@ func (r *mutationResolver) LeaveProjectCollaboration(ctx context.Context, projec
 }
 
 func (r *subscriptionResolver) PlanDagUpdated(ctx context.Context, planID string) (<-chan *PlanDagUpdateEvent, error) {
-	return subscribe(ctx, r.Resolver, func(out chan<- *PlanDagUpdateEvent) error {
+	return subscribe(ctx, r.Resolver, func(out chan<- delivery[*PlanDagUpdateEvent]) error {
 		return r.updates(ctx, planID, out)
-	}, nil)
+	})
 }
 
 func (r *subscriptionResolver) CollaborationEvents(ctx context.Context, planID string) (<-chan *CollaborationEvent, error) {
-	return subscribe(ctx, r.Resolver, func(out chan<- *CollaborationEvent) error {
+	return subscribe(ctx, r.Resolver, func(out chan<- delivery[*CollaborationEvent]) error {
 		return r.collaboration(ctx, planID, out)
-	}, nil)
+	})
 }

@@ -20,7 +20,7 @@ func (r *mutationResolver) UpdatePlanDag(ctx context.Context, projectID int32, p
 	if err != nil {
 		return nil, err
 	}
-	return planDag.echo(dag), nil
+	return planDag.echo(r.planDag(dag)), nil
 }
 
 func (r *mutationResolver) AddPlanDagNode(ctx context.Context, projectID int32, node PlanDagNodeInput, opID *string, expectedVersion *int32, clientID *string) (*plan.Node, error) {
@@ -67,7 +67,7 @@ func (r *queryResolver) GetPlanDag(ctx context.Context, projectID int32) (*PlanD
 	if err != nil {
 		return nil, err
 	}
-	return planDag(dag), nil
+	return r.planDag(dag), nil
 }
 
 func (r *queryResolver) PlanDag(ctx context.Context, projectID int32) (*PlanDagDocument, error) {
@@ -75,7 +75,7 @@ func (r *queryResolver) PlanDag(ctx context.Context, projectID int32) (*PlanDagD
 	if err != nil {
 		return nil, err
 	}
-	return planDagDocument(dag)
+	return r.planDagDocument(dag)
 }
 
 func (r *queryResolver) ValidatePlanDag(ctx context.Context, planDag PlanDagInput) (*ValidationResult, error) {

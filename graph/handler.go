@@ -46,7 +46,7 @@ type Handler struct {
 	maxBody   int64
 	largeBody chan struct{} // a slot for each body over largeBodySize that is held in memory
 	timing    socketTiming
-	shelf     *shelf
+	answers   *answerCache
 	alone     bool // every subscriber executes for itself: what sharing is measured against
 
 	running       sync.WaitGroup // sockets, and the producers of subscriptions
@@ -63,7 +63,7 @@ func New(o Options) *Handler {
 		errors: &presenter{log: o.Log}, metrics: newMetrics(o.Metrics), allow: o.AllowOrigin, open: o.Open,
 		maxBody: maxBody, largeBody: make(chan struct{}, largeBodies), timing: defaultTiming, sockets: map[*socket]struct{}{},
 	}
-	h.shelf = &shelf{metrics: h.metrics, answers: map[answerKey]*answer{}}
+	h.answers = newAnswerCache(h.metrics)
 	r := &Resolver{
 		plans: o.Plans, projects: o.Projects, presence: o.Presence, errors: h.errors, metrics: h.metrics, running: &h.running,
 	}

@@ -7,11 +7,25 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 
 	"layercake/internal/plan"
 )
+
+// Something that happened in a project: a step of a change of its plan, or somebody who came or left.
+type CollaborationEvent struct {
+	// No other event of a subscription has it.
+	EventID string `json:"eventId"`
+	// As the subscription stated it.
+	PlanID string `json:"planId"`
+	// Id of the actor who made the change, or of who came or left.
+	UserID    string                 `json:"userId"`
+	EventType CollaborationEventType `json:"eventType"`
+	Timestamp string                 `json:"timestamp"`
+	Data      CollaborationEventData `json:"data"`
+}
 
 // What an event is about: one of these.
 type CollaborationEventData struct {
@@ -73,6 +87,29 @@ type PlanDag struct {
 	// By creation. The order is stable: deltas address edges by their index here.
 	Edges    []plan.Edge     `json:"edges"`
 	Metadata PlanDagMetadata `json:"metadata"`
+}
+
+// A change of a plan as a patch. It guards itself: its first operation demands the version before it, its last sets the new
+// one. An event whose only operation is that demand is a check, not a change; so is one with snapshot true. When a patch
+// fails, read the plan again.
+type PlanDagDeltaEvent struct {
+	ProjectID int32 `json:"projectId"`
+	// Id of the project's plan.
+	PlanID int32 `json:"planId"`
+	// The version after this change.
+	Version int64 `json:"version"`
+	// Resumes a subscription right after this event.
+	Cursor string `json:"cursor"`
+	// True when events before this one are no longer kept: read the plan again.
+	Snapshot bool `json:"snapshot"`
+	// Id of the actor who made the change.
+	UserID string `json:"userId"`
+	// As the change stated it.
+	ClientID *string `json:"clientId"`
+	// Id of the operation that made the change; null for a check.
+	OpID       *string          `json:"opId"`
+	Timestamp  string           `json:"timestamp"`
+	Operations []PatchOperation `json:"operations"`
 }
 
 // A plan DAG with positions and metadata as plain JSON.
@@ -187,6 +224,45 @@ type PlanDagUpdateData struct {
 	Edge *plan.Edge `json:"edge"`
 	// The record of the plan as it is: the text of a JSON object with name, yamlContent, dependencies and status.
 	Metadata *string `json:"metadata"`
+}
+
+// One step of a change of a plan.
+type PlanDagUpdateEvent struct {
+	// As the subscription stated it.
+	PlanID     string            `json:"planId"`
+	UpdateType PlanDagUpdateType `json:"updateType"`
+	Data       PlanDagUpdateData `json:"data"`
+	// Id of the actor who made the change.
+	UserID    string `json:"userId"`
+	Timestamp string `json:"timestamp"`
+}
+
+// A change of a plan: who did what, with the values before and after.
+type PlanEvent struct {
+	ProjectID int32 `json:"projectId"`
+	// The version after this change. Versions of a project have no gaps.
+	Version int64 `json:"version"`
+	// Resumes a subscription right after this event.
+	Cursor string `json:"cursor"`
+	// True when events before this one are no longer kept: plan holds the whole plan, and operations is empty.
+	Snapshot bool `json:"snapshot"`
+	// The whole plan when snapshot is true, else null.
+	Plan *PlanDag `json:"plan"`
+	// Id of the operation that made the change; null for a snapshot.
+	OpID *string `json:"opId"`
+	// As the change stated it.
+	ClientID  *string `json:"clientId"`
+	ActorID   string  `json:"actorId"`
+	ActorName string  `json:"actorName"`
+	// What sort of caller the actor is, such as anonymous or system.
+	ActorKind string `json:"actorKind"`
+	// The way the change came in: graphql, mcp, collab, job or sql.
+	Via string `json:"via"`
+	// Why, for people.
+	Note      *string   `json:"note"`
+	Timestamp time.Time `json:"timestamp"`
+	// They apply one after the other.
+	Operations []plan.Operation `json:"operations"`
 }
 
 // What can be asked.

@@ -86,15 +86,15 @@ func orNull[T any](item T, err error) (*T, error) {
 	return &item, nil
 }
 
-func planDag(d plan.DAG) *PlanDag {
+func (r *Resolver) planDag(d plan.DAG) *PlanDag {
 	created, modified := plan.FormatTime(d.CreatedAt), plan.FormatTime(d.ChangedAt)
 	return &PlanDag{
-		Version: versionText(d.Version), Cursor: d.Cursor, Nodes: d.Nodes, Edges: d.Edges,
-		Metadata: PlanDagMetadata{Version: d.Label, Name: &d.Name, Created: &created, LastModified: &modified},
+		Version: versionText(d.At.Version), Cursor: d.At.String(), Nodes: d.Nodes, Edges: d.Edges,
+		Metadata: PlanDagMetadata{Version: r.plans.Label(d.At), Name: &d.Name, Created: &created, LastModified: &modified},
 	}
 }
 
-func planDagDocument(d plan.DAG) (*PlanDagDocument, error) {
+func (r *Resolver) planDagDocument(d plan.DAG) (*PlanDagDocument, error) {
 	var errs []error
 	raw := func(v any) json.RawMessage {
 		b, err := json.Marshal(v)
@@ -102,7 +102,7 @@ func planDagDocument(d plan.DAG) (*PlanDagDocument, error) {
 		return b
 	}
 	doc := &PlanDagDocument{
-		Version: versionText(d.Version), Metadata: raw(planDag(d).Metadata),
+		Version: versionText(d.At.Version), Metadata: raw(r.planDag(d).Metadata),
 		Nodes: make([]PlanDagDocumentNode, len(d.Nodes)), Edges: make([]PlanDagDocumentEdge, len(d.Edges)),
 	}
 	for i, n := range d.Nodes {
@@ -135,9 +135,8 @@ func (in PlanDagInput) nodes() []plan.Node { return convert(in.Nodes, PlanDagNod
 
 func (in PlanDagInput) edges() []plan.Edge { return convert(in.Edges, PlanDagEdgeInput.edge) }
 
-// echo is the plan after the submission, under the texts of the submission. The version is the plan's own: deltas go by it.
-func (in PlanDagInput) echo(d plan.DAG) *PlanDag {
-	dag := planDag(d)
+// echo puts the texts of a submission under the plan after it. The version stays the plan's own: deltas go by it.
+func (in PlanDagInput) echo(dag *PlanDag) *PlanDag {
 	m := in.Metadata
 	dag.Metadata = PlanDagMetadata{
 		Version: dag.Metadata.Version, Name: m.Name.Value(), Description: m.Description.Value(),

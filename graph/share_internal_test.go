@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"layercake/internal/plan"
+
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/google/go-cmp/cmp"
 	"github.com/vektah/gqlparser/v2"
@@ -16,15 +18,15 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 )
 
-func newShelf() *shelf { return &shelf{metrics: newMetrics(nil), answers: map[answerKey]*answer{}} }
+func newAnswers() *answerCache { return newAnswerCache(newMetrics(nil)) }
 
 func keyAt(i int) answerKey {
-	return answerKey{moment: moment{project: 1, cursor: fmt.Sprint("e.", i)}}
+	return answerKey{event: eventKey{project: 1, at: plan.Cursor{Epoch: "e-1", Version: int64(i)}}}
 }
 
-func TestShelfExecutesOnce(t *testing.T) {
+func TestAnswersAreExecutedOnce(t *testing.T) {
 	t.Parallel()
-	s := newShelf()
+	s := newAnswers()
 	var calls sync.Map
 	var all sync.WaitGroup
 	for i := range 200 {
@@ -47,7 +49,7 @@ func TestShelfExecutesOnce(t *testing.T) {
 }
 
 // Errors name the request that met them, and a panic is answered by the socket that met it: neither is for others.
-func TestShelfKeepsNoFailures(t *testing.T) {
+func TestNoFailureIsKept(t *testing.T) {
 	t.Parallel()
 	failures := map[string]func() *graphql.Response{
 		"errors": func() *graphql.Response { return &graphql.Response{Data: []byte("{}"), Errors: gqlerror.List{{}}} },
@@ -58,7 +60,7 @@ func TestShelfKeepsNoFailures(t *testing.T) {
 		"panic": func() *graphql.Response { panic("x") },
 	}
 	for name, fail := range failures {
-		s := newShelf()
+		s := newAnswers()
 		for range 2 {
 			func() {
 				defer func() { _ = recover() }()
@@ -70,9 +72,9 @@ func TestShelfKeepsNoFailures(t *testing.T) {
 	}
 }
 
-func TestShelfForgetsTheOldest(t *testing.T) {
+func TestOldestAnswersAreForgotten(t *testing.T) {
 	t.Parallel()
-	s := newShelf()
+	s := newAnswers()
 	executed := 0
 	get := func(i int) {
 		s.response(keyAt(i), func() *graphql.Response {
@@ -82,7 +84,7 @@ func TestShelfForgetsTheOldest(t *testing.T) {
 	}
 	for i := range 100 {
 		get(i)
-		if s.bytes > shelfBytes || len(s.answers) != len(s.order) {
+		if s.bytes > maxAnswerBytes || len(s.answers) != len(s.order) {
 			t.Fatalf("%d bytes, %d answers, %d in order", s.bytes, len(s.answers), len(s.order))
 		}
 	}
@@ -94,22 +96,22 @@ func TestShelfForgetsTheOldest(t *testing.T) {
 	for i := range 100_000 { // many small ones count, too
 		s.response(keyAt(i), func() *graphql.Response { return &graphql.Response{Data: []byte("{}")} })
 	}
-	if len(s.answers)*answerSize > shelfBytes {
+	if len(s.answers)*answerSize > maxAnswerBytes {
 		t.Errorf("%d answers", len(s.answers))
 	}
 }
 
-// All that the bytes depend on is in the question, and nothing that only chooses the events.
-func TestQuestions(t *testing.T) {
+// All that the bytes depend on is in the selection key, and nothing that only chooses the events.
+func TestSelectionKeys(t *testing.T) {
 	t.Parallel()
 	schema := NewExecutableSchema(Config{}).Schema()
-	ask := func(document string, variables map[string]any) question {
+	ask := func(document string, variables map[string]any) selectionKey {
 		doc, errs := gqlparser.LoadQueryWithRules(schema, document, rules.NewDefaultRules())
 		if errs != nil {
 			t.Fatal(errs)
 		}
 		name, _ := variables["operation"].(string)
-		q, err := questionOf(&graphql.OperationContext{
+		q, err := selectionKeyOf(&graphql.OperationContext{
 			RawQuery: document, Doc: doc, Operation: doc.Operations.ForName(name), Variables: variables,
 		})
 		if err != nil {
@@ -135,7 +137,7 @@ func TestQuestions(t *testing.T) {
 	}{
 		"other cursor":    {stream, values{"p": 1, "after": "x.1"}, values{"p": 1, "after": "x.2"}, true},
 		"no cursor":       {stream, values{"p": 1, "after": "x.1"}, values{"p": 1}, true},
-		"other project":   {stream, values{"p": 1}, values{"p": 2}, true}, // the moment names it
+		"other project":   {stream, values{"p": 1}, values{"p": 2}, true}, // the event key names it
 		"other operation": {"subscription A { planEvents(projectId: 1) { version } } subscription B { planEvents(projectId: 1) { via } }", values{"operation": "A"}, values{"operation": "B"}, false},
 		"root":            {directive("root"), values{"b": true}, values{"b": false}, false},
 		"field":           {directive("field"), values{"b": true}, values{"b": false}, false},
@@ -153,7 +155,7 @@ func TestQuestions(t *testing.T) {
 		}
 	}
 	if ask(stream, values{}) == ask(stream+" ", values{}) {
-		t.Error("another document is the same question")
+		t.Error("another document has the same key")
 	}
 }
 
@@ -164,17 +166,18 @@ func TestChecksFollowABurst(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var s stream
 		r := &Resolver{running: new(sync.WaitGroup)}
-		out, err := subscribe(context.WithValue(ctx, streamKey{}, &s), r, func(out chan<- *PlanDagDeltaEvent) error {
+		out, err := subscribe(context.WithValue(ctx, streamKey{}, &s), r, func(out chan<- delivery[*PlanDagDeltaEvent]) error {
 			for i, pause := range []time.Duration{0, 10 * time.Second, 600 * time.Millisecond, 900 * time.Millisecond} {
 				<-time.After(pause) // of the bubble
-				if !offer(ctx, out, &PlanDagDeltaEvent{Version: int64(i)}) {
+				show := func(user string) func() (*PlanDagDeltaEvent, error) {
+					return func() (*PlanDagDeltaEvent, error) { return &PlanDagDeltaEvent{Version: int64(i), UserID: user}, nil }
+				}
+				if !offer(ctx, out, delivery[*PlanDagDeltaEvent]{show: show(""), check: show(system)}) {
 					return nil
 				}
 			}
 			<-ctx.Done()
 			return nil
-		}, func(last *PlanDagDeltaEvent) *PlanDagDeltaEvent {
-			return &PlanDagDeltaEvent{Version: last.Version, UserID: system}
 		})
 		if err != nil || out == nil {
 			t.Fatal(err)
@@ -182,8 +185,13 @@ func TestChecksFollowABurst(t *testing.T) {
 		began := time.Now()
 		var got []string
 		for range 12 {
-			e, _ := s.pull(ctx)
-			d := e.(*PlanDagDeltaEvent)
+			if e, err := s.pull(ctx); e == nil || err != nil {
+				t.Fatal(err)
+			}
+			if err := s.push(); err != nil {
+				t.Fatal(err)
+			}
+			d := <-out
 			got = append(got, fmt.Sprintf("%v: %d %s", time.Since(began), d.Version, d.UserID))
 		}
 		want := []string{

@@ -10,19 +10,15 @@ import (
 )
 
 func (r *subscriptionResolver) PlanDagDeltaChanged(ctx context.Context, projectID int32, after *string) (<-chan *PlanDagDeltaEvent, error) {
-	remind := (*PlanDagDeltaEvent).check
-	if value(after) != "" {
-		remind = nil
-	}
-	return subscribe(ctx, r.Resolver, func(out chan<- *PlanDagDeltaEvent) error {
+	return subscribe(ctx, r.Resolver, func(out chan<- delivery[*PlanDagDeltaEvent]) error {
 		return r.deltas(ctx, projectID, value(after), out)
-	}, remind)
+	})
 }
 
 func (r *subscriptionResolver) PlanEvents(ctx context.Context, projectID int32, after *string) (<-chan *PlanEvent, error) {
-	return subscribe(ctx, r.Resolver, func(out chan<- *PlanEvent) error {
+	return subscribe(ctx, r.Resolver, func(out chan<- delivery[*PlanEvent]) error {
 		return r.events(ctx, projectID, value(after), out)
-	}, nil)
+	})
 }
 
 func (r *Resolver) Subscription() SubscriptionResolver { return &subscriptionResolver{r} }

@@ -24,12 +24,21 @@ const (
 // Event is one committed change of a project, as the feeds of a replica share it. It is never changed once a watcher has it.
 type Event struct {
 	Project int32
-	Version int64
-	Hash    string
-	Before  string // hash of the event before it
+	At      Cursor // right after the event
+	Before  string // hash of the event before it, empty where it is not known
 	Body    []byte // nil in a feed: larger than MaxBody; nil from the log: larger than MaxEvent
 
-	shared sync.Map // by key: func() any
+	decoding sync.Once
+	decoded  any
+	invalid  error
+}
+
+// Decoded returns what decode made of an event the first time that anybody asked. All watchers of a replica hold the same Event, so
+// each body is decoded once for all of them. An event has one such value: all callers ask for the same T.
+func Decoded[T any](e *Event, decode func(*Event) (T, error)) (T, error) {
+	e.decoding.Do(func() { e.decoded, e.invalid = decode(e) })
+	value, _ := e.decoded.(T)
+	return value, e.invalid
 }
 
 // Hash tells events of the same version in different histories of a project apart: a restored database gives the same numbers to
@@ -57,21 +66,19 @@ func previous(body []byte) string {
 // Differ reports whether two hashes, each empty where it is not known, are of different events.
 func Differ(a, b string) bool { return a != b && a != "" && b != "" }
 
-// Shared returns what build made the first time it was called with this key. All watchers of a replica hold the same Event, so
-// what each of them needs of it is computed once.
-func (e *Event) Shared(key string, build func() any) any {
-	once, ok := e.shared.Load(key)
-	if !ok {
-		once, _ = e.shared.LoadOrStore(key, sync.OnceValue(build))
-	}
-	return once.(func() any)()
-}
-
-// Cursor is a place in the history of a project: right after a version.
+// Cursor is a place in the history of a project: right after a version. The epoch and the hash tell it from the place of the same number
+// in another history: the epoch changes when a standby is promoted, the hash also differs when a backup was restored. The zero Cursor is
+// no place.
 type Cursor struct {
 	Epoch   postgres.Epoch
 	Version int64
 	Hash    string // of the event that led to the version; empty where it is not known
+}
+
+// contradicts reports whether a head cannot come after an earlier place: it is of another history, or of a part of it that was lost.
+func (c Cursor) contradicts(earlier Cursor) bool {
+	return c.Epoch != earlier.Epoch || c.Version < earlier.Version ||
+		c.Version == earlier.Version && Differ(c.Hash, earlier.Hash)
 }
 
 // String is the text that clients hold; it is opaque to them. Replicas that know no hashes take it for a cursor of another epoch.

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"sync"
 	"time"
-
-	"layercake/internal/postgres"
 )
 
 // What is kept at most.
@@ -25,41 +23,37 @@ type feed struct {
 	opened  chan struct{} // closed once the head was read, or could not be
 
 	// guarded by Hub.mu
-	watchers int
+	watchers map[*watcher]struct{}
 	idle     time.Time // when the last watcher left
 
-	mu         sync.Mutex
-	err        error // the feed ended
-	open       bool
-	epoch      postgres.Epoch
-	version    int64
-	hash       string          // of the event at version
-	generation int             // steps when events were missed: watchers of older generations are told
-	tail       []*Event        // contiguous up to version
-	tailBytes  int             // of the bodies in tail
-	ahead      map[int64]heard // beyond version + 1
-	aheadBytes int             // of the bodies in ahead
-	limit      int             // of either
-	readers    map[*watcher]struct{}
-	wanted     int64         // the newest version that anybody spoke of
-	doubted    bool          // a sweep, not a line, spoke of it
-	moved      chan struct{} // closed and replaced whenever a watcher should look again
+	mu   sync.Mutex
+	err  error // the feed ended
+	open bool
+	state
+	tail       []*Event         // contiguous up to at
+	tailBytes  int              // of the bodies in tail
+	ahead      map[int64]*Event // by version: what came before its time
+	aheadBytes int              // of the bodies in ahead
+	limit      int              // of either
+	doubted    bool             // a sweep, not a line, spoke of the wanted version
+	moved      chan struct{}    // closed and replaced whenever a watcher should look again
 }
 
-// heard is an event as a line or an own commit brought it.
-type heard struct {
-	epoch postgres.Epoch
-	event *Event // nil for a hint
+// state is where a feed stands. Whoever asks the database keeps the state of the moment before, and the answer is compared with that.
+type state struct {
+	at         Cursor
+	generation int   // steps when events were missed: watchers of older generations are told
+	wanted     int64 // the newest version that anybody spoke of
 }
 
 func newFeed(project int32, limit int) *feed {
 	return &feed{
-		project: project,
-		opened:  make(chan struct{}),
-		ahead:   make(map[int64]heard),
-		limit:   limit,
-		readers: make(map[*watcher]struct{}),
-		moved:   make(chan struct{}),
+		project:  project,
+		opened:   make(chan struct{}),
+		watchers: make(map[*watcher]struct{}),
+		ahead:    make(map[int64]*Event),
+		limit:    limit,
+		moved:    make(chan struct{}),
 	}
 }
 
@@ -72,55 +66,61 @@ const (
 	toSweep      // the epoch changed: ask for the head
 )
 
-// offer brings an event, or the hint of one. Anything may come at any time, in any order, any number of times.
-func (f *feed) offer(epoch postgres.Epoch, version int64, event *Event) need {
+// offer brings an event, or the hint that there is one, without its hash. Anything may come at any time, in any order, any number of
+// times.
+func (f *feed) offer(at Cursor, event *Event) need {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case f.err != nil:
 		return nothing
 	case !f.open:
-		f.keep(epoch, version, event)
+		f.keep(at.Version, event)
 		return nothing
-	case epoch != f.epoch:
+	case at.Epoch != f.at.Epoch:
 		return toSweep
-	case version <= f.version:
+	case at.Version <= f.at.Version:
 		return nothing
-	case version == f.version+1 && event != nil && !Differ(event.Before, f.hash):
+	case event != nil && f.follows(event):
 		f.advance(event)
 		f.catchUp()
 	default:
-		f.keep(epoch, version, event)
+		f.keep(at.Version, event)
 	}
-	if f.wanted > f.version {
+	if f.wanted > f.at.Version {
 		return toFill
 	}
 	return nothing
 }
 
+// follows reports whether an event is the next one. One that names another event before it is of another history: the log tells.
+func (f *feed) follows(e *Event) bool {
+	return e.At.Epoch == f.at.Epoch && e.At.Version == f.at.Version+1 && !Differ(e.Before, f.at.Hash)
+}
+
 // keep remembers an event whose time has not come.
-func (f *feed) keep(epoch postgres.Epoch, version int64, event *Event) {
+func (f *feed) keep(version int64, event *Event) {
 	f.wanted = max(f.wanted, version)
 	if event == nil || len(f.ahead) >= maxAhead || f.aheadBytes+len(event.Body) > f.limit {
 		return
 	}
 	f.drop(version)
-	f.ahead[version] = heard{epoch: epoch, event: event}
+	f.ahead[version] = event
 	f.aheadBytes += len(event.Body)
 }
 
 // drop forgets an event that waited.
 func (f *feed) drop(version int64) {
-	if h, ok := f.ahead[version]; ok {
-		f.aheadBytes -= len(h.event.Body)
+	if e, ok := f.ahead[version]; ok {
+		f.aheadBytes -= len(e.Body)
 		delete(f.ahead, version)
 	}
 }
 
 // advance appends the next event and wakes the watchers.
 func (f *feed) advance(event *Event) {
-	event.Before = cmp.Or(f.hash, event.Before)
-	f.version, f.hash = event.Version, event.Hash
+	event.Before = cmp.Or(f.at.Hash, event.Before)
+	f.at = event.At
 	f.tail = append(f.tail, event)
 	f.tailBytes += len(event.Body)
 	f.trim()
@@ -151,14 +151,14 @@ func (f *feed) bound(limit int) {
 // catchUp applies what waited for its predecessors.
 func (f *feed) catchUp() {
 	for {
-		next, ok := f.ahead[f.version+1]
-		if !ok || next.epoch != f.epoch || Differ(next.event.Before, f.hash) {
-			break // if it is of another history, the log says so
+		next, ok := f.ahead[f.at.Version+1]
+		if !ok || !f.follows(next) {
+			break
 		}
-		f.advance(next.event)
+		f.advance(next)
 	}
-	for version, h := range f.ahead {
-		if version <= f.version || h.epoch != f.epoch {
+	for version, e := range f.ahead {
+		if version <= f.at.Version || e.At.Epoch != f.at.Epoch {
 			f.drop(version)
 		}
 	}
@@ -170,10 +170,10 @@ func (f *feed) wake() {
 }
 
 // begin opens the feed at the head that was read after the feed was registered.
-func (f *feed) begin(head position) {
+func (f *feed) begin(head Cursor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.open, f.epoch, f.version, f.hash = true, head.epoch, head.version, head.hash
+	f.open, f.at = true, head
 	f.catchUp()
 	close(f.opened)
 }
@@ -192,37 +192,17 @@ func (f *feed) end(err error) {
 	f.wake()
 }
 
-// position is where a project's history stands, or stood when a query was sent.
-type position struct {
-	epoch      postgres.Epoch
-	version    int64
-	hash       string // of the event at version; empty where it is not known
-	generation int    // of the feed; meaningless in an answer
-	wanted     int64  // likewise
-}
-
-// contradicts reports whether p cannot come after an earlier position: it is of another history, or of a part of it that was lost.
-func (p position) contradicts(earlier position) bool {
-	return p.epoch != earlier.epoch || p.version < earlier.version ||
-		p.version == earlier.version && Differ(p.hash, earlier.hash)
-}
-
-// now returns the feed's position, and false while it is not open.
-func (f *feed) now() (position, bool) {
+// now returns where the feed stands, and false while it is not open.
+func (f *feed) now() (state, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.position(), f.open && f.err == nil
+	return f.state, f.open && f.err == nil
 }
 
-// gap returns the feed's position when it lacks an event that somebody spoke of.
-func (f *feed) gap() (position, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.position(), f.open && f.err == nil && f.wanted > f.version
-}
-
-func (f *feed) position() position {
-	return position{epoch: f.epoch, version: f.version, hash: f.hash, generation: f.generation, wanted: f.wanted}
+// gap returns where the feed stands, and whether it lacks an event that somebody spoke of.
+func (f *feed) gap() (state, bool) {
+	now, open := f.now()
+	return now, open && now.wanted > now.at.Version
 }
 
 // failure returns why the feed ended, or nil.
@@ -234,131 +214,111 @@ func (f *feed) failure() error {
 
 // compare judges the head that a query returned against what the feed held when the query was sent. It reports whether the
 // feed lacks events.
-func (f *feed) compare(sent, head position) bool {
+func (f *feed) compare(sent state, head Cursor) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err != nil || f.generation != sent.generation {
 		return false
 	}
-	if head.contradicts(sent) {
+	if head.contradicts(sent.at) {
 		f.restart(head)
 		return false
 	}
-	if head.version > f.wanted {
-		f.wanted, f.doubted = head.version, true
+	if head.Version > f.wanted {
+		f.wanted, f.doubted = head.Version, true
 	}
-	return f.wanted > f.version
+	return f.wanted > f.at.Version
 }
 
-// fill applies events that were read from the log after the position sent. It returns how many it applied, whether it was a
-// sweep that noticed them missing, and whether the log has more.
-func (f *feed) fill(sent position, a answer) (applied int, repaired, more bool) {
-	head, events := a.head, a.events
+// fill applies events that were read from the log after the place at which the feed stood when the query was sent. It returns how
+// many it applied, whether it was a sweep that noticed them missing, and whether the log has more.
+func (f *feed) fill(sent state, a answer) (applied int, repaired, more bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err != nil || f.generation != sent.generation {
 		return 0, false, false
 	}
-	if head.contradicts(sent) || Differ(a.base, sent.hash) {
-		f.restart(head)
+	if a.head.contradicts(sent.at) || Differ(a.base, sent.at.Hash) {
+		f.restart(a.head)
 		return 0, false, false
 	}
-	for _, e := range events {
-		if e.Version > f.version+1 || e.Version == f.version+1 && Differ(e.Before, f.hash) {
-			f.restart(head) // the log was trimmed in front of the feed, or is of another history
-			return applied, false, false
-		}
-		if e.Version == f.version+1 {
+	for _, e := range a.events {
+		switch {
+		case e.At.Version <= f.at.Version: // it came otherwise meanwhile
+		case f.follows(e):
 			f.advance(e)
 			applied++
+		default:
+			f.restart(a.head) // the log was trimmed in front of the feed, or is of another history
+			return applied, false, false
 		}
 	}
 	f.catchUp()
 	repaired = applied > 0 && f.doubted
-	if more = len(events) > 0 && f.version < head.version; more {
-		return applied, repaired, true
-	}
-	if f.version < head.version {
-		f.restart(head) // likewise
-	} else if f.wanted == sent.wanted && f.wanted > f.version {
-		f.wanted = f.version // spoken of before the query was sent and yet not in the log: it never was
+	if f.at.Version < a.head.Version {
+		if len(a.events) > 0 {
+			return applied, repaired, true
+		}
+		f.restart(a.head) // the log was trimmed in front of the feed
+	} else if f.wanted == sent.wanted && f.wanted > f.at.Version {
+		f.wanted = f.at.Version // announced before the query was sent, but the log does not have it: it was never committed
 	}
 	f.doubted = false
 	return applied, repaired, false
 }
 
 // restart gives up the tail: watchers are told that they missed events and go on from head.
-func (f *feed) restart(head position) {
-	f.epoch, f.version, f.hash = head.epoch, head.version, head.hash
+func (f *feed) restart(head Cursor) {
+	f.at, f.wanted = head, head.Version
 	f.tail, f.tailBytes = nil, 0
-	f.wanted = head.version
 	f.generation++
 	f.catchUp()
 	f.wake()
 }
 
-// follow notes a watcher, and unfollow forgets it.
-func (f *feed) follow(w *watcher) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.readers[w] = struct{}{}
+// lookup is what a watcher finds at its place. Without any of these it has to read the log.
+type lookup struct {
+	event  *Event        // the next event, with its body
+	moved  chan struct{} // closed when there is something new; nothing follows yet
+	missed bool          // events cannot be had: the watcher goes on from where the feed is now
+	err    error         // why the feed ended
 }
 
-func (f *feed) unfollow(w *watcher) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.readers, w)
-}
-
-// lag returns how many events the watcher that is the furthest behind has yet to take.
-func (f *feed) lag() int64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var lag int64
-	for w := range f.readers {
-		lag = max(lag, f.version-w.seen.Load())
-	}
-	return lag
-}
-
-// step is what a watcher finds at its place.
-type step struct {
-	event  *Event        // the next event, or
-	moved  chan struct{} // wait for this, or
-	missed bool          // events cannot be had: go on from where the feed is now, or
-	err    error         // the feed ended, or
-	// none of these: read the log
-}
-
-// next returns what follows a watcher's position.
-func (f *feed) next(at position) step {
+// next returns what follows the place of a watcher of a generation.
+func (f *feed) next(at Cursor, generation int) lookup {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case f.err != nil:
-		return step{err: f.err}
-	case f.generation != at.generation:
-		return step{missed: true}
-	case at.version >= f.version:
-		return step{moved: f.moved}
+		return lookup{err: f.err}
+	case f.generation != generation:
+		return lookup{missed: true}
+	case at.Version >= f.at.Version:
+		return lookup{moved: f.moved}
 	}
-	first := f.version - int64(len(f.tail)) + 1
-	if at.version+1 < first {
-		return step{}
+	if e := f.kept(at.Version + 1); e != nil && e.Body != nil {
+		return lookup{event: e}
 	}
-	return step{event: f.tail[at.version+1-first]}
+	return lookup{}
+}
+
+// kept returns the event of a version, or nil when the tail does not have it.
+func (f *feed) kept(version int64) *Event {
+	if i := version - f.at.Version + int64(len(f.tail)) - 1; i >= 0 && version <= f.at.Version {
+		return f.tail[i]
+	}
+	return nil
 }
 
 // hashAt returns the hash of the event that led to a version, empty when the feed does not know it.
 func (f *feed) hashAt(version int64) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	first := f.version - int64(len(f.tail)) + 1
-	switch {
-	case version == f.version:
-		return f.hash
-	case version >= first && version < f.version:
-		return f.tail[version-first].Hash
+	if version == f.at.Version {
+		return f.at.Hash
+	}
+	if e := f.kept(version); e != nil {
+		return e.At.Hash
 	}
 	return ""
 }

@@ -1,9 +1,12 @@
 package feed
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
+	"testing/synctest"
 
 	"layercake/internal/postgres"
 
@@ -13,11 +16,14 @@ import (
 
 const epoch = postgres.Epoch("e-1")
 
-func at(version int64) position { return position{epoch: epoch, version: version} }
+func at(version int64) Cursor { return Cursor{Epoch: epoch, Version: version} }
 
 func event(version int64) *Event {
-	return &Event{Project: 1, Version: version, Body: fmt.Appendf(nil, `{"version":%d}`, version)}
+	return sized(version, fmt.Appendf(nil, `{"version":%d}`, version))
 }
+
+// sized returns an event with a body.
+func sized(version int64, body []byte) *Event { return &Event{Project: 1, At: at(version), Body: body} }
 
 // opened returns a feed that was born at a version.
 func opened(version int64) *feed {
@@ -26,12 +32,12 @@ func opened(version int64) *feed {
 	return f
 }
 
-func (f *feed) hear(version int64) need { return f.offer(epoch, version, event(version)) }
+func (f *feed) hear(version int64) need { return f.offer(at(version), event(version)) }
 
 func wantVersion(t *testing.T, f *feed, want int64) {
 	t.Helper()
-	if p, _ := f.now(); p.version != want {
-		t.Errorf("version = %d, want %d", p.version, want)
+	if p, _ := f.now(); p.at.Version != want {
+		t.Errorf("version = %d, want %d", p.at.Version, want)
 	}
 }
 
@@ -58,7 +64,7 @@ func TestEventsApplyInOrderOnce(t *testing.T) {
 func TestHintAsksForTheLog(t *testing.T) {
 	t.Parallel()
 	f := opened(10)
-	if n := f.offer(epoch, 11, nil); n != toFill {
+	if n := f.offer(at(11), nil); n != toFill {
 		t.Errorf("a hint of the next event asks for %v, want toFill", n)
 	}
 	sent, behind := f.gap()
@@ -90,7 +96,7 @@ func TestAnswerOfAnOldSweepIsNoRegression(t *testing.T) {
 	sent, _ := f.now()
 	f.hear(13)
 	f.compare(sent, at(12)) // 12 was true when the sweep asked
-	if p, _ := f.now(); p.version != 13 || p.generation != 0 {
+	if p, _ := f.now(); p.at.Version != 13 || p.generation != 0 {
 		t.Errorf("position = %+v, want 13 without a restart", p)
 	}
 	if applied, _, _ := f.fill(sent, answer{head: at(12)}); applied != 0 {
@@ -101,18 +107,18 @@ func TestAnswerOfAnOldSweepIsNoRegression(t *testing.T) {
 
 func TestHeadThatFellBackRestarts(t *testing.T) {
 	t.Parallel()
-	for name, head := range map[string]position{
+	for name, head := range map[string]Cursor{
 		"same epoch":    at(7),
-		"another epoch": {epoch: "e-2", version: 12},
+		"another epoch": {Epoch: "e-2", Version: 12},
 	} {
 		f := opened(12)
 		before, _ := f.now()
 		f.compare(before, head)
 		after, _ := f.now()
-		if after.version != head.version || after.epoch != head.epoch || after.generation == before.generation {
+		if after.at != head || after.generation == before.generation {
 			t.Errorf("%s: position = %+v, want a restart at %+v", name, after, head)
 		}
-		if s := f.next(before); !s.missed {
+		if s := f.next(before.at, before.generation); !s.missed {
 			t.Errorf("%s: a watcher finds %+v, want missed", name, s)
 		}
 	}
@@ -121,7 +127,7 @@ func TestHeadThatFellBackRestarts(t *testing.T) {
 func TestEventOfAnotherEpochAsksForASweep(t *testing.T) {
 	t.Parallel()
 	f := opened(12)
-	if n := f.offer("e-2", 13, event(13)); n != toSweep {
+	if n := f.offer(Cursor{Epoch: "e-2", Version: 13}, event(13)); n != toSweep {
 		t.Errorf("offer asks for %v, want toSweep", n)
 	}
 	wantVersion(t, f, 12)
@@ -131,10 +137,10 @@ func TestTrimmedLogRestarts(t *testing.T) {
 	t.Parallel()
 	for name, events := range map[string][]*Event{"all gone": nil, "some gone": {event(14), event(15)}} {
 		f := opened(10)
-		f.offer(epoch, 15, nil)
+		f.offer(at(15), nil)
 		sent, _ := f.gap()
 		f.fill(sent, answer{head: at(15), events: events})
-		if p, _ := f.now(); p.version != 15 || p.generation != 1 {
+		if p, _ := f.now(); p.at.Version != 15 || p.generation != 1 {
 			t.Errorf("%s: position = %+v, want a restart at 15", name, p)
 		}
 	}
@@ -143,7 +149,7 @@ func TestTrimmedLogRestarts(t *testing.T) {
 func TestHintOfNothingIsForgotten(t *testing.T) {
 	t.Parallel()
 	f := opened(10)
-	f.offer(epoch, 99, nil)
+	f.offer(at(99), nil)
 	sent, _ := f.gap()
 	f.fill(sent, answer{head: at(10)})
 	if _, behind := f.gap(); behind {
@@ -154,9 +160,9 @@ func TestHintOfNothingIsForgotten(t *testing.T) {
 func TestHintThatComesDuringAReadIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	f := opened(10)
-	f.offer(epoch, 11, nil)
+	f.offer(at(11), nil)
 	sent, _ := f.gap()
-	f.offer(epoch, 12, nil) // committed after the query was sent
+	f.offer(at(12), nil) // committed after the query was sent
 	f.fill(sent, answer{head: at(11), events: []*Event{event(11)}})
 	if _, behind := f.gap(); !behind {
 		t.Error("the hint of 12 was lost")
@@ -172,15 +178,14 @@ func TestTailIsBounded(t *testing.T) {
 	if len(f.tail) != maxTailEvents {
 		t.Errorf("tail of %d events, want %d", len(f.tail), maxTailEvents)
 	}
-	big := &Event{Version: maxTailEvents + 501, Body: make([]byte, MaxBody)}
-	f.offer(epoch, big.Version, big)
-	for v := big.Version + 1; v < big.Version+10; v++ {
-		f.offer(epoch, v, &Event{Version: v, Body: make([]byte, MaxBody)})
+	const big = maxTailEvents + 501
+	for v := int64(big); v < big+10; v++ {
+		f.offer(at(v), sized(v, make([]byte, MaxBody)))
 	}
 	if f.tailBytes > maxTailBytes {
 		t.Errorf("tail of %d bytes, want at most %d", f.tailBytes, maxTailBytes)
 	}
-	if s := f.next(at(5)); s.event != nil || s.moved != nil || s.missed || s.err != nil {
+	if s := f.next(at(5), 0); s.event != nil || s.moved != nil || s.missed || s.err != nil {
 		t.Errorf("a watcher behind the tail finds %+v, want to be sent to the log", s)
 	}
 	for v := int64(100_000); v < 100_000+2*maxAhead; v++ {
@@ -191,7 +196,7 @@ func TestTailIsBounded(t *testing.T) {
 	}
 	f = opened(0)
 	for v := int64(2); v < 50; v++ {
-		f.offer(epoch, v, &Event{Version: v, Body: make([]byte, MaxBody)})
+		f.offer(at(v), sized(v, make([]byte, MaxBody)))
 	}
 	if waiting := len(f.ahead) * MaxBody; waiting > maxTailBytes || f.aheadBytes != waiting {
 		t.Errorf("%d bytes wait, and %d are counted, want at most %d", waiting, f.aheadBytes, maxTailBytes)
@@ -213,7 +218,7 @@ func TestTailsOfAllFeedsAreBounded(t *testing.T) {
 		f.begin(at(0))
 		h.feeds[project] = f
 		for v := int64(1); v <= maxTailBytes/2000; v++ {
-			f.offer(epoch, v, &Event{Version: v, Body: body})
+			f.offer(at(v), sized(v, body))
 		}
 	}
 	if _, bytes := h.Open(); bytes <= maxAllBytes {
@@ -224,23 +229,61 @@ func TestTailsOfAllFeedsAreBounded(t *testing.T) {
 		t.Errorf("%d feeds keep %d bytes, want up to %d", feeds, bytes, maxAllBytes)
 	}
 	f := h.feeds[0]
-	f.offer(epoch, f.version+1, &Event{Version: f.version + 1, Body: body})
+	f.offer(at(f.at.Version+1), sized(f.at.Version+1, body))
 	if _, bytes := h.Open(); bytes > maxAllBytes {
 		t.Errorf("%d bytes after one more event, want at most %d", bytes, maxAllBytes)
 	}
-	if s := f.next(at(1)); s.event != nil || s.moved != nil || s.missed || s.err != nil {
+	if s := f.next(at(1), 0); s.event != nil || s.moved != nil || s.missed || s.err != nil {
 		t.Errorf("a watcher of what was given up finds %+v, want to be sent to the log", s)
 	}
+}
+
+// Many watchers come to one place at once, after an outage or at an event that is too large to keep. One read serves them all.
+func TestWatchersAtOnePlaceShareARead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub(nil, nil, prometheus.NewRegistry()) // without a database: none of the watchers reads by itself
+		release := make(chan struct{})
+		h.reads.DoChan(fmt.Sprint(1, " ", at(3)), func() (any, error) {
+			<-release
+			return answer{head: at(5), events: []*Event{event(4), event(5)}}, nil
+		})
+		watchers := make([]*watcher, 20)
+		var running sync.WaitGroup
+		for i := range watchers {
+			watchers[i] = &watcher{hub: h, feed: opened(5), at: at(3)}
+			running.Go(func() {
+				if err := watchers[i].read(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		gone, leave := context.WithCancel(t.Context())
+		running.Go(func() {
+			if err := (&watcher{hub: h, feed: opened(5), at: at(3)}).read(gone); !errors.Is(err, context.Canceled) {
+				t.Errorf("who left got %v", err)
+			}
+		})
+		synctest.Wait()
+		leave()
+		close(release)
+		running.Wait()
+		for i, w := range watchers {
+			if len(w.log) != 2 || w.log[0] != watchers[0].log[0] {
+				t.Errorf("watcher %d got %v", i, w.log)
+			}
+		}
+	})
 }
 
 func TestEndTellsWatchers(t *testing.T) {
 	t.Parallel()
 	gone := errors.New("gone")
 	f := opened(3)
-	s := f.next(at(3))
+	s := f.next(at(3), 0)
 	f.end(gone)
 	<-s.moved
-	if s := f.next(at(3)); !errors.Is(s.err, gone) {
+	if s := f.next(at(3), 0); !errors.Is(s.err, gone) {
 		t.Errorf("a watcher finds %+v, want the error", s)
 	}
 	if n := f.hear(4); n != nothing {
@@ -263,8 +306,9 @@ func TestAnyInterleavingIsInOrder(t *testing.T) {
 			return events
 		}
 		type question struct {
-			sent, head position
-			events     []*Event
+			sent   state
+			head   Cursor
+			events []*Event
 		}
 		var asked []question // sent, and answered by the database, but not yet come back
 		watcher, seen := at(born), []int64(nil)
@@ -272,7 +316,7 @@ func TestAnyInterleavingIsInOrder(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"commit": func(*rapid.T) { head++ },
 			"line":   func(t *rapid.T) { f.hear(rapid.Int64Range(1, head).Draw(t, "version")) },
-			"hint":   func(t *rapid.T) { f.offer(epoch, rapid.Int64Range(1, head).Draw(t, "version"), nil) },
+			"hint":   func(t *rapid.T) { f.offer(at(rapid.Int64Range(1, head).Draw(t, "version")), nil) },
 			"open": func(t *rapid.T) {
 				if isOpen {
 					t.Skip()
@@ -283,7 +327,7 @@ func TestAnyInterleavingIsInOrder(t *testing.T) {
 			},
 			"ask": func(t *rapid.T) {
 				if sent, ok := f.now(); ok {
-					asked = append(asked, question{sent, at(head), log(sent.version, rapid.IntRange(1, 4).Draw(t, "limit"))})
+					asked = append(asked, question{sent, at(head), log(sent.at.Version, rapid.IntRange(1, 4).Draw(t, "limit"))})
 				}
 			},
 			"answer": func(t *rapid.T) {
@@ -302,9 +346,9 @@ func TestAnyInterleavingIsInOrder(t *testing.T) {
 				if !isOpen {
 					t.Skip()
 				}
-				if s := f.next(watcher); s.event != nil {
-					watcher.version = s.event.Version
-					seen = append(seen, s.event.Version)
+				if s := f.next(watcher, 0); s.event != nil {
+					watcher = s.event.At
+					seen = append(seen, s.event.At.Version)
 				}
 			},
 			"": func(t *rapid.T) {
@@ -329,10 +373,10 @@ func TestAnyInterleavingIsInOrder(t *testing.T) {
 			if !behind {
 				break
 			}
-			f.fill(sent, answer{head: at(head), events: log(sent.version, 3)})
+			f.fill(sent, answer{head: at(head), events: log(sent.at.Version, 3)})
 		}
-		if p, _ := f.now(); p.version != head {
-			t.Fatalf("the feed ends at %d, want %d", p.version, head)
+		if p, _ := f.now(); p.at.Version != head {
+			t.Fatalf("the feed ends at %d, want %d", p.at.Version, head)
 		}
 	})
 }
@@ -348,46 +392,49 @@ func BenchmarkApply(b *testing.B) {
 // An event that says that it follows another one than the feed has is of another history: the log tells.
 func TestEventThatFollowsAnotherIsNotTaken(t *testing.T) {
 	t.Parallel()
-	body := func(prev string) []byte { return []byte(BodyStart + prev + `","version":0}`) }
+	place := func(version int64, hash string) Cursor { return Cursor{Epoch: epoch, Version: version, Hash: hash} }
+	after := func(version int64, hash, prev string) *Event {
+		return newEvent(1, place(version, hash), []byte(BodyStart+prev+`","version":0}`), MaxBody)
+	}
 	for name, offer := range map[string]func(f *feed) need{
-		"next": func(f *feed) need { return f.offer(epoch, 11, newEvent(1, 11, "11111111", body("ffffffff"), MaxBody)) },
+		"next": func(f *feed) need { return f.offer(at(11), after(11, "11111111", "ffffffff")) },
 		"ahead": func(f *feed) need {
-			f.offer(epoch, 12, newEvent(1, 12, "22222222", body("ffffffff"), MaxBody))
-			return f.offer(epoch, 11, newEvent(1, 11, "11111111", body("aaaaaaaa"), MaxBody))
+			f.offer(at(12), after(12, "22222222", "ffffffff"))
+			return f.offer(at(11), after(11, "11111111", "aaaaaaaa"))
 		},
 	} {
 		f := newFeed(1, maxTailBytes)
-		f.begin(position{epoch: epoch, version: 10, hash: "aaaaaaaa"})
+		f.begin(place(10, "aaaaaaaa"))
 		if got := offer(f); got != toFill {
 			t.Errorf("%s: %v, want to read the log", name, got)
 		}
 		sent, _ := f.gap()
-		if name == "ahead" && sent.version != 11 || name == "next" && sent.version != 10 {
-			t.Errorf("%s: at %d", name, sent.version)
+		if name == "ahead" && sent.at.Version != 11 || name == "next" && sent.at.Version != 10 {
+			t.Errorf("%s: at %d", name, sent.at.Version)
 		}
-		f.fill(sent, answer{head: position{epoch: epoch, version: 12, hash: "22222222"}, base: "ffffffff"})
-		if at, _ := f.now(); at.generation != 1 || at.version != 12 {
-			t.Errorf("%s: %+v, want a new start at 12", name, at)
+		f.fill(sent, answer{head: place(12, "22222222"), base: "ffffffff"})
+		if now, _ := f.now(); now.generation != 1 || now.at.Version != 12 {
+			t.Errorf("%s: %+v, want a new start at 12", name, now)
 		}
 	}
 	// The same where nobody knows the hash of what the feed has.
 	f := newFeed(1, maxTailBytes)
-	f.begin(position{epoch: epoch, version: 10, hash: "aaaaaaaa"})
+	f.begin(place(10, "aaaaaaaa"))
 	sent, _ := f.now()
-	f.fill(sent, answer{head: position{epoch: epoch, version: 11}, events: []*Event{newEvent(1, 11, "11111111", body("ffffffff"), MaxBody)}})
-	if at, _ := f.now(); at.generation != 1 {
-		t.Errorf("from the log: %+v, want a new start", at)
+	f.fill(sent, answer{head: at(11), events: []*Event{after(11, "11111111", "ffffffff")}})
+	if now, _ := f.now(); now.generation != 1 {
+		t.Errorf("from the log: %+v, want a new start", now)
 	}
 	// And where a line of an older replica, which says nothing of it, came while the log was asked.
 	f = newFeed(1, maxTailBytes)
-	f.begin(position{epoch: epoch, version: 10, hash: "aaaaaaaa"})
+	f.begin(place(10, "aaaaaaaa"))
 	sent, _ = f.now()
-	f.offer(epoch, 11, newEvent(1, 11, "11111111", []byte(`{}`), MaxBody))
-	f.fill(sent, answer{head: position{epoch: epoch, version: 11, hash: "11111111"}, base: "ffffffff", events: []*Event{
-		{Version: 11, Hash: "11111111", Before: "ffffffff"},
+	f.offer(at(11), newEvent(1, place(11, "11111111"), []byte(`{}`), MaxBody))
+	f.fill(sent, answer{head: place(11, "11111111"), base: "ffffffff", events: []*Event{
+		{At: place(11, "11111111"), Before: "ffffffff"},
 	}})
-	if at, _ := f.now(); at.generation != 1 {
-		t.Errorf("after a line of an older replica: %+v, want a new start", at)
+	if now, _ := f.now(); now.generation != 1 {
+		t.Errorf("after a line of an older replica: %+v, want a new start", now)
 	}
 	for text, want := range map[string]string{
 		BodyStart + `0a1b2c3d","version":1}`: "0a1b2c3d", BodyStart + `0a1b2c3x"}`: "", BodyStart + `0a1b`: "", `{"version":1}`: "", "": "",

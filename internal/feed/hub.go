@@ -5,13 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"layercake/internal/db"
@@ -47,7 +45,7 @@ type Hub struct {
 	gaps    chan struct{}      // capacity 1: some feed lacks events
 	doubts  chan struct{}      // capacity 1: sweep now
 	warned  rate.Sometimes     // of watchers that are far behind
-	reads   singleflight.Group // of large events
+	reads   singleflight.Group // of the log by watchers
 
 	mu    sync.Mutex
 	feeds map[int32]*feed
@@ -84,11 +82,13 @@ func (h *Hub) Offer(epoch postgres.Epoch, project int32, version int64, body []b
 	if f == nil {
 		return
 	}
+	at := Cursor{Epoch: epoch, Version: version}
 	var event *Event
 	if body != nil {
-		event = newEvent(project, version, Hash(body), body, MaxBody)
+		at.Hash = Hash(body)
+		event = newEvent(project, at, body, MaxBody)
 	}
-	switch f.offer(epoch, version, event) {
+	switch f.offer(at, event) {
 	case toFill:
 		h.metrics.gaps.Inc()
 		signal(h.gaps)
@@ -101,8 +101,8 @@ func (h *Hub) Offer(epoch postgres.Epoch, project int32, version int64, body []b
 func (h *Hub) Doubt() { signal(h.doubts) }
 
 // newEvent makes an event without its body when that is larger than most bytes.
-func newEvent(project int32, version int64, hash string, body []byte, most int) *Event {
-	e := &Event{Project: project, Version: version, Hash: hash, Before: previous(body), Body: body}
+func newEvent(project int32, at Cursor, body []byte, most int) *Event {
+	e := &Event{Project: project, At: at, Before: previous(body), Body: body}
 	if len(body) > most {
 		e.Body = nil
 	}
@@ -116,187 +116,8 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Step is what a watcher gets: where the watch begins, an event, or the news that it missed some.
-type Step struct {
-	Cursor   Cursor
-	Event    *Event // nil where the watch begins, and when Missed
-	Missed   bool   // events up to Cursor cannot be had: read the state again
-	TooLarge bool   // Missed, but nothing except the event at Cursor, which is larger than MaxEvent
-}
-
-// Watch yields where it begins, then every event of a project after a cursor, in order, each once, until ctx ends. Without a
-// cursor it begins at the head. It ends with ErrNotFound when the project is deleted.
-func (h *Hub) Watch(ctx context.Context, project int32, after *Cursor) iter.Seq2[Step, error] {
-	return func(yield func(Step, error) bool) {
-		f, err := h.enter(ctx, project)
-		if err != nil {
-			if ctx.Err() == nil {
-				yield(Step{}, err)
-			}
-			return
-		}
-		defer h.leave(f)
-		w := &watcher{hub: h, feed: f}
-		first, err := w.begin(ctx, after)
-		w.seen.Store(w.at.version)
-		f.follow(w)
-		defer f.unfollow(w)
-		for err == nil && yield(first, nil) {
-			first, err = w.next(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			yield(Step{}, err)
-		}
-	}
-}
-
-// watcher is a cursor into a feed.
-type watcher struct {
-	hub  *Hub
-	feed *feed
-	at   position
-	seen atomic.Int64 // at.version, for others
-	log  []*Event     // read from the log, not yet yielded
-}
-
-// begin decides where the watch starts.
-func (w *watcher) begin(ctx context.Context, after *Cursor) (Step, error) {
-	w.at, _ = w.feed.now()
-	if after == nil {
-		return Step{Cursor: w.cursor()}, nil
-	}
-	if after.Epoch != w.at.epoch {
-		return w.missed(), nil
-	}
-	if after.Version > w.at.version {
-		// Ahead of this replica, or of history? Only a look at the head that began after the question came can tell.
-		head, err := w.hub.readHead(ctx, w.feed.project)
-		if err != nil {
-			return Step{}, err
-		}
-		if w.feed.compare(w.at, head) {
-			signal(w.hub.gaps)
-		}
-		if head.epoch != after.Epoch || head.version < after.Version {
-			return w.missed(), nil
-		}
-	}
-	hash, err := w.hashAt(ctx, after.Version)
-	if err != nil {
-		return Step{}, err
-	}
-	if Differ(hash, after.Hash) {
-		return w.missed(), nil // the database was restored, and others wrote that version
-	}
-	w.at.version, w.at.hash = after.Version, cmp.Or(hash, after.Hash)
-	return Step{Cursor: w.cursor()}, nil
-}
-
-// hashAt returns the hash of the event that led to a version, empty when nobody knows it.
-func (w *watcher) hashAt(ctx context.Context, version int64) (string, error) {
-	if hash := w.feed.hashAt(version); hash != "" {
-		return hash, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, queryLimit)
-	defer cancel()
-	var hash string
-	err := w.hub.system.Query(ctx, func(q *db.Queries) (err error) {
-		hash, err = q.GetEventHash(ctx, db.GetEventHashParams{ProjectID: w.feed.project, Version: version})
-		return err
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", ErrNotFound
-	}
-	if err != nil {
-		return "", fmt.Errorf("read the hash of an event: %w", err)
-	}
-	return hash, nil
-}
-
-// next waits for what follows.
-func (w *watcher) next(ctx context.Context) (Step, error) {
-	for {
-		if len(w.log) > 0 {
-			e := w.log[0]
-			w.log = w.log[1:]
-			return w.take(e), nil
-		}
-		s := w.feed.next(w.at)
-		switch {
-		case s.err != nil:
-			return Step{}, s.err
-		case s.missed:
-			return w.missed(), nil
-		case s.event != nil && s.event.Body != nil:
-			return w.take(s.event), nil
-		case s.event != nil:
-			e, err := w.hub.large(ctx, w.at.epoch, s.event)
-			switch {
-			case err != nil:
-				return Step{}, err
-			case e == nil:
-				return w.missed(), nil
-			}
-			return w.take(e), nil
-		case s.moved != nil:
-			select {
-			case <-ctx.Done():
-				return Step{}, ctx.Err()
-			case <-s.moved:
-			}
-		default:
-			if err := w.read(ctx); err != nil {
-				return Step{}, err
-			}
-			if len(w.log) == 0 {
-				return w.missed(), nil
-			}
-		}
-	}
-}
-
-// read fetches the next part of the log. It leaves nothing when the log does not reach back far enough.
-func (w *watcher) read(ctx context.Context) error {
-	w.hub.metrics.logReads.Inc()
-	answers, err := w.hub.readLog(ctx, []int32{w.feed.project}, []int64{w.at.version}, limits{
-		events: readEvents, bytes: readBytes, body: MaxEvent,
-	})
-	if err != nil {
-		return fmt.Errorf("catch up from the log: %w", err)
-	}
-	a, ok := answers[w.feed.project]
-	if !ok {
-		return ErrNotFound
-	}
-	if a.head.epoch == w.at.epoch && !Differ(a.base, w.at.hash) && len(a.events) > 0 && a.events[0].Version == w.at.version+1 {
-		w.log = a.events
-	}
-	return nil
-}
-
-func (w *watcher) take(e *Event) Step {
-	w.at.version, w.at.hash = e.Version, e.Hash
-	w.seen.Store(e.Version)
-	if e.Body == nil {
-		return Step{Cursor: w.cursor(), Missed: true, TooLarge: true}
-	}
-	return Step{Cursor: w.cursor(), Event: e}
-}
-
-func (w *watcher) missed() Step {
-	w.hub.metrics.missed.Inc()
-	w.log = nil
-	w.at, _ = w.feed.now()
-	w.seen.Store(w.at.version)
-	return Step{Cursor: w.cursor(), Missed: true}
-}
-
-func (w *watcher) cursor() Cursor {
-	return Cursor{Epoch: w.at.epoch, Version: w.at.version, Hash: w.at.hash}
-}
-
-// enter finds or makes the feed of a project and waits until it is open.
-func (h *Hub) enter(ctx context.Context, project int32) (*feed, error) {
+// enter adds a watcher to the feed of its project, which it makes if there is none, and waits until that is open.
+func (h *Hub) enter(ctx context.Context, w *watcher, project int32) error {
 	h.mu.Lock()
 	f, found := h.feeds[project]
 	if !found {
@@ -304,7 +125,8 @@ func (h *Hub) enter(ctx context.Context, project int32) (*feed, error) {
 		h.feeds[project] = f
 		h.metrics.created.Inc()
 	}
-	f.watchers++
+	f.watchers[w] = struct{}{}
+	w.feed = f
 	h.mu.Unlock()
 	if !found {
 		// Others may wait for this feed, so it opens even when the first watcher goes away.
@@ -318,22 +140,17 @@ func (h *Hub) enter(ctx context.Context, project int32) (*feed, error) {
 	}
 	select {
 	case <-ctx.Done():
-		h.leave(f)
-		return nil, ctx.Err()
+		return ctx.Err()
 	case <-f.opened:
+		return f.failure()
 	}
-	if err := f.failure(); err != nil {
-		h.leave(f)
-		return nil, err
-	}
-	return f, nil
 }
 
-func (h *Hub) leave(f *feed) {
+func (h *Hub) leave(w *watcher) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f.watchers--
-	f.idle = time.Now()
+	delete(w.feed.watchers, w)
+	w.feed.idle = time.Now()
 }
 
 // end closes a feed for good; the next watcher of its project begins a new one.
@@ -347,13 +164,13 @@ func (h *Hub) end(f *feed, err error) {
 }
 
 // readHead asks where a project stands. It fails with ErrNotFound when there is no such project.
-func (h *Hub) readHead(ctx context.Context, project int32) (position, error) {
+func (h *Hub) readHead(ctx context.Context, project int32) (Cursor, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
-	var head position
+	var head Cursor
 	err := h.system.Do(ctx, func(conn *pgx.Conn) error {
 		row, err := db.New(conn).GetFeedHead(ctx, project)
-		head = position{epoch: postgres.EpochOfConn(conn), version: row.Version, hash: row.Hash}
+		head = Cursor{Epoch: postgres.EpochOfConn(conn), Version: row.Version, Hash: row.Hash}
 		return err
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -367,7 +184,7 @@ func (h *Hub) readHead(ctx context.Context, project int32) (position, error) {
 
 // answer is what the log says of one project: its head, the hash at a version, and the events after that.
 type answer struct {
-	head   position
+	head   Cursor
 	base   string // empty where it is not known
 	events []*Event
 }
@@ -388,15 +205,17 @@ func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most
 		rows, err := db.New(conn).ListEventsAfter(ctx, db.ListEventsAfterParams{
 			ProjectIds: projects, After: after, MaxBody: most.body, MaxEvents: most.events, MaxBytes: most.bytes,
 		})
+		epoch := postgres.EpochOfConn(conn)
 		for _, row := range rows {
 			a := answers[row.ProjectID]
-			a.head = position{epoch: postgres.EpochOfConn(conn), version: row.Head, hash: row.HeadHash}
+			a.head = Cursor{Epoch: epoch, Version: row.Head, Hash: row.HeadHash}
 			a.base = row.BaseHash
 			if row.Version > 0 {
-				e := newEvent(row.ProjectID, row.Version, row.Hash, row.Body, int(most.body))
+				at := Cursor{Epoch: epoch, Version: row.Version, Hash: row.Hash}
+				e := newEvent(row.ProjectID, at, row.Body, int(most.body))
 				before := a.base
 				if len(a.events) > 0 {
-					before = a.events[len(a.events)-1].Hash
+					before = a.events[len(a.events)-1].At.Hash
 				}
 				e.Before = cmp.Or(e.Before, before)
 				a.events = append(a.events, e)
@@ -408,43 +227,16 @@ func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most
 	return answers, err
 }
 
-// large reads the event of a feed whose body the feed does not keep. Watchers that come to it at once share one read. It returns nil
-// when the log does not have the event any more, and the event without a body when that is larger than MaxEvent.
-func (h *Hub) large(ctx context.Context, epoch postgres.Epoch, e *Event) (*Event, error) {
-	read := h.reads.DoChan(fmt.Sprint(epoch, " ", e.Project, " ", e.Version), func() (any, error) {
-		h.metrics.logReads.Inc()
-		// A read that others wait for must not end because the first of them goes away. It has a limit of its own.
-		answers, err := h.readLog(context.WithoutCancel(ctx), []int32{e.Project}, []int64{e.Version - 1}, limits{events: 1, body: MaxEvent})
-		if err != nil {
-			return nil, fmt.Errorf("read a large event: %w", err)
-		}
-		a := answers[e.Project]
-		if a.head.epoch != epoch || len(a.events) == 0 || a.events[0].Version != e.Version || Differ(a.events[0].Hash, e.Hash) {
-			return (*Event)(nil), nil
-		}
-		return a.events[0], nil
-	})
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case r := <-read:
-		if r.Err != nil {
-			return nil, r.Err
-		}
-		return r.Val.(*Event), nil
-	}
-}
-
 // open returns the feeds that are open and what ask says of each, where ask says true.
-func (h *Hub) open(ask func(*feed) (position, bool)) ([]*feed, []position) {
+func (h *Hub) open(ask func(*feed) (state, bool)) ([]*feed, []state) {
 	var feeds []*feed
-	var at []position
+	var sent []state
 	for _, f := range h.all() {
-		if p, ok := ask(f); ok {
-			feeds, at = append(feeds, f), append(at, p)
+		if s, ok := ask(f); ok {
+			feeds, sent = append(feeds, f), append(sent, s)
 		}
 	}
-	return feeds, at
+	return feeds, sent
 }
 
 // fillAll reads what feeds lack, all of them in one statement.
@@ -490,7 +282,7 @@ func (h *Hub) fill(ctx context.Context) (again bool, err error) {
 	}
 	projects, after := make([]int32, len(feeds)), make([]int64, len(feeds))
 	for i, f := range feeds {
-		projects[i], after[i] = f.project, sent[i].version
+		projects[i], after[i] = f.project, sent[i].at.Version
 	}
 	answers, err := h.readLog(ctx, projects, after, limits{events: readEvents, bytes: maxTailBytes, body: MaxBody})
 	if err != nil {
@@ -542,13 +334,13 @@ func (h *Hub) sweep(ctx context.Context) error {
 	for i, f := range feeds {
 		projects[i] = f.project
 	}
-	heads := make(map[int32]position, len(feeds))
+	heads := make(map[int32]Cursor, len(feeds))
 	err := h.system.Do(ctx, func(conn *pgx.Conn) error {
 		ctx, cancel := context.WithTimeout(ctx, queryLimit)
 		defer cancel()
 		rows, err := db.New(conn).ListFeedHeads(ctx, projects)
 		for _, row := range rows {
-			heads[row.ProjectID] = position{epoch: postgres.EpochOfConn(conn), version: row.Version, hash: row.Hash}
+			heads[row.ProjectID] = Cursor{Epoch: postgres.EpochOfConn(conn), Version: row.Version, Hash: row.Hash}
 		}
 		return err
 	})
@@ -576,7 +368,7 @@ func (h *Hub) dropIdle(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for project, f := range h.feeds {
-		if f.watchers == 0 && now.Sub(f.idle) > idleFor {
+		if len(f.watchers) == 0 && now.Sub(f.idle) > idleFor {
 			delete(h.feeds, project)
 		}
 	}
@@ -599,9 +391,14 @@ func (h *Hub) warn(ctx context.Context) {
 
 // Lag returns how many events the watcher that is the furthest behind has yet to take.
 func (h *Hub) Lag() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	var lag int64
-	for _, f := range h.all() {
-		lag = max(lag, f.lag())
+	for _, f := range h.feeds {
+		now, _ := f.now()
+		for w := range f.watchers {
+			lag = max(lag, now.at.Version-w.seen.Load())
+		}
 	}
 	return lag
 }
@@ -612,8 +409,8 @@ func (h *Hub) Watchers() map[int32]int {
 	defer h.mu.Unlock()
 	watchers := make(map[int32]int, len(h.feeds))
 	for project, f := range h.feeds {
-		if f.watchers > 0 {
-			watchers[project] = f.watchers
+		if n := len(f.watchers); n > 0 {
+			watchers[project] = n
 		}
 	}
 	return watchers

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,7 +76,7 @@ func commit(t *testing.T, conn *pgx.Conn, from, to int, body string) {
 }
 
 // collect watches after a version until it has seen another, and returns the steps.
-func collect(t *testing.T, h *Hub, after, until int64) []Step {
+func collect(t *testing.T, h *Hub, after, until int64) []Delivery {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -83,13 +84,13 @@ func collect(t *testing.T, h *Hub, after, until int64) []Step {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var steps []Step
-	for s, err := range h.Watch(ctx, 1, &Cursor{Epoch: head.epoch, Version: after}) {
+	var steps []Delivery
+	for s, err := range h.Watch(ctx, 1, Cursor{Epoch: head.Epoch, Version: after}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		steps = append(steps, s)
-		if s.Cursor.Version >= until {
+		if s.At.Version >= until {
 			return steps
 		}
 	}
@@ -97,13 +98,13 @@ func collect(t *testing.T, h *Hub, after, until int64) []Step {
 	return nil
 }
 
-func wantContiguous(t *testing.T, steps []Step, from, to int64) {
+func wantContiguous(t *testing.T, steps []Delivery, from, to int64) {
 	t.Helper()
 	if n := int64(len(steps)); n != to-from+1 {
 		t.Fatalf("%d steps, want the versions %d to %d", n, from, to)
 	}
 	for i, s := range steps {
-		if s.Cursor.Version != from+int64(i) || s.Missed {
+		if s.At.Version != from+int64(i) || s.Missed {
 			t.Fatalf("step %d = %+v, want version %d", i, s, from+int64(i))
 		}
 	}
@@ -155,10 +156,10 @@ func TestLargeEventsAreReadFromTheLog(t *testing.T) {
 	}
 
 	// A feed that is open has it without its body.
-	steps := make(chan Step)
+	steps := make(chan Delivery)
 	go func() {
 		defer close(steps)
-		for s, err := range h.Watch(t.Context(), 1, nil) {
+		for s, err := range h.Watch(t.Context(), 1, Cursor{}) {
 			if err != nil {
 				t.Errorf("watch: %v", err)
 				return
@@ -186,7 +187,7 @@ func TestSweepFindsWhatNobodySpokeOf(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	began := false
-	for s, err := range h.Watch(ctx, 1, nil) {
+	for s, err := range h.Watch(ctx, 1, Cursor{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +195,7 @@ func TestSweepFindsWhatNobodySpokeOf(t *testing.T) {
 			began = true
 			commit(t, conn, 6, 8, "{}") // no line, no hint
 		}
-		if s.Cursor.Version == 8 {
+		if s.At.Version == 8 {
 			wantSweepRepairs(ctx, t, h, 1)
 			return
 		}
@@ -233,8 +234,8 @@ func TestGapsOfManyFeedsAreReadInParts(t *testing.T) {
 	}
 	for project := range int32(projects) {
 		f := newFeed(project+1, maxTailBytes)
-		f.begin(position{epoch: head.epoch})
-		f.offer(head.epoch, 1, nil)
+		f.begin(Cursor{Epoch: head.Epoch})
+		f.offer(Cursor{Epoch: head.Epoch, Version: 1}, nil)
 		h.feeds[project+1] = f
 	}
 	for _, want := range []int{projects - readFeeds, projects - 2*readFeeds, 0} {
@@ -265,12 +266,12 @@ func TestWatcherThatIsFarBehindIsWarnedOf(t *testing.T) {
 	h := NewHub(running.system, slog.New(log), prometheus.NewRegistry()) // it does not run, and so does not ask for the head
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for s, err := range h.Watch(ctx, 1, nil) {
+	for s, err := range h.Watch(ctx, 1, Cursor{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		for v := int64(1); v <= farBehind+1; v++ {
-			h.Offer(s.Cursor.Epoch, 1, v, []byte("{}"))
+			h.Offer(s.At.Epoch, 1, v, []byte("{}"))
 		}
 		if lag := h.Lag(); lag != farBehind+1 {
 			t.Errorf("lag = %d, want %d", lag, farBehind+1)
@@ -293,7 +294,7 @@ func TestTrimmedLogIsMissed(t *testing.T) {
 	execute(t, conn, "DELETE FROM events WHERE version <= 30")
 	execute(t, conn, "UPDATE heads SET log_floor = 30")
 	steps := collect(t, h, 10, 50)
-	if last := steps[len(steps)-1]; !last.Missed || last.Cursor.Version != 50 {
+	if last := steps[len(steps)-1]; !last.Missed || last.At.Version != 50 {
 		t.Errorf("last step = %+v, want missed at the head", last)
 	}
 	wantContiguous(t, collect(t, h, 30, 50), 30, 50)
@@ -305,7 +306,7 @@ func TestWatchEndsWithItsProject(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	began := false
-	for _, err := range h.Watch(ctx, 1, nil) {
+	for _, err := range h.Watch(ctx, 1, Cursor{}) {
 		if !began {
 			began = true
 			execute(t, conn, "DELETE FROM projects")
@@ -329,7 +330,7 @@ func TestManyWatchersShareOneFeed(t *testing.T) {
 		began.Add(1)
 		ended.Go(func() {
 			first := sync.OnceFunc(began.Done)
-			for _, err := range h.Watch(ctx, 1, nil) {
+			for _, err := range h.Watch(ctx, 1, Cursor{}) {
 				if err != nil {
 					t.Error(err)
 				}
@@ -364,22 +365,21 @@ func TestManyWatchersShareOneFeed(t *testing.T) {
 	}
 }
 
-func TestSharedIsComputedOnce(t *testing.T) {
+func TestEventIsDecodedOnce(t *testing.T) {
 	t.Parallel()
 	e := event(1)
-	var mu sync.Mutex
-	calls := 0
+	var calls atomic.Int32
 	var g sync.WaitGroup
 	for range 20 {
 		g.Go(func() {
-			got := e.Shared("key", func() any { mu.Lock(); defer mu.Unlock(); calls++; return calls })
-			if got != 1 {
-				t.Errorf("got %v, want 1", got)
+			got, err := Decoded(e, func(e *Event) (string, error) { calls.Add(1); return string(e.Body), errors.ErrUnsupported })
+			if got != string(e.Body) || !errors.Is(err, errors.ErrUnsupported) {
+				t.Errorf("got %q, %v", got, err)
 			}
 		})
 	}
 	g.Wait()
-	if other := e.Shared("other", func() any { return "other" }); other != "other" {
-		t.Errorf("another key got %v", other)
+	if n := calls.Load(); n != 1 {
+		t.Errorf("decoded %d times", n)
 	}
 }

@@ -32,11 +32,10 @@ type Change struct {
 
 // Result is what became of a change.
 type Result struct {
-	Version int64  // of the plan after the change
-	Cursor  string // resumes a watch right after that version
-	Event   *Event // nil when nothing changed
-	Nodes   []Node // the nodes that changed, as they are now, removed ones as they were; when none did, those that the edits named
-	Edges   []Edge // likewise
+	At    Cursor // right after the change
+	Event *Event // nil when nothing changed
+	Nodes []Node // the nodes that changed, as they are now, removed ones as they were; when none did, those that the edits named
+	Edges []Edge // likewise
 }
 
 // What a change may take from its arrival: to its answer, and to the end of its transaction. In between it is found out what
@@ -88,8 +87,8 @@ func (s *Service) announce(project int32, done committed) {
 	if done.body == nil {
 		return
 	}
-	s.hub.Offer(done.epoch, project, done.version, done.body)
-	s.wire.Publish(fanout.Event{Epoch: string(done.epoch), Project: project, Version: done.version, Body: done.body})
+	s.hub.Offer(done.at.Epoch, project, done.at.Version, done.body)
+	s.wire.Publish(fanout.Event{Epoch: string(done.at.Epoch), Project: project, Version: done.at.Version, Body: done.body})
 }
 
 // check refuses what is wrong whatever the plan holds.
@@ -133,13 +132,11 @@ func (r request) sameOperation(o request) bool { return r.OpID == o.OpID && r.op
 
 // committed is what the database holds after a change.
 type committed struct {
-	epoch   postgres.Epoch
-	version int64
-	hash    string // of the event that led to the version
-	event   *Event // nil when nothing changed, and after a repeat until result decodes it
-	body    []byte // of the event; nil when nothing changed
-	nodes   []Node // what changed; when nothing did, what the edits named
-	edges   []Edge
+	at    Cursor // right after the change; when it was refused, the place at which it was
+	event *Event // nil when nothing changed, and after a repeat until result decodes it
+	body  []byte // of the event; nil when nothing changed
+	nodes []Node // what changed; when nothing did, what the edits named
+	edges []Edge
 }
 
 // settle finds out what became of a commit whose answer was lost. It waits for the head's lock, which the lost transaction
@@ -149,14 +146,14 @@ func (s *Service) settle(ctx context.Context, deadline time.Time, r request, ope
 	defer cancel()
 	var done committed
 	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error {
-		done.epoch = postgres.EpochOfConn(conn)
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			q := db.New(tx)
 			if _, err := q.LockHead(ctx, r.project); err != nil {
 				return err
 			}
 			row, err := q.GetOperation(ctx, db.GetOperationParams{ProjectID: r.project, OpActor: r.opActor(), OpID: r.OpID})
-			done.version, done.body, done.hash = row.Version, row.Body, feed.Hash(row.Body)
+			done.at = Cursor{Epoch: postgres.EpochOfConn(conn), Version: row.Version, Hash: feed.Hash(row.Body)}
+			done.body = row.Body
 			return err
 		})
 	})
@@ -169,10 +166,7 @@ func (s *Service) settle(ctx context.Context, deadline time.Time, r request, ope
 
 // result answers with what was committed. A repeat finds in the event what the first answer had at hand.
 func (c committed) result() (Result, error) {
-	r := Result{
-		Version: c.version, Cursor: feed.Cursor{Epoch: c.epoch, Version: c.version, Hash: c.hash}.String(),
-		Event: c.event, Nodes: c.nodes, Edges: c.edges,
-	}
+	r := Result{At: c.at, Event: c.event, Nodes: c.nodes, Edges: c.edges}
 	if c.body == nil || c.event != nil {
 		return r, nil
 	}

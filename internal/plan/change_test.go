@@ -15,12 +15,12 @@ import (
 func TestChange(t *testing.T) {
 	t.Parallel()
 	r, p := newProject(t)
-	if v := r.dag(t, p).Version; v != 0 {
+	if v := r.dag(t, p).At.Version; v != 0 {
 		t.Fatalf("a plan is born at version %d, want 0", v)
 	}
 
 	added := r.change(t, p, plan.AddNode{Node: node("a", plan.DataSourceNode)})
-	if added.Version != 1 || len(added.Nodes) != 1 || added.Nodes[0].ID != "a" || added.Nodes[0].CreatedAt.IsZero() {
+	if added.At.Version != 1 || len(added.Nodes) != 1 || added.Nodes[0].ID != "a" || added.Nodes[0].CreatedAt.IsZero() {
 		t.Errorf("result of adding = %+v", added)
 	}
 	r.change(t, p, plan.AddNode{Node: node("b", plan.GraphNode)}, plan.AddNode{Node: node("c", plan.OutputNode)})
@@ -40,8 +40,8 @@ func TestChange(t *testing.T) {
 	r.change(t, p, plan.UpdateEdge{ID: "ab", SourceHandle: &side, Metadata: &plan.EdgeMetadata{Label: &label, DataType: plan.GraphReference}})
 
 	dag := r.dag(t, p)
-	if dag.Version != 6 {
-		t.Errorf("version = %d, want 6", dag.Version)
+	if dag.At.Version != 6 {
+		t.Errorf("version = %d, want 6", dag.At.Version)
 	}
 	want := map[string]string{"a": "a", "b": "Bee", "c": "c"}
 	for i, id := range []string{"a", "b", "c"} {
@@ -71,14 +71,14 @@ func TestChangeThatChangesNothingIsNoEvent(t *testing.T) {
 	r, p := newProject(t)
 	r.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)})
 	same := r.change(t, p, plan.UpdateNode{ID: "a", Position: &plan.Position{}})
-	if same.Event != nil || same.Version != 1 || len(same.Nodes) != 1 {
+	if same.Event != nil || same.At.Version != 1 || len(same.Nodes) != 1 {
 		t.Errorf("result = %+v, want version 1, no event and the node", same)
 	}
 	skipped := r.change(t, p, plan.MoveNodes{Moves: []plan.Move{{ID: "ghost"}}})
-	if skipped.Event != nil || skipped.Version != 1 || len(skipped.Nodes) != 0 {
+	if skipped.Event != nil || skipped.At.Version != 1 || len(skipped.Nodes) != 0 {
 		t.Errorf("result = %+v, want version 1 and nothing else", skipped)
 	}
-	if v := r.dag(t, p).Version; v != 1 {
+	if v := r.dag(t, p).At.Version; v != 1 {
 		t.Errorf("version = %d, want 1", v)
 	}
 }
@@ -192,7 +192,7 @@ func TestOperationID(t *testing.T) {
 	if diff := cmp.Diff(once, again); diff != "" {
 		t.Errorf("the same request again got another answer (-first +again):\n%s", diff)
 	}
-	if v := r.dag(t, p).Version; v != 2 {
+	if v := r.dag(t, p).At.Version; v != 2 {
 		t.Errorf("version = %d, want 2: the repeat is no change", v)
 	}
 	other := plan.Change{OpID: "op-1", Edits: []plan.Edit{plan.AddNode{Node: node("b", plan.GraphNode)}}}
@@ -256,8 +256,8 @@ func TestReplace(t *testing.T) {
 		}
 	}
 	r.change(t, p, plan.Clear{})
-	if dag := r.dag(t, p); len(dag.Nodes)+len(dag.Edges) != 0 || dag.Version != 4 {
-		t.Errorf("after clearing: %d nodes, %d edges, version %d", len(dag.Nodes), len(dag.Edges), dag.Version)
+	if dag := r.dag(t, p); len(dag.Nodes)+len(dag.Edges) != 0 || dag.At.Version != 4 {
+		t.Errorf("after clearing: %d nodes, %d edges, version %d", len(dag.Nodes), len(dag.Edges), dag.At.Version)
 	}
 }
 

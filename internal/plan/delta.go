@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-
-	"layercake/internal/feed"
 )
 
 // PatchOperation is one operation of a JSON Patch (RFC 6902) on the plan as getPlanDag answers it. Value is absent for REMOVE.
@@ -27,23 +25,20 @@ const (
 
 const pathVersion = "/metadata/version" // where the label of the version is
 
-// Check is a patch that changes nothing and fails on a plan of another version than this update leaves it at, or of another history.
-func (u *Update) Check() []PatchOperation { return u.check(u.at) }
-
-func (u *Update) check(at feed.Cursor) []PatchOperation {
-	return []PatchOperation{{Op: patchTest, Path: pathVersion, Value: encode(at.Label(u.hashes))}}
+// Check is a patch that changes nothing and fails on a plan of another version, or of another history.
+func (s *Service) Check(at Cursor) []PatchOperation {
+	return []PatchOperation{{Op: patchTest, Path: pathVersion, Value: encode(s.Label(at))}}
 }
 
-// Delta returns the update's event as a patch that guards itself: it fails as a whole on a plan of any version but the one before,
+// Delta returns an update's event as a patch that guards itself: it fails as a whole on a plan of any version but the one before,
 // and ends by stepping the version. Applied in order by whoever starts from the right plan, deltas give the plan; applied to
 // anything else they change nothing, and the client reads the plan again.
 //
 // Members that a client's document may not select are set by ADD, which does not need them to be there. No value is null,
 // since the existing client drops those: the enclosing object is replaced instead. createdAt and updatedAt are not patched.
-func (u *Update) Delta() ([]PatchOperation, error) {
-	e := u.Event
-	patch := u.check(u.before)
-	for _, op := range e.Operations {
+func (s *Service) Delta(u *Update) ([]PatchOperation, error) {
+	patch := s.Check(u.Before)
+	for _, op := range u.Event.Operations {
 		part, err := op.patch()
 		if err != nil {
 			return nil, fmt.Errorf("delta of %s %q: %w", op.Kind, op.ID, err)
@@ -51,8 +46,8 @@ func (u *Update) Delta() ([]PatchOperation, error) {
 		patch = append(patch, part...)
 	}
 	return append(patch,
-		PatchOperation{Op: patchReplace, Path: pathVersion, Value: encode(u.at.Label(u.hashes))},
-		PatchOperation{Op: patchAdd, Path: "/metadata/lastModified", Value: encode(FormatTime(e.At))},
+		PatchOperation{Op: patchReplace, Path: pathVersion, Value: encode(s.Label(u.At))},
+		PatchOperation{Op: patchAdd, Path: "/metadata/lastModified", Value: encode(FormatTime(u.Event.At))},
 	), nil
 }
 

@@ -32,18 +32,16 @@ func TestDeltasDemandTheirHistory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		u, err := s.updateOf(1, feed.Step{
-			Cursor: feed.Cursor{Epoch: postgres.Epoch(c.epoch), Version: 7, Hash: c.hash},
-			Event:  &feed.Event{Version: 7, Hash: c.hash, Before: c.before, Body: body},
-		})
+		at := Cursor{Epoch: postgres.Epoch(c.epoch), Version: 7, Hash: c.hash}
+		u, err := updateOf(1, feed.Delivery{At: at, Event: &feed.Event{At: at, Before: c.before, Body: body}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		patch, err := u.Delta()
+		patch, err := s.Delta(u)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := [3]string{string(patch[0].Value), string(patch[1].Value), string(u.Check()[0].Value)}
+		got := [3]string{string(patch[0].Value), string(patch[1].Value), string(s.Check(u.At)[0].Value)}
 		if got != c.want || patch[0].Op != patchTest || patch[1].Op != patchReplace {
 			t.Errorf("%+v: %v", c, got)
 		}

@@ -32,16 +32,15 @@ func newWants() *wants {
 
 // draft is the part of a plan that changes look at, and what they do to it so far.
 type draft struct {
-	at      time.Time
-	version int64
-	hash    string // of the event that led to version
-	plan    *Plan
-	edited  bool // the plan's record changed
-	nodes   list[Node]
-	edges   list[Edge]
-	links   links
-	known   string   // hash of the event that led to the version that was wanted, as far as it is known
-	missed  [][]byte // the events after the version that was wanted, if the log has them and they are not too many
+	time   time.Time
+	at     Cursor // right after the last change in the draft
+	plan   *Plan
+	edited bool // the plan's record changed
+	nodes  list[Node]
+	edges  list[Edge]
+	links  links
+	known  string   // hash of the event that led to the version that was wanted, as far as it is known
+	missed [][]byte // the events after the version that was wanted, if the log has them and they are not too many
 
 	account
 }
@@ -281,7 +280,7 @@ func (d *draft) addNode(n Node) error {
 	if d.nodes.len() >= MaxNodes {
 		return tooMany("nodes", MaxNodes)
 	}
-	n.CreatedAt, n.UpdatedAt = d.at, d.at
+	n.CreatedAt, n.UpdatedAt = d.time, d.time
 	d.record(NodeAdded, n.ID, d.nodes.add(n.ID, n), nil, n)
 	d.touchedNodes = append(d.touchedNodes, n)
 	return nil
@@ -301,7 +300,7 @@ func (d *draft) setNode(n Node) error {
 	if err := checkNode(n); err != nil {
 		return err
 	}
-	n.CreatedAt, n.UpdatedAt = before.CreatedAt, d.at
+	n.CreatedAt, n.UpdatedAt = before.CreatedAt, d.time
 	i := d.nodes.items[n.ID]
 	d.record(NodeUpdated, n.ID, d.nodes.index(i), *before, n)
 	d.touchedNodes = append(d.touchedNodes, n)
@@ -355,7 +354,7 @@ func (d *draft) addEdge(e Edge) error {
 	if d.edges.len() >= MaxEdges {
 		return tooMany("edges", MaxEdges)
 	}
-	e.CreatedAt, e.UpdatedAt = d.at, d.at
+	e.CreatedAt, e.UpdatedAt = d.time, d.time
 	d.record(EdgeAdded, e.ID, d.edges.add(e.ID, e), nil, e)
 	d.touchedEdges = append(d.touchedEdges, e)
 	d.links.add(e.ID, e.Source, e.Target)
@@ -371,7 +370,7 @@ func (d *draft) setEdge(e Edge) error {
 	if err := checkEdge(e); err != nil {
 		return err
 	}
-	e.CreatedAt, e.UpdatedAt = before.CreatedAt, d.at
+	e.CreatedAt, e.UpdatedAt = before.CreatedAt, d.time
 	i := d.edges.items[e.ID]
 	d.record(EdgeUpdated, e.ID, d.edges.index(i), *before, e)
 	d.touchedEdges = append(d.touchedEdges, e)
@@ -406,7 +405,7 @@ func (d *draft) describe(p Plan) {
 		return
 	}
 	d.record(PlanUpdated, strconv.Itoa(int(p.ID)), nil, before, after)
-	p.UpdatedAt = d.at
+	p.UpdatedAt = d.time
 	d.plan, d.edited = &p, true
 }
 

@@ -206,8 +206,8 @@ func (e Describe) apply(d *draft) error {
 	p := *d.plan
 	p.Name, p.YAMLContent, p.Dependencies = strings.TrimSpace(e.Name), e.YAMLContent, e.Dependencies
 	if e.Create {
-		if d.version != 0 {
-			return fault.New(fault.Conflict, "The project already has a plan").With("currentVersion", d.version)
+		if d.at.Version != 0 {
+			return fault.New(fault.Conflict, "The project already has a plan").With("currentVersion", d.at.Version)
 		}
 		p.Status = "pending"
 	}

@@ -96,8 +96,8 @@ func TestChangesThatWaitShareATransaction(t *testing.T) {
 	versions := []int64{1, 2, 0, 3, 0, 4}
 	codes := map[int]fault.Code{2: fault.NotFound, 4: fault.Conflict}
 	for i, o := range outcomes {
-		if o.result.Version != versions[i] {
-			t.Errorf("change %d: version %d, want %d", i, o.result.Version, versions[i])
+		if o.result.At.Version != versions[i] {
+			t.Errorf("change %d: version %d, want %d", i, o.result.At.Version, versions[i])
 		}
 		if code, refused := codes[i]; refused != (o.err != nil) || refused && !fault.Is(o.err, code) {
 			t.Errorf("change %d: %v, want the fault %q", i, o.err, code)
@@ -109,11 +109,11 @@ func TestChangesThatWaitShareATransaction(t *testing.T) {
 	if n := transactions(t, url, p); n != 1 {
 		t.Errorf("%d transactions, want 1", n)
 	}
-	if dag := r.dag(t, p); dag.Version != 4 || len(dag.Nodes) != 3 || len(dag.Edges) != 1 {
-		t.Errorf("version %d with %d nodes and %d edges, want 4 with 3 and 1", dag.Version, len(dag.Nodes), len(dag.Edges))
+	if dag := r.dag(t, p); dag.At.Version != 4 || len(dag.Nodes) != 3 || len(dag.Edges) != 1 {
+		t.Errorf("version %d with %d nodes and %d edges, want 4 with 3 and 1", dag.At.Version, len(dag.Nodes), len(dag.Edges))
 	}
 	r.change(t, p, plan.AddNode{Node: node("d", plan.GraphNode)})
-	if v := r.dag(t, p).Version; v != 5 {
+	if v := r.dag(t, p).At.Version; v != 5 {
 		t.Errorf("the next version is %d, want 5", v)
 	}
 }
@@ -131,8 +131,8 @@ func TestRepeatInTheSameMoment(t *testing.T) {
 	if diff := cmp.Diff(o[0].result, o[1].result); diff != "" {
 		t.Errorf("the repeat got another answer (-first +again):\n%s", diff)
 	}
-	if v := r.dag(t, p).Version; v != 2 || o[3].result.Version != 2 {
-		t.Errorf("version %d, the last change made %d, want 2", v, o[3].result.Version)
+	if v := r.dag(t, p).At.Version; v != 2 || o[3].result.At.Version != 2 {
+		t.Errorf("version %d, the last change made %d, want 2", v, o[3].result.At.Version)
 	}
 }
 
@@ -155,8 +155,8 @@ func TestSenderHangsUp(t *testing.T) {
 	if outcomes[0].err != nil || outcomes[2].err != nil || outcomes[1].err == nil {
 		t.Errorf("errors: %v, %v, %v, want one for the second alone", outcomes[0].err, outcomes[1].err, outcomes[2].err)
 	}
-	if dag := r.dag(t, p); dag.Version != 2 || dag.Nodes[1].ID != "c" {
-		t.Errorf("version %d, nodes %v, want a and c", dag.Version, dag.Nodes)
+	if dag := r.dag(t, p); dag.At.Version != 2 || dag.Nodes[1].ID != "c" {
+		t.Errorf("version %d, nodes %v, want a and c", dag.At.Version, dag.Nodes)
 	}
 }
 
@@ -181,8 +181,8 @@ func TestSendersHangUpInTheMiddle(t *testing.T) {
 					t.Errorf("sender %d got %v while the head is locked, want what its own hanging up gives", i, o.err)
 				}
 			}
-			if o := outcomes[0]; stay && (o.err != nil || o.result.Version != 1) {
-				t.Errorf("the one that stayed got version %d, %v, want 1", o.result.Version, o.err)
+			if o := outcomes[0]; stay && (o.err != nil || o.result.At.Version != 1) {
+				t.Errorf("the one that stayed got version %d, %v, want 1", o.result.At.Version, o.err)
 			}
 		})
 	}
@@ -232,8 +232,8 @@ func TestOneOfManyFails(t *testing.T) {
 			if o[0].err != nil || o[2].err != nil || o[1].err == nil || fault.From(o[1].err) != nil {
 				t.Errorf("errors: %v, %v, %v, want an internal one for the second alone", o[0].err, o[1].err, o[2].err)
 			}
-			if dag := r.dag(t, p); dag.Version != 2 || len(dag.Nodes) != 2 {
-				t.Errorf("version %d with %d nodes, want 2 and 2", dag.Version, len(dag.Nodes))
+			if dag := r.dag(t, p); dag.At.Version != 2 || len(dag.Nodes) != 2 {
+				t.Errorf("version %d with %d nodes, want 2 and 2", dag.At.Version, len(dag.Nodes))
 			}
 		})
 	}
@@ -255,16 +255,16 @@ func TestAnswerToCommitOfManyIsLost(t *testing.T) {
 			for i, o := range r.together(p, changes...) {
 				f := fault.From(o.err)
 				switch {
-				case committed && (o.err != nil || o.result.Version != int64(i+1)):
-					t.Errorf("change %d: version %d, %v, want %d: it was committed", i, o.result.Version, o.err, i+1)
+				case committed && (o.err != nil || o.result.At.Version != int64(i+1)):
+					t.Errorf("change %d: version %d, %v, want %d: it was committed", i, o.result.At.Version, o.err, i+1)
 				case !committed && (f == nil || f.Code != fault.Unavailable || f.Details["opId"] != changes[i].change.OpID):
 					t.Errorf("change %d: %v, want UNAVAILABLE with the operation id", i, o.err)
 				}
 			}
 			for i, c := range changes {
 				again, err := r.plans.Change(t.Context(), r.actor, p, c.change)
-				if err != nil || again.Version != int64(i+1) {
-					t.Errorf("change %d again: version %d, %v, want %d", i, again.Version, err, i+1)
+				if err != nil || again.At.Version != int64(i+1) {
+					t.Errorf("change %d again: version %d, %v, want %d", i, again.At.Version, err, i+1)
 				}
 			}
 		})
@@ -273,11 +273,11 @@ func TestAnswerToCommitOfManyIsLost(t *testing.T) {
 
 var (
 	times  = regexp.MustCompile(`"\d{4}-\d\d-\d\dT[^"]*"`)
-	hashes = regexp.MustCompile(`~[0-9a-f]{8}`) // over what has times
+	hashes = regexp.MustCompile(`"Hash":"[0-9a-f]{8}"`) // over what has times
 )
 
 func withoutTimes(text []byte) string {
-	return hashes.ReplaceAllString(times.ReplaceAllString(string(text), `"time"`), "~hash")
+	return hashes.ReplaceAllString(times.ReplaceAllString(string(text), `"time"`), `"Hash":"hash"`)
 }
 
 // told puts an outcome into a form that does not depend on the time or the project.

@@ -217,7 +217,7 @@ func TestAnswerToCommitIsLost(t *testing.T) {
 				t.Fatalf("the connection was not cut: the id passed %d times", seen)
 			}
 			if committed {
-				if err != nil || result.Version != 2 {
+				if err != nil || result.At.Version != 2 {
 					t.Errorf("result = %+v, %v, want version 2: it was committed", result, err)
 				}
 			} else {
@@ -225,12 +225,12 @@ func TestAnswerToCommitIsLost(t *testing.T) {
 				if f == nil || f.Code != fault.Unavailable || f.Details["opId"] != "the-lost-one" {
 					t.Errorf("error = %v, want UNAVAILABLE with the operation id", err)
 				}
-				if v := r.dag(t, p).Version; v != 1 {
+				if v := r.dag(t, p).At.Version; v != 1 {
 					t.Errorf("version = %d, want 1: nothing was committed", v)
 				}
 			}
 			again, err := r.plans.Change(t.Context(), r.actor, p, c)
-			if err != nil || again.Version != 2 || again.Event == nil {
+			if err != nil || again.At.Version != 2 || again.Event == nil {
 				t.Fatalf("the same request again = %+v, %v, want version 2", again, err)
 			}
 			if committed {
@@ -238,7 +238,7 @@ func TestAnswerToCommitIsLost(t *testing.T) {
 					t.Errorf("the answers differ (-first +again):\n%s", diff)
 				}
 			}
-			if v := r.dag(t, p).Version; v != 2 {
+			if v := r.dag(t, p).At.Version; v != 2 {
 				t.Errorf("version = %d, want 2: it happened once", v)
 			}
 		})

@@ -14,8 +14,8 @@ import (
 // one deleted what the other changed, the change is a Conflict that names the ids. A version that the log does not know is
 // accepted for an empty plan only. Parts that the submission leaves nil count as unchanged.
 //
-// Label is DAG.Label as the sender read it, or any other text. Where it has a hash, and the log knows another one for its version,
-// the sender saw the plan of another history, and the version says nothing.
+// Label is the label of the version as the sender read it, or any other text. Where it has a hash, and the log knows another one for its
+// version, the sender saw the plan of another history, and the version says nothing.
 type Replace struct {
 	Known string
 	Label string
@@ -39,7 +39,7 @@ func (e Replace) wants(w *wants) {
 // isOfAnotherHistory reports whether the sender saw an event that never was, or is not any more.
 func (e Replace) isOfAnotherHistory(d *draft) bool {
 	version, hash, ok := feed.ParseLabel(e.Label)
-	return ok && hash != "" && (version > d.version || feed.Differ(hash, d.known))
+	return ok && hash != "" && (version > d.at.Version || feed.Differ(hash, d.known))
 }
 
 func (e Replace) apply(d *draft) error {
@@ -75,7 +75,7 @@ func (e Replace) apply(d *draft) error {
 	}
 	if len(conflicts) > 0 {
 		slices.Sort(conflicts)
-		return moved(e.Known, d.version).With("conflicts", slices.Compact(conflicts))
+		return moved(e.Known, d.at.Version).With("conflicts", slices.Compact(conflicts))
 	}
 	return d.carryOut(node, edge, e)
 }
@@ -84,9 +84,9 @@ func (e Replace) apply(d *draft) error {
 func (e Replace) base(d *draft) (map[string]Node, map[string]Edge, error) {
 	nodes, edges := d.nodes.present(), d.edges.present()
 	known, err := strconv.ParseInt(e.Known, 10, 64)
-	if err != nil || known < 0 || known > d.version || int64(len(d.missed)) != d.version-known || e.isOfAnotherHistory(d) {
+	if err != nil || known < 0 || known > d.at.Version || int64(len(d.missed)) != d.at.Version-known || e.isOfAnotherHistory(d) {
 		if len(nodes)+len(edges) > 0 {
-			return nil, nil, moved(e.Known, d.version)
+			return nil, nil, moved(e.Known, d.at.Version)
 		}
 		return nodes, edges, nil
 	}

@@ -88,7 +88,7 @@ func (g graph) submission(known int64) Replace {
 }
 
 func draftOf(g graph, version int64, missed ...[]byte) *draft {
-	d := &draft{version: version, missed: missed}
+	d := &draft{at: Cursor{Version: version}, missed: missed}
 	r := g.submission(0)
 	for i, n := range r.Nodes {
 		d.nodes.load(n.ID, int64(i), n)

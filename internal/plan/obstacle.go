@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"layercake/internal/fault"
-	"layercake/internal/feed"
 )
 
 const (
@@ -59,8 +58,7 @@ func (r request) obstacleOf(err error) *obstacle {
 // removed waits until one of the edges goes that were there at the version at which a request was refused. It reports false when ctx
 // ends before, or when nobody can tell.
 func (s *Service) removed(ctx context.Context, r request, refused committed, o *obstacle) bool {
-	at := feed.Cursor{Epoch: refused.epoch, Version: refused.version, Hash: refused.hash}
-	for u, err := range s.Watch(ctx, r.actor, r.project, at.String()) {
+	for u, err := range s.Watch(ctx, r.actor, r.project, refused.at) {
 		if err != nil {
 			return fault.Is(err, fault.NotFound) // the project went, and with it all edges
 		}

@@ -92,7 +92,7 @@ func TestEdgesThatDoNotWait(t *testing.T) {
 	r.plans.EdgePatience(time.Hour)
 	refused("a loop", <-r.addEdge(t.Context(), p, edge("2", "b", "b")), fault.BadRequest)
 	refused("an end that is not there", <-r.addEdge(t.Context(), p, edge("2", "a", "z")), fault.BadRequest)
-	version := r.dag(t, p).Version
+	version := r.dag(t, p).At.Version
 	for name, change := range map[string]plan.Change{
 		"several edits":       {Edits: []plan.Edit{plan.AddEdge{Edge: edge("3", "b", "c")}, again}},
 		"an expected version": {Edits: []plan.Edit{again}, Expected: &version},

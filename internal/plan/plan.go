@@ -3,6 +3,9 @@ package plan
 import (
 	"encoding/json"
 	"time"
+
+	"layercake/internal/fault"
+	"layercake/internal/feed"
 )
 
 // Plan is the record of a project's one plan. Its graph is a DAG.
@@ -17,12 +20,25 @@ type Plan struct {
 	UpdatedAt    time.Time
 }
 
+// Cursor is a place in a plan's history: a watch after it goes on without a gap. Transports, which do not know the feed, find it here.
+type Cursor = feed.Cursor
+
+// ParseCursor reads what a client sent as its cursor: the zero Cursor if it sent none, or the fault BadRequest.
+func ParseCursor(text string) (Cursor, error) {
+	if text == "" {
+		return Cursor{}, nil
+	}
+	c, err := feed.ParseCursor(text)
+	if err != nil {
+		return c, fault.New(fault.BadRequest, "Cursor is not valid").With("detail", err.Error())
+	}
+	return c, nil
+}
+
 // DAG is a plan's graph at one version.
 type DAG struct {
 	ProjectID int32
-	Version   int64
-	Cursor    string // resumes a watch right after this version
-	Label     string // of the version, as deltas demand it
+	At        Cursor
 	Name      string
 	Nodes     []Node // by creation; this order is what Operation.Index counts in
 	Edges     []Edge // by creation

@@ -2,11 +2,9 @@ package plan_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"layercake/internal/fault"
-	"layercake/internal/feed"
 	"layercake/internal/plan"
 	"layercake/internal/postgres/pgtest"
 )
@@ -35,43 +33,42 @@ func TestRestoredProjectIsAnotherHistory(t *testing.T) {
 	before.change(t, p, at(3))
 	lost := before.change(t, p, at(2)) // version 4, where the plan is as it was at version 2
 	lostDAG := before.dag(t, p)
-	live, ahead := before.watch(t, p, lost.Cursor), before.watch(t, p, "")
+	live, ahead := before.watch(t, p, lost.At), before.watch(t, p, plan.Cursor{})
 	live.next(t)
 	ahead.next(t)
 
-	rewind(t, url, p, kept.Version)
+	rewind(t, url, p, kept.At.Version)
 	after := startReplica(t, url, 0)
 	after.change(t, p, at(13))
 	again := after.change(t, p, at(14)) // version 4, too
-	if again.Version != lost.Version || again.Cursor == lost.Cursor {
-		t.Fatalf("versions %d and %d with cursors %s and %s", lost.Version, again.Version, lost.Cursor, again.Cursor)
+	if again.At.Version != lost.At.Version || again.At == lost.At {
+		t.Fatalf("versions %d and %d with cursors %s and %s", lost.At.Version, again.At.Version, lost.At, again.At)
 	}
 
 	for name, w := range map[string]*watch{"a watcher": live, "another": ahead} {
 		u := w.next(t)
 		missed := u.Missed
-		for u.Version != again.Version { // the replica may have looked before the changes
+		for u.At.Version != again.At.Version { // the replica may have looked before the changes
 			u = w.next(t)
 			missed = missed || u.Missed
 		}
-		if !missed || u.Cursor != again.Cursor {
-			t.Errorf("%s on a replica that ran on: %+v, want to have missed what led to %s", name, u, again.Cursor)
+		if !missed || u.At != again.At {
+			t.Errorf("%s on a replica that ran on: %+v, want to have missed what led to %s", name, u, again.At)
 		}
 	}
 	for name, r := range map[string]*replica{"the old": before, "the new": after} {
-		if u := r.watch(t, p, lost.Cursor).next(t); !u.Missed || u.Version != again.Version {
+		if u := r.watch(t, p, lost.At).next(t); !u.Missed || u.At.Version != again.At.Version {
 			t.Errorf("%s replica resumes a lost cursor: %+v, want missed", name, u)
 		}
-		w := r.watch(t, p, kept.Cursor)
-		for v := kept.Version; v <= again.Version; v++ {
-			if u := w.next(t); u.Missed || u.Version != v || (u.Event == nil) != (v == kept.Version) {
+		w := r.watch(t, p, kept.At)
+		for v := kept.At.Version; v <= again.At.Version; v++ {
+			if u := w.next(t); u.Missed || u.At.Version != v || (u.Event == nil) != (v == kept.At.Version) {
 				t.Errorf("%s replica resumes a cursor from before: %+v, want version %d", name, u, v)
 			}
 		}
 	}
 	// A cursor without a hash, as the release before wrote them, goes by its number.
-	epoch, _, _ := strings.Cut(lost.Cursor, "~")
-	if u := after.watch(t, p, fmt.Sprintf("%s.%d", epoch, lost.Version)).next(t); u.Missed || u.Version != lost.Version {
+	if u := after.watch(t, p, plan.Cursor{Epoch: lost.At.Epoch, Version: lost.At.Version}).next(t); u.Missed || u.At.Version != lost.At.Version {
 		t.Errorf("a cursor without a hash: %+v", u)
 	}
 
@@ -79,11 +76,11 @@ func TestRestoredProjectIsAnotherHistory(t *testing.T) {
 		n := dag.Nodes[0]
 		n.Position.X = x
 		_, err := after.plans.Change(t.Context(), after.actor, p, plan.Change{Edits: []plan.Edit{
-			plan.Replace{Known: fmt.Sprint(dag.Version), Label: label, Nodes: []plan.Node{n}},
+			plan.Replace{Known: fmt.Sprint(dag.At.Version), Label: label, Nodes: []plan.Node{n}},
 		}})
 		return err
 	}
-	if err := submit(lostDAG.Label, lostDAG, 99); !fault.Is(err, fault.Conflict) {
+	if err := submit(after.plans.Label(lostDAG.At), lostDAG, 99); !fault.Is(err, fault.Conflict) {
 		t.Errorf("a plan that was read before the restore: %v, want CONFLICT", err)
 	}
 	if x := after.dag(t, p).Nodes[0].Position.X; x != 14 {
@@ -93,7 +90,7 @@ func TestRestoredProjectIsAnotherHistory(t *testing.T) {
 	if err := submit("99~12345678", now, 99); !fault.Is(err, fault.Conflict) {
 		t.Errorf("a label of an event that is not there yet: %v, want CONFLICT", err)
 	}
-	if err := submit(now.Label, now, 15); err != nil {
+	if err := submit(after.plans.Label(now.At), now, 15); err != nil {
 		t.Errorf("a plan that was read after it: %v", err)
 	}
 	now = after.dag(t, p)
@@ -114,14 +111,14 @@ func TestRestoreUnderLoad(t *testing.T) {
 	here.change(t, p, at(1))
 	for round := range 5 {
 		kept := here.change(t, p, at(float64(10*round+10)))
-		w := here.watch(t, p, "")
+		w := here.watch(t, p, plan.Cursor{})
 		w.next(t)
 		here.change(t, p, at(float64(10*round+11)))
 		here.change(t, p, at(float64(10*round+10)))
 		for range 2 {
 			w.next(t)
 		}
-		rewind(t, url, p, kept.Version)
+		rewind(t, url, p, kept.At.Version)
 		var last plan.Result
 		for n := range 4 {
 			last = there.change(t, p, at(float64(10*round+12+n)))
@@ -129,7 +126,7 @@ func TestRestoreUnderLoad(t *testing.T) {
 		missed := false
 		for u := w.next(t); ; u = w.next(t) {
 			missed = missed || u.Missed
-			if u.Cursor == last.Cursor {
+			if u.At == last.At {
 				break
 			}
 		}
@@ -168,7 +165,7 @@ func TestRestoredProjectThatWentOn(t *testing.T) {
 	kept := before.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)})
 	before.change(t, p, at(2))
 	lost := before.change(t, p, at(0))
-	w := before.watch(t, p, "")
+	w := before.watch(t, p, plan.Cursor{})
 	w.next(t)
 
 	// In one transaction, as the replica sees it.
@@ -179,16 +176,16 @@ func TestRestoredProjectThatWentOn(t *testing.T) {
 			SELECT project_id, %[2]d + n, at, '', 'again ' || n, '', (replace(body::text, '"version":1,', format('"version":%%s,', 1 + n)))::json
 			FROM events, generate_series(1, 5) n WHERE project_id = %[1]d;
 		UPDATE heads SET version = 6 WHERE project_id = %[1]d;
-		COMMIT`, p, kept.Version))
-	if u := w.next(t); !u.Missed || u.Version != 6 {
+		COMMIT`, p, kept.At.Version))
+	if u := w.next(t); !u.Missed || u.At.Version != 6 {
 		t.Errorf("next = %+v, want to have missed what led to version 6", u)
 	}
-	if u := before.watch(t, p, lost.Cursor).next(t); !u.Missed {
+	if u := before.watch(t, p, lost.At).next(t); !u.Missed {
 		t.Errorf("a lost cursor: %+v, want missed", u)
 	}
 	// The database hashes what an older binary writes.
-	if c, err := feed.ParseCursor(before.dag(t, p).Cursor); err != nil || c.Version != 6 || c.Hash == "" {
-		t.Errorf("cursor %+v, %v", c, err)
+	if c := before.dag(t, p).At; c.Version != 6 || c.Hash == "" {
+		t.Errorf("cursor %+v", c)
 	}
 }
 
@@ -198,22 +195,21 @@ func TestHashAtTheFloor(t *testing.T) {
 	url := pgtest.New(t)
 	r := startReplica(t, url, 0)
 	p := r.create(t)
-	born := r.dag(t, p).Cursor
+	born := r.dag(t, p).At
 	var results []plan.Result
 	for i := range 5 {
 		results = append(results, r.change(t, p, plan.AddNode{Node: node(fmt.Sprint("n", i), plan.GraphNode)}))
 	}
 	other := startReplica(t, url, 0) // without a tail
-	first := func(cursor string) *plan.Update { return other.watch(t, p, cursor).next(t) }
-	forged := func(cursor string) string {
-		c, err := feed.ParseCursor(cursor)
-		if err != nil || c.Hash == "" {
-			t.Fatalf("cursor %s: %v", cursor, err)
+	first := func(cursor plan.Cursor) *plan.Update { return other.watch(t, p, cursor).next(t) }
+	forged := func(c plan.Cursor) plan.Cursor {
+		if c.Hash == "" {
+			t.Fatalf("cursor %s has no hash", c)
 		}
 		c.Hash = "00000000"
-		return c.String()
+		return c
 	}
-	if u := first(born); u.Missed || u.Version != 0 {
+	if u := first(born); u.Missed || u.At.Version != 0 {
 		t.Errorf("from version 0: %+v", u)
 	}
 	if u := first(forged(born)); !u.Missed {
@@ -222,21 +218,21 @@ func TestHashAtTheFloor(t *testing.T) {
 	if _, err := r.plans.Trim(t.Context(), results[0].Event.At.AddDate(-1, 0, 0), 3); err != nil {
 		t.Fatal(err)
 	}
-	floor := results[1].Cursor // its event is gone
-	if u := first(floor); u.Missed || u.Version != 2 {
+	floor := results[1].At // its event is gone
+	if u := first(floor); u.Missed || u.At.Version != 2 {
 		t.Errorf("from the floor: %+v", u)
 	}
 	if u := first(forged(floor)); !u.Missed {
 		t.Errorf("from a floor of another history: %+v", u)
 	}
-	if u := first(forged(results[3].Cursor)); !u.Missed {
+	if u := first(forged(results[3].At)); !u.Missed {
 		t.Errorf("from an event of another history: %+v", u)
 	}
 
 	// An older binary trims without saying what was there.
 	pgtest.Exec(t, pgtest.Connect(t, url), `WITH old AS (DELETE FROM events WHERE project_id = $1 AND version = 3)
 		UPDATE heads SET log_floor = 3 WHERE project_id = $1`, p)
-	if u := first(results[2].Cursor); u.Missed || u.Version != 3 {
+	if u := first(results[2].At); u.Missed || u.At.Version != 3 {
 		t.Errorf("from a floor that an older binary moved: %+v", u)
 	}
 }

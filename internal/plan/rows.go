@@ -110,7 +110,7 @@ func (d *draft) queueWrites(b *pgx.Batch, project int32) {
 	}
 	if len(nodes.added) > 0 {
 		c := nodeColumns(nodes.added)
-		b.Queue(db.InsertPlanNodes, project, d.at, c.ids, nodes.ordinals, c.types, c.xs, c.ys, c.sourcePositions,
+		b.Queue(db.InsertPlanNodes, project, d.time, c.ids, nodes.ordinals, c.types, c.xs, c.ys, c.sourcePositions,
 			c.targetPositions, c.labels, c.descriptions, c.configs)
 	}
 	for _, n := range nodes.changed {
@@ -119,7 +119,7 @@ func (d *draft) queueWrites(b *pgx.Batch, project int32) {
 	}
 	if len(edges.added) > 0 {
 		c := edgeColumns(edges.added)
-		b.Queue(db.InsertPlanEdges, project, d.at, c.ids, edges.ordinals, c.sources, c.targets, c.sourceHandles,
+		b.Queue(db.InsertPlanEdges, project, d.time, c.ids, edges.ordinals, c.sources, c.targets, c.sourceHandles,
 			c.targetHandles, c.labels, c.dataTypes)
 	}
 	for _, e := range edges.changed {

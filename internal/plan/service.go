@@ -23,7 +23,7 @@ type Service struct {
 	hub     *feed.Hub
 	wire    *fanout.Wire
 	queue   *queue
-	reads   singleflight.Group // of DAGAt
+	reads   singleflight.Group // of SharedDAG
 	metrics *metrics
 
 	edgeWaiters waiters // for another edge to go
@@ -117,9 +117,8 @@ func (s *Service) DAG(ctx context.Context, _ auth.Actor, projectID int32) (DAG, 
 			rollback(ctx, conn)
 			return err
 		}
-		dag.Version, dag.ChangedAt = head.Version, head.ChangedAt
-		at := feed.Cursor{Epoch: postgres.EpochOfConn(conn), Version: head.Version, Hash: head.Hash}
-		dag.Cursor, dag.Label = at.String(), at.Label(s.hashesLabels())
+		dag.At = Cursor{Epoch: postgres.EpochOfConn(conn), Version: head.Version, Hash: head.Hash}
+		dag.ChangedAt = head.ChangedAt
 		dag.Name, dag.CreatedAt = d.plan.Name, d.plan.CreatedAt
 		dag.Nodes, dag.Edges = d.nodes.values(), d.edges.values()
 		return nil
@@ -133,8 +132,11 @@ func (s *Service) DAG(ctx context.Context, _ auth.Actor, projectID int32) (DAG, 
 	return dag, nil
 }
 
-// hashesLabels reports whether every replica understands labels with hashes.
-func (s *Service) hashesLabels() bool { return s.oldest == nil || s.oldest() >= hashedLabels }
+// Label returns the text by which clients that know no cursors tell a version. This is where it is decided whether it has a hash: every
+// living replica must understand that, since a client takes the labels of one replica to another.
+func (s *Service) Label(at Cursor) string {
+	return at.Label(s.oldest == nil || s.oldest() >= hashedLabels)
+}
 
 // values returns the present items in order.
 func (l *list[T]) values() []T {

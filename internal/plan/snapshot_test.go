@@ -18,11 +18,11 @@ import (
 )
 
 // However many are told at once that they missed events, the plan is read once.
-func TestDAGAtIsReadOnceForAllThatWait(t *testing.T) { //nolint:paralleltest // it counts goroutines of the process
+func TestSharedDAGIsReadOnceForAllThatWait(t *testing.T) { //nolint:paralleltest // it counts goroutines of the process
 	url := pgtest.New(t)
 	r := startReplica(t, url, 0)
 	p := r.create(t)
-	cursor := r.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)}).Cursor
+	cursor := r.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)}).At
 
 	blocker := pgtest.Connect(t, url)
 	end := time.Now().Add(pgtest.Patience)
@@ -34,24 +34,24 @@ func TestDAGAtIsReadOnceForAllThatWait(t *testing.T) { //nolint:paralleltest // 
 		dags = r.readTogether(t, blocker, p, cursor)
 	}
 	for i, dag := range dags {
-		if dag.Version != 1 || len(dag.Nodes) != 1 || &dag.Nodes[0] != &dags[0].Nodes[0] {
+		if dag.At.Version != 1 || len(dag.Nodes) != 1 || &dag.Nodes[0] != &dags[0].Nodes[0] {
 			t.Errorf("caller %d got a read of its own: %+v", i, dag)
 		}
 	}
 
 	// What comes later is read anew.
-	cursor = r.change(t, p, plan.AddNode{Node: node("b", plan.GraphNode)}).Cursor
-	if dag, err := r.plans.DAGAt(t.Context(), r.actor, p, cursor); err != nil || len(dag.Nodes) != 2 {
+	cursor = r.change(t, p, plan.AddNode{Node: node("b", plan.GraphNode)}).At
+	if dag, err := r.plans.SharedDAG(t.Context(), r.actor, p, cursor); err != nil || len(dag.Nodes) != 2 {
 		t.Errorf("after another change: %+v, %v", dag, err)
 	}
-	if _, err := r.plans.DAGAt(t.Context(), r.actor, p+1, cursor); !fault.Is(err, fault.NotFound) {
+	if _, err := r.plans.SharedDAG(t.Context(), r.actor, p+1, cursor); !fault.Is(err, fault.NotFound) {
 		t.Errorf("another project: %v", err)
 	}
 }
 
 // readTogether lets many ask for a plan while the read has to wait. One more goes away meanwhile, and the others do not notice. It
 // returns nil when the read was given up before all had asked: the server lets none wait for a lock longer than 2 s.
-func (r *replica) readTogether(t *testing.T, blocker *pgx.Conn, project int32, cursor string) []plan.DAG {
+func (r *replica) readTogether(t *testing.T, blocker *pgx.Conn, project int32, at plan.Cursor) []plan.DAG {
 	t.Helper()
 	const callers = 50
 	tx, err := blocker.Begin(t.Context())
@@ -66,18 +66,18 @@ func (r *replica) readTogether(t *testing.T, blocker *pgx.Conn, project int32, c
 	for i := range callers {
 		running.Go(func() {
 			defer ended.Add(1)
-			dags[i], errs[i] = r.plans.DAGAt(t.Context(), r.actor, project, cursor)
+			dags[i], errs[i] = r.plans.SharedDAG(t.Context(), r.actor, project, at)
 		})
 	}
 	ctx, leave := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	running.Go(func() {
-		_, err := r.plans.DAGAt(ctx, r.actor, project, cursor)
+		_, err := r.plans.SharedDAG(ctx, r.actor, project, at)
 		left <- err
 	})
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for countWaiting(t, "plan.(*Service).DAGAt(") < callers+1 && ended.Load() == 0 {
+	for countWaiting(t, "plan.(*Service).SharedDAG(") < callers+1 && ended.Load() == 0 {
 		<-tick.C
 	}
 	leave()

@@ -90,7 +90,6 @@ func transact(ctx context.Context, conn *pgx.Conn, group []*ticket, answers []an
 		if err != nil && fault.From(err) == nil {
 			return err
 		}
-		done.epoch = postgres.EpochOfConn(conn)
 		answers[i] = answer{done, err}
 		committing = committing || done.event != nil
 	}
@@ -137,7 +136,8 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 	if err != nil {
 		return nil, nil, fmt.Errorf("lock and read: %w", err)
 	}
-	d.version, d.hash, d.at = head.Version-1, head.Hash, head.ChangedAt
+	d.at = Cursor{Epoch: postgres.EpochOfConn(conn), Version: head.Version - 1, Hash: head.Hash}
+	d.time = head.ChangedAt
 	return d, earlier, nil
 }
 
@@ -157,18 +157,19 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 		if !slices.Equal(earlier.RequestHash, r.hash) {
 			return committed{}, fault.New(fault.BadRequest, "Operation id was used for another request").With("opId", r.OpID)
 		}
-		return committed{version: earlier.Version, hash: feed.Hash(earlier.Body), body: earlier.Body}, nil
+		at := Cursor{Epoch: d.at.Epoch, Version: earlier.Version, Hash: feed.Hash(earlier.Body)}
+		return committed{at: at, body: earlier.Body}, nil
 	}
-	if r.Expected != nil && *r.Expected != d.version {
-		return committed{}, moved(*r.Expected, d.version)
+	if r.Expected != nil && *r.Expected != d.at.Version {
+		return committed{}, moved(*r.Expected, d.at.Version)
 	}
 	d.account = account{}
 	for _, e := range r.Edits {
 		if err := e.apply(d); err != nil {
-			return committed{version: d.version, hash: d.hash}, err
+			return committed{at: d.at}, err
 		}
 	}
-	done := committed{version: d.version, hash: d.hash}
+	done := committed{at: d.at}
 	if len(d.operations) == 0 {
 		for _, id := range d.named {
 			done.nodes = append(done.nodes, *d.nodes.get(id))
@@ -178,10 +179,9 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 		}
 		return done, nil
 	}
-	d.version++
-	done.version, done.nodes, done.edges = d.version, d.touchedNodes, d.touchedEdges
+	done.nodes, done.edges = d.touchedNodes, d.touchedEdges
 	done.event = &Event{
-		Prev: d.hash, ProjectID: r.project, Version: d.version, At: d.at, OpID: r.OpID, ClientID: r.ClientID,
+		Prev: d.at.Hash, ProjectID: r.project, Version: d.at.Version + 1, At: d.time, OpID: r.OpID, ClientID: r.ClientID,
 		ActorID: r.actor.ID, ActorKind: string(r.actor.Kind), ActorName: r.actor.Name,
 		Via: r.Via, Note: r.Note, Operations: d.operations,
 	}
@@ -189,8 +189,9 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 	if done.body, err = json.Marshal(done.event); err != nil {
 		return committed{}, fmt.Errorf("encode event: %w", err)
 	}
-	d.hash = feed.Hash(done.body)
-	done.hash = d.hash
+	d.at.Version++
+	d.at.Hash = feed.Hash(done.body)
+	done.at = d.at
 	return done, nil
 }
 
@@ -202,11 +203,11 @@ func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answe
 	steps := 0
 	for i, t := range group {
 		if done := answers[i].done; done.event != nil {
-			b.Queue(db.InsertEvent, projectID, done.version, d.at, t.opActor(), t.OpID, t.hash, json.RawMessage(done.body), done.hash)
+			b.Queue(db.InsertEvent, projectID, done.at.Version, d.time, t.opActor(), t.OpID, t.hash, json.RawMessage(done.body), done.at.Hash)
 			steps++
 		}
 	}
-	b.Queue(db.FinishHead, steps-1, d.hash, projectID)
+	b.Queue(db.FinishHead, steps-1, d.at.Hash, projectID)
 	b.Queue("commit")
 	err := conn.SendBatch(ctx, b).Close()
 	if err == nil {

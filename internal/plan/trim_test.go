@@ -33,13 +33,13 @@ func TestTrim(t *testing.T) {
 	trim(time.Time{}, 4, 0)
 	trim(time.Now().Add(time.Hour), 100, 3) // everything but the newest
 
-	if u := r.watch(t, p, first.Cursor).nextNot(t, 1); !u.Missed || u.Version != 10 {
+	if u := r.watch(t, p, first.At).nextNot(t, 1); !u.Missed || u.At.Version != 10 {
 		t.Errorf("a watcher from below the floor gets %+v, want missed at 10", u)
 	}
-	if u := r.watch(t, p, results[7].Cursor).nextNot(t, 9); u.Missed || u.Version != 10 {
+	if u := r.watch(t, p, results[7].At).nextNot(t, 9); u.Missed || u.At.Version != 10 {
 		t.Errorf("a watcher from the floor gets %+v, want event 10", u)
 	}
-	if got := r.dag(t, p); got.Version != 10 || got.Nodes[0].Position.X != 9 {
+	if got := r.dag(t, p); got.At.Version != 10 || got.Nodes[0].Position.X != 9 {
 		t.Errorf("the plan changed: %+v", got)
 	}
 }
@@ -48,7 +48,7 @@ func TestTrim(t *testing.T) {
 func (w *watch) nextNot(t *testing.T, began int64) *plan.Update {
 	t.Helper()
 	u := w.next(t)
-	if u.Version == began && u.Event == nil && !u.Missed {
+	if u.At.Version == began && u.Event == nil && !u.Missed {
 		return w.next(t)
 	}
 	return u
@@ -58,7 +58,7 @@ func (w *watch) nextNot(t *testing.T, began int64) *plan.Update {
 func TestReadersCatchUpWhileTheLogIsTrimmed(t *testing.T) {
 	t.Parallel()
 	r, p := newProject(t)
-	cursor := r.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)}).Cursor
+	cursor := r.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)}).At
 	const changes = 1500 // more than a tail keeps and a read of the log returns
 	for i := range changes {
 		r.change(t, p, plan.UpdateNode{ID: "a", Position: &plan.Position{X: float64(i%1000 + 1)}})
@@ -76,10 +76,10 @@ func TestReadersCatchUpWhileTheLogIsTrimmed(t *testing.T) {
 					return err
 				case u.Event == nil && !u.Missed:
 					continue
-				case !u.Missed && u.Version != at+1:
-					return fmt.Errorf("reader %d: version %d after %d", i, u.Version, at)
+				case !u.Missed && u.At.Version != at+1:
+					return fmt.Errorf("reader %d: version %d after %d", i, u.At.Version, at)
 				}
-				at = u.Version
+				at = u.At.Version
 				if at == last {
 					return nil
 				}

@@ -5,85 +5,44 @@ import (
 	"iter"
 
 	"layercake/internal/auth"
-	"layercake/internal/fault"
 	"layercake/internal/feed"
 )
 
 // Update is what a watcher sees next. Watchers of one replica may hold the same one: it is never changed.
 type Update struct {
 	ProjectID int32
-	Version   int64
-	Cursor    string // resumes right after this update
+	At        Cursor // right after this update
+	Before    Cursor // right before Event; zero without one
 	Event     *Event // nil where the watch begins, and when Missed
-	Missed    bool   // events up to Version cannot be had: read the plan again
-	TooLarge  bool   // Missed, but only the event of this Version: who has read the plan since then lacks nothing
-
-	at     feed.Cursor
-	before feed.Cursor // of the event before Event
-	hashes bool        // labels have hashes
-	source *feed.Event // nil when Event is
+	Missed    bool   // events up to At cannot be had: read the plan again
+	TooLarge  bool   // Missed, but only the event that led to At: who has read the plan since then lacks nothing
 }
 
-// Shared returns what build made the first time it was called for this event with this key, on this replica. It is how
-// transports compute what every subscriber of an event gets only once. Without an event it calls build each time.
-func (u *Update) Shared(key string, build func() any) any {
-	if u.source == nil {
-		return build()
-	}
-	return u.source.Shared(key, build)
-}
-
-// Watch yields where it begins, then every change of a plan after a cursor, in order, each once, until ctx ends. Without a cursor
+// Watch yields where it begins, then every change of a plan after a cursor, in order, each once, until ctx ends. After the zero cursor
 // it begins at the current version. It ends with the fault NotFound when the project does not exist or is deleted, and with
 // Unavailable when the log cannot be read; then a new watch after the last cursor goes on without a gap.
-func (s *Service) Watch(ctx context.Context, _ auth.Actor, projectID int32, after string) iter.Seq2[*Update, error] {
+func (s *Service) Watch(ctx context.Context, _ auth.Actor, projectID int32, after Cursor) iter.Seq2[*Update, error] {
 	return func(yield func(*Update, error) bool) {
-		var cursor *feed.Cursor
-		if after != "" {
-			c, err := feed.ParseCursor(after)
-			if err != nil {
-				yield(nil, fault.New(fault.BadRequest, "Cursor is not valid").With("detail", err.Error()))
-				return
+		for d, err := range s.hub.Watch(ctx, projectID, after) {
+			var u *Update
+			if err == nil {
+				u, err = updateOf(projectID, d)
 			}
-			cursor = &c
-		}
-		for step, err := range s.hub.Watch(ctx, projectID, cursor) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			update, err := s.updateOf(projectID, step)
-			if !yield(update, err) || err != nil {
+			if !yield(u, err) || err != nil {
 				return
 			}
 		}
 	}
 }
 
-// decoded is an event's update, or why it cannot be read.
-type decoded struct {
-	update *Update
-	err    error
-}
-
-// updateOf decodes an event once for all its watchers.
-func (s *Service) updateOf(projectID int32, step feed.Step) (*Update, error) {
-	if step.Event == nil {
-		return s.newUpdate(projectID, step), nil
+// updateOf returns the update that a delivery brings. An event is decoded once for all its watchers.
+func updateOf(projectID int32, d feed.Delivery) (*Update, error) {
+	if d.Event == nil {
+		return &Update{ProjectID: projectID, At: d.At, Missed: d.Missed, TooLarge: d.TooLarge}, nil
 	}
-	d := step.Event.Shared("update", func() any {
-		u := s.newUpdate(projectID, step)
-		u.before = feed.Cursor{Epoch: u.at.Epoch, Version: u.at.Version - 1, Hash: step.Event.Before}
-		event, err := decodeEvent(step.Event.Body)
-		u.Event, u.source = event, step.Event
-		return decoded{u, err}
-	}).(decoded)
-	return d.update, d.err
-}
-
-func (s *Service) newUpdate(projectID int32, step feed.Step) *Update {
-	return &Update{
-		ProjectID: projectID, Version: step.Cursor.Version, Cursor: step.Cursor.String(), Missed: step.Missed, TooLarge: step.TooLarge,
-		at: step.Cursor, hashes: s.hashesLabels(),
-	}
+	return feed.Decoded(d.Event, func(e *feed.Event) (*Update, error) {
+		event, err := decodeEvent(e.Body)
+		before := Cursor{Epoch: e.At.Epoch, Version: e.At.Version - 1, Hash: e.Before}
+		return &Update{ProjectID: projectID, At: e.At, Before: before, Event: event}, err
+	})
 }

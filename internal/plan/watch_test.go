@@ -26,63 +26,64 @@ func TestWatch(t *testing.T) {
 	url := pgtest.New(t)
 	here, there := startReplica(t, url, 0), startReplica(t, url, 0)
 	p := here.create(t)
-	var cursors []string
+	var cursors []plan.Cursor
 	for i := range 5 {
-		cursors = append(cursors, here.change(t, p, plan.AddNode{Node: node(fmt.Sprint("n", i), plan.GraphNode)}).Cursor)
+		cursors = append(cursors, here.change(t, p, plan.AddNode{Node: node(fmt.Sprint("n", i), plan.GraphNode)}).At)
 	}
 
 	t.Run("without a cursor it begins at the head", func(t *testing.T) {
-		w := there.watch(t, p, "")
-		if u := w.next(t); u.Version != 5 || u.Event != nil || u.Missed {
+		w := there.watch(t, p, plan.Cursor{})
+		if u := w.next(t); u.At.Version != 5 || u.Event != nil || u.Missed {
 			t.Errorf("first = %+v, want the beginning at 5", u)
 		}
 	})
 	t.Run("after a cursor it goes on without a gap", func(t *testing.T) {
 		w := there.watch(t, p, cursors[1])
-		if u := w.next(t); u.Version != 2 || u.Missed {
+		if u := w.next(t); u.At.Version != 2 || u.Missed {
 			t.Errorf("first = %+v, want the beginning at 2", u)
 		}
 		for v := int64(3); v <= 5; v++ {
-			if u := w.next(t); u.Version != v || u.Event == nil || u.Event.Version != v {
+			if u := w.next(t); u.At.Version != v || u.Event == nil || u.Event.Version != v {
 				t.Errorf("next = %+v, want event %d", u, v)
 			}
 		}
 	})
 	t.Run("outside the log it is told so", func(t *testing.T) {
-		for name, cursor := range map[string]string{
-			"another epoch": "zz-1.3", "ahead of the head": cursors[4] + "0",
+		for name, cursor := range map[string]plan.Cursor{
+			"another epoch": {Epoch: "zz-1", Version: 3}, "ahead of the head": {Epoch: cursors[4].Epoch, Version: 50},
 		} {
 			w := there.watch(t, p, cursor)
-			if u := w.next(t); !u.Missed || u.Version != 5 {
+			if u := w.next(t); !u.Missed || u.At.Version != 5 {
 				t.Errorf("%s: first = %+v, want missed at 5", name, u)
 			}
 		}
 	})
 	t.Run("a cursor that is none is refused", func(t *testing.T) {
-		for _, err := range there.plans.Watch(t.Context(), there.actor, p, "five") {
-			if !fault.Is(err, fault.BadRequest) {
-				t.Errorf("error = %v, want BAD_REQUEST", err)
-			}
+		if _, err := plan.ParseCursor("five"); !fault.Is(err, fault.BadRequest) {
+			t.Errorf("error = %v, want BAD_REQUEST", err)
+		}
+		if c, err := plan.ParseCursor(cursors[4].String()); err != nil || c != cursors[4] {
+			t.Errorf("%v, %v, want %v", c, err, cursors[4])
 		}
 	})
 	t.Run("an unknown project is not found", func(t *testing.T) {
-		for _, err := range there.plans.Watch(t.Context(), there.actor, p+999, "") {
+		for _, err := range there.plans.Watch(t.Context(), there.actor, p+999, plan.Cursor{}) {
 			if !fault.Is(err, fault.NotFound) {
 				t.Errorf("error = %v, want NOT_FOUND", err)
 			}
 		}
 	})
 	t.Run("an event too large to keep is read from the log", func(t *testing.T) {
-		w := there.watch(t, p, "")
+		w := there.watch(t, p, plan.Cursor{})
 		w.next(t)
 		config := `{"a":"` + strings.Repeat("x", 32<<10) + `"}`
 		here.change(t, p, plan.UpdateNode{ID: "n0", Config: &config}, plan.UpdateNode{ID: "n1", Config: &config}, plan.UpdateNode{ID: "n2", Config: &config})
-		if u := w.next(t); u.Missed || u.Version != 6 || len(u.Event.Operations) != 3 {
+		if u := w.next(t); u.Missed || u.At.Version != 6 || len(u.Event.Operations) != 3 {
 			t.Errorf("next = %+v, want the event 6", u)
 		}
 	})
 	t.Run("an event too large to send is news of having missed it", func(t *testing.T) {
-		w := there.watch(t, p, "")
+		w := there.watch(t, p, plan.Cursor{})
 		w.next(t)
 		var edits []plan.Edit
 		for i := range 20 {
@@ -91,13 +92,13 @@ func TestWatch(t *testing.T) {
 			edits = append(edits, plan.AddNode{Node: n})
 		}
 		here.change(t, p, edits...)
-		if u := w.next(t); !u.Missed || !u.TooLarge || u.Version != 7 {
-			t.Errorf("next = version %d, missed %t, want missed at 7", u.Version, u.Missed)
+		if u := w.next(t); !u.Missed || !u.TooLarge || u.At.Version != 7 {
+			t.Errorf("next = version %d, missed %t, want missed at 7", u.At.Version, u.Missed)
 		}
 	})
 	t.Run("deleting the project ends it", func(t *testing.T) {
 		q := here.create(t)
-		w := there.watch(t, q, "")
+		w := there.watch(t, q, plan.Cursor{})
 		w.next(t)
 		if err := here.projects.Delete(t.Context(), here.actor, q); err != nil {
 			t.Fatal(err)
@@ -172,15 +173,15 @@ func converge(t *testing.T, loss float64, terminate bool) {
 	for _, r := range replicas {
 		f := &follower{replica: r, project: p}
 		ends = append(ends, f)
-		watching.Go(func() error { return f.follow(ctx, "", nil) })
+		watching.Go(func() error { return f.follow(ctx, plan.Cursor{}, nil) })
 	}
 	starter := &follower{replica: replicas[1], project: p}
 	watching.Go(func() error {
-		return starter.follow(ctx, "", func(u *plan.Update) {
-			if u.Version%7 == 0 && u.Version > 0 {
-				f := &follower{replica: replicas[u.Version%3], project: p}
+		return starter.follow(ctx, plan.Cursor{}, func(u *plan.Update) {
+			if u.At.Version%7 == 0 && u.At.Version > 0 {
+				f := &follower{replica: replicas[u.At.Version%3], project: p}
 				ends = append(ends, f)
-				watching.Go(func() error { return f.follow(ctx, u.Cursor, nil) })
+				watching.Go(func() error { return f.follow(ctx, u.At, nil) })
 			}
 		})
 	})
@@ -192,10 +193,10 @@ func converge(t *testing.T, loss float64, terminate bool) {
 		t.Fatalf("the last change was none: %+v", last)
 	}
 	if err := watching.Wait(); err != nil {
-		t.Fatalf("%v; the end is version %d, the rows are at %d", err, last.Version, replicas[0].dag(t, p).Version)
+		t.Fatalf("%v; the end is version %d, the rows are at %d", err, last.At.Version, replicas[0].dag(t, p).At.Version)
 	}
-	if n := written.Load() + 1; last.Version != n {
-		t.Errorf("the plan is at version %d after %d changes that were answered", last.Version, n)
+	if n := written.Load() + 1; last.At.Version != n {
+		t.Errorf("the plan is at version %d after %d changes that were answered", last.At.Version, n)
 	}
 	want := replicas[0].dag(t, p)
 	for i, f := range ends {
@@ -245,7 +246,7 @@ func terminateListeners(ctx context.Context, url string, every time.Duration, ti
 }
 
 // resuming watches as a client does: when the log cannot be read now, a new watch goes on after the last cursor.
-func (r *replica) resuming(ctx context.Context, project int32, cursor string) iter.Seq2[*plan.Update, error] {
+func (r *replica) resuming(ctx context.Context, project int32, cursor plan.Cursor) iter.Seq2[*plan.Update, error] {
 	return func(yield func(*plan.Update, error) bool) {
 		for again := false; ; again = true {
 			var failure error
@@ -254,10 +255,10 @@ func (r *replica) resuming(ctx context.Context, project int32, cursor string) it
 					failure = err
 					break
 				}
-				if again && u.Cursor == cursor && u.Event == nil && !u.Missed {
+				if again && u.At == cursor && u.Event == nil && !u.Missed {
 					continue // it begins where the former one was
 				}
-				cursor = u.Cursor
+				cursor = u.At
 				if !yield(u, nil) {
 					return
 				}
@@ -282,24 +283,24 @@ type follower struct {
 }
 
 // follow watches until "The end", reading the plan first when it begins without a cursor.
-func (f *follower) follow(ctx context.Context, cursor string, each func(*plan.Update)) error {
-	if cursor == "" {
+func (f *follower) follow(ctx context.Context, cursor plan.Cursor, each func(*plan.Update)) error {
+	if cursor == (plan.Cursor{}) {
 		dag, err := f.replica.plans.DAG(ctx, f.replica.actor, f.project)
 		if err != nil {
 			return err
 		}
-		f.began, cursor = dag, dag.Cursor
+		f.began, cursor = dag, dag.At
 	} else {
-		f.began.Version = -1
+		f.began.At.Version = -1
 	}
 	for u, err := range f.replica.resuming(ctx, f.project, cursor) {
 		if err != nil {
 			return err
 		}
 		if u.Missed {
-			return fmt.Errorf("missed events up to %d", u.Version)
+			return fmt.Errorf("missed events up to %d", u.At.Version)
 		}
-		f.versions = append(f.versions, u.Version)
+		f.versions = append(f.versions, u.At.Version)
 		if u.Event != nil {
 			f.events = append(f.events, u.Event)
 		}
@@ -320,10 +321,10 @@ func (f *follower) check(want plan.DAG) error {
 			return fmt.Errorf("versions %v: gap or repeat at %d", f.versions, v)
 		}
 	}
-	if last := f.versions[len(f.versions)-1]; last != want.Version {
-		return fmt.Errorf("last version = %d, want %d", last, want.Version)
+	if last := f.versions[len(f.versions)-1]; last != want.At.Version {
+		return fmt.Errorf("last version = %d, want %d", last, want.At.Version)
 	}
-	if f.began.Version < 0 {
+	if f.began.At.Version < 0 {
 		return nil
 	}
 	nodes, edges := f.began.Nodes, f.began.Edges
@@ -378,7 +379,7 @@ type watch struct {
 	failed  chan error
 }
 
-func (r *replica) watch(t *testing.T, project int32, after string) *watch {
+func (r *replica) watch(t *testing.T, project int32, after plan.Cursor) *watch {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	w := &watch{updates: make(chan *plan.Update), failed: make(chan error, 1)}
