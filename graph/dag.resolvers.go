@@ -12,7 +12,7 @@ import (
 )
 
 func (r *mutationResolver) UpdatePlanDag(ctx context.Context, projectID int32, planDag PlanDagInput, opID *string, expectedVersion *int32, clientID *string) (*PlanDag, error) {
-	edit := plan.Replace{Known: planDag.Version, Label: planDag.Metadata.Version, Nodes: planDag.nodes(), Edges: planDag.edges()}
+	edit := plan.Replace{Base: planDag.Version, Label: planDag.Metadata.Version, Nodes: planDag.nodes(), Edges: planDag.edges()}
 	if _, err := r.change(ctx, projectID, how{opID, expectedVersion, clientID}, edit); err != nil {
 		return nil, err
 	}

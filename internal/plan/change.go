@@ -71,8 +71,8 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 	defer cancel()
 	done, err := s.queue.do(ctx, arrived, r)
 	done, err = s.onceClear(ctx, arrived, r, done, err)
-	if open := new(openOutcome); errors.As(err, &open) {
-		if done, err = s.settle(ctx, arrived.Add(budget), r, open); err == nil {
+	if unknown := new(commitUnknown); errors.As(err, &unknown) {
+		if done, err = s.settle(ctx, arrived.Add(budget), r, unknown); err == nil {
 			s.announce(projectID, done)
 		}
 	}
@@ -100,16 +100,28 @@ func (c Change) check() error {
 	)
 }
 
-// hash identifies the request: what it asks for, not who carries it.
+// hash identifies the request: what it asks for, not who carries it. Replicas of other releases compute the same for a repeat, so the
+// names that it is made of never change.
 func (c Change) hash() []byte {
 	h := sha256.New()
 	encoder := json.NewEncoder(h)
 	_ = encoder.Encode(c.Expected) // writing into a hash does not fail
 	for _, e := range c.Edits {
-		_, _ = fmt.Fprintf(h, "%T ", e)
+		_, _ = fmt.Fprint(h, requestName(e), " ")
 		_ = encoder.Encode(e)
 	}
 	return h.Sum(nil)
+}
+
+// requestName returns the name by which an edit is hashed: that of its type when requests were first hashed.
+func requestName(e Edit) string {
+	switch e.(type) {
+	case UpdatePlan:
+		return "plan.Describe"
+	case RemoveAll:
+		return "plan.Clear"
+	}
+	return fmt.Sprintf("%T", e)
 }
 
 // request is a change on its way through the database.
@@ -141,7 +153,7 @@ type committed struct {
 
 // settle finds out what became of a commit whose answer was lost. It waits for the head's lock, which the lost transaction
 // holds until it has ended one way or the other.
-func (s *Service) settle(ctx context.Context, deadline time.Time, r request, open *openOutcome) (committed, error) {
+func (s *Service) settle(ctx context.Context, deadline time.Time, r request, unknown *commitUnknown) (committed, error) {
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
 	var done committed
@@ -159,7 +171,7 @@ func (s *Service) settle(ctx context.Context, deadline time.Time, r request, ope
 	})
 	if err != nil {
 		// Not there, or not to be seen now. The sender may ask again under the same operation id.
-		return done, postgres.Busy(errors.Join(open, err)).With("opId", r.OpID)
+		return done, postgres.Busy(errors.Join(unknown, err)).With("opId", r.OpID)
 	}
 	return done, nil
 }

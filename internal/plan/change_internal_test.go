@@ -19,10 +19,10 @@ func TestRequestHashesNeverChange(t *testing.T) {
 		"1b1f39b857b5a769": {Edits: []Edit{AddEdge{Edge: edge}}},
 		"f00b97c8f4a51ad1": {Edits: []Edit{UpdateEdge{ID: "e", SourceHandle: &text}}},
 		"29157719b6e62d25": {Edits: []Edit{DeleteEdge{ID: "e"}}},
-		"756e92e8f3ef090b": {Edits: []Edit{Describe{Name: "P", YAMLContent: "y", Dependencies: []int32{1}, Create: true}}},
-		"5d8adc48cf0fb706": {Edits: []Edit{Clear{}}},
-		"ef5e0810a4839f35": {Edits: []Edit{Replace{Known: "7", Label: "7~0a1b2c3d", Nodes: []Node{node}, Edges: []Edge{edge}}}},
-		"226f63397baf619c": {OpID: "o", ClientID: "c", Via: "graphql", Note: "n", Expected: &version, Edits: []Edit{Clear{}, DeleteEdge{ID: "e"}}},
+		"756e92e8f3ef090b": {Edits: []Edit{UpdatePlan{Name: "P", YAMLContent: "y", Dependencies: []int32{1}, Create: true}}},
+		"5d8adc48cf0fb706": {Edits: []Edit{RemoveAll{}}},
+		"ef5e0810a4839f35": {Edits: []Edit{Replace{Base: "7", Label: "7~0a1b2c3d", Nodes: []Node{node}, Edges: []Edge{edge}}}},
+		"226f63397baf619c": {OpID: "o", ClientID: "c", Via: "graphql", Note: "n", Expected: &version, Edits: []Edit{RemoveAll{}, DeleteEdge{ID: "e"}}},
 	} {
 		if got := hex.EncodeToString(c.hash()); got[:16] != want {
 			t.Errorf("%#v: %s, want %s", c.Edits, got[:16], want)

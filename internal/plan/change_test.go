@@ -136,9 +136,9 @@ func TestChangeRefuses(t *testing.T) {
 		"delete ghost":           {plan.DeleteNode{ID: "ghost"}, fault.NotFound, "Node not found"},
 		"update ghost edge":      {plan.UpdateEdge{ID: "ghost"}, fault.NotFound, "Edge not found"},
 		"delete ghost edge":      {plan.DeleteEdge{ID: "ghost"}, fault.NotFound, "Edge not found"},
-		"create a written plan":  {plan.Describe{Name: "n", Create: true}, fault.Conflict, "The project already has a plan"},
-		"plan without a name":    {plan.Describe{Name: " "}, fault.BadRequest, "Plan name cannot be empty"},
-		"old replacement":        {plan.Replace{Known: "1.0"}, fault.Conflict, "The plan has changed"},
+		"create a written plan":  {plan.UpdatePlan{Name: "n", Create: true}, fault.Conflict, "The project already has a plan"},
+		"plan without a name":    {plan.UpdatePlan{Name: " "}, fault.BadRequest, "Plan name cannot be empty"},
+		"old replacement":        {plan.Replace{Base: "1.0"}, fault.Conflict, "The plan has changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// A good edit before the bad one shows that a change happens as a whole or not at all.
@@ -153,7 +153,7 @@ func TestChangeRefuses(t *testing.T) {
 		t.Errorf("refused changes left traces (-before +after):\n%s", diff)
 	}
 	for range 3 {
-		if _, err := r.plans.Change(t.Context(), r.actor, p+999, plan.Change{Edits: []plan.Edit{plan.Clear{}}}); !fault.Is(err, fault.NotFound) {
+		if _, err := r.plans.Change(t.Context(), r.actor, p+999, plan.Change{Edits: []plan.Edit{plan.RemoveAll{}}}); !fault.Is(err, fault.NotFound) {
 			t.Errorf("change of a project that does not exist: %v, want NOT_FOUND", err)
 		}
 	}
@@ -228,10 +228,10 @@ func TestReplace(t *testing.T) {
 	r, p := newProject(t)
 	side := "right"
 	first := node("a", plan.GraphNode)
-	r.change(t, p, plan.Replace{Known: "1.0.0", Nodes: []plan.Node{first, node("b", plan.TransformNode), node("c", plan.OutputNode)}, Edges: []plan.Edge{edge("ab", "a", "b"), edge("bc", "b", "c")}})
+	r.change(t, p, plan.Replace{Base: "1.0.0", Nodes: []plan.Node{first, node("b", plan.TransformNode), node("c", plan.OutputNode)}, Edges: []plan.Edge{edge("ab", "a", "b"), edge("bc", "b", "c")}})
 	r.change(t, p, plan.UpdateEdge{ID: "ab", SourceHandle: &side})
 	first.Metadata.Label = "first"
-	r.change(t, p, plan.Replace{Known: "2", Nodes: []plan.Node{node("d", plan.OutputNode), first, node("b", plan.TransformNode)}, Edges: []plan.Edge{edge("ab", "a", "b"), edge("bc", "b", "d")}})
+	r.change(t, p, plan.Replace{Base: "2", Nodes: []plan.Node{node("d", plan.OutputNode), first, node("b", plan.TransformNode)}, Edges: []plan.Edge{edge("ab", "a", "b"), edge("bc", "b", "d")}})
 	dag := r.dag(t, p)
 	if ids := fmt.Sprint(dag.Nodes[0].ID, dag.Nodes[1].ID, dag.Nodes[2].ID); ids != "abd" {
 		t.Errorf("nodes = %s: what stays keeps its place, what is new comes last", ids)
@@ -246,16 +246,16 @@ func TestReplace(t *testing.T) {
 		t.Errorf("edge bc leads to %s, want d", e.Target)
 	}
 	for name, bad := range map[string]plan.Replace{
-		"cycle":              {Known: "3", Nodes: []plan.Node{first, node("x", plan.GraphNode)}, Edges: []plan.Edge{edge("1", "a", "x"), edge("2", "x", "a")}},
-		"id twice":           {Known: "3", Nodes: []plan.Node{first, first}},
-		"end missing":        {Known: "3", Nodes: []plan.Node{first}, Edges: []plan.Edge{edge("1", "a", "ghost")}},
-		"type under an edge": {Known: "3", Nodes: []plan.Node{node("a", plan.OutputNode), node("b", plan.TransformNode), node("d", plan.OutputNode)}, Edges: []plan.Edge{edge("ab", "a", "b"), edge("bc", "b", "d")}},
+		"cycle":              {Base: "3", Nodes: []plan.Node{first, node("x", plan.GraphNode)}, Edges: []plan.Edge{edge("1", "a", "x"), edge("2", "x", "a")}},
+		"id twice":           {Base: "3", Nodes: []plan.Node{first, first}},
+		"end missing":        {Base: "3", Nodes: []plan.Node{first}, Edges: []plan.Edge{edge("1", "a", "ghost")}},
+		"type under an edge": {Base: "3", Nodes: []plan.Node{node("a", plan.OutputNode), node("b", plan.TransformNode), node("d", plan.OutputNode)}, Edges: []plan.Edge{edge("ab", "a", "b"), edge("bc", "b", "d")}},
 	} {
 		if _, err := r.plans.Change(t.Context(), r.actor, p, plan.Change{Edits: []plan.Edit{bad}}); fault.From(err) == nil {
 			t.Errorf("%s: error = %v, want a refusal", name, err)
 		}
 	}
-	r.change(t, p, plan.Clear{})
+	r.change(t, p, plan.RemoveAll{})
 	if dag := r.dag(t, p); len(dag.Nodes)+len(dag.Edges) != 0 || dag.At.Version != 4 {
 		t.Errorf("after clearing: %d nodes, %d edges, version %d", len(dag.Nodes), len(dag.Edges), dag.At.Version)
 	}
@@ -264,7 +264,7 @@ func TestReplace(t *testing.T) {
 func TestDescribe(t *testing.T) {
 	t.Parallel()
 	r, p := newProject(t)
-	r.change(t, p, plan.Describe{Name: " Mine ", YAMLContent: "meta: {}", Dependencies: []int32{3, 4}, Create: true})
+	r.change(t, p, plan.UpdatePlan{Name: " Mine ", YAMLContent: "meta: {}", Dependencies: []int32{3, 4}, Create: true})
 	got, err := r.plans.OfProject(t.Context(), r.actor, p)
 	if err != nil {
 		t.Fatal(err)
@@ -272,7 +272,7 @@ func TestDescribe(t *testing.T) {
 	if got.Name != "Mine" || got.Status != "pending" || got.YAMLContent != "meta: {}" || len(got.Dependencies) != 2 {
 		t.Errorf("plan = %+v", got)
 	}
-	if same := r.change(t, p, plan.Describe{Name: "Mine", YAMLContent: "meta: {}", Dependencies: []int32{3, 4}}); same.Event != nil {
+	if same := r.change(t, p, plan.UpdatePlan{Name: "Mine", YAMLContent: "meta: {}", Dependencies: []int32{3, 4}}); same.Event != nil {
 		t.Error("describing a plan as it is was an event")
 	}
 	if byID, err := r.plans.Get(t.Context(), r.actor, got.ID); err != nil || byID.Name != "Mine" {

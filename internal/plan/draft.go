@@ -12,21 +12,21 @@ import (
 	"layercake/internal/fault"
 )
 
-// wants names the parts of a plan that a change looks at.
-type wants struct {
-	nodes map[string]bool // nodes by id
-	edges map[string]bool // edges by id
-	ends  map[string]bool // all edges of these nodes
-	from  map[string]bool // all links that can be reached from these nodes
-	plan  bool            // the plan's record
-	whole bool            // all nodes and edges
-	since *int64          // the events after this version
-	known *int64          // the hash at this version
+// reads names the parts of a plan that a change looks at.
+type reads struct {
+	nodes         map[string]bool // nodes, by id
+	edges         map[string]bool // edges, by id
+	edgesOf       map[string]bool // nodes, all of whose edges are read
+	reachableFrom map[string]bool // nodes, with all links that can be reached from them
+	plan          bool            // the plan's record
+	all           bool            // all nodes and edges
+	eventsAfter   *int64          // the version after which all events are read
+	hashAt        *int64          // the version whose event's hash is read
 }
 
-func newWants() *wants {
-	return &wants{
-		nodes: map[string]bool{}, edges: map[string]bool{}, ends: map[string]bool{}, from: map[string]bool{},
+func newReads() *reads {
+	return &reads{
+		nodes: map[string]bool{}, edges: map[string]bool{}, edgesOf: map[string]bool{}, reachableFrom: map[string]bool{},
 	}
 }
 
@@ -39,14 +39,14 @@ type draft struct {
 	nodes  list[Node]
 	edges  list[Edge]
 	links  links
-	known  string   // hash of the event that led to the version that was wanted, as far as it is known
-	missed [][]byte // the events after the version that was wanted, if the log has them and they are not too many
+	hashAt string   // hash of the event that led to reads.hashAt, empty where nobody knows it
+	missed [][]byte // bodies of the events after reads.eventsAfter that the log has, at most maxMissed + 1
 
-	account
+	record
 }
 
-// account is what one change did.
-type account struct {
+// record is what one change did.
+type record struct {
 	operations   []Operation
 	touchedNodes []Node // what the operations are about, as after them, or before when it is gone
 	touchedEdges []Edge
@@ -57,10 +57,10 @@ type account struct {
 // list is what a draft knows of an ordered list: some items, where it ends, and its gaps. An item's ordinal never changes. Its
 // index is its ordinal less the number of gaps before it.
 type list[T any] struct {
-	items map[string]*item[T]
-	next  int64   // the ordinal of the next new item
-	gaps  []int64 // ordinals of items that are gone, ascending
-	moved bool    // gaps changed
+	items       map[string]*item[T]
+	next        int64   // the ordinal of the next new item
+	gaps        []int64 // ordinals of items that are gone, ascending
+	gapsChanged bool
 }
 
 type item[T any] struct {
@@ -73,7 +73,7 @@ type item[T any] struct {
 // shape sets what the list knows of the whole. Gaps behind the last item are none: new items come there.
 func (l *list[T]) shape(last int64, gaps []int64) {
 	end, _ := slices.BinarySearch(gaps, last)
-	l.next, l.gaps, l.moved = last+1, gaps[:end], end < len(gaps)
+	l.next, l.gaps, l.gapsChanged = last+1, gaps[:end], end < len(gaps)
 }
 
 func (l *list[T]) load(id string, ordinal int64, value T) {
@@ -118,7 +118,7 @@ func (l *list[T]) remove(id string) *int {
 	i := l.items[id]
 	index := l.index(i)
 	at, _ := slices.BinarySearch(l.gaps, i.ordinal)
-	l.gaps, l.moved = slices.Insert(l.gaps, at, i.ordinal), true
+	l.gaps, l.gapsChanged = slices.Insert(l.gaps, at, i.ordinal), true
 	i.now = nil
 	return index
 }
@@ -281,7 +281,7 @@ func (d *draft) addNode(n Node) error {
 		return tooMany("nodes", MaxNodes)
 	}
 	n.CreatedAt, n.UpdatedAt = d.time, d.time
-	d.record(NodeAdded, n.ID, d.nodes.add(n.ID, n), nil, n)
+	d.noteOperation(NodeAdded, n.ID, d.nodes.add(n.ID, n), nil, n)
 	d.touchedNodes = append(d.touchedNodes, n)
 	return nil
 }
@@ -302,7 +302,7 @@ func (d *draft) setNode(n Node) error {
 	}
 	n.CreatedAt, n.UpdatedAt = before.CreatedAt, d.time
 	i := d.nodes.items[n.ID]
-	d.record(NodeUpdated, n.ID, d.nodes.index(i), *before, n)
+	d.noteOperation(NodeUpdated, n.ID, d.nodes.index(i), *before, n)
 	d.touchedNodes = append(d.touchedNodes, n)
 	i.now = &n
 	return nil
@@ -314,7 +314,7 @@ func (d *draft) removeNode(id string) {
 		d.removeEdge(edge)
 	}
 	before := *d.nodes.get(id)
-	d.record(NodeRemoved, id, d.nodes.remove(id), before, nil)
+	d.noteOperation(NodeRemoved, id, d.nodes.remove(id), before, nil)
 	d.touchedNodes = append(d.touchedNodes, before)
 }
 
@@ -355,7 +355,7 @@ func (d *draft) addEdge(e Edge) error {
 		return tooMany("edges", MaxEdges)
 	}
 	e.CreatedAt, e.UpdatedAt = d.time, d.time
-	d.record(EdgeAdded, e.ID, d.edges.add(e.ID, e), nil, e)
+	d.noteOperation(EdgeAdded, e.ID, d.edges.add(e.ID, e), nil, e)
 	d.touchedEdges = append(d.touchedEdges, e)
 	d.links.add(e.ID, e.Source, e.Target)
 	return nil
@@ -372,7 +372,7 @@ func (d *draft) setEdge(e Edge) error {
 	}
 	e.CreatedAt, e.UpdatedAt = before.CreatedAt, d.time
 	i := d.edges.items[e.ID]
-	d.record(EdgeUpdated, e.ID, d.edges.index(i), *before, e)
+	d.noteOperation(EdgeUpdated, e.ID, d.edges.index(i), *before, e)
 	d.touchedEdges = append(d.touchedEdges, e)
 	i.now = &e
 	return nil
@@ -380,7 +380,7 @@ func (d *draft) setEdge(e Edge) error {
 
 func (d *draft) removeEdge(id string) {
 	before := *d.edges.get(id)
-	d.record(EdgeRemoved, id, d.edges.remove(id), before, nil)
+	d.noteOperation(EdgeRemoved, id, d.edges.remove(id), before, nil)
 	d.touchedEdges = append(d.touchedEdges, before)
 	d.links.remove(id, before.Source, before.Target)
 }
@@ -404,12 +404,12 @@ func (d *draft) describe(p Plan) {
 		slices.Equal(before.Dependencies, after.Dependencies) && (before.Dependencies == nil) == (after.Dependencies == nil) {
 		return
 	}
-	d.record(PlanUpdated, strconv.Itoa(int(p.ID)), nil, before, after)
+	d.noteOperation(PlanUpdated, strconv.Itoa(int(p.ID)), nil, before, after)
 	p.UpdatedAt = d.time
 	d.plan, d.edited = &p, true
 }
 
-func (d *draft) record(kind OperationKind, id string, index *int, before, after any) {
+func (d *draft) noteOperation(kind OperationKind, id string, index *int, before, after any) {
 	op := Operation{Kind: kind, ID: id, Index: index}
 	if before != nil {
 		op.Before = encode(before)

@@ -10,8 +10,8 @@ import (
 
 // Edit is one thing that a change asks for.
 type Edit interface {
-	// wants names what apply looks at, so that one round trip can read it under the lock.
-	wants(*wants)
+	// reads adds what apply looks at, so that one round trip can read it under the lock.
+	reads(*reads)
 	// apply checks the rules and records what it does in the draft. A fault refuses the whole change. An edit of the small kind
 	// that refuses leaves the draft as it was: others' changes are in it.
 	apply(*draft) error
@@ -20,7 +20,7 @@ type Edit interface {
 // AddNode adds a node; its CreatedAt and UpdatedAt are set by the change.
 type AddNode struct{ Node Node }
 
-func (e AddNode) wants(w *wants) { w.nodes[e.Node.ID] = true }
+func (e AddNode) reads(r *reads) { r.nodes[e.Node.ID] = true }
 
 func (e AddNode) apply(d *draft) error {
 	d.named = append(d.named, e.Node.ID)
@@ -35,7 +35,7 @@ type UpdateNode struct {
 	Config   *string
 }
 
-func (e UpdateNode) wants(w *wants) { w.nodes[e.ID] = true }
+func (e UpdateNode) reads(r *reads) { r.nodes[e.ID] = true }
 
 func (e UpdateNode) apply(d *draft) error {
 	stored := d.nodes.get(e.ID)
@@ -67,9 +67,9 @@ type Move struct {
 	TargetPosition *string // nil: unchanged
 }
 
-func (e MoveNodes) wants(w *wants) {
+func (e MoveNodes) reads(r *reads) {
 	for _, m := range e.Moves {
-		w.nodes[m.ID] = true
+		r.nodes[m.ID] = true
 	}
 }
 
@@ -117,9 +117,9 @@ func (m Move) check() error {
 // DeleteNode removes a node, and its edges before it.
 type DeleteNode struct{ ID string }
 
-func (e DeleteNode) wants(w *wants) {
-	w.nodes[e.ID] = true
-	w.ends[e.ID] = true
+func (e DeleteNode) reads(r *reads) {
+	r.nodes[e.ID] = true
+	r.edgesOf[e.ID] = true
 }
 
 func (e DeleteNode) apply(d *draft) error {
@@ -133,11 +133,11 @@ func (e DeleteNode) apply(d *draft) error {
 // AddEdge adds an edge; its CreatedAt and UpdatedAt are set by the change.
 type AddEdge struct{ Edge Edge }
 
-func (e AddEdge) wants(w *wants) {
-	w.edges[e.Edge.ID] = true
-	w.nodes[e.Edge.Source], w.nodes[e.Edge.Target] = true, true
-	w.ends[e.Edge.Source], w.ends[e.Edge.Target] = true, true
-	w.from[e.Edge.Target] = true
+func (e AddEdge) reads(r *reads) {
+	r.edges[e.Edge.ID] = true
+	r.nodes[e.Edge.Source], r.nodes[e.Edge.Target] = true, true
+	r.edgesOf[e.Edge.Source], r.edgesOf[e.Edge.Target] = true, true
+	r.reachableFrom[e.Edge.Target] = true
 }
 
 func (e AddEdge) apply(d *draft) error {
@@ -158,7 +158,7 @@ type UpdateEdge struct {
 	Metadata     *EdgeMetadata
 }
 
-func (e UpdateEdge) wants(w *wants) { w.edges[e.ID] = true }
+func (e UpdateEdge) reads(r *reads) { r.edges[e.ID] = true }
 
 func (e UpdateEdge) apply(d *draft) error {
 	stored := d.edges.get(e.ID)
@@ -182,7 +182,7 @@ func (e UpdateEdge) apply(d *draft) error {
 // DeleteEdge removes an edge.
 type DeleteEdge struct{ ID string }
 
-func (e DeleteEdge) wants(w *wants) { w.edges[e.ID] = true }
+func (e DeleteEdge) reads(r *reads) { r.edges[e.ID] = true }
 
 func (e DeleteEdge) apply(d *draft) error {
 	if d.edges.get(e.ID) == nil {
@@ -192,17 +192,17 @@ func (e DeleteEdge) apply(d *draft) error {
 	return nil
 }
 
-// Describe sets the plan's name, text and dependencies.
-type Describe struct {
+// UpdatePlan sets the plan's name, text and dependencies.
+type UpdatePlan struct {
 	Name         string
 	YAMLContent  string
 	Dependencies []int32
 	Create       bool // only a plan that was never written to
 }
 
-func (e Describe) wants(w *wants) { w.plan = true }
+func (e UpdatePlan) reads(r *reads) { r.plan = true }
 
-func (e Describe) apply(d *draft) error {
+func (e UpdatePlan) apply(d *draft) error {
 	p := *d.plan
 	p.Name, p.YAMLContent, p.Dependencies = strings.TrimSpace(e.Name), e.YAMLContent, e.Dependencies
 	if e.Create {
@@ -256,12 +256,12 @@ func (d *draft) checkLinks() error {
 	return nil
 }
 
-// Clear removes every edge and every node.
-type Clear struct{}
+// RemoveAll removes every edge and every node.
+type RemoveAll struct{}
 
-func (Clear) wants(w *wants) { w.whole = true }
+func (RemoveAll) reads(r *reads) { r.all = true }
 
-func (Clear) apply(d *draft) error {
+func (RemoveAll) apply(d *draft) error {
 	edges := d.edges.inOrder()
 	for _, id := range slices.Backward(edges) {
 		d.removeEdge(id)
@@ -273,7 +273,7 @@ func (Clear) apply(d *draft) error {
 	return nil
 }
 
-// moved is the fault for a sender who had seen another version than the current one.
-func moved(expected any, current int64) *fault.Error {
+// versionConflict is the fault for a sender who had seen another version than the current one.
+func versionConflict(expected any, current int64) *fault.Error {
 	return fault.New(fault.Conflict, "The plan has changed").With("expectedVersion", expected).With("currentVersion", current)
 }

@@ -15,8 +15,8 @@ func (s *Service) HoldChanges(slots int) (release func()) {
 func (s *Service) Waiting(project int32) int {
 	s.queue.mu.Lock()
 	defer s.queue.mu.Unlock()
-	if l := s.queue.lanes[project]; l != nil {
-		return len(l.waiting)
+	if p := s.queue.projects[project]; p != nil {
+		return len(p.waiting)
 	}
 	return 0
 }
@@ -37,6 +37,6 @@ func (s *Service) EdgeWaiters(project int32) int {
 // Panic is an edit with a mistake in its code.
 type Panic struct{}
 
-func (Panic) wants(*wants) {}
+func (Panic) reads(*reads) {}
 
 func (Panic) apply(*draft) error { panic("a mistake") }

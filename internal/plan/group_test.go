@@ -335,7 +335,7 @@ func drawChange(t *rapid.T) plan.Change {
 	case 0:
 		c.Edits = append(c.Edits, draw())
 	case 1:
-		c.Edits = []plan.Edit{plan.Clear{}}
+		c.Edits = []plan.Edit{plan.RemoveAll{}}
 	case 2:
 		v := rapid.Int64Range(0, 6).Draw(t, "expected")
 		c.Expected = &v

@@ -9,7 +9,7 @@ import (
 	"layercake/internal/feed"
 )
 
-// Replace submits a whole plan. Known is the version that the sender had seen: what the submission changed since then is done to
+// Replace submits a whole plan. Base is the version that the sender had seen: what the submission changed since then is done to
 // the current plan, part by part, and what others did meanwhile stays. Where both changed the same part to different values, or
 // one deleted what the other changed, the change is a Conflict that names the ids. A version that the log does not know is
 // accepted for an empty plan only. Parts that the submission leaves nil count as unchanged.
@@ -17,7 +17,7 @@ import (
 // Label is the label of the version as the sender read it, or any other text. Where it has a hash, and the log knows another one for its
 // version, the sender saw the plan of another history, and the version says nothing.
 type Replace struct {
-	Known string
+	Base  string `json:"Known"` // requests were hashed under this name, see requestName
 	Label string
 	Nodes []Node
 	Edges []Edge
@@ -26,20 +26,20 @@ type Replace struct {
 // maxMissed is how many events a sender may lie behind.
 const maxMissed = 1000
 
-func (e Replace) wants(w *wants) {
-	w.whole = true
-	if known, err := strconv.ParseInt(e.Known, 10, 64); err == nil && known >= 0 {
-		w.since = &known
+func (e Replace) reads(r *reads) {
+	r.all = true
+	if known, err := strconv.ParseInt(e.Base, 10, 64); err == nil && known >= 0 {
+		r.eventsAfter = &known
 	}
 	if version, hash, ok := feed.ParseLabel(e.Label); ok && hash != "" {
-		w.known = &version
+		r.hashAt = &version
 	}
 }
 
 // isOfAnotherHistory reports whether the sender saw an event that never was, or is not any more.
 func (e Replace) isOfAnotherHistory(d *draft) bool {
 	version, hash, ok := feed.ParseLabel(e.Label)
-	return ok && hash != "" && (version > d.at.Version || feed.Differ(hash, d.known))
+	return ok && hash != "" && (version > d.at.Version || feed.Differ(hash, d.hashAt))
 }
 
 func (e Replace) apply(d *draft) error {
@@ -75,7 +75,7 @@ func (e Replace) apply(d *draft) error {
 	}
 	if len(conflicts) > 0 {
 		slices.Sort(conflicts)
-		return moved(e.Known, d.at.Version).With("conflicts", slices.Compact(conflicts))
+		return versionConflict(e.Base, d.at.Version).With("conflicts", slices.Compact(conflicts))
 	}
 	return d.carryOut(node, edge, e)
 }
@@ -83,10 +83,10 @@ func (e Replace) apply(d *draft) error {
 // base returns the plan that the sender knew.
 func (e Replace) base(d *draft) (map[string]Node, map[string]Edge, error) {
 	nodes, edges := d.nodes.present(), d.edges.present()
-	known, err := strconv.ParseInt(e.Known, 10, 64)
+	known, err := strconv.ParseInt(e.Base, 10, 64)
 	if err != nil || known < 0 || known > d.at.Version || int64(len(d.missed)) != d.at.Version-known || e.isOfAnotherHistory(d) {
 		if len(nodes)+len(edges) > 0 {
-			return nil, nil, moved(e.Known, d.at.Version)
+			return nil, nil, versionConflict(e.Base, d.at.Version)
 		}
 		return nodes, edges, nil
 	}

@@ -75,7 +75,7 @@ func drawEdits(t *rapid.T, g graph, most int) graph {
 }
 
 func (g graph) submission(known int64) Replace {
-	r := Replace{Known: fmt.Sprint(known)}
+	r := Replace{Base: fmt.Sprint(known)}
 	for _, n := range g.nodes {
 		r.Nodes = append(r.Nodes, n)
 	}

@@ -96,7 +96,7 @@ func TestEdgesThatDoNotWait(t *testing.T) {
 	for name, change := range map[string]plan.Change{
 		"several edits":       {Edits: []plan.Edit{plan.AddEdge{Edge: edge("3", "b", "c")}, again}},
 		"an expected version": {Edits: []plan.Edit{again}, Expected: &version},
-		"a whole plan":        {Edits: []plan.Edit{plan.Replace{Known: fmt.Sprint(version), Edges: []plan.Edge{edge("1", "a", "b"), again.Edge}}}},
+		"a whole plan":        {Edits: []plan.Edit{plan.Replace{Base: fmt.Sprint(version), Edges: []plan.Edge{edge("1", "a", "b"), again.Edge}}}},
 	} {
 		_, err := r.plans.Change(t.Context(), r.actor, p, change)
 		if err == nil {

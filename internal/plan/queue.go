@@ -26,11 +26,11 @@ type queue struct {
 	run   func(group []*ticket) // answers each
 
 	mu    sync.Mutex
-	lanes map[int32]*lane
+	projects map[int32]*projectQueue
 }
 
-// lane holds the changes of one project, guarded by queue.mu. It is there while it is driven.
-type lane struct {
+// projectQueue holds the changes of one project, guarded by queue.mu. It is there while it is driven.
+type projectQueue struct {
 	waiting []*ticket
 	running int
 }
@@ -50,7 +50,7 @@ type answer struct {
 }
 
 func newQueue(slots int, run func([]*ticket)) *queue {
-	return &queue{slots: semaphore.NewWeighted(int64(slots)), run: run, lanes: make(map[int32]*lane)}
+	return &queue{slots: semaphore.NewWeighted(int64(slots)), run: run, projects: make(map[int32]*projectQueue)}
 }
 
 // do waits for the project's turn and a write slot, and then for the answer.
@@ -79,17 +79,17 @@ func (q *queue) do(ctx context.Context, arrived time.Time, r request) (committed
 func (q *queue) enter(t *ticket) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l := q.lanes[t.project]
+	p := q.projects[t.project]
 	switch {
-	case l == nil:
-		l = new(lane)
-		q.lanes[t.project] = l
-		go q.drive(t.project, l) // ends with the last answer; each is waited for
-	case l.running+len(l.waiting) >= maxQueued:
+	case p == nil:
+		p = new(projectQueue)
+		q.projects[t.project] = p
+		go q.drive(t.project, p) // ends with the last answer; each is waited for
+	case p.running+len(p.waiting) >= maxQueued:
 		return fault.New(fault.RateLimited, fault.Busy).With("retryAfterMs", 1000).With("detail",
 			map[string]any{"limit": maxQueued, "what": "changes of one project that wait"})
 	}
-	l.waiting = append(l.waiting, t)
+	p.waiting = append(p.waiting, t)
 	return nil
 }
 
@@ -97,36 +97,36 @@ func (q *queue) enter(t *ticket) error {
 func (q *queue) withdraw(t *ticket) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l := q.lanes[t.project]
-	if l == nil {
+	p := q.projects[t.project]
+	if p == nil {
 		return false
 	}
-	i := slices.Index(l.waiting, t)
+	i := slices.Index(p.waiting, t)
 	if i < 0 {
 		return false
 	}
-	l.waiting = slices.Delete(l.waiting, i, i+1)
+	p.waiting = slices.Delete(p.waiting, i, i+1)
 	return true
 }
 
-// drive runs what is in a lane until it is empty.
-func (q *queue) drive(project int32, l *lane) {
-	for q.goesOn(project, l) {
+// drive runs the changes of a project until none waits.
+func (q *queue) drive(project int32, p *projectQueue) {
+	for q.goesOn(project, p) {
 		// Whoever has a slot is done in time. Those who wait meanwhile are run together.
 		_ = q.slots.Acquire(context.Background(), 1)
-		if group := q.take(l); len(group) > 0 {
+		if group := q.take(p); len(group) > 0 {
 			q.run(group)
 		}
 		q.slots.Release(1)
 	}
 }
 
-func (q *queue) goesOn(project int32, l *lane) bool {
+func (q *queue) goesOn(project int32, p *projectQueue) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l.running = 0
-	if len(l.waiting) == 0 {
-		delete(q.lanes, project)
+	p.running = 0
+	if len(p.waiting) == 0 {
+		delete(q.projects, project)
 		return false
 	}
 	return true
@@ -134,17 +134,17 @@ func (q *queue) goesOn(project int32, l *lane) bool {
 
 // take returns those at the front that can share a transaction. Two under one operation id cannot: the second must find what
 // became of the first.
-func (q *queue) take(l *lane) []*ticket {
+func (q *queue) take(p *projectQueue) []*ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := min(1, len(l.waiting))
-	for n > 0 && n < min(maxGroup, len(l.waiting)) && l.waiting[n-1].small && l.waiting[n].small &&
-		!slices.ContainsFunc(l.waiting[:n], func(t *ticket) bool { return t.sameOperation(l.waiting[n].request) }) {
+	n := min(1, len(p.waiting))
+	for n > 0 && n < min(maxGroup, len(p.waiting)) && p.waiting[n-1].small && p.waiting[n].small &&
+		!slices.ContainsFunc(p.waiting[:n], func(t *ticket) bool { return t.sameOperation(p.waiting[n].request) }) {
 		n++
 	}
-	group := slices.Clone(l.waiting[:n])
-	l.waiting = slices.Delete(l.waiting, 0, n)
-	l.running = n
+	group := slices.Clone(p.waiting[:n])
+	p.waiting = slices.Delete(p.waiting, 0, n)
+	p.running = n
 	return group
 }
 

@@ -76,7 +76,7 @@ func TestRestoredProjectIsAnotherHistory(t *testing.T) {
 		n := dag.Nodes[0]
 		n.Position.X = x
 		_, err := after.plans.Change(t.Context(), after.actor, p, plan.Change{Edits: []plan.Edit{
-			plan.Replace{Known: fmt.Sprint(dag.At.Version), Label: label, Nodes: []plan.Node{n}},
+			plan.Replace{Base: fmt.Sprint(dag.At.Version), Label: label, Nodes: []plan.Node{n}},
 		}})
 		return err
 	}

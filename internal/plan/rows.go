@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// queue adds the queries that read what a change wants. Their results fill the draft when the batch runs.
-func (d *draft) queue(b *pgx.Batch, project int32, w *wants) {
-	if w.plan {
+// queue adds the queries of what a change reads. Their results fill the draft when the batch runs.
+func (d *draft) queue(b *pgx.Batch, project int32, r *reads) {
+	if r.plan {
 		b.Queue(db.GetPlanOfProject, project).Query(func(rows pgx.Rows) error {
 			row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[db.GetPlanOfProjectRow])
 			p := Plan(row)
@@ -25,29 +25,29 @@ func (d *draft) queue(b *pgx.Batch, project int32, w *wants) {
 		d.edges.shape(shape.LastEdge, shape.EdgeGaps)
 		return err
 	})
-	if w.since != nil {
-		b.Queue(db.ListEventBodies, project, *w.since, maxMissed+1).Query(func(rows pgx.Rows) error {
+	if r.eventsAfter != nil {
+		b.Queue(db.ListEventBodies, project, *r.eventsAfter, maxMissed+1).Query(func(rows pgx.Rows) error {
 			return each(rows, func(row db.ListEventBodiesRow) { d.missed = append(d.missed, row.Body) })
 		})
 	}
-	if w.known != nil {
-		b.Queue(db.GetEventHash, *w.known, project).QueryRow(func(row pgx.Row) error { return row.Scan(&d.known) })
+	if r.hashAt != nil {
+		b.Queue(db.GetEventHash, *r.hashAt, project).QueryRow(func(row pgx.Row) error { return row.Scan(&d.hashAt) })
 	}
-	if w.whole {
+	if r.all {
 		b.Queue(db.ListPlanNodes, project).Query(d.loadNodes)
 		b.Queue(db.ListPlanEdges, project).Query(d.loadEdges)
 		return
 	}
-	for id := range storable(w.nodes) {
+	for id := range storable(r.nodes) {
 		b.Queue(db.GetPlanNode, project, id).Query(d.loadNodes)
 	}
-	for id := range storable(w.edges) {
+	for id := range storable(r.edges) {
 		b.Queue(db.GetPlanEdge, project, id).Query(d.loadEdges)
 	}
-	for id := range storable(w.ends) {
+	for id := range storable(r.edgesOf) {
 		b.Queue(db.ListPlanEdgesOfNode, project, id).Query(d.loadEdges)
 	}
-	for id := range storable(w.from) {
+	for id := range storable(r.reachableFrom) {
 		b.Queue(db.ListPlanLinksFrom, project, id).Query(func(rows pgx.Rows) error {
 			return each(rows, func(row db.ListPlanLinksFromRow) { d.links.add(row.ID, row.Source, row.Target) })
 		})
@@ -101,7 +101,7 @@ const maxGaps = 128
 // nodes that they need to be gone, nodes before the edges that need them. Arguments stand in the order of the generated
 // parameter types; those of the inserts are not used themselves because they have no nulls in lists.
 func (d *draft) queueWrites(b *pgx.Batch, project int32) {
-	edges, nodes := sortOut(&d.edges), sortOut(&d.nodes)
+	edges, nodes := changesOf(&d.edges), changesOf(&d.nodes)
 	for _, id := range edges.removed {
 		b.Queue(db.DeletePlanEdge, project, id)
 	}
@@ -125,7 +125,7 @@ func (d *draft) queueWrites(b *pgx.Batch, project int32) {
 	for _, e := range edges.changed {
 		b.Queue(db.UpdatePlanEdge, e.SourceHandle, e.TargetHandle, e.Metadata.Label, e.Metadata.DataType, e.UpdatedAt, project, e.ID)
 	}
-	if d.nodes.moved || d.edges.moved {
+	if d.nodes.gapsChanged || d.edges.gapsChanged {
 		if len(d.nodes.gaps) > maxGaps {
 			b.Queue(db.CloseNodeGaps, project)
 			d.nodes.gaps = nil
@@ -142,30 +142,30 @@ func (d *draft) queueWrites(b *pgx.Batch, project int32) {
 	}
 }
 
-// outcome is what a change did to a list, all in all.
-type outcome[T any] struct {
-	removed  []string
+// changes are what a draft did to a list, all in all.
+type changes[T any] struct {
+	removed  []string // ids
 	added    []T
 	ordinals []int64 // of added
 	changed  []T
 }
 
-func sortOut[T any](l *list[T]) outcome[T] {
-	var o outcome[T]
+func changesOf[T any](l *list[T]) changes[T] {
+	var c changes[T]
 	for id, i := range l.items {
 		if i.before != nil && (i.now == nil || i.added) {
-			o.removed = append(o.removed, id)
+			c.removed = append(c.removed, id)
 		}
 		switch {
 		case i.now == nil:
 		case i.added:
-			o.added = append(o.added, *i.now)
-			o.ordinals = append(o.ordinals, i.ordinal)
+			c.added = append(c.added, *i.now)
+			c.ordinals = append(c.ordinals, i.ordinal)
 		case i.now != i.before:
-			o.changed = append(o.changed, *i.now)
+			c.changed = append(c.changed, *i.now)
 		}
 	}
-	return o
+	return c
 }
 
 type nodeArrays struct {

@@ -110,7 +110,7 @@ func (s *Service) DAG(ctx context.Context, _ auth.Actor, projectID int32) (DAG, 
 		var head db.GetHeadRow
 		b := &pgx.Batch{}
 		b.Queue("begin isolation level repeatable read read only")
-		d.queue(b, projectID, &wants{plan: true, whole: true})
+		d.queue(b, projectID, &reads{plan: true, all: true})
 		b.Queue(db.GetHead, projectID).QueryRow(func(row pgx.Row) error { return row.Scan(&head.Version, &head.ChangedAt, &head.Hash) })
 		b.Queue("commit")
 		if err := conn.SendBatch(ctx, b).Close(); err != nil {

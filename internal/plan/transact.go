@@ -19,11 +19,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// openOutcome is the error of a COMMIT that may or may not have happened.
-type openOutcome struct{ cause error }
+// commitUnknown is the error of a COMMIT that may or may not have happened.
+type commitUnknown struct{ cause error }
 
-func (e *openOutcome) Error() string { return "outcome of commit is open: " + e.cause.Error() }
-func (e *openOutcome) Unwrap() error { return e.cause }
+func (e *commitUnknown) Error() string { return "outcome of commit is open: " + e.cause.Error() }
+func (e *commitUnknown) Unwrap() error { return e.cause }
 
 // maxSmall is how many nodes a request that shares a transaction may look at: others wait for the head's lock meanwhile.
 const maxSmall = 16
@@ -34,9 +34,9 @@ func (r request) small() bool {
 	if len(r.Edits) != 1 {
 		return false
 	}
-	w := newWants()
-	r.Edits[0].wants(w)
-	return !w.whole && !w.plan && w.since == nil && len(w.nodes) <= maxSmall
+	looks := newReads()
+	r.Edits[0].reads(looks)
+	return !looks.all && !looks.plan && looks.eventsAfter == nil && len(looks.nodes) <= maxSmall
 }
 
 // run carries out changes of one project in one transaction, each with an event and a version of its own, and answers them. A
@@ -51,7 +51,7 @@ func (s *Service) run(group []*ticket) {
 	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error { return transact(ctx, conn, group, answers) })
 	abandoned := errors.Is(ctx.Err(), context.Canceled) // nobody waits any more
 	cancel()
-	if err != nil && len(group) > 1 && !abandoned && fault.From(err) == nil && !errors.As(err, new(*openOutcome)) {
+	if err != nil && len(group) > 1 && !abandoned && fault.From(err) == nil && !errors.As(err, new(*commitUnknown)) {
 		// One of them asks for what the database refuses. The others are not to suffer.
 		for _, t := range group {
 			s.run([]*ticket{t})
@@ -109,10 +109,10 @@ func rollback(ctx context.Context, conn *pgx.Conn) {
 // read is the first round trip. Stepping the head comes first and waits for its lock; every later statement sees what was
 // committed before the lock was given. It returns the draft, and for each request the row of its own earlier event.
 func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.GetOperationRow, error) {
-	w := newWants()
+	looks := newReads()
 	for _, t := range group {
 		for _, e := range t.Edits {
-			e.wants(w)
+			e.reads(looks)
 		}
 	}
 	projectID := group[0].project
@@ -128,7 +128,7 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 			return err
 		})
 	}
-	d.queue(b, projectID, w)
+	d.queue(b, projectID, looks)
 	err := conn.SendBatch(ctx, b).Close()
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil, project.ErrNotFound
@@ -161,9 +161,9 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 		return committed{at: at, body: earlier.Body}, nil
 	}
 	if r.Expected != nil && *r.Expected != d.at.Version {
-		return committed{}, moved(*r.Expected, d.at.Version)
+		return committed{}, versionConflict(*r.Expected, d.at.Version)
 	}
-	d.account = account{}
+	d.record = record{}
 	for _, e := range r.Edits {
 		if err := e.apply(d); err != nil {
 			return committed{at: d.at}, err
@@ -218,5 +218,5 @@ func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answe
 	if pg := new(pgconn.PgError); errors.As(err, &pg) && pg.SeverityUnlocalized == "ERROR" {
 		return fmt.Errorf("write: %w", err)
 	}
-	return &openOutcome{cause: err}
+	return &commitUnknown{cause: err}
 }

@@ -188,7 +188,7 @@ func converge(t *testing.T, loss float64, terminate bool) {
 	if err := storm.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	last := replicas[0].change(t, p, plan.Describe{Name: "The end"})
+	last := replicas[0].change(t, p, plan.UpdatePlan{Name: "The end"})
 	if last.Event == nil {
 		t.Fatalf("the last change was none: %+v", last)
 	}
