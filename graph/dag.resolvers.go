@@ -13,7 +13,7 @@ import (
 
 func (r *mutationResolver) UpdatePlanDag(ctx context.Context, projectID int32, planDag PlanDagInput, opID *string, expectedVersion *int32, clientID *string) (*PlanDag, error) {
 	edit := plan.Replace{Base: planDag.Version, Label: planDag.Metadata.Version, Nodes: planDag.nodes(), Edges: planDag.edges()}
-	if _, err := r.change(ctx, projectID, how{opID, expectedVersion, clientID}, edit); err != nil {
+	if _, err := r.change(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, edit); err != nil {
 		return nil, err
 	}
 	dag, err := r.plans.DAG(ctx, actor(ctx, value(clientID)), projectID)
@@ -24,42 +24,42 @@ func (r *mutationResolver) UpdatePlanDag(ctx context.Context, projectID int32, p
 }
 
 func (r *mutationResolver) AddPlanDagNode(ctx context.Context, projectID int32, node PlanDagNodeInput, opID *string, expectedVersion *int32, clientID *string) (*plan.Node, error) {
-	return r.changeNode(ctx, projectID, how{opID, expectedVersion, clientID}, plan.AddNode{Node: node.node()})
+	return r.changeNode(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, plan.AddNode{Node: node.node()})
 }
 
 func (r *mutationResolver) UpdatePlanDagNode(ctx context.Context, projectID int32, nodeID string, updates PlanDagNodeUpdateInput, opID *string, expectedVersion *int32, clientID *string) (*plan.Node, error) {
-	return r.changeNode(ctx, projectID, how{opID, expectedVersion, clientID}, plan.UpdateNode{
+	return r.changeNode(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, plan.UpdateNode{
 		ID: nodeID, Position: updates.Position.Value(), Metadata: updates.Metadata.Value(), Config: updates.Config.Value(),
 	})
 }
 
 func (r *mutationResolver) DeletePlanDagNode(ctx context.Context, projectID int32, nodeID string, opID *string, expectedVersion *int32, clientID *string) (*plan.Node, error) {
-	return r.changeNode(ctx, projectID, how{opID, expectedVersion, clientID}, plan.DeleteNode{ID: nodeID})
+	return r.changeNode(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, plan.DeleteNode{ID: nodeID})
 }
 
 func (r *mutationResolver) MovePlanDagNode(ctx context.Context, projectID int32, nodeID string, position plan.Position, opID *string, expectedVersion *int32, clientID *string) (*plan.Node, error) {
-	return r.changeNode(ctx, projectID, how{opID, expectedVersion, clientID}, plan.UpdateNode{ID: nodeID, Position: &position})
+	return r.changeNode(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, plan.UpdateNode{ID: nodeID, Position: &position})
 }
 
 func (r *mutationResolver) BatchMovePlanDagNodes(ctx context.Context, projectID int32, nodePositions []NodePositionInput, opID *string, expectedVersion *int32, clientID *string) ([]plan.Node, error) {
 	edit := plan.MoveNodes{Moves: convert(nodePositions, NodePositionInput.move)}
-	result, err := r.change(ctx, projectID, how{opID, expectedVersion, clientID}, edit)
+	result, err := r.change(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, edit)
 	return result.Nodes, err
 }
 
 func (r *mutationResolver) AddPlanDagEdge(ctx context.Context, projectID int32, edge PlanDagEdgeInput, opID *string, expectedVersion *int32, clientID *string) (*plan.Edge, error) {
-	return r.changeEdge(ctx, projectID, how{opID, expectedVersion, clientID}, plan.AddEdge{Edge: edge.edge()})
+	return r.changeEdge(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, plan.AddEdge{Edge: edge.edge()})
 }
 
 func (r *mutationResolver) UpdatePlanDagEdge(ctx context.Context, projectID int32, edgeID string, updates PlanDagEdgeUpdateInput, opID *string, expectedVersion *int32, clientID *string) (*plan.Edge, error) {
-	return r.changeEdge(ctx, projectID, how{opID, expectedVersion, clientID}, plan.UpdateEdge{
+	return r.changeEdge(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, plan.UpdateEdge{
 		ID: edgeID, SourceHandle: updates.SourceHandle.Value(), TargetHandle: updates.TargetHandle.Value(),
 		Metadata: updates.Metadata.Value(),
 	})
 }
 
 func (r *mutationResolver) DeletePlanDagEdge(ctx context.Context, projectID int32, edgeID string, opID *string, expectedVersion *int32, clientID *string) (*plan.Edge, error) {
-	return r.changeEdge(ctx, projectID, how{opID, expectedVersion, clientID}, plan.DeleteEdge{ID: edgeID})
+	return r.changeEdge(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, plan.DeleteEdge{ID: edgeID})
 }
 
 func (r *queryResolver) GetPlanDag(ctx context.Context, projectID int32) (*PlanDag, error) {

@@ -13,7 +13,7 @@ import (
 )
 
 func (r *mutationResolver) CreatePlan(ctx context.Context, input CreatePlanInput, opID *string, expectedVersion *int32, clientID *string) (*plan.Plan, error) {
-	return r.changePlan(ctx, input.ProjectID, how{opID, expectedVersion, clientID}, plan.UpdatePlan{
+	return r.changePlan(ctx, input.ProjectID, changeArgs{opID, expectedVersion, clientID}, plan.UpdatePlan{
 		Name: input.Name, YAMLContent: input.YamlContent, Dependencies: input.Dependencies.Value(), Create: true,
 	})
 }
@@ -23,7 +23,7 @@ func (r *mutationResolver) UpdatePlan(ctx context.Context, id int32, input Updat
 	if err != nil {
 		return nil, err
 	}
-	return r.changePlan(ctx, p.ProjectID, how{opID, expectedVersion, clientID}, plan.UpdatePlan{
+	return r.changePlan(ctx, p.ProjectID, changeArgs{opID, expectedVersion, clientID}, plan.UpdatePlan{
 		Name: input.Name, YAMLContent: input.YamlContent, Dependencies: input.Dependencies.Value(),
 	})
 }
@@ -33,7 +33,7 @@ func (r *mutationResolver) DeletePlan(ctx context.Context, id int32, opID *strin
 	if err != nil {
 		return false, err
 	}
-	_, err = r.change(ctx, p.ProjectID, how{opID, expectedVersion, clientID}, plan.RemoveAll{})
+	_, err = r.change(ctx, p.ProjectID, changeArgs{opID, expectedVersion, clientID}, plan.RemoveAll{})
 	return err == nil, err
 }
 

@@ -24,17 +24,17 @@ type Resolver struct {
 	running  *sync.WaitGroup // the producers of subscriptions
 }
 
-// how is what every change of a plan is asked with.
-type how struct {
+// changeArgs are the arguments that every mutation of a plan has.
+type changeArgs struct {
 	opID     *string
 	expected *int32
 	clientID *string
 }
 
-func (r *Resolver) change(ctx context.Context, projectID int32, h how, edits ...plan.Edit) (plan.Result, error) {
-	c := plan.Change{OpID: value(h.opID), ClientID: value(h.clientID), Via: "graphql", Edits: edits}
-	if h.expected != nil {
-		expected := int64(*h.expected)
+func (r *Resolver) change(ctx context.Context, projectID int32, args changeArgs, edits ...plan.Edit) (plan.Result, error) {
+	c := plan.Change{OpID: value(args.opID), ClientID: value(args.clientID), Via: "graphql", Edits: edits}
+	if args.expected != nil {
+		expected := int64(*args.expected)
 		c.Expected = &expected
 	}
 	result, err := r.plans.Change(ctx, actor(ctx, c.ClientID), projectID, c)
@@ -45,27 +45,27 @@ func (r *Resolver) change(ctx context.Context, projectID int32, h how, edits ...
 }
 
 // changeNode asks for one edit that names one node, and returns that node.
-func (r *Resolver) changeNode(ctx context.Context, projectID int32, h how, edit plan.Edit) (*plan.Node, error) {
-	result, err := r.change(ctx, projectID, h, edit)
-	return only(result.Nodes, err)
+func (r *Resolver) changeNode(ctx context.Context, projectID int32, args changeArgs, edit plan.Edit) (*plan.Node, error) {
+	result, err := r.change(ctx, projectID, args, edit)
+	return single(result.Nodes, err)
 }
 
 // changeEdge asks for one edit that names one edge, and returns that edge.
-func (r *Resolver) changeEdge(ctx context.Context, projectID int32, h how, edit plan.Edit) (*plan.Edge, error) {
-	result, err := r.change(ctx, projectID, h, edit)
-	return only(result.Edges, err)
+func (r *Resolver) changeEdge(ctx context.Context, projectID int32, args changeArgs, edit plan.Edit) (*plan.Edge, error) {
+	result, err := r.change(ctx, projectID, args, edit)
+	return single(result.Edges, err)
 }
 
 // changePlan asks for one edit of the plan's record, and returns the record.
-func (r *Resolver) changePlan(ctx context.Context, projectID int32, h how, edit plan.Edit) (*plan.Plan, error) {
-	if _, err := r.change(ctx, projectID, h, edit); err != nil {
+func (r *Resolver) changePlan(ctx context.Context, projectID int32, args changeArgs, edit plan.Edit) (*plan.Plan, error) {
+	if _, err := r.change(ctx, projectID, args, edit); err != nil {
 		return nil, err
 	}
-	p, err := r.plans.OfProject(ctx, actor(ctx, value(h.clientID)), projectID)
+	p, err := r.plans.OfProject(ctx, actor(ctx, value(args.clientID)), projectID)
 	return &p, err
 }
 
-func only[T any](items []T, err error) (*T, error) {
+func single[T any](items []T, err error) (*T, error) {
 	if err != nil {
 		return nil, err
 	}
