@@ -10,11 +10,7 @@ SELECT version, request_hash, body FROM events WHERE project_id = @project_id AN
 -- name: ListEventBodies :many
 SELECT version, body FROM events WHERE project_id = @project_id AND version > @after ORDER BY version LIMIT @most::int;
 
--- The state of a feed when it is born.
--- name: GetFeedHead :one
-SELECT version, coalesce(hash, '')::text AS hash FROM heads WHERE project_id = @project_id;
-
--- The sweep: one look at every open feed's head.
+-- Where projects stand: all that are watched in a sweep, one when its feed is made.
 -- name: ListFeedHeads :many
 SELECT project_id, version, coalesce(hash, '')::text AS hash FROM heads WHERE project_id = ANY (@project_ids::int[]);
 

@@ -42,23 +42,6 @@ func (q *Queries) GetEventHash(ctx context.Context, arg GetEventHashParams) (str
 	return hash, err
 }
 
-const GetFeedHead = `-- name: GetFeedHead :one
-SELECT version, coalesce(hash, '')::text AS hash FROM heads WHERE project_id = $1
-`
-
-type GetFeedHeadRow struct {
-	Version int64
-	Hash    string
-}
-
-// The state of a feed when it is born.
-func (q *Queries) GetFeedHead(ctx context.Context, projectID int32) (GetFeedHeadRow, error) {
-	row := q.db.QueryRow(ctx, GetFeedHead, projectID)
-	var i GetFeedHeadRow
-	err := row.Scan(&i.Version, &i.Hash)
-	return i, err
-}
-
 const GetOperation = `-- name: GetOperation :one
 SELECT version, request_hash, body FROM events WHERE project_id = $1 AND op_actor = $2 AND op_id = $3
 `
@@ -232,7 +215,7 @@ type ListFeedHeadsRow struct {
 	Hash      string
 }
 
-// The sweep: one look at every open feed's head.
+// Where projects stand: all that are watched in a sweep, one when its feed is made.
 func (q *Queries) ListFeedHeads(ctx context.Context, projectIds []int32) ([]ListFeedHeadsRow, error) {
 	rows, err := q.db.Query(ctx, ListFeedHeads, projectIds)
 	if err != nil {

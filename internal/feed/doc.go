@@ -7,7 +7,7 @@
 //	the log     ┘    (feed)        └─ watcher at  7 ─ reads the log
 //
 // An event at or below the feed's version is dropped, the next one is applied, one beyond waits for those before it: for 5 ms,
-// since a line may be under way, then they are read from the log. A sweep asks for the heads of all open feeds every second and
+// since a line may be under way, then they are read from the log. A sweep asks for the heads of all feeds every second and
 // whenever somebody doubts, so a lost line costs a second and never an event.
 //
 // Watchers are cursors. They pull at their own pace; nothing is queued for them. One that falls behind the tail, or comes to an event

@@ -51,7 +51,7 @@ func Hash(body []byte) string {
 const hashLength = 8 // digits
 
 // BodyStart is how the body of an event begins, followed by the hash of the event before it and a quotation mark. A feed can tell by it
-// whether an event that it hears of follows the one that it has. Older binaries wrote bodies without it.
+// whether an event that it is offered follows the one that it has. Older binaries wrote bodies without it.
 const BodyStart = `{"prev":"`
 
 // previous returns the hash of the event before that with this body, empty where the body does not say.

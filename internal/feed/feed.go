@@ -14,46 +14,46 @@ const (
 	maxAllBytes   = 64 << 20 // by all feeds of a replica together
 )
 
-// share is how many bytes each of so many feeds may keep.
+// share returns how many bytes each of a number of feeds may keep.
 func share(feeds int) int { return min(maxTailBytes, maxAllBytes/max(feeds, 1)) }
 
 // feed is the tail of one project's events.
 type feed struct {
 	project int32
-	opened  chan struct{} // closed once the head was read, or could not be
+	ready   chan struct{} // closed once the head was read, or could not be
 
 	// guarded by Hub.mu
 	watchers map[*watcher]struct{}
 	idle     time.Time // when the last watcher left
 
-	mu   sync.Mutex
-	err  error // the feed ended
-	open bool
+	mu     sync.Mutex
+	err    error // why the feed ended
+	loaded bool  // the head was read
 	state
 	tail       []*Event         // contiguous up to at
 	tailBytes  int              // of the bodies in tail
 	ahead      map[int64]*Event // by version: what came before its time
 	aheadBytes int              // of the bodies in ahead
-	limit      int              // of either
-	doubted    bool             // a sweep, not a line, spoke of the wanted version
-	moved      chan struct{}    // closed and replaced whenever a watcher should look again
+	limit      int              // of tailBytes, and of aheadBytes
+	doubted    bool             // a sweep, not a line, found the wanted version
+	changed    chan struct{}    // closed and replaced whenever a watcher should look again
 }
 
 // state is where a feed stands. Whoever asks the database keeps the state of the moment before, and the answer is compared with that.
 type state struct {
 	at         Cursor
-	generation int   // steps when events were missed: watchers of older generations are told
-	wanted     int64 // the newest version that anybody spoke of
+	generation int   // counts the restarts: watchers of an older generation missed events
+	wanted     int64 // the newest version that anybody announced
 }
 
 func newFeed(project int32, limit int) *feed {
 	return &feed{
 		project:  project,
-		opened:   make(chan struct{}),
+		ready:    make(chan struct{}),
 		watchers: make(map[*watcher]struct{}),
 		ahead:    make(map[int64]*Event),
 		limit:    limit,
-		moved:    make(chan struct{}),
+		changed:  make(chan struct{}),
 	}
 }
 
@@ -74,7 +74,7 @@ func (f *feed) offer(at Cursor, event *Event) need {
 	switch {
 	case f.err != nil:
 		return nothing
-	case !f.open:
+	case !f.loaded:
 		f.keep(at.Version, event)
 		return nothing
 	case at.Epoch != f.at.Epoch:
@@ -164,18 +164,19 @@ func (f *feed) catchUp() {
 	}
 }
 
+// wake makes watchers that wait look again.
 func (f *feed) wake() {
-	close(f.moved)
-	f.moved = make(chan struct{})
+	close(f.changed)
+	f.changed = make(chan struct{})
 }
 
-// begin opens the feed at the head that was read after the feed was registered.
+// begin makes the feed ready at the head that was read after the feed was registered, so that no event falls between the two.
 func (f *feed) begin(head Cursor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.open, f.at = true, head
+	f.loaded, f.at = true, head
 	f.catchUp()
-	close(f.opened)
+	close(f.ready)
 }
 
 // end refuses all watchers with err from now on.
@@ -186,23 +187,23 @@ func (f *feed) end(err error) {
 		return
 	}
 	f.err = err
-	if !f.open {
-		close(f.opened)
+	if !f.loaded {
+		close(f.ready)
 	}
 	f.wake()
 }
 
-// now returns where the feed stands, and false while it is not open.
+// now returns where the feed stands, and false before its head was read and after its end.
 func (f *feed) now() (state, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.state, f.open && f.err == nil
+	return f.state, f.loaded && f.err == nil
 }
 
-// gap returns where the feed stands, and whether it lacks an event that somebody spoke of.
+// gap returns where the feed stands, and whether it lacks an event that somebody announced.
 func (f *feed) gap() (state, bool) {
-	now, open := f.now()
-	return now, open && now.wanted > now.at.Version
+	now, ok := f.now()
+	return now, ok && now.wanted > now.at.Version
 }
 
 // failure returns why the feed ended, or nil.
@@ -278,10 +279,10 @@ func (f *feed) restart(head Cursor) {
 
 // lookup is what a watcher finds at its place. Without any of these it has to read the log.
 type lookup struct {
-	event  *Event        // the next event, with its body
-	moved  chan struct{} // closed when there is something new; nothing follows yet
-	missed bool          // events cannot be had: the watcher goes on from where the feed is now
-	err    error         // why the feed ended
+	event   *Event        // the next event, with its body
+	changed chan struct{} // closed when there is something new; nothing follows yet
+	missed  bool          // events cannot be had: the watcher goes on from where the feed is now
+	err     error         // why the feed ended
 }
 
 // next returns what follows the place of a watcher of a generation.
@@ -294,7 +295,7 @@ func (f *feed) next(at Cursor, generation int) lookup {
 	case f.generation != generation:
 		return lookup{missed: true}
 	case at.Version >= f.at.Version:
-		return lookup{moved: f.moved}
+		return lookup{changed: f.changed}
 	}
 	if e := f.kept(at.Version + 1); e != nil && e.Body != nil {
 		return lookup{event: e}

@@ -25,8 +25,8 @@ func event(version int64) *Event {
 // sized returns an event with a body.
 func sized(version int64, body []byte) *Event { return &Event{Project: 1, At: at(version), Body: body} }
 
-// opened returns a feed that was born at a version.
-func opened(version int64) *feed {
+// loadedAt returns a feed that was born at a version.
+func loadedAt(version int64) *feed {
 	f := newFeed(1, maxTailBytes)
 	f.begin(at(version))
 	return f
@@ -43,7 +43,7 @@ func wantVersion(t *testing.T, f *feed, want int64) {
 
 func TestEventsApplyInOrderOnce(t *testing.T) {
 	t.Parallel()
-	f := opened(10)
+	f := loadedAt(10)
 	for _, v := range []int64{11, 10, 11, 3} {
 		if n := f.hear(v); n != nothing {
 			t.Errorf("offer of %d asks for %v, want nothing", v, n)
@@ -63,7 +63,7 @@ func TestEventsApplyInOrderOnce(t *testing.T) {
 
 func TestHintAsksForTheLog(t *testing.T) {
 	t.Parallel()
-	f := opened(10)
+	f := loadedAt(10)
 	if n := f.offer(at(11), nil); n != toFill {
 		t.Errorf("a hint of the next event asks for %v, want toFill", n)
 	}
@@ -92,7 +92,7 @@ func TestEventsThatComeBeforeTheHeadIsReadAreKept(t *testing.T) {
 
 func TestAnswerOfAnOldSweepIsNoRegression(t *testing.T) {
 	t.Parallel()
-	f := opened(12)
+	f := loadedAt(12)
 	sent, _ := f.now()
 	f.hear(13)
 	f.compare(sent, at(12)) // 12 was true when the sweep asked
@@ -111,7 +111,7 @@ func TestHeadThatFellBackRestarts(t *testing.T) {
 		"same epoch":    at(7),
 		"another epoch": {Epoch: "e-2", Version: 12},
 	} {
-		f := opened(12)
+		f := loadedAt(12)
 		before, _ := f.now()
 		f.compare(before, head)
 		after, _ := f.now()
@@ -126,7 +126,7 @@ func TestHeadThatFellBackRestarts(t *testing.T) {
 
 func TestEventOfAnotherEpochAsksForASweep(t *testing.T) {
 	t.Parallel()
-	f := opened(12)
+	f := loadedAt(12)
 	if n := f.offer(Cursor{Epoch: "e-2", Version: 13}, event(13)); n != toSweep {
 		t.Errorf("offer asks for %v, want toSweep", n)
 	}
@@ -136,7 +136,7 @@ func TestEventOfAnotherEpochAsksForASweep(t *testing.T) {
 func TestTrimmedLogRestarts(t *testing.T) {
 	t.Parallel()
 	for name, events := range map[string][]*Event{"all gone": nil, "some gone": {event(14), event(15)}} {
-		f := opened(10)
+		f := loadedAt(10)
 		f.offer(at(15), nil)
 		sent, _ := f.gap()
 		f.fill(sent, answer{head: at(15), events: events})
@@ -148,7 +148,7 @@ func TestTrimmedLogRestarts(t *testing.T) {
 
 func TestHintOfNothingIsForgotten(t *testing.T) {
 	t.Parallel()
-	f := opened(10)
+	f := loadedAt(10)
 	f.offer(at(99), nil)
 	sent, _ := f.gap()
 	f.fill(sent, answer{head: at(10)})
@@ -159,7 +159,7 @@ func TestHintOfNothingIsForgotten(t *testing.T) {
 
 func TestHintThatComesDuringAReadIsNotForgotten(t *testing.T) {
 	t.Parallel()
-	f := opened(10)
+	f := loadedAt(10)
 	f.offer(at(11), nil)
 	sent, _ := f.gap()
 	f.offer(at(12), nil) // committed after the query was sent
@@ -171,7 +171,7 @@ func TestHintThatComesDuringAReadIsNotForgotten(t *testing.T) {
 
 func TestTailIsBounded(t *testing.T) {
 	t.Parallel()
-	f := opened(0)
+	f := loadedAt(0)
 	for v := int64(1); v <= maxTailEvents+500; v++ {
 		f.hear(v)
 	}
@@ -185,7 +185,7 @@ func TestTailIsBounded(t *testing.T) {
 	if f.tailBytes > maxTailBytes {
 		t.Errorf("tail of %d bytes, want at most %d", f.tailBytes, maxTailBytes)
 	}
-	if s := f.next(at(5), 0); s.event != nil || s.moved != nil || s.missed || s.err != nil {
+	if s := f.next(at(5), 0); s.event != nil || s.changed != nil || s.missed || s.err != nil {
 		t.Errorf("a watcher behind the tail finds %+v, want to be sent to the log", s)
 	}
 	for v := int64(100_000); v < 100_000+2*maxAhead; v++ {
@@ -194,7 +194,7 @@ func TestTailIsBounded(t *testing.T) {
 	if len(f.ahead) > maxAhead {
 		t.Errorf("%d events wait, want at most %d", len(f.ahead), maxAhead)
 	}
-	f = opened(0)
+	f = loadedAt(0)
 	for v := int64(2); v < 50; v++ {
 		f.offer(at(v), sized(v, make([]byte, MaxBody)))
 	}
@@ -221,19 +221,19 @@ func TestTailsOfAllFeedsAreBounded(t *testing.T) {
 			f.offer(at(v), sized(v, body))
 		}
 	}
-	if _, bytes := h.Open(); bytes <= maxAllBytes {
+	if _, bytes := h.Size(); bytes <= maxAllBytes {
 		t.Fatalf("%d bytes are too few for this test", bytes)
 	}
 	h.divide()
-	if _, bytes := h.Open(); bytes > maxAllBytes || bytes < maxAllBytes/2 {
+	if _, bytes := h.Size(); bytes > maxAllBytes || bytes < maxAllBytes/2 {
 		t.Errorf("%d feeds keep %d bytes, want up to %d", feeds, bytes, maxAllBytes)
 	}
 	f := h.feeds[0]
 	f.offer(at(f.at.Version+1), sized(f.at.Version+1, body))
-	if _, bytes := h.Open(); bytes > maxAllBytes {
+	if _, bytes := h.Size(); bytes > maxAllBytes {
 		t.Errorf("%d bytes after one more event, want at most %d", bytes, maxAllBytes)
 	}
-	if s := f.next(at(1), 0); s.event != nil || s.moved != nil || s.missed || s.err != nil {
+	if s := f.next(at(1), 0); s.event != nil || s.changed != nil || s.missed || s.err != nil {
 		t.Errorf("a watcher of what was given up finds %+v, want to be sent to the log", s)
 	}
 }
@@ -251,7 +251,7 @@ func TestWatchersAtOnePlaceShareARead(t *testing.T) {
 		watchers := make([]*watcher, 20)
 		var running sync.WaitGroup
 		for i := range watchers {
-			watchers[i] = &watcher{hub: h, feed: opened(5), at: at(3)}
+			watchers[i] = &watcher{hub: h, feed: loadedAt(5), at: at(3)}
 			running.Go(func() {
 				if err := watchers[i].read(t.Context()); err != nil {
 					t.Error(err)
@@ -260,7 +260,7 @@ func TestWatchersAtOnePlaceShareARead(t *testing.T) {
 		}
 		gone, leave := context.WithCancel(t.Context())
 		running.Go(func() {
-			if err := (&watcher{hub: h, feed: opened(5), at: at(3)}).read(gone); !errors.Is(err, context.Canceled) {
+			if err := (&watcher{hub: h, feed: loadedAt(5), at: at(3)}).read(gone); !errors.Is(err, context.Canceled) {
 				t.Errorf("who left got %v", err)
 			}
 		})
@@ -279,10 +279,10 @@ func TestWatchersAtOnePlaceShareARead(t *testing.T) {
 func TestEndTellsWatchers(t *testing.T) {
 	t.Parallel()
 	gone := errors.New("gone")
-	f := opened(3)
+	f := loadedAt(3)
 	s := f.next(at(3), 0)
 	f.end(gone)
-	<-s.moved
+	<-s.changed
 	if s := f.next(at(3), 0); !errors.Is(s.err, gone) {
 		t.Errorf("a watcher finds %+v, want the error", s)
 	}
@@ -382,7 +382,7 @@ func TestAnyInterleavingIsInOrder(t *testing.T) {
 }
 
 func BenchmarkApply(b *testing.B) {
-	f := opened(0)
+	f := loadedAt(0)
 	b.ReportAllocs()
 	for v := int64(1); v <= int64(b.N); v++ {
 		f.hear(v)

@@ -3,7 +3,6 @@ package feed
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -73,7 +72,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Offer brings an event that was committed here or that another replica spoke of. A nil body is a hint: there is such an event.
+// Offer brings an event that was committed here or that another replica announced. A nil body is a hint: there is such an event.
 // It never waits.
 func (h *Hub) Offer(epoch postgres.Epoch, project int32, version int64, body []byte) {
 	h.mu.Lock()
@@ -116,7 +115,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// enter adds a watcher to the feed of its project, which it makes if there is none, and waits until that is open.
+// enter adds a watcher to the feed of its project, which it makes if there is none, and waits until the feed is ready.
 func (h *Hub) enter(ctx context.Context, w *watcher, project int32) error {
 	h.mu.Lock()
 	f, found := h.feeds[project]
@@ -129,7 +128,7 @@ func (h *Hub) enter(ctx context.Context, w *watcher, project int32) error {
 	w.feed = f
 	h.mu.Unlock()
 	if !found {
-		// Others may wait for this feed, so it opens even when the first watcher goes away.
+		// Others may wait for this feed, so its head is read even when the first watcher goes away.
 		head, err := h.readHead(context.WithoutCancel(ctx), project)
 		if err != nil {
 			h.end(f, err)
@@ -141,7 +140,7 @@ func (h *Hub) enter(ctx context.Context, w *watcher, project int32) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-f.opened:
+	case <-f.ready:
 		return f.failure()
 	}
 }
@@ -165,21 +164,31 @@ func (h *Hub) end(f *feed, err error) {
 
 // readHead asks where a project stands. It fails with ErrNotFound when there is no such project.
 func (h *Hub) readHead(ctx context.Context, project int32) (Cursor, error) {
+	heads, err := h.readHeads(ctx, []int32{project})
+	head, ok := heads[project]
+	if err == nil && !ok {
+		err = ErrNotFound
+	}
+	return head, err
+}
+
+// readHeads asks where projects stand. Those that do not exist are missing.
+func (h *Hub) readHeads(ctx context.Context, projects []int32) (map[int32]Cursor, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
-	var head Cursor
+	heads := make(map[int32]Cursor, len(projects))
 	err := h.system.Do(ctx, func(conn *pgx.Conn) error {
-		row, err := db.New(conn).GetFeedHead(ctx, project)
-		head = Cursor{Epoch: postgres.EpochOfConn(conn), Version: row.Version, Hash: row.Hash}
+		epoch := postgres.EpochOfConn(conn)
+		rows, err := db.New(conn).ListFeedHeads(ctx, projects)
+		for _, row := range rows {
+			heads[row.ProjectID] = Cursor{Epoch: epoch, Version: row.Version, Hash: row.Hash}
+		}
 		return err
 	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return head, ErrNotFound
-	}
 	if err != nil {
-		return head, fmt.Errorf("read head: %w", err)
+		return nil, fmt.Errorf("read heads: %w", err)
 	}
-	return head, nil
+	return heads, nil
 }
 
 // answer is what the log says of one project: its head, the hash at a version, and the events after that.
@@ -227,8 +236,8 @@ func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most
 	return answers, err
 }
 
-// open returns the feeds that are open and what ask says of each, where ask says true.
-func (h *Hub) open(ask func(*feed) (state, bool)) ([]*feed, []state) {
+// feedsWhere returns the feeds of which ask says true, and where they stand.
+func (h *Hub) feedsWhere(ask func(*feed) (state, bool)) ([]*feed, []state) {
 	var feeds []*feed
 	var sent []state
 	for _, f := range h.all() {
@@ -272,7 +281,7 @@ func (h *Hub) fillAll(ctx context.Context) {
 
 // fill reads one part of every gap. It reports whether there may be more.
 func (h *Hub) fill(ctx context.Context) (again bool, err error) {
-	feeds, sent := h.open((*feed).gap)
+	feeds, sent := h.feedsWhere((*feed).gap)
 	if len(feeds) == 0 {
 		return false, nil
 	}
@@ -304,7 +313,7 @@ func (h *Hub) fill(ctx context.Context) (again bool, err error) {
 	return again, nil
 }
 
-// sweepAll compares every open feed with its head, each second and whenever somebody doubts.
+// sweepAll compares every feed with its head, each second and whenever somebody doubts.
 func (h *Hub) sweepAll(ctx context.Context) {
 	pause := time.NewTimer(sweepEvery)
 	defer pause.Stop()
@@ -326,7 +335,7 @@ func (h *Hub) sweepAll(ctx context.Context) {
 }
 
 func (h *Hub) sweep(ctx context.Context) error {
-	feeds, sent := h.open((*feed).now)
+	feeds, sent := h.feedsWhere((*feed).now)
 	if len(feeds) == 0 {
 		return nil
 	}
@@ -334,16 +343,7 @@ func (h *Hub) sweep(ctx context.Context) error {
 	for i, f := range feeds {
 		projects[i] = f.project
 	}
-	heads := make(map[int32]Cursor, len(feeds))
-	err := h.system.Do(ctx, func(conn *pgx.Conn) error {
-		ctx, cancel := context.WithTimeout(ctx, queryLimit)
-		defer cancel()
-		rows, err := db.New(conn).ListFeedHeads(ctx, projects)
-		for _, row := range rows {
-			heads[row.ProjectID] = Cursor{Epoch: postgres.EpochOfConn(conn), Version: row.Version, Hash: row.Hash}
-		}
-		return err
-	})
+	heads, err := h.readHeads(ctx, projects)
 	if err != nil {
 		return err
 	}
@@ -422,8 +422,8 @@ func (h *Hub) all() []*feed {
 	return slices.Collect(maps.Values(h.feeds))
 }
 
-// Open returns how many feeds are open, and the bytes in their tails.
-func (h *Hub) Open() (feeds, bytes int) {
+// Size returns how many feeds there are, and the bytes in their tails.
+func (h *Hub) Size() (feeds, bytes int) {
 	all := h.all()
 	for _, f := range all {
 		f.mu.Lock()

@@ -175,7 +175,7 @@ func TestLargeEventsAreReadFromTheLog(t *testing.T) {
 	if s := <-steps; s.Missed || s.Event == nil || len(s.Event.Body) != large+2 {
 		t.Errorf("while the feed is open: %+v", s)
 	}
-	if _, kept := h.Open(); kept > large {
+	if _, kept := h.Size(); kept > large {
 		t.Errorf("the feed keeps %d bytes", kept)
 	}
 	<-steps
@@ -240,7 +240,7 @@ func TestGapsOfManyFeedsAreReadInParts(t *testing.T) {
 	}
 	for _, want := range []int{projects - readFeeds, projects - 2*readFeeds, 0} {
 		again, err := h.fill(t.Context())
-		if left, _ := h.open((*feed).gap); err != nil || len(left) != want || again != (want > 0) {
+		if left, _ := h.feedsWhere((*feed).gap); err != nil || len(left) != want || again != (want > 0) {
 			t.Errorf("%d feeds lack an event, again = %t, %v, want %d", len(left), again, err, want)
 		}
 	}
@@ -344,7 +344,7 @@ func TestManyWatchersShareOneFeed(t *testing.T) {
 		t.Errorf("%v feeds were made, want 1", n)
 	}
 	h.dropIdle(time.Now().Add(2 * idleFor))
-	if n, _ := h.Open(); n != 1 {
+	if n, _ := h.Size(); n != 1 {
 		t.Errorf("%d feeds are open while watched, want 1", n)
 	}
 	if n := h.Watchers(); len(n) != 1 || n[1] != 50 {
@@ -356,11 +356,11 @@ func TestManyWatchersShareOneFeed(t *testing.T) {
 		t.Errorf("%v watch although all have left", n)
 	}
 	h.dropIdle(time.Now().Add(idleFor / 2))
-	if n, _ := h.Open(); n != 1 {
+	if n, _ := h.Size(); n != 1 {
 		t.Errorf("%d feeds are open right after the last watcher, want 1", n)
 	}
 	h.dropIdle(time.Now().Add(2 * idleFor))
-	if n, _ := h.Open(); n != 0 {
+	if n, _ := h.Size(); n != 0 {
 		t.Errorf("%d feeds are open long after the last watcher, want 0", n)
 	}
 }

@@ -23,8 +23,8 @@ func newMetrics(registry prometheus.Registerer, h *Hub) *metrics {
 		missed:       counter("missed_total", "Times that a watcher was told to read the state again."),
 	}
 	registry.MustRegister(m.created, m.gaps, m.filled, m.logReads, m.sweepRepairs, m.missed,
-		gauge("open", "Feeds that are open now.", func() int { feeds, _ := h.Open(); return feeds }),
-		gauge("bytes", "Bytes in the tails of all feeds.", func() int { _, bytes := h.Open(); return bytes }),
+		gauge("open", "Feeds that are open now.", func() int { feeds, _ := h.Size(); return feeds }),
+		gauge("bytes", "Bytes in the tails of all feeds.", func() int { _, bytes := h.Size(); return bytes }),
 		gauge("reader_lag_events", "Events that the watcher that is the furthest behind has yet to take.",
 			func() int { return int(h.Lag()) }),
 	)

@@ -127,11 +127,11 @@ func (w *watcher) next(ctx context.Context) (Delivery, error) {
 			return w.missed(), nil
 		case found.event != nil:
 			return w.take(found.event), nil
-		case found.moved != nil:
+		case found.changed != nil:
 			select {
 			case <-ctx.Done():
 				return Delivery{}, ctx.Err()
-			case <-found.moved:
+			case <-found.changed:
 			}
 		default:
 			if err := w.read(ctx); err != nil {

@@ -197,7 +197,7 @@ func (s *Server) announceDeletion(int32) {
 
 // figures returns what the replica's lease says of it.
 func (s *Server) figures() presence.Figures {
-	feeds, bytes := s.hub.Open()
+	feeds, bytes := s.hub.Size()
 	return presence.Figures{
 		Draining: s.unready.Load() != nil, Sockets: s.sockets(), Subscriptions: s.graph.Subscriptions(),
 		OpenFeeds: feeds, FeedBytes: bytes, MaxLag: s.hub.Lag(), Heartbeat: s.wire.Heartbeat(), Watchers: s.hub.Watchers(),
