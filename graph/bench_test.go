@@ -22,7 +22,7 @@ func BenchmarkDelivery(b *testing.B) {
 		"deltas": `subscription { planDagDeltaChanged(projectId: %d, after: %q) { projectId version userId timestamp operations { op path value from } } }`,
 		"events": `subscription { planEvents(projectId: %d, after: %q) { version cursor opId actorName operations { kind id index before after } } }`,
 	} {
-		b.Run(name+"/alone", func(b *testing.B) { deliver(b, subscription, func(s *site) { s.Alone() }) })
+		b.Run(name+"/unshared", func(b *testing.B) { deliver(b, subscription, func(s *site) { s.Unshare() }) })
 		b.Run(name+"/shared", func(b *testing.B) { deliver(b, subscription, func(*site) {}) })
 	}
 }

@@ -13,5 +13,5 @@ func (h *Handler) LimitBodies(limit int64) { h.maxBody = limit }
 // LargeBodies is how many large bodies are held now.
 func (h *Handler) LargeBodies() int { return len(h.largeBody) }
 
-// Alone makes every subscriber execute each event for itself and leaves framing to the library, as a measure.
-func (h *Handler) Alone() { h.alone = true }
+// Unshare makes every subscriber execute each event for itself and leaves framing to the library, as a measure.
+func (h *Handler) Unshare() { h.alone = true }

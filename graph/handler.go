@@ -84,7 +84,7 @@ func New(o Options) *Handler {
 	h.exec.AroundOperations(h.measure)
 	h.exec.AroundOperations(h.share)
 	h.exec.AroundRootFields(inTime)
-	h.exec.AroundResponses(tellSome)
+	h.exec.AroundResponses(capErrors)
 	h.exec.AroundResponses(r.withLoaders)
 	return h
 }

@@ -88,7 +88,7 @@ func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawPa
 }
 
 func tooLongToValidate(document *ast.QueryDocument) *gqlerror.Error {
-	o := outline{document: document, counts: map[string]int{}, open: map[string]bool{}}
+	o := rawCost{document: document, counts: map[string]int{}, within: map[string]bool{}}
 	for _, op := range document.Operations {
 		if o.count(op.SelectionSet) > maxComplexity {
 			return tooMuch(fmt.Sprintf("The operation is too complex: it has more than %d fields", maxComplexity))
@@ -119,7 +119,7 @@ func (l *limits) MutateOperationContext(ctx context.Context, op *graphql.Operati
 	if err := refuseNulls(op); err != nil {
 		return err
 	}
-	s := survey{ctx: ctx, schema: l.schema, variables: op.Variables, fragments: map[*ast.FragmentDefinition]size{}}
+	s := validCost{ctx: ctx, schema: l.schema, variables: op.Variables, fragments: map[*ast.FragmentDefinition]size{}}
 	size := s.of(op.Operation.SelectionSet)
 	if size.depth > maxDepth {
 		return tooMuch(fmt.Sprintf("The operation is too deep: %d levels of at most %d", size.depth, maxDepth))
@@ -142,16 +142,16 @@ func asInvalid(f *fault.Error) *gqlerror.Error {
 // size is how much a selection asks for.
 type size struct{ depth, complexity int }
 
-// survey measures an operation. It looks at each fragment once: fragments that spread others twice, ten levels deep, would take
+// validCost measures an operation of a valid document. It looks at each fragment once: fragments that spread others twice, ten levels deep, would take
 // the library's own calculation exponential time.
-type survey struct {
+type validCost struct {
 	ctx       context.Context
 	schema    graphql.ExecutableSchema
 	variables map[string]any
-	fragments map[*ast.FragmentDefinition]size
+	fragments map[*ast.FragmentDefinition]size // those that it has measured
 }
 
-func (s *survey) of(selections ast.SelectionSet) size {
+func (s *validCost) of(selections ast.SelectionSet) size {
 	var total size
 	add := func(part size) {
 		total.depth = max(total.depth, part.depth)
@@ -175,7 +175,7 @@ func (s *survey) of(selections ast.SelectionSet) size {
 	return total
 }
 
-func (s *survey) ofField(f *ast.Field) size {
+func (s *validCost) ofField(f *ast.Field) size {
 	inner := s.of(f.SelectionSet)
 	complexity, own := s.schema.Complexity(s.ctx, f.ObjectDefinition.Name, f.Name, inner.complexity, f.ArgumentMap(s.variables))
 	if !own {
@@ -187,17 +187,17 @@ func (s *survey) ofField(f *ast.Field) size {
 	return size{depth: 1 + inner.depth, complexity: complexity}
 }
 
-// outline measures a document that is not validated yet. Validation merges fields of the same name pair by pair: it would take
+// rawCost measures a document that is not validated yet. Validation merges fields of the same name pair by pair: it would take
 // 40 s for one field 15,000 times.
-type outline struct {
+type rawCost struct {
 	document *ast.QueryDocument
-	counts   map[string]int  // of the selections in each fragment
-	open     map[string]bool // the fragments that are being looked into: they may contain themselves
+	counts   map[string]int  // selections, by fragment
+	within   map[string]bool // fragments that are being looked into: they may contain themselves
 }
 
 // count returns the number of selections with all fragments written out, or anything over the limit. Each fragment is looked at
 // once: those that spread others twice, many levels deep, are too many otherwise.
-func (o *outline) count(selections ast.SelectionSet) int {
+func (o *rawCost) count(selections ast.SelectionSet) int {
 	total := 0
 	for _, selection := range selections {
 		total++
@@ -227,7 +227,7 @@ type merged struct {
 }
 
 // merge adds selections to a field of the response. It reports false when one is asked for too often.
-func (o *outline) merge(selections ast.SelectionSet, into *merged) bool {
+func (o *rawCost) merge(selections ast.SelectionSet, into *merged) bool {
 	for _, selection := range selections {
 		ok := true
 		switch selection := selection.(type) {
@@ -261,18 +261,18 @@ func (o *outline) merge(selections ast.SelectionSet, into *merged) bool {
 }
 
 // enter looks into a fragment, unless it is within itself or not there: validation refuses that.
-func (o *outline) enter(spread *ast.FragmentSpread, look func(ast.SelectionSet) int) int {
+func (o *rawCost) enter(spread *ast.FragmentSpread, look func(ast.SelectionSet) int) int {
 	fragment := o.document.Fragments.ForName(spread.Name)
-	if fragment == nil || o.open[spread.Name] {
+	if fragment == nil || o.within[spread.Name] {
 		return 0
 	}
-	o.open[spread.Name] = true
-	defer delete(o.open, spread.Name)
+	o.within[spread.Name] = true
+	defer delete(o.within, spread.Name)
 	return look(fragment.SelectionSet)
 }
 
-// tellSome leaves out errors of a document that has very many.
-func tellSome(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+// capErrors answers with at most maxErrors errors of a document that has more.
+func capErrors(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	response := next(ctx)
 	if response != nil && response.Data == nil {
 		response.Errors = response.Errors[:min(len(response.Errors), maxErrors)]

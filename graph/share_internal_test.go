@@ -159,6 +159,51 @@ func TestSelectionKeys(t *testing.T) {
 	}
 }
 
+// A subscriber for whom the answer is there makes nothing of an event. What nobody shares is made for each.
+func TestOnlyMissesAreShown(t *testing.T) {
+	t.Parallel()
+	m := newMetrics(nil)
+	h := &Handler{metrics: m, answers: newAnswerCache(m)}
+	r := &Resolver{running: new(sync.WaitGroup)}
+	shown := map[int64]int{} // times, by version
+	schema := NewExecutableSchema(Config{}).Schema()
+	doc, errs := gqlparser.LoadQueryWithRules(schema, "subscription { planEvents(projectId: 1) { version } }", rules.NewDefaultRules())
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	for range 3 {
+		ctx := graphql.WithOperationContext(t.Context(), &graphql.OperationContext{Doc: doc, Operation: doc.Operations[0]})
+		responses := h.share(ctx, func(ctx context.Context) graphql.ResponseHandler {
+			out, err := subscribe(ctx, r, func(out chan<- delivery[int64]) error {
+				for version := range int64(4) {
+					d := delivery[int64]{show: func() (int64, error) { shown[version]++; return version, nil }}
+					if version > 0 {
+						d.key = eventKey{project: 1, at: plan.Cursor{Version: version}}
+					}
+					out <- d
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			return func(context.Context) *graphql.Response { return &graphql.Response{Data: fmt.Append(nil, <-out)} }
+		})
+		for version := range 4 {
+			if got := responses(ctx); string(got.Data) != fmt.Sprint(version) {
+				t.Errorf("got %s, want %d", got.Data, version)
+			}
+		}
+		if end := responses(ctx); end != nil {
+			t.Errorf("after the end: %s", end.Data)
+		}
+	}
+	if diff := cmp.Diff(map[int64]int{0: 3, 1: 1, 2: 1, 3: 1}, shown); diff != "" {
+		t.Error(diff)
+	}
+	r.running.Wait()
+}
+
 // A client may have ignored the last events of a burst. Checks come when it listens again, and then rarely.
 func TestChecksFollowABurst(t *testing.T) {
 	t.Parallel()

@@ -132,8 +132,8 @@ func (s *site) cursorAfter(t *testing.T, payload string) string {
 func TestSharedBytesAreThoseOfAnUnsharedExecution(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	s, alone := onlineAt(t, url, url), onlineAt(t, url, url)
-	alone.Alone()
+	s, unshared := onlineAt(t, url, url), onlineAt(t, url, url)
+	unshared.Unshare()
 	p := s.newProject(t)
 	v := func(more vars) vars {
 		all := vars{"p": p, "after": s.cursor(t, p)}
@@ -171,7 +171,7 @@ func TestSharedBytesAreThoseOfAnUnsharedExecution(t *testing.T) {
 		{{two, "A", v(nil)}},
 		{{two, "B", v(nil)}},
 	}
-	ours, again, theirs := s.dial(t, nil), s.dial(t, nil), alone.dial(t, nil)
+	ours, again, theirs := s.dial(t, nil), s.dial(t, nil), unshared.dial(t, nil)
 	for _, c := range []*websocket.Conn{ours, again, theirs} {
 		c.SetReadLimit(1 << 20)
 	}
@@ -228,7 +228,7 @@ func TestSharedBytesAreThoseOfAnUnsharedExecution(t *testing.T) {
 	if misses := s.value(t, "layercake_graphql_shared_total", "miss"); misses != float64(len(asked)*len(changes)) {
 		t.Errorf("%v executions, want %d for each of %d events", misses, len(asked), len(changes))
 	}
-	if hits := alone.value(t, "layercake_graphql_shared_total", "hit"); hits != 0 {
+	if hits := unshared.value(t, "layercake_graphql_shared_total", "hit"); hits != 0 {
 		t.Errorf("alone shared %v", hits)
 	}
 }
@@ -237,8 +237,8 @@ func TestSharedBytesAreThoseOfAnUnsharedExecution(t *testing.T) {
 func TestSubscribersShareSnapshots(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	s, alone := onlineAt(t, url, url), onlineAt(t, url, url)
-	alone.Alone()
+	s, unshared := onlineAt(t, url, url), onlineAt(t, url, url)
+	unshared.Unshare()
 	p := s.newProject(t)
 	s.call(t, "AddPlanDagNode", vars{"projectId": p, "node": nodeInput("a", "GraphNode")}, new(any))
 	q := question{
@@ -252,7 +252,7 @@ func TestSubscribersShareSnapshots(t *testing.T) {
 		subscribe(t, c, "1", q)
 		return results(t, c, 1, 1)["1"][0]
 	}
-	want := snapshotOf(alone, "AAAA.9")
+	want := snapshotOf(unshared, "AAAA.9")
 	for _, after := range []string{"AAAA.9", "AAAA.9", "BBBB.1"} {
 		if got := snapshotOf(s, after); got != want {
 			t.Errorf("shared %s, alone %s", got, want)
@@ -265,4 +265,34 @@ func TestSubscribersShareSnapshots(t *testing.T) {
 	if got := snapshotOf(s, "AAAA.9"); got == want {
 		t.Error("a later snapshot shows the plan as it was")
 	}
+}
+
+// An event that cannot be shown ends the subscriptions that would show it, each with an error of its own, and no others.
+func TestEventThatCannotBeShownEndsSubscriptions(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	s := onlineAt(t, url, url)
+	p := s.newProject(t)
+	s.call(t, "AddPlanDagNode", vars{"projectId": p, "node": nodeInput("a", "GraphNode")}, new(any))
+	after := s.cursor(t, p)
+	storeEvent(t, url, p, `[{"kind": "NODE_UPDATED", "id": "a", "index": 0, "before": 1, "after": 2}]`)
+	for range 2 {
+		c := s.dial(t, nil)
+		subscribe(t, c, "deltas", question{
+			Query:     `subscription ($p: Int!, $after: String) { planDagDeltaChanged(projectId: $p, after: $after) { version } }`,
+			Variables: vars{"p": p, "after": after},
+		})
+		if frame := hear(t, c); !strings.Contains(frame, `"type":"error"`) || !strings.Contains(frame, "INTERNAL") ||
+			!strings.Contains(frame, `"path":["planDagDeltaChanged"]`) {
+			t.Errorf("got %s", frame)
+		}
+		subscribe(t, c, "events", question{
+			Query:     `subscription ($p: Int!, $after: String) { planEvents(projectId: $p, after: $after) { version operations { after } } }`,
+			Variables: vars{"p": p, "after": after},
+		})
+		if frame := hear(t, c); !strings.Contains(frame, `"version":2,"operations":[{"after":2}]`) {
+			t.Errorf("got %s", frame)
+		}
+	}
+	s.until(t, "layercake_graphql_operations_in_flight", "subscription", 2)
 }
