@@ -318,8 +318,8 @@ func (f *feed) hashAt(version int64) string {
 	if version == f.at.Version {
 		return f.at.Hash
 	}
-	if e := f.kept(version); e != nil {
-		return e.At.Hash
+	if next := f.kept(version + 1); next != nil {
+		return next.Before
 	}
 	return ""
 }

@@ -244,23 +244,26 @@ func TestWatchersAtOnePlaceShareARead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := NewHub(nil, nil, prometheus.NewRegistry()) // without a database: none of the watchers reads by itself
 		release := make(chan struct{})
-		h.reads.DoChan(fmt.Sprint(1, " ", at(3)), func() (any, error) {
-			<-release
-			return answer{head: at(5), events: []*Event{event(4), event(5)}}, nil
-		})
-		watchers := make([]*watcher, 20)
 		var running sync.WaitGroup
+		running.Go(func() {
+			_, _ = h.reads.Do(t.Context(), fmt.Sprint(1, " ", at(3)), patience, func(context.Context) (answer, error) {
+				<-release
+				return answer{head: at(5), events: []*Event{event(4), event(5)}}, nil
+			})
+		})
+		synctest.Wait()
+		watchers := make([]*watcher, 20)
 		for i := range watchers {
 			watchers[i] = &watcher{hub: h, feed: loadedAt(5), at: at(3)}
 			running.Go(func() {
-				if err := watchers[i].read(t.Context()); err != nil {
+				if _, err := watchers[i].read(t.Context()); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 		gone, leave := context.WithCancel(t.Context())
 		running.Go(func() {
-			if err := (&watcher{hub: h, feed: loadedAt(5), at: at(3)}).read(gone); !errors.Is(err, context.Canceled) {
+			if _, err := (&watcher{hub: h, feed: loadedAt(5), at: at(3)}).read(gone); !errors.Is(err, context.Canceled) {
 				t.Errorf("who left got %v", err)
 			}
 		})

@@ -18,7 +18,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 )
 
@@ -41,10 +40,10 @@ type Hub struct {
 	system  *postgres.Pool
 	log     *slog.Logger
 	metrics *metrics
-	gaps    chan struct{}      // capacity 1: some feed lacks events
-	doubts  chan struct{}      // capacity 1: sweep now
-	warned  rate.Sometimes     // of watchers that are far behind
-	reads   singleflight.Group // of the log by watchers
+	gaps    chan struct{}                // capacity 1: some feed lacks events
+	doubts  chan struct{}                // capacity 1: sweep now
+	warned  rate.Sometimes               // of watchers that are far behind
+	reads   postgres.SharedReads[answer] // of the log, by watchers
 
 	mu    sync.Mutex
 	feeds map[int32]*feed
@@ -248,33 +247,30 @@ func (h *Hub) feedsWhere(ask func(*feed) (state, bool)) ([]*feed, []state) {
 	return feeds, sent
 }
 
-// fillAll reads what feeds lack, all of them in one statement.
+// fillAll reads what feeds lack, all of them in one statement. It gives lines a moment to bring it, and the database one after an error.
 func (h *Hub) fillAll(ctx context.Context) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
-	for {
+	for due := true; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-h.gaps:
+			if !due {
+				due = true
+				pause.Reset(gapPatience)
+			}
+			continue
+		case <-pause.C:
 		}
-		wait := gapPatience
-		for {
-			pause.Reset(wait)
-			select {
-			case <-ctx.Done():
-				return
-			case <-pause.C:
-			}
-			again, err := h.fill(ctx)
-			if err == nil && !again {
-				break
-			}
-			wait = 0
-			if err != nil && ctx.Err() == nil {
-				h.log.WarnContext(ctx, "read gaps from the log", "error", err)
-				wait = 100*time.Millisecond + rand.N(200*time.Millisecond)
-			}
+		again, err := h.fill(ctx)
+		due = again || err != nil
+		switch {
+		case err != nil && ctx.Err() == nil:
+			h.log.WarnContext(ctx, "read gaps from the log", "error", err)
+			pause.Reset(100*time.Millisecond + rand.N(200*time.Millisecond))
+		case due:
+			pause.Reset(0)
 		}
 	}
 }

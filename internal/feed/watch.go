@@ -3,15 +3,10 @@ package feed
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
 	"sync/atomic"
-
-	"layercake/internal/db"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Delivery is what a watcher gets: where the watch begins, an event, or the news that it missed some.
@@ -66,49 +61,27 @@ func (w *watcher) begin(ctx context.Context, after Cursor) (Delivery, error) {
 	if after.Epoch != w.at.Epoch {
 		return w.missed(), nil
 	}
-	if after.Version > w.at.Version {
-		// Ahead of this replica, or of history? Only a look at the head that began after the question came can tell.
-		head, err := w.hub.readHead(ctx, w.feed.project)
+	w.at = after
+	hash := w.feed.hashAt(after.Version)
+	if hash == "" {
+		// The place is ahead of the feed, before its tail, or of another history. The log tells, since it is asked after the cursor came.
+		a, err := w.read(ctx)
 		if err != nil {
 			return Delivery{}, err
 		}
-		if w.feed.compare(now, head) {
+		if w.feed.compare(now, a.head) {
 			signal(w.hub.gaps)
 		}
-		if head.Epoch != after.Epoch || head.Version < after.Version {
+		if a.head.Epoch != after.Epoch || a.head.Version < after.Version {
 			return w.missed(), nil
 		}
-	}
-	hash, err := w.hashAt(ctx, after.Version)
-	if err != nil {
-		return Delivery{}, err
+		hash = a.base
 	}
 	if Differ(hash, after.Hash) {
 		return w.missed(), nil // the database was restored, and others wrote that version
 	}
-	w.at.Version, w.at.Hash = after.Version, cmp.Or(hash, after.Hash)
+	w.at.Hash = cmp.Or(hash, after.Hash)
 	return Delivery{At: w.at}, nil
-}
-
-// hashAt returns the hash of the event that led to a version, empty when nobody knows it.
-func (w *watcher) hashAt(ctx context.Context, version int64) (string, error) {
-	if hash := w.feed.hashAt(version); hash != "" {
-		return hash, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, queryLimit)
-	defer cancel()
-	var hash string
-	err := w.hub.system.Query(ctx, func(q *db.Queries) (err error) {
-		hash, err = q.GetEventHash(ctx, db.GetEventHashParams{ProjectID: w.feed.project, Version: version})
-		return err
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", ErrNotFound
-	}
-	if err != nil {
-		return "", fmt.Errorf("read the hash of an event: %w", err)
-	}
-	return hash, nil
 }
 
 // next waits for what follows.
@@ -134,7 +107,7 @@ func (w *watcher) next(ctx context.Context) (Delivery, error) {
 			case <-found.changed:
 			}
 		default:
-			if err := w.read(ctx); err != nil {
+			if _, err := w.read(ctx); err != nil {
 				return Delivery{}, err
 			}
 			if len(w.log) == 0 {
@@ -144,38 +117,29 @@ func (w *watcher) next(ctx context.Context) (Delivery, error) {
 	}
 }
 
-// read fetches the part of the log that follows. It leaves nothing when the log does not reach back far enough. Watchers at one place
-// share a read: many come to an event that the feed does not keep, or come back after an outage, at once.
-func (w *watcher) read(ctx context.Context) error {
+// read asks the log about the watcher's place, and for the events that follow it. It leaves none when the log does not reach back far
+// enough. Watchers at one place share a read: many come to an event that the feed does not keep, or come back after an outage, at once.
+// The place of the first of them was in the log before it asked, and so the answer holds for all.
+func (w *watcher) read(ctx context.Context) (answer, error) {
 	project, after := w.feed.project, w.at
-	read := w.hub.reads.DoChan(fmt.Sprint(project, " ", after), func() (any, error) {
+	a, err := w.hub.reads.Do(ctx, fmt.Sprint(project, " ", after), queryLimit, func(ctx context.Context) (answer, error) {
 		w.hub.metrics.logReads.Inc()
-		// A read that others wait for must not end because the first of them goes away. It has a limit of its own.
-		answers, err := w.hub.readLog(context.WithoutCancel(ctx), []int32{project}, []int64{after.Version}, limits{
+		answers, err := w.hub.readLog(ctx, []int32{project}, []int64{after.Version}, limits{
 			events: readEvents, bytes: readBytes, body: MaxEvent,
 		})
-		if err != nil {
-			return nil, fmt.Errorf("catch up from the log: %w", err)
-		}
 		a, ok := answers[project]
-		if !ok {
-			return nil, ErrNotFound
+		switch {
+		case err != nil:
+			return a, fmt.Errorf("catch up from the log: %w", err)
+		case !ok:
+			return a, ErrNotFound
 		}
 		return a, nil
 	})
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case r := <-read:
-		if r.Err != nil {
-			return r.Err
-		}
-		a := r.Val.(answer)
-		if a.head.Epoch == after.Epoch && !Differ(a.base, after.Hash) && len(a.events) > 0 && a.events[0].At.Version == after.Version+1 {
-			w.log = a.events
-		}
-		return nil
+	if a.head.Epoch == after.Epoch && !Differ(a.base, after.Hash) && len(a.events) > 0 && a.events[0].At.Version == after.Version+1 {
+		w.log = a.events
 	}
+	return a, err
 }
 
 func (w *watcher) take(e *Event) Delivery {

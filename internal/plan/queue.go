@@ -25,7 +25,7 @@ type queue struct {
 	slots *semaphore.Weighted
 	run   func(group []*ticket) // answers each
 
-	mu    sync.Mutex
+	mu       sync.Mutex
 	projects map[int32]*projectQueue
 }
 

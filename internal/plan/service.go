@@ -14,7 +14,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/singleflight"
 )
 
 // Service reads, changes and watches plans. In open mode every actor owns every plan.
@@ -23,7 +22,7 @@ type Service struct {
 	hub     *feed.Hub
 	wire    *fanout.Wire
 	queue   *queue
-	reads   singleflight.Group // of SharedDAG
+	reads   postgres.SharedReads[DAG]
 	metrics *metrics
 
 	edgeWaiters waiters // for another edge to go

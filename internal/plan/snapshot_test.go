@@ -77,7 +77,7 @@ func (r *replica) readTogether(t *testing.T, blocker *pgx.Conn, project int32, a
 	})
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for countWaiting(t, "plan.(*Service).SharedDAG(") < callers+1 && ended.Load() == 0 {
+	for countWaiting(t, "postgres.(*SharedReads[...]).Do(") < callers+1 && ended.Load() == 0 {
 		<-tick.C
 	}
 	leave()
