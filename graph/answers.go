@@ -75,7 +75,7 @@ func (u *usage) value(v *ast.Value) {
 }
 
 const (
-	maxAnswerBytes = 16 << 20 // of all answers that are kept
+	maxAnswerBytes = 16 << 20 // size of all answers that are kept
 	answerSize     = 512      // bytes that an answer takes beside its data
 )
 

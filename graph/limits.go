@@ -142,8 +142,8 @@ func asInvalid(f *fault.Error) *gqlerror.Error {
 // size is how much a selection asks for.
 type size struct{ depth, complexity int }
 
-// validCost measures an operation of a valid document. It looks at each fragment once: fragments that spread others twice, ten levels deep, would take
-// the library's own calculation exponential time.
+// validCost measures an operation of a valid document. It looks at each fragment once: fragments that spread others twice, ten
+// levels deep, would take the library's own calculation exponential time.
 type validCost struct {
 	ctx       context.Context
 	schema    graphql.ExecutableSchema

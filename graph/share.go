@@ -61,7 +61,7 @@ func subscribe[E any](ctx context.Context, r *Resolver, produce func(out chan<- 
 	}
 	var last delivery[E]
 	var timer *time.Timer    // nil before the first event
-	var due <-chan time.Time // likewise
+	var due <-chan time.Time // timer.C, or nil
 	checks := 0              // since the last event
 	pull := func(ctx context.Context) (*event, *gqlerror.Error) {
 		select {

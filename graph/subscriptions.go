@@ -31,7 +31,7 @@ func checkAfter(checks int) time.Duration {
 	return checkPeriod
 }
 
-// system is who speaks when an event tells of no change.
+// system is the actor of events that show no change.
 const system = string(auth.KindSystem)
 
 // delta makes the event that shows an update. Where the watch begins, and where it missed events, that is a check.

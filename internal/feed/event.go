@@ -17,7 +17,7 @@ import (
 const (
 	// MaxBody is the size of the largest body that a feed keeps. A watcher that comes to a larger one reads it from the log.
 	MaxBody = 64 << 10
-	// MaxEvent is the size of the largest body that a watcher gets. It is told that it missed a larger one.
+	// MaxEvent is the size of the largest body that a watcher gets. A larger one counts as missed.
 	MaxEvent = 1 << 20
 )
 
@@ -41,7 +41,7 @@ func Decoded[T any](e *Event, decode func(*Event) (T, error)) (T, error) {
 	return value, e.invalid
 }
 
-// Hash tells events of the same version in different histories of a project apart: a restored database gives the same numbers to
+// Hash distinguishes events of one version in different histories of a project: a restored database gives the same numbers to
 // other events. It is the first 4 bytes of the SHA-256 of the body, in hex, as the function event_hash of the database has it, too.
 func Hash(body []byte) string {
 	sum := sha256.Sum256(body)
@@ -72,7 +72,7 @@ func Differ(a, b string) bool { return a != b && a != "" && b != "" }
 type Cursor struct {
 	Epoch   postgres.Epoch
 	Version int64
-	Hash    string // of the event that led to the version; empty where it is not known
+	Hash    string // hash of the event that led to the version, empty where it is not known
 }
 
 // contradicts reports whether a head cannot come after an earlier place: it is of another history, or of a part of it that was lost.
@@ -90,8 +90,8 @@ func (c Cursor) String() string {
 	return text + "." + strconv.FormatInt(c.Version, 10)
 }
 
-// Label is the version for clients that know no cursors: the number, and what tells it from the same number of another history. That
-// is the hash, if hashes may be written, or else the timeline, once a standby was promoted.
+// Label is the version for clients that know no cursors: the number, and what distinguishes it from that number in another history.
+// That is the hash, if hashes may be written, or else the timeline, once a standby was promoted.
 func (c Cursor) Label(hashes bool) string {
 	version := strconv.FormatInt(c.Version, 10)
 	if hashes && c.Hash != "" {

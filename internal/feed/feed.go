@@ -31,15 +31,16 @@ type feed struct {
 	loaded bool  // the head was read
 	state
 	tail       []*Event         // contiguous up to at
-	tailBytes  int              // of the bodies in tail
+	tailBytes  int              // size of the bodies in tail
 	ahead      map[int64]*Event // by version: what came before its time
-	aheadBytes int              // of the bodies in ahead
-	limit      int              // of tailBytes, and of aheadBytes
+	aheadBytes int              // size of the bodies in ahead
+	limit      int              // what tailBytes may be at most, and aheadBytes
 	doubted    bool             // a sweep, not a line, found the wanted version
 	changed    chan struct{}    // closed and replaced whenever a watcher should look again
 }
 
-// state is where a feed stands. Whoever asks the database keeps the state of the moment before, and the answer is compared with that.
+// state is where a feed stands. A query keeps the state of the moment before it was sent, and its answer is compared with that: what
+// the feed got meanwhile is newer than the answer and contradicts nothing.
 type state struct {
 	at         Cursor
 	generation int   // counts the restarts: watchers of an older generation missed events
@@ -93,7 +94,8 @@ func (f *feed) offer(at Cursor, event *Event) need {
 	return nothing
 }
 
-// follows reports whether an event is the next one. One that names another event before it is of another history: the log tells.
+// follows reports whether an event is the next one. An event that names another one before it is of another history: it is not taken,
+// and the log decides.
 func (f *feed) follows(e *Event) bool {
 	return e.At.Epoch == f.at.Epoch && e.At.Version == f.at.Version+1 && !Differ(e.Before, f.at.Hash)
 }
@@ -268,7 +270,7 @@ func (f *feed) fill(sent state, a answer) (applied int, repaired, more bool) {
 	return applied, repaired, false
 }
 
-// restart gives up the tail: watchers are told that they missed events and go on from head.
+// restart gives up the tail and goes on from head. Watchers of the former generation missed events.
 func (f *feed) restart(head Cursor) {
 	f.at, f.wanted = head, head.Version
 	f.tail, f.tailBytes = nil, 0

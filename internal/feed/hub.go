@@ -42,8 +42,8 @@ type Hub struct {
 	metrics *metrics
 	gaps    chan struct{}                // capacity 1: some feed lacks events
 	doubts  chan struct{}                // capacity 1: sweep now
-	warned  rate.Sometimes               // of watchers that are far behind
-	reads   postgres.SharedReads[answer] // of the log, by watchers
+	warned  rate.Sometimes               // limits warnings of watchers that are far behind
+	reads   postgres.SharedReads[answer] // watchers' reads of the log
 
 	mu    sync.Mutex
 	feeds map[int32]*feed
@@ -378,7 +378,7 @@ func (h *Hub) divide() {
 	}
 }
 
-// warn tells the log, not too often, of watchers that take events more slowly than they come.
+// warn logs, at most once a minute, that a watcher takes events more slowly than they come.
 func (h *Hub) warn(ctx context.Context) {
 	if lag := h.Lag(); lag > farBehind {
 		h.warned.Do(func() { h.log.WarnContext(ctx, "a watcher is far behind", "events", lag) })

@@ -47,7 +47,7 @@ type watcher struct {
 	hub        *Hub
 	feed       *feed
 	at         Cursor
-	generation int          // of the feed
+	generation int          // the feed's, when the watcher was last in step with it
 	seen       atomic.Int64 // at.Version, for others
 	log        []*Event     // read from the log, not yet yielded
 }
@@ -64,7 +64,8 @@ func (w *watcher) begin(ctx context.Context, after Cursor) (Delivery, error) {
 	w.at = after
 	hash := w.feed.hashAt(after.Version)
 	if hash == "" {
-		// The place is ahead of the feed, before its tail, or of another history. The log tells, since it is asked after the cursor came.
+		// The place is ahead of the feed, before its tail, or of another history. The log knows, because it is asked after the cursor
+		// came: a place that was there when the client got its cursor is there now.
 		a, err := w.read(ctx)
 		if err != nil {
 			return Delivery{}, err

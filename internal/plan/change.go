@@ -24,7 +24,7 @@ import (
 type Change struct {
 	OpID     string // makes repeats safe: the same request again gets the same answer; "" for a fresh one
 	Expected *int64 // the version that the plan must be at; nil for any
-	ClientID string // told to every watcher, so that a client knows its own; may be ""
+	ClientID string // shown to every watcher, so that a client knows its own changes; may be ""
 	Via      string // the transport
 	Note     string // why, for people; may be ""
 	Edits    []Edit
@@ -35,7 +35,7 @@ type Result struct {
 	At    Cursor // right after the change
 	Event *Event // nil when nothing changed
 	Nodes []Node // the nodes that changed, as they are now, removed ones as they were; when none did, those that the edits named
-	Edges []Edge // likewise
+	Edges []Edge // the same of edges
 }
 
 // What a change may take from its arrival: to its answer, and to the end of its transaction. In between it is found out what
@@ -47,10 +47,10 @@ const (
 
 // Change is the only way a plan changes. All edits happen in one transaction with one event, or none does.
 //
-// Faults: NotFound for the project and for ids that edits need; BadRequest for what the rules refuse; Conflict for another
-// version than expected and for ids that are taken; RateLimited and Unavailable when it may succeed a little later. After
-// Unavailable the outcome may be open: the same change with the same OpID is safe and tells. A change that only adds an edge is
-// refused because of another edge no sooner than 300 ms later: somebody may be moving its end.
+// Faults: NotFound for the project and for ids that edits need; BadRequest for what the rules refuse; Conflict for another version
+// than expected and for ids that are taken; RateLimited and Unavailable when it may succeed a little later. After Unavailable the
+// change may have been committed: repeating it with the same OpID is safe and answers what happened. A change that only adds an
+// edge is refused because of another edge no sooner than 300 ms later: somebody may be moving its end.
 func (s *Service) Change(ctx context.Context, actor auth.Actor, projectID int32, c Change) (Result, error) {
 	began := time.Now()
 	result, err := s.change(ctx, actor, projectID, c)
@@ -82,7 +82,7 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 	return done.result()
 }
 
-// announce tells this replica's watchers and the other replicas of a change.
+// announce brings a change to the watchers of this replica, and to the other replicas.
 func (s *Service) announce(project int32, done committed) {
 	if done.body == nil {
 		return
@@ -146,7 +146,7 @@ func (r request) sameOperation(o request) bool { return r.OpID == o.OpID && r.op
 type committed struct {
 	at    Cursor // right after the change; when it was refused, the place at which it was
 	event *Event // nil when nothing changed, and after a repeat until result decodes it
-	body  []byte // of the event; nil when nothing changed
+	body  []byte // the event, encoded; nil when nothing changed
 	nodes []Node // what changed; when nothing did, what the edits named
 	edges []Edge
 }

@@ -45,7 +45,7 @@ func (k OperationKind) known() bool { return slices.Contains(operationKinds, k) 
 // Operation is one step of an event. Operations apply one after the other.
 type Operation struct {
 	Kind   OperationKind   `json:"kind"`
-	ID     string          `json:"id"`               // of the node or edge; the plan's decimal id for PLAN_UPDATED
+	ID     string          `json:"id"`               // the node or edge; the plan's decimal id for PLAN_UPDATED
 	Index  *int            `json:"index,omitempty"`  // its place in DAG.Nodes or DAG.Edges when this operation applies
 	Before json.RawMessage `json:"before,omitempty"` // the whole Node or Edge; absent when added
 	After  json.RawMessage `json:"after,omitempty"`  // the whole Node or Edge; absent when removed

@@ -12,7 +12,7 @@ import (
 
 const (
 	edgePatience   = 300 * time.Millisecond // how long an edge waits for another one to go
-	maxEdgeWaiters = 32                     // of a project in a replica; more are refused at once
+	maxEdgeWaiters = 32                     // edges of a project that wait in a replica; more are refused at once
 )
 
 // obstacle is the cause of a refusal that holds only while certain edges are there.
@@ -76,7 +76,7 @@ func (s *Service) removed(ctx context.Context, r request, refused committed, o *
 
 // waiters counts who waits, by project.
 type waiters struct {
-	patience time.Duration // of each
+	patience time.Duration // how long each waits
 
 	mu     sync.Mutex
 	counts map[int32]int

@@ -146,7 +146,7 @@ func (d *draft) queueWrites(b *pgx.Batch, project int32) {
 type changes[T any] struct {
 	removed  []string // ids
 	added    []T
-	ordinals []int64 // of added
+	ordinals []int64 // ordinals of added, in the same order
 	changed  []T
 }
 
