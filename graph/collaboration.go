@@ -28,16 +28,6 @@ func (s step) event() event {
 	return event{key: eventKey{project: s.update.ProjectID, at: s.update.At, operation: s.index}, update: s.update}
 }
 
-// parts returns the node or the edge that the operation is about.
-func (s step) parts() (*plan.Node, *plan.Edge, error) {
-	node, err := s.operation().Node()
-	if err != nil {
-		return nil, nil, err
-	}
-	edge, err := s.operation().Edge()
-	return node, edge, err
-}
-
 // steps sends each operation of a plan to show, until that says false. It returns when ctx ends or with the error that ended the
 // watch.
 func (r *Resolver) steps(ctx context.Context, projectID int32, show func(step) bool) error {
@@ -73,7 +63,7 @@ func (r *Resolver) updates(ctx context.Context, planID string, out chan<- delive
 }
 
 func (s step) updateEvent(planID string) (*PlanDagUpdateEvent, error) {
-	node, edge, err := s.parts()
+	node, edge, err := s.operation().Element()
 	e := &PlanDagUpdateEvent{
 		PlanID: planID, UpdateType: PlanDagUpdateType(s.operation().Kind), Data: PlanDagUpdateData{Node: node, Edge: edge},
 		UserID: s.update.Event.ActorID, Timestamp: plan.FormatTime(s.update.Event.At),
@@ -128,7 +118,7 @@ func (r *Resolver) collaboration(ctx context.Context, planID string, out chan<- 
 }
 
 func (s step) collaborationEvent(planID string, kind CollaborationEventType) (*CollaborationEvent, error) {
-	node, edge, err := s.parts()
+	node, edge, err := s.operation().Element()
 	e := &CollaborationEvent{
 		EventID: fmt.Sprintf("%s.%d", s.update.At, s.index), PlanID: planID, UserID: s.update.Event.ActorID, EventType: kind,
 		Timestamp: plan.FormatTime(s.update.Event.At),

@@ -23,10 +23,9 @@ const (
 
 // Event is one committed change of a project, as the feeds of a replica share it. It is never changed once a watcher has it.
 type Event struct {
-	Project int32
-	At      Cursor // right after the event
-	Before  string // hash of the event before it, empty where it is not known
-	Body    []byte // nil in a feed: larger than MaxBody; nil from the log: larger than MaxEvent
+	At     Cursor // right after the event
+	Before string // hash of the event before it, empty where it is not known
+	Body   []byte // nil in a feed: larger than MaxBody; nil from the log: larger than MaxEvent
 
 	decoding sync.Once
 	decoded  any

@@ -23,7 +23,7 @@ func event(version int64) *Event {
 }
 
 // sized returns an event with a body.
-func sized(version int64, body []byte) *Event { return &Event{Project: 1, At: at(version), Body: body} }
+func sized(version int64, body []byte) *Event { return &Event{At: at(version), Body: body} }
 
 // loadedAt returns a feed that was born at a version.
 func loadedAt(version int64) *feed {
@@ -397,7 +397,7 @@ func TestEventThatFollowsAnotherIsNotTaken(t *testing.T) {
 	t.Parallel()
 	place := func(version int64, hash string) Cursor { return Cursor{Epoch: epoch, Version: version, Hash: hash} }
 	after := func(version int64, hash, prev string) *Event {
-		return newEvent(1, place(version, hash), []byte(BodyStart+prev+`","version":0}`), MaxBody)
+		return newEvent(place(version, hash), []byte(BodyStart+prev+`","version":0}`), MaxBody)
 	}
 	for name, offer := range map[string]func(f *feed) need{
 		"next": func(f *feed) need { return f.offer(at(11), after(11, "11111111", "ffffffff")) },
@@ -432,7 +432,7 @@ func TestEventThatFollowsAnotherIsNotTaken(t *testing.T) {
 	f = newFeed(1, maxTailBytes)
 	f.begin(place(10, "aaaaaaaa"))
 	sent, _ = f.now()
-	f.offer(at(11), newEvent(1, place(11, "11111111"), []byte(`{}`), MaxBody))
+	f.offer(at(11), newEvent(place(11, "11111111"), []byte(`{}`), MaxBody))
 	f.fill(sent, answer{head: place(11, "11111111"), base: "ffffffff", events: []*Event{
 		{At: place(11, "11111111"), Before: "ffffffff"},
 	}})

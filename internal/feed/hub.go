@@ -84,7 +84,7 @@ func (h *Hub) Offer(epoch postgres.Epoch, project int32, version int64, body []b
 	var event *Event
 	if body != nil {
 		at.Hash = Hash(body)
-		event = newEvent(project, at, body, MaxBody)
+		event = newEvent(at, body, MaxBody)
 	}
 	switch f.offer(at, event) {
 	case toFill:
@@ -99,8 +99,8 @@ func (h *Hub) Offer(epoch postgres.Epoch, project int32, version int64, body []b
 func (h *Hub) Doubt() { signal(h.doubts) }
 
 // newEvent makes an event without its body when that is larger than most bytes.
-func newEvent(project int32, at Cursor, body []byte, most int) *Event {
-	e := &Event{Project: project, At: at, Before: previous(body), Body: body}
+func newEvent(at Cursor, body []byte, most int) *Event {
+	e := &Event{At: at, Before: previous(body), Body: body}
 	if len(body) > most {
 		e.Body = nil
 	}
@@ -220,7 +220,7 @@ func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most
 			a.base = row.BaseHash
 			if row.Version > 0 {
 				at := Cursor{Epoch: epoch, Version: row.Version, Hash: row.Hash}
-				e := newEvent(row.ProjectID, at, row.Body, int(most.body))
+				e := newEvent(at, row.Body, int(most.body))
 				before := a.base
 				if len(a.events) > 0 {
 					before = a.events[len(a.events)-1].At.Hash

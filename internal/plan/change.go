@@ -188,28 +188,17 @@ func (c committed) result() (Result, error) {
 	}
 	r.Event = event
 	for _, op := range event.Operations {
-		value := op.After
-		if value == nil {
-			value = op.Before
-		}
-		switch op.Kind {
-		case NodeAdded, NodeUpdated, NodeRemoved:
-			r.Nodes, err = appendDecoded(r.Nodes, value)
-		case EdgeAdded, EdgeUpdated, EdgeRemoved:
-			r.Edges, err = appendDecoded(r.Edges, value)
-		case PlanUpdated:
-		}
-		if err != nil {
-			return Result{}, fmt.Errorf("decode operation on %q: %w", op.ID, err)
+		node, edge, err := op.Element()
+		switch {
+		case err != nil:
+			return Result{}, err
+		case node != nil:
+			r.Nodes = append(r.Nodes, *node)
+		case edge != nil:
+			r.Edges = append(r.Edges, *edge)
 		}
 	}
 	return r, nil
-}
-
-func appendDecoded[T any](values []T, encoded []byte) ([]T, error) {
-	var v T
-	err := json.Unmarshal(encoded, &v)
-	return append(values, v), err
 }
 
 // decodeEvent reads the body of an event, without the operations of kinds that this binary does not know, whatever they look like: a

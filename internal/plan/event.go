@@ -51,32 +51,22 @@ type Operation struct {
 	After  json.RawMessage `json:"after,omitempty"`  // the whole Node or Edge; absent when removed
 }
 
-// Node returns the node that an operation is about: as it is, or as it was when it was removed. It is nil when there is none.
-func (op Operation) Node() (*Node, error) {
-	switch op.Kind {
-	case NodeAdded, NodeUpdated, NodeRemoved:
-		return decodeLast[Node](op)
-	}
-	return nil, nil
-}
-
-// Edge is the same for edges.
-func (op Operation) Edge() (*Edge, error) {
-	switch op.Kind {
-	case EdgeAdded, EdgeUpdated, EdgeRemoved:
-		return decodeLast[Edge](op)
-	}
-	return nil, nil
-}
-
-func decodeLast[T any](op Operation) (*T, error) {
+// Element returns the node or the edge that an operation is about: as it is, or as it was when it was removed. Both are nil for the
+// plan's record.
+func (op Operation) Element() (node *Node, edge *Edge, err error) {
 	text := op.After
 	if text == nil {
 		text = op.Before
 	}
-	v := new(T)
-	if err := json.Unmarshal(text, v); err != nil {
-		return nil, fmt.Errorf("read %s %q: %w", op.Kind, op.ID, err)
+	switch op.Kind {
+	case NodeAdded, NodeUpdated, NodeRemoved:
+		err = json.Unmarshal(text, &node)
+	case EdgeAdded, EdgeUpdated, EdgeRemoved:
+		err = json.Unmarshal(text, &edge)
+	case PlanUpdated:
 	}
-	return v, nil
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s %q: %w", op.Kind, op.ID, err)
+	}
+	return node, edge, nil
 }
