@@ -14,4 +14,4 @@ func (h *Handler) LimitBodies(limit int64) { h.maxBody = limit }
 func (h *Handler) LargeBodies() int { return len(h.largeBody) }
 
 // Unshare makes every subscriber execute each event for itself and leaves framing to the library, as a measure.
-func (h *Handler) Unshare() { h.alone = true }
+func (h *Handler) Unshare() { h.unshared = true }

@@ -47,7 +47,7 @@ type Handler struct {
 	largeBody chan struct{} // a slot for each body over largeBodySize that is held in memory
 	timing    socketTiming
 	answers   *answerCache
-	alone     bool // every subscriber executes for itself: what sharing is measured against
+	unshared  bool // every subscriber executes for itself: what sharing is measured against
 
 	running       sync.WaitGroup // sockets, and the producers of subscriptions
 	subscriptions atomic.Int64
@@ -83,7 +83,7 @@ func New(o Options) *Handler {
 	h.exec.Use(&limits{schema: schema, documents: documents})
 	h.exec.AroundOperations(h.measure)
 	h.exec.AroundOperations(h.share)
-	h.exec.AroundRootFields(inTime)
+	h.exec.AroundRootFields(withFieldTimeout)
 	h.exec.AroundResponses(capErrors)
 	h.exec.AroundResponses(r.withLoaders)
 	return h
@@ -136,8 +136,9 @@ func (h *Handler) Subscriptions() int { return int(h.subscriptions.Load()) }
 // fieldTime is what each field of a query or mutation may take. Events have limits of their own.
 const fieldTime = 5 * time.Second
 
-// inTime ends what a field waits for: a database whose network is lost without a word would keep it for a quarter of an hour.
-func inTime(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+// withFieldTimeout ends what a field waits for after fieldTime: a database whose network is lost without a word would keep it for a
+// quarter of an hour.
+func withFieldTimeout(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
 	ctx, cancel := context.WithTimeout(ctx, fieldTime)
 	defer cancel()
 	return next(ctx)

@@ -76,7 +76,7 @@ func (m *metrics) delivered(u *plan.Update) {
 	}
 }
 
-// sharing counts an event that a subscriber got from the shelf, or had to put there.
+// sharing counts an event that a subscriber got from the answer cache, or had to put there.
 func (m *metrics) sharing(hit bool) {
 	if hit {
 		m.hits.Inc()

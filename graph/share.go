@@ -110,7 +110,7 @@ func (h *Handler) share(ctx context.Context, next graphql.OperationHandler) grap
 		return responses // it was refused
 	}
 	selection, err := selectionKeyOf(op)
-	unshared := h.alone || err != nil
+	unshared := h.unshared || err != nil
 	var sent *plan.Update
 	return func(ctx context.Context) *graphql.Response {
 		if sent != nil {

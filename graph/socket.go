@@ -106,7 +106,7 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 		s.close(closeSubprotocol, "Subprotocol not acceptable", closedMessage)
 	} else {
 		var exec graphql.GraphExecutor = framing{h.exec, s}
-		if h.alone {
+		if h.unshared {
 			exec = h.exec
 		}
 		t := transport.Websocket{Implementation: accepted{s}, InitFunc: h.initSocket}
