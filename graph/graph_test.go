@@ -21,6 +21,7 @@ import (
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/presence"
 	"layercake/internal/project"
+	"layercake/internal/replica"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
@@ -86,18 +87,20 @@ func onlineAt(t testing.TB, url, direct string) *site {
 	}
 	t.Cleanup(db.Close)
 	hub := feed.NewHub(db.System, log, registry)
-	people := presence.New(presence.Config{DB: db, Version: "test", Log: log, Metrics: registry})
+	self := replica.New(replica.Config{DB: db, Version: "test", Log: log, Metrics: registry})
+	people := presence.New(presence.Config{DB: db, Replica: self, Log: log, Metrics: registry})
 	wire := fanout.New(fanout.Config{
 		URL: direct, Replica: "test", Log: log, Metrics: registry,
 		OnEvent: func(e fanout.Event) { hub.Offer(postgres.Epoch(e.Epoch), e.Project, e.Version, e.Body) },
 		OnDoubt: func(string) { hub.Doubt() }, OnPresence: people.Hear, OnPresenceDoubt: people.Doubt,
 	})
-	people.Connect(wire, "here")
+	people.Connect(wire)
 	ctx, stop := context.WithCancel(context.Background())
 	var g errgroup.Group
 	g.Go(func() error { return hub.Run(ctx) })
 	g.Go(func() error { return wire.Run(ctx) })
 	g.Go(func() error { return people.Run(ctx) })
+	g.Go(func() error { return self.Run(ctx, "here") })
 	t.Cleanup(func() {
 		stop()
 		if err := g.Wait(); err != nil {

@@ -1,10 +1,10 @@
--- What a replica may have to act on: what was commanded lately, since it began, and, however long ago, whether this life of it was last
--- drained or undrained.
+-- What a replica may have to act on: what was commanded lately, since it began, and, however long ago, whether this incarnation of it was
+-- last drained or undrained.
 -- name: ListCommands :many
 SELECT id, issued_by, kind, connection_id, user_id, incarnation, reason, coalesce(extract(epoch FROM spread), 0)::float8 AS spread_seconds
 FROM commands
 WHERE (kind NOT IN ('drain', 'undrain') AND at > now() - make_interval(secs => @within_seconds))
-    OR id = (SELECT max(c.id) FROM commands c WHERE c.incarnation = @life::uuid AND c.kind IN ('drain', 'undrain'))
+    OR id = (SELECT max(c.id) FROM commands c WHERE c.incarnation = @incarnation::uuid AND c.kind IN ('drain', 'undrain'))
 ORDER BY id;
 
 -- Notes that a replica acted, for whoever audits.

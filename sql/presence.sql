@@ -1,44 +1,3 @@
--- The least wire among the living; that of who asks when there are none.
--- name: GetOldestWire :one
-SELECT least(@wire::int, min(wire))::int AS oldest FROM replicas WHERE expires_at > now();
-
--- A life of a replica begins. Returns the least wire among the living.
--- name: InsertReplica :one
-INSERT INTO replicas (incarnation, version, address, wire, renewed_at, expires_at)
-VALUES (@incarnation, @version, @address, @wire, now(), now() + make_interval(secs => @ttl_seconds))
-RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest;
-
--- No row: the lease is gone, and everything that was written under it. Returns the least wire among the living.
--- name: RenewReplica :one
-UPDATE replicas
-SET renewed_at = now(), expires_at = now() + make_interval(secs => @ttl_seconds), draining = @draining, sockets = @sockets,
-    subscriptions = @subscriptions, open_feeds = @open_feeds, feed_bytes = @feed_bytes, max_lag = @max_lag,
-    pool_in_use = @pool_in_use, pool_waits = @pool_waits, heartbeat_ms = nullif(@heartbeat_ms::float, 0), heap_bytes = @heap_bytes,
-    top_projects = @top_projects
-WHERE replicas.incarnation = @incarnation
-RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest;
-
--- The end of a life; its rows in presence go with it.
--- name: DeleteReplica :exec
-DELETE FROM replicas WHERE incarnation = @incarnation;
-
--- Removes one replica whose lease has expired, with its people, whose visits ended when nobody counted on them any more. Whoever renews or reaps it at this moment has it locked, and it is
--- left alone. A lease without people has one row without a connection.
--- name: ReapReplica :many
-WITH dead AS (
-    SELECT r.incarnation, r.expires_at FROM replicas r WHERE r.expires_at < now() AND r.incarnation <> @self
-    ORDER BY r.expires_at LIMIT 1 FOR UPDATE SKIP LOCKED
-), gone AS (
-    DELETE FROM presence p USING dead d WHERE p.incarnation = d.incarnation
-    RETURNING p.incarnation, p.connection_id, p.project_id
-), logged AS (
-    UPDATE presence_log l SET left_at = greatest(l.joined_at, d.expires_at), reason = 'replica died'
-    FROM dead d WHERE l.incarnation = d.incarnation AND l.left_at IS NULL
-), ended AS (
-    DELETE FROM replicas r USING dead d WHERE r.incarnation = d.incarnation RETURNING r.incarnation
-)
-SELECT e.incarnation, g.connection_id, g.project_id FROM ended e LEFT JOIN gone g ON g.incarnation = e.incarnation;
-
 -- What connections are now. Only the replica that serves them writes, one batch after the other.
 -- name: UpsertPresence :exec
 INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
@@ -67,12 +26,21 @@ WITH ended AS (
 )
 DELETE FROM presence WHERE connection_id = ANY (@connection_ids::uuid[]);
 
+-- Removes the connections of a replica that died. Their visits ended when nobody counted on them any more, which is when its lease expired.
+-- That is still there, and the caller has it locked: nobody writes another row under it.
+-- name: DeletePresenceOfReplica :many
+WITH ended AS (
+    UPDATE presence_log l SET left_at = greatest(l.joined_at, r.expires_at), reason = 'replica died'
+    FROM replicas r WHERE r.incarnation = @dead::uuid AND l.incarnation = r.incarnation AND l.left_at IS NULL
+)
+DELETE FROM presence WHERE incarnation = @dead::uuid RETURNING connection_id, project_id;
+
 -- Nobody waits for the disk: after a crash of the server the replicas write everybody anew.
 -- name: DoNotWaitForDisk :exec
 SET LOCAL synchronous_commit = off;
 
 -- Visits of connections that are there. A row that is right is not touched: most connections were logged long ago. One that was
--- ended with the life of its replica lasts, after all.
+-- ended with the incarnation of its replica lasts, after all.
 -- name: BeginVisits :exec
 INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
 SELECT v.connection_id, v.joined_at, @incarnation, v.project_id, v.user_id, v.user_name, v.is_agent
@@ -108,10 +76,6 @@ DELETE FROM presence_log WHERE (connection_id, joined_at) IN (
 -- Which of the given projects there are.
 -- name: ListProjectIDs :many
 SELECT id FROM projects WHERE id = ANY (@project_ids::int[]);
-
--- Whether a replica's lease is there: it is not after the table was emptied by a crash, or on a standby that was promoted.
--- name: HasLease :one
-SELECT EXISTS (SELECT FROM replicas WHERE incarnation = @life::uuid) AS there;
 
 -- Who is in the given projects, on other replicas or without a connection.
 -- name: ListPresence :many

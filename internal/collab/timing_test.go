@@ -17,6 +17,7 @@ import (
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/presence"
 	"layercake/internal/project"
+	"layercake/internal/replica"
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
@@ -83,12 +84,13 @@ func serve(t *testing.T, timing collab.Timing) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tracker := presence.New(presence.Config{DB: db, Version: "test", Log: log})
+	self := replica.New(replica.Config{DB: db, Version: "test", Log: log})
+	tracker := presence.New(presence.Config{DB: db, Replica: self, Log: log})
 	wire := fanout.New(fanout.Config{
 		URL: database, Replica: name, Log: log, OnEvent: func(fanout.Event) {}, OnDoubt: func(string) {},
 		OnPresence: tracker.Hear, OnPresenceDoubt: tracker.Doubt,
 	})
-	tracker.Connect(wire, "here")
+	tracker.Connect(wire)
 	h := collab.New(collab.Options{Presence: tracker, Log: log, Metrics: s.metrics, Open: true, Timing: timing})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(h.ServeHTTP))
 	s.accepted = make(chan *valve, 16)
@@ -98,6 +100,7 @@ func serve(t *testing.T, timing collab.Timing) *site {
 	var g errgroup.Group
 	g.Go(func() error { return wire.Run(ctx) })
 	g.Go(func() error { return tracker.Run(ctx) })
+	g.Go(func() error { return self.Run(ctx, "here") })
 	g.Go(func() error { return h.Run(ctx) })
 	t.Cleanup(func() {
 		drain, cancel := context.WithTimeout(context.Background(), patience)

@@ -34,7 +34,7 @@ ORDER BY id
 
 type ListCommandsParams struct {
 	WithinSeconds float64
-	Life          uuid.UUID
+	Incarnation   uuid.UUID
 }
 
 type ListCommandsRow struct {
@@ -48,10 +48,10 @@ type ListCommandsRow struct {
 	SpreadSeconds float64
 }
 
-// What a replica may have to act on: what was commanded lately, since it began, and, however long ago, whether this life of it was last
-// drained or undrained.
+// What a replica may have to act on: what was commanded lately, since it began, and, however long ago, whether this incarnation of it was
+// last drained or undrained.
 func (q *Queries) ListCommands(ctx context.Context, arg ListCommandsParams) ([]ListCommandsRow, error) {
-	rows, err := q.db.Query(ctx, ListCommands, arg.WithinSeconds, arg.Life)
+	rows, err := q.db.Query(ctx, ListCommands, arg.WithinSeconds, arg.Incarnation)
 	if err != nil {
 		return nil, err
 	}

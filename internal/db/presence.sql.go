@@ -36,7 +36,7 @@ type BeginVisitsParams struct {
 }
 
 // Visits of connections that are there. A row that is right is not touched: most connections were logged long ago. One that was
-// ended with the life of its replica lasts, after all.
+// ended with the incarnation of its replica lasts, after all.
 func (q *Queries) BeginVisits(ctx context.Context, arg BeginVisitsParams) error {
 	_, err := q.db.Exec(ctx, BeginVisits,
 		arg.Incarnation,
@@ -64,14 +64,39 @@ func (q *Queries) DeletePresence(ctx context.Context, connectionIds []uuid.UUID)
 	return err
 }
 
-const DeleteReplica = `-- name: DeleteReplica :exec
-DELETE FROM replicas WHERE incarnation = $1
+const DeletePresenceOfReplica = `-- name: DeletePresenceOfReplica :many
+WITH ended AS (
+    UPDATE presence_log l SET left_at = greatest(l.joined_at, r.expires_at), reason = 'replica died'
+    FROM replicas r WHERE r.incarnation = $1::uuid AND l.incarnation = r.incarnation AND l.left_at IS NULL
+)
+DELETE FROM presence WHERE incarnation = $1::uuid RETURNING connection_id, project_id
 `
 
-// The end of a life; its rows in presence go with it.
-func (q *Queries) DeleteReplica(ctx context.Context, incarnation uuid.UUID) error {
-	_, err := q.db.Exec(ctx, DeleteReplica, incarnation)
-	return err
+type DeletePresenceOfReplicaRow struct {
+	ConnectionID uuid.UUID
+	ProjectID    int32
+}
+
+// Removes the connections of a replica that died. Their visits ended when nobody counted on them any more, which is when its lease expired.
+// That is still there, and the caller has it locked: nobody writes another row under it.
+func (q *Queries) DeletePresenceOfReplica(ctx context.Context, dead uuid.UUID) ([]DeletePresenceOfReplicaRow, error) {
+	rows, err := q.db.Query(ctx, DeletePresenceOfReplica, dead)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DeletePresenceOfReplicaRow{}
+	for rows.Next() {
+		var i DeletePresenceOfReplicaRow
+		if err := rows.Scan(&i.ConnectionID, &i.ProjectID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const DoNotWaitForDisk = `-- name: DoNotWaitForDisk :exec
@@ -130,58 +155,6 @@ func (q *Queries) EndVisits(ctx context.Context, arg EndVisitsParams) error {
 		arg.Reasons,
 	)
 	return err
-}
-
-const GetOldestWire = `-- name: GetOldestWire :one
-SELECT least($1::int, min(wire))::int AS oldest FROM replicas WHERE expires_at > now()
-`
-
-// The least wire among the living; that of who asks when there are none.
-func (q *Queries) GetOldestWire(ctx context.Context, wire int32) (int32, error) {
-	row := q.db.QueryRow(ctx, GetOldestWire, wire)
-	var oldest int32
-	err := row.Scan(&oldest)
-	return oldest, err
-}
-
-const HasLease = `-- name: HasLease :one
-SELECT EXISTS (SELECT FROM replicas WHERE incarnation = $1::uuid) AS there
-`
-
-// Whether a replica's lease is there: it is not after the table was emptied by a crash, or on a standby that was promoted.
-func (q *Queries) HasLease(ctx context.Context, life uuid.UUID) (bool, error) {
-	row := q.db.QueryRow(ctx, HasLease, life)
-	var there bool
-	err := row.Scan(&there)
-	return there, err
-}
-
-const InsertReplica = `-- name: InsertReplica :one
-INSERT INTO replicas (incarnation, version, address, wire, renewed_at, expires_at)
-VALUES ($1, $2, $3, $4, now(), now() + make_interval(secs => $5))
-RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest
-`
-
-type InsertReplicaParams struct {
-	Incarnation uuid.UUID
-	Version     string
-	Address     string
-	Wire        int32
-	TtlSeconds  float64
-}
-
-// A life of a replica begins. Returns the least wire among the living.
-func (q *Queries) InsertReplica(ctx context.Context, arg InsertReplicaParams) (int32, error) {
-	row := q.db.QueryRow(ctx, InsertReplica,
-		arg.Incarnation,
-		arg.Version,
-		arg.Address,
-		arg.Wire,
-		arg.TtlSeconds,
-	)
-	var oldest int32
-	err := row.Scan(&oldest)
-	return oldest, err
 }
 
 const ListOwnPresence = `-- name: ListOwnPresence :many
@@ -305,98 +278,6 @@ func (q *Queries) ListProjectIDs(ctx context.Context, projectIds []int32) ([]int
 		return nil, err
 	}
 	return items, nil
-}
-
-const ReapReplica = `-- name: ReapReplica :many
-WITH dead AS (
-    SELECT r.incarnation, r.expires_at FROM replicas r WHERE r.expires_at < now() AND r.incarnation <> $1
-    ORDER BY r.expires_at LIMIT 1 FOR UPDATE SKIP LOCKED
-), gone AS (
-    DELETE FROM presence p USING dead d WHERE p.incarnation = d.incarnation
-    RETURNING p.incarnation, p.connection_id, p.project_id
-), logged AS (
-    UPDATE presence_log l SET left_at = greatest(l.joined_at, d.expires_at), reason = 'replica died'
-    FROM dead d WHERE l.incarnation = d.incarnation AND l.left_at IS NULL
-), ended AS (
-    DELETE FROM replicas r USING dead d WHERE r.incarnation = d.incarnation RETURNING r.incarnation
-)
-SELECT e.incarnation, g.connection_id, g.project_id FROM ended e LEFT JOIN gone g ON g.incarnation = e.incarnation
-`
-
-type ReapReplicaRow struct {
-	Incarnation  uuid.UUID
-	ConnectionID *uuid.UUID
-	ProjectID    *int32
-}
-
-// Removes one replica whose lease has expired, with its people, whose visits ended when nobody counted on them any more. Whoever renews or reaps it at this moment has it locked, and it is
-// left alone. A lease without people has one row without a connection.
-func (q *Queries) ReapReplica(ctx context.Context, self uuid.UUID) ([]ReapReplicaRow, error) {
-	rows, err := q.db.Query(ctx, ReapReplica, self)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ReapReplicaRow{}
-	for rows.Next() {
-		var i ReapReplicaRow
-		if err := rows.Scan(&i.Incarnation, &i.ConnectionID, &i.ProjectID); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const RenewReplica = `-- name: RenewReplica :one
-UPDATE replicas
-SET renewed_at = now(), expires_at = now() + make_interval(secs => $1), draining = $2, sockets = $3,
-    subscriptions = $4, open_feeds = $5, feed_bytes = $6, max_lag = $7,
-    pool_in_use = $8, pool_waits = $9, heartbeat_ms = nullif($10::float, 0), heap_bytes = $11,
-    top_projects = $12
-WHERE replicas.incarnation = $13
-RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest
-`
-
-type RenewReplicaParams struct {
-	TtlSeconds    float64
-	Draining      bool
-	Sockets       int32
-	Subscriptions int32
-	OpenFeeds     int32
-	FeedBytes     int64
-	MaxLag        int64
-	PoolInUse     int32
-	PoolWaits     int64
-	HeartbeatMs   float64
-	HeapBytes     int64
-	TopProjects   []byte
-	Incarnation   uuid.UUID
-}
-
-// No row: the lease is gone, and everything that was written under it. Returns the least wire among the living.
-func (q *Queries) RenewReplica(ctx context.Context, arg RenewReplicaParams) (int32, error) {
-	row := q.db.QueryRow(ctx, RenewReplica,
-		arg.TtlSeconds,
-		arg.Draining,
-		arg.Sockets,
-		arg.Subscriptions,
-		arg.OpenFeeds,
-		arg.FeedBytes,
-		arg.MaxLag,
-		arg.PoolInUse,
-		arg.PoolWaits,
-		arg.HeartbeatMs,
-		arg.HeapBytes,
-		arg.TopProjects,
-		arg.Incarnation,
-	)
-	var oldest int32
-	err := row.Scan(&oldest)
-	return oldest, err
 }
 
 const TrimVisits = `-- name: TrimVisits :execrows

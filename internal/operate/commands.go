@@ -119,7 +119,7 @@ func (c *Commander) poll(ctx context.Context) error {
 	return c.cfg.DB.Query(query, func(q *db.Queries) error {
 		// What was commanded before this replica began is not for it: who comes back to it after being kicked is not kicked again.
 		within := min(time.Since(c.began), tooOld)
-		rows, err := q.ListCommands(query, db.ListCommandsParams{Life: incarnation, WithinSeconds: within.Seconds()})
+		rows, err := q.ListCommands(query, db.ListCommandsParams{Incarnation: incarnation, WithinSeconds: within.Seconds()})
 		if err != nil {
 			return err
 		}

@@ -11,9 +11,9 @@
 //
 // What a connection was is kept in presence_log, one row a visit: since it became who it is, until it left.
 //
-// A life of a replica is an incarnation with a lease, renewed each second. What was written under it ends with it: whoever finds
-// an expired lease removes it and says so, and a replica whose own lease is gone begins another life and writes everything
-// anew. Lines may be lost. Behind them stands the table, which each replica compares with its memory every 15 s, and at once when
-// it may have missed something: for its own connections memory is right, for those of others the table is, except for what was
-// touched since the question was sent.
+// What is written is held under the lease of the replica's incarnation (package replica) and ends with it: whoever finds an expired
+// lease removes it and says so, and a replica whose own lease is gone begins another incarnation and writes everything anew. Lines may be
+// lost. Behind them stands the table, which each replica compares with its memory every 15 s, and at once when it may have missed
+// something: for its own connections memory is right, for those of others the table is, except for what was touched since the question
+// was sent.
 package presence

@@ -12,35 +12,31 @@ import (
 
 	"layercake/internal/db"
 	"layercake/internal/fanout"
+	"layercake/internal/outage"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // flushAll writes what connections are, and tells the other replicas, in batches, one after the other, until ctx ends.
-func (t *Tracker) flushAll(ctx context.Context) {
-	failing := false
+func (t *Tracker) flushAll(ctx context.Context) error {
+	writes := outage.New(t.cfg.Log, "cannot write presence, trying again", "")
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-t.writes:
 		}
-		if !pause(ctx, gatherWrites) {
-			return
+		if !pause(ctx, t.timing.GatherWrites) {
+			return nil
 		}
 		last := context.WithoutCancel(ctx) // a stop waits for the statements
 		err := errors.Join(t.flush(last), t.flushRenewals(last))
-		if err != nil && ctx.Err() == nil {
-			if !failing {
-				failing = true // once an outage
-				t.cfg.Log.WarnContext(ctx, "cannot write presence, trying again", "error", err)
-			}
-			pause(ctx, renewRetry)
+		writes.Note(ctx, err)
+		if err != nil {
+			pause(ctx, t.timing.Retry)
 			signal(t.writes)
-			continue
 		}
-		failing = false
 	}
 }
 
@@ -50,19 +46,19 @@ var errNoLease = errors.New("no lease yet")
 // flush writes everything that is pending. On an error it stays pending.
 func (t *Tracker) flush(ctx context.Context) error {
 	t.mu.Lock()
-	taken, life := t.pending, t.incarnation
+	taken, incarnation := t.pending, t.replica.Incarnation()
 	if len(taken) == 0 {
 		t.mu.Unlock()
 		return nil
 	}
-	if life == uuid.Nil {
+	if incarnation == uuid.Nil {
 		t.mu.Unlock()
 		return errNoLease
 	}
 	t.pending, t.flushing = make(map[uuid.UUID]writing), taken
 	t.mu.Unlock()
 
-	err := t.writeBatches(ctx, life, taken)
+	err := t.writeBatches(ctx, incarnation, taken)
 
 	t.mu.Lock()
 	if err != nil {
@@ -80,12 +76,12 @@ func (t *Tracker) flush(ctx context.Context) error {
 	signal(t.moves) // some may have waited for this
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.ConstraintName == "presence_replica" {
-		signal(t.lapses)
+		t.replica.Lost(incarnation)
 	}
 	return err
 }
 
-func (t *Tracker) writeBatches(ctx context.Context, life uuid.UUID, taken map[uuid.UUID]writing) error {
+func (t *Tracker) writeBatches(ctx context.Context, incarnation uuid.UUID, taken map[uuid.UUID]writing) error {
 	for connections := range slices.Chunk(slices.Collect(maps.Keys(taken)), batch) {
 		var present []*Entry
 		var absent []uuid.UUID
@@ -98,13 +94,13 @@ func (t *Tracker) writeBatches(ctx context.Context, life uuid.UUID, taken map[uu
 			}
 			ended = append(ended, taken[connection].ended...)
 		}
-		if err := t.writeRows(ctx, life, present, absent, ended); err != nil {
+		if err := t.writeRows(ctx, incarnation, present, absent, ended); err != nil {
 			return err
 		}
 		for _, e := range present {
 			if taken[e.Connection].say {
 				t.wire.PublishPresence(fanout.Presence{
-					Kind: fanout.Joined, Project: e.Project, Connection: e.Connection.String(), Body: lineOf(e, life).encode(),
+					Kind: fanout.Joined, Project: e.Project, Connection: e.Connection.String(), Body: lineOf(e, incarnation).encode(),
 				})
 			}
 		}
@@ -114,7 +110,7 @@ func (t *Tracker) writeBatches(ctx context.Context, life uuid.UUID, taken map[uu
 			}
 			t.wire.PublishPresence(fanout.Presence{
 				Kind: fanout.Left, Project: taken[connection].room.Project, Connection: connection.String(),
-				Body: departed{life: life}.encode(),
+				Body: departed{life: incarnation}.encode(),
 			})
 		}
 	}
@@ -122,8 +118,8 @@ func (t *Tracker) writeBatches(ctx context.Context, life uuid.UUID, taken map[uu
 }
 
 // writeRows makes the rows of some connections what they are, and the log what they were.
-func (t *Tracker) writeRows(ctx context.Context, life uuid.UUID, present []*Entry, absent []uuid.UUID, ended []visit) error {
-	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+func (t *Tracker) writeRows(ctx context.Context, incarnation uuid.UUID, present []*Entry, absent []uuid.UUID, ended []visit) error {
+	ctx, cancel := context.WithTimeout(ctx, t.timing.Query)
 	defer cancel()
 	began := time.Now()
 	err := t.cfg.DB.System.InTx(ctx, func(q *db.Queries) error {
@@ -131,7 +127,7 @@ func (t *Tracker) writeRows(ctx context.Context, life uuid.UUID, present []*Entr
 			return err
 		}
 		if len(present) > 0 {
-			rows := rowsOf(life, present)
+			rows := rowsOf(incarnation, present)
 			if err := q.UpsertPresence(ctx, rows); err != nil {
 				return err
 			}
@@ -140,7 +136,7 @@ func (t *Tracker) writeRows(ctx context.Context, life uuid.UUID, present []*Entr
 			}
 		}
 		if len(ended) > 0 {
-			if err := q.EndVisits(ctx, endsOf(life, ended)); err != nil {
+			if err := q.EndVisits(ctx, endsOf(incarnation, ended)); err != nil {
 				return err
 			}
 		}
@@ -155,8 +151,8 @@ func (t *Tracker) writeRows(ctx context.Context, life uuid.UUID, present []*Entr
 	return err
 }
 
-func rowsOf(life uuid.UUID, entries []*Entry) db.UpsertPresenceParams {
-	rows := db.UpsertPresenceParams{Incarnation: life}
+func rowsOf(incarnation uuid.UUID, entries []*Entry) db.UpsertPresenceParams {
+	rows := db.UpsertPresenceParams{Incarnation: incarnation}
 	for _, e := range entries {
 		place := Place{}
 		if e.Place != nil {
@@ -189,7 +185,7 @@ func (t *Tracker) tellMoves(ctx context.Context) {
 		last time.Time
 	}
 	restless := make(map[uuid.UUID]moving)
-	look := time.NewTicker(restAfter / 2)
+	look := time.NewTicker(t.timing.Rest / 2)
 	defer look.Stop()
 	for {
 		select {
@@ -197,7 +193,7 @@ func (t *Tracker) tellMoves(ctx context.Context) {
 			return
 		case now := <-look.C:
 			for connection, m := range restless {
-				if now.Sub(m.last) >= restAfter {
+				if now.Sub(m.last) >= t.timing.Rest {
 					delete(restless, connection)
 					t.rewrite(m.room, connection)
 				}
@@ -205,7 +201,7 @@ func (t *Tracker) tellMoves(ctx context.Context) {
 			continue
 		case <-t.moves:
 		}
-		life, taken := t.takeMoves()
+		incarnation, taken := t.takeMoves()
 		if len(taken) == 0 {
 			continue
 		}
@@ -213,11 +209,11 @@ func (t *Tracker) tellMoves(ctx context.Context) {
 			restless[connection] = moving{r, time.Now()}
 			if e := r.ownEntry(connection); e != nil && e.Place != nil {
 				t.wire.PublishPresence(fanout.Presence{
-					Kind: fanout.Moved, Project: e.Project, Connection: connection.String(), Body: lineOf(e, life).moved().encode(),
+					Kind: fanout.Moved, Project: e.Project, Connection: connection.String(), Body: lineOf(e, incarnation).moved().encode(),
 				})
 			}
 		}
-		if !pause(ctx, gatherMoves) {
+		if !pause(ctx, t.timing.GatherMoves) {
 			return
 		}
 	}
@@ -225,7 +221,7 @@ func (t *Tracker) tellMoves(ctx context.Context) {
 
 // takeMoves takes what is to be told, but for connections whose arrival is still being written: a position must not overtake the
 // document that it is in.
-func (t *Tracker) takeMoves() (life uuid.UUID, taken map[uuid.UUID]*Room) {
+func (t *Tracker) takeMoves() (incarnation uuid.UUID, taken map[uuid.UUID]*Room) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	taken = make(map[uuid.UUID]*Room, len(t.moved))
@@ -239,7 +235,7 @@ func (t *Tracker) takeMoves() (life uuid.UUID, taken map[uuid.UUID]*Room) {
 		taken[connection] = r
 		delete(t.moved, connection)
 	}
-	return t.incarnation, taken
+	return t.replica.Incarnation(), taken
 }
 
 // line is what replicas tell each other about a connection.

@@ -19,13 +19,10 @@ import (
 )
 
 const (
-	guestTTL    = 90 * time.Second // without doing anything, by the clock of the database
-	renewGuests = 30 * time.Second // between renewals of one
-	renewMany   = time.Second      // the same, when they are too many to remember
-	maxRenewals = 10_000           // guests whose renewal is remembered
-	maxReaped   = 1000             // guests that one statement removes
-	maxNotices  = 64               // that a room remembers
-	maxClientID = 200              // characters
+	maxRenewals = 10_000 // guests whose renewal is remembered
+	maxReaped   = 1000   // guests that one statement removes
+	maxNotices  = 64     // that a room remembers
+	maxClientID = 200    // characters
 )
 
 // Anonymous is who people are who do not say who they are: also the canvas of the existing client, which moves its cursor without
@@ -53,7 +50,7 @@ func (t *Tracker) JoinGuest(ctx context.Context, id int32, client string, who Id
 	err := t.cfg.DB.Requests.Query(ctx, func(q *db.Queries) (err error) {
 		row, err = q.UpsertGuest(ctx, db.UpsertGuestParams{
 			ConnectionID: connection, ProjectID: id, UserID: who.UserID, UserName: who.Name, AvatarColor: who.Color, IsAgent: who.Agent,
-			Transport: who.Transport, TtlSeconds: guestTTL.Seconds(), Most: MaxPeople, Nobody: nobody,
+			Transport: who.Transport, TtlSeconds: t.timing.Guest.Seconds(), Most: MaxPeople, Nobody: nobody,
 		})
 		return err
 	})
@@ -110,7 +107,7 @@ func (t *Tracker) RenewGuest(project int32, client string) {
 	connection := guestID(project, client)
 	t.mu.Lock()
 	full := len(t.renewals) >= maxRenewals
-	if age := time.Since(t.renewalsSince); age > renewGuests || full && age > renewMany {
+	if age := time.Since(t.renewalsSince); age > t.timing.RenewGuest || full && age > t.timing.RenewMany {
 		maps.DeleteFunc(t.renewals, func(_ uuid.UUID, waits bool) bool { return !waits })
 		t.renewalsSince = time.Now()
 	}
@@ -138,10 +135,10 @@ func (t *Tracker) flushRenewals(ctx context.Context) error {
 	if len(connections) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	ctx, cancel := context.WithTimeout(ctx, t.timing.Query)
 	defer cancel()
 	err := t.cfg.DB.System.Query(ctx, func(q *db.Queries) error {
-		return q.RenewGuests(ctx, db.RenewGuestsParams{ConnectionIds: connections, TtlSeconds: guestTTL.Seconds()})
+		return q.RenewGuests(ctx, db.RenewGuestsParams{ConnectionIds: connections, TtlSeconds: t.timing.Guest.Seconds()})
 	})
 	if err != nil {
 		return err
@@ -156,7 +153,7 @@ func (t *Tracker) flushRenewals(ctx context.Context) error {
 
 // reapGuests removes guests whose time is over, and tells everybody.
 func (t *Tracker) reapGuests(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	ctx, cancel := context.WithTimeout(ctx, t.timing.Query)
 	defer cancel()
 	var rows []db.ReapGuestsRow
 	err := t.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {

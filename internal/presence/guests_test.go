@@ -14,7 +14,7 @@ var agent = presence.Identity{UserID: "agent", Name: "Agent", Color: "#123456", 
 // leaseOf is how long a guest may stay after it did something, in seconds.
 const leaseOf = "SELECT extract(epoch FROM expires_at - active_at)::int FROM presence WHERE user_id = $1"
 
-func joinGuest(t testing.TB, r *replica, project int32, client string, who presence.Identity) {
+func joinGuest(t testing.TB, r *node, project int32, client string, who presence.Identity) {
 	t.Helper()
 	if err := r.JoinGuest(t.Context(), project, client, who); err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestGuestsGoUnlessTheyDoSomething(t *testing.T) {
 	a.RenewGuest(id, "busy")
 	a.RenewGuest(id, "nobody") // who is no guest becomes none
 	awaitRows(t, url, 90, leaseOf, "busy")
-	execute(t, url, leave, "idle", 1)
+	execute(t, url, leave, "idle", 0)
 	await(t, there, "the idle to go", func() bool { return there.Person("idle") == nil })
 	if there.Person("busy") == nil {
 		t.Error("who did something is gone, too")
@@ -125,7 +125,7 @@ func TestGuestsGoUnlessTheyDoSomething(t *testing.T) {
 	})
 
 	// Once is enough for a while.
-	execute(t, url, leave, "busy", 1)
+	execute(t, url, leave, "busy", 0.5)
 	a.RenewGuest(id, "busy")
 	joinGuest(t, a, id, "witness", agent) // time for a renewal to be written, were there one
 	await(t, there, "the busy one to go", func() bool { return there.Person("busy") == nil })

@@ -36,8 +36,8 @@ func beginningsOf(rows db.UpsertPresenceParams, entries []*Entry) db.BeginVisits
 	return begun
 }
 
-func endsOf(life uuid.UUID, ended []visit) db.EndVisitsParams {
-	rows := db.EndVisitsParams{Incarnation: life}
+func endsOf(incarnation uuid.UUID, ended []visit) db.EndVisitsParams {
+	rows := db.EndVisitsParams{Incarnation: incarnation}
 	for _, v := range ended {
 		rows.ConnectionIds = append(rows.ConnectionIds, v.entry.Connection)
 		rows.JoinedAts = append(rows.JoinedAts, v.entry.since)

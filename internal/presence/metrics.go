@@ -6,8 +6,8 @@ import (
 )
 
 type metrics struct {
-	reapedReplicas, reapedConnections, reapedGuests prometheus.Counter
-	flush                                           prometheus.Histogram
+	reapedConnections, reapedGuests prometheus.Counter
+	flush                           prometheus.Histogram
 }
 
 // sizes are the upper bounds of the histogram of rooms.
@@ -25,10 +25,6 @@ func newMetrics(r prometheus.Registerer, t *Tracker) *metrics {
 			"Connections, on all replicas, of each project that is open on this one.", nil, nil)})
 	}
 	return &metrics{
-		reapedReplicas: f.NewCounter(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "reaped_replicas_total",
-			Help: "Replicas whose expired lease this replica removed.",
-		}),
 		reapedConnections: f.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "reaped_connections_total",
 			Help: "Connections that were removed with the lease of their replica.",
@@ -46,10 +42,21 @@ func newMetrics(r prometheus.Registerer, t *Tracker) *metrics {
 
 // own returns how many connections this replica serves.
 func (t *Tracker) own() (n int) {
-	for _, r := range t.open() {
-		n += r.ownSize()
+	for _, own := range t.ownByProject() {
+		n += own
 	}
 	return n
+}
+
+// ownByProject returns how many connections this replica serves, of each project that has any.
+func (t *Tracker) ownByProject() map[int32]int {
+	own := make(map[int32]int)
+	for _, r := range t.open() {
+		if n := r.ownSize(); n > 0 {
+			own[r.Project] = n
+		}
+	}
+	return own
 }
 
 // rooms makes a histogram of the rooms as they are now.

@@ -50,9 +50,42 @@ func (t *Tracker) Hear(p fanout.Presence) {
 // to write theirs anew.
 func (t *Tracker) Doubt(reason string) {
 	if reason == "listening" {
-		t.beQuiet()
+		t.mu.Lock()
+		t.listened = time.Now()
+		t.mu.Unlock()
 	}
 	signal(t.doubts)
+}
+
+// noRemovalsUntil returns until when a comparison with the table removes no connections of others that are missing there: for a lease
+// after listening to them, or the database, was interrupted, since they have to notice that too and then write anew what they hold.
+func (t *Tracker) noRemovalsUntil() time.Time {
+	last, gone := t.replica.Outages()
+	if gone.After(last) {
+		last = gone
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.listened.After(last) {
+		last = t.listened
+	}
+	return last.Add(t.replica.TTL())
+}
+
+// missingSince returns since when connections of others must be missing in the table to be removed by a comparison that was sent at a
+// time: since then, normally, or for a lease while there are no other removals. More interruptions do not prolong that lease, or people
+// who left would stay for ever where connections break often. Only a table that was emptied begins it anew, which the own lease shows: it
+// is in the same table, and owners who live have written theirs within a lease.
+func (t *Tracker) missingSince(asked time.Time) time.Time {
+	_, gone := t.replica.Outages()
+	switch lease := t.replica.TTL(); {
+	case !time.Now().Before(t.noRemovalsUntil()): // it may have begun since the table was asked
+		return asked
+	case asked.Sub(gone) < lease:
+		return time.Time{}
+	default:
+		return asked.Add(-lease)
+	}
 }
 
 func (t *Tracker) room(project int32) *Room {
@@ -61,7 +94,7 @@ func (t *Tracker) room(project int32) *Room {
 	return t.rooms[project]
 }
 
-// heardLeft takes a connection out, unless another life of its replica holds it by now, or the guest came back.
+// heardLeft takes a connection out, unless another incarnation of its replica holds it by now, or the guest came back.
 func (t *Tracker) heardLeft(project int32, connection uuid.UUID, gone departed) {
 	r := t.room(project)
 	if r == nil {
@@ -111,12 +144,12 @@ func (r *Room) heard(connection uuid.UUID, l line, move bool) {
 	}
 }
 
-// adopt notes that another life of a replica holds the connection, which nobody else has to know.
-func (i *item) adopt(life uuid.UUID, clock int64) {
+// adopt notes that another incarnation of a replica holds the connection, which nobody else has to know.
+func (i *item) adopt(incarnation uuid.UUID, clock int64) {
 	i.touched = clock
-	if i.entry.incarnation != life {
+	if i.entry.incarnation != incarnation {
 		e := i.entry.next()
-		e.incarnation, e.revision, e.seq = life, i.entry.revision, i.entry.seq
+		e.incarnation, e.revision, e.seq = incarnation, i.entry.revision, i.entry.seq
 		i.entry = e
 	}
 }
@@ -190,7 +223,7 @@ func (r *Room) correct(asked question, rows []db.ListPresenceRow, missingSince t
 			}
 		}
 		if i != nil && row.Revision <= i.entry.revision {
-			i.adopt(lifeOf(row), i.touched)
+			i.adopt(incarnationOf(row), i.touched)
 			continue
 		}
 		r.put(entryOf(row), false)
@@ -214,8 +247,8 @@ func (r *Room) correct(asked question, rows []db.ListPresenceRow, missingSince t
 	}
 }
 
-// lifeOf returns the incarnation that a row is of.
-func lifeOf(row db.ListPresenceRow) uuid.UUID {
+// incarnationOf returns the incarnation that a row is of.
+func incarnationOf(row db.ListPresenceRow) uuid.UUID {
 	if row.Incarnation == nil {
 		return nobody
 	}
@@ -228,7 +261,7 @@ func entryOf(row db.ListPresenceRow) *Entry {
 		Identity: Identity{
 			UserID: row.UserID, Name: row.UserName, Color: row.AvatarColor, Agent: row.IsAgent, Transport: row.Transport,
 		},
-		JoinedAt: row.JoinedAt, ActiveAt: row.ActiveAt, incarnation: lifeOf(row), revision: row.Revision,
+		JoinedAt: row.JoinedAt, ActiveAt: row.ActiveAt, incarnation: incarnationOf(row), revision: row.Revision,
 	}
 	if row.DocumentID != nil && row.DocumentType != nil && row.DocumentAt != nil {
 		e.Place = &Place{Document: *row.DocumentID, Type: *row.DocumentType, Position: row.Position, At: *row.DocumentAt}
@@ -241,9 +274,9 @@ func entryOf(row db.ListPresenceRow) *Entry {
 
 // correctAll compares memory and table now and then, and when something may have been missed, until ctx ends.
 func (t *Tracker) correctAll(ctx context.Context) {
-	timer := time.NewTimer(jitter(correctEvery))
+	timer := time.NewTimer(jitter(t.timing.Correct))
 	defer timer.Stop()
-	look := time.NewTicker(restAfter)
+	look := time.NewTicker(t.timing.Rest)
 	defer look.Stop()
 	for {
 		select {
@@ -257,7 +290,7 @@ func (t *Tracker) correctAll(ctx context.Context) {
 		case <-timer.C:
 		case <-t.doubts:
 		}
-		next := jitter(correctEvery)
+		next := jitter(t.timing.Correct)
 		if again, err := t.correct(ctx); err != nil {
 			t.cfg.Log.DebugContext(ctx, "compare presence with the table", "error", err)
 			next = time.Second
@@ -265,7 +298,7 @@ func (t *Tracker) correctAll(ctx context.Context) {
 			next = min(next, again)
 		}
 		timer.Reset(next)
-		if !pause(ctx, correctPause) {
+		if !pause(ctx, t.timing.CorrectPause) {
 			return
 		}
 	}
@@ -274,13 +307,13 @@ func (t *Tracker) correctAll(ctx context.Context) {
 // readAgain reads rooms that were opened a moment ago: a cursor that came to rest just before is in no line that they heard, and the
 // table learned of it only now.
 func (t *Tracker) readAgain(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	ctx, cancel := context.WithTimeout(ctx, t.timing.Query)
 	defer cancel()
 	asked := make(map[*Room]question)
 	var projects []int32
 	t.mu.Lock()
 	for r, read := range t.young {
-		if time.Since(read) < 2*restAfter {
+		if time.Since(read) < 2*t.timing.Rest {
 			continue
 		}
 		delete(t.young, r)
@@ -289,7 +322,6 @@ func (t *Tracker) readAgain(ctx context.Context) error {
 			projects = append(projects, r.Project)
 		}
 	}
-	life := t.incarnation
 	t.mu.Unlock()
 	if len(asked) == 0 {
 		return nil
@@ -299,7 +331,7 @@ func (t *Tracker) readAgain(ctx context.Context) error {
 	}
 	var rows []db.ListPresenceRow
 	err := t.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
-		rows, err = q.ListPresence(ctx, db.ListPresenceParams{ProjectIds: projects, Self: life})
+		rows, err = q.ListPresence(ctx, db.ListPresenceParams{ProjectIds: projects, Self: t.replica.Incarnation()})
 		return err
 	})
 	if err != nil {
@@ -322,11 +354,9 @@ func byProject(rows []db.ListPresenceRow) map[int32][]db.ListPresenceRow {
 
 // correct compares all open rooms with the table, both ways. It returns when to do it again, where that is soon.
 func (t *Tracker) correct(ctx context.Context) (again time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	ctx, cancel := context.WithTimeout(ctx, t.timing.Query)
 	defer cancel()
-	t.mu.Lock()
-	life := t.incarnation
-	t.mu.Unlock()
+	incarnation := t.replica.Incarnation()
 	rooms := t.open()
 	asked := make(map[int32]question, len(rooms))
 	projects := make([]int32, 0, len(rooms))
@@ -341,10 +371,10 @@ func (t *Tracker) correct(ctx context.Context) (again time.Duration, err error) 
 	var existing []int32
 	var leased bool
 	err = t.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
-		if leased, err = q.HasLease(ctx, life); err != nil {
+		if leased, err = q.HasLease(ctx, incarnation); err != nil {
 			return err
 		}
-		if own, err = q.ListOwnPresence(ctx, life); err != nil {
+		if own, err = q.ListOwnPresence(ctx, incarnation); err != nil {
 			return err
 		}
 		if len(projects) == 0 {
@@ -353,15 +383,14 @@ func (t *Tracker) correct(ctx context.Context) (again time.Duration, err error) 
 		if existing, err = q.ListProjectIDs(ctx, projects); err != nil {
 			return err
 		}
-		others, err = q.ListPresence(ctx, db.ListPresenceParams{ProjectIds: projects, Self: life})
+		others, err = q.ListPresence(ctx, db.ListPresenceParams{ProjectIds: projects, Self: incarnation})
 		return err
 	})
 	if err != nil {
 		return 0, err
 	}
 	if !leased {
-		t.noteEmptied()
-		signal(t.lapses)
+		t.replica.Lost(incarnation)
 	}
 	exists := make(map[int32]bool, len(existing))
 	for _, id := range existing {
@@ -389,9 +418,7 @@ func (t *Tracker) correct(ctx context.Context) (again time.Duration, err error) 
 		}
 	}
 	t.removeStale(written)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return max(time.Until(t.quietUntil), 0), nil
+	return max(time.Until(t.noRemovalsUntil()), 0), nil
 }
 
 // rewrite makes the flusher write an own connection; the other replicas know it already.
@@ -404,7 +431,7 @@ func (t *Tracker) rewrite(r *Room, connection uuid.UUID) {
 	signal(t.writes)
 }
 
-// removeStale makes the flusher take rows out that were written under this life and belong to no connection.
+// removeStale makes the flusher take rows out that were written under this incarnation and belong to no connection.
 func (t *Tracker) removeStale(rows map[uuid.UUID]int64) {
 	for _, r := range t.open() {
 		for _, connection := range r.owned() {

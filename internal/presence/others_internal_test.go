@@ -25,11 +25,11 @@ func TestReconnectionsDoNotKeepPeopleWhoLeft(t *testing.T) {
 			r.heard(c, line{Incarnation: life, Revision: 1}, false)
 			return nil
 		}, -1},
-		"the table is emptied":     {func(r *Room, _ int) []db.ListPresenceRow { r.tracker.noteEmptied(); return nil }, -1},
+		"the table is emptied":     {func(r *Room, _ int) []db.ListPresenceRow { empty(r); return nil }, -1},
 		"the table was emptied":    {func(r *Room, n int) []db.ListPresenceRow { emptyOnce(r, n == 2); return nil }, 5},
 		"it is back for a moment":  {func(_ *Room, n int) []db.ListPresenceRow { return rowIf(n == 2, rowOf(c, life, 1)) }, 6},
 		"a line is between":        {func(r *Room, n int) []db.ListPresenceRow { hearIf(r, n == 2, c, life); return nil }, 5},
-		"no reconnection any more": {func(r *Room, _ int) []db.ListPresenceRow { r.tracker.quietUntil = time.Time{}; return nil }, 0},
+		"no reconnection any more": {func(r *Room, _ int) []db.ListPresenceRow { r.tracker.listened = time.Time{}; return nil }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -55,9 +55,12 @@ func TestReconnectionsDoNotKeepPeopleWhoLeft(t *testing.T) {
 	}
 }
 
+// empty makes the lease gone, as it is when the table was emptied.
+func empty(r *Room) { r.tracker.replica.Lost(r.tracker.replica.Incarnation()) }
+
 func emptyOnce(r *Room, now bool) {
 	if now {
-		r.tracker.noteEmptied()
+		empty(r)
 	}
 }
 

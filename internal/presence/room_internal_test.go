@@ -1,17 +1,22 @@
 package presence
 
 import (
+	"maps"
 	"strconv"
 	"testing"
 	"time"
 
 	"layercake/internal/db"
+	"layercake/internal/replica"
 
 	"github.com/google/uuid"
 )
 
-// newTestRoom is a room whose flusher never runs.
-func newTestRoom() *Room { return newRoom(New(Config{}), 1) }
+// newTestTracker is a tracker that never runs.
+func newTestTracker() *Tracker { return New(Config{Replica: replica.New(replica.Config{})}) }
+
+// newTestRoom is a room of such a tracker.
+func newTestRoom() *Room { return newRoom(newTestTracker(), 1) }
 
 func rowOf(connection, incarnation uuid.UUID, revision int64) db.ListPresenceRow {
 	return db.ListPresenceRow{ConnectionID: connection, Incarnation: &incarnation, ProjectID: 1, Revision: revision, UserID: "u", UserName: "U"}
@@ -212,28 +217,22 @@ func TestVisitsThatWaitAreBounded(t *testing.T) {
 	}
 }
 
-func TestTopProjectsAreFive(t *testing.T) {
+func TestOwnConnectionsAreCounted(t *testing.T) {
 	t.Parallel()
 	r := newTestRoom()
-	r.tracker.rooms[1] = r
+	r.tracker.rooms[1], r.tracker.rooms[2] = r, newRoom(r.tracker, 2)
 	for range 3 {
 		if err := r.Join(uuid.New(), Identity{UserID: "u", Name: "N"}, nil, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r.heard(uuid.New(), line{Revision: 1, UserID: "elsewhere"}, false)
-	const want = `[{"project_id":8,"connections":0,"watchers":8},{"project_id":7,"connections":0,"watchers":7},` +
-		`{"project_id":6,"connections":0,"watchers":6},{"project_id":5,"connections":0,"watchers":5},` +
-		`{"project_id":1,"connections":3,"watchers":1}]`
-	if got := r.tracker.topProjects(map[int32]int{1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 7, 8: 8}); string(got) != want {
-		t.Errorf("got %s\nwant %s", got, want)
-	}
 	r.Leave(r.owned()[0], ReasonLeft)
 	if n := r.tracker.own(); n != 2 {
 		t.Errorf("%d own connections, want 2", n)
 	}
-	if got := string(New(Config{}).topProjects(nil)); got != "[]" {
-		t.Errorf("got %s of nothing, want []", got)
+	if got, want := r.tracker.ownByProject(), map[int32]int{1: 2}; !maps.Equal(got, want) {
+		t.Errorf("got %v by project, want %v", got, want)
 	}
 }
 
@@ -269,7 +268,7 @@ func TestLeaveThatComesAfterTheReturnIsIgnored(t *testing.T) {
 
 func TestRenewalsAreBounded(t *testing.T) {
 	t.Parallel()
-	tracker := New(Config{})
+	tracker := newTestTracker()
 	for n := range 3 * maxRenewals {
 		tracker.RenewGuest(1, strconv.Itoa(n))
 	}
@@ -278,7 +277,7 @@ func TestRenewalsAreBounded(t *testing.T) {
 	}
 	written := guestID(1, "0")
 	tracker.renewals[written] = false
-	tracker.renewalsSince = time.Now().Add(-2 * renewMany)
+	tracker.renewalsSince = time.Now().Add(-2 * DefaultTiming.RenewMany)
 	tracker.RenewGuest(1, "late")
 	if _, remembered := tracker.renewals[written]; remembered || !tracker.renewals[guestID(1, "late")] {
 		t.Error("what is written does not make room")

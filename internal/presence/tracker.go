@@ -1,86 +1,78 @@
 package presence
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"layercake/internal/db"
 	"layercake/internal/fanout"
 	"layercake/internal/postgres"
 	"layercake/internal/project"
+	"layercake/internal/replica"
+	"layercake/internal/task"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 )
 
-const (
-	leaseTTL     = 5 * time.Second // by the clock of the database
-	renewEvery   = time.Second
-	renewRetry   = 250 * time.Millisecond
-	reapEvery    = 500 * time.Millisecond
-	steady       = 5                      // renewals in a row that a replica needs behind it before it reaps others
-	gatherWrites = 12 * time.Millisecond  // what joins and leaves wait for others, so that they share a statement
-	gatherMoves  = 40 * time.Millisecond  // between lines about one cursor
-	restAfter    = time.Second            // without a move, and the table learns where a cursor is
-	correctEvery = 15 * time.Second       // between comparisons with the table
-	correctPause = 500 * time.Millisecond // between those that doubts ask for
-	batch        = 1000                   // rows that one statement writes
-	queryLimit   = 3 * time.Second
-	leaveLimit   = 3 * time.Second // for the last words of a replica that stops
-)
+// batch is how many rows one statement writes.
+const batch = 1000
+
+// Timing is what the clocks of a tracker are set to.
+type Timing struct {
+	GatherWrites time.Duration // what joins and leaves wait for others, so that they share a statement
+	GatherMoves  time.Duration // between lines about one cursor
+	Retry        time.Duration // after a write that failed
+	Rest         time.Duration // without a move, and the table learns where a cursor is
+	Correct      time.Duration // between comparisons with the table
+	CorrectPause time.Duration // between those that doubts ask for
+	Guest        time.Duration // that a guest stays without doing anything, by the clock of the database
+	RenewGuest   time.Duration // between renewals of one guest
+	RenewMany    time.Duration // the same, when they are too many to remember
+	Query        time.Duration // limit of the statements of one purpose
+	Leave        time.Duration // limit of the last words of a replica that stops
+}
+
+// DefaultTiming is that of a deployment. A guest outlives two renewals that fail, and a room is read again after twice Rest, when the
+// table has learned of all cursors that had come to rest before it was opened.
+var DefaultTiming = Timing{
+	GatherWrites: 12 * time.Millisecond, GatherMoves: 40 * time.Millisecond, Retry: 250 * time.Millisecond, Rest: time.Second,
+	Correct: 15 * time.Second, CorrectPause: 500 * time.Millisecond, Guest: 90 * time.Second, RenewGuest: 30 * time.Second,
+	RenewMany: time.Second, Query: 3 * time.Second, Leave: 3 * time.Second,
+}
 
 // Config is what a tracker needs.
 type Config struct {
 	DB      *postgres.DB
-	Version string // of this binary, for people who look at the table
+	Replica *replica.Replica // under whose lease connections are written; it runs as long as the tracker does
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil: not registered
-
-	// Incarnation is the id of the first life, by which logs know the replica, too; zero for one of the tracker's own.
-	Incarnation uuid.UUID
-	// Figures tells what the lease carries of the rest of the replica; nil: nothing. It is called each second.
-	Figures func() Figures
-}
-
-// Figures are what a replica tells with its lease, for people who look at the table.
-type Figures struct {
-	Draining      bool
-	Sockets       int
-	Subscriptions int
-	OpenFeeds     int
-	FeedBytes     int
-	MaxLag        int64         // events
-	Heartbeat     time.Duration // through the wire; zero when none came back
-	Watchers      map[int32]int // of each project's events
+	Timing  Timing                // zero for DefaultTiming
 }
 
 // Tracker knows who is in the projects that are open on this replica. Make it with New, connect it, then Run it once.
 type Tracker struct {
 	cfg     Config
+	timing  Timing
+	replica *replica.Replica
 	wire    *fanout.Wire
-	address string
 	metrics *metrics
 
 	writes chan struct{} // capacity 1: pending is not empty, or renewals are to be written
 	moves  chan struct{} // capacity 1: moved is not empty
 	doubts chan struct{} // capacity 1: compare with the table
-	lapses chan struct{} // capacity 1: the lease may be gone
-	oldest atomic.Int32  // least wire version among the living
 
-	mu          sync.Mutex
-	rooms       map[int32]*Room
-	incarnation uuid.UUID             // of this life; zero before the first
-	pending     map[uuid.UUID]writing // own connections whose row is not what they are
-	flushing    map[uuid.UUID]writing // those that are being written
-	moved       map[uuid.UUID]*Room   // own connections whose cursor was not told
-	quietUntil  time.Time             // others may not have written everything anew before
-	emptied     time.Time             // when the own lease was last found to be gone, as if the table had been emptied
-	young       map[*Room]time.Time   // when rooms were read whose table may not have known yet where cursors had come to rest
+	mu       sync.Mutex
+	rooms    map[int32]*Room
+	pending  map[uuid.UUID]writing // own connections whose row is out of date
+	flushing map[uuid.UUID]writing // those that are being written
+	moved    map[uuid.UUID]*Room   // own connections whose cursor was not told
+	listened time.Time             // when listening to other replicas last began
+	young    map[*Room]time.Time   // when rooms were read whose table may not have known yet where cursors had come to rest
 
 	renewals      map[uuid.UUID]bool // guests who did something since; true while that is not written
 	renewalsSince time.Time
@@ -101,42 +93,80 @@ func (w writing) entry(connection uuid.UUID) *Entry {
 	return w.room.ownEntry(connection)
 }
 
-// New returns a tracker. It starts nothing.
+// New returns a tracker, and registers with its replica what it holds under the lease. It starts nothing.
 func New(cfg Config) *Tracker {
 	t := &Tracker{
-		cfg: cfg, writes: make(chan struct{}, 1), moves: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
-		lapses: make(chan struct{}, 1), rooms: make(map[int32]*Room), pending: make(map[uuid.UUID]writing),
-		moved: make(map[uuid.UUID]*Room), young: make(map[*Room]time.Time), renewals: make(map[uuid.UUID]bool),
+		cfg: cfg, timing: cmp.Or(cfg.Timing, DefaultTiming), replica: cfg.Replica,
+		writes: make(chan struct{}, 1), moves: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
+		rooms: make(map[int32]*Room), pending: make(map[uuid.UUID]writing), moved: make(map[uuid.UUID]*Room),
+		young: make(map[*Room]time.Time), renewals: make(map[uuid.UUID]bool),
 	}
 	t.metrics = newMetrics(cfg.Metrics, t)
+	t.replica.OnBegin(t.writeAll)
+	t.replica.OnDeath(t.removeDead)
+	t.replica.OnSteady(t.reapGuests)
+	t.replica.CountProjects(replica.Connections, t.ownByProject)
 	return t
 }
 
-// Connect gives the tracker its wire, which brings what other replicas say to Hear and Doubt, and the address that it serves
-// clients at. It is called before Run.
-func (t *Tracker) Connect(wire *fanout.Wire, address string) { t.wire, t.address = wire, address }
+// Connect gives the tracker its wire, which brings what other replicas say to Hear and Doubt. It is called before Run.
+func (t *Tracker) Connect(wire *fanout.Wire) { t.wire = wire }
 
-// Run holds the lease and carries presence to the table and to other replicas, until ctx ends. Then it says that the remaining
-// connections left, gives the lease back, and returns nil when everything that it started has ended.
+// Run carries presence to the table and to other replicas, until ctx ends. Then it says that the remaining connections left, for which
+// the replica still needs its lease, and returns nil when everything that it started has ended.
 func (t *Tracker) Run(ctx context.Context) error {
-	var g errgroup.Group
-	flushed, stopFlushing := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopFlushing()
-	g.Go(func() error { t.hold(ctx); return nil })
-	g.Go(func() error { t.tellMoves(ctx); return nil })
-	g.Go(func() error { t.correctAll(ctx); return nil })
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		t.flushAll(flushed)
-	}()
-	err := g.Wait()
-	stopFlushing()
-	<-ended
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveLimit)
+	flusher := task.Go(context.WithoutCancel(ctx), t.flushAll)
+	var loops sync.WaitGroup
+	loops.Go(func() { t.tellMoves(ctx) })
+	loops.Go(func() { t.correctAll(ctx) })
+	loops.Wait()
+	err := flusher.Stop()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timing.Leave)
 	defer cancel()
 	t.leaveAll(last)
 	return err
+}
+
+// leaveAll takes the own connections that remain out of their rooms and out of the table.
+func (t *Tracker) leaveAll(ctx context.Context) {
+	for _, r := range t.open() {
+		for _, connection := range r.owned() {
+			r.Leave(connection, ReasonDrained)
+		}
+	}
+	if err := t.flush(ctx); err != nil {
+		t.cfg.Log.InfoContext(ctx, "could not take the last connections out of the table", "error", err)
+	}
+}
+
+// writeAll makes the flusher write all own connections under an incarnation that has just begun.
+func (t *Tracker) writeAll(uuid.UUID) {
+	for _, r := range t.open() {
+		for _, connection := range r.owned() {
+			t.write(r, connection)
+		}
+	}
+}
+
+// removeDead removes the connections of a replica that died, and then tells everybody.
+func (t *Tracker) removeDead(ctx context.Context, q *db.Queries, dead uuid.UUID) (after func(), err error) {
+	rows, err := q.DeletePresenceOfReplica(ctx, dead)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		left := departed{life: dead}
+		for _, row := range rows {
+			t.heardLeft(row.ProjectID, row.ConnectionID, left)
+			t.wire.PublishPresence(fanout.Presence{
+				Kind: fanout.Left, Project: row.ProjectID, Connection: row.ConnectionID.String(), Body: left.encode(),
+			})
+		}
+		t.metrics.reapedConnections.Add(float64(len(rows)))
+		if len(rows) > 0 {
+			t.cfg.Log.InfoContext(ctx, "removed connections of a replica that died", "incarnation", dead, "connections", len(rows))
+		}
+	}, nil
 }
 
 // Enter opens a project's room, from the table when nobody on this replica is in it yet. It fails with project.ErrNotFound, and
@@ -190,7 +220,7 @@ func (r *Room) failed() bool {
 
 // load reads a room from the table, while lines about it are taken in already.
 func (t *Tracker) load(ctx context.Context, r *Room) error {
-	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	ctx, cancel := context.WithTimeout(ctx, t.timing.Query)
 	defer cancel()
 	sent := r.ask()
 	var rows []db.ListPresenceRow
@@ -199,7 +229,7 @@ func (t *Tracker) load(ctx context.Context, r *Room) error {
 		if found, err = q.ListProjectIDs(ctx, []int32{r.Project}); err != nil {
 			return err
 		}
-		rows, err = q.ListPresence(ctx, db.ListPresenceParams{ProjectIds: []int32{r.Project}, Self: t.Life()})
+		rows, err = q.ListPresence(ctx, db.ListPresenceParams{ProjectIds: []int32{r.Project}, Self: t.replica.Incarnation()})
 		return err
 	})
 	switch {
@@ -213,13 +243,6 @@ func (t *Tracker) load(ctx context.Context, r *Room) error {
 	t.young[r] = time.Now()
 	t.mu.Unlock()
 	return nil
-}
-
-// Life returns the incarnation, zero before the first.
-func (t *Tracker) Life() uuid.UUID {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.incarnation
 }
 
 // write makes the flusher write an own connection and its visits that ended, and tell the other replicas.

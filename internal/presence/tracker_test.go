@@ -16,24 +16,38 @@ import (
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/presence"
 	"layercake/internal/project"
+	"layercake/internal/replica"
+	"layercake/internal/task"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 )
 
 // patience is for anything that a test waits for.
 const patience = time.Minute
 
-// replica is a tracker that runs on a database.
-type replica struct {
+// fast is what clocks are set to where a test would wait for them otherwise. What makes the machine stand still for longer than a lease
+// holds up those who would remove it, too.
+var fast = struct {
+	lease  replica.Timing
+	people presence.Timing
+}{replica.DefaultTiming, presence.DefaultTiming}
+
+func init() {
+	fast.lease.TTL, fast.lease.Renew, fast.lease.Reap = time.Second, 100*time.Millisecond, 25*time.Millisecond
+	fast.people.Retry, fast.people.CorrectPause = 20*time.Millisecond, 20*time.Millisecond
+}
+
+// node is a tracker that runs on a database, under a lease of its own.
+type node struct {
 	*presence.Tracker
+	*replica.Replica
 	db   *postgres.DB
 	stop func() // waits for the end; may be called twice
 }
 
-func start(t testing.TB, url string) *replica {
+func start(t testing.TB, url string) *node {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	name := uuid.NewString()
@@ -43,24 +57,19 @@ func start(t testing.TB, url string) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tracker := presence.New(presence.Config{DB: db, Version: "test", Log: log, Metrics: prometheus.NewRegistry()})
+	lease := replica.New(replica.Config{DB: db, Version: "test", Log: log, Timing: fast.lease})
+	tracker := presence.New(presence.Config{DB: db, Replica: lease, Log: log, Metrics: prometheus.NewRegistry(), Timing: fast.people})
 	wire := fanout.New(fanout.Config{
 		URL: url, Replica: name, Log: log, OnEvent: func(fanout.Event) {}, OnDoubt: func(string) {},
 		OnPresence: tracker.Hear, OnPresenceDoubt: tracker.Doubt,
 	})
-	tracker.Connect(wire, "here")
-	r := &replica{Tracker: tracker, db: db}
-	lines, stopLines := context.WithCancel(context.Background())
-	people, stopPeople := context.WithCancel(context.Background())
-	var g errgroup.Group
-	g.Go(func() error { return wire.Run(lines) })
-	ended := make(chan error, 1)
-	go func() { ended <- tracker.Run(people) }()
+	tracker.Connect(wire)
+	r := &node{Tracker: tracker, Replica: lease, db: db}
+	lines := task.Go(context.Background(), wire.Run)
+	held := task.Go(context.Background(), func(ctx context.Context) error { return lease.Run(ctx, "here") })
+	people := task.Go(context.Background(), tracker.Run)
 	r.stop = sync.OnceFunc(func() {
-		stopPeople()
-		err := <-ended
-		stopLines()
-		if err := errors.Join(err, g.Wait()); err != nil {
+		if err := errors.Join(people.Stop(), held.Stop(), lines.Stop()); err != nil {
 			t.Error(err)
 		}
 		db.Close()
@@ -74,7 +83,7 @@ func start(t testing.TB, url string) *replica {
 	return r
 }
 
-func (r *replica) newProject(t testing.TB) int32 {
+func (r *node) newProject(t testing.TB) int32 {
 	t.Helper()
 	p, err := project.NewService(project.Config{DB: r.db}).Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
 	if err != nil {
@@ -83,7 +92,7 @@ func (r *replica) newProject(t testing.TB) int32 {
 	return p.ID
 }
 
-func (r *replica) enter(t testing.TB, id int32) *presence.Room {
+func (r *node) enter(t testing.TB, id int32) *presence.Room {
 	t.Helper()
 	room, err := r.Enter(t.Context(), id)
 	if err != nil {
@@ -165,6 +174,58 @@ func execute(t testing.TB, url, sql string, args ...any) {
 
 const countPresence = "SELECT count(*) FROM presence"
 
+// Replicas of the release before remove one of ours that died by a statement of their own. It leaves nothing of it.
+func TestFormerReleaseRemovesAllThatIsHeld(t *testing.T) {
+	t.Parallel()
+	const former = `WITH dead AS (
+		SELECT r.incarnation, r.expires_at FROM replicas r WHERE r.expires_at < now() AND r.incarnation <> gen_random_uuid()
+		ORDER BY r.expires_at LIMIT 1 FOR UPDATE SKIP LOCKED
+	), gone AS (
+		DELETE FROM presence p USING dead d WHERE p.incarnation = d.incarnation
+		RETURNING p.incarnation, p.connection_id, p.project_id
+	), logged AS (
+		UPDATE presence_log l SET left_at = greatest(l.joined_at, d.expires_at), reason = 'replica died'
+		FROM dead d WHERE l.incarnation = d.incarnation AND l.left_at IS NULL
+	), ended AS (
+		DELETE FROM replicas r USING dead d WHERE r.incarnation = d.incarnation RETURNING r.incarnation
+	)
+	SELECT count(g.connection_id) FROM ended e LEFT JOIN gone g ON g.incarnation = e.incarnation`
+	url := pgtest.New(t)
+	a := start(t, url)
+	room := a.enter(t, a.newProject(t))
+	join(t, room, "ann")
+	join(t, room, "bob")
+	awaitRows(t, url, 2, countPresence)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.Background())
+	if _, err := tx.Exec(t.Context(), "UPDATE replicas SET renewed_at = now() - interval '9 s', expires_at = now() - interval '4 s'"); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		sql  string
+		want int
+	}{
+		{former, 2},
+		{countPresence, 0},
+		{"SELECT count(*) FROM replicas", 0},
+		{"SELECT count(*) FROM presence_log WHERE reason = 'replica died'", 2},
+		{"SELECT count(*) FROM presence_log WHERE left_at IS NULL", 0},
+	} {
+		var got int
+		if err := tx.QueryRow(t.Context(), step.sql).Scan(&got); err != nil || got != step.want {
+			t.Errorf("%s: %d, %v, want %d", step.sql, got, err, step.want)
+		}
+	}
+}
+
 func TestConnectionsAreSeenOnAllReplicas(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
@@ -231,7 +292,7 @@ func TestLeaseThatIsGoneBeginsAnotherLife(t *testing.T) {
 	}
 	await(t, other, "everybody", func() bool { return len(other.Roster().People) == 20 })
 	awaitRows(t, url, 20, countPresence)
-	before := a.Life()
+	before := a.Incarnation()
 	execute(t, url, "DELETE FROM replicas WHERE incarnation = $1", before)
 	if n := query(t, url, countPresence+" WHERE incarnation = $1", before); n != 0 {
 		t.Fatalf("%d rows outlived their lease", n)
@@ -285,52 +346,11 @@ func TestDeadReplicaIsReapedByASteadyOne(t *testing.T) {
 	}
 	execute(t, url, "UPDATE replicas SET expires_at = now() - interval '4 s' WHERE incarnation = $1", dead)
 	await(t, room, "the ghost to go", func() bool { return room.Entry(ghost) == nil })
-	if n := query(t, url, "SELECT count(*) FROM replicas WHERE now() - started_at < interval '2 s'"); n != 0 {
+	// From the second renewal on, which never comes before the lease, they are a period apart.
+	if n := query(t, url, "SELECT count(*) FROM replicas WHERE now() - started_at < $1 * interval '1 s'", 3*fast.lease.Renew.Seconds()); n != 0 {
 		t.Error("reaped by a replica that had not renewed five times")
 	}
 	if n := query(t, url, countPresence); n != 0 {
 		t.Errorf("%d rows, want none", n)
-	}
-}
-
-// The release before this one tells no wire version. While such a replica lives, nothing may be written that it does not understand.
-func TestOldestOfTheLiving(t *testing.T) {
-	t.Parallel()
-	url := pgtest.New(t)
-	r := start(t, url)
-	wait := func(want int32) {
-		t.Helper()
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for began := time.Now(); r.Oldest() != want; <-tick.C {
-			if time.Since(began) > patience {
-				t.Fatalf("the oldest is %d, want %d", r.Oldest(), want)
-			}
-		}
-	}
-	wait(2)
-	execute(t, url, `INSERT INTO replicas (incarnation, version, address, expires_at) VALUES (gen_random_uuid(), 'old', '', now() + interval '1 hour')`)
-	wait(1)
-	execute(t, url, `UPDATE replicas SET renewed_at = now() - interval '2 s', expires_at = now() - interval '1 s' WHERE version = 'old'`)
-	wait(2)
-
-	// A replica knows it before it serves anybody, without a lease of its own.
-	starting := presence.New(presence.Config{DB: r.db, Version: "test", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
-	for _, c := range []struct {
-		sql  string
-		want int32
-	}{
-		{"UPDATE replicas SET expires_at = now() + interval '1 hour' WHERE version = 'old'", 1},
-		{"DELETE FROM replicas WHERE version = 'old'", 2},
-	} {
-		execute(t, url, c.sql)
-		if err := starting.ReadOldest(t.Context()); err != nil || starting.Oldest() != c.want {
-			t.Errorf("after %s the oldest is %d, %v, want %d", c.sql, starting.Oldest(), err, c.want)
-		}
-	}
-	r.stop()
-	url = pgtest.New(t)
-	if alone := start(t, url); alone.ReadOldest(t.Context()) != nil || alone.Oldest() != 2 {
-		t.Errorf("the oldest of a deployment without replicas is %d", alone.Oldest())
 	}
 }

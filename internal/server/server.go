@@ -23,6 +23,7 @@ import (
 	"layercake/internal/postgres"
 	"layercake/internal/presence"
 	"layercake/internal/project"
+	"layercake/internal/replica"
 	"layercake/internal/task"
 
 	"github.com/google/uuid"
@@ -49,6 +50,7 @@ type Server struct {
 	plans *plan.Service
 	graph *graph.Handler
 
+	replica  *replica.Replica
 	presence *presence.Tracker
 	collab   *collab.Handler
 
@@ -138,15 +140,16 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	s.hub = feed.NewHub(s.db.System, s.log, s.registry)
-	s.presence = presence.New(presence.Config{
-		DB: s.db, Version: s.cfg.Version, Log: s.log, Metrics: s.registry, Incarnation: incarnation, Figures: s.figures,
+	s.replica = replica.New(replica.Config{
+		DB: s.db, Version: s.cfg.Version, Incarnation: incarnation, Log: s.log, Metrics: s.registry,
 	})
-	if err := s.presence.ReadOldest(ctx); err != nil {
+	s.presence = presence.New(presence.Config{DB: s.db, Replica: s.replica, Log: s.log, Metrics: s.registry})
+	if err := s.replica.ReadOldest(ctx); err != nil {
 		s.db.Close()
 		return fmt.Errorf("ask which replicas live: %w", err)
 	}
 	s.commander = operate.NewCommander(operate.CommanderConfig{
-		DB: s.db.System, Log: s.log, Metrics: s.registry, Address: s.Addr, Incarnation: s.presence.Life, Sockets: s.sockets,
+		DB: s.db.System, Log: s.log, Metrics: s.registry, Address: s.Addr, Incarnation: s.replica.Incarnation, Sockets: s.sockets,
 		Kick:     func(connection uuid.UUID, reason string) bool { return s.collab.Kick(connection, reason) },
 		KickUser: func(user, reason string) int { return s.collab.KickUser(user, reason) },
 		SendAway: func(ctx context.Context, why string, spread time.Duration) {
@@ -165,7 +168,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		OnCommand: s.commander.Wake,
 	})
 	s.plans = plan.NewService(plan.Config{
-		DB: s.db, Hub: s.hub, Wire: s.wire, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry, Oldest: s.presence.Oldest, AfterCommit: s.crash(),
+		DB: s.db, Hub: s.hub, Wire: s.wire, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry, Oldest: s.replica.Oldest, AfterCommit: s.crash(),
 	})
 	allowOrigin := func(r *http.Request) bool { return s.cfg.allowsOrigin(r.Header.Get("Origin")) }
 	projects := project.NewService(project.Config{DB: s.db, OnDeleted: s.announceDeletion})
@@ -185,6 +188,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		Log: s.log, Metrics: s.registry,
 	})
 	s.diagnosis = operate.NewDiagnosis(s.db.System, s.log)
+	s.registerFigures()
 	return nil
 }
 
@@ -195,13 +199,21 @@ func (s *Server) announceDeletion(int32) {
 	s.wire.Invalidate()
 }
 
-// figures returns what the replica's lease says of it.
-func (s *Server) figures() presence.Figures {
-	feeds, bytes := s.hub.Size()
-	return presence.Figures{
-		Draining: s.unready.Load() != nil, Sockets: s.sockets(), Subscriptions: s.graph.Subscriptions(),
-		OpenFeeds: feeds, FeedBytes: bytes, MaxLag: s.hub.Lag(), Heartbeat: s.wire.Heartbeat(), Watchers: s.hub.Watchers(),
-	}
+// registerFigures makes the lease tell how much this replica does.
+func (s *Server) registerFigures() {
+	s.replica.Figure("draining", func() int64 {
+		if s.unready.Load() != nil {
+			return 1
+		}
+		return 0
+	})
+	s.replica.Figure("sockets", func() int64 { return int64(s.sockets()) })
+	s.replica.Figure("subscriptions", func() int64 { return int64(s.graph.Subscriptions()) })
+	s.replica.Figure("open_feeds", func() int64 { feeds, _ := s.hub.Size(); return int64(feeds) })
+	s.replica.Figure("feed_bytes", func() int64 { _, bytes := s.hub.Size(); return int64(bytes) })
+	s.replica.Figure("max_lag", s.hub.Lag)
+	s.replica.Figure("heartbeat_ms", func() int64 { return int64(s.wire.Heartbeat()) })
+	s.replica.CountProjects(replica.Watchers, s.hub.Watchers)
 }
 
 // crash returns what dies after some commits, or nil unless a fault test asked for it.
@@ -242,8 +254,11 @@ func (s *Server) serve(ctx context.Context) error {
 	parts.Go(func() error { return s.wire.Run(storage) })
 	parts.Go(func() error { return s.cleaner.Run(storage) })
 	parts.Go(func() error { return s.collab.Run(storage) })
-	// The wire carries presence's last words, so presence ends before storage does.
-	s.presence.Connect(s.wire, s.Addr())
+	// Presence takes its last rows out from under the lease, and the wire carries its last words: first it ends, then the lease, then
+	// the rest of storage.
+	lease := task.Go(storage, func(ctx context.Context) error { return s.replica.Run(ctx, s.Addr()) })
+	parts.Go(lease.Wait)
+	s.presence.Connect(s.wire)
 	people := task.Go(storage, s.presence.Run)
 	parts.Go(people.Wait)
 	commands := task.Go(storage, s.commander.Run)
@@ -263,10 +278,11 @@ func (s *Server) serve(ctx context.Context) error {
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain+stopGrace)
 	defer cancel()
-	// parts.Wait returns the errors of both. From here on, no command takes sockets again.
+	// parts.Wait returns the errors of all three. From here on, no command takes sockets again.
 	_ = commands.Stop()
 	err := s.drain(stop, clients)
 	_ = people.Stop()
+	_ = lease.Stop()
 	stopStorage()
 	err = errors.Join(err, operators.Shutdown(stop), parts.Wait())
 	s.log.InfoContext(stop, "stopped")

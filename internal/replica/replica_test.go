@@ -1,0 +1,424 @@
+package replica_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"layercake/internal/db"
+	"layercake/internal/postgres"
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/replica"
+	"layercake/internal/task"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// patience is for anything that a test waits for.
+const patience = time.Minute
+
+// fast is timing that tests can wait for.
+var fast = replica.Timing{
+	TTL: time.Second, Renew: 100 * time.Millisecond, Retry: 20 * time.Millisecond, Reap: 20 * time.Millisecond, Steady: 5,
+	Query: 300 * time.Millisecond,
+}
+
+func open(t testing.TB, url string) *postgres.DB {
+	t.Helper()
+	pools, err := postgres.Open(t.Context(), postgres.Config{
+		URL: url, DirectURL: url, Replica: "test", PoolMax: 2, PoolMin: 1, Replicas: 8,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Metrics: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pools.Close)
+	return pools
+}
+
+// node is a replica that runs, and the incarnations that it began.
+type node struct {
+	*replica.Replica
+	began   chan uuid.UUID
+	metrics *prometheus.Registry
+	run     *task.Task
+}
+
+// start runs a replica of the pools' database, once prepare has registered what it likes, and returns in its first incarnation.
+func start(t testing.TB, pools *postgres.DB, prepare func(*replica.Replica)) (*node, uuid.UUID) {
+	t.Helper()
+	n := &node{began: make(chan uuid.UUID, 100), metrics: prometheus.NewRegistry()}
+	n.Replica = replica.New(replica.Config{
+		DB: pools, Version: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Metrics: n.metrics, Timing: fast,
+	})
+	n.OnBegin(func(incarnation uuid.UUID) { n.began <- incarnation })
+	if prepare != nil {
+		prepare(n.Replica)
+	}
+	n.run = task.Go(context.Background(), func(ctx context.Context) error { return n.Run(ctx, "here") })
+	t.Cleanup(func() { n.stop(t) })
+	return n, n.awaitIncarnation(t)
+}
+
+func (n *node) stop(t testing.TB) {
+	t.Helper()
+	if err := n.run.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func (n *node) awaitIncarnation(t testing.TB) uuid.UUID {
+	t.Helper()
+	select {
+	case incarnation := <-n.began:
+		return incarnation
+	case <-time.After(patience):
+		t.Fatal("no incarnation began")
+		return uuid.Nil
+	}
+}
+
+// console is somebody else's session.
+type console struct {
+	t    testing.TB
+	conn *pgx.Conn
+}
+
+func openConsole(t testing.TB, url string) console {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return console{t, conn}
+}
+
+func (c console) execute(sql string, args ...any) {
+	c.t.Helper()
+	if _, err := c.conn.Exec(c.t.Context(), sql, args...); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// text returns the one value of a query, as a text.
+func (c console) text(sql string, args ...any) (value string) {
+	c.t.Helper()
+	if err := c.conn.QueryRow(c.t.Context(), sql, args...).Scan(&value); err != nil {
+		c.t.Fatalf("%s: %v", sql, err)
+	}
+	return value
+}
+
+// await asks until the one value of a query is as wanted.
+func (c console) await(want, sql string, args ...any) {
+	c.t.Helper()
+	until(c.t, func() bool { return c.text(sql, args...) == want }, "waited in vain for %s from %s", want, sql)
+}
+
+// until asks until something holds.
+func until(t testing.TB, holds func() bool, format string, args ...any) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); !holds(); <-tick.C {
+		if time.Since(began) > patience {
+			t.Fatalf(format, args...)
+		}
+	}
+}
+
+// die makes a lease of somebody who does not renew it any more.
+func (c console) die(since string) (dead uuid.UUID) {
+	c.t.Helper()
+	dead = uuid.New()
+	c.execute(`INSERT INTO replicas (incarnation, version, address, started_at, renewed_at, expires_at)
+		VALUES ($1, 'test', 'nowhere', now() - interval '1 h', now() - interval '1 min', now() - $2::interval)`, dead, since)
+	return dead
+}
+
+const (
+	countLeases = "SELECT count(*)::text FROM replicas"
+	countLease  = countLeases + " WHERE incarnation = $1"
+)
+
+func TestLeaseIsRenewedAndGivenBack(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	c := openConsole(t, url)
+	pools := open(t, url)
+	n, incarnation := start(t, pools, nil)
+	if n.Incarnation() != incarnation {
+		t.Errorf("it is %v, and began as %v", n.Incarnation(), incarnation)
+	}
+	if got := c.text("SELECT concat_ws(' ', version, address, wire, expires_at > now()) FROM replicas"); got != "test here 2 t" {
+		t.Errorf("the row says %q", got)
+	}
+	if ttl := c.text("SELECT (expires_at - renewed_at)::text FROM replicas"); ttl != "00:00:01" {
+		t.Errorf("the lease lasts %s", ttl)
+	}
+	c.await("true", "SELECT (renewed_at > started_at + interval '1 s')::text FROM replicas") // longer than a lease
+	if failed, gone := n.Outages(); !failed.IsZero() || gone.IsZero() {
+		t.Errorf("failed at %v, gone at %v", failed, gone)
+	}
+	if n.Incarnation() != incarnation {
+		t.Error("another incarnation began")
+	}
+	n.stop(t)
+	if left := c.text(countLeases); left != "0" {
+		t.Errorf("%s leases are left", left)
+	}
+}
+
+func TestFirstIncarnationIsTheOneThatLogsKnow(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	c, pools, want := openConsole(t, url), open(t, url), uuid.New()
+	r := replica.New(replica.Config{DB: pools, Log: slog.New(slog.DiscardHandler), Incarnation: want, Timing: fast})
+	began := make(chan uuid.UUID, 10)
+	r.OnBegin(func(incarnation uuid.UUID) { began <- incarnation })
+	n := &node{run: task.Go(context.Background(), func(ctx context.Context) error { return r.Run(ctx, "here") })}
+	defer n.stop(t)
+	if got := <-began; got != want {
+		t.Errorf("the first incarnation is %v, want %v", got, want)
+	}
+	c.execute("DELETE FROM replicas")
+	if got := <-began; got == want {
+		t.Error("an id stands for two incarnations")
+	}
+}
+
+func TestLeaseThatIsGoneBeginsAnotherIncarnation(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	c := openConsole(t, url)
+	n, first := start(t, open(t, url), nil)
+	_, gone := n.Outages()
+
+	c.execute("DELETE FROM replicas")
+	second := n.awaitIncarnation(t)
+	_, goneAgain := n.Outages()
+	if second == first || n.Incarnation() != second || !goneAgain.After(gone) {
+		t.Errorf("after %v began %v, it is %v, gone at %v and %v", first, second, n.Incarnation(), gone, goneAgain)
+	}
+	c.await("1", countLease, second)
+
+	// Somebody may notice before the next renewal. A late word about the former incarnation is no news.
+	n.Lost(first)
+	if _, again := n.Outages(); again != goneAgain {
+		t.Error("the lease is taken for gone with the former one")
+	}
+	c.execute("DELETE FROM replicas")
+	n.Lost(second)
+	if _, again := n.Outages(); !again.After(goneAgain) {
+		t.Error("nobody heard that the lease is gone")
+	}
+	if third := n.awaitIncarnation(t); third == second {
+		t.Error("an id stands for two incarnations")
+	}
+}
+
+// morgue keeps the deaths that a replica was told of after their commit.
+type morgue struct {
+	mu     sync.Mutex
+	tried  int // transactions
+	refuse bool
+	told   []uuid.UUID
+}
+
+// register makes deaths remove connections, and then do what refuse says.
+func (m *morgue) register(r *replica.Replica) {
+	r.OnDeath(func(ctx context.Context, q *db.Queries, dead uuid.UUID) (func(), error) {
+		_, err := q.DeletePresenceOfReplica(ctx, dead)
+		return func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.told = append(m.told, dead)
+		}, err
+	})
+	r.OnDeath(func(context.Context, *db.Queries, uuid.UUID) (func(), error) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.tried++
+		if m.refuse {
+			return nil, errors.New("not now")
+		}
+		return func() {}, nil
+	})
+}
+
+// have reports whether so many deaths were told of, and so many transactions tried.
+func (m *morgue) have(told, tried int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.told) >= told && m.tried >= tried
+}
+
+func TestDeathIsOneTransaction(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	c := openConsole(t, url)
+	m := &morgue{refuse: true}
+	n, _ := start(t, open(t, url), m.register)
+	dead := c.die("4 s")
+	c.execute(`INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
+		joined_at, active_at) VALUES ($1, $1, 1, 1, 'u', 'U', '', false, 'collaboration', now(), now())`, dead)
+	c.execute(`INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
+		VALUES ($1, now(), $1, 1, 'u', 'U', false)`, dead)
+	until(t, func() bool { return m.have(0, 2) }, "nobody looked twice")
+	const state = `SELECT concat_ws(' ', (SELECT count(*) FROM replicas WHERE incarnation = $1), (SELECT count(*) FROM presence),
+		(SELECT count(*) FROM presence_log WHERE left_at IS NULL))`
+	if got := c.text(state, dead); got != "1 1 1" || m.have(1, 0) {
+		t.Errorf("after an error there are %s leases, rows, visits, and told is %v", got, m.told)
+	}
+	m.mu.Lock()
+	m.refuse = false
+	m.mu.Unlock()
+	until(t, func() bool { return m.have(1, 0) }, "nobody was told")
+	if got := c.text(state, dead); got != "0 0 0" || !slices.Equal(m.told, []uuid.UUID{dead}) {
+		t.Errorf("after a death there are %s leases, rows, visits, and told is %v", got, m.told)
+	}
+	n.stop(t)
+	const want = `# HELP layercake_presence_reaped_replicas_total Replicas whose expired lease this replica removed.
+# TYPE layercake_presence_reaped_replicas_total counter
+layercake_presence_reaped_replicas_total 1
+`
+	if err := testutil.GatherAndCompare(n.metrics, strings.NewReader(want)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOnlyTheSteadyReap(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	c := openConsole(t, url)
+	late, early, locked := c.die("3 s"), c.die("4 s"), c.die("5 s")
+	c.execute("BEGIN")
+	c.execute("SELECT FROM replicas WHERE incarnation = $1 FOR KEY SHARE", locked) // as whoever writes under it
+	m, looked := &morgue{}, make(chan time.Time, 1)
+	began := time.Now()
+	n, _ := start(t, open(t, url), func(r *replica.Replica) {
+		m.register(r)
+		r.OnSteady(func(context.Context) {
+			select {
+			case looked <- time.Now():
+			default:
+			}
+		})
+	})
+	until(t, func() bool { return m.have(2, 0) }, "nobody removed the dead")
+	if steady := (<-looked).Sub(began); steady < time.Duration(fast.Steady-1)*fast.Renew {
+		t.Errorf("it thinks itself steady after %v", steady)
+	}
+	if !slices.Equal(m.told, []uuid.UUID{early, late}) {
+		t.Errorf("removed %v, want %v: the first to expire first, but for one that is locked", m.told, []uuid.UUID{early, late})
+	}
+	c.execute("ROLLBACK")
+	until(t, func() bool { return m.have(3, 0) }, "nobody removed the one that was locked")
+	c.await("1", countLeases)
+	if got := c.text("SELECT incarnation::text FROM replicas"); got != n.Incarnation().String() {
+		t.Errorf("%s is left, want %v itself", got, n.Incarnation())
+	}
+}
+
+func TestStalledDatabaseReapsNobody(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	c := openConsole(t, url)
+	var nodes [2]*node
+	var incarnations [2]uuid.UUID
+	var looks [2]atomic.Int64 // of the steady
+	m := &morgue{}
+	for i := range nodes {
+		nodes[i], incarnations[i] = start(t, open(t, url), func(r *replica.Replica) {
+			m.register(r)
+			r.OnSteady(func(context.Context) { looks[i].Add(1) })
+		})
+	}
+	awaitLooks := func() {
+		t.Helper()
+		for i := range looks {
+			before := looks[i].Load()
+			until(t, func() bool { return looks[i].Load() > before+2 }, "replica %d is not steady", i)
+		}
+	}
+	awaitLooks()
+	c.execute("BEGIN")
+	c.execute("LOCK TABLE replicas IN ACCESS EXCLUSIVE MODE")
+	c.await("2", countLeases+" WHERE expires_at < clock_timestamp()")
+	c.execute("COMMIT")
+	awaitLooks()
+	for i, n := range nodes {
+		if n.Incarnation() != incarnations[i] {
+			t.Errorf("%v was removed", incarnations[i])
+		}
+		if failed, _ := n.Outages(); failed.IsZero() {
+			t.Error("it did not notice that renewals failed")
+		}
+	}
+	if m.have(1, 0) {
+		t.Errorf("%v were removed", m.told)
+	}
+	c.await("2", countLeases)
+}
+
+func TestFiguresAreInTheRow(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	c := openConsole(t, url)
+	start(t, open(t, url), func(r *replica.Replica) {
+		r.Figure("draining", func() int64 { return 1 })
+		r.Figure("sockets", func() int64 { return 2 })
+		r.Figure("heartbeat_ms", func() int64 { return int64(1500 * time.Microsecond) })
+		r.CountProjects(replica.Watchers, func() map[int32]int { return map[int32]int{7: 3} })
+	})
+	c.await(`t 2 0 1.5 t [{"project_id":7,"connections":0,"watchers":3}]`,
+		"SELECT concat_ws(' ', draining, sockets, open_feeds, heartbeat_ms, heap_bytes > 0, top_projects) FROM replicas")
+}
+
+// The release before this one tells no wire version. While such a replica lives, nothing may be written that it does not understand.
+func TestOldestOfTheLiving(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	c, pools := openConsole(t, url), open(t, url)
+	n, _ := start(t, pools, nil)
+	await := func(want int32) {
+		t.Helper()
+		until(t, func() bool { return n.Oldest() == want }, "the oldest is not %d", want)
+	}
+	await(2)
+	c.execute(`INSERT INTO replicas (incarnation, version, address, expires_at) VALUES (gen_random_uuid(), 'old', '', now() + interval '1 hour')`)
+	await(1)
+	c.execute(`UPDATE replicas SET renewed_at = now() - interval '2 s', expires_at = now() - interval '1 s' WHERE version = 'old'`)
+	await(2)
+
+	// A replica knows it before it serves anybody, without a lease of its own.
+	starting := replica.New(replica.Config{DB: pools})
+	c.execute(`INSERT INTO replicas (incarnation, version, address, expires_at) VALUES (gen_random_uuid(), 'older', '', now() + interval '1 hour')`)
+	for _, step := range []struct {
+		sql  string
+		want int32
+	}{
+		{"DELETE FROM replicas WHERE version = 'old'", 1},
+		{"DELETE FROM replicas WHERE version = 'older'", 2},
+	} {
+		c.execute(step.sql)
+		if err := starting.ReadOldest(t.Context()); err != nil || starting.Oldest() != step.want {
+			t.Errorf("after %s the oldest is %d, %v, want %d", step.sql, starting.Oldest(), err, step.want)
+		}
+	}
+	n.stop(t)
+	c.execute("DELETE FROM replicas")
+	if err := starting.ReadOldest(t.Context()); err != nil || starting.Oldest() != 2 {
+		t.Errorf("the oldest of a deployment without replicas is %d, %v", starting.Oldest(), err)
+	}
+}

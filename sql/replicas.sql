@@ -1,0 +1,33 @@
+-- The least wire among the living; that of who asks when there are none.
+-- name: GetOldestWire :one
+SELECT least(@wire::int, min(wire))::int AS oldest FROM replicas WHERE expires_at > now();
+
+-- An incarnation of a replica begins. Returns the least wire among the living.
+-- name: InsertReplica :one
+INSERT INTO replicas (incarnation, version, address, wire, renewed_at, expires_at)
+VALUES (@incarnation, @version, @address, @wire, now(), now() + make_interval(secs => @ttl_seconds))
+RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest;
+
+-- No row: the lease is gone, and everything that was written under it. Returns the least wire among the living.
+-- name: RenewReplica :one
+UPDATE replicas
+SET renewed_at = now(), expires_at = now() + make_interval(secs => @ttl_seconds), draining = @draining, sockets = @sockets,
+    subscriptions = @subscriptions, open_feeds = @open_feeds, feed_bytes = @feed_bytes, max_lag = @max_lag,
+    pool_in_use = @pool_in_use, pool_waits = @pool_waits, heartbeat_ms = nullif(@heartbeat_ms::float, 0), heap_bytes = @heap_bytes,
+    top_projects = @top_projects
+WHERE replicas.incarnation = @incarnation
+RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest;
+
+-- The end of an incarnation; rows that refer to it go with it.
+-- name: DeleteReplica :exec
+DELETE FROM replicas WHERE incarnation = @incarnation;
+
+-- One replica whose lease has expired, to be removed by whoever got it. No row: there is none, or somebody renews or removes it at this
+-- moment.
+-- name: ClaimExpiredReplica :one
+SELECT incarnation FROM replicas WHERE expires_at < now() AND incarnation <> @self
+ORDER BY expires_at LIMIT 1 FOR UPDATE SKIP LOCKED;
+
+-- Whether a replica's lease is there: it is not after the table was emptied by a crash, or on a standby that was promoted.
+-- name: HasLease :one
+SELECT EXISTS (SELECT FROM replicas WHERE incarnation = @incarnation::uuid) AS there;
