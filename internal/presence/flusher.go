@@ -18,6 +18,39 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// writing is how a connection is to be written.
+type writing struct {
+	room  *Room   // nil when it is in none
+	say   bool    // tell the other replicas, too
+	ended []visit // not in the log yet
+}
+
+// entry returns what the connection is now, or nil when it left.
+func (w writing) entry(connection uuid.UUID) *Entry {
+	if w.room == nil {
+		return nil
+	}
+	return w.room.ownEntry(connection)
+}
+
+// write makes the flusher write an own connection and its visits that ended, and tell the other replicas.
+func (t *Tracker) write(r *Room, connection uuid.UUID, ended ...visit) {
+	t.mu.Lock()
+	t.pending[connection] = writing{room: r, say: true, ended: visits(t.pending[connection].ended, ended)}
+	t.mu.Unlock()
+	signal(t.writes)
+}
+
+// rewrite makes the flusher write an own connection that the other replicas know already, or, without a room, take its row out.
+func (t *Tracker) rewrite(r *Room, connection uuid.UUID) {
+	t.mu.Lock()
+	if _, there := t.pending[connection]; !there {
+		t.pending[connection] = writing{room: r}
+	}
+	t.mu.Unlock()
+	signal(t.writes)
+}
+
 // flushAll writes what connections are, and tells the other replicas, in batches, one after the other, until ctx ends.
 func (t *Tracker) flushAll(ctx context.Context) error {
 	writes := outage.New(t.cfg.Log, "cannot write presence, trying again", "")
@@ -109,7 +142,7 @@ func (t *Tracker) writeBatches(ctx context.Context, incarnation uuid.UUID, taken
 				continue
 			}
 			t.wire.PublishPresence(fanout.Presence{
-				Kind: fanout.Left, Project: taken[connection].room.Project, Connection: connection.String(),
+				Kind: fanout.Left, Project: taken[connection].room.project, Connection: connection.String(),
 				Body: departed{life: incarnation}.encode(),
 			})
 		}
@@ -175,67 +208,6 @@ func rowsOf(incarnation uuid.UUID, entries []*Entry) db.UpsertPresenceParams {
 		rows.ActiveAts = append(rows.ActiveAts, e.ActiveAt)
 	}
 	return rows
-}
-
-// tellMoves tells other replicas where cursors are, each at most once in a while, until ctx ends. The table learns where they come to
-// rest, for those who open the room later.
-func (t *Tracker) tellMoves(ctx context.Context) {
-	type moving struct {
-		room *Room
-		last time.Time
-	}
-	restless := make(map[uuid.UUID]moving)
-	look := time.NewTicker(t.timing.Rest / 2)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-look.C:
-			for connection, m := range restless {
-				if now.Sub(m.last) >= t.timing.Rest {
-					delete(restless, connection)
-					t.rewrite(m.room, connection)
-				}
-			}
-			continue
-		case <-t.moves:
-		}
-		incarnation, taken := t.takeMoves()
-		if len(taken) == 0 {
-			continue
-		}
-		for connection, r := range taken {
-			restless[connection] = moving{r, time.Now()}
-			if e := r.ownEntry(connection); e != nil && e.Place != nil {
-				t.wire.PublishPresence(fanout.Presence{
-					Kind: fanout.Moved, Project: e.Project, Connection: connection.String(), Body: lineOf(e, incarnation).moved().encode(),
-				})
-			}
-		}
-		if !pause(ctx, t.timing.GatherMoves) {
-			return
-		}
-	}
-}
-
-// takeMoves takes what is to be told, but for connections whose arrival is still being written: a position must not overtake the
-// document that it is in.
-func (t *Tracker) takeMoves() (incarnation uuid.UUID, taken map[uuid.UUID]*Room) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	taken = make(map[uuid.UUID]*Room, len(t.moved))
-	for connection, r := range t.moved {
-		if _, waits := t.pending[connection]; waits {
-			continue
-		}
-		if _, waits := t.flushing[connection]; waits {
-			continue
-		}
-		taken[connection] = r
-		delete(t.moved, connection)
-	}
-	return t.replica.Incarnation(), taken
 }
 
 // line is what replicas tell each other about a connection.

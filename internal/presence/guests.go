@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"slices"
 	"strconv"
 	"time"
 
@@ -67,7 +66,7 @@ func (t *Tracker) JoinGuest(ctx context.Context, id int32, client string, who Id
 		Transport: who.Transport, JoinedAt: row.JoinedAt.UnixMilli(), ActiveAt: row.ActiveAt.UnixMilli(),
 	}
 	if r := t.room(id); r != nil {
-		r.heard(connection, l, false)
+		t.carryOut(r, r.heard(connection, l, false))
 	}
 	t.wire.PublishPresence(fanout.Presence{Kind: fanout.Joined, Project: id, Connection: connection.String(), Body: l.encode()})
 	return nil
@@ -190,7 +189,7 @@ func (t *Tracker) Notice(ctx context.Context, id int32, left bool) error {
 		return err
 	}
 	if r := t.room(id); r != nil {
-		r.noticed(n)
+		t.carryOut(r, r.heardNotice(n))
 	}
 	t.wire.PublishPresence(fanout.Presence{Kind: fanout.Noticed, Project: id, Connection: n.id, Body: body})
 	return nil
@@ -201,24 +200,4 @@ type notice struct {
 	id   string
 	Left bool  `json:"l,omitempty"`
 	At   int64 `json:"a"` // Unix milliseconds
-}
-
-// noticed remembers a notice for those who watch now.
-func (r *Room) noticed(n notice) {
-	r.mu.Lock()
-	if len(r.notices) == maxNotices {
-		r.notices = slices.Delete(r.notices, 0, 1)
-	}
-	r.notices = append(r.notices, n)
-	r.noticedSeq++
-	r.mu.Unlock()
-	r.notify()
-}
-
-// noticedSince returns the notices after a number, but for those that were forgotten, and the number now.
-func (r *Room) noticedSince(after int64) ([]notice, int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	news := min(int(r.noticedSeq-after), len(r.notices))
-	return slices.Clone(r.notices[len(r.notices)-news:]), r.noticedSeq
 }

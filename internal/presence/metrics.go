@@ -52,8 +52,8 @@ func (t *Tracker) own() (n int) {
 func (t *Tracker) ownByProject() map[int32]int {
 	own := make(map[int32]int)
 	for _, r := range t.open() {
-		if n := r.ownSize(); n > 0 {
-			own[r.Project] = n
+		if n := len(r.own()); n > 0 {
+			own[r.project] = n
 		}
 	}
 	return own
@@ -72,9 +72,7 @@ func (c rooms) Collect(out chan<- prometheus.Metric) {
 	open := c.t.open()
 	sum := 0.0
 	for _, r := range open {
-		r.mu.Lock()
-		n := float64(len(r.items))
-		r.mu.Unlock()
+		n := float64(r.Size())
 		sum += n
 		for _, size := range sizes {
 			if n <= size {

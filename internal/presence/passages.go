@@ -37,7 +37,7 @@ func (t *Tracker) Passages(ctx context.Context, id int32) iter.Seq2[Passage, err
 		stop := r.Watch(func() { signal(changed) })
 		defer stop()
 		w := watcher{room: r, here: make(map[string]attendee)}
-		_, w.noticed = r.noticedSince(0)
+		_, w.noticed = r.noticesSince(0)
 		w.look() // who is there already
 		for {
 			select {
@@ -90,7 +90,7 @@ func (w *watcher) look() []Passage {
 		passages, now = w.compare()
 	}
 	w.seq = now
-	notices, last := w.room.noticedSince(w.noticed)
+	notices, last := w.room.noticesSince(w.noticed)
 	w.noticed = last
 	for _, n := range notices {
 		if _, there := w.here[Anonymous.UserID]; there {

@@ -129,7 +129,7 @@ func TestNoPassageHasTheIDOfAnother(t *testing.T) {
 			r.departed.Init()
 			clear(r.gone)
 		}
-		r.noticed(notice{id: uuid.NewString()})
+		r.heardNotice(notice{id: uuid.NewString()})
 		look()
 	}
 	slices.Sort(ids)
@@ -141,29 +141,29 @@ func TestNoPassageHasTheIDOfAnother(t *testing.T) {
 func TestNotices(t *testing.T) {
 	t.Parallel()
 	r := newTestRoom()
-	r.noticed(notice{id: "before"})
+	r.heardNotice(notice{id: "before"})
 	w := newWatcher(r)
 	came, went := notice{id: "x"}, notice{id: "y", Left: true}
-	r.noticed(came)
-	r.noticed(went)
+	r.heardNotice(came)
+	r.heardNotice(went)
 	expect(t, w, "+anonymous -anonymous")
 	// The existing client says that it comes, then its socket does, and the other way round when it leaves.
-	r.noticed(came)
+	r.heardNotice(came)
 	expect(t, w, "+anonymous")
 	socket := r.joinAs(t, Anonymous.UserID)
-	r.noticed(went)
+	r.heardNotice(went)
 	expect(t, w, "")
 	r.Leave(socket, ReasonLeft)
 	expect(t, w, "-anonymous")
 	other := r.joinAs(t, Anonymous.UserID)
 	expect(t, w, "+anonymous")
-	r.noticed(came)
-	r.noticed(went)
+	r.heardNotice(came)
+	r.heardNotice(went)
 	expect(t, w, "")
 	r.Leave(other, ReasonLeft)
 	expect(t, w, "-anonymous")
 	for range 3 * maxNotices {
-		r.noticed(came)
+		r.heardNotice(came)
 	}
 	if n := len(w.look()); n != maxNotices || len(r.notices) != maxNotices {
 		t.Errorf("told %d times, %d are remembered, want %d", n, len(r.notices), maxNotices)

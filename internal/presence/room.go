@@ -23,32 +23,35 @@ const departureAge = 10 * time.Second
 // ErrFull is the fault for a room that takes no more connections.
 var ErrFull = fault.New(fault.RateLimited, fmt.Sprintf("Too many people are in this project, at most %d", MaxPeople))
 
-// Room is who is in one project, on all replicas, as this replica knows. Everybody who enters exits.
-type Room struct {
-	Project int32
+// room is who is in one project, on all replicas, as this replica knows. It is a value behind a mutex: its methods change nothing but the
+// room, and wait for nobody. What follows for the table, for other replicas and for watchers they return as effects.
+type room struct {
+	project int32
 
-	tracker *Tracker
-	loaded  chan struct{} // closed once the table was read
-	err     error         // of that; read it after loaded
-	guests  int           // who entered; under the tracker's mutex
+	mu        sync.Mutex
+	ended     bool  // the project was deleted
+	clock     int64 // steps with every line: what was touched after a question was sent is newer than the answer
+	seq       int64 // steps with every change
+	floor     int64 // changes up to this one may be forgotten
+	items     map[uuid.UUID]*item
+	changed   list.List // of *item: the latest change comes last
+	departed  list.List // of *departure: the latest comes last
+	gone      map[uuid.UUID]*list.Element
+	people    map[string]*group
+	places    map[string]*group
+	roster    *Roster
+	notices   []notice // the latest comes last
+	noticeSeq int64    // steps with every notice
+}
 
-	mu         sync.Mutex
-	ended      bool  // the project was deleted
-	clock      int64 // steps with every line: what was touched after a question was sent is newer than the answer
-	seq        int64 // steps with every change
-	floor      int64 // changes up to this one may be forgotten
-	items      map[uuid.UUID]*item
-	own        int       // of the items, those that this replica serves
-	changed    list.List // of *item: the latest change comes last
-	departed   list.List // of *departure: the latest comes last
-	gone       map[uuid.UUID]*list.Element
-	people     map[string]*group
-	places     map[string]*group
-	roster     *Roster
-	notices    []notice // the latest comes last
-	noticedSeq int64    // steps with every notice
-	watchers   map[*func()]struct{}
-	calls      []*func() // the watchers; nil when they changed
+// effects are what follows from a change of a room, and is done after it, without its mutex.
+type effects struct {
+	notify bool // watchers have to look
+	write  bool // the row of the connection is out of date, and other replicas have to be told
+	move   bool // other replicas have to be told where the cursor of the connection is
+
+	connection uuid.UUID // that was written or moved
+	ended      []visit   // of that connection, for the log
 }
 
 // item is one connection in a room.
@@ -59,12 +62,6 @@ type item struct {
 	touched int64 // the clock when a line last spoke of it
 	missing missing
 	place   *list.Element
-}
-
-// missing says since when comparisons do not find a connection in the table.
-type missing struct {
-	since time.Time // when the first of them was sent; zero while it was found
-	clock int64     // of the room, then: what is said of the connection later begins anew
 }
 
 type departure struct {
@@ -83,39 +80,22 @@ type group struct {
 	document *Document
 }
 
-func newRoom(t *Tracker, project int32) *Room {
-	return &Room{
-		Project: project, tracker: t, loaded: make(chan struct{}),
-		items: make(map[uuid.UUID]*item), gone: make(map[uuid.UUID]*list.Element),
-		people: make(map[string]*group), places: make(map[string]*group), watchers: make(map[*func()]struct{}),
+func newRoom(project int32) *room {
+	return &room{
+		project: project, items: make(map[uuid.UUID]*item), gone: make(map[uuid.UUID]*list.Element),
+		people: make(map[string]*group), places: make(map[string]*group),
 	}
 }
 
-// Exit ends what Enter began. The connections of whoever exits have left before.
-func (r *Room) Exit() { r.tracker.exit(r) }
-
-// Watch calls f after each change until stop is called. It must not block, and may be called once more after stop.
-func (r *Room) Watch(f func()) (stop func()) {
+// join brings a connection of this replica into the project, or changes who it is. It fails with ErrFull.
+func (r *room) join(connection uuid.UUID, who Identity, place *Place, now time.Time) (effects, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.watchers[&f] = struct{}{}
-	r.calls = nil
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.watchers, &f)
-		r.calls = nil
-	}
-}
-
-// Join brings a connection of this replica into the project, or changes who it is. It fails with ErrFull.
-func (r *Room) Join(connection uuid.UUID, who Identity, place *Place, now time.Time) error {
-	r.mu.Lock()
 	e := &Entry{
-		Connection: connection, Project: r.Project, Identity: who, Place: place, JoinedAt: now, ActiveAt: now,
+		Connection: connection, Project: r.project, Identity: who, Place: place, JoinedAt: now, ActiveAt: now,
 		since: now.Truncate(time.Microsecond), revision: 1,
 	}
-	var ended []visit
+	follows := effects{notify: true, write: true, connection: connection}
 	if i := r.items[connection]; i != nil {
 		e.revision, e.JoinedAt = i.entry.revision+1, i.entry.JoinedAt
 		if place == nil {
@@ -125,77 +105,136 @@ func (r *Room) Join(connection uuid.UUID, who Identity, place *Place, now time.T
 			e.since = i.entry.since
 		} else {
 			e.sinceAfter(i.entry)
-			ended = append(ended, visit{entry: i.entry, left: now, reason: ReasonRenamed})
+			follows.ended = []visit{{entry: i.entry, left: now, reason: ReasonRenamed}}
 		}
 	} else if len(r.items) >= MaxPeople {
-		r.mu.Unlock()
-		return ErrFull
+		return effects{}, ErrFull
 	} else if d := r.gone[connection]; d != nil {
 		e.revision = d.Value.(*departure).entry.revision + 1
 		e.sinceAfter(d.Value.(*departure).entry)
 	}
 	r.put(e, true)
-	r.mu.Unlock()
-	r.tracker.write(r, connection, ended...)
-	r.notify()
-	return nil
+	return follows, nil
 }
 
-// Move puts a connection of this replica into a place. It reports whether it has joined.
-func (r *Room) Move(connection uuid.UUID, place Place) bool {
+// move puts a connection of this replica into a place. It reports whether it has joined.
+func (r *room) move(connection uuid.UUID, place Place) (follows effects, joined bool) {
 	r.mu.Lock()
-	i := r.items[connection]
-	if i == nil || !i.own {
-		r.mu.Unlock()
-		return false
+	defer r.mu.Unlock()
+	i := r.ownItem(connection)
+	if i == nil {
+		return effects{}, false
 	}
 	within := i.entry.Place != nil && i.entry.Place.Document == place.Document && i.entry.Place.Type == place.Type
 	e := i.entry.next()
 	e.Place, e.ActiveAt = &place, place.At
 	r.put(e, true)
-	r.mu.Unlock()
-	if within {
-		r.tracker.move(r, connection)
-	} else {
-		r.tracker.write(r, connection)
-	}
-	r.notify()
-	return true
+	return effects{notify: true, write: !within, move: within, connection: connection}, true
 }
 
-// Touch says when a connection of this replica was last heard of.
-func (r *Room) Touch(connection uuid.UUID, at time.Time) {
+// touch says when a connection of this replica was last heard of.
+func (r *room) touch(connection uuid.UUID, at time.Time) effects {
 	r.mu.Lock()
-	i := r.items[connection]
-	if i == nil || !i.own || !at.After(i.entry.ActiveAt) {
-		r.mu.Unlock()
-		return
+	defer r.mu.Unlock()
+	i := r.ownItem(connection)
+	if i == nil || !at.After(i.entry.ActiveAt) {
+		return effects{}
 	}
 	e := i.entry.next()
 	e.ActiveAt = at
 	r.put(e, true)
-	r.mu.Unlock()
-	r.tracker.write(r, connection)
-	r.notify()
+	return effects{notify: true, write: true, connection: connection}
 }
 
-// Leave takes a connection of this replica out of the project, and says why. It reports whether it was there.
-func (r *Room) Leave(connection uuid.UUID, why Reason) bool {
+// leave takes a connection of this replica out of the project, and says why. It reports whether it was there.
+func (r *room) leave(connection uuid.UUID, why Reason) (follows effects, joined bool) {
 	r.mu.Lock()
-	i := r.items[connection]
-	if i == nil || !i.own {
-		r.mu.Unlock()
-		return false
+	defer r.mu.Unlock()
+	i := r.ownItem(connection)
+	if i == nil {
+		return effects{}, false
 	}
 	r.remove(i)
-	r.mu.Unlock()
-	r.tracker.write(r, connection, visit{entry: i.entry, left: time.Now(), reason: why})
-	r.notify()
-	return true
+	ended := []visit{{entry: i.entry, left: time.Now(), reason: why}}
+	return effects{notify: true, write: true, connection: connection, ended: ended}, true
+}
+
+// heard takes what another replica said about a connection of its own.
+func (r *room) heard(connection uuid.UUID, l line, move bool) effects {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.clock++
+	i := r.items[connection]
+	switch {
+	case i == nil && move:
+		return effects{} // it left, or the line about its arrival was lost: the table knows
+	case i != nil && i.own:
+		return effects{} // nobody knows better than this replica
+	case i != nil && l.Revision <= i.entry.revision:
+		i.adopt(l.Incarnation, r.clock)
+		return effects{}
+	}
+	var known *Entry
+	if move {
+		known = i.entry
+	}
+	r.put(l.entry(r.project, connection, known), false)
+	return effects{notify: true}
+}
+
+// heardLeft takes a connection out, unless another incarnation of its replica holds it by now, or the guest came back.
+func (r *room) heardLeft(connection uuid.UUID, gone departed) effects {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.clock++
+	i := r.items[connection]
+	if i == nil || i.own || i.entry.incarnation != gone.life || gone.revision != 0 && i.entry.revision > gone.revision {
+		return effects{}
+	}
+	r.remove(i)
+	return effects{notify: true}
+}
+
+// heardNotice remembers a notice for those who watch now.
+func (r *room) heardNotice(n notice) effects {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.notices) == maxNotices {
+		r.notices = slices.Delete(r.notices, 0, 1)
+	}
+	r.notices = append(r.notices, n)
+	r.noticeSeq++
+	return effects{notify: true}
+}
+
+// noticesSince returns the notices after a number, but for those that were forgotten, and the number now.
+func (r *room) noticesSince(after int64) ([]notice, int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	news := min(int(r.noticeSeq-after), len(r.notices))
+	return slices.Clone(r.notices[len(r.notices)-news:]), r.noticeSeq
+}
+
+// adopt notes that another incarnation of a replica holds the connection, which nobody else has to know.
+func (i *item) adopt(incarnation uuid.UUID, clock int64) {
+	i.touched = clock
+	if i.entry.incarnation != incarnation {
+		e := i.entry.next()
+		e.incarnation, e.revision, e.seq = incarnation, i.entry.revision, i.entry.seq
+		i.entry = e
+	}
+}
+
+// end says that the project was deleted.
+func (r *room) end() effects {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	return effects{notify: true}
 }
 
 // Entry returns what the room knows of a connection, or nil.
-func (r *Room) Entry(connection uuid.UUID) *Entry {
+func (r *room) Entry(connection uuid.UUID) *Entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if i := r.items[connection]; i != nil {
@@ -204,15 +243,45 @@ func (r *Room) Entry(connection uuid.UUID) *Entry {
 	return nil
 }
 
+// own returns the connections that this replica serves.
+func (r *room) own() []uuid.UUID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var own []uuid.UUID
+	for connection, i := range r.items {
+		if i.own {
+			own = append(own, connection)
+		}
+	}
+	return own
+}
+
+// ownEntry returns what is known of a connection that this replica serves, or nil.
+func (r *room) ownEntry(connection uuid.UUID) *Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if i := r.ownItem(connection); i != nil {
+		return i.entry
+	}
+	return nil
+}
+
+func (r *room) ownItem(connection uuid.UUID) *item {
+	if i := r.items[connection]; i != nil && i.own {
+		return i
+	}
+	return nil
+}
+
 // Size returns how many connections are in the project.
-func (r *Room) Size() int {
+func (r *room) Size() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.items)
 }
 
 // Ended reports whether the project was deleted.
-func (r *Room) Ended() bool {
+func (r *room) Ended() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.ended
@@ -220,7 +289,7 @@ func (r *Room) Ended() bool {
 
 // Since returns what changed after a Seq, each connection at most once, and the Seq now. It says false when there is more than
 // most, or when that is not known any more: then look at the Roster.
-func (r *Room) Since(after int64, most int) (changes []Change, now int64, ok bool) {
+func (r *room) Since(after int64, most int) (changes []Change, now int64, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if after < r.floor {
@@ -247,7 +316,7 @@ func (r *Room) Since(after int64, most int) (changes []Change, now int64, ok boo
 }
 
 // Roster returns everybody.
-func (r *Room) Roster() *Roster {
+func (r *room) Roster() *Roster {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.roster == nil {
@@ -260,13 +329,13 @@ func (r *Room) Roster() *Roster {
 }
 
 // Person returns everybody with a user id, or nil.
-func (r *Room) Person(user string) *Person {
+func (r *room) Person(user string) *Person {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.person(user)
 }
 
-func (r *Room) person(user string) *Person {
+func (r *room) person(user string) *Person {
 	g := r.people[user]
 	if g == nil {
 		return nil
@@ -278,7 +347,7 @@ func (r *Room) person(user string) *Person {
 }
 
 // Document returns everybody in a document; it is empty when nobody is.
-func (r *Room) Document(id string) *Document {
+func (r *room) Document(id string) *Document {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := r.places[id]
@@ -329,13 +398,10 @@ func (e *Entry) document() string {
 }
 
 // put makes e what the room knows of its connection.
-func (r *Room) put(e *Entry, own bool) {
+func (r *room) put(e *Entry, own bool) {
 	i := r.items[e.Connection]
 	if i == nil {
 		i = &item{own: own}
-		if own {
-			r.own++
-		}
 		i.place = r.changed.PushBack(i)
 		r.items[e.Connection] = i
 		if d := r.gone[e.Connection]; d != nil && d.Value.(*departure).entry.UserID == e.UserID {
@@ -358,24 +424,21 @@ func (r *Room) put(e *Entry, own bool) {
 }
 
 // remove takes a connection out.
-func (r *Room) remove(i *item) {
+func (r *room) remove(i *item) {
 	delete(r.items, i.entry.Connection)
-	if i.own {
-		r.own--
-	}
 	r.changed.Remove(i.place)
 	r.depart(i.entry)
 	r.regroup(r.people, i, i.entry.UserID, "")
 	r.regroup(r.places, i, i.entry.document(), "")
 }
 
-func (r *Room) step() {
+func (r *room) step() {
 	r.seq++
 	r.roster = nil
 }
 
 // regroup moves an item from one group to another; the empty key is no group.
-func (r *Room) regroup(groups map[string]*group, i *item, from, to string) {
+func (r *room) regroup(groups map[string]*group, i *item, from, to string) {
 	if from != to && from != "" {
 		g := groups[from]
 		delete(g.items, i.entry.Connection)
@@ -400,7 +463,7 @@ func (r *Room) regroup(groups map[string]*group, i *item, from, to string) {
 }
 
 // depart remembers that a connection is not here any more, or not as this user.
-func (r *Room) depart(e *Entry) {
+func (r *room) depart(e *Entry) {
 	r.step()
 	now := time.Now()
 	if d := r.gone[e.Connection]; d != nil && d.Value.(*departure).entry.UserID == e.UserID {
@@ -417,22 +480,9 @@ func (r *Room) depart(e *Entry) {
 	}
 }
 
-func (r *Room) forget(d *list.Element) {
+func (r *room) forget(d *list.Element) {
 	r.departed.Remove(d)
 	if connection := d.Value.(*departure).entry.Connection; r.gone[connection] == d {
 		delete(r.gone, connection)
-	}
-}
-
-// notify tells the watchers, without the mutex.
-func (r *Room) notify() {
-	r.mu.Lock()
-	if r.calls == nil {
-		r.calls = slices.Collect(maps.Keys(r.watchers))
-	}
-	calls := r.calls
-	r.mu.Unlock()
-	for _, f := range calls {
-		(*f)()
 	}
 }

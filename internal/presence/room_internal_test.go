@@ -3,6 +3,7 @@ package presence
 import (
 	"maps"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 func newTestTracker() *Tracker { return New(Config{Replica: replica.New(replica.Config{})}) }
 
 // newTestRoom is a room of such a tracker.
-func newTestRoom() *Room { return newRoom(newTestTracker(), 1) }
+func newTestRoom() *Room { return &Room{room: newRoom(1), tracker: newTestTracker()} }
 
 func rowOf(connection, incarnation uuid.UUID, revision int64) db.ListPresenceRow {
 	return db.ListPresenceRow{ConnectionID: connection, Incarnation: &incarnation, ProjectID: 1, Revision: revision, UserID: "u", UserName: "U"}
@@ -73,6 +74,66 @@ func TestAnswersAreComparedWithWhatWasKnownWhenAsked(t *testing.T) {
 			t.Error("removed")
 		}
 	})
+}
+
+// What follows from a change is in what the room returns: nobody else knows of it.
+func TestEffects(t *testing.T) {
+	t.Parallel()
+	r, c, other, life := newRoom(1), uuid.New(), uuid.New(), uuid.New()
+	now := time.Now()
+	in := func(document, position string) Place {
+		return Place{Document: document, Position: []byte(position), At: now}
+	}
+	first := func(follows effects, _ any) effects { return follows }
+	joined := func(name string) effects { return first(r.join(c, Identity{UserID: "u", Name: name}, nil, now)) }
+	said := line{Incarnation: life, Revision: 2, UserID: "o", Name: "O"}
+	for _, step := range []struct {
+		what   string
+		change func() effects
+		want   string
+	}{
+		{"a join", func() effects { return joined("U") }, "notify write"},
+		{"another join as the same", func() effects { return joined("U") }, "notify write"},
+		{"a join as somebody else", func() effects { return joined("V") }, "notify write renamed"},
+		{"a document", func() effects { return first(r.move(c, in("d", ""))) }, "notify write"},
+		{"a cursor", func() effects { return first(r.move(c, in("d", "{}"))) }, "notify move"},
+		{"another document", func() effects { return first(r.move(c, in("e", "{}"))) }, "notify write"},
+		{"a sign of life", func() effects { return r.touch(c, now.Add(1)) }, "notify write"},
+		{"an older one", func() effects { return r.touch(c, now) }, ""},
+		{"a line about the own", func() effects { return r.heard(c, said, false) }, ""},
+		{"a leave of the own", func() effects { return r.heardLeft(c, departed{}) }, ""},
+		{"a move of somebody unknown", func() effects { return r.heard(other, said, true) }, ""},
+		{"a join elsewhere", func() effects { return r.heard(other, said, false) }, "notify"},
+		{"an older line", func() effects { return r.heard(other, said, true) }, ""},
+		{"a move of another's", func() effects { return first(r.move(other, in("d", ""))) }, ""},
+		{"a leave of another's", func() effects { return first(r.leave(other, ReasonLeft)) }, ""},
+		{"a table that agrees", func() effects { return r.correct(r.ask(), []db.ListPresenceRow{rowOf(other, life, 2)}, now) }, ""},
+		{"a newer row", func() effects { return r.correct(r.ask(), []db.ListPresenceRow{rowOf(other, life, 3)}, now) }, "notify"},
+		{"a leave elsewhere", func() effects { return r.heardLeft(other, departed{life: life}) }, "notify"},
+		{"a leave", func() effects { return first(r.leave(c, ReasonClosed)) }, "notify write closed"},
+		{"another one", func() effects { return first(r.leave(c, ReasonClosed)) }, ""},
+		{"the end of the project", r.end, "notify"},
+	} {
+		follows := step.change()
+		var words []string
+		for _, effect := range []struct {
+			set  bool
+			word string
+		}{{follows.notify, "notify"}, {follows.write, "write"}, {follows.move, "move"}} {
+			if effect.set {
+				words = append(words, effect.word)
+			}
+		}
+		for _, v := range follows.ended {
+			words = append(words, string(v.reason))
+		}
+		if got := strings.Join(words, " "); got != step.want {
+			t.Errorf("after %s follows %q, want %q", step.what, got, step.want)
+		}
+		if (follows.write || follows.move) != (follows.connection == c) {
+			t.Errorf("%s is about %v", step.what, follows.connection)
+		}
+	}
 }
 
 func TestLeaveOfAnotherLifeIsIgnored(t *testing.T) {
@@ -191,7 +252,7 @@ func TestRoomIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	one := r.owned()[0]
+	one := r.own()[0]
 	if err := r.Join(uuid.New(), Identity{UserID: "u", Name: "N"}, nil, time.Now()); err != ErrFull { //nolint:errorlint // the very one
 		t.Errorf("got %v, want ErrFull", err)
 	}
@@ -220,14 +281,14 @@ func TestVisitsThatWaitAreBounded(t *testing.T) {
 func TestOwnConnectionsAreCounted(t *testing.T) {
 	t.Parallel()
 	r := newTestRoom()
-	r.tracker.rooms[1], r.tracker.rooms[2] = r, newRoom(r.tracker, 2)
+	r.tracker.rooms[1], r.tracker.rooms[2] = r, &Room{room: newRoom(2)}
 	for range 3 {
 		if err := r.Join(uuid.New(), Identity{UserID: "u", Name: "N"}, nil, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r.heard(uuid.New(), line{Revision: 1, UserID: "elsewhere"}, false)
-	r.Leave(r.owned()[0], ReasonLeft)
+	r.Leave(r.own()[0], ReasonLeft)
 	if n := r.tracker.own(); n != 2 {
 		t.Errorf("%d own connections, want 2", n)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -72,25 +73,25 @@ type Tracker struct {
 	flushing map[uuid.UUID]writing // those that are being written
 	moved    map[uuid.UUID]*Room   // own connections whose cursor was not told
 	listened time.Time             // when listening to other replicas last began
-	young    map[*Room]time.Time   // when rooms were read whose table may not have known yet where cursors had come to rest
 
 	renewals      map[uuid.UUID]bool // guests who did something since; true while that is not written
 	renewalsSince time.Time
 }
 
-// writing is how a connection is to be written.
-type writing struct {
-	room  *Room   // nil when it is in none
-	say   bool    // tell the other replicas, too
-	ended []visit // not in the log yet
-}
+// Room is a project that is open on this replica: who is in it (room), and who watches. Its methods carry out what follows from what they
+// change. Everybody who enters exits.
+type Room struct {
+	*room
+	tracker *Tracker
+	loaded  chan struct{} // closed once the table was read
+	err     error         // of that; read it after loaded
 
-// entry returns what the connection is now, or nil when it left.
-func (w writing) entry(connection uuid.UUID) *Entry {
-	if w.room == nil {
-		return nil
-	}
-	return w.room.ownEntry(connection)
+	// Under the tracker's mutex.
+	holders   int       // who entered, and did not exit yet
+	nextCheck time.Time // when the room is compared with the table by itself; zero: when all are
+
+	watching sync.Mutex
+	watchers []*func() // replaced, not changed
 }
 
 // New returns a tracker, and registers with its replica what it holds under the lease. It starts nothing.
@@ -99,7 +100,7 @@ func New(cfg Config) *Tracker {
 		cfg: cfg, timing: cmp.Or(cfg.Timing, DefaultTiming), replica: cfg.Replica,
 		writes: make(chan struct{}, 1), moves: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
 		rooms: make(map[int32]*Room), pending: make(map[uuid.UUID]writing), moved: make(map[uuid.UUID]*Room),
-		young: make(map[*Room]time.Time), renewals: make(map[uuid.UUID]bool),
+		renewals: make(map[uuid.UUID]bool),
 	}
 	t.metrics = newMetrics(cfg.Metrics, t)
 	t.replica.OnBegin(t.writeAll)
@@ -118,7 +119,7 @@ func (t *Tracker) Run(ctx context.Context) error {
 	flusher := task.Go(context.WithoutCancel(ctx), t.flushAll)
 	var loops sync.WaitGroup
 	loops.Go(func() { t.tellMoves(ctx) })
-	loops.Go(func() { t.correctAll(ctx) })
+	loops.Go(func() { t.reconcileAll(ctx) })
 	loops.Wait()
 	err := flusher.Stop()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timing.Leave)
@@ -130,7 +131,7 @@ func (t *Tracker) Run(ctx context.Context) error {
 // leaveAll takes the own connections that remain out of their rooms and out of the table.
 func (t *Tracker) leaveAll(ctx context.Context) {
 	for _, r := range t.open() {
-		for _, connection := range r.owned() {
+		for _, connection := range r.own() {
 			r.Leave(connection, ReasonDrained)
 		}
 	}
@@ -142,7 +143,7 @@ func (t *Tracker) leaveAll(ctx context.Context) {
 // writeAll makes the flusher write all own connections under an incarnation that has just begun.
 func (t *Tracker) writeAll(uuid.UUID) {
 	for _, r := range t.open() {
-		for _, connection := range r.owned() {
+		for _, connection := range r.own() {
 			t.write(r, connection)
 		}
 	}
@@ -176,10 +177,10 @@ func (t *Tracker) Enter(ctx context.Context, id int32) (*Room, error) {
 	r := t.rooms[id]
 	first := r == nil
 	if first {
-		r = newRoom(t, id)
+		r = &Room{room: newRoom(id), tracker: t, loaded: make(chan struct{})}
 		t.rooms[id] = r
 	}
-	r.guests++
+	r.holders++
 	t.mu.Unlock()
 	if first {
 		// Others wait for the answer, too: it is not for the first to give up.
@@ -189,47 +190,29 @@ func (t *Tracker) Enter(ctx context.Context, id int32) (*Room, error) {
 	select {
 	case <-r.loaded:
 	case <-ctx.Done():
-		t.exit(r)
+		r.Exit()
 		return nil, ctx.Err()
 	}
 	if r.err != nil {
-		t.exit(r)
+		r.Exit()
 		return nil, r.err
 	}
 	return r, nil
 }
 
-func (t *Tracker) exit(r *Room) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r.guests--
-	if t.rooms[r.Project] == r && (r.guests == 0 || r.failed()) {
-		delete(t.rooms, r.Project)
-	}
-}
-
-// failed reports whether the room could not be read: whoever comes next tries again.
-func (r *Room) failed() bool {
-	select {
-	case <-r.loaded:
-		return r.err != nil
-	default:
-		return false
-	}
-}
-
-// load reads a room from the table, while lines about it are taken in already.
+// load reads a room from the table, while lines about it are taken in already. A cursor that came to rest just before is in no line that it
+// hears, and the table learns of it only in a moment. So the room is read again then.
 func (t *Tracker) load(ctx context.Context, r *Room) error {
 	ctx, cancel := context.WithTimeout(ctx, t.timing.Query)
 	defer cancel()
-	sent := r.ask()
+	asked := r.ask()
 	var rows []db.ListPresenceRow
 	var found []int32
 	err := t.cfg.DB.Requests.Query(ctx, func(q *db.Queries) (err error) {
-		if found, err = q.ListProjectIDs(ctx, []int32{r.Project}); err != nil {
+		if found, err = q.ListProjectIDs(ctx, []int32{r.project}); err != nil {
 			return err
 		}
-		rows, err = q.ListPresence(ctx, db.ListPresenceParams{ProjectIds: []int32{r.Project}, Self: t.replica.Incarnation()})
+		rows, err = q.ListPresence(ctx, db.ListPresenceParams{ProjectIds: []int32{r.project}, Self: t.replica.Incarnation()})
 		return err
 	})
 	switch {
@@ -238,27 +221,104 @@ func (t *Tracker) load(ctx context.Context, r *Room) error {
 	case len(found) == 0:
 		return project.ErrNotFound
 	}
-	r.correct(sent, rows, time.Time{})
+	t.carryOut(r, r.correct(asked, rows, time.Time{}))
 	t.mu.Lock()
-	t.young[r] = time.Now()
-	t.mu.Unlock()
+	defer t.mu.Unlock()
+	r.nextCheck = time.Now().Add(2 * t.timing.Rest)
 	return nil
 }
 
-// write makes the flusher write an own connection and its visits that ended, and tell the other replicas.
-func (t *Tracker) write(r *Room, connection uuid.UUID, ended ...visit) {
+// Exit ends what Enter began. The connections of whoever exits have left before.
+func (r *Room) Exit() {
+	t := r.tracker
 	t.mu.Lock()
-	t.pending[connection] = writing{room: r, say: true, ended: visits(t.pending[connection].ended, ended)}
-	t.mu.Unlock()
-	signal(t.writes)
+	defer t.mu.Unlock()
+	r.holders--
+	_, err := r.read()
+	if t.rooms[r.project] == r && (r.holders == 0 || err != nil) { // after an error whoever comes next tries again
+		delete(t.rooms, r.project)
+	}
 }
 
-// move makes the next lines tell where the cursor of an own connection is.
-func (t *Tracker) move(r *Room, connection uuid.UUID) {
+// read reports whether the table was read, and how that ended.
+func (r *Room) read() (bool, error) {
+	select {
+	case <-r.loaded:
+		return true, r.err
+	default:
+		return false, nil
+	}
+}
+
+// Join brings a connection of this replica into the project, or changes who it is. It fails with ErrFull.
+func (r *Room) Join(connection uuid.UUID, who Identity, place *Place, now time.Time) error {
+	follows, err := r.join(connection, who, place, now)
+	r.tracker.carryOut(r, follows)
+	return err
+}
+
+// Move puts a connection of this replica into a place. It reports whether it has joined.
+func (r *Room) Move(connection uuid.UUID, place Place) bool {
+	follows, joined := r.move(connection, place)
+	r.tracker.carryOut(r, follows)
+	return joined
+}
+
+// Touch says when a connection of this replica was last heard of.
+func (r *Room) Touch(connection uuid.UUID, at time.Time) {
+	r.tracker.carryOut(r, r.touch(connection, at))
+}
+
+// Leave takes a connection of this replica out of the project, and says why. It reports whether it was there.
+func (r *Room) Leave(connection uuid.UUID, why Reason) bool {
+	follows, joined := r.leave(connection, why)
+	r.tracker.carryOut(r, follows)
+	return joined
+}
+
+// Watch calls f after each change until stop is called. It must not block, and may be called once more after stop.
+func (r *Room) Watch(f func()) (stop func()) {
+	r.watching.Lock()
+	defer r.watching.Unlock()
+	r.watchers = append(slices.Clip(r.watchers), &f)
+	return func() {
+		r.watching.Lock()
+		defer r.watching.Unlock()
+		r.watchers = slices.DeleteFunc(slices.Clone(r.watchers), func(w *func()) bool { return w == &f })
+	}
+}
+
+// carryOut does what follows from a change of a room.
+func (t *Tracker) carryOut(r *Room, follows effects) {
+	if follows.write {
+		t.write(r, follows.connection, follows.ended...)
+	}
+	if follows.move {
+		t.move(r, follows.connection)
+	}
+	if !follows.notify {
+		return
+	}
+	r.watching.Lock()
+	watchers := r.watchers
+	r.watching.Unlock()
+	for _, f := range watchers {
+		(*f)()
+	}
+}
+
+// heardLeft takes a connection out of a room that is open, of which another replica said, or the table shows, that it left.
+func (t *Tracker) heardLeft(project int32, connection uuid.UUID, gone departed) {
+	if r := t.room(project); r != nil {
+		t.carryOut(r, r.heardLeft(connection, gone))
+	}
+}
+
+// room returns the room of a project that is open, or nil.
+func (t *Tracker) room(project int32) *Room {
 	t.mu.Lock()
-	t.moved[connection] = r
-	t.mu.Unlock()
-	signal(t.moves)
+	defer t.mu.Unlock()
+	return t.rooms[project]
 }
 
 func (t *Tracker) open() []*Room {

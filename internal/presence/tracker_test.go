@@ -36,7 +36,7 @@ var fast = struct {
 
 func init() {
 	fast.lease.TTL, fast.lease.Renew, fast.lease.Reap = time.Second, 100*time.Millisecond, 25*time.Millisecond
-	fast.people.Retry, fast.people.CorrectPause = 20*time.Millisecond, 20*time.Millisecond
+	fast.people.Retry, fast.people.CorrectPause, fast.people.Rest = 20*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
 }
 
 // node is a tracker that runs on a database, under a lease of its own.
@@ -264,6 +264,22 @@ func TestConnectionsAreSeenOnAllReplicas(t *testing.T) {
 	await(t, early, "bob to go with his replica", func() bool { return early.Entry(bob) == nil })
 	awaitRows(t, url, 0, countPresence)
 	awaitRows(t, url, 1, "SELECT count(*) FROM replicas")
+}
+
+// A cursor that came to rest just before a room was opened is in no line that the room hears.
+func TestRoomIsReadAgainSoonAfterItWasOpened(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	a, b := start(t, url), start(t, url)
+	id := a.newProject(t)
+	ann := join(t, a.enter(t, id), "ann")
+	awaitRows(t, url, 1, countPresence)
+	room, began := b.enter(t, id), time.Now()
+	execute(t, url, `UPDATE presence SET revision = revision + 1, document_id = 'd', document_type = 'canvas', document_at = now(), position = '{"x":1}'`)
+	await(t, room, "the cursor", func() bool { return room.Entry(ann).Place != nil })
+	if took := time.Since(began); took > fast.people.Correct/2 {
+		t.Errorf("learned from the comparison of all, after %v", took)
+	}
 }
 
 func TestRoomOfAProjectThatDoesNotExist(t *testing.T) {
