@@ -101,13 +101,13 @@ func (r *Resolver) collaboration(ctx context.Context, planID string, out chan<- 
 		})
 	})
 	g.Go(func() error {
-		for passage, err := range r.presence.Passages(ctx, projectID) {
+		for arrival, err := range r.presence.Arrivals(ctx, projectID) {
 			if err != nil {
 				return err
 			}
 			if !offer(ctx, out, delivery[*CollaborationEvent]{
-				event: event{key: eventKey{project: projectID, passage: passage.ID}},
-				show:  func() (*CollaborationEvent, error) { return passageEvent(passage, planID), nil },
+				event: event{key: eventKey{project: projectID, arrival: arrival.ID}},
+				show:  func() (*CollaborationEvent, error) { return arrivalEvent(arrival, planID), nil },
 			}) {
 				break
 			}
@@ -132,7 +132,7 @@ func (s step) collaborationEvent(planID string, kind CollaborationEventType) (*C
 	return e, err
 }
 
-func passageEvent(v presence.Passage, planID string) *CollaborationEvent {
+func arrivalEvent(v presence.Arrival, planID string) *CollaborationEvent {
 	kind := CollaborationEventTypeUserJoined
 	if v.Left {
 		kind = CollaborationEventTypeUserLeft
@@ -163,7 +163,7 @@ func (r *Resolver) join(ctx context.Context, projectID int32, clientID string, n
 		if name != nil || color != nil || agent != nil {
 			return fault.New(fault.BadRequest, "Without a client id nobody can be named")
 		}
-		return r.presence.Notice(ctx, projectID, false)
+		return r.presence.Announce(ctx, projectID, false)
 	}
 	a := actor(ctx, clientID)
 	who := presence.Identity{
@@ -181,7 +181,7 @@ func (r *Resolver) join(ctx context.Context, projectID int32, clientID string, n
 // leave takes the client that states an id out of a project, or says that somebody left.
 func (r *Resolver) leave(ctx context.Context, projectID int32, clientID string) error {
 	if clientID == "" {
-		return r.presence.Notice(ctx, projectID, true)
+		return r.presence.Announce(ctx, projectID, true)
 	}
 	return r.presence.LeaveGuest(ctx, projectID, clientID)
 }

@@ -89,7 +89,7 @@ func hearUntil(t *testing.T, c *websocket.Conn, text string) string {
 	}
 }
 
-// However many follow what happens in a project, each step and each passage is executed once.
+// However many follow what happens in a project, each step and each arrival is executed once.
 func TestSubscribersShareStepsAndPassages(t *testing.T) {
 	t.Parallel()
 	s := online(t)
@@ -109,7 +109,7 @@ func TestSubscribersShareStepsAndPassages(t *testing.T) {
 	comes := func(name string) {
 		s.must(t, nil, `mutation ($p: Int!, $n: String!) { joinProjectCollaboration(projectId: $p, clientId: $n, userName: $n) }`, vars{"p": p, "n": name})
 	}
-	// All have begun once each was told of a step and of a passage.
+	// All have begun once each was told of a step and of an arrival.
 	var begun sync.WaitGroup
 	for _, c := range conns {
 		begun.Go(func() {

@@ -33,7 +33,7 @@ type eventKey struct {
 	at        plan.Cursor // right after the change, or of the plan in a snapshot
 	snapshot  bool
 	operation int    // its index in the change, where each is shown by itself
-	passage   string // its id; at is zero then
+	arrival   string // its id; at is zero then
 }
 
 // stream lies between a resolver and the generated code that executes its events.

@@ -17,7 +17,7 @@ WITH room AS (
     RETURNING revision, joined_at, active_at
 ), visit AS (
     INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
-    SELECT @connection_id, g.joined_at, @nobody, @project_id, @user_id, @user_name, @is_agent FROM guest g
+    SELECT @connection_id, g.joined_at, @incarnation, @project_id, @user_id, @user_name, @is_agent FROM guest g
     ON CONFLICT (connection_id, joined_at) DO UPDATE
     SET user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent
 )

@@ -140,7 +140,7 @@ type UpsertGuestParams struct {
 	IsAgent      bool
 	Transport    string
 	TtlSeconds   float64
-	Nobody       uuid.UUID
+	Incarnation  uuid.UUID
 }
 
 type UpsertGuestRow struct {
@@ -163,7 +163,7 @@ func (q *Queries) UpsertGuest(ctx context.Context, arg UpsertGuestParams) (Upser
 		arg.IsAgent,
 		arg.Transport,
 		arg.TtlSeconds,
-		arg.Nobody,
+		arg.Incarnation,
 	)
 	var i UpsertGuestRow
 	err := row.Scan(

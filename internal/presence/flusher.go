@@ -18,15 +18,15 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// writing is how a connection is to be written.
-type writing struct {
-	room  *Room   // nil when it is in none
-	say   bool    // tell the other replicas, too
-	ended []visit // not in the log yet
+// pendingWrite is how a connection is to be written.
+type pendingWrite struct {
+	room     *Room   // nil when it is in none
+	announce bool    // tell the other replicas, too
+	visits   []visit // that ended, and are not in the log yet
 }
 
 // entry returns what the connection is now, or nil when it left.
-func (w writing) entry(connection uuid.UUID) *Entry {
+func (w pendingWrite) entry(connection uuid.UUID) *Entry {
 	if w.room == nil {
 		return nil
 	}
@@ -36,7 +36,7 @@ func (w writing) entry(connection uuid.UUID) *Entry {
 // write makes the flusher write an own connection and its visits that ended, and tell the other replicas.
 func (t *Tracker) write(r *Room, connection uuid.UUID, ended ...visit) {
 	t.mu.Lock()
-	t.pending[connection] = writing{room: r, say: true, ended: visits(t.pending[connection].ended, ended)}
+	t.pending[connection] = pendingWrite{room: r, announce: true, visits: appendVisits(t.pending[connection].visits, ended)}
 	t.mu.Unlock()
 	signal(t.writes)
 }
@@ -45,7 +45,7 @@ func (t *Tracker) write(r *Room, connection uuid.UUID, ended ...visit) {
 func (t *Tracker) rewrite(r *Room, connection uuid.UUID) {
 	t.mu.Lock()
 	if _, there := t.pending[connection]; !there {
-		t.pending[connection] = writing{room: r}
+		t.pending[connection] = pendingWrite{room: r}
 	}
 	t.mu.Unlock()
 	signal(t.writes)
@@ -88,7 +88,7 @@ func (t *Tracker) flush(ctx context.Context) error {
 		t.mu.Unlock()
 		return errNoLease
 	}
-	t.pending, t.flushing = make(map[uuid.UUID]writing), taken
+	t.pending, t.flushing = make(map[uuid.UUID]pendingWrite), taken
 	t.mu.Unlock()
 
 	err := t.writeBatches(ctx, incarnation, taken)
@@ -97,8 +97,8 @@ func (t *Tracker) flush(ctx context.Context) error {
 	if err != nil {
 		for connection, w := range taken {
 			if newer, there := t.pending[connection]; there {
-				newer.say = newer.say || w.say
-				newer.ended = visits(w.ended, newer.ended)
+				newer.announce = newer.announce || w.announce
+				newer.visits = appendVisits(w.visits, newer.visits)
 				w = newer
 			}
 			t.pending[connection] = w
@@ -114,7 +114,7 @@ func (t *Tracker) flush(ctx context.Context) error {
 	return err
 }
 
-func (t *Tracker) writeBatches(ctx context.Context, incarnation uuid.UUID, taken map[uuid.UUID]writing) error {
+func (t *Tracker) writeBatches(ctx context.Context, incarnation uuid.UUID, taken map[uuid.UUID]pendingWrite) error {
 	for connections := range slices.Chunk(slices.Collect(maps.Keys(taken)), batch) {
 		var present []*Entry
 		var absent []uuid.UUID
@@ -125,20 +125,20 @@ func (t *Tracker) writeBatches(ctx context.Context, incarnation uuid.UUID, taken
 			} else {
 				absent = append(absent, connection)
 			}
-			ended = append(ended, taken[connection].ended...)
+			ended = append(ended, taken[connection].visits...)
 		}
 		if err := t.writeRows(ctx, incarnation, present, absent, ended); err != nil {
 			return err
 		}
 		for _, e := range present {
-			if taken[e.Connection].say {
+			if taken[e.Connection].announce {
 				t.wire.PublishPresence(fanout.Presence{
 					Kind: fanout.Joined, Project: e.Project, Connection: e.Connection.String(), Body: lineOf(e, incarnation).encode(),
 				})
 			}
 		}
 		for _, connection := range absent {
-			if !taken[connection].say {
+			if !taken[connection].announce {
 				continue
 			}
 			t.wire.PublishPresence(fanout.Presence{

@@ -18,18 +18,18 @@ import (
 )
 
 const (
-	maxRenewals = 10_000 // guests whose renewal is remembered
-	maxReaped   = 1000   // guests that one statement removes
-	maxNotices  = 64     // that a room remembers
-	maxClientID = 200    // characters
+	maxRenewals      = 10_000 // guests whose renewal is remembered
+	maxReaped        = 1000   // guests that one statement removes
+	maxAnnouncements = 64     // that a room remembers
+	maxClientID      = 200    // characters
 )
 
 // Anonymous is who people are who do not say who they are: also the canvas of the existing client, which moves its cursor without
 // joining again after a reconnect.
 var Anonymous = Identity{UserID: "anonymous", Name: "Anonymous User", Color: "#3b82f6"}
 
-// nobody is the incarnation of guests: no replica serves them.
-var nobody = uuid.Max
+// guestIncarnation is the incarnation of guests: no replica serves them.
+var guestIncarnation = uuid.Max
 
 // clients is the namespace of the connections that guests have in place of one (RFC 9562, UUIDv5).
 var clients = uuid.MustParse("b1f7d1a4-6c39-5a86-8f0e-9d5a3c1e7b20")
@@ -49,7 +49,7 @@ func (t *Tracker) JoinGuest(ctx context.Context, id int32, client string, who Id
 	err := t.cfg.DB.Requests.Query(ctx, func(q *db.Queries) (err error) {
 		row, err = q.UpsertGuest(ctx, db.UpsertGuestParams{
 			ConnectionID: connection, ProjectID: id, UserID: who.UserID, UserName: who.Name, AvatarColor: who.Color, IsAgent: who.Agent,
-			Transport: who.Transport, TtlSeconds: t.timing.Guest.Seconds(), Most: MaxPeople, Nobody: nobody,
+			Transport: who.Transport, TtlSeconds: t.timing.Guest.Seconds(), Most: MaxPeople, Incarnation: guestIncarnation,
 		})
 		return err
 	})
@@ -62,7 +62,7 @@ func (t *Tracker) JoinGuest(ctx context.Context, id int32, client string, who Id
 		return ErrFull
 	}
 	l := line{
-		Incarnation: nobody, Revision: *row.Revision, UserID: who.UserID, Name: who.Name, Color: who.Color, Agent: who.Agent,
+		Incarnation: guestIncarnation, Revision: *row.Revision, UserID: who.UserID, Name: who.Name, Color: who.Color, Agent: who.Agent,
 		Transport: who.Transport, JoinedAt: row.JoinedAt.UnixMilli(), ActiveAt: row.ActiveAt.UnixMilli(),
 	}
 	if r := t.room(id); r != nil {
@@ -93,10 +93,10 @@ func (t *Tracker) LeaveGuest(ctx context.Context, id int32, client string) error
 
 // guestLeft tells everybody that a guest's row is gone.
 func (t *Tracker) guestLeft(project int32, connection uuid.UUID, revision int64) {
-	gone := departed{nobody, revision}
-	t.heardLeft(project, connection, gone)
+	left := departed{guestIncarnation, revision}
+	t.heardLeft(project, connection, left)
 	t.wire.PublishPresence(fanout.Presence{
-		Kind: fanout.Left, Project: project, Connection: connection.String(), Body: gone.encode(),
+		Kind: fanout.Left, Project: project, Connection: connection.String(), Body: left.encode(),
 	})
 }
 
@@ -169,9 +169,9 @@ func (t *Tracker) reapGuests(ctx context.Context) {
 	t.metrics.reapedGuests.Add(float64(len(rows)))
 }
 
-// Notice tells everybody, once, that somebody came or left of whom nothing is known: no row stands for them, and nobody notices when
-// they go without a word. It fails with project.ErrNotFound.
-func (t *Tracker) Notice(ctx context.Context, id int32, left bool) error {
+// Announce tells whoever watches now, on any replica, of an anonymous join or leave. Nothing is stored, so a client that vanishes is never
+// announced as gone. It fails with project.ErrNotFound.
+func (t *Tracker) Announce(ctx context.Context, id int32, left bool) error {
 	var found []int32
 	err := t.cfg.DB.Requests.Query(ctx, func(q *db.Queries) (err error) {
 		found, err = q.ListProjectIDs(ctx, []int32{id})
@@ -183,20 +183,20 @@ func (t *Tracker) Notice(ctx context.Context, id int32, left bool) error {
 	case len(found) == 0:
 		return project.ErrNotFound
 	}
-	n := notice{id: uuid.NewString(), Left: left, At: time.Now().UnixMilli()}
-	body, err := json.Marshal(n)
+	a := announcement{id: uuid.NewString(), Left: left, At: time.Now().UnixMilli()}
+	body, err := json.Marshal(a)
 	if err != nil {
 		return err
 	}
 	if r := t.room(id); r != nil {
-		t.carryOut(r, r.heardNotice(n))
+		t.carryOut(r, r.heardAnnouncement(a))
 	}
-	t.wire.PublishPresence(fanout.Presence{Kind: fanout.Noticed, Project: id, Connection: n.id, Body: body})
+	t.wire.PublishPresence(fanout.Presence{Kind: fanout.Noticed, Project: id, Connection: a.id, Body: body})
 	return nil
 }
 
-// notice is that somebody of whom nothing is known came or left.
-type notice struct {
+// announcement is an anonymous join or leave.
+type announcement struct {
 	id   string
 	Left bool  `json:"l,omitempty"`
 	At   int64 `json:"a"` // Unix milliseconds

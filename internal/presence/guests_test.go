@@ -74,9 +74,9 @@ func TestGuestsOfAProjectThatDoesNotExist(t *testing.T) {
 	t.Parallel()
 	a := start(t, pgtest.New(t))
 	for what, err := range map[string]error{
-		"join":   a.JoinGuest(t.Context(), 4711, "c", agent),
-		"leave":  a.LeaveGuest(t.Context(), 4711, "c"),
-		"notice": a.Notice(t.Context(), 4711, false),
+		"join":         a.JoinGuest(t.Context(), 4711, "c", agent),
+		"leave":        a.LeaveGuest(t.Context(), 4711, "c"),
+		"announcement": a.Announce(t.Context(), 4711, false),
 	} {
 		if !fault.Is(err, fault.NotFound) {
 			t.Errorf("%s: got %v, want NOT_FOUND", what, err)

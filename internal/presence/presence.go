@@ -111,7 +111,7 @@ type Entry struct {
 	Memos    [5]Memo   // for the transport to use as it likes
 
 	since       time.Time // when an own one joined as who it is, in whole microseconds
-	incarnation uuid.UUID // of the replica that serves it, when that is another one; nobody for a guest
+	incarnation uuid.UUID // of the replica that serves it, when that is another one; guestIncarnation for a guest
 	revision    int64
 	seq         int64 // of the room, when it became so
 }

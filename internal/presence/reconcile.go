@@ -23,8 +23,8 @@ func (t *Tracker) Hear(p fanout.Presence) {
 		return
 	}
 	if p.Kind == fanout.Left {
-		if gone, err := parseDeparted(p.Body); err == nil {
-			t.heardLeft(p.Project, connection, gone)
+		if left, err := parseDeparted(p.Body); err == nil {
+			t.heardLeft(p.Project, connection, left)
 		}
 		return
 	}
@@ -33,9 +33,9 @@ func (t *Tracker) Hear(p fanout.Presence) {
 		return
 	}
 	if p.Kind == fanout.Noticed {
-		n := notice{id: p.Connection}
+		n := announcement{id: p.Connection}
 		if err := json.Unmarshal(p.Body, &n); err == nil {
-			t.carryOut(r, r.heardNotice(n))
+			t.carryOut(r, r.heardAnnouncement(n))
 		}
 		return
 	}
@@ -124,8 +124,8 @@ func (r *room) correct(asked question, rows []db.ListPresenceRow, missingSince t
 		if i != nil && (i.own || i.touched > asked.clock) {
 			continue
 		}
-		if d := r.gone[row.ConnectionID]; i == nil && d != nil {
-			if left := d.Value.(*departure); left.touched > asked.clock || left.entry.incarnation == uuid.Nil {
+		if d := r.leaveOf[row.ConnectionID]; i == nil && d != nil {
+			if left := d.Value.(*leaveRecord); left.touched > asked.clock || left.entry.incarnation == uuid.Nil {
 				continue // it left since, or is an own one whose row is about to go
 			}
 		}
@@ -160,7 +160,7 @@ type missing struct {
 // incarnationOf returns the incarnation that a row is of.
 func incarnationOf(row db.ListPresenceRow) uuid.UUID {
 	if row.Incarnation == nil {
-		return nobody
+		return guestIncarnation
 	}
 	return *row.Incarnation
 }

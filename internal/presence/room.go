@@ -13,12 +13,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxDepartures is how many connections that left a room remembers. Whoever is further behind looks at the whole roster.
-const maxDepartures = 256
+// maxLeaves is how many connections that left a room remembers. Whoever is further behind looks at the whole roster.
+const maxLeaves = 256
 
-// departureAge is how long a departure is remembered at least, so that an answer of the table that was asked before does not bring
+// leaveAge is how long a leave is remembered at least, so that an answer of the table that was asked before does not bring
 // the connection back.
-const departureAge = 10 * time.Second
+const leaveAge = 10 * time.Second
 
 // ErrFull is the fault for a room that takes no more connections.
 var ErrFull = fault.New(fault.RateLimited, fmt.Sprintf("Too many people are in this project, at most %d", MaxPeople))
@@ -28,20 +28,20 @@ var ErrFull = fault.New(fault.RateLimited, fmt.Sprintf("Too many people are in t
 type room struct {
 	project int32
 
-	mu        sync.Mutex
-	ended     bool  // the project was deleted
-	clock     int64 // steps with every line: what was touched after a question was sent is newer than the answer
-	seq       int64 // steps with every change
-	floor     int64 // changes up to this one may be forgotten
-	items     map[uuid.UUID]*item
-	changed   list.List // of *item: the latest change comes last
-	departed  list.List // of *departure: the latest comes last
-	gone      map[uuid.UUID]*list.Element
-	people    map[string]*group
-	places    map[string]*group
-	roster    *Roster
-	notices   []notice // the latest comes last
-	noticeSeq int64    // steps with every notice
+	mu            sync.Mutex
+	ended         bool  // the project was deleted
+	clock         int64 // steps with every line: what was touched after a question was sent is newer than the answer
+	seq           int64 // steps with every change
+	floor         int64 // changes up to this one may be forgotten
+	items         map[uuid.UUID]*item
+	changed       list.List // of *item: the latest change comes last
+	leaves        list.List // of *leaveRecord: the latest comes last
+	leaveOf       map[uuid.UUID]*list.Element
+	people        map[string]*group
+	places        map[string]*group
+	roster        *Roster
+	announcements []announcement // the latest comes last
+	announcedSeq  int64          // steps with every announcement
 }
 
 // effects are what follows from a change of a room, and is done after it, without its mutex.
@@ -51,7 +51,7 @@ type effects struct {
 	move   bool // other replicas have to be told where the cursor of the connection is
 
 	connection uuid.UUID // that was written or moved
-	ended      []visit   // of that connection, for the log
+	visits     []visit   // of that connection that ended
 }
 
 // item is one connection in a room.
@@ -64,7 +64,7 @@ type item struct {
 	place   *list.Element
 }
 
-type departure struct {
+type leaveRecord struct {
 	entry   *Entry
 	seq     int64
 	touched int64
@@ -82,7 +82,7 @@ type group struct {
 
 func newRoom(project int32) *room {
 	return &room{
-		project: project, items: make(map[uuid.UUID]*item), gone: make(map[uuid.UUID]*list.Element),
+		project: project, items: make(map[uuid.UUID]*item), leaveOf: make(map[uuid.UUID]*list.Element),
 		people: make(map[string]*group), places: make(map[string]*group),
 	}
 }
@@ -105,13 +105,13 @@ func (r *room) join(connection uuid.UUID, who Identity, place *Place, now time.T
 			e.since = i.entry.since
 		} else {
 			e.sinceAfter(i.entry)
-			follows.ended = []visit{{entry: i.entry, left: now, reason: ReasonRenamed}}
+			follows.visits = []visit{{entry: i.entry, left: now, reason: ReasonRenamed}}
 		}
 	} else if len(r.items) >= MaxPeople {
 		return effects{}, ErrFull
-	} else if d := r.gone[connection]; d != nil {
-		e.revision = d.Value.(*departure).entry.revision + 1
-		e.sinceAfter(d.Value.(*departure).entry)
+	} else if d := r.leaveOf[connection]; d != nil {
+		e.revision = d.Value.(*leaveRecord).entry.revision + 1
+		e.sinceAfter(d.Value.(*leaveRecord).entry)
 	}
 	r.put(e, true)
 	return follows, nil
@@ -155,8 +155,8 @@ func (r *room) leave(connection uuid.UUID, why Reason) (follows effects, joined 
 		return effects{}, false
 	}
 	r.remove(i)
-	ended := []visit{{entry: i.entry, left: time.Now(), reason: why}}
-	return effects{notify: true, write: true, connection: connection, ended: ended}, true
+	visits := []visit{{entry: i.entry, left: time.Now(), reason: why}}
+	return effects{notify: true, write: true, connection: connection, visits: visits}, true
 }
 
 // heard takes what another replica said about a connection of its own.
@@ -183,36 +183,36 @@ func (r *room) heard(connection uuid.UUID, l line, move bool) effects {
 }
 
 // heardLeft takes a connection out, unless another incarnation of its replica holds it by now, or the guest came back.
-func (r *room) heardLeft(connection uuid.UUID, gone departed) effects {
+func (r *room) heardLeft(connection uuid.UUID, left departed) effects {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.clock++
 	i := r.items[connection]
-	if i == nil || i.own || i.entry.incarnation != gone.life || gone.revision != 0 && i.entry.revision > gone.revision {
+	if i == nil || i.own || i.entry.incarnation != left.life || left.revision != 0 && i.entry.revision > left.revision {
 		return effects{}
 	}
 	r.remove(i)
 	return effects{notify: true}
 }
 
-// heardNotice remembers a notice for those who watch now.
-func (r *room) heardNotice(n notice) effects {
+// heardAnnouncement remembers an announcement for those who watch now.
+func (r *room) heardAnnouncement(a announcement) effects {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.notices) == maxNotices {
-		r.notices = slices.Delete(r.notices, 0, 1)
+	if len(r.announcements) == maxAnnouncements {
+		r.announcements = slices.Delete(r.announcements, 0, 1)
 	}
-	r.notices = append(r.notices, n)
-	r.noticeSeq++
+	r.announcements = append(r.announcements, a)
+	r.announcedSeq++
 	return effects{notify: true}
 }
 
-// noticesSince returns the notices after a number, but for those that were forgotten, and the number now.
-func (r *room) noticesSince(after int64) ([]notice, int64) {
+// announcementsSince returns the announcements after a number, but for those that were forgotten, and the number now.
+func (r *room) announcementsSince(after int64) ([]announcement, int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	news := min(int(r.noticeSeq-after), len(r.notices))
-	return slices.Clone(r.notices[len(r.notices)-news:]), r.noticeSeq
+	news := min(int(r.announcedSeq-after), len(r.announcements))
+	return slices.Clone(r.announcements[len(r.announcements)-news:]), r.announcedSeq
 }
 
 // adopt notes that another incarnation of a replica holds the connection, which nobody else has to know.
@@ -295,13 +295,13 @@ func (r *room) Since(after int64, most int) (changes []Change, now int64, ok boo
 	if after < r.floor {
 		return nil, r.seq, false
 	}
-	for e := r.departed.Back(); e != nil && e.Value.(*departure).seq > after; e = e.Prev() {
+	for e := r.leaves.Back(); e != nil && e.Value.(*leaveRecord).seq > after; e = e.Prev() {
 		if len(changes) == most {
 			return nil, r.seq, false
 		}
-		gone := e.Value.(*departure)
+		left := e.Value.(*leaveRecord)
 		changes = append(changes, Change{
-			Entry: gone.entry, Left: true, Person: r.person(gone.entry.UserID), seq: gone.seq, at: gone.at,
+			Entry: left.entry, Left: true, Person: r.person(left.entry.UserID), seq: left.seq, at: left.at,
 		})
 	}
 	for e := r.changed.Back(); e != nil && e.Value.(*item).seq > after; e = e.Prev() {
@@ -404,11 +404,11 @@ func (r *room) put(e *Entry, own bool) {
 		i = &item{own: own}
 		i.place = r.changed.PushBack(i)
 		r.items[e.Connection] = i
-		if d := r.gone[e.Connection]; d != nil && d.Value.(*departure).entry.UserID == e.UserID {
+		if d := r.leaveOf[e.Connection]; d != nil && d.Value.(*leaveRecord).entry.UserID == e.UserID {
 			r.forget(d) // who did not see it sees what the connection is now
 		}
 	} else if i.entry.UserID != e.UserID {
-		r.depart(i.entry) // for those who knew them as somebody else
+		r.noteLeave(i.entry) // for those who knew them as somebody else
 	}
 	before := i.entry
 	r.step()
@@ -427,7 +427,7 @@ func (r *room) put(e *Entry, own bool) {
 func (r *room) remove(i *item) {
 	delete(r.items, i.entry.Connection)
 	r.changed.Remove(i.place)
-	r.depart(i.entry)
+	r.noteLeave(i.entry)
 	r.regroup(r.people, i, i.entry.UserID, "")
 	r.regroup(r.places, i, i.entry.document(), "")
 }
@@ -463,26 +463,26 @@ func (r *room) regroup(groups map[string]*group, i *item, from, to string) {
 }
 
 // depart remembers that a connection is not here any more, or not as this user.
-func (r *room) depart(e *Entry) {
+func (r *room) noteLeave(e *Entry) {
 	r.step()
 	now := time.Now()
-	if d := r.gone[e.Connection]; d != nil && d.Value.(*departure).entry.UserID == e.UserID {
+	if d := r.leaveOf[e.Connection]; d != nil && d.Value.(*leaveRecord).entry.UserID == e.UserID {
 		r.forget(d)
 	}
-	r.gone[e.Connection] = r.departed.PushBack(&departure{entry: e, seq: r.seq, touched: r.clock, at: now})
-	for r.departed.Len() > maxDepartures {
-		oldest := r.departed.Front()
-		if now.Sub(oldest.Value.(*departure).at) < departureAge && r.departed.Len() <= 16*maxDepartures {
+	r.leaveOf[e.Connection] = r.leaves.PushBack(&leaveRecord{entry: e, seq: r.seq, touched: r.clock, at: now})
+	for r.leaves.Len() > maxLeaves {
+		oldest := r.leaves.Front()
+		if now.Sub(oldest.Value.(*leaveRecord).at) < leaveAge && r.leaves.Len() <= 16*maxLeaves {
 			return
 		}
-		r.floor = max(r.floor, oldest.Value.(*departure).seq)
+		r.floor = max(r.floor, oldest.Value.(*leaveRecord).seq)
 		r.forget(oldest)
 	}
 }
 
 func (r *room) forget(d *list.Element) {
-	r.departed.Remove(d)
-	if connection := d.Value.(*departure).entry.Connection; r.gone[connection] == d {
-		delete(r.gone, connection)
+	r.leaves.Remove(d)
+	if connection := d.Value.(*leaveRecord).entry.Connection; r.leaveOf[connection] == d {
+		delete(r.leaveOf, connection)
 	}
 }

@@ -124,7 +124,7 @@ func TestEffects(t *testing.T) {
 				words = append(words, effect.word)
 			}
 		}
-		for _, v := range follows.ended {
+		for _, v := range follows.visits {
 			words = append(words, string(v.reason))
 		}
 		if got := strings.Join(words, " "); got != step.want {
@@ -169,7 +169,7 @@ func TestMoveDoesNotOvertakeItsDocument(t *testing.T) {
 	if _, taken := r.tracker.takeMoves(); len(taken) != 0 {
 		t.Error("a cursor is told before its document is")
 	}
-	r.tracker.pending = map[uuid.UUID]writing{}
+	r.tracker.pending = map[uuid.UUID]pendingWrite{}
 	if _, taken := r.tracker.takeMoves(); len(taken) != 1 {
 		t.Error("the cursor is lost")
 	}
@@ -204,13 +204,13 @@ func TestSinceTellsEachConnectionOnce(t *testing.T) {
 	if changes, _, ok := r.Since(now, 10); !ok || len(changes) != 0 {
 		t.Errorf("%d changes since now", len(changes))
 	}
-	for range 20 * maxDepartures {
+	for range 20 * maxLeaves {
 		c := uuid.New()
 		_ = r.Join(c, Identity{UserID: "x", Name: "N"}, nil, time.Now())
 		r.Leave(c, ReasonLeft)
 	}
-	if n := r.departed.Len(); n > 16*maxDepartures || len(r.gone) != n {
-		t.Errorf("%d departures are remembered, %d by connection", n, len(r.gone))
+	if n := r.leaves.Len(); n > 16*maxLeaves || len(r.leaveOf) != n {
+		t.Errorf("%d departures are remembered, %d by connection", n, len(r.leaveOf))
 	}
 	if _, _, ok := r.Since(now, 1_000_000); ok {
 		t.Error("changes that were forgotten are not missed")
@@ -273,7 +273,7 @@ func TestVisitsThatWaitAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := len(r.tracker.pending[c].ended); n != maxVisits {
+	if n := len(r.tracker.pending[c].visits); n != maxVisits {
 		t.Errorf("%d visits wait for the log, want %d", n, maxVisits)
 	}
 }
@@ -303,11 +303,11 @@ func TestLeaveThatComesAfterTheReturnIsIgnored(t *testing.T) {
 	r.tracker.rooms[1] = r
 	c := uuid.New()
 	said := func(revision int64) line {
-		return line{Incarnation: nobody, Revision: revision, UserID: "u", Name: "U"}
+		return line{Incarnation: guestIncarnation, Revision: revision, UserID: "u", Name: "U"}
 	}
 	r.heard(c, said(10), false)
 	r.heard(c, said(12), false) // another replica let the guest in again
-	left, err := parseDeparted(departed{nobody, 10}.encode())
+	left, err := parseDeparted(departed{guestIncarnation, 10}.encode())
 	if err != nil {
 		t.Fatal(err)
 	}

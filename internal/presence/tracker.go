@@ -69,10 +69,10 @@ type Tracker struct {
 
 	mu       sync.Mutex
 	rooms    map[int32]*Room
-	pending  map[uuid.UUID]writing // own connections whose row is out of date
-	flushing map[uuid.UUID]writing // those that are being written
-	moved    map[uuid.UUID]*Room   // own connections whose cursor was not told
-	listened time.Time             // when listening to other replicas last began
+	pending  map[uuid.UUID]pendingWrite // own connections whose row is out of date
+	flushing map[uuid.UUID]pendingWrite // those that are being written
+	moved    map[uuid.UUID]*Room        // own connections whose cursor was not told
+	listened time.Time                  // when listening to other replicas last began
 
 	renewals      map[uuid.UUID]bool // guests who did something since; true while that is not written
 	renewalsSince time.Time
@@ -99,7 +99,7 @@ func New(cfg Config) *Tracker {
 	t := &Tracker{
 		cfg: cfg, timing: cmp.Or(cfg.Timing, DefaultTiming), replica: cfg.Replica,
 		writes: make(chan struct{}, 1), moves: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
-		rooms: make(map[int32]*Room), pending: make(map[uuid.UUID]writing), moved: make(map[uuid.UUID]*Room),
+		rooms: make(map[int32]*Room), pending: make(map[uuid.UUID]pendingWrite), moved: make(map[uuid.UUID]*Room),
 		renewals: make(map[uuid.UUID]bool),
 	}
 	t.metrics = newMetrics(cfg.Metrics, t)
@@ -291,7 +291,7 @@ func (r *Room) Watch(f func()) (stop func()) {
 // carryOut does what follows from a change of a room.
 func (t *Tracker) carryOut(r *Room, follows effects) {
 	if follows.write {
-		t.write(r, follows.connection, follows.ended...)
+		t.write(r, follows.connection, follows.visits...)
 	}
 	if follows.move {
 		t.move(r, follows.connection)
@@ -308,9 +308,9 @@ func (t *Tracker) carryOut(r *Room, follows effects) {
 }
 
 // heardLeft takes a connection out of a room that is open, of which another replica said, or the table shows, that it left.
-func (t *Tracker) heardLeft(project int32, connection uuid.UUID, gone departed) {
+func (t *Tracker) heardLeft(project int32, connection uuid.UUID, left departed) {
 	if r := t.room(project); r != nil {
-		t.carryOut(r, r.heardLeft(connection, gone))
+		t.carryOut(r, r.heardLeft(connection, left))
 	}
 }
 

@@ -20,8 +20,8 @@ type visit struct {
 // maxVisits is how many visits of one connection wait for the log. There are more than one or two only while the database is away.
 const maxVisits = 16
 
-// visits returns the first of two lists, one after the other.
-func visits(before, after []visit) []visit {
+// appendVisits returns the first of two lists, one after the other.
+func appendVisits(before, after []visit) []visit {
 	return append(before, after[:min(len(after), maxVisits-len(before))]...)
 }
 

@@ -12,7 +12,7 @@ import (
 
 // newWatcher watches a room from now on.
 func newWatcher(r *Room) *watcher {
-	w := &watcher{room: r, here: make(map[string]attendee)}
+	w := &watcher{room: r, here: make(map[string]Arrival)}
 	w.look()
 	return w
 }
@@ -87,12 +87,12 @@ func TestWatcherThatWasOvertaken(t *testing.T) {
 	r := newTestRoom()
 	stays, goes := r.joinAs(t, "stays"), r.joinAs(t, "goes")
 	w := newWatcher(r)
-	for n := range 20 * maxDepartures {
+	for n := range 20 * maxLeaves {
 		r.Leave(r.joinAs(t, fmt.Sprint("flicker ", n)), ReasonLeft)
 	}
 	r.Leave(goes, ReasonLeft)
 	comes := r.joinAs(t, "comes")
-	if _, _, ok := r.Since(w.seq, maxDepartures); ok {
+	if _, _, ok := r.Since(w.seq, maxLeaves); ok {
 		t.Fatal("it was not overtaken")
 	}
 	expect(t, w, "+comes -goes")
@@ -118,7 +118,7 @@ func TestNoPassageHasTheIDOfAnother(t *testing.T) {
 	}
 	for n := range 10 {
 		for _, user := range []string{"a", "b", "a"} {
-			if err := r.Join(c, Identity{UserID: user, Name: "N"}, nil, began.Add(time.Duration(n)*departureAge)); err != nil {
+			if err := r.Join(c, Identity{UserID: user, Name: "N"}, nil, began.Add(time.Duration(n)*leaveAge)); err != nil {
 				t.Fatal(err)
 			}
 			look()
@@ -126,10 +126,10 @@ func TestNoPassageHasTheIDOfAnother(t *testing.T) {
 		r.Leave(c, ReasonLeft)
 		look()
 		if n%3 == 0 { // it is forgotten
-			r.departed.Init()
-			clear(r.gone)
+			r.leaves.Init()
+			clear(r.leaveOf)
 		}
-		r.heardNotice(notice{id: uuid.NewString()})
+		r.heardAnnouncement(announcement{id: uuid.NewString()})
 		look()
 	}
 	slices.Sort(ids)
@@ -138,34 +138,34 @@ func TestNoPassageHasTheIDOfAnother(t *testing.T) {
 	}
 }
 
-func TestNotices(t *testing.T) {
+func TestAnnouncements(t *testing.T) {
 	t.Parallel()
 	r := newTestRoom()
-	r.heardNotice(notice{id: "before"})
+	r.heardAnnouncement(announcement{id: "before"})
 	w := newWatcher(r)
-	came, went := notice{id: "x"}, notice{id: "y", Left: true}
-	r.heardNotice(came)
-	r.heardNotice(went)
+	came, went := announcement{id: "x"}, announcement{id: "y", Left: true}
+	r.heardAnnouncement(came)
+	r.heardAnnouncement(went)
 	expect(t, w, "+anonymous -anonymous")
 	// The existing client says that it comes, then its socket does, and the other way round when it leaves.
-	r.heardNotice(came)
+	r.heardAnnouncement(came)
 	expect(t, w, "+anonymous")
 	socket := r.joinAs(t, Anonymous.UserID)
-	r.heardNotice(went)
+	r.heardAnnouncement(went)
 	expect(t, w, "")
 	r.Leave(socket, ReasonLeft)
 	expect(t, w, "-anonymous")
 	other := r.joinAs(t, Anonymous.UserID)
 	expect(t, w, "+anonymous")
-	r.heardNotice(came)
-	r.heardNotice(went)
+	r.heardAnnouncement(came)
+	r.heardAnnouncement(went)
 	expect(t, w, "")
 	r.Leave(other, ReasonLeft)
 	expect(t, w, "-anonymous")
-	for range 3 * maxNotices {
-		r.heardNotice(came)
+	for range 3 * maxAnnouncements {
+		r.heardAnnouncement(came)
 	}
-	if n := len(w.look()); n != maxNotices || len(r.notices) != maxNotices {
-		t.Errorf("told %d times, %d are remembered, want %d", n, len(r.notices), maxNotices)
+	if n := len(w.look()); n != maxAnnouncements || len(r.announcements) != maxAnnouncements {
+		t.Errorf("told %d times, %d are remembered, want %d", n, len(r.announcements), maxAnnouncements)
 	}
 }
