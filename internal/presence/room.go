@@ -57,15 +57,15 @@ type effects struct {
 // item is one connection in a room.
 type item struct {
 	entry   *Entry
-	own     bool // this replica serves it
-	seq     int64
+	own     bool  // this replica serves it
 	touched int64 // the clock when a line last spoke of it
 	missing missing
 	place   *list.Element
 }
 
+// leaveRecord is a connection that left, or that is somebody else now.
 type leaveRecord struct {
-	entry   *Entry
+	entry   *Entry // as it was
 	seq     int64
 	touched int64
 	at      time.Time
@@ -304,7 +304,7 @@ func (r *room) Since(after int64, most int) (changes []Change, now int64, ok boo
 			Entry: left.entry, Left: true, Person: r.person(left.entry.UserID), seq: left.seq, at: left.at,
 		})
 	}
-	for e := r.changed.Back(); e != nil && e.Value.(*item).seq > after; e = e.Prev() {
+	for e := r.changed.Back(); e != nil && e.Value.(*item).entry.seq > after; e = e.Prev() {
 		if len(changes) == most {
 			return nil, r.seq, false
 		}
@@ -362,7 +362,7 @@ func (r *room) Document(id string) *Document {
 
 // entries returns the group's, the one that changed last first.
 func (g *group) entries() []*Entry {
-	items := slices.SortedFunc(maps.Values(g.items), func(a, b *item) int { return int(b.seq - a.seq) })
+	items := slices.SortedFunc(maps.Values(g.items), func(a, b *item) int { return int(b.entry.seq - a.entry.seq) })
 	entries := make([]*Entry, len(items))
 	for n, i := range items {
 		entries[n] = i.entry
@@ -413,7 +413,7 @@ func (r *room) put(e *Entry, own bool) {
 	before := i.entry
 	r.step()
 	e.seq = r.seq
-	i.entry, i.seq, i.touched = e, r.seq, r.clock
+	i.entry, i.touched = e, r.clock
 	r.changed.MoveToBack(i.place)
 	user, document := "", ""
 	if before != nil {
