@@ -24,6 +24,7 @@ func joinGuest(t testing.TB, r *node, project int32, client string, who presence
 func TestGuestsAreSeenOnAllReplicas(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
 	a, b := start(t, url), start(t, url)
 	id := a.newProject(t)
 	here, there := a.enter(t, id), b.enter(t, id)
@@ -56,17 +57,17 @@ func TestGuestsAreSeenOnAllReplicas(t *testing.T) {
 		await(t, there, "one to leave", func() bool { return there.Size() == 1-n })
 		await(t, late, "one to leave", func() bool { return late.Size() == 1-n })
 	}
-	if n := query(t, url, countPresence); n != 0 {
+	if n := pgtest.Count(t, conn, countPresence); n != 0 {
 		t.Errorf("%d rows, want none", n)
 	}
 	const log = `SELECT count(*) FROM layercake.presence_log WHERE user_name = $1 AND reason = 'left' AND left_at >= joined_at`
-	awaitRows(t, url, 1, log, "Renamed")
-	awaitRows(t, url, 1, log, "Agent")
+	pgtest.AwaitCount(t, conn, 1, log, "Renamed")
+	pgtest.AwaitCount(t, conn, 1, log, "Agent")
 	joinGuest(t, b, id, "c", agent)
 	if _, err := a.TrimLog(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	awaitRows(t, url, 1, countOpen) // it is there, though no replica serves it
+	pgtest.AwaitCount(t, conn, 1, countOpen) // it is there, though no replica serves it
 	await(t, here, "the guest to come back", func() bool { return here.Person("agent") != nil })
 }
 
@@ -87,9 +88,10 @@ func TestGuestsOfAProjectThatDoesNotExist(t *testing.T) {
 func TestProjectTakesNoMoreGuestsThanPeople(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
 	a := start(t, url)
 	id := a.newProject(t)
-	execute(t, url, `INSERT INTO presence (connection_id, expires_at, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
+	pgtest.Exec(t, conn, `INSERT INTO presence (connection_id, expires_at, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
 		joined_at, active_at) SELECT gen_random_uuid(), now() + interval '1 h', $1, 1, 'u', 'U', '', true, 'graphql', now(), now()
 		FROM generate_series(2, $2)`, id, presence.MaxPeople)
 	joinGuest(t, a, id, "last", agent)
@@ -102,30 +104,31 @@ func TestProjectTakesNoMoreGuestsThanPeople(t *testing.T) {
 func TestGuestsGoUnlessTheyDoSomething(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
 	a, b := start(t, url), start(t, url)
 	id := a.newProject(t)
 	joinGuest(t, a, id, "busy", presence.Identity{UserID: "busy", Name: "Busy", Transport: presence.GraphQL})
 	joinGuest(t, a, id, "idle", presence.Identity{UserID: "idle", Name: "Idle", Transport: presence.GraphQL})
 	there := b.enter(t, id)
 	const leave = "UPDATE presence SET expires_at = now() + make_interval(secs => $2), active_at = now() - interval '1 min' WHERE user_id = $1"
-	execute(t, url, leave, "busy", 20)
+	pgtest.Exec(t, conn, leave, "busy", 20)
 	a.RenewGuest(id, "busy")
 	a.RenewGuest(id, "nobody") // who is no guest becomes none
-	awaitRows(t, url, 90, leaseOf, "busy")
-	execute(t, url, leave, "idle", 0)
+	pgtest.AwaitCount(t, conn, 90, leaseOf, "busy")
+	pgtest.Exec(t, conn, leave, "idle", 0)
 	await(t, there, "the idle to go", func() bool { return there.Person("idle") == nil })
 	if there.Person("busy") == nil {
 		t.Error("who did something is gone, too")
 	}
-	awaitRows(t, url, 1, countPresence)
-	awaitRows(t, url, 1, "SELECT count(*) FROM layercake.presence_log WHERE user_name = 'Idle' AND reason = 'expired'")
+	pgtest.AwaitCount(t, conn, 1, countPresence)
+	pgtest.AwaitCount(t, conn, 1, "SELECT count(*) FROM layercake.presence_log WHERE user_name = 'Idle' AND reason = 'expired'")
 	b.Doubt("hole")
 	await(t, there, "when the busy one was last active", func() bool {
 		return time.Since(there.Person("busy").Entries[0].ActiveAt) < time.Minute
 	})
 
 	// Once is enough for a while.
-	execute(t, url, leave, "busy", 0.5)
+	pgtest.Exec(t, conn, leave, "busy", 0.5)
 	a.RenewGuest(id, "busy")
 	joinGuest(t, a, id, "witness", agent) // time for a renewal to be written, were there one
 	await(t, there, "the busy one to go", func() bool { return there.Person("busy") == nil })

@@ -20,12 +20,8 @@ import (
 	"layercake/internal/task"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 )
-
-// patience is for anything that a test waits for.
-const patience = time.Minute
 
 // fast is what clocks are set to where a test would wait for them otherwise. What makes the machine stand still for longer than a lease
 // holds up those who would remove it, too.
@@ -77,7 +73,7 @@ func start(t testing.TB, url string) *node {
 	t.Cleanup(r.stop)
 	select {
 	case <-wire.Ready():
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		t.Fatal("the wire did not come up")
 	}
 	return r
@@ -123,52 +119,13 @@ func await(t testing.TB, room *presence.Room, what string, holds func() bool) {
 		}
 	})
 	defer stop()
-	deadline := time.After(patience)
+	deadline := time.After(pgtest.Patience)
 	for !holds() {
 		select {
 		case <-changed:
 		case <-deadline:
 			t.Fatalf("waited in vain for %s", what)
 		}
-	}
-}
-
-func query(t testing.TB, url, sql string, args ...any) (n int) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-// awaitRows returns when a count in the database is as wanted.
-func awaitRows(t testing.TB, url string, want int, sql string, args ...any) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	got := -1
-	for began := time.Now(); time.Since(began) < patience; <-tick.C {
-		if got = query(t, url, sql, args...); got == want {
-			return
-		}
-	}
-	t.Fatalf("%s: %d, want %d", sql, got, want)
-}
-
-func execute(t testing.TB, url, sql string, args ...any) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -191,24 +148,14 @@ func TestFormerReleaseRemovesAllThatIsHeld(t *testing.T) {
 	)
 	SELECT count(g.connection_id) FROM ended e LEFT JOIN gone g ON g.incarnation = e.incarnation`
 	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
 	a := start(t, url)
 	room := a.enter(t, a.newProject(t))
 	join(t, room, "ann")
 	join(t, room, "bob")
-	awaitRows(t, url, 2, countPresence)
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	tx, err := conn.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tx.Rollback(context.Background())
-	if _, err := tx.Exec(t.Context(), "UPDATE replicas SET renewed_at = now() - interval '9 s', expires_at = now() - interval '4 s'"); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.AwaitCount(t, conn, 2, countPresence)
+	pgtest.Exec(t, conn, "BEGIN")
+	pgtest.Exec(t, conn, "UPDATE replicas SET renewed_at = now() - interval '9 s', expires_at = now() - interval '4 s'")
 	for _, step := range []struct {
 		sql  string
 		want int
@@ -219,9 +166,8 @@ func TestFormerReleaseRemovesAllThatIsHeld(t *testing.T) {
 		{"SELECT count(*) FROM presence_log WHERE reason = 'replica died'", 2},
 		{"SELECT count(*) FROM presence_log WHERE left_at IS NULL", 0},
 	} {
-		var got int
-		if err := tx.QueryRow(t.Context(), step.sql).Scan(&got); err != nil || got != step.want {
-			t.Errorf("%s: %d, %v, want %d", step.sql, got, err, step.want)
+		if got := pgtest.Count(t, conn, step.sql); got != step.want {
+			t.Errorf("%s: %d, want %d", step.sql, got, step.want)
 		}
 	}
 }
@@ -229,12 +175,13 @@ func TestFormerReleaseRemovesAllThatIsHeld(t *testing.T) {
 func TestConnectionsAreSeenOnAllReplicas(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
 	a, b := start(t, url), start(t, url)
 	id := a.newProject(t)
 	early, late := a.enter(t, id), b
 	ann := join(t, early, "ann")
 	tab := join(t, early, "ann")
-	awaitRows(t, url, 2, countPresence)
+	pgtest.AwaitCount(t, conn, 2, countPresence)
 
 	room := late.enter(t, id) // reads the table
 	if n := len(room.Roster().People); n != 1 || len(room.Person("ann").Entries) != 2 {
@@ -259,23 +206,24 @@ func TestConnectionsAreSeenOnAllReplicas(t *testing.T) {
 	}
 	early.Leave(tab, presence.ReasonLeft)
 	await(t, room, "ann to go", func() bool { return room.Person("ann") == nil })
-	awaitRows(t, url, 1, countPresence)
+	pgtest.AwaitCount(t, conn, 1, countPresence)
 	b.stop()
 	await(t, early, "bob to go with his replica", func() bool { return early.Entry(bob) == nil })
-	awaitRows(t, url, 0, countPresence)
-	awaitRows(t, url, 1, "SELECT count(*) FROM replicas")
+	pgtest.AwaitCount(t, conn, 0, countPresence)
+	pgtest.AwaitCount(t, conn, 1, "SELECT count(*) FROM replicas")
 }
 
 // A cursor that came to rest just before a room was opened is in no line that the room hears.
 func TestRoomIsReadAgainSoonAfterItWasOpened(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
 	a, b := start(t, url), start(t, url)
 	id := a.newProject(t)
 	ann := join(t, a.enter(t, id), "ann")
-	awaitRows(t, url, 1, countPresence)
+	pgtest.AwaitCount(t, conn, 1, countPresence)
 	room, began := b.enter(t, id), time.Now()
-	execute(t, url, `UPDATE presence SET revision = revision + 1, document_id = 'd', document_type = 'canvas', document_at = now(), position = '{"x":1}'`)
+	pgtest.Exec(t, conn, `UPDATE presence SET revision = revision + 1, document_id = 'd', document_type = 'canvas', document_at = now(), position = '{"x":1}'`)
 	await(t, room, "the cursor", func() bool { return room.Entry(ann).Place != nil })
 	if took := time.Since(began); took > fast.people.Correct/2 {
 		t.Errorf("learned from the comparison of all, after %v", took)
@@ -285,13 +233,14 @@ func TestRoomIsReadAgainSoonAfterItWasOpened(t *testing.T) {
 func TestRoomOfAProjectThatDoesNotExist(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
 	a := start(t, url)
 	if _, err := a.Enter(t.Context(), 4711); !fault.Is(err, fault.NotFound) {
 		t.Errorf("got %v, want NOT_FOUND", err)
 	}
 	id := a.newProject(t)
 	room := a.enter(t, id)
-	execute(t, url, "DELETE FROM projects WHERE id = $1", id)
+	pgtest.Exec(t, conn, "DELETE FROM projects WHERE id = $1", id)
 	a.Doubt("hole") // or 15 s later
 	await(t, room, "the end of the room", room.Ended)
 }
@@ -299,6 +248,7 @@ func TestRoomOfAProjectThatDoesNotExist(t *testing.T) {
 func TestLeaseThatIsGoneBeginsAnotherLife(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
 	a, b := start(t, url), start(t, url)
 	id := a.newProject(t)
 	room, other := a.enter(t, id), b.enter(t, id)
@@ -307,13 +257,13 @@ func TestLeaseThatIsGoneBeginsAnotherLife(t *testing.T) {
 		people = append(people, join(t, room, fmt.Sprintf("user %d", n)))
 	}
 	await(t, other, "everybody", func() bool { return len(other.Roster().People) == 20 })
-	awaitRows(t, url, 20, countPresence)
+	pgtest.AwaitCount(t, conn, 20, countPresence)
 	before := a.Incarnation()
-	execute(t, url, "DELETE FROM replicas WHERE incarnation = $1", before)
-	if n := query(t, url, countPresence+" WHERE incarnation = $1", before); n != 0 {
+	pgtest.Exec(t, conn, "DELETE FROM replicas WHERE incarnation = $1", before)
+	if n := pgtest.Count(t, conn, countPresence+" WHERE incarnation = $1", before); n != 0 {
 		t.Fatalf("%d rows outlived their lease", n)
 	}
-	awaitRows(t, url, 20, countPresence)
+	pgtest.AwaitCount(t, conn, 20, countPresence)
 	for _, connection := range people {
 		if other.Entry(connection) == nil {
 			t.Error("somebody was reported as gone")
@@ -326,19 +276,20 @@ func TestLeaseThatIsGoneBeginsAnotherLife(t *testing.T) {
 func TestMemoryCorrectsTheTableBothWays(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
 	a, b := start(t, url), start(t, url)
 	id := a.newProject(t)
 	room, other := a.enter(t, id), b.enter(t, id)
 	ann := join(t, room, "ann")
-	awaitRows(t, url, 1, countPresence)
+	pgtest.AwaitCount(t, conn, 1, countPresence)
 	await(t, other, "ann", func() bool { return other.Entry(ann) != nil })
 
-	execute(t, url, "UPDATE presence SET connection_id = gen_random_uuid()") // ann's row is missing, and one is nobody's
+	pgtest.Exec(t, conn, "UPDATE presence SET connection_id = gen_random_uuid()") // ann's row is missing, and one is nobody's
 	b.Doubt("hole")
 	await(t, other, "nobody's row", func() bool { return len(other.Roster().People[0].Entries) == 2 || other.Entry(ann) == nil })
 	a.Doubt("hole")
-	awaitRows(t, url, 1, "SELECT count(*) FROM presence WHERE connection_id = $1", ann)
-	awaitRows(t, url, 1, countPresence)
+	pgtest.AwaitCount(t, conn, 1, "SELECT count(*) FROM presence WHERE connection_id = $1", ann)
+	pgtest.AwaitCount(t, conn, 1, countPresence)
 	b.Doubt("hole")
 	await(t, other, "the truth", func() bool {
 		people := other.Roster().People
@@ -349,24 +300,25 @@ func TestMemoryCorrectsTheTableBothWays(t *testing.T) {
 func TestDeadReplicaIsReapedByASteadyOne(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
 	a := start(t, url)
 	id := a.newProject(t)
 	dead, ghost := uuid.New(), uuid.New()
-	execute(t, url, `INSERT INTO replicas (incarnation, version, address, renewed_at, expires_at)
+	pgtest.Exec(t, conn, `INSERT INTO replicas (incarnation, version, address, renewed_at, expires_at)
 		VALUES ($1, 'test', 'nowhere', now() - interval '9 s', now() + interval '1 hour')`, dead)
-	execute(t, url, `INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
+	pgtest.Exec(t, conn, `INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent,
 		transport, joined_at, active_at) VALUES ($1, $2, $3, 1, 'ghost', 'Ghost', '', false, 'collaboration', now(), now())`, ghost, dead, id)
 	room := a.enter(t, id)
 	if room.Entry(ghost) == nil {
 		t.Fatal("the ghost is not there")
 	}
-	execute(t, url, "UPDATE replicas SET expires_at = now() - interval '4 s' WHERE incarnation = $1", dead)
+	pgtest.Exec(t, conn, "UPDATE replicas SET expires_at = now() - interval '4 s' WHERE incarnation = $1", dead)
 	await(t, room, "the ghost to go", func() bool { return room.Entry(ghost) == nil })
 	// From the second renewal on, which never comes before the lease, they are a period apart.
-	if n := query(t, url, "SELECT count(*) FROM replicas WHERE now() - started_at < $1 * interval '1 s'", 3*fast.lease.Renew.Seconds()); n != 0 {
+	if n := pgtest.Count(t, conn, "SELECT count(*) FROM replicas WHERE now() - started_at < $1 * interval '1 s'", 3*fast.lease.Renew.Seconds()); n != 0 {
 		t.Error("reaped by a replica that had not renewed five times")
 	}
-	if n := query(t, url, countPresence); n != 0 {
+	if n := pgtest.Count(t, conn, countPresence); n != 0 {
 		t.Errorf("%d rows, want none", n)
 	}
 }

@@ -23,9 +23,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// patience is for anything that a test waits for.
-const patience = time.Minute
-
 // fast is timing that tests can wait for.
 var fast = replica.Timing{
 	TTL: time.Second, Renew: 100 * time.Millisecond, Retry: 20 * time.Millisecond, Reap: 20 * time.Millisecond, Steady: 5,
@@ -81,48 +78,16 @@ func (n *node) awaitIncarnation(t testing.TB) uuid.UUID {
 	select {
 	case incarnation := <-n.began:
 		return incarnation
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		t.Fatal("no incarnation began")
 		return uuid.Nil
 	}
 }
 
-// console is somebody else's session.
-type console struct {
-	t    testing.TB
-	conn *pgx.Conn
-}
-
-func openConsole(t testing.TB, url string) console {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return console{t, conn}
-}
-
-func (c console) execute(sql string, args ...any) {
-	c.t.Helper()
-	if _, err := c.conn.Exec(c.t.Context(), sql, args...); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
 // text returns the one value of a query, as a text.
-func (c console) text(sql string, args ...any) (value string) {
-	c.t.Helper()
-	if err := c.conn.QueryRow(c.t.Context(), sql, args...).Scan(&value); err != nil {
-		c.t.Fatalf("%s: %v", sql, err)
-	}
-	return value
-}
-
-// await asks until the one value of a query is as wanted.
-func (c console) await(want, sql string, args ...any) {
-	c.t.Helper()
-	until(c.t, func() bool { return c.text(sql, args...) == want }, "waited in vain for %s from %s", want, sql)
+func text(t testing.TB, conn *pgx.Conn, sql string, args ...any) string {
+	t.Helper()
+	return strings.Join(pgtest.Texts(t, conn, sql, args...), " and ")
 }
 
 // until asks until something holds.
@@ -131,42 +96,42 @@ func until(t testing.TB, holds func() bool, format string, args ...any) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for began := time.Now(); !holds(); <-tick.C {
-		if time.Since(began) > patience {
+		if time.Since(began) > pgtest.Patience {
 			t.Fatalf(format, args...)
 		}
 	}
 }
 
 // die makes a lease of somebody who does not renew it any more.
-func (c console) die(since string) (dead uuid.UUID) {
-	c.t.Helper()
+func die(t testing.TB, conn *pgx.Conn, since string) (dead uuid.UUID) {
+	t.Helper()
 	dead = uuid.New()
-	c.execute(`INSERT INTO replicas (incarnation, version, address, started_at, renewed_at, expires_at)
+	pgtest.Exec(t, conn, `INSERT INTO replicas (incarnation, version, address, started_at, renewed_at, expires_at)
 		VALUES ($1, 'test', 'nowhere', now() - interval '1 h', now() - interval '1 min', now() - $2::interval)`, dead, since)
 	return dead
 }
 
 const (
-	countLeases = "SELECT count(*)::text FROM replicas"
+	countLeases = "SELECT count(*) FROM replicas"
 	countLease  = countLeases + " WHERE incarnation = $1"
 )
 
 func TestLeaseIsRenewedAndGivenBack(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	c := openConsole(t, url)
+	conn := pgtest.Connect(t, url)
 	pools := open(t, url)
 	n, incarnation := start(t, pools, nil)
 	if n.Incarnation() != incarnation {
 		t.Errorf("it is %v, and began as %v", n.Incarnation(), incarnation)
 	}
-	if got := c.text("SELECT concat_ws(' ', version, address, wire, expires_at > now()) FROM replicas"); got != "test here 2 t" {
+	if got := text(t, conn, "SELECT concat_ws(' ', version, address, wire, expires_at > now()) FROM replicas"); got != "test here 2 t" {
 		t.Errorf("the row says %q", got)
 	}
-	if ttl := c.text("SELECT (expires_at - renewed_at)::text FROM replicas"); ttl != "00:00:01" {
+	if ttl := text(t, conn, "SELECT (expires_at - renewed_at)::text FROM replicas"); ttl != "00:00:01" {
 		t.Errorf("the lease lasts %s", ttl)
 	}
-	c.await("true", "SELECT (renewed_at > started_at + interval '1 s')::text FROM replicas") // longer than a lease
+	pgtest.AwaitCount(t, conn, 1, countLeases+" WHERE renewed_at > started_at + interval '1 s'") // longer than a lease
 	if failed, gone := n.Outages(); !failed.IsZero() || gone.IsZero() {
 		t.Errorf("failed at %v, gone at %v", failed, gone)
 	}
@@ -174,15 +139,15 @@ func TestLeaseIsRenewedAndGivenBack(t *testing.T) {
 		t.Error("another incarnation began")
 	}
 	n.stop(t)
-	if left := c.text(countLeases); left != "0" {
-		t.Errorf("%s leases are left", left)
+	if left := pgtest.Count(t, conn, countLeases); left != 0 {
+		t.Errorf("%d leases are left", left)
 	}
 }
 
 func TestFirstIncarnationIsTheOneThatLogsKnow(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	c, pools, want := openConsole(t, url), open(t, url), uuid.New()
+	conn, pools, want := pgtest.Connect(t, url), open(t, url), uuid.New()
 	r := replica.New(replica.Config{DB: pools, Log: slog.New(slog.DiscardHandler), Incarnation: want, Timing: fast})
 	began := make(chan uuid.UUID, 10)
 	r.OnBegin(func(incarnation uuid.UUID) { began <- incarnation })
@@ -191,7 +156,7 @@ func TestFirstIncarnationIsTheOneThatLogsKnow(t *testing.T) {
 	if got := <-began; got != want {
 		t.Errorf("the first incarnation is %v, want %v", got, want)
 	}
-	c.execute("DELETE FROM replicas")
+	pgtest.Exec(t, conn, "DELETE FROM replicas")
 	if got := <-began; got == want {
 		t.Error("an id stands for two incarnations")
 	}
@@ -200,24 +165,24 @@ func TestFirstIncarnationIsTheOneThatLogsKnow(t *testing.T) {
 func TestLeaseThatIsGoneBeginsAnotherIncarnation(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	c := openConsole(t, url)
+	conn := pgtest.Connect(t, url)
 	n, first := start(t, open(t, url), nil)
 	_, gone := n.Outages()
 
-	c.execute("DELETE FROM replicas")
+	pgtest.Exec(t, conn, "DELETE FROM replicas")
 	second := n.awaitIncarnation(t)
 	_, goneAgain := n.Outages()
 	if second == first || n.Incarnation() != second || !goneAgain.After(gone) {
 		t.Errorf("after %v began %v, it is %v, gone at %v and %v", first, second, n.Incarnation(), gone, goneAgain)
 	}
-	c.await("1", countLease, second)
+	pgtest.AwaitCount(t, conn, 1, countLease, second)
 
 	// Somebody may notice before the next renewal. A late word about the former incarnation is no news.
 	n.Lost(first)
 	if _, again := n.Outages(); again != goneAgain {
 		t.Error("the lease is taken for gone with the former one")
 	}
-	c.execute("DELETE FROM replicas")
+	pgtest.Exec(t, conn, "DELETE FROM replicas")
 	n.Lost(second)
 	if _, again := n.Outages(); !again.After(goneAgain) {
 		t.Error("nobody heard that the lease is gone")
@@ -266,25 +231,25 @@ func (m *morgue) have(told, tried int) bool {
 func TestDeathIsOneTransaction(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	c := openConsole(t, url)
+	conn := pgtest.Connect(t, url)
 	m := &morgue{refuse: true}
 	n, _ := start(t, open(t, url), m.register)
-	dead := c.die("4 s")
-	c.execute(`INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
+	dead := die(t, conn, "4 s")
+	pgtest.Exec(t, conn, `INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
 		joined_at, active_at) VALUES ($1, $1, 1, 1, 'u', 'U', '', false, 'collaboration', now(), now())`, dead)
-	c.execute(`INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
+	pgtest.Exec(t, conn, `INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
 		VALUES ($1, now(), $1, 1, 'u', 'U', false)`, dead)
 	until(t, func() bool { return m.have(0, 2) }, "nobody looked twice")
 	const state = `SELECT concat_ws(' ', (SELECT count(*) FROM replicas WHERE incarnation = $1), (SELECT count(*) FROM presence),
 		(SELECT count(*) FROM presence_log WHERE left_at IS NULL))`
-	if got := c.text(state, dead); got != "1 1 1" || m.have(1, 0) {
+	if got := text(t, conn, state, dead); got != "1 1 1" || m.have(1, 0) {
 		t.Errorf("after an error there are %s leases, rows, visits, and told is %v", got, m.told)
 	}
 	m.mu.Lock()
 	m.refuse = false
 	m.mu.Unlock()
 	until(t, func() bool { return m.have(1, 0) }, "nobody was told")
-	if got := c.text(state, dead); got != "0 0 0" || !slices.Equal(m.told, []uuid.UUID{dead}) {
+	if got := text(t, conn, state, dead); got != "0 0 0" || !slices.Equal(m.told, []uuid.UUID{dead}) {
 		t.Errorf("after a death there are %s leases, rows, visits, and told is %v", got, m.told)
 	}
 	n.stop(t)
@@ -300,10 +265,10 @@ layercake_presence_reaped_replicas_total 1
 func TestOnlyTheSteadyReap(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	c := openConsole(t, url)
-	late, early, locked := c.die("3 s"), c.die("4 s"), c.die("5 s")
-	c.execute("BEGIN")
-	c.execute("SELECT FROM replicas WHERE incarnation = $1 FOR KEY SHARE", locked) // as whoever writes under it
+	conn := pgtest.Connect(t, url)
+	late, early, locked := die(t, conn, "3 s"), die(t, conn, "4 s"), die(t, conn, "5 s")
+	pgtest.Exec(t, conn, "BEGIN")
+	pgtest.Exec(t, conn, "SELECT FROM replicas WHERE incarnation = $1 FOR KEY SHARE", locked) // as whoever writes under it
 	m, looked := &morgue{}, make(chan time.Time, 1)
 	began := time.Now()
 	n, _ := start(t, open(t, url), func(r *replica.Replica) {
@@ -322,10 +287,10 @@ func TestOnlyTheSteadyReap(t *testing.T) {
 	if !slices.Equal(m.told, []uuid.UUID{early, late}) {
 		t.Errorf("removed %v, want %v: the first to expire first, but for one that is locked", m.told, []uuid.UUID{early, late})
 	}
-	c.execute("ROLLBACK")
+	pgtest.Exec(t, conn, "ROLLBACK")
 	until(t, func() bool { return m.have(3, 0) }, "nobody removed the one that was locked")
-	c.await("1", countLeases)
-	if got := c.text("SELECT incarnation::text FROM replicas"); got != n.Incarnation().String() {
+	pgtest.AwaitCount(t, conn, 1, countLeases)
+	if got := text(t, conn, "SELECT incarnation::text FROM replicas"); got != n.Incarnation().String() {
 		t.Errorf("%s is left, want %v itself", got, n.Incarnation())
 	}
 }
@@ -333,7 +298,7 @@ func TestOnlyTheSteadyReap(t *testing.T) {
 func TestStalledDatabaseReapsNobody(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	c := openConsole(t, url)
+	conn := pgtest.Connect(t, url)
 	var nodes [2]*node
 	var incarnations [2]uuid.UUID
 	var looks [2]atomic.Int64 // of the steady
@@ -352,10 +317,10 @@ func TestStalledDatabaseReapsNobody(t *testing.T) {
 		}
 	}
 	awaitLooks()
-	c.execute("BEGIN")
-	c.execute("LOCK TABLE replicas IN ACCESS EXCLUSIVE MODE")
-	c.await("2", countLeases+" WHERE expires_at < clock_timestamp()")
-	c.execute("COMMIT")
+	pgtest.Exec(t, conn, "BEGIN")
+	pgtest.Exec(t, conn, "LOCK TABLE replicas IN ACCESS EXCLUSIVE MODE")
+	pgtest.AwaitCount(t, conn, 2, countLeases+" WHERE expires_at < clock_timestamp()")
+	pgtest.Exec(t, conn, "COMMIT")
 	awaitLooks()
 	for i, n := range nodes {
 		if n.Incarnation() != incarnations[i] {
@@ -368,20 +333,20 @@ func TestStalledDatabaseReapsNobody(t *testing.T) {
 	if m.have(1, 0) {
 		t.Errorf("%v were removed", m.told)
 	}
-	c.await("2", countLeases)
+	pgtest.AwaitCount(t, conn, 2, countLeases)
 }
 
 func TestFiguresAreInTheRow(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	c := openConsole(t, url)
+	conn := pgtest.Connect(t, url)
 	start(t, open(t, url), func(r *replica.Replica) {
 		r.Figure("draining", func() int64 { return 1 })
 		r.Figure("sockets", func() int64 { return 2 })
 		r.Figure("heartbeat_ms", func() int64 { return int64(1500 * time.Microsecond) })
 		r.CountProjects(replica.Watchers, func() map[int32]int { return map[int32]int{7: 3} })
 	})
-	c.await(`t 2 0 1.5 t [{"project_id":7,"connections":0,"watchers":3}]`,
+	pgtest.AwaitTexts(t, conn, []string{`t 2 0 1.5 t [{"project_id":7,"connections":0,"watchers":3}]`},
 		"SELECT concat_ws(' ', draining, sockets, open_feeds, heartbeat_ms, heap_bytes > 0, top_projects) FROM replicas")
 }
 
@@ -389,21 +354,21 @@ func TestFiguresAreInTheRow(t *testing.T) {
 func TestOldestOfTheLiving(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	c, pools := openConsole(t, url), open(t, url)
+	conn, pools := pgtest.Connect(t, url), open(t, url)
 	n, _ := start(t, pools, nil)
 	await := func(want int32) {
 		t.Helper()
 		until(t, func() bool { return n.Oldest() == want }, "the oldest is not %d", want)
 	}
 	await(2)
-	c.execute(`INSERT INTO replicas (incarnation, version, address, expires_at) VALUES (gen_random_uuid(), 'old', '', now() + interval '1 hour')`)
+	pgtest.Exec(t, conn, `INSERT INTO replicas (incarnation, version, address, expires_at) VALUES (gen_random_uuid(), 'old', '', now() + interval '1 hour')`)
 	await(1)
-	c.execute(`UPDATE replicas SET renewed_at = now() - interval '2 s', expires_at = now() - interval '1 s' WHERE version = 'old'`)
+	pgtest.Exec(t, conn, `UPDATE replicas SET renewed_at = now() - interval '2 s', expires_at = now() - interval '1 s' WHERE version = 'old'`)
 	await(2)
 
 	// A replica knows it before it serves anybody, without a lease of its own.
 	starting := replica.New(replica.Config{DB: pools})
-	c.execute(`INSERT INTO replicas (incarnation, version, address, expires_at) VALUES (gen_random_uuid(), 'older', '', now() + interval '1 hour')`)
+	pgtest.Exec(t, conn, `INSERT INTO replicas (incarnation, version, address, expires_at) VALUES (gen_random_uuid(), 'older', '', now() + interval '1 hour')`)
 	for _, step := range []struct {
 		sql  string
 		want int32
@@ -411,13 +376,13 @@ func TestOldestOfTheLiving(t *testing.T) {
 		{"DELETE FROM replicas WHERE version = 'old'", 1},
 		{"DELETE FROM replicas WHERE version = 'older'", 2},
 	} {
-		c.execute(step.sql)
+		pgtest.Exec(t, conn, step.sql)
 		if err := starting.ReadOldest(t.Context()); err != nil || starting.Oldest() != step.want {
 			t.Errorf("after %s the oldest is %d, %v, want %d", step.sql, starting.Oldest(), err, step.want)
 		}
 	}
 	n.stop(t)
-	c.execute("DELETE FROM replicas")
+	pgtest.Exec(t, conn, "DELETE FROM replicas")
 	if err := starting.ReadOldest(t.Context()); err != nil || starting.Oldest() != 2 {
 		t.Errorf("the oldest of a deployment without replicas is %d, %v", starting.Oldest(), err)
 	}
