@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"layercake/internal/bench"
+	"layercake/internal/client"
 )
 
 // watchCommand shows what happens to a plan.
@@ -28,7 +28,7 @@ func (c watchCommand) Run(ctx context.Context) error {
 		_, err := fmt.Println(line.String())
 		return err
 	}
-	return bench.Watch(ctx, c.URL, c.Project, c.After, show, func(err error) {
+	return client.Watch(ctx, c.URL, c.Project, c.After, show, func(err error) {
 		fmt.Fprintf(os.Stderr, "lost %s, coming back: %v\n", c.URL, err)
 	})
 }

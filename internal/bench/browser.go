@@ -10,9 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"layercake/internal/client"
 	"layercake/internal/convergence"
-
-	"github.com/coder/websocket"
 )
 
 // anonymous is who replicas take a socket for that moves its cursor and never joined.
@@ -93,12 +92,11 @@ func (b *browser) around(d time.Duration) time.Duration {
 // visit opens a socket, and returns when that has ended: whether it had been open, and whether the browser itself ended it.
 func (b *browser) visit(ctx context.Context, visit int) (opened, went bool) {
 	var line *cable
-	dialing, dialed := context.WithTimeout(ctx, dialTime)
-	conn, err := collaborate(dialing, b.crowd.urls[b.replica], b.crowd.project, single(func(c net.Conn) net.Conn {
+	dialer := client.Dialer{Timeout: dialTime, Wrap: func(c net.Conn) net.Conn {
 		line = &cable{Conn: c}
 		return line
-	}))
-	dialed()
+	}}
+	socket, err := dialer.Collaboration(ctx, b.crowd.urls[b.replica], b.crowd.project)
 	if err != nil {
 		return false, false
 	}
@@ -112,9 +110,9 @@ func (b *browser) visit(ctx context.Context, visit int) (opened, went bool) {
 	ended := make(chan struct{})
 	b.crowd.running.Go(func() {
 		defer close(ended)
-		b.read(conn, line)
+		b.read(socket, line)
 	})
-	went = b.act(ctx, conn, ended)
+	went = b.act(ctx, socket, ended)
 	b.crowd.mu.Lock()
 	b.depart(time.Now())
 	b.cable = nil
@@ -126,18 +124,18 @@ func (b *browser) visit(ctx context.Context, visit int) (opened, went bool) {
 			case <-ended:
 			case <-ctx.Done():
 			}
-			_ = conn.CloseNow()
+			socket.CloseNow()
 		})
 		return true, went
 	}
-	_ = conn.CloseNow() // it may have ended before
+	socket.CloseNow() // it may have ended before
 	<-ended
 	return true, went
 }
 
 // act does what the browser is here for, until the socket ends or it goes by itself.
-func (b *browser) act(ctx context.Context, conn *websocket.Conn, ended <-chan struct{}) (went bool) {
-	if b.as == b.user && write(ctx, conn, joinFrame(b.user)) != nil || !b.move(ctx, conn) {
+func (b *browser) act(ctx context.Context, socket *client.Socket, ended <-chan struct{}) (went bool) {
+	if b.as == b.user && socket.Send(ctx, join(b.user)) != nil || !b.move(ctx, socket) {
 		return false
 	}
 	comes := time.Now()
@@ -152,7 +150,7 @@ func (b *browser) act(ctx context.Context, conn *websocket.Conn, ended <-chan st
 		case <-ended:
 			return false
 		case <-ctx.Done():
-			_ = conn.Close(websocket.StatusNormalClosure, "Client disconnect")
+			_ = socket.Close() // it may have ended before
 			return true
 		case <-tick.C:
 		}
@@ -161,17 +159,17 @@ func (b *browser) act(ctx context.Context, conn *websocket.Conn, ended <-chan st
 			return false
 		case b.crowd.gathers():
 		case leave > 0 && here > leave:
-			b.leave(conn)
+			b.leave(socket)
 			return true
 		case leave > 0 && here > idle:
-		case !b.move(ctx, conn):
+		case !b.move(ctx, socket):
 			return false
 		}
 	}
 }
 
 // leave goes in one of the ways in which people go.
-func (b *browser) leave(conn *websocket.Conn) {
+func (b *browser) leave(socket *client.Socket) {
 	dice := b.rand.IntN(3)
 	b.crowd.mu.Lock()
 	if dice == 0 && b.cables {
@@ -181,43 +179,35 @@ func (b *browser) leave(conn *websocket.Conn) {
 	b.crowd.mu.Unlock()
 	switch dice {
 	case 1:
-		_ = conn.Close(websocket.StatusNormalClosure, "Client disconnect")
+		_ = socket.Close() // likewise
 	case 2:
-		_ = conn.CloseNow()
+		socket.CloseNow()
 	}
 }
 
 // move moves the cursor to where nobody has been.
-func (b *browser) move(ctx context.Context, conn *websocket.Conn) bool {
+func (b *browser) move(ctx context.Context, socket *client.Socket) bool {
 	b.crowd.mu.Lock()
 	now := time.Now()
 	y := now.UnixMicro()
 	b.at = fmt.Sprintf("%d,%d", b.number, y)
 	b.crowd.moved = now
 	b.crowd.mu.Unlock()
-	return write(context.WithoutCancel(ctx), conn, moveFrame(b.number, y)) == nil
+	return socket.Send(context.WithoutCancel(ctx), move(b.number, y)) == nil
 }
 
-// presence is a person in a frame.
-type presence struct {
-	UserID    string `json:"userId"`
-	IsOnline  bool   `json:"isOnline"`
-	Documents map[string]struct {
-		Position *struct{ X, Y int64 } `json:"position"`
-	} `json:"documents"`
-}
-
-func (p presence) at() string {
+// at is where somebody's cursor is in the canvas.
+func at(p client.Person) string {
 	if d := p.Documents[canvas]; d.Position != nil {
-		return fmt.Sprintf("%d,%d", d.Position.X, d.Position.Y)
+		return fmt.Sprintf("%.0f,%.0f", d.Position.X, d.Position.Y)
 	}
 	return ""
 }
 
 // read takes what comes until the socket ends.
-func (b *browser) read(conn *websocket.Conn, line *cable) {
+func (b *browser) read(socket *client.Socket, line *cable) {
 	for {
-		_, text, err := conn.Read(context.Background())
+		text, err := socket.Receive(context.Background())
 		if err == nil {
 			err = b.take(text, line)
 		}
@@ -227,7 +217,7 @@ func (b *browser) read(conn *websocket.Conn, line *cable) {
 				b.depart(time.Now())
 			}
 			b.crowd.mu.Unlock()
-			_ = conn.CloseNow()
+			socket.CloseNow()
 			return
 		}
 	}
@@ -235,11 +225,7 @@ func (b *browser) read(conn *websocket.Conn, line *cable) {
 
 // take does what the existing client does with a frame.
 func (b *browser) take(text []byte, line *cable) error {
-	var frame struct {
-		Type    string
-		Data    json.RawMessage
-		Message string
-	}
+	var frame client.Frame
 	if err := json.Unmarshal(text, &frame); err != nil {
 		return err
 	}
@@ -251,14 +237,14 @@ func (b *browser) take(text []byte, line *cable) error {
 	now := time.Now()
 	switch frame.Type {
 	case "bulk_presence":
-		var all []presence
+		var all []client.Person
 		if err := json.Unmarshal(frame.Data, &all); err != nil {
 			return err
 		}
 		before := b.known
 		b.known = make(map[string]string, len(all))
 		for _, p := range all {
-			b.known[p.UserID] = p.at()
+			b.known[p.UserID] = at(p)
 		}
 		if b.stay == nil && !b.blind {
 			b.arrive(now)
@@ -273,7 +259,7 @@ func (b *browser) take(text []byte, line *cable) error {
 			b.tell(now, id, true)
 		}
 	case "user_presence":
-		var p presence
+		var p client.Person
 		if err := json.Unmarshal(frame.Data, &p); err != nil {
 			return err
 		}
@@ -281,7 +267,7 @@ func (b *browser) take(text []byte, line *cable) error {
 			b.complain("was told of somebody before it was told who is there: " + string(text))
 			b.known = make(map[string]string)
 		}
-		if b.known[p.UserID] = p.at(); !p.IsOnline {
+		if b.known[p.UserID] = at(p); !p.IsOnline {
 			delete(b.known, p.UserID)
 		}
 		b.tell(now, p.UserID, p.IsOnline)

@@ -247,7 +247,7 @@ const maxCorrection = 20 * time.Second
 // people lets some come: those who join again, those who do not, those who stay away for a while when they are cut off, and those who
 // come and go; one of each at every replica.
 func (c *chaos) people(ctx context.Context, s *storm, seed uint64) (*crowd, error) {
-	project, err := s.client.createProject(ctx, "people of a storm")
+	project, err := s.clients.createProject(ctx, "people of a storm")
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"layercake/internal/client"
 	"layercake/internal/convergence"
 
 	"github.com/jackc/pgx/v5"
@@ -328,38 +329,35 @@ func (c *crowd) othersDisagree(ctx context.Context) disagreement {
 func (c *crowd) newcomer(ctx context.Context, url string) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*dialTime)
 	defer cancel()
-	conn, err := collaborate(ctx, url, c.project, single(nil))
+	socket, err := client.Dialer{}.Collaboration(ctx, url, c.project)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = conn.CloseNow() }()
-	if err := write(ctx, conn, joinFrame(anonymous)); err != nil {
+	defer socket.CloseNow()
+	if err := socket.Send(ctx, join(anonymous)); err != nil {
 		return nil, err
 	}
 	for {
-		_, text, err := conn.Read(ctx)
+		text, err := socket.Receive(ctx)
 		if err != nil {
 			return nil, err
 		}
-		var frame struct {
-			Type string
-			Data json.RawMessage
-		}
+		var frame client.Frame
 		if err := json.Unmarshal(text, &frame); err != nil {
 			return nil, err
 		}
 		if frame.Type != "bulk_presence" {
 			continue
 		}
-		var all []presence
+		var all []client.Person
 		if err := json.Unmarshal(frame.Data, &all); err != nil {
 			return nil, err
 		}
 		roster := make(map[string]string, len(all))
 		for _, p := range all {
-			roster[p.UserID] = p.at()
+			roster[p.UserID] = at(p)
 		}
-		return roster, conn.Close(1000, "Client disconnect")
+		return roster, socket.Close()
 	}
 }
 

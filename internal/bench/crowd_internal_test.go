@@ -18,9 +18,9 @@ func TestCrowdTellsWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
 	urls := servertest.URLs(servertest.StartOn(t, database, 2, nil))
-	client := newClient(urls, 1)
-	defer client.close()
-	project, err := client.createProject(t.Context(), "p")
+	all := newClients(urls)
+	defer all.close()
+	project, err := all.createProject(t.Context(), "p")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,14 +53,14 @@ func TestCrowdTellsWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Somebody looks at the table several times meanwhile, unless the machine is busy: then once more.
-	var all People
-	for began := time.Now(); (all.Ghosts == 0 || all.Flickers == 0) && time.Since(began) < time.Minute; {
+	var sum People
+	for began := time.Now(); (sum.Ghosts == 0 || sum.Flickers == 0) && time.Since(began) < time.Minute; {
 		if _, err := conn.Exec(t.Context(), "DELETE FROM presence WHERE user_id = 'person-0'"); err != nil {
 			t.Fatal(err)
 		}
-		all.add(people.judge(t.Context(), time.Second, patience))
+		sum.add(people.judge(t.Context(), time.Second, patience))
 	}
-	if all.Ghosts == 0 || all.Flickers == 0 || all.OK() {
-		t.Errorf("people = %+v, want a ghost and a flicker", all)
+	if sum.Ghosts == 0 || sum.Flickers == 0 || sum.OK() {
+		t.Errorf("people = %+v, want a ghost and a flicker", sum)
 	}
 }

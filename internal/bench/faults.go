@@ -2,22 +2,19 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"layercake/internal/client"
 	"layercake/internal/convergence"
 	"layercake/internal/embeddedpg"
 
-	"github.com/coder/websocket"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 )
@@ -390,7 +387,7 @@ func (h *harm) deleteProjects(ctx context.Context) error {
 		if err := wait(ctx, time.Second); err != nil {
 			return err
 		}
-		if err := s.client.deleteProject(ctx, s.projects[0].id); err != nil {
+		if err := s.clients.deleteProject(ctx, s.projects[0].id); err != nil {
 			return err
 		}
 		deleted := time.Now()
@@ -405,7 +402,7 @@ func (h *harm) deleteProjects(ctx context.Context) error {
 		}
 		h.say("all watchers of a deleted project were told after %v", time.Since(deleted).Round(time.Millisecond))
 		for _, sub := range s.subscribers {
-			if r := new(refusal); !errors.As(sub.failure, &r) || r.Extensions.Code != "NOT_FOUND" {
+			if r := new(client.Refusal); !errors.As(sub.failure, &r) || r.Code() != "NOT_FOUND" {
 				return fmt.Errorf("a watcher of a deleted project ended with %w, want NOT_FOUND", sub.failure)
 			}
 		}
@@ -423,39 +420,28 @@ func (h *harm) stallReaders(ctx context.Context) error {
 }
 
 func (h *harm) stallReader(ctx context.Context, r *replica) error {
-	dialer := &net.Dialer{}
-	var socket *net.TCPConn
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dialer.DialContext(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		socket = conn.(*net.TCPConn)
-		return conn, socket.SetReadBuffer(4 << 10)
+	var conn *net.TCPConn
+	var narrowed error
+	dialer := client.Dialer{Timeout: dialTime, Wrap: func(c net.Conn) net.Conn {
+		conn = c.(*net.TCPConn)
+		narrowed = conn.SetReadBuffer(4 << 10)
+		return c
 	}}
-	conn, response, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(r.url, "http")+"/graphql/ws", &websocket.DialOptions{
-		HTTPClient: &http.Client{Transport: transport}, Subprotocols: []string{subprotocol},
-	})
-	if response != nil && response.Body != nil {
-		_ = response.Body.Close() // it is the connection's by now
-	}
+	socket, err := dialer.GraphQL(ctx, r.url)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.CloseNow() }()
-	if err := send(ctx, conn, message{Type: "connection_init"}); err != nil {
-		return err
+	defer socket.CloseNow()
+	if narrowed != nil {
+		return narrowed
 	}
 	for n := range 50 {
-		base, err := h.storm.client.plan(ctx, h.storm.projects[n%len(h.storm.projects)].id)
+		project := h.storm.projects[n%len(h.storm.projects)].id
+		base, err := h.storm.clients.plan(ctx, project)
 		if err != nil {
 			return err
 		}
-		payload, err := json.Marshal(newEvents(base).subscribe(h.storm.projects[n%len(h.storm.projects)].id))
-		if err != nil {
-			return err
-		}
-		if err := send(ctx, conn, message{ID: fmt.Sprint(n), Type: "subscribe", Payload: payload}); err != nil {
+		if err := socket.Subscribe(ctx, fmt.Sprint(n), newEvents(base).subscribe(project)); err != nil {
 			return err
 		}
 	}
@@ -465,17 +451,13 @@ func (h *harm) stallReader(ctx context.Context, r *replica) error {
 	// What the system kept for us comes first, then the end.
 	late, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := socket.SetReadBuffer(4 << 20); err != nil {
+	if err := conn.SetReadBuffer(4 << 20); err != nil {
 		return err
 	}
 	var got int64
 	for {
-		_, reader, err := conn.Reader(late)
-		if err == nil {
-			var n int64
-			n, err = io.Copy(io.Discard, reader)
-			got += n
-		}
+		n, err := socket.Discard(late)
+		got += n
 		switch {
 		case late.Err() != nil:
 			return fmt.Errorf("replica %d bears with a client that has not read for %v, and sends it %d kB more",

@@ -12,7 +12,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/coder/websocket"
+	"layercake/internal/client"
+
 	"github.com/google/uuid"
 )
 
@@ -126,7 +127,7 @@ type flood struct {
 type mover struct {
 	number int
 	others []*mover // in the same project, itself included
-	conn   *websocket.Conn
+	socket *client.Socket
 	joined chan struct{} // closed once its roster came, or the socket ended
 
 	mu        sync.Mutex
@@ -151,17 +152,11 @@ func Flood(ctx context.Context, cfg FloodConfig) (FloodResult, error) {
 		return result, err
 	}
 	f := &flood{cfg: cfg, began: time.Now()}
-	client := newClient(cfg.URLs, 1)
-	defer client.close()
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
-		defer cancel()
-		for _, id := range f.projects {
-			_ = client.deleteProject(ctx, id) // one that stays behind is in nobody's way
-		}
-	}()
+	all := newClients(cfg.URLs)
+	defer all.close()
+	defer func() { all.deleteProjects(ctx, f.projects) }()
 	for n := range cfg.Projects {
-		id, err := client.createProject(ctx, fmt.Sprintf("flood-%s %d", uuid.NewString()[:8], n+1))
+		id, err := all.createProject(ctx, fmt.Sprintf("flood-%s %d", uuid.NewString()[:8], n+1))
 		if err != nil {
 			return result, fmt.Errorf("create a project (do the replicas run?): %w", err)
 		}
@@ -187,7 +182,7 @@ func Flood(ctx context.Context, cfg FloodConfig) (FloodResult, error) {
 func (f *flood) close() {
 	var all sync.WaitGroup
 	for _, m := range f.movers {
-		all.Go(func() { _ = m.conn.CloseNow() })
+		all.Go(m.socket.CloseNow)
 	}
 	all.Wait()
 }
@@ -200,15 +195,15 @@ func (f *flood) connect(ctx context.Context, reading *sync.WaitGroup) error {
 	for n := range f.cfg.Sockets {
 		// The sockets of a project are on all replicas.
 		project, replica := n%f.cfg.Projects, n/f.cfg.Projects%len(f.cfg.URLs)
-		conn, err := collaborate(ctx, f.cfg.URLs[replica], f.projects[project], single(nil))
+		socket, err := client.Dialer{}.Collaboration(ctx, f.cfg.URLs[replica], f.projects[project])
 		if err != nil {
 			return fmt.Errorf("open a collaboration socket: %w", err)
 		}
-		m := &mover{number: n, conn: conn, seen: make([]int64, f.cfg.Sockets), joined: make(chan struct{})}
+		m := &mover{number: n, socket: socket, seen: make([]int64, f.cfg.Sockets), joined: make(chan struct{})}
 		f.movers = append(f.movers, m)
 		groups[project] = append(groups[project], m)
 		reading.Go(func() { m.read(f.began) })
-		if err := write(ctx, conn, joinFrame(fmt.Sprintf("mover-%d", n))); err != nil {
+		if err := socket.Send(ctx, join(fmt.Sprintf("mover-%d", n))); err != nil {
 			return fmt.Errorf("join: %w", err)
 		}
 	}
@@ -227,7 +222,7 @@ func (f *flood) connect(ctx context.Context, reading *sync.WaitGroup) error {
 func (m *mover) read(began time.Time) {
 	joined := sync.OnceFunc(func() { close(m.joined) })
 	for {
-		_, frame, err := m.conn.Read(context.Background())
+		frame, err := m.socket.Receive(context.Background())
 		now := time.Since(began).Microseconds()
 		m.mu.Lock()
 		if err != nil {
@@ -261,11 +256,11 @@ func (m *mover) read(began time.Time) {
 func (m *mover) move(ctx context.Context, began time.Time) error {
 	m.mu.Lock()
 	m.last, m.before = time.Since(began).Microseconds(), m.limited
-	frame := moveFrame(m.number, m.last)
+	frame := move(m.number, m.last)
 	m.sent++
 	m.sentBytes += int64(len(frame))
 	m.mu.Unlock()
-	return write(ctx, m.conn, frame)
+	return m.socket.Send(ctx, frame)
 }
 
 // run moves until ctx ends or the socket does. It never makes up for a move that came late.
@@ -324,7 +319,7 @@ func (f *flood) phase(ctx context.Context, rate float64) FloodPhase {
 func (f *flood) processorTime(ctx context.Context) []float64 {
 	var used []float64
 	for _, admin := range f.cfg.Admins {
-		metrics, err := scrape(ctx, admin, requestTime)
+		metrics, err := metricsWithin(ctx, admin, requestTime)
 		if err != nil {
 			return nil
 		}

@@ -3,7 +3,6 @@ package bench
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/coder/websocket"
+	"layercake/internal/client"
+
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 )
@@ -82,7 +82,7 @@ func (r *JoinsResult) complain(format string, args ...any) {
 // joins is a running one.
 type joins struct {
 	cfg      JoinsConfig
-	client   *client
+	clients  clients
 	run      string
 	projects []int
 	result   JoinsResult
@@ -95,11 +95,11 @@ func Joins(ctx context.Context, cfg JoinsConfig) (JoinsResult, error) {
 		return JoinsResult{}, err
 	}
 	j := &joins{
-		cfg: cfg, client: newClient(cfg.URLs, cfg.Together), run: "joins-" + uuid.NewString()[:8],
+		cfg: cfg, clients: newClients(cfg.URLs), run: "joins-" + uuid.NewString()[:8],
 		result: JoinsResult{Replicas: len(cfg.URLs), Together: cfg.Together, Each: cfg.Each},
 	}
-	defer j.client.close()
-	defer j.cleanUp(ctx)
+	defer j.clients.close()
+	defer func() { j.clients.deleteProjects(ctx, j.projects) }()
 	if err := j.mutations(ctx); err != nil {
 		return JoinsResult{}, err
 	}
@@ -111,16 +111,8 @@ func Joins(ctx context.Context, cfg JoinsConfig) (JoinsResult, error) {
 	return j.result, nil
 }
 
-func (j *joins) cleanUp(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
-	defer cancel()
-	for _, id := range j.projects {
-		_ = j.client.deleteProject(ctx, id) // one that stays behind is in nobody's way
-	}
-}
-
 func (j *joins) project(ctx context.Context) (int, error) {
-	id, err := j.client.createProject(ctx, fmt.Sprintf("%s %d", j.run, len(j.projects)+1))
+	id, err := j.clients.createProject(ctx, fmt.Sprintf("%s %d", j.run, len(j.projects)+1))
 	if err != nil {
 		return 0, fmt.Errorf("create a project (do the replicas run?): %w", err)
 	}
@@ -142,15 +134,14 @@ func (j *joins) mutations(ctx context.Context) error {
 		start := make(chan struct{})
 		var all sync.WaitGroup
 		for n := range j.cfg.Together {
-			body, err := json.Marshal(request{joinProject, map[string]any{"project": project, "client": fmt.Sprintf("%s-%d", j.run, n)}})
-			if err != nil {
-				return err
+			q := client.Request{
+				Query: joinProject, Variables: map[string]any{"project": project, "client": fmt.Sprintf("%s-%d", j.run, n)},
 			}
 			all.Go(func() {
 				<-start
 				began := time.Now()
 				var data struct{ JoinProjectCollaboration bool }
-				errs[n] = j.client.do(ctx, n%len(j.cfg.URLs), body, &data)
+				errs[n] = j.clients.do(ctx, n%len(j.cfg.URLs), q, &data)
 				if times[n] = time.Since(began); errs[n] == nil && !data.JoinProjectCollaboration {
 					errs[n] = errors.New("the answer is false")
 				}
@@ -181,7 +172,7 @@ func (j *joins) mutations(ctx context.Context) error {
 
 // joiner is a socket that joins.
 type joiner struct {
-	conn        *websocket.Conn
+	socket      *client.Socket
 	number      int
 	first, last int // numbers of those in its project, last is not one of them
 }
@@ -196,17 +187,12 @@ func (j *joins) sockets(ctx context.Context) error {
 	defer func() {
 		for _, joiner := range joiners {
 			if joiner != nil {
-				_ = joiner.conn.CloseNow()
+				joiner.socket.CloseNow()
 			}
 		}
 	}()
 	opening, inner := errgroup.WithContext(ctx)
 	opening.SetLimit(dialers)
-	open := func(ctx context.Context, url string, project int) (*websocket.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, connectTime)
-		defer cancel()
-		return collaborate(ctx, url, project, single(nil))
-	}
 	project := 0
 	for n := range joiners {
 		first := n - n%j.cfg.Each
@@ -218,11 +204,11 @@ func (j *joins) sockets(ctx context.Context) error {
 		}
 		into := project // the next one may be another before this is opened
 		opening.Go(func() error {
-			conn, err := open(inner, j.cfg.URLs[n%len(j.cfg.URLs)], into)
+			socket, err := client.Dialer{Timeout: connectTime}.Collaboration(inner, j.cfg.URLs[n%len(j.cfg.URLs)], into)
 			if err != nil {
 				return fmt.Errorf("open a collaboration socket: %w", err)
 			}
-			joiners[n] = &joiner{conn: conn, number: n, first: first, last: min(first+j.cfg.Each, j.cfg.Sockets)}
+			joiners[n] = &joiner{socket: socket, number: n, first: first, last: min(first+j.cfg.Each, j.cfg.Sockets)}
 			return nil
 		})
 	}
@@ -272,12 +258,12 @@ var joinerStart = []byte(`"userId":"joiner-`)
 
 // join joins, and returns when it has seen everybody in its project.
 func (j *joiner) join(ctx context.Context) error {
-	if err := write(ctx, j.conn, joinFrame(fmt.Sprintf("joiner-%d", j.number))); err != nil {
+	if err := j.socket.Send(ctx, join(fmt.Sprintf("joiner-%d", j.number))); err != nil {
 		return err
 	}
 	seen := make([]bool, j.last-j.first)
 	for missing := len(seen); missing > 0; {
-		_, frame, err := j.conn.Read(ctx)
+		frame, err := j.socket.Receive(ctx)
 		if ctx.Err() != nil {
 			err = context.Cause(ctx) // in better words
 		}

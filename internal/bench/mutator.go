@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,6 +9,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"layercake/internal/client"
 
 	"golang.org/x/time/rate"
 )
@@ -19,7 +20,7 @@ const patience = 15 * time.Second
 
 // mutator changes a project, one change after the other.
 type mutator struct {
-	client  *client
+	clients clients
 	project *project
 	replica int
 	pace    *rate.Limiter // shared by all; nil for as fast as possible
@@ -56,25 +57,22 @@ func (m *mutator) change(ctx context.Context) {
 	op := m.project.choose(m.rand)
 	sent := time.Now()
 	op.variables["client"] = formatSent(sent, m.replica)
-	body, err := json.Marshal(request{op.query, op.variables})
-	if err != nil {
-		panic(err) // texts and numbers
-	}
 	for pause := minBackOff; ; pause = min(2*pause, maxBackOff) {
-		err := m.ask(ctx, op, body)
+		err := m.ask(ctx, op)
 		if err == nil {
 			m.counts.answer(time.Since(sent))
 			return
 		}
 		m.counts.refuse(err)
-		refused := new(refusal)
-		if errors.As(err, &refused) && !refused.temporary() {
+		refused := new(client.Refusal)
+		if errors.As(err, &refused) && !refused.Temporary() {
 			m.project.settle(op, false)
 			return
 		}
 		// The operation id makes it safe to ask another replica for what this one may have done.
-		m.replica = (m.replica + 1) % len(m.client.urls)
-		if wait(ctx, max(pause/2+time.Duration(m.rand.Int64N(int64(pause))), refused.pause())) != nil {
+		m.replica = (m.replica + 1) % len(m.clients)
+		asked := min(refused.RetryAfter(), time.Second)
+		if wait(ctx, max(pause/2+time.Duration(m.rand.Int64N(int64(pause))), asked)) != nil {
 			m.counts.giveUp()
 			return
 		}
@@ -83,10 +81,10 @@ func (m *mutator) change(ctx context.Context) {
 }
 
 // ask sends a request once, and notes when it succeeded.
-func (m *mutator) ask(ctx context.Context, op operation, body []byte) error {
+func (m *mutator) ask(ctx context.Context, op operation) error {
 	m.asking.RLock()
 	defer m.asking.RUnlock()
-	err := m.client.do(ctx, m.replica, body, &struct{}{})
+	err := m.clients.do(ctx, m.replica, client.Request{Query: op.query, Variables: op.variables}, nil)
 	if err == nil {
 		m.project.settle(op, true)
 	}
@@ -113,9 +111,9 @@ func (c *counts) refuse(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	code, words := "NETWORK", words(err)
-	refused := new(refusal)
+	refused := new(client.Refusal)
 	if errors.As(err, &refused) {
-		code = refused.Extensions.Code
+		code = refused.Code()
 	}
 	c.refused[code]++
 	if raced[code] || raced[words] {

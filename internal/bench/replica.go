@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"layercake/internal/child"
+	"layercake/internal/client"
 	"layercake/internal/server"
 )
 
@@ -180,20 +181,9 @@ func (r *replica) ready(ctx context.Context) error {
 func (r *replica) healthy(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/health/ready", http.NoBody)
-	if err != nil {
-		return false
-	}
-	response, err := direct.Do(request)
-	if err != nil {
-		return false
-	}
-	_ = response.Body.Close() // the status says it
-	return response.StatusCode == http.StatusOK
+	answer, err := client.Get(ctx, r.url+"/health/ready")
+	return err == nil && answer.Status == http.StatusOK
 }
-
-// direct sends requests straight to a replica, each over a connection of its own.
-var direct = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 // ports are those of the deployments of this process, which keep them while their replicas are down.
 var ports = struct {

@@ -1,54 +1,18 @@
 package bench
 
 import (
-	"bufio"
 	"context"
-	"fmt"
-	"io"
 	"maps"
-	"net/http"
-	"strconv"
-	"strings"
 	"time"
+
+	"layercake/internal/client"
 )
 
-// scrape reads the metrics of a replica, within a time. Those that differ only in labels are added up.
-func scrape(ctx context.Context, admin string, within time.Duration) (map[string]float64, error) {
+// metricsWithin reads the metrics of a replica, within a time.
+func metricsWithin(ctx context.Context, admin string, within time.Duration) (map[string]float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, admin+"/metrics", http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	response, err := direct.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s/metrics answered %s", admin, response.Status)
-	}
-	return parseMetrics(response.Body)
-}
-
-// parseMetrics reads the text format: name{labels} value.
-func parseMetrics(r io.Reader) (map[string]float64, error) {
-	sums := map[string]float64{}
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		line := lines.Text()
-		end := strings.LastIndexByte(line, ' ')
-		if strings.HasPrefix(line, "#") || end < 0 {
-			continue
-		}
-		value, err := strconv.ParseFloat(line[end+1:], 64)
-		if err != nil {
-			return nil, fmt.Errorf("metrics: %q: %w", line, err)
-		}
-		name, _, _ := strings.Cut(line[:end], "{")
-		sums[name] += value
-	}
-	return sums, lines.Err()
+	return client.Metrics(ctx, admin)
 }
 
 // counters are the metrics that say what replicas had to do about a fault, by what a report calls them.
@@ -99,7 +63,7 @@ func (t *tally) run(ctx context.Context) map[string]float64 {
 // look reads each replica that answers within a time.
 func (t *tally) look(ctx context.Context, within time.Duration) {
 	for i, r := range t.deployment.replicas {
-		now, err := scrape(ctx, r.admin, within)
+		now, err := metricsWithin(ctx, r.admin, within)
 		if err != nil {
 			continue // it is away
 		}

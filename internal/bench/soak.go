@@ -143,7 +143,7 @@ func (c SoakConfig) soak(ctx context.Context, d *deployment) (SoakResult, error)
 	if err := s.follow(ctx); err != nil {
 		return result, err
 	}
-	project, err := s.client.createProject(ctx, "people of a soak")
+	project, err := s.clients.createProject(ctx, "people of a soak")
 	if err != nil {
 		return result, err
 	}
@@ -215,7 +215,7 @@ func (c SoakConfig) sample(ctx context.Context, d *deployment, duration time.Dur
 	defer tick.Stop()
 	for n := 0; (time.Since(began) < duration || n < minSamples) && ctx.Err() == nil; n++ {
 		for i, r := range d.replicas {
-			now, err := scrape(ctx, r.admin, requestTime)
+			now, err := metricsWithin(ctx, r.admin, requestTime)
 			if err != nil && ctx.Err() == nil {
 				return nil, fmt.Errorf("sample replica %d: %w", r.number, err)
 			}

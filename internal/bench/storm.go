@@ -106,7 +106,7 @@ func Storm(ctx context.Context, cfg Config) (Result, error) {
 // storm is a running one.
 type storm struct {
 	cfg         Config
-	client      *client
+	clients     clients
 	naps        time.Duration
 	projects    []*project
 	others      []int // projects that are deleted in the end, too
@@ -124,7 +124,7 @@ type storm struct {
 
 func newStorm(cfg Config) *storm {
 	return &storm{
-		cfg: cfg, client: newClient(cfg.URLs, cfg.Mutators), naps: napperIsAway, unfollow: func() {},
+		cfg: cfg, clients: newClients(cfg.URLs), naps: napperIsAway, unfollow: func() {},
 		counts: counts{refused: map[string]int64{}, surprises: map[string]int64{}},
 	}
 }
@@ -133,8 +133,8 @@ func newStorm(cfg Config) *storm {
 func (s *storm) close(ctx context.Context) {
 	s.unfollow()
 	s.following.Wait()
-	s.cleanUp(ctx)
-	s.client.close()
+	s.clients.deleteProjects(ctx, append(s.projectIDs(), s.others...))
+	s.clients.close()
 }
 
 // follow makes the projects, and returns when all subscribers follow them; they do until close or settle.
@@ -155,13 +155,13 @@ func (s *storm) prepare(ctx context.Context) error {
 	s.connected = make(chan struct{}, s.cfg.sockets())
 	run := "storm-" + uuid.NewString()[:8]
 	for i := range s.cfg.Projects {
-		id, err := s.client.createProject(ctx, fmt.Sprintf("%s %d", run, i+1))
+		id, err := s.clients.createProject(ctx, fmt.Sprintf("%s %d", run, i+1))
 		if err != nil {
 			return fmt.Errorf("create a project (do the replicas run?): %w", err)
 		}
 		p := &project{id: id, run: run, pairs: map[[2]int64]bool{}}
 		s.projects = append(s.projects, p)
-		base, err := s.client.plan(ctx, id)
+		base, err := s.clients.plan(ctx, id)
 		if err != nil {
 			return fmt.Errorf("read a plan: %w", err)
 		}
@@ -171,7 +171,7 @@ func (s *storm) prepare(ctx context.Context) error {
 			}
 		}
 		for n := range s.cfg.Deltas {
-			s.subscribe((i+n)%len(s.cfg.URLs), p, newDeltas(s.client, base))
+			s.subscribe((i+n)%len(s.cfg.URLs), p, newDeltas(s.clients, base))
 		}
 		for n := range s.cfg.Nappers {
 			napper := s.subscribe((i+n)%len(s.cfg.URLs), p, newEvents(base))
@@ -217,7 +217,7 @@ func (s *storm) mutate(ctx context.Context) {
 	var running sync.WaitGroup
 	for i := range s.cfg.Mutators {
 		m := &mutator{
-			client: s.client, project: s.projects[i%len(s.projects)], replica: i % len(s.cfg.URLs),
+			clients: s.clients, project: s.projects[i%len(s.projects)], replica: i % len(s.cfg.URLs),
 			pace: pace, changes: s.cfg.Changes, rand: rand.New(rand.NewPCG(s.cfg.Seed, uint64(i))), counts: &s.counts,
 			asking: &s.asking,
 		}
@@ -285,7 +285,7 @@ func (s *storm) read(ctx context.Context, id int) (convergence.Plan, error) {
 	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Settle)
 	defer cancel()
 	for {
-		plan, err := s.client.plan(request, id)
+		plan, err := s.clients.plan(request, id)
 		if err == nil {
 			return plan, nil
 		}
@@ -313,15 +313,10 @@ func (s *storm) reached(ctx context.Context, p *project, head place) (ahead bool
 	}
 }
 
-// cleanUp deletes the projects.
-func (s *storm) cleanUp(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
-	defer cancel()
-	for _, p := range s.projects {
-		// One that stays behind is in nobody's way; the storm has said what it had to say.
-		_ = s.client.deleteProject(ctx, p.id)
+func (s *storm) projectIDs() []int {
+	ids := make([]int, len(s.projects))
+	for i, p := range s.projects {
+		ids[i] = p.id
 	}
-	for _, id := range s.others {
-		_ = s.client.deleteProject(ctx, id) // likewise
-	}
+	return ids
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"layercake/internal/client"
 	"layercake/internal/convergence"
 )
 
@@ -47,7 +48,7 @@ func newSubscriber(urls []string, replica int, p *project, v view) *subscriber {
 // view is what a subscriber sees of its project, by one of the kinds of subscriptions.
 type view interface {
 	// subscribe returns what to ask for now.
-	subscribe(project int) request
+	subscribe(project int) client.Request
 	// take takes the data of one delivery. Its error is errNotAnEvent or says that the subscription has to be opened again.
 	take(ctx context.Context, data json.RawMessage) (delivery, error)
 	// at says where the view is: what it shows is of this version.
@@ -98,19 +99,22 @@ func (s *subscriber) run(ctx context.Context) {
 		if s.stay > 0 {
 			awake, sleep = context.WithTimeout(ctx, s.stay/2+rand.N(s.stay))
 		}
-		err := subscribe(awake, url, query, func() { opened = true; s.connected() }, func(data json.RawMessage) error {
-			return s.take(awake, data)
-		})
+		socket, err := client.Dialer{Timeout: dialTime}.GraphQL(awake, url)
+		if err == nil {
+			opened = true
+			s.connected()
+			err = socket.Follow(awake, query, func(data json.RawMessage) error { return s.take(awake, data) })
+		}
 		napping := awake.Err() != nil
 		sleep()
-		var refused *refusal
+		var refused *client.Refusal
 		switch {
 		case ctx.Err() != nil:
 			return
 		case napping:
 			_ = wait(ctx, s.away/2+rand.N(s.away)) // the end of ctx is seen above
 			pause, opened = minBackOff, false      // it comes back elsewhere
-		case errors.As(err, &refused) && !refused.temporary(), errors.Is(err, errNotAnEvent):
+		case errors.As(err, &refused) && !refused.Temporary(), errors.Is(err, errNotAnEvent):
 			s.mu.Lock()
 			s.failure = err
 			s.mu.Unlock()
@@ -179,11 +183,11 @@ func newEvents(base convergence.Plan) *events {
 	return &events{cursor: base.Cursor, check: convergence.NewEvents(base)}
 }
 
-func (v *events) subscribe(project int) request {
-	return request{
-		`subscription($id: Int!, $after: String) { planEvents(projectId: $id, after: $after) { version cursor snapshot opId clientId
+func (v *events) subscribe(project int) client.Request {
+	return client.Request{
+		Query: `subscription($id: Int!, $after: String) { planEvents(projectId: $id, after: $after) { version cursor snapshot opId clientId
 			timestamp plan ` + planFields + ` operations { kind id index before after } } }`,
-		map[string]any{"id": project, "after": v.cursor},
+		Variables: map[string]any{"id": project, "after": v.cursor},
 	}
 }
 
@@ -211,21 +215,21 @@ func (v *events) finish(rows convergence.Plan) convergence.Report { return v.che
 // deltas follows planDagDeltaChanged as the existing client does: without a cursor, and reading the plan by requests of its own,
 // which it does again only when a patch does not apply.
 type deltas struct {
-	client *client
-	check  *convergence.Deltas
-	place  place
+	clients clients
+	check   *convergence.Deltas
+	place   place
 }
 
-func newDeltas(client *client, base convergence.Plan) *deltas {
-	return &deltas{client: client, check: convergence.NewDeltas(base), place: placeOf(base.Cursor)}
+func newDeltas(all clients, base convergence.Plan) *deltas {
+	return &deltas{clients: all, check: convergence.NewDeltas(base), place: placeOf(base.Cursor)}
 }
 
-func (v *deltas) subscribe(project int) request {
+func (v *deltas) subscribe(project int) client.Request {
 	v.check.Resubscribe()
-	return request{
-		`subscription($id: Int!) { planDagDeltaChanged(projectId: $id) { version cursor snapshot opId clientId timestamp
+	return client.Request{
+		Query: `subscription($id: Int!) { planDagDeltaChanged(projectId: $id) { version cursor snapshot opId clientId timestamp
 			projectId operations { op path value } } }`,
-		map[string]any{"id": project},
+		Variables: map[string]any{"id": project},
 	}
 }
 
@@ -243,12 +247,12 @@ func (v *deltas) take(ctx context.Context, data json.RawMessage) (delivery, erro
 	e := &d.PlanDagDeltaChanged
 	v.check.See(e.Delta)
 	for v.check.Stale() {
-		plan, err := v.client.plan(ctx, e.ProjectID)
-		refused := new(refusal)
+		plan, err := v.clients.plan(ctx, e.ProjectID)
+		var refused *client.Refusal
 		switch {
 		case err == nil:
 			v.check.Read(plan)
-		case errors.As(err, &refused) && !refused.temporary():
+		case errors.As(err, &refused) && !refused.Temporary():
 			return delivery{}, err
 		case wait(ctx, minBackOff) != nil:
 			return delivery{}, err

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"layercake/internal/bench"
+	wire "layercake/internal/client"
 	"layercake/internal/pgproxy"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
@@ -144,7 +144,7 @@ func TestDatabaseGoesAndComesBack(t *testing.T) {
 	versions := make(chan int, 10)
 	cursor := head(t, here).Cursor
 	watching.Go(func() error {
-		return bench.Watch(ctx, there, 1, cursor, func(event json.RawMessage) error {
+		return wire.Watch(ctx, there, 1, cursor, func(event json.RawMessage) error {
 			var e struct{ Version int }
 			err := json.Unmarshal(event, &e)
 			versions <- e.Version

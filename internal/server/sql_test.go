@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"layercake/internal/bench"
+	wire "layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
@@ -61,7 +61,7 @@ func TestDBAsSeeWhatReplicasDo(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	watched := make(chan error, 1)
 	go func() {
-		watched <- bench.Watch(ctx, there, 1, "", func(json.RawMessage) error { return nil }, func(error) {})
+		watched <- wire.Watch(ctx, there, 1, "", func(json.RawMessage) error { return nil }, func(error) {})
 	}()
 	defer func() { stop(); <-watched }()
 	ann := socket(t, here, joinAs("Ann"), `{"type":"cursor_update","data":{"documentId":"d","position":{"x":1,"y":2},"selectedNodeId":"n1"}}`)

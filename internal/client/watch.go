@@ -1,4 +1,4 @@
-package bench
+package client
 
 import (
 	"context"
@@ -7,16 +7,18 @@ import (
 	"time"
 )
 
-// watchAgain is how long Watch waits before it connects again.
-const watchAgain = time.Second
+const (
+	watchDials = 5 * time.Second // for a replica to open a socket
+	watchAgain = time.Second     // before Watch connects again
+)
 
 // Watch hands each event of a project's plan to each, as planEvents shows it, until ctx ends. It begins after a cursor, or at the
-// current version. When the replica goes away it comes back and goes on without a gap; lost tells of that. It returns the
-// replica's refusal, or the error of each.
+// current version. When the replica goes away it comes back and goes on without a gap, since it asks for what follows the last event that
+// each took; lost is told the reason. It returns the replica's refusal, or the error of each.
 func Watch(ctx context.Context, url string, project int, after string, each func(event json.RawMessage) error, lost func(error)) error {
 	for {
 		var failed error
-		q := request{
+		q := Request{
 			Query: `subscription ($project: Int!, $after: String) { planEvents(projectId: $project, after: $after) {
 				version cursor snapshot timestamp actorName actorKind via clientId opId note
 				operations { kind id index before after } } }`,
@@ -25,7 +27,7 @@ func Watch(ctx context.Context, url string, project int, after string, each func
 		if after != "" {
 			q.Variables["after"] = after
 		}
-		err := subscribe(ctx, url, q, func() {}, func(data json.RawMessage) error {
+		err := follow(ctx, url, q, func(data json.RawMessage) error {
 			var in struct{ PlanEvents json.RawMessage }
 			var place struct{ Cursor string }
 			if failed = errors.Join(json.Unmarshal(data, &in), json.Unmarshal(in.PlanEvents, &place)); failed != nil {
@@ -36,13 +38,13 @@ func Watch(ctx context.Context, url string, project int, after string, each func
 			}
 			return failed
 		})
-		var r *refusal
+		var r *Refusal
 		switch {
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // a normal end
 		case failed != nil:
 			return failed
-		case errors.As(err, &r) && !r.temporary():
+		case errors.As(err, &r) && !r.Temporary():
 			return err
 		}
 		lost(err)
@@ -52,4 +54,12 @@ func Watch(ctx context.Context, url string, project int, after string, each func
 		case <-time.After(watchAgain):
 		}
 	}
+}
+
+func follow(ctx context.Context, url string, q Request, next func(json.RawMessage) error) error {
+	socket, err := Dialer{Timeout: watchDials}.GraphQL(ctx, url)
+	if err != nil {
+		return err
+	}
+	return socket.Follow(ctx, q, next)
 }

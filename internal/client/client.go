@@ -1,0 +1,165 @@
+// Package client talks to a replica as its clients do: requests and subscriptions of GraphQL, and the frames of the collaboration
+// socket. It imports nothing of the server, so that whoever uses it checks the wire rather than the code behind it.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	maxAnswer = 64 << 20 // bytes of an answer or a frame: snapshots of whole plans
+	maxIdle   = 2000     // connections to a replica that stay open while nobody uses them
+)
+
+// Client sends requests to one replica over connections that it keeps. It is safe for concurrent use.
+type Client struct {
+	url  string
+	http *http.Client
+}
+
+// New returns the client of a replica, such as http://127.0.0.1:3001. It connects when it is asked for something; the caller closes it.
+func New(url string) *Client {
+	// Straight to the replica, whatever proxy the environment names.
+	return &Client{url: url, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: time.Minute}}}
+}
+
+// Close ends the connections that no request uses.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// URL is the address of the replica.
+func (c *Client) URL() string { return c.url }
+
+// Request is a document of GraphQL with its variables.
+type Request struct {
+	Query     string         `json:"query"`
+	Variables map[string]any `json:"variables,omitempty"`
+}
+
+// Answer is what a replica answered. Data and Errors are empty when that is not GraphQL.
+type Answer struct {
+	Status int         `json:"-"`
+	Header http.Header `json:"-"`
+	Text   []byte      `json:"-"` // the body as it came
+
+	Data   json.RawMessage `json:"data"`
+	Errors []*Refusal      `json:"errors"`
+}
+
+// Refusal is an error that a replica answered with.
+type Refusal struct {
+	Message    string         `json:"message"`
+	Path       []any          `json:"path"`
+	Extensions map[string]any `json:"extensions"`
+}
+
+// Error begins with the code.
+func (r *Refusal) Error() string { return r.Code() + ": " + r.Message }
+
+// Code says what kind of refusal it is, such as NOT_FOUND. The README lists the codes.
+func (r *Refusal) Code() string {
+	code, _ := r.Extensions["code"].(string)
+	return code
+}
+
+// RetryAfter is how long the replica asks to wait before the same request; 0 when it does not.
+func (r *Refusal) RetryAfter() time.Duration {
+	ms, _ := r.Extensions["retryAfterMs"].(float64)
+	return time.Duration(ms) * time.Millisecond
+}
+
+// Temporary reports whether the same request may succeed a little later.
+func (r *Refusal) Temporary() bool { return r.Code() == "UNAVAILABLE" || r.Code() == "RATE_LIMITED" }
+
+// Do executes a request and decodes the data of the answer, unless into is nil. The error is a *Refusal when the replica gave one;
+// after any other it is open whether the request was executed.
+func (c *Client) Do(ctx context.Context, q Request, into any) error {
+	answer, err := c.Ask(ctx, q)
+	switch {
+	case err != nil:
+		return err
+	case len(answer.Errors) > 0:
+		return answer.Errors[0]
+	case into == nil:
+		return nil
+	}
+	return json.Unmarshal(answer.Data, into)
+}
+
+// Ask executes a request and returns the whole answer, with its refusals.
+func (c *Client) Ask(ctx context.Context, q Request) (*Answer, error) {
+	body, err := json.Marshal(q)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.Post(ctx, bytes.NewReader(body), http.Header{"Accept": {"application/graphql-response+json"}})
+	if err == nil && answer.Data == nil && len(answer.Errors) == 0 {
+		err = fmt.Errorf("%s answered %d %s: %.100s", c.url, answer.Status, http.StatusText(answer.Status), bytes.TrimSpace(answer.Text))
+	}
+	return answer, err
+}
+
+// Post sends a body to /graphql as it is. The header is added to the content type, or replaces it.
+func (c *Client) Post(ctx context.Context, body io.Reader, header http.Header) (*Answer, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/graphql", body)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	return c.Send(r)
+}
+
+// Send sends any HTTP request and reads the answer.
+func (c *Client) Send(r *http.Request) (*Answer, error) {
+	response, err := c.http.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > maxAnswer:
+		return nil, fmt.Errorf("%s answered more than %d MB", r.URL, maxAnswer>>20)
+	}
+	answer := &Answer{Status: response.StatusCode, Header: response.Header, Text: text}
+	// What does not say that it is JSON may be something else, such as the page of a balancer.
+	if err := json.Unmarshal(text, answer); err != nil && strings.Contains(response.Header.Get("Content-Type"), "json") {
+		return nil, fmt.Errorf("%s answered %s: %w in %.100s", r.URL, response.Status, err, text)
+	}
+	return answer, nil
+}
+
+// CreateProject makes a project and returns its id.
+func (c *Client) CreateProject(ctx context.Context, name string) (int, error) {
+	var data struct{ CreateProject struct{ ID int } }
+	err := c.Do(ctx, Request{`mutation($name: String!) { createProject(input: {name: $name}) { id } }`, map[string]any{"name": name}}, &data)
+	return data.CreateProject.ID, err
+}
+
+// DeleteProject deletes a project.
+func (c *Client) DeleteProject(ctx context.Context, id int) error {
+	return c.Do(ctx, Request{`mutation($id: ID!) { deleteProject(id: $id) }`, map[string]any{"id": id}}, nil)
+}
+
+// Get asks for something that is no GraphQL, such as /health, over a connection of its own: the process behind the address may be
+// another one each time.
+func Get(ctx context.Context, url string) (*Answer, error) {
+	c := New("")
+	defer c.Close()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	return c.Send(r)
+}

@@ -1,0 +1,151 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Where GraphQL is spoken over a socket, and as what.
+const (
+	GraphQLPath = "/graphql/ws"
+	Subprotocol = "graphql-transport-ws"
+)
+
+// Message is a frame of graphql-transport-ws.
+type Message struct {
+	ID      string          `json:"id,omitempty"`
+	Type    string          `json:"type"`
+	Payload json.RawMessage `json:"payload,omitempty"`
+}
+
+// ErrEnded says that the replica completed a subscription.
+var ErrEnded = errors.New("the replica ended the subscription")
+
+// GraphQLSocket speaks graphql-transport-ws.
+type GraphQLSocket struct{ *Socket }
+
+// GraphQL opens a socket and waits for the replica's greeting. The context bounds only that.
+func (d Dialer) GraphQL(ctx context.Context, url string) (GraphQLSocket, error) {
+	ctx, cancel := d.limit(ctx)
+	defer cancel()
+	raw, err := d.Open(ctx, url, GraphQLPath, Subprotocol)
+	if err != nil {
+		return GraphQLSocket{}, err
+	}
+	s := GraphQLSocket{raw}
+	err = s.say(ctx, Message{Type: "connection_init"})
+	for err == nil {
+		var m Message
+		if m, err = s.Next(ctx); m.Type == "connection_ack" {
+			return s, nil
+		}
+	}
+	s.CloseNow()
+	return GraphQLSocket{}, err
+}
+
+func (s GraphQLSocket) say(ctx context.Context, m Message) error {
+	frame, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return s.Send(ctx, frame)
+}
+
+// Subscribe asks for an operation under an id. Its results come with Next.
+func (s GraphQLSocket) Subscribe(ctx context.Context, id string, q Request) error {
+	payload, err := json.Marshal(q)
+	if err != nil {
+		return err
+	}
+	return s.say(ctx, Message{ID: id, Type: "subscribe", Payload: payload})
+}
+
+// Next returns the next message, and answers pings on the way. Its error is that of Receive.
+func (s GraphQLSocket) Next(ctx context.Context) (Message, error) {
+	for {
+		var m Message
+		frame, err := s.Receive(ctx)
+		if err == nil {
+			err = json.Unmarshal(frame, &m)
+		}
+		if err != nil || m.Type != "ping" {
+			return m, err
+		}
+		if err := s.say(ctx, Message{Type: "pong"}); err != nil {
+			return m, err
+		}
+	}
+}
+
+// Follow subscribes and hands the data of each result to next, until ctx ends or the socket or the subscription does, or next
+// returns an error. It closes the socket, and also when the replica says nothing for 15 s. The error is a *Refusal when the replica gave
+// one, a *Closed when it closed the socket, and ErrEnded when it completed the subscription.
+func (s GraphQLSocket) Follow(ctx context.Context, q Request, next func(data json.RawMessage) error) error {
+	defer s.CloseNow()
+	if err := s.Subscribe(ctx, "1", q); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	ended, end := context.WithCancel(ctx)
+	group.Go(func() error { return s.ping(ended) })
+	group.Go(func() error {
+		defer end()
+		return s.results(ctx, next)
+	})
+	return group.Wait()
+}
+
+// ping keeps frames coming, so that results notices when the replica is gone without a word.
+func (s GraphQLSocket) ping(ctx context.Context) error {
+	tick := time.NewTicker(pingPeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.say(ctx, Message{Type: "ping"}); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+func (s GraphQLSocket) results(ctx context.Context, next func(json.RawMessage) error) error {
+	for {
+		m, err := s.nextInTime(ctx)
+		switch {
+		case err != nil:
+		case m.Type == "next":
+			var result Answer
+			if err = json.Unmarshal(m.Payload, &result); err == nil && len(result.Errors) > 0 {
+				err = result.Errors[0]
+			}
+			if err == nil {
+				err = next(result.Data)
+			}
+		case m.Type == "error":
+			var refusals []*Refusal
+			if err = json.Unmarshal(m.Payload, &refusals); err == nil && len(refusals) > 0 {
+				err = refusals[0]
+			}
+		case m.Type == "complete":
+			err = ErrEnded
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// nextInTime is Next, but for a replica that is silent for too long: it answers each ping.
+func (s GraphQLSocket) nextInTime(ctx context.Context) (Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxSilence)
+	defer cancel()
+	return s.Next(ctx)
+}

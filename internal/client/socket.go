@@ -1,0 +1,125 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+const (
+	pingPeriod = 5 * time.Second
+	maxSilence = 3 * pingPeriod // of a replica that lives: it answers pings, and takes what is written to it
+)
+
+// Dialer opens sockets. The zero value asks for nothing special.
+type Dialer struct {
+	Timeout time.Duration                // for opening, with the greeting; 0 for as long as the context allows
+	Header  http.Header                  // of the request for the socket
+	Wrap    func(conn net.Conn) net.Conn // takes each connection before it is used, and returns what is used instead; nil for no change
+}
+
+// limit bounds how long opening a socket may take.
+func (d Dialer) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.Timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, d.Timeout)
+}
+
+// Socket carries text frames to a replica and back. One goroutine may receive while others send.
+type Socket struct{ conn *websocket.Conn }
+
+// Unopened is a replica's answer to the request for a socket that it did not open.
+type Unopened struct {
+	Status int
+	Header http.Header
+	Text   string // the beginning of the body, at most 1 kB
+	cause  error
+}
+
+// Error says what the replica answered.
+func (u *Unopened) Error() string { return fmt.Sprintf("%v: %s", u.cause, u.Text) }
+
+// Closed is how a replica ended a socket.
+type Closed struct {
+	Code       websocket.StatusCode
+	Reason     string
+	RetryAfter time.Duration // that the reason asks to wait before coming back; 0 when it does not
+	cause      error
+}
+
+// Error says what was being done, and both code and reason.
+func (c *Closed) Error() string { return c.cause.Error() }
+
+// Open opens a socket at a path of a replica. The context bounds only that. The error is an *Unopened when the replica answered.
+func (d Dialer) Open(ctx context.Context, url, path string, subprotocols ...string) (*Socket, error) {
+	ctx, cancel := d.limit(ctx)
+	defer cancel()
+	// Each socket has a connection of its own, and goes straight to the replica.
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err == nil && d.Wrap != nil {
+			conn = d.Wrap(conn)
+		}
+		return conn, err
+	}}
+	conn, response, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(url, "http")+path, &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: transport}, HTTPHeader: d.Header, Subprotocols: subprotocols,
+	})
+	if response == nil || response.Body == nil { // it is the connection's by now
+		if err != nil {
+			return nil, err
+		}
+		conn.SetReadLimit(maxAnswer)
+		return &Socket{conn}, nil
+	}
+	defer response.Body.Close()
+	text, _ := io.ReadAll(response.Body) // the library has read it
+	return nil, &Unopened{Status: response.StatusCode, Header: response.Header, Text: strings.TrimSpace(string(text)), cause: err}
+}
+
+// Send sends a text frame. It fails when the replica does not take it within 15 s.
+func (s *Socket) Send(ctx context.Context, frame []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, maxSilence)
+	defer cancel()
+	return s.conn.Write(ctx, websocket.MessageText, frame)
+}
+
+// Receive returns the next frame. The error is a *Closed when the replica closed the socket, which is of no more use after any error.
+func (s *Socket) Receive(ctx context.Context) ([]byte, error) {
+	_, frame, err := s.conn.Read(ctx)
+	var end websocket.CloseError
+	if errors.As(err, &end) {
+		var reason struct{ RetryAfterMS int }
+		_ = json.Unmarshal([]byte(end.Reason), &reason) // most are words
+		return nil, &Closed{
+			Code: end.Code, Reason: end.Reason, RetryAfter: time.Duration(reason.RetryAfterMS) * time.Millisecond, cause: err,
+		}
+	}
+	return frame, err
+}
+
+// Discard reads the next frame without keeping it, and returns its size. Its error is that of Receive.
+func (s *Socket) Discard(ctx context.Context) (int64, error) {
+	_, frame, err := s.conn.Reader(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return io.Copy(io.Discard, frame)
+}
+
+// Close says goodbye, and waits some seconds for the replica's.
+func (s *Socket) Close() error {
+	return s.conn.Close(websocket.StatusNormalClosure, "Client disconnect")
+}
+
+// CloseNow ends the connection without a word. Closing again does nothing.
+func (s *Socket) CloseNow() { _ = s.conn.CloseNow() }
