@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"layercake/internal/bench"
+	"layercake/internal/bench/chaos"
 )
 
 // chaosCommand runs a deployment, and does it harm.
@@ -33,7 +34,7 @@ func (c chaosCommand) Run(ctx context.Context) error {
 	if c.Seed == 0 {
 		c.Seed = rand.Uint64N(1_000_000) + 1
 	}
-	result, err := bench.Chaos(ctx, bench.ChaosConfig{
+	result, err := chaos.Run(ctx, chaos.Config{
 		Serve:    func() *exec.Cmd { return exec.Command(program, "serve") },
 		Binaries: c.PGBin, Faults: c.Faults, Duration: c.Duration, Rate: c.Rate, Projects: c.Projects, Seed: c.Seed,
 		Silence: c.Silence, Slack: c.Slack, Progress: os.Stderr,
@@ -67,9 +68,9 @@ func (c soakCommand) Run(ctx context.Context) error {
 	if c.Seed == 0 {
 		c.Seed = rand.Uint64N(1_000_000) + 1
 	}
-	result, err := bench.Soak(ctx, bench.SoakConfig{
-		Serve:    func() *exec.Cmd { return exec.Command(program, "serve") },
-		Binaries: c.PGBin, Duration: c.For, Sample: c.Sample, Rate: c.Rate, Projects: c.Projects, People: c.People,
+	serve := func() *exec.Cmd { return exec.Command(program, "serve") }
+	result, err := chaos.Soak(ctx, serve, c.PGBin, bench.SoakConfig{
+		Duration: c.For, Sample: c.Sample, Rate: c.Rate, Projects: c.Projects, People: c.People,
 		Within: c.Within, Compress: c.Compress, Seed: c.Seed, Progress: os.Stderr,
 	})
 	if len(result.Trends) > 0 {

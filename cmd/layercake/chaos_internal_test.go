@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"layercake/internal/bench"
+	"layercake/internal/bench/chaos"
 	"layercake/internal/postgres/pgtest"
 )
 
@@ -21,7 +22,7 @@ func serveAs() *exec.Cmd {
 // The cheap faults, for a short time each; `make chaos` does all of them.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	result, err := bench.Chaos(t.Context(), bench.ChaosConfig{
+	result, err := chaos.Run(t.Context(), chaos.Config{
 		Serve: serveAs, Binaries: pgtest.Binaries(t), Duration: time.Second, Rate: 50, Projects: 2, Seed: 1, Progress: t.Output(),
 		Faults:  []string{"listeners-killed", "replica-lost", "postgres-crashed", "standby-behind", "cables-pulled"},
 		Silence: 3 * time.Second, Slack: 10 * time.Second, // other tests run, too
@@ -47,8 +48,8 @@ func TestChaos(t *testing.T) {
 // A short life: what grows takes minutes to tell.
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	result, err := bench.Soak(t.Context(), bench.SoakConfig{
-		Serve: serveAs, Binaries: pgtest.Binaries(t), Duration: 20 * time.Second, Sample: 250 * time.Millisecond, Rate: 20, Projects: 1,
+	result, err := chaos.Soak(t.Context(), serveAs, pgtest.Binaries(t), bench.SoakConfig{
+		Duration: 20 * time.Second, Sample: 250 * time.Millisecond, Rate: 20, Projects: 1,
 		People: 9, Within: 10 * time.Second, Compress: true, Seed: 1, Progress: t.Output(),
 	})
 	if !result.Result.OK() || len(result.Trends) == 0 {
@@ -62,19 +63,19 @@ func TestSoak(t *testing.T) {
 
 func TestChaosRefusesWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
-	good := bench.ChaosConfig{Serve: serveAs, Duration: time.Second, Rate: 1, Projects: 1}
+	good := chaos.Config{Serve: serveAs, Duration: time.Second, Rate: 1, Projects: 1}
 	if err := good.Check(); err != nil {
 		t.Error(err)
 	}
-	for name, spoil := range map[string]func(*bench.ChaosConfig){
-		"fault":    func(c *bench.ChaosConfig) { c.Faults = []string{"meteor"} },
-		"duration": func(c *bench.ChaosConfig) { c.Duration = time.Millisecond },
-		"rate":     func(c *bench.ChaosConfig) { c.Rate = 0 },
-		"projects": func(c *bench.ChaosConfig) { c.Projects = 0 },
+	for name, spoil := range map[string]func(*chaos.Config){
+		"fault":    func(c *chaos.Config) { c.Faults = []string{"meteor"} },
+		"duration": func(c *chaos.Config) { c.Duration = time.Millisecond },
+		"rate":     func(c *chaos.Config) { c.Rate = 0 },
+		"projects": func(c *chaos.Config) { c.Projects = 0 },
 	} {
 		bad := good
 		spoil(&bad)
-		if _, err := bench.Chaos(t.Context(), bad); err == nil {
+		if _, err := chaos.Run(t.Context(), bad); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

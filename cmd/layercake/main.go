@@ -10,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"layercake/internal/bench"
+	"layercake/internal/bench/chaos"
 
 	"github.com/alecthomas/kong"
 )
@@ -39,7 +39,7 @@ func main() {
 		kong.Name("layercake"),
 		kong.Description("People and agents edit plans together: graphs of data sources, transforms and outputs."),
 		kong.UsageOnError(),
-		kong.Vars{"faults": strings.Join(bench.FaultNames(), ", ")},
+		kong.Vars{"faults": strings.Join(chaos.FaultNames(), ", ")},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err := k.Run(); err != nil {

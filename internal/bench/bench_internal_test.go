@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"layercake/internal/convergence"
+	"layercake/internal/bench/convergence"
 )
 
 func TestHistogram(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"layercake/internal/bench/convergence"
 	"layercake/internal/client"
-	"layercake/internal/convergence"
 )
 
 // anonymous is who replicas take a socket for that moves its cursor and never joined.
@@ -23,21 +23,23 @@ const (
 	lastBackOff  = 30 * time.Second
 )
 
-// habit is how somebody behaves.
-type habit struct {
-	joins bool // again after each reconnect; else they only move, as the existing client's plan editor does, and are anonymous from then on
+// Habit is how somebody behaves.
+type Habit struct {
+	// Joins says that they join again after each reconnect. Else they only move, as the existing client's plan editor does, and are
+	// anonymous from then on.
+	Joins bool
 	// Those who come and go move for some time, are idle for some time, go in some way, and are away. 0: they stay.
-	moves, idles, away time.Duration
-	cables             bool          // one of the ways is that somebody pulls out their cable
-	cut                time.Duration // how long they stay away when they are cut off; 0: as long as the existing client does
+	Moves, Idles, Away time.Duration
+	Cables             bool          // one of the ways is that somebody pulls out their cable
+	CutOff             time.Duration // how long they stay away when they are cut off; 0: as long as the existing client does
 }
 
 // browser is somebody at a collaboration socket.
 type browser struct {
-	crowd  *crowd
+	crowd  *Crowd
 	number int
 	user   string // that it joins with
-	habit
+	Habit
 	rand *rand.Rand
 
 	// under the crowd's mutex
@@ -47,11 +49,12 @@ type browser struct {
 	at      string // where its cursor is
 	came    bool   // it was in at some time
 	here    bool   // it is in, and nothing is between it and its replica
-	blind   bool   // its replica is stopped
-	was     bool   // it is, or was: what it sent meanwhile comes all at once, above the limit
-	stay    *convergence.Stay
-	view    *convergence.View
-	known   map[string]string // where others are, by user id
+	paused  bool   // its replica is
+	// The replica is paused, or was while this socket was open: what was sent meanwhile arrives all at once, above the limit.
+	justUnpaused bool
+	stay         *convergence.Stay
+	view         *convergence.View
+	known        map[string]string // where others are, by user id
 }
 
 // run comes and goes until ctx ends.
@@ -61,14 +64,14 @@ func (b *browser) run(ctx context.Context) {
 		opened, went := b.visit(ctx, visit)
 		switch {
 		case went:
-			b.crowd.wait(ctx, b.around(b.away))
+			b.crowd.wait(ctx, b.around(b.Away))
 			pause = firstBackOff
 		case opened:
 			b.crowd.wait(ctx, b.staysAway())
 			pause = firstBackOff
-			_ = wait(ctx, pause) // the loop looks at ctx
+			_ = Wait(ctx, pause) // the loop looks at ctx
 		default:
-			_ = wait(ctx, pause) // likewise
+			_ = Wait(ctx, pause) // likewise
 			pause = min(2*pause, lastBackOff)
 			b.crowd.mu.Lock()
 			b.replica = (b.replica + 1) % len(b.crowd.urls)
@@ -81,7 +84,7 @@ func (b *browser) run(ctx context.Context) {
 func (b *browser) staysAway() time.Duration {
 	b.crowd.mu.Lock()
 	defer b.crowd.mu.Unlock()
-	return b.cut
+	return b.CutOff
 }
 
 // around is about as long as d.
@@ -101,11 +104,11 @@ func (b *browser) visit(ctx context.Context, visit int) (opened, went bool) {
 		return false, false
 	}
 	as := b.user
-	if visit > 0 && !b.joins {
+	if visit > 0 && !b.Joins {
 		as = anonymous
 	}
 	b.crowd.mu.Lock()
-	b.cable, b.as, b.at, b.blind, b.was = line, as, "", false, false
+	b.cable, b.as, b.at, b.paused, b.justUnpaused = line, as, "", false, false
 	b.crowd.mu.Unlock()
 	ended := make(chan struct{})
 	b.crowd.running.Go(func() {
@@ -139,9 +142,9 @@ func (b *browser) act(ctx context.Context, socket *client.Socket, ended <-chan s
 		return false
 	}
 	comes := time.Now()
-	idle, leave := b.around(b.moves), time.Duration(0)
-	if b.idles > 0 {
-		leave = idle + b.around(b.idles)
+	idle, leave := b.around(b.Moves), time.Duration(0)
+	if b.Idles > 0 {
+		leave = idle + b.around(b.Idles)
 	}
 	tick := time.NewTicker(movePause)
 	defer tick.Stop()
@@ -172,7 +175,7 @@ func (b *browser) act(ctx context.Context, socket *client.Socket, ended <-chan s
 func (b *browser) leave(socket *client.Socket) {
 	dice := b.rand.IntN(3)
 	b.crowd.mu.Lock()
-	if dice == 0 && b.cables {
+	if dice == 0 && b.Cables {
 		b.pull()
 	}
 	b.depart(time.Now())
@@ -246,7 +249,7 @@ func (b *browser) take(text []byte, line *cable) error {
 		for _, p := range all {
 			b.known[p.UserID] = at(p)
 		}
-		if b.stay == nil && !b.blind {
+		if b.stay == nil && !b.paused {
 			b.arrive(now)
 			return nil
 		}
@@ -272,7 +275,7 @@ func (b *browser) take(text []byte, line *cable) error {
 		}
 		b.tell(now, p.UserID, p.IsOnline)
 	case "error":
-		if !b.was {
+		if !b.justUnpaused {
 			b.complain("was answered: " + frame.Message)
 		}
 	}

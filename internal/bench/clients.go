@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"layercake/internal/bench/convergence"
 	"layercake/internal/client"
-	"layercake/internal/convergence"
 )
 
 const (
@@ -49,6 +49,13 @@ func (c clients) anywhere(ctx context.Context, ask func(context.Context, *client
 		}
 	}
 	return err
+}
+
+// metrics reads those of a replica.
+func metrics(ctx context.Context, admin string) (map[string]float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	return client.Metrics(ctx, admin)
 }
 
 func (c clients) createProject(ctx context.Context, name string) (id int, err error) {

@@ -11,14 +11,14 @@ import (
 	"sync"
 	"time"
 
+	"layercake/internal/bench/convergence"
 	"layercake/internal/client"
-	"layercake/internal/convergence"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// crowd is people in a project, at all replicas.
-type crowd struct {
+// Crowd is people in a project, at all replicas.
+type Crowd struct {
 	urls    []string
 	project int
 	table   func(context.Context) (*pgx.Conn, error) // opens a session in which to look at the table
@@ -58,20 +58,21 @@ func (p People) OK() bool {
 	return p.Ghosts+p.Missing+p.Misplaced+p.Flickers == 0 && len(p.Errors) == 0
 }
 
-func newCrowd(urls []string, project int, table func(context.Context) (*pgx.Conn, error)) *crowd {
-	return &crowd{urls: urls, project: project, table: table, end: func() {}, gathering: make(chan struct{})}
+// NewCrowd returns nobody yet. The table function opens a session of the replicas' database.
+func NewCrowd(urls []string, project int, table func(context.Context) (*pgx.Conn, error)) *Crowd {
+	return &Crowd{urls: urls, project: project, table: table, end: func() {}, gathering: make(chan struct{})}
 }
 
-// add brings somebody who begins at a replica.
-func (c *crowd) add(replica int, h habit, seed uint64) {
+// Add brings somebody who begins at a replica, before Start.
+func (c *Crowd) Add(replica int, h Habit, seed uint64) {
 	n := len(c.browsers)
 	c.browsers = append(c.browsers, &browser{
-		crowd: c, number: n, user: fmt.Sprintf("person-%d", n), habit: h, replica: replica, rand: rand.New(rand.NewPCG(seed, uint64(n))),
+		crowd: c, number: n, user: fmt.Sprintf("person-%d", n), Habit: h, replica: replica, rand: rand.New(rand.NewPCG(seed, uint64(n))),
 	})
 }
 
-// start lets everybody come. They stay until close.
-func (c *crowd) start(ctx context.Context) {
+// Start lets everybody come. They stay until Close.
+func (c *Crowd) Start(ctx context.Context) {
 	ctx, c.end = context.WithCancel(context.WithoutCancel(ctx))
 	for _, b := range c.browsers {
 		c.running.Go(func() { b.run(ctx) })
@@ -79,51 +80,51 @@ func (c *crowd) start(ctx context.Context) {
 	c.running.Go(func() { c.watchTable(ctx) })
 }
 
-// come returns when everybody was there once.
-func (c *crowd) come(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, maxRecovery, fmt.Errorf("not everybody came within %v", maxRecovery))
+// Come returns when everybody was there once.
+func (c *Crowd) Come(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, MaxRecovery, fmt.Errorf("not everybody came within %v", MaxRecovery))
 	defer cancel()
 	for !c.came() {
-		if err := wait(ctx, 5*time.Millisecond); err != nil {
+		if err := Wait(ctx, 5*time.Millisecond); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *crowd) came() bool {
+func (c *Crowd) came() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !slices.ContainsFunc(c.browsers, func(b *browser) bool { return !b.came })
 }
 
-// close sends everybody away.
-func (c *crowd) close() {
+// Close sends everybody away.
+func (c *Crowd) Close() {
 	c.end()
 	c.running.Wait()
 }
 
-// gather calls everybody in, and makes them keep still.
-func (c *crowd) gather() {
+// Gather calls everybody in, and makes them keep still.
+func (c *Crowd) Gather() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	close(c.gathering)
 }
 
 // scatter lets them go on.
-func (c *crowd) scatter() {
+func (c *Crowd) scatter() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gathering = make(chan struct{})
 }
 
-func (c *crowd) gatheringNow() chan struct{} {
+func (c *Crowd) gatheringNow() chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.gathering
 }
 
-func (c *crowd) gathers() bool {
+func (c *Crowd) gathers() bool {
 	select {
 	case <-c.gatheringNow():
 		return true
@@ -133,7 +134,7 @@ func (c *crowd) gathers() bool {
 }
 
 // wait returns after d, or when the crowd gathers.
-func (c *crowd) wait(ctx context.Context, d time.Duration) {
+func (c *Crowd) wait(ctx context.Context, d time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	select {
@@ -143,26 +144,26 @@ func (c *crowd) wait(ctx context.Context, d time.Duration) {
 }
 
 // keep remembers a stay and a view that have ended. The mutex is held.
-func (c *crowd) keep(s *convergence.Stay, v *convergence.View) {
+func (c *Crowd) keep(s *convergence.Stay, v *convergence.View) {
 	if s != nil && s.User != anonymous { // several are
 		c.stays = append(c.stays, *s)
 	}
 	c.views = append(c.views, *v)
 }
 
-// blind says that a replica is stopped, or that it goes on: whoever is there cannot be seen meanwhile, and sees nothing.
-func (c *crowd) blind(replica int, stopped bool) {
+// Pause says that a replica is paused, or that it goes on: whoever is there cannot be seen meanwhile, and sees nothing.
+func (c *Crowd) Pause(replica int, paused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
 	for _, b := range c.browsers {
 		switch {
 		case b.replica != replica:
-		case stopped:
-			b.blind, b.was = b.here, true // before it goes on: its answers come at once
+		case paused:
+			b.paused, b.justUnpaused = b.here, true // set before it goes on, because its answers come at once then
 			b.depart(now)
-		case b.blind:
-			b.blind = false
+		case b.paused:
+			b.paused = false
 			if b.cable != nil {
 				b.arrive(now)
 			}
@@ -170,13 +171,13 @@ func (c *crowd) blind(replica int, stopped bool) {
 	}
 }
 
-// pull takes everybody off the network who would stay away, for so long, and returns how many those are.
-func (c *crowd) pull(away time.Duration) (n int) {
+// Pull takes everybody off the network who would stay away, for so long, and returns how many those are.
+func (c *Crowd) Pull(away time.Duration) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, b := range c.browsers {
-		if b.here && b.cut > 0 {
-			b.cut = away
+		if b.here && b.CutOff > 0 {
+			b.CutOff = away
 			b.pull()
 			n++
 		}
@@ -188,15 +189,15 @@ func (c *crowd) pull(away time.Duration) (n int) {
 const tablePeriod = 100 * time.Millisecond
 
 // watchTable is a viewer like others, but for what it looks at.
-func (c *crowd) watchTable(ctx context.Context) {
+func (c *Crowd) watchTable(ctx context.Context) {
 	for ctx.Err() == nil {
 		_ = c.viewTable(ctx) // that the database goes away is a fault that is done to it
-		_ = wait(ctx, tablePeriod)
+		_ = Wait(ctx, tablePeriod)
 	}
 }
 
 // viewTable looks at the table until the session ends.
-func (c *crowd) viewTable(ctx context.Context) error {
+func (c *Crowd) viewTable(ctx context.Context) error {
 	conn, err := c.table(ctx)
 	if err != nil {
 		return err
@@ -217,14 +218,14 @@ func (c *crowd) viewTable(ctx context.Context) error {
 			return err
 		}
 		c.look(rows)
-		if err := wait(ctx, tablePeriod); err != nil {
+		if err := Wait(ctx, tablePeriod); err != nil {
 			return err
 		}
 	}
 }
 
 // look notes how the table changed.
-func (c *crowd) look(rows []string) {
+func (c *Crowd) look(rows []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
@@ -246,7 +247,7 @@ func (c *crowd) look(rows []string) {
 }
 
 // rows reads the user ids in the table.
-func (c *crowd) rows(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+func (c *Crowd) rows(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	rows, err := conn.Query(ctx, "SELECT user_id FROM presence WHERE project_id = $1", c.project)
@@ -257,7 +258,7 @@ func (c *crowd) rows(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 }
 
 // attendees returns who is there, and who is not. The mutex is held.
-func (c *crowd) attendees() (there []convergence.Attendee, away []string) {
+func (c *Crowd) attendees() (there []convergence.Attendee, away []string) {
 	for _, b := range c.browsers {
 		if b.here {
 			there = append(there, convergence.Attendee{User: b.as, At: b.at})
@@ -278,7 +279,7 @@ func (d disagreement) note(who string, diff convergence.Difference) {
 }
 
 // browsersDisagree compares what all browsers were told with who is there. Everybody has to be.
-func (c *crowd) browsersDisagree() disagreement {
+func (c *Crowd) browsersDisagree() disagreement {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d := disagreement{}
@@ -293,7 +294,7 @@ func (c *crowd) browsersDisagree() disagreement {
 }
 
 // othersDisagree compares the table, and what each replica tells a newcomer.
-func (c *crowd) othersDisagree(ctx context.Context) disagreement {
+func (c *Crowd) othersDisagree(ctx context.Context) disagreement {
 	d := disagreement{}
 	c.mu.Lock()
 	there, _ := c.attendees()
@@ -326,7 +327,7 @@ func (c *crowd) othersDisagree(ctx context.Context) disagreement {
 }
 
 // newcomer joins as one of those whom all others are shown to one by one, and returns the first roster that it is told.
-func (c *crowd) newcomer(ctx context.Context, url string) (map[string]string, error) {
+func (c *Crowd) newcomer(ctx context.Context, url string) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*dialTime)
 	defer cancel()
 	socket, err := client.Dialer{}.Collaboration(ctx, url, c.project)
@@ -361,9 +362,9 @@ func (c *crowd) newcomer(ctx context.Context, url string) (map[string]string, er
 	}
 }
 
-// judge waits until all that is told agrees with who is there, who have gathered, and compares what was told until then with who was
+// Judge waits until all that is told agrees with who is there, who have gathered, and compares what was told until then with who was
 // there. It begins to remember anew.
-func (c *crowd) judge(ctx context.Context, most time.Duration, patience convergence.Patience) People {
+func (c *Crowd) Judge(ctx context.Context, most time.Duration, patience convergence.Patience) People {
 	p := People{Browsers: len(c.browsers)}
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
@@ -388,7 +389,7 @@ func (c *crowd) judge(ctx context.Context, most time.Duration, patience converge
 				break
 			}
 		}
-		if wait(ctx, 5*time.Millisecond) != nil {
+		if Wait(ctx, 5*time.Millisecond) != nil {
 			p.Agreed = since()
 			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTime)
 			defer cancel()
@@ -429,7 +430,7 @@ func (d disagreement) onlyGhosts() bool {
 }
 
 // sum judges what was so far.
-func (c *crowd) sum(p *People, patience convergence.Patience) {
+func (c *Crowd) sum(p *People, patience convergence.Patience) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// What is known now is where the next judgement begins.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"layercake/internal/convergence"
+	"layercake/internal/bench/convergence"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server/servertest"
 
@@ -24,16 +24,16 @@ func TestCrowdTellsWhatIsWrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	people := newCrowd(urls, project, func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, database) })
+	people := NewCrowd(urls, project, func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, database) })
 	for n := range 4 {
-		people.add(n%2, habit{joins: true}, 1)
+		people.Add(n%2, Habit{Joins: true}, 1)
 	}
-	people.add(0, habit{joins: true, moves: 200 * time.Millisecond, idles: 200 * time.Millisecond, away: 200 * time.Millisecond}, 1)
-	people.start(t.Context())
-	defer people.close()
+	people.Add(0, Habit{Joins: true, Moves: 200 * time.Millisecond, Idles: 200 * time.Millisecond, Away: 200 * time.Millisecond}, 1)
+	people.Start(t.Context())
+	defer people.Close()
 	patience := convergence.Patience{Here: time.Minute, Gone: time.Minute, Silent: time.Minute}
-	people.gather()
-	if p := people.judge(t.Context(), time.Minute, patience); !p.OK() || p.Stays < 5 {
+	people.Gather()
+	if p := people.Judge(t.Context(), time.Minute, patience); !p.OK() || p.Stays < 5 {
 		t.Fatalf("people = %+v, want 5 or more stays, and no complaint", p)
 	}
 
@@ -58,7 +58,7 @@ func TestCrowdTellsWhatIsWrong(t *testing.T) {
 		if _, err := conn.Exec(t.Context(), "DELETE FROM presence WHERE user_id = 'person-0'"); err != nil {
 			t.Fatal(err)
 		}
-		sum.add(people.judge(t.Context(), time.Second, patience))
+		sum.add(people.Judge(t.Context(), time.Second, patience))
 	}
 	if sum.Ghosts == 0 || sum.Flickers == 0 || sum.OK() {
 		t.Errorf("people = %+v, want a ghost and a flicker", sum)

@@ -36,8 +36,8 @@ const (
 	// pacing is how much later than its rate asks for a socket sends. A replica counts what arrives within a second, and what was
 	// sent evenly does not arrive so on a busy machine.
 	pacing = 1.04
-	// limitForgets is when a socket that has met the limit may send again.
-	limitForgets = 1100 * time.Millisecond
+	// LimitForgets is when a socket that has met the limit may send again.
+	LimitForgets = 1100 * time.Millisecond
 )
 
 // Check reports everything that is wrong at once.
@@ -266,12 +266,12 @@ func (m *mover) move(ctx context.Context, began time.Time) error {
 // run moves until ctx ends or the socket does. It never makes up for a move that came late.
 func (m *mover) run(ctx context.Context, began time.Time, rate float64) {
 	pause := time.Duration(pacing * float64(time.Second) / rate)
-	if wait(ctx, rand.N(pause)) != nil {
+	if Wait(ctx, rand.N(pause)) != nil {
 		return
 	}
 	for {
 		due := time.Now().Add(pause)
-		if m.move(context.WithoutCancel(ctx), began) != nil || wait(ctx, time.Until(due)) != nil {
+		if m.move(context.WithoutCancel(ctx), began) != nil || Wait(ctx, time.Until(due)) != nil {
 			return // read tells what is wrong
 		}
 	}
@@ -319,11 +319,11 @@ func (f *flood) phase(ctx context.Context, rate float64) FloodPhase {
 func (f *flood) processorTime(ctx context.Context) []float64 {
 	var used []float64
 	for _, admin := range f.cfg.Admins {
-		metrics, err := metricsWithin(ctx, admin, requestTime)
+		now, err := metrics(ctx, admin)
 		if err != nil {
 			return nil
 		}
-		used = append(used, metrics["process_cpu_seconds_total"])
+		used = append(used, now["process_cpu_seconds_total"])
 	}
 	return used
 }
@@ -364,7 +364,7 @@ func (f *flood) settle(ctx context.Context, p *FloodPhase) {
 			f.moveAgain(ctx, (*mover).refused)
 			stopped = time.Now()
 		}
-		_ = wait(ctx, 2*time.Millisecond)
+		_ = Wait(ctx, 2*time.Millisecond)
 	}
 	for _, m := range f.movers {
 		m.mu.Lock()
@@ -378,7 +378,7 @@ func (f *flood) settle(ctx context.Context, p *FloodPhase) {
 
 // moveAgain moves some once the limit has forgotten what it met.
 func (f *flood) moveAgain(ctx context.Context, whom func(*mover) bool) {
-	_ = wait(ctx, limitForgets) // ctx does not end
+	_ = Wait(ctx, LimitForgets) // ctx does not end
 	var all sync.WaitGroup
 	for _, m := range f.movers {
 		if whom(m) {

@@ -72,7 +72,7 @@ func (m *mutator) change(ctx context.Context) {
 		// The operation id makes it safe to ask another replica for what this one may have done.
 		m.replica = (m.replica + 1) % len(m.clients)
 		asked := min(refused.RetryAfter(), time.Second)
-		if wait(ctx, max(pause/2+time.Duration(m.rand.Int64N(int64(pause))), asked)) != nil {
+		if Wait(ctx, max(pause/2+time.Duration(m.rand.Int64N(int64(pause))), asked)) != nil {
 			m.counts.giveUp()
 			return
 		}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"layercake/internal/convergence"
+	"layercake/internal/bench/convergence"
 )
 
 // Result is what a storm showed.
@@ -57,7 +57,7 @@ func (r Result) OK() bool {
 }
 
 // result compares every subscriber with the rows. Nothing runs any more.
-func (s *storm) result(rows []convergence.Plan) Result {
+func (s *RunningStorm) result(rows []convergence.Plan) Result {
 	seconds := s.mutated.Seconds()
 	r := Result{
 		Mutators: s.cfg.Mutators, Projects: s.cfg.Projects, Replicas: len(s.cfg.URLs), Subscribers: len(s.subscribers),

@@ -6,32 +6,43 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os/exec"
 	"sync"
 	"text/tabwriter"
 	"time"
 
-	"layercake/internal/convergence"
+	"layercake/internal/bench/convergence"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // SoakConfig says how long a deployment is loaded.
 type SoakConfig struct {
-	Serve    func() *exec.Cmd // the command that runs one replica, which its environment configures
-	Binaries string           // folder of PostgreSQL's programs; "" to look for them
-	Duration time.Duration    // of the load; nothing is sampled in its first part
-	Sample   time.Duration    // between two samples
-	Rate     float64          // changes a second in all
-	Projects int              // that are changed
-	People   int              // that come and go meanwhile
-	Within   time.Duration    // everybody sees the last position of everybody
-	Compress bool             // let people live in seconds what takes them minutes
-	Seed     uint64           // of what mutators and people choose
-	Progress io.Writer        // gets a line now and then; nil for none
+	URLs     []string                                 // of the replicas, which were told the Environment
+	Admins   []string                                 // their admin addresses
+	Table    func(context.Context) (*pgx.Conn, error) // opens a session of their database
+	Duration time.Duration                            // of the load; nothing is sampled in its first part
+	Sample   time.Duration                            // between two samples
+	Rate     float64                                  // changes a second in all
+	Projects int                                      // that are changed
+	People   int                                      // that come and go meanwhile
+	Within   time.Duration                            // everybody sees the last position of everybody
+	Compress bool                                     // let people live in seconds what takes them minutes
+	Seed     uint64                                   // of what mutators and people choose
+	Progress io.Writer                                // gets a line now and then; nil for none
 }
+
+// Silence is how long replicas bear with a silent socket, unless they are told otherwise.
+const Silence = 90 * time.Second
+
+// Noticed is when everybody knows of a socket that is silent. Replicas look at it often enough for silence to be that, but where it is
+// short, telling takes longer than what they leave for it.
+func Noticed(silence time.Duration) time.Duration { return silence + time.Second }
+
+const soakMutators = 12
 
 // life is how people come and go while a deployment is soaked.
 type life struct {
-	habit
+	Habit
 	silence time.Duration // after which replicas cut sockets off
 	round   time.Duration // between two times at which everybody keeps still, and all have to agree who is there
 }
@@ -39,11 +50,11 @@ type life struct {
 // Both lives are idle for longer than a silent socket lives, so that pings are what keeps it.
 var (
 	realLife = life{
-		habit{joins: true, moves: 2 * time.Minute, idles: 5 * time.Minute, away: 2 * time.Minute, cables: true},
-		maxSocketRest, 15 * time.Minute,
+		Habit{Joins: true, Moves: 2 * time.Minute, Idles: 5 * time.Minute, Away: 2 * time.Minute, Cables: true},
+		Silence, 15 * time.Minute,
 	}
 	compressedLife = life{
-		habit{joins: true, moves: 2 * time.Second, idles: 5 * time.Second, away: 2 * time.Second, cables: true},
+		Habit{Joins: true, Moves: 2 * time.Second, Idles: 5 * time.Second, Away: 2 * time.Second, Cables: true},
 		3 * time.Second, 10 * time.Second,
 	}
 )
@@ -58,7 +69,19 @@ func (c SoakConfig) Check() error {
 	if c.People < 2 || c.People > 1000 {
 		errs = append(errs, fmt.Errorf("people is %d: it is from 2 to 1000", c.People))
 	}
-	return errors.Join(append(errs, checkWithin(c.Within), checkLoad(c.Rate, c.Projects))...)
+	return errors.Join(append(errs, checkWithin(c.Within), CheckLoad(c.Rate, c.Projects))...)
+}
+
+// CheckLoad reports what is wrong with changes a second and a number of projects that a deployment is loaded with.
+func CheckLoad(perSecond float64, projects int) error {
+	var errs []error
+	if perSecond <= 0 || perSecond > 10_000 {
+		errs = append(errs, fmt.Errorf("rate is %v: it is above 0, and 10000 at most", perSecond))
+	}
+	if projects < 1 || projects > 50 {
+		errs = append(errs, fmt.Errorf("projects is %v: it is from 1 to 50", projects))
+	}
+	return errors.Join(errs...)
 }
 
 // SoakResult is what grew.
@@ -111,69 +134,61 @@ var soaked = []struct {
 
 const heapLive = "go_gc_heap_live_bytes"
 
-// Soak loads a deployment of processes for a time, and samples what they hold. It ends earlier when ctx does, with what it has, and
-// leaves nothing running. The error says why there is no result, or that something grew.
-func Soak(ctx context.Context, cfg SoakConfig) (result SoakResult, err error) {
-	if err := cfg.Check(); err != nil {
-		return SoakResult{}, err
-	}
-	err = deploy(ctx, chaosReplicas, cfg.Serve, cfg.Binaries, func(ctx context.Context, d *deployment) error {
-		if result, err = cfg.soak(ctx, d); err == nil && !result.OK() {
-			err = errFailed // keeps the log
-		}
-		return err
-	})
-	return result, err
+// Environment is what the replicas have to be told, so that people live as they are meant to.
+func (c SoakConfig) Environment() []string {
+	return []string{"LAYERCAKE_SILENCE=" + c.life().silence.String()}
 }
 
-func (c SoakConfig) soak(ctx context.Context, d *deployment) (SoakResult, error) {
-	result := SoakResult{Seed: c.Seed}
-	life := realLife
+func (c SoakConfig) life() life {
 	if c.Compress {
-		life = compressedLife
+		return compressedLife
 	}
-	if err := d.configure(ctx, []string{"LAYERCAKE_SILENCE=" + life.silence.String()}); err != nil {
+	return realLife
+}
+
+// Soak loads replicas for a time, and samples what they hold. It ends earlier when ctx does, with what it has. The error says why there
+// is no result.
+func Soak(ctx context.Context, c SoakConfig) (SoakResult, error) {
+	result := SoakResult{Seed: c.Seed}
+	if err := c.Check(); err != nil {
 		return result, err
 	}
-	s := newStorm(Config{
-		URLs: d.urls(), Mutators: chaosMutators, Duration: 25 * time.Hour, Projects: c.Projects,
-		Subscribers: 1, Deltas: 1, Nappers: 1, Rate: c.Rate, Seed: c.Seed, Settle: maxRecovery,
+	s, err := StartStorm(ctx, Config{
+		URLs: c.URLs, Mutators: soakMutators, Duration: 25 * time.Hour, Projects: c.Projects,
+		Subscribers: 1, Deltas: 1, Nappers: 1, Rate: c.Rate, Seed: c.Seed, Settle: MaxRecovery,
 	})
-	defer s.close(ctx)
-	if err := s.follow(ctx); err != nil {
-		return result, err
-	}
-	project, err := s.clients.createProject(ctx, "people of a soak")
 	if err != nil {
 		return result, err
 	}
-	s.others = append(s.others, project)
-	people := newCrowd(d.urls(), project, d.connect)
-	for n := range c.People {
-		people.add(n%len(d.replicas), life.habit, c.Seed)
+	defer s.Close(ctx)
+	project, err := s.CreateProject(ctx, "people of a soak")
+	if err != nil {
+		return result, err
 	}
-	people.start(ctx)
-	defer people.close()
+	people := NewCrowd(c.URLs, project, c.Table)
+	for n := range c.People {
+		people.Add(n%len(c.URLs), c.life().Habit, c.Seed)
+	}
+	people.Start(ctx)
+	defer people.Close()
 	loading, enough := context.WithCancel(ctx)
 	var load sync.WaitGroup
-	load.Go(func() { s.mutate(loading) })
-	load.Go(func() { result.People, result.Rounds = c.live(loading, people, life) })
+	load.Go(func() { s.Mutate(loading) })
+	load.Go(func() { result.People, result.Rounds = c.live(loading, people, c.life()) })
 	defer func() { enough(); load.Wait() }()
 	warmUp := time.Duration(soakWarmUp * float64(c.Duration))
-	_ = wait(ctx, warmUp) // the samples look at ctx
-	samples, err := c.sample(ctx, d, c.Duration-warmUp)
+	_ = Wait(ctx, warmUp) // the samples look at ctx
+	samples, err := c.sample(ctx, c.Duration-warmUp)
 	if err != nil {
 		return result, err
 	}
 	enough()
 	load.Wait()
-	rows, err := s.settle(context.WithoutCancel(ctx))
-	if err != nil {
+	if result.Result, err = s.Settle(context.WithoutCancel(ctx)); err != nil {
 		return result, err
 	}
-	result.Result = s.result(rows)
 	result.Minutes = result.Seconds / 60
-	for replica := range d.replicas {
+	for replica := range c.Admins {
 		for _, m := range soaked {
 			result.Trends = append(result.Trends, trendOf(replica+1, m.what, samples[replica][m.metric], m.allowance))
 		}
@@ -182,13 +197,13 @@ func (c SoakConfig) soak(ctx context.Context, d *deployment) (SoakResult, error)
 }
 
 // live lets people come and go until ctx ends, and compares after each round what everybody was told with who was there.
-func (c SoakConfig) live(ctx context.Context, people *crowd, l life) (all People, rounds int) {
+func (c SoakConfig) live(ctx context.Context, people *Crowd, l life) (all People, rounds int) {
 	// Whoever is alive is seen at once; a cable that was pulled in the last moment takes its time.
-	within := convergence.Patience{Silent: noticed(l.silence)}.Plus(c.Within)
+	within := convergence.Patience{Silent: Noticed(l.silence)}.Plus(c.Within)
 	for ctx.Err() == nil {
-		_ = wait(ctx, min(l.round, c.Duration/2)) // what was until now is judged, too
-		people.gather()
-		p := people.judge(context.WithoutCancel(ctx), l.silence+maxRecovery, within)
+		_ = Wait(ctx, min(l.round, c.Duration/2)) // what was until now is judged, too
+		people.Gather()
+		p := people.Judge(context.WithoutCancel(ctx), l.silence+MaxRecovery, within)
 		if p.Seen > c.Within.Seconds() {
 			p.Misplaced++
 			p.Complaints = append(p.Complaints,
@@ -205,8 +220,8 @@ func (c SoakConfig) live(ctx context.Context, people *crowd, l life) (all People
 }
 
 // sample reads the metrics of every replica again and again: for a time, and longer on a machine so busy that a trend needs more.
-func (c SoakConfig) sample(ctx context.Context, d *deployment, duration time.Duration) ([]map[string][]float64, error) {
-	samples := make([]map[string][]float64, len(d.replicas))
+func (c SoakConfig) sample(ctx context.Context, duration time.Duration) ([]map[string][]float64, error) {
+	samples := make([]map[string][]float64, len(c.Admins))
 	for i := range samples {
 		samples[i] = map[string][]float64{}
 	}
@@ -214,15 +229,15 @@ func (c SoakConfig) sample(ctx context.Context, d *deployment, duration time.Dur
 	tick := time.NewTicker(c.Sample)
 	defer tick.Stop()
 	for n := 0; (time.Since(began) < duration || n < minSamples) && ctx.Err() == nil; n++ {
-		for i, r := range d.replicas {
-			now, err := metricsWithin(ctx, r.admin, requestTime)
+		for i, admin := range c.Admins {
+			now, err := metrics(ctx, admin)
 			if err != nil && ctx.Err() == nil {
-				return nil, fmt.Errorf("sample replica %d: %w", r.number, err)
+				return nil, fmt.Errorf("sample replica %d: %w", i+1, err)
 			}
 			for _, m := range soaked {
 				value, ok := now[m.metric]
 				if !ok && ctx.Err() == nil {
-					return nil, fmt.Errorf("replica %d has no metric %s", r.number, m.metric)
+					return nil, fmt.Errorf("replica %d has no metric %s", i+1, m.metric)
 				}
 				samples[i][m.metric] = append(samples[i][m.metric], value)
 			}

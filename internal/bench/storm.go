@@ -1,7 +1,8 @@
-// Package bench loads replicas with changes and people, does them harm, and checks that everybody is told what is so.
+// Package bench loads replicas with changes and people, and checks that everybody is told what is so.
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"layercake/internal/convergence"
+	"layercake/internal/bench/convergence"
 
 	"github.com/google/uuid"
 	"golang.org/x/time/rate"
@@ -25,13 +26,14 @@ type Config struct {
 	AllowRemote bool     // else only replicas on this machine are loaded
 	Mutators    int      // that change at the same time
 	Duration    time.Duration
-	Changes     int64   // that are answered before it ends early; 0 for any number
-	Projects    int     // that are changed; 1 is a hot project
-	Subscribers int     // per replica and project, to planEvents with a cursor
-	Deltas      int     // subscribers per project to planDagDeltaChanged without one, as the existing client
-	Nappers     int     // subscribers per project that hang up again and again, and go on later at another replica
-	Rate        float64 // changes a second in all; 0 is as fast as possible
-	Seed        uint64  // of what mutators choose
+	Changes     int64         // that are answered before it ends early; 0 for any number
+	Projects    int           // that are changed; 1 is a hot project
+	Subscribers int           // per replica and project, to planEvents with a cursor
+	Deltas      int           // subscribers per project to planDagDeltaChanged without one, as the existing client
+	Nappers     int           // subscribers per project that hang up again and again, and go on later at another replica
+	Naps        time.Duration // how long nappers are away; 0 for half a second
+	Rate        float64       // changes a second in all; 0 is as fast as possible
+	Seed        uint64        // of what mutators choose
 	Settle      time.Duration
 	Progress    io.Writer // gets a line each second; nil for none
 }
@@ -83,6 +85,9 @@ const (
 	napperIsAway  = 500 * time.Millisecond
 )
 
+// MaxRecovery is how long everybody may take to get well after a fault.
+const MaxRecovery = time.Minute
+
 // Storm makes projects, lets mutators change them and subscribers follow them, and compares in the end. It takes at most
 // Duration and Settle and a minute, and ends earlier when ctx does, with what it has. The projects are deleted afterwards. The
 // error says why there is no result.
@@ -90,24 +95,19 @@ func Storm(ctx context.Context, cfg Config) (Result, error) {
 	if err := cfg.Check(); err != nil {
 		return Result{}, err
 	}
-	s := newStorm(cfg)
-	defer s.close(ctx)
-	if err := s.follow(ctx); err != nil {
-		return Result{}, err
-	}
-	s.mutate(ctx)
-	rows, err := s.settle(context.WithoutCancel(ctx))
+	s, err := StartStorm(ctx, cfg)
 	if err != nil {
 		return Result{}, err
 	}
-	return s.result(rows), nil
+	defer s.Close(ctx)
+	s.Mutate(ctx)
+	return s.Settle(context.WithoutCancel(ctx))
 }
 
-// storm is a running one.
-type storm struct {
+// RunningStorm is one during which something else may be done: Mutate, in a goroutine, then Settle, and Close at the end.
+type RunningStorm struct {
 	cfg         Config
 	clients     clients
-	naps        time.Duration
 	projects    []*project
 	others      []int // projects that are deleted in the end, too
 	subscribers []*subscriber
@@ -122,23 +122,28 @@ type storm struct {
 	unfollow               context.CancelFunc
 }
 
-func newStorm(cfg Config) *storm {
-	return &storm{
-		cfg: cfg, clients: newClients(cfg.URLs), naps: napperIsAway, unfollow: func() {},
+// StartStorm makes the projects, and returns when all subscribers follow them; they do until Settle or Close.
+func StartStorm(ctx context.Context, cfg Config) (*RunningStorm, error) {
+	s := &RunningStorm{
+		cfg: cfg, clients: newClients(cfg.URLs), unfollow: func() {},
 		counts: counts{refused: map[string]int64{}, surprises: map[string]int64{}},
 	}
+	if err := s.follow(ctx); err != nil {
+		s.Close(ctx)
+		return nil, err
+	}
+	return s, nil
 }
 
-// close lets all subscribers go and deletes the projects.
-func (s *storm) close(ctx context.Context) {
+// Close lets all subscribers go and deletes the projects.
+func (s *RunningStorm) Close(ctx context.Context) {
 	s.unfollow()
 	s.following.Wait()
-	s.clients.deleteProjects(ctx, append(s.projectIDs(), s.others...))
+	s.clients.deleteProjects(ctx, append(s.Projects(), s.others...))
 	s.clients.close()
 }
 
-// follow makes the projects, and returns when all subscribers follow them; they do until close or settle.
-func (s *storm) follow(ctx context.Context) error {
+func (s *RunningStorm) follow(ctx context.Context) error {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
@@ -151,7 +156,7 @@ func (s *storm) follow(ctx context.Context) error {
 }
 
 // prepare makes the projects, and subscribers that have read them.
-func (s *storm) prepare(ctx context.Context) error {
+func (s *RunningStorm) prepare(ctx context.Context) error {
 	s.connected = make(chan struct{}, s.cfg.sockets())
 	run := "storm-" + uuid.NewString()[:8]
 	for i := range s.cfg.Projects {
@@ -175,14 +180,14 @@ func (s *storm) prepare(ctx context.Context) error {
 		}
 		for n := range s.cfg.Nappers {
 			napper := s.subscribe((i+n)%len(s.cfg.URLs), p, newEvents(base))
-			napper.stay, napper.away = napperStays, s.naps
+			napper.stay, napper.away = napperStays, cmp.Or(s.cfg.Naps, napperIsAway)
 		}
 	}
 	return nil
 }
 
 // subscribe adds a subscriber that begins at a replica.
-func (s *storm) subscribe(replica int, p *project, v view) *subscriber {
+func (s *RunningStorm) subscribe(replica int, p *project, v view) *subscriber {
 	sub := newSubscriber(s.cfg.URLs, replica, p, v)
 	sub.deliveries, sub.reconnects = &s.deliveries, &s.reconnects
 	sub.connected = sync.OnceFunc(func() { s.connected <- struct{}{} })
@@ -191,7 +196,7 @@ func (s *storm) subscribe(replica int, p *project, v view) *subscriber {
 }
 
 // connect waits until all subscribers stand.
-func (s *storm) connect(ctx context.Context) error {
+func (s *RunningStorm) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, connectTime, fmt.Errorf("not all subscribers could connect within %v", connectTime))
 	defer cancel()
 	for range s.subscribers {
@@ -204,8 +209,8 @@ func (s *storm) connect(ctx context.Context) error {
 	return nil
 }
 
-// mutate returns when the time is over and every change on its way has ended.
-func (s *storm) mutate(ctx context.Context) {
+// Mutate changes the projects. It returns when the time is over and every change on its way has ended.
+func (s *RunningStorm) Mutate(ctx context.Context) {
 	s.began = time.Now()
 	defer func() { s.mutated = time.Since(s.began) }()
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Duration)
@@ -233,7 +238,7 @@ func (s *storm) mutate(ctx context.Context) {
 	reporter.Wait()
 }
 
-func (s *storm) report(ctx context.Context) {
+func (s *RunningStorm) report(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var before int64
@@ -255,9 +260,9 @@ func (s *storm) report(ctx context.Context) {
 	}
 }
 
-// settle waits until every subscriber has reached the head of its project, at most for the time that the storm has for that,
-// lets the subscribers go, and returns the plans as they are then, in the order of the projects.
-func (s *storm) settle(ctx context.Context) ([]convergence.Plan, error) {
+// Settle waits until every subscriber has reached the head of its project, at most for the time that the storm has for that, lets the
+// subscribers go, and compares all of them with the plans as they are then. Nothing mutates any more.
+func (s *RunningStorm) Settle(ctx context.Context) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Settle)
 	defer cancel()
 	rows := make([]convergence.Plan, len(s.projects))
@@ -266,7 +271,7 @@ func (s *storm) settle(ctx context.Context) ([]convergence.Plan, error) {
 			// A change without an answer may still commit: the plan is read again until nobody is ahead of it.
 			plan, err := s.read(ctx, p.id)
 			if err != nil {
-				return nil, fmt.Errorf("read the plan of project %d in the end: %w", p.id, err)
+				return Result{}, fmt.Errorf("read the plan of project %d in the end: %w", p.id, err)
 			}
 			rows[i] = plan
 			if !s.reached(ctx, p, placeOf(plan.Cursor)) {
@@ -276,11 +281,11 @@ func (s *storm) settle(ctx context.Context) ([]convergence.Plan, error) {
 	}
 	s.unfollow()
 	s.following.Wait()
-	return rows, nil
+	return s.result(rows), nil
 }
 
 // read reads a plan, again and again while the replicas are busy or away.
-func (s *storm) read(ctx context.Context, id int) (convergence.Plan, error) {
+func (s *RunningStorm) read(ctx context.Context, id int) (convergence.Plan, error) {
 	// The answer may take longer than what is left of ctx: without it there is nothing to compare with.
 	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Settle)
 	defer cancel()
@@ -289,34 +294,26 @@ func (s *storm) read(ctx context.Context, id int) (convergence.Plan, error) {
 		if err == nil {
 			return plan, nil
 		}
-		if wait(ctx, maxBackOff/4) != nil {
+		if Wait(ctx, maxBackOff/4) != nil {
 			return plan, err
 		}
 	}
 }
 
 // reached waits until all who follow a project have come to a head. It reports whether somebody is ahead of it.
-func (s *storm) reached(ctx context.Context, p *project, head place) (ahead bool) {
+func (s *RunningStorm) reached(ctx context.Context, p *project, head Place) (ahead bool) {
 	for {
 		behind := false
 		ahead = false
 		for _, sub := range s.subscribers {
 			if sub.project == p {
 				at := sub.at()
-				behind = behind || at.epoch != head.epoch || at.version < head.version
-				ahead = ahead || at.epoch == head.epoch && at.version > head.version
+				behind = behind || at.before(head)
+				ahead = ahead || at.Epoch == head.Epoch && at.Version > head.Version
 			}
 		}
-		if !behind || wait(ctx, 5*time.Millisecond) != nil {
+		if !behind || Wait(ctx, 5*time.Millisecond) != nil {
 			return ahead && ctx.Err() == nil
 		}
 	}
-}
-
-func (s *storm) projectIDs() []int {
-	ids := make([]int, len(s.projects))
-	for i, p := range s.projects {
-		ids[i] = p.id
-	}
-	return ids
 }

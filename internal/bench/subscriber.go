@@ -12,8 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"layercake/internal/bench/convergence"
 	"layercake/internal/client"
-	"layercake/internal/convergence"
 )
 
 // subscriber follows one project as a browser does: over a socket to its replica, which it opens again when it breaks; when the
@@ -29,7 +29,7 @@ type subscriber struct {
 	view       view // of the goroutine that follows
 	mu         sync.Mutex
 	replica    int // where it is now
-	place      place
+	place      Place
 	epochs     int    // that it came to after its first
 	newest     int64  // version that it saw in the last of them
 	ops        bitset // that it saw there
@@ -52,7 +52,7 @@ type view interface {
 	// take takes the data of one delivery. Its error is errNotAnEvent or says that the subscription has to be opened again.
 	take(ctx context.Context, data json.RawMessage) (delivery, error)
 	// at says where the view is: what it shows is of this version.
-	at() place
+	at() Place
 	finish(rows convergence.Plan) convergence.Report
 }
 
@@ -63,21 +63,24 @@ type delivery struct {
 	Snapshot       bool `json:"-"`
 }
 
-// place is a point in one history of a project.
-type place struct {
-	epoch   string
-	version int64
+// Place is a point in one history of a project.
+type Place struct {
+	Epoch   string
+	Version int64
 }
 
-func placeOf(cursor string) place {
+// before reports whether whoever is here has not come to a head: a place in another history is before it, whatever its version.
+func (p Place) before(head Place) bool { return p.Epoch != head.Epoch || p.Version < head.Version }
+
+func placeOf(cursor string) Place {
 	dot := max(strings.LastIndexByte(cursor, '.'), 0)
 	version, _ := strconv.ParseInt(strings.TrimPrefix(cursor[dot:], "."), 10, 64) // 0 for what is no cursor
 	epoch, _, _ := strings.Cut(cursor[:dot], "~")
-	return place{epoch, version}
+	return Place{epoch, version}
 }
 
 // at says where the subscriber is.
-func (s *subscriber) at() place {
+func (s *subscriber) at() Place {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.place
@@ -112,7 +115,7 @@ func (s *subscriber) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case napping:
-			_ = wait(ctx, s.away/2+rand.N(s.away)) // the end of ctx is seen above
+			_ = Wait(ctx, s.away/2+rand.N(s.away)) // the end of ctx is seen above
 			pause, opened = minBackOff, false      // it comes back elsewhere
 		case errors.As(err, &refused) && !refused.Temporary(), errors.Is(err, errNotAnEvent):
 			s.mu.Lock()
@@ -129,7 +132,7 @@ func (s *subscriber) run(ctx context.Context) {
 		if s.at() != before {
 			pause = minBackOff
 		}
-		if wait(ctx, pause) != nil {
+		if Wait(ctx, pause) != nil {
 			return
 		}
 	}
@@ -145,13 +148,13 @@ func (s *subscriber) take(ctx context.Context, data json.RawMessage) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.place
-	if s.place = s.view.at(); s.place.epoch != before.epoch {
+	if s.place = s.view.at(); s.place.Epoch != before.Epoch {
 		s.epochs++
 		s.ops, s.newest = nil, 0 // another history may hold an operation again
 	}
 	// A subscription without a cursor may begin behind what was seen: its first events come again, which is not what is meant.
-	again := s.place.version <= s.newest
-	s.newest = max(s.newest, s.place.version)
+	again := s.place.Version <= s.newest
+	s.newest = max(s.newest, s.place.Version)
 	if err != nil || d.Snapshot || d.OpID == "" {
 		return err
 	}
@@ -208,7 +211,7 @@ func (v *events) take(_ context.Context, data json.RawMessage) (delivery, error)
 	return e.delivery, nil
 }
 
-func (v *events) at() place { return placeOf(v.cursor) }
+func (v *events) at() Place { return placeOf(v.cursor) }
 
 func (v *events) finish(rows convergence.Plan) convergence.Report { return v.check.Finish(rows) }
 
@@ -217,7 +220,7 @@ func (v *events) finish(rows convergence.Plan) convergence.Report { return v.che
 type deltas struct {
 	clients clients
 	check   *convergence.Deltas
-	place   place
+	place   Place
 }
 
 func newDeltas(all clients, base convergence.Plan) *deltas {
@@ -254,7 +257,7 @@ func (v *deltas) take(ctx context.Context, data json.RawMessage) (delivery, erro
 			v.check.Read(plan)
 		case errors.As(err, &refused) && !refused.Temporary():
 			return delivery{}, err
-		case wait(ctx, minBackOff) != nil:
+		case Wait(ctx, minBackOff) != nil:
 			return delivery{}, err
 		}
 	}
@@ -263,7 +266,7 @@ func (v *deltas) take(ctx context.Context, data json.RawMessage) (delivery, erro
 	return e.delivery, nil
 }
 
-func (v *deltas) at() place { return v.place }
+func (v *deltas) at() Place { return v.place }
 
 func (v *deltas) finish(rows convergence.Plan) convergence.Report { return v.check.Finish(rows) }
 
@@ -281,8 +284,8 @@ func parseSent(clientID string) (sent time.Time, replica int, ok bool) {
 	return time.Unix(0, nanos), replica, err == nil && err2 == nil
 }
 
-// wait returns after d, or with an error when ctx ends first.
-func wait(ctx context.Context, d time.Duration) error {
+// Wait returns after d, or with an error when ctx ends first.
+func Wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

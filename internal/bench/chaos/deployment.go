@@ -1,4 +1,4 @@
-package bench
+package chaos
 
 import (
 	"context"
@@ -25,8 +25,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// databaseStops is for PostgreSQL to stop in order.
-const databaseStops = 20 * time.Second
+const (
+	databaseStops = 20 * time.Second // in order
+	connectTime   = 5 * time.Second  // to a database that lives, or a replica
+	queryTime     = 10 * time.Second // for a session and all that it asks
+)
 
 // deployment is replicas as processes, which reach a PostgreSQL of their own through a proxy.
 type deployment struct {
@@ -165,6 +168,14 @@ func (d *deployment) urls() []string {
 	return urls
 }
 
+func (d *deployment) admins() []string {
+	admins := make([]string, len(d.replicas))
+	for i, r := range d.replicas {
+		admins[i] = r.admin
+	}
+	return admins
+}
+
 // ready waits until every replica is.
 func (d *deployment) ready(ctx context.Context) error {
 	for _, r := range d.replicas {
@@ -204,13 +215,13 @@ var benchSession = postgres.Session{Application: "layercake bench"}
 
 // connect opens such a session.
 func (d *deployment) connect(ctx context.Context) (*pgx.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	return benchSession.Connect(ctx, d.server().URL())
 }
 
 func on(ctx context.Context, s *embeddedpg.Server, use func(*pgx.Conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	ctx, cancel := context.WithTimeout(ctx, queryTime)
 	defer cancel()
 	conn, err := benchSession.Connect(ctx, s.URL())
 	if err != nil {

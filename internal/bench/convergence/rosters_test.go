@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"layercake/internal/convergence"
+	"layercake/internal/bench/convergence"
 )
 
 func TestCompareRoster(t *testing.T) {

@@ -1,4 +1,5 @@
-package bench
+// Package chaos does harm to a deployment under load, and checks that nothing is lost and everybody is told what is so.
+package chaos
 
 import (
 	"context"
@@ -12,14 +13,15 @@ import (
 	"sync"
 	"time"
 
-	"layercake/internal/convergence"
+	"layercake/internal/bench"
+	"layercake/internal/bench/convergence"
 	"layercake/internal/postgres"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// ChaosConfig says what is done to a deployment.
-type ChaosConfig struct {
+// Config says what is done to a deployment.
+type Config struct {
 	Serve    func() *exec.Cmd // the command that runs one replica, which its environment configures
 	Binaries string           // folder of PostgreSQL's programs; "" to look for them
 	Faults   []string         // by name, in this order; none for all
@@ -33,14 +35,12 @@ type ChaosConfig struct {
 }
 
 const (
-	chaosReplicas = 3
-	chaosMutators = 12
-	maxRecovery   = time.Minute
-	maxSocketRest = 90 * time.Second // silence of a socket that replicas bear with
+	replicas = 3
+	mutators = 12
 )
 
 // Check reports everything that is wrong at once.
-func (c ChaosConfig) Check() error {
+func (c Config) Check() error {
 	var errs []error
 	for _, name := range c.Faults {
 		if !slices.ContainsFunc(faults, func(f fault) bool { return f.name == name }) {
@@ -50,21 +50,10 @@ func (c ChaosConfig) Check() error {
 	if c.Duration < time.Second || c.Duration > time.Hour {
 		errs = append(errs, fmt.Errorf("duration is %v: it is from 1s to 1h", c.Duration))
 	}
-	return errors.Join(append(errs, checkLoad(c.Rate, c.Projects))...)
+	return errors.Join(append(errs, bench.CheckLoad(c.Rate, c.Projects))...)
 }
 
-func checkLoad(perSecond float64, projects int) error {
-	var errs []error
-	if perSecond <= 0 || perSecond > 10_000 {
-		errs = append(errs, fmt.Errorf("rate is %v: it is above 0, and 10000 at most", perSecond))
-	}
-	if projects < 1 || projects > 50 {
-		errs = append(errs, fmt.Errorf("projects is %v: it is from 1 to 50", projects))
-	}
-	return errors.Join(errs...)
-}
-
-// FaultNames lists what Chaos can do, in its order.
+// FaultNames lists what Run can do, in its order.
 func FaultNames() []string {
 	names := make([]string, len(faults))
 	for i, f := range faults {
@@ -73,16 +62,16 @@ func FaultNames() []string {
 	return names
 }
 
-// Chaos runs replicas as processes over a PostgreSQL of their own, loads them, and does them harm in one way after the other. With
+// Run runs replicas as processes over a PostgreSQL of their own, loads them, and does them harm in one way after the other. With
 // each fault it compares what every subscriber saw with the rows and with what was answered. It ends earlier when ctx does,
 // with what it has, and leaves nothing running. The error says why there is no more.
-func Chaos(ctx context.Context, cfg ChaosConfig) (ChaosResult, error) {
+func Run(ctx context.Context, cfg Config) (Result, error) {
 	if err := cfg.Check(); err != nil {
-		return ChaosResult{}, err
+		return Result{}, err
 	}
 	c := &chaos{cfg: cfg, began: time.Now()}
-	result := ChaosResult{Seed: cfg.Seed, Replicas: chaosReplicas, Rate: cfg.Rate, Projects: cfg.Projects}
-	err := deploy(ctx, chaosReplicas, cfg.Serve, cfg.Binaries, func(ctx context.Context, d *deployment) error {
+	result := Result{Seed: cfg.Seed, Replicas: replicas, Rate: cfg.Rate, Projects: cfg.Projects}
+	err := deploy(ctx, replicas, cfg.Serve, cfg.Binaries, func(ctx context.Context, d *deployment) error {
 		c.deployment = d
 		failed := false
 		for _, f := range faults {
@@ -107,12 +96,31 @@ func Chaos(ctx context.Context, cfg ChaosConfig) (ChaosResult, error) {
 	return result, err
 }
 
+// Soak is bench.Soak over replicas as processes and a PostgreSQL of their own, which are told what the soak asks for. It leaves nothing
+// running. The error also says that something grew.
+func Soak(ctx context.Context, serve func() *exec.Cmd, binaries string, cfg bench.SoakConfig) (result bench.SoakResult, err error) {
+	if err := cfg.Check(); err != nil {
+		return result, err
+	}
+	err = deploy(ctx, replicas, serve, binaries, func(ctx context.Context, d *deployment) error {
+		if err := d.configure(ctx, cfg.Environment()); err != nil {
+			return err
+		}
+		cfg.URLs, cfg.Admins, cfg.Table = d.urls(), d.admins(), d.connect
+		if result, err = bench.Soak(ctx, cfg); err == nil && !result.OK() {
+			err = errFailed // keeps the log
+		}
+		return err
+	})
+	return result, err
+}
+
 // errFailed says that a result is not good, and is only for the log to be kept.
 var errFailed = errors.New("not everything held")
 
 // chaos is a running one.
 type chaos struct {
-	cfg        ChaosConfig
+	cfg        Config
 	deployment *deployment
 	began      time.Time
 	writing    sync.Mutex
@@ -132,8 +140,8 @@ func (c *chaos) say(format string, args ...any) {
 // harm is a fault that is being done.
 type harm struct {
 	*chaos
-	storm    *storm
-	crowd    *crowd
+	storm    *bench.RunningStorm
+	crowd    *bench.Crowd
 	silence  time.Duration // after which replicas cut sockets off
 	rand     *rand.Rand
 	duration time.Duration
@@ -144,7 +152,7 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	result := FaultResult{Name: f.name}
 	d := c.deployment
 	c.say("%s: %s", f.name, f.about)
-	env, silence := f.env, maxSocketRest
+	env, silence := f.env, bench.Silence
 	if c.cfg.Silence > 0 {
 		silence = c.cfg.Silence
 		env = append(slices.Clone(env), "LAYERCAKE_SILENCE="+silence.String())
@@ -157,21 +165,20 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 		pace = 0
 	}
 	seed := rand.NewPCG(c.cfg.Seed, uint64(slices.Index(FaultNames(), f.name)))
-	s := newStorm(Config{
-		URLs: d.urls(), Mutators: chaosMutators, Duration: time.Hour, Projects: c.cfg.Projects,
-		Subscribers: 1, Deltas: 1, Nappers: 1, Rate: pace, Seed: seed.Uint64(), Settle: maxRecovery,
+	s, err := bench.StartStorm(ctx, bench.Config{
+		URLs: d.urls(), Mutators: mutators, Duration: time.Hour, Projects: c.cfg.Projects,
+		Subscribers: 1, Deltas: 1, Nappers: 1, Naps: f.naps, Rate: pace, Seed: seed.Uint64(), Settle: bench.MaxRecovery,
 	})
-	s.naps = max(f.naps, napperIsAway)
-	defer s.close(ctx)
-	if err := s.follow(ctx); err != nil {
+	if err != nil {
 		return result, err
 	}
+	defer s.Close(ctx)
 	people, err := c.people(ctx, s, seed.Uint64())
 	if err != nil {
 		return result, err
 	}
-	defer people.close()
-	if err := people.come(ctx); err != nil {
+	defer people.Close()
+	if err := people.Come(ctx); err != nil {
 		return result, err
 	}
 	counting, counted := context.WithCancel(ctx)
@@ -180,11 +187,11 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	counter.Go(func() { result.Counters = tally.run(counting) })
 	loading, enough := context.WithCancel(ctx)
 	var load sync.WaitGroup
-	load.Go(func() { s.mutate(loading) })
+	load.Go(func() { s.Mutate(loading) })
 	stop := func() { enough(); load.Wait(); counted(); counter.Wait() }
 	defer stop()
 
-	_ = wait(ctx, warmUp) // ctx is looked at below
+	_ = bench.Wait(ctx, warmUp) // ctx is looked at below
 	began := time.Now()
 	err = f.do(&harm{chaos: c, storm: s, crowd: people, silence: silence, rand: rand.New(seed), duration: c.cfg.Duration}, ctx)
 	ended := time.Now()
@@ -196,26 +203,24 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	}
 	result.Recovered = time.Since(ended).Seconds()
 	c.say("%s: every watcher was at the head %.2f s after the fault", f.name, result.Recovered)
-	_ = wait(ctx, warmUp) // likewise
+	_ = bench.Wait(ctx, warmUp) // likewise
 	stop()
 
 	after := context.WithoutCancel(ctx)
-	people.gather()
+	people.Gather()
 	within := f.within
 	if within == (convergence.Patience{}) {
 		// What lines do not say, the table does, when it can.
 		within.Gone = ended.Sub(began) + maxCorrection
 		within.Here = within.Gone
 	}
-	within.Silent = noticed(silence)
+	within.Silent = bench.Noticed(silence)
 	within = within.Plus(c.cfg.Slack)
-	result.People = people.judge(after, maxRecovery, within)
+	result.People = people.Judge(after, bench.MaxRecovery, within)
 	c.say("%s: %v", f.name, result.People)
-	rows, err := s.settle(after)
-	if err != nil {
+	if result.Result, err = s.Settle(after); err != nil {
 		return result, err
 	}
-	result.Result = s.result(rows)
 	problems, err := c.compareLog(after, s)
 	if err != nil {
 		return result, err
@@ -237,33 +242,28 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	return result, nil
 }
 
-// noticed is when everybody knows of a socket that is silent. Replicas look at it often enough for silence to be that, but where it is
-// short, telling takes longer than what they leave for it.
-func noticed(silence time.Duration) time.Duration { return silence + time.Second }
-
 // maxCorrection is more than it takes until replicas have compared what they know of people with the table.
 const maxCorrection = 20 * time.Second
 
 // people lets some come: those who join again, those who do not, those who stay away for a while when they are cut off, and those who
 // come and go; one of each at every replica.
-func (c *chaos) people(ctx context.Context, s *storm, seed uint64) (*crowd, error) {
-	project, err := s.clients.createProject(ctx, "people of a storm")
+func (c *chaos) people(ctx context.Context, s *bench.RunningStorm, seed uint64) (*bench.Crowd, error) {
+	project, err := s.CreateProject(ctx, "people of a storm")
 	if err != nil {
 		return nil, err
 	}
-	s.others = append(s.others, project)
-	people := newCrowd(c.deployment.urls(), project, c.deployment.connect)
+	people := bench.NewCrowd(c.deployment.urls(), project, c.deployment.connect)
 	for replica := range c.deployment.replicas {
-		for _, h := range []habit{
-			{joins: true},
-			{joins: false},
-			{joins: true, cut: 10 * time.Second},
-			{joins: true, moves: time.Second, idles: time.Second, away: time.Second},
+		for _, h := range []bench.Habit{
+			{Joins: true},
+			{Joins: false},
+			{Joins: true, CutOff: 10 * time.Second},
+			{Joins: true, Moves: time.Second, Idles: time.Second, Away: time.Second},
 		} {
-			people.add(replica, h, seed)
+			people.Add(replica, h, seed)
 		}
 	}
-	people.start(ctx)
+	people.Start(ctx)
 	return people, nil
 }
 
@@ -274,50 +274,31 @@ var explained = []string{"NETWORK", "UNAVAILABLE", "RATE_LIMITED", "NOT_FOUND", 
 const warmUp = 500 * time.Millisecond
 
 // recover waits until every subscriber that is awake has come to the heads as they are now.
-func (c *chaos) recover(ctx context.Context, s *storm) error {
-	ctx, cancel := context.WithTimeout(ctx, maxRecovery)
+func (c *chaos) recover(ctx context.Context, s *bench.RunningStorm) error {
+	ctx, cancel := context.WithTimeout(ctx, bench.MaxRecovery)
 	defer cancel()
-	var heads map[int]place
 	for {
-		var err error
-		if heads, err = c.heads(ctx, s); err == nil {
-			break
+		heads, err := c.heads(ctx, s)
+		if err == nil {
+			return s.Reach(ctx, heads)
 		}
-		if wait(ctx, 10*time.Millisecond) != nil {
+		if bench.Wait(ctx, 10*time.Millisecond) != nil {
 			return fmt.Errorf("the database does not answer: %w", err)
-		}
-	}
-	for {
-		var behind *subscriber
-		for _, sub := range s.subscribers {
-			at, head := sub.at(), heads[sub.project.id]
-			if sub.away == 0 && (at.epoch != head.epoch || at.version < head.version) {
-				behind = sub
-			}
-		}
-		if behind == nil {
-			return nil
-		}
-		if wait(ctx, 5*time.Millisecond) != nil {
-			behind.mu.Lock()
-			defer behind.mu.Unlock()
-			return fmt.Errorf("a subscriber of project %d is at %v, the head was %v", behind.project.id, behind.place,
-				heads[behind.project.id])
 		}
 	}
 }
 
 // heads reads where the projects are.
-func (c *chaos) heads(ctx context.Context, s *storm) (map[int]place, error) {
-	heads := make(map[int]place, len(s.projects))
+func (c *chaos) heads(ctx context.Context, s *bench.RunningStorm) (map[int]bench.Place, error) {
+	heads := map[int]bench.Place{}
 	err := c.deployment.query(ctx, func(conn *pgx.Conn) error {
 		epoch, err := postgres.ReadEpoch(ctx, conn)
-		for _, p := range s.projects {
-			at := place{epoch: string(epoch)}
+		for _, project := range s.Projects() {
+			at := bench.Place{Epoch: string(epoch)}
 			if err == nil {
-				err = conn.QueryRow(ctx, "SELECT version FROM heads WHERE project_id = $1", p.id).Scan(&at.version)
+				err = conn.QueryRow(ctx, "SELECT version FROM heads WHERE project_id = $1", project).Scan(&at.Version)
 			}
-			heads[p.id] = at
+			heads[project] = at
 		}
 		return err
 	})
@@ -325,14 +306,14 @@ func (c *chaos) heads(ctx context.Context, s *storm) (map[int]place, error) {
 }
 
 // compareLog says what the log lacks of what was answered, and whether it has gaps.
-func (c *chaos) compareLog(ctx context.Context, s *storm) (problems []string, err error) {
+func (c *chaos) compareLog(ctx context.Context, s *bench.RunningStorm) (problems []string, err error) {
 	err = c.deployment.query(ctx, func(conn *pgx.Conn) error {
-		for _, p := range s.projects {
+		for _, project := range s.Projects() {
 			var head, floor int64
-			if err := conn.QueryRow(ctx, "SELECT version, log_floor FROM heads WHERE project_id = $1", p.id).Scan(&head, &floor); err != nil {
+			if err := conn.QueryRow(ctx, "SELECT version, log_floor FROM heads WHERE project_id = $1", project).Scan(&head, &floor); err != nil {
 				return err
 			}
-			rows, err := conn.Query(ctx, "SELECT op_id FROM events WHERE project_id = $1", p.id)
+			rows, err := conn.Query(ctx, "SELECT op_id FROM events WHERE project_id = $1", project)
 			if err != nil {
 				return err
 			}
@@ -341,50 +322,15 @@ func (c *chaos) compareLog(ctx context.Context, s *storm) (problems []string, er
 				return err
 			}
 			if int64(len(ids)) != head-floor {
-				problems = append(problems, fmt.Sprintf("the log of project %d has %d events between %d and %d", p.id, len(ids), floor, head))
-			}
-			var logged bitset
-			for _, id := range ids {
-				if n, err := operationNumber(id); err == nil {
-					logged.add(n)
-				}
+				problems = append(problems, fmt.Sprintf("the log of project %d has %d events between %d and %d", project, len(ids), floor, head))
 			}
 			// What was trimmed cannot be looked for.
-			if lost, first := p.answered.without(logged); lost > 0 && floor == 0 {
-				problems = append(problems, fmt.Sprintf("project %d: %d changes were answered and are not in the log, such as %s-%d",
-					p.id, lost, p.run, first))
+			if lost, first := s.Unlogged(project, ids); lost > 0 && floor == 0 {
+				problems = append(problems, fmt.Sprintf("project %d: %d changes were answered and are not in the log, such as %s",
+					project, lost, first))
 			}
 		}
 		return nil
 	})
 	return problems, err
-}
-
-// answered copies which operations of each project succeeded so far.
-func (s *storm) answered() []bitset {
-	sets := make([]bitset, len(s.projects))
-	for i, p := range s.projects {
-		p.mu.Lock()
-		sets[i] = slices.Clone(p.answered)
-		p.mu.Unlock()
-	}
-	return sets
-}
-
-// excuse forgets that operations succeeded which did so between two moments.
-func (s *storm) excuse(from, to []bitset) (n int64) {
-	for i, p := range s.projects {
-		p.mu.Lock()
-		for word := range to[i] {
-			between := to[i][word]
-			if word < len(from[i]) {
-				between &^= from[i][word]
-			}
-			p.answered[word] &^= between
-		}
-		excused, _ := to[i].without(from[i])
-		n += excused
-		p.mu.Unlock()
-	}
-	return n
 }

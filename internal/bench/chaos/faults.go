@@ -1,4 +1,4 @@
-package bench
+package chaos
 
 import (
 	"context"
@@ -11,8 +11,9 @@ import (
 	"syscall"
 	"time"
 
+	"layercake/internal/bench"
+	"layercake/internal/bench/convergence"
 	"layercake/internal/client"
-	"layercake/internal/convergence"
 	"layercake/internal/embeddedpg"
 
 	"github.com/jackc/pgx/v5"
@@ -110,7 +111,7 @@ func sawSnapshots(r FaultResult) []string {
 }
 
 // wait lets time pass.
-func (h *harm) wait(ctx context.Context) error { return wait(ctx, h.duration) }
+func (h *harm) wait(ctx context.Context) error { return bench.Wait(ctx, h.duration) }
 
 // every does harm in each period until the time is over.
 func (h *harm) every(ctx context.Context, period time.Duration, do func(ctx context.Context) error) error {
@@ -118,7 +119,7 @@ func (h *harm) every(ctx context.Context, period time.Duration, do func(ctx cont
 		if err := do(ctx); err != nil {
 			return err
 		}
-		if err := wait(ctx, period); err != nil {
+		if err := bench.Wait(ctx, period); err != nil {
 			return err
 		}
 	}
@@ -153,7 +154,7 @@ func (h *harm) stopListener(ctx context.Context) error {
 	}
 	// It may have ended meanwhile, with its server.
 	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
-	return wait(ctx, h.duration)
+	return bench.Wait(ctx, h.duration)
 }
 
 func role(name string) func(application string) bool {
@@ -172,7 +173,7 @@ func (h *harm) silencePublishers(ctx context.Context) error {
 		if n != 1 {
 			return fmt.Errorf("%d publishers became silent, want 1", n)
 		}
-		if err := wait(ctx, max(h.duration/2, 4*time.Second)); err != nil {
+		if err := bench.Wait(ctx, max(h.duration/2, 4*time.Second)); err != nil {
 			return err
 		}
 	}
@@ -182,7 +183,7 @@ func (h *harm) silencePublishers(ctx context.Context) error {
 func (h *harm) silenceAll(ctx context.Context) error {
 	n := h.deployment.proxy.Silence(func(string) bool { return true })
 	h.say("%d connections are silent", n)
-	return wait(ctx, h.duration)
+	return bench.Wait(ctx, h.duration)
 }
 
 // any is some replica.
@@ -203,12 +204,12 @@ func (h *harm) stopReplica(ctx context.Context) error {
 		return nil // it is being started again
 	}
 	h.say("replica %d is stopped", r.number)
-	h.crowd.blind(r.number-1, true)
-	err := wait(ctx, h.duration)
+	h.crowd.Pause(r.number-1, true)
+	err := bench.Wait(ctx, h.duration)
 	r.signal(syscall.SIGCONT)
-	h.crowd.blind(r.number-1, false)
+	h.crowd.Pause(r.number-1, false)
 	// What people sent meanwhile comes all at once, and the limit may meet what they send now.
-	return errors.Join(err, wait(ctx, limitForgets))
+	return errors.Join(err, bench.Wait(ctx, bench.LimitForgets))
 }
 
 // goneWithin is when everybody knows that the people of a replica that was killed are gone: 5 s for its lease, 1 s for others to notice.
@@ -227,24 +228,24 @@ func (h *harm) loseReplica(ctx context.Context) error {
 	defer r.keepAway(false)
 	r.kill()
 	h.say("replica %d is killed, and stays away", r.number)
-	return wait(ctx, max(h.duration, goneWithin+time.Second))
+	return bench.Wait(ctx, max(h.duration, goneWithin+time.Second))
 }
 
 // pullCables takes people off the network.
 func (h *harm) pullCables(ctx context.Context) error {
-	silent := noticed(h.silence)
+	silent := bench.Noticed(h.silence)
 	n := 0
 	// Those that a machine cut off that stalled stay away for a while.
-	for began := time.Now(); n == 0; n = h.crowd.pull(silent) {
-		if time.Since(began) > maxRecovery {
+	for began := time.Now(); n == 0; n = h.crowd.Pull(silent) {
+		if time.Since(began) > bench.MaxRecovery {
 			return errors.New("nobody was there to be cut off")
 		}
-		if err := wait(ctx, 5*time.Millisecond); err != nil {
+		if err := bench.Wait(ctx, 5*time.Millisecond); err != nil {
 			return err
 		}
 	}
 	h.say("%d people are cut off", n)
-	return wait(ctx, silent)
+	return bench.Wait(ctx, silent)
 }
 
 func (h *harm) restartDatabase(ctx context.Context) error { return h.restarts(ctx, false) }
@@ -256,7 +257,7 @@ func (h *harm) restarts(ctx context.Context, atOnce bool) error {
 			return err
 		}
 		h.say("the database was restarted")
-		if err := wait(ctx, h.duration/2); err != nil {
+		if err := bench.Wait(ctx, h.duration/2); err != nil {
 			return err
 		}
 	}
@@ -279,20 +280,20 @@ func (h *harm) promote(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("make the standby synchronous: %w", err)
 		}
-		return wait(ctx, h.duration/2)
+		return bench.Wait(ctx, h.duration/2)
 	}, func() {})
 	if err == nil {
 		h.say("the standby is promoted")
-		err = wait(ctx, h.duration/2)
+		err = bench.Wait(ctx, h.duration/2)
 	}
 	return err
 }
 
 // promoteBehind cuts the standby off first. What is answered between then and the end of the primary is lost, and nothing else.
 func (h *harm) promoteBehind(ctx context.Context) error {
-	var kept, all []bitset
+	var kept, all bench.Answers
 	err := h.deployment.promote(ctx, func(ctx context.Context, primary, standby *embeddedpg.Server) error {
-		kept = h.storm.answered()
+		kept = h.storm.Answered()
 		var lsn string
 		err := on(ctx, primary, func(conn *pgx.Conn) error {
 			return conn.QueryRow(ctx, "SELECT pg_current_wal_lsn()::text").Scan(&lsn)
@@ -316,18 +317,16 @@ func (h *harm) promoteBehind(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("cut the standby off: %w", err)
 		}
-		return wait(ctx, h.duration/4)
+		return bench.Wait(ctx, h.duration/4)
 	}, func() {
 		// An answer that the primary gave may still be on its way. Requests that begin now fail until the standby is promoted.
-		h.storm.asking.Lock()
-		defer h.storm.asking.Unlock()
-		all = h.storm.answered()
+		h.storm.BetweenRequests(func() { all = h.storm.Answered() })
 	})
 	if err != nil {
 		return err
 	}
-	h.say("the standby is promoted; %d answered changes are lost with the primary", h.storm.excuse(kept, all))
-	return wait(ctx, h.duration/2)
+	h.say("the standby is promoted; %d answered changes are lost with the primary", h.storm.Forget(kept, all))
+	return bench.Wait(ctx, h.duration/2)
 }
 
 // until asks again and again.
@@ -337,7 +336,7 @@ func until(ctx context.Context, conn *pgx.Conn, question string) error {
 		if err := conn.QueryRow(ctx, question).Scan(&yes); err != nil || yes {
 			return err
 		}
-		if err := wait(ctx, 10*time.Millisecond); err != nil {
+		if err := bench.Wait(ctx, 10*time.Millisecond); err != nil {
 			return fmt.Errorf("%s: %w", question, err)
 		}
 	}
@@ -362,7 +361,7 @@ func (h *harm) fillQueue(ctx context.Context) error {
 		ALTER DATABASE postgres SET search_path = fault, pg_catalog, public;
 		SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'layercake/%/publisher'`)
 	if err == nil {
-		err = wait(ctx, h.duration)
+		err = bench.Wait(ctx, h.duration)
 	}
 	undo := run(context.WithoutCancel(ctx), "DELETE FROM fault.full_queue; ALTER DATABASE postgres RESET search_path")
 	return errors.Join(err, undo)
@@ -372,38 +371,35 @@ func (h *harm) fillQueue(ctx context.Context) error {
 // told, each within a sweep or two.
 func (h *harm) deleteProjects(ctx context.Context) error {
 	return h.every(ctx, 0, func(ctx context.Context) error {
-		s := newStorm(Config{
-			URLs: h.storm.cfg.URLs, Mutators: 3, Duration: time.Hour, Projects: 1, Subscribers: 2, Deltas: 2, Rate: 50,
-			Seed: h.rand.Uint64(), Settle: maxRecovery,
+		s, err := bench.StartStorm(ctx, bench.Config{
+			URLs: h.deployment.urls(), Mutators: 3, Duration: time.Hour, Projects: 1, Subscribers: 2, Deltas: 2, Rate: 50,
+			Seed: h.rand.Uint64(), Settle: bench.MaxRecovery,
 		})
-		defer s.close(ctx)
-		if err := s.follow(ctx); err != nil {
+		if err != nil {
 			return err
 		}
+		defer s.Close(ctx)
 		loading, enough := context.WithCancel(ctx)
 		var load sync.WaitGroup
-		load.Go(func() { s.mutate(loading) })
+		load.Go(func() { s.Mutate(loading) })
 		defer func() { enough(); load.Wait() }()
-		if err := wait(ctx, time.Second); err != nil {
+		if err := bench.Wait(ctx, time.Second); err != nil {
 			return err
 		}
-		if err := s.clients.deleteProject(ctx, s.projects[0].id); err != nil {
+		if err := s.DeleteProject(ctx, s.Projects()[0]); err != nil {
 			return err
 		}
 		deleted := time.Now()
-		told := make(chan struct{})
-		go func() { s.following.Wait(); close(told) }()
-		select {
-		case <-told:
-		case <-time.After(10 * time.Second):
-			return errors.New("watchers of a deleted project were not told within 10 s")
-		case <-ctx.Done():
-			return ctx.Err()
+		tell, told := context.WithTimeoutCause(ctx, 10*time.Second, errors.New("watchers of a deleted project were not told within 10 s"))
+		defer told()
+		failures, err := s.Failures(tell)
+		if err != nil {
+			return err
 		}
 		h.say("all watchers of a deleted project were told after %v", time.Since(deleted).Round(time.Millisecond))
-		for _, sub := range s.subscribers {
-			if r := new(client.Refusal); !errors.As(sub.failure, &r) || r.Code() != "NOT_FOUND" {
-				return fmt.Errorf("a watcher of a deleted project ended with %w, want NOT_FOUND", sub.failure)
+		for _, failure := range failures {
+			if r := new(client.Refusal); !errors.As(failure, &r) || r.Code() != "NOT_FOUND" {
+				return fmt.Errorf("a watcher of a deleted project ended with %w, want NOT_FOUND", failure)
 			}
 		}
 		return nil
@@ -422,7 +418,7 @@ func (h *harm) stallReaders(ctx context.Context) error {
 func (h *harm) stallReader(ctx context.Context, r *replica) error {
 	var conn *net.TCPConn
 	var narrowed error
-	dialer := client.Dialer{Timeout: dialTime, Wrap: func(c net.Conn) net.Conn {
+	dialer := client.Dialer{Timeout: connectTime, Wrap: func(c net.Conn) net.Conn {
 		conn = c.(*net.TCPConn)
 		narrowed = conn.SetReadBuffer(4 << 10)
 		return c
@@ -435,17 +431,17 @@ func (h *harm) stallReader(ctx context.Context, r *replica) error {
 	if narrowed != nil {
 		return narrowed
 	}
+	projects := h.storm.Projects()
 	for n := range 50 {
-		project := h.storm.projects[n%len(h.storm.projects)].id
-		base, err := h.storm.clients.plan(ctx, project)
+		q, err := h.storm.Subscription(ctx, projects[n%len(projects)])
 		if err != nil {
 			return err
 		}
-		if err := socket.Subscribe(ctx, fmt.Sprint(n), newEvents(base).subscribe(project)); err != nil {
+		if err := socket.Subscribe(ctx, fmt.Sprint(n), q); err != nil {
 			return err
 		}
 	}
-	if err := wait(ctx, max(h.duration, stallTime)); err != nil {
+	if err := bench.Wait(ctx, max(h.duration, stallTime)); err != nil {
 		return err
 	}
 	// What the system kept for us comes first, then the end.
@@ -505,7 +501,7 @@ func (h *harm) mix(ctx context.Context) error {
 				if err := p.do(&one, ctx); err != nil && ctx.Err() == nil {
 					one.say("%s: %v", p.name, err)
 				}
-				if err := wait(ctx, time.Second); err != nil {
+				if err := bench.Wait(ctx, time.Second); err != nil {
 					return err
 				}
 			}

@@ -1,13 +1,15 @@
-package bench
+package chaos
 
 import (
 	"fmt"
 	"io"
 	"text/tabwriter"
+
+	"layercake/internal/bench"
 )
 
-// ChaosResult is what a deployment did under each fault.
-type ChaosResult struct {
+// Result is what a deployment did under each fault.
+type Result struct {
 	Seed     uint64        `json:"seed"`
 	Replicas int           `json:"replicas"`
 	Projects int           `json:"projects"`
@@ -22,8 +24,8 @@ type FaultResult struct {
 	Recovered float64            `json:"recoveredSeconds"` // from the end of the fault until every watcher was at the head
 	Counters  map[string]float64 `json:"counters"`         // what the replicas counted meanwhile
 	Problems  []string           `json:"problems"`
-	People    People             `json:"people"`
-	Result
+	People    bench.People       `json:"people"`
+	bench.Result
 }
 
 // OK reports whether nothing that was answered was lost, every watcher got everything, once and in order, and everybody was told who
@@ -31,7 +33,7 @@ type FaultResult struct {
 func (r FaultResult) OK() bool { return r.Result.OK() && len(r.Problems) == 0 && r.People.OK() }
 
 // OK reports whether that holds for all faults, and no replica died by itself.
-func (r ChaosResult) OK() bool {
+func (r Result) OK() bool {
 	for _, f := range r.Faults {
 		if !f.OK() {
 			return false
@@ -41,7 +43,7 @@ func (r ChaosResult) OK() bool {
 }
 
 // Write writes the result for people.
-func (r ChaosResult) Write(w io.Writer) error {
+func (r Result) Write(w io.Writer) error {
 	_, _ = fmt.Fprintf(w, "chaos with seed %d: %d replicas, %d projects, %g changes/s\n\n", r.Seed, r.Replicas, r.Projects, r.Rate)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(t, "fault\tchanges\tretries\tevents\tlost\tdoubled\treordered\tdiverged\tother\t"+

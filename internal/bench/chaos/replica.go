@@ -1,4 +1,4 @@
-package bench
+package chaos
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"layercake/internal/bench"
 	"layercake/internal/child"
 	"layercake/internal/client"
 	"layercake/internal/server"
@@ -56,9 +57,9 @@ func (r *replica) run(ctx context.Context) error {
 			return r.stop(ended)
 		case <-ended:
 		}
-		_ = wait(ctx, replicaPause) // the loop looks at ctx
+		_ = bench.Wait(ctx, replicaPause) // the loop looks at ctx
 		for ctx.Err() == nil && r.isAway() {
-			_ = wait(ctx, replicaPause) // likewise
+			_ = bench.Wait(ctx, replicaPause) // likewise
 		}
 	}
 	return nil
@@ -171,7 +172,7 @@ func (r *replica) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, replicaReady, fmt.Errorf("replica %d is not ready after %v", r.number, replicaReady))
 	defer cancel()
 	for !r.healthy(ctx) {
-		if err := wait(ctx, replicaPause); err != nil {
+		if err := bench.Wait(ctx, replicaPause); err != nil {
 			return err
 		}
 	}

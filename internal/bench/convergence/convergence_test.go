@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"layercake/internal/convergence"
+	"layercake/internal/bench/convergence"
 )
 
 // history is what a server did to one plan: the plan after each version, and how both subscriptions tell of each step.

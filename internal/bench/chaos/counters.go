@@ -1,4 +1,4 @@
-package bench
+package chaos
 
 import (
 	"context"
@@ -7,13 +7,6 @@ import (
 
 	"layercake/internal/client"
 )
-
-// metricsWithin reads the metrics of a replica, within a time.
-func metricsWithin(ctx context.Context, admin string, within time.Duration) (map[string]float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	return client.Metrics(ctx, admin)
-}
 
 // counters are the metrics that say what replicas had to do about a fault, by what a report calls them.
 var counters = map[string]string{
@@ -29,6 +22,9 @@ var counters = map[string]string{
 	"trimmed":           "layercake_cleanup_removed_total",
 }
 
+// metricsTime is for a replica that should be there to tell its metrics.
+const metricsTime = 10 * time.Second
+
 // tally adds up what counters of all replicas grow by, through restarts of theirs. What a replica counted in its last moments before
 // it was killed is not in it.
 type tally struct {
@@ -40,7 +36,7 @@ type tally struct {
 // tally begins to count. It has read where the replicas are when it returns.
 func (d *deployment) tally(ctx context.Context) *tally {
 	t := &tally{deployment: d, sums: map[string]float64{"crashes": -d.crashes()}, last: make([]map[string]float64, len(d.replicas))}
-	t.look(ctx, requestTime)
+	t.look(ctx, metricsTime)
 	return t
 }
 
@@ -51,7 +47,7 @@ func (t *tally) run(ctx context.Context) map[string]float64 {
 	for {
 		select {
 		case <-ctx.Done():
-			t.look(context.WithoutCancel(ctx), requestTime)
+			t.look(context.WithoutCancel(ctx), metricsTime)
 			t.sums["crashes"] += t.deployment.crashes()
 			return t.sums
 		case <-tick.C:
@@ -63,7 +59,7 @@ func (t *tally) run(ctx context.Context) map[string]float64 {
 // look reads each replica that answers within a time.
 func (t *tally) look(ctx context.Context, within time.Duration) {
 	for i, r := range t.deployment.replicas {
-		now, err := metricsWithin(ctx, r.admin, within)
+		now, err := r.metrics(ctx, within)
 		if err != nil {
 			continue // it is away
 		}
@@ -78,6 +74,13 @@ func (t *tally) look(ctx context.Context, within time.Duration) {
 		}
 		t.last[i] = maps.Clone(now)
 	}
+}
+
+// metrics reads those of the replica, within a time.
+func (r *replica) metrics(ctx context.Context, within time.Duration) (map[string]float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	return client.Metrics(ctx, r.admin)
 }
 
 // crashes is how often replicas died because LAYERCAKE_FAULT_CRASH asked for it.
