@@ -1,7 +1,7 @@
 # Everything that is done to this project by hand or by CI. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo storm flood joins chaos soak test flaky bench lint fmt generate verify build clean
+.PHONY: help run demo storm flood joins chaos soak test flaky benchmark lint fmt generate verify build clean
 
 # Overridable: make test PACKAGES=./internal/plan/... TESTFLAGS='-run Change -v'
 PACKAGES ?= ./...
@@ -52,7 +52,7 @@ flaky: .tools/flaky ## run the tests again and again beside two busy loops, and 
 	@internal/tools/setup.sh test
 	.tools/flaky loop $(ARGS) -- -race -timeout 10m $(TESTFLAGS) $(PACKAGES)
 
-bench: ## run the Go benchmarks
+benchmark: ## run the Go benchmarks
 	@internal/tools/setup.sh run
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) $(PACKAGES)
 
