@@ -1,18 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -68,7 +65,7 @@ func (c demoCommand) Run(ctx context.Context) error {
 	}
 	replicas := supervisor{
 		log: log,
-		out: &lines{w: os.Stderr},
+		out: child.NewLines(os.Stderr),
 		command: func(ctx context.Context, n int) *exec.Cmd {
 			cmd := exec.CommandContext(ctx, program, "serve")
 			cmd.Env = append(os.Environ(), c.environment(n)...)
@@ -161,7 +158,7 @@ func withDatabase(ctx context.Context, cfg embeddedpg.Config, f func(ctx context
 // supervisor keeps replicas running.
 type supervisor struct {
 	log     *slog.Logger
-	out     *lines // gets what the replicas write
+	out     *child.Lines // gets what the replicas write
 	command func(ctx context.Context, n int) *exec.Cmd
 }
 
@@ -202,35 +199,7 @@ func (s supervisor) once(ctx context.Context, n int) error {
 	cmd := s.command(ctx, n)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopGrace
-	out := s.out.prefixed(fmt.Sprintf("%d | ", n+1))
+	out := s.out.Prefixed(fmt.Sprintf("%d | ", n+1))
 	cmd.Stdout, cmd.Stderr = out, out
 	return child.Run(cmd, syscall.SIGTERM)
-}
-
-// lines lets several writers share one, whole lines at a time.
-type lines struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lines) prefixed(prefix string) io.Writer { return &prefixed{lines: l, prefix: prefix} }
-
-type prefixed struct {
-	lines  *lines
-	prefix string
-	part   []byte // an unfinished line
-}
-
-func (p *prefixed) Write(b []byte) (int, error) {
-	p.part = append(p.part, b...)
-	end := bytes.LastIndexByte(p.part, '\n') + 1
-	var out []byte
-	for line := range bytes.Lines(p.part[:end]) {
-		out = append(append(out, p.prefix...), line...)
-	}
-	p.part = append(p.part[:0], p.part[end:]...)
-	p.lines.mu.Lock()
-	defer p.lines.mu.Unlock()
-	_, err := p.lines.w.Write(out)
-	return len(b), err
 }

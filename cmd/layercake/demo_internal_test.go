@@ -12,13 +12,13 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"layercake/internal/child"
 	"layercake/internal/postgres/pgtest"
 )
 
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 		os.Args = []string{"layercake", "serve"}
 		main()
 	case "supervisor":
-		s := supervisor{log: slog.New(slog.DiscardHandler), out: &lines{w: os.Stdout}, command: standIn}
+		s := supervisor{log: slog.New(slog.DiscardHandler), out: child.NewLines(os.Stdout), command: standIn}
 		if err := s.run(context.Background(), 2); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -58,7 +58,7 @@ func TestSupervisorRestartsAndStopsReplicas(t *testing.T) {
 	t.Parallel()
 	read, write := io.Pipe()
 	said := bufio.NewScanner(read)
-	s := supervisor{log: slog.New(slog.NewTextHandler(t.Output(), nil)), out: &lines{w: write}, command: standIn}
+	s := supervisor{log: slog.New(slog.NewTextHandler(t.Output(), nil)), out: child.NewLines(write), command: standIn}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
@@ -200,24 +200,6 @@ func TestDemoRefusesImpossiblePorts(t *testing.T) {
 				t.Errorf("%+v is accepted", bad)
 			}
 		})
-	}
-}
-
-func TestPrefixedKeepsLinesWhole(t *testing.T) {
-	t.Parallel()
-	var out strings.Builder
-	shared := &lines{w: &out}
-	a, b := shared.prefixed("1 | "), shared.prefixed("2 | ")
-	for _, w := range []struct {
-		to   io.Writer
-		text string
-	}{{a, "hal"}, {b, "one\ntwo\n"}, {a, "ves\nrest"}} {
-		if n, err := io.WriteString(w.to, w.text); n != len(w.text) || err != nil {
-			t.Fatalf("write = %d, %v", n, err)
-		}
-	}
-	if want := "2 | one\n2 | two\n1 | halves\n"; out.String() != want {
-		t.Errorf("out = %q, want %q", out.String(), want)
 	}
 }
 

@@ -4,18 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"layercake/internal/child"
 	"layercake/internal/embeddedpg"
 	"layercake/internal/pgproxy"
 	"layercake/internal/postgres"
@@ -72,7 +71,7 @@ func deploy(
 			err = fmt.Errorf("%w\n(the log of replicas and database is in %s)", err, d.folder)
 		}
 	}()
-	out := &shared{w: written}
+	out := child.NewLines(written)
 	d.log = slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 
 	if d.database, err = embeddedpg.Start(ctx, d.serverConfig(replicas)); err != nil {
@@ -136,12 +135,12 @@ func serverAddress(s *embeddedpg.Server) (network, address string) {
 }
 
 // addReplicas adds a replica for every two ports.
-func (d *deployment) addReplicas(ports []int, command func() *exec.Cmd, out io.Writer) {
+func (d *deployment) addReplicas(ports []int, command func() *exec.Cmd, out *child.Lines) {
 	n := len(ports) / 2
 	for i := range n {
 		http, admin := "127.0.0.1:"+strconv.Itoa(ports[2*i]), "127.0.0.1:"+strconv.Itoa(ports[2*i+1])
 		d.replicas = append(d.replicas, &replica{
-			number: i + 1, url: "http://" + http, admin: "http://" + admin, out: &prefix{w: out, text: strconv.Itoa(i+1) + " | "},
+			number: i + 1, url: "http://" + http, admin: "http://" + admin, out: out,
 			command: func() *exec.Cmd {
 				cmd := command()
 				cmd.Env = append(cmd.Env,
@@ -311,28 +310,4 @@ func (d *deployment) promote(
 	}
 	d.proxy.Switch(serverAddress(standby))
 	return nil
-}
-
-// shared lets processes write into one log.
-type shared struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (s *shared) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.w.Write(b)
-}
-
-// prefix puts a text in front of each line. A line that comes in pieces has one in each.
-type prefix struct {
-	w    io.Writer
-	text string
-}
-
-func (p *prefix) Write(b []byte) (int, error) {
-	lines := strings.TrimSuffix(string(b), "\n")
-	_, err := io.WriteString(p.w, p.text+strings.ReplaceAll(lines, "\n", "\n"+p.text)+"\n")
-	return len(b), err
 }

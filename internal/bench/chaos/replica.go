@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -33,7 +32,7 @@ type replica struct {
 	number     int // from 1
 	url, admin string
 	command    func() *exec.Cmd // that serves as its environment says
-	out        io.Writer
+	out        *child.Lines     // gets what the process writes
 
 	mu      sync.Mutex
 	env     []string
@@ -83,7 +82,8 @@ func (r *replica) start() (ended chan struct{}, err error) {
 	defer r.mu.Unlock()
 	cmd := r.command()
 	cmd.Env = append(append(os.Environ(), cmd.Env...), r.env...)
-	cmd.Stdout, cmd.Stderr = r.out, r.out
+	out := r.out.Prefixed(strconv.Itoa(r.number) + " | ")
+	cmd.Stdout, cmd.Stderr = out, out
 	r.cmd, r.ended, r.killed = cmd, make(chan struct{}), false
 	ended = r.ended
 	// SIGKILL, because a replica that is suspended would not see anything else.
