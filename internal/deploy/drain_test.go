@@ -3,7 +3,6 @@ package deploy_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,13 +11,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"layercake/internal/child"
+	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
 
 	"github.com/coder/websocket"
@@ -38,20 +37,20 @@ type visit struct {
 type crowd struct {
 	url     string
 	returns bool // to the same address
-	conns   []*websocket.Conn
+	sockets []client.GraphQLSocket
 }
 
 // gather opens n sockets, which have all been greeted when it returns.
 func gather(t testing.TB, url string, n int, returns bool) *crowd {
 	t.Helper()
-	c := &crowd{url: url, returns: returns, conns: make([]*websocket.Conn, n)}
+	c := &crowd{url: url, returns: returns, sockets: make([]client.GraphQLSocket, n)}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	opening, ctx := errgroup.WithContext(ctx)
 	opening.SetLimit(20)
-	for i := range c.conns {
+	for i := range c.sockets {
 		opening.Go(func() (err error) {
-			c.conns[i], err = open(ctx, url)
+			c.sockets[i], err = client.Dialer{}.GraphQL(ctx, url)
 			return err
 		})
 	}
@@ -63,12 +62,12 @@ func gather(t testing.TB, url string, n int, returns bool) *crowd {
 
 // watch returns what happened to the sockets once all have been closed and, if they do, have come back.
 func (c *crowd) watch(ctx context.Context) []visit {
-	visits := make([]visit, len(c.conns))
+	visits := make([]visit, len(c.sockets))
 	var watching sync.WaitGroup
-	for i, conn := range c.conns {
+	for i, socket := range c.sockets {
 		watching.Go(func() {
 			v := &visits[i]
-			v.code, v.pause = untilClosed(ctx, conn)
+			v.code, v.pause = untilClosed(ctx, socket)
 			v.closed = time.Now()
 			if !c.returns {
 				return
@@ -77,9 +76,9 @@ func (c *crowd) watch(ctx context.Context) []visit {
 			case <-time.After(v.pause):
 			case <-ctx.Done():
 			}
-			if conn, v.err = open(ctx, c.url); v.err == nil {
+			if socket, v.err = (client.Dialer{}).GraphQL(ctx, c.url); v.err == nil {
 				v.back = time.Now()
-				defer conn.CloseNow()
+				socket.CloseNow()
 			}
 		})
 	}
@@ -87,46 +86,18 @@ func (c *crowd) watch(ctx context.Context) []visit {
 	return visits
 }
 
-// open opens a socket and waits for the greeting.
-func open(ctx context.Context, url string) (*websocket.Conn, error) {
-	conn, response, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(url, "http")+"/graphql/ws", &websocket.DialOptions{
-		HTTPClient:   &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
-		Subprotocols: []string{"graphql-transport-ws"},
-	})
-	if response != nil && response.Body != nil {
-		_ = response.Body.Close()
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err = conn.Write(ctx, websocket.MessageText, []byte(`{"type":"connection_init"}`)); err == nil {
-		_, _, err = conn.Read(ctx)
-	}
-	if err != nil {
-		_ = conn.CloseNow()
-		return nil, err
-	}
-	return conn, nil
-}
-
 // untilClosed returns how a socket was closed, and how long it was told to wait.
-func untilClosed(ctx context.Context, conn *websocket.Conn) (websocket.StatusCode, time.Duration) {
-	defer conn.CloseNow()
+func untilClosed(ctx context.Context, socket client.GraphQLSocket) (websocket.StatusCode, time.Duration) {
+	defer socket.CloseNow()
 	for {
-		_, _, err := conn.Read(ctx)
-		if err == nil {
-			err = conn.Write(ctx, websocket.MessageText, []byte(`{"type":"pong"}`)) // nothing but pings comes
+		_, err := socket.Next(ctx) // it answers pings, and nothing else comes
+		var closed *client.Closed
+		switch {
+		case errors.As(err, &closed):
+			return closed.Code, closed.RetryAfter
+		case err != nil:
+			return -1, 0
 		}
-		if err == nil {
-			continue
-		}
-		var closing websocket.CloseError
-		var reason struct{ RetryAfterMs int }
-		if errors.As(err, &closing) &&
-			json.Unmarshal([]byte(closing.Reason), &reason) == nil {
-			return closing.Code, time.Duration(reason.RetryAfterMs) * time.Millisecond
-		}
-		return websocket.CloseStatus(err), 0
 	}
 }
 
@@ -260,18 +231,12 @@ func drainProcess(b *testing.B, program string, sockets int) (time.Time, []visit
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		b.Fatal(err)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for status := http.StatusOK; status == http.StatusOK; {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/health/ready", nil)
+		answer, err := client.Get(ctx, url+"/health/ready")
 		if err != nil {
 			b.Fatal(err)
 		}
-		response, err := client.Do(request)
-		if err != nil {
-			b.Fatal(err)
-		}
-		_ = response.Body.Close()
-		status = response.StatusCode
+		status = answer.Status
 	}
 	unready := time.Now()
 	all := <-visits

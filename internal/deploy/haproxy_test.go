@@ -3,9 +3,7 @@ package deploy_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -21,6 +19,7 @@ import (
 
 	"layercake/internal/bench"
 	"layercake/internal/child"
+	"layercake/internal/client"
 	"layercake/internal/pgproxy"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
@@ -162,20 +161,16 @@ func (l *haproxyLog) wait(mark int, words string) {
 	}
 }
 
-// get returns the status, the header and the body of an answer.
-func get(t *testing.T, request *http.Request) (int, http.Header, string) {
+// get returns the answer to a request.
+func get(t *testing.T, request *http.Request) *client.Answer {
 	t.Helper()
-	response, err := http.DefaultTransport.RoundTrip(request)
+	c := client.New(request.URL.String())
+	defer c.Close()
+	answer, err := c.Send(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections() // goleak counts them
-	return response.StatusCode, response.Header, string(body)
+	return answer
 }
 
 func TestHaproxyAnswersForReplicas(t *testing.T) {
@@ -192,34 +187,26 @@ func TestHaproxyAnswersForReplicas(t *testing.T) {
 		}
 		return r
 	}
-	if status, _, body := get(t, request("")); status != http.StatusOK || body != `{"data":{"__typename":"Query"}}` {
-		t.Errorf("query: %d %s", status, body)
+	if a := get(t, request("")); a.Status != http.StatusOK || string(a.Text) != `{"data":{"__typename":"Query"}}` {
+		t.Errorf("query: %d %s", a.Status, a.Text)
 	}
-	if status, _, body := get(t, request("localhost:3000")); status != http.StatusOK {
-		t.Errorf("query to localhost: %d %s", status, body)
+	if a := get(t, request("localhost:3000")); a.Status != http.StatusOK {
+		t.Errorf("query to localhost: %d %s", a.Status, a.Text)
 	}
-	if status, _, body := get(t, request("layercake.example:3000")); status != http.StatusMisdirectedRequest {
-		t.Errorf("query to a foreign name: %d %s, want 421", status, body)
+	if a := get(t, request("layercake.example:3000")); a.Status != http.StatusMisdirectedRequest {
+		t.Errorf("query to a foreign name: %d %s, want 421", a.Status, a.Text)
 	}
 
 	for i := range d.replicas {
 		d.stop(i)
 	}
-	status, header, body := get(t, request(""))
-	var answer struct {
-		Errors []struct {
-			Extensions struct {
-				Code         string
-				RetryAfterMs int
-			}
-		}
+	a := get(t, request(""))
+	if len(a.Errors) != 1 {
+		t.Fatalf("without replicas: %d %s", a.Status, a.Text)
 	}
-	if err := json.Unmarshal([]byte(body), &answer); err != nil || len(answer.Errors) != 1 {
-		t.Fatalf("without replicas: %d %s (%v)", status, body, err)
-	}
-	if e := answer.Errors[0].Extensions; status != http.StatusServiceUnavailable || e.Code != "UNAVAILABLE" || e.RetryAfterMs == 0 ||
-		header.Get("Retry-After") != "1" {
-		t.Errorf("without replicas: %d %v %s", status, header, body)
+	if e := a.Errors[0]; a.Status != http.StatusServiceUnavailable || e.Code() != "UNAVAILABLE" || e.RetryAfter() == 0 ||
+		a.Header.Get("Retry-After") != "1" {
+		t.Errorf("without replicas: %d %v %s", a.Status, a.Header, a.Text)
 	}
 }
 
