@@ -52,6 +52,14 @@ type Answer struct {
 	Errors []*Refusal      `json:"errors"`
 }
 
+// Code is that of the first refusal; empty without one.
+func (a *Answer) Code() string {
+	if len(a.Errors) == 0 {
+		return ""
+	}
+	return a.Errors[0].Code()
+}
+
 // Refusal is an error that a replica answered with.
 type Refusal struct {
 	Message    string         `json:"message"`

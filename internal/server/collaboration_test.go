@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,10 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server/servertest"
 
-	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -67,80 +68,47 @@ const (
 // follower is a subscriber.
 type follower struct {
 	t      *testing.T
-	conn   *websocket.Conn
 	events chan event  // all that came
-	failed chan string // the code of an error frame
+	failed chan string // the code of the refusal that ended it
 }
 
 // follow subscribes to events of project 1, whose plan is given, on a replica.
 func follow(t *testing.T, url, document, planID string) *follower {
 	t.Helper()
-	conn, _, err := websocket.Dial(t.Context(), strings.Replace(url, "http", "ws", 1)+"/graphql/ws", //nolint:bodyclose // there is none
-		&websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn.SetReadLimit(-1)
-	f := &follower{t: t, conn: conn, events: make(chan event, 10_000), failed: make(chan string, 1)}
+	f := &follower{t: t, events: make(chan event, 10_000), failed: make(chan string, 1)}
+	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	go func() { defer close(ended); f.read() }()
+	go func() { defer close(ended); f.read(ctx, url, document, planID) }()
 	t.Cleanup(func() {
-		_ = conn.CloseNow()
+		stop()
 		<-ended
 	})
-	variables, err := json.Marshal(map[string]any{"id": "1", "type": "subscribe", "payload": map[string]any{
-		"query": document, "variables": map[string]string{"p": planID},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.say(`{"type":"connection_init"}`)
-	f.say(string(variables))
 	return f
 }
 
-func (f *follower) say(message string) {
-	f.t.Helper()
-	if err := f.conn.Write(f.t.Context(), websocket.MessageText, []byte(message)); err != nil {
-		f.t.Fatal(err)
+// read takes what comes until ctx ends or the replica goes away.
+func (f *follower) read(ctx context.Context, url, document, planID string) {
+	socket, err := client.Dialer{Timeout: pgtest.Patience}.GraphQL(ctx, url)
+	if err != nil {
+		if ctx.Err() == nil {
+			f.t.Error(err)
+		}
+		return
 	}
-}
-
-func (f *follower) read() {
-	for {
-		_, text, err := f.conn.Read(context.Background())
-		if err != nil {
-			return
+	q := client.Request{Query: document, Variables: map[string]any{"p": planID}}
+	err = socket.Follow(ctx, q, func(data json.RawMessage) error {
+		var result map[string]event
+		if err := json.Unmarshal(data, &result); err != nil {
+			f.t.Errorf("%s: %v", data, err)
 		}
-		var frame struct {
-			Type    string
-			Payload json.RawMessage
+		for _, e := range result {
+			f.events <- e
 		}
-		if err := json.Unmarshal(text, &frame); err != nil {
-			f.t.Errorf("%s: %v", text, err)
-		}
-		switch frame.Type {
-		case "ping":
-			_ = f.conn.Write(context.Background(), websocket.MessageText, []byte(`{"type":"pong"}`))
-		case "error":
-			var failure []struct{ Extensions struct{ Code string } }
-			if err := json.Unmarshal(frame.Payload, &failure); err != nil || len(failure) != 1 {
-				f.t.Errorf("%s: %v", text, err)
-				return
-			}
-			f.failed <- failure[0].Extensions.Code
-		case "next":
-			var result struct {
-				Data   map[string]event
-				Errors []any
-			}
-			if err := json.Unmarshal(frame.Payload, &result); err != nil || len(result.Errors) > 0 {
-				f.t.Errorf("%s: %v", text, err)
-			}
-			for _, e := range result.Data {
-				f.events <- e
-			}
-		}
+		return nil
+	})
+	var refusal *client.Refusal
+	if errors.As(err, &refusal) {
+		f.failed <- refusal.Code()
 	}
 }
 
@@ -175,7 +143,7 @@ func begin(t *testing.T, url string, followers ...*follower) {
 
 func must(t *testing.T, url, query string) {
 	t.Helper()
-	if a := ask(t, url, query); a.code() != "" {
+	if a := ask(t, url, query); a.Code() != "" {
 		t.Fatalf("%s: %+v", query, a.Errors)
 	}
 }
@@ -232,19 +200,32 @@ func (f *follower) ends() string {
 	}
 }
 
-// tab opens a collaboration socket, and joins.
-func tab(t *testing.T, url, user string) *websocket.Conn {
+// tab opens a collaboration socket in project 1, and joins.
+func tab(t *testing.T, url, user string) *client.Socket {
 	t.Helper()
-	conn, _, err := websocket.Dial(t.Context(), strings.Replace(url, "http", "ws", 1)+"/ws/collaboration?project_id=1", nil) //nolint:bodyclose // there is none
+	return enter(t, url, 1, client.Join{UserID: user, UserName: user, AvatarColor: "#123456", DocumentID: "d"})
+}
+
+// enter opens a collaboration socket, joins as somebody, and sends more frames.
+func enter(t *testing.T, url string, project int, who client.Join, frames ...string) *client.Socket {
+	t.Helper()
+	socket, err := client.Dialer{Timeout: pgtest.Patience}.Collaboration(t.Context(), url, project)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.CloseNow() })
-	join := fmt.Sprintf(`{"type":"join_session","data":{"userId":%q,"userName":%[1]q,"avatarColor":"#123456","documentId":"d"}}`, user)
-	if err := conn.Write(t.Context(), websocket.MessageText, []byte(join)); err != nil {
-		t.Fatal(err)
+	t.Cleanup(socket.CloseNow)
+	say(t, socket, append([]string{string(who.Frame())}, frames...)...)
+	return socket
+}
+
+// say sends frames.
+func say(t *testing.T, socket *client.Socket, frames ...string) {
+	t.Helper()
+	for _, frame := range frames {
+		if err := socket.Send(t.Context(), []byte(frame)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return conn
 }
 
 func TestCollaborationEventsOfAllReplicas(t *testing.T) {
@@ -309,13 +290,13 @@ func TestCollaborationEventsOfAllReplicas(t *testing.T) {
 		t.Errorf("%s changes the plan, %s joined", e.UserID, ann.UserID)
 	}
 	g.tells("USER_JOINED bob", "USER_JOINED Ann", "NODE_CREATED c") // said by the same replica after the second tab came
-	_ = one.CloseNow()
+	one.CloseNow()
 	must(t, here, `mutation { leaveProjectCollaboration(projectId: 1, clientId: "ann") }`)
 	f.tells("USER_LEFT Ann")
 	g.tells("USER_LEFT Ann") // before its own replica has news
-	_ = two.CloseNow()
+	two.CloseNow()
 	f.tells("USER_LEFT bob")
-	_ = first.CloseNow()
+	first.CloseNow()
 	f.tells("USER_LEFT early")
 
 	// Of whom nothing is known everybody is told once.

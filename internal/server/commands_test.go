@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
@@ -22,61 +22,41 @@ const closeKicked = websocket.StatusCode(4000)
 
 // visitor is a client with a socket, who listens until it is closed.
 type visitor struct {
-	conn  *websocket.Conn
 	ended chan struct{}
-	close websocket.CloseError // how the server ended it; read it after ended
+	close client.Closed // how the server ended it; read it after ended
 }
 
-// visit opens a socket until the test ends.
-func visit(t *testing.T, url, path string, first ...string) *visitor {
+// visit listens to a socket until the test ends.
+func visit(t *testing.T, socket *client.Socket) *visitor {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
-	defer cancel()
-	options := &websocket.DialOptions{}
-	if path == graphqlSocket {
-		options.Subprotocols = []string{"graphql-transport-ws"}
-	}
-	conn, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(url, "http")+path, options) //nolint:bodyclose // the library closes it
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn.SetReadLimit(-1)
-	v := &visitor{conn: conn, ended: make(chan struct{})}
+	v := &visitor{ended: make(chan struct{})}
 	go func() {
 		defer close(v.ended)
 		for {
-			if _, _, err := conn.Read(context.Background()); err != nil {
-				errors.As(err, &v.close)
+			if _, err := socket.Receive(context.Background()); err != nil {
+				var closed *client.Closed
+				if errors.As(err, &closed) {
+					v.close = *closed
+				}
 				return
 			}
 		}
 	}()
 	t.Cleanup(func() {
-		_ = conn.CloseNow()
+		socket.CloseNow()
 		<-v.ended
 	})
-	for _, text := range first {
-		if err := conn.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	return v
 }
-
-const (
-	graphqlSocket = "/graphql/ws"
-	peopleSocket  = "/ws/collaboration?project_id=1"
-)
 
 // join opens a socket of somebody in project 1.
 func join(t *testing.T, url, user string) *visitor {
 	t.Helper()
-	return visit(t, url, peopleSocket, fmt.Sprintf(
-		`{"type":"join_session","data":{"userId":%q,"userName":%q,"avatarColor":"","documentId":"plan"}}`, strings.ToLower(user), user))
+	return visit(t, enter(t, url, 1, client.Join{UserID: strings.ToLower(user), UserName: user, DocumentID: "plan"}))
 }
 
 // closed waits for the end of the socket, and says how the server ended it.
-func (v *visitor) closed(t *testing.T) websocket.CloseError {
+func (v *visitor) closed(t *testing.T) client.Closed {
 	t.Helper()
 	select {
 	case <-v.ended:
@@ -162,21 +142,8 @@ func TestKickedClientThatStays(t *testing.T) {
 	database := pgtest.New(t)
 	url := servertest.StartOn(t, database, 1, nil)[0].URL
 	newProject(t, url)
-	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
-	defer cancel()
-	//nolint:bodyclose // the library closes it
-	conn, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(url, "http")+peopleSocket, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.CloseNow() }()
-	say := func(text string) {
-		if err := conn.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const joining = `{"type":"join_session","data":{"userId":"ann","userName":"Ann","avatarColor":""}}`
-	say(joining)
+	joining := client.Join{UserID: "ann", UserName: "Ann"}
+	socket := enter(t, url, 1, joining)
 	dba := openConsole(t, database)
 	dba.await("1", "SELECT count(*)::text FROM layercake.who")
 	dba.text("SELECT layercake.kick_user('ann')::text")
@@ -184,8 +151,7 @@ func TestKickedClientThatStays(t *testing.T) {
 	// The library waits 5 s for the peer's goodbye. Nobody else does.
 	dba.await("true", `SELECT bool_and(l.left_at < c.acted_at + interval '4 s')::text
 		FROM layercake.presence_log l, layercake.commands c WHERE l.reason = 'kicked' AND c.acted_at IS NOT NULL`)
-	say(joining)
-	say(`{"type":"cursor_update","data":{"documentId":"d","documentType":"canvas","position":{"type":"canvas","x":1,"y":1},"timestamp":1}}`)
+	say(t, socket, string(joining.Frame()), string(client.MoveFrame("d", 1, 1)))
 	// Somebody else comes later, and is there.
 	bob := join(t, url, "Bob")
 	dba.await("Bob", "SELECT coalesce(string_agg(user_name, ','), '') FROM layercake.who")
@@ -236,32 +202,24 @@ func TestKickUser(t *testing.T) {
 // health returns what /health says, and the status.
 func health(t *testing.T, url string) (status int, body string) {
 	t.Helper()
-	response, err := client.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(text)
+	answer := fetch(t, url)
+	return answer.Status, string(answer.Text)
 }
 
 // refuses reports whether a replica takes no sockets.
 func refuses(t *testing.T, url string) bool {
 	t.Helper()
-	for _, path := range []string{graphqlSocket, peopleSocket} {
-		ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
-		conn, response, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(url, "http")+path, nil)
-		cancel()
-		if err == nil {
-			_ = conn.CloseNow()
+	for _, path := range []string{graphQLSocket, collaborationSocket} {
+		socket, err := client.Dialer{Timeout: pgtest.Patience}.Open(t.Context(), url, path)
+		var unopened *client.Unopened
+		switch {
+		case err == nil:
+			socket.CloseNow()
 			return false
-		}
-		_ = response.Body.Close()
-		if response.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("%s: status %d, want 503", path, response.StatusCode)
+		case !errors.As(err, &unopened):
+			t.Fatal(err)
+		case unopened.Status != http.StatusServiceUnavailable:
+			t.Errorf("%s: status %d, want 503", path, unopened.Status)
 		}
 	}
 	return true
@@ -273,7 +231,11 @@ func TestDrainAndUndrain(t *testing.T) {
 	replicas := servertest.StartOn(t, database, 3, nil)
 	newProject(t, replicas[0].URL)
 	victim := replicas[1]
-	visitors := []*visitor{visit(t, victim.URL, graphqlSocket, `{"type":"connection_init"}`)}
+	greeted, err := client.Dialer{Timeout: pgtest.Patience}.GraphQL(t.Context(), victim.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	visitors := []*visitor{visit(t, greeted.Socket)}
 	for range 5 {
 		visitors = append(visitors, join(t, victim.URL, "Ann"))
 	}
@@ -294,7 +256,7 @@ func TestDrainAndUndrain(t *testing.T) {
 	if !refuses(t, victim.URL) {
 		t.Error("a drained replica takes sockets")
 	}
-	if a := ask(t, victim.URL, addNode(1)); a.code() != "" {
+	if a := ask(t, victim.URL, addNode(1)); a.Code() != "" {
 		t.Errorf("a change on a drained replica: %+v", a.Errors)
 	}
 	dba.await("true", "SELECT bool_and(state = CASE address WHEN $1 THEN 'draining' ELSE 'live' END)::text FROM layercake.replicas", address(victim))

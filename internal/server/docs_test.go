@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server/servertest"
 
@@ -28,20 +29,18 @@ func TestPageForDBAs(t *testing.T) {
 	database := pgtest.Server(t).URL // roles belong to the whole server
 	replicas := servertest.StartOn(t, database, 3, nil)
 	for _, name := range []string{"Atlas", "Borealis", "Cartography", "Delta", "Estuary", "Fjord", "Glacier"} {
-		if a := ask(t, replicas[0].URL, fmt.Sprintf(`mutation { createProject(input: {name: %q}) { id } }`, name)); a.code() != "" {
+		if a := ask(t, replicas[0].URL, fmt.Sprintf(`mutation { createProject(input: {name: %q}) { id } }`, name)); a.Code() != "" {
 			t.Fatal(a.Errors)
 		}
 	}
 	for n := range 3 {
 		query := strings.ReplaceAll(addNode(n), "projectId: 1", "projectId: 7")
-		if a := ask(t, replicas[n].URL, query); a.code() != "" {
+		if a := ask(t, replicas[n].URL, query); a.Code() != "" {
 			t.Fatal(a.Errors)
 		}
 	}
 	for n, name := range []string{"Ann", "Bob", "Cleo", "Bob"} {
-		visit(t, replicas[n%3].URL, "/ws/collaboration?project_id=7", fmt.Sprintf(
-			`{"type":"join_session","data":{"userId":%q,"userName":%q,"avatarColor":"","documentId":"plan-dag-canvas"}}`,
-			strings.ToLower(name), name))
+		visit(t, enter(t, replicas[n%3].URL, 7, client.Join{UserID: strings.ToLower(name), UserName: name, DocumentID: "plan-dag-canvas"}))
 	}
 	dba := openConsole(t, database)
 	dba.await("4", "SELECT count(*)::text FROM layercake.who")

@@ -100,7 +100,7 @@ func load(t *testing.T, replica string) {
 	for range 60 {
 		requests.Go(func() {
 			for range 5 {
-				if a := ask(t, replica, `{ getPlanDag(projectId: 1) { version } }`); a.code() != "" {
+				if a := ask(t, replica, `{ getPlanDag(projectId: 1) { version } }`); a.Code() != "" {
 					t.Errorf("a request failed: %+v", a.Errors)
 				}
 			}

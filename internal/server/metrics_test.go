@@ -2,9 +2,9 @@ package server_test
 
 import (
 	"bufio"
+	"bytes"
 	"flag"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -26,18 +26,13 @@ var update = flag.Bool("update", false, "write golden files")
 // scrape describes the metrics of a replica, one a line: type, name, labels and help.
 func scrape(t *testing.T, admin string) string {
 	t.Helper()
-	response, err := client.Get(admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		b, _ := io.ReadAll(response.Body)
-		t.Fatalf("/metrics = %d: %s", response.StatusCode, b)
+	answer := fetch(t, admin+"/metrics")
+	if answer.Status != http.StatusOK {
+		t.Fatalf("/metrics = %d: %s", answer.Status, answer.Text)
 	}
 	help, labels := map[string]string{}, map[string]map[string]bool{}
 	var lines []string
-	for line := bufio.NewScanner(response.Body); line.Scan(); {
+	for line := bufio.NewScanner(bytes.NewReader(answer.Text)); line.Scan(); {
 		words := strings.SplitN(line.Text(), " ", 4)
 		switch {
 		case words[0] == "#" && words[1] == "HELP":

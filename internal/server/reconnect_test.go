@@ -51,6 +51,6 @@ func TestPeopleLeaveThoughListenersReconnect(t *testing.T) {
 		close(stop)
 		<-stopped
 	})
-	_ = ann.CloseNow()
+	ann.CloseNow()
 	f.tells("USER_LEFT ann")
 }

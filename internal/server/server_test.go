@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	wire "layercake/internal/client"
+	"layercake/internal/client"
 	"layercake/internal/pgproxy"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
@@ -30,51 +29,32 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(pgtest.Main(m))
 }
 
-// answer is what a client gets for a GraphQL request.
-type answer struct {
-	Status int `json:"-"`
-	Data   map[string]json.RawMessage
-	Errors []struct {
-		Message    string
-		Extensions struct {
-			Code         string
-			RetryAfterMs int
-		}
-	}
-}
-
-func (a answer) code() string {
-	if len(a.Errors) == 0 {
-		return ""
-	}
-	return a.Errors[0].Extensions.Code
-}
-
-// client has no connections that outlive a test. What it waits for so long never comes: no request takes more than a few seconds.
-var client = &http.Client{Timeout: pgtest.Patience / 2, Transport: &http.Transport{DisableKeepAlives: true}}
-
-func ask(t *testing.T, url, query string) answer {
+// ask sends a document. What it waits for so long never comes: no request takes more than a few seconds.
+func ask(t *testing.T, url, query string) *client.Answer {
 	t.Helper()
-	body, err := json.Marshal(map[string]string{"query": query})
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience/2)
+	defer cancel()
+	c := client.New(url)
+	defer c.Close()
+	answer, err := c.Ask(ctx, client.Request{Query: query})
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := client.Post(url+"/graphql", "application/json", bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	a := answer{Status: response.StatusCode}
-	if err := json.NewDecoder(response.Body).Decode(&a); err != nil {
-		t.Fatal(err)
-	}
-	return a
+	return answer
 }
 
 // get returns the status of a path.
 func get(t *testing.T, url string, header ...string) int {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	return fetch(t, url, header...).Status
+}
+
+// fetch returns the answer of a path.
+func fetch(t *testing.T, url string, header ...string) *client.Answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience/2)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,17 +63,18 @@ func get(t *testing.T, url string, header ...string) int {
 			request.Host = header[i+1]
 		}
 	}
-	response, err := client.Do(request)
+	c := client.New(url)
+	defer c.Close()
+	answer, err := c.Send(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = response.Body.Close()
-	return response.StatusCode
+	return answer
 }
 
 func newProject(t *testing.T, url string) {
 	t.Helper()
-	if a := ask(t, url, `mutation { createProject(input: {name: "Test"}) { id } }`); a.code() != "" {
+	if a := ask(t, url, `mutation { createProject(input: {name: "Test"}) { id } }`); a.Code() != "" {
 		t.Fatalf("create a project: %+v", a.Errors)
 	}
 }
@@ -106,13 +87,13 @@ func addNode(n int) string {
 type place struct{ Version, Cursor string }
 
 // head returns where the plan of project 1 is.
-func head(t *testing.T, url string) (p place) {
+func head(t *testing.T, url string) place {
 	t.Helper()
-	a := ask(t, url, `{ getPlanDag(projectId: 1) { version cursor } }`)
-	if err := json.Unmarshal(a.Data["getPlanDag"], &p); err != nil {
+	var data struct{ GetPlanDag place }
+	if err := json.Unmarshal(ask(t, url, `{ getPlanDag(projectId: 1) { version cursor } }`).Data, &data); err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return data.GetPlanDag
 }
 
 // until asks again until done, as long as a test is patient.
@@ -144,7 +125,7 @@ func TestDatabaseGoesAndComesBack(t *testing.T) {
 	versions := make(chan int, 10)
 	cursor := head(t, here).Cursor
 	watching.Go(func() error {
-		return wire.Watch(ctx, there, 1, cursor, func(event json.RawMessage) error {
+		return client.Watch(ctx, there, 1, cursor, func(event json.RawMessage) error {
 			var e struct{ Version int }
 			err := json.Unmarshal(event, &e)
 			versions <- e.Version
@@ -161,7 +142,7 @@ func TestDatabaseGoesAndComesBack(t *testing.T) {
 	for _, url := range []string{here, there} {
 		start := time.Now()
 		a := ask(t, url, addNode(2))
-		if a.code() != "UNAVAILABLE" || a.Errors[0].Extensions.RetryAfterMs == 0 {
+		if a.Code() != "UNAVAILABLE" || a.Errors[0].RetryAfter() == 0 {
 			t.Errorf("a change without a database: %+v, want UNAVAILABLE", a)
 		}
 		t.Logf("UNAVAILABLE after %v", time.Since(start)) // the promise is 5 s; what never answers ends with the client's patience
@@ -177,10 +158,10 @@ func TestDatabaseGoesAndComesBack(t *testing.T) {
 	}
 	database.Start()
 	until(t, "both replicas to recover", func() bool {
-		return ask(t, here, addNode(2)).code() == "" && ask(t, there, addNode(2)).code() == "" &&
+		return ask(t, here, addNode(2)).Code() == "" && ask(t, there, addNode(2)).Code() == "" &&
 			get(t, here+"/health") == http.StatusOK && get(t, there+"/health") == http.StatusOK
 	})
-	if a := ask(t, there, addNode(3)); a.code() != "" {
+	if a := ask(t, there, addNode(3)); a.Code() != "" {
 		t.Fatalf("a change after the restart: %+v", a.Errors)
 	}
 	for want, end := 2, head(t, here).Version; ; want++ {
@@ -224,19 +205,19 @@ func TestSilentDatabaseIsUnavailableInTime(t *testing.T) {
 		"a list": `{ projects { id } }`, "a plan": `{ getPlanDag(projectId: 1) { version } }`, "a part of a list": `{ projects { plan { id } } }`,
 		"a project": `mutation { updateProject(id: 1, input: {name: "Renamed"}) { id } }`, "a change": addNode(1),
 	} {
-		if a := ask(t, url, question); a.code() != "" {
+		if a := ask(t, url, question); a.Code() != "" {
 			t.Fatalf("%s: %+v", name, a.Errors)
 		}
 		if proxy.Silence(func(application string) bool { return strings.HasSuffix(application, "/requests") }) == 0 {
 			t.Fatalf("%s: no connection was silenced", name)
 		}
 		start := time.Now()
-		if a := ask(t, url, question); a.code() != "UNAVAILABLE" || a.Errors[0].Extensions.RetryAfterMs == 0 {
+		if a := ask(t, url, question); a.Code() != "UNAVAILABLE" || a.Errors[0].RetryAfter() == 0 {
 			t.Errorf("%s: %+v, want UNAVAILABLE", name, a)
 		}
 		t.Logf("%s: UNAVAILABLE after %v", name, time.Since(start)) // what never answers ends with the client's patience, as a failure
 		// Other connections that were idle may be silent, too.
-		until(t, name+" over a new connection", func() bool { return ask(t, url, question).code() == "" })
+		until(t, name+" over a new connection", func() bool { return ask(t, url, question).Code() == "" })
 	}
 }
 
@@ -297,11 +278,11 @@ func TestDrain(t *testing.T) {
 		here.Stop(t)
 	}()
 	until(t, "the balancer to be told", func() bool { return get(t, here.URL+"/health/ready") == http.StatusServiceUnavailable })
-	if a := ask(t, here.URL, addNode(1)); a.code() != "" {
+	if a := ask(t, here.URL, addNode(1)); a.Code() != "" {
 		t.Errorf("a change while draining: %+v", a.Errors)
 	}
 	<-ended
-	if a := ask(t, there.URL, `{ getPlanDag(projectId: 1) { nodes { id } } }`); !strings.Contains(string(a.Data["getPlanDag"]), "n1") {
-		t.Errorf("what a draining replica answered is lost: %s", a.Data["getPlanDag"])
+	if a := ask(t, there.URL, `{ getPlanDag(projectId: 1) { nodes { id } } }`); !strings.Contains(string(a.Data), "n1") {
+		t.Errorf("what a draining replica answered is lost: %s", a.Data)
 	}
 }

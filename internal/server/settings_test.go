@@ -81,7 +81,7 @@ func works(t *testing.T, dba console, here, there string) {
 		url := []string{here, there}[w%2]
 		changes.Go(func() {
 			for n := range each {
-				if a := ask(t, url, addNode(each*w+n)); a.code() != "" {
+				if a := ask(t, url, addNode(each*w+n)); a.Code() != "" {
 					t.Errorf("a change was refused: %+v", a.Errors)
 				}
 			}
@@ -101,21 +101,24 @@ func works(t *testing.T, dba console, here, there string) {
 		t.Errorf("the label is stored as %q, want %q", got, label)
 	}
 	var plan struct {
-		Nodes []struct {
-			ID       string
-			Metadata struct{ Label string }
-			Position struct{ X, Y float64 }
+		GetPlanDag struct {
+			Nodes []struct {
+				ID       string
+				Metadata struct{ Label string }
+				Position struct{ X, Y float64 }
+			}
 		}
 	}
-	if err := json.Unmarshal(ask(t, there, `{ getPlanDag(projectId: 1) { nodes { id metadata { label } position { x y } } } }`).Data["getPlanDag"], &plan); err != nil {
+	if err := json.Unmarshal(ask(t, there, `{ getPlanDag(projectId: 1) { nodes { id metadata { label } position { x y } } } }`).Data, &plan); err != nil {
 		t.Fatal(err)
 	}
-	if last := plan.Nodes[len(plan.Nodes)-1]; last.ID != "text" || last.Metadata.Label != label || last.Position.X != 0.1 || last.Position.Y != 2e-17 {
+	nodes := plan.GetPlanDag.Nodes
+	if last := nodes[len(nodes)-1]; last.ID != "text" || last.Metadata.Label != label || last.Position.X != 0.1 || last.Position.Y != 2e-17 {
 		t.Errorf("the plan ends with %+v", last)
 	}
 	ann := tab(t, here, "ann")
 	f.tells("USER_JOINED ann")
-	_ = ann.CloseNow()
+	ann.CloseNow()
 	f.tells("USER_LEFT ann")
 	// Their figures say that heartbeats come back: each listens.
 	dba.await("2", "SELECT count(*)::text FROM public.replicas WHERE heartbeat_ms IS NOT NULL")

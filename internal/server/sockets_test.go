@@ -2,45 +2,40 @@ package server_test
 
 import (
 	"context"
-	"io"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
 
+	"layercake/internal/client"
+	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
-
-	"github.com/coder/websocket"
 )
 
 // dialFrom opens a socket as a client at an address would through a proxy. It returns the status of a refusal, and what it says.
-func dialFrom(t *testing.T, url, path, address string) (conn *websocket.Conn, status int, text string) {
+func dialFrom(t *testing.T, url, path, address string) (socket *client.Socket, status int, text string) {
 	t.Helper()
-	conn, response, err := websocket.Dial(t.Context(), url+path, &websocket.DialOptions{
-		HTTPClient: client, HTTPHeader: http.Header{"X-Forwarded-For": {address}}, Subprotocols: []string{"graphql-transport-ws"},
-	})
-	if err == nil {
-		t.Cleanup(func() { _ = conn.CloseNow() })
+	dialer := client.Dialer{Timeout: pgtest.Patience / 2, Header: http.Header{"X-Forwarded-For": {address}}}
+	socket, err := dialer.Open(t.Context(), url, path, client.Subprotocol)
+	var unopened *client.Unopened
+	switch {
+	case err == nil:
+		t.Cleanup(socket.CloseNow)
 		if path == graphQLSocket { // it would be closed after ten seconds
-			if err := conn.Write(t.Context(), websocket.MessageText, []byte(`{"type":"connection_init"}`)); err != nil {
-				t.Fatal(err)
-			}
+			say(t, socket, `{"type":"connection_init"}`)
 		}
-		return conn, http.StatusSwitchingProtocols, ""
-	}
-	if response == nil {
+		return socket, http.StatusSwitchingProtocols, ""
+	case !errors.As(err, &unopened):
 		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, _ := io.ReadAll(response.Body)
-	if response.StatusCode == http.StatusTooManyRequests && response.Header.Get("Retry-After") == "" {
+	case unopened.Status == http.StatusTooManyRequests && unopened.Header.Get("Retry-After") == "":
 		t.Error("a refusal does not say when to try again")
 	}
-	return nil, response.StatusCode, string(body)
+	return nil, unopened.Status, unopened.Text
 }
 
 const (
-	graphQLSocket       = "/graphql/ws"
+	graphQLSocket       = client.GraphQLPath
 	collaborationSocket = "/ws/collaboration?project_id=1"
 	opened              = http.StatusSwitchingProtocols
 	refused             = http.StatusTooManyRequests
@@ -79,21 +74,19 @@ func TestSocketsOfAnAddressAreLimited(t *testing.T) {
 		t.Errorf("a request that is no socket: %d, want 200", status)
 	}
 
-	if err := first.Close(websocket.StatusNormalClosure, ""); err != nil {
+	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	var second *websocket.Conn
+	var second *client.Socket
 	until(t, "the place of the closed socket", func() (ok bool) {
 		var status int
 		second, status, _ = dialFrom(t, url, graphQLSocket, here)
 		return status == opened
 	})
 	// A frame that is no message makes the server close.
-	if err := second.Write(t.Context(), websocket.MessageText, []byte("nonsense")); err != nil {
-		t.Fatal(err)
-	}
+	say(t, second, "nonsense")
 	for err := error(nil); err == nil; {
-		_, _, err = second.Read(context.WithoutCancel(t.Context()))
+		_, err = second.Receive(context.WithoutCancel(t.Context()))
 	}
 	until(t, "the place of the socket that the server closed", func() bool {
 		_, status, _ := dialFrom(t, url, graphQLSocket, here)

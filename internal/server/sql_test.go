@@ -3,40 +3,18 @@ package server_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	wire "layercake/internal/client"
+	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
-
-	"github.com/coder/websocket"
 )
 
-// socket opens a collaboration socket in project 1 and sends messages on it.
-func socket(t *testing.T, url string, messages ...string) *websocket.Conn {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
-	defer cancel()
-	address := "ws" + strings.TrimPrefix(url, "http") + "/ws/collaboration?project_id=1"
-	conn, _, err := websocket.Dial(ctx, address, nil) //nolint:bodyclose // the library closes it
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.CloseNow() })
-	for _, m := range messages {
-		if err := conn.Write(ctx, websocket.MessageText, []byte(m)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return conn
-}
-
-func joinAs(user string) string {
-	return fmt.Sprintf(`{"type":"join_session","data":{"userId":"u-%[1]s","userName":"%[1]s","avatarColor":"#123456","documentId":"d"}}`, user)
+func joinAs(user string) client.Join {
+	return client.Join{UserID: "u-" + user, UserName: user, AvatarColor: "#123456", DocumentID: "d"}
 }
 
 // What DBAs ask is answered by what replicas did.
@@ -61,13 +39,13 @@ func TestDBAsSeeWhatReplicasDo(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	watched := make(chan error, 1)
 	go func() {
-		watched <- wire.Watch(ctx, there, 1, "", func(json.RawMessage) error { return nil }, func(error) {})
+		watched <- client.Watch(ctx, there, 1, "", func(json.RawMessage) error { return nil }, func(error) {})
 	}()
 	defer func() { stop(); <-watched }()
-	ann := socket(t, here, joinAs("Ann"), `{"type":"cursor_update","data":{"documentId":"d","position":{"x":1,"y":2},"selectedNodeId":"n1"}}`)
-	socket(t, there, joinAs("Bob"))
-	socket(t, there, joinAs("Bob")) // in another tab
-	socket(t, leaves.URL, joinAs("Cid"))
+	ann := enter(t, here, 1, joinAs("Ann"), `{"type":"cursor_update","data":{"documentId":"d","position":{"x":1,"y":2},"selectedNodeId":"n1"}}`)
+	enter(t, there, 1, joinAs("Bob"))
+	enter(t, there, 1, joinAs("Bob")) // in another tab
+	enter(t, leaves.URL, 1, joinAs("Cid"))
 	sees("everybody", `SELECT format('%s %s %s in %s of %s by %s on %s, %s', user_name, user_id, is_agent, document_id, project, transport,
 			address, idle < '1 minute' AND joined_at <= active_at)
 		FROM layercake.who JOIN layercake.replicas USING (replica) ORDER BY 1`,
@@ -94,7 +72,7 @@ func TestDBAsSeeWhatReplicasDo(t *testing.T) {
 		"Test: 3 people, 0 agents, 4 connections, version 3 by Anonymous User, 3")
 	sees("the bytes of the feed", "SELECT (feed_bytes > 0)::text FROM layercake.replicas WHERE open_feeds = 1", "true")
 
-	_ = ann.Close(websocket.StatusNormalClosure, "")
+	_ = ann.Close()
 	leaves.Stop(t)
 	sees("who was there", `SELECT format('%s %s %s', user_name, user_id, coalesce(reason, 'is there')) FROM layercake.presence_log ORDER BY 1`,
 		"Ann u-Ann closed", "Bob u-Bob is there", "Bob u-Bob is there", "Cid u-Cid drained")
