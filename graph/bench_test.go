@@ -4,15 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"layercake/internal/postgres/pgtest"
-
-	"github.com/coder/websocket"
 )
 
 // What one delivery costs with 100 subscribers of one project, when they share executions and when each executes for itself. The
@@ -41,10 +38,11 @@ func deliver(b *testing.B, subscription string, prepare func(*site)) {
 	got := make(chan struct{}, subscribers)
 	last := []byte(fmt.Sprintf(`"version":%d,`, 2+b.N))
 	for range subscribers {
-		c := dial(b, s.url, fmt.Sprintf(subscription, project, begin.GetPlanDag.Cursor))
+		c := s.dial(b, nil)
+		follow(b, c, "1", fmt.Sprintf(subscription, project, begin.GetPlanDag.Cursor))
 		running.Go(func() {
 			for {
-				_, frame, err := c.Read(context.Background())
+				frame, err := c.Receive(context.Background())
 				if err != nil {
 					return
 				}
@@ -53,7 +51,7 @@ func deliver(b *testing.B, subscription string, prepare func(*site)) {
 				}
 			}
 		})
-		defer func() { _ = c.CloseNow() }()
+		defer c.CloseNow()
 	}
 	all := func() {
 		for range subscribers {
@@ -97,9 +95,10 @@ func BenchmarkResume(b *testing.B) {
 		operations { kind id index before after } } }`, project, begin.GetPlanDag.Cursor)
 	last := []byte(fmt.Sprintf(`"version":%d,`, 1+missed))
 	for b.Loop() {
-		c := dial(b, there.url, subscription)
+		c := there.dial(b, nil)
+		follow(b, c, "1", subscription)
 		for events := 1; ; events++ {
-			_, frame, err := c.Read(b.Context())
+			frame, err := c.Receive(b.Context())
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -110,28 +109,8 @@ func BenchmarkResume(b *testing.B) {
 				break
 			}
 		}
-		_ = c.CloseNow()
+		c.CloseNow()
 	}
-}
-
-func dial(b *testing.B, url, subscription string) *websocket.Conn {
-	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), deadline)
-	defer cancel()
-	c, _, err := websocket.Dial(ctx, strings.Replace(url, "http", "ws", 1)+"/graphql/ws", //nolint:bodyclose // it is the socket's
-		&websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, frame := range []string{`{"type":"connection_init"}`, fmt.Sprintf(`{"id":"1","type":"subscribe","payload":{"query":%q}}`, subscription)} {
-		if err := c.Write(ctx, websocket.MessageText, []byte(frame)); err != nil {
-			b.Fatal(err)
-		}
-	}
-	if _, _, err := c.Read(ctx); err != nil { // the acknowledgement
-		b.Fatal(err)
-	}
-	return c
 }
 
 func processTime(b *testing.B) time.Duration {

@@ -45,10 +45,10 @@ func TestVariablesAreCoerced(t *testing.T) {
 		for range 2 { // the second one is asked of the cache
 			r := s.post(t, strings.NewReader(fmt.Sprintf(`{"query": %s, "variables": {"v": %s}}`, jsonOf(t, c.document), c.value)), nil)
 			switch {
-			case c.want == "" && r.code() != "" && !strings.Contains(string(r.raw), "already exists"): // the node, the second time
-				t.Errorf("%s with %s: %s", c.document, c.value, r.raw)
-			case c.want != "" && (r.code() != "BAD_REQUEST" || !strings.Contains(r.Errors[0].Message, c.want)):
-				t.Errorf("%s with %s: %s, want %q", c.document, c.value, r.raw, c.want)
+			case c.want == "" && r.Code() != "" && !strings.Contains(string(r.Text), "already exists"): // the node, the second time
+				t.Errorf("%s with %s: %s", c.document, c.value, r.Text)
+			case c.want != "" && (r.Code() != "BAD_REQUEST" || !strings.Contains(r.Errors[0].Message, c.want)):
+				t.Errorf("%s with %s: %s, want %q", c.document, c.value, r.Text, c.want)
 			}
 		}
 	}

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
 
-	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
@@ -49,8 +49,8 @@ func TestJoinAndLeaveAnswerWhoeverWatches(t *testing.T) {
 		fmt.Sprintf(`mutation { joinProjectCollaboration(projectId: %d, userName: "Ann") }`, p):              "BAD_REQUEST",
 		fmt.Sprintf(`mutation { joinProjectCollaboration(projectId: %d, clientId: "c", userName: " ") }`, p): "BAD_REQUEST",
 	} {
-		if r := s.ask(t, document, nil); r.code() != want {
-			t.Errorf("%s: %s, want %s", document, r.raw, want)
+		if r := s.ask(t, document, nil); r.Code() != want {
+			t.Errorf("%s: %s, want %s", document, r.Text, want)
 		}
 	}
 }
@@ -68,7 +68,7 @@ func TestManyJoinAtOnce(t *testing.T) {
 				document, v["c"] = `mutation ($p: Int!, $c: String) { joinProjectCollaboration(projectId: $p, clientId: $c) }`, fmt.Sprint("client ", n)
 			}
 			if r := s.ask(t, document, v); string(r.Data) != `{"joinProjectCollaboration":true}` {
-				return fmt.Errorf("answered %s", r.raw)
+				return fmt.Errorf("answered %s", r.Text)
 			}
 			return nil
 		})
@@ -79,7 +79,7 @@ func TestManyJoinAtOnce(t *testing.T) {
 }
 
 // hearUntil reads results until one contains a text, and returns that one without its id.
-func hearUntil(t *testing.T, c *websocket.Conn, text string) string {
+func hearUntil(t *testing.T, c client.GraphQLSocket, text string) string {
 	t.Helper()
 	for {
 		if got := hear(t, c); strings.Contains(got, text) {
@@ -97,7 +97,7 @@ func TestSubscribersShareStepsAndPassages(t *testing.T) {
 	document := fmt.Sprintf(`subscription { collaborationEvents(planId: "project_%d") { eventId planId userId eventType timestamp
 		data { nodeEvent { node { id } } edgeEvent { edge { id } } userEvent { userName } } } }`, p)
 	const sockets = 5
-	var conns []*websocket.Conn
+	var conns []client.GraphQLSocket
 	for range sockets {
 		c := s.dial(t, nil)
 		follow(t, c, "1", document)
@@ -114,7 +114,7 @@ func TestSubscribersShareStepsAndPassages(t *testing.T) {
 	for _, c := range conns {
 		begun.Go(func() {
 			for kinds := map[bool]bool{}; len(kinds) < 2; {
-				_, b, err := c.Read(t.Context())
+				b, err := c.Receive(t.Context())
 				if err != nil {
 					t.Error(err)
 					return
@@ -180,7 +180,7 @@ func TestOperationsOfTheFutureAreSteppedOver(t *testing.T) {
 	}
 
 	// These have no cursor: they have begun once they show a change.
-	live := map[string]*websocket.Conn{
+	live := map[string]client.GraphQLSocket{
 		"updates":       s.dial(t, nil),
 		"collaboration": s.dial(t, nil),
 	}
@@ -191,7 +191,7 @@ func TestOperationsOfTheFutureAreSteppedOver(t *testing.T) {
 	var begun sync.WaitGroup
 	for _, c := range live {
 		begun.Go(func() {
-			if _, _, err := c.Read(t.Context()); err != nil {
+			if _, err := c.Receive(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})

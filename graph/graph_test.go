@@ -8,12 +8,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"layercake/graph"
+	"layercake/internal/client"
 	"layercake/internal/fanout"
 	"layercake/internal/feed"
 	"layercake/internal/plan"
@@ -37,6 +37,7 @@ const deadline = time.Minute
 type site struct {
 	*graph.Handler
 	url     string
+	client  *client.Client
 	metrics *prometheus.Registry
 	log     *logBuffer
 }
@@ -55,8 +56,9 @@ func offline(t testing.TB, options ...func(*graph.Options)) *site {
 	mux.Handle("/graphql/ws", s.WebSocket())
 	mux.HandleFunc("POST /drain", func(w http.ResponseWriter, r *http.Request) { s.Drain(r.Context(), 0) })
 	server := httptest.NewServer(mux)
-	s.url = server.URL
+	s.url, s.client = server.URL, client.New(server.URL)
 	t.Cleanup(func() {
+		s.client.Close()
 		server.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), deadline)
 		defer cancel()
@@ -119,34 +121,10 @@ func onlineAt(t testing.TB, url, direct string) *site {
 	})
 }
 
-// reply is what a client sees of a response.
-type reply struct {
-	status int
-	header http.Header
-	raw    []byte
-	Data   json.RawMessage `json:"data"`
-	Errors []wireError     `json:"errors"`
-}
-
-type wireError struct {
-	Message    string         `json:"message"`
-	Path       []any          `json:"path"`
-	Extensions map[string]any `json:"extensions"`
-}
-
-// code is the code of the only error, or "" when there is none.
-func (r *reply) code() string {
-	if len(r.Errors) == 0 {
-		return ""
-	}
-	code, _ := r.Errors[0].Extensions["code"].(string)
-	return code
-}
-
 type vars map[string]any
 
 // ask sends a document by POST and reads the answer.
-func (s *site) ask(t testing.TB, document string, variables vars) *reply {
+func (s *site) ask(t testing.TB, document string, variables vars) *client.Answer {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"query": document, "variables": variables})
 	if err != nil {
@@ -155,45 +133,31 @@ func (s *site) ask(t testing.TB, document string, variables vars) *reply {
 	return s.post(t, bytes.NewReader(body), nil)
 }
 
-func (s *site) post(t testing.TB, body io.Reader, header http.Header) *reply {
+func (s *site) post(t testing.TB, body io.Reader, header http.Header) *client.Answer {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/graphql", body)
+	answer, err := s.client.Post(t.Context(), body, header)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Content-Type", "application/json")
-	for name, values := range header {
-		r.Header[name] = values
-	}
-	return do(t, r)
+	return answer
 }
 
-func do(t testing.TB, r *http.Request) *reply {
+// do sends a request that is no ordinary one.
+func (s *site) do(t testing.TB, r *http.Request) *client.Answer {
 	t.Helper()
-	response, err := http.DefaultClient.Do(r)
+	answer, err := s.client.Send(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
-	raw, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := &reply{status: response.StatusCode, header: response.Header, raw: raw}
-	if strings.Contains(response.Header.Get("Content-Type"), "json") {
-		if err := json.Unmarshal(raw, out); err != nil {
-			t.Fatalf("%v in %s", err, raw)
-		}
-	}
-	return out
+	return answer
 }
 
 // must asks for what has to succeed, and decodes the data.
 func (s *site) must(t testing.TB, into any, document string, variables vars) {
 	t.Helper()
 	r := s.ask(t, document, variables)
-	if len(r.Errors) > 0 || r.status != http.StatusOK {
-		t.Fatalf("%s: status %d: %s", document, r.status, r.raw)
+	if len(r.Errors) > 0 || r.Status != http.StatusOK {
+		t.Fatalf("%s: status %d: %s", document, r.Status, r.Text)
 	}
 	if into == nil {
 		return
@@ -206,9 +170,11 @@ func (s *site) must(t testing.TB, into any, document string, variables vars) {
 // newProject makes a project and returns its id.
 func (s *site) newProject(t testing.TB) int {
 	t.Helper()
-	var out struct{ CreateProject struct{ ID int } }
-	s.must(t, &out, `mutation { createProject(input: {name: "Test"}) { id } }`, nil)
-	return out.CreateProject.ID
+	id, err := s.client.CreateProject(t.Context(), "Test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 // logBuffer holds what was logged.

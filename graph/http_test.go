@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"layercake/graph"
+	"layercake/internal/client"
 	"layercake/internal/npmtest"
 )
 
@@ -101,12 +102,12 @@ func TestStatuses(t *testing.T) {
 			if c.accept != "" {
 				r.Header.Set("Accept", c.accept)
 			}
-			got := do(t, r)
-			if got.status != c.status || got.code() != c.code {
-				t.Errorf("status %d, want %d, code %q, want %q: %s", got.status, c.status, got.code(), c.code, got.raw)
+			got := s.do(t, r)
+			if got.Status != c.status || got.Code() != c.code {
+				t.Errorf("status %d, want %d, code %q, want %q: %s", got.Status, c.status, got.Code(), c.code, got.Text)
 			}
-			if c.code != "" && got.Errors[0].Extensions["requestId"] != got.header.Get("X-Request-Id") {
-				t.Errorf("request %s, error %v", got.header.Get("X-Request-Id"), got.Errors[0].Extensions)
+			if c.code != "" && got.Errors[0].Extensions["requestId"] != got.Header.Get("X-Request-Id") {
+				t.Errorf("request %s, error %v", got.Header.Get("X-Request-Id"), got.Errors[0].Extensions)
 			}
 		})
 	}
@@ -121,7 +122,7 @@ func TestPersistedQueriesWithTheClientsOfOthers(t *testing.T) {
 		t.Errorf("the script said %q", out)
 	}
 	if r := s.post(t, strings.NewReader(`{"extensions":{"persistedQuery":{}}}`), nil); r.Errors[0].Message != "PersistedQueryNotSupported" {
-		t.Errorf("clients know the message, too: %s", r.raw)
+		t.Errorf("clients know the message, too: %s", r.Text)
 	}
 }
 
@@ -130,7 +131,7 @@ func TestRequestIDs(t *testing.T) {
 	s := offline(t)
 	for given, kept := range map[string]bool{"abc-123": true, "a b": false, "": false, strings.Repeat("x", 129): false} {
 		r := s.post(t, strings.NewReader(`{"query":"{nothing}"}`), http.Header{"X-Request-Id": {given}})
-		got := r.header.Get("X-Request-Id")
+		got := r.Header.Get("X-Request-Id")
 		if got == "" || (got == given) != kept {
 			t.Errorf("request id %q became %q", given, got)
 		}
@@ -142,9 +143,9 @@ func TestPanicIsLoggedWithTheRequestAndNotTold(t *testing.T) {
 	s := offline(t)
 	r := s.ask(t, `{ projects { id } }`, nil)
 	if r.Errors[0].Message != "Internal server error" || string(r.Data) != "null" {
-		t.Errorf("got %s", r.raw)
+		t.Errorf("got %s", r.Text)
 	}
-	if log := s.log.String(); !strings.Contains(log, r.header.Get("X-Request-Id")) || !strings.Contains(log, "nil pointer") {
+	if log := s.log.String(); !strings.Contains(log, r.Header.Get("X-Request-Id")) || !strings.Contains(log, "nil pointer") {
 		t.Errorf("logged %s", log)
 	}
 }
@@ -160,12 +161,12 @@ func TestBodiesThatAreTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	if got := do(t, r); got.status != http.StatusRequestEntityTooLarge || got.code() != "BAD_REQUEST" {
-		t.Errorf("chunked: status %d: %s", got.status, got.raw)
+	if got := s.do(t, r); got.Status != http.StatusRequestEntityTooLarge || got.Code() != "BAD_REQUEST" {
+		t.Errorf("chunked: status %d: %s", got.Status, got.Text)
 	}
 	body := io.MultiReader(strings.NewReader(`{"query":"{__typename}"}`), io.LimitReader(blank{}, 2<<20))
-	if got := s.post(t, body, nil); got.status != http.StatusOK || len(got.Errors) > 0 {
-		t.Errorf("2 MB: status %d: %s", got.status, got.raw)
+	if got := s.post(t, body, nil); got.Status != http.StatusOK || len(got.Errors) > 0 {
+		t.Errorf("2 MB: status %d: %s", got.Status, got.Text)
 	}
 }
 
@@ -174,7 +175,7 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 	t.Parallel()
 	s := offline(t)
 	senders := make([]*io.PipeWriter, 4)
-	replies := make(chan *reply, len(senders))
+	replies := make(chan *client.Answer, len(senders))
 	for i := range senders {
 		var body *io.PipeReader
 		body, senders[i] = io.Pipe()
@@ -193,12 +194,12 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 	large := func() io.Reader {
 		return io.MultiReader(io.LimitReader(blank{}, 2<<20), strings.NewReader(`{"query":"{__typename}"}`))
 	}
-	if got := s.post(t, large(), nil); got.status != http.StatusServiceUnavailable || got.code() != "UNAVAILABLE" ||
-		got.header.Get("Retry-After") == "" || got.Errors[0].Extensions["retryAfterMs"] == nil {
-		t.Errorf("while all slots are taken: status %d: %s", got.status, got.raw)
+	if got := s.post(t, large(), nil); got.Status != http.StatusServiceUnavailable || got.Code() != "UNAVAILABLE" ||
+		got.Header.Get("Retry-After") == "" || got.Errors[0].Extensions["retryAfterMs"] == nil {
+		t.Errorf("while all slots are taken: status %d: %s", got.Status, got.Text)
 	}
-	if got := s.ask(t, `{__typename}`, nil); got.status != http.StatusOK {
-		t.Errorf("a small body while all slots are taken: status %d", got.status)
+	if got := s.ask(t, `{__typename}`, nil); got.Status != http.StatusOK {
+		t.Errorf("a small body while all slots are taken: status %d", got.Status)
 	}
 	for _, sender := range senders {
 		if _, err := io.WriteString(sender, `{"query":"{__typename}"}`); err != nil {
@@ -207,12 +208,12 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 		_ = sender.Close()
 	}
 	for range senders {
-		if got := <-replies; got.status != http.StatusOK {
-			t.Errorf("a slow large body: status %d: %s", got.status, got.raw)
+		if got := <-replies; got.Status != http.StatusOK {
+			t.Errorf("a slow large body: status %d: %s", got.Status, got.Text)
 		}
 	}
-	if got := s.post(t, large(), nil); got.status != http.StatusOK {
-		t.Errorf("afterwards: status %d: %s", got.status, got.raw)
+	if got := s.post(t, large(), nil); got.Status != http.StatusOK {
+		t.Errorf("afterwards: status %d: %s", got.Status, got.Text)
 	}
 }
 
@@ -289,11 +290,11 @@ func TestLimitsOfDocuments(t *testing.T) {
 			}
 			switch {
 			case c.want == "":
-				if r.code() == "BAD_REQUEST" { // INTERNAL: there is no core behind it
-					t.Errorf("refused: %s", r.raw)
+				if r.Code() == "BAD_REQUEST" { // INTERNAL: there is no core behind it
+					t.Errorf("refused: %s", r.Text)
 				}
-			case r.code() != "BAD_REQUEST" || !strings.Contains(r.Errors[0].Message, c.want):
-				t.Errorf("got %.300s, want %q", r.raw, c.want)
+			case r.Code() != "BAD_REQUEST" || !strings.Contains(r.Errors[0].Message, c.want):
+				t.Errorf("got %.300s, want %q", r.Text, c.want)
 			}
 		})
 	}
@@ -318,40 +319,40 @@ func TestMessagesAreShort(t *testing.T) {
 	t.Parallel()
 	s := offline(t)
 	long := strings.Repeat("x", 100_000)
-	for name, r := range map[string]*reply{
+	for name, r := range map[string]*client.Answer{
 		"a literal":         s.ask(t, `{ project(id: "`+long+`") { id } }`, nil),
 		"a variable":        s.ask(t, `query($p: Int!) { project(id: $p) { id } }`, vars{"p": long}),
 		"a field":           s.ask(t, `mutation($i: CreateProjectInput!) { createProject(input: $i) { id } }`, vars{"i": vars{long: 1}}),
 		"a variable's name": s.ask(t, `query($`+long+`: Int!) { project(id: $`+long+`) { id } }`, nil),
 	} {
-		if r.code() != "BAD_REQUEST" || len(r.Errors[0].Message) > 1100 {
-			t.Errorf("%s: %d bytes: %.200s", name, len(r.Errors[0].Message), r.raw)
+		if r.Code() != "BAD_REQUEST" || len(r.Errors[0].Message) > 1100 {
+			t.Errorf("%s: %d bytes: %.200s", name, len(r.Errors[0].Message), r.Text)
 		}
 	}
 }
 
 func TestMessagesSuggestNothing(t *testing.T) {
 	t.Parallel()
-	if r := offline(t).ask(t, `{ project(id: 1) { nam } }`, nil); strings.Contains(string(r.raw), "Did you mean") {
-		t.Errorf("got %s", r.raw)
+	if r := offline(t).ask(t, `{ project(id: 1) { nam } }`, nil); strings.Contains(string(r.Text), "Did you mean") {
+		t.Errorf("got %s", r.Text)
 	}
 }
 
 func TestGraphiQLIsForBrowsersInOpenMode(t *testing.T) {
 	t.Parallel()
-	page := func(open bool) *reply {
+	page := func(open bool) *client.Answer {
 		s := offline(t, func(o *graph.Options) { o.Open = open })
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/graphql", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
-		return do(t, r)
+		return s.do(t, r)
 	}
-	if got := page(true); got.status != http.StatusOK || !strings.Contains(string(got.raw), "graphiql") {
-		t.Errorf("open: status %d: %.200s", got.status, got.raw)
+	if got := page(true); got.Status != http.StatusOK || !strings.Contains(string(got.Text), "graphiql") {
+		t.Errorf("open: status %d: %.200s", got.Status, got.Text)
 	}
-	if got := page(false); got.status != http.StatusUnauthorized || got.code() != "UNAUTHENTICATED" {
-		t.Errorf("not open: status %d: %.200s", got.status, got.raw)
+	if got := page(false); got.Status != http.StatusUnauthorized || got.Code() != "UNAUTHENTICATED" {
+		t.Errorf("not open: status %d: %.200s", got.Status, got.Text)
 	}
 }

@@ -106,7 +106,6 @@ func TestStalledReaders(t *testing.T) { //nolint:paralleltest // it measures the
 	}
 
 	reader := s.dial(t, nil)
-	reader.SetReadLimit(1 << 20)
 	follow(t, reader, "1", document())
 	version := 1
 	// flow makes large events and returns how long the reader waits for each, from before its request.

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -63,7 +64,7 @@ func withTypenames(document string) string {
 }
 
 // call sends a document of the existing client and decodes the one field that it asks for.
-func (s *site) call(t testing.TB, name string, variables vars, into any) *reply {
+func (s *site) call(t testing.TB, name string, variables vars, into any) *client.Answer {
 	t.Helper()
 	document, ok := clientDocuments[name]
 	if !ok {
@@ -75,7 +76,7 @@ func (s *site) call(t testing.TB, name string, variables vars, into any) *reply 
 	if into != nil {
 		var fields map[string]json.RawMessage
 		if err := json.Unmarshal(r.Data, &fields); err != nil || len(r.Errors) > 0 {
-			t.Fatalf("%s: %s", name, r.raw)
+			t.Fatalf("%s: %s", name, r.Text)
 		}
 		for _, field := range fields {
 			if err := json.Unmarshal(field, into); err != nil {
@@ -199,15 +200,15 @@ func TestSessionOfTheExistingClient(t *testing.T) {
 	if node["id"] != "graphnode_002" {
 		t.Errorf("deleted: %v", node)
 	}
-	if r := s.call(t, "DeletePlanDagEdge", vars{"projectId": p, "edgeId": "edge-1"}, nil); r.code() != "NOT_FOUND" ||
+	if r := s.call(t, "DeletePlanDagEdge", vars{"projectId": p, "edgeId": "edge-1"}, nil); r.Code() != "NOT_FOUND" ||
 		r.Errors[0].Message != "Edge not found" || string(r.Data) != `{"deletePlanDagEdge":null}` {
-		t.Errorf("an edge that went with its node: %s", r.raw)
+		t.Errorf("an edge that went with its node: %s", r.Text)
 	}
 	var gone bool
 	s.call(t, "DeleteProject", vars{"id": p}, &gone)
-	if r := s.call(t, "GetPlanDag", vars{"projectId": p}, nil); !gone || r.code() != "NOT_FOUND" ||
+	if r := s.call(t, "GetPlanDag", vars{"projectId": p}, nil); !gone || r.Code() != "NOT_FOUND" ||
 		r.Errors[0].Message != "Project not found" || string(r.Data) != `{"getPlanDag":null}` {
-		t.Errorf("after deletion: %s", r.raw)
+		t.Errorf("after deletion: %s", r.Text)
 	}
 }
 
@@ -218,12 +219,12 @@ func TestClientDocumentsAreValid(t *testing.T) {
 		// A second operation of the same document is validated with it, and is the one that runs.
 		r := s.askNamed(t, document+` query Probe { __typename }`, "Probe")
 		if len(r.Errors) > 0 {
-			t.Errorf("%s: %s", name, r.raw)
+			t.Errorf("%s: %s", name, r.Text)
 		}
 	}
 }
 
-func (s *site) askNamed(t testing.TB, document, operation string) *reply {
+func (s *site) askNamed(t testing.TB, document, operation string) *client.Answer {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"query": document, "operationName": operation})
 	if err != nil {
@@ -294,8 +295,8 @@ func TestBadInput(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			r := s.call(t, c.document, c.in, nil)
-			if r.code() != c.code || (c.message != "" && r.Errors[0].Message != c.message) {
-				t.Errorf("got %.500s, want %s %q", r.raw, c.code, c.message)
+			if r.Code() != c.code || (c.message != "" && r.Errors[0].Message != c.message) {
+				t.Errorf("got %.500s, want %s %q", r.Text, c.code, c.message)
 			}
 			if got := s.dag(t, p).Version; got != version {
 				t.Errorf("version %s, want %s", got, version)
@@ -314,9 +315,9 @@ func TestExpectedVersionsAndOperationIDs(t *testing.T) {
 	const add = `mutation ($p: Int!, $n: PlanDagNodeInput!, $v: Int, $op: String) {
 		addPlanDagNode(projectId: $p, node: $n, expectedVersion: $v, opId: $op) { id } }`
 	r := s.ask(t, add, vars{"p": p, "n": nodeInput("a", "GraphNode"), "v": 3})
-	x := append(r.Errors, wireError{})[0].Extensions
-	if r.code() != "CONFLICT" || x["expectedVersion"] != 3.0 || x["currentVersion"] != 0.0 {
-		t.Errorf("another version: %s", r.raw)
+	x := append(r.Errors, &client.Refusal{})[0].Extensions
+	if r.Code() != "CONFLICT" || x["expectedVersion"] != 3.0 || x["currentVersion"] != 0.0 {
+		t.Errorf("another version: %s", r.Text)
 	}
 	for range 2 {
 		s.must(t, nil, add, vars{"p": p, "n": nodeInput("a", "GraphNode"), "v": 0, "op": "once"})
@@ -324,8 +325,8 @@ func TestExpectedVersionsAndOperationIDs(t *testing.T) {
 	if got := s.dag(t, p); got.Version != "1" {
 		t.Errorf("the same operation twice: version %s", got.Version)
 	}
-	if r := s.ask(t, add, vars{"p": p, "n": nodeInput("b", "GraphNode"), "op": "once"}); r.code() != "BAD_REQUEST" {
-		t.Errorf("another request under the same id: %s", r.raw)
+	if r := s.ask(t, add, vars{"p": p, "n": nodeInput("b", "GraphNode"), "op": "once"}); r.Code() != "BAD_REQUEST" {
+		t.Errorf("another request under the same id: %s", r.Text)
 	}
 }
 
@@ -345,8 +346,8 @@ func TestPlansOfProjects(t *testing.T) {
 	if want := `{"name":"One","yamlContent":"x: 1","dependencies":[1],"status":"pending","project":{"name":"Test","plan":{"name":"One"}}}`; string(plan.Plan) != want {
 		t.Errorf("got %s, want %s", plan.Plan, want)
 	}
-	if r := s.ask(t, `mutation ($p: Int!) { createPlan(input: {projectId: $p, name: "Two", yamlContent: ""}) { id } }`, vars{"p": p}); r.code() != "CONFLICT" {
-		t.Errorf("a second plan: %s", r.raw)
+	if r := s.ask(t, `mutation ($p: Int!) { createPlan(input: {projectId: $p, name: "Two", yamlContent: ""}) { id } }`, vars{"p": p}); r.Code() != "CONFLICT" {
+		t.Errorf("a second plan: %s", r.Text)
 	}
 	s.must(t, nil, `mutation ($i: Int!) { updatePlan(id: $i, input: {name: "Three", yamlContent: ""}) { id } }`, vars{"i": id})
 	s.must(t, &plan, `query ($i: Int!) { plan(id: $i) { name dependencies } }`, vars{"i": id})
@@ -360,7 +361,7 @@ func TestPlansOfProjects(t *testing.T) {
 	}
 	for _, document := range []string{`{ plan(id: 2000000000) { id } }`, `{ project(id: 2000000000) { id } }`} {
 		if r := s.ask(t, document, nil); len(r.Errors) > 0 || !strings.Contains(string(r.Data), ":null") {
-			t.Errorf("%s: %s", document, r.raw)
+			t.Errorf("%s: %s", document, r.Text)
 		}
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
 
-	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -29,7 +29,7 @@ func (s *site) cursor(t *testing.T, project int) string {
 	return out.GetPlanDag.Cursor
 }
 
-func subscribe(t *testing.T, c *websocket.Conn, id string, q question) {
+func subscribe(t *testing.T, c client.GraphQLSocket, id string, q question) {
 	t.Helper()
 	b, err := json.Marshal(map[string]any{"id": id, "type": "subscribe", "payload": q})
 	if err != nil {
@@ -39,20 +39,17 @@ func subscribe(t *testing.T, c *websocket.Conn, id string, q question) {
 }
 
 // results reads a number of results of each of the operations of a socket, by id.
-func results(t *testing.T, c *websocket.Conn, operations, each int) map[string][]string {
+func results(t *testing.T, c client.GraphQLSocket, operations, each int) map[string][]string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	got := map[string][]string{}
 	for range operations * each {
-		_, b, err := c.Read(ctx)
+		b, err := c.Receive(ctx)
 		if err != nil {
 			t.Fatalf("%v after %d", err, len(got))
 		}
-		var f struct {
-			ID, Type string
-			Payload  json.RawMessage
-		}
+		var f client.Message
 		if err := json.Unmarshal(b, &f); err != nil || f.Type != "next" {
 			t.Fatalf("%v in %s", err, b)
 		}
@@ -76,7 +73,7 @@ func TestSubscribersShareExecutions(t *testing.T) {
 		Variables: vars{"p": p, "after": s.cursor(t, p)},
 	}
 	s.call(t, "AddPlanDagNode", vars{"projectId": p, "node": nodeInput("1", "GraphNode")}, new(any))
-	var conns []*websocket.Conn
+	var conns []client.GraphQLSocket
 	for range sockets {
 		c := s.dial(t, nil)
 		for i := range operations {
@@ -172,13 +169,10 @@ func TestSharedBytesAreThoseOfAnUnsharedExecution(t *testing.T) {
 		{{two, "B", v(nil)}},
 	}
 	ours, again, theirs := s.dial(t, nil), s.dial(t, nil), unshared.dial(t, nil)
-	for _, c := range []*websocket.Conn{ours, again, theirs} {
-		c.SetReadLimit(1 << 20)
-	}
 	operations := 0
 	for i, same := range asked {
 		for j, q := range same {
-			for _, c := range []*websocket.Conn{ours, again, theirs} {
+			for _, c := range []client.GraphQLSocket{ours, again, theirs} {
 				subscribe(t, c, fmt.Sprintf("%d.%d", i, j), q)
 			}
 			operations++

@@ -2,7 +2,7 @@ package graph_test
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -11,9 +11,8 @@ import (
 	"time"
 
 	"layercake/graph"
+	"layercake/internal/client"
 	"layercake/internal/npmtest"
-
-	"github.com/coder/websocket"
 )
 
 func TestSocketWithTheClientOfOthers(t *testing.T) {
@@ -28,52 +27,40 @@ func TestSocketWithTheClientOfOthers(t *testing.T) {
 }
 
 // dial opens a socket and initialises it.
-func (s *site) dial(t *testing.T, header http.Header) *websocket.Conn {
+func (s *site) dial(t testing.TB, header http.Header) client.GraphQLSocket {
 	t.Helper()
-	c, _, err := websocket.Dial(t.Context(), s.url+"/graphql/ws", &websocket.DialOptions{ //nolint:bodyclose // there is none
-		Subprotocols: []string{"graphql-transport-ws"}, HTTPHeader: header,
-	})
+	c, err := client.Dialer{Timeout: deadline, Header: header}.GraphQL(t.Context(), s.url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.CloseNow() })
-	say(t, c, `{"type":"connection_init"}`)
-	got := hear(t, c)
-	for got == `{"type":"ping"}` { // where it pings often, it may be before that
-		got = hear(t, c)
-	}
-	if got != `{"type":"connection_ack"}` {
-		t.Fatalf("got %s", got)
-	}
+	t.Cleanup(c.CloseNow)
 	return c
 }
 
-func say(t *testing.T, c *websocket.Conn, message string) {
+func say(t *testing.T, c client.GraphQLSocket, message string) {
 	t.Helper()
-	if err := c.Write(t.Context(), websocket.MessageText, []byte(message)); err != nil {
+	if err := c.Send(t.Context(), []byte(message)); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // follow subscribes to a document.
-func follow(t *testing.T, c *websocket.Conn, id, document string) {
+func follow(t testing.TB, c client.GraphQLSocket, id, document string) {
 	t.Helper()
-	b, err := json.Marshal(map[string]any{"id": id, "type": "subscribe", "payload": vars{"query": document}})
-	if err != nil {
+	if err := c.Subscribe(t.Context(), id, client.Request{Query: document}); err != nil {
 		t.Fatal(err)
 	}
-	say(t, c, string(b))
 }
 
-func hear(t *testing.T, c *websocket.Conn) string {
+func hear(t testing.TB, c client.GraphQLSocket) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
-	_, b, err := c.Read(ctx)
+	frame, err := c.Receive(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(b)
+	return string(frame)
 }
 
 // value reads a gauge, a counter, or how often a histogram was told something.
@@ -143,7 +130,7 @@ func TestClientThatDoesNotReadIsCutOff(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	flood := []byte(`{"type":"ping","payload":"` + strings.Repeat("x", 60_000) + `"}`)
-	for c.Write(ctx, websocket.MessageText, flood) == nil {
+	for c.Send(ctx, flood) == nil {
 	}
 	if ctx.Err() != nil {
 		t.Fatal("the server never stopped reading")
@@ -187,17 +174,16 @@ func TestOrigins(t *testing.T) {
 	for origin, allowed := range map[string]bool{
 		"": true, s.url: true, "tauri://localhost": true, "http://elsewhere.example": false, "null": false, s.url + ".example": false,
 	} {
-		c, response, err := websocket.Dial(t.Context(), s.url+"/graphql/ws", &websocket.DialOptions{ //nolint:bodyclose // there is none
-			Subprotocols: []string{"graphql-transport-ws"}, HTTPHeader: http.Header{"Origin": {origin}},
-		})
+		c, err := client.Dialer{Header: http.Header{"Origin": {origin}}}.Open(t.Context(), s.url, client.GraphQLPath, client.Subprotocol)
 		if (err == nil) != allowed {
 			t.Errorf("origin %q: %v", origin, err)
 		}
-		if err != nil && response != nil && response.StatusCode != http.StatusForbidden {
-			t.Errorf("origin %q: status %d", origin, response.StatusCode)
+		var unopened *client.Unopened
+		if errors.As(err, &unopened) && unopened.Status != http.StatusForbidden {
+			t.Errorf("origin %q: status %d", origin, unopened.Status)
 		}
 		if err == nil {
-			_ = c.CloseNow()
+			c.CloseNow()
 		}
 	}
 }
@@ -205,14 +191,9 @@ func TestOrigins(t *testing.T) {
 func TestNobodyMayOpenASocketUnlessOpen(t *testing.T) {
 	t.Parallel()
 	s := offline(t, func(o *graph.Options) { o.Open = false })
-	c, _, err := websocket.Dial(t.Context(), s.url+"/graphql/ws", &websocket.DialOptions{ //nolint:bodyclose // there is none
-		Subprotocols: []string{"graphql-transport-ws"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	say(t, c, `{"type":"connection_init"}`)
-	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != 4403 {
+	_, err := client.Dialer{}.GraphQL(t.Context(), s.url)
+	var closed *client.Closed
+	if !errors.As(err, &closed) || closed.Code != 4403 {
 		t.Errorf("closed with %v", err)
 	}
 	s.closes(t, "auth")
@@ -322,7 +303,6 @@ func TestSnapshotsOfLargeEventsComeOnce(t *testing.T) {
 	}, new(any))
 
 	c := s.dial(t, nil)
-	c.SetReadLimit(8 << 20)
 	follow(t, c, "1", fmt.Sprintf(`subscription { planEvents(projectId: %d, after: %q) { version snapshot operations { id } } }`, p, cursor))
 	follow(t, c, "2", fmt.Sprintf(`subscription { planDagDeltaChanged(projectId: %d, after: %q) { version snapshot } }`, p, cursor))
 	var events, deltas []string

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"layercake/internal/client"
 )
 
 // Documents that the library's rules let pass and that it then failed on: they are refused, over either transport, and nothing is in
@@ -43,8 +45,8 @@ func TestDocumentsThatCannotBeExecutedAreRefused(t *testing.T) {
 			t.Parallel()
 			s := offline(t)
 			for range 2 { // the second one is asked of the cache
-				if r := s.ask(t, c.document, c.variables); r.code() != "BAD_REQUEST" || !strings.Contains(r.Errors[0].Message, c.want) || r.Data != nil {
-					t.Errorf("by POST: %s, want %q", r.raw, c.want)
+				if r := s.ask(t, c.document, c.variables); r.Code() != "BAD_REQUEST" || !strings.Contains(r.Errors[0].Message, c.want) || r.Data != nil {
+					t.Errorf("by POST: %s, want %q", r.Text, c.want)
 				}
 			}
 			body, err := json.Marshal(map[string]any{"query": c.document, "variables": c.variables})
@@ -52,14 +54,14 @@ func TestDocumentsThatCannotBeExecutedAreRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			accept := http.Header{"Accept": {"application/graphql-response+json"}}
-			if r := s.post(t, strings.NewReader(string(body)), accept); r.status != http.StatusBadRequest {
-				t.Errorf("with the new media type: status %d, want 400", r.status)
+			if r := s.post(t, strings.NewReader(string(body)), accept); r.Status != http.StatusBadRequest {
+				t.Errorf("with the new media type: status %d, want 400", r.Status)
 			}
 			socket := s.dial(t, nil)
 			say(t, socket, `{"id":"1","type":"subscribe","payload":`+string(body)+`}`)
 			var got struct {
 				ID, Type string
-				Payload  []wireError
+				Payload  []client.Refusal
 			}
 			frame := hear(t, socket)
 			_ = json.Unmarshal([]byte(frame), &got) // a payload of another form is no error frame
@@ -92,7 +94,7 @@ func TestIntrospectionNamesNoDirectiveThatIsNotServed(t *testing.T) {
 	t.Parallel()
 	r := offline(t).ask(t, `{ __schema { directives { name } } }`, nil)
 	if len(r.Errors) > 0 || strings.Contains(string(r.Data), "defer") || !strings.Contains(string(r.Data), "include") {
-		t.Errorf("got %s", r.raw)
+		t.Errorf("got %s", r.Text)
 	}
 }
 
