@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server/servertest"
 )
@@ -45,7 +46,7 @@ type thin struct {
 	in   *bufio.Reader
 }
 
-func dial(b *testing.B, base string, project int) *thin {
+func dialThin(b *testing.B, base string, project int) *thin {
 	b.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
 	if err != nil {
@@ -115,8 +116,9 @@ func readFull(in *bufio.Reader, p []byte) (n int, err error) {
 }
 
 func joinText(n int) string {
-	return fmt.Sprintf(`{"type":"join_session","data":{"userId":"user-%08d","userName":"Anonymous User","avatarColor":"#3b82f6",`+
-		`"documentId":"project-global"}}`, n)
+	return string(client.Join{
+		UserID: fmt.Sprintf("user-%08d", n), UserName: "Anonymous User", AvatarColor: "#3b82f6", DocumentID: "project-global",
+	}.Frame())
 }
 
 // BenchmarkIdleSockets measures what a socket takes that has joined and is quiet, 50 in a project.
@@ -127,7 +129,7 @@ func BenchmarkIdleSockets(b *testing.B) {
 		replica := servertest.StartProcess(b, pgtest.New(b))
 		warm := newProject(b, replica.URL)
 		for n := range 200 { // what the first sockets cost is not theirs alone
-			joinAndStay(b, dial(b, replica.URL, warm), n)
+			joinAndStay(b, dialThin(b, replica.URL, warm), n)
 		}
 		settle(b)
 		before := resident(b, replica.PID())
@@ -137,7 +139,7 @@ func BenchmarkIdleSockets(b *testing.B) {
 			if n%each == 0 {
 				project = newProject(b, replica.URL)
 			}
-			joinAndStay(b, dial(b, replica.URL, project), n)
+			joinAndStay(b, dialThin(b, replica.URL, project), n)
 		}
 		settle(b)
 		b.StopTimer()
@@ -185,7 +187,7 @@ func BenchmarkJoins(b *testing.B) {
 					if n%each == 0 {
 						project = newProject(b, replicas[0].URL)
 					}
-					clients = append(clients, dial(b, replicas[n%2].URL, project))
+					clients = append(clients, dialThin(b, replicas[n%2].URL, project))
 				}
 				var all sync.WaitGroup
 				failed := make(chan error, people)

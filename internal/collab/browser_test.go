@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"layercake/internal/client"
 
 	"github.com/coder/websocket"
 	"github.com/jackc/pgx/v5"
@@ -18,72 +19,40 @@ import (
 // patience is for anything that a test waits for.
 const patience = time.Minute
 
-// frame is a message of the server.
-type frame struct {
-	Type    string          `json:"type"`
-	Data    json.RawMessage `json:"data"`
-	Message string          `json:"message"`
-}
-
-// user is a person as a browser knows them.
-type user struct {
-	UserID       string `json:"userId"`
-	UserName     string `json:"userName"`
-	AvatarColor  string `json:"avatarColor"`
-	IsOnline     bool   `json:"isOnline"`
-	LastActive   time.Time
-	Documents    map[string]userDocument `json:"documents"`
-	ConnectionID string                  `json:"connectionId"`
-	IsAgent      *bool                   `json:"isAgent"`
-}
-
-type userDocument struct {
-	DocumentType   string
-	Position       *struct{ X, Y float64 }
-	SelectedNodeID *string
-}
-
-type activity struct {
-	DocumentID  string
-	ActiveUsers []struct {
-		UserID, UserName string
-		Position         *struct{ X, Y float64 }
-		SelectedNodeID   *string
-	}
-}
-
 // browser is a client that keeps what the existing client keeps.
 type browser struct {
-	t    testing.TB
-	conn *websocket.Conn
-	done chan struct{}
+	t      testing.TB
+	socket *client.Socket
+	done   chan struct{}
 
 	mu      sync.Mutex
-	frames  []frame
-	users   map[string]user // online ones
-	last    activity
+	frames  []client.Frame
+	users   map[string]client.Person // online ones
+	last    client.Activity
 	changed chan struct{} // closed and replaced with each frame
 	err     error         // of reading; read it after done
 }
 
-func socketURL(base string, project int) string {
-	return fmt.Sprintf("ws%s/ws/collaboration?project_id=%d", strings.TrimPrefix(base, "http"), project)
+// dial opens a collaboration socket until the test ends.
+func dial(t testing.TB, base string, project int) *client.Socket {
+	t.Helper()
+	socket, err := client.Dialer{Timeout: patience}.Collaboration(t.Context(), base, project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(socket.CloseNow)
+	return socket
 }
 
 // open connects a browser to a replica until the test ends.
 func open(t testing.TB, base string, project int) *browser {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	conn, _, err := websocket.Dial(ctx, socketURL(base, project), nil) //nolint:bodyclose // the library closes it
-	if err != nil {
-		t.Fatal(err)
+	b := &browser{
+		t: t, socket: dial(t, base, project), done: make(chan struct{}), users: map[string]client.Person{}, changed: make(chan struct{}),
 	}
-	conn.SetReadLimit(-1)
-	b := &browser{t: t, conn: conn, done: make(chan struct{}), users: map[string]user{}, changed: make(chan struct{})}
 	go b.read()
 	t.Cleanup(func() {
-		_ = conn.CloseNow()
+		b.socket.CloseNow()
 		<-b.done
 	})
 	return b
@@ -92,13 +61,13 @@ func open(t testing.TB, base string, project int) *browser {
 func (b *browser) read() {
 	defer close(b.done)
 	for {
-		_, text, err := b.conn.Read(context.Background())
+		text, err := b.socket.Receive(context.Background())
 		if err != nil {
 			b.err = err
 			b.note(func() {})
 			return
 		}
-		var f frame
+		var f client.Frame
 		if err := json.Unmarshal(text, &f); err != nil {
 			b.t.Errorf("%q: %v", text, err)
 		}
@@ -107,12 +76,12 @@ func (b *browser) read() {
 }
 
 // take does what the existing client does with a frame.
-func (b *browser) take(f frame) {
+func (b *browser) take(f client.Frame) {
 	b.frames = append(b.frames, f)
 	var err error
 	switch f.Type {
 	case "bulk_presence":
-		var users []user
+		var users []client.Person
 		err = json.Unmarshal(f.Data, &users)
 		clear(b.users)
 		for _, u := range users {
@@ -122,13 +91,13 @@ func (b *browser) take(f frame) {
 			b.t.Errorf("a user id comes twice: %s", f.Data)
 		}
 	case "user_presence":
-		var u user
+		var u client.Person
 		err = json.Unmarshal(f.Data, &u)
 		if b.users[u.UserID] = u; !u.IsOnline {
 			delete(b.users, u.UserID)
 		}
 	case "document_activity":
-		b.last = activity{}
+		b.last = client.Activity{}
 		err = json.Unmarshal(f.Data, &b.last)
 	}
 	if err != nil {
@@ -172,9 +141,7 @@ func (b *browser) within(most time.Duration, what string, holds func() bool) {
 
 func (b *browser) send(text string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := b.conn.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
+	if err := b.socket.Send(context.Background(), []byte(text)); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -200,22 +167,11 @@ func (b *browser) ask(text string) (answer string) {
 
 func (b *browser) join(id, name, document string) {
 	b.t.Helper()
-	data := map[string]string{"userId": id, "userName": name, "avatarColor": "#3b82f6"}
-	if document != "" {
-		data["documentId"] = document
-	}
-	text, err := json.Marshal(map[string]any{"type": "join_session", "data": data})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.send(string(text))
+	b.send(string(client.Join{UserID: id, UserName: name, AvatarColor: "#3b82f6", DocumentID: document}.Frame()))
 	b.wait("the roster with "+id, func() bool { return b.users[id].IsOnline })
 }
 
-func cursor(document string, x, y float64) string {
-	return fmt.Sprintf(`{"type":"cursor_update","data":{"documentId":%q,"documentType":"canvas",`+
-		`"position":{"type":"canvas","x":%v,"y":%v},"timestamp":1790000000000}}`, document, x, y)
-}
+func cursor(document string, x, y float64) string { return string(client.MoveFrame(document, x, y)) }
 
 // sees waits until b knows the user to be at x in the document.
 func (b *browser) sees(id, document string, x float64) {
@@ -227,7 +183,7 @@ func (b *browser) sees(id, document string, x float64) {
 }
 
 // count returns how many frames of a type came, among which keep says yes.
-func (b *browser) count(kind string, keep func(frame) bool) (n int) {
+func (b *browser) count(kind string, keep func(client.Frame) bool) (n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, f := range b.frames {
@@ -240,7 +196,7 @@ func (b *browser) count(kind string, keep func(frame) bool) (n int) {
 
 // wentOffline says how often somebody was reported as gone.
 func (b *browser) wentOffline() int {
-	return b.count("user_presence", func(f frame) bool { return bytes.Contains(f.Data, []byte(`"isOnline":false`)) })
+	return b.count("user_presence", func(f client.Frame) bool { return bytes.Contains(f.Data, []byte(`"isOnline":false`)) })
 }
 
 // closeStatus waits for the end of the socket and returns how the server ended it.
@@ -251,30 +207,25 @@ func (b *browser) closeStatus() (websocket.StatusCode, string) {
 	case <-time.After(patience):
 		b.t.Fatal("the socket is still open")
 	}
-	var ce websocket.CloseError
-	_ = asClose(b.err, &ce)
-	return ce.Code, ce.Reason
+	var closed *client.Closed
+	if !errors.As(b.err, &closed) {
+		return 0, ""
+	}
+	return closed.Code, closed.Reason
 }
-
-// client has no connections that outlive a test.
-var client = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // newProject makes a project through a replica.
 func newProject(t testing.TB, base string) int {
 	t.Helper()
-	body := `{"query":"mutation { createProject(input: {name: \"p\"}) { id } }"}`
-	response, err := client.Post(base+"/graphql", "application/json", strings.NewReader(body))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c := client.New(base)
+	defer c.Close()
+	id, err := c.CreateProject(ctx, "p")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
-	var answer struct {
-		Data struct{ CreateProject struct{ ID int } }
-	}
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.Data.CreateProject.ID == 0 {
-		t.Fatalf("no project: %v", err)
-	}
-	return answer.Data.CreateProject.ID
+	return id
 }
 
 // rows counts with a query, until the count is as wanted.

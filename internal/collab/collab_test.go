@@ -1,7 +1,6 @@
 package collab_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,13 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server/servertest"
 
 	"github.com/coder/websocket"
 )
-
-func asClose(err error, ce *websocket.CloseError) bool { return errors.As(err, ce) }
 
 func TestPeopleSeeEachOtherOnAllReplicas(t *testing.T) {
 	t.Parallel()
@@ -48,7 +46,7 @@ func TestPeopleSeeEachOtherOnAllReplicas(t *testing.T) {
 	people[0].wait("the third to leave", func() bool { return len(people[0].users) == 2 })
 	people[2].join("user-2", "User 2", "")
 	people[0].wait("the third to come back", func() bool { return len(people[0].users) == 3 })
-	_ = people[1].conn.Close(websocket.StatusNormalClosure, "Client disconnect")
+	_ = people[1].socket.Close()
 	people[0].wait("the second to close", func() bool { return len(people[0].users) == 2 })
 	rows(t, database, 2, "SELECT count(*) FROM presence")
 }
@@ -101,12 +99,12 @@ func TestCanvasesOfTheExistingClient(t *testing.T) {
 		e.mu.Unlock()
 	}
 
-	_ = editors[1].conn.CloseNow()
+	editors[1].socket.CloseNow()
 	editors[0].wait("one to go", func() bool { return len(editors[0].users) == 3 })
-	_ = editors[2].conn.CloseNow()
+	editors[2].socket.CloseNow()
 	editors[0].wait("another to go", func() bool { return len(editors[0].users) == 2 })
 	frame.wait("anonymous to stay", func() bool { return frame.users["anonymous"].IsOnline })
-	_ = editors[0].conn.CloseNow()
+	editors[0].socket.CloseNow()
 	frame.wait("the last to go", func() bool { return len(frame.users) == 1 })
 	if n := frame.wentOffline(); n != 1 {
 		t.Errorf("anonymous went offline %d times, want once: with the last", n)
@@ -259,7 +257,7 @@ func TestFloodIsDroppedAndTheSocketLives(t *testing.T) {
 		b.send(`{"type":"ping"}`)
 	}
 	answers := func(kind, text string) int {
-		return b.count(kind, func(f frame) bool { return f.Message == text })
+		return b.count(kind, func(f client.Frame) bool { return f.Message == text })
 	}
 	b.wait("an answer to each", func() bool {
 		n := 0
@@ -288,9 +286,7 @@ func TestFrameThatIsTooLargeEndsItsSocket(t *testing.T) {
 	ann.join("ann", "Ann", "")
 	b.join("b", "B", "")
 	ann.wait("b", func() bool { return len(ann.users) == 2 })
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	_ = b.conn.Write(ctx, websocket.MessageText, []byte(strings.Repeat("x", 10<<20))) // it may notice the end already
+	_ = b.socket.Send(t.Context(), []byte(strings.Repeat("x", 10<<20))) // it may notice the end already
 	if code, reason := b.closeStatus(); code != websocket.StatusMessageTooBig && code != 0 {
 		t.Errorf("closed with %d %q, want 1009", code, reason)
 	}
@@ -314,29 +310,32 @@ func TestSocketsThatAreNotOpened(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
 			header := http.Header{}
 			if c.origin != "" {
 				header.Set("Origin", c.origin)
 			}
-			url := "ws" + strings.TrimPrefix(replica.URL, "http") + "/ws/collaboration" + c.query
-			conn, response, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: header}) //nolint:bodyclose // the library does
-			if err == nil {
-				_ = conn.CloseNow()
+			socket, err := client.Dialer{Timeout: patience, Header: header}.Open(t.Context(), replica.URL, "/ws/collaboration"+c.query)
+			status := http.StatusSwitchingProtocols
+			var unopened *client.Unopened
+			switch {
+			case err == nil:
+				socket.CloseNow()
+			case errors.As(err, &unopened):
+				status = unopened.Status
+			default:
+				t.Fatal(err)
 			}
-			if response == nil || response.StatusCode != c.want {
-				t.Errorf("%v, %v, want %d", response, err, c.want)
+			if status != c.want {
+				t.Errorf("%v, want %d", err, c.want)
 			}
 		})
 	}
-	response, err := client.Get(replica.URL + "/ws/collaboration")
+	answer, err := client.Get(t.Context(), replica.URL+"/ws/collaboration")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusUpgradeRequired {
-		t.Errorf("without an upgrade: %d, want 426", response.StatusCode)
+	if answer.Status != http.StatusUpgradeRequired {
+		t.Errorf("without an upgrade: %d, want 426", answer.Status)
 	}
 }
 
@@ -398,17 +397,19 @@ func TestDeletedProjectEndsItsSockets(t *testing.T) {
 		b.join(fmt.Sprint("b", n), "B", "")
 		browsers = append(browsers, b)
 	}
-	mutate := func(mutation string) {
-		t.Helper()
-		response, err := client.Post(replicas[0].URL+"/graphql", "application/json", strings.NewReader(`{"query":"mutation { `+mutation+` }"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
+	c := client.New(replicas[0].URL)
+	defer c.Close()
+	join := client.Request{
+		Query:     `mutation ($p: Int!) { joinProjectCollaboration(projectId: $p, clientId: "guest") }`,
+		Variables: map[string]any{"p": project},
 	}
-	mutate(fmt.Sprintf(`joinProjectCollaboration(projectId: %d, clientId: \"guest\")`, project))
+	if err := c.Do(t.Context(), join, nil); err != nil {
+		t.Fatal(err)
+	}
 	rows(t, database, 3, "SELECT count(*) FROM layercake.who")
-	mutate(fmt.Sprintf(`deleteProject(id: %d)`, project))
+	if err := c.DeleteProject(t.Context(), project); err != nil {
+		t.Fatal(err)
+	}
 	if here := countRows(t, database, "SELECT count(*) FROM layercake.who"); here != 0 {
 		t.Errorf("right after the deletion %d people are there", here)
 	}

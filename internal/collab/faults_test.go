@@ -1,17 +1,15 @@
 package collab_test
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"testing"
 	"time"
 
+	"layercake/internal/client"
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server/servertest"
-
-	"github.com/coder/websocket"
 )
 
 const (
@@ -170,7 +168,7 @@ func TestNewcomersElsewhereSeeWhereCursorsRest(t *testing.T) {
 			at := newcomer.users["user-0"].Documents["plan-dag-canvas"].Position
 			return at != nil && at.X == x
 		})
-		_ = newcomer.conn.CloseNow()
+		newcomer.socket.CloseNow()
 		people[0].wait("the newcomer to go", func() bool { return len(people[0].users) == 2 })
 	}
 }
@@ -179,15 +177,9 @@ func TestStalledReaderKeepsNobody(t *testing.T) {
 	t.Parallel()
 	replica := servertest.Start(t, 1, nil)[0]
 	project := newProject(t, replica.URL)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
 	people := crowd(t, project, replica.URL, replica.URL)
-	stalled, _, err := websocket.Dial(ctx, socketURL(replica.URL, project), nil) //nolint:bodyclose // the library closes it
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = stalled.CloseNow() }()
-	if err := stalled.Write(ctx, websocket.MessageText, []byte(cursor("plan-dag-canvas", 0, 0))); err != nil {
+	stalled := dial(t, replica.URL, project)
+	if err := stalled.Send(t.Context(), client.MoveFrame("plan-dag-canvas", 0, 0)); err != nil {
 		t.Fatal(err)
 	}
 	for n := range 20 {

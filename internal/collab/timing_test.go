@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"layercake/internal/auth"
+	"layercake/internal/client"
 	"layercake/internal/collab"
 	"layercake/internal/fanout"
 	"layercake/internal/postgres"
@@ -19,7 +20,6 @@ import (
 	"layercake/internal/project"
 	"layercake/internal/replica"
 
-	"github.com/coder/websocket"
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -126,14 +126,8 @@ func TestSilentSocketIsCutOffAndLeaves(t *testing.T) {
 	s := serve(t, collab.Timing{Ping: 500 * time.Millisecond, Silence: 6 * time.Second, Write: 5 * time.Second, Refresh: time.Hour})
 	ann := open(t, s.url, s.project) // the library answers pings while it reads
 	ann.join("ann", "Ann", "")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	silent, _, err := websocket.Dial(ctx, socketURL(s.url, s.project), nil) //nolint:bodyclose // the library closes it
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = silent.CloseNow() }()
-	if err := silent.Write(ctx, websocket.MessageText, []byte(cursor("d", 1, 1))); err != nil {
+	silent := dial(t, s.url, s.project)
+	if err := silent.Send(t.Context(), client.MoveFrame("d", 1, 1)); err != nil {
 		t.Fatal(err)
 	}
 	ann.wait("the silent one", func() bool { return len(ann.users) == 2 })
