@@ -3,20 +3,17 @@ package bench_test
 import (
 	"bytes"
 	"context"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"layercake/internal/bench"
-	"layercake/internal/pgproxy"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 )
 
@@ -210,16 +207,9 @@ func TestCheck(t *testing.T) {
 // Whatever happens to connections and replicas, watchers get everything, and no goroutine stays behind (TestMain looks).
 func TestStormInChaos(t *testing.T) {
 	t.Parallel()
-	var proxy *pgproxy.Proxy
-	var direct string
-	replicas := servertest.Start(t, 3, func(c *server.Config) {
-		if proxy == nil {
-			direct = c.DatabaseURL
-			proxy = startProxy(t, direct)
-		}
-		c.DatabaseURL = through(t, direct, proxy.Addr())
-		c.Loss = 0.05
-	})
+	direct := pgtest.New(t)
+	proxy, through := pgtest.Proxy(t, direct)
+	replicas := servertest.StartOn(t, direct, 3, func(c *server.Config) { c.DatabaseURL, c.Loss = through, 0.05 })
 	cfg := config(replicas)
 	cfg.Changes, cfg.Rate, cfg.Projects, cfg.Subscribers, cfg.Deltas, cfg.Nappers = 0, 100, 2, 1, 1, 1
 	ctx, cancel := context.WithCancel(t.Context())
@@ -246,33 +236,6 @@ func TestStormInChaos(t *testing.T) {
 	if r := storm(ctx, t, cfg); !r.OK() || r.Answered == 0 || r.Reconnects == 0 {
 		t.Errorf("%d changes, %d reconnects; not every subscriber got every change: %q", r.Answered, r.Reconnects, r.Complaints)
 	}
-}
-
-func startProxy(t *testing.T, to string) *pgproxy.Proxy {
-	t.Helper()
-	parsed, err := pgx.ParseConfig(to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := pgproxy.Start(pgconn.NetworkAddress(parsed.Host, parsed.Port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.Close() })
-	return p
-}
-
-func through(t *testing.T, to, proxy string) string {
-	t.Helper()
-	parsed, err := pgx.ParseConfig(to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := url.URL{
-		Scheme: "postgres", User: url.UserPassword(parsed.User, parsed.Password), Host: proxy, Path: parsed.Database,
-		RawQuery: "sslmode=disable",
-	}
-	return u.String()
 }
 
 // terminate ends sessions of replicas in the database of the test.

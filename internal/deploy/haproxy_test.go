@@ -3,7 +3,6 @@ package deploy_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -20,13 +19,9 @@ import (
 	"layercake/internal/bench"
 	"layercake/internal/child"
 	"layercake/internal/client"
-	"layercake/internal/pgproxy"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const patience = time.Minute
@@ -214,15 +209,7 @@ func TestHaproxyAnswersForReplicas(t *testing.T) {
 // write another format, which this one does not understand. It also returns how often each of the two happened.
 func nextBuild(t *testing.T, database string) (url string, wrote, understood *atomic.Int64) {
 	t.Helper()
-	parsed, err := pgx.ParseConfig(database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy, err := pgproxy.Start(pgconn.NetworkAddress(parsed.Host, parsed.Port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Close() })
+	proxy, url := pgtest.Proxy(t, database)
 	wrote, understood = new(atomic.Int64), new(atomic.Int64)
 	// A header begins with the format and the replica's id.
 	rewrite := func(from, to string, count *atomic.Int64) func([]byte) []byte {
@@ -233,7 +220,7 @@ func nextBuild(t *testing.T, database string) (url string, wrote, understood *at
 		}
 	}
 	proxy.Rewrite(rewrite("1", "2", wrote), rewrite("2", "1", understood))
-	return fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", parsed.User, parsed.Password, proxy.Addr(), parsed.Database), wrote, understood
+	return url, wrote, understood
 }
 
 // Everybody goes through haproxy while each replica is replaced by one of another build, one after the other.

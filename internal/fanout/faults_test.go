@@ -131,7 +131,7 @@ func TestNothingStaysUnknownWhateverIsKilled(t *testing.T) {
 func TestHalfOpenListenerIsNoticedAndRedialled(t *testing.T) {
 	t.Parallel()
 	direct := pgtest.New(t)
-	proxy, url := startProxy(t, direct)
+	proxy, url := pgtest.Proxy(t, direct)
 	a := start(t, direct, "a", nil)
 	b := start(t, url, "b", nil)
 	b.waitMetric(t, 2, "heartbeat_seconds") // all is well
@@ -160,7 +160,7 @@ func TestConnectionThatGoesSilentWhileItBeginsIsGivenUp(t *testing.T) {
 	for name, at := range map[string]string{"first query": "pg_control_system", "LISTEN": `listen "layercake_events"`} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			proxy, url := startProxy(t, pgtest.New(t))
+			proxy, url := pgtest.Proxy(t, pgtest.New(t))
 			proxy.SilenceAt(at)
 			r := start(t, url, "a", nil)
 			r.publish(1, 1, []byte(`{}`))
@@ -179,7 +179,7 @@ func TestSilentHostDoesNotKeepFromTheNext(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	proxy, url := startProxy(t, pgtest.New(t))
+	proxy, url := pgtest.Proxy(t, pgtest.New(t))
 	good := proxy.Addr()
 	start(t, strings.Replace(url, good, silent.Addr().String()+","+good, 1), "a", nil)
 }
@@ -208,7 +208,7 @@ func TestSuspendedBackendOfAListenerIsNoticed(t *testing.T) {
 func TestHalfOpenPublisherIsRedialledAndSaysEverythingAgain(t *testing.T) {
 	t.Parallel()
 	direct := pgtest.New(t)
-	proxy, url := startProxy(t, direct)
+	proxy, url := pgtest.Proxy(t, direct)
 	a := start(t, url, "a", nil)
 	b := start(t, direct, "b", nil)
 	a.publish(1, 1, []byte(`{}`))
@@ -383,7 +383,7 @@ func TestStopSendsWhatIsQueued(t *testing.T) {
 
 func TestStopWhileTheNetworkIsSilent(t *testing.T) {
 	t.Parallel()
-	proxy, url := startProxy(t, pgtest.New(t))
+	proxy, url := pgtest.Proxy(t, pgtest.New(t))
 	r := start(t, url, "a", nil)
 	r.waitMetric(t, 1, "publisher_connects_total")
 	proxy.Silence(func(string) bool { return true })

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -12,12 +11,10 @@ import (
 
 	"layercake/internal/db"
 	"layercake/internal/fault"
-	"layercake/internal/pgproxy"
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -137,20 +134,8 @@ func TestEpochIsOfThisHistory(t *testing.T) {
 // A network that is lost without a word costs the time-out of whoever waits for it, and no more: the pool has room again at once.
 func TestSilentConnectionsDoNotFillThePool(t *testing.T) {
 	t.Parallel()
-	direct, err := pgx.ParseConfig(pgtest.New(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy, err := pgproxy.Start(pgconn.NetworkAddress(direct.Host, direct.Port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Close() })
-	through := url.URL{
-		Scheme: "postgres", User: url.UserPassword(direct.User, direct.Password), Host: proxy.Addr(), Path: direct.Database,
-		RawQuery: "sslmode=disable",
-	}
-	d := open(t, through.String())
+	proxy, through := pgtest.Proxy(t, pgtest.New(t))
+	d := open(t, through)
 	const all = 2 // connections of the pool
 	var borrowed, returned sync.WaitGroup
 	borrowed.Add(all)

@@ -11,13 +11,10 @@ import (
 	"time"
 
 	"layercake/internal/client"
-	"layercake/internal/pgproxy"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
 )
@@ -188,18 +185,8 @@ func TestDatabaseGoesAndComesBack(t *testing.T) {
 func TestSilentDatabaseIsUnavailableInTime(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
-	parsed, err := pgx.ParseConfig(database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy, err := pgproxy.Start(pgconn.NetworkAddress(parsed.Host, parsed.Port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Close() })
-	url := servertest.StartOn(t, database, 1, func(c *server.Config) {
-		c.DatabaseURL = fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", parsed.User, parsed.Password, proxy.Addr(), parsed.Database)
-	})[0].URL
+	proxy, through := pgtest.Proxy(t, database)
+	url := servertest.StartOn(t, database, 1, func(c *server.Config) { c.DatabaseURL = through })[0].URL
 	newProject(t, url)
 	for name, question := range map[string]string{
 		"a list": `{ projects { id } }`, "a plan": `{ getPlanDag(projectId: 1) { version } }`, "a part of a list": `{ projects { plan { id } } }`,
