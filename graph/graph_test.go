@@ -88,15 +88,10 @@ func onlineAt(t testing.TB, url, direct string) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(db.Close)
-	hub := feed.NewHub(db.System, log, registry)
+	wire := fanout.New(fanout.Config{URL: direct, Replica: "test", Log: log, Metrics: registry})
+	hub := feed.NewHub(db.System, wire, log, registry)
 	self := replica.New(replica.Config{DB: db, Version: "test", Log: log, Metrics: registry})
-	people := presence.New(presence.Config{DB: db, Replica: self, Log: log, Metrics: registry})
-	wire := fanout.New(fanout.Config{
-		URL: direct, Replica: "test", Log: log, Metrics: registry,
-		OnEvent: func(e fanout.Event) { hub.Offer(postgres.Epoch(e.Epoch), e.Project, e.Version, e.Body) },
-		OnDoubt: func(string) { hub.Doubt() }, OnPresence: people.Hear, OnPresenceDoubt: people.Doubt,
-	})
-	people.Connect(wire)
+	people := presence.New(presence.Config{DB: db, Wire: wire, Replica: self, Log: log, Metrics: registry})
 	ctx, stop := context.WithCancel(context.Background())
 	var g errgroup.Group
 	g.Go(func() error { return hub.Run(ctx) })
@@ -115,7 +110,7 @@ func onlineAt(t testing.TB, url, direct string) *site {
 		t.Fatal("the wire did not come up")
 	}
 	return offline(t, func(o *graph.Options) {
-		o.Plans = plan.NewService(plan.Config{DB: db, Hub: hub, Wire: wire, WriteSlots: 16, Metrics: registry})
+		o.Plans = plan.NewService(plan.Config{DB: db, Hub: hub, WriteSlots: 16, Metrics: registry})
 		o.Projects = project.NewService(project.Config{DB: db})
 		o.Presence = people
 	})

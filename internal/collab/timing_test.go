@@ -85,12 +85,8 @@ func serve(t *testing.T, timing collab.Timing) *site {
 		t.Fatal(err)
 	}
 	self := replica.New(replica.Config{DB: db, Version: "test", Log: log})
-	tracker := presence.New(presence.Config{DB: db, Replica: self, Log: log})
-	wire := fanout.New(fanout.Config{
-		URL: database, Replica: name, Log: log, OnEvent: func(fanout.Event) {}, OnDoubt: func(string) {},
-		OnPresence: tracker.Hear, OnPresenceDoubt: tracker.Doubt,
-	})
-	tracker.Connect(wire)
+	wire := fanout.New(fanout.Config{URL: database, Replica: name, Log: log})
+	tracker := presence.New(presence.Config{DB: db, Wire: wire, Replica: self, Log: log})
 	h := collab.New(collab.Options{Presence: tracker, Log: log, Metrics: s.metrics, Open: true, Timing: timing})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(h.ServeHTTP))
 	s.accepted = make(chan *valve, 16)

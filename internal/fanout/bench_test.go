@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"testing"
 
-	"layercake/internal/fanout"
 	"layercake/internal/postgres/pgtest"
 )
 
@@ -13,10 +12,10 @@ import (
 func BenchmarkThroughput(b *testing.B) {
 	url := pgtest.New(b)
 	onTheirWay := make(chan struct{}, 2000)
-	a := start(b, url, "a", func(_ *replica, cfg *fanout.Config) { cfg.OnEvent = func(fanout.Event) {} })
+	a := start(b, url, "a", func(_ *replica, cfg *config) { cfg.OnEvent = func(event) {} })
 	heard, all := 0, make(chan struct{})
-	start(b, url, "b", func(_ *replica, cfg *fanout.Config) {
-		cfg.OnEvent = func(e fanout.Event) {
+	start(b, url, "b", func(_ *replica, cfg *config) {
+		cfg.OnEvent = func(e event) {
 			<-onTheirWay
 			if heard++; e.Version == int64(b.N) {
 				close(all)
@@ -44,8 +43,8 @@ func BenchmarkThroughput(b *testing.B) {
 func BenchmarkLatency(b *testing.B) {
 	url := pgtest.New(b)
 	heard := make(chan struct{})
-	a := start(b, url, "a", func(_ *replica, cfg *fanout.Config) { cfg.OnEvent = func(fanout.Event) {} })
-	start(b, url, "b", func(_ *replica, cfg *fanout.Config) { cfg.OnEvent = func(fanout.Event) { heard <- struct{}{} } })
+	a := start(b, url, "a", func(_ *replica, cfg *config) { cfg.OnEvent = func(event) {} })
+	start(b, url, "b", func(_ *replica, cfg *config) { cfg.OnEvent = func(event) { heard <- struct{}{} } })
 	body := bytes.Repeat([]byte("x"), 400)
 	v := int64(0)
 	b.ReportAllocs()

@@ -1,11 +1,13 @@
 package fanout
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // The files in testdata/payloads are what replicas and the database sent when version 1 of the format was in use, byte by byte. Releases
@@ -21,29 +23,39 @@ func TestPayloadsOfTheFirstFormatAreReadAndSentByteByByte(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, rest, err := parseHeader(string(want))
+		var heard []Line
+		var doubts []string
+		r := newTestReceiver(Config{Replica: "self"}, &heard, &doubts)
+		for _, letter := range "jclnzgQ" { // so that all is heard
+			r.wire.Handle(Topic{Channel: Presence, Kinds: map[byte]string{byte(letter): "any"}, Hear: r.wire.letters['e'].Hear})
+		}
+		r.epoch = "1mlqwy9egq9pt-1"
+		r.receive(string(want), r.since)
 		if strings.Contains(file, "newer-format") {
-			if !errors.Is(err, errFormat) {
-				t.Errorf("%s: %v, want an unknown format", file, err)
+			if len(heard) > 0 || !slices.Equal(doubts, []string{Listening, doubtFormat}) {
+				t.Errorf("%s: heard %v with doubts %q, want an unknown format", file, heard, doubts)
 			}
 			continue
 		}
+		if n := testutil.ToFloat64(r.wire.metrics.heardMalformed); n != 0 || len(doubts) != 1 {
+			t.Errorf("%s: %v malformed, doubts %q", file, n, doubts)
+		}
+		h, rest, err := parseHeader(string(want))
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
-		got := h.append(nil)
-		for text := range strings.SplitSeq(rest, "\n") {
-			l, err := parseLine(text)
-			switch {
-			case err != nil:
-				t.Errorf("%s: %v", file, err)
-			case strings.ContainsRune("ehjclnb", rune(l.kind)):
-				got = l.append(got)
-			default: // replicas do not send it
-				got = append(append(got, '\n'), text...)
+		if h.seq == 0 {
+			if n := strings.Count(string(want), "\na "); n != len(heard) {
+				t.Errorf("%s: heard %v, want the %d commands", file, heard, n)
 			}
+			continue // replicas do not send it
 		}
-		if string(got) != string(want) {
+		if rest, heartbeat := strings.CutPrefix(rest, "b "); heartbeat {
+			heard = []Line{{Letter: letterHeartbeat, Text: rest}}
+		}
+		p := packer{header: h}
+		p.header.seq--
+		if got, took := p.next(heard); got != string(want) || took != len(heard) {
 			t.Errorf("%s: sent again as %q", file, got)
 		}
 	}

@@ -1,49 +1,31 @@
 package fanout
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"layercake/internal/postgres"
 )
 
 // A payload is text: a header line and then one line per item, without a newline at the end.
 //
 //	1 <replica> <epoch> <seq>
-//	e <project> <version> <body>     an event
-//	h <project> <version>            a hint: read it yourself
-//	j <project> <connection> <body>  a connection joined, or is elsewhere now
-//	c <project> <connection> <body>  its cursor moved
-//	l <project> <connection> <body>  it left
-//	n <project> <notice> <body>      somebody without a connection came or went
+//	<letter> <text>                  what a topic says
 //	b <nanos>                        a heartbeat and when it was sent
-//	a <kind>                         somebody commanded something: look at the table
 //
 // The database sends payloads, too: functions for DBAs notify in their own transaction. No sender is behind them who could number
-// them or who writes to a history, so their header is "1 - - 0", and they hold nothing but commands.
+// them or who writes to a history, so their header is "1 - - 0", and only topics that are said there are heard from them.
 //
 // Postgres refuses payloads of 8,000 bytes or more.
 const (
-	formatVersion = "1"
-	maxPayload    = 7900
-	maxBody       = 2000 // beyond, an event goes as a hint
-	maxPresence   = 7000 // beyond, a line about a connection is not sent, which leaves a hole
-	maxConnection = 64
-	maxReplica    = 64 // so that a header and the largest line always fit into one payload
-)
-
-// The kinds of lines. A replica skips kinds that it does not know: a newer one may run beside it.
-const (
-	kindEvent   = 'e'
-	kindHint    = 'h'
-	kindJoin    = byte(Joined)
-	kindMove    = byte(Moved)
-	kindLeave   = byte(Left)
-	kindNotice  = byte(Noticed)
-	kindBeat    = 'b'
-	kindCommand = 'a'
+	formatVersion   = "1"
+	letterHeartbeat = 'b'
+	maxPayload      = 7900
+	maxText         = 7100 // of a line
+	maxReplica      = 64   // so that a header and the largest line always fit into one payload
 )
 
 var (
@@ -53,8 +35,9 @@ var (
 
 // header is who sent a payload, from which history, and how many the sender numbered before.
 type header struct {
-	replica, epoch string
-	seq            int64 // 0: the database sent it
+	replica string
+	epoch   postgres.Epoch
+	seq     int64 // 0: the database sent it
 }
 
 // nobody stands in a header for the replica and the history of what the database sends.
@@ -67,53 +50,6 @@ func (h header) append(buf []byte) []byte {
 	buf = append(buf, h.epoch...)
 	buf = append(buf, ' ')
 	return strconv.AppendInt(buf, h.seq, 10)
-}
-
-// line is one item of a payload.
-type line struct {
-	kind    byte // the letter, also of a kind that is unknown here
-	project int32
-	version int64
-	epoch   string // that an event to be sent belongs to; what is heard belongs to that of its header
-	about   string // the connection, or the notice, where a line is about one
-	body    []byte // of an event, or about a connection
-	nanos   int64  // of a heartbeat
-}
-
-// append adds l and the newline before it.
-func (l line) append(buf []byte) []byte {
-	buf = append(buf, '\n', l.kind, ' ')
-	if l.kind == kindBeat {
-		return strconv.AppendInt(buf, l.nanos, 10)
-	}
-	buf = strconv.AppendInt(buf, int64(l.project), 10)
-	buf = append(buf, ' ')
-	switch l.kind {
-	case kindJoin, kindMove, kindLeave, kindNotice:
-		buf = append(buf, l.about...)
-		buf = append(buf, ' ')
-		return append(buf, l.body...)
-	}
-	buf = strconv.AppendInt(buf, l.version, 10)
-	if l.kind == kindEvent {
-		buf = append(buf, ' ')
-		buf = append(buf, l.body...)
-	}
-	return buf
-}
-
-// fits reports whether body can travel inside a line: short, one line, and text that Postgres accepts.
-func fits(body []byte, most int) bool {
-	return len(body) > 0 && len(body) <= most && bytes.IndexByte(body, '\n') < 0 && bytes.IndexByte(body, 0) < 0 &&
-		utf8.Valid(body)
-}
-
-// in returns the line for a payload of an epoch: events of another one are hints there.
-func (l line) in(epoch string) line {
-	if l.kind == kindEvent && l.epoch != epoch {
-		return line{kind: kindHint, project: l.project, version: l.version}
-	}
-	return l
 }
 
 // parseHeader splits a payload into its header and its lines. The error is errFormat or errMalformed.
@@ -133,49 +69,26 @@ func parseHeader(payload string) (h header, lines string, err error) {
 	if err != nil || !numbered || replica == "" || len(replica) > maxReplica || epoch == "" {
 		return header{}, "", fmt.Errorf("%w header %.80q", errMalformed, first)
 	}
-	return header{replica: replica, epoch: epoch, seq: seq}, lines, nil
+	return header{replica: replica, epoch: postgres.Epoch(epoch), seq: seq}, lines, nil
 }
 
-// parseLine reads one line. Of a kind that it does not know it returns the kind only.
-func parseLine(text string) (line, error) {
-	kind, rest, found := strings.Cut(text, " ")
-	if len(kind) != 1 || !found {
-		return line{}, fmt.Errorf("%w line %.80q", errMalformed, text)
+// append adds l and the newline before it.
+func (l Line) append(buf []byte) []byte {
+	return append(append(buf, '\n', l.Letter, ' '), l.Text...)
+}
+
+// parseLine reads one line, but for its text.
+func parseLine(line string) (Line, error) {
+	letter, text, found := strings.Cut(line, " ")
+	if len(letter) != 1 || !found {
+		return Line{}, fmt.Errorf("%w line %.80q", errMalformed, line)
 	}
-	l := line{kind: kind[0]}
-	var err error
-	switch l.kind {
-	case kindEvent, kindHint:
-		project, rest, _ := strings.Cut(rest, " ")
-		version, body, hasBody := strings.Cut(rest, " ")
-		id, errProject := strconv.ParseInt(project, 10, 32)
-		l.project = int32(id)
-		l.version, err = strconv.ParseInt(version, 10, 64)
-		if l.kind == kindEvent {
-			l.body = []byte(body)
-		}
-		if err != nil || errProject != nil || id < 1 || l.version < 0 || (l.kind == kindEvent) != (hasBody && body != "") {
-			return line{}, fmt.Errorf("%w line %.80q", errMalformed, text)
-		}
-	case kindJoin, kindMove, kindLeave, kindNotice:
-		project, rest, _ := strings.Cut(rest, " ")
-		connection, body, _ := strings.Cut(rest, " ")
-		id, err := strconv.ParseInt(project, 10, 32)
-		if err != nil || id < 1 || connection == "" || len(connection) > maxConnection || body == "" {
-			return line{}, fmt.Errorf("%w line %.80q", errMalformed, text)
-		}
-		l.project, l.about, l.body = int32(id), strings.Clone(connection), []byte(body)
-	case kindCommand:
-		if rest == "" {
-			return line{}, fmt.Errorf("%w line %.80q", errMalformed, text)
-		}
-	case kindBeat:
-		l.nanos, err = strconv.ParseInt(rest, 10, 64)
-		if err != nil {
-			return line{}, fmt.Errorf("%w line %.80q", errMalformed, text)
-		}
-	}
-	return l, nil
+	return Line{Letter: letter[0], Text: text}, nil
+}
+
+// fits reports whether a text can travel in a line: short, one line, and text that Postgres accepts.
+func fits(text string) bool {
+	return len(text) <= maxText && strings.IndexByte(text, '\n') < 0 && strings.IndexByte(text, 0) < 0 && utf8.ValidString(text)
 }
 
 // packer turns lines into payloads and numbers them. A number is never used twice.
@@ -188,7 +101,7 @@ type packer struct {
 func (p *packer) skip() { p.header.seq++ }
 
 // next fills one payload from the front of lines and returns it with how many lines it took.
-func (p *packer) next(lines []line) (payload string, took int) {
+func (p *packer) next(lines []Line) (payload string, took int) {
 	p.header.seq++
 	p.buf = p.header.append(p.buf[:0])
 	for _, l := range lines {

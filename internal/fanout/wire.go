@@ -1,13 +1,16 @@
 // Package fanout carries lines between replicas over LISTEN/NOTIFY, at most once: one listener, one publisher.
 //
+// What a line says is its topic's: a part of the server hands in a Topic, and what it publishes is heard by the same part of every other
+// replica. The wire numbers payloads, packs lines into them, carries them, and knows when some may be missing.
+//
 // A line is lost when a connection breaks, when the publisher's queue is full, when a fault test asks for it. That is
 // no error: the truth is in the tables, and the wire only makes looking at them cheap. What it does promise is to know.
 // Payloads are numbered by their sender; whatever may not have arrived used up a number; and a heartbeat follows within
 // a second. So each replica that listens sees the hole, and a replica that did not listen is told so when it does again.
-// (Only a replica that dies takes its queue with it unseen: whoever needs events looks at the tables now and then.)
+// (Only a replica that dies takes its queue with it unseen: whoever needs every line looks at the tables now and then.)
 //
-//	Publish ─> outbox ─> publisher ─> pg_notify ┄┄> listener ─> inbox ─> OnEvent
-//	                        ^ heartbeat             ^ watchdog     └───> OnDoubt: sweep
+//	Publish ─> queue ─> publisher ─> pg_notify ┄┄> listener ─> receiver ─> Topic.Hear
+//	                        ^ heartbeat             ^ watchdog      └───> Topic.Doubt: look at the tables
 package fanout
 
 import (
@@ -19,75 +22,82 @@ import (
 	"sync/atomic"
 	"time"
 
+	"layercake/internal/postgres"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 )
 
-// Where replicas tell each other about events, and about the people who are connected to them.
+// Channel is where replicas speak to each other. Each has numbers and a queue of its own, so that much talk on one does not delay the
+// other, and a hole in one is no reason for doubt in the other.
+type Channel string
+
+// The channels, by what is said there. Every replica listens to both.
 const (
-	channelEvents   = "layercake_events"
-	channelPresence = "layercake_presence"
+	Events   Channel = "layercake_events"
+	Presence Channel = "layercake_presence"
 )
 
-// Wire tells the other replicas what happened on this one, and hears them: at most once, in no promised order between
-// replicas. Whoever needs every event reads the log; the wire only says that there is something to read.
+var channels = [...]Channel{Events, Presence}
+
+// Line is one item of a payload: a line of text that only its topic understands.
+type Line struct {
+	Letter byte           // which topic the line belongs to, and what it means there
+	Text   string         // what follows the letter and a blank; of a line that was heard it is a part of the payload: clone what is kept
+	Epoch  postgres.Epoch // the history in which the line is true; empty for one to publish that is true in any
+
+	// What Topic.Hint is called with. Lines that were heard have neither.
+	Project int32
+	Version int64
+}
+
+// Topic is what one part of the server says to the same part of other replicas. None of its functions may block.
+type Topic struct {
+	Channel Channel
+	Kinds   map[byte]string // the letters, which no other topic has, each with the kind of its lines in the metrics
+
+	// Hear is called on the listening goroutine for each line from another replica. Own lines do not come back. An error says that the line
+	// is malformed. A line of a letter that no topic has is skipped: a newer replica may run beside this one.
+	Hear func(Line) error
+	// FromDatabase says that functions in the database say these lines, in their own transactions, and no replica does: Hear is
+	// called for those only. Nobody notices when one is lost.
+	FromDatabase bool
+	// Doubt is called when lines of the channel may have been missed: look at the tables. Reasons are Listening (a connection listens
+	// from now on), "hole" (in a sender's numbers), "format" (a newer replica spoke), "epoch" (a sender writes to another history) and
+	// those of Invalidate. They can come in quick succession, on any goroutine: combine them. Nil for a topic that looks often enough.
+	Doubt func(reason string)
+	// Hint returns the line that can stand for all lines about a project up to a version: for one that finds no room, may not have arrived,
+	// or is of another history than the one that is published to by then. Nil when there is none: such lines are lost, and all doubt.
+	Hint func(project int32, version int64) Line
+}
+
+// Wire tells the other replicas what happened on this one, and hears them: at most once, in no promised order between replicas.
 type Wire struct {
 	cfg       Config
 	metrics   *metrics
-	events    *outbox
-	presence  *outbox
+	topics    []*Topic
+	letters   [256]*letter
+	invalid   []error // topics
 	publisher *publisher
 	listener  *listener
-	beats     *pulse
-	epoch     atomic.Value // string
+	heartbeat *heartbeat
+	epoch     atomic.Value // postgres.Epoch
 }
 
-// Config says where a Wire goes, and whom it tells.
+// letter is what a letter means.
+type letter struct {
+	*Topic
+	sent, heard prometheus.Counter // sent is nil when the database says these lines
+}
+
+// Config says where a Wire goes.
 type Config struct {
 	URL     string  // direct and read-write; not through a transaction pooler
 	Replica string  // this replica's incarnation id, in every header: up to 64 printable ASCII characters, no blanks
 	Loss    float64 // share of payloads dropped before sending, or of the database's when heard, for fault tests: 0 to 1; heartbeats never are
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil: not registered
-	// OnEvent is called for each event and hint, the own ones included, on the listening goroutine: it must not block.
-	OnEvent func(Event)
-	// OnDoubt is called when something may have been missed: look at the tables. Reasons are "listening" (a connection
-	// listens from now on), "hole" (in a sender's numbers), "format" (a newer replica spoke) and "epoch" (a sender
-	// writes to another history). They can come in quick succession: combine them. Same rule as for OnEvent.
-	OnDoubt func(reason string)
-	// OnPresence and OnPresenceDoubt are the same for what is said about connections. Both are nil, or none.
-	OnPresence      func(Presence)
-	OnPresenceDoubt func(reason string)
-	// OnCommand is called when a DBA commanded something: look at the table. Same rule as for OnEvent. It may be nil.
-	OnCommand func()
-}
-
-// Event says that a project has reached a version, and by what.
-type Event struct {
-	Epoch   string // of the history that it belongs to
-	Project int32
-	Version int64
-	Body    []byte // nil for a hint
-}
-
-// Kind says what happened to a connection.
-type Kind byte
-
-// The kinds of what is said about connections.
-const (
-	Joined  Kind = 'j' // it is in the project, where the body says
-	Moved   Kind = 'c' // its cursor is where the body says
-	Left    Kind = 'l' // it is not in the project any more
-	Noticed Kind = 'n' // somebody who has none came or went, as the body says
-)
-
-// Presence is something about a connection. The wire does not look into the body.
-type Presence struct {
-	Kind       Kind
-	Project    int32
-	Connection string // 1 to 64 characters without blanks
-	Body       []byte
-	Own        bool // this replica said it
+	Timing  Timing                // zero for DefaultTiming
 }
 
 // New prepares a wire and registers its metrics. It starts nothing.
@@ -95,105 +105,120 @@ func New(cfg Config) *Wire {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if cfg.OnPresence == nil && cfg.OnPresenceDoubt == nil {
-		cfg.OnPresence, cfg.OnPresenceDoubt = func(Presence) {}, func(string) {}
+	if cfg.Timing == (Timing{}) {
+		cfg.Timing = DefaultTiming
 	}
-	if cfg.OnCommand == nil {
-		cfg.OnCommand = func() {}
-	}
-	w := &Wire{cfg: cfg, events: newOutbox(), presence: newPresenceOutbox()}
-	w.epoch.Store("")
-	w.metrics = newMetrics(cfg.Metrics, func() float64 { return float64(w.events.len() + w.presence.len()) })
-	w.beats = &pulse{start: time.Now()}
-	w.publisher = &publisher{
-		cfg: &w.cfg, metrics: w.metrics, pulse: w.beats, onEpoch: w.setEpoch,
-		events:   newLane(channelEvents, w.events, cfg.Replica),
-		presence: newLane(channelPresence, w.presence, cfg.Replica),
-	}
-	w.listener = newListener(&w.cfg, w.metrics, w.beats, w.setEpoch)
+	w := &Wire{cfg: cfg, heartbeat: &heartbeat{start: time.Now(), silence: cfg.Timing.Silence}}
+	w.epoch.Store(postgres.Epoch(""))
+	w.publisher = newPublisher(w)
+	w.metrics = newMetrics(cfg.Metrics, w.publisher.queued)
+	w.listener = newListener(w)
 	return w
 }
 
-// Publish tells the other replicas of an event. It never waits and never fails. The body must not change afterwards; nil, or one
-// over 2,000 bytes or with a newline, goes as a hint, and so does one of another history than the one that is published to by then:
-// after a failover the number means another event there. Safe for concurrent use.
-func (w *Wire) Publish(e Event) {
-	l := line{kind: kindHint, project: e.Project, version: e.Version}
-	if fits(e.Body, maxBody) {
-		l.kind, l.epoch, l.body = kindEvent, e.Epoch, e.Body
+// Handle adds a topic, before Run. Run fails when it is not complete, or when another topic has one of its letters.
+func (w *Wire) Handle(t Topic) {
+	if t.Hear == nil || len(t.Kinds) == 0 || t.Channel != Events && t.Channel != Presence {
+		w.invalid = append(w.invalid, fmt.Errorf("topic %q: want a channel, letters, and Hear", t.Kinds))
+		return
 	}
-	if !w.events.add(l) {
+	w.topics = append(w.topics, &t)
+	for c, kind := range t.Kinds {
+		if c <= ' ' || c > '~' || c == letterHeartbeat || w.letters[c] != nil {
+			w.invalid = append(w.invalid, fmt.Errorf("letter %q is taken, or none", c))
+			continue
+		}
+		w.letters[c] = &letter{Topic: &t, heard: w.metrics.lines.WithLabelValues(kind, "received")}
+		if !t.FromDatabase {
+			w.letters[c].sent = w.metrics.lines.WithLabelValues(kind, "sent")
+		}
+	}
+}
+
+// hint returns what can stand for a line, if anything.
+func (w *Wire) hint(l Line) (Line, bool) {
+	t := w.letters[l.Letter]
+	if t.Hint == nil {
+		return Line{}, false
+	}
+	h := t.Hint(l.Project, l.Version)
+	h.Project, h.Version = l.Project, l.Version
+	return h, true
+}
+
+// Publish tells the other replicas something, on the channel of the letter's topic, which must be handled. It never waits and never
+// fails: a line over 7,100 bytes, of more than one line, or that is no text goes as a hint, and so does one that finds no room, whose
+// statement fails, or that is of another history than the one that is published to by then: after a failover its version means another
+// event there. Without a hint the line is lost, which listeners notice. Safe for concurrent use.
+func (w *Wire) Publish(l Line) {
+	q := w.publisher.senders[w.letters[l.Letter].Channel].queue
+	if !fits(l.Text) {
+		h, ok := w.hint(l)
+		if !ok {
+			q.lose(1)
+			w.metrics.dropped.Inc()
+			return
+		}
+		l = h
+	}
+	if !q.add(l) {
 		w.metrics.dropped.Inc()
 	}
 }
 
-// PublishPresence tells the other replicas about a connection. It never waits and never fails: lines that find no room, that
-// are over 7,000 bytes or of more than one line, or whose statement fails are lost, which listeners are told by
-// OnPresenceDoubt. The body must not change afterwards. Safe for concurrent use.
-func (w *Wire) PublishPresence(p Presence) {
-	l := line{kind: byte(p.Kind), project: p.Project, about: p.Connection, body: p.Body}
-	switch {
-	case !fits(p.Body, maxPresence):
-		w.presence.lose(1)
-		w.metrics.dropped.Inc()
-	case !w.presence.add(l):
-		w.metrics.dropped.Inc()
+// Invalidate makes every topic of every replica look at the tables, those of this one at once and the others within about a heartbeat:
+// something happened that no line can say. It never waits. It uses up a number of each channel, as a line that was lost does.
+func (w *Wire) Invalidate(reason string) {
+	for channel, s := range w.publisher.senders {
+		w.doubt(channel, reason)
+		s.queue.lose(1)
 	}
 }
 
-// Invalidate makes every replica look at the tables within about a heartbeat: something happened that no line can say. It never
-// waits. It uses up a number of each channel, as a line that was lost does.
-func (w *Wire) Invalidate() {
-	w.events.lose(1)
-	w.presence.lose(1)
+func (w *Wire) doubt(channel Channel, reason string) {
+	for _, t := range w.topics {
+		if t.Channel == channel && t.Doubt != nil {
+			t.Doubt(reason)
+		}
+	}
 }
 
 // Run listens and publishes until ctx ends, through any failure of the database, then sends what is queued, for 3 s at
 // most, and returns nil when everything that it started has ended. It returns an error at once when the configuration
 // is wrong. Run is called once.
 func (w *Wire) Run(ctx context.Context) error {
-	if err := w.cfg.check(); err != nil {
+	if err := w.check(); err != nil {
 		return fmt.Errorf("fanout: %w", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return w.listener.run(ctx) })
-	g.Go(func() error { w.listener.watch(ctx); return nil })
+	g.Go(func() error { w.listener.run(ctx); return nil })
 	g.Go(func() error { w.publisher.run(ctx); return nil })
 	return g.Wait()
 }
 
-func (c *Config) check() error {
-	var errs []error
+func (w *Wire) check() error {
+	errs := w.invalid
 	unfit := func(r rune) bool { return r <= ' ' || r > '~' }
-	if c.Replica == "" || len(c.Replica) > maxReplica || strings.ContainsFunc(c.Replica, unfit) {
-		errs = append(errs,
-			fmt.Errorf("replica %q: want 1 to %d printable ASCII characters without blanks", c.Replica, maxReplica))
+	if r := w.cfg.Replica; r == "" || len(r) > maxReplica || strings.ContainsFunc(r, unfit) {
+		errs = append(errs, fmt.Errorf("replica %q: want 1 to %d printable ASCII characters without blanks", r, maxReplica))
 	}
-	if !(c.Loss >= 0 && c.Loss <= 1) {
-		errs = append(errs, fmt.Errorf("loss %v: want a share from 0 to 1", c.Loss))
+	if !(w.cfg.Loss >= 0 && w.cfg.Loss <= 1) {
+		errs = append(errs, fmt.Errorf("loss %v: want a share from 0 to 1", w.cfg.Loss))
 	}
-	if c.OnEvent == nil || c.OnDoubt == nil {
-		errs = append(errs, errors.New("OnEvent and OnDoubt must be set"))
-	}
-	if c.OnPresence == nil || c.OnPresenceDoubt == nil {
-		errs = append(errs, errors.New("OnPresence and OnPresenceDoubt are set together"))
-	}
-	if _, err := c.parse(""); err != nil {
+	if _, err := w.cfg.parse(""); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-// Ready is closed once the wire listens for the first time and OnDoubt was called for it.
+// Ready is closed once the wire listens for the first time and topics were told of it.
 func (w *Wire) Ready() <-chan struct{} { return w.listener.ready }
 
 // Listening reports whether the wire listens now.
 func (w *Wire) Listening() bool { return w.listener.listening.Load() }
 
 // Heartbeat returns how long the last heartbeat took to come back through the database, or 0 when none did on this connection.
-func (w *Wire) Heartbeat() time.Duration { return w.beats.last() }
+func (w *Wire) Heartbeat() time.Duration { return w.heartbeat.last() }
 
 // Epoch returns the epoch that the newest connection read, or "" before the first.
-func (w *Wire) Epoch() string { return w.epoch.Load().(string) }
-
-func (w *Wire) setEpoch(epoch string) { w.epoch.Store(epoch) }
+func (w *Wire) Epoch() postgres.Epoch { return w.epoch.Load().(postgres.Epoch) }

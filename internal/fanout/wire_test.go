@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"layercake/internal/fanout"
+	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 )
 
@@ -28,24 +29,63 @@ type replica struct {
 	stop    func() // waits for the end; may be called twice
 
 	mu      sync.Mutex
-	events  []fanout.Event
+	events  []event
 	doubts  []string
 	changed chan struct{} // closed and replaced at each event and doubt
 }
 
+// event is what the topic of these tests says: that a project has reached a version, and by what.
+type event struct {
+	Epoch   postgres.Epoch
+	Project int32
+	Version int64
+	Body    []byte // nil for a hint
+}
+
+// config is how a replica is started.
+type config struct {
+	fanout.Config
+	OnEvent func(event)
+	OnDoubt func(reason string)
+	Topics  []fanout.Topic // others
+}
+
+func hint(project int32, version int64) fanout.Line {
+	return fanout.Line{Letter: 'h', Text: fmt.Sprintf("%d %d", project, version)}
+}
+
+func (c config) topic() fanout.Topic {
+	return fanout.Topic{
+		Channel: fanout.Events, Kinds: map[byte]string{'e': "event", 'h': "hint"}, Doubt: c.OnDoubt, Hint: hint,
+		Hear: func(l fanout.Line) error {
+			e := event{Epoch: l.Epoch}
+			var body string
+			_, err := fmt.Sscanf(l.Text, "%d %d", &e.Project, &e.Version)
+			if _, err := fmt.Sscanf(l.Text, "%d %d %s", &e.Project, &e.Version, &body); err == nil {
+				e.Body = []byte(strings.SplitN(l.Text, " ", 3)[2])
+			}
+			if err == nil {
+				c.OnEvent(e)
+			}
+			return err
+		},
+	}
+}
+
 // publish tells the others of an event of the history that the replica writes to.
 func (r *replica) publish(project int32, version int64, body []byte) {
-	r.Publish(fanout.Event{Epoch: r.Epoch(), Project: project, Version: version, Body: body})
+	r.Publish(fanout.Line{
+		Letter: 'e', Text: fmt.Sprintf("%d %d %s", project, version, body), Epoch: r.Epoch(), Project: project, Version: version,
+	})
 }
 
 // start runs a wire until the test ends, and returns when it listens. change may be nil.
-func start(t testing.TB, url, name string, change func(*replica, *fanout.Config)) *replica {
+func start(t testing.TB, url, name string, change func(*replica, *config)) *replica {
 	t.Helper()
 	r := &replica{name: name, metrics: prometheus.NewRegistry(), changed: make(chan struct{})}
-	cfg := fanout.Config{
-		URL: url, Replica: name, Metrics: r.metrics,
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		OnEvent: func(e fanout.Event) {
+	cfg := config{
+		Config: fanout.Config{URL: url, Replica: name, Metrics: r.metrics, Log: slog.New(slog.NewTextHandler(t.Output(), nil))},
+		OnEvent: func(e event) {
 			r.note(func() { r.events = append(r.events, e) })
 		},
 		OnDoubt: func(reason string) {
@@ -55,7 +95,11 @@ func start(t testing.TB, url, name string, change func(*replica, *fanout.Config)
 	if change != nil {
 		change(r, &cfg)
 	}
-	r.Wire = fanout.New(cfg)
+	r.Wire = fanout.New(cfg.Config)
+	r.Handle(cfg.topic())
+	for _, topic := range cfg.Topics {
+		r.Handle(topic)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
@@ -109,10 +153,10 @@ func (r *replica) wait(t testing.TB, what string, holds func() bool) {
 }
 
 // waitEvent returns the first event of project at version or later.
-func (r *replica) waitEvent(t testing.TB, project int32, version int64) (found fanout.Event) {
+func (r *replica) waitEvent(t testing.TB, project int32, version int64) (found event) {
 	t.Helper()
 	r.wait(t, fmt.Sprintf("version %d of project %d", version, project), func() bool {
-		i := slices.IndexFunc(r.events, func(e fanout.Event) bool { return e.Project == project && e.Version >= version })
+		i := slices.IndexFunc(r.events, func(e event) bool { return e.Project == project && e.Version >= version })
 		if i >= 0 {
 			found = r.events[i]
 		}
@@ -229,7 +273,7 @@ func TestLinesReachEveryReplicaInTheOrderOfTheirSender(t *testing.T) {
 	}
 	publishing.Wait()
 	for _, r := range all {
-		r.wait(t, "all lines", func() bool { return len(r.events) >= replicas*lines })
+		r.wait(t, "all lines of others", func() bool { return len(r.events) >= (replicas-1)*lines })
 		next := make(map[int32]int64)
 		for _, e := range r.events {
 			next[e.Project]++
@@ -238,6 +282,9 @@ func TestLinesReachEveryReplicaInTheOrderOfTheirSender(t *testing.T) {
 				t.Fatalf("replica %s heard %d of project %d as %q in epoch %s, want version %d with %q in %s",
 					r.name, e.Version, e.Project, e.Body, e.Epoch, next[e.Project], want, r.Epoch())
 			}
+		}
+		if len(next) != replicas-1 {
+			t.Errorf("replica %s heard of %d replicas, want all but itself", r.name, len(next))
 		}
 		if !slices.Equal(r.doubts, []string{"listening"}) {
 			t.Errorf("replica %s doubts %q, want only that it listens", r.name, r.doubts)
@@ -249,32 +296,33 @@ func TestLinesReachEveryReplicaInTheOrderOfTheirSender(t *testing.T) {
 	}
 }
 
-func TestBodiesThatDoNotFitIntoALineBecomeHints(t *testing.T) {
+func TestLinesThatDoNotFitIntoAPayloadBecomeHints(t *testing.T) {
 	t.Parallel()
-	r := start(t, pgtest.New(t), "a", nil)
+	url := pgtest.New(t)
+	a, b := start(t, url, "a", nil), start(t, url, "b", nil)
 	bodies := []struct {
 		name, body string
 		hint       bool
 	}{
 		{"small", `{}`, false},
 		{"blanks and quotes", `{"a b": "c  d '$1' \\ é"}`, false},
-		{"as long as may be", strings.Repeat("x", 2000), false},
-		{"too long", strings.Repeat("x", 2001), true},
+		{"as long as may be", strings.Repeat("x", 7100-len("7 1 ")), false},
+		{"too long", strings.Repeat("x", 7100-len("7 1 ")+1), true},
 		{"two lines", "{\n}", true},
 		{"not text", "\xff", true},
 		{"NUL", "\x00", true},
 		{"none", "", true},
 	}
 	for i, b := range bodies {
-		r.publish(7, int64(i+1), []byte(b.body))
+		a.publish(7, int64(i+1), []byte(b.body))
 	}
-	for i, b := range bodies {
-		e := r.waitEvent(t, 7, int64(i+1))
-		if e.Version != int64(i+1) || (e.Body == nil) != b.hint || !b.hint && string(e.Body) != b.body {
-			t.Errorf("%s: heard version %d with %q, want %d, hint: %t", b.name, e.Version, e.Body, i+1, b.hint)
+	for i, want := range bodies {
+		e := b.waitEvent(t, 7, int64(i+1))
+		if e.Version != int64(i+1) || (e.Body == nil) != want.hint || !want.hint && string(e.Body) != want.body {
+			t.Errorf("%s: heard version %d with %q, want %d, hint: %t", want.name, e.Version, e.Body, i+1, want.hint)
 		}
 	}
-	if n := r.metric(t, "publisher_errors_total"); n != 0 {
+	if n := a.metric(t, "publisher_errors_total"); n != 0 {
 		t.Errorf("%v errors", n)
 	}
 }

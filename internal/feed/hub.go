@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"layercake/internal/db"
+	"layercake/internal/fanout"
 	"layercake/internal/fault"
 	"layercake/internal/postgres"
 
@@ -38,6 +39,7 @@ var ErrNotFound = fault.New(fault.NotFound, "Project not found")
 // Hub holds the feeds of a replica.
 type Hub struct {
 	system  *postgres.Pool
+	wire    *fanout.Wire
 	log     *slog.Logger
 	metrics *metrics
 	gaps    chan struct{}                // capacity 1: some feed lacks events
@@ -49,10 +51,11 @@ type Hub struct {
 	feeds map[int32]*feed
 }
 
-// NewHub returns a hub without feeds. Run makes it follow the log.
-func NewHub(system *postgres.Pool, log *slog.Logger, registry prometheus.Registerer) *Hub {
+// NewHub returns a hub without feeds, and makes it heard on the wire. Run makes it follow the log.
+func NewHub(system *postgres.Pool, wire *fanout.Wire, log *slog.Logger, registry prometheus.Registerer) *Hub {
 	h := &Hub{
 		system: system,
+		wire:   wire,
 		log:    log,
 		gaps:   make(chan struct{}, 1),
 		doubts: make(chan struct{}, 1),
@@ -60,6 +63,7 @@ func NewHub(system *postgres.Pool, log *slog.Logger, registry prometheus.Registe
 		feeds:  make(map[int32]*feed),
 	}
 	h.metrics = newMetrics(registry, h)
+	wire.Handle(h.topic())
 	return h
 }
 
@@ -71,9 +75,15 @@ func (h *Hub) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Offer brings an event that was committed here or that another replica announced. A nil body is a hint: there is such an event.
-// It never waits.
-func (h *Hub) Offer(epoch postgres.Epoch, project int32, version int64, body []byte) {
+// Publish brings an event that was committed here to the own feed and to those of other replicas. It never waits. The body must not
+// change afterwards.
+func (h *Hub) Publish(epoch postgres.Epoch, project int32, version int64, body []byte) {
+	h.offer(epoch, project, version, body)
+	h.wire.Publish(eventLine(epoch, project, version, body))
+}
+
+// offer brings an event that was committed here or that another replica announced. A nil body is a hint: there is such an event.
+func (h *Hub) offer(epoch postgres.Epoch, project int32, version int64, body []byte) {
 	h.mu.Lock()
 	f := h.feeds[project]
 	h.mu.Unlock()
@@ -95,8 +105,11 @@ func (h *Hub) Offer(epoch postgres.Epoch, project int32, version int64, body []b
 	}
 }
 
-// Doubt makes the hub sweep at once, because something may have been missed.
-func (h *Hub) Doubt() { signal(h.doubts) }
+// doubt makes the hub sweep at once, because something may have been missed.
+func (h *Hub) doubt(reason string) {
+	h.log.Debug("sweep", "reason", reason)
+	signal(h.doubts)
+}
 
 // newEvent makes an event without its body when that is larger than most bytes.
 func newEvent(at Cursor, body []byte, most int) *Event {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/fanout"
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 
@@ -47,7 +48,7 @@ func startHub(t *testing.T, events int) (*Hub, *pgx.Conn) {
 	execute(t, conn, "INSERT INTO projects (id, name) VALUES (1, 'Test')")
 	execute(t, conn, "INSERT INTO heads (project_id) VALUES (1)")
 	commit(t, conn, 1, events, "{}")
-	h := NewHub(db.System, log, registry)
+	h := NewHub(db.System, fanout.New(fanout.Config{}), log, registry)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() { ended <- h.Run(ctx) }()
@@ -171,7 +172,7 @@ func TestLargeEventsAreReadFromTheLog(t *testing.T) {
 	}()
 	<-steps
 	commit(t, conn, 6, 6, fmt.Sprintf("%q", strings.Repeat("x", large)))
-	h.Doubt()
+	h.doubt("test")
 	if s := <-steps; s.Missed || s.Event == nil || len(s.Event.Body) != large+2 {
 		t.Errorf("while the feed is open: %+v", s)
 	}
@@ -227,7 +228,7 @@ func TestGapsOfManyFeedsAreReadInParts(t *testing.T) {
 		SELECT n, 1, now(), '', 'first', '', '{}' FROM generate_series(2, $1::int) n`, projects)
 	commit(t, conn, 1, 1, "{}")
 
-	h := NewHub(running.system, running.log, prometheus.NewRegistry()) // it does not run: the test takes its steps
+	h := NewHub(running.system, fanout.New(fanout.Config{}), running.log, prometheus.NewRegistry()) // it does not run: the test takes its steps
 	head, err := running.readHead(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
@@ -263,7 +264,7 @@ func TestWatcherThatIsFarBehindIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	running, _ := startHub(t, 0)
 	log := logged{messages: make(chan string, 10)}
-	h := NewHub(running.system, slog.New(log), prometheus.NewRegistry()) // it does not run, and so does not ask for the head
+	h := NewHub(running.system, fanout.New(fanout.Config{}), slog.New(log), prometheus.NewRegistry()) // it does not run, and so does not ask for the head
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for s, err := range h.Watch(ctx, 1, Cursor{}) {
@@ -271,7 +272,7 @@ func TestWatcherThatIsFarBehindIsWarnedOf(t *testing.T) {
 			t.Fatal(err)
 		}
 		for v := int64(1); v <= farBehind+1; v++ {
-			h.Offer(s.At.Epoch, 1, v, []byte("{}"))
+			h.offer(s.At.Epoch, 1, v, []byte("{}"))
 		}
 		if lag := h.Lag(); lag != farBehind+1 {
 			t.Errorf("lag = %d, want %d", lag, farBehind+1)

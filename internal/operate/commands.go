@@ -2,10 +2,12 @@ package operate
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"layercake/internal/db"
+	"layercake/internal/fanout"
 	"layercake/internal/outage"
 	"layercake/internal/postgres"
 	"layercake/internal/task"
@@ -31,6 +33,7 @@ const (
 // CommanderConfig is what a Commander works with: the sockets of its replica, as functions that do not wait for clients.
 type CommanderConfig struct {
 	DB      *postgres.Pool
+	Wire    *fanout.Wire // brings word of commands
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 
@@ -63,7 +66,7 @@ type result struct {
 	noted       bool // in the table
 }
 
-// NewCommander returns a Commander. It starts nothing.
+// NewCommander returns a Commander that hears of commands on the wire. It starts nothing.
 func NewCommander(cfg CommanderConfig) *Commander {
 	c := &Commander{
 		cfg: cfg, wake: make(chan struct{}, 1),
@@ -79,14 +82,28 @@ func NewCommander(cfg CommanderConfig) *Commander {
 			c.acted.WithLabelValues(kind, outcome) // 0 is a value too
 		}
 	}
+	cfg.Wire.Handle(c.topic())
 	return c
 }
 
-// Wake makes Run look at the table now: a line says that something was commanded. It does not wait.
-func (c *Commander) Wake() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
+// letterCommand begins the lines that public.tell_replicas says (migrations/api/02_commands.sql): a <kind>, for a command of that kind
+// was written to the table. Which one, the table says; the kind is there for people who listen.
+const letterCommand = 'a'
+
+// topic is what the database says to replicas. Nobody notices when such a line is lost: replicas look soon enough without it.
+func (c *Commander) topic() fanout.Topic {
+	return fanout.Topic{
+		Channel: fanout.Presence, Kinds: map[byte]string{letterCommand: "command"}, FromDatabase: true,
+		Hear: func(l fanout.Line) error {
+			if l.Text == "" {
+				return errors.New("a command of no kind")
+			}
+			select {
+			case c.wake <- struct{}{}:
+			default:
+			}
+			return nil
+		},
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"layercake/internal/auth"
 	"layercake/internal/db"
-	"layercake/internal/fanout"
 	"layercake/internal/fault"
 	"layercake/internal/feed"
 	"layercake/internal/postgres"
@@ -87,8 +86,7 @@ func (s *Service) announce(project int32, done committed) {
 	if done.body == nil {
 		return
 	}
-	s.hub.Offer(done.at.Epoch, project, done.at.Version, done.body)
-	s.wire.Publish(fanout.Event{Epoch: string(done.at.Epoch), Project: project, Version: done.at.Version, Body: done.body})
+	s.hub.Publish(done.at.Epoch, project, done.at.Version, done.body)
 }
 
 // check refuses what is wrong whatever the plan holds.

@@ -47,12 +47,8 @@ func startReplica(t testing.TB, url string, loss float64) *replica {
 		t.Fatal(err)
 	}
 	t.Cleanup(db.Close)
-	hub := feed.NewHub(db.System, log, registry)
-	wire := fanout.New(fanout.Config{
-		URL: url, Replica: name, Loss: loss, Log: log, Metrics: registry,
-		OnEvent: func(e fanout.Event) { hub.Offer(postgres.Epoch(e.Epoch), e.Project, e.Version, e.Body) },
-		OnDoubt: func(string) { hub.Doubt() },
-	})
+	wire := fanout.New(fanout.Config{URL: url, Replica: name, Loss: loss, Log: log, Metrics: registry})
+	hub := feed.NewHub(db.System, wire, log, registry)
 	ctx, stop := context.WithCancel(context.Background())
 	var g errgroup.Group
 	g.Go(func() error { return hub.Run(ctx) })
@@ -70,7 +66,7 @@ func startReplica(t testing.TB, url string, loss float64) *replica {
 	}
 	return &replica{
 		name:     name,
-		plans:    plan.NewService(plan.Config{DB: db, Hub: hub, Wire: wire, WriteSlots: writeSlots, Metrics: registry}),
+		plans:    plan.NewService(plan.Config{DB: db, Hub: hub, WriteSlots: writeSlots, Metrics: registry}),
 		projects: project.NewService(project.Config{DB: db}),
 		hub:      hub,
 		actor:    auth.Anonymous(name),

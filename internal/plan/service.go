@@ -7,7 +7,6 @@ import (
 
 	"layercake/internal/auth"
 	"layercake/internal/db"
-	"layercake/internal/fanout"
 	"layercake/internal/feed"
 	"layercake/internal/postgres"
 	"layercake/internal/project"
@@ -20,7 +19,6 @@ import (
 type Service struct {
 	db      *postgres.DB
 	hub     *feed.Hub
-	wire    *fanout.Wire
 	queue   *queue
 	reads   postgres.SharedReads[DAG]
 	metrics *metrics
@@ -37,7 +35,6 @@ const hashedLabels = 2
 type Config struct {
 	DB         *postgres.DB
 	Hub        *feed.Hub
-	Wire       *fanout.Wire
 	WriteSlots int // changes that are in the database at once
 	Metrics    prometheus.Registerer
 	// Oldest returns the least wire that a living replica understands. Nil stands for one that understands everything.
@@ -49,7 +46,7 @@ type Config struct {
 // NewService returns the plans in a database.
 func NewService(c Config) *Service {
 	s := &Service{
-		db: c.DB, hub: c.Hub, wire: c.Wire, metrics: newMetrics(c.Metrics),
+		db: c.DB, hub: c.Hub, metrics: newMetrics(c.Metrics),
 		edgeWaiters: waiters{patience: edgePatience, counts: make(map[int32]int)}, oldest: c.Oldest, afterCommit: c.AfterCommit,
 	}
 	s.queue = newQueue(c.WriteSlots, s.run)

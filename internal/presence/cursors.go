@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"layercake/internal/fanout"
-
 	"github.com/google/uuid"
 )
 
@@ -48,9 +46,7 @@ func (t *Tracker) tellMoves(ctx context.Context) {
 		for connection, r := range taken {
 			restless[connection] = moving{r, time.Now()}
 			if e := r.ownEntry(connection); e != nil && e.Place != nil {
-				t.wire.PublishPresence(fanout.Presence{
-					Kind: fanout.Moved, Project: e.Project, Connection: connection.String(), Body: lineOf(e, incarnation).moved().encode(),
-				})
+				t.publish(letterMoved, e.Project, connection, lineOf(e, incarnation).moved().encode())
 			}
 		}
 		if !pause(ctx, t.timing.GatherMoves) {

@@ -1,17 +1,13 @@
 package presence
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"layercake/internal/db"
-	"layercake/internal/fanout"
 	"layercake/internal/outage"
 
 	"github.com/google/uuid"
@@ -132,19 +128,13 @@ func (t *Tracker) writeBatches(ctx context.Context, incarnation uuid.UUID, taken
 		}
 		for _, e := range present {
 			if taken[e.Connection].announce {
-				t.wire.PublishPresence(fanout.Presence{
-					Kind: fanout.Joined, Project: e.Project, Connection: e.Connection.String(), Body: lineOf(e, incarnation).encode(),
-				})
+				t.publish(letterJoined, e.Project, e.Connection, lineOf(e, incarnation).encode())
 			}
 		}
 		for _, connection := range absent {
-			if !taken[connection].announce {
-				continue
+			if taken[connection].announce {
+				t.publish(letterLeft, taken[connection].room.project, connection, departed{life: incarnation}.encode())
 			}
-			t.wire.PublishPresence(fanout.Presence{
-				Kind: fanout.Left, Project: taken[connection].room.project, Connection: connection.String(),
-				Body: departed{life: incarnation}.encode(),
-			})
 		}
 	}
 	return nil
@@ -208,85 +198,4 @@ func rowsOf(incarnation uuid.UUID, entries []*Entry) db.UpsertPresenceParams {
 		rows.ActiveAts = append(rows.ActiveAts, e.ActiveAt)
 	}
 	return rows
-}
-
-// line is what replicas tell each other about a connection.
-type line struct {
-	Incarnation uuid.UUID       `json:"i"`
-	Revision    int64           `json:"r"`
-	UserID      string          `json:"u,omitempty"`
-	Name        string          `json:"n,omitempty"`
-	Color       string          `json:"k,omitempty"`
-	Agent       bool            `json:"g,omitempty"`
-	Transport   string          `json:"v,omitempty"`
-	Document    string          `json:"d,omitempty"`
-	Type        string          `json:"t,omitempty"`
-	Position    json.RawMessage `json:"p,omitempty"`
-	Selected    string          `json:"s,omitempty"`
-	At          int64           `json:"a,omitempty"` // Unix milliseconds, as the next two
-	JoinedAt    int64           `json:"j,omitempty"`
-	ActiveAt    int64           `json:"m,omitempty"`
-}
-
-func lineOf(e *Entry, life uuid.UUID) line {
-	l := line{
-		Incarnation: life, Revision: e.revision, UserID: e.UserID, Name: e.Name, Color: e.Color, Agent: e.Agent,
-		Transport: e.Transport, JoinedAt: e.JoinedAt.UnixMilli(), ActiveAt: e.ActiveAt.UnixMilli(),
-	}
-	if p := e.Place; p != nil {
-		l.Document, l.Type, l.Position, l.Selected, l.At = p.Document, p.Type, p.Position, p.Selected, p.At.UnixMilli()
-	}
-	return l
-}
-
-// moved leaves out what a cursor does not change.
-func (l line) moved() line {
-	l.UserID, l.Name, l.Color, l.Agent, l.Transport, l.JoinedAt = "", "", "", false, "", 0
-	return l
-}
-
-func (l line) encode() []byte {
-	b, err := json.Marshal(l)
-	if err != nil {
-		panic(err) // texts, numbers, and a position that was encoded before
-	}
-	return b
-}
-
-// departed is what replicas tell each other about a connection that left.
-type departed struct {
-	life     uuid.UUID
-	revision int64 // of a guest; 0 for a connection: the life says enough
-}
-
-func (d departed) encode() []byte {
-	b := []byte(d.life.String())
-	if d.revision == 0 {
-		return b
-	}
-	return strconv.AppendInt(append(b, ' '), d.revision, 10)
-}
-
-func parseDeparted(body []byte) (d departed, err error) {
-	life, revision, guest := bytes.Cut(body, []byte(" "))
-	if d.life, err = uuid.ParseBytes(life); err == nil && guest {
-		d.revision, err = strconv.ParseInt(string(revision), 10, 64)
-	}
-	return d, err
-}
-
-// entry returns what the line says of a connection; known is what the room knows of it, for what a move leaves out.
-func (l line) entry(project int32, connection uuid.UUID, known *Entry) *Entry {
-	e := &Entry{
-		Connection: connection, Project: project,
-		Identity: Identity{UserID: l.UserID, Name: l.Name, Color: l.Color, Agent: l.Agent, Transport: l.Transport},
-		JoinedAt: time.UnixMilli(l.JoinedAt), ActiveAt: time.UnixMilli(l.ActiveAt), incarnation: l.Incarnation, revision: l.Revision,
-	}
-	if known != nil {
-		e.Identity, e.JoinedAt = known.Identity, known.JoinedAt
-	}
-	if l.Document != "" {
-		e.Place = &Place{Document: l.Document, Type: l.Type, Position: l.Position, Selected: l.Selected, At: time.UnixMilli(l.At)}
-	}
-	return e
 }

@@ -2,14 +2,12 @@ package presence
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"strconv"
 	"time"
 
 	"layercake/internal/db"
-	"layercake/internal/fanout"
 	"layercake/internal/fault"
 	"layercake/internal/project"
 
@@ -68,7 +66,7 @@ func (t *Tracker) JoinGuest(ctx context.Context, id int32, client string, who Id
 	if r := t.room(id); r != nil {
 		t.carryOut(r, r.heard(connection, l, false))
 	}
-	t.wire.PublishPresence(fanout.Presence{Kind: fanout.Joined, Project: id, Connection: connection.String(), Body: l.encode()})
+	t.publish(letterJoined, id, connection, l.encode())
 	return nil
 }
 
@@ -95,9 +93,7 @@ func (t *Tracker) LeaveGuest(ctx context.Context, id int32, client string) error
 func (t *Tracker) guestLeft(project int32, connection uuid.UUID, revision int64) {
 	left := departed{guestIncarnation, revision}
 	t.heardLeft(project, connection, left)
-	t.wire.PublishPresence(fanout.Presence{
-		Kind: fanout.Left, Project: project, Connection: connection.String(), Body: left.encode(),
-	})
+	t.publish(letterLeft, project, connection, left.encode())
 }
 
 // RenewGuest says that a client did something in a project: if it is a guest there, it stays. It never waits: the flusher writes it,
@@ -183,15 +179,12 @@ func (t *Tracker) Announce(ctx context.Context, id int32, left bool) error {
 	case len(found) == 0:
 		return project.ErrNotFound
 	}
-	a := announcement{id: uuid.NewString(), Left: left, At: time.Now().UnixMilli()}
-	body, err := json.Marshal(a)
-	if err != nil {
-		return err
-	}
+	connection := uuid.New() // stands for one
+	a := announcement{id: connection.String(), Left: left, At: time.Now().UnixMilli()}
 	if r := t.room(id); r != nil {
 		t.carryOut(r, r.heardAnnouncement(a))
 	}
-	t.wire.PublishPresence(fanout.Presence{Kind: fanout.Noticed, Project: id, Connection: a.id, Body: body})
+	t.publish(letterAnnounced, id, connection, a.encode())
 	return nil
 }
 

@@ -2,7 +2,6 @@ package presence
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -12,45 +11,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// Hear takes what a replica said. It never waits. Own words are known.
-func (t *Tracker) Hear(p fanout.Presence) {
-	if p.Own {
-		return
-	}
-	connection, err := uuid.Parse(p.Connection)
-	if err != nil {
-		t.cfg.Log.Debug("skipped a line about no connection", "connection", p.Connection)
-		return
-	}
-	if p.Kind == fanout.Left {
-		if left, err := parseDeparted(p.Body); err == nil {
-			t.heardLeft(p.Project, connection, left)
-		}
-		return
-	}
-	r := t.room(p.Project)
-	if r == nil {
-		return
-	}
-	if p.Kind == fanout.Noticed {
-		n := announcement{id: p.Connection}
-		if err := json.Unmarshal(p.Body, &n); err == nil {
-			t.carryOut(r, r.heardAnnouncement(n))
-		}
-		return
-	}
-	var l line
-	if err := json.Unmarshal(p.Body, &l); err != nil || p.Kind == fanout.Joined && l.UserID == "" {
-		t.cfg.Log.Debug("skipped a line about a connection", "error", err)
-		return
-	}
-	t.carryOut(r, r.heard(connection, l, p.Kind == fanout.Moved))
-}
-
 // Doubt makes the tracker compare with the table soon. After a while without listening nobody is removed at once: others may have
 // to write theirs anew.
 func (t *Tracker) Doubt(reason string) {
-	if reason == "listening" {
+	if reason == fanout.Listening {
 		t.mu.Lock()
 		t.listened = time.Now()
 		t.mu.Unlock()

@@ -8,13 +8,16 @@ import (
 	"time"
 
 	"layercake/internal/db"
+	"layercake/internal/fanout"
 	"layercake/internal/replica"
 
 	"github.com/google/uuid"
 )
 
 // newTestTracker is a tracker that never runs.
-func newTestTracker() *Tracker { return New(Config{Replica: replica.New(replica.Config{})}) }
+func newTestTracker() *Tracker {
+	return New(Config{Wire: fanout.New(fanout.Config{}), Replica: replica.New(replica.Config{})})
+}
 
 // newTestRoom is a room of such a tracker.
 func newTestRoom() *Room { return &Room{room: newRoom(1), tracker: newTestTracker()} }

@@ -49,13 +49,14 @@ var DefaultTiming = Timing{
 // Config is what a tracker needs.
 type Config struct {
 	DB      *postgres.DB
+	Wire    *fanout.Wire     // to the other replicas; it runs as long as the tracker does
 	Replica *replica.Replica // under whose lease connections are written; it runs as long as the tracker does
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil: not registered
 	Timing  Timing                // zero for DefaultTiming
 }
 
-// Tracker knows who is in the projects that are open on this replica. Make it with New, connect it, then Run it once.
+// Tracker knows who is in the projects that are open on this replica. Make it with New, then Run it once.
 type Tracker struct {
 	cfg     Config
 	timing  Timing
@@ -94,24 +95,22 @@ type Room struct {
 	watchers []*func() // replaced, not changed
 }
 
-// New returns a tracker, and registers with its replica what it holds under the lease. It starts nothing.
+// New returns a tracker, makes it heard on the wire, and registers with its replica what it holds under the lease. It starts nothing.
 func New(cfg Config) *Tracker {
 	t := &Tracker{
-		cfg: cfg, timing: cmp.Or(cfg.Timing, DefaultTiming), replica: cfg.Replica,
+		cfg: cfg, timing: cmp.Or(cfg.Timing, DefaultTiming), replica: cfg.Replica, wire: cfg.Wire,
 		writes: make(chan struct{}, 1), moves: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
 		rooms: make(map[int32]*Room), pending: make(map[uuid.UUID]pendingWrite), moved: make(map[uuid.UUID]*Room),
 		renewals: make(map[uuid.UUID]bool),
 	}
 	t.metrics = newMetrics(cfg.Metrics, t)
+	t.wire.Handle(t.topic())
 	t.replica.OnBegin(t.writeAll)
 	t.replica.OnDeath(t.removeDead)
 	t.replica.OnSteady(t.reapGuests)
 	t.replica.CountProjects(replica.Connections, t.ownByProject)
 	return t
 }
-
-// Connect gives the tracker its wire, which brings what other replicas say to Hear and Doubt. It is called before Run.
-func (t *Tracker) Connect(wire *fanout.Wire) { t.wire = wire }
 
 // Run carries presence to the table and to other replicas, until ctx ends. Then it says that the remaining connections left, for which
 // the replica still needs its lease, and returns nil when everything that it started has ended.
@@ -159,9 +158,7 @@ func (t *Tracker) removeDead(ctx context.Context, q *db.Queries, dead uuid.UUID)
 		left := departed{life: dead}
 		for _, row := range rows {
 			t.heardLeft(row.ProjectID, row.ConnectionID, left)
-			t.wire.PublishPresence(fanout.Presence{
-				Kind: fanout.Left, Project: row.ProjectID, Connection: row.ConnectionID.String(), Body: left.encode(),
-			})
+			t.publish(letterLeft, row.ProjectID, row.ConnectionID, left.encode())
 		}
 		t.metrics.reapedConnections.Add(float64(len(rows)))
 		if len(rows) > 0 {

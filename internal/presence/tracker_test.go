@@ -54,12 +54,8 @@ func start(t testing.TB, url string) *node {
 		t.Fatal(err)
 	}
 	lease := replica.New(replica.Config{DB: db, Version: "test", Log: log, Timing: fast.lease})
-	tracker := presence.New(presence.Config{DB: db, Replica: lease, Log: log, Metrics: prometheus.NewRegistry(), Timing: fast.people})
-	wire := fanout.New(fanout.Config{
-		URL: url, Replica: name, Log: log, OnEvent: func(fanout.Event) {}, OnDoubt: func(string) {},
-		OnPresence: tracker.Hear, OnPresenceDoubt: tracker.Doubt,
-	})
-	tracker.Connect(wire)
+	wire := fanout.New(fanout.Config{URL: url, Replica: name, Log: log})
+	tracker := presence.New(presence.Config{DB: db, Wire: wire, Replica: lease, Log: log, Metrics: prometheus.NewRegistry(), Timing: fast.people})
 	r := &node{Tracker: tracker, Replica: lease, db: db}
 	lines := task.Go(context.Background(), wire.Run)
 	held := task.Go(context.Background(), func(ctx context.Context) error { return lease.Run(ctx, "here") })

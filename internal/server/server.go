@@ -139,17 +139,18 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.hub = feed.NewHub(s.db.System, s.log, s.registry)
+	s.wire = fanout.New(fanout.Config{URL: s.listenURL(), Replica: name, Loss: s.cfg.Loss, Log: s.log, Metrics: s.registry})
+	s.hub = feed.NewHub(s.db.System, s.wire, s.log, s.registry)
 	s.replica = replica.New(replica.Config{
 		DB: s.db, Version: s.cfg.Version, Incarnation: incarnation, Log: s.log, Metrics: s.registry,
 	})
-	s.presence = presence.New(presence.Config{DB: s.db, Replica: s.replica, Log: s.log, Metrics: s.registry})
+	s.presence = presence.New(presence.Config{DB: s.db, Wire: s.wire, Replica: s.replica, Log: s.log, Metrics: s.registry})
 	if err := s.replica.ReadOldest(ctx); err != nil {
 		s.db.Close()
 		return fmt.Errorf("ask which replicas live: %w", err)
 	}
 	s.commander = operate.NewCommander(operate.CommanderConfig{
-		DB: s.db.System, Log: s.log, Metrics: s.registry, Address: s.Addr, Incarnation: s.replica.Incarnation, Sockets: s.sockets,
+		DB: s.db.System, Wire: s.wire, Log: s.log, Metrics: s.registry, Address: s.Addr, Incarnation: s.replica.Incarnation, Sockets: s.sockets,
 		Kick:     func(connection uuid.UUID, reason string) bool { return s.collab.Kick(connection, reason) },
 		KickUser: func(user, reason string) int { return s.collab.KickUser(user, reason) },
 		SendAway: func(ctx context.Context, why string, spread time.Duration) {
@@ -157,21 +158,11 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		},
 		Admit: s.admit,
 	})
-	s.wire = fanout.New(fanout.Config{
-		URL: s.listenURL(), Replica: name, Loss: s.cfg.Loss, Log: s.log, Metrics: s.registry,
-		OnEvent: func(e fanout.Event) { s.hub.Offer(postgres.Epoch(e.Epoch), e.Project, e.Version, e.Body) },
-		OnDoubt: func(reason string) {
-			s.log.Debug("sweep", "reason", reason)
-			s.hub.Doubt()
-		},
-		OnPresence: s.presence.Hear, OnPresenceDoubt: s.presence.Doubt,
-		OnCommand: s.commander.Wake,
-	})
 	s.plans = plan.NewService(plan.Config{
-		DB: s.db, Hub: s.hub, Wire: s.wire, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry, Oldest: s.replica.Oldest, AfterCommit: s.crash(),
+		DB: s.db, Hub: s.hub, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry, Oldest: s.replica.Oldest, AfterCommit: s.crash(),
 	})
 	allowOrigin := func(r *http.Request) bool { return s.cfg.allowsOrigin(r.Header.Get("Origin")) }
-	projects := project.NewService(project.Config{DB: s.db, OnDeleted: s.announceDeletion})
+	projects := project.NewService(project.Config{DB: s.db, OnDeleted: func(int32) { s.wire.Invalidate("deletion") }})
 	s.graph = graph.New(graph.Options{
 		Plans: s.plans, Projects: projects, Presence: s.presence, Log: s.log, Metrics: s.registry,
 		AllowOrigin: allowOrigin, Open: s.cfg.Open,
@@ -190,13 +181,6 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	s.diagnosis = operate.NewDiagnosis(s.db.System, s.log)
 	s.registerFigures()
 	return nil
-}
-
-// announceDeletion makes all replicas notice that a project is gone. No line says so: each looks at the tables.
-func (s *Server) announceDeletion(int32) {
-	s.hub.Doubt()
-	s.presence.Doubt("deletion")
-	s.wire.Invalidate()
 }
 
 // registerFigures makes the lease tell how much this replica does.
@@ -258,7 +242,6 @@ func (s *Server) serve(ctx context.Context) error {
 	// the rest of storage.
 	lease := task.Go(storage, func(ctx context.Context) error { return s.replica.Run(ctx, s.Addr()) })
 	parts.Go(lease.Wait)
-	s.presence.Connect(s.wire)
 	people := task.Go(storage, s.presence.Run)
 	parts.Go(people.Wait)
 	commands := task.Go(storage, s.commander.Run)

@@ -13,13 +13,10 @@ import (
 	"layercake/internal/postgres"
 )
 
-// connectTimeout bounds each step of an attempt to connect: each host of the URL, the first query, LISTEN.
-const connectTimeout = 5 * time.Second
-
-// conn is one of a replica's two sessions with the server.
-type conn struct {
+// session is one of a replica's two sessions with the server.
+type session struct {
 	*pgx.Conn
-	epoch string
+	epoch postgres.Epoch
 }
 
 // parse checks the URL and adds what our sessions need. It is done for each connection anew, so that hosts, passwords
@@ -27,13 +24,14 @@ type conn struct {
 func (c *Config) parse(role string) (*pgx.ConnConfig, error) {
 	parsed, err := postgres.Session{
 		Application: "layercake/" + c.Replica + "/" + role,
-		Statement:   2500 * time.Millisecond, // below the publisher's own, so that the server says so
+		Statement:   c.Timing.Statement * 5 / 6, // below the publisher's own, so that the server says so
 		Lock:        2 * time.Second, IdleInTransaction: 2 * time.Second,
 		Forgetful: true, // a notification is lost with the server anyway
 	}.Parse(c.URL)
 	if err != nil {
 		return nil, err
 	}
+	parsed.ConnectTimeout = c.Timing.Connect
 	parsed.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	// A listener that is gone without a word keeps all later notifications in the server's queue: let the server find out.
 	maps.Copy(parsed.RuntimeParams, map[string]string{
@@ -46,8 +44,8 @@ func (c *Config) parse(role string) (*pgx.ConnConfig, error) {
 }
 
 // dial opens a session for role and reads its epoch. The caller ends it.
-func (c *Config) dial(ctx context.Context, role string) (*conn, error) {
-	parsed, err := c.parse(role)
+func (w *Wire) dial(ctx context.Context, role string) (*session, error) {
+	parsed, err := w.cfg.parse(role)
 	if err != nil {
 		return nil, err
 	}
@@ -64,33 +62,33 @@ func (c *Config) dial(ctx context.Context, role string) (*conn, error) {
 		return dialer.DialContext(ctx, network, address)
 	}
 	// pgx gives each host its time, but not the lookup of its name.
-	connectCtx, cancel := context.WithTimeout(ctx, time.Duration(2+len(parsed.Fallbacks))*connectTimeout)
+	limit := w.cfg.Timing.Connect
+	connectCtx, cancel := context.WithTimeout(ctx, time.Duration(2+len(parsed.Fallbacks))*limit)
 	defer cancel()
-	session, err := pgx.ConnectConfig(connectCtx, parsed)
+	conn, err := pgx.ConnectConfig(connectCtx, parsed)
 	if err != nil {
 		return nil, err
 	}
 	connected.Store(true)
-	opened := &conn{Conn: session}
-	queryCtx, cancel := context.WithTimeout(ctx, connectTimeout)
+	s := &session{Conn: conn}
+	queryCtx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	epoch, err := postgres.ReadEpoch(queryCtx, session)
-	if err != nil {
-		opened.end()
+	if s.epoch, err = postgres.ReadEpoch(queryCtx, conn); err != nil {
+		s.end()
 		return nil, err
 	}
-	opened.epoch = string(epoch)
-	return opened, nil
+	w.epoch.Store(s.epoch)
+	return s, nil
 }
 
 // hangUp closes the socket under the session, from any goroutine: whoever waits for the server gets an error at once.
-func (c *conn) hangUp() { _ = c.PgConn().Conn().Close() }
+func (s *session) hangUp() { _ = s.PgConn().Conn().Close() }
 
 // end closes the session and returns when nothing of it is left.
-func (c *conn) end() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func (s *session) end() {
+	ctx, cancel := context.WithTimeout(context.Background(), endLimit)
 	defer cancel()
-	_ = c.Close(ctx)
-	c.hangUp()
-	<-c.PgConn().CleanupDone()
+	_ = s.Close(ctx)
+	s.hangUp()
+	<-s.PgConn().CleanupDone()
 }

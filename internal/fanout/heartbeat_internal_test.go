@@ -10,13 +10,15 @@ import (
 	"time"
 )
 
+var silence, beatInterval = DefaultTiming.Silence, DefaultTiming.Heartbeat
+
 // pass lets time pass inside a synctest bubble.
 func pass(d time.Duration) { <-time.After(d) }
 
 func TestLastHeartbeatIsOfThisConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := &pulse{start: time.Now()}
+		p := &heartbeat{start: time.Now(), silence: silence}
 		p.restart()
 		if got := p.last(); got != 0 {
 			t.Errorf("a round trip of %v before any", got)
@@ -34,20 +36,20 @@ func TestLastHeartbeatIsOfThisConnection(t *testing.T) {
 	})
 }
 
-func TestPulse(t *testing.T) {
+func TestHeartbeat(t *testing.T) {
 	t.Parallel()
-	const late = silence + time.Millisecond
+	late := silence + time.Millisecond
 	cases := []struct {
 		name string
-		do   func(p *pulse)
+		do   func(p *heartbeat)
 		want bool
 	}{
-		{"nothing was sent", func(*pulse) { pass(time.Hour) }, false},
-		{"sent, not yet overdue", func(p *pulse) { p.sent(p.now()); pass(silence) }, false},
-		{"sent and overdue", func(p *pulse) { p.sent(p.now()); pass(late) }, true},
-		{"came back", func(p *pulse) { b := p.now(); p.sent(b); p.returned(b); pass(late) }, false},
-		{"came back before pg_notify returned", func(p *pulse) { b := p.now(); p.returned(b); p.sent(b); pass(late) }, false},
-		{"one came back, the next did not", func(p *pulse) {
+		{"nothing was sent", func(*heartbeat) { pass(time.Hour) }, false},
+		{"sent, not yet overdue", func(p *heartbeat) { p.sent(p.now()); pass(silence) }, false},
+		{"sent and overdue", func(p *heartbeat) { p.sent(p.now()); pass(late) }, true},
+		{"came back", func(p *heartbeat) { b := p.now(); p.sent(b); p.returned(b); pass(late) }, false},
+		{"came back before pg_notify returned", func(p *heartbeat) { b := p.now(); p.returned(b); p.sent(b); pass(late) }, false},
+		{"one came back, the next did not", func(p *heartbeat) {
 			b := p.now()
 			p.sent(b)
 			p.returned(b)
@@ -55,20 +57,20 @@ func TestPulse(t *testing.T) {
 			p.sent(p.now())
 			pass(late)
 		}, true},
-		{"an older one came back", func(p *pulse) {
+		{"an older one came back", func(p *heartbeat) {
 			b := p.now()
 			pass(time.Second)
 			p.sent(p.now())
 			p.returned(b)
 			pass(late)
 		}, true},
-		{"sent before the connection listened", func(p *pulse) { b := p.now(); p.restart(); p.sent(b); pass(late) }, false},
+		{"sent before the connection listened", func(p *heartbeat) { b := p.now(); p.restart(); p.sent(b); pass(late) }, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				p := &pulse{start: time.Now()}
+				p := &heartbeat{start: time.Now(), silence: silence}
 				p.restart()
 				pass(time.Millisecond)
 				c.do(p)
@@ -88,23 +90,23 @@ func TestWatchdogLooksTwice(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
-				l := &listener{cfg: &Config{Log: slog.New(slog.NewTextHandler(&log, nil))}, pulse: &pulse{start: time.Now()}}
-				l.pulse.restart()
-				l.listening.Store(true)
+				w := New(Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
+				w.heartbeat.restart()
 				ctx, cancel := context.WithCancel(t.Context())
+				hungUp := false
 				var watching sync.WaitGroup
-				watching.Go(func() { l.watch(ctx) })
+				watching.Go(func() { w.listener.watch(ctx, func() { hungUp = true }) })
 				pass(time.Millisecond)
-				beat := l.pulse.now()
-				l.pulse.sent(beat)
+				beat := w.heartbeat.now()
+				w.heartbeat.sent(beat)
 				pass(silence + beatInterval/4)
 				if comes {
-					l.pulse.returned(beat)
+					w.heartbeat.returned(beat)
 				}
 				pass(beatInterval)
 				cancel()
 				watching.Wait()
-				if hungUp := log.Len() > 0; hungUp == comes {
+				if hungUp == comes || hungUp != (log.Len() > 0) {
 					t.Errorf("hung up: %t, log: %s", hungUp, &log)
 				}
 			})
