@@ -10,6 +10,7 @@ import (
 
 	"layercake/internal/auth"
 	"layercake/internal/db"
+	"layercake/internal/fanout"
 	"layercake/internal/fault"
 	"layercake/internal/postgres"
 
@@ -33,20 +34,20 @@ type Input struct {
 
 // Service creates, finds and deletes projects. In open mode every actor owns every project.
 type Service struct {
-	db        *postgres.DB
-	onDeleted func(project int32)
+	db   *postgres.DB
+	wire *fanout.Wire
 }
 
 // Config is what a service needs.
 type Config struct {
 	DB *postgres.DB
-	// OnDeleted is called when a project was deleted, so that whoever watches it or is in it need not wait until somebody looks.
-	// It must not block. It may be nil.
-	OnDeleted func(project int32)
+	// Wire makes all replicas look at the tables when a project was deleted, so that whoever watches it or is in it need not wait
+	// until somebody looks. It may be nil.
+	Wire *fanout.Wire
 }
 
 // NewService returns the projects in a database.
-func NewService(c Config) *Service { return &Service{db: c.DB, onDeleted: c.OnDeleted} }
+func NewService(c Config) *Service { return &Service{db: c.DB, wire: c.Wire} }
 
 // ErrNotFound is the fault for a project that does not exist.
 var ErrNotFound = fault.New(fault.NotFound, "Project not found")
@@ -128,8 +129,8 @@ func (s *Service) Delete(ctx context.Context, _ auth.Actor, id int32) error {
 		return q.DeleteGuestsOfProject(ctx, id)
 	})
 	_, err = found(db.Project{}, err)
-	if err == nil && s.onDeleted != nil {
-		s.onDeleted(id)
+	if err == nil && s.wire != nil {
+		s.wire.Invalidate("deletion") // no line says that a project is gone
 	}
 	return err
 }

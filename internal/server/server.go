@@ -162,7 +162,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		DB: s.db, Hub: s.hub, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry, Oldest: s.replica.Oldest, AfterCommit: s.crash(),
 	})
 	allowOrigin := func(r *http.Request) bool { return s.cfg.allowsOrigin(r.Header.Get("Origin")) }
-	projects := project.NewService(project.Config{DB: s.db, OnDeleted: func(int32) { s.wire.Invalidate("deletion") }})
+	projects := project.NewService(project.Config{DB: s.db, Wire: s.wire})
 	s.graph = graph.New(graph.Options{
 		Plans: s.plans, Projects: projects, Presence: s.presence, Log: s.log, Metrics: s.registry,
 		AllowOrigin: allowOrigin, Open: s.cfg.Open,
