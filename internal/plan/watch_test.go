@@ -130,6 +130,9 @@ func TestWatchersConverge(t *testing.T) {
 	}
 }
 
+// theEnd is the name of the plan after its last change.
+const theEnd = "The end"
+
 func converge(t *testing.T, loss float64, terminate bool) {
 	const writers, changes = 50, 6
 	url := pgtest.New(t)
@@ -188,7 +191,7 @@ func converge(t *testing.T, loss float64, terminate bool) {
 	if err := storm.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	last := replicas[0].change(t, p, plan.UpdatePlan{Name: "The end"})
+	last := replicas[0].change(t, p, plan.UpdatePlan{Name: theEnd})
 	if last.Event == nil {
 		t.Fatalf("the last change was none: %+v", last)
 	}
@@ -289,7 +292,10 @@ func (f *follower) follow(ctx context.Context, cursor plan.Cursor, each func(*pl
 		if err != nil {
 			return err
 		}
-		f.began, cursor = dag, dag.At
+		if f.began, cursor = dag, dag.At; dag.Name == theEnd {
+			f.versions = []int64{dag.At.Version} // it came after everything had happened
+			return nil
+		}
 	} else {
 		f.began.At.Version = -1
 	}
