@@ -7,6 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"layercake/internal/outage"
+	"layercake/internal/task"
 )
 
 // listener hears what all replicas say, on one session after the other, and hangs up on one that is dead.
@@ -14,11 +17,15 @@ type listener struct {
 	wire      *Wire
 	receivers map[Channel]*receiver
 	ready     chan struct{}
+	begun     func() // closes ready
 	listening atomic.Bool
+	outages   *outage.Log
 }
 
 func newListener(w *Wire) *listener {
 	l := &listener{wire: w, receivers: make(map[Channel]*receiver), ready: make(chan struct{})}
+	l.begun = sync.OnceFunc(func() { close(l.ready) })
+	l.outages = outage.New(w.cfg.Log, "listener lost its connection, trying again", "")
 	for _, channel := range channels {
 		l.receivers[channel] = newReceiver(w, channel)
 	}
@@ -29,31 +36,27 @@ func newListener(w *Wire) *listener {
 func (l *listener) run(ctx context.Context) {
 	redial := l.wire.cfg.Timing.Redial
 	redial += rand.N(redial * 3 / 2)
-	failing := false // the log knows
 	for {
-		heard, err := l.listen(ctx)
+		err := l.listen(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if heard || !failing {
-			failing = true // once an outage, not four times a second
-			l.wire.cfg.Log.WarnContext(ctx, "listener lost its connection, trying again", "error", err)
-		}
+		l.outages.Note(ctx, err)
 		wait(ctx, redial)
 	}
 }
 
-// listen hears what comes on one session, until that fails or ctx ends. It says whether the session came to listen at all.
-func (l *listener) listen(ctx context.Context) (heard bool, err error) {
+// listen hears what comes on one session, until that fails or ctx ends.
+func (l *listener) listen(ctx context.Context) error {
 	s, err := l.wire.dial(ctx, "listener")
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer s.end()
 	listenCtx, cancel := context.WithTimeout(ctx, l.wire.cfg.Timing.Connect)
 	defer cancel()
 	if _, err := s.Exec(listenCtx, fmt.Sprintf("listen %q; listen %q", Events, Presence)); err != nil {
-		return false, fmt.Errorf("listen: %w", err)
+		return fmt.Errorf("listen: %w", err)
 	}
 	// First the tables are looked at, and then what comes is trusted: what came meanwhile is still in the session.
 	for _, channel := range channels {
@@ -65,22 +68,16 @@ func (l *listener) listen(ctx context.Context) (heard bool, err error) {
 	l.wire.metrics.up.Set(1)
 	defer l.wire.metrics.up.Set(0)
 	l.wire.metrics.listenerConnects.Inc()
+	l.outages.Note(ctx, nil)
 	l.wire.cfg.Log.InfoContext(ctx, "listening to other replicas", "epoch", s.epoch)
-	select {
-	case <-l.ready:
-	default:
-		close(l.ready)
-	}
+	l.begun()
 
-	watched, stop := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	defer stop()
-	watching.Go(func() { l.watch(watched, s.hangUp) })
+	watchdog := task.Go(ctx, func(ctx context.Context) error { l.watch(ctx, s.hangUp); return nil })
+	defer func() { _ = watchdog.Stop() }()
 	for {
 		n, err := s.WaitForNotification(ctx)
 		if err != nil {
-			return true, err
+			return err
 		}
 		l.receivers[Channel(n.Channel)].receive(n.Payload, time.Now())
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
+	"layercake/internal/outage"
 	"layercake/internal/postgres"
 )
 
@@ -36,9 +38,9 @@ type publisher struct {
 	senders map[Channel]*sender
 
 	// of the goroutine that publishes
-	sent    time.Time // when the last statement began
-	retry   time.Duration
-	failing bool // the log knows
+	sent    time.Time     // when the last statement began
+	retry   time.Duration // how long the last failure was waited for; 0 after a success
+	outages *outage.Log
 }
 
 // sender is the sending side of one channel.
@@ -52,7 +54,10 @@ type sender struct {
 }
 
 func newPublisher(w *Wire) *publisher {
-	p := &publisher{wire: w, filled: make(chan struct{}, 1), senders: make(map[Channel]*sender)}
+	p := &publisher{
+		wire: w, filled: make(chan struct{}, 1), senders: make(map[Channel]*sender),
+		outages: outage.New(w.cfg.Log, "publisher cannot send, trying again", "publisher sends again"),
+	}
 	for _, channel := range channels {
 		p.senders[channel] = &sender{
 			channel: channel, queue: &queue{filled: p.filled, hint: w.hint}, packer: packer{header: header{replica: w.cfg.Replica}},
@@ -86,7 +91,6 @@ func (p *publisher) run(ctx context.Context) {
 		c, err := p.wire.dial(ctx, "publisher")
 		if err != nil {
 			p.failed(ctx, failConnect, err)
-			p.backOff(ctx)
 			continue
 		}
 		p.wire.metrics.publisherConnects.Inc()
@@ -96,7 +100,7 @@ func (p *publisher) run(ctx context.Context) {
 		err = p.serve(ctx, c, beat.C)
 		c.end()
 		if err != nil {
-			p.backOff(ctx)
+			p.failed(ctx, reasonOf(err), err)
 		}
 	}
 	if left := p.left(); left > 0 {
@@ -112,20 +116,20 @@ func (p *publisher) serve(ctx context.Context, c *session, beat <-chan time.Time
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.wire.cfg.Timing.Statement)
 			defer cancel()
-			var err error
-			for p.left() > 0 && err == nil {
-				_, err = p.send(last, c, false)
+			for p.left() > 0 {
+				if err := p.send(last, c, false); err != nil {
+					return err
+				}
 			}
-			return err
+			return nil
 		case <-beat:
 			withBeat = true
 		case <-p.filled:
 		}
 		wait(ctx, time.Until(p.sent.Add(p.wire.cfg.Timing.Gather)))
 		// A stop waits for the statement, rather than leaving open what became of it.
-		reason, err := p.send(context.WithoutCancel(ctx), c, withBeat)
-		if reason == failQueueFull {
-			p.backOff(ctx) // the connection is as good as before
+		if err := p.send(context.WithoutCancel(ctx), c, withBeat); reasonOf(err) == failQueueFull {
+			p.failed(ctx, failQueueFull, err) // the connection is as good as before
 		} else if err != nil {
 			return err
 		}
@@ -135,94 +139,89 @@ func (p *publisher) serve(ctx context.Context, c *session, beat <-chan time.Time
 	}
 }
 
-// send makes one statement of what is queued for each channel, if anything. On an error it says why.
-func (p *publisher) send(ctx context.Context, c *session, withBeat bool) (reason string, err error) {
+// send makes one statement of what is queued for each channel, if anything. When one fails, its lines are put back.
+func (p *publisher) send(ctx context.Context, c *session, withBeat bool) error {
 	for _, channel := range channels {
-		if reason, err := p.sendOn(ctx, c, p.senders[channel], withBeat); err != nil {
-			return reason, err
+		s, beat := p.senders[channel], int64(0)
+		if withBeat {
+			beat = p.wire.heartbeat.now()
+		}
+		payloads, took := p.pack(s, beat)
+		if len(payloads) > 0 {
+			if err := p.notify(ctx, c, channel, payloads); err != nil {
+				p.wire.metrics.dropped.Add(float64(s.queue.putBack(s.pending)))
+				s.pending = nil
+				return err
+			}
+			p.retry = 0
+			p.outages.Note(ctx, nil)
+		}
+		s.pending = s.pending[took:]
+		if withBeat && channel == Events {
+			p.wire.metrics.sentBeats.Inc()
+			p.wire.heartbeat.sent(beat)
 		}
 	}
-	return "", nil
+	return nil
 }
 
-// sendOn makes one statement of what is queued for one channel. On an error it puts everything back.
-func (p *publisher) sendOn(ctx context.Context, c *session, s *sender, withBeat bool) (reason string, err error) {
-	m := p.wire.metrics
-	b := p.pack(s, withBeat)
-	if len(b.payloads) > 0 {
-		ctx, cancel := context.WithTimeout(ctx, p.wire.cfg.Timing.Statement)
-		defer cancel()
-		p.sent = time.Now()
-		if _, err := c.Exec(ctx, notifySQL, s.channel, b.payloads); err != nil {
-			m.dropped.Add(float64(s.queue.putBack(s.pending)))
-			s.pending = nil
-			reason := reasonOf(err)
-			p.failed(ctx, reason, err)
-			return reason, err
-		}
-		m.batch.Observe(float64(len(b.payloads)))
-		p.retry = 0
-		if p.failing {
-			p.failing = false
-			p.wire.cfg.Log.InfoContext(ctx, "publisher sends again")
+// notify makes one statement, and counts the lines in it.
+func (p *publisher) notify(ctx context.Context, c *session, channel Channel, payloads []string) error {
+	ctx, cancel := context.WithTimeout(ctx, p.wire.cfg.Timing.Statement)
+	defer cancel()
+	p.sent = time.Now()
+	if _, err := c.Exec(ctx, notifySQL, channel, payloads); err != nil {
+		return err
+	}
+	p.wire.metrics.batch.Observe(float64(len(payloads)))
+	for _, payload := range payloads {
+		_, lines, _ := strings.Cut(payload, "\n")
+		for line := range strings.SplitSeq(lines, "\n") {
+			if l := p.wire.letters[line[0]]; l != nil { // not a heartbeat
+				l.sent.Inc()
+			}
 		}
 	}
-	s.pending = s.pending[b.lines:]
-	for letter, lines := range b.sent {
-		p.wire.letters[letter].sent.Add(float64(lines))
-	}
-	m.dropped.Add(float64(b.dropped))
-	if withBeat && s.channel == Events {
-		m.sentBeats.Inc()
-		p.wire.heartbeat.sent(b.beat)
-	}
-	return "", nil
+	return nil
 }
 
-// batch is what one statement sends.
-type batch struct {
-	payloads []string
-	lines    int          // how many it takes from pending
-	sent     map[byte]int // how many of them, by letter, are in payloads
-	dropped  int          // how many are not
-	beat     int64
-}
-
-// pack fills a batch from what is pending, or from the queue when nothing is. It leaves pending as it is.
-func (p *publisher) pack(s *sender, withBeat bool) batch {
-	b := batch{sent: make(map[byte]int)}
+// pack makes payloads of what is pending, or of what is queued when nothing is, and of a heartbeat unless that is 0. It returns with
+// them how many lines it took, which stay pending until they are sent.
+func (p *publisher) pack(s *sender, beat int64) (payloads []string, took int) {
 	if len(s.pending) == 0 {
 		lines, lost := s.queue.take()
+		s.pending = lines[:0]
+		for _, l := range lines {
+			ok := l.Epoch == "" || l.Epoch == s.packer.header.epoch
+			if !ok {
+				l, ok = p.wire.hint(l)
+			}
+			if ok {
+				s.pending = append(s.pending, l)
+			} else {
+				lost++
+				p.wire.metrics.dropped.Inc()
+			}
+		}
 		if lost > 0 {
 			s.packer.skip()
 		}
-		for i, l := range lines {
-			if l.Epoch != "" && l.Epoch != s.packer.header.epoch {
-				lines[i], _ = p.wire.hint(l)
-			}
-		}
-		s.pending = lines
 	}
-	for b.lines < len(s.pending) && len(b.payloads) < maxPayloads-1 {
-		payload, took := s.packer.next(s.pending[b.lines:])
-		lines := s.pending[b.lines : b.lines+took]
-		b.lines += took
+	for took < len(s.pending) && len(payloads) < maxPayloads-1 {
+		payload, lines := s.packer.next(s.pending[took:])
+		took += lines
 		if rand.Float64() < p.wire.cfg.Loss {
-			b.dropped += took
+			p.wire.metrics.dropped.Add(float64(lines))
 			continue
 		}
-		b.payloads = append(b.payloads, payload)
-		for _, l := range lines {
-			b.sent[l.Letter]++
-		}
+		payloads = append(payloads, payload)
 	}
-	if withBeat {
-		b.beat = p.wire.heartbeat.now()
+	if beat != 0 {
 		// Alone, so that a fault test does not drop it.
-		payload, _ := s.packer.next([]Line{{Letter: letterHeartbeat, Text: strconv.FormatInt(b.beat, 10)}})
-		b.payloads = append(b.payloads, payload)
+		payload, _ := s.packer.next([]Line{{Letter: letterHeartbeat, Text: strconv.FormatInt(beat, 10)}})
+		payloads = append(payloads, payload)
 	}
-	return b
+	return payloads, took
 }
 
 // reasonOf names an error of a statement for the metrics.
@@ -238,19 +237,13 @@ func reasonOf(err error) string {
 	return failConnection
 }
 
+// failed counts a failure, and waits longer after each until something was sent.
 func (p *publisher) failed(ctx context.Context, reason string, err error) {
 	if ctx.Err() != nil && reason == failConnect {
 		return // stopping
 	}
 	p.wire.metrics.errors.WithLabelValues(reason).Inc()
-	if !p.failing {
-		p.failing = true // once an outage
-		p.wire.cfg.Log.WarnContext(ctx, "publisher cannot send, trying again", "reason", reason, "error", err)
-	}
-}
-
-// backOff waits longer each time, until something was sent.
-func (p *publisher) backOff(ctx context.Context) {
+	p.outages.Note(ctx, err, "reason", reason)
 	p.retry = min(max(2*p.retry, p.wire.cfg.Timing.MinRetry), p.wire.cfg.Timing.MaxRetry)
 	wait(ctx, p.retry/2+rand.N(p.retry/2))
 }

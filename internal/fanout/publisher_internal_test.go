@@ -10,6 +10,7 @@ import (
 	"layercake/internal/postgres"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // newTestPublisher is connected to a server of epoch "e-1".
@@ -21,19 +22,30 @@ func newTestPublisher(cfg Config) (p *publisher, events, presence *sender) {
 	return p, events, presence
 }
 
+// lettersIn counts the lines in payloads by their letters.
+func lettersIn(payloads []string) map[byte]int {
+	n := make(map[byte]int)
+	for _, payload := range payloads {
+		for _, line := range strings.Split(payload, "\n")[1:] {
+			n[line[0]]++
+		}
+	}
+	return n
+}
+
 func TestLinesThatFoundNoRoomLeaveAHole(t *testing.T) {
 	t.Parallel()
 	p, events, _ := newTestPublisher(Config{})
 	for project := range int32(maxQueued + 1) {
 		events.queue.add(hint(project+1, 1))
 	}
-	b := p.pack(events, false)
-	h, _, err := parseHeader(b.payloads[0])
+	payloads, took := p.pack(events, 0)
+	h, _, err := parseHeader(payloads[0])
 	if err != nil || h.seq != 2 {
 		t.Errorf("first number %d, %v, want 2: 1 stands for what was lost", h.seq, err)
 	}
-	if b.lines != maxQueued || b.sent['h'] != maxQueued {
-		t.Errorf("%d lines, %d hints, want %d", b.lines, b.sent['h'], maxQueued)
+	if sent := lettersIn(payloads); took != maxQueued || sent['h'] != maxQueued {
+		t.Errorf("%d lines, %d hints, want %d", took, sent['h'], maxQueued)
 	}
 }
 
@@ -47,12 +59,12 @@ func TestPackStaysWithinAStatement(t *testing.T) {
 	}
 	sent := 0
 	for sent < 1000 {
-		b := p.pack(events, true)
-		if len(b.payloads) > maxPayloads || b.lines == 0 || b.sent['e'] != b.lines {
-			t.Fatalf("%d payloads with %d lines, %d of them events", len(b.payloads), b.lines, b.sent['e'])
+		payloads, took := p.pack(events, 1)
+		if n := lettersIn(payloads)['e']; len(payloads) > maxPayloads || took == 0 || n != took {
+			t.Fatalf("%d payloads with %d lines, %d of them events", len(payloads), took, n)
 		}
-		sent += b.lines
-		events.pending = events.pending[b.lines:]
+		sent += took
+		events.pending = events.pending[took:]
 	}
 }
 
@@ -65,13 +77,23 @@ func TestEventsOfAnotherHistoryGoAsHints(t *testing.T) {
 	later := event(2, 7)
 	later.Epoch = "e-2"
 	events.queue.add(later)
-	b := p.pack(events, false)
-	h, lines, err := parseHeader(b.payloads[0])
+	payloads, _ := p.pack(events, 0)
+	h, lines, err := parseHeader(payloads[0])
 	if want := "h 1 30\ne 2 7 {}"; err != nil || h.epoch != "e-2" || lines != want {
 		t.Errorf("epoch %s, lines %q, %v, want %q", h.epoch, lines, err, want)
 	}
-	if b.sent['h'] != 1 || b.sent['e'] != 1 {
-		t.Errorf("%d hints, %d events, want 1 and 1", b.sent['h'], b.sent['e'])
+	if n := lettersIn(payloads); n['h'] != 1 || n['e'] != 1 {
+		t.Errorf("%d hints, %d events, want 1 and 1", n['h'], n['e'])
+	}
+	lost := Line{Letter: 'j', Text: "1 c1 {}", Epoch: "e-1"} // nothing can stand for it
+	events.queue.add(lost)
+	if payloads, _ := p.pack(events, 1); len(payloads) != 2 || events.packer.header.seq != 3 || !strings.HasSuffix(payloads[0], lines) {
+		t.Errorf("%q with number %d, want what is pending and a heartbeat", payloads, events.packer.header.seq)
+	}
+	events.pending = nil
+	payloads, _ = p.pack(events, 1)
+	if h, _, err := parseHeader(payloads[0]); len(payloads) != 1 || err != nil || h.seq != 5 {
+		t.Errorf("%q, want the heartbeat with number 5: 4 stands for what is true no more", payloads)
 	}
 }
 
@@ -79,12 +101,12 @@ func TestLossSparesHeartbeats(t *testing.T) {
 	t.Parallel()
 	p, events, _ := newTestPublisher(Config{Loss: 1})
 	events.queue.add(event(1, 1))
-	b := p.pack(events, true)
-	if len(b.payloads) != 1 || b.dropped != 1 || b.lines != 1 {
-		t.Fatalf("%d payloads, %d dropped of %d, want the heartbeat only", len(b.payloads), b.dropped, b.lines)
+	payloads, took := p.pack(events, 77)
+	if dropped := testutil.ToFloat64(p.wire.metrics.dropped); len(payloads) != 1 || dropped != 1 || took != 1 {
+		t.Fatalf("%d payloads, %v dropped of %d, want the heartbeat only", len(payloads), dropped, took)
 	}
-	h, rest, err := parseHeader(b.payloads[0])
-	if err != nil || h.seq != 2 || rest != fmt.Sprintf("b %d", b.beat) {
+	h, rest, err := parseHeader(payloads[0])
+	if err != nil || h.seq != 2 || rest != "b 77" {
 		t.Errorf("heartbeat %q with number %d, %v, want number 2", rest, h.seq, err)
 	}
 }
@@ -94,17 +116,17 @@ func TestPresenceThatMayNotHaveArrivedLeavesAHole(t *testing.T) {
 	p, _, presence := newTestPublisher(Config{})
 	join := Line{Letter: 'j', Text: `1 c1 {}`}
 	presence.queue.add(join)
-	if b := p.pack(presence, false); b.sent['j'] != 1 || len(b.payloads) != 1 {
-		t.Fatalf("%d lines in %d payloads, want 1 in 1", b.sent['j'], len(b.payloads))
+	if payloads, took := p.pack(presence, 0); took != 1 || len(payloads) != 1 {
+		t.Fatalf("%d lines in %d payloads, want 1 in 1", took, len(payloads))
 	}
 	presence.queue.putBack(presence.pending)
 	presence.pending = nil
 	presence.queue.add(join)
-	b := p.pack(presence, false)
-	if len(b.payloads) != 1 {
-		t.Fatalf("%d payloads, want 1: what may have arrived is not said twice", len(b.payloads))
+	payloads, _ := p.pack(presence, 0)
+	if len(payloads) != 1 {
+		t.Fatalf("%d payloads, want 1: what may have arrived is not said twice", len(payloads))
 	}
-	h, rest, err := parseHeader(b.payloads[0])
+	h, rest, err := parseHeader(payloads[0])
 	if err != nil || h.seq != 3 || rest != "j 1 c1 {}" {
 		t.Errorf("number %d with %q, %v, want 3: 1 failed and 2 stands for it", h.seq, rest, err)
 	}
