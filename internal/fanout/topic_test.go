@@ -19,6 +19,7 @@ func listen(t *testing.T, url, name string, topic fanout.Topic) *ear {
 	t.Helper()
 	e := &ear{}
 	e.replica = start(t, url, name, func(r *replica, cfg *config) {
+		often(nil, cfg)
 		topic.Hear = func(l fanout.Line) error { r.note(func() { e.heard = append(e.heard, l) }); return nil }
 		topic.Doubt = func(reason string) { r.note(func() { e.doubts = append(e.doubts, reason) }) }
 		cfg.Topics = append(cfg.Topics, topic)

@@ -82,6 +82,7 @@ type Wire struct {
 	listener  *listener
 	heartbeat *heartbeat
 	epoch     atomic.Value // postgres.Epoch
+	stepped   func()       // tests wait for it: the publisher connected, sent or failed, or a heartbeat came back
 }
 
 // letter is what a letter means.
@@ -108,7 +109,7 @@ func New(cfg Config) *Wire {
 	if cfg.Timing == (Timing{}) {
 		cfg.Timing = DefaultTiming
 	}
-	w := &Wire{cfg: cfg, heartbeat: &heartbeat{start: time.Now(), silence: cfg.Timing.Silence}}
+	w := &Wire{cfg: cfg, heartbeat: &heartbeat{start: time.Now(), silence: cfg.Timing.Silence}, stepped: func() {}}
 	w.epoch.Store(postgres.Epoch(""))
 	w.publisher = newPublisher(w)
 	w.metrics = newMetrics(cfg.Metrics, w.publisher.queued)

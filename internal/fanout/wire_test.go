@@ -31,7 +31,7 @@ type replica struct {
 	mu      sync.Mutex
 	events  []event
 	doubts  []string
-	changed chan struct{} // closed and replaced at each event and doubt
+	changed chan struct{} // closed and replaced at each event, doubt and step of the wire
 }
 
 // event is what the topic of these tests says: that a project has reached a version, and by what.
@@ -96,6 +96,7 @@ func start(t testing.TB, url, name string, change func(*replica, *config)) *repl
 		change(r, &cfg)
 	}
 	r.Wire = fanout.New(cfg.Config)
+	r.OnStep(func() { r.note(func() {}) })
 	r.Handle(cfg.topic())
 	for _, topic := range cfg.Topics {
 		r.Handle(topic)
@@ -131,7 +132,7 @@ func (r *replica) note(f func()) {
 	r.changed = make(chan struct{})
 }
 
-// wait returns when what holds, which is asked at each event and doubt, under r's mutex.
+// wait returns when what holds, which is asked at each event, doubt and step of the wire, under r's mutex.
 func (r *replica) wait(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.After(patience)
@@ -212,22 +213,7 @@ func (r *replica) metric(t testing.TB, name string, want ...string) (sum float64
 // waitMetric returns when a metric is at least least.
 func (r *replica) waitMetric(t testing.TB, least float64, name string, want ...string) {
 	t.Helper()
-	r.waitValue(t, least, name, func() float64 { return r.metric(t, name, want...) })
-}
-
-// waitValue returns when a value is at least least.
-func (r *replica) waitValue(t testing.TB, least float64, name string, value func() float64) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for value() < least {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("replica %s: %s = %v, want at least %v", r.name, name, value(), least)
-		}
-	}
+	r.wait(t, fmt.Sprintf("%s %v to be at least %v", name, want, least), func() bool { return r.metric(t, name, want...) >= least })
 }
 
 // admin is a session for the test's own statements.
