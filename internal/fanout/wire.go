@@ -46,7 +46,7 @@ type Line struct {
 	Text   string         // what follows the letter and a blank; of a line that was heard it is a part of the payload: clone what is kept
 	Epoch  postgres.Epoch // the history in which the line is true; empty for one to publish that is true in any
 
-	// What Topic.Hint is called with. Lines that were heard have neither.
+	// What Topic.Hint is called with, of this line and of the hint. Lines that were heard have neither.
 	Project int32
 	Version int64
 }
@@ -142,9 +142,7 @@ func (w *Wire) hint(l Line) (Line, bool) {
 	if t.Hint == nil {
 		return Line{}, false
 	}
-	h := t.Hint(l.Project, l.Version)
-	h.Project, h.Version = l.Project, l.Version
-	return h, true
+	return t.Hint(l.Project, l.Version), true
 }
 
 // Publish tells the other replicas something, on the channel of the letter's topic, which must be handled. It never waits and never

@@ -2,9 +2,11 @@ package fanout_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -51,19 +53,24 @@ type config struct {
 }
 
 func hint(project int32, version int64) fanout.Line {
-	return fanout.Line{Letter: 'h', Text: fmt.Sprintf("%d %d", project, version)}
+	text := strconv.Itoa(int(project)) + " " + strconv.FormatInt(version, 10)
+	return fanout.Line{Letter: 'h', Text: text, Project: project, Version: version}
 }
 
 func (c config) topic() fanout.Topic {
 	return fanout.Topic{
 		Channel: fanout.Events, Kinds: map[byte]string{'e': "event", 'h': "hint"}, Doubt: c.OnDoubt, Hint: hint,
 		Hear: func(l fanout.Line) error {
-			e := event{Epoch: l.Epoch}
-			var body string
-			_, err := fmt.Sscanf(l.Text, "%d %d", &e.Project, &e.Version)
-			if _, err := fmt.Sscanf(l.Text, "%d %d %s", &e.Project, &e.Version, &body); err == nil {
-				e.Body = []byte(strings.SplitN(l.Text, " ", 3)[2])
+			project, rest, _ := strings.Cut(l.Text, " ")
+			version, body, _ := strings.Cut(rest, " ")
+			id, errProject := strconv.Atoi(project)
+			e := event{Epoch: l.Epoch, Project: int32(id)}
+			var errVersion error
+			e.Version, errVersion = strconv.ParseInt(version, 10, 64)
+			if body != "" {
+				e.Body = []byte(body)
 			}
+			err := errors.Join(errProject, errVersion)
 			if err == nil {
 				c.OnEvent(e)
 			}
@@ -75,7 +82,8 @@ func (c config) topic() fanout.Topic {
 // publish tells the others of an event of the history that the replica writes to.
 func (r *replica) publish(project int32, version int64, body []byte) {
 	r.Publish(fanout.Line{
-		Letter: 'e', Text: fmt.Sprintf("%d %d %s", project, version, body), Epoch: r.Epoch(), Project: project, Version: version,
+		Letter: 'e', Text: strconv.Itoa(int(project)) + " " + strconv.FormatInt(version, 10) + " " + string(body),
+		Epoch: r.Epoch(), Project: project, Version: version,
 	})
 }
 

@@ -45,17 +45,20 @@ type line struct {
 
 // eventLine returns the line about an event. It is true only in the event's own history: after a failover, the wire sends the hint.
 func eventLine(epoch postgres.Epoch, project int32, version int64, body []byte) fanout.Line {
-	l := hintLine(project, version)
-	if len(body) > 0 && len(body) <= maxLineBody {
-		l.Letter, l.Text, l.Epoch = letterEvent, l.Text+" "+string(body), epoch
+	if len(body) == 0 || len(body) > maxLineBody {
+		return hintLine(project, version)
 	}
-	l.Project, l.Version = project, version
-	return l
+	return fanout.Line{
+		Letter: letterEvent, Text: strconv.Itoa(int(project)) + " " + strconv.FormatInt(version, 10) + " " + string(body),
+		Epoch: epoch, Project: project, Version: version,
+	}
 }
 
 // hintLine returns the line that stands for all events of a project up to a version.
 func hintLine(project int32, version int64) fanout.Line {
-	return fanout.Line{Letter: letterHint, Text: strconv.Itoa(int(project)) + " " + strconv.FormatInt(version, 10)}
+	return fanout.Line{
+		Letter: letterHint, Text: strconv.Itoa(int(project)) + " " + strconv.FormatInt(version, 10), Project: project, Version: version,
+	}
 }
 
 // parseLine reads what eventLine and hintLine wrote.
