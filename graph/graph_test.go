@@ -89,7 +89,7 @@ func onlineAt(t testing.TB, url, direct string) *site {
 	}
 	t.Cleanup(db.Close)
 	wire := fanout.New(fanout.Config{URL: direct, Replica: "test", Log: log, Metrics: registry})
-	hub := feed.NewHub(db.System, wire, log, registry)
+	hub := feed.NewHub(feed.Config{System: db.System, Wire: wire, Log: log, Metrics: registry})
 	self := replica.New(replica.Config{DB: db, Version: "test", Log: log, Metrics: registry})
 	people := presence.New(presence.Config{DB: db, Wire: wire, Replica: self, Log: log, Metrics: registry})
 	ctx, stop := context.WithCancel(context.Background())

@@ -212,7 +212,7 @@ func TestTailIsBounded(t *testing.T) {
 func TestTailsOfAllFeedsAreBounded(t *testing.T) {
 	t.Parallel()
 	const feeds = 10 * maxAllBytes / maxTailBytes
-	h := NewHub(nil, fanout.New(fanout.Config{}), nil, prometheus.NewRegistry())
+	h := NewHub(Config{Wire: fanout.New(fanout.Config{}), Metrics: prometheus.NewRegistry()})
 	body := make([]byte, 2000)
 	for project := range int32(feeds) {
 		f := newFeed(project, maxTailBytes) // as if it had come first
@@ -243,7 +243,7 @@ func TestTailsOfAllFeedsAreBounded(t *testing.T) {
 func TestWatchersAtOnePlaceShareARead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(nil, fanout.New(fanout.Config{}), nil, prometheus.NewRegistry()) // without a database: none of the watchers reads by itself
+		h := NewHub(Config{Wire: fanout.New(fanout.Config{}), Metrics: prometheus.NewRegistry()}) // without a database: none of the watchers reads by itself
 		release := make(chan struct{})
 		var running sync.WaitGroup
 		running.Go(func() {

@@ -23,24 +23,44 @@ import (
 )
 
 const (
-	sweepEvery  = time.Second
-	gapPatience = 5 * time.Millisecond // a line may be under way
-	idleFor     = time.Minute          // a feed outlives its last watcher by this
-	queryLimit  = 3 * time.Second
-	readEvents  = 500      // events of one project that one read of the log returns at most
-	readBytes   = 64 << 10 // bytes of them that a watcher holds, beyond the first event
-	readFeeds   = 64       // feeds whose gaps one read closes
-	farBehind   = 900      // events that a watcher lacks when it is about to fall out of the tail
+	readEvents = 500      // events of one project that one read of the log returns at most
+	readBytes  = 64 << 10 // bytes of them that a watcher holds, beyond the first event
+	readFeeds  = 64       // feeds whose gaps one read closes
+	farBehind  = 900      // events that a watcher lacks when it is about to fall out of the tail
 )
+
+// Timing is how long things take. Tests wait less.
+type Timing struct {
+	Sweep time.Duration // between two sweeps: an event that no line announced comes this late
+	Gap   time.Duration // until the log is asked for events before one that came: a line may be under way
+	Retry time.Duration // until the log is asked again after it could not be read, and up to twice more: it may be busy
+	Idle  time.Duration // that a feed outlives its last watcher
+	Query time.Duration // for one statement
+}
+
+// DefaultTiming is that of a deployment.
+var DefaultTiming = Timing{
+	Sweep: time.Second, Gap: 5 * time.Millisecond, Retry: 100 * time.Millisecond, Idle: time.Minute, Query: 3 * time.Second,
+}
 
 // ErrNotFound ends a watch whose project does not exist, or does no longer.
 var ErrNotFound = fault.New(fault.NotFound, "Project not found")
+
+// Config is what a hub needs.
+type Config struct {
+	System  *postgres.Pool
+	Wire    *fanout.Wire // to the other replicas
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+	Timing  Timing // zero for DefaultTiming
+}
 
 // Hub holds the feeds of a replica.
 type Hub struct {
 	system  *postgres.Pool
 	wire    *fanout.Wire
 	log     *slog.Logger
+	timing  Timing
 	metrics *metrics
 	gaps    chan struct{}                // capacity 1: some feed lacks events
 	doubts  chan struct{}                // capacity 1: sweep now
@@ -52,18 +72,19 @@ type Hub struct {
 }
 
 // NewHub returns a hub without feeds, and makes it heard on the wire. Run makes it follow the log.
-func NewHub(system *postgres.Pool, wire *fanout.Wire, log *slog.Logger, registry prometheus.Registerer) *Hub {
+func NewHub(cfg Config) *Hub {
 	h := &Hub{
-		system: system,
-		wire:   wire,
-		log:    log,
+		system: cfg.System,
+		wire:   cfg.Wire,
+		log:    cfg.Log,
+		timing: cmp.Or(cfg.Timing, DefaultTiming),
 		gaps:   make(chan struct{}, 1),
 		doubts: make(chan struct{}, 1),
 		warned: rate.Sometimes{Interval: time.Minute},
 		feeds:  make(map[int32]*feed),
 	}
-	h.metrics = newMetrics(registry, h)
-	wire.Handle(h.topic())
+	h.metrics = newMetrics(cfg.Metrics, h)
+	h.wire.Handle(h.topic())
 	return h
 }
 
@@ -186,7 +207,7 @@ func (h *Hub) readHead(ctx context.Context, project int32) (Cursor, error) {
 
 // readHeads asks where projects stand. Those that do not exist are missing.
 func (h *Hub) readHeads(ctx context.Context, projects []int32) (map[int32]Cursor, error) {
-	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	ctx, cancel := context.WithTimeout(ctx, h.timing.Query)
 	defer cancel()
 	heads := make(map[int32]Cursor, len(projects))
 	err := h.system.Do(ctx, func(conn *pgx.Conn) error {
@@ -219,7 +240,7 @@ type limits struct {
 
 // readLog reads the events of several projects after a version each, in one statement. A project that does not exist has no answer.
 func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most limits) (map[int32]answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	ctx, cancel := context.WithTimeout(ctx, h.timing.Query)
 	defer cancel()
 	answers := make(map[int32]answer, len(projects))
 	err := h.system.Do(ctx, func(conn *pgx.Conn) error {
@@ -271,7 +292,7 @@ func (h *Hub) fillAll(ctx context.Context) {
 		case <-h.gaps:
 			if !due {
 				due = true
-				pause.Reset(gapPatience)
+				pause.Reset(h.timing.Gap)
 			}
 			continue
 		case <-pause.C:
@@ -281,7 +302,7 @@ func (h *Hub) fillAll(ctx context.Context) {
 		switch {
 		case err != nil && ctx.Err() == nil:
 			h.log.WarnContext(ctx, "read gaps from the log", "error", err)
-			pause.Reset(100*time.Millisecond + rand.N(200*time.Millisecond))
+			pause.Reset(h.timing.Retry + rand.N(2*h.timing.Retry))
 		case due:
 			pause.Reset(0)
 		}
@@ -324,7 +345,7 @@ func (h *Hub) fill(ctx context.Context) (again bool, err error) {
 
 // sweepAll compares every feed with its head, each second and whenever somebody doubts.
 func (h *Hub) sweepAll(ctx context.Context) {
-	pause := time.NewTimer(sweepEvery)
+	pause := time.NewTimer(h.timing.Sweep)
 	defer pause.Stop()
 	for {
 		select {
@@ -339,7 +360,7 @@ func (h *Hub) sweepAll(ctx context.Context) {
 		h.dropIdle(time.Now())
 		h.divide()
 		h.warn(ctx)
-		pause.Reset(sweepEvery - sweepEvery/10 + rand.N(sweepEvery/5))
+		pause.Reset(h.timing.Sweep*9/10 + rand.N(h.timing.Sweep/5))
 	}
 }
 
@@ -377,7 +398,7 @@ func (h *Hub) dropIdle(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for project, f := range h.feeds {
-		if len(f.watchers) == 0 && now.Sub(f.idle) > idleFor {
+		if len(f.watchers) == 0 && now.Sub(f.idle) > h.timing.Idle {
 			delete(h.feeds, project)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"layercake/internal/fanout"
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
+	"layercake/internal/task"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,8 +28,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 // patience is how long a test waits for what must come.
 const patience = time.Minute
 
+// runningHub is a hub that sweeps ten times as often as in a deployment.
+type runningHub struct {
+	*Hub
+	stop func() // returns when Run has; may be called twice
+}
+
 // startHub runs a hub over a database with project 1, whose log has so many events.
-func startHub(t *testing.T, events int) (*Hub, *pgx.Conn) {
+func startHub(t *testing.T, events int) (*runningHub, *pgx.Conn) {
 	t.Helper()
 	url := pgtest.New(t)
 	log := slog.New(slog.DiscardHandler)
@@ -48,17 +55,17 @@ func startHub(t *testing.T, events int) (*Hub, *pgx.Conn) {
 	execute(t, conn, "INSERT INTO projects (id, name) VALUES (1, 'Test')")
 	execute(t, conn, "INSERT INTO heads (project_id) VALUES (1)")
 	commit(t, conn, 1, events, "{}")
-	h := NewHub(db.System, fanout.New(fanout.Config{}), log, registry)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() { ended <- h.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
+	timing := DefaultTiming
+	timing.Sweep /= 10
+	h := NewHub(Config{System: db.System, Wire: fanout.New(fanout.Config{}), Log: log, Metrics: registry, Timing: timing})
+	running := task.Go(context.Background(), h.Run)
+	stop := func() {
+		if err := running.Stop(); err != nil {
 			t.Error(err)
 		}
-	})
-	return h, conn
+	}
+	t.Cleanup(stop)
+	return &runningHub{Hub: h, stop: stop}, conn
 }
 
 func execute(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
@@ -77,7 +84,7 @@ func commit(t *testing.T, conn *pgx.Conn, from, to int, body string) {
 }
 
 // collect watches after a version until it has seen another, and returns the steps.
-func collect(t *testing.T, h *Hub, after, until int64) []Delivery {
+func collect(t *testing.T, h *runningHub, after, until int64) []Delivery {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -197,24 +204,14 @@ func TestSweepFindsWhatNobodySpokeOf(t *testing.T) {
 			commit(t, conn, 6, 8, "{}") // no line, no hint
 		}
 		if s.At.Version == 8 {
-			wantSweepRepairs(ctx, t, h, 1)
+			h.stop() // a sweep is counted after its events came
+			if n := testutil.ToFloat64(h.metrics.sweepRepairs); n != 1 {
+				t.Errorf("%v sweep repairs, want 1", n)
+			}
 			return
 		}
 	}
 	t.Fatal("the events never came")
-}
-
-// wantSweepRepairs waits for sweeps to be counted, which is after their events came.
-func wantSweepRepairs(ctx context.Context, t *testing.T, h *Hub, want float64) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for testutil.ToFloat64(h.metrics.sweepRepairs) < want && ctx.Err() == nil {
-		<-tick.C
-	}
-	if n := testutil.ToFloat64(h.metrics.sweepRepairs); n != want {
-		t.Errorf("%v sweep repairs, want %v", n, want)
-	}
 }
 
 // After an outage every feed may lack events: they are read in parts that a database answers in time.
@@ -228,7 +225,7 @@ func TestGapsOfManyFeedsAreReadInParts(t *testing.T) {
 		SELECT n, 1, now(), '', 'first', '', '{}' FROM generate_series(2, $1::int) n`, projects)
 	commit(t, conn, 1, 1, "{}")
 
-	h := NewHub(running.system, fanout.New(fanout.Config{}), running.log, prometheus.NewRegistry()) // it does not run: the test takes its steps
+	h := NewHub(Config{System: running.system, Wire: running.wire, Log: running.log, Metrics: prometheus.NewRegistry()}) // it does not run: the test takes its steps
 	head, err := running.readHead(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
@@ -264,7 +261,7 @@ func TestWatcherThatIsFarBehindIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	running, _ := startHub(t, 0)
 	log := logged{messages: make(chan string, 10)}
-	h := NewHub(running.system, fanout.New(fanout.Config{}), slog.New(log), prometheus.NewRegistry()) // it does not run, and so does not ask for the head
+	h := NewHub(Config{System: running.system, Wire: running.wire, Log: slog.New(log), Metrics: prometheus.NewRegistry()}) // it does not run, and so does not ask for the head
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for s, err := range h.Watch(ctx, 1, Cursor{}) {
@@ -344,7 +341,7 @@ func TestManyWatchersShareOneFeed(t *testing.T) {
 	if n := testutil.ToFloat64(h.metrics.created); n != 1 {
 		t.Errorf("%v feeds were made, want 1", n)
 	}
-	h.dropIdle(time.Now().Add(2 * idleFor))
+	h.dropIdle(time.Now().Add(2 * h.timing.Idle))
 	if n, _ := h.Size(); n != 1 {
 		t.Errorf("%d feeds are open while watched, want 1", n)
 	}
@@ -356,11 +353,11 @@ func TestManyWatchersShareOneFeed(t *testing.T) {
 	if n := h.Watchers(); len(n) != 0 {
 		t.Errorf("%v watch although all have left", n)
 	}
-	h.dropIdle(time.Now().Add(idleFor / 2))
+	h.dropIdle(time.Now().Add(h.timing.Idle / 2))
 	if n, _ := h.Size(); n != 1 {
 		t.Errorf("%d feeds are open right after the last watcher, want 1", n)
 	}
-	h.dropIdle(time.Now().Add(2 * idleFor))
+	h.dropIdle(time.Now().Add(2 * h.timing.Idle))
 	if n, _ := h.Size(); n != 0 {
 		t.Errorf("%d feeds are open long after the last watcher, want 0", n)
 	}

@@ -48,7 +48,7 @@ func startReplica(t testing.TB, url string, loss float64) *replica {
 	}
 	t.Cleanup(db.Close)
 	wire := fanout.New(fanout.Config{URL: url, Replica: name, Loss: loss, Log: log, Metrics: registry})
-	hub := feed.NewHub(db.System, wire, log, registry)
+	hub := feed.NewHub(feed.Config{System: db.System, Wire: wire, Log: log, Metrics: registry})
 	ctx, stop := context.WithCancel(context.Background())
 	var g errgroup.Group
 	g.Go(func() error { return hub.Run(ctx) })

@@ -140,7 +140,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	s.wire = fanout.New(fanout.Config{URL: s.listenURL(), Replica: name, Loss: s.cfg.Loss, Log: s.log, Metrics: s.registry})
-	s.hub = feed.NewHub(s.db.System, s.wire, s.log, s.registry)
+	s.hub = feed.NewHub(feed.Config{System: s.db.System, Wire: s.wire, Log: s.log, Metrics: s.registry})
 	s.replica = replica.New(replica.Config{
 		DB: s.db, Version: s.cfg.Version, Incarnation: incarnation, Log: s.log, Metrics: s.registry,
 	})
