@@ -16,7 +16,7 @@ type metrics struct {
 	holes             prometheus.Counter
 	lines             *prometheus.CounterVec // by kind and direction
 
-	sentBeats, heardBeats, heardUnknown, heardMalformed prometheus.Counter
+	sentHeartbeats, heardHeartbeats, heardUnknown, heardMalformed prometheus.Counter
 }
 
 // newMetrics registers the metrics on r, which may be nil. queued returns how many lines wait for the publisher.
@@ -50,7 +50,7 @@ func newMetrics(r prometheus.Registerer, queued func() int) *metrics {
 		holes:             counter("holes_total", "Holes in the numbers of a sender's payloads."),
 		lines:             counters("lines_total", "Lines between replicas.", "kind", "direction"),
 	}
-	m.sentBeats, m.heardBeats = m.lines.WithLabelValues("heartbeat", "sent"), m.lines.WithLabelValues("heartbeat", "received")
+	m.sentHeartbeats, m.heardHeartbeats = m.lines.WithLabelValues("heartbeat", "sent"), m.lines.WithLabelValues("heartbeat", "received")
 	m.heardUnknown = m.lines.WithLabelValues("unknown", "received")
 	m.heardMalformed = m.lines.WithLabelValues("malformed", "received")
 	for _, reason := range []string{failConnect, failTimeout, failConnection, failRefused, failQueueFull} {

@@ -159,7 +159,7 @@ func (p *publisher) send(ctx context.Context, c *session, withBeat bool) error {
 		}
 		s.pending = s.pending[took:]
 		if withBeat && channel == Events {
-			p.wire.metrics.sentBeats.Inc()
+			p.wire.metrics.sentHeartbeats.Inc()
 			p.wire.heartbeat.sent(beat)
 		}
 	}

@@ -97,7 +97,7 @@ func (r *receiver) hear(l Line, h header) error {
 		if err != nil {
 			return err
 		}
-		r.wire.metrics.heardBeats.Inc()
+		r.wire.metrics.heardHeartbeats.Inc()
 		// One heartbeat is enough to watch the connection by. Those of the other channel only end a sequence, so that holes are seen.
 		if own && r.channel == Events {
 			r.wire.metrics.heartbeat.Observe(r.wire.heartbeat.returned(sent).Seconds())

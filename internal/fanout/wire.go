@@ -68,6 +68,7 @@ type Topic struct {
 	Doubt func(reason string)
 	// Hint returns the line that can stand for all lines about a project up to a version: for one that finds no room, may not have arrived,
 	// or is of another history than the one that is published to by then. Nil when there is none: such lines are lost, and all doubt.
+	// It only computes: it is called holding the mutex of a queue.
 	Hint func(project int32, version int64) Line
 }
 
