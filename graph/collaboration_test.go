@@ -1,7 +1,6 @@
 package graph_test
 
 import (
-	"context"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -14,7 +13,6 @@ import (
 	"layercake/internal/postgres/pgtest"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -251,17 +249,10 @@ func TestOperationsOfTheFutureAreSteppedOver(t *testing.T) {
 // storeEvent appends an event to a project's log by hand.
 func storeEvent(t *testing.T, url string, project int, operations string) {
 	t.Helper()
-	db, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close(context.Background())
-	if _, err := db.Exec(t.Context(), `WITH head AS (
+	pgtest.Exec(t, pgtest.Connect(t, url), `WITH head AS (
 			UPDATE heads SET version = version + 1, changed_at = now() WHERE project_id = $1 RETURNING version, changed_at
 		) INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
 		SELECT $1, version, changed_at, '', 'by hand', '', json_build_object('projectId', $1::int, 'version', version, 'at', changed_at,
 			'opId', 'by hand', 'actorId', 'x', 'actorKind', 'system', 'actorName', 'x', 'via', 'sql', 'operations', $2::json) FROM head`,
-		project, operations); err != nil {
-		t.Fatal(err)
-	}
+		project, operations)
 }
