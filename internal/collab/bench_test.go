@@ -236,7 +236,7 @@ func processorTime(b *testing.B, replicas []*servertest.Process) (sum time.Durat
 
 // joinAndSee returns when the client has seen so many users from the first on.
 func (t *thin) joinAndSee(n, first, each int) error {
-	if err := t.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := t.conn.SetDeadline(time.Now().Add(pgtest.Patience)); err != nil {
 		return err
 	}
 	if err := t.send(joinText(n)); err != nil {

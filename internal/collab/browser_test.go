@@ -11,13 +11,10 @@ import (
 	"time"
 
 	"layercake/internal/client"
+	"layercake/internal/postgres/pgtest"
 
 	"github.com/coder/websocket"
-	"github.com/jackc/pgx/v5"
 )
-
-// patience is for anything that a test waits for.
-const patience = time.Minute
 
 // browser is a client that keeps what the existing client keeps.
 type browser struct {
@@ -36,7 +33,7 @@ type browser struct {
 // dial opens a collaboration socket until the test ends.
 func dial(t testing.TB, base string, project int) *client.Socket {
 	t.Helper()
-	socket, err := client.Dialer{Timeout: patience}.Collaboration(t.Context(), base, project)
+	socket, err := client.Dialer{Timeout: pgtest.Patience}.Collaboration(t.Context(), base, project)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +113,7 @@ func (b *browser) note(f func()) {
 // wait returns when what holds, which is asked after each frame, under b's mutex.
 func (b *browser) wait(what string, holds func() bool) {
 	b.t.Helper()
-	b.within(patience, what, holds)
+	b.within(pgtest.Patience, what, holds)
 }
 
 func (b *browser) within(most time.Duration, what string, holds func() bool) {
@@ -204,7 +201,7 @@ func (b *browser) closeStatus() (websocket.StatusCode, string) {
 	b.t.Helper()
 	select {
 	case <-b.done:
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		b.t.Fatal("the socket is still open")
 	}
 	var closed *client.Closed
@@ -217,7 +214,7 @@ func (b *browser) closeStatus() (websocket.StatusCode, string) {
 // newProject makes a project through a replica.
 func newProject(t testing.TB, base string) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	c := client.New(base)
 	defer c.Close()
@@ -231,26 +228,10 @@ func newProject(t testing.TB, base string) int {
 // rows counts with a query, until the count is as wanted.
 func rows(t testing.TB, database string, want int, sql string) {
 	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	got := -1
-	for began := time.Now(); time.Since(began) < patience; <-tick.C {
-		if got = countRows(t, database, sql); got == want {
-			return
-		}
-	}
-	t.Fatalf("%s: %d, want %d", sql, got, want)
+	pgtest.AwaitCount(t, pgtest.Connect(t, database), want, sql)
 }
 
-func countRows(t testing.TB, database, sql string) (n int) {
+func countRows(t testing.TB, database, sql string) int {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	if err := conn.QueryRow(t.Context(), sql).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
+	return pgtest.Count(t, pgtest.Connect(t, database), sql)
 }

@@ -314,7 +314,7 @@ func TestSocketsThatAreNotOpened(t *testing.T) {
 			if c.origin != "" {
 				header.Set("Origin", c.origin)
 			}
-			socket, err := client.Dialer{Timeout: patience, Header: header}.Open(t.Context(), replica.URL, "/ws/collaboration"+c.query)
+			socket, err := client.Dialer{Timeout: pgtest.Patience, Header: header}.Open(t.Context(), replica.URL, "/ws/collaboration"+c.query)
 			status := http.StatusSwitchingProtocols
 			var unopened *client.Unopened
 			switch {

@@ -99,7 +99,7 @@ func serve(t *testing.T, timing collab.Timing) *site {
 	g.Go(func() error { return self.Run(ctx, "here") })
 	g.Go(func() error { return h.Run(ctx) })
 	t.Cleanup(func() {
-		drain, cancel := context.WithTimeout(context.Background(), patience)
+		drain, cancel := context.WithTimeout(context.Background(), pgtest.Patience)
 		defer cancel()
 		h.Drain(drain, 0)
 		stop()
@@ -164,7 +164,7 @@ func TestReaderThatStallsIsCutOffByTheWriteDeadline(t *testing.T) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for began := time.Now(); closedAs(t, s.metrics, "slow") != 1; <-tick.C {
-		if time.Since(began) > patience {
+		if time.Since(began) > pgtest.Patience {
 			t.Fatal("no socket was closed as slow")
 		}
 	}

@@ -44,7 +44,7 @@ type crowd struct {
 func gather(t testing.TB, url string, n int, returns bool) *crowd {
 	t.Helper()
 	c := &crowd{url: url, returns: returns, sockets: make([]client.GraphQLSocket, n)}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*pgtest.Patience)
 	defer cancel()
 	opening, ctx := errgroup.WithContext(ctx)
 	opening.SetLimit(20)
@@ -151,7 +151,7 @@ func TestSocketsOfADrainingReplicaComeBackBitByBit(t *testing.T) {
 	d.start(1)
 	d.start(2)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*pgtest.Patience)
 	defer cancel()
 	visits := make(chan []visit, 1)
 	go func() { visits <- c.watch(ctx) }()
@@ -224,7 +224,7 @@ func drainProcess(b *testing.B, program string, sockets int) (time.Time, []visit
 		b.Fatalf("the replica did not start: %v", <-ended)
 	}
 	c := gather(b, url, sockets, false)
-	ctx, cancel := context.WithTimeout(b.Context(), patience)
+	ctx, cancel := context.WithTimeout(b.Context(), pgtest.Patience)
 	defer cancel()
 	visits := make(chan []visit, 1)
 	go func() { visits <- c.watch(ctx) }()

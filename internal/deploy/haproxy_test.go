@@ -24,8 +24,6 @@ import (
 	"layercake/internal/server/servertest"
 )
 
-const patience = time.Minute
-
 // deployment is three replicas behind haproxy with the configuration that docker-compose.yml uses.
 type deployment struct {
 	url      string // of haproxy
@@ -140,7 +138,7 @@ func (l *haproxyLog) mark() int {
 // wait waits until the log holds words behind a mark.
 func (l *haproxyLog) wait(mark int, words string) {
 	l.t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(pgtest.Patience)
 	for {
 		l.mu.Lock()
 		text, grown := l.text[mark:], l.grown
@@ -241,7 +239,7 @@ func TestNothingIsLostInARollingRestart(t *testing.T) {
 	go func() {
 		r, err := bench.Storm(ctx, bench.Config{
 			URLs: []string{d.url}, Mutators: 8, Duration: 5 * time.Minute, Rate: 100, Projects: 2,
-			Subscribers: 10, Deltas: 4, Nappers: 4, Seed: 1, Settle: 2 * patience,
+			Subscribers: 10, Deltas: 4, Nappers: 4, Seed: 1, Settle: 2 * pgtest.Patience,
 			Progress: &once{f: func() { close(began) }},
 		})
 		ended <- outcome{r, err}
