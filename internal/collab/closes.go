@@ -1,46 +1,19 @@
 package collab
 
 import (
-	"strings"
-
 	"layercake/internal/presence"
-
-	"github.com/coder/websocket"
+	"layercake/internal/socket"
 )
 
-// The close codes that we send. The existing client comes back after all but 1000.
-const (
-	closeEnded   = websocket.StatusNormalClosure  // 1000: the project was deleted; do not come back
-	closeTooBig  = websocket.StatusMessageTooBig  // 1009: a frame over maxFrame, sent by the library
-	closeRestart = websocket.StatusServiceRestart // 1012: this replica stops; come back after retryAfterMs
-	closeKicked  = websocket.StatusCode(4000)     // an operator closed it; the reason says why
-)
+// projectDeleted ends the sockets of a project that is gone. The existing client comes back after every code but this one.
+var projectDeleted = socket.Reason{Code: 1000, Text: "The project was deleted", Label: "project"}
 
-// Why sockets close, for the metrics.
-const (
-	closedClient  = "client"  // it said goodbye
-	closedLost    = "lost"    // the connection broke
-	closedSilent  = "silent"  // nothing came for too long
-	closedSlow    = "slow"    // a frame could not be written in time
-	closedMessage = "message" // the client broke the protocol
-	closedProject = "project" // the project was deleted
-	closedDrain   = "drain"   // this replica stops, or sends its clients elsewhere
-	closedKicked  = "kicked"  // an operator closed it
-)
+// labels are those of the reasons that not every transport has.
+var labels = []string{projectDeleted.Label, socket.LabelKicked}
 
-var closeReasons = []string{
-	closedClient, closedLost, closedSilent, closedSlow, closedMessage, closedProject, closedDrain, closedKicked,
-}
-
-// leaveReasons say why connections left, for the log.
+// leaveReasons say why connections left, for the log, by the label of why their socket closed.
 var leaveReasons = map[string]presence.Reason{
-	closedClient: presence.ReasonClosed, closedLost: presence.ReasonLost, closedSilent: presence.ReasonSilent,
-	closedSlow: presence.ReasonSlow, closedMessage: presence.ReasonProtocol, closedProject: presence.ReasonDeleted,
-	closedDrain: presence.ReasonDrained, closedKicked: presence.ReasonKicked,
-}
-
-// clip shortens a reason to what a close frame holds.
-func clip(reason string) string {
-	const most = 123
-	return strings.ToValidUTF8(reason[:min(len(reason), most)], "")
+	socket.Client.Label: presence.ReasonClosed, socket.Lost.Label: presence.ReasonLost, socket.Silent.Label: presence.ReasonSilent,
+	socket.Slow.Label: presence.ReasonSlow, socket.LabelMessage: presence.ReasonProtocol, projectDeleted.Label: presence.ReasonDeleted,
+	socket.LabelDrain: presence.ReasonDrained, socket.LabelKicked: presence.ReasonKicked,
 }

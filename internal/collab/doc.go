@@ -1,6 +1,6 @@
 // Package collab serves /ws/collaboration: presence frames for browsers.
 //
-// A socket has one goroutine, which reads. What changes in its room wakes it: then, and only then, a writer runs, which looks at
+// A session is a socket with one goroutine, which reads. What changes in its room wakes it: then, and only then, a writer runs, which looks at
 // what changed since the last time and ends. Nothing is queued for a socket; whoever reads slowly gets the newest state less often.
 // Frames are encoded once and shared by all sockets of a project.
 //

@@ -4,23 +4,20 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"net"
-	"os"
+	"io"
+	"iter"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"layercake/internal/drain"
 	"layercake/internal/fault"
 	"layercake/internal/presence"
+	"layercake/internal/socket"
 
 	"github.com/coder/websocket"
-	"github.com/google/uuid"
 )
 
 // What is taken of one socket, and what one gets.
 const (
-	maxFrame      = 64 << 10
 	maxMessages   = 20 // within a second
 	maxChanges    = 50 // that are told one by one; more become the roster
 	pushPause     = 100 * time.Millisecond
@@ -30,36 +27,28 @@ const (
 	listRate      = 8 << 20              // the same for lists of a document, which matter less
 )
 
-// socket is one connection of a browser.
-type socket struct {
-	h     *Handler
-	id    uuid.UUID
-	turn  int // among those that are pinged
-	room  *presence.Room
-	conn  *websocket.Conn
-	raw   *batchConn // below conn
-	heard atomic.Int64
+// session is one connection of a browser.
+type session struct {
+	*socket.WebSocket // its user is empty while the client has not joined
 
-	// of the goroutine that reads
+	h    *Handler
+	room *presence.Room
+
+	// State of the goroutine that reads.
 	recent    [maxMessages]int64 // when the last messages came that were not refused
 	oldest    int
-	left      bool // the client said so
+	left      bool // the client said that it leaves the project
 	stopWatch func()
 
 	mu        sync.Mutex
-	opened    bool
-	doomed    func() // what to do once opened: it was closed before
-	shut      bool
-	why       string // one of closeReasons
-	viewer    string // user id, empty while not joined
-	document  string // empty while in none
-	woken     bool   // something may have changed since push looked
-	scheduled bool   // push runs, or will when the timer fires
-	timer     *time.Timer
-	due       time.Time // when it fires
-	next      time.Time // push does not run before
+	document  string      // empty while in none
+	woken     bool        // something may have changed since push looked
+	scheduled bool        // push runs, or will when the timer fires
+	timer     *time.Timer // runs push; nil while push runs
+	due       time.Time   // when the timer fires
+	next      time.Time   // push does not run before
 
-	// of push; view is for the reader to begin anew
+	// View of push. The reader replaces it, under the mutex, to make push begin anew.
 	view view
 }
 
@@ -73,66 +62,22 @@ type view struct {
 }
 
 // begin starts the reader.
-func (s *socket) begin(conn *websocket.Conn, raw *batchConn) {
-	conn.SetReadLimit(maxFrame)
-	s.conn, s.raw = conn, raw
-	s.hear()
-	s.stopWatch = s.room.Watch(s.wake)
-	s.mu.Lock()
-	s.opened = true
-	doomed := s.doomed
-	s.mu.Unlock()
-	if doomed != nil {
-		doomed()
-	}
-	go s.read() // leave tells those who wait
-	s.ping()
-}
-
-func (s *socket) hear() { s.heard.Store(time.Now().UnixNano()) }
-
-// heardAt returns when anything last came; zero before the socket is open.
-func (s *socket) heardAt() time.Time {
-	if n := s.heard.Load(); n != 0 {
-		return time.Unix(0, n)
-	}
-	return time.Time{}
-}
-
-// ping asks whether the peer is there; its answer counts as heard.
-func (s *socket) ping() {
-	if !s.hold() {
-		return
-	}
-	go func() {
-		defer s.h.running.Done()
-		ctx, cancel := context.WithTimeout(context.Background(), s.h.timing.Write)
-		defer cancel()
-		_ = s.conn.Ping(ctx) // silence tells
-	}()
-}
-
-// hold counts something that the socket does, unless it is closed.
-func (s *socket) hold() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.opened || s.shut {
-		return false
-	}
-	s.h.running.Add(1)
-	return true
+func begin(h *Handler, room *presence.Room, conn *socket.WebSocket) {
+	s := &session{WebSocket: conn, h: h, room: room}
+	s.stopWatch = room.Watch(s.wake)
+	s.Open(s)
+	go s.read() // the socket has not ended before it
+	s.Probe()
 }
 
 // read takes what the client sends until the connection ends, then leaves.
-func (s *socket) read() {
-	for {
-		kind, b, err := s.conn.Read(context.Background())
-		if err != nil {
-			s.end(readFailure(err))
+func (s *session) read() {
+	for !s.Closed() { // else it was kicked during its last message, which does not bring it back
+		kind, b, ok := s.Read()
+		if !ok {
 			break
 		}
-		s.hear()
-		if kind != websocket.MessageText || s.isShut() { // who was told to go does nothing any more
+		if kind != websocket.MessageText {
 			continue
 		}
 		if !s.admit(time.Now()) {
@@ -141,21 +86,15 @@ func (s *socket) read() {
 			continue
 		}
 		s.receive(b)
-		if s.isShut() { // it was kicked meanwhile: what it said last does not bring it back
-			s.room.Leave(s.id, leaveReasons[s.reason()])
-		}
 	}
 	s.stopWatch()
-	_ = s.conn.CloseNow()
-	s.room.Leave(s.id, leaveReasons[s.reason()])
+	s.room.Leave(s.ID(), leaveReasons[s.Reason().Label])
 	s.room.Exit()
-	s.h.metrics.socketsOpen.Dec()
-	s.h.metrics.socketsClosed.WithLabelValues(s.reason()).Inc()
-	s.h.leave(s)
+	s.Release()
 }
 
 // admit applies the rate limit: so many messages within the last second. Those refused do not count.
-func (s *socket) admit(now time.Time) bool {
+func (s *session) admit(now time.Time) bool {
 	if now.UnixNano()-s.recent[s.oldest] < int64(time.Second) {
 		return false
 	}
@@ -165,7 +104,7 @@ func (s *socket) admit(now time.Time) bool {
 }
 
 // receive acts on one message.
-func (s *socket) receive(b []byte) {
+func (s *session) receive(b []byte) {
 	m, err := parse(b)
 	if err == nil {
 		err = s.act(m)
@@ -179,7 +118,7 @@ func (s *socket) receive(b []byte) {
 	}
 }
 
-func (s *socket) act(m message) error {
+func (s *session) act(m message) error {
 	switch m.kind {
 	case typePing:
 		s.write(typePong, pong)
@@ -196,7 +135,7 @@ func (s *socket) act(m message) error {
 	case typeLeave:
 		s.left = s.left || s.joined()
 		s.forget()
-		s.room.Leave(s.id, presence.ReasonLeft)
+		s.room.Leave(s.ID(), presence.ReasonLeft)
 		return nil
 	case typeSwitch:
 		if !s.joined() {
@@ -207,7 +146,7 @@ func (s *socket) act(m message) error {
 	}
 	if s.joined() {
 		m.place.Type = documentCanvas
-		if e := s.room.Entry(s.id); e != nil && e.Place != nil && e.Place.Document == m.place.Document {
+		if e := s.room.Entry(s.ID()); e != nil && e.Place != nil && e.Place.Document == m.place.Document {
 			m.place.Type = e.Place.Type
 		}
 		s.move(m.place)
@@ -221,14 +160,14 @@ func (s *socket) act(m message) error {
 }
 
 // join makes the connection somebody, who sees everybody.
-func (s *socket) join(who presence.Identity, place *presence.Place) error {
+func (s *session) join(who presence.Identity, place *presence.Place) error {
 	who.Transport = presence.Collaboration
-	if err := s.room.Join(s.id, who, place, time.Now()); err != nil {
+	if err := s.room.Join(s.ID(), who, place, time.Now()); err != nil {
 		return err
 	}
 	s.left = false
 	s.mu.Lock()
-	s.viewer = who.UserID
+	s.SetUser(who.UserID)
 	if place != nil {
 		s.document = place.Document
 	}
@@ -238,7 +177,7 @@ func (s *socket) join(who presence.Identity, place *presence.Place) error {
 	return nil
 }
 
-func (s *socket) move(place presence.Place) {
+func (s *session) move(place presence.Place) {
 	s.mu.Lock()
 	if s.document != place.Document {
 		s.document = place.Document
@@ -247,60 +186,50 @@ func (s *socket) move(place presence.Place) {
 	}
 	s.mu.Unlock()
 	place.At = time.Now()
-	s.room.Move(s.id, place)
+	s.room.Move(s.ID(), place)
 }
 
 // forget makes the connection nobody, who sees nobody.
-func (s *socket) forget() {
+func (s *session) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.viewer, s.document = "", ""
+	s.SetUser("")
+	s.document = ""
 }
 
-func (s *socket) joined() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.viewer != ""
-}
+func (s *session) joined() bool { return s.User() != "" }
 
 // wake makes push look at the room, not before its pause is over.
-func (s *socket) wake() {
+func (s *session) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.shut {
-		return
-	}
 	s.woken = true
 	switch {
 	case !s.scheduled:
-		s.scheduled = true
-		s.h.running.Add(1)
-		s.arm(s.next)
+		if s.scheduled = s.Acquire(); s.scheduled {
+			s.arm(s.next)
+		}
 	case s.timer != nil && s.due.After(s.next) && s.timer.Stop():
 		s.arm(s.next) // it waited for something less urgent
 	}
 }
 
 // arm runs push at a time. The mutex is held.
-func (s *socket) arm(at time.Time) {
+func (s *session) arm(at time.Time) {
 	s.due = at
 	s.timer = time.AfterFunc(time.Until(at), s.push)
 }
 
 // push tells the client what changed, and goes on later when there is more.
-func (s *socket) push() {
+func (s *session) push() {
 	s.mu.Lock()
 	s.timer, s.woken = nil, false
-	v, viewer, document, shut := s.view, s.viewer, s.document, s.shut
+	v, viewer, document := s.view, s.User(), s.document
 	s.mu.Unlock()
 	var pause time.Duration
 	var later time.Time
-	if !shut {
-		s.raw.hold()
-		pause, later = s.tell(&v, viewer, document)
-		if err := s.raw.release(s.h.timing.Write); err != nil {
-			s.failed(errors.Is(err, os.ErrDeadlineExceeded), err)
-		}
+	if !s.Closed() {
+		s.Batch(func() { pause, later = s.tell(&v, viewer, document) })
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -311,7 +240,7 @@ func (s *socket) push() {
 	}
 	s.next = time.Now().Add(pause)
 	switch {
-	case s.shut:
+	case s.Closed(): // if it closes from now on, OnClose waits for the mutex and stops the timer
 	case s.woken:
 		s.arm(s.next)
 		return
@@ -320,13 +249,13 @@ func (s *socket) push() {
 		return
 	}
 	s.scheduled = false
-	s.h.running.Done()
+	s.Release()
 }
 
 // tell writes the frames that are due. It returns how long to leave the client alone, and when something else is due, if anything.
-func (s *socket) tell(v *view, viewer, document string) (pause time.Duration, later time.Time) {
+func (s *session) tell(v *view, viewer, document string) (pause time.Duration, later time.Time) {
 	if s.room.Ended() {
-		s.close(closeEnded, "The project was deleted", closedProject)
+		s.Close(projectDeleted)
 		return 0, later
 	}
 	if viewer == "" {
@@ -343,7 +272,7 @@ func (s *socket) tell(v *view, viewer, document string) (pause time.Duration, la
 	} else {
 		told := make(map[string]bool)
 		for _, c := range changes {
-			if c.Entry.Connection == s.id || c.Entry.UserID != viewer && told[c.Entry.UserID] {
+			if c.Entry.Connection == s.ID() || c.Entry.UserID != viewer && told[c.Entry.UserID] {
 				continue
 			}
 			told[c.Entry.UserID] = true
@@ -364,12 +293,12 @@ func (s *socket) tell(v *view, viewer, document string) (pause time.Duration, la
 	return max(pause, time.Duration(frames)*frameTime), later
 }
 
-// list tells who is in the client's document, when that is due; else it returns when it will be, if it will.
-func (s *socket) list(v *view, viewer, document string) (later time.Time, ok bool) {
+// list sends document_activity if it is due. Otherwise it returns when it will be due; zero if nothing changed.
+func (s *session) list(v *view, viewer, document string) (later time.Time, ok bool) {
 	d := s.room.Document(document)
 	pause := v.listPause
 	if d.Members <= v.listed {
-		if !d.MovedSince(v.listed, s.id) {
+		if !d.MovedSince(v.listed, s.ID()) {
 			return later, false
 		}
 		pause = max(pause, activityPause)
@@ -377,7 +306,7 @@ func (s *socket) list(v *view, viewer, document string) (later time.Time, ok boo
 	if due := v.listedAt.Add(pause); time.Until(due) > 0 {
 		return due, false
 	}
-	frame := activityFrame(d, viewer, s.id)
+	frame := activityFrame(d, viewer, s.ID())
 	if !s.write(typeActivity, frame) {
 		return later, false
 	}
@@ -391,7 +320,7 @@ func share(size, sockets, rate int) time.Duration {
 }
 
 // writeRoster tells who is there.
-func (s *socket) writeRoster(v *view, viewer string) (size int, ok bool) {
+func (s *session) writeRoster(v *view, viewer string) (size int, ok bool) {
 	r := s.room.Roster()
 	v.told = r.Seq
 	self := s.room.Person(viewer)
@@ -400,140 +329,54 @@ func (s *socket) writeRoster(v *view, viewer string) (size int, ok bool) {
 		return len(frame), s.write(typeBulk, frame)
 	}
 	// Nobody else sees it like this: no copy of all of it is made.
-	ctx, cancel := context.WithTimeout(context.Background(), s.h.timing.Write)
-	defer cancel()
-	w, err := s.conn.Writer(ctx, websocket.MessageText)
-	if err != nil {
-		return 0, s.failed(ctx.Err() != nil, err)
-	}
-	s.h.metrics.frames.WithLabelValues(typeBulk).Inc()
-	buffer := bufio.NewWriterSize(w, 4<<10)
+	ok = s.Send(func(conn *websocket.Conn) error {
+		w, err := conn.Writer(context.Background(), websocket.MessageText)
+		if err != nil {
+			return err
+		}
+		size, err = writeBulk(w, bulkElements(r, viewer, s.ID()))
+		return errors.Join(err, w.Close())
+	})
+	return size, s.count(typeBulk, ok)
+}
+
+// writeBulk writes a roster bit by bit.
+func writeBulk(w io.Writer, elements iter.Seq[[]byte]) (size int, err error) {
+	buffer := bufio.NewWriterSize(w, 4<<10) // it keeps the first error for Flush
 	size, _ = buffer.WriteString(bulkBefore)
 	first := true
-	for element := range bulkElements(r, viewer, s.id) {
+	for element := range elements {
 		if !first {
-			_ = buffer.WriteByte(',') // Flush tells
+			_ = buffer.WriteByte(',')
 		}
 		first = false
 		n, _ := buffer.Write(element)
 		size += n
 	}
 	_, _ = buffer.WriteString(bulkAfter)
-	if err := errors.Join(buffer.Flush(), w.Close()); err != nil {
-		return size, s.failed(ctx.Err() != nil, err)
+	return size, buffer.Flush()
+}
+
+// write sends a frame.
+func (s *session) write(kind string, frame []byte) bool { return s.count(kind, s.Write(frame)) }
+
+// count counts a frame that was sent. It returns whether it was.
+func (s *session) count(kind string, sent bool) bool {
+	if sent {
+		s.h.metrics.frames.WithLabelValues(kind).Inc()
 	}
-	return size, true
+	return sent
 }
 
-// write sends a frame within the write deadline, else it cuts the connection off: a client that does not read keeps nobody.
-func (s *socket) write(kind string, frame []byte) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), s.h.timing.Write)
-	defer cancel()
-	if err := s.conn.Write(ctx, websocket.MessageText, frame); err != nil {
-		return s.failed(ctx.Err() != nil, err)
-	}
-	s.h.metrics.frames.WithLabelValues(kind).Inc()
-	return true
-}
-
-// failed cuts the connection off after a write that failed. It returns false.
-func (s *socket) failed(late bool, err error) bool {
-	switch {
-	case late:
-		s.cut(closedSlow)
-	case !errors.Is(err, net.ErrClosed):
-		s.cut(closedLost)
-	}
-	return false
-}
-
-// drain tells the client to come back later.
-func (s *socket) drain() {
-	s.whenOpen(func() {
-		s.close(closeRestart, drain.Reason(), closedDrain)
-	})
-}
-
-// kick takes the connection out of the project at once, and tells the client to go.
-func (s *socket) kick(reason string) {
-	s.whenOpen(func() {
-		s.close(closeKicked, clip(reason), closedKicked)
-		s.room.Leave(s.id, presence.ReasonKicked)
-	})
-}
-
-// cut ends the connection without a goodbye. The reader leaves.
-func (s *socket) cut(why string) {
-	s.whenOpen(func() {
-		s.end(why)
-		_ = s.raw.Close()
-	})
-}
-
-// close says goodbye, without keeping the caller. The reader leaves when the peer has answered, or did not for some seconds.
-func (s *socket) close(code websocket.StatusCode, reason, why string) {
-	if !s.hold() {
-		return
-	}
-	s.end(why)
-	go func() {
-		defer s.h.running.Done()
-		_ = s.conn.Close(code, reason)
-	}()
-}
-
-// end makes the socket write nothing any more. The first reason counts.
-func (s *socket) end(why string) {
+// OnClose stops the writer. Who was kicked leaves the project at once: the reader may wait for the client's answer to the goodbye.
+func (s *session) OnClose(reason socket.Reason) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.shut {
-		return
-	}
-	s.shut, s.why = true, why
 	if s.timer != nil && s.timer.Stop() {
 		s.scheduled = false
-		s.h.running.Done()
-	}
-}
-
-func (s *socket) isShut() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.shut
-}
-
-// isUser reports whether the client has joined under a user id, and not been told to go.
-func (s *socket) isUser(id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.viewer == id && !s.shut
-}
-
-func (s *socket) reason() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.why
-}
-
-func (s *socket) whenOpen(f func()) {
-	s.mu.Lock()
-	if !s.opened {
-		s.doomed = f
-		s.mu.Unlock()
-		return
+		s.Release()
 	}
 	s.mu.Unlock()
-	f()
-}
-
-// readFailure says why nothing more can be read.
-func readFailure(err error) string {
-	switch websocket.CloseStatus(err) {
-	case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd:
-		return closedClient
+	if reason.Label == socket.LabelKicked {
+		s.room.Leave(s.ID(), presence.ReasonKicked)
 	}
-	if errors.Is(err, websocket.ErrMessageTooBig) {
-		return closedMessage
-	}
-	return closedLost
 }

@@ -19,6 +19,7 @@ import (
 	"layercake/internal/presence"
 	"layercake/internal/project"
 	"layercake/internal/replica"
+	"layercake/internal/socket"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -74,7 +75,7 @@ func (v *valve) Close() error {
 	return v.Conn.Close()
 }
 
-func serve(t *testing.T, timing collab.Timing) *site {
+func serve(t *testing.T, timing socket.Timing, refresh time.Duration) *site {
 	t.Helper()
 	database, name, log := pgtest.New(t), uuid.NewString(), slog.New(slog.DiscardHandler)
 	s := &site{metrics: prometheus.NewRegistry()}
@@ -87,7 +88,10 @@ func serve(t *testing.T, timing collab.Timing) *site {
 	self := replica.New(replica.Config{DB: db, Version: "test", Log: log})
 	wire := fanout.New(fanout.Config{URL: database, Replica: name, Log: log})
 	tracker := presence.New(presence.Config{DB: db, Wire: wire, Replica: self, Log: log})
-	h := collab.New(collab.Options{Presence: tracker, Log: log, Metrics: s.metrics, Open: true, Timing: timing})
+	sockets := socket.New(socket.Options{Metrics: s.metrics})
+	h := collab.New(collab.Options{
+		Sockets: sockets, Presence: tracker, Log: log, Metrics: s.metrics, Open: true, Timing: timing, Refresh: refresh,
+	})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(h.ServeHTTP))
 	s.accepted = make(chan *valve, 16)
 	server.Listener = listener{server.Listener, s.accepted}
@@ -97,11 +101,12 @@ func serve(t *testing.T, timing collab.Timing) *site {
 	g.Go(func() error { return wire.Run(ctx) })
 	g.Go(func() error { return tracker.Run(ctx) })
 	g.Go(func() error { return self.Run(ctx, "here") })
+	g.Go(func() error { return sockets.Run(ctx) })
 	g.Go(func() error { return h.Run(ctx) })
 	t.Cleanup(func() {
 		drain, cancel := context.WithTimeout(context.Background(), pgtest.Patience)
 		defer cancel()
-		h.Drain(drain, 0)
+		sockets.Drain(drain, 0)
 		stop()
 		if err := g.Wait(); err != nil {
 			t.Error(err)
@@ -119,7 +124,7 @@ func serve(t *testing.T, timing collab.Timing) *site {
 
 func TestSilentSocketIsCutOffAndLeaves(t *testing.T) {
 	t.Parallel()
-	s := serve(t, collab.Timing{Ping: 500 * time.Millisecond, Silence: 6 * time.Second, Write: 5 * time.Second, Refresh: time.Hour})
+	s := serve(t, socket.Timing{Ping: 500 * time.Millisecond, Silence: 6 * time.Second, Write: 5 * time.Second}, time.Hour)
 	ann := open(t, s.url, s.project) // the library answers pings while it reads
 	ann.join("ann", "Ann", "")
 	silent := dial(t, s.url, s.project)
@@ -135,7 +140,7 @@ func TestSilentSocketIsCutOffAndLeaves(t *testing.T) {
 
 func TestConnectedPeopleAreRefreshed(t *testing.T) {
 	t.Parallel()
-	s := serve(t, collab.Timing{Ping: 150 * time.Millisecond, Silence: time.Minute, Write: 5 * time.Second, Refresh: 300 * time.Millisecond})
+	s := serve(t, socket.Timing{Ping: 150 * time.Millisecond, Silence: time.Minute, Write: 5 * time.Second}, 300*time.Millisecond)
 	ann, idle := open(t, s.url, s.project), open(t, s.url, s.project)
 	ann.join("ann", "Ann", "")
 	idle.join("idle", "I", "")
@@ -148,7 +153,7 @@ func TestConnectedPeopleAreRefreshed(t *testing.T) {
 
 func TestReaderThatStallsIsCutOffByTheWriteDeadline(t *testing.T) {
 	t.Parallel()
-	s := serve(t, collab.Timing{Ping: time.Minute, Silence: time.Hour, Write: 4 * time.Second, Refresh: time.Hour})
+	s := serve(t, socket.Timing{Ping: time.Minute, Silence: time.Hour, Write: 4 * time.Second}, time.Hour)
 	ann := open(t, s.url, s.project)
 	ann.join("ann", "Ann", "")
 	<-s.accepted

@@ -50,11 +50,20 @@ func (s *Server) routes() http.Handler {
 	r.Get("/health", s.health)
 	r.Get("/health/live", s.live)
 	r.Get("/health/ready", s.health)
-	sockets := r.With(newSocketLimit(s.cfg.MaxSockets, s.registry).guard)
-	sockets.Handle("/graphql", s.graph.HTTP())
-	sockets.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
-	sockets.Get("/ws/collaboration", s.collab.ServeHTTP)
+	guarded := r.With(s.sockets.Guard)
+	guarded.Handle("/graphql", s.graph.HTTP())
+	guarded.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
+	r.Get("/ws/collaboration", s.collab.ServeHTTP)
 	return r
+}
+
+// clientAddress notes in a request's context where its client is: at the other end of the connection, or, when that is a proxy that
+// is trusted, where the proxy says.
+func (s *Server) clientAddress(next http.Handler) http.Handler {
+	if len(s.cfg.TrustedProxies) == 0 {
+		return middleware.ClientIPFromRemoteAddr(next)
+	}
+	return middleware.ClientIPFromXFF(s.cfg.TrustedProxies...)(next)
 }
 
 // adminRoutes is everything that operators reach.

@@ -24,6 +24,7 @@ import (
 	"layercake/internal/presence"
 	"layercake/internal/project"
 	"layercake/internal/replica"
+	"layercake/internal/socket"
 	"layercake/internal/task"
 
 	"github.com/google/uuid"
@@ -52,6 +53,7 @@ type Server struct {
 
 	replica  *replica.Replica
 	presence *presence.Tracker
+	sockets  *socket.Registry
 	collab   *collab.Handler
 
 	commander *operate.Commander
@@ -149,12 +151,18 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		s.db.Close()
 		return fmt.Errorf("ask which replicas live: %w", err)
 	}
+	s.sockets = socket.New(socket.Options{PerAddress: s.cfg.MaxSockets, Metrics: s.registry})
 	s.commander = operate.NewCommander(operate.CommanderConfig{
-		DB: s.db.System, Wire: s.wire, Log: s.log, Metrics: s.registry, Address: s.Addr, Incarnation: s.replica.Incarnation, Sockets: s.sockets,
-		Kick:     func(connection uuid.UUID, reason string) bool { return s.collab.Kick(connection, reason) },
-		KickUser: func(user, reason string) int { return s.collab.KickUser(user, reason) },
+		DB: s.db.System, Wire: s.wire, Log: s.log, Metrics: s.registry, Address: s.Addr, Incarnation: s.replica.Incarnation,
+		Sockets: s.openSockets,
+		Kick: func(connection uuid.UUID, reason string) bool {
+			return s.sockets.Kick(func(s *socket.Socket) bool { return s.ID() == connection }, reason) > 0
+		},
+		KickUser: func(user, reason string) int {
+			return s.sockets.Kick(func(s *socket.Socket) bool { return s.User() == user }, reason)
+		},
 		SendAway: func(ctx context.Context, why string, spread time.Duration) {
-			s.sendAway(ctx, why, spread, s.graph.Shed, s.collab.Shed)
+			s.sendAway(ctx, why, spread, s.graph.Shed, s.sockets.SendAway)
 		},
 		Admit: s.admit,
 	})
@@ -167,12 +175,12 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		Plans: s.plans, Projects: projects, Presence: s.presence, Log: s.log, Metrics: s.registry,
 		AllowOrigin: allowOrigin, Open: s.cfg.Open,
 	})
-	timing := collab.DefaultTiming
+	timing := socket.DefaultTiming
 	if s.cfg.Silence > 0 {
 		timing.Silence, timing.Ping = s.cfg.Silence, s.cfg.Silence/3
 	}
 	s.collab = collab.New(collab.Options{
-		Presence: s.presence, Log: s.log, Metrics: s.registry, AllowOrigin: allowOrigin, Open: s.cfg.Open, Timing: timing,
+		Sockets: s.sockets, Presence: s.presence, Log: s.log, Metrics: s.registry, Open: s.cfg.Open, Timing: timing,
 	})
 	s.cleaner = operate.NewCleaner(operate.CleanerConfig{
 		DB: s.db.System, Plans: s.plans, Presence: s.presence, Every: s.cfg.CleanUp, KeepEvents: s.cfg.EventRetention,
@@ -191,7 +199,7 @@ func (s *Server) registerFigures() {
 		}
 		return 0
 	})
-	s.replica.Figure("sockets", func() int64 { return int64(s.sockets()) })
+	s.replica.Figure("sockets", func() int64 { return int64(s.openSockets()) })
 	s.replica.Figure("subscriptions", func() int64 { return int64(s.graph.Subscriptions()) })
 	s.replica.Figure("open_feeds", func() int64 { feeds, _ := s.hub.Size(); return int64(feeds) })
 	s.replica.Figure("feed_bytes", func() int64 { _, bytes := s.hub.Size(); return int64(bytes) })
@@ -237,6 +245,7 @@ func (s *Server) serve(ctx context.Context) error {
 	parts.Go(func() error { return s.hub.Run(storage) })
 	parts.Go(func() error { return s.wire.Run(storage) })
 	parts.Go(func() error { return s.cleaner.Run(storage) })
+	parts.Go(func() error { return s.sockets.Run(storage) })
 	parts.Go(func() error { return s.collab.Run(storage) })
 	// Presence takes its last rows out from under the lease, and the wire carries its last words: first it ends, then the lease, then
 	// the rest of storage.
@@ -248,7 +257,7 @@ func (s *Server) serve(ctx context.Context) error {
 	parts.Go(commands.Wait)
 
 	clients, operators := s.clientServer(s.routes()), s.httpServer(s.adminRoutes())
-	parts.Go(func() error { return closed(clients.Serve(clientListener{s.http})) })
+	parts.Go(func() error { return closed(clients.Serve(socket.Listener{Listener: s.http})) })
 	if s.admin != nil {
 		parts.Go(func() error { return closed(operators.Serve(s.admin)) })
 	}
@@ -275,7 +284,7 @@ func (s *Server) serve(ctx context.Context) error {
 // drain lets the balancer notice, then closes the sockets bit by bit, then stops accepting and waits for requests in hand.
 func (s *Server) drain(ctx context.Context, clients *http.Server) error {
 	s.log.InfoContext(ctx, "draining", "time", s.cfg.Drain)
-	s.sendAway(ctx, "stopping", s.cfg.Drain, s.graph.Drain, s.collab.Drain)
+	s.sendAway(ctx, "stopping", s.cfg.Drain, s.graph.Drain, s.sockets.Drain)
 	if err := clients.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("requests did not end in time: %w", err), clients.Close())
 	}
@@ -288,7 +297,7 @@ const answerTime = 2 * time.Minute
 func (s *Server) clientServer(handler http.Handler) *http.Server {
 	h := s.httpServer(handler)
 	h.WriteTimeout = answerTime
-	h.ConnContext = withClientConn
+	h.ConnContext = socket.WithConn
 	return h
 }
 
@@ -313,11 +322,11 @@ func (s *Server) sendAway(ctx context.Context, why string, over time.Duration, p
 func (s *Server) admit() {
 	s.unready.Store(nil)
 	s.graph.Admit()
-	s.collab.Admit()
+	s.sockets.Resume()
 }
 
 // sockets returns how many are open.
-func (s *Server) sockets() int { return s.graph.Sockets() + s.collab.Sockets() }
+func (s *Server) openSockets() int { return s.graph.Sockets() + s.sockets.Count() }
 
 func (s *Server) httpServer(handler http.Handler) *http.Server {
 	return &http.Server{

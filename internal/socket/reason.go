@@ -30,8 +30,8 @@ const (
 	LabelKicked  = "kicked"  // an operator closed the socket
 )
 
-// commonLabels are those of the reasons that every transport has.
-var commonLabels = []string{Client.Label, Lost.Label, Silent.Label, Slow.Label, LabelMessage, LabelDrain}
+// CommonLabels are those of the reasons that every transport has.
+var CommonLabels = []string{Client.Label, Lost.Label, Silent.Label, Slow.Label, LabelMessage, LabelDrain}
 
 // Violation is how a client broke the protocol. Coming back would not help: it would break it again.
 func Violation(code int, text string) Reason {

@@ -14,6 +14,7 @@ package socket
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func (r *Registry) Transport(name string, timing Timing, labels ...string) *Tran
 			Namespace: namespace, Name: "sockets_closed_total", Help: "WebSockets that were closed.", ConstLabels: transport,
 		}, []string{"reason"}),
 	}
-	for _, label := range append(labels, commonLabels...) {
+	for _, label := range slices.Concat(CommonLabels, labels) {
 		t.closed.WithLabelValues(label) // 0 is a value too
 	}
 	r.mu.Lock()

@@ -16,7 +16,7 @@ import (
 // MaxMessage is the size of the largest message that is taken from a client.
 const MaxMessage = 64 << 10
 
-// WebSocket is a socket that speaks WebSocket. It implements Conn but for Ping and OnClose. One goroutine reads until there is nothing
+// WebSocket is a socket that speaks WebSocket. It implements Conn but for OnClose. One goroutine reads until there is nothing
 // more, and then calls Release. Any may send.
 type WebSocket struct {
 	*Socket
@@ -152,6 +152,14 @@ func (c *WebSocket) inTime(write func() error) bool {
 		c.Cut(Lost)
 	}
 	return err == nil
+}
+
+// Ping sends a ping of the WebSocket protocol and waits for the answer, which the peer's library gives by itself. A transport whose clients
+// look for pings of their own protocol has a Ping of its own.
+func (c *WebSocket) Ping() {
+	ctx, cancel := context.WithTimeout(context.Background(), c.transport.timing.Write)
+	defer cancel()
+	_ = c.conn.Ping(ctx) // nobody missed an answer that does not come: see Probe
 }
 
 // Goodbye sends the close frame, waits some seconds for the peer's, and closes the connection.
