@@ -199,8 +199,7 @@ func TestFrames(t *testing.T) {
 	closed := offline(t, func(o *graph.Options) { o.Open = false })
 	got += closed.perform(t, script{name: "nobody is let in", turns: []turn{saying(allOfIt, initialise)}})
 	got += closed.perform(t, script{name: "ping of somebody who will not be let in", turns: []turn{saying(1, `{"type":"ping"}`)}})
-	impatient := offline(t)
-	impatient.Hurry(50*time.Millisecond, deadline, deadline, deadline)
+	impatient := offline(t, hurry(50*time.Millisecond, deadline, deadline, deadline))
 	got += impatient.perform(t, script{name: "no initialisation", turns: []turn{saying(allOfIt)}})
 	draining := offline(t)
 	got += draining.perform(t, initialised("a drain", turn{hear: allOfIt, act: func() {

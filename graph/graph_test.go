@@ -22,6 +22,7 @@ import (
 	"layercake/internal/presence"
 	"layercake/internal/project"
 	"layercake/internal/replica"
+	"layercake/internal/socket"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
@@ -36,6 +37,7 @@ const deadline = time.Minute
 // site is a handler behind a real HTTP server.
 type site struct {
 	*graph.Handler
+	*socket.Registry
 	url     string
 	client  *client.Client
 	metrics *prometheus.Registry
@@ -46,7 +48,8 @@ type site struct {
 func offline(t testing.TB, options ...func(*graph.Options)) *site {
 	t.Helper()
 	s := &site{metrics: prometheus.NewRegistry(), log: &logBuffer{}}
-	o := graph.Options{Open: true, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Metrics: s.metrics}
+	s.Registry = socket.New(socket.Options{Metrics: s.metrics})
+	o := graph.Options{Sockets: s.Registry, Open: true, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Metrics: s.metrics}
 	for _, option := range options {
 		option(&o)
 	}
@@ -57,7 +60,14 @@ func offline(t testing.TB, options ...func(*graph.Options)) *site {
 	mux.HandleFunc("POST /drain", func(w http.ResponseWriter, r *http.Request) { s.Drain(r.Context(), 0) })
 	server := httptest.NewServer(mux)
 	s.url, s.client = server.URL, client.New(server.URL)
+	clocks, stop := context.WithCancel(context.Background())
+	var running errgroup.Group
+	running.Go(func() error { return s.Run(clocks) })
 	t.Cleanup(func() {
+		stop()
+		if err := running.Wait(); err != nil {
+			t.Error(err)
+		}
 		s.client.Close()
 		server.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), deadline)
@@ -70,14 +80,21 @@ func offline(t testing.TB, options ...func(*graph.Options)) *site {
 	return s
 }
 
-// online serves a handler of a replica with a database of its own.
-func online(t testing.TB) *site {
-	t.Helper()
-	url := pgtest.New(t)
-	return onlineAt(t, url, url)
+// hurry makes the clocks of sockets fast enough for tests.
+func hurry(init, ping, silence, write time.Duration) func(*graph.Options) {
+	return func(o *graph.Options) {
+		o.InitTimeout, o.Timing = init, socket.Timing{Ping: ping, Silence: silence, Write: write}
+	}
 }
 
-func onlineAt(t testing.TB, url, direct string) *site {
+// online serves a handler of a replica with a database of its own.
+func online(t testing.TB, options ...func(*graph.Options)) *site {
+	t.Helper()
+	url := pgtest.New(t)
+	return onlineAt(t, url, url, options...)
+}
+
+func onlineAt(t testing.TB, url, direct string, options ...func(*graph.Options)) *site {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	registry := prometheus.NewRegistry()
@@ -109,11 +126,11 @@ func onlineAt(t testing.TB, url, direct string) *site {
 	case <-time.After(deadline):
 		t.Fatal("the wire did not come up")
 	}
-	return offline(t, func(o *graph.Options) {
+	return offline(t, append(options, func(o *graph.Options) {
 		o.Plans = plan.NewService(plan.Config{DB: db, Hub: hub, WriteSlots: 16, Metrics: registry})
 		o.Projects = project.NewService(project.Config{DB: db})
 		o.Presence = people
-	})
+	})...)
 }
 
 type vars map[string]any

@@ -2,17 +2,17 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"layercake/internal/drain"
 	"layercake/internal/plan"
 	"layercake/internal/presence"
 	"layercake/internal/project"
+	"layercake/internal/socket"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
@@ -23,49 +23,47 @@ import (
 
 // Options are what a handler needs.
 type Options struct {
+	Sockets  *socket.Registry
 	Plans    *plan.Service
 	Projects *project.Service
 	Presence *presence.Tracker
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // may be nil
 
-	// AllowOrigin decides about sockets that a page of another origin opens; nil allows none of them. It is not asked about
-	// callers that are no browser, nor about pages of this server.
-	AllowOrigin func(r *http.Request) bool
 	// Open lets callers without a credential in. Without it, everybody is refused.
 	Open bool
+	// Timing is what sockets' clocks are set to; zero for the default.
+	Timing socket.Timing
+	// InitTimeout is the time for a socket's connection_init to come; zero for the default.
+	InitTimeout time.Duration
 }
 
 // Handler serves GraphQL. Make it with New.
 type Handler struct {
-	exec      *executor.Executor
-	errors    *presenter
-	metrics   *metrics
-	allow     func(r *http.Request) bool
-	open      bool
-	maxBody   int64
-	largeBody chan struct{} // a slot for each body over largeBodySize that is held in memory
-	timing    socketTiming
-	answers   *answerCache
-	unshared  bool // every subscriber executes for itself: what sharing is measured against
+	exec        *executor.Executor
+	errors      *presenter
+	metrics     *metrics
+	open        bool
+	maxBody     int64
+	largeBody   chan struct{} // a slot for each body over largeBodySize that is held in memory
+	sockets     *socket.Transport
+	initTimeout time.Duration
+	answers     *answerCache
+	unshared    bool // every subscriber executes for itself: what sharing is measured against
 
-	running       sync.WaitGroup // sockets, and the producers of subscriptions
 	subscriptions atomic.Int64
-
-	mu       sync.Mutex
-	draining bool
-	sockets  map[*socket]struct{}
 }
 
-// New returns a handler. It starts nothing; after Drain it refuses sockets.
+// New returns a handler. It starts nothing.
 func New(o Options) *Handler {
 	h := &Handler{
-		errors: &presenter{log: o.Log}, metrics: newMetrics(o.Metrics), allow: o.AllowOrigin, open: o.Open,
-		maxBody: maxBody, largeBody: make(chan struct{}, largeBodies), timing: defaultTiming, sockets: map[*socket]struct{}{},
+		errors: &presenter{log: o.Log}, metrics: newMetrics(o.Metrics), open: o.Open,
+		maxBody: maxBody, largeBody: make(chan struct{}, largeBodies),
+		sockets: o.Sockets.Transport("graphql", o.Timing, labels...), initTimeout: cmp.Or(o.InitTimeout, defaultInitTimeout),
 	}
 	h.answers = newAnswerCache(h.metrics)
 	r := &Resolver{
-		plans: o.Plans, projects: o.Projects, presence: o.Presence, errors: h.errors, metrics: h.metrics, running: &h.running,
+		plans: o.Plans, projects: o.Projects, presence: o.Presence, errors: h.errors, metrics: h.metrics, running: &o.Sockets.Running,
 	}
 	config := Config{Resolvers: r}
 	setComplexity(&config.Complexity)
@@ -95,41 +93,6 @@ func (h *Handler) HTTP() http.Handler { return http.HandlerFunc(h.serveHTTP) }
 // WebSocket serves /graphql/ws: the protocol graphql-transport-ws.
 func (h *Handler) WebSocket() http.Handler { return http.HandlerFunc(h.serveSocket) }
 
-// Shed refuses new sockets until Admit, and closes the open ones with 1012, evenly spread over a time, so that their clients do not
-// come back all at once. It returns when each was told to go; when ctx ends before, it leaves the rest open.
-func (h *Handler) Shed(ctx context.Context, spread time.Duration) {
-	h.mu.Lock()
-	h.draining = true
-	h.mu.Unlock()
-	drain.Evenly(ctx, spread, h.all(), (*socket).drain)
-}
-
-// Admit takes sockets again after Shed.
-func (h *Handler) Admit() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.draining = false
-}
-
-// Drain is Shed for good. It returns when every socket and subscription has ended; when ctx ends before, it cuts off the rest.
-func (h *Handler) Drain(ctx context.Context, spread time.Duration) {
-	h.Shed(ctx, spread)
-	cut := context.AfterFunc(ctx, func() {
-		for _, s := range h.all() {
-			s.abort(closedDrain)
-		}
-	})
-	h.running.Wait()
-	cut()
-}
-
-// Sockets returns how many there are.
-func (h *Handler) Sockets() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.sockets)
-}
-
 // Subscriptions returns how many run.
 func (h *Handler) Subscriptions() int { return int(h.subscriptions.Load()) }
 
@@ -142,17 +105,6 @@ func withFieldTimeout(ctx context.Context, next graphql.RootResolver) graphql.Ma
 	ctx, cancel := context.WithTimeout(ctx, fieldTime)
 	defer cancel()
 	return next(ctx)
-}
-
-// all returns the sockets that are open.
-func (h *Handler) all() []*socket {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	sockets := make([]*socket, 0, len(h.sockets))
-	for s := range h.sockets {
-		sockets = append(sockets, s)
-	}
-	return sockets
 }
 
 // measure counts operations and times them by kind and outcome.

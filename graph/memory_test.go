@@ -96,8 +96,7 @@ func TestStalledReaders(t *testing.T) { //nolint:paralleltest // it measures the
 		patient = 10 * time.Second
 		most    = 256 << 10 // bytes for each
 	)
-	s := online(t)
-	s.Hurry(deadline, deadline, deadline, patient)
+	s := online(t, hurry(deadline, deadline, deadline, patient))
 	url := s.narrow(t)
 	p := s.newProject(t)
 	s.call(t, "AddPlanDagNode", vars{"projectId": p, "node": nodeInput("a", "GraphNode")}, new(any))
@@ -159,8 +158,7 @@ func TestIdleSockets(t *testing.T) { //nolint:paralleltest // it measures the me
 		sockets = 1000
 		most    = 50 << 10 // bytes for each
 	)
-	s := online(t)
-	s.Hurry(deadline, deadline, 2*deadline, deadline)
+	s := online(t, hurry(deadline, deadline, 2*deadline, deadline))
 	p := s.newProject(t)
 	after := s.cursor(t, p)
 	for name, document := range map[string]string{

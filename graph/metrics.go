@@ -12,31 +12,17 @@ import (
 )
 
 type metrics struct {
-	socketsOpen   prometheus.Gauge
-	socketsOpened prometheus.Counter
-	socketsClosed *prometheus.CounterVec // by reason
-	inFlight      *prometheus.GaugeVec   // by kind
-	latency       *prometheus.HistogramVec
-	delivery      prometheus.Histogram
-	hits, misses  prometheus.Counter // of the shelf
+	inFlight     *prometheus.GaugeVec // by kind
+	latency      *prometheus.HistogramVec
+	delivery     prometheus.Histogram
+	hits, misses prometheus.Counter // of the shelf
 }
 
 // newMetrics registers the metrics on r, which may be nil.
 func newMetrics(r prometheus.Registerer) *metrics {
 	f := promauto.With(r)
 	const namespace, subsystem = "layercake", "graphql"
-	// The sockets of every transport share their names, so the transport is a constant label of each.
-	transport := prometheus.Labels{"transport": "graphql"}
 	m := &metrics{
-		socketsOpen: f.NewGauge(prometheus.GaugeOpts{
-			Namespace: namespace, Name: "sockets_open", Help: "WebSockets that are open now.", ConstLabels: transport,
-		}),
-		socketsOpened: f.NewCounter(prometheus.CounterOpts{
-			Namespace: namespace, Name: "sockets_opened_total", Help: "WebSockets that were opened.", ConstLabels: transport,
-		}),
-		socketsClosed: f.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Name: "sockets_closed_total", Help: "WebSockets that were closed.", ConstLabels: transport,
-		}, []string{"reason"}),
 		inFlight: f.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "operations_in_flight", Help: "GraphQL operations that run now.",
 		}, []string{"kind"}),
@@ -59,9 +45,6 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	for _, kind := range []ast.Operation{ast.Query, ast.Mutation, ast.Subscription} {
 		m.inFlight.WithLabelValues(string(kind)) // 0 is a value too
 		m.latency.WithLabelValues(string(kind), outcomeOK)
-	}
-	for _, reason := range closeReasons {
-		m.socketsClosed.WithLabelValues(reason)
 	}
 	return m
 }

@@ -7,7 +7,6 @@ import (
 	"layercake/internal/plan"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
@@ -139,7 +138,7 @@ func (h *Handler) share(ctx context.Context, next graphql.OperationHandler) grap
 			}
 		}
 		if failure != nil {
-			transport.AddSubscriptionError(ctx, failure)
+			endWith(ctx, failure)
 		}
 		return response
 	}

@@ -17,9 +17,8 @@ import (
 
 func TestSocketWithTheClientOfOthers(t *testing.T) {
 	t.Parallel()
-	s := online(t)
 	const wait = 5 * time.Second // the other sockets of the script must begin in time on a busy machine
-	s.Hurry(wait, 30*time.Second, 90*time.Second, 10*time.Second)
+	s := online(t, hurry(wait, 30*time.Second, 90*time.Second, 10*time.Second))
 	out := npmtest.Run(t, "graphql-ws.mjs", "URL="+s.url, "PROJECT="+strconv.Itoa(s.newProject(t)))
 	if !strings.HasSuffix(out, "passed\n") {
 		t.Errorf("the script said %q", out)
@@ -103,8 +102,7 @@ func (s *site) closes(t *testing.T, reason string) {
 
 func TestServerPingsAndGivesUpOnSilence(t *testing.T) {
 	t.Parallel()
-	s := offline(t)
-	s.Hurry(deadline, 20*time.Millisecond, 5*time.Second, deadline)
+	s := offline(t, hurry(deadline, 20*time.Millisecond, 5*time.Second, deadline))
 	c := s.dial(t, nil)
 	for range 3 {
 		if got := hear(t, c); got != `{"type":"ping"}` {
@@ -124,8 +122,7 @@ func TestServerPingsAndGivesUpOnSilence(t *testing.T) {
 // A client that sends and does not read fills every buffer on the way. It must not keep the server's goroutines.
 func TestClientThatDoesNotReadIsCutOff(t *testing.T) {
 	t.Parallel()
-	s := offline(t)
-	s.Hurry(deadline, deadline, deadline, 2*time.Second) // also for the first frames, which it reads
+	s := offline(t, hurry(deadline, deadline, deadline, 2*time.Second)) // also for the first frames, which it reads
 	c := s.dial(t, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
@@ -151,6 +148,23 @@ func TestQueriesOverASocket(t *testing.T) {
 	}
 }
 
+// A panic that the library does not catch ends one operation, and its client is not told what broke.
+func TestPanicOfAnOperation(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	s.Break()
+	c := s.dial(t, nil)
+	for range 2 {
+		say(t, c, `{"id":"1","type":"subscribe","payload":{"query":"{ __typename }"}}`)
+		if got := hear(t, c); !strings.HasPrefix(got, `{"id":"1","type":"error","payload":[{"message":"Internal server error",`) {
+			t.Errorf("got %s", got)
+		}
+	}
+	if !strings.Contains(s.log.String(), "panic: broken") {
+		t.Error("it is not in the log")
+	}
+}
+
 // A hash alone is refused as an operation; the socket lives.
 func TestPersistedQueryOverASocket(t *testing.T) {
 	t.Parallel()
@@ -163,28 +177,6 @@ func TestPersistedQueryOverASocket(t *testing.T) {
 	say(t, c, `{"id":"1","type":"subscribe","payload":{"query":"{ __typename }","extensions":{"persistedQuery":{"version":1,"sha256Hash":"x"}}}}`)
 	if got := hear(t, c); got != `{"id":"1","type":"next","payload":{"data":{"__typename":"Query"}}}` {
 		t.Errorf("with its query: %s", got)
-	}
-}
-
-func TestOrigins(t *testing.T) {
-	t.Parallel()
-	s := offline(t, func(o *graph.Options) {
-		o.AllowOrigin = func(r *http.Request) bool { return r.Header.Get("Origin") == "tauri://localhost" }
-	})
-	for origin, allowed := range map[string]bool{
-		"": true, s.url: true, "tauri://localhost": true, "http://elsewhere.example": false, "null": false, s.url + ".example": false,
-	} {
-		c, err := client.Dialer{Header: http.Header{"Origin": {origin}}}.Open(t.Context(), s.url, client.GraphQLPath, client.Subprotocol)
-		if (err == nil) != allowed {
-			t.Errorf("origin %q: %v", origin, err)
-		}
-		var unopened *client.Unopened
-		if errors.As(err, &unopened) && unopened.Status != http.StatusForbidden {
-			t.Errorf("origin %q: status %d", origin, unopened.Status)
-		}
-		if err == nil {
-			c.CloseNow()
-		}
 	}
 }
 

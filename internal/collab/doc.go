@@ -1,8 +1,8 @@
 // Package collab serves /ws/collaboration: presence frames for browsers.
 //
-// A session is a socket with one goroutine, which reads. What changes in its room wakes it: then, and only then, a writer runs, which looks at
-// what changed since the last time and ends. Nothing is queued for a socket; whoever reads slowly gets the newest state less often.
-// Frames are encoded once and shared by all sockets of a project.
+// A session is a socket with one goroutine, which reads. What changes in its room wakes it: then, and only then, a writer runs, which
+// looks at what changed since the last time and ends. Nothing is queued for a session; whoever reads slowly gets the newest state less
+// often. Frames are encoded once and shared by all sessions of a project.
 //
 //	read ─> Join, Move, Leave ─> room ─> wake ─> push: roster, or changes since ─> frames
 //

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -154,7 +153,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	s.sockets = socket.New(socket.Options{PerAddress: s.cfg.MaxSockets, Metrics: s.registry})
 	s.commander = operate.NewCommander(operate.CommanderConfig{
 		DB: s.db.System, Wire: s.wire, Log: s.log, Metrics: s.registry, Address: s.Addr, Incarnation: s.replica.Incarnation,
-		Sockets: s.openSockets,
+		Sockets: s.sockets.Count,
 		Kick: func(connection uuid.UUID, reason string) bool {
 			return s.sockets.Kick(func(s *socket.Socket) bool { return s.ID() == connection }, reason) > 0
 		},
@@ -162,18 +161,16 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 			return s.sockets.Kick(func(s *socket.Socket) bool { return s.User() == user }, reason)
 		},
 		SendAway: func(ctx context.Context, why string, spread time.Duration) {
-			s.sendAway(ctx, why, spread, s.graph.Shed, s.sockets.SendAway)
+			s.sendAway(ctx, why, spread, s.sockets.SendAway)
 		},
 		Admit: s.admit,
 	})
 	s.plans = plan.NewService(plan.Config{
 		DB: s.db, Hub: s.hub, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry, Oldest: s.replica.Oldest, AfterCommit: s.crash(),
 	})
-	allowOrigin := func(r *http.Request) bool { return s.cfg.allowsOrigin(r.Header.Get("Origin")) }
 	projects := project.NewService(project.Config{DB: s.db, Wire: s.wire})
 	s.graph = graph.New(graph.Options{
-		Plans: s.plans, Projects: projects, Presence: s.presence, Log: s.log, Metrics: s.registry,
-		AllowOrigin: allowOrigin, Open: s.cfg.Open,
+		Sockets: s.sockets, Plans: s.plans, Projects: projects, Presence: s.presence, Log: s.log, Metrics: s.registry, Open: s.cfg.Open,
 	})
 	timing := socket.DefaultTiming
 	if s.cfg.Silence > 0 {
@@ -199,7 +196,7 @@ func (s *Server) registerFigures() {
 		}
 		return 0
 	})
-	s.replica.Figure("sockets", func() int64 { return int64(s.openSockets()) })
+	s.replica.Figure("sockets", func() int64 { return int64(s.sockets.Count()) })
 	s.replica.Figure("subscriptions", func() int64 { return int64(s.graph.Subscriptions()) })
 	s.replica.Figure("open_feeds", func() int64 { feeds, _ := s.hub.Size(); return int64(feeds) })
 	s.replica.Figure("feed_bytes", func() int64 { _, bytes := s.hub.Size(); return int64(bytes) })
@@ -284,7 +281,7 @@ func (s *Server) serve(ctx context.Context) error {
 // drain lets the balancer notice, then closes the sockets bit by bit, then stops accepting and waits for requests in hand.
 func (s *Server) drain(ctx context.Context, clients *http.Server) error {
 	s.log.InfoContext(ctx, "draining", "time", s.cfg.Drain)
-	s.sendAway(ctx, "stopping", s.cfg.Drain, s.graph.Drain, s.sockets.Drain)
+	s.sendAway(ctx, "stopping", s.cfg.Drain, s.sockets.Drain)
 	if err := clients.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("requests did not end in time: %w", err), clients.Close())
 	}
@@ -301,9 +298,9 @@ func (s *Server) clientServer(handler http.Handler) *http.Server {
 	return h
 }
 
-// sendAway says why this replica is not ready, lets the balancer notice for a fifth of a time, and runs what closes sockets over the
-// rest of it.
-func (s *Server) sendAway(ctx context.Context, why string, over time.Duration, parts ...func(context.Context, time.Duration)) {
+// sendAway says why this replica is not ready, lets the balancer notice for a fifth of a time, and then closes sockets over the rest of
+// it, by SendAway or Drain of the registry.
+func (s *Server) sendAway(ctx context.Context, why string, over time.Duration, sockets func(context.Context, time.Duration)) {
 	s.unready.Store(&why)
 	balancer := time.NewTimer(over / 5)
 	defer balancer.Stop()
@@ -311,22 +308,14 @@ func (s *Server) sendAway(ctx context.Context, why string, over time.Duration, p
 	case <-ctx.Done():
 	case <-balancer.C:
 	}
-	var sockets sync.WaitGroup
-	for _, part := range parts {
-		sockets.Go(func() { part(ctx, over-over/5) })
-	}
-	sockets.Wait()
+	sockets(ctx, over-over/5)
 }
 
 // admit takes sockets again after sendAway.
 func (s *Server) admit() {
 	s.unready.Store(nil)
-	s.graph.Admit()
 	s.sockets.Resume()
 }
-
-// sockets returns how many are open.
-func (s *Server) openSockets() int { return s.graph.Sockets() + s.sockets.Count() }
 
 func (s *Server) httpServer(handler http.Handler) *http.Server {
 	return &http.Server{

@@ -106,3 +106,27 @@ func TestForwardedAddressOfAStrangerDoesNotCount(t *testing.T) {
 		t.Errorf("second: %d %q, want 429 for 127.0.0.1", status, text)
 	}
 }
+
+// A browser lets every page open a socket to any address, so the server decides which may.
+func TestOriginsOfSockets(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, nil)[0].URL
+	newProject(t, url)
+	for _, path := range []string{graphQLSocket, "/graphql", collaborationSocket} {
+		for origin, allowed := range map[string]bool{
+			"": true, url: true, "tauri://localhost": true, "http://elsewhere.example": false, "null": false, url + ".example": false,
+		} {
+			c, err := client.Dialer{Header: http.Header{"Origin": {origin}}}.Open(t.Context(), url, path, client.Subprotocol)
+			if (err == nil) != allowed {
+				t.Errorf("%s for origin %q: %v", path, origin, err)
+			}
+			var unopened *client.Unopened
+			if errors.As(err, &unopened) && unopened.Status != http.StatusForbidden {
+				t.Errorf("%s for origin %q: status %d", path, origin, unopened.Status)
+			}
+			if err == nil {
+				c.CloseNow()
+			}
+		}
+	}
+}

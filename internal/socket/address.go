@@ -53,15 +53,6 @@ func (l *addressLimit) admit(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// Guard applies the limit to requests of a transport that does not call Admit yet.
-func (r *Registry) Guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		if request.Header.Get("Upgrade") == "" || r.addresses.admit(w, request) {
-			next.ServeHTTP(w, request)
-		}
-	})
-}
-
 // clientNetwork returns what counts as one client: an IPv4 address, or the network of an IPv6 one, which has addresses without end.
 func clientNetwork(a netip.Addr) netip.Prefix {
 	bits := 32

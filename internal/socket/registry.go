@@ -35,8 +35,8 @@ type Timing struct {
 // DefaultTiming is what clients were promised.
 var DefaultTiming = Timing{Ping: 30 * time.Second, Silence: 90 * time.Second, Write: 10 * time.Second}
 
-// turns is into how many parts the time between pings is divided. The sockets take turns, so that those which were opened together are
-// not pinged together.
+// turns is into how many parts the time between pings is divided. The sockets take turns: the second ping of each comes earlier by some of
+// these parts, so that those which were opened together are not pinged together for ever. No pause is longer than Timing.Ping.
 const turns = 30
 
 // Options are what a registry needs. Its zero values are fine.

@@ -136,17 +136,17 @@ func TestSocketsArePingedInTurns(t *testing.T) {
 			}
 			return n
 		}
-		for second := range 120 {
+		for second := 1; second <= 150; second++ {
 			before := total()
 			<-time.After(time.Second) // of the bubble
 			synctest.Wait()
-			if n := total() - before; n > 4 {
+			if n := total() - before; n > 4 && second > 31 || n > 0 && second < 30 {
 				t.Errorf("%d sockets were pinged in second %d", n, second)
 			}
 		}
 		for n, p := range peers {
-			if p.pings.Load() != 4 || p.Closed() {
-				t.Errorf("socket %d: %d pings in 2 minutes, closed: %v", n, p.pings.Load(), p.Closed())
+			if p.pings.Load() != 5 || p.Closed() {
+				t.Errorf("socket %d: %d pings in 150 s, closed: %v", n, p.pings.Load(), p.Closed())
 			}
 			close(p.farewell)
 			p.Close(Client)

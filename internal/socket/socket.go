@@ -24,7 +24,7 @@ type Conn interface {
 type Socket struct {
 	id        uuid.UUID
 	transport *Transport
-	turn      int          // among those that are pinged
+	turn      int          // among those that are pinged; of Run once the socket is open
 	heard     atomic.Int64 // when anything last came, in Unix nanoseconds; 0 until the socket is open
 	pingAt    time.Time    // when it is pinged next; of Run once the socket is open
 
@@ -60,7 +60,7 @@ func (s *Socket) Open(conn Conn) {
 	t := s.transport
 	t.opened.Inc()
 	t.open.Inc()
-	s.pingAt = time.Now().Add(t.timing.Ping * time.Duration(s.turn+1) / turns)
+	s.pingAt = time.Now().Add(t.timing.Ping)
 	s.Hear()
 	s.mu.Lock()
 	s.conn = conn
@@ -105,7 +105,8 @@ func (s *Socket) check(now time.Time) {
 		s.Cut(Silent)
 	case !now.Before(s.pingAt):
 		for !now.Before(s.pingAt) {
-			s.pingAt = s.pingAt.Add(timing.Ping)
+			s.pingAt = s.pingAt.Add(timing.Ping * time.Duration(s.turn+1) / turns)
+			s.turn = turns - 1
 		}
 		s.Probe()
 	}

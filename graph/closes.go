@@ -1,0 +1,25 @@
+package graph
+
+import "layercake/internal/socket"
+
+// The reasons for which sockets of graphql-transport-ws close, beside those that all sockets have. Its clients come back after 1012, and
+// give up after a code of the protocol.
+var (
+	closeUnauthorized = socket.Violation(4401, "Unauthorized") // subscribe before connection_init
+	closeSubprotocol  = socket.Violation(4406, "Subprotocol not acceptable")
+	closeSecondInit   = socket.Violation(4429, "Too many initialisation requests")
+
+	closeForbidden   = socket.Reason{Code: 4403, Text: "Forbidden", Label: "auth"}
+	closeInitTimeout = socket.Reason{Code: 4408, Text: "Connection initialisation timeout", Label: "init"}
+)
+
+// labels are those of the reasons that only this transport has.
+var labels = []string{closeForbidden.Label, closeInitTimeout.Label}
+
+func closeBadMessage(what string) socket.Reason {
+	return socket.Violation(4400, "Invalid message: "+what)
+}
+
+func closeDuplicateID(id string) socket.Reason {
+	return socket.Violation(4409, "Subscriber for "+id+" already exists")
+}
