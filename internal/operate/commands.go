@@ -10,6 +10,7 @@ import (
 	"layercake/internal/fanout"
 	"layercake/internal/outage"
 	"layercake/internal/postgres"
+	"layercake/internal/socket"
 	"layercake/internal/task"
 
 	"github.com/google/uuid"
@@ -30,21 +31,19 @@ const (
 	outcomeUnknown = "unknown" // a newer schema knows the kind
 )
 
-// CommanderConfig is what a Commander works with: the sockets of its replica, as functions that do not wait for clients.
+// CommanderConfig is what a Commander works with.
 type CommanderConfig struct {
 	DB      *postgres.Pool
-	Wire    *fanout.Wire // brings word of commands
+	Wire    *fanout.Wire     // brings word of commands
+	Sockets *socket.Registry // all of the replica, of whatever kind
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 
 	Address     func() string    // that the replica serves clients at; asked after Run began
 	Incarnation func() uuid.UUID // of the replica now; Nil before its first lease
 
-	Sockets  func() int                                                  // how many are open
-	Kick     func(connection uuid.UUID, reason string) bool              // reports whether there was one
-	KickUser func(user, reason string) int                               // returns how many there were
-	SendAway func(ctx context.Context, why string, spread time.Duration) // closes all over some time; returns when they are, or ctx ends
-	Admit    func()                                                      // takes sockets again
+	SendAway func(ctx context.Context, why string, spread time.Duration) // makes the replica unready, then sends the clients of sockets away
+	Admit    func()                                                      // undoes that
 }
 
 // Commander acts on what operators command in SQL (migrations/api/02_commands.sql).
@@ -169,15 +168,13 @@ func (c *Commander) act(ctx context.Context, row db.ListCommandsRow, incarnation
 	kind, outcome := row.Kind, outcomeActed
 	switch kind {
 	case "kick":
-		if c.cfg.Kick(*row.ConnectionID, text(row.Reason)) {
-			r.connections = 1
-		}
+		r.connections = c.cfg.Sockets.Kick(func(s *socket.Socket) bool { return s.ID() == *row.ConnectionID }, text(row.Reason))
 		// The connection decides, not the incarnation of its replica: that may have been another when the command was issued.
 		r.acted = r.connections > 0 || *row.Incarnation == incarnation
 	case "kick_user":
-		r.connections = c.cfg.KickUser(*row.UserID, text(row.Reason))
+		r.connections = c.cfg.Sockets.Kick(func(s *socket.Socket) bool { return s.User() == *row.UserID }, text(row.Reason))
 	case "drain":
-		r.connections = c.cfg.Sockets()
+		r.connections = c.cfg.Sockets.Count()
 		c.startDrain(ctx, "drained by "+row.IssuedBy, time.Duration(row.SpreadSeconds*float64(time.Second)))
 	case "undrain":
 		_ = c.drain.Stop()

@@ -152,14 +152,8 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	}
 	s.sockets = socket.New(socket.Options{PerAddress: s.cfg.MaxSockets, Metrics: s.registry})
 	s.commander = operate.NewCommander(operate.CommanderConfig{
-		DB: s.db.System, Wire: s.wire, Log: s.log, Metrics: s.registry, Address: s.Addr, Incarnation: s.replica.Incarnation,
-		Sockets: s.sockets.Count,
-		Kick: func(connection uuid.UUID, reason string) bool {
-			return s.sockets.Kick(func(s *socket.Socket) bool { return s.ID() == connection }, reason) > 0
-		},
-		KickUser: func(user, reason string) int {
-			return s.sockets.Kick(func(s *socket.Socket) bool { return s.User() == user }, reason)
-		},
+		DB: s.db.System, Wire: s.wire, Sockets: s.sockets, Log: s.log, Metrics: s.registry, Address: s.Addr,
+		Incarnation: s.replica.Incarnation,
 		SendAway: func(ctx context.Context, why string, spread time.Duration) {
 			s.sendAway(ctx, why, spread, s.sockets.SendAway)
 		},
