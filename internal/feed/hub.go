@@ -14,6 +14,7 @@ import (
 	"layercake/internal/db"
 	"layercake/internal/fanout"
 	"layercake/internal/fault"
+	"layercake/internal/outage"
 	"layercake/internal/postgres"
 
 	"github.com/jackc/pgx/v5"
@@ -283,6 +284,7 @@ func (h *Hub) feedsWhere(ask func(*feed) (state, bool)) ([]*feed, []state) {
 
 // fillAll reads what feeds lack, all of them in one statement. It gives lines a moment to bring it, and the database one after an error.
 func (h *Hub) fillAll(ctx context.Context) {
+	outages := outage.New(h.log, "read gaps from the log", "")
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for due := true; ; {
@@ -298,10 +300,10 @@ func (h *Hub) fillAll(ctx context.Context) {
 		case <-pause.C:
 		}
 		again, err := h.fill(ctx)
+		outages.Note(ctx, err)
 		due = again || err != nil
 		switch {
-		case err != nil && ctx.Err() == nil:
-			h.log.WarnContext(ctx, "read gaps from the log", "error", err)
+		case err != nil:
 			pause.Reset(h.timing.Retry + rand.N(2*h.timing.Retry))
 		case due:
 			pause.Reset(0)
@@ -345,6 +347,7 @@ func (h *Hub) fill(ctx context.Context) (again bool, err error) {
 
 // sweepAll compares every feed with its head, each second and whenever somebody doubts.
 func (h *Hub) sweepAll(ctx context.Context) {
+	outages := outage.New(h.log, "sweep", "")
 	pause := time.NewTimer(h.timing.Sweep)
 	defer pause.Stop()
 	for {
@@ -354,9 +357,7 @@ func (h *Hub) sweepAll(ctx context.Context) {
 		case <-pause.C:
 		case <-h.doubts:
 		}
-		if err := h.sweep(ctx); err != nil && ctx.Err() == nil {
-			h.log.WarnContext(ctx, "sweep", "error", err)
-		}
+		outages.Note(ctx, h.sweep(ctx))
 		h.dropIdle(time.Now())
 		h.divide()
 		h.warn(ctx)
