@@ -45,7 +45,7 @@ func (p *project) disturb(by *replica, rounds int, harm func(), enough func() bo
 	commits := time.NewTicker(time.Millisecond)
 	defer commits.Stop()
 	began := time.Now()
-	for n := 0; n < rounds || !enough() && time.Since(began) < patience; n++ {
+	for n := 0; n < rounds || !enough() && time.Since(began) < pgtest.Patience; n++ {
 		harm()
 		for range 100 {
 			<-commits.C
@@ -100,12 +100,12 @@ func TestLinesLostByAListenerAreFollowedByDoubt(t *testing.T) {
 			onDoubt(reason)
 		}
 	})
-	conn := admin(t, url)
+	conn := pgtest.Connect(t, url)
 	const rounds = 20
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	began := time.Now()
-	for n := 0; n < rounds || b.doubted("listening") < 3 && time.Since(began) < patience; n++ {
+	for n := 0; n < rounds || b.doubted("listening") < 3 && time.Since(began) < pgtest.Patience; n++ {
 		kill(t, conn, "b", "listener")
 		for range 100 {
 			<-tick.C
@@ -138,7 +138,7 @@ func TestNothingStaysUnknownWhateverIsKilled(t *testing.T) {
 	var p project
 	a := start(t, url, "a", nil)
 	b := start(t, url, "b", p.follow)
-	conn := admin(t, url)
+	conn := pgtest.Connect(t, url)
 	p.disturb(a, 20, func() {
 		kill(t, conn, "a", "publisher")
 		kill(t, conn, "b", "listener")
@@ -214,7 +214,7 @@ func TestSuspendedBackendOfAListenerIsNoticed(t *testing.T) {
 	r.waitMetric(t, 2, "heartbeat_seconds")
 	var pid int
 	const find = "select pid from pg_stat_activity where datname = current_database() and application_name = $1"
-	if err := admin(t, url).QueryRow(t.Context(), find, "layercake/a/listener").Scan(&pid); err != nil {
+	if err := pgtest.Connect(t, url).QueryRow(t.Context(), find, "layercake/a/listener").Scan(&pid); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
@@ -279,12 +279,12 @@ func TestHalfOpenPublisherIsRedialledAndSaysEverythingAgain(t *testing.T) {
 func TestFullQueueOfTheServerIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	direct := pgtest.New(t)
-	conn := admin(t, direct)
+	conn := pgtest.Connect(t, direct)
 	// The server's queue takes 8 GB to fill. In this database, a function in the place of pg_notify raises what it would, for a.
-	exec(t, conn, `create table full_queue ()`)
-	exec(t, conn, `set allow_system_table_mods = on`)
-	exec(t, conn, `alter function pg_catalog.pg_notify(text, text) rename to notify`)
-	exec(t, conn, `create function pg_catalog.pg_notify(channel text, payload text) returns void language plpgsql as $$
+	pgtest.Exec(t, conn, `create table full_queue ()`)
+	pgtest.Exec(t, conn, `set allow_system_table_mods = on`)
+	pgtest.Exec(t, conn, `alter function pg_catalog.pg_notify(text, text) rename to notify`)
+	pgtest.Exec(t, conn, `create function pg_catalog.pg_notify(channel text, payload text) returns void language plpgsql as $$
 		begin
 			if current_setting('application_name') = 'layercake/a/publisher' and exists (select from public.full_queue) then
 				raise exception 'too many notifications in the NOTIFY queue' using errcode = '54000';
@@ -297,13 +297,13 @@ func TestFullQueueOfTheServerIsWaitedFor(t *testing.T) {
 	if e := b.waitEvent(t, 1, 1); e.Body == nil {
 		t.Error("heard a hint, want the body")
 	}
-	exec(t, conn, `insert into full_queue default values`)
+	pgtest.Exec(t, conn, `insert into full_queue default values`)
 	for v := int64(2); v <= 10; v++ {
 		a.publish(1, v, []byte(`{}`))
 		a.publish(2, v, []byte(`{}`))
 	}
 	a.waitMetric(t, 3, "publisher_errors_total", `"queue_full"`)
-	exec(t, conn, `delete from full_queue`)
+	pgtest.Exec(t, conn, `delete from full_queue`)
 	for project := range int32(2) {
 		if e := b.waitEvent(t, project+1, 2); e.Version != 10 || e.Body != nil {
 			t.Errorf("heard version %d with %q, want a hint of 10", e.Version, e.Body)
@@ -355,8 +355,8 @@ func TestStrangersOnTheChannel(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
 	r := start(t, url, "a", nil)
-	conn := admin(t, url)
-	say := func(payload string) { exec(t, conn, "select pg_notify('layercake_events', $1)", payload) }
+	conn := pgtest.Connect(t, url)
+	say := func(payload string) { pgtest.Exec(t, conn, "select pg_notify('layercake_events', $1)", payload) }
 	say("hello")
 	say("1 b " + string(r.Epoch()) + " 1\nnonsense\ne 1 1 {}")
 	r.waitEvent(t, 1, 1)

@@ -20,9 +20,6 @@ import (
 	"layercake/internal/postgres/pgtest"
 )
 
-// patience bounds every wait of a test. The longest thing that a test waits for is a watchdog of some seconds.
-const patience = time.Minute
-
 // replica is a running wire and everything that it told.
 type replica struct {
 	*fanout.Wire
@@ -119,14 +116,14 @@ func start(t testing.TB, url, name string, change func(*replica, *config)) *repl
 			if err != nil {
 				t.Errorf("replica %s: Run = %v, want nil after a normal stop", name, err)
 			}
-		case <-time.After(patience):
+		case <-time.After(pgtest.Patience):
 			t.Errorf("replica %s does not stop", name)
 		}
 	})
 	t.Cleanup(r.stop)
 	select {
 	case <-r.Ready():
-	case <-time.After(patience):
+	case <-time.After(pgtest.Patience):
 		t.Fatalf("replica %s is not ready", name)
 	}
 	return r
@@ -143,7 +140,7 @@ func (r *replica) note(f func()) {
 // wait returns when what holds, which is asked at each event, doubt and step of the wire, under r's mutex.
 func (r *replica) wait(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(pgtest.Patience)
 	for {
 		r.mu.Lock()
 		ok, changed := holds(), r.changed
@@ -224,28 +221,10 @@ func (r *replica) waitMetric(t testing.TB, least float64, name string, want ...s
 	r.wait(t, fmt.Sprintf("%s %v to be at least %v", name, want, least), func() bool { return r.metric(t, name, want...) >= least })
 }
 
-// admin is a session for the test's own statements.
-func admin(t testing.TB, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
-
-func exec(t testing.TB, conn *pgx.Conn, sql string, args ...any) {
-	t.Helper()
-	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // kill ends the backend of one of a replica's sessions.
 func kill(t testing.TB, conn *pgx.Conn, replica, role string) {
 	t.Helper()
-	exec(t, conn, `select pg_terminate_backend(pid) from pg_stat_activity
+	pgtest.Exec(t, conn, `select pg_terminate_backend(pid) from pg_stat_activity
 		where datname = current_database() and application_name = $1`, "layercake/"+replica+"/"+role)
 }
 

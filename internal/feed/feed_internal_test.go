@@ -10,6 +10,7 @@ import (
 
 	"layercake/internal/fanout"
 	"layercake/internal/postgres"
+	"layercake/internal/postgres/pgtest"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"pgregory.net/rapid"
@@ -247,7 +248,7 @@ func TestWatchersAtOnePlaceShareARead(t *testing.T) {
 		release := make(chan struct{})
 		var running sync.WaitGroup
 		running.Go(func() {
-			_, _ = h.reads.Do(t.Context(), fmt.Sprint(1, " ", at(3)), patience, func(context.Context) (answer, error) {
+			_, _ = h.reads.Do(t.Context(), fmt.Sprint(1, " ", at(3)), pgtest.Patience, func(context.Context) (answer, error) {
 				<-release
 				return answer{head: at(5), events: []*Event{event(4), event(5)}}, nil
 			})

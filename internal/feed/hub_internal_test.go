@@ -25,9 +25,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
-// patience is how long a test waits for what must come.
-const patience = time.Minute
-
 // runningHub is a hub that sweeps ten times as often as in a deployment.
 type runningHub struct {
 	*Hub
@@ -47,13 +44,9 @@ func startHub(t *testing.T, events int) (*runningHub, *pgx.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(db.Close)
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	execute(t, conn, "INSERT INTO projects (id, name) VALUES (1, 'Test')")
-	execute(t, conn, "INSERT INTO heads (project_id) VALUES (1)")
+	conn := pgtest.Connect(t, url)
+	pgtest.Exec(t, conn, "INSERT INTO projects (id, name) VALUES (1, 'Test')")
+	pgtest.Exec(t, conn, "INSERT INTO heads (project_id) VALUES (1)")
 	commit(t, conn, 1, events, "{}")
 	timing := DefaultTiming
 	timing.Sweep /= 10
@@ -68,25 +61,18 @@ func startHub(t *testing.T, events int) (*runningHub, *pgx.Conn) {
 	return &runningHub{Hub: h, stop: stop}, conn
 }
 
-func execute(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
-	t.Helper()
-	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-}
-
 // commit writes events to the log without telling anybody.
 func commit(t *testing.T, conn *pgx.Conn, from, to int, body string) {
 	t.Helper()
-	execute(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
+	pgtest.Exec(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
 		SELECT 1, v, now(), '', v::text, '', $3::text::json FROM generate_series($1::bigint, $2::bigint) v`, from, to, body)
-	execute(t, conn, "UPDATE heads SET version = $1 WHERE project_id = 1", to)
+	pgtest.Exec(t, conn, "UPDATE heads SET version = $1 WHERE project_id = 1", to)
 }
 
 // collect watches after a version until it has seen another, and returns the steps.
 func collect(t *testing.T, h *runningHub, after, until int64) []Delivery {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	head, err := h.readHead(ctx, 1)
 	if err != nil {
@@ -192,7 +178,7 @@ func TestLargeEventsAreReadFromTheLog(t *testing.T) {
 func TestSweepFindsWhatNobodySpokeOf(t *testing.T) {
 	t.Parallel()
 	h, conn := startHub(t, 5)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	began := false
 	for s, err := range h.Watch(ctx, 1, Cursor{}) {
@@ -219,9 +205,9 @@ func TestGapsOfManyFeedsAreReadInParts(t *testing.T) {
 	t.Parallel()
 	running, conn := startHub(t, 0)
 	const projects = 2*readFeeds + 1
-	execute(t, conn, "INSERT INTO projects (id, name) SELECT n, 'Test' FROM generate_series(2, $1::int) n", projects)
-	execute(t, conn, "INSERT INTO heads (project_id, version) SELECT n, 1 FROM generate_series(2, $1::int) n", projects)
-	execute(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
+	pgtest.Exec(t, conn, "INSERT INTO projects (id, name) SELECT n, 'Test' FROM generate_series(2, $1::int) n", projects)
+	pgtest.Exec(t, conn, "INSERT INTO heads (project_id, version) SELECT n, 1 FROM generate_series(2, $1::int) n", projects)
+	pgtest.Exec(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
 		SELECT n, 1, now(), '', 'first', '', '{}' FROM generate_series(2, $1::int) n`, projects)
 	commit(t, conn, 1, 1, "{}")
 
@@ -262,7 +248,7 @@ func TestWatcherThatIsFarBehindIsWarnedOf(t *testing.T) {
 	running, _ := startHub(t, 0)
 	log := logged{messages: make(chan string, 10)}
 	h := NewHub(Config{System: running.system, Wire: running.wire, Log: slog.New(log), Metrics: prometheus.NewRegistry()}) // it does not run, and so does not ask for the head
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	for s, err := range h.Watch(ctx, 1, Cursor{}) {
 		if err != nil {
@@ -289,8 +275,8 @@ func TestWatcherThatIsFarBehindIsWarnedOf(t *testing.T) {
 func TestTrimmedLogIsMissed(t *testing.T) {
 	t.Parallel()
 	h, conn := startHub(t, 50)
-	execute(t, conn, "DELETE FROM events WHERE version <= 30")
-	execute(t, conn, "UPDATE heads SET log_floor = 30")
+	pgtest.Exec(t, conn, "DELETE FROM events WHERE version <= 30")
+	pgtest.Exec(t, conn, "UPDATE heads SET log_floor = 30")
 	steps := collect(t, h, 10, 50)
 	if last := steps[len(steps)-1]; !last.Missed || last.At.Version != 50 {
 		t.Errorf("last step = %+v, want missed at the head", last)
@@ -301,13 +287,13 @@ func TestTrimmedLogIsMissed(t *testing.T) {
 func TestWatchEndsWithItsProject(t *testing.T) {
 	t.Parallel()
 	h, conn := startHub(t, 5)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	began := false
 	for _, err := range h.Watch(ctx, 1, Cursor{}) {
 		if !began {
 			began = true
-			execute(t, conn, "DELETE FROM projects")
+			pgtest.Exec(t, conn, "DELETE FROM projects")
 			continue
 		}
 		if !errors.Is(err, ErrNotFound) {
