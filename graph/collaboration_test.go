@@ -88,7 +88,7 @@ func hearUntil(t *testing.T, c client.GraphQLSocket, text string) string {
 }
 
 // However many follow what happens in a project, each step and each arrival is executed once.
-func TestSubscribersShareStepsAndPassages(t *testing.T) {
+func TestSubscribersShareStepsAndArrivals(t *testing.T) {
 	t.Parallel()
 	s := online(t)
 	p := s.newProject(t)

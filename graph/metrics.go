@@ -15,7 +15,7 @@ type metrics struct {
 	inFlight     *prometheus.GaugeVec // by kind
 	latency      *prometheus.HistogramVec
 	delivery     prometheus.Histogram
-	hits, misses prometheus.Counter // of the shelf
+	hits, misses prometheus.Counter // of the answer cache
 }
 
 // newMetrics registers the metrics on r, which may be nil.
