@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
 	"layercake/internal/presence"
@@ -31,7 +32,7 @@ func (s step) event() event {
 // steps sends each operation of a plan to show, until that says false. It returns when ctx ends or with the error that ended the
 // watch.
 func (r *Resolver) steps(ctx context.Context, projectID int32, show func(step) bool) error {
-	for u, err := range r.plans.Watch(ctx, actor(ctx, ""), projectID, plan.Cursor{}) {
+	for u, err := range r.plans.Watch(ctx, caller.Actor(ctx, ""), projectID, plan.Cursor{}) {
 		switch {
 		case err != nil:
 			return err
@@ -153,7 +154,7 @@ func (r *Resolver) projectOf(ctx context.Context, planID string) (int32, error) 
 	if isProject {
 		return int32(id), nil
 	}
-	p, err := r.plans.Get(ctx, actor(ctx, ""), int32(id))
+	p, err := r.plans.Get(ctx, caller.Actor(ctx, ""), int32(id))
 	return p.ProjectID, err
 }
 
@@ -165,9 +166,9 @@ func (r *Resolver) join(ctx context.Context, projectID int32, clientID string, n
 		}
 		return r.presence.Announce(ctx, projectID, false)
 	}
-	a := actor(ctx, clientID)
+	a := caller.Actor(ctx, clientID)
 	who := presence.Identity{
-		UserID: a.ID, Name: a.Name, Color: presence.Anonymous.Color, Agent: value(agent), Transport: presence.GraphQL,
+		UserID: a.ID, Name: a.Name, Color: presence.Anonymous.Color, Agent: value(agent), Transport: caller.GraphQL,
 	}
 	if name != nil {
 		who.Name = *name

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"runtime/debug"
-	"time"
 
+	"layercake/internal/caller"
 	"layercake/internal/fault"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -23,23 +22,6 @@ import (
 const persistedQueryNotSupported fault.Code = "PERSISTED_QUERY_NOT_SUPPORTED"
 
 var errPersistedQuery = fault.New(persistedQueryNotSupported, "PersistedQueryNotSupported")
-
-// answers says what each code means to a client over HTTP.
-var answers = map[fault.Code]struct {
-	status int           // when nothing was executed; otherwise it is 200
-	retry  time.Duration // when to send it again; 0 when that does not help
-}{
-	fault.BadRequest:      {status: http.StatusBadRequest},
-	fault.Unauthenticated: {status: http.StatusUnauthorized},
-	fault.Forbidden:       {status: http.StatusForbidden},
-	fault.NotFound:        {status: http.StatusNotFound},
-	fault.Conflict:        {status: http.StatusConflict},
-	fault.RateLimited:     {status: http.StatusTooManyRequests, retry: time.Second},
-	fault.Unavailable:     {status: http.StatusServiceUnavailable, retry: time.Second},
-	fault.Internal:        {status: http.StatusInternalServerError},
-
-	persistedQueryNotSupported: {status: http.StatusBadRequest},
-}
 
 // maxMessage is how many bytes of the library's messages are told: they repeat values of the request, which may be long.
 const maxMessage = 1000
@@ -72,12 +54,12 @@ func (p *presenter) present(ctx context.Context, err error) *gqlerror.Error {
 // wireError is a fault as clients see it.
 func wireError(ctx context.Context, f *fault.Error) *gqlerror.Error {
 	extensions := map[string]any{}
-	if retry := answers[f.Code].retry; retry > 0 {
+	if retry := caller.AnswerTo(f.Code).Retry; retry > 0 {
 		extensions[retryAfter] = retry.Milliseconds()
 	}
 	maps.Copy(extensions, f.Details)
 	extensions["code"] = string(f.Code)
-	if id := RequestID(ctx); id != "" {
+	if id := caller.From(ctx).RequestID; id != "" {
 		extensions["requestId"] = id
 	}
 	return &gqlerror.Error{Err: f, Message: f.Message, Extensions: extensions}
@@ -97,10 +79,10 @@ func (p *presenter) faultOf(ctx context.Context, err error, at *gqlerror.Error) 
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return fault.New(fault.Unavailable, fault.Busy) // the client went away: nobody reads it
 	case f == nil && errors.Is(err, context.DeadlineExceeded):
-		p.log.WarnContext(ctx, "request timed out", "error", err, "request_id", RequestID(ctx))
+		p.log.WarnContext(ctx, "request timed out", "error", err, "request_id", caller.From(ctx).RequestID)
 		return fault.New(fault.Unavailable, fault.Busy)
 	}
-	attributes := []any{"error", err, "path", at.Path.String(), "request_id", RequestID(ctx)}
+	attributes := []any{"error", err, "path", at.Path.String(), "request_id", caller.From(ctx).RequestID}
 	if f != nil && errors.Unwrap(f) != nil {
 		attributes = append(attributes, "cause", errors.Unwrap(f))
 	}

@@ -6,64 +6,25 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"testing"
 
+	"layercake/internal/caller"
 	"layercake/internal/fault"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// faultCodes reads the codes from where they are declared, so that none is forgotten here.
-func faultCodes(t *testing.T) []fault.Code {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../internal/fault/fault.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var codes []fault.Code
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok {
-			return true
-		}
-		if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "Code" {
-			text, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			codes = append(codes, fault.Code(text))
-		}
-		return true
-	})
-	if len(codes) < 8 {
-		t.Fatalf("found only %d codes", len(codes))
-	}
-	return codes
-}
-
 func TestEveryCodeHasAnAnswer(t *testing.T) {
 	t.Parallel()
-	codes := append(faultCodes(t), persistedQueryNotSupported)
-	if len(codes) != len(answers) {
-		t.Errorf("%d codes, %d answers", len(codes), len(answers))
-	}
-	for _, code := range codes {
-		answer, ok := answers[code]
-		if !ok || answer.status < 400 || answer.status > 599 {
-			t.Errorf("%s: status %d", code, answer.status)
-		}
+	for _, code := range append(fault.Codes(), persistedQueryNotSupported) {
 		w := httptest.NewRecorder()
 		e := wireError(t.Context(), fault.New(code, "A message").With("detail", "more"))
-		writeResponse(w, answer.status, mediaJSON, &graphql.Response{Errors: gqlerror.List{e}})
+		writeResponse(w, caller.AnswerTo(code).Status, mediaJSON, &graphql.Response{Errors: gqlerror.List{e}})
 		var got struct {
 			Errors []struct {
 				Message    string
@@ -114,8 +75,10 @@ func TestPresent(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
 			p := &presenter{log: slog.New(slog.NewTextHandler(&log, nil))}
-			request := withCaller(httptest.NewRecorder(), httptest.NewRequestWithContext(c.ctx, http.MethodPost, "/graphql", nil))
-			e := p.present(request.Context(), c.err)
+			var e *gqlerror.Error
+			caller.Middleware(caller.Config{})(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				e = p.present(r.Context(), c.err)
+			})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(c.ctx, http.MethodPost, "/graphql", nil))
 			if e.Message != c.message || e.Extensions["code"] != string(c.code) {
 				t.Errorf("got %q, %v", e.Message, e.Extensions)
 			}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"layercake/graph"
+	"layercake/internal/caller"
 
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
@@ -61,7 +61,7 @@ func (s *site) perform(t *testing.T, c script) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
-	options := &websocket.DialOptions{HTTPHeader: http.Header{graph.RequestIDHeader: {"script"}}}
+	options := &websocket.DialOptions{HTTPHeader: http.Header{caller.RequestIDHeader: {"script"}}}
 	switch c.protocol {
 	case "":
 		options.Subprotocols = []string{"graphql-transport-ws"}
@@ -196,7 +196,7 @@ func TestFrames(t *testing.T) {
 		got += plain.perform(t, c)
 	}
 
-	closed := offline(t, func(o *graph.Options) { o.Open = false })
+	closed := offline(t, func(o *setting) { o.callers.Open = false })
 	got += closed.perform(t, script{name: "nobody is let in", turns: []turn{saying(allOfIt, initialise)}})
 	got += closed.perform(t, script{name: "ping of somebody who will not be let in", turns: []turn{saying(1, `{"type":"ping"}`)}})
 	impatient := offline(t, hurry(50*time.Millisecond, deadline, deadline, deadline))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"layercake/graph"
+	"layercake/internal/caller"
 	"layercake/internal/client"
 	"layercake/internal/fanout"
 	"layercake/internal/feed"
@@ -44,21 +45,31 @@ type site struct {
 	log     *logBuffer
 }
 
+// setting is what a test may change of a site.
+type setting struct {
+	graph.Options
+
+	callers caller.Config
+}
+
 // offline serves a handler without a core: what needs one panics.
-func offline(t testing.TB, options ...func(*graph.Options)) *site {
+func offline(t testing.TB, changes ...func(*setting)) *site {
 	t.Helper()
 	s := &site{metrics: prometheus.NewRegistry(), log: &logBuffer{}}
 	s.Registry = socket.New(socket.Options{Metrics: s.metrics})
-	o := graph.Options{Sockets: s.Registry, Open: true, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Metrics: s.metrics}
-	for _, option := range options {
-		option(&o)
+	o := setting{
+		Options: graph.Options{Sockets: s.Registry, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Metrics: s.metrics},
+		callers: caller.Config{Open: true},
 	}
-	s.Handler = graph.New(o)
+	for _, change := range changes {
+		change(&o)
+	}
+	s.Handler = graph.New(o.Options)
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", s.HTTP())
 	mux.Handle("/graphql/ws", s.WebSocket())
 	mux.HandleFunc("POST /drain", func(w http.ResponseWriter, r *http.Request) { s.Drain(r.Context(), 0) })
-	server := httptest.NewServer(mux)
+	server := httptest.NewServer(caller.Middleware(o.callers)(mux))
 	s.url, s.client = server.URL, client.New(server.URL)
 	clocks, stop := context.WithCancel(context.Background())
 	var running errgroup.Group
@@ -81,20 +92,20 @@ func offline(t testing.TB, options ...func(*graph.Options)) *site {
 }
 
 // hurry makes the clocks of sockets fast enough for tests.
-func hurry(init, ping, silence, write time.Duration) func(*graph.Options) {
-	return func(o *graph.Options) {
+func hurry(init, ping, silence, write time.Duration) func(*setting) {
+	return func(o *setting) {
 		o.InitTimeout, o.Timing = init, socket.Timing{Ping: ping, Silence: silence, Write: write}
 	}
 }
 
 // online serves a handler of a replica with a database of its own.
-func online(t testing.TB, options ...func(*graph.Options)) *site {
+func online(t testing.TB, changes ...func(*setting)) *site {
 	t.Helper()
 	url := pgtest.New(t)
-	return onlineAt(t, url, url, options...)
+	return onlineAt(t, url, url, changes...)
 }
 
-func onlineAt(t testing.TB, url, direct string, options ...func(*graph.Options)) *site {
+func onlineAt(t testing.TB, url, direct string, changes ...func(*setting)) *site {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	registry := prometheus.NewRegistry()
@@ -126,7 +137,7 @@ func onlineAt(t testing.TB, url, direct string, options ...func(*graph.Options))
 	case <-time.After(deadline):
 		t.Fatal("the wire did not come up")
 	}
-	return offline(t, append(options, func(o *graph.Options) {
+	return offline(t, append(changes, func(o *setting) {
 		o.Plans = plan.NewService(plan.Config{DB: db, Hub: hub, WriteSlots: 16, Metrics: registry})
 		o.Projects = project.NewService(project.Config{DB: db})
 		o.Presence = people

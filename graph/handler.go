@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"layercake/internal/caller"
 	"layercake/internal/plan"
 	"layercake/internal/presence"
 	"layercake/internal/project"
@@ -30,8 +31,6 @@ type Options struct {
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // may be nil
 
-	// Open lets callers without a credential in. Without it, everybody is refused.
-	Open bool
 	// Timing is what sockets' clocks are set to; zero for the default.
 	Timing socket.Timing
 	// InitTimeout is the time for a socket's connection_init to come; zero for the default.
@@ -43,7 +42,6 @@ type Handler struct {
 	exec        *executor.Executor
 	errors      *presenter
 	metrics     *metrics
-	open        bool
 	maxBody     int64
 	largeBody   chan struct{} // a slot for each body over largeBodySize that is held in memory
 	sockets     *socket.Transport
@@ -57,9 +55,9 @@ type Handler struct {
 // New returns a handler. It starts nothing.
 func New(o Options) *Handler {
 	h := &Handler{
-		errors: &presenter{log: o.Log}, metrics: newMetrics(o.Metrics), open: o.Open,
+		errors: &presenter{log: o.Log}, metrics: newMetrics(o.Metrics),
 		maxBody: maxBody, largeBody: make(chan struct{}, largeBodies),
-		sockets: o.Sockets.Transport("graphql", o.Timing, labels...), initTimeout: cmp.Or(o.InitTimeout, defaultInitTimeout),
+		sockets: o.Sockets.Transport(caller.GraphQL, o.Timing, labels...), initTimeout: cmp.Or(o.InitTimeout, defaultInitTimeout),
 	}
 	h.answers = newAnswerCache(h.metrics)
 	r := &Resolver{

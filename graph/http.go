@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"layercake/internal/caller"
 	"layercake/internal/fault"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -64,7 +65,6 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		h.serveSocket(w, r) // GraphiQL opens its socket where it sends its queries
 		return
 	}
-	r = withCaller(w, r)
 	w.Header().Add("Vary", "Accept")
 	defer func() {
 		if v := recover(); v != nil {
@@ -85,15 +85,16 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, media string, acceptable bool) error {
-	if h.open && wantsPage(r) {
+	signedOut := caller.From(r.Context()).Check()
+	if signedOut == nil && wantsPage(r) {
 		playground.Handler("Layercake", r.URL.Path)(w, r)
 		return nil
 	}
 	if !acceptable {
 		return badRequest(http.StatusNotAcceptable, "Accept must include "+mediaResponse+" or "+mediaJSON)
 	}
-	if !h.open {
-		return refuse(http.StatusUnauthorized, fault.New(fault.Unauthenticated, "Sign in first"))
+	if signedOut != nil {
+		return refuse(http.StatusUnauthorized, fault.From(signedOut))
 	}
 	var params *graphql.RawParams
 	switch r.Method {
@@ -124,7 +125,7 @@ func (h *Handler) execute(w http.ResponseWriter, r *http.Request, media string, 
 	op, errs := h.exec.CreateOperationContext(ctx, params)
 	if errs != nil {
 		response := h.exec.DispatchError(graphql.WithOperationContext(ctx, op), errs)
-		status := answers[codes(response.Errors)[0]].status
+		status := caller.AnswerTo(codes(response.Errors)[0]).Status
 		if media == mediaJSON && status < http.StatusInternalServerError {
 			status = http.StatusOK
 		}
@@ -278,7 +279,7 @@ func writeResponse(w http.ResponseWriter, status int, media string, response *gr
 	header := w.Header()
 	header.Set("Content-Type", media+"; charset=utf-8")
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		header.Set("Retry-After", strconv.Itoa(int(answers[codes(response.Errors)[0]].retry/time.Second)))
+		header.Set("Retry-After", strconv.Itoa(int(caller.AnswerTo(codes(response.Errors)[0]).Retry/time.Second)))
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(b) // a client that went away needs no answer

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"layercake/graph"
 	"layercake/internal/client"
 	"layercake/internal/npmtest"
 )
@@ -341,7 +340,7 @@ func TestMessagesSuggestNothing(t *testing.T) {
 func TestGraphiQLIsForBrowsersInOpenMode(t *testing.T) {
 	t.Parallel()
 	page := func(open bool) *client.Answer {
-		s := offline(t, func(o *graph.Options) { o.Open = open })
+		s := offline(t, func(o *setting) { o.callers.Open = open })
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/graphql", nil)
 		if err != nil {
 			t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"layercake/internal/caller"
 	"layercake/internal/plan"
 	"layercake/internal/project"
 
@@ -25,7 +26,7 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 	gather := dataloadgen.WithWait(500 * time.Microsecond)
 	l := &loaders{
 		plans: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []int32) (map[int32]*plan.Plan, error) {
-			found, err := r.plans.OfProjects(ctx, actor(ctx, ""), ids)
+			found, err := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids)
 			plans := make(map[int32]*plan.Plan, len(ids))
 			for _, id := range ids {
 				plans[id] = nil
@@ -39,7 +40,7 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 		projects: dataloadgen.NewLoader(func(ctx context.Context, ids []int32) ([]*project.Project, []error) {
 			projects, errs := make([]*project.Project, len(ids)), make([]error, len(ids))
 			for i, id := range ids {
-				p, err := r.projects.Get(ctx, actor(ctx, ""), id)
+				p, err := r.projects.Get(ctx, caller.Actor(ctx, ""), id)
 				projects[i], errs[i] = orNull(p, err)
 			}
 			return projects, errs
@@ -67,7 +68,7 @@ func (r *Resolver) withPlans(ctx context.Context, projects []project.Project) {
 	for i, p := range projects {
 		ids[i] = p.ID
 	}
-	found, err := r.plans.OfProjects(ctx, actor(ctx, ""), ids)
+	found, err := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids)
 	if err != nil {
 		return // the fields ask again, and tell
 	}

@@ -15,12 +15,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"layercake/internal/caller"
 )
 
 // narrow serves sockets whose buffers in the kernel are as small as it allows, so that what is not read soon waits in the server.
 func (s *site) narrow(t testing.TB) string {
 	t.Helper()
-	server := httptest.NewUnstartedServer(s.WebSocket())
+	server := httptest.NewUnstartedServer(caller.Middleware(caller.Config{Open: true})(s.WebSocket()))
 	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		if err := c.(*net.TCPConn).SetWriteBuffer(1); err != nil {
 			t.Error(err)

@@ -256,7 +256,7 @@ type PlanEvent struct {
 	ActorName string  `json:"actorName"`
 	// What sort of caller the actor is, such as anonymous or system.
 	ActorKind string `json:"actorKind"`
-	// The way the change came in: graphql, mcp, collab, job or sql.
+	// The way the change came in: graphql, collaboration, mcp, job or sql.
 	Via string `json:"via"`
 	// Why, for people.
 	Note      *string   `json:"note"`

@@ -8,6 +8,7 @@ package graph
 import (
 	"context"
 
+	"layercake/internal/caller"
 	"layercake/internal/plan"
 	"layercake/internal/project"
 )
@@ -19,7 +20,7 @@ func (r *mutationResolver) CreatePlan(ctx context.Context, input CreatePlanInput
 }
 
 func (r *mutationResolver) UpdatePlan(ctx context.Context, id int32, input UpdatePlanInput, opID *string, expectedVersion *int32, clientID *string) (*plan.Plan, error) {
-	p, err := r.plans.Get(ctx, actor(ctx, value(clientID)), id)
+	p, err := r.plans.Get(ctx, caller.Actor(ctx, value(clientID)), id)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +30,7 @@ func (r *mutationResolver) UpdatePlan(ctx context.Context, id int32, input Updat
 }
 
 func (r *mutationResolver) DeletePlan(ctx context.Context, id int32, opID *string, expectedVersion *int32, clientID *string) (bool, error) {
-	p, err := r.plans.Get(ctx, actor(ctx, value(clientID)), id)
+	p, err := r.plans.Get(ctx, caller.Actor(ctx, value(clientID)), id)
 	if err != nil {
 		return false, err
 	}
@@ -42,7 +43,7 @@ func (r *planResolver) Project(ctx context.Context, obj *plan.Plan) (*project.Pr
 }
 
 func (r *queryResolver) Plan(ctx context.Context, id int32) (*plan.Plan, error) {
-	p, err := r.plans.Get(ctx, actor(ctx, ""), id)
+	p, err := r.plans.Get(ctx, caller.Actor(ctx, ""), id)
 	return orNull(p, err)
 }
 

@@ -9,18 +9,19 @@ import (
 	"context"
 	"strconv"
 
+	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
 	"layercake/internal/project"
 )
 
 func (r *mutationResolver) CreateProject(ctx context.Context, input project.Input) (*project.Project, error) {
-	p, err := r.projects.Create(ctx, actor(ctx, ""), input)
+	p, err := r.projects.Create(ctx, caller.Actor(ctx, ""), input)
 	return &p, err
 }
 
 func (r *mutationResolver) UpdateProject(ctx context.Context, id int32, input project.Input) (*project.Project, error) {
-	p, err := r.projects.Update(ctx, actor(ctx, ""), id, input)
+	p, err := r.projects.Update(ctx, caller.Actor(ctx, ""), id, input)
 	return &p, err
 }
 
@@ -29,7 +30,7 @@ func (r *mutationResolver) DeleteProject(ctx context.Context, id string) (bool, 
 	if err != nil {
 		return false, fault.New(fault.BadRequest, "Project id must be a 32-bit integer").With("detail", id)
 	}
-	err = r.projects.Delete(ctx, actor(ctx, ""), int32(number))
+	err = r.projects.Delete(ctx, caller.Actor(ctx, ""), int32(number))
 	return err == nil, err
 }
 
@@ -38,14 +39,14 @@ func (r *projectResolver) Plan(ctx context.Context, obj *project.Project) (*plan
 }
 
 func (r *queryResolver) Projects(ctx context.Context) ([]project.Project, error) {
-	projects, err := r.projects.List(ctx, actor(ctx, ""))
+	projects, err := r.projects.List(ctx, caller.Actor(ctx, ""))
 	load(ctx).keep(projects...)
 	r.withPlans(ctx, projects)
 	return projects, err
 }
 
 func (r *queryResolver) Project(ctx context.Context, id int32) (*project.Project, error) {
-	p, err := r.projects.Get(ctx, actor(ctx, ""), id)
+	p, err := r.projects.Get(ctx, caller.Actor(ctx, ""), id)
 	if err == nil {
 		load(ctx).keep(p)
 	}

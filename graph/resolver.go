@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 
+	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
 	"layercake/internal/presence"
@@ -32,12 +33,12 @@ type changeArgs struct {
 }
 
 func (r *Resolver) change(ctx context.Context, projectID int32, args changeArgs, edits ...plan.Edit) (plan.Result, error) {
-	c := plan.Change{OpID: value(args.opID), ClientID: value(args.clientID), Via: "graphql", Edits: edits}
+	c := plan.Change{OpID: value(args.opID), ClientID: value(args.clientID), Via: caller.GraphQL, Edits: edits}
 	if args.expected != nil {
 		expected := int64(*args.expected)
 		c.Expected = &expected
 	}
-	result, err := r.plans.Change(ctx, actor(ctx, c.ClientID), projectID, c)
+	result, err := r.plans.Change(ctx, caller.Actor(ctx, c.ClientID), projectID, c)
 	if err == nil && c.ClientID != "" {
 		r.presence.RenewGuest(projectID, c.ClientID)
 	}
@@ -61,7 +62,7 @@ func (r *Resolver) changePlan(ctx context.Context, projectID int32, args changeA
 	if _, err := r.change(ctx, projectID, args, edit); err != nil {
 		return nil, err
 	}
-	p, err := r.plans.OfProject(ctx, actor(ctx, value(args.clientID)), projectID)
+	p, err := r.plans.OfProject(ctx, caller.Actor(ctx, value(args.clientID)), projectID)
 	return &p, err
 }
 

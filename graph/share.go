@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"layercake/internal/caller"
 	"layercake/internal/plan"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -130,7 +131,7 @@ func (h *Handler) share(ctx context.Context, next graphql.OperationHandler) grap
 				// The shared execution has no caller. A field that depends on the caller fails, and the event is then executed for each
 				// subscriber. That they may follow the plan at all is checked where the watch begins.
 				response = h.answers.response(answerKey{e.key, selection}, func() *graphql.Response {
-					return execute(context.WithValue(context.WithoutCancel(ctx), callerKey{}, caller{}))
+					return execute(caller.WithNobody(context.WithoutCancel(ctx)))
 				})
 			}
 			if response == nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/socket"
 
@@ -27,7 +28,6 @@ const defaultInitTimeout = 10 * time.Second
 
 // serveSocket opens a socket. It returns once the connection is upgraded: the socket keeps what is known of the caller, not the request.
 func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
-	r = withCaller(w, r)
 	admitted := h.sockets.Admit(w, r)
 	if admitted == nil {
 		return
@@ -101,7 +101,7 @@ func (s *session) receive(ctx context.Context, kind websocket.MessageType, b []b
 	}
 	switch f.Type {
 	case "connection_init":
-		return s.init(f)
+		return s.init(ctx, f)
 	case "subscribe":
 		return s.subscribe(ctx, f)
 	case "complete":
@@ -115,7 +115,7 @@ func (s *session) receive(ctx context.Context, kind websocket.MessageType, b []b
 	return nil
 }
 
-func (s *session) init(f frame) (broken *socket.Reason) {
+func (s *session) init(ctx context.Context, f frame) (broken *socket.Reason) {
 	var payload map[string]any // nothing in it is understood
 	if f.Payload != nil && decode(f.Payload, &payload) != nil {
 		return new(closeBadMessage("the payload of connection_init must be an object"))
@@ -127,7 +127,7 @@ func (s *session) init(f frame) (broken *socket.Reason) {
 	switch {
 	case again:
 		return &closeSecondInit
-	case !s.h.open:
+	case caller.From(ctx).Check() != nil:
 		return &closeForbidden
 	}
 	s.initTimer.Stop()

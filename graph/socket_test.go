@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"layercake/graph"
 	"layercake/internal/client"
 	"layercake/internal/npmtest"
 )
@@ -182,7 +181,7 @@ func TestPersistedQueryOverASocket(t *testing.T) {
 
 func TestNobodyMayOpenASocketUnlessOpen(t *testing.T) {
 	t.Parallel()
-	s := offline(t, func(o *graph.Options) { o.Open = false })
+	s := offline(t, func(o *setting) { o.callers.Open = false })
 	_, err := client.Dialer{}.GraphQL(t.Context(), s.url)
 	var closed *client.Closed
 	if !errors.As(err, &closed) || closed.Code != 4403 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"layercake/internal/auth"
+	"layercake/internal/caller"
 	"layercake/internal/plan"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -73,7 +74,7 @@ func (r *Resolver) deltas(ctx context.Context, projectID int32, after string, ou
 	if err != nil {
 		return err
 	}
-	for u, err := range r.plans.Watch(ctx, actor(ctx, ""), projectID, from) {
+	for u, err := range r.plans.Watch(ctx, caller.Actor(ctx, ""), projectID, from) {
 		if err != nil {
 			return err
 		}
@@ -100,7 +101,7 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 	if err != nil {
 		return err
 	}
-	who := actor(ctx, "")
+	who := caller.Actor(ctx, "")
 	covered := int64(-1) // the version of the last snapshot
 	for u, err := range r.plans.Watch(ctx, who, projectID, from) {
 		var d delivery[*PlanEvent]
@@ -166,6 +167,6 @@ func (r *Resolver) planIDIfSelected(ctx context.Context, projectID int32) (int32
 	}
 	ctx, cancel := context.WithTimeout(ctx, fieldTime)
 	defer cancel()
-	p, err := r.plans.OfProject(ctx, actor(ctx, ""), projectID)
+	p, err := r.plans.OfProject(ctx, caller.Actor(ctx, ""), projectID)
 	return p.ID, err
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/presence"
 	"layercake/internal/socket"
@@ -23,8 +24,6 @@ type Options struct {
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // may be nil
 
-	// Open lets callers without a credential in. Without it, everybody is refused.
-	Open bool
 	// Timing is what sockets' clocks are set to; zero for the default.
 	Timing socket.Timing
 	// Refresh is the time between news of when connected people were last heard of; zero for the default.
@@ -40,15 +39,14 @@ type Handler struct {
 	presence *presence.Tracker
 	log      *slog.Logger
 	metrics  *metrics
-	open     bool
 	refresh  time.Duration
 }
 
 // New returns a handler. It starts nothing.
 func New(o Options) *Handler {
 	h := &Handler{
-		sockets:  o.Sockets.Transport("collaboration", o.Timing, labels...),
-		presence: o.Presence, log: o.Log, metrics: newMetrics(o.Metrics), open: o.Open, refresh: o.Refresh,
+		sockets:  o.Sockets.Transport(caller.Collaboration, o.Timing, labels...),
+		presence: o.Presence, log: o.Log, metrics: newMetrics(o.Metrics), refresh: o.Refresh,
 	}
 	if h.refresh == 0 {
 		h.refresh = defaultRefresh
@@ -63,12 +61,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	project, err := strconv.ParseInt(r.URL.Query().Get("project_id"), 10, 32)
-	switch {
-	case err != nil:
+	if err != nil {
 		http.Error(w, "project_id is required: a 32-bit integer", http.StatusBadRequest)
 		return
-	case !h.open:
-		http.Error(w, "Sign in first", http.StatusUnauthorized)
+	}
+	if err := caller.From(r.Context()).Check(); err != nil {
+		refuse(w, err)
 		return
 	}
 	admitted := h.sockets.Admit(w, r)
@@ -78,11 +76,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	room, err := h.presence.Enter(r.Context(), int32(project))
 	if err != nil {
 		admitted.Release()
-		switch {
-		case fault.Is(err, fault.NotFound):
-			http.Error(w, err.Error(), http.StatusNotFound)
-		case r.Context().Err() != nil:
-		default:
+		if f := fault.From(err); f != nil && f.Code == fault.NotFound {
+			refuse(w, err)
+		} else if r.Context().Err() == nil {
 			h.log.WarnContext(r.Context(), "open the room of a project", "error", err)
 			socket.Busy(w)
 		}
@@ -94,6 +90,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	begin(h, room, conn)
+}
+
+// refuse answers with a fault.
+func refuse(w http.ResponseWriter, err error) {
+	f := fault.From(err)
+	http.Error(w, f.Message, caller.AnswerTo(f.Code).Status)
 }
 
 // Run says now and then when connected people were last heard of, until ctx ends.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/presence"
 	"layercake/internal/socket"
@@ -161,7 +162,7 @@ func (s *session) act(m message) error {
 
 // join makes the connection somebody, who sees everybody.
 func (s *session) join(who presence.Identity, place *presence.Place) error {
-	who.Transport = presence.Collaboration
+	who.Transport = caller.Collaboration
 	if err := s.room.Join(s.ID(), who, place, time.Now()); err != nil {
 		return err
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
 
 	"layercake/internal/auth"
+	"layercake/internal/caller"
 	"layercake/internal/client"
 	"layercake/internal/collab"
 	"layercake/internal/fanout"
@@ -90,9 +90,9 @@ func serve(t *testing.T, timing socket.Timing, refresh time.Duration) *site {
 	tracker := presence.New(presence.Config{DB: db, Wire: wire, Replica: self, Log: log})
 	sockets := socket.New(socket.Options{Metrics: s.metrics})
 	h := collab.New(collab.Options{
-		Sockets: sockets, Presence: tracker, Log: log, Metrics: s.metrics, Open: true, Timing: timing, Refresh: refresh,
+		Sockets: sockets, Presence: tracker, Log: log, Metrics: s.metrics, Timing: timing, Refresh: refresh,
 	})
-	server := httptest.NewUnstartedServer(http.HandlerFunc(h.ServeHTTP))
+	server := httptest.NewUnstartedServer(caller.Middleware(caller.Config{Open: true})(h))
 	s.accepted = make(chan *valve, 16)
 	server.Listener = listener{server.Listener, s.accepted}
 	server.Start()

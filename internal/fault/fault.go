@@ -24,6 +24,11 @@ const (
 	Internal        Code = "INTERNAL"        // our mistake; the log has it under the request id
 )
 
+// Codes returns every code, so that a transport can be tested to have an answer to each.
+func Codes() []Code {
+	return []Code{BadRequest, Unauthenticated, Forbidden, NotFound, Conflict, RateLimited, Unavailable, Internal}
+}
+
 // Busy is the message of everything that time or capacity refused.
 const Busy = "The server is busy, try again"
 

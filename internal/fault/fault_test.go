@@ -3,7 +3,12 @@ package fault_test
 import (
 	"bytes"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"log/slog"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,5 +26,32 @@ func TestLogsSayTheCause(t *testing.T) {
 	}
 	if err.Error() != fault.Busy {
 		t.Errorf("clients are told %q", err)
+	}
+}
+
+// Codes is compared with the declarations, so that none is forgotten there.
+func TestCodesAreAll(t *testing.T) {
+	t.Parallel()
+	file, err := parser.ParseFile(token.NewFileSet(), "fault.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var declared []fault.Code
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "Code" {
+			text, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			declared = append(declared, fault.Code(text))
+		}
+		return true
+	})
+	if got := fault.Codes(); len(declared) < 8 || !slices.Equal(got, declared) {
+		t.Errorf("got %v, declared are %v", got, declared)
 	}
 }

@@ -4,12 +4,13 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/presence"
 )
 
-var agent = presence.Identity{UserID: "agent", Name: "Agent", Color: "#123456", Agent: true, Transport: presence.GraphQL}
+var agent = presence.Identity{UserID: "agent", Name: "Agent", Color: "#123456", Agent: true, Transport: caller.GraphQL}
 
 // leaseOf is how long a guest may stay after it did something, in seconds.
 const leaseOf = "SELECT extract(epoch FROM expires_at - active_at)::int FROM presence WHERE user_id = $1"
@@ -107,8 +108,8 @@ func TestGuestsGoUnlessTheyDoSomething(t *testing.T) {
 	conn := pgtest.Connect(t, url)
 	a, b := start(t, url), start(t, url)
 	id := a.newProject(t)
-	joinGuest(t, a, id, "busy", presence.Identity{UserID: "busy", Name: "Busy", Transport: presence.GraphQL})
-	joinGuest(t, a, id, "idle", presence.Identity{UserID: "idle", Name: "Idle", Transport: presence.GraphQL})
+	joinGuest(t, a, id, "busy", presence.Identity{UserID: "busy", Name: "Busy", Transport: caller.GraphQL})
+	joinGuest(t, a, id, "idle", presence.Identity{UserID: "idle", Name: "Idle", Transport: caller.GraphQL})
 	there := b.enter(t, id)
 	const leave = "UPDATE presence SET expires_at = now() + make_interval(secs => $2), active_at = now() - interval '1 min' WHERE user_id = $1"
 	pgtest.Exec(t, conn, leave, "busy", 20)

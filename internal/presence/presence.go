@@ -23,20 +23,13 @@ const (
 	MaxPeople   = 1000
 )
 
-// How connections come.
-const (
-	Collaboration = "collaboration" // the socket of browsers
-	GraphQL       = "graphql"
-	MCP           = "mcp"
-)
-
 // Identity is who a connection says it is. It is a label: several connections may have the same.
 type Identity struct {
 	UserID    string
 	Name      string
 	Color     string // may be empty
 	Agent     bool   // a program, not a person
-	Transport string // Collaboration, GraphQL or MCP
+	Transport string // by which it came, as package caller names it
 }
 
 // Check returns a fault when a text is empty, too long, or cannot be stored.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"layercake/internal/auth"
+	"layercake/internal/caller"
 	"layercake/internal/fanout"
 	"layercake/internal/fault"
 	"layercake/internal/postgres"
@@ -97,7 +98,7 @@ func (r *node) enter(t testing.TB, id int32) *presence.Room {
 func join(t testing.TB, room *presence.Room, user string) uuid.UUID {
 	t.Helper()
 	id := uuid.New()
-	who := presence.Identity{UserID: user, Name: "Name of " + user, Color: "#123456", Transport: presence.Collaboration}
+	who := presence.Identity{UserID: user, Name: "Name of " + user, Color: "#123456", Transport: caller.Collaboration}
 	if err := room.Join(id, who, nil, time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +190,7 @@ func TestConnectionsAreSeenOnAllReplicas(t *testing.T) {
 	place.Position = []byte(`{"x":2}`)
 	early.Move(ann, place)
 	await(t, room, "the cursor", func() bool { return string(room.Entry(ann).Place.Position) == `{"x":2}` })
-	if e := room.Entry(ann); e.Name != "Name of ann" || e.Transport != presence.Collaboration || e.Place.Selected != "n" || e.Place.Document != "d" {
+	if e := room.Entry(ann); e.Name != "Name of ann" || e.Transport != caller.Collaboration || e.Place.Selected != "n" || e.Place.Document != "d" {
 		t.Errorf("after a move: %+v", e)
 	}
 

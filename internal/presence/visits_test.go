@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/caller"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/presence"
 
@@ -32,7 +33,7 @@ func TestEachVisitIsLoggedOnce(t *testing.T) {
 	room := a.enter(t, a.newProject(t))
 	now := time.Now() // the clock need not step
 	who := func(name string) presence.Identity {
-		return presence.Identity{UserID: "u", Name: name, Transport: presence.Collaboration}
+		return presence.Identity{UserID: "u", Name: name, Transport: caller.Collaboration}
 	}
 	join := func(connection uuid.UUID, name string) {
 		t.Helper()

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"layercake/graph"
+	"layercake/internal/caller"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -28,7 +28,7 @@ var mutexWait = regexp.MustCompile(`^/sync/mutex/wait/total:seconds$`)
 // requestHeaders are those that pages of an origin that may call may send: ours, and what GraphQL clients and tracing in browsers add
 // to each request. A browser sends nothing at all when one of its headers is not allowed.
 var requestHeaders = []string{
-	"Accept", "Authorization", "Content-Type", "X-Layercake-Session", graph.RequestIDHeader, "X-Requested-With", "Cache-Control", "Pragma",
+	"Accept", "Authorization", "Content-Type", "X-Layercake-Session", caller.RequestIDHeader, "X-Requested-With", "Cache-Control", "Pragma",
 	"Apollo-Require-Preflight", "X-Apollo-Operation-Name", "X-Apollo-Operation-Id", "X-Apollo-Operation-Type",
 	"Apollographql-Client-Name", "Apollographql-Client-Version", "GraphQL-Require-Preflight", "GraphQL-Preflight",
 	"Traceparent", "Tracestate", "Baggage", // W3C, OpenTelemetry
@@ -39,12 +39,13 @@ var requestHeaders = []string{
 
 // routes is everything that clients reach.
 func (s *Server) routes() http.Handler {
+	callers := caller.Middleware(caller.Config{Open: s.cfg.Open, TrustedProxies: s.cfg.TrustedProxies})
 	r := chi.NewRouter()
-	r.Use(s.measure, middleware.Recoverer, withoutOtherUpgrades, middleware.GetHead, s.clientAddress, s.checkHost, cors.Handler(cors.Options{
+	r.Use(s.measure, middleware.Recoverer, withoutOtherUpgrades, middleware.GetHead, callers, s.checkHost, cors.Handler(cors.Options{
 		AllowOriginFunc: func(_ *http.Request, origin string) bool { return s.cfg.allowsOrigin(origin) },
 		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions},
 		AllowedHeaders:  slices.Concat(requestHeaders, s.cfg.AllowedHeaders),
-		ExposedHeaders:  []string{graph.RequestIDHeader, "Retry-After"},
+		ExposedHeaders:  []string{caller.RequestIDHeader, "Retry-After"},
 		MaxAge:          600,
 	}), s.checkOrigin)
 	r.Get("/health", s.health)
@@ -54,15 +55,6 @@ func (s *Server) routes() http.Handler {
 	r.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
 	r.Get("/ws/collaboration", s.collab.ServeHTTP)
 	return r
-}
-
-// clientAddress notes in a request's context where its client is: at the other end of the connection, or, when that is a proxy that
-// is trusted, where the proxy says.
-func (s *Server) clientAddress(next http.Handler) http.Handler {
-	if len(s.cfg.TrustedProxies) == 0 {
-		return middleware.ClientIPFromRemoteAddr(next)
-	}
-	return middleware.ClientIPFromXFF(s.cfg.TrustedProxies...)(next)
 }
 
 // adminRoutes is everything that operators reach.

@@ -164,14 +164,14 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 	})
 	projects := project.NewService(project.Config{DB: s.db, Wire: s.wire})
 	s.graph = graph.New(graph.Options{
-		Sockets: s.sockets, Plans: s.plans, Projects: projects, Presence: s.presence, Log: s.log, Metrics: s.registry, Open: s.cfg.Open,
+		Sockets: s.sockets, Plans: s.plans, Projects: projects, Presence: s.presence, Log: s.log, Metrics: s.registry,
 	})
 	timing := socket.DefaultTiming
 	if s.cfg.Silence > 0 {
 		timing.Silence, timing.Ping = s.cfg.Silence, s.cfg.Silence/3
 	}
 	s.collab = collab.New(collab.Options{
-		Sockets: s.sockets, Presence: s.presence, Log: s.log, Metrics: s.registry, Open: s.cfg.Open, Timing: timing,
+		Sockets: s.sockets, Presence: s.presence, Log: s.log, Metrics: s.registry, Timing: timing,
 	})
 	s.cleaner = operate.NewCleaner(operate.CleanerConfig{
 		DB: s.db.System, Plans: s.plans, Presence: s.presence, Every: s.cfg.CleanUp, KeepEvents: s.cfg.EventRetention,

@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -11,7 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-chi/chi/v5/middleware"
+	"layercake/internal/caller"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
@@ -42,12 +42,16 @@ const retryAfter = 10 * time.Second
 // admit lets a request open a socket, or answers it. A request that opens none after all leaves its connection counted for the next one.
 func (l *addressLimit) admit(w http.ResponseWriter, r *http.Request) bool {
 	conn, _ := r.Context().Value(connKey{}).(*clientConn)
-	if l.limit == 0 || conn == nil || conn.count(l, clientNetwork(middleware.GetClientIPAddr(r.Context()))) {
+	client := caller.From(r.Context()).Address
+	if l.limit == 0 || conn == nil || conn.count(l, clientNetwork(client)) {
 		return true
 	}
 	l.refused.Inc()
 	w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
-	address := cmp.Or(middleware.GetClientIP(r.Context()), "an address that no proxy names")
+	address := "an address that no proxy names"
+	if client.IsValid() {
+		address = client.String()
+	}
 	http.Error(w, fmt.Sprintf("%d sockets are open from %s, which are all that may be (LAYERCAKE_SOCKETS_PER_ADDRESS; "+
 		"behind a proxy also LAYERCAKE_TRUSTED_PROXIES)", l.limit, address), http.StatusTooManyRequests)
 	return false

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-chi/chi/v5/middleware"
+	"layercake/internal/caller"
 )
 
 // from returns a request of a client at an address, on a connection of its own.
@@ -20,7 +20,7 @@ func from(t *testing.T, address string) (*http.Request, net.Conn) {
 	r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(WithConn(context.Background(), conn))
 	r.RemoteAddr = address
 	var out *http.Request
-	middleware.ClientIPFromRemoteAddr(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { out = r })).
+	caller.Middleware(caller.Config{})(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { out = r })).
 		ServeHTTP(httptest.NewRecorder(), r)
 	return out, conn
 }

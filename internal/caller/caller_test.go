@@ -1,0 +1,121 @@
+package caller_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"layercake/internal/auth"
+	"layercake/internal/caller"
+	"layercake/internal/fault"
+)
+
+// serve sends one request through the middleware, and returns its caller and its response.
+func serve(t *testing.T, cfg caller.Config, headers map[string]string) (c caller.Caller, response *httptest.ResponseRecorder) {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	r.RemoteAddr = "192.0.2.1:4711"
+	for name, value := range headers {
+		r.Header.Set(name, value)
+	}
+	response = httptest.NewRecorder()
+	caller.Middleware(cfg)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		c = caller.From(r.Context())
+	})).ServeHTTP(response, r)
+	return c, response
+}
+
+func TestRequestIDs(t *testing.T) {
+	t.Parallel()
+	for stated, kept := range map[string]bool{
+		"abc-1": true, "a/b:c+d=e._": true, "": false, "with blank": false, "line\nbreak": false,
+		strings.Repeat("x", 128): true, strings.Repeat("x", 129): false,
+	} {
+		c, response := serve(t, caller.Config{}, map[string]string{caller.RequestIDHeader: stated})
+		switch {
+		case response.Header().Get(caller.RequestIDHeader) != c.RequestID:
+			t.Errorf("%q: the response names %q, the context %q", stated, response.Header().Get(caller.RequestIDHeader), c.RequestID)
+		case (c.RequestID == stated) != kept || c.RequestID == "":
+			t.Errorf("%q became %q", stated, c.RequestID)
+		}
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	forwarded := map[string]string{"X-Forwarded-For": "198.51.100.7, 203.0.113.9"}
+	for name, c := range map[string]struct {
+		trusted []string
+		want    string
+	}{
+		"nobody is trusted":                    {nil, "192.0.2.1"},
+		"the proxy is trusted":                 {[]string{"192.0.2.0/24"}, "203.0.113.9"},
+		"the proxy and one behind it, trusted": {[]string{"192.0.2.0/24", "203.0.113.0/24"}, "198.51.100.7"},
+	} {
+		got, _ := serve(t, caller.Config{TrustedProxies: c.trusted}, forwarded)
+		if got.Address.String() != c.want {
+			t.Errorf("%s: %s, want %s", name, got.Address, c.want)
+		}
+	}
+	if got, _ := serve(t, caller.Config{TrustedProxies: []string{"192.0.2.0/24"}}, nil); got.Address.IsValid() {
+		t.Errorf("a trusted proxy named nobody: %s", got.Address)
+	}
+}
+
+func TestWhoMayGoOn(t *testing.T) {
+	t.Parallel()
+	open, _ := serve(t, caller.Config{Open: true}, nil)
+	if err := open.Check(); err != nil {
+		t.Errorf("open mode: %v", err)
+	}
+	closed, _ := serve(t, caller.Config{}, nil)
+	for name, c := range map[string]caller.Caller{
+		"without a credential": closed, "outside of a request": caller.From(t.Context()),
+		"for several callers": caller.From(caller.WithNobody(t.Context())),
+	} {
+		if err := c.Check(); !fault.Is(err, fault.Unauthenticated) {
+			t.Errorf("%s: %v, want %s", name, err, fault.Unauthenticated)
+		}
+	}
+}
+
+func TestActors(t *testing.T) {
+	t.Parallel()
+	var actors [][3]auth.Actor
+	next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		ctx := r.Context()
+		actors = append(actors, [...]auth.Actor{caller.From(ctx).Actor, caller.Actor(ctx, ""), caller.Actor(ctx, "x")})
+	})
+	for range 2 {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		caller.Middleware(caller.Config{Open: true})(next).ServeHTTP(httptest.NewRecorder(), r)
+	}
+	switch a, b := actors[0], actors[1]; {
+	case a[0].ID == "" || a[0] == b[0]:
+		t.Errorf("two requests are of %q and %q", a[0].ID, b[0].ID)
+	case a[0] != a[1] || b[0] != b[1]:
+		t.Error("who states no id is not the caller")
+	case a[2] != b[2] || a[2] == a[0]:
+		t.Error("the id that a client states does not decide who it is")
+	}
+}
+
+func TestEveryCodeHasAnAnswer(t *testing.T) {
+	t.Parallel()
+	retried := map[fault.Code]bool{fault.RateLimited: true, fault.Unavailable: true}
+	seen := map[int]fault.Code{}
+	for _, code := range fault.Codes() {
+		a := caller.AnswerTo(code)
+		if a.Status < 400 || (a.Retry > 0) != retried[code] {
+			t.Errorf("%s: %+v", code, a)
+		}
+		if other, ok := seen[a.Status]; ok {
+			t.Errorf("%s and %s share status %d", code, other, a.Status)
+		}
+		seen[a.Status] = code
+	}
+	if got := caller.AnswerTo("A_TRANSPORTS_OWN").Status; got != http.StatusBadRequest {
+		t.Errorf("a code of a transport's own is %d", got)
+	}
+}
