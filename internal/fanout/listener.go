@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -10,9 +9,14 @@ import (
 
 	"layercake/internal/outage"
 	"layercake/internal/task"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgxlisten"
 )
 
-// listener hears what all replicas say, on one session after the other, and hangs up on one that is dead.
+// listener hears what all replicas say, on one session after the other. pgxlisten dials again and waits; this is what it lacks: a
+// deadline of LISTEN, a watchdog, and a beginning of each session.
 type listener struct {
 	wire      *Wire
 	receivers map[Channel]*receiver
@@ -20,6 +24,12 @@ type listener struct {
 	begun     func() // closes ready
 	listening atomic.Bool
 	outages   *outage.Log
+
+	// Of the goroutine that listens.
+	session  *session    // nil between two of them
+	deadline *time.Timer // of LISTEN on all channels
+	begins   int         // channels that the session does not listen to yet
+	watchdog *task.Task  // nil until it listens to all
 }
 
 func newListener(w *Wire) *listener {
@@ -33,54 +43,74 @@ func newListener(w *Wire) *listener {
 }
 
 // run listens until ctx ends.
-func (l *listener) run(ctx context.Context) {
+func (l *listener) run(ctx context.Context) error {
 	redial := l.wire.cfg.Timing.Redial
-	redial += rand.N(redial * 3 / 2)
-	for {
-		err := l.listen(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		l.outages.Note(ctx, err)
-		wait(ctx, redial)
+	p := &pgxlisten.Listener{
+		Connect: l.connect, ReconnectDelay: redial + rand.N(redial*3/2), // replicas do not come back all together
+		LogError: func(ctx context.Context, err error) { // our handlers return none: the session is over, or never began
+			l.end()
+			l.outages.Note(ctx, err)
+		},
 	}
-}
-
-// listen hears what comes on one session, until that fails or ctx ends.
-func (l *listener) listen(ctx context.Context) error {
-	s, err := l.wire.dial(ctx, "listener")
-	if err != nil {
+	for _, channel := range channels {
+		p.Handle(string(channel), l)
+	}
+	defer l.end()
+	if err := p.Listen(ctx); ctx.Err() == nil {
 		return err
 	}
-	defer s.end()
-	listenCtx, cancel := context.WithTimeout(ctx, l.wire.cfg.Timing.Connect)
-	defer cancel()
-	if _, err := s.Exec(listenCtx, fmt.Sprintf("listen %q; listen %q", Events, Presence)); err != nil {
-		return fmt.Errorf("listen: %w", err)
+	return nil
+}
+
+// connect gives pgxlisten a session. Its LISTEN has no deadline of its own, so a timer hangs up.
+func (l *listener) connect(ctx context.Context) (*pgx.Conn, error) {
+	l.end() // pgxlisten says nothing when a session ends together with ctx
+	s, err := l.wire.dial(ctx, "listener")
+	if err != nil {
+		return nil, err
 	}
-	// First the tables are looked at, and then what comes is trusted: what came meanwhile is still in the session.
-	for _, channel := range channels {
-		l.receivers[channel].begin(s.epoch, time.Now())
+	l.session, l.begins = s, len(channels)
+	l.deadline = time.AfterFunc(l.wire.cfg.Timing.Connect, s.hangUp)
+	return s.Conn, nil
+}
+
+// HandleBacklog is called when the session listens to a channel. First the tables are looked at, and then what comes is trusted: what
+// came meanwhile is still in the session. It does not fail, so pgxlisten never goes on with a session whose tables nobody looked at.
+func (l *listener) HandleBacklog(ctx context.Context, channel string, _ *pgx.Conn) error {
+	s := l.session
+	l.receivers[Channel(channel)].begin(s.epoch, time.Now())
+	if l.begins--; l.begins > 0 {
+		return nil
 	}
+	l.deadline.Stop()
 	l.wire.heartbeat.restart()
 	l.listening.Store(true)
-	defer l.listening.Store(false)
 	l.wire.metrics.up.Set(1)
-	defer l.wire.metrics.up.Set(0)
 	l.wire.metrics.listenerConnects.Inc()
 	l.outages.Note(ctx, nil)
 	l.wire.cfg.Log.InfoContext(ctx, "listening to other replicas", "epoch", s.epoch)
 	l.begun()
+	l.watchdog = task.Go(ctx, func(ctx context.Context) error { l.watch(ctx, s.hangUp); return nil })
+	return nil
+}
 
-	watchdog := task.Go(ctx, func(ctx context.Context) error { l.watch(ctx, s.hangUp); return nil })
-	defer func() { _ = watchdog.Stop() }()
-	for {
-		n, err := s.WaitForNotification(ctx)
-		if err != nil {
-			return err
-		}
-		l.receivers[Channel(n.Channel)].receive(n.Payload, time.Now())
+// HandleNotification is called for each payload.
+func (l *listener) HandleNotification(_ context.Context, n *pgconn.Notification, _ *pgx.Conn) error {
+	l.receivers[Channel(n.Channel)].receive(n.Payload, time.Now())
+	return nil
+}
+
+// end leaves nothing of the session behind, if there is one.
+func (l *listener) end() {
+	if l.session == nil {
+		return
 	}
+	l.listening.Store(false)
+	l.wire.metrics.up.Set(0)
+	l.deadline.Stop()
+	_ = l.watchdog.Stop() // it does not fail
+	l.session.end()
+	l.session, l.watchdog = nil, nil
 }
 
 // watch is the watchdog: it hangs up on a session that does not bring the own heartbeats back. It looks twice: after this process

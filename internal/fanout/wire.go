@@ -191,7 +191,7 @@ func (w *Wire) Run(ctx context.Context) error {
 		return fmt.Errorf("fanout: %w", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { w.listener.run(ctx); return nil })
+	g.Go(func() error { return w.listener.run(ctx) })
 	g.Go(func() error { w.publisher.run(ctx); return nil })
 	return g.Wait()
 }
