@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -14,9 +13,9 @@ import (
 	"time"
 
 	"layercake/internal/caller"
+	"layercake/internal/golden"
 
 	"github.com/coder/websocket"
-	"github.com/google/go-cmp/cmp"
 )
 
 // script is what a client says on one socket. It hears what it must after each turn before it goes on, so that the order of all frames
@@ -136,7 +135,6 @@ func (s *site) perform(t *testing.T, c script) string {
 func TestFrames(t *testing.T) {
 	t.Parallel()
 	const (
-		golden   = "testdata/frames.txt"
 		typename = `{ __typename }`
 		events   = `subscription { planEvents(projectId: %d, after: "AAAA.9") { version snapshot operations { kind id } } }`
 	)
@@ -247,16 +245,5 @@ func TestFrames(t *testing.T) {
 	}
 	got = strings.ReplaceAll(got, fmt.Sprintf("projectId: %d", p), "projectId: P")
 
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("frames differ; when that is meant, go test ./graph -run Frames -update (-want +got):\n%s", diff)
-	}
+	golden.Compare(t, "testdata/frames.txt", got)
 }

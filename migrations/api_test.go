@@ -3,12 +3,11 @@ package migrations_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
+	"layercake/internal/golden"
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 
@@ -20,8 +19,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
-var update = flag.Bool("update", false, "write golden files")
-
 // The contract is what others build on: a line of the golden file is never changed, only added.
 func TestContractIsAsPromised(t *testing.T) {
 	t.Parallel()
@@ -32,19 +29,7 @@ func TestContractIsAsPromised(t *testing.T) {
 	functions := pgtest.Texts(t, conn, `SELECT format('%s(%s) %s', proname, pg_get_function_identity_arguments(oid), pg_get_function_result(oid))
 		FROM pg_proc WHERE pronamespace = 'layercake'::regnamespace ORDER BY 1`)
 	got := strings.Join(append(columns, functions...), "\n") + "\n"
-	const golden = "testdata/api.golden"
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Error(diff)
-	}
+	golden.Compare(t, "testdata/api.golden", got)
 }
 
 func TestEverythingIsCommented(t *testing.T) {

@@ -6,10 +6,8 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -22,10 +20,9 @@ import (
 	"layercake/internal/export"
 	"layercake/internal/export/exporttest"
 	"layercake/internal/fault"
+	"layercake/internal/golden"
 	"layercake/internal/layered"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // tiny is the worked example of the documentation.
 func tiny() layered.Graph {
@@ -99,19 +96,7 @@ func TestGolden(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%s", f, name), func(t *testing.T) {
 				t.Parallel()
 				got := write(t, tiny(), f, opt)
-				golden := filepath.Join("testdata", fmt.Sprintf("%s-%s.%s", f, name, f.Extension()))
-				if *update {
-					if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(golden)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(string(want), got); diff != "" {
-					t.Errorf("-golden +written (-update accepts it):\n%s", diff)
-				}
+				golden.Compare(t, filepath.Join("testdata", fmt.Sprintf("%s-%s.%s", f, name, f.Extension())), got)
 			})
 		}
 	}

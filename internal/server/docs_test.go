@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"layercake/internal/client"
+	"layercake/internal/golden"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server/servertest"
 
@@ -62,7 +63,7 @@ func TestPageForDBAs(t *testing.T) {
 		}
 		got, _, _ := strings.Cut(answer, "\n")
 		want, _, _ := strings.Cut(parts[2], "\n")
-		if strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") && !*update {
+		if strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") && !golden.Updating() {
 			t.Errorf("%sthe answer begins with\n%s\nand the page says\n%s", parts[1], got, want)
 		}
 		if strings.Contains(parts[1], "kick") || strings.Contains(parts[1], "drain") {
@@ -73,7 +74,7 @@ func TestPageForDBAs(t *testing.T) {
 	if all := strings.Count(string(page), "```sql"); all != count || count < 10 {
 		t.Errorf("%d of %d queries have an answer, want all, and ten at least", count, all)
 	}
-	if *update {
+	if golden.Updating() {
 		if err := os.WriteFile(path, []byte(answered), 0o644); err != nil {
 			t.Fatal(err)
 		}

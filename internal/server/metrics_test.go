@@ -3,25 +3,19 @@ package server_test
 import (
 	"bufio"
 	"bytes"
-	"flag"
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"layercake/internal/postgres/pgtest"
+	"layercake/internal/golden"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
-
-	"github.com/google/go-cmp/cmp"
 )
-
-var update = flag.Bool("update", false, "write golden files")
 
 // scrape describes the metrics of a replica, one a line: type, name, labels and help.
 func scrape(t *testing.T, admin string) string {
@@ -69,28 +63,10 @@ var label = regexp.MustCompile(`[{,]([a-z_]+)="`)
 // Dashboards and alerts go by these names: they are a contract. Labels name what is few: never a project, a user or a query's text.
 func TestMetricsAreAsPromised(t *testing.T) {
 	t.Parallel()
-	const golden = "testdata/metrics.txt"
 	replica := servertest.Start(t, 1, func(c *server.Config) { c.AdminAddr, c.CleanUp = "127.0.0.1:0", 10*time.Millisecond })[0]
 	newProject(t, replica.URL)
 	ask(t, replica.URL, addNode(1))
-	if *update {
-		until(t, "the first clean-up", func() bool { return strings.Contains(scrape(t, replica.Admin), "layercake_cleanup_last_success") })
-		if err := os.WriteFile(golden, []byte(scrape(t, replica.Admin)), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := string(b)
-	got := scrape(t, replica.Admin)
-	for end := time.Now().Add(pgtest.Patience); got != want && time.Now().Before(end); got = scrape(t, replica.Admin) {
-		if len(got) >= len(want) { // nothing is late: they differ
-			break
-		}
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("metrics differ; when that is meant, go test ./internal/server -update (-want +got):\n%s", diff)
-	}
+	// Its gauge is the last that there is.
+	until(t, "the first clean-up", func() bool { return strings.Contains(scrape(t, replica.Admin), "layercake_cleanup_last_success") })
+	golden.Compare(t, "testdata/metrics.txt", scrape(t, replica.Admin))
 }
