@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -157,6 +158,9 @@ func (c *Config) Settings() []setting.Setting {
 		},
 	}
 }
+
+// listenURL returns the URL for the replica's own work.
+func (c Config) listenURL() string { return cmp.Or(c.ListenURL, c.DatabaseURL) }
 
 // Check reports everything that is wrong at once.
 func (c Config) Check() error { return setting.Check(c.Settings()) }

@@ -28,13 +28,13 @@ func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	checks := map[string]check{
 		"database": s.checkDatabase(r.Context()),
-		"listener": {OK: s.wire.Listening()},
+		"listener": {OK: s.core.Wire.Listening()},
 		"draining": {OK: true},
 	}
 	if why := s.unready.Load(); why != nil {
 		checks["draining"] = check{Detail: *why}
 	}
-	if refusal := s.db.Refused(); refusal != "" {
+	if refusal := s.core.DB.Refused(); refusal != "" {
 		// Requests wait for the connections that are open, and sending clients elsewhere would not make more of them.
 		checks["connections"] = check{OK: true, Detail: "the database refused a connection within the last minute: " + refusal}
 	}
@@ -58,7 +58,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 func (s *Server) checkDatabase(ctx context.Context) check {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	if err := s.db.System.Ping(ctx); err != nil {
+	if err := s.core.DB.System.Ping(ctx); err != nil {
 		s.log.WarnContext(ctx, "health: database", "error", err)
 		return check{Detail: "the database does not answer"}
 	}
@@ -66,8 +66,8 @@ func (s *Server) checkDatabase(ctx context.Context) check {
 		return check{OK: true}
 	}
 	// Requests take another way. A pool that is in use up to its last connection is no reason to send clients elsewhere.
-	use := s.db.Requests.Stat()
-	if err := s.db.Requests.Ping(ctx); err != nil && use.AcquiredConns() < use.MaxConns() {
+	use := s.core.DB.Requests.Stat()
+	if err := s.core.DB.Requests.Ping(ctx); err != nil && use.AcquiredConns() < use.MaxConns() {
 		s.log.WarnContext(ctx, "health: pooler", "error", err)
 		return check{Detail: "the pooler in front of the database does not answer"}
 	}

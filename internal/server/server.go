@@ -6,34 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
 	"layercake/graph"
 	"layercake/internal/collab"
-	"layercake/internal/fanout"
-	"layercake/internal/feed"
 	"layercake/internal/operate"
-	"layercake/internal/plan"
 	"layercake/internal/postgres"
-	"layercake/internal/presence"
-	"layercake/internal/project"
-	"layercake/internal/replica"
 	"layercake/internal/socket"
 	"layercake/internal/task"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 )
-
-// CrashStatus is the exit status of a process that died because Config.Crash asked for it.
-const CrashStatus = 86
 
 // Server is one replica. Make it with New, then Run it once.
 type Server struct {
@@ -43,18 +31,11 @@ type Server struct {
 	ready    chan struct{}          // closed once requests are answered
 	unready  atomic.Pointer[string] // why the balancer is to send clients elsewhere; nil while it is not
 
-	// set before ready is closed
-	db    *postgres.DB
-	hub   *feed.Hub
-	wire  *fanout.Wire
-	plans *plan.Service
-	graph *graph.Handler
-
-	replica  *replica.Replica
-	presence *presence.Tracker
-	sockets  *socket.Registry
-	collab   *collab.Handler
-
+	// Set before ready is closed.
+	core      *Core
+	sockets   *socket.Registry
+	graph     *graph.Handler
+	collab    *collab.Handler
 	commander *operate.Commander
 	cleaner   *operate.Cleaner
 	diagnosis *operate.Diagnosis
@@ -96,10 +77,12 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.prepareSchema(ctx); err != nil {
 		return postgres.Advise(err)
 	}
-	if err := s.assemble(ctx); err != nil {
+	core, err := OpenCore(ctx, s.cfg, s.registry)
+	if err != nil {
 		return postgres.Advise(err)
 	}
-	defer s.db.Close()
+	defer core.DB.Close()
+	s.assemble(core)
 	if err := s.listen(ctx); err != nil {
 		return err
 	}
@@ -107,108 +90,56 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) prepareSchema(ctx context.Context) error {
-	if s.listenURL() != s.cfg.DatabaseURL {
+	direct := s.cfg.listenURL()
+	if direct != s.cfg.DatabaseURL {
 		// Before anything is written to the wrong one.
-		if err := postgres.CheckSame(ctx, s.cfg.DatabaseURL, s.listenURL(), s.cfg.Pooled); err != nil {
+		if err := postgres.CheckSame(ctx, s.cfg.DatabaseURL, direct, s.cfg.Pooled); err != nil {
 			return err
 		}
 	}
 	if s.cfg.Migrate {
-		if err := postgres.Migrate(ctx, s.listenURL(), s.log); err != nil {
+		if err := postgres.Migrate(ctx, direct, s.log); err != nil {
 			return err
 		}
 	}
-	return postgres.CheckSchema(ctx, s.listenURL())
+	return postgres.CheckSchema(ctx, direct)
 }
 
-func (s *Server) listenURL() string {
-	if s.cfg.ListenURL != "" {
-		return s.cfg.ListenURL
-	}
-	return s.cfg.DatabaseURL
-}
-
-// assemble makes the parts, from the storage up.
-func (s *Server) assemble(ctx context.Context) (err error) {
-	incarnation := uuid.New()
-	name := incarnation.String()
-	s.log = s.log.With("replica", name[:8])
-	s.db, err = postgres.Open(ctx, postgres.Config{
-		URL: s.cfg.DatabaseURL, Pooled: s.cfg.Pooled, DirectURL: s.listenURL(), Replica: name,
-		PoolMax: s.cfg.PoolMax, PoolMin: s.cfg.PoolMin, Replicas: s.cfg.Replicas, Log: s.log, Metrics: s.registry,
-	})
-	if err != nil {
-		return err
-	}
-	s.wire = fanout.New(fanout.Config{URL: s.listenURL(), Replica: name, Loss: s.cfg.Loss, Log: s.log, Metrics: s.registry})
-	s.hub = feed.NewHub(feed.Config{System: s.db.System, Wire: s.wire, Log: s.log, Metrics: s.registry})
-	s.replica = replica.New(replica.Config{
-		DB: s.db, Version: s.cfg.Version, Incarnation: incarnation, Log: s.log, Metrics: s.registry,
-	})
-	s.presence = presence.New(presence.Config{DB: s.db, Wire: s.wire, Replica: s.replica, Log: s.log, Metrics: s.registry})
-	if err := s.replica.ReadOldest(ctx); err != nil {
-		s.db.Close()
-		return fmt.Errorf("ask which replicas live: %w", err)
-	}
+// assemble puts the transports, and what operators need, on a core.
+func (s *Server) assemble(core *Core) {
+	s.core, s.log = core, core.log
 	s.sockets = socket.New(socket.Options{PerAddress: s.cfg.MaxSockets, Metrics: s.registry})
-	s.commander = operate.NewCommander(operate.CommanderConfig{
-		DB: s.db.System, Wire: s.wire, Sockets: s.sockets, Log: s.log, Metrics: s.registry, Address: s.Addr,
-		Incarnation: s.replica.Incarnation,
-		SendAway: func(ctx context.Context, why string, spread time.Duration) {
-			s.sendAway(ctx, why, spread, s.sockets.SendAway)
-		},
-		Admit: s.admit,
-	})
-	s.plans = plan.NewService(plan.Config{
-		DB: s.db, Hub: s.hub, WriteSlots: s.cfg.WriteSlots, Metrics: s.registry, Oldest: s.replica.Oldest, AfterCommit: s.crash(),
-	})
-	projects := project.NewService(project.Config{DB: s.db, Wire: s.wire})
 	s.graph = graph.New(graph.Options{
-		Sockets: s.sockets, Plans: s.plans, Projects: projects, Presence: s.presence, Log: s.log, Metrics: s.registry,
+		Sockets: s.sockets, Plans: core.Plans, Projects: core.Projects, Presence: core.Presence, Log: s.log, Metrics: s.registry,
 	})
 	timing := socket.DefaultTiming
 	if s.cfg.Silence > 0 {
 		timing.Silence, timing.Ping = s.cfg.Silence, s.cfg.Silence/3
 	}
 	s.collab = collab.New(collab.Options{
-		Sockets: s.sockets, Presence: s.presence, Log: s.log, Metrics: s.registry, Timing: timing,
+		Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
+	})
+	s.commander = operate.NewCommander(operate.CommanderConfig{
+		DB: core.DB.System, Wire: core.Wire, Sockets: s.sockets, Log: s.log, Metrics: s.registry,
+		Address: s.Addr, Incarnation: core.Replica.Incarnation, Admit: s.admit,
+		SendAway: func(ctx context.Context, why string, spread time.Duration) {
+			s.sendAway(ctx, why, spread, s.sockets.SendAway)
+		},
 	})
 	s.cleaner = operate.NewCleaner(operate.CleanerConfig{
-		DB: s.db.System, Plans: s.plans, Presence: s.presence, Every: s.cfg.CleanUp, KeepEvents: s.cfg.EventRetention,
+		DB: core.DB.System, Plans: core.Plans, Presence: core.Presence, Every: s.cfg.CleanUp, KeepEvents: s.cfg.EventRetention,
 		Log: s.log, Metrics: s.registry,
 	})
-	s.diagnosis = operate.NewDiagnosis(s.db.System, s.log)
-	s.registerFigures()
-	return nil
-}
+	s.diagnosis = operate.NewDiagnosis(core.DB.System, s.log)
 
-// registerFigures makes the lease tell how much this replica does.
-func (s *Server) registerFigures() {
-	s.replica.Figure("draining", func() int64 {
+	core.Replica.Figure("draining", func() int64 {
 		if s.unready.Load() != nil {
 			return 1
 		}
 		return 0
 	})
-	s.replica.Figure("sockets", func() int64 { return int64(s.sockets.Count()) })
-	s.replica.Figure("subscriptions", func() int64 { return int64(s.graph.Subscriptions()) })
-	s.replica.Figure("open_feeds", func() int64 { feeds, _ := s.hub.Size(); return int64(feeds) })
-	s.replica.Figure("feed_bytes", func() int64 { _, bytes := s.hub.Size(); return int64(bytes) })
-	s.replica.Figure("max_lag", s.hub.Lag)
-	s.replica.Figure("heartbeat_ms", func() int64 { return int64(s.wire.Heartbeat()) })
-	s.replica.CountProjects(replica.Watchers, s.hub.Watchers)
-}
-
-// crash returns what dies after some commits, or nil unless a fault test asked for it.
-func (s *Server) crash() func() {
-	if s.cfg.Crash == 0 {
-		return nil
-	}
-	return func() {
-		if rand.Float64() < s.cfg.Crash {
-			os.Exit(CrashStatus)
-		}
-	}
+	core.Replica.Figure("sockets", func() int64 { return int64(s.sockets.Count()) })
+	core.Replica.Figure("subscriptions", func() int64 { return int64(s.graph.Subscriptions()) })
 }
 
 func (s *Server) listen(ctx context.Context) (err error) {
@@ -228,23 +159,16 @@ func (s *Server) listen(ctx context.Context) (err error) {
 // stopGrace is what stopping may take beyond the drain.
 const stopGrace = 10 * time.Second
 
-// serve runs the parts. Storage outlives the requests that use it.
+// serve runs the parts. The core outlives the requests that use it.
 func (s *Server) serve(ctx context.Context) error {
-	storage, stopStorage := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopStorage()
-	parts, failed := errgroup.WithContext(storage)
-	parts.Go(func() error { return s.hub.Run(storage) })
-	parts.Go(func() error { return s.wire.Run(storage) })
-	parts.Go(func() error { return s.cleaner.Run(storage) })
-	parts.Go(func() error { return s.sockets.Run(storage) })
-	parts.Go(func() error { return s.collab.Run(storage) })
-	// Presence takes its last rows out from under the lease, and the wire carries its last words: first it ends, then the lease, then
-	// the rest of storage.
-	lease := task.Go(storage, func(ctx context.Context) error { return s.replica.Run(ctx, s.Addr()) })
-	parts.Go(lease.Wait)
-	people := task.Go(storage, s.presence.Run)
-	parts.Go(people.Wait)
-	commands := task.Go(storage, s.commander.Run)
+	running, stopParts := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopParts()
+	parts, failed := errgroup.WithContext(running)
+	parts.Go(func() error { return s.core.Run(running, s.Addr()) })
+	parts.Go(func() error { return s.cleaner.Run(running) })
+	parts.Go(func() error { return s.sockets.Run(running) })
+	parts.Go(func() error { return s.collab.Run(running) })
+	commands := task.Go(running, s.commander.Run)
 	parts.Go(commands.Wait)
 
 	clients, operators := s.clientServer(s.routes()), s.httpServer(s.adminRoutes())
@@ -261,12 +185,9 @@ func (s *Server) serve(ctx context.Context) error {
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain+stopGrace)
 	defer cancel()
-	// parts.Wait returns the errors of all three. From here on, no command takes sockets again.
-	_ = commands.Stop()
+	_ = commands.Stop() // no command takes sockets again from here on; parts.Wait returns its error
 	err := s.drain(stop, clients)
-	_ = people.Stop()
-	_ = lease.Stop()
-	stopStorage()
+	stopParts()
 	err = errors.Join(err, operators.Shutdown(stop), parts.Wait())
 	s.log.InfoContext(stop, "stopped")
 	return err
@@ -280,16 +201,6 @@ func (s *Server) drain(ctx context.Context, clients *http.Server) error {
 		return errors.Join(fmt.Errorf("requests did not end in time: %w", err), clients.Close())
 	}
 	return nil
-}
-
-// answerTime is for a client to send a request and to read the answer. Sockets, once they are open, have limits of their own.
-const answerTime = 2 * time.Minute
-
-func (s *Server) clientServer(handler http.Handler) *http.Server {
-	h := s.httpServer(handler)
-	h.WriteTimeout = answerTime
-	h.ConnContext = socket.WithConn
-	return h
 }
 
 // sendAway says why this replica is not ready, lets the balancer notice for a fifth of a time, and then closes sockets over the rest of
@@ -309,6 +220,16 @@ func (s *Server) sendAway(ctx context.Context, why string, over time.Duration, s
 func (s *Server) admit() {
 	s.unready.Store(nil)
 	s.sockets.Resume()
+}
+
+// answerTime is for a client to send a request and to read the answer. Sockets, once they are open, have limits of their own.
+const answerTime = 2 * time.Minute
+
+func (s *Server) clientServer(handler http.Handler) *http.Server {
+	h := s.httpServer(handler)
+	h.WriteTimeout = answerTime
+	h.ConnContext = socket.WithConn
+	return h
 }
 
 func (s *Server) httpServer(handler http.Handler) *http.Server {

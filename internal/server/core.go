@@ -1,0 +1,111 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+
+	"layercake/internal/fanout"
+	"layercake/internal/feed"
+	"layercake/internal/plan"
+	"layercake/internal/postgres"
+	"layercake/internal/presence"
+	"layercake/internal/project"
+	"layercake/internal/replica"
+	"layercake/internal/task"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+)
+
+// CrashStatus is the exit status of a process that died because Config.Crash asked for it.
+const CrashStatus = 86
+
+// Core is the storage and the core of one replica, without transports. Make it with OpenCore, then Run it once. Transports are given the
+// services that they need.
+type Core struct {
+	DB       *postgres.DB
+	Wire     *fanout.Wire
+	Hub      *feed.Hub
+	Replica  *replica.Replica
+	Presence *presence.Tracker
+	Plans    *plan.Service
+	Projects *project.Service
+
+	log *slog.Logger // names the replica
+}
+
+// OpenCore connects to a database with the current schema, and makes the parts from the storage up. It starts nothing: topics, figures
+// and whatever else hangs on a part are added before Run. The caller closes DB when Run has ended, or if it never runs.
+func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*Core, error) {
+	incarnation := uuid.New()
+	name := incarnation.String()
+	c := &Core{log: cfg.Log.With("replica", name[:8])}
+	var err error
+	c.DB, err = postgres.Open(ctx, postgres.Config{
+		URL: cfg.DatabaseURL, Pooled: cfg.Pooled, DirectURL: cfg.listenURL(), Replica: name,
+		PoolMax: cfg.PoolMax, PoolMin: cfg.PoolMin, Replicas: cfg.Replicas, Log: c.log, Metrics: metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.Wire = fanout.New(fanout.Config{URL: cfg.listenURL(), Replica: name, Loss: cfg.Loss, Log: c.log, Metrics: metrics})
+	c.Hub = feed.NewHub(feed.Config{System: c.DB.System, Wire: c.Wire, Log: c.log, Metrics: metrics})
+	c.Replica = replica.New(replica.Config{
+		DB: c.DB, Version: cfg.Version, Incarnation: incarnation, Log: c.log, Metrics: metrics,
+	})
+	if err := c.Replica.ReadOldest(ctx); err != nil {
+		c.DB.Close()
+		return nil, fmt.Errorf("ask which replicas live: %w", err)
+	}
+	c.Presence = presence.New(presence.Config{DB: c.DB, Wire: c.Wire, Replica: c.Replica, Log: c.log, Metrics: metrics})
+	c.Plans = plan.NewService(plan.Config{
+		DB: c.DB, Hub: c.Hub, WriteSlots: cfg.WriteSlots, Metrics: metrics, Oldest: c.Replica.Oldest, AfterCommit: cfg.crash(),
+	})
+	c.Projects = project.NewService(project.Config{DB: c.DB, Wire: c.Wire})
+
+	c.Replica.Figure("open_feeds", func() int64 { feeds, _ := c.Hub.Size(); return int64(feeds) })
+	c.Replica.Figure("feed_bytes", func() int64 { _, bytes := c.Hub.Size(); return int64(bytes) })
+	c.Replica.Figure("max_lag", c.Hub.Lag)
+	c.Replica.Figure("heartbeat_ms", func() int64 { return int64(c.Wire.Heartbeat()) })
+	c.Replica.CountProjects(replica.Watchers, c.Hub.Watchers)
+	return c, nil
+}
+
+// Run runs the parts of a replica that serves clients at an address, until ctx ends or one of them fails. Presence takes its last rows
+// out from under the lease, and the wire carries its last lines. So presence ends first; then the lease is given back; then the rest of
+// storage ends.
+func (c *Core) Run(ctx context.Context, address string) error {
+	storage, stopStorage := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopStorage()
+	parts, failed := errgroup.WithContext(storage)
+	parts.Go(func() error { return c.Hub.Run(storage) })
+	parts.Go(func() error { return c.Wire.Run(storage) })
+	lease := task.Go(storage, func(ctx context.Context) error { return c.Replica.Run(ctx, address) })
+	parts.Go(lease.Wait)
+	people := task.Go(storage, c.Presence.Run)
+	parts.Go(people.Wait)
+
+	select {
+	case <-ctx.Done():
+	case <-failed.Done():
+	}
+	_, _ = people.Stop(), lease.Stop() // parts.Wait returns their errors
+	stopStorage()
+	return parts.Wait()
+}
+
+// crash returns what dies after some commits, or nil unless a fault test asked for it.
+func (c Config) crash() func() {
+	if c.Crash == 0 {
+		return nil
+	}
+	return func() {
+		if rand.Float64() < c.Crash {
+			os.Exit(CrashStatus)
+		}
+	}
+}
