@@ -121,10 +121,7 @@ func (s *Server) assemble(core *Core) {
 	})
 	s.commander = operate.NewCommander(operate.CommanderConfig{
 		DB: core.DB.System, Wire: core.Wire, Sockets: s.sockets, Log: s.log, Metrics: s.registry,
-		Address: s.Addr, Incarnation: core.Replica.Incarnation, Admit: s.admit,
-		SendAway: func(ctx context.Context, why string, spread time.Duration) {
-			s.sendAway(ctx, why, spread, s.sockets.SendAway)
-		},
+		Address: s.Addr, Incarnation: core.Replica.Incarnation, SendAway: s.sendAway, Admit: s.admit,
 	})
 	s.cleaner = operate.NewCleaner(operate.CleanerConfig{
 		DB: core.DB.System, Plans: core.Plans, Presence: core.Presence, Every: s.cfg.CleanUp, KeepEvents: s.cfg.EventRetention,
@@ -196,16 +193,16 @@ func (s *Server) serve(ctx context.Context) error {
 // drain lets the balancer notice, then closes the sockets bit by bit, then stops accepting and waits for requests in hand.
 func (s *Server) drain(ctx context.Context, clients *http.Server) error {
 	s.log.InfoContext(ctx, "draining", "time", s.cfg.Drain)
-	s.sendAway(ctx, "stopping", s.cfg.Drain, s.sockets.Drain)
+	s.sendAway(ctx, "stopping", s.cfg.Drain)
+	s.sockets.Drain(ctx, 0) // each was told to go: this waits until all have ended
 	if err := clients.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("requests did not end in time: %w", err), clients.Close())
 	}
 	return nil
 }
 
-// sendAway says why this replica is not ready, lets the balancer notice for a fifth of a time, and then closes sockets over the rest of
-// it, by SendAway or Drain of the registry.
-func (s *Server) sendAway(ctx context.Context, why string, over time.Duration, sockets func(context.Context, time.Duration)) {
+// sendAway says why this replica is not ready, lets the balancer notice for a fifth of a time, and closes the sockets over the rest of it.
+func (s *Server) sendAway(ctx context.Context, why string, over time.Duration) {
 	s.unready.Store(&why)
 	balancer := time.NewTimer(over / 5)
 	defer balancer.Stop()
@@ -213,7 +210,7 @@ func (s *Server) sendAway(ctx context.Context, why string, over time.Duration, s
 	case <-ctx.Done():
 	case <-balancer.C:
 	}
-	sockets(ctx, over-over/5)
+	s.sockets.SendAway(ctx, over-over/5)
 }
 
 // admit takes sockets again after sendAway.
