@@ -15,14 +15,9 @@ import (
 	"layercake/graph"
 	"layercake/internal/caller"
 	"layercake/internal/client"
-	"layercake/internal/fanout"
-	"layercake/internal/feed"
-	"layercake/internal/plan"
-	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
-	"layercake/internal/presence"
-	"layercake/internal/project"
-	"layercake/internal/replica"
+	"layercake/internal/server"
+	"layercake/internal/server/servertest"
 	"layercake/internal/socket"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -105,42 +100,12 @@ func online(t testing.TB, changes ...func(*setting)) *site {
 	return onlineAt(t, url, url, changes...)
 }
 
+// onlineAt serves a handler of a replica whose requests take one way to a database, and whose own work takes another.
 func onlineAt(t testing.TB, url, direct string, changes ...func(*setting)) *site {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	registry := prometheus.NewRegistry()
-	db, err := postgres.Open(t.Context(), postgres.Config{
-		URL: url, DirectURL: direct, Replica: "test", PoolMax: 20, PoolMin: 1, Replicas: 8, Log: log, Metrics: registry,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	wire := fanout.New(fanout.Config{URL: direct, Replica: "test", Log: log, Metrics: registry})
-	hub := feed.NewHub(feed.Config{System: db.System, Wire: wire, Log: log, Metrics: registry})
-	self := replica.New(replica.Config{DB: db, Version: "test", Log: log, Metrics: registry})
-	people := presence.New(presence.Config{DB: db, Wire: wire, Replica: self, Log: log, Metrics: registry})
-	ctx, stop := context.WithCancel(context.Background())
-	var g errgroup.Group
-	g.Go(func() error { return hub.Run(ctx) })
-	g.Go(func() error { return wire.Run(ctx) })
-	g.Go(func() error { return people.Run(ctx) })
-	g.Go(func() error { return self.Run(ctx, "here") })
-	t.Cleanup(func() {
-		stop()
-		if err := g.Wait(); err != nil {
-			t.Error(err)
-		}
-	})
-	select {
-	case <-wire.Ready():
-	case <-time.After(deadline):
-		t.Fatal("the wire did not come up")
-	}
+	core := servertest.StartCoreOn(t, url, func(c *server.Config) { c.ListenURL = direct })
 	return offline(t, append(changes, func(o *setting) {
-		o.Plans = plan.NewService(plan.Config{DB: db, Hub: hub, WriteSlots: 16, Metrics: registry})
-		o.Projects = project.NewService(project.Config{DB: db})
-		o.Presence = people
+		o.Plans, o.Projects, o.Presence = core.Plans, core.Projects, core.Presence
 	})...)
 }
 

@@ -2,6 +2,7 @@ package collab_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http/httptest"
@@ -13,17 +14,13 @@ import (
 	"layercake/internal/caller"
 	"layercake/internal/client"
 	"layercake/internal/collab"
-	"layercake/internal/fanout"
-	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
-	"layercake/internal/presence"
 	"layercake/internal/project"
-	"layercake/internal/replica"
+	"layercake/internal/server/servertest"
 	"layercake/internal/socket"
+	"layercake/internal/task"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 )
 
 // site is a handler whose clocks are set by the test.
@@ -77,44 +74,27 @@ func (v *valve) Close() error {
 
 func serve(t *testing.T, timing socket.Timing, refresh time.Duration) *site {
 	t.Helper()
-	database, name, log := pgtest.New(t), uuid.NewString(), slog.New(slog.DiscardHandler)
-	s := &site{metrics: prometheus.NewRegistry()}
-	db, err := postgres.Open(t.Context(), postgres.Config{
-		URL: database, DirectURL: database, Replica: name, PoolMax: 5, PoolMin: 1, Replicas: 8, Log: log, Metrics: prometheus.NewRegistry(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	self := replica.New(replica.Config{DB: db, Version: "test", Log: log})
-	wire := fanout.New(fanout.Config{URL: database, Replica: name, Log: log})
-	tracker := presence.New(presence.Config{DB: db, Wire: wire, Replica: self, Log: log})
+	core := servertest.StartCore(t, nil)
+	s := &site{metrics: prometheus.NewRegistry(), accepted: make(chan *valve, 16)}
 	sockets := socket.New(socket.Options{Metrics: s.metrics})
 	h := collab.New(collab.Options{
-		Sockets: sockets, Presence: tracker, Log: log, Metrics: s.metrics, Timing: timing, Refresh: refresh,
+		Sockets: sockets, Presence: core.Presence, Log: slog.New(slog.DiscardHandler), Metrics: s.metrics, Timing: timing, Refresh: refresh,
 	})
 	server := httptest.NewUnstartedServer(caller.Middleware(caller.Config{Open: true})(h))
-	s.accepted = make(chan *valve, 16)
 	server.Listener = listener{server.Listener, s.accepted}
 	server.Start()
-	ctx, stop := context.WithCancel(context.Background())
-	var g errgroup.Group
-	g.Go(func() error { return wire.Run(ctx) })
-	g.Go(func() error { return tracker.Run(ctx) })
-	g.Go(func() error { return self.Run(ctx, "here") })
-	g.Go(func() error { return sockets.Run(ctx) })
-	g.Go(func() error { return h.Run(ctx) })
+	clocks := task.Go(context.Background(), sockets.Run)
+	refreshing := task.Go(context.Background(), h.Run)
 	t.Cleanup(func() {
 		drain, cancel := context.WithTimeout(context.Background(), pgtest.Patience)
 		defer cancel()
 		sockets.Drain(drain, 0)
-		stop()
-		if err := g.Wait(); err != nil {
+		if err := errors.Join(clocks.Stop(), refreshing.Stop()); err != nil {
 			t.Error(err)
 		}
 		server.Close()
-		db.Close()
 	})
-	p, err := project.NewService(project.Config{DB: db}).Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
+	p, err := core.Projects.Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,11 +6,10 @@ import (
 	"time"
 
 	"layercake/internal/operate"
-	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server/servertest"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 )
 
@@ -19,17 +18,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 // Whoever asks soon after another is told the same, and a database that does not answer keeps nobody waiting.
 func TestDiagnosis(t *testing.T) {
 	t.Parallel()
-	url := pgtest.New(t)
-	log := slog.New(slog.DiscardHandler)
-	db, err := postgres.Open(t.Context(), postgres.Config{
-		URL: url, DirectURL: url, Replica: "a", PoolMax: 5, PoolMin: 1, Replicas: 8, Log: log, Metrics: prometheus.NewRegistry(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	dba := pgtest.Connect(t, url)
-	d := operate.NewDiagnosis(db.System, log)
+	core := servertest.StartCore(t, nil)
+	dba, log := pgtest.Connect(t, core.Database), slog.New(slog.DiscardHandler)
+	d := operate.NewDiagnosis(core.DB.System, log)
 	began := time.Now()
 	first := d.Findings(t.Context())
 	pgtest.Exec(t, dba, `CREATE OR REPLACE VIEW layercake.health AS SELECT 'new' AS "check", 'ok' AS status, 'fine' AS detail, NULL AS advice`)
@@ -45,7 +36,7 @@ func TestDiagnosis(t *testing.T) {
 	}
 
 	pgtest.Exec(t, dba, "BEGIN; ALTER VIEW layercake.health RENAME TO gone") // which locks it
-	other := operate.NewDiagnosis(db.System, log)
+	other := operate.NewDiagnosis(core.DB.System, log)
 	answers := make(chan []operate.Finding, 3)
 	for range cap(answers) {
 		go func() { answers <- other.Findings(t.Context()) }()

@@ -1,23 +1,16 @@
 package plan_test
 
 import (
-	"context"
-	"log/slog"
 	"testing"
-	"time"
 
 	"layercake/internal/auth"
-	"layercake/internal/fanout"
-	"layercake/internal/feed"
 	"layercake/internal/plan"
-	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/project"
+	"layercake/internal/server"
+	"layercake/internal/server/servertest"
 
-	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
-	"golang.org/x/sync/errgroup"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
@@ -27,7 +20,6 @@ type replica struct {
 	name     string
 	plans    *plan.Service
 	projects *project.Service
-	hub      *feed.Hub
 	actor    auth.Actor
 }
 
@@ -37,40 +29,9 @@ const writeSlots = 16
 // startReplica runs a replica on a database until the test ends. Loss is the share of its lines that are dropped.
 func startReplica(t testing.TB, url string, loss float64) *replica {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	registry := prometheus.NewRegistry()
-	name := uuid.NewString()[:8]
-	db, err := postgres.Open(t.Context(), postgres.Config{
-		URL: url, DirectURL: url, Replica: name, PoolMax: 20, PoolMin: 1, Replicas: 8, Log: log, Metrics: registry,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	wire := fanout.New(fanout.Config{URL: url, Replica: name, Loss: loss, Log: log, Metrics: registry})
-	hub := feed.NewHub(feed.Config{System: db.System, Wire: wire, Log: log, Metrics: registry})
-	ctx, stop := context.WithCancel(context.Background())
-	var g errgroup.Group
-	g.Go(func() error { return hub.Run(ctx) })
-	g.Go(func() error { return wire.Run(ctx) })
-	t.Cleanup(func() {
-		stop()
-		if err := g.Wait(); err != nil {
-			t.Errorf("replica %s: %v", name, err)
-		}
-	})
-	select {
-	case <-wire.Ready():
-	case <-time.After(pgtest.Patience):
-		t.Fatal("the wire did not come up")
-	}
-	return &replica{
-		name:     name,
-		plans:    plan.NewService(plan.Config{DB: db, Hub: hub, WriteSlots: writeSlots, Metrics: registry}),
-		projects: project.NewService(project.Config{DB: db}),
-		hub:      hub,
-		actor:    auth.Anonymous(name),
-	}
+	core := servertest.StartCoreOn(t, url, func(c *server.Config) { c.WriteSlots, c.Loss = writeSlots, loss })
+	name := core.Replica.Incarnation().String()[:8]
+	return &replica{name: name, plans: core.Plans, projects: core.Projects, actor: auth.Anonymous(name)}
 }
 
 // newProject makes a replica on a database of its own and a project in it.

@@ -1,27 +1,22 @@
 package presence_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"testing"
 	"time"
 
 	"layercake/internal/auth"
 	"layercake/internal/caller"
-	"layercake/internal/fanout"
 	"layercake/internal/fault"
-	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/presence"
 	"layercake/internal/project"
 	"layercake/internal/replica"
-	"layercake/internal/task"
+	"layercake/internal/server"
+	"layercake/internal/server/servertest"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // fast is what clocks are set to where a test would wait for them otherwise. What makes the machine stand still for longer than a lease
@@ -40,45 +35,22 @@ func init() {
 type node struct {
 	*presence.Tracker
 	*replica.Replica
-	db   *postgres.DB
-	stop func() // waits for the end; may be called twice
+	projects *project.Service
+	stop     func() // waits for the end; may be called twice
 }
 
 func start(t testing.TB, url string) *node {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	name := uuid.NewString()
-	db, err := postgres.Open(t.Context(), postgres.Config{
-		URL: url, DirectURL: url, Replica: name, PoolMax: 5, PoolMin: 1, Replicas: 8, Log: log, Metrics: prometheus.NewRegistry(),
+	core := servertest.StartCoreOn(t, url, func(c *server.Config) {
+		c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+		c.Lease, c.Presence = fast.lease, fast.people
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	lease := replica.New(replica.Config{DB: db, Version: "test", Log: log, Timing: fast.lease})
-	wire := fanout.New(fanout.Config{URL: url, Replica: name, Log: log})
-	tracker := presence.New(presence.Config{DB: db, Wire: wire, Replica: lease, Log: log, Metrics: prometheus.NewRegistry(), Timing: fast.people})
-	r := &node{Tracker: tracker, Replica: lease, db: db}
-	lines := task.Go(context.Background(), wire.Run)
-	held := task.Go(context.Background(), func(ctx context.Context) error { return lease.Run(ctx, "here") })
-	people := task.Go(context.Background(), tracker.Run)
-	r.stop = sync.OnceFunc(func() {
-		if err := errors.Join(people.Stop(), held.Stop(), lines.Stop()); err != nil {
-			t.Error(err)
-		}
-		db.Close()
-	})
-	t.Cleanup(r.stop)
-	select {
-	case <-wire.Ready():
-	case <-time.After(pgtest.Patience):
-		t.Fatal("the wire did not come up")
-	}
-	return r
+	return &node{Tracker: core.Presence, Replica: core.Replica, projects: core.Projects, stop: func() { core.Stop(t) }}
 }
 
 func (r *node) newProject(t testing.TB) int32 {
 	t.Helper()
-	p, err := project.NewService(project.Config{DB: r.db}).Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
+	p, err := r.projects.Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"layercake/internal/postgres"
+	"layercake/internal/presence"
+	"layercake/internal/replica"
 	"layercake/internal/setting"
 )
 
@@ -48,6 +50,10 @@ type Config struct {
 	LogJSON   bool
 	PGBinDir  string // programs of a private PostgreSQL; "" to look for them
 	PGDataDir string // data of a private PostgreSQL; "" for the usual folder
+
+	// Clocks that tests set. Their zero values stand for those of a deployment.
+	Lease    replica.Timing
+	Presence presence.Timing
 }
 
 // Settings are all that a replica can be told, in the order of the help. They fill c: a setting stands here and nowhere else.

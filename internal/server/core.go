@@ -24,8 +24,8 @@ import (
 // CrashStatus is the exit status of a process that died because Config.Crash asked for it.
 const CrashStatus = 86
 
-// Core is the storage and the core of one replica, without transports. Make it with OpenCore, then Run it once. Transports are given the
-// services that they need.
+// Core is the storage and the core of one replica, without transports. Make it with OpenCore, then Run it once. A transport is given the
+// services that it needs; tests run as many cores on one database as they like.
 type Core struct {
 	DB       *postgres.DB
 	Wire     *fanout.Wire
@@ -55,13 +55,15 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 	c.Wire = fanout.New(fanout.Config{URL: cfg.listenURL(), Replica: name, Loss: cfg.Loss, Log: c.log, Metrics: metrics})
 	c.Hub = feed.NewHub(feed.Config{System: c.DB.System, Wire: c.Wire, Log: c.log, Metrics: metrics})
 	c.Replica = replica.New(replica.Config{
-		DB: c.DB, Version: cfg.Version, Incarnation: incarnation, Log: c.log, Metrics: metrics,
+		DB: c.DB, Version: cfg.Version, Incarnation: incarnation, Log: c.log, Metrics: metrics, Timing: cfg.Lease,
 	})
 	if err := c.Replica.ReadOldest(ctx); err != nil {
 		c.DB.Close()
 		return nil, fmt.Errorf("ask which replicas live: %w", err)
 	}
-	c.Presence = presence.New(presence.Config{DB: c.DB, Wire: c.Wire, Replica: c.Replica, Log: c.log, Metrics: metrics})
+	c.Presence = presence.New(presence.Config{
+		DB: c.DB, Wire: c.Wire, Replica: c.Replica, Log: c.log, Metrics: metrics, Timing: cfg.Presence,
+	})
 	c.Plans = plan.NewService(plan.Config{
 		DB: c.DB, Hub: c.Hub, WriteSlots: cfg.WriteSlots, Metrics: metrics, Oldest: c.Replica.Oldest, AfterCommit: cfg.crash(),
 	})

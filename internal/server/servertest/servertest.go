@@ -1,4 +1,4 @@
-// Package servertest runs replicas of a deployment inside a test, on one database.
+// Package servertest runs replicas of a deployment, or their cores alone, inside a test, on one database.
 package servertest
 
 import (
@@ -13,6 +13,9 @@ import (
 
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Replica is one running server.
@@ -20,9 +23,7 @@ type Replica struct {
 	URL   string // such as http://127.0.0.1:34567
 	Admin string // of metrics and profiles, when a test asked for an address
 
-	cancel context.CancelFunc
-	ended  chan struct{}
-	err    error // read it after ended
+	*running
 }
 
 // Start runs n replicas on a new database until the test ends. Configure, when it is not nil, changes what each is told.
@@ -57,21 +58,8 @@ func config(database string) server.Config {
 
 func start(t testing.TB, cfg server.Config) *Replica {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &Replica{cancel: cancel, ended: make(chan struct{})}
 	s := server.New(cfg)
-	go func() {
-		defer close(r.ended)
-		r.err = s.Run(ctx)
-	}()
-	t.Cleanup(func() { r.Stop(t) })
-	select {
-	case <-s.Ready():
-	case <-r.ended:
-		t.Fatalf("replica ended: %v", r.err)
-	case <-time.After(pgtest.Patience):
-		t.Fatal("replica did not get ready")
-	}
+	r := &Replica{running: run(t, s.Run, s.Ready())}
 	r.URL = "http://" + s.Addr()
 	if admin := s.AdminAddr(); admin != "" {
 		r.Admin = "http://" + admin
@@ -79,17 +67,83 @@ func start(t testing.TB, cfg server.Config) *Replica {
 	return r
 }
 
-// Stop ends the replica in order and waits until all of it has ended. Stopping again does nothing.
-func (r *Replica) Stop(t testing.TB) {
+// Core is a running core: a replica without transports.
+type Core struct {
+	*server.Core
+	*running
+
+	Database string // its URL
+}
+
+// StartCore runs a core on a new database until the test ends. It returns when the core hears other replicas and has its first lease.
+// Configure, when it is not nil, changes what the core is told.
+func StartCore(t testing.TB, configure func(*server.Config)) *Core {
+	t.Helper()
+	return StartCoreOn(t, pgtest.New(t), configure)
+}
+
+// StartCoreOn is StartCore on a database that the test has, beside the cores and replicas that run there already.
+func StartCoreOn(t testing.TB, database string, configure func(*server.Config)) *Core {
+	t.Helper()
+	cfg := config(database)
+	if configure != nil {
+		configure(&cfg)
+	}
+	core, err := server.OpenCore(t.Context(), cfg, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := make(chan struct{})
+	first := sync.OnceFunc(func() { close(begun) })
+	core.Replica.OnBegin(func(uuid.UUID) { first() })
+	work := func(ctx context.Context) error {
+		defer core.DB.Close()
+		return core.Run(ctx, "here")
+	}
+	return &Core{Core: core, running: run(t, work, core.Wire.Ready(), begun), Database: database}
+}
+
+// running is what a test started, and stops.
+type running struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
+	err    error // read it after ended
+}
+
+// run runs f until the test ends. It returns when all of ready are closed.
+func run(t testing.TB, f func(context.Context) error, ready ...<-chan struct{}) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		r.err = f(ctx)
+	}()
+	t.Cleanup(func() { r.Stop(t) })
+	patience := time.After(pgtest.Patience)
+	for _, event := range ready {
+		select {
+		case <-event:
+		case <-r.ended:
+			t.Fatalf("it ended before it was ready: %v", r.err)
+		case <-patience:
+			t.Fatal("it did not get ready")
+		}
+	}
+	return r
+}
+
+// Stop ends what runs in order, and waits until all of it has ended. Stopping again does nothing.
+func (r *running) Stop(t testing.TB) {
 	t.Helper()
 	r.cancel()
 	select {
 	case <-r.ended:
 		if r.err != nil {
-			t.Errorf("replica %s: %v", r.URL, r.err)
+			t.Errorf("it ended with: %v", r.err)
 		}
 	case <-time.After(pgtest.Patience):
-		t.Errorf("replica %s did not end", r.URL)
+		t.Error("it did not end")
 	}
 }
 
