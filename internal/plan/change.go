@@ -21,24 +21,24 @@ import (
 
 // Change is what a caller asks of a plan: edits that happen together or not at all.
 type Change struct {
-	OpID     string // makes repeats safe: the same request again gets the same answer; "" for a fresh one
+	OpID     string // id that makes repeats safe: the same request again gets the same answer; "" for a fresh one
 	Expected *int64 // the version that the plan must be at; nil for any
 	ClientID string // shown to every watcher, so that a client knows its own changes; may be ""
-	Via      string // the transport
-	Note     string // why, for people; may be ""
+	Via      string // transport that the change came by
+	Note     string // reason, for people; may be ""
 	Edits    []Edit
 }
 
-// Result is what became of a change.
+// Result is the outcome of a change.
 type Result struct {
-	At    Cursor // right after the change
+	At    Cursor // place right after the change
 	Event *Event // nil when nothing changed
-	Nodes []Node // the nodes that changed, as they are now, removed ones as they were; when none did, those that the edits named
-	Edges []Edge // the same of edges
+	Nodes []Node // nodes that changed, as they are now, removed ones as they were; when none did, nodes that the edits named
+	Edges []Edge // edges, by the same rule
 }
 
-// What a change may take from its arrival: to its answer, and to the end of its transaction. In between it is found out what
-// became of a transaction whose end is not known.
+// budget is from the arrival of a change to its answer, writingBudget to the end of its transaction. The second between them is for
+// settle, when the answer to COMMIT was lost.
 const (
 	budget        = 5 * time.Second
 	writingBudget = 4 * time.Second
@@ -98,8 +98,8 @@ func (c Change) check() error {
 	)
 }
 
-// hash identifies the request: what it asks for, not who carries it. Replicas of other releases compute the same for a repeat, so the
-// names that it is made of never change.
+// hash identifies the request: what it asks for, not who sends it by which way. Replicas of other releases compute the same hash for a
+// repeat, so the names that it is made of never change.
 func (c Change) hash() []byte {
 	h := sha256.New()
 	encoder := json.NewEncoder(h)
@@ -111,7 +111,7 @@ func (c Change) hash() []byte {
 	return h.Sum(nil)
 }
 
-// requestName returns the name by which an edit is hashed: that of its type when requests were first hashed.
+// requestName returns the name by which an edit is hashed: the name that its type had when requests were first hashed.
 func requestName(e Edit) string {
 	switch e.(type) {
 	case UpdatePlan:
@@ -130,7 +130,8 @@ type request struct {
 	hash    []byte
 }
 
-// opActor says whose operation ids count: anonymous callers have no lasting identity and share theirs.
+// opActor returns the actor among whose operation ids the request's is unique. Anonymous callers have no lasting identity, and share
+// their ids under the name "".
 func (r request) opActor() string {
 	if r.actor.Kind == auth.KindAnonymous {
 		return ""
@@ -142,15 +143,15 @@ func (r request) sameOperation(o request) bool { return r.OpID == o.OpID && r.op
 
 // committed is what the database holds after a change.
 type committed struct {
-	at    Cursor // right after the change; when it was refused, the place at which it was
+	at    Cursor // place right after the change; when it was refused, the place at which it was
 	event *Event // nil when nothing changed, and after a repeat until result decodes it
-	body  []byte // the event, encoded; nil when nothing changed
-	nodes []Node // what changed; when nothing did, what the edits named
+	body  []byte // event, encoded; nil when nothing changed
+	nodes []Node // nodes that changed; when none did, nodes that the edits named
 	edges []Edge
 }
 
-// settle finds out what became of a commit whose answer was lost. It waits for the head's lock, which the lost transaction
-// holds until it has ended one way or the other.
+// settle finds out whether a commit whose answer was lost took effect. The lost transaction holds the head's lock until it has ended
+// one way or the other, so settle takes that lock first: what the log says after that is final.
 func (s *Service) settle(ctx context.Context, deadline time.Time, r request, unknown *commitUnknown) (committed, error) {
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
@@ -168,7 +169,7 @@ func (s *Service) settle(ctx context.Context, deadline time.Time, r request, unk
 		})
 	})
 	if err != nil {
-		// Not there, or not to be seen now. The sender may ask again under the same operation id.
+		// The operation was not committed, or nobody can look now. The sender may repeat it under the same operation id: that is safe.
 		return done, postgres.Busy(errors.Join(unknown, err)).With("opId", r.OpID)
 	}
 	return done, nil
@@ -199,8 +200,8 @@ func (c committed) result() (Result, error) {
 	return r, nil
 }
 
-// decodeEvent reads the body of an event, without the operations of kinds that this binary does not know, whatever they look like: a
-// newer replica may have written them. Nothing that reads events has to expect them, and all go on behind the event.
+// decodeEvent reads the body of an event. It leaves out operations of kinds that this binary does not know, which a newer replica may
+// have written in any form: so no reader of events has to expect them, and a watch goes on after the event.
 func decodeEvent(body []byte) (*Event, error) {
 	e := new(Event)
 	if err := json.Unmarshal(body, e); err == nil {

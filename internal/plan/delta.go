@@ -31,8 +31,8 @@ func (s *Service) Check(at Cursor) []PatchOperation {
 }
 
 // Delta returns an update's event as a patch that guards itself: it fails as a whole on a plan of any version but the one before,
-// and ends by stepping the version. Applied in order by whoever starts from the right plan, deltas give the plan; applied to
-// anything else they change nothing, and the client reads the plan again.
+// and ends by stepping the version. Applied in order to the right plan, deltas give the next plan; applied to anything else they change
+// nothing, and the client reads the plan again.
 //
 // Members that a client's document may not select are set by ADD, which does not need them to be there. No value is null,
 // since the existing client drops those: the enclosing object is replaced instead. createdAt and updatedAt are not patched.

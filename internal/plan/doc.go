@@ -1,8 +1,8 @@
-// Package plan is the plan DAG: its rules, its versions, and how it changes and is watched.
+// Package plan is the plan DAG: its rules, versions, changes and history.
 //
 // A change is a list of edits. One round trip locks the project's head and reads what the edits want; the edits then work on
 // that draft, which records operations with the values before and after; a second round trip writes what the draft became, the
-// event with those operations, and commits. Only the parts that an edit touches are read, so it costs the same in any plan.
+// event with those operations, and commits. Only the parts that an edit touches are read, so an edit costs the same in any plan.
 //
 //	Change ─> queue ─> lock, read ─> draft ─> edits apply ─> write, event, commit ─> feed, wire
 //

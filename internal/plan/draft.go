@@ -33,9 +33,9 @@ func newReads() *reads {
 // draft is the part of a plan that changes look at, and what they do to it so far.
 type draft struct {
 	time   time.Time
-	at     Cursor // right after the last change in the draft
+	at     Cursor // place right after the last change in the draft
 	plan   *Plan
-	edited bool // the plan's record changed
+	edited bool // whether the plan's record changed
 	nodes  list[Node]
 	edges  list[Edge]
 	links  links
@@ -48,7 +48,7 @@ type draft struct {
 // record is what one change did.
 type record struct {
 	operations   []Operation
-	touchedNodes []Node // what the operations are about, as after them, or before when it is gone
+	touchedNodes []Node // nodes of the operations, as they are after them; removed ones as they were before
 	touchedEdges []Edge
 	named        []string // ids of nodes that the edits named
 	namedEdges   []string
@@ -67,10 +67,10 @@ type item[T any] struct {
 	ordinal int64
 	before  *T   // nil when the plan did not have it
 	now     *T   // nil when the change removed it
-	added   bool // by the change; with before set it was removed first
+	added   bool // whether the change added it; with before set it was removed first
 }
 
-// shape sets what the list knows of the whole. Gaps behind the last item are none: new items come there.
+// shape sets the end and the gaps of the list. Gaps after the last item do not count, since new items come there.
 func (l *list[T]) shape(last int64, gaps []int64) {
 	end, _ := slices.BinarySearch(gaps, last)
 	l.next, l.gaps, l.gapsChanged = last+1, gaps[:end], end < len(gaps)
@@ -83,7 +83,7 @@ func (l *list[T]) load(id string, ordinal int64, value T) {
 	l.items[id] = &item[T]{ordinal: ordinal, before: &value, now: &value}
 }
 
-// get returns an item, or nil when the plan does not have it. Only what was wanted can be asked for.
+// get returns an item, or nil when the plan does not have it. It finds only what reads named.
 func (l *list[T]) get(id string) *T {
 	if i := l.items[id]; i != nil {
 		return i.now
@@ -290,7 +290,7 @@ func tooMany(what string, limit int) error {
 	return fault.New(fault.BadRequest, "The plan has too many "+what).With("detail", map[string]any{"limit": limit})
 }
 
-// setNode replaces a node that is there. Setting what it already is does nothing.
+// setNode replaces a node that is there. An equal node changes nothing, and so records no operation.
 func (d *draft) setNode(n Node) error {
 	before := d.nodes.get(n.ID)
 	n.Config = configText(n.Config)
@@ -361,7 +361,7 @@ func (d *draft) addEdge(e Edge) error {
 	return nil
 }
 
-// setEdge replaces an edge that is there, but for its ends. Setting what it already is does nothing.
+// setEdge replaces an edge that is there, but for its ends. An equal edge changes nothing, and so records no operation.
 func (d *draft) setEdge(e Edge) error {
 	before := d.edges.get(e.ID)
 	if sameEdge(*before, e) {

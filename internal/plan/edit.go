@@ -10,10 +10,10 @@ import (
 
 // Edit is one thing that a change asks for.
 type Edit interface {
-	// reads adds what apply looks at, so that one round trip can read it under the lock.
+	// reads adds what apply looks at, so that one round trip reads it under the lock.
 	reads(*reads)
-	// apply checks the rules and records what it does in the draft. A fault refuses the whole change. An edit of the small kind
-	// that refuses leaves the draft as it was: others' changes are in it.
+	// apply checks the rules and records what it does in the draft. A fault refuses the whole change. An edit of a small change that
+	// is refused leaves the draft unchanged, because changes of others are in it.
 	apply(*draft) error
 }
 
@@ -63,8 +63,8 @@ type MoveNodes struct{ Moves []Move }
 type Move struct {
 	ID             string
 	Position       Position
-	SourcePosition *string // nil: unchanged
-	TargetPosition *string // nil: unchanged
+	SourcePosition *string // nil for unchanged
+	TargetPosition *string // nil for unchanged
 }
 
 func (e MoveNodes) reads(r *reads) {
@@ -197,7 +197,7 @@ type UpdatePlan struct {
 	Name         string
 	YAMLContent  string
 	Dependencies []int32
-	Create       bool // only a plan that was never written to
+	Create       bool // whether it fails for a plan that was written to before
 }
 
 func (e UpdatePlan) reads(r *reads) { r.plan = true }

@@ -9,7 +9,7 @@ import (
 
 // Event is one committed change of a plan. Versions of a project's events have no gaps.
 type Event struct {
-	Prev       string      `json:"prev,omitempty"` // hash of the event before; it comes first, see feed.BodyStart
+	Prev       string      `json:"prev,omitempty"` // hash of the event before; first in the body, see feed.BodyStart
 	ProjectID  int32       `json:"projectId"`
 	Version    int64       `json:"version"`
 	At         time.Time   `json:"at"`
@@ -18,7 +18,7 @@ type Event struct {
 	ActorID    string      `json:"actorId"`
 	ActorKind  string      `json:"actorKind"`
 	ActorName  string      `json:"actorName"`
-	Via        string      `json:"via"` // the transport: graphql, mcp, collab, job, sql
+	Via        string      `json:"via"` // transport: graphql, mcp, collab, job, sql
 	Note       string      `json:"note,omitempty"`
 	Operations []Operation `json:"operations"`
 }
@@ -45,14 +45,13 @@ func (k OperationKind) known() bool { return slices.Contains(operationKinds, k) 
 // Operation is one step of an event. Operations apply one after the other.
 type Operation struct {
 	Kind   OperationKind   `json:"kind"`
-	ID     string          `json:"id"`               // the node or edge; the plan's decimal id for PLAN_UPDATED
-	Index  *int            `json:"index,omitempty"`  // its place in DAG.Nodes or DAG.Edges when this operation applies
-	Before json.RawMessage `json:"before,omitempty"` // the whole Node or Edge; absent when added
-	After  json.RawMessage `json:"after,omitempty"`  // the whole Node or Edge; absent when removed
+	ID     string          `json:"id"`               // id of the node or edge; the plan's decimal id for PLAN_UPDATED
+	Index  *int            `json:"index,omitempty"`  // place in DAG.Nodes or DAG.Edges when this operation applies
+	Before json.RawMessage `json:"before,omitempty"` // whole Node or Edge; absent when added
+	After  json.RawMessage `json:"after,omitempty"`  // whole Node or Edge; absent when removed
 }
 
-// Element returns the node or the edge that an operation is about: as it is, or as it was when it was removed. Both are nil for the
-// plan's record.
+// Element returns the node or the edge of an operation: after it, or before it when it was removed. Both are nil for the plan's record.
 func (op Operation) Element() (node *Node, edge *Edge, err error) {
 	text := op.After
 	if text == nil {

@@ -14,8 +14,9 @@ import (
 // one deleted what the other changed, the change is a Conflict that names the ids. A version that the log does not know is
 // accepted for an empty plan only. Parts that the submission leaves nil count as unchanged.
 //
-// Label is the label of the version as the sender read it, or any other text. Where it has a hash, and the log knows another one for its
-// version, the sender saw the plan of another history, and the version says nothing.
+// Label is the label of the version as the sender read it, or any other text. Where it has a hash, and the log knows another hash for its
+// version, the sender saw the plan of another history. Base is a number of that history then, and counts as a version that the log does
+// not know.
 type Replace struct {
 	Base  string `json:"Known"` // requests were hashed under this name, see requestName
 	Label string
@@ -36,7 +37,7 @@ func (e Replace) reads(r *reads) {
 	}
 }
 
-// isOfAnotherHistory reports whether the sender saw an event that never was, or is not any more.
+// isOfAnotherHistory reports whether the sender saw an event that is not in this history: a restore or a failover lost it.
 func (e Replace) isOfAnotherHistory(d *draft) bool {
 	version, hash, ok := feed.ParseLabel(e.Label)
 	return ok && hash != "" && (version > d.at.Version || feed.Differ(hash, d.hashAt))
@@ -80,7 +81,7 @@ func (e Replace) apply(d *draft) error {
 	return d.carryOut(node, edge, e)
 }
 
-// base returns the plan that the sender knew.
+// base returns the plan that the sender knew: the current one, with the events since then undone from the last to the first.
 func (e Replace) base(d *draft) (map[string]Node, map[string]Edge, error) {
 	nodes, edges := d.nodes.present(), d.edges.present()
 	known, err := strconv.ParseInt(e.Base, 10, 64)
@@ -128,7 +129,7 @@ func undo(op Operation, nodes map[string]Node, edges map[string]Edge) error {
 	return nil
 }
 
-// carryOut does what the merge found: what goes before what comes, edges before the nodes that they hold on to.
+// carryOut does what the merge found: removals before additions, removed edges before their nodes, added nodes before their edges.
 func (d *draft) carryOut(node merged[Node], edge merged[Edge], e Replace) error {
 	for _, id := range slices.Backward(d.edges.sorted(edge.deleted)) {
 		d.removeEdge(id)
@@ -180,11 +181,11 @@ func inOrderOf[T any](submitted, some []T, id func(T) string) []T {
 	return some
 }
 
-// part is what of an element two writers can change without getting in each other's way.
+// part is a part of an element: two writers that change different parts do not get in each other's way.
 type part[T any] struct {
 	name  string
 	same  func(a, b T) bool
-	given func(T) bool // the submission says something about it; nil: always
+	given func(T) bool // whether a submission says something about the part; nil for always
 	take  func(to *T, from T)
 }
 
@@ -254,45 +255,32 @@ var edgeParts = []part[Edge]{
 
 // merged is what has to be done to the current elements.
 type merged[T any] struct {
+	what      string // kind of the elements
 	deleted   []string
 	changed   []T
 	added     []T
 	conflicts []string // "<what> <id>: <part>"
 }
 
+func (m *merged[T]) conflict(id, problem string) {
+	m.conflicts = append(m.conflicts, fmt.Sprintf("%s %s: %s", m.what, id, problem))
+}
+
 // merge finds what the sender changed between base and submitted, and does it to current (a three-way merge, by part).
 func merge[T any](what string, parts []part[T], base, current, submitted map[string]T) merged[T] {
-	var m merged[T]
-	conflict := func(id, how string) { m.conflicts = append(m.conflicts, fmt.Sprintf("%s %s: %s", what, id, how)) }
+	m := merged[T]{what: what}
 	for id, mine := range submitted {
 		before, wasThere := base[id]
 		theirs, isThere := current[id]
 		switch {
-		case !wasThere && !isThere:
+		case isThere && wasThere:
+			m.mergeParts(id, parts, &before, &theirs, mine)
+		case isThere:
+			m.mergeParts(id, parts, nil, &theirs, mine)
+		case wasThere:
+			m.mergeParts(id, parts, &before, nil, mine)
+		default:
 			m.added = append(m.added, mine)
-			continue
-		case !wasThere:
-			before = theirs // both added it: only equal parts can be told from a conflict
-		}
-		result := theirs
-		changed := false
-		for _, p := range parts {
-			if p.given != nil && !p.given(mine) || wasThere && p.same(mine, before) {
-				continue
-			}
-			switch {
-			case isThere && p.same(mine, theirs):
-			case !isThere:
-				conflict(id, p.name+" changed here, deleted there")
-			case !wasThere || !p.same(theirs, before):
-				conflict(id, p.name)
-			default:
-				p.take(&result, mine)
-				changed = true
-			}
-		}
-		if changed {
-			m.changed = append(m.changed, result)
 		}
 	}
 	for id, before := range base {
@@ -303,9 +291,37 @@ func merge[T any](what string, parts []part[T], base, current, submitted map[str
 		m.deleted = append(m.deleted, id)
 		for _, p := range parts {
 			if !p.same(theirs, before) {
-				conflict(id, p.name+" changed there, deleted here")
+				m.conflict(id, p.name+" changed there, deleted here")
 			}
 		}
 	}
 	return m
+}
+
+// mergeParts merges an element of the submission. Before is nil when both writers added it: then every part that differs is a conflict,
+// for nobody can tell which of the two is newer. Theirs is nil when others deleted it: then every part that the sender changed is one.
+func (m *merged[T]) mergeParts(id string, parts []part[T], before, theirs *T, mine T) {
+	var result T
+	if theirs != nil {
+		result = *theirs
+	}
+	changed := false
+	for _, p := range parts {
+		switch {
+		case p.given != nil && !p.given(mine), before != nil && p.same(mine, *before):
+			// The sender left the part alone.
+		case theirs == nil:
+			m.conflict(id, p.name+" changed here, deleted there")
+		case p.same(mine, *theirs):
+			// Both changed it to the same.
+		case before == nil || !p.same(*theirs, *before):
+			m.conflict(id, p.name)
+		default:
+			p.take(&result, mine)
+			changed = true
+		}
+	}
+	if changed {
+		m.changed = append(m.changed, result)
+	}
 }

@@ -17,7 +17,7 @@ const (
 
 // obstacle is the cause of a refusal that holds only while certain edges are there.
 type obstacle struct {
-	edges []string // ids: one of them has to go
+	edges []string // ids of edges, one of which has to go
 }
 
 func (o *obstacle) Error() string { return "an edge is in the way" }
@@ -43,7 +43,8 @@ func (s *Service) onceClear(ctx context.Context, arrived time.Time, r request, d
 	return done, err
 }
 
-// obstacleOf returns what a request should wait for, or nil. Only one that adds one edge and goes by no version can gain from that.
+// obstacleOf returns what a request should wait for, or nil. Waiting helps only a request that adds one edge and expects no version: with
+// a version, the removal that it waits for would refuse it.
 func (r request) obstacleOf(err error) *obstacle {
 	if len(r.Edits) != 1 || r.Expected != nil {
 		return nil
@@ -55,15 +56,15 @@ func (r request) obstacleOf(err error) *obstacle {
 	return o
 }
 
-// removed waits until one of the edges goes that were there at the version at which a request was refused. It reports false when ctx
-// ends before, or when nobody can tell.
+// removed waits until an edge of the obstacle is removed after the version at which a request was refused. It reports false when ctx
+// ends before, or when the events cannot be read.
 func (s *Service) removed(ctx context.Context, r request, refused committed, o *obstacle) bool {
 	for u, err := range s.Watch(ctx, r.actor, r.project, refused.at) {
 		if err != nil {
 			return fault.Is(err, fault.NotFound) // the project went, and with it all edges
 		}
 		if u.Missed {
-			return true // perhaps
+			return true // perhaps; deciding again finds out
 		}
 		if u.Event != nil && slices.ContainsFunc(u.Event.Operations, func(op Operation) bool {
 			return op.Kind == EdgeRemoved && slices.Contains(o.edges, op.ID)
@@ -74,7 +75,7 @@ func (s *Service) removed(ctx context.Context, r request, refused committed, o *
 	return false
 }
 
-// waiters counts who waits, by project.
+// waiters counts the edges that wait, by project.
 type waiters struct {
 	patience time.Duration // how long each waits
 

@@ -59,7 +59,7 @@ const (
 	OutputNode     NodeType = "OutputNode"
 )
 
-// DataType is what flows along an edge. It does not change what is computed.
+// DataType is what flows along an edge. It has no influence on what is computed.
 type DataType string
 
 // The data types, spelled as on the wire.
@@ -80,7 +80,7 @@ type Node struct {
 	CreatedAt      time.Time    `json:"createdAt"`
 	UpdatedAt      time.Time    `json:"updatedAt"`
 
-	// What was made of the node. It is no part of a change, so events leave it out.
+	// Executions are no part of a change, so events leave them out.
 	DatasourceExecution *DataSourceExecution `json:"-"` // nil while there is no data source
 	GraphExecution      *GraphExecution      `json:"-"` // nil while nothing was built
 }

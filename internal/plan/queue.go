@@ -15,21 +15,21 @@ import (
 )
 
 const (
-	maxQueued = 256 // changes of one project that are in a replica
+	maxQueued = 256 // changes of one project that wait or run in a replica
 	maxGroup  = 32  // changes that share a transaction
 )
 
-// queue runs the changes of each project one after the other, first come first served, and those that had to wait together. A hot
-// project thus holds one slot and one connection, and the others keep theirs.
+// queue runs the changes of each project one after the other, first come first served. Small changes that had to wait share a
+// transaction. A hot project thus holds one slot and one connection, and the others keep theirs.
 type queue struct {
 	slots *semaphore.Weighted
-	run   func(group []*ticket) // answers each
+	run   func(group []*ticket) // answers each ticket
 
 	mu       sync.Mutex
 	projects map[int32]*projectQueue
 }
 
-// projectQueue holds the changes of one project, guarded by queue.mu. It is there while it is driven.
+// projectQueue holds the changes of one project, guarded by queue.mu. It exists while a goroutine drives it.
 type projectQueue struct {
 	waiting []*ticket
 	running int
@@ -40,8 +40,8 @@ type ticket struct {
 	request
 	ctx     context.Context //nolint:containedctx // a group lives until the last of its senders has gone
 	arrived time.Time
-	small   bool        // may share a transaction
-	answer  chan answer // gets one
+	small   bool        // the request may share a transaction
+	answer  chan answer // receives exactly one; buffered, so that run never waits for a sender that has gone
 }
 
 type answer struct {
@@ -67,7 +67,7 @@ func (q *queue) do(ctx context.Context, arrived time.Time, r request) (committed
 	if q.withdraw(t) {
 		return committed{}, postgres.Classify(ctx, ctx.Err())
 	}
-	// It is in the database. The answer is near, unless others share the transaction and have more time.
+	// The change is in the database. Its answer is near, unless it shares the transaction with changes that have more time.
 	select {
 	case a := <-t.answer:
 		return a.done, a.err
@@ -112,7 +112,7 @@ func (q *queue) withdraw(t *ticket) bool {
 // drive runs the changes of a project until none waits.
 func (q *queue) drive(project int32, p *projectQueue) {
 	for q.goesOn(project, p) {
-		// Whoever has a slot is done in time. Those who wait meanwhile are run together.
+		// A slot becomes free in time, since every run ends within its budget. Changes that wait meanwhile are run together.
 		_ = q.slots.Acquire(context.Background(), 1)
 		if group := q.take(p); len(group) > 0 {
 			q.run(group)
@@ -132,8 +132,8 @@ func (q *queue) goesOn(project int32, p *projectQueue) bool {
 	return true
 }
 
-// take returns those at the front that can share a transaction. Two under one operation id cannot: the second must find what
-// became of the first.
+// take returns the tickets at the front that can share a transaction. Two under one operation id cannot: the second must find the event
+// of the first in the log.
 func (q *queue) take(p *projectQueue) []*ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()

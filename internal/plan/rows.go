@@ -97,9 +97,9 @@ func each[T any](rows pgx.Rows, f func(T)) error {
 // maxGaps is how many gaps between ordinals a plan keeps before they are closed.
 const maxGaps = 128
 
-// queueWrites adds the statements that make the tables what the draft says: what goes before what comes, edges before the
-// nodes that they need to be gone, nodes before the edges that need them. Arguments stand in the order of the generated
-// parameter types; those of the inserts are not used themselves because they have no nulls in lists.
+// queueWrites adds the statements that make the tables what the draft says: removals before additions, removed edges before the nodes
+// that they refer to, added nodes before the edges that refer to them. Arguments stand in the order of the generated
+// parameter types; the types of the inserts are not used themselves because they have no nulls in lists.
 func (d *draft) queueWrites(b *pgx.Batch, project int32) {
 	edges, nodes := changesOf(&d.edges), changesOf(&d.nodes)
 	for _, id := range edges.removed {
@@ -142,11 +142,11 @@ func (d *draft) queueWrites(b *pgx.Batch, project int32) {
 	}
 }
 
-// changes are what a draft did to a list, all in all.
+// changes are the differences between a list before the first change of a draft and after the last.
 type changes[T any] struct {
 	removed  []string // ids
 	added    []T
-	ordinals []int64 // ordinals of added, in the same order
+	ordinals []int64 // ordinals of the added items, in the same order
 	changed  []T
 }
 

@@ -84,8 +84,8 @@ func maxOutputs(t NodeType) int {
 	}
 }
 
-// refused returns the rule that forbids an edge between nodes of these types, which have so many other inputs and outputs, or
-// "" when it is allowed.
+// refused returns the rule that forbids an edge between nodes of these types, which have so many other outputs and inputs, or "" when
+// the edge is allowed.
 func refused(source, target NodeType, outputs, inputs int) string {
 	if !slices.Contains(targets[source], target) {
 		return fmt.Sprintf("a %s cannot lead to a %s", source, target)
@@ -103,7 +103,7 @@ func notAllowed(rule string) *fault.Error {
 	return fault.New(fault.BadRequest, "This connection is not allowed").With("detail", rule)
 }
 
-// checkNode refuses a node that could not be stored, whatever else the plan holds.
+// checkNode refuses a node that could be stored in no plan.
 func checkNode(n Node) error {
 	if err := checkID("Node id", n.ID); err != nil {
 		return err
@@ -135,7 +135,7 @@ func checkPosition(p Position) error {
 	return nil
 }
 
-// checkEdge refuses an edge that could not be stored, whatever else the plan holds.
+// checkEdge refuses an edge that could be stored in no plan.
 func checkEdge(e Edge) error {
 	if err := checkID("Edge id", e.ID); err != nil {
 		return err

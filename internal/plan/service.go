@@ -23,12 +23,12 @@ type Service struct {
 	reads   postgres.SharedReads[DAG]
 	metrics *metrics
 
-	edgeWaiters waiters // for another edge to go
+	edgeWaiters waiters // edges that wait for another one to go
 	oldest      func() int32
 	afterCommit func()
 }
 
-// hashedLabels is the first wire whose replicas write and compare labels with hashes.
+// hashedLabels is the first wire version whose replicas write and compare labels with hashes.
 const hashedLabels = 2
 
 // Config is what a service needs.
@@ -37,9 +37,9 @@ type Config struct {
 	Hub        *feed.Hub
 	WriteSlots int // changes that are in the database at once
 	Metrics    prometheus.Registerer
-	// Oldest returns the least wire that a living replica understands. Nil stands for one that understands everything.
+	// Oldest returns the least wire version of the living replicas. Nil stands for replicas that understand everything.
 	Oldest func() int32
-	// AfterCommit is called when a change is committed and nobody knows of it yet. Fault tests die in it; nil does nothing.
+	// AfterCommit is called when a change is committed but not announced yet. Fault tests die in it; nil does nothing.
 	AfterCommit func()
 }
 
@@ -128,8 +128,8 @@ func (s *Service) DAG(ctx context.Context, _ auth.Actor, projectID int32) (DAG, 
 	return dag, nil
 }
 
-// Label returns the text by which clients that know no cursors tell a version. This is where it is decided whether it has a hash: every
-// living replica must understand that, since a client takes the labels of one replica to another.
+// Label returns the text by which clients that know no cursors name a version. It has a hash once every living replica understands one,
+// since a client takes the label of one replica to another. This is decided here and nowhere else.
 func (s *Service) Label(at Cursor) string {
 	return at.Label(s.oldest == nil || s.oldest() >= hashedLabels)
 }

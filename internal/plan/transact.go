@@ -25,11 +25,11 @@ type commitUnknown struct{ cause error }
 func (e *commitUnknown) Error() string { return "outcome of commit is open: " + e.cause.Error() }
 func (e *commitUnknown) Unwrap() error { return e.cause }
 
-// maxSmall is how many nodes a request that shares a transaction may look at: others wait for the head's lock meanwhile.
+// maxSmall is how many nodes a request that shares a transaction may read: others wait for the head's lock meanwhile.
 const maxSmall = 16
 
-// small reports whether a request may share a transaction. It has one edit, and an edit that is refused leaves the draft as it
-// was. It does not look at the whole plan.
+// small reports whether a request may share a transaction. It has one edit, because an edit that is refused leaves the draft unchanged,
+// while of several edits the first would stay in it. It does not read the whole plan.
 func (r request) small() bool {
 	if len(r.Edits) != 1 {
 		return false
@@ -49,10 +49,11 @@ func (s *Service) run(group []*ticket) {
 	ctx, cancel := lifetime(group)
 	answers := make([]answer, len(group))
 	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error { return transact(ctx, conn, group, answers) })
-	abandoned := errors.Is(ctx.Err(), context.Canceled) // nobody waits any more
+	abandoned := errors.Is(ctx.Err(), context.Canceled) // every sender has gone
 	cancel()
 	if err != nil && len(group) > 1 && !abandoned && fault.From(err) == nil && !errors.As(err, new(*commitUnknown)) {
-		// One of them asks for what the database refuses. The others are not to suffer.
+		// The database refused what one of them writes. The transaction was rolled back as a whole, so each is safely run again alone,
+		// and only the one that is refused fails.
 		for _, t := range group {
 			s.run([]*ticket{t})
 		}
@@ -151,7 +152,7 @@ func first[T any](rows pgx.Rows, f pgx.RowToFunc[*T]) (*T, error) {
 }
 
 // decide makes the change in the draft and steps its version, or returns the fault that refuses it, with the version at which it is
-// refused. Any other error leaves the draft unusable.
+// refused. The draft stays usable for the next of a group after a fault, but not after any other error.
 func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error) {
 	if earlier != nil {
 		if !slices.Equal(earlier.RequestHash, r.hash) {
@@ -195,7 +196,7 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 	return done, nil
 }
 
-// write is the second round trip.
+// write is the second round trip: the rows that the draft changed, the events, the head, and COMMIT.
 func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answers []answer) error {
 	b := &pgx.Batch{}
 	projectID := group[0].project

@@ -14,8 +14,8 @@ import (
 // trimChunk is how many events one transaction removes: it holds the head's lock that long.
 const trimChunk = 500
 
-// Trim removes events from before a time, and all but the newest so many of each project, but always leaves a project its newest.
-// Their operation ids go with them. While another replica lists what to trim it does nothing. It returns how many it removed, also
+// Trim removes events from before a time, and all but the newest keep of each project, but always leaves a project its newest event.
+// Operation ids go with their events. While another replica lists what to trim, Trim does nothing. It returns how many it removed, also
 // when it fails half way.
 func (s *Service) Trim(ctx context.Context, before time.Time, keep int64) (removed int64, err error) {
 	var projects []int32

@@ -8,12 +8,12 @@ import (
 	"layercake/internal/fault"
 )
 
-// Problem is what is wrong with a submitted plan, or should be looked at.
+// Problem is a mistake in a submitted plan, or something that people should look at.
 type Problem struct {
 	NodeID  *string
 	EdgeID  *string
 	Kind    ProblemKind
-	Warning bool // a change would accept it
+	Warning bool // whether a change would accept it
 	Message string
 }
 
@@ -122,7 +122,7 @@ func (v *validation) checkInputs(nodes []Node) {
 	}
 }
 
-// sentence is the message of a fault with what it says in detail.
+// sentence returns the message of a fault with its detail.
 func sentence(err error) string {
 	var f *fault.Error
 	if !errors.As(err, &f) {

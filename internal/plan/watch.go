@@ -11,11 +11,11 @@ import (
 // Update is what a watcher sees next. Watchers of one replica may hold the same one: it is never changed.
 type Update struct {
 	ProjectID int32
-	At        Cursor // right after this update
-	Before    Cursor // right before Event; zero without one
+	At        Cursor // place right after this update
+	Before    Cursor // place right before Event; zero without one
 	Event     *Event // nil where the watch begins, and when Missed
 	Missed    bool   // events up to At cannot be had: read the plan again
-	TooLarge  bool   // Missed, but only the event that led to At: who has read the plan since then lacks nothing
+	TooLarge  bool   // only the event that led to At was missed: a reader who has read the plan since then lacks nothing
 }
 
 // Watch yields where it begins, then every change of a plan after a cursor, in order, each once, until ctx ends. After the zero cursor
