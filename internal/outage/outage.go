@@ -6,12 +6,12 @@ import (
 	"log/slog"
 )
 
-// Log says in a log that something fails when it begins to, and not again until it succeeded meanwhile. Loops that try again several
-// times a second would fill the log otherwise. A Log belongs to one goroutine.
+// Log warns when something begins to fail, and again only after it has succeeded in between. Otherwise a loop that tries several times a
+// second would fill the log. A Log belongs to one goroutine.
 type Log struct {
 	log          *slog.Logger
 	begins, ends string
-	failing      bool // the log knows
+	failing      bool // whether the warning was given
 }
 
 // New returns a Log that is not failing. The end of an outage is logged unless ends is empty.
@@ -19,7 +19,8 @@ func New(log *slog.Logger, begins, ends string) *Log {
 	return &Log{log: log, begins: begins, ends: ends}
 }
 
-// Note takes the outcome of one try, with facts for the log. What fails after ctx was cancelled failed because of that: it is no outage.
+// Note takes the error of one try, with facts for the log. A try that fails after ctx was cancelled failed because of that, which is no
+// outage.
 func (l *Log) Note(ctx context.Context, err error, facts ...any) {
 	switch {
 	case err == nil && l.failing:

@@ -9,7 +9,7 @@ import (
 )
 
 // Epoch names one history of a database: the cluster and its timeline. Versions are comparable within one epoch only: after a
-// standby was promoted, the same number can mean another event. It has no blanks and no dots.
+// standby was promoted, the same number can mean another event. Its text has no blanks and no dots, so that cursors and lines can hold it.
 type Epoch string
 
 // EpochOf builds the epoch from the cluster's system identifier and the name of the WAL file that it writes to now, whose

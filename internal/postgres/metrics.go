@@ -11,16 +11,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// What did not end in time.
+// The values of the label that says what did not end in time.
 const (
-	lateConnection = "connection" // none became free
+	lateConnection = "connection" // no connection became free
 	lateStatement  = "statement"
 	lateLock       = "lock"
-	lateIdle       = "idle" // a transaction waited for its replica
+	lateIdle       = "idle" // a transaction waited for the next statement of its replica
 	lateRequest    = "request"
 )
 
-// late says what did not end in time, or "" when err is something else.
+// late returns the label of what did not end in time, or "" for any other error.
 func late(err error) string {
 	switch State(err) {
 	case QueryCanceled:
@@ -36,13 +36,13 @@ func late(err error) string {
 	return ""
 }
 
-// metrics are those of one pool.
+// metrics are the metrics of one pool.
 type metrics struct {
-	late    *prometheus.CounterVec   // by what
-	seconds *prometheus.HistogramVec // by query
+	late    *prometheus.CounterVec   // time-outs, by what did not end in time
+	seconds *prometheus.HistogramVec // latency, by query
 }
 
-// newMetrics registers the metrics of the pool of that name.
+// newMetrics registers the metrics of the pool with a name.
 func newMetrics(r prometheus.Registerer, name string) *metrics {
 	labels := prometheus.Labels{"pool": name}
 	m := &metrics{
@@ -58,7 +58,7 @@ func newMetrics(r prometheus.Registerer, name string) *metrics {
 	}
 	r.MustRegister(m.late, m.seconds)
 	for _, what := range []string{lateConnection, lateStatement, lateLock, lateIdle, lateRequest} {
-		m.late.WithLabelValues(what) // 0 is a value too
+		m.late.WithLabelValues(what) // shown as 0 before the first one
 	}
 	return m
 }
@@ -85,7 +85,7 @@ func watch(r prometheus.Registerer, name string, pool *pgxpool.Pool) {
 	)
 }
 
-// nameOf returns the name that sqlc gave a query. Those of other origin share one, so that there are never many.
+// nameOf returns the name that sqlc gave a query. Queries of other origin share one name, so that the number of labels is bounded.
 func nameOf(sql string) string {
 	if text, ok := strings.CutPrefix(sql, "-- name: "); ok {
 		name, _, _ := strings.Cut(text, " ")
@@ -99,7 +99,7 @@ func nameOf(sql string) string {
 	return "other"
 }
 
-// tracer times queries by name. It is told of those of its pool by pgx.
+// tracer times the queries of a pool by name. Pgx calls it.
 type tracer struct{ seconds *prometheus.HistogramVec }
 
 // traced is a query under way.
@@ -127,7 +127,7 @@ func (tracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatch
 	return ctx
 }
 
-// TraceBatchQuery measures a query of a batch. Those that were not reached, because one before them failed, began at no time.
+// TraceBatchQuery measures a query of a batch. Queries behind one that failed were not executed, and are not measured.
 func (t tracer) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
 	if !data.ReadStartTime.IsZero() {
 		t.seconds.WithLabelValues(nameOf(data.SQL)).Observe(time.Since(data.ReadStartTime).Seconds())
@@ -149,17 +149,17 @@ func newContention(pool *Pool) contention {
 		"Sessions of the database that wait for a lock now, by its kind.", []string{"lock"}, nil)}
 }
 
-// contentionTime is what that may take: a database that is away keeps nobody from the other metrics.
+// contentionTime bounds the query: a database that is away must not delay the other metrics.
 const contentionTime = time.Second
 
 // Describe names the metric.
 func (c contention) Describe(out chan<- *prometheus.Desc) { out <- c.desc }
 
-// Collect asks. Without an answer there is no value.
+// Collect asks the database. Without an answer it reports no value.
 func (c contention) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), contentionTime)
 	defer cancel()
-	waiting := map[string]int{"object": 0} // 0 is a value too
+	waiting := map[string]int{"object": 0} // shown also while nobody waits
 	err := c.pool.Do(ctx, func(conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, `SELECT wait_event, count(*) FROM pg_stat_activity
 			WHERE wait_event_type = 'Lock' AND datname = current_database() GROUP BY wait_event`)

@@ -27,7 +27,7 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) error {
 		return err
 	}
 	defer func() { _ = database.Close() }()
-	// Taken here and not by the provider, which makes its own table before it locks.
+	// The lock is taken here and not by the provider, which makes its own table before it locks.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
 	if err != nil {
 		return err
@@ -58,8 +58,8 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) error {
 	return replaceAPI(ctx, conn, log)
 }
 
-// replaceAPI makes the contract for DBAs what this binary knows, in one transaction, unless it is. The schema's comment says which
-// one there is, so that replicas that start do not wait for people who read.
+// replaceAPI replaces the contract for DBAs in one transaction, unless it is the one of this binary. The schema's comment holds the hash
+// of the contract in the database, so that replicas that start take no lock on views that people read.
 func replaceAPI(ctx context.Context, conn *sql.Conn, log *slog.Logger) error {
 	contract, hash, err := readAPI()
 	if err != nil {
@@ -96,7 +96,7 @@ func readAPI() (contract, hash string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	for _, name := range files { // in order
+	for _, name := range files { // sorted by name, which is the order of execution
 		b, err := migrations.API.ReadFile(name)
 		if err != nil {
 			return "", "", err
@@ -134,7 +134,7 @@ func CheckSchema(ctx context.Context, url string) error {
 	return nil
 }
 
-// maintenance is a session that may take its time: building an index takes as long as it takes.
+// maintenance is a session without a statement time-out: building an index on a large table takes long.
 var maintenance = Session{Application: "layercake migrate"}
 
 func provider(url string) (*sql.DB, *goose.Provider, error) {

@@ -27,23 +27,23 @@ type Pool struct {
 	acquire  time.Duration
 	metrics  *metrics
 	log      *slog.Logger
-	returned chan struct{} // takes a word for each connection that came back, while somebody waits for one
+	returned chan struct{} // receives once for each connection that came back, while somebody waits for one
 
 	mu        sync.Mutex
-	refused   error     // what the server said when it last refused a connection
+	refused   error     // error of the server when it last refused a connection
 	refusedAt time.Time // zero before the first time
-	askedAt   time.Time // when a connection was last asked for since
-	toldAt    time.Time // when the log last heard of it
+	askedAt   time.Time // last attempt to open a connection since then
+	toldAt    time.Time // last warning in the log
 }
 
 const (
 	refusedAdvice = "the server, the role, the database or the pooler has no connections left: raise max_connections, " +
 		"the CONNECTION LIMIT or max_client_conn, lower LAYERCAKE_POOL_MAX, or set LAYERCAKE_REPLICAS to how many there are, " +
 		"so that each takes its share"
-	// Between two attempts after the server refused a connection. It counts those that it is about to refuse, too: of many that ask
-	// together nobody gets the last one.
+	// refusedPause is between two attempts after the server refused a connection. The server counts connections that it is about to
+	// refuse, too: of many that are opened together none gets the last place.
 	refusedPause = 100 * time.Millisecond
-	// how long attempts are made one by one then, health checks speak of it, and the log is silent about it
+	// refusedMemory is how long after a refusal attempts are made one by one, health checks mention it, and the log does not repeat it.
 	refusedMemory = time.Minute
 )
 
@@ -56,7 +56,7 @@ func (p *Pool) Do(ctx context.Context, f func(*pgx.Conn) error) error {
 		}
 		return Classify(ctx, fmt.Errorf("acquire connection: %w", err))
 	}
-	defer p.giveBack(conn)
+	defer p.release(conn)
 	err = f(conn.Conn())
 	if what := late(err); what != "" {
 		p.metrics.late.WithLabelValues(what).Inc()
@@ -64,7 +64,7 @@ func (p *Pool) Do(ctx context.Context, f func(*pgx.Conn) error) error {
 	return Classify(ctx, err)
 }
 
-// borrow returns a connection within the acquire time-out. While the server refuses new ones it waits for one of those that are open.
+// borrow returns a connection within the acquire time-out. While the server refuses new connections it waits for one that is open.
 func (p *Pool) borrow(ctx context.Context) (*pgxpool.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.acquire)
 	defer cancel()
@@ -74,7 +74,7 @@ func (p *Pool) borrow(ctx context.Context) (*pgxpool.Conn, error) {
 			return conn, err
 		}
 		p.noteRefusal(ctx, err)
-		pause := time.NewTimer(refusedPause / 4) // for a connection that came back right before
+		pause := time.NewTimer(refusedPause / 4) // a connection may have come back just before returned was read
 		select {
 		case <-ctx.Done():
 		case <-p.returned:
@@ -87,7 +87,7 @@ func (p *Pool) borrow(ctx context.Context) (*pgxpool.Conn, error) {
 	}
 }
 
-func (p *Pool) giveBack(conn *pgxpool.Conn) {
+func (p *Pool) release(conn *pgxpool.Conn) {
 	conn.Release()
 	select {
 	case p.returned <- struct{}{}:
@@ -95,15 +95,15 @@ func (p *Pool) giveBack(conn *pgxpool.Conn) {
 	}
 }
 
-// refused reports whether there was no connection left: of the server, the role or the database, or of PgBouncer, which says that with
-// the code of everything else.
+// refused reports whether the server, the role, the database or PgBouncer had no connection left. PgBouncer says so with the code that
+// it uses for everything else, so its text decides.
 func refused(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code == TooManyConnections ||
 		pg.Code == ProtocolViolation && strings.HasPrefix(pg.Message, "no more connections"))
 }
 
-// notAskedAgain is a refusal that came from mayConnect.
+// notAskedAgain is an earlier refusal, which mayConnect returns instead of asking the server again.
 type notAskedAgain struct{ error }
 
 func (e notAskedAgain) Unwrap() error { return e.error }
@@ -123,7 +123,7 @@ func (p *Pool) mayConnect() error {
 	return nil
 }
 
-// noteRefusal keeps the server from being asked by many at once, and tells the log now and then.
+// noteRefusal remembers a refusal, so that only one caller at a time asks the server again. It warns at most once in refusedMemory.
 func (p *Pool) noteRefusal(ctx context.Context, err error) {
 	if errors.As(err, new(notAskedAgain)) {
 		return
@@ -142,7 +142,7 @@ func (p *Pool) noteRefusal(ctx context.Context, err error) {
 	}
 }
 
-// refusal returns what the server said when it last refused a connection, unless that is long ago.
+// refusal returns the error with which the server last refused a connection, unless that is longer ago than refusedMemory.
 func (p *Pool) refusal() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -184,10 +184,10 @@ func (p *Pool) Ping(ctx context.Context) error {
 	return p.Do(ctx, func(conn *pgx.Conn) error { return conn.Ping(ctx) })
 }
 
-// retryAfter is what a client is told to wait when the database or its capacity is away.
+// retryAfter is how long a client is asked to wait when the database is away or its capacity is used up.
 const retryAfter = 500 * time.Millisecond
 
-// Busy is the fault for everything that time or capacity refused, with a cause for the log.
+// Busy returns the fault Unavailable for a request that found no time or no capacity. The cause is for the log.
 func Busy(cause error) *fault.Error {
 	return fault.New(fault.Unavailable, fault.Busy).With("retryAfterMs", retryAfter.Milliseconds()).Because(cause)
 }

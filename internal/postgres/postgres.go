@@ -1,4 +1,4 @@
-// Package postgres opens, migrates and transacts.
+// Package postgres is a replica's way to its database: sessions, pools, transactions, migrations.
 package postgres
 
 import (
@@ -20,13 +20,13 @@ import (
 
 // Config says how a replica uses its database.
 type Config struct {
-	URL       string // for requests; may go through a pooler
-	Pooled    bool   // URL goes through a pooler in transaction mode
-	DirectURL string // for the replica's own work
-	Replica   string // in application_name, so that pg_stat_activity says who it is
+	URL       string // address for requests; may go through a pooler
+	Pooled    bool   // whether URL goes through a pooler in transaction mode
+	DirectURL string // address for the replica's own work, past any pooler
+	Replica   string // name in application_name, so that pg_stat_activity shows which replica it is
 	PoolMax   int    // connections for requests, at most
 	PoolMin   int    // connections for requests that are kept open
-	Replicas  int    // how many replicas share the server: the pool is capped so that all fit
+	Replicas  int    // number of replicas that share the server: the pool is capped so that all fit
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer
 }
@@ -41,11 +41,12 @@ const (
 	systemConns    = 3
 	connectTimeout = 5 * time.Second
 	acquireTimeout = 5 * time.Second
-	// a connection that was idle is pinged before it is lent: a silent one must not use up the time of a request
+	// pingTimeout is for the ping of an idle connection before it is lent: a silent one must not use up the time of a request.
 	pingTimeout = 2 * time.Second
-	// besides its pools a replica holds a listener and a publisher
+	// ownConns are those of the system pool, the listener and the publisher.
 	ownConns = systemConns + 2
-	// left of the server's connections for psql, backups and monitoring, and of those of one role or database for `layercake doctor`
+	// sparedConns are left of the server's connections for psql, backups and monitoring; the next, of the connections of one role or
+	// database, for `layercake doctor`.
 	sparedConns    = 10
 	sparedOfALimit = 2
 )
@@ -57,7 +58,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := cfg.PoolMax // behind a pooler, connections are the pooler's matter
+	size := cfg.PoolMax // a pooler limits connections itself
 	if room < size && !cfg.Pooled {
 		size = room
 		cfg.Log.InfoContext(ctx, "request pool is capped", "by", limit.name, "limit", limit.most, "wanted", cfg.PoolMax, "size", size,
@@ -102,7 +103,7 @@ func CheckSame(ctx context.Context, requests, direct string, pooled bool) error 
 	return nil
 }
 
-// Refused returns what the server said when it last refused a connection, if that was within the last minute, or "".
+// Refused returns the text with which the server last refused a connection, or "" when that is more than a minute ago.
 func (d *DB) Refused() string {
 	var pg *pgconn.PgError
 	if errors.As(cmp.Or(d.Requests.refusal(), d.System.refusal()), &pg) {
@@ -117,17 +118,17 @@ func (d *DB) Close() {
 	d.System.Close()
 }
 
-// limit is on the connections that replicas share.
+// limit is a limit of connections that replicas share.
 type limit struct {
 	name         string
 	most, spared int
 }
 
-// room returns how many connections it leaves to the request pool of one of so many replicas.
+// room returns how many connections the limit leaves to the request pool of one of so many replicas.
 func (l limit) room(replicas int) int { return (l.most-l.spared)/replicas - ownConns }
 
-// roomFor returns how many connections the request pool of one of so many replicas may hold, and what limits it. Limits of the role and
-// of the database are not for superusers.
+// roomFor returns how many connections the request pool of one of so many replicas may hold, and which limit that comes from. Superusers
+// are not subject to the limits of role and database.
 func roomFor(ctx context.Context, url string, replicas int) (room int, by limit, err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -198,7 +199,7 @@ func openPool(ctx context.Context, cfg Config, url, name string, size, least int
 		return nil, fmt.Errorf("open pool %s: %w", name, err)
 	}
 	p.pool = pool
-	// Not by Ping, whose errors are for clients: whoever starts a replica reads what the server said.
+	// Ping would not do: its errors are for clients, and an operator who starts a replica needs the server's own words.
 	conn, err := p.borrow(ctx)
 	if err != nil {
 		pool.Close()
@@ -212,7 +213,7 @@ func openPool(ctx context.Context, cfg Config, url, name string, size, least int
 	return p, nil
 }
 
-// cancelTime is how long a server may take to be told to cancel what a broken connection was doing. Its own time-outs end it, too.
+// cancelTime bounds a request to cancel what a broken connection was doing. Missing it is safe: the server's time-outs end the statement.
 const cancelTime = time.Second
 
 // boundCancel makes requests to cancel end soon. Pgx gives them 15 s, and the pool keeps a place for the broken connection
@@ -242,6 +243,6 @@ func boundCancel(_ context.Context, cfg *pgx.ConnConfig) error {
 // hangUpOnBroken closes the socket of a connection that pgx has given up, for the same reason: pgx waits for the server's goodbye.
 func hangUpOnBroken(conn *pgx.Conn) {
 	if conn.IsClosed() {
-		_ = conn.PgConn().Conn().Close() // it is given up
+		_ = conn.PgConn().Conn().Close() // nobody uses the connection any more
 	}
 }

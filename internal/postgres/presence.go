@@ -10,14 +10,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// While somebody reads the tables, converting them waits, and leases wait behind it: it gives up before they expire, and tries again.
+// Converting the tables waits while somebody reads them, and renewals of leases wait behind it. So it gives up before leases expire, and
+// tries again.
 const (
 	convertWait  = time.Second
 	convertTries = 30
 )
 
 // SetPresence makes the tables that say who is here logged or unlogged. Logged ones can be read on a hot standby and outlive a crash;
-// each change of presence costs the disk, then. Tables that are so are left alone.
+// each change of presence then waits for the disk. Tables that are as asked are left alone.
 func SetPresence(ctx context.Context, url string, logged bool, log *slog.Logger) error {
 	conn, err := maintenance.Connect(ctx, url)
 	if err != nil {

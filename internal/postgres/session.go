@@ -14,26 +14,26 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Session is what a connection of ours is for. Whatever the design depends on is set for each session here: roles and databases have
-// defaults of their own, which people choose for other programs.
+// Session describes a connection of ours. Every setting that the design depends on is set for each session here, because roles and
+// databases have defaults that people chose for other programs.
 type Session struct {
-	Application       string        // in pg_stat_activity
-	Statement         time.Duration // time-outs of the server; 0 for none
+	Application       string        // name in pg_stat_activity
+	Statement         time.Duration // time-out of the server; 0 for none, like the next ones
 	Lock              time.Duration
 	IdleInTransaction time.Duration
-	Forgetful         bool // its commits need not survive a crash of the server
-	Pooled            bool // through a pooler in transaction mode, which lends another session of the server to each transaction
+	Forgetful         bool // whether its commits need not survive a crash of the server
+	Pooled            bool // whether it leads through a pooler in transaction mode, which lends each transaction another session of the server
 }
 
 // tracked are settings that a pooler in transaction mode keeps for each of its clients; it refuses all others.
 var tracked = map[string]string{
-	"client_encoding":             "UTF8", // whatever it is else, texts would be encoded twice
+	"client_encoding":             "UTF8", // under any other encoding, texts would be encoded twice
 	"TimeZone":                    "UTC",
 	"standard_conforming_strings": "on", // what pgx and the migrations write takes backslashes for backslashes
 }
 
-// settings are the others. Values come and go in binary, so that nothing depends on how the server writes dates, floats or bytes.
-// A default_transaction_read_only is left alone: whoever freezes a database means replicas, too.
+// settings are all others. Values come and go in binary, so that nothing depends on how the server writes dates, floats or bytes.
+// A default_transaction_read_only is left alone: an operator who freezes a database means replicas, too.
 func (s Session) settings() map[string]string {
 	return map[string]string{
 		"default_transaction_isolation":       "read committed", // statements behind a lock see what was committed before it was given
@@ -44,7 +44,8 @@ func (s Session) settings() map[string]string {
 	}
 }
 
-// off are time-outs that some versions of PostgreSQL do not have. Ours are above, and a session may be idle for as long as it likes.
+// off are time-outs that are switched off where the version of PostgreSQL has them: settings above has our own, and a session may be idle
+// for any time.
 var off = []string{"idle_session_timeout", "transaction_timeout"}
 
 // timeout writes a time as the server does, so that the two can be compared.
@@ -68,7 +69,7 @@ func (s Session) Connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, cfg)
 }
 
-// Parse returns what opens such sessions. Its error says what is wrong with the URL, without a password.
+// Parse returns the configuration that opens such sessions. Its error says what is wrong with the URL, without a password.
 func (s Session) Parse(url string) (*pgx.ConnConfig, error) {
 	if err := CheckURL(url); err != nil {
 		return nil, fmt.Errorf("the database URL %w", err)
@@ -81,13 +82,13 @@ func (s Session) Parse(url string) (*pgx.ConnConfig, error) {
 	return cfg, nil
 }
 
-// configure adds the settings to what a URL says. They overrule what the URL, the role and the database say of them.
+// configure adds the settings to the configuration of a URL. They overrule the URL, the role and the database.
 func (s Session) configure(cfg *pgx.ConnConfig) {
 	cfg.ConnectTimeout = connectTimeout
 	maps.Copy(cfg.RuntimeParams, tracked)
 	cfg.RuntimeParams["application_name"] = s.Application
 	if s.Pooled {
-		// A prepared statement stays with a session of the server, which serves somebody else next.
+		// A prepared statement belongs to a session of the server, and the next transaction may get another session.
 		cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	} else {
 		maps.Copy(cfg.RuntimeParams, s.settings())
@@ -98,7 +99,8 @@ func (s Session) configure(cfg *pgx.ConnConfig) {
 	cfg.AfterConnect = s.check
 }
 
-// check compares what holds in a new session with what must, and mends what could not be said before the server's version was known.
+// check compares the settings of a new session with those that must hold, and sets those that depend on the server's version, which is
+// known only now.
 func (s Session) check(ctx context.Context, conn *pgconn.PgConn) error {
 	want := s.settings()
 	maps.Copy(want, tracked)
@@ -125,7 +127,7 @@ func (s Session) check(ctx context.Context, conn *pgconn.PgConn) error {
 			if s.Forgetful || value != "off" {
 				continue
 			}
-			// After a crash of the server, versions that were answered would be given out again.
+			// Otherwise, after a crash of the server, versions that were answered would be given to other events.
 			d.want = "on"
 		case slices.Contains(off, name):
 			if row[1] == nil || value == "0" {
@@ -183,11 +185,11 @@ func (e *lostSettings) Error() string {
 	return b.String()
 }
 
-// poolerAdvice is for who comes through a pooler without saying so.
+// poolerAdvice is for operators whose URL leads through a pooler that the replica was not told of.
 const poolerAdvice = "the URL seems to lead through a pooler. For one in transaction mode set LAYERCAKE_POOLER=transaction, " +
 	"and LAYERCAKE_LISTEN_DATABASE_URL to the address of the server itself"
 
-// Advise adds to an error of connecting what to do about it, where that is known. The error says what the server said.
+// Advise adds to an error of connecting what to do about it, where that is known. The words of the server stay in the error.
 func Advise(err error) error {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {

@@ -12,8 +12,8 @@ type SharedReads[T any] struct {
 	flights singleflight.Group
 }
 
-// Do returns what read returns, or what it returns to somebody else who asked for the same key and still waits. A read is ended by the
-// limit alone: others may wait for it when its first caller has gone. Do itself ends with ctx.
+// Do returns the result of read, or of the read that another caller began for the same key and that is still running. A read is ended by
+// the limit alone, because others may wait for it when its first caller has gone. Do itself ends with ctx.
 func (s *SharedReads[T]) Do(ctx context.Context, key string, limit time.Duration, read func(context.Context) (T, error)) (T, error) {
 	flight := s.flights.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)

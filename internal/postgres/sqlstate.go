@@ -10,7 +10,7 @@ import (
 // The SQLSTATEs that the server acts on, and those that functions of the SQL contract raise, under PostgreSQL's names for them
 // (appendix A of its manual). They are written nowhere else.
 const (
-	ProtocolViolation            = "08P01" // also what PgBouncer answers to everything that it refuses
+	ProtocolViolation            = "08P01" // also the answer of PgBouncer to everything that it refuses
 	CardinalityViolation         = "21000"
 	InvalidParameterValue        = "22023"
 	CheckViolation               = "23514"
@@ -22,11 +22,11 @@ const (
 	DeadlockDetected             = "40P01"
 	InsufficientPrivilege        = "42501"
 	UndefinedTable               = "42P01"
-	TooManyConnections           = "53300" // of the server, the role or the database
-	ProgramLimitExceeded         = "54000" // of pg_notify: its queue is full, because somebody listens in a transaction that stays open
+	TooManyConnections           = "53300" // a limit of the server, the role or the database
+	ProgramLimitExceeded         = "54000" // the queue of pg_notify is full, because somebody listens in a transaction that stays open
 	ObjectNotInPrerequisiteState = "55000"
-	LockNotAvailable             = "55P03" // within lock_timeout
-	QueryCanceled                = "57014" // by statement_timeout
+	LockNotAvailable             = "55P03" // lock_timeout ended the wait
+	QueryCanceled                = "57014" // statement_timeout ended the statement
 	AdminShutdown                = "57P01"
 	CrashShutdown                = "57P02"
 	CannotConnectNow             = "57P03" // the server starts or stops
@@ -43,7 +43,7 @@ func State(err error) string {
 	return ""
 }
 
-// EndsSession reports whether the server ends the session that it gives such an answer to.
+// EndsSession reports whether the server ends the session after an answer with this SQLSTATE.
 func EndsSession(state string) bool { return strings.HasPrefix(state, "57P") }
 
 // statePasses reports whether the same call may succeed a little later.

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// form is how a database is named.
+// form is the advice of every error about a URL.
 const form = "it has the form postgres://user:password@host:port/database"
 
 // encoding is for passwords that break a URL.
@@ -19,7 +19,7 @@ const encoding = form +
 	`, where @ : / ? # % and blanks in the user and the password are written %40 %3A %2F %3F %23 %25 and %20`
 
 var (
-	// A scheme may itself be of two: jdbc:postgresql.
+	// A scheme may consist of two: jdbc:postgresql.
 	schemeOf = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]{0,19}(?::[A-Za-z][A-Za-z0-9+.-]{0,19})?)://`)
 	jdbc     = regexp.MustCompile(`(?i)^jdbc:`)
 	// A keyword/value text; pgx takes double quotes for a part of the value.
@@ -28,8 +28,8 @@ var (
 	separated    = regexp.MustCompile(`[;,&]\s*[a-z_]+\s*=`)
 )
 
-// CheckURL says what is wrong with what names a database, and what is right. Neither the text nor what the parser says of it is
-// repeated, since both may hold a password.
+// CheckURL says what is wrong with the URL of a database, and what is right. Its error repeats neither the text nor the words of the
+// parser, since both may hold a password.
 func CheckURL(text string) error {
 	scheme := schemeOf.FindStringSubmatch(text)
 	switch {
@@ -54,7 +54,7 @@ func CheckURL(text string) error {
 	for _, other := range cfg.ConnConfig.Fallbacks {
 		values = append(values, ","+other.Host) // a comma was before it
 	}
-	// What stands behind another separator was taken for a part of the value, and errors of connecting name these.
+	// Text behind another separator was taken for a part of the value, and errors of connecting name these values.
 	if slices.ContainsFunc(values, separated.MatchString) {
 		return errors.New("has other separators than blanks: write " + quoting)
 	}
@@ -74,13 +74,13 @@ func checkURL(text string) error {
 	if end < 0 {
 		end = len(rest)
 	}
-	// Two of these are read by one parser at the first and by another at the last.
+	// Of two @, one parser takes the first and another the last.
 	if strings.Count(rest[:end], "@") > 1 {
 		return fmt.Errorf("is cut in two by a character of the password: %s", encoding)
 	}
 	path, query, _ := strings.Cut(rest[end:], "?")
 	name, _, _ := strings.Cut(query, "=")
-	// What follows the password was taken for a path, or for a parameter, or for nothing.
+	// The text behind the password was taken for a path or a parameter, or ignored.
 	if strings.Contains(text, "#") || strings.Contains(path, "@") || strings.Contains(name, "@") {
 		return fmt.Errorf("is cut in two by a character of the password: %s", encoding)
 	}
@@ -92,7 +92,7 @@ func checkURL(text string) error {
 	return fmt.Errorf("cannot be used: %s", form)
 }
 
-// inner is what a parser says of a text, without the text.
+// inner returns the reason in a parser's error, without the text that it quotes.
 func inner(err error) string {
 	for {
 		cause := errors.Unwrap(err)

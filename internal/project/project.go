@@ -26,7 +26,7 @@ type Project struct {
 	UpdatedAt   time.Time
 }
 
-// Input is what people say about a project. Its texts are trimmed; a blank description is none.
+// Input is the name and description that people give a project. Its texts are trimmed; a blank description is none.
 type Input struct {
 	Name        string
 	Description *string
@@ -41,8 +41,8 @@ type Service struct {
 // Config is what a service needs.
 type Config struct {
 	DB *postgres.DB
-	// Wire makes all replicas look at the tables when a project was deleted, so that whoever watches it or is in it need not wait
-	// until somebody looks. It may be nil.
+	// Wire makes all replicas look at the tables when a project was deleted, so that its watchers and the people in it need not wait for
+	// the next sweep. It may be nil.
 	Wire *fanout.Wire
 }
 
@@ -116,8 +116,8 @@ func (s *Service) Update(ctx context.Context, _ auth.Actor, id int32, in Input) 
 	return found(row, err)
 }
 
-// Delete removes a project and everything below it. Changes in flight end first; watchers of its plan end with NotFound, and
-// whoever is in it is sent away.
+// Delete removes a project and everything below it. Changes in flight end first, because it takes the head's lock before anything else;
+// watchers of its plan end with NotFound, and the people in it are sent away.
 func (s *Service) Delete(ctx context.Context, _ auth.Actor, id int32) error {
 	err := s.db.Requests.InTx(ctx, func(q *db.Queries) error {
 		if _, err := q.LockHead(ctx, id); err != nil {

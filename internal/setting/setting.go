@@ -1,4 +1,4 @@
-// Package setting reads what a program is told from texts.
+// Package setting reads the settings of a program from texts.
 package setting
 
 import (
@@ -7,33 +7,33 @@ import (
 	"strings"
 )
 
-// Setting is one thing that a program is told, on its command line or in its environment, and the field that it fills.
+// Setting is one setting of a program, given on its command line or in its environment, and the field that it fills.
 type Setting struct {
 	Flag        string // without its dashes, such as pool-max
 	Fallback    string // the variable that is read when Variable is not set; may be empty
-	Default     string // text; not for lists
-	Placeholder string // stands for the text in the help when there is no default
-	Hidden      bool   // the help does not show it: it is for tests
-	Help        string // of the flag: a sentence
+	Default     string // default, as text; unused by lists
+	Placeholder string // placeholder of the text in the help when there is no default
+	Hidden      bool   // whether the help leaves it out, because it is for tests
+	Help        string // sentence in the help
 	Value       Value
 }
 
-// Variable returns the variable of the environment that says the same as the flag.
+// Variable returns the variable of the environment that stands for the flag.
 func (s Setting) Variable() string {
 	return "LAYERCAKE_" + strings.ToUpper(strings.ReplaceAll(s.Flag, "-", "_"))
 }
 
-// Read fills the field. A text that is wrong is an error, and the field gets the default, so that no check of another field complains
-// of what comes of it.
+// Read fills the field. When a text is wrong, Read fails and the field gets the default, so that checks of other fields that depend on it
+// do not complain as well.
 func (s Setting) Read(texts ...string) error {
 	err := s.Value.read(texts)
 	if err != nil {
-		_ = s.Value.read([]string{s.Default}) // a default is never wrong, or it is the text
+		_ = s.Value.read([]string{s.Default}) // fails only when the default itself was the wrong text
 	}
 	return s.named(err)
 }
 
-// Check reports what is wrong with the content of the field, wherever it came from.
+// Check reports what is wrong with the content of the field, also when Read did not fill it.
 func (s Setting) Check() error {
 	var errs []error
 	for _, err := range s.Value.check() {

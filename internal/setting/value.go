@@ -23,7 +23,7 @@ type Value interface {
 type one[T any] struct {
 	field *T
 	parse func(text string) (T, error)
-	valid func(T) error // nil: whatever can be parsed
+	valid func(T) error // nil when everything that can be parsed is valid
 }
 
 // One returns a Value of one text.
@@ -100,7 +100,7 @@ func Share(field *float64) Value {
 	return One(field, parsed("a number "+want, func(text string) (float64, error) { return strconv.ParseFloat(text, 64) }), From(0.0, 1, want))
 }
 
-// URL returns a Value of a web address, or of none.
+// URL returns a Value of a web address; the empty text leaves it nil.
 func URL(field **url.URL) Value {
 	parse := parsed("a URL such as https://layercake.example", func(text string) (*url.URL, error) {
 		u, err := url.Parse(text)
@@ -117,13 +117,13 @@ func URL(field **url.URL) Value {
 	}, nil)
 }
 
-// word is one of the texts that a Choice takes, and what the field is then.
+// word is one of the texts that a Choice takes, with its meaning.
 type word[T any] struct {
 	text  string
 	means T
 }
 
-// Word returns a text that a Choice takes, and what the field is then.
+// Word returns a text that a Choice takes, and the value of the field for it.
 func Word[T any](text string, means T) word[T] { return word[T]{text, means} }
 
 // Choice returns a Value of one of some words.

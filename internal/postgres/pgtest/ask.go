@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Patience is how long tests wait for what must come. It is long for machines that do other things as well: what comes, comes soon.
+// Patience is how long tests wait for something that must come. It is long for busy machines; a test that passes never waits for its end.
 const Patience = time.Minute
 
 // Connect returns a session that is closed when the test ends.
@@ -53,7 +53,7 @@ func Texts(t testing.TB, conn *pgx.Conn, sql string, args ...any) []string {
 	return query[string](t, conn, sql, args)
 }
 
-// AwaitCount asks until a count is as wanted. Nothing tells a test when a row of a table changes.
+// AwaitCount asks until a count is as wanted. It polls because the database sends no word when a row changes.
 func AwaitCount(t testing.TB, conn *pgx.Conn, want int, sql string, args ...any) {
 	t.Helper()
 	await(t, conn, []int{want}, sql, args)

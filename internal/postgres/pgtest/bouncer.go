@@ -37,8 +37,8 @@ func Bouncer(t testing.TB, database, settings string) string {
 		t.Fatal(err)
 	}
 	folder := Folder(t)
-	// Whoever connects is the role of the URL. Files have fixed names, since the folder is of this pooler alone. It takes a connection
-	// that RECONNECT ends while it logs in for one that failed, and would wait 15 s before the next.
+	// Every client becomes the role of the URL. Files have fixed names, since the folder belongs to this pooler alone. Without
+	// server_login_retry = 0, PgBouncer would take a connection that RECONNECT ends while it logs in for one that failed, and wait 15 s.
 	config := fmt.Sprintf(`[databases]
 * = host=%s port=%d user=%s
 [pgbouncer]
@@ -60,8 +60,8 @@ logfile = %[4]s/log
 	}
 	cmd := exec.Command(program, "--quiet", file)
 	cmd.Stderr = t.Output()
-	if os.Geteuid() == 0 { // as which PgBouncer does not run
-		account, err := user.Lookup("postgres") // as the server
+	if os.Geteuid() == 0 { // PgBouncer refuses to run as root
+		account, err := user.Lookup("postgres") // the account of the server
 		if err != nil {
 			account, err = user.Lookup("nobody")
 		}

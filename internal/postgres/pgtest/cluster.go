@@ -13,7 +13,7 @@ import (
 
 // Cluster is a server of one test's own, for tests that stop or kill it.
 type Cluster struct {
-	// URL is of a database with the current schema. It stays the same when the server is started again.
+	// URL names a database with the current schema. It stays the same when the server is started again.
 	URL string
 
 	t      testing.TB
@@ -21,7 +21,7 @@ type Cluster struct {
 	server *embeddedpg.Server
 }
 
-// Config returns what starts a server of the test's own: fast settings and a data folder with a migrated database, which
+// Config returns the configuration of a server of the test's own: fast settings and a data folder with a migrated database, which
 // is removed when the test ends. It needs PostgreSQL's programs even where TEST_DATABASE_URL is set; without them it skips
 // or fails as New does.
 func Config(t testing.TB) embeddedpg.Config {
@@ -56,7 +56,7 @@ func Server(t testing.TB) *Cluster {
 }
 
 // Standby starts a server that follows another one, which it is a copy of, until the test ends. It returns the URL of the same
-// database there: one can only read it.
+// database there, which is read-only.
 func Standby(t testing.TB, primary *Cluster) string {
 	t.Helper()
 	c := &Cluster{t: t, cfg: primary.cfg}

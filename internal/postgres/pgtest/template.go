@@ -86,7 +86,7 @@ func makeTemplate(ctx context.Context, admin string) error {
 	return nil
 }
 
-// copyCluster returns what starts a server that has the template, on a data folder of its own.
+// copyCluster returns the configuration of a server that has the template, on a data folder of its own.
 func copyCluster(ctx context.Context) (embeddedpg.Config, error) {
 	bin, err := embeddedpg.FindBinaries(os.Getenv("LAYERCAKE_PG_BIN"))
 	if err != nil {
@@ -101,7 +101,7 @@ func copyCluster(ctx context.Context) (embeddedpg.Config, error) {
 		DataDir: dir,
 		RunDir:  filepath.Dir(dir),
 		Settings: map[string]string{
-			// Nothing has to survive the machine. A killed server loses nothing by these.
+			// Nothing has to survive a crash of the machine, and a killed server loses nothing by these.
 			"fsync":            "off",
 			"full_page_writes": "off",
 			"max_connections":  "400",
@@ -185,7 +185,7 @@ func copyFolder(to, from string) error {
 
 var folders atomic.Int64
 
-// newFolder makes a folder in that of the process.
+// newFolder makes a folder inside the folder of the process.
 func newFolder() (string, error) {
 	parent, err := processFolder()
 	if err != nil {
@@ -195,7 +195,7 @@ func newFolder() (string, error) {
 	if err := os.Mkdir(dir, 0o711); err != nil {
 		return "", err
 	}
-	return dir, os.Chmod(dir, 0o711) // whatever the umask
+	return dir, os.Chmod(dir, 0o711) // regardless of the umask
 }
 
 // processFolder holds everything of this process. It goes when the process ends, even by SIGKILL: a shell waits for the
