@@ -1,5 +1,7 @@
-// Package client talks to a replica as its clients do: requests and subscriptions of GraphQL, and the frames of the collaboration
-// socket. It imports nothing of the server, so that whoever uses it checks the wire rather than the code behind it.
+// Package client talks to a replica as its clients do.
+//
+// It sends requests of GraphQL, follows subscriptions over graphql-transport-ws, and exchanges frames over the collaboration socket. It
+// imports nothing of the server, so that tests and benches which use it check the wire rather than the code behind it.
 package client
 
 import (
@@ -26,7 +28,7 @@ type Client struct {
 
 // New returns the client of a replica, such as http://127.0.0.1:3001. It connects when it is asked for something; the caller closes it.
 func New(url string) *Client {
-	// Straight to the replica, whatever proxy the environment names.
+	// Connections go straight to the replica, also when the environment names a proxy.
 	return &Client{url: url, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: time.Minute}}}
 }
 
@@ -42,17 +44,17 @@ type Request struct {
 	Variables map[string]any `json:"variables,omitempty"`
 }
 
-// Answer is what a replica answered. Data and Errors are empty when that is not GraphQL.
+// Answer is the answer of a replica. Data and Errors are empty when it is not one of GraphQL.
 type Answer struct {
 	Status int         `json:"-"`
 	Header http.Header `json:"-"`
-	Text   []byte      `json:"-"` // the body as it came
+	Text   []byte      `json:"-"` // unparsed body
 
 	Data   json.RawMessage `json:"data"`
 	Errors []*Refusal      `json:"errors"`
 }
 
-// Code is that of the first refusal; empty without one.
+// Code returns the code of the first refusal, or "" without one.
 func (a *Answer) Code() string {
 	if len(a.Errors) == 0 {
 		return ""
@@ -70,13 +72,13 @@ type Refusal struct {
 // Error begins with the code.
 func (r *Refusal) Error() string { return r.Code() + ": " + r.Message }
 
-// Code says what kind of refusal it is, such as NOT_FOUND. The README lists the codes.
+// Code returns the kind of the refusal, such as NOT_FOUND. The README lists the codes.
 func (r *Refusal) Code() string {
 	code, _ := r.Extensions["code"].(string)
 	return code
 }
 
-// RetryAfter is how long the replica asks to wait before the same request; 0 when it does not.
+// RetryAfter returns how long the replica asks to wait before the same request; 0 when it does not.
 func (r *Refusal) RetryAfter() time.Duration {
 	ms, _ := r.Extensions["retryAfterMs"].(float64)
 	return time.Duration(ms) * time.Millisecond
@@ -85,8 +87,8 @@ func (r *Refusal) RetryAfter() time.Duration {
 // Temporary reports whether the same request may succeed a little later.
 func (r *Refusal) Temporary() bool { return r.Code() == "UNAVAILABLE" || r.Code() == "RATE_LIMITED" }
 
-// Do executes a request and decodes the data of the answer, unless into is nil. The error is a *Refusal when the replica gave one;
-// after any other it is open whether the request was executed.
+// Do executes a request and decodes the data of the answer, unless into is nil. The error is a *Refusal when the replica gave one. After
+// any other error nobody knows whether the request was executed.
 func (c *Client) Do(ctx context.Context, q Request, into any) error {
 	answer, err := c.Ask(ctx, q)
 	switch {
@@ -113,7 +115,7 @@ func (c *Client) Ask(ctx context.Context, q Request) (*Answer, error) {
 	return answer, err
 }
 
-// Post sends a body to /graphql as it is. The header is added to the content type, or replaces it.
+// Post sends a body to /graphql without looking at it. The header is added to the content type, or replaces it.
 func (c *Client) Post(ctx context.Context, body io.Reader, header http.Header) (*Answer, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/graphql", body)
 	if err != nil {
@@ -141,7 +143,7 @@ func (c *Client) Send(r *http.Request) (*Answer, error) {
 		return nil, fmt.Errorf("%s answered more than %d MB", r.URL, maxAnswer>>20)
 	}
 	answer := &Answer{Status: response.StatusCode, Header: response.Header, Text: text}
-	// What does not say that it is JSON may be something else, such as the page of a balancer.
+	// A body of another content type may be something else, such as the page of a balancer.
 	if err := json.Unmarshal(text, answer); err != nil && strings.Contains(response.Header.Get("Content-Type"), "json") {
 		return nil, fmt.Errorf("%s answered %s: %w in %.100s", r.URL, response.Status, err, text)
 	}
@@ -160,8 +162,8 @@ func (c *Client) DeleteProject(ctx context.Context, id int) error {
 	return c.Do(ctx, Request{`mutation($id: ID!) { deleteProject(id: $id) }`, map[string]any{"id": id}}, nil)
 }
 
-// Get asks for something that is no GraphQL, such as /health, over a connection of its own: the process behind the address may be
-// another one each time.
+// Get asks for a path outside GraphQL, such as /health, over a connection of its own: the process behind the address may be another one
+// each time.
 func Get(ctx context.Context, url string) (*Answer, error) {
 	c := New("")
 	defer c.Close()

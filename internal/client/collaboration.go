@@ -18,10 +18,10 @@ type Join struct {
 	UserID      string `json:"userId"`
 	UserName    string `json:"userName"`
 	AvatarColor string `json:"avatarColor"`
-	DocumentID  string `json:"documentId,omitempty"` // that they look at
+	DocumentID  string `json:"documentId,omitempty"` // document that they look at
 }
 
-// Frame is what a client sends to join.
+// Frame returns the frame with which a client joins.
 func (j Join) Frame() []byte {
 	frame, err := json.Marshal(struct {
 		Type string `json:"type"`
@@ -33,7 +33,7 @@ func (j Join) Frame() []byte {
 	return frame
 }
 
-// MoveFrame is what a client sends when its cursor is at a place of a canvas. Coordinates have no exponent.
+// MoveFrame returns the frame that a client sends when its cursor is at a place of a canvas. Coordinates have no exponent.
 func MoveFrame(document string, x, y float64) []byte {
 	frame := fmt.Appendf(nil, `{"type":"cursor_update","data":{"documentId":%q,"documentType":"canvas",`+
 		`"position":{"type":"canvas","x":`, document)
@@ -41,14 +41,14 @@ func MoveFrame(document string, x, y float64) []byte {
 	return append(strconv.AppendFloat(frame, y, 'f', -1, 64), `},"timestamp":0}}`...)
 }
 
-// Frame is what a replica sends over a collaboration socket.
+// Frame is a frame that a replica sends over a collaboration socket.
 type Frame struct {
 	Type    string          `json:"type"`    // bulk_presence, user_presence, document_activity, pong, error
 	Data    json.RawMessage `json:"data"`    // []Person, a Person, an Activity
-	Message string          `json:"message"` // of an error
+	Message string          `json:"message"` // text of an error
 }
 
-// Person is somebody in a project, as a replica shows them.
+// Person is a person in a project, as a replica shows them.
 type Person struct {
 	UserID       string              `json:"userId"`
 	UserName     string              `json:"userName"`
@@ -60,7 +60,7 @@ type Person struct {
 	IsAgent      *bool               `json:"isAgent"`
 }
 
-// Document is where somebody is in a document.
+// Document is the place of a person in a document.
 type Document struct {
 	DocumentType   string  `json:"documentType"`
 	Position       *Point  `json:"position"` // nil until they move

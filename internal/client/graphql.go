@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Where GraphQL is spoken over a socket, and as what.
+// The path at which GraphQL is spoken over a socket, and the subprotocol.
 const (
 	GraphQLPath = "/graphql/ws"
 	Subprotocol = "graphql-transport-ws"
@@ -65,8 +65,8 @@ func (s GraphQLSocket) Subscribe(ctx context.Context, id string, q Request) erro
 	return s.say(ctx, Message{ID: id, Type: "subscribe", Payload: payload})
 }
 
-// Next returns the next message, and answers pings on the way. Its error is that of Receive, also when a pong cannot be sent: what comes
-// next says why.
+// Next returns the next message, and answers pings on the way. Its errors are those of Receive. A pong that cannot be sent is no error
+// here, because the next Receive fails with the reason.
 func (s GraphQLSocket) Next(ctx context.Context) (Message, error) {
 	for {
 		var m Message
@@ -99,7 +99,7 @@ func (s GraphQLSocket) Follow(ctx context.Context, q Request, next func(data jso
 	return group.Wait()
 }
 
-// ping keeps frames coming, so that results notices when the replica is gone without a word.
+// ping makes the replica answer regularly, so that a reader notices when it is gone without a word.
 func (s GraphQLSocket) ping(ctx context.Context) error {
 	tick := time.NewTicker(pingPeriod)
 	defer tick.Stop()
@@ -142,7 +142,7 @@ func (s GraphQLSocket) results(ctx context.Context, next func(json.RawMessage) e
 	}
 }
 
-// nextInTime is Next, but for a replica that is silent for too long: it answers each ping.
+// nextInTime is Next with a limit: a replica answers each ping, so one that is silent for longer is gone.
 func (s GraphQLSocket) nextInTime(ctx context.Context) (Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxSilence)
 	defer cancel()

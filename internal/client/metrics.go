@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Metrics reads the metrics of a replica at its admin address. Those that differ only in labels are added up.
+// Metrics reads the metrics of a replica at its admin address. Metrics that differ only in labels are added up.
 func Metrics(ctx context.Context, admin string) (map[string]float64, error) {
 	answer, err := Get(ctx, admin+"/metrics")
 	switch {

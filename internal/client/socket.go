@@ -16,14 +16,14 @@ import (
 
 const (
 	pingPeriod = 5 * time.Second
-	maxSilence = 3 * pingPeriod // of a replica that lives: it answers pings, and takes what is written to it
+	maxSilence = 3 * pingPeriod // limit for a replica, which answers pings and takes what is written to it
 )
 
 // Dialer opens sockets. The zero value asks for nothing special.
 type Dialer struct {
-	Timeout time.Duration                // for opening, with the greeting; 0 for as long as the context allows
-	Header  http.Header                  // of the request for the socket
-	Wrap    func(conn net.Conn) net.Conn // takes each connection before it is used, and returns what is used instead; nil for no change
+	Timeout time.Duration                // limit for opening, with the greeting; 0 for that of the context
+	Header  http.Header                  // header of the request for the socket
+	Wrap    func(conn net.Conn) net.Conn // replaces each connection before it is used; nil for no change
 }
 
 // limit bounds how long opening a socket may take.
@@ -41,18 +41,18 @@ type Socket struct{ conn *websocket.Conn }
 type Unopened struct {
 	Status int
 	Header http.Header
-	Text   string // the beginning of the body, at most 1 kB
+	Text   string // beginning of the body, at most 1 kB
 	cause  error
 }
 
 // Error says what the replica answered.
 func (u *Unopened) Error() string { return fmt.Sprintf("%v: %s", u.cause, u.Text) }
 
-// Closed is how a replica ended a socket.
+// Closed is the error of a socket that a replica closed.
 type Closed struct {
 	Code       websocket.StatusCode
 	Reason     string
-	RetryAfter time.Duration // that the reason asks to wait before coming back; 0 when it does not
+	RetryAfter time.Duration // wait that the reason asks for before coming back; 0 when it asks for none
 	cause      error
 }
 
@@ -74,7 +74,7 @@ func (d Dialer) Open(ctx context.Context, url, path string, subprotocols ...stri
 	conn, response, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(url, "http")+path, &websocket.DialOptions{
 		HTTPClient: &http.Client{Transport: transport}, HTTPHeader: d.Header, Subprotocols: subprotocols,
 	})
-	if response == nil || response.Body == nil { // it is the connection's by now
+	if response == nil || response.Body == nil { // the body belongs to the connection now
 		if err != nil {
 			return nil, err
 		}
@@ -93,13 +93,13 @@ func (s *Socket) Send(ctx context.Context, frame []byte) error {
 	return s.conn.Write(ctx, websocket.MessageText, frame)
 }
 
-// Receive returns the next frame. The error is a *Closed when the replica closed the socket, which is of no more use after any error.
+// Receive returns the next frame. The error is a *Closed when the replica closed the socket. After any error the socket is unusable.
 func (s *Socket) Receive(ctx context.Context) ([]byte, error) {
 	_, frame, err := s.conn.Read(ctx)
 	var end websocket.CloseError
 	if errors.As(err, &end) {
 		var reason struct{ RetryAfterMS int }
-		_ = json.Unmarshal([]byte(end.Reason), &reason) // most are words
+		_ = json.Unmarshal([]byte(end.Reason), &reason) // most reasons are words, not JSON
 		return nil, &Closed{
 			Code: end.Code, Reason: end.Reason, RetryAfter: time.Duration(reason.RetryAfterMS) * time.Millisecond, cause: err,
 		}
@@ -107,7 +107,7 @@ func (s *Socket) Receive(ctx context.Context) ([]byte, error) {
 	return frame, err
 }
 
-// Discard reads the next frame without keeping it, and returns its size. Its error is that of Receive.
+// Discard reads the next frame without keeping it, and returns its size. Its errors are those of Receive.
 func (s *Socket) Discard(ctx context.Context) (int64, error) {
 	_, frame, err := s.conn.Reader(ctx)
 	if err != nil {

@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	watchDials = 5 * time.Second // for a replica to open a socket
-	watchAgain = time.Second     // before Watch connects again
+	watchDials = 5 * time.Second // limit for a replica to open a socket
+	watchAgain = time.Second     // wait before Watch connects again
 )
 
 // Watch hands each event of a project's plan to each, as planEvents shows it, until ctx ends. It begins after a cursor, or at the
-// current version. When the replica goes away it comes back and goes on without a gap, since it asks for what follows the last event that
-// each took; lost is told the reason. It returns the replica's refusal, or the error of each.
+// current version. When the replica goes away, lost gets the reason, and Watch connects again and goes on without a gap, since it asks
+// for the events after the last one that each took. It returns the replica's refusal, or the error of each.
 func Watch(ctx context.Context, url string, project int, after string, each func(event json.RawMessage) error, lost func(error)) error {
 	for {
 		var failed error

@@ -18,15 +18,15 @@ import (
 // keepEvents is how many events a project's log keeps at most, however young they are.
 const keepEvents = 100_000
 
-// keepVisits is how long the log of who was there reaches back.
+// keepVisits is how long visits stay in presence_log after their end.
 const keepVisits = 30 * 24 * time.Hour
 
-// CleanerConfig is what a Cleaner works with.
+// CleanerConfig is what a Cleaner needs.
 type CleanerConfig struct {
 	DB         *postgres.Pool
 	Plans      *plan.Service
 	Presence   *presence.Tracker
-	Every      time.Duration // between two removals, on average
+	Every      time.Duration // time between two removals, on average
 	KeepEvents time.Duration
 	Log        *slog.Logger
 	Metrics    prometheus.Registerer
@@ -35,7 +35,7 @@ type CleanerConfig struct {
 // Cleaner removes what is too old. Every replica has one; the database lets one at a time remove.
 type Cleaner struct {
 	cfg       CleanerConfig
-	removed   *prometheus.CounterVec // by what
+	removed   *prometheus.CounterVec // removed rows, by what they were
 	succeeded *prometheus.GaugeVec
 }
 
@@ -69,7 +69,7 @@ func (c *Cleaner) Run(ctx context.Context) error {
 	}
 }
 
-// clean removes once. The clock is that of the database: those of replicas differ.
+// clean removes once. Ages are measured by the clock of the database, because the clocks of replicas differ.
 func (c *Cleaner) clean(ctx context.Context) {
 	var now time.Time
 	err := c.cfg.DB.Query(ctx, func(q *db.Queries) (err error) {
@@ -101,7 +101,7 @@ func (c *Cleaner) clean(ctx context.Context) {
 	}
 }
 
-// trimCommands removes what nobody audits any more.
+// trimCommands removes commands that are too old for an audit.
 func (c *Cleaner) trimCommands(ctx context.Context) (removed int64, err error) {
 	err = c.cfg.DB.Query(ctx, func(q *db.Queries) (err error) {
 		removed, err = q.DeleteOldCommands(ctx)

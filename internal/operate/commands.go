@@ -19,50 +19,50 @@ import (
 )
 
 const (
-	pollEvery = 750 * time.Millisecond // so that a line that was lost is made up for within a second
+	pollEvery = 750 * time.Millisecond // a command whose line was lost is seen within a second
 	pollTime  = 3 * time.Second
-	tooOld    = time.Minute // a command that nobody saw by then is not acted on
+	tooOld    = time.Minute // age from which a command is not acted on any more
 )
 
-// What came of commands, for the metrics.
+// The outcomes of commands, for the metrics.
 const (
 	outcomeActed   = "acted"
 	outcomeNobody  = "nobody"  // there was no connection to close
-	outcomeUnknown = "unknown" // a newer schema knows the kind
+	outcomeUnknown = "unknown" // the kind of command belongs to a newer release
 )
 
-// CommanderConfig is what a Commander works with.
+// CommanderConfig is what a Commander needs.
 type CommanderConfig struct {
 	DB      *postgres.Pool
-	Wire    *fanout.Wire     // brings word of commands
-	Sockets *socket.Registry // all of the replica, of whatever kind
+	Wire    *fanout.Wire     // carries the lines that announce commands
+	Sockets *socket.Registry // all sockets of the replica, of every transport
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 
-	Address     func() string    // that the replica serves clients at; asked after Run began
-	Incarnation func() uuid.UUID // of the replica now; Nil before its first lease
+	Address     func() string    // address at which the replica serves clients; called after Run began
+	Incarnation func() uuid.UUID // current incarnation of the replica; Nil before its first lease
 
-	SendAway func(ctx context.Context, why string, spread time.Duration) // makes the replica unready, then sends the clients of sockets away
-	Admit    func()                                                      // undoes that
+	SendAway func(ctx context.Context, reason string, spread time.Duration) // makes the replica unready, then sends the clients of sockets away
+	Admit    func()                                                         // undoes SendAway
 }
 
 // Commander acts on what operators command in SQL (migrations/api/02_commands.sql).
 type Commander struct {
 	cfg   CommanderConfig
-	acted *prometheus.CounterVec // by kind and outcome
-	wake  chan struct{}          // capacity 1: something was commanded
+	acted *prometheus.CounterVec // commands, by kind and outcome
+	wake  chan struct{}          // capacity 1: a line announced a command
 
-	// Of Run's goroutine.
+	// The fields of Run's goroutine.
 	began   time.Time
-	results map[int64]*result // of the commands that the table listed last
-	drain   *task.Task        // the closing of sockets that a drain began; nil before the first
+	results map[int64]*result // results of the commands that the table listed last
+	drain   *task.Task        // closing of sockets that a drain began; nil before the first
 }
 
-// result is what came of a command on this replica.
+// result is the outcome of a command on this replica.
 type result struct {
-	acted       bool // else the command is not for this replica
+	acted       bool // false when the command is not for this replica
 	connections int
-	noted       bool // in the table
+	noted       bool // whether the table has it
 }
 
 // NewCommander returns a Commander that hears of commands on the wire. It starts nothing.
@@ -78,18 +78,19 @@ func NewCommander(cfg CommanderConfig) *Commander {
 		"undrain": {outcomeActed}, outcomeUnknown: {outcomeUnknown},
 	} {
 		for _, outcome := range outcomes {
-			c.acted.WithLabelValues(kind, outcome) // 0 is a value too
+			c.acted.WithLabelValues(kind, outcome) // shown as 0 before the first one
 		}
 	}
 	cfg.Wire.Handle(c.topic())
 	return c
 }
 
-// letterCommand begins the lines that public.tell_replicas says (migrations/api/02_commands.sql): a <kind>, for a command of that kind
-// was written to the table. Which one, the table says; the kind is there for people who listen.
+// letterCommand begins the lines that public.tell_replicas sends (migrations/api/02_commands.sql): "a <kind>" after a command of that kind
+// was written to the table. Replicas read the command from the table; the kind is for people who listen to the channel.
 const letterCommand = 'a'
 
-// topic is what the database says to replicas. Nobody notices when such a line is lost: replicas look soon enough without it.
+// topic is the one on which the database sends lines. They have no numbers, so a lost one is not noticed; that is safe, because replicas
+// poll the table anyway.
 func (c *Commander) topic() fanout.Topic {
 	return fanout.Topic{
 		Channel: fanout.Presence, Kinds: map[byte]string{letterCommand: "command"}, FromDatabase: true,
@@ -106,10 +107,10 @@ func (c *Commander) topic() fanout.Topic {
 	}
 }
 
-// Run acts on commands until ctx ends: at once when a line says so, and on those whose line was lost within a second.
+// Run acts on commands until ctx ends: at once when a line announces one, and within a second when that line was lost.
 func (c *Commander) Run(ctx context.Context) error {
 	c.began = time.Now()
-	defer func() { _ = c.drain.Stop() }() // it never fails
+	defer func() { _ = c.drain.Stop() }() // a drain never fails
 	polling := outage.New(c.cfg.Log, "cannot look for commands, trying again", "")
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -124,16 +125,16 @@ func (c *Commander) Run(ctx context.Context) error {
 	}
 }
 
-// poll acts on each command once, and notes it in the table, if need be later.
+// poll acts on each command once, and notes that in the table. When noting fails, the next poll repeats it without acting again.
 func (c *Commander) poll(ctx context.Context) error {
 	incarnation := c.cfg.Incarnation()
 	if incarnation == uuid.Nil {
-		return nil // nobody can mean this replica yet
+		return nil // no command can name this replica yet
 	}
 	query, cancel := context.WithTimeout(ctx, pollTime)
 	defer cancel()
 	return c.cfg.DB.Query(query, func(q *db.Queries) error {
-		// What was commanded before this replica began is not for it: who comes back to it after being kicked is not kicked again.
+		// Commands from before this replica began are not for it: a user who was kicked and came back here is not kicked again.
 		within := min(time.Since(c.began), tooOld)
 		rows, err := q.ListCommands(query, db.ListCommandsParams{Incarnation: incarnation, WithinSeconds: within.Seconds()})
 		if err != nil {
@@ -169,7 +170,7 @@ func (c *Commander) act(ctx context.Context, row db.ListCommandsRow, incarnation
 	switch kind {
 	case "kick":
 		r.connections = c.cfg.Sockets.Kick(func(s *socket.Socket) bool { return s.ID() == *row.ConnectionID }, text(row.Reason))
-		// The connection decides, not the incarnation of its replica: that may have been another when the command was issued.
+		// The connection decides, not the incarnation: the replica may have begun another one since the command was issued.
 		r.acted = r.connections > 0 || *row.Incarnation == incarnation
 	case "kick_user":
 		r.connections = c.cfg.Sockets.Kick(func(s *socket.Socket) bool { return s.User() == *row.UserID }, text(row.Reason))
@@ -195,11 +196,11 @@ func (c *Commander) act(ctx context.Context, row db.ListCommandsRow, incarnation
 }
 
 // startDrain begins to send the clients of sockets to other replicas. Plain requests are served as before. The next renewal of the
-// lease says so, too. A second drain may be in more of a hurry than the one before.
-func (c *Commander) startDrain(ctx context.Context, why string, spread time.Duration) {
+// lease shows the drain. A second drain replaces the first, since it may have to be over sooner.
+func (c *Commander) startDrain(ctx context.Context, reason string, spread time.Duration) {
 	_ = c.drain.Stop()
 	c.drain = task.Go(ctx, func(ctx context.Context) error {
-		c.cfg.SendAway(ctx, why, spread)
+		c.cfg.SendAway(ctx, reason, spread)
 		return nil
 	})
 }

@@ -16,7 +16,7 @@ type Finding struct {
 	Check  string `json:"check"`
 	Status string `json:"status"` // ok, warn or fail
 	Detail string `json:"detail"`
-	Advice string `json:"advice,omitempty"` // empty when all is well
+	Advice string `json:"advice,omitempty"` // next step for an operator; empty when all is well
 }
 
 // ErrNoContract says that a database lacks the view.
@@ -40,17 +40,17 @@ func missing(err error) error {
 }
 
 const (
-	diagnosisTime = time.Second // that a diagnosis may take
-	diagnosisAge  = time.Second // that one is not asked for again
+	diagnosisTime = time.Second // limit of a diagnosis
+	diagnosisAge  = time.Second // time for which a diagnosis is not repeated
 )
 
-// Diagnosis is what the database finds about the deployment, for many callers. It takes some of the database's time, so one caller asks
-// at a time, and what others ask for meanwhile, or soon after, is the same.
+// Diagnosis gives many callers what the database finds about the deployment. That takes some of the database's time, so one caller asks
+// at a time, and those that come meanwhile or soon after get the same answer.
 type Diagnosis struct {
 	db  *postgres.Pool
 	log *slog.Logger
 
-	asking   chan struct{} // capacity 1: held by whoever asks, and over the next fields
+	asking   chan struct{} // capacity 1: lock of the next fields, held by the caller that asks the database
 	findings []Finding
 	at       time.Time
 }
@@ -60,7 +60,7 @@ func NewDiagnosis(db *postgres.Pool, log *slog.Logger) *Diagnosis {
 	return &Diagnosis{db: db, log: log, asking: make(chan struct{}, 1)}
 }
 
-// Findings returns what there is to say. When the database says nothing in time, that is the finding.
+// Findings returns the rows of the view. When the database does not answer in time, that is the finding.
 func (d *Diagnosis) Findings(ctx context.Context) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, diagnosisTime)
 	defer cancel()
@@ -86,7 +86,7 @@ func (d *Diagnosis) Findings(ctx context.Context) []Finding {
 	return findings
 }
 
-// Undiagnosed is what there is to say when the database does not.
-func Undiagnosed(why string) []Finding {
-	return []Finding{{Check: "database", Status: "fail", Detail: why, Advice: "Look at the log of this replica."}}
+// Undiagnosed returns the one finding about a database that gave no diagnosis.
+func Undiagnosed(reason string) []Finding {
+	return []Finding{{Check: "database", Status: "fail", Detail: reason, Advice: "Look at the log of this replica."}}
 }

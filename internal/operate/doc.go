@@ -1,5 +1,6 @@
 // Package operate does what operators ask of a replica.
 //
-// They ask in SQL: a row of the table commands is an order (Commander), and a row of the view layercake.health answers a question
-// (Diagnosis). What they need not ask for each time is the removal of what is too old (Cleaner).
+// Operators ask in SQL. A row of the table commands is an order, which the Commander carries out. A row of the view layercake.health is
+// an answer, which Diagnosis brings to /health?verbose and to layercake doctor. Old rows are removed without being asked for, by the
+// Cleaner.
 package operate

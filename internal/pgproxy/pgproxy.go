@@ -1,6 +1,7 @@
-// Package pgproxy stands between programs and their PostgreSQL, and can lose the network of some sessions without a word.
+// Package pgproxy loses the network between a replica and its database, for fault tests.
 //
-// It knows a session by its application_name, and so harms one role of one program while the others go on.
+// It passes sessions on, and makes some of them half-open without a word. It knows a session by its application_name, and so harms one
+// role of one program while the others go on.
 package pgproxy
 
 import (
@@ -17,9 +18,9 @@ type Proxy struct {
 	running  sync.WaitGroup
 
 	mu               sync.Mutex
-	network, address string // of the server
+	network, address string // where the server listens
 	links            map[*link]bool
-	fuse             []byte // the next session that sends this goes silent
+	fuse             []byte // text that silences the next session which sends it
 	sent, received   func([]byte) []byte
 	closed           bool
 }
@@ -46,7 +47,7 @@ func Start(network, address string) (*Proxy, error) {
 // Addr is the host:port that clients connect to.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Switch leads sessions that begin from now on to another server. Those that are open stay.
+// Switch leads sessions that begin from now on to another server. Open sessions stay where they are.
 func (p *Proxy) Switch(network, address string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
