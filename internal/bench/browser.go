@@ -14,47 +14,48 @@ import (
 	"layercake/internal/client"
 )
 
-// anonymous is who replicas take a socket for that moves its cursor and never joined.
+// anonymous is the user id that replicas give a socket which moves its cursor and never joined.
 const anonymous = "anonymous"
 
 const (
-	movePause    = 250 * time.Millisecond // of the existing client
-	firstBackOff = time.Second            // likewise: 1 s, 2 s, 4 s ..
+	movePause    = 250 * time.Millisecond // pause between moves of the existing client
+	firstBackOff = time.Second            // back-off of the existing client: 1 s, 2 s, 4 s ..
 	lastBackOff  = 30 * time.Second
 )
 
-// Habit is how somebody behaves.
+// Habit is how a person behaves.
 type Habit struct {
-	// Joins says that they join again after each reconnect. Else they only move, as the existing client's plan editor does, and are
+	// Joins says that they join again after each reconnect. Without it they only move, as the existing client's plan editor does, and are
 	// anonymous from then on.
 	Joins bool
-	// Those who come and go move for some time, are idle for some time, go in some way, and are away. 0: they stay.
+	// People who come and go move for a time, are idle for a time, leave in one of several ways, and are away for a time. With 0 they stay.
 	Moves, Idles, Away time.Duration
-	Cables             bool          // one of the ways is that somebody pulls out their cable
-	CutOff             time.Duration // how long they stay away when they are cut off; 0: as long as the existing client does
+	Cables             bool          // whether pulling out the cable is one of the ways to leave
+	CutOff             time.Duration // time that they stay away after they were cut off; 0 for the back-off of the existing client
 }
 
-// browser is somebody at a collaboration socket.
+// browser is a person at a collaboration socket.
 type browser struct {
 	crowd  *Crowd
 	number int
-	user   string // that it joins with
+	user   string // user id that it joins with
 	Habit
 	rand *rand.Rand
 
-	// under the crowd's mutex
+	// The fields below are guarded by the crowd's mutex.
 	replica int
-	cable   *cable // of the socket; nil without one
-	as      string // who it is here
-	at      string // where its cursor is
-	came    bool   // it was in at some time
-	here    bool   // it is in, and nothing is between it and its replica
-	paused  bool   // its replica is
-	// The replica is paused, or was while this socket was open: what was sent meanwhile arrives all at once, above the limit.
+	cable   *cable // connection of the socket; nil without one
+	as      string // user id in the current visit
+	at      string // place of its cursor
+	arrived bool   // whether it was ever in the project
+	here    bool   // whether it is in the project, and reaches its replica
+	paused  bool   // whether its replica is paused
+	// justUnpaused says that the replica is paused, or was while this socket was open: what was sent meanwhile arrives at once, above the
+	// limit, so a refusal is no mistake of the replica.
 	justUnpaused bool
 	stay         *convergence.Stay
 	view         *convergence.View
-	known        map[string]string // where others are, by user id
+	known        map[string]string // places of others, by user id
 }
 
 // run comes and goes until ctx ends.
@@ -71,7 +72,7 @@ func (b *browser) run(ctx context.Context) {
 			pause = firstBackOff
 			_ = Wait(ctx, pause) // the loop looks at ctx
 		default:
-			_ = Wait(ctx, pause) // likewise
+			_ = Wait(ctx, pause) // the loop looks at ctx
 			pause = min(2*pause, lastBackOff)
 			b.crowd.mu.Lock()
 			b.replica = (b.replica + 1) % len(b.crowd.urls)
@@ -80,19 +81,19 @@ func (b *browser) run(ctx context.Context) {
 	}
 }
 
-// staysAway is how long it does not come back when it was cut off.
+// staysAway returns how long it does not come back after it was cut off.
 func (b *browser) staysAway() time.Duration {
 	b.crowd.mu.Lock()
 	defer b.crowd.mu.Unlock()
 	return b.CutOff
 }
 
-// around is about as long as d.
+// around returns a time that is about as long as d.
 func (b *browser) around(d time.Duration) time.Duration {
 	return d/2 + time.Duration(b.rand.Int64N(int64(d)+1))
 }
 
-// visit opens a socket, and returns when that has ended: whether it had been open, and whether the browser itself ended it.
+// visit opens a socket and returns when it has ended. It reports whether the socket was ever open, and whether the browser ended it.
 func (b *browser) visit(ctx context.Context, visit int) (opened, went bool) {
 	var line *cable
 	dialer := client.Dialer{Timeout: dialTime, Wrap: func(c net.Conn) net.Conn {
@@ -117,11 +118,11 @@ func (b *browser) visit(ctx context.Context, visit int) (opened, went bool) {
 	})
 	went = b.act(ctx, socket, ended)
 	b.crowd.mu.Lock()
-	b.depart(time.Now())
+	b.endStay(time.Now())
 	b.cable = nil
 	b.crowd.mu.Unlock()
 	if line.pulled.Load() {
-		// Nobody is told: the connection stays as it is until its replica ends it.
+		// Neither side is told of a pulled cable: the connection stays open until its replica ends it.
 		b.crowd.running.Go(func() {
 			select {
 			case <-ended:
@@ -131,12 +132,12 @@ func (b *browser) visit(ctx context.Context, visit int) (opened, went bool) {
 		})
 		return true, went
 	}
-	socket.CloseNow() // it may have ended before
+	socket.CloseNow() // no harm if it has ended already
 	<-ended
 	return true, went
 }
 
-// act does what the browser is here for, until the socket ends or it goes by itself.
+// act joins, moves and idles as its habit says, until the socket ends or the browser leaves.
 func (b *browser) act(ctx context.Context, socket *client.Socket, ended <-chan struct{}) (went bool) {
 	if b.as == b.user && socket.Send(ctx, join(b.user)) != nil || !b.move(ctx, socket) {
 		return false
@@ -153,7 +154,7 @@ func (b *browser) act(ctx context.Context, socket *client.Socket, ended <-chan s
 		case <-ended:
 			return false
 		case <-ctx.Done():
-			_ = socket.Close() // it may have ended before
+			_ = socket.Close() // no harm if it has ended already
 			return true
 		case <-tick.C:
 		}
@@ -171,24 +172,24 @@ func (b *browser) act(ctx context.Context, socket *client.Socket, ended <-chan s
 	}
 }
 
-// leave goes in one of the ways in which people go.
+// leave ends the visit in one of the ways in which people leave.
 func (b *browser) leave(socket *client.Socket) {
 	dice := b.rand.IntN(3)
 	b.crowd.mu.Lock()
 	if dice == 0 && b.Cables {
 		b.pull()
 	}
-	b.depart(time.Now())
+	b.endStay(time.Now())
 	b.crowd.mu.Unlock()
 	switch dice {
 	case 1:
-		_ = socket.Close() // likewise
+		_ = socket.Close() // no harm if it has ended already
 	case 2:
 		socket.CloseNow()
 	}
 }
 
-// move moves the cursor to where nobody has been.
+// move moves the cursor to a place where nobody has been.
 func (b *browser) move(ctx context.Context, socket *client.Socket) bool {
 	b.crowd.mu.Lock()
 	now := time.Now()
@@ -199,7 +200,7 @@ func (b *browser) move(ctx context.Context, socket *client.Socket) bool {
 	return socket.Send(context.WithoutCancel(ctx), move(b.number, y)) == nil
 }
 
-// at is where somebody's cursor is in the canvas.
+// at returns the place of a person's cursor in the canvas.
 func at(p client.Person) string {
 	if d := p.Documents[canvas]; d.Position != nil {
 		return fmt.Sprintf("%.0f,%.0f", d.Position.X, d.Position.Y)
@@ -207,7 +208,7 @@ func at(p client.Person) string {
 	return ""
 }
 
-// read takes what comes until the socket ends.
+// read takes frames until the socket ends.
 func (b *browser) read(socket *client.Socket, line *cable) {
 	for {
 		text, err := socket.Receive(context.Background())
@@ -216,8 +217,8 @@ func (b *browser) read(socket *client.Socket, line *cable) {
 		}
 		if err != nil {
 			b.crowd.mu.Lock()
-			if b.cable == line { // else it has another one by now
-				b.depart(time.Now())
+			if b.cable == line { // otherwise the browser is in another visit
+				b.endStay(time.Now())
 			}
 			b.crowd.mu.Unlock()
 			socket.CloseNow()
@@ -282,16 +283,16 @@ func (b *browser) take(text []byte, line *cable) error {
 	return nil
 }
 
-// complain remembers what should not have happened to it.
+// complain remembers a mistake of the replica.
 func (b *browser) complain(of string) {
 	if len(b.crowd.errors) < maxComplaints {
 		b.crowd.errors = append(b.crowd.errors, b.user+" "+of)
 	}
 }
 
-// arrive begins a stay and a view. The crowd's mutex is held, as for those that follow.
+// arrive begins a stay and a view. The caller holds the crowd's mutex, as for the methods below.
 func (b *browser) arrive(now time.Time) {
-	b.came, b.here = true, true
+	b.arrived, b.here = true, true
 	b.crowd.moved = now
 	b.stay = &convergence.Stay{User: b.as, From: now}
 	b.view = &convergence.View{Viewer: b.user, From: now}
@@ -300,16 +301,16 @@ func (b *browser) arrive(now time.Time) {
 	}
 }
 
-// tell notes what the browser was told.
+// tell notes that the browser was told of a person.
 func (b *browser) tell(now time.Time, id string, here bool) {
-	// Namesakes cannot be told apart over time.
+	// Several people have the anonymous id, so views of it over time say nothing.
 	if b.view != nil && id != anonymous && !strings.HasPrefix(id, anonymous+"#") {
 		b.view.Told = append(b.view.Told, convergence.Told{At: now, User: id, Here: here})
 	}
 }
 
-// depart ends the stay and the view.
-func (b *browser) depart(now time.Time) {
+// endStay ends the stay and the view.
+func (b *browser) endStay(now time.Time) {
 	b.here = false
 	if b.stay == nil {
 		return
@@ -319,13 +320,13 @@ func (b *browser) depart(now time.Time) {
 	b.stay, b.view = nil, nil
 }
 
-// pull takes the browser off the network, without anybody being told.
+// pull takes the browser off the network without a word to either side.
 func (b *browser) pull() {
 	b.cable.pulled.Store(true)
 	if b.stay != nil {
 		b.stay.Silent = true
 	}
-	b.depart(time.Now())
+	b.endStay(time.Now())
 }
 
 func (b *browser) isPulled() bool {
@@ -334,7 +335,7 @@ func (b *browser) isPulled() bool {
 	return b.cable.pulled.Load()
 }
 
-// cable is a connection that can be pulled out: then nothing gets through any more, in neither direction, and nobody is told.
+// cable is a connection that can be pulled out: then nothing gets through in either direction, and neither side is told.
 type cable struct {
 	net.Conn
 	pulled atomic.Bool
@@ -350,7 +351,7 @@ func (c *cable) Read(b []byte) (int, error) {
 	}
 }
 
-// Write loses what it is given once the cable is pulled.
+// Write drops its bytes once the cable is pulled.
 func (c *cable) Write(b []byte) (int, error) {
 	if c.pulled.Load() {
 		return len(b), nil

@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	requestTime = 10 * time.Second // for one request; the server's own budget is half of it
-	dialTime    = 5 * time.Second  // for a replica to open a socket
+	requestTime = 10 * time.Second // limit of a request; the server's own budget is half of it
+	dialTime    = 5 * time.Second  // limit for a replica to open a socket
 )
 
-// clients are those of all replicas, in their order.
+// clients are the clients of all replicas, in their order.
 type clients []*client.Client
 
 func newClients(urls []string) clients {
@@ -31,7 +31,7 @@ func (c clients) close() {
 	}
 }
 
-// do asks one replica. Its error is that of client.Do.
+// do asks one replica. Its errors are those of client.Do.
 func (c clients) do(ctx context.Context, replica int, q client.Request, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
@@ -51,7 +51,7 @@ func (c clients) anywhere(ctx context.Context, ask func(context.Context, *client
 	return err
 }
 
-// metrics reads those of a replica.
+// metrics reads the metrics of a replica.
 func metrics(ctx context.Context, admin string) (map[string]float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
@@ -70,7 +70,7 @@ func (c clients) deleteProject(ctx context.Context, id int) error {
 	return c.anywhere(ctx, func(ctx context.Context, one *client.Client) error { return one.DeleteProject(ctx, id) })
 }
 
-// deleteProjects cleans up. A project that stays behind is in nobody's way.
+// deleteProjects cleans up as far as possible: a project that stays behind does no harm.
 func (c clients) deleteProjects(ctx context.Context, ids []int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 	defer cancel()
@@ -79,7 +79,7 @@ func (c clients) deleteProjects(ctx context.Context, ids []int) {
 	}
 }
 
-// planFields are all that events show of a plan.
+// planFields are all fields of a plan that events show.
 const planFields = `{ version cursor metadata { version }
 	nodes { id nodeType position { x y } sourcePosition targetPosition metadata { label description } config createdAt updatedAt }
 	edges { id source target sourceHandle targetHandle metadata { label dataType } createdAt updatedAt } }`

@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Crowd is people in a project, at all replicas.
+// Crowd is a number of people in one project, at all replicas.
 type Crowd struct {
 	urls    []string
 	project int
@@ -31,26 +31,26 @@ type Crowd struct {
 	moved     time.Time     // when somebody last came or moved
 	stays     []convergence.Stay
 	views     []convergence.View
-	errors    []string          // that replicas answered
-	looking   *convergence.View // at the table; nil while it cannot be seen
-	listed    map[string]bool   // who is in it
+	errors    []string          // errors that replicas answered
+	looking   *convergence.View // view of the table; nil while it cannot be read
+	listed    map[string]bool   // user ids in the table
 }
 
-// People is what became of a crowd.
+// People is the judgement of a crowd.
 type People struct {
 	Browsers   int      `json:"browsers"`
-	Stays      int      `json:"stays"`  // times that somebody was there
-	Ghosts     int64    `json:"ghosts"` // that somebody was told for too long, or in the end
+	Stays      int      `json:"stays"`  // stays of all people
+	Ghosts     int64    `json:"ghosts"` // stays that a viewer believed in for too long, or in the end
 	Missing    int64    `json:"missing"`
-	Misplaced  int64    `json:"misplaced"` // whose last position somebody does not know in the end
-	Flickers   int64    `json:"flickers"`  // that somebody was told to have left who did not
+	Misplaced  int64    `json:"misplaced"` // people whose last position a viewer does not know in the end
+	Flickers   int64    `json:"flickers"`  // reports to a viewer that a person left who did not
 	Absence    float64  `json:"longestAbsenceSeconds"`
 	Presence   float64  `json:"longestGhostSeconds"`
-	Seen       float64  `json:"seenSeconds"`   // in the end, until everybody saw everybody where they are
-	Late       string   `json:"seenLast"`      // what was seen last of that, in words
-	Agreed     float64  `json:"agreedSeconds"` // and until nobody saw anybody else, and the table and newcomers said the same
-	Errors     []string `json:"errors"`        // that replicas answered
-	Complaints []string `json:"complaints"`    // the first things that were wrong with rosters, in words
+	Seen       float64  `json:"seenSeconds"`   // time in the end until everybody saw everybody at their place
+	Late       string   `json:"seenLast"`      // last thing that was seen of that, in words
+	Agreed     float64  `json:"agreedSeconds"` // time until nobody saw anybody else, and the table and newcomers agreed
+	Errors     []string `json:"errors"`        // errors that replicas answered
+	Complaints []string `json:"complaints"`    // first mistakes of rosters, in words
 }
 
 // OK reports whether everybody was told of everybody, and of nobody else.
@@ -58,12 +58,12 @@ func (p People) OK() bool {
 	return p.Ghosts+p.Missing+p.Misplaced+p.Flickers == 0 && len(p.Errors) == 0
 }
 
-// NewCrowd returns nobody yet. The table function opens a session of the replicas' database.
+// NewCrowd returns a crowd without people. The table function opens a session of the replicas' database.
 func NewCrowd(urls []string, project int, table func(context.Context) (*pgx.Conn, error)) *Crowd {
 	return &Crowd{urls: urls, project: project, table: table, end: func() {}, gathering: make(chan struct{})}
 }
 
-// Add brings somebody who begins at a replica, before Start.
+// Add adds a person who begins at a replica. It is called before Start.
 func (c *Crowd) Add(replica int, h Habit, seed uint64) {
 	n := len(c.browsers)
 	c.browsers = append(c.browsers, &browser{
@@ -80,11 +80,11 @@ func (c *Crowd) Start(ctx context.Context) {
 	c.running.Go(func() { c.watchTable(ctx) })
 }
 
-// Come returns when everybody was there once.
+// Come returns when everybody has been in the project.
 func (c *Crowd) Come(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, MaxRecovery, fmt.Errorf("not everybody came within %v", MaxRecovery))
 	defer cancel()
-	for !c.came() {
+	for !c.complete() {
 		if err := Wait(ctx, 5*time.Millisecond); err != nil {
 			return err
 		}
@@ -92,10 +92,10 @@ func (c *Crowd) Come(ctx context.Context) error {
 	return nil
 }
 
-func (c *Crowd) came() bool {
+func (c *Crowd) complete() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !slices.ContainsFunc(c.browsers, func(b *browser) bool { return !b.came })
+	return !slices.ContainsFunc(c.browsers, func(b *browser) bool { return !b.arrived })
 }
 
 // Close sends everybody away.
@@ -111,7 +111,7 @@ func (c *Crowd) Gather() {
 	close(c.gathering)
 }
 
-// scatter lets them go on.
+// scatter lets people move and leave again after Gather.
 func (c *Crowd) scatter() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -145,13 +145,13 @@ func (c *Crowd) wait(ctx context.Context, d time.Duration) {
 
 // keep remembers a stay and a view that have ended. The mutex is held.
 func (c *Crowd) keep(s *convergence.Stay, v *convergence.View) {
-	if s != nil && s.User != anonymous { // several are
+	if s != nil && s.User != anonymous { // several people have that id, so their stays cannot be told apart
 		c.stays = append(c.stays, *s)
 	}
 	c.views = append(c.views, *v)
 }
 
-// Pause says that a replica is paused, or that it goes on: whoever is there cannot be seen meanwhile, and sees nothing.
+// Pause notes that a replica is paused, or that it goes on: meanwhile its people are not seen, and see nothing.
 func (c *Crowd) Pause(replica int, paused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -160,8 +160,8 @@ func (c *Crowd) Pause(replica int, paused bool) {
 		switch {
 		case b.replica != replica:
 		case paused:
-			b.paused, b.justUnpaused = b.here, true // set before it goes on, because its answers come at once then
-			b.depart(now)
+			b.paused, b.justUnpaused = b.here, true // set before it goes on, because then its answers come at once
+			b.endStay(now)
 		case b.paused:
 			b.paused = false
 			if b.cable != nil {
@@ -171,7 +171,7 @@ func (c *Crowd) Pause(replica int, paused bool) {
 	}
 }
 
-// Pull takes everybody off the network who would stay away, for so long, and returns how many those are.
+// Pull takes everybody off the network whose habit is to stay away, for a time, and returns how many they are.
 func (c *Crowd) Pull(away time.Duration) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -188,10 +188,10 @@ func (c *Crowd) Pull(away time.Duration) (n int) {
 // tablePeriod is how often somebody looks at the table.
 const tablePeriod = 100 * time.Millisecond
 
-// watchTable is a viewer like others, but for what it looks at.
+// watchTable is a viewer like others, except that it looks at the table.
 func (c *Crowd) watchTable(ctx context.Context) {
 	for ctx.Err() == nil {
-		_ = c.viewTable(ctx) // that the database goes away is a fault that is done to it
+		_ = c.viewTable(ctx) // errors are expected: faults take the database away
 		_ = Wait(ctx, tablePeriod)
 	}
 }
@@ -326,7 +326,7 @@ func (c *Crowd) othersDisagree(ctx context.Context) disagreement {
 	return d
 }
 
-// newcomer joins as one of those whom all others are shown to one by one, and returns the first roster that it is told.
+// newcomer joins under an id to which all others are shown one by one, and returns the first roster that it gets.
 func (c *Crowd) newcomer(ctx context.Context, url string) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*dialTime)
 	defer cancel()
@@ -362,8 +362,8 @@ func (c *Crowd) newcomer(ctx context.Context, url string) (map[string]string, er
 	}
 }
 
-// Judge waits until all that is told agrees with who is there, who have gathered, and compares what was told until then with who was
-// there. It begins to remember anew.
+// Judge waits until browsers, table and newcomers agree with the people who have gathered, and then compares everything that was told
+// since the last judgement with who was there.
 func (c *Crowd) Judge(ctx context.Context, most time.Duration, patience convergence.Patience) People {
 	p := People{Browsers: len(c.browsers)}
 	ctx, cancel := context.WithTimeout(ctx, most)
@@ -372,7 +372,7 @@ func (c *Crowd) Judge(ctx context.Context, most time.Duration, patience converge
 	since := func() float64 {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.moved.Before(began) { // nobody has looked before
+		if c.moved.Before(began) { // the time of a move before this judgement says nothing
 			return time.Since(began).Seconds()
 		}
 		return time.Since(c.moved).Seconds()
@@ -429,11 +429,11 @@ func (d disagreement) onlyGhosts() bool {
 	return true
 }
 
-// sum judges what was so far.
+// sum judges the stays and views so far.
 func (c *Crowd) sum(p *People, patience convergence.Patience) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// What is known now is where the next judgement begins.
+	// The next judgement begins with what viewers know now.
 	stays, views, now := c.stays, c.views, time.Now()
 	for _, b := range c.browsers {
 		if b.stay == nil {
@@ -472,7 +472,7 @@ func (p People) String() string {
 		p.Browsers, p.Stays, p.Ghosts, p.Missing, p.Misplaced, p.Flickers, p.Agreed)
 }
 
-// add makes p what it and another together are.
+// add adds another judgement to p.
 func (p *People) add(other People) {
 	p.Browsers = other.Browsers
 	p.Stays += other.Stays

@@ -17,24 +17,24 @@ import (
 	"github.com/google/uuid"
 )
 
-// FloodConfig says who moves, and how fast.
+// FloodConfig is the number of sockets that move, and their rates.
 type FloodConfig struct {
-	URLs        []string // of the replicas, such as http://127.0.0.1:3001
-	Admins      []string // of the same replicas, for what they use; none when it does not matter
-	AllowRemote bool     // else only replicas on this machine are loaded
-	Sockets     int      // that move
-	Projects    int      // that they are in, in turn
+	URLs        []string // addresses of the replicas, such as http://127.0.0.1:3001
+	Admins      []string // admin addresses of the same replicas, to measure their processors; may be empty
+	AllowRemote bool     // whether replicas on other machines may be loaded
+	Sockets     int      // sockets that move
+	Projects    int      // projects over which the sockets are spread
 	Rates       []float64
-	Duration    time.Duration // of each rate
-	Within      time.Duration // everybody sees the last position of everybody
-	Progress    io.Writer     // gets a line each second; nil for none
+	Duration    time.Duration // time at each rate
+	Within      time.Duration // limit for everybody to see the last position of everybody
+	Progress    io.Writer     // receiver of a line each second; nil for none
 }
 
 const (
 	// allowedRate is how many messages a second a replica takes of one socket.
 	allowedRate = 20
-	// pacing is how much later than its rate asks for a socket sends. A replica counts what arrives within a second, and what was
-	// sent evenly does not arrive so on a busy machine.
+	// pacing is the factor by which pauses are longer than a rate asks for. A replica counts messages that arrive within a second, and on
+	// a busy machine messages that were sent evenly do not arrive evenly.
 	pacing = 1.04
 	// LimitForgets is when a socket that has met the limit may send again.
 	LimitForgets = 1100 * time.Millisecond
@@ -76,7 +76,7 @@ func checkWithin(d time.Duration) error {
 	return nil
 }
 
-// FloodResult is what replicas made of moving cursors.
+// FloodResult is how replicas carried moving cursors.
 type FloodResult struct {
 	Sockets  int          `json:"sockets"`
 	Projects int          `json:"projects"`
@@ -86,19 +86,19 @@ type FloodResult struct {
 
 // FloodPhase is a time at one rate.
 type FloodPhase struct {
-	Rate       float64   `json:"rate"` // messages a second of each socket, asked for
+	Rate       float64   `json:"rate"` // messages a second that each socket should send
 	Seconds    float64   `json:"seconds"`
-	Sent       float64   `json:"sentPerSecond"` // by all sockets
+	Sent       float64   `json:"sentPerSecond"` // messages, by all sockets
 	SentBytes  float64   `json:"sentBytesPerSecond"`
 	Got        float64   `json:"gotPerSecond"` // frames, by all sockets
 	GotBytes   float64   `json:"gotBytesPerSecond"`
-	Move       Latency   `json:"move"`        // from sending a position to another socket's getting it; those overtaken are not seen
+	Move       Latency   `json:"move"`        // time from sending a position to its arrival at another socket; positions that were overtaken do not count
 	Limited    int64     `json:"limited"`     // messages that were answered with Rate limit exceeded
 	Errors     int64     `json:"errors"`      // other errors that replicas answered
 	Cut        int64     `json:"cut"`         // sockets that replicas closed
 	Unseen     int64     `json:"unseen"`      // last positions that somebody did not see in time
 	Seen       float64   `json:"seenSeconds"` // from the last move until everybody had seen it
-	CPU        []float64 `json:"cpu"`         // seconds a second, of each replica that tells
+	CPU        []float64 `json:"cpu"`         // processor seconds a second, of each replica with an admin address
 	Complaints []string  `json:"complaints"`
 }
 
@@ -115,7 +115,7 @@ func (r FloodResult) OK() bool {
 	return len(r.Phases) > 0
 }
 
-// flood is a running one.
+// flood is a running flood.
 type flood struct {
 	cfg      FloodConfig
 	began    time.Time
@@ -123,25 +123,25 @@ type flood struct {
 	movers   []*mover
 }
 
-// mover is a socket that moves its cursor, and looks at those of the others.
+// mover is a socket that moves its cursor and looks at the cursors of others.
 type mover struct {
 	number int
-	others []*mover // in the same project, itself included
+	others []*mover // movers in the same project, itself included
 	socket *client.Socket
 	joined chan struct{} // closed once its roster came, or the socket ended
 
 	mu        sync.Mutex
-	last      int64   // what it sent last, in microseconds
-	seen      []int64 // what it saw last of each mover
+	last      int64   // last position that it sent, in microseconds
+	seen      []int64 // last position that it saw of each mover
 	sent      int64
 	sentBytes int64
 	got       int64
 	gotBytes  int64
 	latency   histogram
 	limited   int64
-	before    int64 // limited when it sent last
+	before    int64 // value of limited when it last sent
 	errors    int64
-	failure   error // of the socket
+	failure   error // error that ended the socket
 }
 
 // Flood joins with many sockets, lets all of them move their cursors as fast as each rate says, and checks who saw what. It takes at
@@ -178,7 +178,7 @@ func Flood(ctx context.Context, cfg FloodConfig) (FloodResult, error) {
 	return result, nil
 }
 
-// close says goodbye for all who are still there.
+// close closes all sockets that are still open.
 func (f *flood) close() {
 	var all sync.WaitGroup
 	for _, m := range f.movers {
@@ -218,7 +218,7 @@ func (f *flood) connect(ctx context.Context, reading *sync.WaitGroup) error {
 	return nil
 }
 
-// read takes what comes until the socket ends.
+// read takes frames until the socket ends.
 func (m *mover) read(began time.Time) {
 	joined := sync.OnceFunc(func() { close(m.joined) })
 	for {
@@ -234,7 +234,7 @@ func (m *mover) read(began time.Time) {
 		m.got++
 		m.gotBytes += int64(len(frame))
 		switch {
-		case bytes.HasPrefix(frame, activityStart): // nobody draws it
+		case bytes.HasPrefix(frame, activityStart): // clients draw nothing for it
 		case bytes.HasPrefix(frame, errorStart) && bytes.Contains(frame, limited):
 			m.limited++
 		case bytes.HasPrefix(frame, errorStart):
@@ -272,12 +272,12 @@ func (m *mover) run(ctx context.Context, began time.Time, rate float64) {
 	for {
 		due := time.Now().Add(pause)
 		if m.move(context.WithoutCancel(ctx), began) != nil || Wait(ctx, time.Until(due)) != nil {
-			return // read tells what is wrong
+			return // read notes the error
 		}
 	}
 }
 
-// reset begins to count anew.
+// reset sets all counters to zero.
 func (m *mover) reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -315,7 +315,7 @@ func (f *flood) phase(ctx context.Context, rate float64) FloodPhase {
 	return p
 }
 
-// processorTime is what the replicas have used so far, or nothing when not all of them tell.
+// processorTime returns the processor time that each replica has used so far, or nil when one has no admin address.
 func (f *flood) processorTime(ctx context.Context) []float64 {
 	var used []float64
 	for _, admin := range f.cfg.Admins {
@@ -344,8 +344,8 @@ func (f *flood) sum(p *FloodPhase) {
 	p.Move = latency.latency()
 }
 
-// settle moves everybody once more when the limit lets them, and waits until everybody has seen it: of the moves before nobody
-// knows which of them was refused. A replica that takes those in late may refuse this one, too: then it is made again.
+// settle moves everybody once more when the limit allows it, and waits until everybody has seen that: which of the moves before were
+// refused is not known. A replica that reads those late may refuse this one, too; then it is made again.
 func (f *flood) settle(ctx context.Context, p *FloodPhase) {
 	if p.Rate > allowedRate {
 		f.moveAgain(ctx, func(*mover) bool { return true })
@@ -378,11 +378,11 @@ func (f *flood) settle(ctx context.Context, p *FloodPhase) {
 
 // moveAgain moves some once the limit has forgotten what it met.
 func (f *flood) moveAgain(ctx context.Context, whom func(*mover) bool) {
-	_ = Wait(ctx, LimitForgets) // ctx does not end
+	_ = Wait(ctx, LimitForgets) // this ctx does not end
 	var all sync.WaitGroup
 	for _, m := range f.movers {
 		if whom(m) {
-			all.Go(func() { _ = m.move(ctx, f.began) }) // read tells
+			all.Go(func() { _ = m.move(ctx, f.began) }) // read notes the error
 		}
 	}
 	all.Wait()
@@ -395,12 +395,12 @@ func (m *mover) refused() bool {
 	return m.limited > m.before
 }
 
-// unseen is of how many others the mover does not know the last position.
+// unseen returns the number of others whose last position the mover does not know.
 func (m *mover) unseen() (n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, other := range m.others {
-		// Nobody moves any more, so nobody writes last.
+		// Reading last needs no lock: nobody moves any more.
 		if other != m && m.seen[other.number] != other.last {
 			n++
 		}
@@ -414,7 +414,7 @@ func (p *FloodPhase) complain(format string, args ...any) {
 	}
 }
 
-// judge says what is wrong.
+// judge fills the complaints.
 func (p *FloodPhase) judge(sockets int, within time.Duration) {
 	if p.Seen > within.Seconds() {
 		p.complain("not everybody saw every last position within %v; after %.1f s, %d were not seen", within, p.Seen, p.Unseen)

@@ -7,15 +7,15 @@ import (
 	"layercake/internal/client"
 )
 
-// canvas is the document that everybody is in: that of the existing client's plan editor.
+// canvas is the document that everybody is in: the one of the existing client's plan editor.
 const canvas = "plan-dag-canvas"
 
-// join is how somebody joins who is in the canvas.
+// join returns the frame of a user who joins in the canvas.
 func join(user string) []byte {
 	return client.Join{UserID: user, UserName: "Anonymous User", AvatarColor: "#3b82f6", DocumentID: canvas}.Frame()
 }
 
-// move moves a cursor to (x, y). Who moves puts into x who it is, so that y says what others have seen of it.
+// move returns the frame that moves a cursor to (x, y). Movers put their number into x, so that a viewer knows whose position y is.
 func move(x int, y int64) []byte { return client.MoveFrame(canvas, float64(x), float64(y)) }
 
 var (

@@ -17,16 +17,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// JoinsConfig says how many join at once.
+// JoinsConfig is the number of users who join at once.
 type JoinsConfig struct {
-	URLs        []string // of the replicas, such as http://127.0.0.1:3001
-	AllowRemote bool     // else only replicas on this machine are loaded
-	Rounds      int      // of mutations that join a new project; 0 for none
+	URLs        []string // addresses of the replicas, such as http://127.0.0.1:3001
+	AllowRemote bool     // whether replicas on other machines may be loaded
+	Rounds      int      // rounds of mutations, each of which joins a new project; 0 for none
 	Together    int      // mutations in a round, over all replicas
 	Within      time.Duration
 	Sockets     int       // collaboration sockets that join at once; 0 for none
-	Each        int       // of them in a project
-	Progress    io.Writer // gets a line for each round; nil for none
+	Each        int       // sockets in each project
+	Progress    io.Writer // receiver of a line for each round; nil for none
 }
 
 // Check reports everything that is wrong at once.
@@ -54,18 +54,18 @@ func (c JoinsConfig) Check() error {
 type JoinsResult struct {
 	Replicas int `json:"replicas"`
 
-	Rounds   int     `json:"rounds"` // of so many mutations at once, each in a new project
+	Rounds   int     `json:"rounds"` // rounds of mutations at once, each in a new project
 	Together int     `json:"together"`
 	Answers  Latency `json:"answers"`
-	Refused  int64   `json:"refused"` // not answered with true
-	Slow     int64   `json:"slow"`    // answered too late
+	Refused  int64   `json:"refused"` // mutations that were not answered with true
+	Slow     int64   `json:"slow"`    // mutations that were answered too late
 
-	Sockets    int     `json:"sockets"` // that joined at once
-	Each       int     `json:"each"`    // of them in a project
+	Sockets    int     `json:"sockets"` // sockets that joined at once
+	Each       int     `json:"each"`    // sockets in each project
 	Opened     float64 `json:"openedSeconds"`
-	Rosters    Latency `json:"rosters"`         // from joining to having seen everybody
-	Complete   float64 `json:"completeSeconds"` // until the last had
-	Incomplete int64   `json:"incomplete"`      // sockets that never did
+	Rosters    Latency `json:"rosters"`         // time from joining to having seen everybody
+	Complete   float64 `json:"completeSeconds"` // time until the last socket had seen everybody
+	Incomplete int64   `json:"incomplete"`      // sockets that never saw everybody
 
 	Complaints []string `json:"complaints"`
 }
@@ -79,7 +79,7 @@ func (r *JoinsResult) complain(format string, args ...any) {
 	}
 }
 
-// joins is a running one.
+// joins is a running measurement.
 type joins struct {
 	cfg      JoinsConfig
 	clients  clients
@@ -174,7 +174,7 @@ func (j *joins) mutations(ctx context.Context) error {
 type joiner struct {
 	socket      *client.Socket
 	number      int
-	first, last int // numbers of those in its project, last is not one of them
+	first, last int // numbers of the sockets in its project, from first to before last
 }
 
 // dialers is how many sockets are opened at a time.
@@ -202,7 +202,7 @@ func (j *joins) sockets(ctx context.Context) error {
 				return errors.Join(err, opening.Wait())
 			}
 		}
-		into := project // the next one may be another before this is opened
+		into := project // project may change before this socket is opened
 		opening.Go(func() error {
 			socket, err := client.Dialer{Timeout: connectTime}.Collaboration(inner, j.cfg.URLs[n%len(j.cfg.URLs)], into)
 			if err != nil {
@@ -251,7 +251,7 @@ func (j *joins) sockets(ctx context.Context) error {
 	return nil
 }
 
-// rosterTime is for every socket to see everybody.
+// rosterTime is the limit for every socket to see everybody.
 const rosterTime = 30 * time.Second
 
 var joinerStart = []byte(`"userId":"joiner-`)
@@ -265,7 +265,7 @@ func (j *joiner) join(ctx context.Context) error {
 	for missing := len(seen); missing > 0; {
 		frame, err := j.socket.Receive(ctx)
 		if ctx.Err() != nil {
-			err = context.Cause(ctx) // in better words
+			err = context.Cause(ctx) // says more than the deadline
 		}
 		if err != nil {
 			return fmt.Errorf("saw all but %d of %d: %w", missing, len(seen), err)

@@ -23,25 +23,25 @@ type mutator struct {
 	clients clients
 	project *project
 	replica int
-	pace    *rate.Limiter // shared by all; nil for as fast as possible
-	changes int64         // that all may make together; 0 for any number
+	pace    *rate.Limiter // limiter that all share; nil for as fast as possible
+	changes int64         // number of changes that all make together; 0 for any number
 	rand    *rand.Rand
 	counts  *counts
-	asking  *sync.RWMutex // shared by all; held for reading from a request to the note of its answer
+	asking  *sync.RWMutex // lock that all share; held for reading from a request to the note of its answer
 }
 
-// counts is what all mutators did.
+// counts is the sum over all mutators.
 type counts struct {
 	mu         sync.Mutex
 	answered   int64
-	unresolved int64            // no answer within patience: it may have happened or not
+	unresolved int64            // changes without an answer within patience, which may have happened or not
 	retries    int64            // attempts after the first one
 	refused    map[string]int64 // answers that refuse, by code; NETWORK when none came
 	latency    histogram
 	surprises  map[string]int64 // refusals that no race between mutators explains, in words; maxComplaints different ones
 }
 
-// run changes until ctx ends or enough was changed. The change that is on its way then is seen to its end.
+// run changes until ctx ends or enough was changed. It waits for the answer to a change that is on its way.
 func (m *mutator) run(ctx context.Context) {
 	for ctx.Err() == nil && (m.changes == 0 || m.counts.soFar() < m.changes) {
 		if m.pace != nil && m.pace.Wait(ctx) != nil {
@@ -69,7 +69,7 @@ func (m *mutator) change(ctx context.Context) {
 			m.project.settle(op, false)
 			return
 		}
-		// The operation id makes it safe to ask another replica for what this one may have done.
+		// The operation id makes it safe to ask another replica: it does not repeat a change that this one may have made.
 		m.replica = (m.replica + 1) % len(m.clients)
 		asked := min(refused.RetryAfter(), time.Second)
 		if Wait(ctx, max(pause/2+time.Duration(m.rand.Int64N(int64(pause))), asked)) != nil {
@@ -124,7 +124,7 @@ func (c *counts) refuse(err error) {
 	}
 }
 
-// words says what went wrong without what differs each time, such as the client's port.
+// words returns the text of an error without parts that differ each time, such as the client's port.
 func words(err error) string {
 	request, connection := new(url.Error), new(net.OpError)
 	switch {

@@ -16,17 +16,17 @@ const (
 	mostEdges = 150
 )
 
-// project is one that the storm writes to, with what its mutators believe to be in it.
+// project is a project that the storm writes to, with the elements that its mutators believe to be in it.
 type project struct {
 	id  int
-	run string // tells operations of this storm from all others
+	run string // prefix that distinguishes operations of this storm from all others
 
 	mu       sync.Mutex
 	next     int64   // number of the next operation
-	nodes    []int64 // named after the operations that added them
+	nodes    []int64 // nodes, named after the operations that added them
 	edges    []link
-	pairs    map[[2]int64]bool // that an edge connects, or is about to
-	answered bitset            // operations that succeeded
+	pairs    map[[2]int64]bool // pairs of nodes that an edge connects, or is about to
+	answered bitset            // operations that were answered with success
 }
 
 // link is an edge from an older node to a younger one, so that no edge closes a cycle.
@@ -39,13 +39,13 @@ type operation struct {
 	number    int64
 	query     string
 	variables map[string]any
-	succeeded func(*project) // what mutators believe then; nil for no news
+	succeeded func(*project) // notes in the project that it succeeded; nil when that changes nothing
 	failed    func(*project)
 }
 
 const header = `($project: Int!, $op: String!, $client: String!, `
 
-// Each answers with the id alone: the subscribers see the rest.
+// Each mutation asks for the id alone, because the subscribers see the rest.
 const (
 	addNode = `mutation` + header + `$node: PlanDagNodeInput!) {
 		addPlanDagNode(projectId: $project, opId: $op, clientId: $client, node: $node) { id } }`
@@ -64,7 +64,7 @@ const (
 func nodeID(name int64) string { return "n" + strconv.FormatInt(name, 10) }
 func edgeID(name int64) string { return "e" + strconv.FormatInt(name, 10) }
 
-// choose makes up the next operation. Every one of them changes something, so that each that succeeds has an event.
+// choose makes up the next operation. Every operation changes something, so that each one that succeeds has an event.
 func (p *project) choose(r *rand.Rand) operation {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,7 +122,7 @@ func (p *project) edit(op *operation, r *rand.Rand) {
 	}}
 }
 
-// delete takes the node away from the other mutators at once: few of them will ask for what is not there any more.
+// delete takes the node away from the other mutators before it is deleted, so that few of them ask for a node that is gone.
 func (p *project) delete(op *operation, r *rand.Rand) {
 	i := r.IntN(len(p.nodes))
 	name := p.nodes[i]
@@ -157,7 +157,7 @@ func (p *project) connect(op *operation, r *rand.Rand) {
 		if slices.Contains(p.nodes, source) && slices.Contains(p.nodes, target) {
 			p.edges = append(p.edges, edge)
 		} else {
-			delete(p.pairs, pair) // it went with one of its ends, or is about to
+			delete(p.pairs, pair) // the edge went with one of its ends, or is about to
 		}
 	}
 	op.failed = func(p *project) { delete(p.pairs, pair) }
@@ -181,7 +181,7 @@ func somewhere(r *rand.Rand) map[string]any {
 	return map[string]any{"x": r.Float64() * 4000, "y": r.Float64() * 4000}
 }
 
-// settle learns what became of an operation.
+// settle notes the outcome of an operation.
 func (p *project) settle(op operation, succeeded bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

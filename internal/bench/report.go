@@ -16,21 +16,21 @@ type Result struct {
 	Mutators    int     `json:"mutators"`
 	Projects    int     `json:"projects"`
 	Replicas    int     `json:"replicas"`
-	Subscribers int     `json:"subscribers"` // in all
-	Rate        float64 `json:"rate"`        // asked for; 0 is as fast as possible
-	Seconds     float64 `json:"seconds"`     // from the first change sent to the last one answered
+	Subscribers int     `json:"subscribers"` // number of all subscribers
+	Rate        float64 `json:"rate"`        // changes a second that were asked for; 0 is as fast as possible
+	Seconds     float64 `json:"seconds"`     // time from the first change sent to the last one answered
 
 	Answered         int64            `json:"answered"` // changes that succeeded
 	ChangesPerSecond float64          `json:"changesPerSecond"`
 	Refused          map[string]int64 `json:"refused"`    // answers that refuse, by code; NETWORK when none came
-	Retries          int64            `json:"retries"`    // of changes, after UNAVAILABLE, RATE_LIMITED and NETWORK
+	Retries          int64            `json:"retries"`    // retries of changes, after UNAVAILABLE, RATE_LIMITED and NETWORK
 	Unresolved       int64            `json:"unresolved"` // changes that may have happened or not
 
-	Change Latency `json:"change"` // from first send to answer
-	Same   Latency `json:"same"`   // from first send to delivery by the replica that it was sent to
-	Other  Latency `json:"other"`  // to delivery by another one
+	Change Latency `json:"change"` // time from the first send of a change to its answer
+	Same   Latency `json:"same"`   // time from the first send to delivery by the replica that it was sent to
+	Other  Latency `json:"other"`  // time from the first send to delivery by another replica
 
-	Committed Latency `json:"committed"` // from the change's transaction to delivery
+	Committed Latency `json:"committed"` // time from the change's transaction to delivery
 
 	Deliveries          int64   `json:"deliveries"`
 	DeliveriesPerSecond float64 `json:"deliveriesPerSecond"`
@@ -39,16 +39,16 @@ type Result struct {
 	Reconnects          int64   `json:"reconnects"`
 	Neighbours          int64   `json:"neighbours"` // deliveries of events that another replica committed than the one before
 
-	Lost       int64    `json:"lost"` // of versions, by subscriber
+	Lost       int64    `json:"lost"` // versions, counted by subscriber, as below
 	Doubled    int64    `json:"doubled"`
 	Reordered  int64    `json:"reordered"`
 	Misapplied int64    `json:"misapplied"`
 	Diverged   int64    `json:"diverged"`   // subscribers whose final state differs from the rows
-	Unseen     int64    `json:"unseen"`     // answered changes that a subscriber never saw, by subscriber
-	GaveUp     int64    `json:"gaveUp"`     // subscribers
-	Complaints []string `json:"complaints"` // the first things that were wrong, in words
+	Unseen     int64    `json:"unseen"`     // answered changes that a subscriber never saw
+	GaveUp     int64    `json:"gaveUp"`     // subscribers that gave up
+	Complaints []string `json:"complaints"` // first mistakes, in words
 
-	Surprises map[string]int64 `json:"surprises"` // refusals that mutators do not cause each other: ten in words, how often
+	Surprises map[string]int64 `json:"surprises"` // refusals that mutators do not cause each other, ten of them, with their number
 }
 
 // OK reports whether changes were answered and every subscriber got all of them, once and in order.
@@ -103,7 +103,7 @@ func (r *Result) add(name string, sub *subscriber, rows convergence.Plan) {
 	if sub.twice > 0 {
 		complaints = append(complaints, fmt.Sprintf("%d operations happened twice", sub.twice))
 	}
-	// Changes that a snapshot holds are not seen one by one; how many those are cannot be told from one epoch to another.
+	// Changes that a snapshot holds are not seen one by one. Their number is known only within one epoch.
 	if unseen, first := sub.project.answered.without(sub.ops); unseen > report.Skipped && sub.epochs == 0 {
 		r.Unseen += unseen - report.Skipped
 		complaints = append(complaints, fmt.Sprintf("%d answered changes were not seen, such as %s-%d", unseen, sub.project.run, first))

@@ -17,43 +17,43 @@ import (
 
 // SoakConfig says how long a deployment is loaded.
 type SoakConfig struct {
-	URLs     []string                                 // of the replicas, which were told the Environment
-	Admins   []string                                 // their admin addresses
+	URLs     []string                                 // addresses of the replicas, which run with the Environment
+	Admins   []string                                 // admin addresses of the replicas
 	Table    func(context.Context) (*pgx.Conn, error) // opens a session of their database
-	Duration time.Duration                            // of the load; nothing is sampled in its first part
-	Sample   time.Duration                            // between two samples
+	Duration time.Duration                            // time of the load; nothing is sampled in its first part
+	Sample   time.Duration                            // time between two samples
 	Rate     float64                                  // changes a second in all
-	Projects int                                      // that are changed
-	People   int                                      // that come and go meanwhile
-	Within   time.Duration                            // everybody sees the last position of everybody
-	Compress bool                                     // let people live in seconds what takes them minutes
-	Seed     uint64                                   // of what mutators and people choose
-	Progress io.Writer                                // gets a line now and then; nil for none
+	Projects int                                      // projects that are changed
+	People   int                                      // people that come and go meanwhile
+	Within   time.Duration                            // limit for everybody to see the last position of everybody
+	Compress bool                                     // whether people do in seconds what takes them minutes
+	Seed     uint64                                   // seed of the choices of mutators and people
+	Progress io.Writer                                // receiver of a line now and then; nil for none
 }
 
-// Silence is how long replicas bear with a silent socket, unless they are told otherwise.
+// Silence is how long a socket may be silent at replicas with default settings.
 const Silence = 90 * time.Second
 
-// Noticed is when everybody knows of a socket that is silent. Replicas look at it often enough for silence to be that, but where it is
-// short, telling takes longer than what they leave for it.
+// Noticed returns after which time everybody knows that a silent socket is gone. Replicas cut it off within silence; the second on top is
+// for telling the others, which a short silence leaves no room for.
 func Noticed(silence time.Duration) time.Duration { return silence + time.Second }
 
 const soakMutators = 12
 
-// life is how people come and go while a deployment is soaked.
-type life struct {
+// routine is how people come and go while a deployment is soaked.
+type routine struct {
 	Habit
-	silence time.Duration // after which replicas cut sockets off
-	round   time.Duration // between two times at which everybody keeps still, and all have to agree who is there
+	silence time.Duration // silence after which replicas cut sockets off
+	round   time.Duration // time between two moments at which everybody keeps still, and all have to agree who is there
 }
 
-// Both lives are idle for longer than a silent socket lives, so that pings are what keeps it.
+// People of both routines are idle for longer than a socket may be silent, so that only pings keep it open.
 var (
-	realLife = life{
+	realRoutine = routine{
 		Habit{Joins: true, Moves: 2 * time.Minute, Idles: 5 * time.Minute, Away: 2 * time.Minute, Cables: true},
 		Silence, 15 * time.Minute,
 	}
-	compressedLife = life{
+	compressedRoutine = routine{
 		Habit{Joins: true, Moves: 2 * time.Second, Idles: 5 * time.Second, Away: 2 * time.Second, Cables: true},
 		3 * time.Second, 10 * time.Second,
 	}
@@ -84,13 +84,13 @@ func CheckLoad(perSecond float64, projects int) error {
 	return errors.Join(errs...)
 }
 
-// SoakResult is what grew.
+// SoakResult is what a soak found.
 type SoakResult struct {
 	Seed    uint64  `json:"seed"`
 	Minutes float64 `json:"minutes"`
 	Trends  []Trend `json:"trends"`
-	Rounds  int     `json:"rounds"` // that people lived
-	People  People  `json:"people"` // in all rounds
+	Rounds  int     `json:"rounds"` // number of judgements of the people
+	People  People  `json:"people"` // sum of all rounds
 	Result
 }
 
@@ -106,23 +106,23 @@ func (r SoakResult) OK() bool {
 
 // Trend is the straight line through the samples of one metric of one replica.
 type Trend struct {
-	Replica   int     `json:"replica"` // from 1
+	Replica   int     `json:"replica"` // number, from 1
 	What      string  `json:"what"`
-	First     float64 `json:"first"` // where the line begins
-	Last      float64 `json:"last"`  // and ends
+	First     float64 `json:"first"` // value at the beginning of the line
+	Last      float64 `json:"last"`  // value at its end
 	Noise     float64 `json:"noise"` // standard deviation of the samples from the line
 	Allowance float64 `json:"allowance"`
-	Grows     bool    `json:"grows"` // by more than allowance and noise explain
+	Grows     bool    `json:"grows"` // whether it rises by more than allowance and noise explain
 }
 
 const (
 	minSamples = 20
-	// soakWarmUp is the share of the time in which everything that is bounded may get to its size: pools, tails of events, and what
-	// subscriptions share (16 MB, which 150 changes a second fill in less than two minutes).
+	// soakWarmUp is the share of the time in which everything bounded may grow to its size: pools, tails of events, and the answers that
+	// subscribers share (16 MB, which 150 changes a second fill in less than two minutes).
 	soakWarmUp = 0.4
 )
 
-// soaked are the metrics that must not grow, and by what they may. The heap is what was alive at the last collection.
+// soaked are the metrics that must not grow, each with its allowance. The heap is what was alive at the last collection.
 var soaked = []struct {
 	what, metric string
 	allowance    float64
@@ -134,19 +134,19 @@ var soaked = []struct {
 
 const heapLive = "go_gc_heap_live_bytes"
 
-// Environment is what the replicas have to be told, so that people live as they are meant to.
+// Environment returns the settings with which the replicas must run for the routine of the people.
 func (c SoakConfig) Environment() []string {
-	return []string{"LAYERCAKE_SILENCE=" + c.life().silence.String()}
+	return []string{"LAYERCAKE_SILENCE=" + c.routine().silence.String()}
 }
 
-func (c SoakConfig) life() life {
+func (c SoakConfig) routine() routine {
 	if c.Compress {
-		return compressedLife
+		return compressedRoutine
 	}
-	return realLife
+	return realRoutine
 }
 
-// Soak loads replicas for a time, and samples what they hold. It ends earlier when ctx does, with what it has. The error says why there
+// Soak loads replicas for a time, and samples their memory, goroutines and files. It ends earlier when ctx does, with what it has. The error says why there
 // is no result.
 func Soak(ctx context.Context, c SoakConfig) (SoakResult, error) {
 	result := SoakResult{Seed: c.Seed}
@@ -167,14 +167,14 @@ func Soak(ctx context.Context, c SoakConfig) (SoakResult, error) {
 	}
 	people := NewCrowd(c.URLs, project, c.Table)
 	for n := range c.People {
-		people.Add(n%len(c.URLs), c.life().Habit, c.Seed)
+		people.Add(n%len(c.URLs), c.routine().Habit, c.Seed)
 	}
 	people.Start(ctx)
 	defer people.Close()
 	loading, enough := context.WithCancel(ctx)
 	var load sync.WaitGroup
 	load.Go(func() { s.Mutate(loading) })
-	load.Go(func() { result.People, result.Rounds = c.live(loading, people, c.life()) })
+	load.Go(func() { result.People, result.Rounds = c.live(loading, people, c.routine()) })
 	defer func() { enough(); load.Wait() }()
 	warmUp := time.Duration(soakWarmUp * float64(c.Duration))
 	_ = Wait(ctx, warmUp) // the samples look at ctx
@@ -197,11 +197,11 @@ func Soak(ctx context.Context, c SoakConfig) (SoakResult, error) {
 }
 
 // live lets people come and go until ctx ends, and compares after each round what everybody was told with who was there.
-func (c SoakConfig) live(ctx context.Context, people *Crowd, l life) (all People, rounds int) {
-	// Whoever is alive is seen at once; a cable that was pulled in the last moment takes its time.
+func (c SoakConfig) live(ctx context.Context, people *Crowd, l routine) (all People, rounds int) {
+	// People who move are seen at once; a cable that was pulled in the last moment is noticed when its socket was silent too long.
 	within := convergence.Patience{Silent: Noticed(l.silence)}.Plus(c.Within)
 	for ctx.Err() == nil {
-		_ = Wait(ctx, min(l.round, c.Duration/2)) // what was until now is judged, too
+		_ = Wait(ctx, min(l.round, c.Duration/2)) // the time until ctx ended is judged, too
 		people.Gather()
 		p := people.Judge(context.WithoutCancel(ctx), l.silence+MaxRecovery, within)
 		if p.Seen > c.Within.Seconds() {
@@ -261,8 +261,8 @@ func (c SoakConfig) sample(ctx context.Context, duration time.Duration) ([]map[s
 
 func last(values []float64) float64 { return values[len(values)-1] }
 
-// trendOf fits a line by least squares. What grows does so by more than its allowance, and by more than chance: the line's rise is
-// beyond three standard errors.
+// trendOf fits a line by least squares. A metric grows when the line rises by more than its allowance, and by more than chance: three
+// standard errors.
 func trendOf(replica int, what string, values []float64, allowance float64) Trend {
 	n := float64(len(values))
 	var sumX, sumY float64

@@ -1,4 +1,7 @@
-// Package bench loads replicas with changes and people, and checks that everybody is told what is so.
+// Package bench measures replicas under load.
+//
+// A storm changes plans, a flood moves cursors, joins let many people in at once, a soak does all of that for hours. Each also checks
+// that every watcher saw every change and everybody was told who was there.
 package bench
 
 import (
@@ -20,22 +23,22 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Config says what a storm is like.
+// Config is the size and the time of a storm.
 type Config struct {
-	URLs        []string // of the replicas, such as http://127.0.0.1:3001
-	AllowRemote bool     // else only replicas on this machine are loaded
-	Mutators    int      // that change at the same time
+	URLs        []string // addresses of the replicas, such as http://127.0.0.1:3001
+	AllowRemote bool     // whether replicas on other machines may be loaded
+	Mutators    int      // mutators that change at the same time
 	Duration    time.Duration
-	Changes     int64         // that are answered before it ends early; 0 for any number
-	Projects    int           // that are changed; 1 is a hot project
-	Subscribers int           // per replica and project, to planEvents with a cursor
+	Changes     int64         // number of answered changes that ends the storm early; 0 for any number
+	Projects    int           // projects that are changed; 1 is a hot project
+	Subscribers int           // subscribers per replica and project to planEvents with a cursor
 	Deltas      int           // subscribers per project to planDagDeltaChanged without one, as the existing client
 	Nappers     int           // subscribers per project that hang up again and again, and go on later at another replica
-	Naps        time.Duration // how long nappers are away; 0 for half a second
+	Naps        time.Duration // time that nappers are away; 0 for half a second
 	Rate        float64       // changes a second in all; 0 is as fast as possible
-	Seed        uint64        // of what mutators choose
+	Seed        uint64        // seed of the choices of mutators
 	Settle      time.Duration
-	Progress    io.Writer // gets a line each second; nil for none
+	Progress    io.Writer // receiver of a line each second; nil for none
 }
 
 // Check reports everything that is wrong at once.
@@ -85,7 +88,7 @@ const (
 	napperIsAway  = 500 * time.Millisecond
 )
 
-// MaxRecovery is how long everybody may take to get well after a fault.
+// MaxRecovery is how long replicas and watchers may take to recover from a fault.
 const MaxRecovery = time.Minute
 
 // Storm makes projects, lets mutators change them and subscribers follow them, and compares in the end. It takes at most
@@ -104,7 +107,8 @@ func Storm(ctx context.Context, cfg Config) (Result, error) {
 	return s.Settle(context.WithoutCancel(ctx))
 }
 
-// RunningStorm is one during which something else may be done: Mutate, in a goroutine, then Settle, and Close at the end.
+// RunningStorm is a storm during which the caller may do something else. It calls Mutate in a goroutine, then Settle, and Close at the
+// end.
 type RunningStorm struct {
 	cfg         Config
 	clients     clients
@@ -113,16 +117,16 @@ type RunningStorm struct {
 	subscribers []*subscriber
 	counts      counts
 	asking      sync.RWMutex  // held for reading while a request is on its way
-	began       time.Time     // when the first change was sent
-	mutated     time.Duration // from then to the last answer
+	began       time.Time     // time of the first change
+	mutated     time.Duration // time from then to the last answer
 
 	deliveries, reconnects atomic.Int64
-	connected              chan struct{} // gets one for each subscriber that stands for the first time
+	connected              chan struct{} // receives once for each subscriber whose first subscription has begun
 	following              sync.WaitGroup
 	unfollow               context.CancelFunc
 }
 
-// StartStorm makes the projects, and returns when all subscribers follow them; they do until Settle or Close.
+// StartStorm makes the projects, and returns when all subscribers follow them, which they do until Settle or Close.
 func StartStorm(ctx context.Context, cfg Config) (*RunningStorm, error) {
 	s := &RunningStorm{
 		cfg: cfg, clients: newClients(cfg.URLs), unfollow: func() {},
@@ -195,7 +199,7 @@ func (s *RunningStorm) subscribe(replica int, p *project, v view) *subscriber {
 	return sub
 }
 
-// connect waits until all subscribers stand.
+// connect waits until all subscriptions have begun.
 func (s *RunningStorm) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, connectTime, fmt.Errorf("not all subscribers could connect within %v", connectTime))
 	defer cancel()
@@ -260,15 +264,15 @@ func (s *RunningStorm) report(ctx context.Context) {
 	}
 }
 
-// Settle waits until every subscriber has reached the head of its project, at most for the time that the storm has for that, lets the
-// subscribers go, and compares all of them with the plans as they are then. Nothing mutates any more.
+// Settle waits until every subscriber has reached the head of its project, at most for the Settle of the Config, lets the subscribers go,
+// and compares all of them with the plans. The caller has no mutators running.
 func (s *RunningStorm) Settle(ctx context.Context) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Settle)
 	defer cancel()
 	rows := make([]convergence.Plan, len(s.projects))
 	for i, p := range s.projects {
 		for {
-			// A change without an answer may still commit: the plan is read again until nobody is ahead of it.
+			// A change without an answer may still commit, so the plan is read again until no subscriber is ahead of it.
 			plan, err := s.read(ctx, p.id)
 			if err != nil {
 				return Result{}, fmt.Errorf("read the plan of project %d in the end: %w", p.id, err)
@@ -286,7 +290,7 @@ func (s *RunningStorm) Settle(ctx context.Context) (Result, error) {
 
 // read reads a plan, again and again while the replicas are busy or away.
 func (s *RunningStorm) read(ctx context.Context, id int) (convergence.Plan, error) {
-	// The answer may take longer than what is left of ctx: without it there is nothing to compare with.
+	// The request may outlive ctx, because without the plan there is nothing to compare with.
 	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Settle)
 	defer cancel()
 	for {

@@ -22,23 +22,24 @@ type subscriber struct {
 	urls       []string
 	project    *project
 	stay, away time.Duration // a napper hangs up after about stay, and is away for about as long as away; 0 for the others
-	deliveries *atomic.Int64 // of all subscribers
+	deliveries *atomic.Int64 // deliveries to all subscribers
 	reconnects *atomic.Int64
-	connected  func() // is called each time that the subscription stands
+	connected  func() // called each time that the subscription has begun
 
-	view       view // of the goroutine that follows
+	view       view // used by the goroutine of run alone
 	mu         sync.Mutex
-	replica    int // where it is now
+	replica    int // number of its replica
 	place      Place
-	epochs     int    // that it came to after its first
-	newest     int64  // version that it saw in the last of them
-	ops        bitset // that it saw there
-	twice      int64  // operations that were in two events of one epoch
+	epochs     int    // epochs that it came to after its first
+	newest     int64  // newest version that it saw in the last epoch
+	ops        bitset // operations that it saw in the last epoch
+	twice      int64  // operations that came in two events of one epoch
 	sender     int    // replica that the last change was sent to
-	neighbours int64  // events that another replica committed than the one before, as far as can be told
-	// from the change's first send, by the replica that it was sent to or by another one; and from its transaction
+	neighbours int64  // events that another replica committed than the one before, as far as is known
+	// The times to a delivery: from the change's first send, by the replica that it was sent to or by another one, and from its
+	// transaction.
 	same, other, committed histogram
-	failure                error // for which it gave up
+	failure                error // error for which it gave up
 }
 
 func newSubscriber(urls []string, replica int, p *project, v view) *subscriber {
@@ -49,14 +50,14 @@ func newSubscriber(urls []string, replica int, p *project, v view) *subscriber {
 type view interface {
 	// subscribe returns what to ask for now.
 	subscribe(project int) client.Request
-	// take takes the data of one delivery. Its error is errNotAnEvent or says that the subscription has to be opened again.
+	// take takes the data of one delivery. Its error is errNotAnEvent, or any other when the subscription has to be opened again.
 	take(ctx context.Context, data json.RawMessage) (delivery, error)
-	// at says where the view is: what it shows is of this version.
+	// at returns the place that the view shows.
 	at() Place
 	finish(rows convergence.Plan) convergence.Report
 }
 
-// delivery is what both kinds of subscriptions say of an event.
+// delivery holds the facts about an event that both kinds of subscriptions give.
 type delivery struct {
 	OpID, ClientID string
 	Timestamp      time.Time
@@ -69,17 +70,18 @@ type Place struct {
 	Version int64
 }
 
-// before reports whether whoever is here has not come to a head: a place in another history is before it, whatever its version.
+// before reports whether a subscriber at p has not reached a head. A place in another epoch is before it at any version, since the
+// subscriber still has to come over.
 func (p Place) before(head Place) bool { return p.Epoch != head.Epoch || p.Version < head.Version }
 
 func placeOf(cursor string) Place {
 	dot := max(strings.LastIndexByte(cursor, '.'), 0)
-	version, _ := strconv.ParseInt(strings.TrimPrefix(cursor[dot:], "."), 10, 64) // 0 for what is no cursor
+	version, _ := strconv.ParseInt(strings.TrimPrefix(cursor[dot:], "."), 10, 64) // 0 for a text that is no cursor
 	epoch, _, _ := strings.Cut(cursor[:dot], "~")
 	return Place{epoch, version}
 }
 
-// at says where the subscriber is.
+// at returns the place of the subscriber.
 func (s *subscriber) at() Place {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,7 +117,7 @@ func (s *subscriber) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case napping:
-			_ = Wait(ctx, s.away/2+rand.N(s.away)) // the end of ctx is seen above
+			_ = Wait(ctx, s.away/2+rand.N(s.away)) // the loop looks at ctx
 			pause, opened = minBackOff, false      // it comes back elsewhere
 		case errors.As(err, &refused) && !refused.Temporary(), errors.Is(err, errNotAnEvent):
 			s.mu.Lock()
@@ -150,9 +152,9 @@ func (s *subscriber) take(ctx context.Context, data json.RawMessage) error {
 	before := s.place
 	if s.place = s.view.at(); s.place.Epoch != before.Epoch {
 		s.epochs++
-		s.ops, s.newest = nil, 0 // another history may hold an operation again
+		s.ops, s.newest = nil, 0 // another epoch may hold an operation again
 	}
-	// A subscription without a cursor may begin behind what was seen: its first events come again, which is not what is meant.
+	// A subscription without a cursor may begin before the newest version that was seen. Its first events come again, which is no mistake.
 	again := s.place.Version <= s.newest
 	s.newest = max(s.newest, s.place.Version)
 	if err != nil || d.Snapshot || d.OpID == "" {
@@ -271,7 +273,7 @@ func (v *deltas) at() Place { return v.place }
 func (v *deltas) finish(rows convergence.Plan) convergence.Report { return v.check.Finish(rows) }
 
 // A change's client id, which comes back with its event, says when it was sent first and to which replica. Mutators and
-// subscribers share a clock, so the event alone tells how long it took.
+// subscribers share a clock, so the event alone is enough to measure the delivery.
 
 func formatSent(sent time.Time, replica int) string {
 	return strconv.Itoa(replica) + "." + strconv.FormatInt(sent.UnixNano(), 10)

@@ -9,9 +9,9 @@ import (
 	"layercake/internal/client"
 )
 
-// What follows is for whoever does something to replicas while a storm goes on.
+// The methods below are for callers that do something to replicas during a storm.
 
-// Projects are the ids of those that the storm changes.
+// Projects returns the ids of the projects that the storm changes.
 func (s *RunningStorm) Projects() []int {
 	ids := make([]int, len(s.projects))
 	for i, p := range s.projects {
@@ -34,7 +34,7 @@ func (s *RunningStorm) DeleteProject(ctx context.Context, id int) error {
 	return s.clients.deleteProject(ctx, id)
 }
 
-// Subscription asks for the events of one of the projects from its plan of now on.
+// Subscription returns a request for the events of a project from its current version on.
 func (s *RunningStorm) Subscription(ctx context.Context, project int) (client.Request, error) {
 	plan, err := s.clients.plan(ctx, project)
 	if err != nil {
@@ -59,7 +59,7 @@ func (s *RunningStorm) Failures(ctx context.Context) ([]error, error) {
 	return failures, nil
 }
 
-// Reach waits until every subscriber that does not nap has come to the heads, which are by project.
+// Reach waits until every subscriber that does not nap has reached the head of its project.
 func (s *RunningStorm) Reach(ctx context.Context, heads map[int]Place) error {
 	for {
 		i := slices.IndexFunc(s.subscribers, func(sub *subscriber) bool {
@@ -75,7 +75,7 @@ func (s *RunningStorm) Reach(ctx context.Context, heads map[int]Place) error {
 	}
 }
 
-// BetweenRequests calls f while no mutator's request is on its way. Those that are due wait until it returns.
+// BetweenRequests calls f while no mutator's request is on its way. Requests that are due wait until it returns.
 func (s *RunningStorm) BetweenRequests(f func()) {
 	s.asking.Lock()
 	defer s.asking.Unlock()
@@ -96,7 +96,7 @@ func (s *RunningStorm) Answered() Answers {
 	return sets
 }
 
-// Forget forgets that changes were answered which were so between two moments, and returns how many those are.
+// Forget forgets the changes that were answered between two moments, and returns how many they are.
 func (s *RunningStorm) Forget(from, to Answers) (n int64) {
 	for i, p := range s.projects {
 		p.mu.Lock()

@@ -1,4 +1,7 @@
-// Package chaos does harm to a deployment under load, and checks that nothing is lost and everybody is told what is so.
+// Package chaos does harm to a deployment under load.
+//
+// It runs replicas as processes over a PostgreSQL of their own, breaks one thing after the other, and checks each time that no answered
+// change is lost, no watcher misses an event, and everybody is told who is there.
 package chaos
 
 import (
@@ -20,18 +23,18 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Config says what is done to a deployment.
+// Config is the load and the faults.
 type Config struct {
 	Serve    func() *exec.Cmd // the command that runs one replica, which its environment configures
 	Binaries string           // folder of PostgreSQL's programs; "" to look for them
-	Faults   []string         // by name, in this order; none for all
-	Duration time.Duration    // of each fault
+	Faults   []string         // names of faults; none for all
+	Duration time.Duration    // time of each fault
 	Rate     float64          // changes a second in all
-	Projects int              // that are changed
-	Seed     uint64           // of what is chosen, for changes and for harm
-	Silence  time.Duration    // after which replicas cut sockets off; 0 for what they do anyway
-	Slack    time.Duration    // that people may learn of each other later than promised, on a busy machine
-	Progress io.Writer        // gets a line for each thing that happens; nil for none
+	Projects int              // projects that are changed
+	Seed     uint64           // seed of the choices, for changes and for harm
+	Silence  time.Duration    // silence after which replicas cut sockets off; 0 for their default
+	Slack    time.Duration    // delay beyond the promise with which people may learn of each other, on a busy machine
+	Progress io.Writer        // receiver of a line for each thing that happens; nil for none
 }
 
 const (
@@ -53,7 +56,7 @@ func (c Config) Check() error {
 	return errors.Join(append(errs, bench.CheckLoad(c.Rate, c.Projects))...)
 }
 
-// FaultNames lists what Run can do, in its order.
+// FaultNames lists the faults that Run can do, in its order.
 func FaultNames() []string {
 	names := make([]string, len(faults))
 	for i, f := range faults {
@@ -115,10 +118,10 @@ func Soak(ctx context.Context, serve func() *exec.Cmd, binaries string, cfg benc
 	return result, err
 }
 
-// errFailed says that a result is not good, and is only for the log to be kept.
+// errFailed makes deploy keep its log although use had no error: the result is not good.
 var errFailed = errors.New("not everything held")
 
-// chaos is a running one.
+// chaos is a run over all faults.
 type chaos struct {
 	cfg        Config
 	deployment *deployment
@@ -126,7 +129,7 @@ type chaos struct {
 	writing    sync.Mutex
 }
 
-// say tells what happens.
+// say writes a line of progress.
 func (c *chaos) say(format string, args ...any) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -137,12 +140,12 @@ func (c *chaos) say(format string, args ...any) {
 	}
 }
 
-// harm is a fault that is being done.
+// harm is a fault under way.
 type harm struct {
 	*chaos
 	storm    *bench.RunningStorm
 	crowd    *bench.Crowd
-	silence  time.Duration // after which replicas cut sockets off
+	silence  time.Duration // silence after which replicas cut sockets off
 	rand     *rand.Rand
 	duration time.Duration
 }
@@ -151,7 +154,7 @@ type harm struct {
 func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	result := FaultResult{Name: f.name}
 	d := c.deployment
-	c.say("%s: %s", f.name, f.about)
+	c.say("%s: %s", f.name, f.summary)
 	env, silence := f.env, bench.Silence
 	if c.cfg.Silence > 0 {
 		silence = c.cfg.Silence
@@ -203,14 +206,14 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	}
 	result.Recovered = time.Since(ended).Seconds()
 	c.say("%s: every watcher was at the head %.2f s after the fault", f.name, result.Recovered)
-	_ = bench.Wait(ctx, warmUp) // likewise
+	_ = bench.Wait(ctx, warmUp) // ctx is looked at below
 	stop()
 
 	after := context.WithoutCancel(ctx)
 	people.Gather()
 	within := f.within
 	if within == (convergence.Patience{}) {
-		// What lines do not say, the table does, when it can.
+		// Replicas learn from the table, with the next correction, what no line said during the fault.
 		within.Gone = ended.Sub(began) + maxCorrection
 		within.Here = within.Gone
 	}
@@ -245,8 +248,8 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 // maxCorrection is more than it takes until replicas have compared what they know of people with the table.
 const maxCorrection = 20 * time.Second
 
-// people lets some come: those who join again, those who do not, those who stay away for a while when they are cut off, and those who
-// come and go; one of each at every replica.
+// people lets a crowd come, at every replica one of each kind: a person who joins again after a reconnect, one who does not, one who
+// stays away for a while after being cut off, and one who comes and goes.
 func (c *chaos) people(ctx context.Context, s *bench.RunningStorm, seed uint64) (*bench.Crowd, error) {
 	project, err := s.CreateProject(ctx, "people of a storm")
 	if err != nil {
@@ -267,7 +270,7 @@ func (c *chaos) people(ctx context.Context, s *bench.RunningStorm, seed uint64) 
 	return people, nil
 }
 
-// explained are the refusals that faults cause, or mutators cause each other.
+// explained are the codes of refusals that faults cause, or mutators cause each other.
 var explained = []string{"NETWORK", "UNAVAILABLE", "RATE_LIMITED", "NOT_FOUND", "BAD_REQUEST"}
 
 // warmUp is how long load goes on before a fault, and after recovery.
@@ -288,7 +291,7 @@ func (c *chaos) recover(ctx context.Context, s *bench.RunningStorm) error {
 	}
 }
 
-// heads reads where the projects are.
+// heads reads the heads of the projects.
 func (c *chaos) heads(ctx context.Context, s *bench.RunningStorm) (map[int]bench.Place, error) {
 	heads := map[int]bench.Place{}
 	err := c.deployment.query(ctx, func(conn *pgx.Conn) error {
@@ -305,26 +308,18 @@ func (c *chaos) heads(ctx context.Context, s *bench.RunningStorm) (map[int]bench
 	return heads, err
 }
 
-// compareLog says what the log lacks of what was answered, and whether it has gaps.
+// compareLog returns the gaps of the logs, and the answered changes that they lack.
 func (c *chaos) compareLog(ctx context.Context, s *bench.RunningStorm) (problems []string, err error) {
 	err = c.deployment.query(ctx, func(conn *pgx.Conn) error {
 		for _, project := range s.Projects() {
-			var head, floor int64
-			if err := conn.QueryRow(ctx, "SELECT version, log_floor FROM heads WHERE project_id = $1", project).Scan(&head, &floor); err != nil {
-				return err
-			}
-			rows, err := conn.Query(ctx, "SELECT op_id FROM events WHERE project_id = $1", project)
-			if err != nil {
-				return err
-			}
-			ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			floor, head, ids, err := readLog(ctx, conn, project)
 			if err != nil {
 				return err
 			}
 			if int64(len(ids)) != head-floor {
 				problems = append(problems, fmt.Sprintf("the log of project %d has %d events between %d and %d", project, len(ids), floor, head))
 			}
-			// What was trimmed cannot be looked for.
+			// Events that were trimmed cannot be looked for.
 			if lost, first := s.Unlogged(project, ids); lost > 0 && floor == 0 {
 				problems = append(problems, fmt.Sprintf("project %d: %d changes were answered and are not in the log, such as %s",
 					project, lost, first))
@@ -333,4 +328,17 @@ func (c *chaos) compareLog(ctx context.Context, s *bench.RunningStorm) (problems
 		return nil
 	})
 	return problems, err
+}
+
+// readLog reads the bounds of a project's log, and the operation ids of its events.
+func readLog(ctx context.Context, conn *pgx.Conn, project int) (floor, head int64, ids []string, err error) {
+	if err := conn.QueryRow(ctx, "SELECT log_floor, version FROM heads WHERE project_id = $1", project).Scan(&floor, &head); err != nil {
+		return 0, 0, nil, err
+	}
+	rows, err := conn.Query(ctx, "SELECT op_id FROM events WHERE project_id = $1", project)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	ids, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	return floor, head, ids, err
 }

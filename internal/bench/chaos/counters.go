@@ -8,7 +8,7 @@ import (
 	"layercake/internal/client"
 )
 
-// counters are the metrics that say what replicas had to do about a fault, by what a report calls them.
+// counters are the metrics of what replicas had to do about a fault, by their names in a report.
 var counters = map[string]string{
 	"gaps":              "layercake_feed_gaps_total",
 	"filled":            "layercake_feed_filled_events_total",
@@ -22,18 +22,18 @@ var counters = map[string]string{
 	"trimmed":           "layercake_cleanup_removed_total",
 }
 
-// metricsTime is for a replica that should be there to tell its metrics.
+// metricsTime is the limit for a live replica to answer with its metrics.
 const metricsTime = 10 * time.Second
 
-// tally adds up what counters of all replicas grow by, through restarts of theirs. What a replica counted in its last moments before
-// it was killed is not in it.
+// tally adds up the growth of the counters of all replicas, through their restarts. Counts of a replica's last moments before it was
+// killed are missing.
 type tally struct {
 	deployment *deployment
 	sums       map[string]float64
-	last       []map[string]float64 // of each replica; nil before it was read
+	last       []map[string]float64 // last values of each replica; nil before it was read
 }
 
-// tally begins to count. It has read where the replicas are when it returns.
+// tally begins to count. When it returns it has read the first values of the replicas.
 func (d *deployment) tally(ctx context.Context) *tally {
 	t := &tally{deployment: d, sums: map[string]float64{"crashes": -d.crashes()}, last: make([]map[string]float64, len(d.replicas))}
 	t.look(ctx, metricsTime)
@@ -51,7 +51,7 @@ func (t *tally) run(ctx context.Context) map[string]float64 {
 			t.sums["crashes"] += t.deployment.crashes()
 			return t.sums
 		case <-tick.C:
-			t.look(ctx, 2*time.Second) // one that is stopped does not answer
+			t.look(ctx, 2*time.Second) // a replica that is stopped does not answer
 		}
 	}
 }
@@ -61,12 +61,12 @@ func (t *tally) look(ctx context.Context, within time.Duration) {
 	for i, r := range t.deployment.replicas {
 		now, err := r.metrics(ctx, within)
 		if err != nil {
-			continue // it is away
+			continue // the replica is away
 		}
 		for name, metric := range counters {
 			switch before, value := t.last[i][metric], now[metric]; {
-			case t.last[i] == nil: // what was before does not count
-			case value < before: // it was started again
+			case t.last[i] == nil: // growth before the first reading does not count
+			case value < before: // the replica was started again, from 0
 				t.sums[name] += value
 			default:
 				t.sums[name] += value - before
@@ -76,14 +76,14 @@ func (t *tally) look(ctx context.Context, within time.Duration) {
 	}
 }
 
-// metrics reads those of the replica, within a time.
+// metrics reads the metrics of the replica, within a time.
 func (r *replica) metrics(ctx context.Context, within time.Duration) (map[string]float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return client.Metrics(ctx, r.admin)
 }
 
-// crashes is how often replicas died because LAYERCAKE_FAULT_CRASH asked for it.
+// crashes returns how often replicas died because LAYERCAKE_FAULT_CRASH asked for it.
 func (d *deployment) crashes() (n float64) {
 	for _, r := range d.replicas {
 		r.mu.Lock()

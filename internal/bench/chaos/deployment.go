@@ -25,15 +25,15 @@ import (
 )
 
 const (
-	databaseStops = 20 * time.Second // in order
-	connectTime   = 5 * time.Second  // to a database that lives, or a replica
-	queryTime     = 10 * time.Second // for a session and all that it asks
+	databaseStops = 20 * time.Second // limit for the database to stop in order
+	connectTime   = 5 * time.Second  // limit for connecting to a live database or replica
+	queryTime     = 10 * time.Second // limit of a session with all its queries
 )
 
 // deployment is replicas as processes, which reach a PostgreSQL of their own through a proxy.
 type deployment struct {
 	folder   string
-	binaries string // of PostgreSQL
+	binaries string // folder of PostgreSQL's programs
 	log      *slog.Logger
 	proxy    *pgproxy.Proxy
 	replicas []*replica
@@ -44,7 +44,7 @@ type deployment struct {
 	servers  int // data folders so far
 }
 
-// deploy runs a deployment while use does. It leaves nothing behind but its log, and that only when something went wrong.
+// deploy runs a deployment until use returns. It leaves nothing behind except, when use fails, its log.
 func deploy(
 	ctx context.Context, replicas int, command func() *exec.Cmd, binaries string, use func(context.Context, *deployment) error,
 ) (err error) {
@@ -106,7 +106,7 @@ func (d *deployment) serverConfig(replicas int) embeddedpg.Config {
 	return embeddedpg.Config{
 		BinDir: d.binaries, DataDir: d.serverFolder(d.servers), RunDir: d.folder,
 		Settings: map[string]string{
-			// Processes die here, never the machine: what was written stays written.
+			// Without fsync nothing is lost here, since processes die but never the machine.
 			"fsync": "off", "max_connections": strconv.Itoa(40*replicas + 40), "shared_buffers": "64MB",
 		},
 		Log: d.log,
@@ -125,7 +125,7 @@ func (d *deployment) removeServers() error {
 	return errors.Join(errs...)
 }
 
-// serverAddress is where a server's socket is.
+// serverAddress returns the address of a server's socket.
 func serverAddress(s *embeddedpg.Server) (network, address string) {
 	cfg, err := pgx.ParseConfig(s.URL())
 	if err != nil {
@@ -153,7 +153,7 @@ func (d *deployment) addReplicas(ports []int, command func() *exec.Cmd, out *chi
 	}
 }
 
-// databaseURL leads through the proxy.
+// databaseURL returns the URL of the database through the proxy.
 func (d *deployment) databaseURL() string {
 	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Host: d.proxy.Addr(), Path: "postgres", RawQuery: "sslmode=disable"}
 	return u.String()
@@ -175,7 +175,7 @@ func (d *deployment) admins() []string {
 	return admins
 }
 
-// ready waits until every replica is.
+// ready waits until every replica is ready.
 func (d *deployment) ready(ctx context.Context) error {
 	for _, r := range d.replicas {
 		if err := r.ready(ctx); err != nil {
@@ -197,7 +197,7 @@ func (d *deployment) configure(ctx context.Context, env []string) error {
 	return d.ready(ctx)
 }
 
-// server is the PostgreSQL of now.
+// server returns the current PostgreSQL.
 func (d *deployment) server() *embeddedpg.Server {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -226,7 +226,7 @@ func on(ctx context.Context, s *embeddedpg.Server, use func(*pgx.Conn) error) er
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it is over anyway
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the result is complete
 	return use(conn)
 }
 
@@ -249,7 +249,7 @@ func crash(ctx context.Context, s *embeddedpg.Server) error {
 	}
 }
 
-// restart ends the server, in order or at once, and starts it again.
+// restart ends the server, in order or at once, and starts it again. Once begun it does not stop half way.
 func (d *deployment) restart(ctx context.Context, atOnce bool) error {
 	d.harming.Lock()
 	defer d.harming.Unlock()

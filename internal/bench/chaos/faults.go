@@ -22,78 +22,78 @@ import (
 
 // fault is one way to do harm.
 type fault struct {
-	name, about string
-	naps        time.Duration                      // of nappers; 0 for what is usual
-	env         []string                           // of the replicas meanwhile
-	hurry       bool                               // changes come as fast as they can, rather than at the rate of the others
-	do          func(*harm, context.Context) error // its error says what should not have happened
-	check       func(FaultResult) []string         // likewise
-	within      convergence.Patience               // how late people learn of others at most; 0 for what has no promise
+	name, summary string
+	naps          time.Duration                      // naps of nappers; 0 for the usual
+	env           []string                           // environment of the replicas during the fault
+	hurry         bool                               // whether changes come as fast as possible, not at the usual rate
+	do            func(*harm, context.Context) error // does the harm; fails when something happened that should not
+	check         func(FaultResult) []string         // returns what should not have happened
+	within        convergence.Patience               // limits for people to learn of others; 0 where nothing is promised
 }
 
 // faults are in the order in which they are done.
 var faults = []fault{
 	{
-		name: "neighbours", about: "nothing is harmed; replicas commit neighbouring versions of few projects as fast as they can", hurry: true,
+		name: "neighbours", summary: "nothing is harmed; replicas commit neighbouring versions of few projects as fast as they can", hurry: true,
 		do: (*harm).wait, check: happened("gaps"), within: convergence.Patience{Gone: 5 * time.Second, Here: 5 * time.Second},
 	},
 	{
-		name: "listeners-killed", about: "the backends of all listeners are terminated each second",
+		name: "listeners-killed", summary: "the backends of all listeners are terminated each second",
 		do: (*harm).killListeners, check: happened("listenerConnects"),
 	},
-	{name: "listener-stopped", about: "the backend of a listener is stopped, and continued", do: (*harm).stopListener},
+	{name: "listener-stopped", summary: "the backend of a listener is stopped, and continued", do: (*harm).stopListener},
 	{
-		name: "publisher-silent", about: "the connection of a publisher becomes half-open, twice",
+		name: "publisher-silent", summary: "the connection of a publisher becomes half-open, twice",
 		do: (*harm).silencePublishers, check: happened("publisherErrors"),
 	},
-	{name: "sessions-silent", about: "all connections to the database become half-open", do: (*harm).silenceAll},
+	{name: "sessions-silent", summary: "all connections to the database become half-open", do: (*harm).silenceAll},
 	{
-		name: "lines-dropped", about: "5 % of the payloads between replicas are dropped", env: []string{"LAYERCAKE_FAULT_LOSS=0.05"},
+		name: "lines-dropped", summary: "5 % of the payloads between replicas are dropped", env: []string{"LAYERCAKE_FAULT_LOSS=0.05"},
 		do: (*harm).wait, check: happened("holes"),
 	},
-	{name: "replica-killed", about: "a replica is killed in mid-burst, again and again", do: (*harm).killReplicas},
+	{name: "replica-killed", summary: "a replica is killed in mid-burst, again and again", do: (*harm).killReplicas},
 	{
-		name: "replica-lost", about: "a replica is killed, and stays away: its people are gone within 6 s, and nobody else is",
+		name: "replica-lost", summary: "a replica is killed, and stays away: its people are gone within 6 s, and nobody else is",
 		do: (*harm).loseReplica, within: convergence.Patience{Gone: goneWithin, Here: goneWithin},
 	},
 	{
-		name: "commit-unsaid", about: "replicas die after a commit, before anybody knows of it", env: []string{"LAYERCAKE_FAULT_CRASH=0.01"},
+		name: "commit-unsaid", summary: "replicas die after a commit, before anybody knows of it", env: []string{"LAYERCAKE_FAULT_CRASH=0.01"},
 		do: (*harm).wait, check: happened("crashes"),
 	},
-	{name: "replica-stopped", about: "a replica is stopped, and continued", do: (*harm).stopReplica},
-	{name: "postgres-restarted", about: "PostgreSQL is restarted in order, twice", do: (*harm).restartDatabase},
-	{name: "postgres-crashed", about: "PostgreSQL is ended at once and recovers, twice", do: (*harm).crashDatabase},
-	{name: "standby-promoted", about: "PostgreSQL dies and its synchronous standby is promoted: nothing is lost", do: (*harm).promote},
+	{name: "replica-stopped", summary: "a replica is stopped, and continued", do: (*harm).stopReplica},
+	{name: "postgres-restarted", summary: "PostgreSQL is restarted in order, twice", do: (*harm).restartDatabase},
+	{name: "postgres-crashed", summary: "PostgreSQL is ended at once and recovers, twice", do: (*harm).crashDatabase},
+	{name: "standby-promoted", summary: "PostgreSQL dies and its synchronous standby is promoted: nothing is lost", do: (*harm).promote},
 	{
-		name: "standby-behind", about: "PostgreSQL dies and a standby is promoted that had fallen behind: versions begin again",
+		name: "standby-behind", summary: "PostgreSQL dies and a standby is promoted that had fallen behind: versions begin again",
 		do: (*harm).promoteBehind, check: sawSnapshots,
 	},
 	{
-		name: "queue-full", about: "the database refuses all notifications, because its queue is full", do: (*harm).fillQueue,
+		name: "queue-full", summary: "the database refuses all notifications, because its queue is full", do: (*harm).fillQueue,
 		check: happened("publisherErrors"),
 	},
 	{
-		name: "project-deleted", about: "projects are deleted while half of the payloads are dropped", env: []string{"LAYERCAKE_FAULT_LOSS=0.5"},
+		name: "project-deleted", summary: "projects are deleted while half of the payloads are dropped", env: []string{"LAYERCAKE_FAULT_LOSS=0.5"},
 		do: (*harm).deleteProjects,
 	},
 	{
 		// Replicas that were started again have no tail of events: they read the log.
-		name: "log-trimmed", about: "events are removed, and replicas killed, while watchers catch up", naps: 6 * time.Second,
+		name: "log-trimmed", summary: "events are removed, and replicas killed, while watchers catch up", naps: 6 * time.Second,
 		env: []string{"LAYERCAKE_EVENT_RETENTION=3s", "LAYERCAKE_CLEAN_UP=500ms"},
 		do:  (*harm).killReplicas, check: sawSnapshots,
 	},
 	{
-		name: "cables-pulled", about: "people vanish without a word, and are gone when their sockets were silent for 90 s",
+		name: "cables-pulled", summary: "people vanish without a word, and are gone when their sockets were silent for 90 s",
 		do: (*harm).pullCables,
 	},
-	{name: "reader-stalled", about: "clients subscribe and never read", do: (*harm).stallReaders},
+	{name: "reader-stalled", summary: "clients subscribe and never read", do: (*harm).stallReaders},
 	{
-		name: "mixed", about: "several of these at any time, for three times as long",
+		name: "mixed", summary: "several of these at any time, for three times as long",
 		env: []string{"LAYERCAKE_FAULT_LOSS=0.02", "LAYERCAKE_FAULT_CRASH=0.0005"}, do: (*harm).mix,
 	},
 }
 
-// happened demands that the replicas noticed: a fault without a trace did no harm.
+// happened returns a check that a counter of the replicas grew: a fault without a trace did no harm, and proves nothing.
 func happened(counter string) func(FaultResult) []string {
 	return func(r FaultResult) []string {
 		if r.Counters[counter] == 0 {
@@ -126,7 +126,7 @@ func (h *harm) every(ctx context.Context, period time.Duration, do func(ctx cont
 	return nil
 }
 
-// killListeners returns when all of them have come back.
+// killListeners ends the sessions of all listeners, and returns when all of them are back.
 func (h *harm) killListeners(ctx context.Context) error {
 	err := h.every(ctx, time.Second, func(ctx context.Context) error {
 		return h.deployment.query(ctx, func(conn *pgx.Conn) error {
@@ -137,7 +137,7 @@ func (h *harm) killListeners(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.deployment.ready(ctx) // none is that does not listen
+	return h.deployment.ready(ctx) // a replica that does not listen is not ready
 }
 
 func (h *harm) stopListener(ctx context.Context) error {
@@ -161,7 +161,7 @@ func role(name string) func(application string) bool {
 	return func(application string) bool { return strings.HasSuffix(application, "/"+name) }
 }
 
-// silencePublishers takes the publisher of one replica, and later of another one or the same.
+// silencePublishers cuts off the publisher of one replica without a word, and later that of another one or the same.
 func (h *harm) silencePublishers(ctx context.Context) error {
 	for range 2 {
 		one := false
@@ -186,7 +186,7 @@ func (h *harm) silenceAll(ctx context.Context) error {
 	return bench.Wait(ctx, h.duration)
 }
 
-// any is some replica.
+// any returns a random replica.
 func (h *harm) any() *replica { return h.deployment.replicas[h.rand.IntN(len(h.deployment.replicas))] }
 
 func (h *harm) killReplicas(ctx context.Context) error {
@@ -201,18 +201,19 @@ func (h *harm) killReplicas(ctx context.Context) error {
 func (h *harm) stopReplica(ctx context.Context) error {
 	r := h.any()
 	if !r.signal(syscall.SIGSTOP) {
-		return nil // it is being started again
+		return nil // the replica is being started again
 	}
 	h.say("replica %d is stopped", r.number)
 	h.crowd.Pause(r.number-1, true)
 	err := bench.Wait(ctx, h.duration)
 	r.signal(syscall.SIGCONT)
 	h.crowd.Pause(r.number-1, false)
-	// What people sent meanwhile comes all at once, and the limit may meet what they send now.
+	// The replica reads at once what people sent meanwhile, so its limit may refuse what they send now.
 	return errors.Join(err, bench.Wait(ctx, bench.LimitForgets))
 }
 
-// goneWithin is when everybody knows that the people of a replica that was killed are gone: 5 s for its lease, 1 s for others to notice.
+// goneWithin is the limit for everybody to know that the people of a killed replica are gone: 5 s for its lease, 1 s for others to
+// notice.
 const goneWithin = 6 * time.Second
 
 // loseReplica kills one replica once all others could notice.
@@ -235,7 +236,7 @@ func (h *harm) loseReplica(ctx context.Context) error {
 func (h *harm) pullCables(ctx context.Context) error {
 	silent := bench.Noticed(h.silence)
 	n := 0
-	// Those that a machine cut off that stalled stay away for a while.
+	// People who were cut off because the machine stalled stay away for a while, so there may be nobody to pull at first.
 	for began := time.Now(); n == 0; n = h.crowd.Pull(silent) {
 		if time.Since(began) > bench.MaxRecovery {
 			return errors.New("nobody was there to be cut off")
@@ -264,7 +265,7 @@ func (h *harm) restarts(ctx context.Context, atOnce bool) error {
 	return nil
 }
 
-// promote makes the standby synchronous first: what is answered then is on both.
+// promote makes the standby synchronous before the primary dies, so that every answered change is on both.
 func (h *harm) promote(ctx context.Context) error {
 	err := h.deployment.promote(ctx, func(ctx context.Context, primary, _ *embeddedpg.Server) error {
 		err := on(ctx, primary, func(conn *pgx.Conn) error {
@@ -289,7 +290,7 @@ func (h *harm) promote(ctx context.Context) error {
 	return err
 }
 
-// promoteBehind cuts the standby off first. What is answered between then and the end of the primary is lost, and nothing else.
+// promoteBehind cuts the standby off before the primary dies. Changes that are answered in between are lost, and no others may be.
 func (h *harm) promoteBehind(ctx context.Context) error {
 	var kept, all bench.Answers
 	err := h.deployment.promote(ctx, func(ctx context.Context, primary, standby *embeddedpg.Server) error {
@@ -329,7 +330,7 @@ func (h *harm) promoteBehind(ctx context.Context) error {
 	return bench.Wait(ctx, h.duration/2)
 }
 
-// until asks again and again.
+// until asks again and again until the answer is true.
 func until(ctx context.Context, conn *pgx.Conn, question string) error {
 	for {
 		var yes bool
@@ -343,7 +344,7 @@ func until(ctx context.Context, conn *pgx.Conn, question string) error {
 }
 
 // fillQueue makes the database refuse what publishers send. The queue of a server takes 8 GB to fill, so sessions that begin now
-// find a function before pg_catalog's that raises what pg_notify would.
+// find a function before pg_catalog's that raises the error of pg_notify.
 func (h *harm) fillQueue(ctx context.Context) error {
 	run := func(ctx context.Context, sql string) error {
 		return h.deployment.query(ctx, func(conn *pgx.Conn) error { _, err := conn.Exec(ctx, sql); return err })
@@ -367,8 +368,8 @@ func (h *harm) fillQueue(ctx context.Context) error {
 	return errors.Join(err, undo)
 }
 
-// deleteProjects makes projects beside those of the storm, follows and changes them, and deletes them. All that follow them must be
-// told, each within a sweep or two.
+// deleteProjects makes projects beside those of the storm, follows and changes them, and deletes them. Each follower must be told within a
+// sweep or two.
 func (h *harm) deleteProjects(ctx context.Context) error {
 	return h.every(ctx, 0, func(ctx context.Context) error {
 		s, err := bench.StartStorm(ctx, bench.Config{
@@ -444,7 +445,7 @@ func (h *harm) stallReader(ctx context.Context, r *replica) error {
 	if err := bench.Wait(ctx, max(h.duration, stallTime)); err != nil {
 		return err
 	}
-	// What the system kept for us comes first, then the end.
+	// Frames in the system's buffers come first, then the end.
 	late, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := conn.SetReadBuffer(4 << 20); err != nil {

@@ -29,19 +29,19 @@ const (
 
 // replica is a process that is started again whenever it ends.
 type replica struct {
-	number     int // from 1
+	number     int // number, from 1
 	url, admin string
-	command    func() *exec.Cmd // that serves as its environment says
-	out        *child.Lines     // gets what the process writes
+	command    func() *exec.Cmd // command that serves as its environment says
+	out        *child.Lines     // receiver of the output
 
 	mu      sync.Mutex
 	env     []string
 	cmd     *exec.Cmd // nil while none runs
 	ended   chan struct{}
-	killed  bool     // we did it
-	away    bool     // it is not started again for now
-	crashes int      // that its environment asked for
-	deaths  []string // that nobody asked for
+	killed  bool     // whether we ended the process
+	away    bool     // whether it stays ended for now
+	crashes int      // deaths that its environment asked for
+	deaths  []string // deaths that nobody asked for
 }
 
 // run keeps the process running until ctx ends, and then stops it in order.
@@ -58,13 +58,13 @@ func (r *replica) run(ctx context.Context) error {
 		}
 		_ = bench.Wait(ctx, replicaPause) // the loop looks at ctx
 		for ctx.Err() == nil && r.isAway() {
-			_ = bench.Wait(ctx, replicaPause) // likewise
+			_ = bench.Wait(ctx, replicaPause) // the loop looks at ctx
 		}
 	}
 	return nil
 }
 
-// keepAway says whether the process stays ended once it is, until told otherwise.
+// keepAway decides whether the process is started again after its end.
 func (r *replica) keepAway(away bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -86,7 +86,7 @@ func (r *replica) start() (ended chan struct{}, err error) {
 	cmd.Stdout, cmd.Stderr = out, out
 	r.cmd, r.ended, r.killed = cmd, make(chan struct{}), false
 	ended = r.ended
-	// SIGKILL, because a replica that is suspended would not see anything else.
+	// The signal is SIGKILL, because a suspended replica would not see another one.
 	err = child.Start(cmd, syscall.SIGKILL, func(err error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -97,8 +97,8 @@ func (r *replica) start() (ended chan struct{}, err error) {
 	return ended, err
 }
 
-// note remembers how the process ended. Whatever the database does, a replica that serves goes on; one that starts while there is
-// no database may give up.
+// note remembers how the process ended. A replica that serves must go on whatever the database does; one that starts without a database
+// may give up.
 func (r *replica) note(err error) {
 	exit := new(exec.ExitError)
 	switch {
@@ -110,7 +110,7 @@ func (r *replica) note(err error) {
 	}
 }
 
-// died returns how the process ended when nobody asked for it.
+// died returns the deaths that nobody asked for.
 func (r *replica) died() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -186,7 +186,7 @@ func (r *replica) healthy(ctx context.Context) bool {
 	return err == nil && answer.Status == http.StatusOK
 }
 
-// ports are those of the deployments of this process, which keep them while their replicas are down.
+// ports are the ports of the deployments of this process, which keep them while their replicas are down.
 var ports = struct {
 	mu    sync.Mutex
 	taken map[int]bool

@@ -15,14 +15,14 @@ type Result struct {
 	Projects int           `json:"projects"`
 	Rate     float64       `json:"rate"` // changes a second, asked for
 	Faults   []FaultResult `json:"faults"`
-	Deaths   []string      `json:"deaths"` // of replicas that nobody killed
+	Deaths   []string      `json:"deaths"` // deaths of replicas that nobody killed
 }
 
-// FaultResult is a storm during a fault, and what else was seen.
+// FaultResult is the result of a storm during a fault, with that of the people and the traces of the fault.
 type FaultResult struct {
 	Name      string             `json:"name"`
-	Recovered float64            `json:"recoveredSeconds"` // from the end of the fault until every watcher was at the head
-	Counters  map[string]float64 `json:"counters"`         // what the replicas counted meanwhile
+	Recovered float64            `json:"recoveredSeconds"` // time from the end of the fault until every watcher was at the head
+	Counters  map[string]float64 `json:"counters"`         // growth of the replicas' counters during the fault
 	Problems  []string           `json:"problems"`
 	People    bench.People       `json:"people"`
 	bench.Result

@@ -1,10 +1,10 @@
-// Package convergence checks that whoever follows a plan sees each change once and in order, and ends with the plan itself.
+// Package convergence judges whether watchers were told the truth.
 //
-// A watcher starts from the plan as getPlanDag answers it, is fed everything that its subscription delivers, and is compared
-// with getPlanDag at the end. Events and Deltas check the two kinds of subscriptions. They keep the state that a client would
-// have and what was wrong so far, not what they saw.
+// Events and Deltas judge watchers of a plan, by the two kinds of subscriptions: each change comes once and in order, and the state in the
+// end is the plan of the rows. A watcher starts from the plan as getPlanDag answers it, takes everything that its subscription delivers,
+// and is compared with getPlanDag at the end. It keeps the state that a client would have and the mistakes so far, not the events.
 //
-// CompareRoster and Attend say the same of people: whether everybody was told who was there, at one moment and over time.
+// CompareRoster and Attend judge viewers of people: everybody was told who was there, at one moment and over time.
 package convergence
 
 import (
@@ -21,11 +21,11 @@ import (
 type Plan struct {
 	Version int64             `json:"version,string"`
 	Cursor  string            `json:"cursor"`
-	Nodes   []json.RawMessage `json:"nodes"` // with their ids, and all else that events show
+	Nodes   []json.RawMessage `json:"nodes"` // nodes with their ids and all other fields that events show
 	Edges   []json.RawMessage `json:"edges"`
 
 	Metadata struct {
-		Version string `json:"version"` // what deltas demand; empty for the version
+		Version string `json:"version"` // label that deltas test; empty for the version
 	} `json:"metadata"`
 }
 
@@ -36,16 +36,16 @@ func (p Plan) label() string {
 	return strconv.FormatInt(p.Version, 10)
 }
 
-// Report is what a check found.
+// Report is the result of a check.
 type Report struct {
-	Events     int64    `json:"events"`     // seen, snapshots and repeats included
-	Snapshots  int64    `json:"snapshots"`  // seen
+	Events     int64    `json:"events"`     // events seen, snapshots and repeats included
+	Snapshots  int64    `json:"snapshots"`  // snapshots seen
 	Skipped    int64    `json:"skipped"`    // versions that snapshots stood in for
 	Lost       int64    `json:"lost"`       // versions that never came
 	Doubled    int64    `json:"doubled"`    // events that had come before
 	Reordered  int64    `json:"reordered"`  // events that came after later ones
 	Misapplied int64    `json:"misapplied"` // events that did not fit the state that they came to
-	First      []string `json:"first"`      // the first things that were wrong, in words; at most 10
+	First      []string `json:"first"`      // first mistakes, in words; at most 10
 	Divergence string   `json:"divergence"` // how the state in the end differs from the rows; "" when it does not
 }
 
@@ -63,8 +63,8 @@ const (
 // from one epoch to another.
 type sequence struct {
 	epoch   string
-	version int64  // the highest one seen
-	missing []span // below version, ascending
+	version int64  // highest version seen
+	missing []span // spans of missing versions below it, ascending
 	report  Report
 }
 
@@ -74,13 +74,13 @@ func newSequence(cursor string, version int64) sequence {
 	return sequence{epoch: epochOf(cursor), version: version}
 }
 
-// epochOf returns the epoch in a cursor, which has the form <epoch>~<hash>.<version>. The hash is of one event.
+// epochOf returns the epoch in a cursor, which has the form <epoch>~<hash>.<version>.
 func epochOf(cursor string) string {
 	epoch, _, _ := strings.Cut(cursor[:max(strings.LastIndexByte(cursor, '.'), 0)], "~")
 	return epoch
 }
 
-// wrong remembers one of the first things that were wrong.
+// wrong remembers a mistake, if it is one of the first.
 func (s *sequence) wrong(format string, args ...any) {
 	if len(s.report.First) < maxFirst {
 		s.report.First = append(s.report.First, fmt.Sprintf(format, args...))
@@ -92,13 +92,13 @@ func (s *sequence) misapplied(version int64, err error) {
 	s.wrong("version %d: %v", version, err)
 }
 
-// order is what the version of an event says about it.
+// order is the place of an event's version among those before it.
 type order int
 
 const (
-	next  order = iota // it follows the last one
-	ahead              // others are missing before it
-	again              // it is a repeat, or comes too late
+	next  order = iota // follows the last version
+	ahead              // follows a gap
+	again              // repeats a version, or comes too late
 )
 
 // follow takes an event that is no snapshot.
@@ -225,7 +225,7 @@ func compareLists(what string, seen, rows []json.RawMessage, equal func(a, b jso
 	return ""
 }
 
-// sameJSON reports whether two texts mean the same value, whatever the order of their members.
+// sameJSON reports whether two texts mean the same value. The order of members does not matter.
 func sameJSON(a, b json.RawMessage) bool {
 	if bytes.Equal(a, b) {
 		return true

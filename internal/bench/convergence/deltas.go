@@ -28,11 +28,11 @@ type PatchOperation struct {
 // use.
 type Deltas struct {
 	sequence
-	document []byte // what the watcher shows
-	shown    int64  // its version
-	history  string // its epoch
+	document []byte // plan that the watcher shows
+	shown    int64  // version of document
+	history  string // epoch of document
 	stale    bool
-	rejoins  bool // the next event comes from another subscription
+	rejoins  bool // whether the next event comes from another subscription
 }
 
 // NewDeltas returns the check of a watcher that read the plan and follows it after its cursor.
@@ -45,8 +45,8 @@ func NewDeltas(plan Plan) *Deltas {
 // Version returns the highest version seen.
 func (w *Deltas) Version() int64 { return w.version }
 
-// Resubscribe says that the next event is the first one of another subscription, without a cursor: that may begin anywhere.
-// Versions before it, which the watcher has to read, count as skipped. What is shown stays.
+// Resubscribe notes that the next event is the first one of another subscription, without a cursor, which may begin anywhere.
+// Versions before it, which the watcher has to read, count as skipped. The document stays.
 func (w *Deltas) Resubscribe() { w.rejoins = true }
 
 // Stale reports whether the watcher knows that what it shows is not the plan: it has to call Read.
@@ -94,7 +94,7 @@ func (w *Deltas) See(d Delta) {
 	case next:
 		same := epochOf(d.Cursor) == w.history
 		if w.stale || same && d.Version <= w.shown {
-			return // it is in what was read, or will be
+			return // the plan that was read has the event, or the next one will
 		}
 		if err := w.patch(d.Operations); err != nil {
 			w.stale = true
@@ -127,7 +127,7 @@ func (w *Deltas) patch(operations []PatchOperation) error {
 	return nil
 }
 
-// Finish compares with the plan as it is in the end, and returns what was found in all.
+// Finish compares with the plan in the end, and returns the report.
 func (w *Deltas) Finish(rows Plan) Report {
 	return w.finish(rows, w.compare(rows))
 }
@@ -152,8 +152,8 @@ func (w *Deltas) compare(rows Plan) string {
 	return ""
 }
 
-// sameButTimes compares what deltas patch and a Plan holds: the times of nodes and edges are not patched, and what was made of nodes is
-// not held.
+// sameButTimes compares an element that deltas patched with one of a Plan, without the fields that only one of them has: deltas do not
+// patch times, and a Plan does not hold executions.
 func sameButTimes(a, b json.RawMessage) bool {
 	var x, y map[string]json.RawMessage
 	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {

@@ -29,7 +29,7 @@ type Operation struct {
 type Events struct {
 	sequence
 	nodes, edges list
-	broken       bool // since a gap or a misfit: the state cannot be followed until a snapshot comes
+	broken       bool // whether the state is unknown after a gap or a misfit, until a snapshot comes
 }
 
 // NewEvents returns the check of a watcher that read the plan and follows it after its cursor.
@@ -64,7 +64,7 @@ func (w *Events) See(e Event) {
 				w.misapplied(e.Version, fmt.Errorf("%s %q: %w", op.Kind, op.ID, err))
 			}
 		}
-	case again: // whoever ignores it keeps the right state
+	case again: // ignoring a repeat keeps the state right
 	}
 }
 
@@ -101,7 +101,7 @@ func (w *Events) apply(op Operation) error {
 	return errors.New("unknown kind of operation")
 }
 
-// Finish compares with the plan as it is in the end, and returns what was found in all.
+// Finish compares with the plan in the end, and returns the report.
 func (w *Events) Finish(rows Plan) Report {
 	divergence := compareLists("node", w.nodes.values, rows.Nodes, sameJSON)
 	if divergence == "" {
@@ -168,7 +168,7 @@ func (l *list) remove(op Operation) error {
 	return nil
 }
 
-// expect demands that an operation finds what it says.
+// expect checks that the element before an operation is what the operation says.
 func (l *list) expect(op Operation) error {
 	switch {
 	case op.Index == nil || *op.Index < 0 || *op.Index >= len(l.ids):

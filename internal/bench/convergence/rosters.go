@@ -10,24 +10,24 @@ import (
 
 // Attendee is a connection that is in a project.
 type Attendee struct {
-	User string // the id that it joined with; several connections may have the same
-	At   string // where its cursor is, in any form
+	User string // user id that it joined with; several connections may have the same
+	At   string // place of its cursor, in any form
 }
 
-// Difference is how what somebody was told differs from who is there, by user id.
+// Difference is the difference between what a viewer was told and who is there, by user id.
 type Difference struct {
-	Ghosts    []string // who is not there, or as often as they are too many
-	Missing   []string // who is there, or as often as they are too few
-	Misplaced []string // who is there, with the cursor elsewhere
+	Ghosts    []string // ids that are not there; repeated as often as they are too many
+	Missing   []string // ids that the viewer lacks; repeated as often as they are too few
+	Misplaced []string // ids with the cursor at another place
 }
 
-// OK reports whether there is none.
+// OK reports whether there is no difference.
 func (d Difference) OK() bool { return len(d.Ghosts)+len(d.Missing)+len(d.Misplaced) == 0 }
 
 // CompareRoster compares what a browser with the id viewer was told, positions by user id, with who is there, itself included. A
 // browser is shown others as one person for each id, but those with its own id one by one, as "id#...".
 func CompareRoster(viewer string, there []Attendee, told map[string]string) Difference {
-	places := map[string][]string{} // of those who are there
+	places := map[string][]string{} // places by user id
 	for _, a := range there {
 		places[a.User] = append(places[a.User], a.At)
 	}
@@ -35,7 +35,7 @@ func CompareRoster(viewer string, there []Attendee, told map[string]string) Diff
 	namesakes, free := max(len(places[viewer])-1, 0), slices.Clone(places[viewer])
 	for _, id := range slices.Sorted(maps.Keys(told)) {
 		switch namesake := strings.HasPrefix(id, viewer+"#"); {
-		case id == viewer: // where its own cursor is it knows
+		case id == viewer: // a browser is not told of its own cursor
 		case namesake && namesakes == 0, !namesake && len(places[id]) == 0:
 			d.Ghosts = append(d.Ghosts, id)
 		case namesake:
@@ -85,21 +85,21 @@ func CompareRows(there []Attendee, rows []string) Difference {
 // Stay is a time during which somebody was in a project, over one connection.
 type Stay struct {
 	User string
-	From time.Time // when they knew that they were in
-	To   time.Time // when the connection ended, or could not be used any more; zero while it lasts
-	// Silent says that it ended without a trace: what is left tells when nothing comes for too long.
+	From time.Time // time at which they knew that they were in
+	To   time.Time // end of the connection, or of its use; zero while it lasts
+	// Silent says that it ended without a trace, so that the replica notices only when nothing comes for too long.
 	Silent bool
 }
 
-// View is what somebody was told of who is in a project, over one connection.
+// View is everything that a viewer was told about the people in a project, over one connection.
 type View struct {
 	Viewer string
-	From   time.Time // of the roster, which Told begins with
-	To     time.Time // likewise
-	Told   []Told    // in order
+	From   time.Time // time of the roster, which Told begins with
+	To     time.Time // end of the connection, or of its use
+	Told   []Told    // everything told, in order
 }
 
-// Told is one thing that a viewer was told. Here again about somebody who is there is nothing new.
+// Told is one thing that a viewer was told. Being told again that a person is here changes nothing.
 type Told struct {
 	At   time.Time
 	User string
@@ -108,12 +108,12 @@ type Told struct {
 
 // Patience is how late a viewer may learn of things.
 type Patience struct {
-	Here   time.Duration // after the beginning of a stay
-	Gone   time.Duration // after its end
-	Silent time.Duration // after its end, when that left no trace
+	Here   time.Duration // limit after the beginning of a stay
+	Gone   time.Duration // limit after its end
+	Silent time.Duration // limit after an end without a trace
 }
 
-// Plus is more of it.
+// Plus returns limits that are longer by slack.
 func (p Patience) Plus(slack time.Duration) Patience {
 	return Patience{Here: p.Here + slack, Gone: p.Gone + slack, Silent: p.Silent + slack}
 }
@@ -125,20 +125,20 @@ func (p Patience) after(s Stay) time.Duration {
 	return p.Gone
 }
 
-// Attendance is what a comparison of all views with all stays found, over time.
+// Attendance is the comparison of all views with all stays, over time.
 type Attendance struct {
 	Ghosts   int64         // stays that a viewer believed in for too long after their end
 	Missing  int64         // stays that a viewer did not know of for too long
-	Flickers int64         // that a viewer was told that somebody left who did not
-	Absence  time.Duration // the longest that a viewer did not know of somebody who was there
-	Presence time.Duration // the longest that a viewer believed in somebody who had gone
-	First    []string      // the first things that were wrong, in words; at most 10
+	Flickers int64         // reports to a viewer that a person left who did not
+	Absence  time.Duration // longest time in which a viewer did not know of a person who was there
+	Presence time.Duration // longest time in which a viewer believed in a person who had gone
+	First    []string      // first mistakes, in words; at most 10
 }
 
 // OK reports whether nothing was wrong.
 func (a Attendance) OK() bool { return a.Ghosts+a.Missing+a.Flickers == 0 }
 
-// clockSlack is how much later than a replica somebody may notice that their own connection has ended.
+// clockSlack is how much later than its replica a client may notice that its own connection has ended.
 const clockSlack = 2 * time.Second
 
 // Attend compares what viewers were told with who was there, until now. The stays of one user do not overlap. What viewers were told about
@@ -178,7 +178,7 @@ type witness struct {
 	viewer, user string
 	stays        []Stay
 	now          time.Time
-	known        time.Time // the end of the last stay that the viewer was told to have ended
+	known        time.Time // end of the last stay that the viewer was told to have ended
 }
 
 func (w *witness) wrong(count *int64, format string, args ...any) {
@@ -213,7 +213,7 @@ func (w *witness) see(v View) {
 	w.judge(here, since, until)
 }
 
-// judge looks at a time during which the viewer believed the user to be here or not.
+// judge judges a time during which the viewer believed the user to be here, or not to be.
 func (w *witness) judge(here bool, from, to time.Time) {
 	for n, s := range w.stays {
 		end := w.end(s)
@@ -238,7 +238,7 @@ func (w *witness) judge(here bool, from, to time.Time) {
 	}
 }
 
-// left looks at being told that the user left.
+// left judges a report that the user left.
 func (w *witness) left(at time.Time) {
 	// They may be there again, or again and again, and the viewer only now learns that they left before.
 	if before, ok := w.nextEnd(at); ok {
@@ -267,7 +267,7 @@ func (w *witness) nextEnd(at time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// lastEnd returns when the last stay ended that did so before a time.
+// lastEnd returns the end of the last stay that ended before a time.
 func (w *witness) lastEnd(at time.Time) (end time.Time) {
 	for _, s := range w.stays {
 		if !s.To.IsZero() && !s.To.After(at) {
