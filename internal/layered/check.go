@@ -56,20 +56,31 @@ func Violations(problems []Problem, rules []Rule) []Problem {
 	return found
 }
 
-// Check lists every broken rule: those of nodes in their order, then those of edges in theirs.
+// Check lists every broken rule: first of the nodes in their order, then of the edges in theirs.
 func Check(g Graph) []Problem {
-	var problems []Problem
-	palette := make(map[string]bool, len(g.Layers))
+	c := checker{graph: g, forest: newForest(g.Nodes), palette: make(map[string]bool, len(g.Layers))}
 	for _, l := range g.Layers {
-		palette[l.ID] = true
+		c.palette[l.ID] = true
 	}
-	f := newForest(g.Nodes)
-	cyclic := f.cyclic()
-	seen := make(map[string]bool, max(len(g.Nodes), len(g.Edges)))
-	for i := range g.Nodes {
-		n := &g.Nodes[i]
+	c.checkNodes()
+	c.checkEdges()
+	return c.problems
+}
+
+type checker struct {
+	graph    Graph
+	forest   *forest
+	palette  map[string]bool
+	problems []Problem
+}
+
+func (c *checker) checkNodes() {
+	cyclic := c.forest.cyclic()
+	seen := make(map[string]bool, len(c.graph.Nodes))
+	for i := range c.graph.Nodes {
+		n := &c.graph.Nodes[i]
 		report := func(rule Rule, format string, args ...any) {
-			problems = append(problems, Problem{Rule: rule, Index: i, ID: n.ID, Message: fmt.Sprintf(format, args...)})
+			c.problems = append(c.problems, Problem{Rule: rule, Index: i, ID: n.ID, Message: fmt.Sprintf(format, args...)})
 		}
 		switch {
 		case n.ID == "":
@@ -81,20 +92,23 @@ func Check(g Graph) []Problem {
 		switch {
 		case n.BelongsTo == "" && !n.IsPartition:
 			report(NoParent, "Node %.100q has no parent and is not a partition", n.ID)
-		case n.BelongsTo != "" && f.parent[i] == none:
+		case n.BelongsTo != "" && c.forest.parent[i] == none:
 			report(MissingParent, "Node %.100q belongs to %.100q, which does not exist", n.ID, n.BelongsTo)
 		case cyclic[i]:
 			report(ParentCycle, "Node %.100q belongs to itself through its parents", n.ID)
 		}
-		if n.Layer != "" && !palette[n.Layer] {
+		if n.Layer != "" && !c.palette[n.Layer] {
 			report(MissingLayer, "Node %.100q has layer %.100q, which does not exist", n.ID, n.Layer)
 		}
 	}
-	clear(seen)
-	for i := range g.Edges {
-		e := &g.Edges[i]
+}
+
+func (c *checker) checkEdges() {
+	seen := make(map[string]bool, len(c.graph.Edges))
+	for i := range c.graph.Edges {
+		e := &c.graph.Edges[i]
 		report := func(rule Rule, format string, args ...any) {
-			problems = append(problems, Problem{Rule: rule, Edge: true, Index: i, ID: e.ID, Message: fmt.Sprintf(format, args...)})
+			c.problems = append(c.problems, Problem{Rule: rule, Edge: true, Index: i, ID: e.ID, Message: fmt.Sprintf(format, args...)})
 		}
 		switch {
 		case e.ID == "":
@@ -103,28 +117,32 @@ func Check(g Graph) []Problem {
 			report(DuplicateEdge, "Edge %.100q occurs more than once", e.ID)
 		}
 		seen[e.ID] = true
-		s, t := f.position(e.Source), f.position(e.Target)
-		if s == none {
-			report(MissingEnd, "Edge %.100q starts at node %.100q, which does not exist", e.ID, e.Source)
-		}
-		if t == none {
-			report(MissingEnd, "Edge %.100q ends at node %.100q, which does not exist", e.ID, e.Target)
-		}
-		if s != none && t != none {
-			switch from, to := g.Nodes[s].IsPartition, g.Nodes[t].IsPartition; {
-			case from && to:
-				report(PartitionEnds, "Edge %.100q joins the partitions %.100q and %.100q", e.ID, e.Source, e.Target)
-			case from:
-				report(MixedEnds, "Edge %.100q starts at the partition %.100q", e.ID, e.Source)
-			case to:
-				report(MixedEnds, "Edge %.100q ends at the partition %.100q", e.ID, e.Target)
-			}
-		}
-		if e.Layer != "" && !palette[e.Layer] {
+		c.checkEnds(e, report)
+		if e.Layer != "" && !c.palette[e.Layer] {
 			report(MissingEdgeLayer, "Edge %.100q has layer %.100q, which does not exist", e.ID, e.Layer)
 		}
 	}
-	return problems
+}
+
+func (c *checker) checkEnds(e *Edge, report func(rule Rule, format string, args ...any)) {
+	s, t := c.forest.position(e.Source), c.forest.position(e.Target)
+	if s == none {
+		report(MissingEnd, "Edge %.100q starts at node %.100q, which does not exist", e.ID, e.Source)
+	}
+	if t == none {
+		report(MissingEnd, "Edge %.100q ends at node %.100q, which does not exist", e.ID, e.Target)
+	}
+	if s == none || t == none {
+		return
+	}
+	switch from, to := c.graph.Nodes[s].IsPartition, c.graph.Nodes[t].IsPartition; {
+	case from && to:
+		report(PartitionEnds, "Edge %.100q joins the partitions %.100q and %.100q", e.ID, e.Source, e.Target)
+	case from:
+		report(MixedEnds, "Edge %.100q starts at the partition %.100q", e.ID, e.Source)
+	case to:
+		report(MixedEnds, "Edge %.100q ends at the partition %.100q", e.ID, e.Target)
+	}
 }
 
 // cyclic marks the nodes that are their own ancestors.

@@ -63,8 +63,7 @@ func keepNodes(g Graph, f *forest, keep []bool) Graph {
 	return out
 }
 
-// withoutLostEnds returns the edges without those of which an end is a node that keep does not mark. An end that did not exist
-// before does not count.
+// withoutLostEnds returns the edges whose ends keep marks. An end that did not exist before does not count.
 func withoutLostEnds(edges []Edge, f *forest, keep []bool) []Edge {
 	lost := func(id string) bool {
 		i := f.position(id)

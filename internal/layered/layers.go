@@ -3,6 +3,7 @@ package layered
 import (
 	"container/heap"
 	"fmt"
+	"slices"
 	"strings"
 
 	"layercake/internal/fault"
@@ -97,10 +98,36 @@ func aggregateRound(g Graph, threshold int, taken map[string]bool) (Graph, bool)
 	return replaceGroups(g, f, groups, merged, true), true
 }
 
-// sharedNeighbours returns disjoint sets of at least threshold members that share a neighbour of another layer, the largest
-// first and of equal ones that of the first neighbour in node order, and marks their nodes as gone.
+// sharedNeighbours returns disjoint sets of at least threshold members that share a neighbour of another layer, and marks their nodes as
+// gone. The largest set comes first; of equal ones, the set of the first neighbour in node order.
 func sharedNeighbours(g Graph, f *forest, touching *incidences, members []int, gone []bool, threshold int) [][]int {
-	around := make(map[int][]int) // neighbour to members, in order
+	queue := &bySize{}
+	for hub, set := range membersAround(g, f, touching, members, gone) {
+		if len(set) >= threshold {
+			heap.Push(queue, shared{hub: hub, members: set})
+		}
+	}
+	var sets [][]int
+	for queue.Len() > 0 {
+		s := heap.Pop(queue).(shared)
+		live := slices.DeleteFunc(slices.Clone(s.members), func(m int) bool { return gone[m] })
+		switch {
+		case len(live) < threshold:
+		case len(live) < len(s.members): // an earlier set took some: this one waits for its turn again
+			heap.Push(queue, shared{hub: s.hub, members: live})
+		default:
+			for _, m := range live {
+				gone[m] = true
+			}
+			sets = append(sets, live)
+		}
+	}
+	return sets
+}
+
+// membersAround returns, by neighbour of another layer, the members that touch it, in their order.
+func membersAround(g Graph, f *forest, touching *incidences, members []int, gone []bool) map[int][]int {
+	around := make(map[int][]int)
 	for _, m := range members {
 		for _, k := range touching.edges(m) {
 			other := f.position(g.Edges[k].Source)
@@ -115,33 +142,7 @@ func sharedNeighbours(g Graph, f *forest, touching *incidences, members []int, g
 			}
 		}
 	}
-	queue := &bySize{}
-	for hub, set := range around {
-		if len(set) >= threshold {
-			heap.Push(queue, shared{hub: hub, members: set})
-		}
-	}
-	var sets [][]int
-	for queue.Len() > 0 {
-		s := heap.Pop(queue).(shared)
-		live := make([]int, 0, len(s.members))
-		for _, m := range s.members {
-			if !gone[m] {
-				live = append(live, m)
-			}
-		}
-		switch {
-		case len(live) < threshold:
-		case len(live) < len(s.members): // an earlier set took some: wait for its turn again
-			heap.Push(queue, shared{hub: s.hub, members: live})
-		default:
-			for _, m := range live {
-				gone[m] = true
-			}
-			sets = append(sets, live)
-		}
-	}
-	return sets
+	return around
 }
 
 // shared is a node with the members of a cohort around it.

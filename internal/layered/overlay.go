@@ -37,7 +37,7 @@ const (
 	EditDelete EditOperation = "delete"
 )
 
-// Outcome is what became of one edit.
+// Outcome is the outcome of one edit.
 type Outcome struct {
 	Sequence int
 	Result   EditResult
@@ -55,7 +55,7 @@ const (
 	EditFailed   EditResult = "failed"   // the edit makes no sense
 )
 
-// Overlay applies edits to a freshly built graph and says what became of each, in ascending order of their sequence.
+// Overlay applies edits to a freshly built graph, in ascending order of their sequence, and returns the outcome of each.
 //
 // An update whose field is neither what the editor saw nor what the editor wanted is a conflict: the newer value stays, and a
 // person decides. Deleting a node takes its edges along, and its children move to its parent. Always start from the built

@@ -50,33 +50,17 @@ func scanDOT(s string) ([]dotToken, error) {
 		case joined && c != '"':
 			return nil, fmt.Errorf("%q after a +", c)
 		case c == '"':
-			var b strings.Builder
-			start := i
-			for i++; ; i++ {
-				if i >= len(s) {
-					return nil, errors.New("a string does not end")
-				}
-				if s[i] == '"' {
-					break
-				}
-				if s[i] == '\\' {
-					i++
-					if i >= len(s) || s[i] != '"' && s[i] != '\\' {
-						return nil, fmt.Errorf("escape other than of a quote or a backslash near %.20q", s[i-1:])
-					}
-				}
-				b.WriteByte(s[i])
+			text, size, err := scanDOTString(s[i:])
+			if err != nil {
+				return nil, err
 			}
-			i++
-			if i-start >= maxDOTString {
-				return nil, fmt.Errorf("a string has %d bytes", i-start)
-			}
+			i += size
 			if joined {
 				joined = false
-				tokens[len(tokens)-1].text += b.String()
+				tokens[len(tokens)-1].text += text
 				continue
 			}
-			tokens = append(tokens, dotToken{b.String(), true})
+			tokens = append(tokens, dotToken{text, true})
 		case strings.HasPrefix(s[i:], "->"):
 			tokens = append(tokens, dotToken{"->", false})
 			i += 2
@@ -84,20 +68,51 @@ func scanDOT(s string) ([]dotToken, error) {
 			tokens = append(tokens, dotToken{string(c), false})
 			i++
 		default:
-			start := i
-			for i < len(s) && (s[i] == '_' || s[i] == '.' || '0' <= s[i] && s[i] <= '9' || 'a' <= s[i]|0x20 && s[i]|0x20 <= 'z') {
-				i++
+			word, err := scanDOTWord(s[i:])
+			if err != nil {
+				return nil, err
 			}
-			if start == i {
-				return nil, fmt.Errorf("stray %q", s[i])
-			}
-			if i-start >= maxDOTString {
-				return nil, fmt.Errorf("a word has %d bytes", i-start)
-			}
-			tokens = append(tokens, dotToken{s[start:i], false})
+			tokens = append(tokens, dotToken{word, false})
+			i += len(word)
 		}
 	}
 	return tokens, nil
+}
+
+// scanDOTString reads the quoted string at the beginning of s. It returns its text, and its size in s with the quotes.
+func scanDOTString(s string) (text string, size int, err error) {
+	var b strings.Builder
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			if i+1 >= maxDOTString {
+				return "", 0, fmt.Errorf("a string has %d bytes", i+1)
+			}
+			return b.String(), i + 1, nil
+		case '\\':
+			i++
+			if i >= len(s) || s[i] != '"' && s[i] != '\\' {
+				return "", 0, fmt.Errorf("escape other than of a quote or a backslash near %.20q", s[i-1:])
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return "", 0, errors.New("a string does not end")
+}
+
+// scanDOTWord reads the unquoted word at the beginning of s.
+func scanDOTWord(s string) (string, error) {
+	end := 0
+	for end < len(s) && (s[end] == '_' || s[end] == '.' || '0' <= s[end] && s[end] <= '9' || 'a' <= s[end]|0x20 && s[end]|0x20 <= 'z') {
+		end++
+	}
+	if end == 0 {
+		return "", fmt.Errorf("stray %q", s[0])
+	}
+	if end >= maxDOTString {
+		return "", fmt.Errorf("a word has %d bytes", end)
+	}
+	return s[:end], nil
 }
 
 type dotParser struct {

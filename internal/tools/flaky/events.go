@@ -18,14 +18,14 @@ func (t test) String() string {
 	return t.name + " (" + t.pkg + ")"
 }
 
-// results says how often a test ended how.
+// results counts how a test ended.
 type results struct{ passed, failed int }
 
 // record is what the events of `go test -json` say, of one run or of several.
 type record struct {
 	results map[test]*results
 	broken  []string        // packages that failed beyond their tests
-	output  map[test]string // of what failed
+	output  map[test]string // output of what failed
 }
 
 // event is one line of `go test -json`.
@@ -38,10 +38,10 @@ const maxOutput = 64 << 10
 
 // read reads events until their end.
 func read(events io.Reader) (*record, error) {
-	r := &record{results: map[test]*results{}, output: map[test]string{}}
-	// Of the run of a package that has not ended: the tests that run, and how many failed.
-	running, failed := map[string]map[string]bool{}, map[string]int{}
-	output := map[test]*strings.Builder{}
+	r := reader{
+		record: &record{results: map[test]*results{}, output: map[test]string{}},
+		output: map[test]*strings.Builder{}, running: map[string]map[string]bool{}, failed: map[string]int{},
+	}
 	lines := bufio.NewReader(events)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -49,52 +49,70 @@ func read(events io.Reader) (*record, error) {
 			return nil, err
 		}
 		var e event
-		if json.Unmarshal(line, &e) == nil && e.Package != "" { // what is no event is of the build
-			t := test{e.Package, e.Test}
-			switch {
-			case e.Action == "output":
-				if output[t] == nil {
-					output[t] = &strings.Builder{}
-				}
-				if output[t].Len() < maxOutput {
-					output[t].WriteString(e.Output)
-				}
-			case e.Action == "run":
-				if running[e.Package] == nil {
-					running[e.Package] = map[string]bool{}
-				}
-				running[e.Package][e.Test] = true
-			case e.Action == "pass" || e.Action == "fail" || e.Action == "skip":
-				if e.Action == "fail" && output[t] != nil {
-					r.output[t] = output[t].String()
-				}
-				delete(output, t)
-				if e.Test != "" {
-					r.ended(t, e.Action)
-					delete(running[e.Package], e.Test)
-					if e.Action == "fail" {
-						failed[e.Package]++
-					}
-					break
-				}
-				if e.Action == "fail" && (failed[e.Package] == 0 || len(running[e.Package]) > 0) && !slices.Contains(r.broken, e.Package) {
-					r.broken = append(r.broken, e.Package)
-				}
-				delete(running, e.Package)
-				delete(failed, e.Package)
-			}
+		if json.Unmarshal(line, &e) == nil && e.Package != "" { // other lines come from the build
+			r.take(e)
 		}
 		if err == io.EOF {
-			return r, nil
+			return r.record, nil
 		}
 	}
 }
 
-func (r *record) ended(t test, how string) {
+// reader adds events to a record. Beside it, it holds the state of packages whose run has not ended.
+type reader struct {
+	*record
+	output  map[test]*strings.Builder  // output of tests and packages so far
+	running map[string]map[string]bool // tests that run, by package
+	failed  map[string]int             // number of tests that failed, by package
+}
+
+func (r reader) take(e event) {
+	t := test{e.Package, e.Test}
+	switch e.Action {
+	case "output":
+		if r.output[t] == nil {
+			r.output[t] = &strings.Builder{}
+		}
+		if r.output[t].Len() < maxOutput {
+			r.output[t].WriteString(e.Output)
+		}
+	case "run":
+		if r.running[e.Package] == nil {
+			r.running[e.Package] = map[string]bool{}
+		}
+		r.running[e.Package][e.Test] = true
+	case "pass", "fail", "skip":
+		if e.Action == "fail" && r.output[t] != nil {
+			r.record.output[t] = r.output[t].String()
+		}
+		delete(r.output, t)
+		if e.Test == "" {
+			r.endPackage(e)
+			return
+		}
+		r.ended(t, e.Action)
+		delete(r.running[e.Package], e.Test)
+		if e.Action == "fail" {
+			r.failed[e.Package]++
+		}
+	}
+}
+
+// endPackage notes a package as broken when it failed although no test did, or while tests ran.
+func (r reader) endPackage(e event) {
+	explained := r.failed[e.Package] > 0 && len(r.running[e.Package]) == 0
+	if e.Action == "fail" && !explained && !slices.Contains(r.broken, e.Package) {
+		r.broken = append(r.broken, e.Package)
+	}
+	delete(r.running, e.Package)
+	delete(r.failed, e.Package)
+}
+
+func (r *record) ended(t test, action string) {
 	if r.results[t] == nil {
 		r.results[t] = &results{}
 	}
-	switch how {
+	switch action {
 	case "pass":
 		r.results[t].passed++
 	case "fail":

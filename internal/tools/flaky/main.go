@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 }
 
 // report names the tests that failed and passed when they were run again. Its error names the packages that failed without a failed
-// test: running tests again cannot mend those, and whoever did so noticed nothing.
+// test: gotestsum runs only failed tests again, so it would pass over such a failure.
 func report(file string, out io.Writer) error {
 	f, err := os.Open(file)
 	if err != nil {
@@ -72,7 +72,7 @@ func report(file string, out io.Writer) error {
 const (
 	maxRuns   = 1000
 	busyLoops = 2
-	runTime   = time.Hour // for one run
+	runTime   = time.Hour // limit of one run
 )
 
 // loop runs `go test` so many times while some goroutines of this process keep processors busy: they end with it, however it ends.
@@ -92,7 +92,7 @@ func loop(ctx context.Context, args []string, out io.Writer) error {
 		start := time.Now()
 		failed, err := once(ctx, flags.Args())
 		if ctx.Err() != nil {
-			break // half a run says nothing
+			break // an unfinished run says nothing
 		}
 		if err != nil {
 			return err
