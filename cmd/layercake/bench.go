@@ -86,7 +86,7 @@ func (c stormCommand) config(projects int) bench.Config {
 	return cfg
 }
 
-// progress is where to say how it goes: to people, or whoever asked for it.
+// progress returns where progress is written: for people at a terminal, and where it was asked for.
 func progress(asked bool) io.Writer {
 	if stat, err := os.Stderr.Stat(); asked || err == nil && stat.Mode()&os.ModeCharDevice != 0 {
 		return os.Stderr
@@ -108,7 +108,7 @@ type floodCommand struct {
 	AllowRemote bool          `help:"Load replicas on other machines, too. They should be yours."`
 }
 
-// Run returns an error when somebody did not see a last position, or the limit met the wrong ones.
+// Run returns an error when a socket did not see a last position, or the limit refused messages below its rate.
 func (c floodCommand) Run(ctx context.Context) error {
 	result, err := bench.Flood(ctx, bench.FloodConfig{
 		URLs: c.URL, Admins: c.Admin, AllowRemote: c.AllowRemote, Sockets: c.Sockets, Projects: c.Projects, Rates: c.Rate,
@@ -162,7 +162,7 @@ type stormRecord struct {
 	Results []bench.Result `json:"results"`
 }
 
-// saveJSON writes a result to a file, if one is named.
+// saveJSON writes a result to a file, unless its name is empty.
 func saveJSON(file string, result any) error {
 	if file == "" {
 		return nil

@@ -20,10 +20,10 @@ import (
 )
 
 const (
-	stopGrace = 20 * time.Second // for replicas to drain; then they are killed
+	stopGrace = 20 * time.Second // time for replicas to drain before they are killed
 	minPause  = 200 * time.Millisecond
 	maxPause  = 10 * time.Second
-	stableAge = 30 * time.Second // a replica that lived so long did not fail to start
+	stableAge = 30 * time.Second // age at which a replica counts as started
 )
 
 // demoCommand runs a whole deployment on this machine.
@@ -85,7 +85,7 @@ func (c demoCommand) Run(ctx context.Context) error {
 	})
 }
 
-// environment is what replica n is told, counted from 0.
+// environment returns the environment of replica n, counted from 0.
 func (c demoCommand) environment(n int) []string {
 	return []string{
 		"LAYERCAKE_DATABASE_URL=" + c.DatabaseURL,

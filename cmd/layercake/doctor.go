@@ -12,7 +12,7 @@ import (
 	"layercake/internal/postgres"
 )
 
-// doctorTime is what looking at a deployment may take.
+// doctorTime is the limit of a look at a deployment.
 const doctorTime = 15 * time.Second
 
 // doctorCommand looks at a deployment through its database.

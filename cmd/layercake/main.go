@@ -1,4 +1,4 @@
-// Command layercake is the whole product: the server, its tools, and plan files on the command line.
+// Command layercake is the command line of the whole product.
 package main
 
 import (
@@ -48,8 +48,8 @@ func main() {
 	}
 }
 
-// forgetEmpty makes empty variables of the environment as if they were not there: compose files set them so. There are others for which
-// empty is a value.
+// forgetEmpty unsets variables of the environment that are empty: compose files set them so when nobody gave a value. Other variables may
+// have the empty text as their value.
 func forgetEmpty(names ...string) {
 	for _, name := range names {
 		if value, ok := os.LookupEnv(name); ok && value == "" {

@@ -18,7 +18,7 @@ import (
 
 // serveCommand runs one replica. Make it with newServeCommand.
 type serveCommand struct {
-	kong.Plugins // what flagsOf returns
+	kong.Plugins // flags that flagsOf returns
 
 	cfg      *server.Config
 	settings []setting.Setting // they fill cfg

@@ -22,8 +22,7 @@ func (l *Lines) Write(b []byte) (int, error) {
 	return l.w.Write(b)
 }
 
-// Prefixed returns the writer of one process, which puts a text in front of each line. What a process leaves without an end of line is
-// not written.
+// Prefixed returns the writer of one process, which puts a text in front of each line. A last line without an end is not written.
 func (l *Lines) Prefixed(prefix string) io.Writer { return &prefixed{lines: l, prefix: prefix} }
 
 type prefixed struct {

@@ -1,4 +1,4 @@
-// Package embeddedpg runs a private PostgreSQL server as a child process, for whoever has no database at hand.
+// Package embeddedpg runs a private PostgreSQL server as a child process.
 //
 // A server belongs to one data folder, which nobody else may use at the same time:
 //
@@ -10,5 +10,5 @@
 // There is no TCP port and no password: the socket's folder is open to the server's account and to root only.
 //
 // Whatever dies, the next Start finds the committed data. When the process that runs the server is killed, Linux
-// tells the server to shut down; a server that still runs, as on other systems, is stopped by the next Start.
+// signals the server to shut down; a server that still runs, as on other systems, is stopped by the next Start.
 package embeddedpg

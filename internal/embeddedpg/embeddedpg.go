@@ -20,17 +20,17 @@ import (
 
 const (
 	pollInterval = 10 * time.Millisecond // how often files and processes are looked at that cannot be waited for
-	quitGrace    = 10 * time.Second      // for an immediate shutdown; postgres itself needs at most 5 s
+	quitGrace    = 10 * time.Second      // limit of an immediate shutdown; postgres itself needs at most 5 s
 )
 
 // Config says which PostgreSQL runs where. DataDir is required.
 type Config struct {
-	BinDir   string            // folder of initdb and postgres; empty: as FindBinaries finds it
-	DataDir  string            // made when missing; see DefaultDataDir
-	RunDir   string            // where the private folder of the socket is made; empty: the temporary folder
+	BinDir   string            // folder of initdb and postgres; empty for the one that FindBinaries finds
+	DataDir  string            // data folder, which is made when missing; see DefaultDataDir
+	RunDir   string            // folder in which the private folder of the socket is made; empty for the temporary folder
 	Settings map[string]string // server settings, as in postgresql.conf; with fsync off, initdb does not sync either
 	Primary  string            // URL of a server that a new data folder is a copy of, and that this one follows; empty: none
-	Log      *slog.Logger      // gets the server's log: errors as warnings, the rest at debug; nil: discarded
+	Log      *slog.Logger      // receiver of the server's log: errors as warnings, the rest at debug; nil for none
 }
 
 // errSessionsRemain is passed when sessions of a killed postmaster still use the data folder.

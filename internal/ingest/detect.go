@@ -43,7 +43,7 @@ func detectTable(r io.Reader, f Format) (Kind, error) {
 	return kindByColumns(header), nil
 }
 
-// kindByColumns tells layers from nodes that have a colour by the columns that only nodes have.
+// kindByColumns distinguishes layers from nodes that have a colour by the columns that only nodes have.
 func kindByColumns(names []string) Kind {
 	in := newInterner()
 	nodes, edges := columnsOf(fieldsOf(Nodes), names, in), columnsOf(fieldsOf(Edges), names, in)

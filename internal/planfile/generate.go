@@ -80,7 +80,7 @@ func WriteEmpty(name string, replaceIt bool) error {
 	})
 }
 
-// Size is that of a generated graph.
+// Size is the size of a generated graph.
 type Size struct {
 	Nodes int // with the partitions: a root, and one for every twenty nodes
 	Edges int

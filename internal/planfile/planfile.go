@@ -1,4 +1,4 @@
-// Package planfile runs plan files: YAML that names tables to read and files to write. It needs no database and no server.
+// Package planfile runs plan files: YAML that names the tables to read and the files to write. It needs no database and no server.
 package planfile
 
 import (

@@ -24,11 +24,11 @@ import (
 
 // Options of a run. The zero value runs the plan as it is.
 type Options struct {
-	Dir           string            // where relative outputs go; "" is the working directory
+	Dir           string            // folder of relative outputs; "" is the working directory
 	Render        string            // "svg" or "png": also draw DOT outputs with Graphviz; "" is not
-	RenderTimeout time.Duration     // of one drawing; 0 is one minute
-	Progress      func(what string) // told what begins; may be nil
-	Warn          func(text string) // told what was done although it is likely to be wrong; may be nil
+	RenderTimeout time.Duration     // limit of one drawing; 0 is one minute
+	Progress      func(what string) // called with each step that begins; may be nil
+	Warn          func(text string) // called with each likely mistake in the plan that was carried out; may be nil
 }
 
 // Run reads the plan file at path, its tables, and writes every output. An output that fails does not stop the others, and
@@ -37,7 +37,7 @@ func Run(ctx context.Context, path string, opt Options) error {
 	return run(ctx, path, opt, func([]string) {})
 }
 
-// run also tells which files it is going to read, once it knows: not when the plan is not valid.
+// run also hands over the names of the files that it reads, once it knows them. For an invalid plan it does not.
 func run(ctx context.Context, path string, opt Options, reading func(files []string)) error {
 	r := runner{opt: opt, planDir: filepath.Dir(path)}
 	r.progress("reading " + path)
@@ -233,7 +233,7 @@ func (r *runner) place(p layered.Problem) string {
 	return "graph"
 }
 
-// warnOfLayers tells of edges whose layer is not in the palette, which draws them like those without a layer.
+// warnOfLayers warns of edges whose layer is not in the palette: they are drawn like edges without a layer.
 func (r *runner) warnOfLayers(g layered.Graph, problems []layered.Problem) {
 	of := layered.Violations(problems, []layered.Rule{layered.MissingEdgeLayer})
 	if len(of) > 0 {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// stamp tells whether a file has changed. The zero value is a file that is not there.
+// stamp is the state of a file, to notice that it changed. The zero value is a file that is not there.
 type stamp struct {
 	modified time.Time
 	size     int64
