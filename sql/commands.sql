@@ -1,5 +1,5 @@
--- What a replica may have to act on: what was commanded lately, since it began, and, however long ago, whether this incarnation of it was
--- last drained or undrained.
+-- The commands that a replica may have to act on: those since it began that are young enough, and, of any age, the last drain or undrain of
+-- this incarnation.
 -- name: ListCommands :many
 SELECT id, issued_by, kind, connection_id, user_id, incarnation, reason, coalesce(extract(epoch FROM spread), 0)::float8 AS spread_seconds
 FROM commands
@@ -7,12 +7,12 @@ WHERE (kind NOT IN ('drain', 'undrain') AND at > now() - make_interval(secs => @
     OR id = (SELECT max(c.id) FROM commands c WHERE c.incarnation = @incarnation::uuid AND c.kind IN ('drain', 'undrain'))
 ORDER BY id;
 
--- Notes that a replica acted, for whoever audits.
+-- Notes that a replica acted, for audits.
 -- name: UpdateCommandActed :exec
 UPDATE commands
 SET acted_at = coalesce(acted_at, now()), acted_by = acted_by || @address::text, connections = connections + @connections
 WHERE id = @id;
 
--- Removes what nobody audits any more.
+-- Removes commands that are too old for an audit.
 -- name: DeleteOldCommands :execrows
 DELETE FROM commands WHERE at < now() - interval '1 year';

@@ -2,15 +2,15 @@
 INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash)
 VALUES (@project_id, @version, @at, @op_actor, @op_id, @request_hash, @body, @hash::text);
 
--- What a change that was asked for before became.
+-- The event of an operation id, for a change that is asked for again.
 -- name: GetOperation :one
 SELECT version, request_hash, body FROM events WHERE project_id = @project_id AND op_actor = @op_actor AND op_id = @op_id;
 
--- What a sender missed who knew a version.
+-- The events that a sender missed since the version that it knew.
 -- name: ListEventBodies :many
 SELECT version, body FROM events WHERE project_id = @project_id AND version > @after ORDER BY version LIMIT @most::int;
 
--- Where projects stand: all that are watched in a sweep, one when its feed is made.
+-- The heads of projects: of all that are watched in a sweep, of one when its feed is made.
 -- name: ListFeedHeads :many
 SELECT project_id, version, coalesce(hash, '')::text AS hash FROM heads WHERE project_id = ANY (@project_ids::int[]);
 
@@ -45,7 +45,7 @@ ORDER BY h.project_id, e.version;
 -- name: TryLockCleanUp :one
 SELECT pg_try_advisory_xact_lock(hashtext('layercake clean-up')) AS locked;
 
--- What is too old is so by the clock of the database: a replica whose clock is wrong must not remove what is young.
+-- Ages are measured by the clock of the database: a replica whose clock is wrong must not remove young rows.
 -- name: GetClock :one
 SELECT now()::timestamptz AS now;
 
@@ -55,7 +55,7 @@ SELECT h.project_id FROM heads h JOIN events e ON e.project_id = h.project_id AN
 WHERE e.at < @before OR h.version - h.log_floor > @keep::bigint
 ORDER BY h.project_id;
 
--- Removes one chunk of old events and moves the floor, in the transaction that holds the head's lock: whoever reads the log sees
+-- Removes one chunk of old events and moves the floor, in the transaction that holds the head's lock: a reader of the log sees
 -- both or neither. The newest event always stays.
 -- name: TrimEvents :one
 WITH old AS (

@@ -1,5 +1,5 @@
--- A guest comes, or is somebody else now, and stays for a while. No row: the project does not exist. Not open: it takes nobody more.
--- Revisions follow the clock, so that they step on when the row was gone in between.
+-- A guest joins, or joins again as another user, and stays for a while. No row: the project does not exist. Not open: it is full.
+-- Revisions follow the clock, so that they go up also when the row was gone in between.
 -- name: UpsertGuest :one
 WITH room AS (
     SELECT (SELECT count(*) FROM presence e WHERE e.project_id = p.id AND e.connection_id <> @connection_id) < @most::bigint AS open
@@ -23,13 +23,13 @@ WITH room AS (
 )
 SELECT room.open, guest.revision, guest.joined_at, guest.active_at FROM room LEFT JOIN guest ON true;
 
--- Guests did something: they stay. Those who are gone do not come back.
+-- Renews guests who did something. Guests whose row is gone do not come back.
 -- name: RenewGuests :exec
 UPDATE presence
 SET revision = revision + 1, active_at = now(), expires_at = now() + make_interval(secs => @ttl_seconds)
 WHERE connection_id = ANY (@connection_ids::uuid[]) AND expires_at IS NOT NULL;
 
--- A guest leaves. No row: the project does not exist. No revision: they were not there.
+-- A guest leaves. No row: the project does not exist. No revision: the guest was not there.
 -- name: DeleteGuest :one
 WITH gone AS (
     DELETE FROM presence e WHERE e.connection_id = @connection_id AND e.expires_at IS NOT NULL
@@ -40,7 +40,7 @@ WITH gone AS (
 )
 SELECT gone.revision FROM projects p LEFT JOIN gone ON true WHERE p.id = @project_id;
 
--- Removes guests whose time is over. One that is renewed at this moment is left alone.
+-- Removes guests who expired. A guest who is renewed at this moment is left alone.
 -- name: ReapGuests :many
 WITH gone AS (
     DELETE FROM presence e WHERE e.connection_id IN (

@@ -21,7 +21,7 @@ WHERE project_id = @project_id;
 -- The first statement of every change: its row lock makes versions gap-free and in commit order. The clock of a project never
 -- runs backwards, although a transaction may have begun before the one that it waited for.
 --
--- The hash is that of the version before.
+-- The hash belongs to the version before.
 -- name: StepHead :one
 UPDATE heads SET version = version + 1, changed_at = greatest(changed_at, now()) WHERE project_id = @project_id
 RETURNING version, changed_at, coalesce(hash, '')::text AS hash;
@@ -33,7 +33,7 @@ UPDATE heads SET version = version + @steps::int, hash = @hash::text WHERE proje
 -- name: GetHead :one
 SELECT version, changed_at, coalesce(hash, '')::text AS hash FROM heads WHERE project_id = @project_id;
 
--- Where array indexes come from, without counting rows: an element's index is its ordinal less the gaps before it.
+-- The source of array indexes, without counting rows: an element's index is its ordinal less the gaps before it.
 -- name: GetPlanShape :one
 SELECT p.node_gaps, p.edge_gaps,
     (SELECT coalesce(max(n.ordinal), -1) FROM plan_nodes n WHERE n.project_id = p.project_id)::bigint AS last_node,

@@ -1,4 +1,4 @@
--- What connections are now. Only the replica that serves them writes, one batch after the other.
+-- The current state of connections. Only the replica that serves them writes it, one batch after the other.
 -- name: UpsertPresence :exec
 INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
     document_id, document_type, position, selected_node_id, document_at, joined_at, active_at)
@@ -18,7 +18,7 @@ SET incarnation = excluded.incarnation, revision = excluded.revision, user_id = 
     document_id = excluded.document_id, document_type = excluded.document_type, position = excluded.position, selected_node_id = excluded.selected_node_id,
     document_at = excluded.document_at, joined_at = excluded.joined_at, active_at = excluded.active_at;
 
--- Connections that are not there. Their visits have ended before this, but for those that nobody knows any more.
+-- Removes connections. Their visits have ended before this, except those of connections that no replica knows any more.
 -- name: DeletePresence :exec
 WITH ended AS (
     UPDATE presence_log SET left_at = greatest(joined_at, now()), reason = 'lost'
@@ -26,8 +26,8 @@ WITH ended AS (
 )
 DELETE FROM presence WHERE connection_id = ANY (@connection_ids::uuid[]);
 
--- Removes the connections of a replica that died. Their visits ended when nobody counted on them any more, which is when its lease expired.
--- That is still there, and the caller has it locked: nobody writes another row under it.
+-- Removes the connections of a replica that died. Their visits ended when its lease expired. The caller has the lease locked, so nobody
+-- writes another row under it.
 -- name: DeletePresenceOfReplica :many
 WITH ended AS (
     UPDATE presence_log l SET left_at = greatest(l.joined_at, r.expires_at), reason = 'replica died'
@@ -35,12 +35,12 @@ WITH ended AS (
 )
 DELETE FROM presence WHERE incarnation = @dead::uuid RETURNING connection_id, project_id;
 
--- Nobody waits for the disk: after a crash of the server the replicas write everybody anew.
+-- The transaction does not wait for the disk. That is safe, because after a crash of the server the replicas write everybody anew.
 -- name: DoNotWaitForDisk :exec
 SET LOCAL synchronous_commit = off;
 
--- Visits of connections that are there. A row that is right is not touched: most connections were logged long ago. One that was
--- ended with the incarnation of its replica lasts, after all.
+-- Visits of connections that are there. A row that is right is not touched, since most connections were logged long ago. A visit that was
+-- ended with the incarnation of its replica goes on.
 -- name: BeginVisits :exec
 INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
 SELECT v.connection_id, v.joined_at, @incarnation, v.project_id, v.user_id, v.user_name, v.is_agent
@@ -61,7 +61,7 @@ SELECT unnest(@connection_ids::uuid[]), unnest(@joined_ats::timestamptz[]), @inc
     unnest(@reasons::text[])
 ON CONFLICT (connection_id, joined_at) DO UPDATE SET left_at = excluded.left_at, reason = excluded.reason;
 
--- Visits whose replica went without a word: the database lost its leases, and it did not come back; or those of guests that it lost.
+-- Ends visits that nobody else will: the database lost the lease of their replica, which did not come back, or the row of their guest.
 -- name: EndLostVisits :exec
 UPDATE presence_log l SET left_at = greatest(l.joined_at, now()), reason = 'lost'
 WHERE l.left_at IS NULL AND NOT EXISTS (SELECT FROM replicas r WHERE r.incarnation = l.incarnation)
@@ -73,16 +73,16 @@ DELETE FROM presence_log WHERE (connection_id, joined_at) IN (
     SELECT o.connection_id, o.joined_at FROM presence_log o WHERE o.left_at < @before ORDER BY o.left_at LIMIT @chunk::int
 );
 
--- Which of the given projects there are.
+-- Those of the given projects that exist.
 -- name: ListProjectIDs :many
 SELECT id FROM projects WHERE id = ANY (@project_ids::int[]);
 
--- Who is in the given projects, on other replicas or without a connection.
+-- The people in the given projects, on other replicas or without a connection.
 -- name: ListPresence :many
 SELECT connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
     document_id, document_type, position, selected_node_id, document_at, joined_at, active_at
 FROM presence WHERE project_id = ANY (@project_ids::int[]) AND incarnation IS DISTINCT FROM @self::uuid;
 
--- What was written under a lease, to compare it with what the replica knows.
+-- The rows under a lease, to compare them with the memory of the replica.
 -- name: ListOwnPresence :many
 SELECT connection_id, revision FROM presence WHERE incarnation = @incarnation::uuid;

@@ -1,14 +1,14 @@
--- The least wire among the living; that of who asks when there are none.
+-- The least wire version of the living replicas; the one of the caller when there are none.
 -- name: GetOldestWire :one
 SELECT least(@wire::int, min(wire))::int AS oldest FROM replicas WHERE expires_at > now();
 
--- An incarnation of a replica begins. Returns the least wire among the living.
+-- An incarnation of a replica begins. Returns the least wire version of the living.
 -- name: InsertReplica :one
 INSERT INTO replicas (incarnation, version, address, wire, renewed_at, expires_at)
 VALUES (@incarnation, @version, @address, @wire, now(), now() + make_interval(secs => @ttl_seconds))
 RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest;
 
--- No row: the lease is gone, and everything that was written under it. Returns the least wire among the living.
+-- No row: the lease is gone, with everything that was written under it. Returns the least wire version of the living.
 -- name: RenewReplica :one
 UPDATE replicas
 SET renewed_at = now(), expires_at = now() + make_interval(secs => @ttl_seconds), draining = @draining, sockets = @sockets,
@@ -18,12 +18,12 @@ SET renewed_at = now(), expires_at = now() + make_interval(secs => @ttl_seconds)
 WHERE replicas.incarnation = @incarnation
 RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest;
 
--- The end of an incarnation; rows that refer to it go with it.
+-- Ends an incarnation; rows that refer to it go with it.
 -- name: DeleteReplica :exec
 DELETE FROM replicas WHERE incarnation = @incarnation;
 
--- One replica whose lease has expired, to be removed by whoever got it. No row: there is none, or somebody renews or removes it at this
--- moment.
+-- Locks the lease of one replica that has expired, for the caller to remove. No row: there is none, or somebody renews or removes it at
+-- this moment.
 -- name: ClaimExpiredReplica :one
 SELECT incarnation FROM replicas WHERE expires_at < now() AND incarnation <> @self
 ORDER BY expires_at LIMIT 1 FOR UPDATE SKIP LOCKED;

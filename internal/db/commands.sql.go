@@ -15,7 +15,7 @@ const DeleteOldCommands = `-- name: DeleteOldCommands :execrows
 DELETE FROM commands WHERE at < now() - interval '1 year'
 `
 
-// Removes what nobody audits any more.
+// Removes commands that are too old for an audit.
 func (q *Queries) DeleteOldCommands(ctx context.Context) (int64, error) {
 	result, err := q.db.Exec(ctx, DeleteOldCommands)
 	if err != nil {
@@ -48,8 +48,8 @@ type ListCommandsRow struct {
 	SpreadSeconds float64
 }
 
-// What a replica may have to act on: what was commanded lately, since it began, and, however long ago, whether this incarnation of it was
-// last drained or undrained.
+// The commands that a replica may have to act on: those since it began that are young enough, and, of any age, the last drain or undrain of
+// this incarnation.
 func (q *Queries) ListCommands(ctx context.Context, arg ListCommandsParams) ([]ListCommandsRow, error) {
 	rows, err := q.db.Query(ctx, ListCommands, arg.WithinSeconds, arg.Incarnation)
 	if err != nil {
@@ -91,7 +91,7 @@ type UpdateCommandActedParams struct {
 	ID          int64
 }
 
-// Notes that a replica acted, for whoever audits.
+// Notes that a replica acted, for audits.
 func (q *Queries) UpdateCommandActed(ctx context.Context, arg UpdateCommandActedParams) error {
 	_, err := q.db.Exec(ctx, UpdateCommandActed, arg.Address, arg.Connections, arg.ID)
 	return err

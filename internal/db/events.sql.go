@@ -14,7 +14,7 @@ const GetClock = `-- name: GetClock :one
 SELECT now()::timestamptz AS now
 `
 
-// What is too old is so by the clock of the database: a replica whose clock is wrong must not remove what is young.
+// Ages are measured by the clock of the database: a replica whose clock is wrong must not remove young rows.
 func (q *Queries) GetClock(ctx context.Context) (time.Time, error) {
 	row := q.db.QueryRow(ctx, GetClock)
 	var now time.Time
@@ -58,7 +58,7 @@ type GetOperationRow struct {
 	Body        []byte
 }
 
-// What a change that was asked for before became.
+// The event of an operation id, for a change that is asked for again.
 func (q *Queries) GetOperation(ctx context.Context, arg GetOperationParams) (GetOperationRow, error) {
 	row := q.db.QueryRow(ctx, GetOperation, arg.ProjectID, arg.OpActor, arg.OpID)
 	var i GetOperationRow
@@ -111,7 +111,7 @@ type ListEventBodiesRow struct {
 	Body    []byte
 }
 
-// What a sender missed who knew a version.
+// The events that a sender missed since the version that it knew.
 func (q *Queries) ListEventBodies(ctx context.Context, arg ListEventBodiesParams) ([]ListEventBodiesRow, error) {
 	rows, err := q.db.Query(ctx, ListEventBodies, arg.ProjectID, arg.After, arg.Most)
 	if err != nil {
@@ -215,7 +215,7 @@ type ListFeedHeadsRow struct {
 	Hash      string
 }
 
-// Where projects stand: all that are watched in a sweep, one when its feed is made.
+// The heads of projects: of all that are watched in a sweep, of one when its feed is made.
 func (q *Queries) ListFeedHeads(ctx context.Context, projectIds []int32) ([]ListFeedHeadsRow, error) {
 	rows, err := q.db.Query(ctx, ListFeedHeads, projectIds)
 	if err != nil {
@@ -290,7 +290,7 @@ type TrimEventsParams struct {
 	Chunk     int32
 }
 
-// Removes one chunk of old events and moves the floor, in the transaction that holds the head's lock: whoever reads the log sees
+// Removes one chunk of old events and moves the floor, in the transaction that holds the head's lock: a reader of the log sees
 // both or neither. The newest event always stays.
 func (q *Queries) TrimEvents(ctx context.Context, arg TrimEventsParams) (int64, error) {
 	row := q.db.QueryRow(ctx, TrimEvents,

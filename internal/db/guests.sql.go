@@ -28,7 +28,7 @@ type DeleteGuestParams struct {
 	ConnectionID uuid.UUID
 }
 
-// A guest leaves. No row: the project does not exist. No revision: they were not there.
+// A guest leaves. No row: the project does not exist. No revision: the guest was not there.
 func (q *Queries) DeleteGuest(ctx context.Context, arg DeleteGuestParams) (*int64, error) {
 	row := q.db.QueryRow(ctx, DeleteGuest, arg.ProjectID, arg.ConnectionID)
 	var revision *int64
@@ -68,7 +68,7 @@ type ReapGuestsRow struct {
 	Revision     int64
 }
 
-// Removes guests whose time is over. One that is renewed at this moment is left alone.
+// Removes guests who expired. A guest who is renewed at this moment is left alone.
 func (q *Queries) ReapGuests(ctx context.Context, most int32) ([]ReapGuestsRow, error) {
 	rows, err := q.db.Query(ctx, ReapGuests, most)
 	if err != nil {
@@ -100,7 +100,7 @@ type RenewGuestsParams struct {
 	ConnectionIds []uuid.UUID
 }
 
-// Guests did something: they stay. Those who are gone do not come back.
+// Renews guests who did something. Guests whose row is gone do not come back.
 func (q *Queries) RenewGuests(ctx context.Context, arg RenewGuestsParams) error {
 	_, err := q.db.Exec(ctx, RenewGuests, arg.TtlSeconds, arg.ConnectionIds)
 	return err
@@ -150,8 +150,8 @@ type UpsertGuestRow struct {
 	ActiveAt *time.Time
 }
 
-// A guest comes, or is somebody else now, and stays for a while. No row: the project does not exist. Not open: it takes nobody more.
-// Revisions follow the clock, so that they step on when the row was gone in between.
+// A guest joins, or joins again as another user, and stays for a while. No row: the project does not exist. Not open: it is full.
+// Revisions follow the clock, so that they go up also when the row was gone in between.
 func (q *Queries) UpsertGuest(ctx context.Context, arg UpsertGuestParams) (UpsertGuestRow, error) {
 	row := q.db.QueryRow(ctx, UpsertGuest,
 		arg.ConnectionID,

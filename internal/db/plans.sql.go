@@ -260,7 +260,7 @@ type GetPlanShapeRow struct {
 	LastEdge int64
 }
 
-// Where array indexes come from, without counting rows: an element's index is its ordinal less the gaps before it.
+// The source of array indexes, without counting rows: an element's index is its ordinal less the gaps before it.
 func (q *Queries) GetPlanShape(ctx context.Context, projectID int32) (GetPlanShapeRow, error) {
 	row := q.db.QueryRow(ctx, GetPlanShape, projectID)
 	var i GetPlanShapeRow
@@ -633,7 +633,7 @@ type StepHeadRow struct {
 // The first statement of every change: its row lock makes versions gap-free and in commit order. The clock of a project never
 // runs backwards, although a transaction may have begun before the one that it waited for.
 //
-// The hash is that of the version before.
+// The hash belongs to the version before.
 func (q *Queries) StepHead(ctx context.Context, projectID int32) (StepHeadRow, error) {
 	row := q.db.QueryRow(ctx, StepHead, projectID)
 	var i StepHeadRow

@@ -35,8 +35,8 @@ type BeginVisitsParams struct {
 	IsAgents      []bool
 }
 
-// Visits of connections that are there. A row that is right is not touched: most connections were logged long ago. One that was
-// ended with the incarnation of its replica lasts, after all.
+// Visits of connections that are there. A row that is right is not touched, since most connections were logged long ago. A visit that was
+// ended with the incarnation of its replica goes on.
 func (q *Queries) BeginVisits(ctx context.Context, arg BeginVisitsParams) error {
 	_, err := q.db.Exec(ctx, BeginVisits,
 		arg.Incarnation,
@@ -58,7 +58,7 @@ WITH ended AS (
 DELETE FROM presence WHERE connection_id = ANY ($1::uuid[])
 `
 
-// Connections that are not there. Their visits have ended before this, but for those that nobody knows any more.
+// Removes connections. Their visits have ended before this, except those of connections that no replica knows any more.
 func (q *Queries) DeletePresence(ctx context.Context, connectionIds []uuid.UUID) error {
 	_, err := q.db.Exec(ctx, DeletePresence, connectionIds)
 	return err
@@ -77,8 +77,8 @@ type DeletePresenceOfReplicaRow struct {
 	ProjectID    int32
 }
 
-// Removes the connections of a replica that died. Their visits ended when nobody counted on them any more, which is when its lease expired.
-// That is still there, and the caller has it locked: nobody writes another row under it.
+// Removes the connections of a replica that died. Their visits ended when its lease expired. The caller has the lease locked, so nobody
+// writes another row under it.
 func (q *Queries) DeletePresenceOfReplica(ctx context.Context, dead uuid.UUID) ([]DeletePresenceOfReplicaRow, error) {
 	rows, err := q.db.Query(ctx, DeletePresenceOfReplica, dead)
 	if err != nil {
@@ -103,7 +103,7 @@ const DoNotWaitForDisk = `-- name: DoNotWaitForDisk :exec
 SET LOCAL synchronous_commit = off
 `
 
-// Nobody waits for the disk: after a crash of the server the replicas write everybody anew.
+// The transaction does not wait for the disk. That is safe, because after a crash of the server the replicas write everybody anew.
 func (q *Queries) DoNotWaitForDisk(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, DoNotWaitForDisk)
 	return err
@@ -115,7 +115,7 @@ WHERE l.left_at IS NULL AND NOT EXISTS (SELECT FROM replicas r WHERE r.incarnati
     AND NOT EXISTS (SELECT FROM presence p WHERE p.connection_id = l.connection_id AND p.expires_at IS NOT NULL)
 `
 
-// Visits whose replica went without a word: the database lost its leases, and it did not come back; or those of guests that it lost.
+// Ends visits that nobody else will: the database lost the lease of their replica, which did not come back, or the row of their guest.
 func (q *Queries) EndLostVisits(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, EndLostVisits)
 	return err
@@ -166,7 +166,7 @@ type ListOwnPresenceRow struct {
 	Revision     int64
 }
 
-// What was written under a lease, to compare it with what the replica knows.
+// The rows under a lease, to compare them with the memory of the replica.
 func (q *Queries) ListOwnPresence(ctx context.Context, incarnation uuid.UUID) ([]ListOwnPresenceRow, error) {
 	rows, err := q.db.Query(ctx, ListOwnPresence, incarnation)
 	if err != nil {
@@ -217,7 +217,7 @@ type ListPresenceRow struct {
 	ActiveAt       time.Time
 }
 
-// Who is in the given projects, on other replicas or without a connection.
+// The people in the given projects, on other replicas or without a connection.
 func (q *Queries) ListPresence(ctx context.Context, arg ListPresenceParams) ([]ListPresenceRow, error) {
 	rows, err := q.db.Query(ctx, ListPresence, arg.ProjectIds, arg.Self)
 	if err != nil {
@@ -259,7 +259,7 @@ const ListProjectIDs = `-- name: ListProjectIDs :many
 SELECT id FROM projects WHERE id = ANY ($1::int[])
 `
 
-// Which of the given projects there are.
+// Those of the given projects that exist.
 func (q *Queries) ListProjectIDs(ctx context.Context, projectIds []int32) ([]int32, error) {
 	rows, err := q.db.Query(ctx, ListProjectIDs, projectIds)
 	if err != nil {
@@ -339,7 +339,7 @@ type UpsertPresenceParams struct {
 	ActiveAts       []time.Time
 }
 
-// What connections are now. Only the replica that serves them writes, one batch after the other.
+// The current state of connections. Only the replica that serves them writes it, one batch after the other.
 func (q *Queries) UpsertPresence(ctx context.Context, arg UpsertPresenceParams) error {
 	_, err := q.db.Exec(ctx, UpsertPresence,
 		arg.Incarnation,

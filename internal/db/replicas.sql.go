@@ -16,8 +16,8 @@ SELECT incarnation FROM replicas WHERE expires_at < now() AND incarnation <> $1
 ORDER BY expires_at LIMIT 1 FOR UPDATE SKIP LOCKED
 `
 
-// One replica whose lease has expired, to be removed by whoever got it. No row: there is none, or somebody renews or removes it at this
-// moment.
+// Locks the lease of one replica that has expired, for the caller to remove. No row: there is none, or somebody renews or removes it at
+// this moment.
 func (q *Queries) ClaimExpiredReplica(ctx context.Context, self uuid.UUID) (uuid.UUID, error) {
 	row := q.db.QueryRow(ctx, ClaimExpiredReplica, self)
 	var incarnation uuid.UUID
@@ -29,7 +29,7 @@ const DeleteReplica = `-- name: DeleteReplica :exec
 DELETE FROM replicas WHERE incarnation = $1
 `
 
-// The end of an incarnation; rows that refer to it go with it.
+// Ends an incarnation; rows that refer to it go with it.
 func (q *Queries) DeleteReplica(ctx context.Context, incarnation uuid.UUID) error {
 	_, err := q.db.Exec(ctx, DeleteReplica, incarnation)
 	return err
@@ -39,7 +39,7 @@ const GetOldestWire = `-- name: GetOldestWire :one
 SELECT least($1::int, min(wire))::int AS oldest FROM replicas WHERE expires_at > now()
 `
 
-// The least wire among the living; that of who asks when there are none.
+// The least wire version of the living replicas; the one of the caller when there are none.
 func (q *Queries) GetOldestWire(ctx context.Context, wire int32) (int32, error) {
 	row := q.db.QueryRow(ctx, GetOldestWire, wire)
 	var oldest int32
@@ -73,7 +73,7 @@ type InsertReplicaParams struct {
 	TtlSeconds  float64
 }
 
-// An incarnation of a replica begins. Returns the least wire among the living.
+// An incarnation of a replica begins. Returns the least wire version of the living.
 func (q *Queries) InsertReplica(ctx context.Context, arg InsertReplicaParams) (int32, error) {
 	row := q.db.QueryRow(ctx, InsertReplica,
 		arg.Incarnation,
@@ -113,7 +113,7 @@ type RenewReplicaParams struct {
 	Incarnation   uuid.UUID
 }
 
-// No row: the lease is gone, and everything that was written under it. Returns the least wire among the living.
+// No row: the lease is gone, with everything that was written under it. Returns the least wire version of the living.
 func (q *Queries) RenewReplica(ctx context.Context, arg RenewReplicaParams) (int32, error) {
 	row := q.db.QueryRow(ctx, RenewReplica,
 		arg.TtlSeconds,
