@@ -1,4 +1,4 @@
-// Package graph serves the core over GraphQL: HTTP, subscriptions over WebSockets, and the errors that clients see.
+// Package graph serves the core over GraphQL.
 package graph
 
 import (

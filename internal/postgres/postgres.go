@@ -1,4 +1,4 @@
-// Package postgres is a replica's way to its database: sessions, pools, transactions, migrations.
+// Package postgres is a replica's way to its database: sessions, pools, transactions, migrations, epochs.
 package postgres
 
 import (
