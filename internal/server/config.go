@@ -18,45 +18,45 @@ import (
 	"layercake/internal/setting"
 )
 
-// Config is what one replica is told. Its zero values are not defaults: Settings has those.
+// Config configures one replica. Its zero values are not defaults: Settings has those.
 type Config struct {
-	DatabaseURL    string   // PostgreSQL; may go through a pooler
-	Pooled         bool     // it goes through a pooler in transaction mode
-	ListenURL      string   // PostgreSQL, direct and read-write; "" for DatabaseURL
+	DatabaseURL    string   // URL of PostgreSQL; may go through a pooler
+	Pooled         bool     // whether DatabaseURL goes through a pooler in transaction mode
+	ListenURL      string   // URL of PostgreSQL, direct and read-write; "" for DatabaseURL
 	HTTPAddr       string   // host:port of everything for clients; port 0 lets the system choose
 	AdminAddr      string   // host:port of metrics and profiles; "" for none
-	PublicURL      *url.URL // how browsers reach this deployment; nil when it is not said
-	AllowedOrigins []string // pages of these origins may call; in open mode loopback origins may, too
-	AllowedHeaders []string // of requests by pages that may call, beside those that are known
+	PublicURL      *url.URL // address at which browsers reach this deployment; nil when unknown
+	AllowedOrigins []string // origins whose pages may call; in open mode loopback origins may, too
+	AllowedHeaders []string // headers that pages may send, beside those that are known
 	TrustedProxies []string // networks such as 10.0.0.0/8, whose X-Forwarded-For says where a client is
-	Open           bool     // callers without a credential are let in
-	Migrate        bool     // bring the schema up to date at the start, rather than only compare
+	Open           bool     // whether callers without a credential are let in
+	Migrate        bool     // whether the schema is brought up to date at the start, rather than only compared
 	PoolMax        int
 	PoolMin        int
-	Replicas       int // that share the database server
+	Replicas       int // number of replicas that share the database server
 	WriteSlots     int // changes that are in the database at once
-	MaxSockets     int // that a client address may have open at this replica; 0 for any number
+	MaxSockets     int // sockets that a client address may have open at this replica; 0 for any number
 	Drain          time.Duration
-	EventRetention time.Duration // events older than this are removed, and watchers from before get a snapshot
-	CleanUp        time.Duration // between two removals, on average
-	Silence        time.Duration // of a collaboration socket before it is cut off; three pings fit; 0 for what the protocol says
+	EventRetention time.Duration // age at which events are removed; watchers from before get a snapshot
+	CleanUp        time.Duration // time between two removals, on average
+	Silence        time.Duration // silence after which a collaboration socket is cut off; three pings fit; 0 for the protocol's
 	Loss           float64       // share of lines to other replicas that are dropped, for fault tests
 	Crash          float64       // share of changes after whose commit the process dies before anybody knows, for fault tests
 	Version        string
 	Log            *slog.Logger
 
-	// For whoever starts the replica: it makes Log, and DatabaseURL when there is none.
+	// The fields below are for the caller, which makes Log, and DatabaseURL when there is none.
 	LogLevel  slog.Level
 	LogJSON   bool
-	PGBinDir  string // programs of a private PostgreSQL; "" to look for them
-	PGDataDir string // data of a private PostgreSQL; "" for the usual folder
+	PGBinDir  string // folder of the programs of a private PostgreSQL; "" to look for them
+	PGDataDir string // data folder of a private PostgreSQL; "" for the usual one
 
 	// Clocks that tests set. Their zero values stand for those of a deployment.
 	Lease    replica.Timing
 	Presence presence.Timing
 }
 
-// Settings are all that a replica can be told, in the order of the help. They fill c: a setting stands here and nowhere else.
+// Settings returns all settings of a replica, in the order of the help. They fill c: a setting stands here and nowhere else.
 func (c *Config) Settings() []setting.Setting {
 	positive := setting.From(1, math.MaxInt, "at least 1")
 	lasting := setting.From(1, time.Duration(math.MaxInt64), "more than nothing")
@@ -188,7 +188,8 @@ func (c *Config) checkListenURL(text string) error {
 	return nil
 }
 
-// parseAuth says whether everybody is let in. Beyond this machine that must be asked for by name. The address has been read before.
+// parseAuth returns whether everybody is let in. A replica that other machines can reach must be told so by name. It reads HTTPAddr, whose
+// setting comes before.
 func (c *Config) parseAuth(mode string) (open bool, err error) {
 	switch {
 	case mode == "" && c.BeyondLoopback():
@@ -200,7 +201,7 @@ func (c *Config) parseAuth(mode string) (open bool, err error) {
 	return false, fmt.Errorf("is %q: this version knows open", mode)
 }
 
-// BeyondLoopback reports whether other machines may reach the replica. An address that is wrong reaches nobody.
+// BeyondLoopback reports whether other machines may reach the replica. With a wrong address none can.
 func (c Config) BeyondLoopback() bool {
 	host, _, err := net.SplitHostPort(c.HTTPAddr)
 	return err == nil && !isLoopback(host)
@@ -249,7 +250,7 @@ func checkNetwork(network string) error {
 
 func checkSilence(d time.Duration) error {
 	if d == 0 {
-		return nil // what the protocol says
+		return nil // the protocol's silence
 	}
 	return setting.From(100*time.Millisecond, time.Duration(math.MaxInt64), "at least 100ms")(d)
 }

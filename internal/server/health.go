@@ -9,10 +9,10 @@ import (
 	"layercake/internal/operate"
 )
 
-// checkTime is what a health check may take.
+// checkTime is the limit of a health check.
 const checkTime = time.Second
 
-// check is one thing that must hold for this replica to get requests.
+// check is a condition for this replica to get requests.
 type check struct {
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"`
@@ -65,7 +65,8 @@ func (s *Server) checkDatabase(ctx context.Context) check {
 	if !s.cfg.Pooled {
 		return check{OK: true}
 	}
-	// Requests take another way. A pool that is in use up to its last connection is no reason to send clients elsewhere.
+	// Requests go through the pooler, which the ping above did not. A pool whose last connection is in use is no reason to send clients
+	// elsewhere.
 	use := s.core.DB.Requests.Stat()
 	if err := s.core.DB.Requests.Ping(ctx); err != nil && use.AcquiredConns() < use.MaxConns() {
 		s.log.WarnContext(ctx, "health: pooler", "error", err)

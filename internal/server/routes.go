@@ -22,11 +22,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// mutexWait is the metric of the Go runtime that says how long goroutines waited for each other.
+// mutexWait is the metric of the Go runtime for the time that goroutines waited for each other.
 var mutexWait = regexp.MustCompile(`^/sync/mutex/wait/total:seconds$`)
 
-// requestHeaders are those that pages of an origin that may call may send: ours, and what GraphQL clients and tracing in browsers add
-// to each request. A browser sends nothing at all when one of its headers is not allowed.
+// requestHeaders are the headers that pages of an allowed origin may send: ours, and those that GraphQL clients and tracing in browsers add
+// to each request. A browser sends no request at all when one of its headers is not allowed.
 var requestHeaders = []string{
 	"Accept", "Authorization", "Content-Type", "X-Layercake-Session", caller.RequestIDHeader, "X-Requested-With", "Cache-Control", "Pragma",
 	"Apollo-Require-Preflight", "X-Apollo-Operation-Name", "X-Apollo-Operation-Id", "X-Apollo-Operation-Type",
@@ -37,7 +37,7 @@ var requestHeaders = []string{
 	"Request-Id", "Uber-Trace-Id", "X-Amzn-Trace-Id", "Elastic-Apm-Traceparent", "X-GraphQL-Client-Name", "X-GraphQL-Client-Version",
 }
 
-// routes is everything that clients reach.
+// routes returns the handler of all paths for clients.
 func (s *Server) routes() http.Handler {
 	callers := caller.Middleware(caller.Config{Open: s.cfg.Open, TrustedProxies: s.cfg.TrustedProxies})
 	r := chi.NewRouter()
@@ -57,7 +57,7 @@ func (s *Server) routes() http.Handler {
 	return r
 }
 
-// adminRoutes is everything that operators reach.
+// adminRoutes returns the handler of all paths for operators.
 func (s *Server) adminRoutes() http.Handler {
 	r := chi.NewRouter()
 	r.Handle("/metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
