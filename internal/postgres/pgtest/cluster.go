@@ -103,9 +103,6 @@ func (c *Cluster) Restart() {
 	c.Start()
 }
 
-// PID is the process id of the postmaster, for tests that suspend it.
-func (c *Cluster) PID() int { return c.server.PID() }
-
 func (c *Cluster) end(ctx context.Context) {
 	c.t.Helper()
 	if c.server == nil { // it never started
