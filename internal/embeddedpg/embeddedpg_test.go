@@ -117,8 +117,9 @@ func TestTwoFoldersRunSideBySide(t *testing.T) {
 	}
 }
 
-func TestKilledServerIsReportedAndRecovers(t *testing.T) {
-	t.Parallel()
+// killed returns a server that was killed after it had stored the answer 42, and its configuration.
+func killed(t *testing.T) (embeddedpg.Config, *embeddedpg.Server) {
+	t.Helper()
 	cfg := pgtest.Config(t)
 	s := start(t, cfg)
 	query(t, s, "create table kept as select 42 as answer")
@@ -126,6 +127,12 @@ func TestKilledServerIsReportedAndRecovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, s.Done())
+	return cfg, s
+}
+
+func TestKilledServerIsReportedAndRecovers(t *testing.T) {
+	t.Parallel()
+	cfg, s := killed(t)
 	wantError(t, s.Wait(), "killed")
 
 	s = start(t, cfg)
@@ -195,13 +202,7 @@ func TestStalePidFileOfAnotherProcessIsNoObstacle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg := pgtest.Config(t)
-			s := start(t, cfg)
-			query(t, s, "create table kept as select 42 as answer")
-			if err := syscall.Kill(s.PID(), syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-			waitFor(t, s.Done())
+			cfg, s := killed(t)
 			path := filepath.Join(cfg.DataDir, "postgres", "postmaster.pid")
 			old, err := os.ReadFile(path)
 			if err != nil {

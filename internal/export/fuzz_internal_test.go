@@ -88,6 +88,18 @@ func FuzzDOT(f *testing.F) {
 	})
 }
 
+// sameText fails unless a diagram of textGraph shows the text everywhere.
+func sameText(t *testing.T, d *exporttest.Digest, text string) {
+	t.Helper()
+	same(t, "title", d.Title, visible(text))
+	same(t, "group", d.Clusters[0].Label, drawn(text))
+	same(t, "label", d.Clusters[0].Children[0].Label, drawn(text))
+	same(t, "end", d.Edges[0].Source, d.Clusters[0].Children[0].ID)
+	if present(text) {
+		same(t, "edge", d.Edges[0].Label, visible(text))
+	}
+}
+
 func FuzzMermaid(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, text string) {
@@ -96,13 +108,7 @@ func FuzzMermaid(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		same(t, "title", d.Title, visible(text))
-		same(t, "group", d.Clusters[0].Label, drawn(text))
-		same(t, "label", d.Clusters[0].Children[0].Label, drawn(text))
-		same(t, "end", d.Edges[0].Source, d.Clusters[0].Children[0].ID)
-		if present(text) {
-			same(t, "edge", d.Edges[0].Label, visible(text))
-		}
+		sameText(t, d, text)
 	})
 }
 
@@ -113,13 +119,7 @@ func FuzzPlantUML(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		same(t, "title", d.Title, visible(text))
-		same(t, "group", d.Clusters[0].Label, drawn(text))
-		same(t, "label", d.Clusters[0].Children[0].Label, drawn(text))
-		same(t, "end", d.Edges[0].Source, d.Clusters[0].Children[0].ID)
-		if present(text) {
-			same(t, "edge", d.Edges[0].Label, visible(text))
-		}
+		sameText(t, d, text)
 	})
 }
 
