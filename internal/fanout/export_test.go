@@ -1,4 +1,6 @@
 package fanout
 
-// OnStep makes a wire call f, before Run, whenever its publisher connected, sent or failed, or an own heartbeat came back.
-func (w *Wire) OnStep(f func()) { w.stepped = f }
+import "layercake/internal/testsignal"
+
+// Stepped is said whenever the wire's publisher connected, sent or failed, or an own heartbeat came back.
+func (w *Wire) Stepped() *testsignal.Signal { return &w.stepped }

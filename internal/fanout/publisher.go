@@ -94,7 +94,7 @@ func (p *publisher) run(ctx context.Context) {
 			continue
 		}
 		p.wire.metrics.publisherConnects.Inc()
-		p.wire.stepped()
+		p.wire.stepped.Say()
 		for _, s := range p.senders {
 			s.packer.header.epoch = c.epoch
 		}
@@ -163,7 +163,7 @@ func (p *publisher) send(ctx context.Context, c *session, withBeat bool) error {
 			p.wire.heartbeat.sent(beat)
 		}
 	}
-	p.wire.stepped()
+	p.wire.stepped.Say()
 	return nil
 }
 
@@ -246,7 +246,7 @@ func (p *publisher) failed(ctx context.Context, reason string, err error) {
 	}
 	p.wire.metrics.errors.WithLabelValues(reason).Inc()
 	p.outages.Note(ctx, err, "reason", reason)
-	p.wire.stepped()
+	p.wire.stepped.Say()
 	p.retry = min(max(2*p.retry, p.wire.cfg.Timing.MinRetry), p.wire.cfg.Timing.MaxRetry)
 	wait(ctx, p.retry/2+rand.N(p.retry/2))
 }

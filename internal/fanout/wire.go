@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"layercake/internal/postgres"
+	"layercake/internal/testsignal"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -82,8 +83,8 @@ type Wire struct {
 	publisher *publisher
 	listener  *listener
 	heartbeat *heartbeat
-	epoch     atomic.Value // postgres.Epoch
-	stepped   func()       // tests wait for it: the publisher connected, sent or failed, or a heartbeat came back
+	epoch     atomic.Value      // postgres.Epoch
+	stepped   testsignal.Signal // the publisher connected, sent or failed, or a heartbeat came back
 }
 
 // letter is what a letter means.
@@ -110,7 +111,7 @@ func New(cfg Config) *Wire {
 	if cfg.Timing == (Timing{}) {
 		cfg.Timing = DefaultTiming
 	}
-	w := &Wire{cfg: cfg, heartbeat: &heartbeat{start: time.Now(), silence: cfg.Timing.Silence}, stepped: func() {}}
+	w := &Wire{cfg: cfg, heartbeat: &heartbeat{start: time.Now(), silence: cfg.Timing.Silence}}
 	w.epoch.Store(postgres.Epoch(""))
 	w.publisher = newPublisher(w)
 	w.metrics = newMetrics(cfg.Metrics, w.publisher.queued)

@@ -27,10 +27,9 @@ type replica struct {
 	metrics *prometheus.Registry
 	stop    func() // waits for the end; may be called twice
 
-	mu      sync.Mutex
-	events  []event
-	doubts  []string
-	changed chan struct{} // closed and replaced at each event, doubt and step of the wire
+	mu     sync.Mutex
+	events []event
+	doubts []string
 }
 
 // event is what the topic of these tests says: that a project has reached a version, and by what.
@@ -87,7 +86,7 @@ func (r *replica) publish(project int32, version int64, body []byte) {
 // start runs a wire until the test ends, and returns when it listens. change may be nil.
 func start(t testing.TB, url, name string, change func(*replica, *config)) *replica {
 	t.Helper()
-	r := &replica{name: name, metrics: prometheus.NewRegistry(), changed: make(chan struct{})}
+	r := &replica{name: name, metrics: prometheus.NewRegistry()}
 	cfg := config{
 		Config: fanout.Config{URL: url, Replica: name, Metrics: r.metrics, Log: slog.New(slog.NewTextHandler(t.Output(), nil))},
 		OnEvent: func(e event) {
@@ -101,7 +100,6 @@ func start(t testing.TB, url, name string, change func(*replica, *config)) *repl
 		change(r, &cfg)
 	}
 	r.Wire = fanout.New(cfg.Config)
-	r.OnStep(func() { r.note(func() {}) })
 	r.Handle(cfg.topic())
 	for _, topic := range cfg.Topics {
 		r.Handle(topic)
@@ -131,31 +129,19 @@ func start(t testing.TB, url, name string, change func(*replica, *config)) *repl
 
 func (r *replica) note(f func()) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	f()
-	close(r.changed)
-	r.changed = make(chan struct{})
+	r.mu.Unlock()
+	r.Stepped().Say()
 }
 
 // wait returns when what holds, which is asked at each event, doubt and step of the wire, under r's mutex.
 func (r *replica) wait(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(pgtest.Patience)
-	for {
+	r.Stepped().Await(t, what+" on replica "+r.name, func() bool {
 		r.mu.Lock()
-		ok, changed := holds(), r.changed
-		r.mu.Unlock()
-		if ok {
-			return
-		}
-		select {
-		case <-changed:
-		case <-deadline:
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			t.Fatalf("replica %s: waited in vain for %s (%d events, doubts %q)", r.name, what, len(r.events), r.doubts)
-		}
-	}
+		defer r.mu.Unlock()
+		return holds()
+	})
 }
 
 // waitEvent returns the first event of project at version or later.
