@@ -113,6 +113,7 @@ func (h *Handler) measure(ctx context.Context, next graphql.OperationHandler) gr
 	if kind == ast.Subscription {
 		h.subscriptions.Add(1)
 	}
+	h.metrics.changed.Say()
 	start, answered, ended := time.Now(), false, false
 	responses := next(ctx)
 	return func(ctx context.Context) *graphql.Response {
@@ -120,6 +121,7 @@ func (h *Handler) measure(ctx context.Context, next graphql.OperationHandler) gr
 		if !answered && response != nil {
 			answered = true
 			h.metrics.latency.WithLabelValues(string(kind), outcome(codes(response.Errors))).Observe(time.Since(start).Seconds())
+			h.metrics.changed.Say()
 		}
 		if !ended && (response == nil || kind != ast.Subscription) {
 			ended = true
@@ -127,6 +129,7 @@ func (h *Handler) measure(ctx context.Context, next graphql.OperationHandler) gr
 			if kind == ast.Subscription {
 				h.subscriptions.Add(-1)
 			}
+			h.metrics.changed.Say()
 		}
 		return response
 	}

@@ -257,6 +257,7 @@ func (h *Handler) waitForSlot(ctx context.Context) (release func(), err error) {
 	defer cancel()
 	select {
 	case h.largeBody <- struct{}{}:
+		h.metrics.changed.Say()
 		return func() { <-h.largeBody }, nil
 	case <-ctx.Done():
 		return func() {}, refuse(http.StatusServiceUnavailable, fault.New(fault.Unavailable, fault.Busy))

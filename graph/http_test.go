@@ -183,13 +183,7 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tick, end := time.NewTicker(time.Millisecond), time.Now().Add(deadline)
-	defer tick.Stop()
-	for s.LargeBodies() < len(senders) {
-		if <-tick.C; time.Now().After(end) {
-			t.Fatalf("%d large bodies have begun", s.LargeBodies())
-		}
-	}
+	s.Measured().Await(t, "all large bodies to begin", func() bool { return s.LargeBodies() == len(senders) })
 	large := func() io.Reader {
 		return io.MultiReader(io.LimitReader(blank{}, 2<<20), strings.NewReader(`{"query":"{__typename}"}`))
 	}

@@ -192,17 +192,3 @@ func TestIdleSockets(t *testing.T) { //nolint:paralleltest // it measures the me
 		s.until(t, "layercake_sockets_open", "", 0)
 	}
 }
-
-// until waits until a gauge or a counter has a value.
-func (s *site) until(t *testing.T, name, label string, want float64) {
-	t.Helper()
-	end := time.Now().Add(deadline)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for s.value(t, name, label) != want {
-		if time.Now().After(end) {
-			t.Fatalf("%s{%s} is %v, want %v", name, label, s.value(t, name, label), want)
-		}
-		<-tick.C
-	}
-}

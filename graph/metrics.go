@@ -5,6 +5,7 @@ import (
 
 	"layercake/internal/fault"
 	"layercake/internal/plan"
+	"layercake/internal/testsignal"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -16,6 +17,7 @@ type metrics struct {
 	latency      *prometheus.HistogramVec
 	delivery     prometheus.Histogram
 	hits, misses prometheus.Counter // of the answer cache
+	changed      testsignal.Signal  // one of these, or how many large bodies are held
 }
 
 // newMetrics registers the metrics on r, which may be nil.
@@ -56,6 +58,7 @@ const outcomeOK = "ok"
 func (m *metrics) delivered(u *plan.Update) {
 	if u.Event != nil {
 		m.delivery.Observe(max(0, time.Since(u.Event.At).Seconds()))
+		m.changed.Say()
 	}
 }
 

@@ -85,18 +85,20 @@ func (s *site) value(t *testing.T, name, label string) float64 {
 	return 0
 }
 
+// until waits until a gauge or a counter has a value.
+func (s *site) until(t *testing.T, name, label string, want float64) {
+	t.Helper()
+	changed := s.Measured()
+	if strings.HasPrefix(name, "layercake_sockets_") {
+		changed = &s.Changed
+	}
+	changed.Await(t, fmt.Sprintf("%s{%s} to be %v", name, label, want), func() bool { return s.value(t, name, label) == want })
+}
+
 // closes waits until a socket was closed for a reason.
 func (s *site) closes(t *testing.T, reason string) {
 	t.Helper()
-	end := time.Now().Add(deadline)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for s.value(t, "layercake_sockets_closed_total", reason) == 0 {
-		if time.Now().After(end) {
-			t.Fatalf("no socket was closed: %s", reason)
-		}
-		<-tick.C
-	}
+	s.until(t, "layercake_sockets_closed_total", reason, 1)
 }
 
 func TestServerPingsAndGivesUpOnSilence(t *testing.T) {

@@ -28,6 +28,7 @@ type site struct {
 	url      string
 	project  int
 	metrics  *prometheus.Registry
+	sockets  *socket.Registry
 	accepted chan *valve
 }
 
@@ -77,6 +78,7 @@ func serve(t *testing.T, timing socket.Timing, refresh time.Duration) *site {
 	core := servertest.StartCore(t, nil)
 	s := &site{metrics: prometheus.NewRegistry(), accepted: make(chan *valve, 16)}
 	sockets := socket.New(socket.Options{Metrics: s.metrics})
+	s.sockets = sockets
 	h := collab.New(collab.Options{
 		Sockets: sockets, Presence: core.Presence, Log: slog.New(slog.DiscardHandler), Metrics: s.metrics, Timing: timing, Refresh: refresh,
 	})
@@ -146,13 +148,7 @@ func TestReaderThatStallsIsCutOffByTheWriteDeadline(t *testing.T) {
 	if got := ann.ask(`{"type":"ping"}`); got != "pong: " {
 		t.Errorf("who reads: %q", got)
 	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for began := time.Now(); closedAs(t, s.metrics, "slow") != 1; <-tick.C {
-		if time.Since(began) > pgtest.Patience {
-			t.Fatal("no socket was closed as slow")
-		}
-	}
+	s.sockets.Changed.Await(t, "a socket to close as slow", func() bool { return closedAs(t, s.metrics, "slow") == 1 })
 }
 
 // closedAs returns how many sockets closed for a reason.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"layercake/internal/fault"
+	"layercake/internal/testsignal"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,6 +50,9 @@ type Options struct {
 type Registry struct {
 	// Running counts the sockets, and what transports start for them that outlives them. Drain waits for it.
 	Running sync.WaitGroup
+
+	// Changed is said when a socket was opened, and when one has ended and was counted.
+	Changed testsignal.Signal
 
 	metrics   prometheus.Registerer
 	addresses *addressLimit
@@ -145,6 +149,7 @@ func (r *Registry) remove(s *Socket) {
 	r.mu.Lock()
 	delete(r.sockets, s)
 	r.mu.Unlock()
+	r.Changed.Say()
 	r.Running.Done()
 }
 

@@ -69,6 +69,7 @@ func (s *Socket) Open(conn Conn) {
 		s.doing++ // for part
 	}
 	s.mu.Unlock()
+	t.registry.Changed.Say()
 	if closed {
 		s.part(conn, reason, cut)
 	}
