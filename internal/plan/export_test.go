@@ -3,6 +3,9 @@ package plan
 import (
 	"context"
 	"time"
+
+	"layercake/internal/postgres"
+	"layercake/internal/testsignal"
 )
 
 // HoldChanges keeps changes from being run until release is called. Slots is how many the service was given.
@@ -21,6 +24,12 @@ func (s *Service) Waiting(project int32) int {
 	return 0
 }
 
+// Queued is said when a change begins or ends to wait for its turn.
+func (s *Service) Queued() *testsignal.Signal { return &s.queue.changed }
+
+// Reads returns the plans that are read now for whoever asks.
+func (s *Service) Reads() *postgres.SharedReads[DAG] { return &s.reads }
+
 // MaxEdgeWaiters is how many edges of a project wait at most.
 const MaxEdgeWaiters = maxEdgeWaiters
 
@@ -33,6 +42,9 @@ func (s *Service) EdgeWaiters(project int32) int {
 	defer s.edgeWaiters.mu.Unlock()
 	return s.edgeWaiters.counts[project]
 }
+
+// EdgeWaitersChanged is said when an edge begins or ends to wait for others to go.
+func (s *Service) EdgeWaitersChanged() *testsignal.Signal { return &s.edgeWaiters.changed }
 
 // Panic is an edit with a mistake in its code.
 type Panic struct{}

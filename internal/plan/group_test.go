@@ -52,13 +52,17 @@ func (r *replica) together(project int32, changes ...sent) []outcome {
 // be so: none waits longer than some seconds.
 func (r *replica) awaitWaiting(project int32, wanted func(int) bool, gone <-chan struct{}) {
 	never := time.After(pgtest.Patience)
-	for !wanted(r.plans.Waiting(project)) {
+	for {
+		next := r.plans.Queued().Next()
+		if wanted(r.plans.Waiting(project)) {
+			return
+		}
 		select {
+		case <-next:
 		case <-gone:
 			return
 		case <-never:
 			return
-		case <-time.After(50 * time.Microsecond):
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"layercake/internal/fault"
+	"layercake/internal/testsignal"
 )
 
 const (
@@ -79,8 +80,9 @@ func (s *Service) removed(ctx context.Context, r request, refused committed, o *
 type waiters struct {
 	patience time.Duration // how long each waits
 
-	mu     sync.Mutex
-	counts map[int32]int
+	mu      sync.Mutex
+	counts  map[int32]int
+	changed testsignal.Signal // counts
 }
 
 func (w *waiters) enter(project int32) bool {
@@ -90,6 +92,7 @@ func (w *waiters) enter(project int32) bool {
 		return false
 	}
 	w.counts[project]++
+	w.changed.Say()
 	return true
 }
 
@@ -99,4 +102,5 @@ func (w *waiters) leave(project int32) {
 	if w.counts[project]--; w.counts[project] == 0 {
 		delete(w.counts, project)
 	}
+	w.changed.Say()
 }

@@ -25,13 +25,7 @@ func (r *replica) addEdge(ctx context.Context, project int32, e plan.Edge) <-cha
 // awaitEdgeWaiters returns when so many edges of a project wait for others to go.
 func (r *replica) awaitEdgeWaiters(t *testing.T, project int32, want int) {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for began := time.Now(); r.plans.EdgeWaiters(project) != want; <-tick.C {
-		if time.Since(began) > pgtest.Patience {
-			t.Fatalf("%d edges wait, want %d", r.plans.EdgeWaiters(project), want)
-		}
-	}
+	r.plans.EdgeWaitersChanged().Await(t, fmt.Sprintf("%d edges to wait", want), func() bool { return r.plans.EdgeWaiters(project) == want })
 }
 
 // Moving an end of an edge deletes it and adds another at the same moment. When the addition is decided first, on whichever replica,

@@ -10,6 +10,7 @@ import (
 
 	"layercake/internal/fault"
 	"layercake/internal/postgres"
+	"layercake/internal/testsignal"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -27,6 +28,7 @@ type queue struct {
 
 	mu       sync.Mutex
 	projects map[int32]*projectQueue
+	changed  testsignal.Signal // which changes wait
 }
 
 // projectQueue holds the changes of one project, guarded by queue.mu. It exists while a goroutine drives it.
@@ -90,6 +92,7 @@ func (q *queue) enter(t *ticket) error {
 			map[string]any{"limit": maxQueued, "what": "changes of one project that wait"})
 	}
 	p.waiting = append(p.waiting, t)
+	q.changed.Say()
 	return nil
 }
 
@@ -106,6 +109,7 @@ func (q *queue) withdraw(t *ticket) bool {
 		return false
 	}
 	p.waiting = slices.Delete(p.waiting, i, i+1)
+	q.changed.Say()
 	return true
 }
 
@@ -144,6 +148,7 @@ func (q *queue) take(p *projectQueue) []*ticket {
 	}
 	group := slices.Clone(p.waiting[:n])
 	p.waiting = slices.Delete(p.waiting, 0, n)
+	q.changed.Say()
 	p.running = n
 	return group
 }

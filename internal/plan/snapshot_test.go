@@ -1,10 +1,8 @@
 package plan_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,7 +16,8 @@ import (
 )
 
 // However many are told at once that they missed events, the plan is read once.
-func TestSharedDAGIsReadOnceForAllThatWait(t *testing.T) { //nolint:paralleltest // it counts goroutines of the process
+func TestSharedDAGIsReadOnceForAllThatWait(t *testing.T) {
+	t.Parallel()
 	url := pgtest.New(t)
 	r := startReplica(t, url, 0)
 	p := r.create(t)
@@ -75,11 +74,7 @@ func (r *replica) readTogether(t *testing.T, blocker *pgx.Conn, project int32, a
 		_, err := r.plans.SharedDAG(ctx, r.actor, project, at)
 		left <- err
 	})
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for countWaiting(t, "postgres.(*SharedReads[...]).Do(") < callers+1 && ended.Load() == 0 {
-		<-tick.C
-	}
+	r.plans.Reads().Joined().Await(t, "all to ask", func() bool { return r.plans.Reads().Waiting() == callers+1 || ended.Load() > 0 })
 	leave()
 	gone := <-left
 	if err := tx.Rollback(t.Context()); err != nil {
@@ -98,22 +93,4 @@ func (r *replica) readTogether(t *testing.T, blocker *pgx.Conn, project int32, a
 		t.Errorf("who left got %v", gone)
 	}
 	return dags
-}
-
-// countWaiting counts the goroutines that a function keeps waiting in a select.
-func countWaiting(t *testing.T, function string) int {
-	t.Helper()
-	var b bytes.Buffer
-	if err := pprof.Lookup("goroutine").WriteTo(&b, 2); err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for _, stack := range bytes.Split(b.Bytes(), []byte("\n\n")) {
-		header, frames, _ := bytes.Cut(stack, []byte("\n"))
-		top, _, _ := bytes.Cut(frames, []byte("\n"))
-		if bytes.Contains(header, []byte("[select")) && bytes.Contains(top, []byte(function)) {
-			n++
-		}
-	}
-	return n
 }
