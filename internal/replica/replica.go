@@ -13,6 +13,7 @@ import (
 	"layercake/internal/db"
 	"layercake/internal/outage"
 	"layercake/internal/postgres"
+	"layercake/internal/testsignal"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -56,6 +57,9 @@ type Config struct {
 
 // Replica is this process among those of the deployment. Make it with New, register what its tenants hold, then Run it once.
 type Replica struct {
+	// Renewed is said after each renewal, and when an incarnation has begun.
+	Renewed testsignal.Signal
+
 	cfg     Config
 	timing  Timing
 	metrics metrics
@@ -217,6 +221,7 @@ func (r *Replica) hold(ctx context.Context, address string) {
 			kept = streak{}
 		}
 		kept = streak{kept.length + 1, began}
+		r.Renewed.Say()
 		renew.Reset(r.timing.Renew - min(time.Since(began), r.timing.Renew))
 	}
 }

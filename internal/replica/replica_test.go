@@ -3,6 +3,7 @@ package replica_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/replica"
 	"layercake/internal/task"
+	"layercake/internal/testsignal"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -88,18 +90,6 @@ func (n *node) awaitIncarnation(t testing.TB) uuid.UUID {
 func text(t testing.TB, conn *pgx.Conn, sql string, args ...any) string {
 	t.Helper()
 	return strings.Join(pgtest.Texts(t, conn, sql, args...), " and ")
-}
-
-// until asks until something holds.
-func until(t testing.TB, holds func() bool, format string, args ...any) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for began := time.Now(); !holds(); <-tick.C {
-		if time.Since(began) > pgtest.Patience {
-			t.Fatalf(format, args...)
-		}
-	}
 }
 
 // die makes a lease of somebody who does not renew it any more.
@@ -198,6 +188,8 @@ type morgue struct {
 	tried  int // transactions
 	refuse bool
 	told   []uuid.UUID
+
+	changed testsignal.Signal
 }
 
 // register makes deaths remove connections, and then do what refuse says.
@@ -205,12 +197,14 @@ func (m *morgue) register(r *replica.Replica) {
 	r.OnDeath(func(ctx context.Context, q *db.Queries, dead uuid.UUID) (func(), error) {
 		_, err := q.DeletePresenceOfReplica(ctx, dead)
 		return func() {
+			defer m.changed.Say()
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			m.told = append(m.told, dead)
 		}, err
 	})
 	r.OnDeath(func(context.Context, *db.Queries, uuid.UUID) (func(), error) {
+		defer m.changed.Say()
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.tried++
@@ -228,6 +222,11 @@ func (m *morgue) have(told, tried int) bool {
 	return len(m.told) >= told && m.tried >= tried
 }
 
+func (m *morgue) await(t testing.TB, what string, told, tried int) {
+	t.Helper()
+	m.changed.Await(t, what, func() bool { return m.have(told, tried) })
+}
+
 func TestDeathIsOneTransaction(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
@@ -239,7 +238,7 @@ func TestDeathIsOneTransaction(t *testing.T) {
 		joined_at, active_at) VALUES ($1, $1, 1, 1, 'u', 'U', '', false, 'collaboration', now(), now())`, dead)
 	pgtest.Exec(t, conn, `INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
 		VALUES ($1, now(), $1, 1, 'u', 'U', false)`, dead)
-	until(t, func() bool { return m.have(0, 2) }, "nobody looked twice")
+	m.await(t, "two looks", 0, 2)
 	const state = `SELECT concat_ws(' ', (SELECT count(*) FROM replicas WHERE incarnation = $1), (SELECT count(*) FROM presence),
 		(SELECT count(*) FROM presence_log WHERE left_at IS NULL))`
 	if got := text(t, conn, state, dead); got != "1 1 1" || m.have(1, 0) {
@@ -248,7 +247,7 @@ func TestDeathIsOneTransaction(t *testing.T) {
 	m.mu.Lock()
 	m.refuse = false
 	m.mu.Unlock()
-	until(t, func() bool { return m.have(1, 0) }, "nobody was told")
+	m.await(t, "the death to be told of", 1, 0)
 	if got := text(t, conn, state, dead); got != "0 0 0" || !slices.Equal(m.told, []uuid.UUID{dead}) {
 		t.Errorf("after a death there are %s leases, rows, visits, and told is %v", got, m.told)
 	}
@@ -280,7 +279,7 @@ func TestOnlyTheSteadyReap(t *testing.T) {
 			}
 		})
 	})
-	until(t, func() bool { return m.have(2, 0) }, "nobody removed the dead")
+	m.await(t, "the dead to be removed", 2, 0)
 	if steady := (<-looked).Sub(began); steady < time.Duration(fast.Steady-1)*fast.Renew {
 		t.Errorf("it thinks itself steady after %v", steady)
 	}
@@ -288,7 +287,7 @@ func TestOnlyTheSteadyReap(t *testing.T) {
 		t.Errorf("removed %v, want %v: the first to expire first, but for one that is locked", m.told, []uuid.UUID{early, late})
 	}
 	pgtest.Exec(t, conn, "ROLLBACK")
-	until(t, func() bool { return m.have(3, 0) }, "nobody removed the one that was locked")
+	m.await(t, "the one that was locked to be removed", 3, 0)
 	pgtest.AwaitCount(t, conn, 1, countLeases)
 	if got := text(t, conn, "SELECT incarnation::text FROM replicas"); got != n.Incarnation().String() {
 		t.Errorf("%s is left, want %v itself", got, n.Incarnation())
@@ -302,18 +301,19 @@ func TestStalledDatabaseReapsNobody(t *testing.T) {
 	var nodes [2]*node
 	var incarnations [2]uuid.UUID
 	var looks [2]atomic.Int64 // of the steady
+	var looked testsignal.Signal
 	m := &morgue{}
 	for i := range nodes {
 		nodes[i], incarnations[i] = start(t, open(t, url), func(r *replica.Replica) {
 			m.register(r)
-			r.OnSteady(func(context.Context) { looks[i].Add(1) })
+			r.OnSteady(func(context.Context) { looks[i].Add(1); looked.Say() })
 		})
 	}
 	awaitLooks := func() {
 		t.Helper()
 		for i := range looks {
 			before := looks[i].Load()
-			until(t, func() bool { return looks[i].Load() > before+2 }, "replica %d is not steady", i)
+			looked.Await(t, fmt.Sprintf("replica %d to be steady", i), func() bool { return looks[i].Load() > before+2 })
 		}
 	}
 	awaitLooks()
@@ -358,7 +358,7 @@ func TestOldestOfTheLiving(t *testing.T) {
 	n, _ := start(t, pools, nil)
 	await := func(want int32) {
 		t.Helper()
-		until(t, func() bool { return n.Oldest() == want }, "the oldest is not %d", want)
+		n.Renewed.Await(t, fmt.Sprintf("the oldest to be %d", want), func() bool { return n.Oldest() == want })
 	}
 	await(2)
 	pgtest.Exec(t, conn, `INSERT INTO replicas (incarnation, version, address, expires_at) VALUES (gen_random_uuid(), 'old', '', now() + interval '1 hour')`)
