@@ -3,9 +3,11 @@ package server_test
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -72,7 +74,12 @@ func TestConnectionLimits(t *testing.T) {
 				load(t, replica.URL)
 				return strings.Contains(log.String(), "refuses")
 			})
-			if text := log.String(); strings.Count(text, "the database refuses connections") != 1 ||
+			// Each pool says so once: that of the requests, and on a busy machine others that had to connect.
+			text, said := log.String(), map[string]int{}
+			for _, refusal := range refusals.FindAllStringSubmatch(text, -1) {
+				said[refusal[1]]++
+			}
+			if len(said) == 0 || slices.Max(slices.Collect(maps.Values(said))) != 1 ||
 				!strings.Contains(text, "too many connections for") || !strings.Contains(text, "CONNECTION LIMIT") {
 				t.Errorf("the log does not say once that connections are refused, and what to do:\n%s", text)
 			}
@@ -89,6 +96,9 @@ func TestConnectionLimits(t *testing.T) {
 		})
 	}
 }
+
+// refusals are lines of the log, each with the pool that was refused a connection.
+var refusals = regexp.MustCompile(`the database refuses connections.* pool=(\w+)`)
 
 // connections is a row of the diagnosis that is not well.
 var connections = regexp.MustCompile(`{"check":"connections","status":"(warn|fail)","detail":"\d+ of 20 in use [^}]*CONNECTION LIMIT`)
