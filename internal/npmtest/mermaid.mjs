@@ -91,21 +91,22 @@ const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-bac
   '--disable-sync', '--no-first-run'];
 const browser = await chromium.launchPersistentContext(profile, { executablePath: process.env.CHROMIUM, args: flags });
 try {
-  const answers = {};
-  for (const version of versions) {
+  // Each version draws in a page of its own, and so in a process of its own.
+  const drawAll = async (version) => {
     const page = await browser.newPage();
     await page.setViewportSize({ width: 1600, height: 1200 });
     await page.setContent('<div id="out"></div>');
     await page.addScriptTag({ path: new URL(`${version}/dist/mermaid.min.js`, modules).pathname });
     await page.evaluate(() => mermaid.initialize({ startOnLoad: false }));
-    answers[version] = [];
+    const drawings = [];
     for (const [i, source] of sources.entries()) {
-      answers[version].push(await page.evaluate(draw, [source, `drawing${i}`]));
+      drawings.push(await page.evaluate(draw, [source, `drawing${i}`]));
       if (pictures) await page.locator('#out').screenshot({ path: path.join(pictures, `${i}-${version}.png`) });
     }
     await page.close();
-  }
-  console.log(JSON.stringify(answers));
+    return [version, drawings];
+  };
+  console.log(JSON.stringify(Object.fromEntries(await Promise.all(versions.map(drawAll)))));
 } finally {
   await browser.close();
   await rm(profile, { recursive: true, force: true });
