@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"layercake/internal/postgres/pgtest"
+	"layercake/internal/replica"
 	"layercake/internal/server"
 
 	"github.com/google/uuid"
@@ -46,12 +47,22 @@ func StartOn(t testing.TB, database string, n int, configure func(*server.Config
 	return replicas
 }
 
+// Lease is the timing of the replicas' leases, unless a test says otherwise: half of what a deployment has, so that nobody waits long
+// for the end of one, and a replica that other tests keep from the processor does not lose its own.
+var Lease = replica.Timing{
+	TTL: replica.DefaultTiming.TTL / 2, Renew: replica.DefaultTiming.Renew / 2, Retry: replica.DefaultTiming.Retry / 2,
+	Reap: replica.DefaultTiming.Reap / 2, Steady: replica.DefaultTiming.Steady, Query: replica.DefaultTiming.Query / 2,
+}
+
+// NotSteady counts replicas that may not yet remove others, which begins with their fifth renewal in a row.
+const NotSteady = "SELECT count(*) FROM replicas WHERE now() - started_at < interval '2.75 s'"
+
 // config is what replicas are told unless a test says otherwise.
 func config(database string) server.Config {
 	return server.Config{
 		DatabaseURL: database, HTTPAddr: "127.0.0.1:0", Open: true, Migrate: true,
 		PoolMax: 20, PoolMin: 1, Replicas: 8, WriteSlots: 16, Drain: 100 * time.Millisecond,
-		EventRetention: time.Hour, CleanUp: time.Minute,
+		EventRetention: time.Hour, CleanUp: time.Minute, Lease: Lease,
 		Version: "test", Log: slog.New(slog.DiscardHandler),
 	}
 }
