@@ -12,15 +12,15 @@ import (
 
 // newWatcher watches a room from now on.
 func newWatcher(r *Room) *watcher {
-	w := &watcher{room: r, here: make(map[string]Arrival)}
-	w.look()
+	w := &watcher{room: r, present: make(map[string]Arrival)}
+	w.poll()
 	return w
 }
 
 // told looks, and writes who came and left such as "+a -b".
-func (w *watcher) told() string {
+func (w *watcher) polled() string {
 	var all []string
-	for _, v := range w.look() {
+	for _, v := range w.poll() {
 		sign := "+"
 		if v.Left {
 			sign = "-"
@@ -41,7 +41,7 @@ func (r *Room) joinAs(t *testing.T, user string) uuid.UUID {
 
 func expect(t *testing.T, w *watcher, want string) {
 	t.Helper()
-	if got := w.told(); got != want {
+	if got := w.polled(); got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
 }
@@ -100,8 +100,8 @@ func TestWatcherThatWasOvertaken(t *testing.T) {
 	r.Leave(stays, ReasonLeft)
 	r.Leave(comes, ReasonLeft)
 	expect(t, w, "-stays -comes")
-	if len(w.here) != 0 {
-		t.Errorf("%d are remembered", len(w.here))
+	if len(w.present) != 0 {
+		t.Errorf("%d are remembered", len(w.present))
 	}
 }
 
@@ -112,7 +112,7 @@ func TestNoPassageHasTheIDOfAnother(t *testing.T) {
 	c, began := uuid.New(), time.Now()
 	var ids []string
 	look := func() {
-		for _, v := range w.look() {
+		for _, v := range w.poll() {
 			ids = append(ids, v.ID)
 		}
 	}
@@ -129,7 +129,7 @@ func TestNoPassageHasTheIDOfAnother(t *testing.T) {
 			r.leaves.Init()
 			clear(r.leaveOf)
 		}
-		r.heardAnnouncement(announcement{id: uuid.NewString()})
+		r.hearAnnouncement(announcement{id: uuid.NewString()})
 		look()
 	}
 	slices.Sort(ids)
@@ -141,31 +141,31 @@ func TestNoPassageHasTheIDOfAnother(t *testing.T) {
 func TestAnnouncements(t *testing.T) {
 	t.Parallel()
 	r := newTestRoom()
-	r.heardAnnouncement(announcement{id: "before"})
+	r.hearAnnouncement(announcement{id: "before"})
 	w := newWatcher(r)
 	came, went := announcement{id: "x"}, announcement{id: "y", Left: true}
-	r.heardAnnouncement(came)
-	r.heardAnnouncement(went)
+	r.hearAnnouncement(came)
+	r.hearAnnouncement(went)
 	expect(t, w, "+anonymous -anonymous")
 	// The existing client says that it comes, then its socket does, and the other way round when it leaves.
-	r.heardAnnouncement(came)
+	r.hearAnnouncement(came)
 	expect(t, w, "+anonymous")
 	socket := r.joinAs(t, Anonymous.UserID)
-	r.heardAnnouncement(went)
+	r.hearAnnouncement(went)
 	expect(t, w, "")
 	r.Leave(socket, ReasonLeft)
 	expect(t, w, "-anonymous")
 	other := r.joinAs(t, Anonymous.UserID)
 	expect(t, w, "+anonymous")
-	r.heardAnnouncement(came)
-	r.heardAnnouncement(went)
+	r.hearAnnouncement(came)
+	r.hearAnnouncement(went)
 	expect(t, w, "")
 	r.Leave(other, ReasonLeft)
 	expect(t, w, "-anonymous")
 	for range 3 * maxAnnouncements {
-		r.heardAnnouncement(came)
+		r.hearAnnouncement(came)
 	}
-	if n := len(w.look()); n != maxAnnouncements || len(r.announcements) != maxAnnouncements {
+	if n := len(w.poll()); n != maxAnnouncements || len(r.announcements) != maxAnnouncements {
 		t.Errorf("told %d times, %d are remembered, want %d", n, len(r.announcements), maxAnnouncements)
 	}
 }

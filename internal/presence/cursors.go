@@ -7,46 +7,46 @@ import (
 	"github.com/google/uuid"
 )
 
-// move makes the next lines tell where the cursor of an own connection is.
-func (t *Tracker) move(r *Room, connection uuid.UUID) {
+// queueCursor makes sendCursors send where the cursor of an own connection is.
+func (t *Tracker) queueCursor(r *Room, connection uuid.UUID) {
 	t.mu.Lock()
-	t.moved[connection] = r
+	t.cursors[connection] = r
 	t.mu.Unlock()
 	signal(t.moves)
 }
 
-// tellMoves tells other replicas where cursors are, each at most once in a while, until ctx ends. The table learns where they come to
-// rest, for those who open the room later.
-func (t *Tracker) tellMoves(ctx context.Context) {
-	type moving struct {
+// sendCursors sends lines about the cursors of own connections that moved, about each at most one in GatherMoves, until ctx ends. A cursor
+// that has rested for a while is also written to the table, for replicas that open the room later and have heard no line about it.
+func (t *Tracker) sendCursors(ctx context.Context) {
+	type movement struct {
 		room *Room
 		last time.Time
 	}
-	restless := make(map[uuid.UUID]moving)
-	look := time.NewTicker(t.timing.Rest / 2)
-	defer look.Stop()
+	moving := make(map[uuid.UUID]movement) // cursors whose place the table does not have yet
+	rested := time.NewTicker(t.timing.Rest / 2)
+	defer rested.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-look.C:
-			for connection, m := range restless {
+		case now := <-rested.C:
+			for connection, m := range moving {
 				if now.Sub(m.last) >= t.timing.Rest {
-					delete(restless, connection)
+					delete(moving, connection)
 					t.rewrite(m.room, connection)
 				}
 			}
 			continue
 		case <-t.moves:
 		}
-		incarnation, taken := t.takeMoves()
+		incarnation, taken := t.takeCursors()
 		if len(taken) == 0 {
 			continue
 		}
 		for connection, r := range taken {
-			restless[connection] = moving{r, time.Now()}
+			moving[connection] = movement{r, time.Now()}
 			if e := r.ownEntry(connection); e != nil && e.Place != nil {
-				t.publish(letterMoved, e.Project, connection, lineOf(e, incarnation).moved().encode())
+				t.publish(letterCursor, e.Project, connection, lineOf(e, incarnation).cursorLine().encode())
 			}
 		}
 		if !pause(ctx, t.timing.GatherMoves) {
@@ -55,13 +55,14 @@ func (t *Tracker) tellMoves(ctx context.Context) {
 	}
 }
 
-// takeMoves takes what is to be told, but for connections whose arrival is still being written: a position must not overtake the
-// document that it is in.
-func (t *Tracker) takeMoves() (incarnation uuid.UUID, taken map[uuid.UUID]*Room) {
+// takeCursors takes the connections from the queue whose cursors can be sent now. Those that the flusher still has to write stay in it,
+// until flush signals moves again: the flusher sends the line about a join or another document after its write, and a position must not
+// overtake the document that it is in.
+func (t *Tracker) takeCursors() (incarnation uuid.UUID, taken map[uuid.UUID]*Room) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	taken = make(map[uuid.UUID]*Room, len(t.moved))
-	for connection, r := range t.moved {
+	taken = make(map[uuid.UUID]*Room, len(t.cursors))
+	for connection, r := range t.cursors {
 		if _, waits := t.pending[connection]; waits {
 			continue
 		}
@@ -69,7 +70,7 @@ func (t *Tracker) takeMoves() (incarnation uuid.UUID, taken map[uuid.UUID]*Room)
 			continue
 		}
 		taken[connection] = r
-		delete(t.moved, connection)
+		delete(t.cursors, connection)
 	}
 	return t.replica.Incarnation(), taken
 }

@@ -14,14 +14,15 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// pendingWrite is how a connection is to be written.
+// pendingWrite is a connection whose row is out of date. What to write is read from the room when it is written: only the newest state
+// counts.
 type pendingWrite struct {
-	room     *Room   // nil when it is in none
-	announce bool    // tell the other replicas, too
-	visits   []visit // that ended, and are not in the log yet
+	room     *Room   // nil for a row that belongs to no connection and is to be deleted
+	announce bool    // the other replicas get a line after the write
+	visits   []visit // visits that ended and are not in the log yet
 }
 
-// entry returns what the connection is now, or nil when it left.
+// entry returns the newest state of the connection, or nil when it left.
 func (w pendingWrite) entry(connection uuid.UUID) *Entry {
 	if w.room == nil {
 		return nil
@@ -29,7 +30,7 @@ func (w pendingWrite) entry(connection uuid.UUID) *Entry {
 	return w.room.ownEntry(connection)
 }
 
-// write makes the flusher write an own connection and its visits that ended, and tell the other replicas.
+// write makes the flusher write an own connection and its visits that ended, and send the other replicas a line.
 func (t *Tracker) write(r *Room, connection uuid.UUID, ended ...visit) {
 	t.mu.Lock()
 	t.pending[connection] = pendingWrite{room: r, announce: true, visits: appendVisits(t.pending[connection].visits, ended)}
@@ -37,7 +38,7 @@ func (t *Tracker) write(r *Room, connection uuid.UUID, ended ...visit) {
 	signal(t.writes)
 }
 
-// rewrite makes the flusher write an own connection that the other replicas know already, or, without a room, take its row out.
+// rewrite makes the flusher write an own connection that the other replicas know already or, without a room, delete its row.
 func (t *Tracker) rewrite(r *Room, connection uuid.UUID) {
 	t.mu.Lock()
 	if _, there := t.pending[connection]; !there {
@@ -47,7 +48,7 @@ func (t *Tracker) rewrite(r *Room, connection uuid.UUID) {
 	signal(t.writes)
 }
 
-// flushAll writes what connections are, and tells the other replicas, in batches, one after the other, until ctx ends.
+// flushAll writes own connections and sends the other replicas lines about them, one batch after the other, until ctx ends.
 func (t *Tracker) flushAll(ctx context.Context) error {
 	writes := outage.New(t.cfg.Log, "cannot write presence, trying again", "")
 	for {
@@ -59,8 +60,8 @@ func (t *Tracker) flushAll(ctx context.Context) error {
 		if !pause(ctx, t.timing.GatherWrites) {
 			return nil
 		}
-		last := context.WithoutCancel(ctx) // a stop waits for the statements
-		err := errors.Join(t.flush(last), t.flushRenewals(last))
+		writing := context.WithoutCancel(ctx) // a stop waits for the statements
+		err := errors.Join(t.flush(writing), t.flushRenewals(writing))
 		writes.Note(ctx, err)
 		if err != nil {
 			pause(ctx, t.timing.Retry)
@@ -69,10 +70,10 @@ func (t *Tracker) flushAll(ctx context.Context) error {
 	}
 }
 
-// errNoLease says that there is no incarnation to write under.
+// errNoLease is the error of writing before the first incarnation has begun.
 var errNoLease = errors.New("no lease yet")
 
-// flush writes everything that is pending. On an error it stays pending.
+// flush writes everything that is pending. After an error it is pending again, merged with what came meanwhile.
 func (t *Tracker) flush(ctx context.Context) error {
 	t.mu.Lock()
 	taken, incarnation := t.pending, t.replica.Incarnation()
@@ -102,14 +103,17 @@ func (t *Tracker) flush(ctx context.Context) error {
 	}
 	t.flushing = nil
 	t.mu.Unlock()
-	signal(t.moves) // some may have waited for this
+	signal(t.moves) // takeCursors leaves cursors of connections that are being written in the queue
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.ConstraintName == "presence_replica" {
-		t.replica.Lost(incarnation)
+		t.replica.Lost(incarnation) // the rows refer to the lease, and it is not there
 	}
 	return err
 }
 
+// writeBatches writes connections under an incarnation and sends lines about them. A line goes out after the commit of the row, so whoever
+// compares with the table after hearing it finds the row. Each batch is repeatable: a batch that is written again after a later one failed
+// writes the same or newer rows, and receivers drop lines with a revision that they know.
 func (t *Tracker) writeBatches(ctx context.Context, incarnation uuid.UUID, taken map[uuid.UUID]pendingWrite) error {
 	for connections := range slices.Chunk(slices.Collect(maps.Keys(taken)), batch) {
 		var present []*Entry
@@ -128,19 +132,20 @@ func (t *Tracker) writeBatches(ctx context.Context, incarnation uuid.UUID, taken
 		}
 		for _, e := range present {
 			if taken[e.Connection].announce {
-				t.publish(letterJoined, e.Project, e.Connection, lineOf(e, incarnation).encode())
+				t.publish(letterJoin, e.Project, e.Connection, lineOf(e, incarnation).encode())
 			}
 		}
 		for _, connection := range absent {
 			if taken[connection].announce {
-				t.publish(letterLeft, taken[connection].room.project, connection, departed{life: incarnation}.encode())
+				t.publish(letterLeave, taken[connection].room.project, connection, leaveLine{incarnation: incarnation}.encode())
 			}
 		}
 	}
 	return nil
 }
 
-// writeRows makes the rows of some connections what they are, and the log what they were.
+// writeRows writes the rows of connections that are present, deletes those of connections that are absent, and logs the beginnings and ends
+// of visits, in one transaction.
 func (t *Tracker) writeRows(ctx context.Context, incarnation uuid.UUID, present []*Entry, absent []uuid.UUID, ended []visit) error {
 	ctx, cancel := context.WithTimeout(ctx, t.timing.Query)
 	defer cancel()

@@ -18,25 +18,26 @@ import (
 const (
 	maxRenewals      = 10_000 // guests whose renewal is remembered
 	maxReaped        = 1000   // guests that one statement removes
-	maxAnnouncements = 64     // that a room remembers
+	maxAnnouncements = 64     // announcements that a room remembers
 	maxClientID      = 200    // characters
 )
 
-// Anonymous is who people are who do not say who they are: also the canvas of the existing client, which moves its cursor without
-// joining again after a reconnect.
+// Anonymous is the identity of people who do not give one. The canvas of the existing client has it too after a reconnect, when it moves
+// its cursor without joining again.
 var Anonymous = Identity{UserID: "anonymous", Name: "Anonymous User", Color: "#3b82f6"}
 
-// guestIncarnation is the incarnation of guests: no replica serves them.
+// guestIncarnation takes the place of an incarnation in guests' entries and lines, since no replica serves them.
 var guestIncarnation = uuid.Max
 
-// clients is the namespace of the connections that guests have in place of one (RFC 9562, UUIDv5).
-var clients = uuid.MustParse("b1f7d1a4-6c39-5a86-8f0e-9d5a3c1e7b20")
+// clientNamespace is the namespace of the ids that guests have in the place of a connection's (RFC 9562, UUIDv5). A guest of a client has
+// the same id on every replica, so whichever gets its next request renews the same row.
+var clientNamespace = uuid.MustParse("b1f7d1a4-6c39-5a86-8f0e-9d5a3c1e7b20")
 
 func guestID(project int32, client string) uuid.UUID {
-	return uuid.NewSHA1(clients, []byte(strconv.Itoa(int(project))+" "+client))
+	return uuid.NewSHA1(clientNamespace, []byte(strconv.Itoa(int(project))+" "+client))
 }
 
-// JoinGuest brings somebody without a connection into a project, or changes who they are: the client names them. They are there
+// JoinGuest brings somebody without a connection into a project, or changes who they are. The id of their client names them. They are there
 // until LeaveGuest, or until they were not heard of for 90 s. It fails with project.ErrNotFound, ErrFull, and fault.BadRequest.
 func (t *Tracker) JoinGuest(ctx context.Context, id int32, client string, who Identity) error {
 	if err := errors.Join(fault.CheckText("Client id", client, maxClientID), who.Check()); err != nil {
@@ -49,14 +50,12 @@ func (t *Tracker) JoinGuest(ctx context.Context, id int32, client string, who Id
 			ConnectionID: connection, ProjectID: id, UserID: who.UserID, UserName: who.Name, AvatarColor: who.Color, IsAgent: who.Agent,
 			Transport: who.Transport, TtlSeconds: t.timing.Guest.Seconds(), Most: MaxPeople, Incarnation: guestIncarnation,
 		})
-		return err
+		return orNoProject(err)
 	})
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return project.ErrNotFound
-	case err != nil:
+	if err != nil {
 		return err
-	case !row.Open:
+	}
+	if !row.Open {
 		return ErrFull
 	}
 	l := line{
@@ -64,40 +63,37 @@ func (t *Tracker) JoinGuest(ctx context.Context, id int32, client string, who Id
 		Transport: who.Transport, JoinedAt: row.JoinedAt.UnixMilli(), ActiveAt: row.ActiveAt.UnixMilli(),
 	}
 	if r := t.room(id); r != nil {
-		t.carryOut(r, r.heard(connection, l, false))
+		t.carryOut(r, r.hear(connection, l, false))
 	}
-	t.publish(letterJoined, id, connection, l.encode())
+	t.publish(letterJoin, id, connection, l.encode())
 	return nil
 }
 
-// LeaveGuest takes a guest out of a project. Whoever is not there has left. It fails with project.ErrNotFound.
+// LeaveGuest takes a guest out of a project; one that is not there is no error. It fails with project.ErrNotFound.
 func (t *Tracker) LeaveGuest(ctx context.Context, id int32, client string) error {
 	connection := guestID(id, client)
 	var revision *int64
 	err := t.cfg.DB.Requests.Query(ctx, func(q *db.Queries) (err error) {
 		revision, err = q.DeleteGuest(ctx, db.DeleteGuestParams{ProjectID: id, ConnectionID: connection})
-		return err
+		return orNoProject(err)
 	})
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return project.ErrNotFound
-	case err != nil:
-		return err
-	case revision != nil:
-		t.guestLeft(id, connection, *revision)
+	if err == nil && revision != nil {
+		t.announceLeave(id, connection, leaveLine{guestIncarnation, *revision})
 	}
-	return nil
+	return err
 }
 
-// guestLeft tells everybody that a guest's row is gone.
-func (t *Tracker) guestLeft(project int32, connection uuid.UUID, revision int64) {
-	left := departed{guestIncarnation, revision}
-	t.heardLeft(project, connection, left)
-	t.publish(letterLeft, project, connection, left.encode())
+// orNoProject returns the fault for a statement that found no row because there is no such project.
+func orNoProject(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return project.ErrNotFound
+	}
+	return err
 }
 
-// RenewGuest says that a client did something in a project: if it is a guest there, it stays. It never waits: the flusher writes it,
-// once in a while for each client.
+// RenewGuest notes that a client did something in a project: if it is a guest there, it stays. It never waits, because the flusher writes
+// it, for each client at most once in RenewGuest of the timing. While there are too many to remember, some are not noted; they are
+// remembered for a shorter time then, so that the next call has room.
 func (t *Tracker) RenewGuest(project int32, client string) {
 	connection := guestID(project, client)
 	t.mu.Lock()
@@ -107,17 +103,17 @@ func (t *Tracker) RenewGuest(project int32, client string) {
 		t.renewalsSince = time.Now()
 	}
 	_, known := t.renewals[connection]
-	news := !known && len(t.renewals) < maxRenewals
-	if news {
+	noted := !known && len(t.renewals) < maxRenewals
+	if noted {
 		t.renewals[connection] = true
 	}
 	t.mu.Unlock()
-	if news {
+	if noted {
 		signal(t.writes)
 	}
 }
 
-// flushRenewals writes that guests stay. On an error it stays to be written.
+// flushRenewals writes the renewals of guests. After an error they are written the next time.
 func (t *Tracker) flushRenewals(ctx context.Context) error {
 	var connections []uuid.UUID
 	t.mu.Lock()
@@ -146,7 +142,7 @@ func (t *Tracker) flushRenewals(ctx context.Context) error {
 	return nil
 }
 
-// reapGuests removes guests whose time is over, and tells everybody.
+// reapGuests removes guests whose time is over, and sends their leaves to everybody.
 func (t *Tracker) reapGuests(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, t.timing.Query)
 	defer cancel()
@@ -157,34 +153,27 @@ func (t *Tracker) reapGuests(ctx context.Context) {
 	})
 	if err != nil {
 		t.cfg.Log.DebugContext(ctx, "look for guests whose time is over", "error", err)
-		return // renewing tells
+		return // a database that is away is reported by the renewals of the lease
 	}
 	for _, row := range rows {
-		t.guestLeft(row.ProjectID, row.ConnectionID, row.Revision)
+		t.announceLeave(row.ProjectID, row.ConnectionID, leaveLine{guestIncarnation, row.Revision})
 	}
 	t.metrics.reapedGuests.Add(float64(len(rows)))
 }
 
-// Announce tells whoever watches now, on any replica, of an anonymous join or leave. Nothing is stored, so a client that vanishes is never
-// announced as gone. It fails with project.ErrNotFound.
+// Announce announces an anonymous join or leave to whoever watches now, on any replica. Nothing is stored, so a client that vanishes is
+// never announced as gone. It fails with project.ErrNotFound.
 func (t *Tracker) Announce(ctx context.Context, id int32, left bool) error {
-	var found []int32
-	err := t.cfg.DB.Requests.Query(ctx, func(q *db.Queries) (err error) {
-		found, err = q.ListProjectIDs(ctx, []int32{id})
+	err := t.cfg.DB.Requests.Query(ctx, func(q *db.Queries) error { return requireProject(ctx, q, id) })
+	if err != nil {
 		return err
-	})
-	switch {
-	case err != nil:
-		return err
-	case len(found) == 0:
-		return project.ErrNotFound
 	}
-	connection := uuid.New() // stands for one
+	connection := uuid.New() // the line has the place of one, and watchers need an id for the event
 	a := announcement{id: connection.String(), Left: left, At: time.Now().UnixMilli()}
 	if r := t.room(id); r != nil {
-		t.carryOut(r, r.heardAnnouncement(a))
+		t.carryOut(r, r.hearAnnouncement(a))
 	}
-	t.publish(letterAnnounced, id, connection, a.encode())
+	t.publish(letterAnnounce, id, connection, a.encode())
 	return nil
 }
 

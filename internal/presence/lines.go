@@ -13,27 +13,27 @@ import (
 	"github.com/google/uuid"
 )
 
-// The lines of replicas about who is where: <letter> <project> <connection> <body>. No hint can stand for one: whoever misses one
+// The lines of replicas about who is where: <letter> <project> <connection> <body>. No hint can stand for one, so whoever misses one
 // compares with the table.
 const (
-	letterJoined    = 'j' // a connection is in the project, where its body says: a line
-	letterMoved     = 'c' // its cursor is where its body says: a line without what a cursor does not change
-	letterLeft      = 'l' // it is not in the project any more: departed
-	letterAnnounced = 'n' // somebody who has none came or went: an announcement, with its id in the place of a connection
+	letterJoin     = 'j' // a connection joined, or is in another document, or somebody else now; the body is a line
+	letterCursor   = 'c' // its cursor moved; the body is a cursorLine
+	letterLeave    = 'l' // it left the project; the body is a leaveLine
+	letterAnnounce = 'n' // an anonymous join or leave; the body is an announcement, and its id takes the place of a connection
 )
 
-// topic is what trackers say to each other.
+// topic is how the trackers of all replicas speak to each other.
 func (t *Tracker) topic() fanout.Topic {
 	const kind = "presence"
 	return fanout.Topic{
 		Channel: fanout.Presence,
-		Kinds:   map[byte]string{letterJoined: kind, letterMoved: kind, letterLeft: kind, letterAnnounced: kind},
+		Kinds:   map[byte]string{letterJoin: kind, letterCursor: kind, letterLeave: kind, letterAnnounce: kind},
 		Hear:    t.hear,
 		Doubt:   t.Doubt,
 	}
 }
 
-// message is a line about a connection as the wire carries it. Its body is read only where somebody has the project open.
+// message is a line about a connection as the wire carries it. Its body is parsed only where somebody has the project open.
 type message struct {
 	letter     byte
 	project    int32
@@ -57,12 +57,12 @@ func parseMessage(l fanout.Line) (message, error) {
 	return m, nil
 }
 
-// publish tells the other replicas about a connection. It never waits.
+// publish sends the other replicas a line about a connection. It never waits.
 func (t *Tracker) publish(letter byte, project int32, connection uuid.UUID, body string) {
 	t.wire.Publish(message{letter, project, connection, body}.encode())
 }
 
-// hear takes what another replica said. It never waits.
+// hear takes a line of another replica. It never waits.
 func (t *Tracker) hear(said fanout.Line) error {
 	m, err := parseMessage(said)
 	if err != nil {
@@ -73,28 +73,28 @@ func (t *Tracker) hear(said fanout.Line) error {
 		return nil
 	}
 	switch m.letter {
-	case letterLeft:
-		left, err := parseDeparted(m.body)
+	case letterLeave:
+		left, err := parseLeaveLine(m.body)
 		if err == nil {
-			t.heardLeft(m.project, m.connection, left)
+			t.hearLeave(m.project, m.connection, left)
 		}
 		return err
-	case letterAnnounced:
+	case letterAnnounce:
 		a, err := parseAnnouncement(m)
 		if err == nil {
-			t.carryOut(r, r.heardAnnouncement(a))
+			t.carryOut(r, r.hearAnnouncement(a))
 		}
 		return err
 	default:
 		l, err := parseLine(m)
 		if err == nil {
-			t.carryOut(r, r.heard(m.connection, l, m.letter == letterMoved))
+			t.carryOut(r, r.hear(m.connection, l, m.letter == letterCursor))
 		}
 		return err
 	}
 }
 
-// line is what replicas tell each other about a connection.
+// line is the body of a line about a connection that joined or moved.
 type line struct {
 	Incarnation uuid.UUID       `json:"i"`
 	Revision    int64           `json:"r"`
@@ -107,14 +107,14 @@ type line struct {
 	Type        string          `json:"t,omitempty"`
 	Position    json.RawMessage `json:"p,omitempty"`
 	Selected    string          `json:"s,omitempty"`
-	At          int64           `json:"a,omitempty"` // Unix milliseconds, as the next two
+	At          int64           `json:"a,omitempty"` // Unix milliseconds, like the next two
 	JoinedAt    int64           `json:"j,omitempty"`
 	ActiveAt    int64           `json:"m,omitempty"`
 }
 
-func lineOf(e *Entry, life uuid.UUID) line {
+func lineOf(e *Entry, incarnation uuid.UUID) line {
 	l := line{
-		Incarnation: life, Revision: e.revision, UserID: e.UserID, Name: e.Name, Color: e.Color, Agent: e.Agent,
+		Incarnation: incarnation, Revision: e.revision, UserID: e.UserID, Name: e.Name, Color: e.Color, Agent: e.Agent,
 		Transport: e.Transport, JoinedAt: e.JoinedAt.UnixMilli(), ActiveAt: e.ActiveAt.UnixMilli(),
 	}
 	if p := e.Place; p != nil {
@@ -123,8 +123,8 @@ func lineOf(e *Entry, life uuid.UUID) line {
 	return l
 }
 
-// moved leaves out what a cursor does not change.
-func (l line) moved() line {
+// cursorLine returns the line without the fields that a moving cursor does not change: the hearer fills them in from what it knows.
+func (l line) cursorLine() line {
 	l.UserID, l.Name, l.Color, l.Agent, l.Transport, l.JoinedAt = "", "", "", false, "", 0
 	return l
 }
@@ -137,36 +137,39 @@ func (l line) encode() string {
 	return string(b)
 }
 
-// parseLine reads the body of a join or a move.
+// parseLine reads the body of a join or of a cursor.
 func parseLine(m message) (l line, err error) {
-	if err = json.Unmarshal([]byte(m.body), &l); err == nil && m.letter == letterJoined && l.UserID == "" {
+	if err = json.Unmarshal([]byte(m.body), &l); err == nil && m.letter == letterJoin && l.UserID == "" {
 		err = errors.New("nobody joined")
 	}
 	return l, err
 }
 
-// departed is what replicas tell each other about a connection that left.
-type departed struct {
-	life     uuid.UUID
-	revision int64 // of a guest; 0 for a connection: the life says enough
+// leaveLine is the body of a line about a connection that left. It counts only against the incarnation that it names. A replica whose lease
+// expired goes on under another incarnation, and writes its connections anew; the leaves that another replica sends when it removes the
+// former incarnation must not take them out. Guests keep one incarnation, so there the revision has this task: a guest that came back has
+// a higher one than its late leave.
+type leaveLine struct {
+	incarnation uuid.UUID
+	revision    int64 // the guest's when it left; 0 for a connection
 }
 
-func (d departed) encode() string {
-	if d.revision == 0 {
-		return d.life.String()
+func (l leaveLine) encode() string {
+	if l.revision == 0 {
+		return l.incarnation.String()
 	}
-	return d.life.String() + " " + strconv.FormatInt(d.revision, 10)
+	return l.incarnation.String() + " " + strconv.FormatInt(l.revision, 10)
 }
 
-func parseDeparted(body string) (d departed, err error) {
-	life, revision, guest := strings.Cut(body, " ")
-	if d.life, err = uuid.Parse(life); err == nil && guest {
-		d.revision, err = strconv.ParseInt(revision, 10, 64)
+func parseLeaveLine(body string) (l leaveLine, err error) {
+	incarnation, revision, guest := strings.Cut(body, " ")
+	if l.incarnation, err = uuid.Parse(incarnation); err == nil && guest {
+		l.revision, err = strconv.ParseInt(revision, 10, 64)
 	}
-	return d, err
+	return l, err
 }
 
-// entry returns what the line says of a connection; known is what the room knows of it, for what a move leaves out.
+// entry returns what the line says of a connection. A cursorLine takes the fields that it leaves out from the known entry.
 func (l line) entry(project int32, connection uuid.UUID, known *Entry) *Entry {
 	e := &Entry{
 		Connection: connection, Project: project,

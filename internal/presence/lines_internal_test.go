@@ -18,9 +18,9 @@ func rewrite(said fanout.Line) (fanout.Line, any, error) {
 	}
 	var body interface{ encode() string }
 	switch m.letter {
-	case letterLeft:
-		body, err = parseDeparted(m.body)
-	case letterAnnounced:
+	case letterLeave:
+		body, err = parseLeaveLine(m.body)
+	case letterAnnounce:
 		body, err = parseAnnouncement(m)
 	default:
 		body, err = parseLine(m)
@@ -74,14 +74,14 @@ func TestMalformedLinesAreRefused(t *testing.T) {
 func FuzzLine(f *testing.F) {
 	const c = "0d9c7f2e-3c5b-4c0e-8a55-9d2f6c1b7a01"
 	for letter, bodies := range map[byte][]string{
-		letterJoined: {`{"u":"ann","n":"A","p":{"x":1}}`, `{"i":"` + c + `","r":3,"u":"u","j":1}`}, letterMoved: {`{}`, `{"d":"plan","p":[1, 2]}`},
-		letterLeft: {c, c + " 12"}, letterAnnounced: {`{"a":1}`, `{"l":true,"a":2}`},
+		letterJoin: {`{"u":"ann","n":"A","p":{"x":1}}`, `{"i":"` + c + `","r":3,"u":"u","j":1}`}, letterCursor: {`{}`, `{"d":"plan","p":[1, 2]}`},
+		letterLeave: {c, c + " 12"}, letterAnnounce: {`{"a":1}`, `{"l":true,"a":2}`},
 	} {
 		for _, body := range bodies {
 			f.Add(letter, fmt.Sprintf("7 %s %s", c, body))
 		}
 	}
-	f.Add(byte(letterMoved), "00007 {"+c+"}  {}")
+	f.Add(byte(letterCursor), "00007 {"+c+"}  {}")
 	f.Fuzz(func(t *testing.T, letter byte, text string) {
 		said := fanout.Line{Letter: letter, Text: text}
 		first, meaning, err := rewrite(said)

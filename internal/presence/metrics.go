@@ -10,7 +10,7 @@ type metrics struct {
 	flush                           prometheus.Histogram
 }
 
-// sizes are the upper bounds of the histogram of rooms.
+// sizes are the upper bounds of the buckets for connections of a room.
 var sizes = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}
 
 // newMetrics registers the metrics on r, which may be nil.
@@ -59,7 +59,7 @@ func (t *Tracker) ownByProject() map[int32]int {
 	return own
 }
 
-// rooms makes a histogram of the rooms as they are now.
+// rooms is a histogram of the connections of each room, made anew at each collection: rooms come and go, counters would remember them.
 type rooms struct {
 	t    *Tracker
 	desc *prometheus.Desc

@@ -14,13 +14,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// Limits of what a connection says about itself.
+// Limits of what a connection says about itself, and of a project.
 const (
-	MaxUserID   = 200 // bytes
-	MaxName     = 100 // characters
-	MaxColor    = 64  // bytes
-	MaxDocument = 200 // bytes, and of a selected node's id
-	MaxPeople   = 1000
+	MaxUserID   = 200  // bytes
+	MaxName     = 100  // characters
+	MaxColor    = 64   // bytes
+	MaxDocument = 200  // bytes of a document's id, and of a selected node's
+	MaxPeople   = 1000 // connections and guests in one project
 )
 
 // Identity is who a connection says it is. It is a label: several connections may have the same.
@@ -29,7 +29,7 @@ type Identity struct {
 	Name      string
 	Color     string // may be empty
 	Agent     bool   // a program, not a person
-	Transport string // by which it came, as package caller names it
+	Transport string // name of its transport in package caller
 }
 
 // Check returns a fault when a text is empty, too long, or cannot be stored.
@@ -46,17 +46,17 @@ func (i Identity) Check() error {
 	return checkText("Avatar color", i.Color, len(i.Color), MaxColor, "bytes")
 }
 
-// Reason says how a visit ended, for the log.
+// Reason is how a visit ended, in the log.
 type Reason string
 
-// The reasons that replicas know. The log also says "replica died" and "lost" of those whose replica could not say.
+// The reasons that replicas write. For a visit whose replica could not write one, the log has "replica died" or "lost".
 const (
 	ReasonLeft     Reason = "left"     // they said so, and stayed connected
 	ReasonClosed   Reason = "closed"   // they closed the connection
 	ReasonLost     Reason = "lost"     // the connection broke
 	ReasonSilent   Reason = "silent"   // nothing came for too long
 	ReasonSlow     Reason = "slow"     // they did not take what was sent
-	ReasonProtocol Reason = "protocol" // they broke it
+	ReasonProtocol Reason = "protocol" // they broke the rules of the transport
 	ReasonRenamed  Reason = "renamed"  // they joined again, as somebody else
 	ReasonKicked   Reason = "kicked"   // an operator sent them away
 	ReasonDrained  Reason = "drained"  // the replica stopped
@@ -66,10 +66,10 @@ const (
 // Place is where in a document a connection is.
 type Place struct {
 	Document string
-	Type     string          // of the document
-	Position json.RawMessage // of the cursor; nil before it moved
+	Type     string          // kind of document
+	Position json.RawMessage // position of the cursor; nil before it moved
 	Selected string          // id of the selected node; empty for none
-	At       time.Time       // of the last activity there
+	At       time.Time       // time of the last activity there
 }
 
 // Check returns a fault when a text is empty, too long, or cannot be stored.
@@ -93,20 +93,20 @@ func checkText(field, text string, length, most int, unit string) error {
 	return nil
 }
 
-// Entry is what a room knows of one connection. It never changes: another one takes its place.
+// Entry is what a room knows of one connection. It never changes: when the connection does, another Entry takes its place.
 type Entry struct {
 	Connection uuid.UUID
 	Project    int32
 	Identity
 	Place    *Place // nil while in no document
 	JoinedAt time.Time
-	ActiveAt time.Time // when it was last heard of
-	Memos    [5]Memo   // for the transport to use as it likes
+	ActiveAt time.Time // time when it was last heard of
+	Memos    [5]Memo   // memory for the transport, which decides what to keep in which
 
-	since       time.Time // when an own one joined as who it is, in whole microseconds
-	incarnation uuid.UUID // of the replica that serves it, when that is another one; guestIncarnation for a guest
-	revision    int64
-	seq         int64 // of the room, when it became so
+	since       time.Time // beginning of the visit of an own connection, in whole microseconds
+	incarnation uuid.UUID // incarnation of another replica that serves it; zero for an own one, guestIncarnation for a guest
+	revision    int64     // step of the connection: a higher one is newer, wherever it was heard
+	seq         int64     // Seq of the room at this change
 }
 
 // Person is everybody with the same user id: they are online while any of their connections is. It never changes.
@@ -125,13 +125,13 @@ type Roster struct {
 // Document is everybody in a document at one moment. It never changes.
 type Document struct {
 	ID      string
-	Members int64 // Seq when somebody last came or went
-	Moves   int64 // Seq when a cursor last moved
+	Members int64 // Seq of the room when somebody last came or went
+	Moves   int64 // Seq of the room when somebody in it last changed
 	Entries []*Entry
 	Memo    Memo
 }
 
-// MovedSince reports whether any connection but one did something after a Seq.
+// MovedSince reports whether any connection but one changed after a Seq.
 func (d *Document) MovedSince(seq int64, but uuid.UUID) bool {
 	for _, e := range d.Entries {
 		if e.seq <= seq {
@@ -146,21 +146,21 @@ func (d *Document) MovedSince(seq int64, but uuid.UUID) bool {
 
 // Change is what became of a connection.
 type Change struct {
-	Entry  *Entry  // what it is now, or was before it left
+	Entry  *Entry  // its state now, or the last one before it left
 	Left   bool    // it is not here any more, or not as this user
-	Person *Person // who has its user id now; nil when nobody
+	Person *Person // everybody with its user id now; nil when nobody is
 
-	seq int64     // of the room, when it became so
-	at  time.Time // when it left
+	seq int64     // Seq of the room at this change
+	at  time.Time // time of the leave; zero for other changes
 }
 
-// Memo keeps what is made of a value, so that it is made once for all who look at it.
+// Memo keeps what a transport makes of a value, so that it is made once for all who read the value.
 type Memo struct {
 	once  sync.Once
 	bytes []byte
 }
 
-// Bytes returns what build makes of the value, which is the same each time.
+// Bytes returns what build makes of the value. It calls build only the first time, so build must make the same each time.
 func (m *Memo) Bytes(build func() []byte) []byte {
 	m.once.Do(func() { m.bytes = build() })
 	return m.bytes

@@ -13,77 +13,77 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxLeaves is how many connections that left a room remembers. Whoever is further behind looks at the whole roster.
+// maxLeaves is how many leaves a room remembers. A watcher that is further behind reads the whole roster.
 const maxLeaves = 256
 
-// leaveAge is how long a leave is remembered at least, so that an answer of the table that was asked before does not bring
-// the connection back.
+// leaveAge is the least time that a room remembers a leave, up to 16 times maxLeaves. It is longer than a comparison with the table takes,
+// so the answer to a query that was sent before the leave does not bring the connection back.
 const leaveAge = 10 * time.Second
 
 // ErrFull is the fault for a room that takes no more connections.
 var ErrFull = fault.New(fault.RateLimited, fmt.Sprintf("Too many people are in this project, at most %d", MaxPeople))
 
-// room is who is in one project, on all replicas, as this replica knows. It is a value behind a mutex: its methods change nothing but the
-// room, and wait for nobody. What follows for the table, for other replicas and for watchers they return as effects.
+// room is who is in one project, on all replicas, as far as this replica knows. It is a value behind a mutex: its methods change nothing
+// but the room, call nobody and wait for nobody. They return what follows for the table, for other replicas and for watchers as effects.
 type room struct {
 	project int32
 
 	mu            sync.Mutex
 	ended         bool  // the project was deleted
-	clock         int64 // steps with every line: what was touched after a question was sent is newer than the answer
-	seq           int64 // steps with every change
-	floor         int64 // changes up to this one may be forgotten
+	clock         int64 // steps with every line, so that a line after a query was sent can be known from one before it
+	seq           int64 // steps with every change; the Seq of watchers
+	floor         int64 // some changes up to this Seq are forgotten
 	items         map[uuid.UUID]*item
-	changed       list.List // of *item: the latest change comes last
-	leaves        list.List // of *leaveRecord: the latest comes last
+	changed       list.List // *item values in the order of their last change
+	leaves        list.List // *leaveRecord values, the latest last
 	leaveOf       map[uuid.UUID]*list.Element
-	people        map[string]*group
-	places        map[string]*group
-	roster        *Roster
-	announcements []announcement // the latest comes last
-	announcedSeq  int64          // steps with every announcement
+	people        map[string]*group // groups by user id
+	documents     map[string]*group // groups by document id
+	roster        *Roster           // nil until somebody reads it after a change
+	announcements []announcement    // the latest last
+	announcedSeq  int64             // number of the latest announcement, counted from 1
 }
 
-// effects are what follows from a change of a room, and is done after it, without its mutex.
+// effects are what has to be done after a change of a room, without its mutex.
 type effects struct {
-	notify bool // watchers have to look
-	write  bool // the row of the connection is out of date, and other replicas have to be told
-	move   bool // other replicas have to be told where the cursor of the connection is
+	notify bool // watchers poll
+	write  bool // the flusher writes the row of the connection, then sends other replicas a line
+	move   bool // other replicas get a line about the cursor of the connection
 
-	connection uuid.UUID // that was written or moved
-	visits     []visit   // of that connection that ended
+	connection uuid.UUID // the connection of write and move
+	visits     []visit   // visits of that connection that ended
 }
 
 // item is one connection in a room.
 type item struct {
 	entry   *Entry
 	own     bool  // this replica serves it
-	touched int64 // the clock when a line last spoke of it
-	missing missing
-	place   *list.Element
+	touched int64 // clock of the room when a line last spoke of it
+	absence absence
+	element *list.Element // element of changed
 }
 
-// leaveRecord is a connection that left, or that is somebody else now.
+// leaveRecord is a connection that left, or that is another user now.
 type leaveRecord struct {
-	entry   *Entry // as it was
-	seq     int64
-	touched int64
-	at      time.Time
+	entry   *Entry    // the last one before the leave
+	seq     int64     // Seq of the leave
+	touched int64     // clock of the room at the leave
+	at      time.Time // time of the leave
 }
 
-// group is the connections that have something in common: the user or the document.
+// group is the connections that have the user or the document in common. Its views are made when somebody reads them after a change.
 type group struct {
 	items    map[uuid.UUID]*item
-	members  int64 // seq when one last came or went
-	moves    int64 // seq when one last changed
-	person   *Person
-	document *Document
+	members  int64     // Seq when a connection last came or went
+	moves    int64     // Seq when a connection last changed
+	person   *Person   // view of a group by user; nil until read
+	document *Document // view of a group by document; nil until read
 }
 
 func newRoom(project int32) *room {
 	return &room{
 		project: project, items: make(map[uuid.UUID]*item), leaveOf: make(map[uuid.UUID]*list.Element),
-		people: make(map[string]*group), places: make(map[string]*group),
+		people: make(map[string]*group), documents: make(map[string]*group),
 	}
 }
 
@@ -132,7 +132,7 @@ func (r *room) move(connection uuid.UUID, place Place) (follows effects, joined 
 	return effects{notify: true, write: !within, move: within, connection: connection}, true
 }
 
-// touch says when a connection of this replica was last heard of.
+// touch notes the time at which a connection of this replica was last heard of.
 func (r *room) touch(connection uuid.UUID, at time.Time) effects {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -146,8 +146,8 @@ func (r *room) touch(connection uuid.UUID, at time.Time) effects {
 	return effects{notify: true, write: true, connection: connection}
 }
 
-// leave takes a connection of this replica out of the project, and says why. It reports whether it was there.
-func (r *room) leave(connection uuid.UUID, why Reason) (follows effects, joined bool) {
+// leave takes a connection of this replica out of the project, for a reason. It reports whether the connection was there.
+func (r *room) leave(connection uuid.UUID, reason Reason) (follows effects, joined bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	i := r.ownItem(connection)
@@ -155,19 +155,20 @@ func (r *room) leave(connection uuid.UUID, why Reason) (follows effects, joined 
 		return effects{}, false
 	}
 	r.remove(i)
-	visits := []visit{{entry: i.entry, left: time.Now(), reason: why}}
+	visits := []visit{{entry: i.entry, left: time.Now(), reason: reason}}
 	return effects{notify: true, write: true, connection: connection, visits: visits}, true
 }
 
-// heard takes what another replica said about a connection of its own.
-func (r *room) heard(connection uuid.UUID, l line, move bool) effects {
+// hear takes a line of another replica about a connection that it serves; with move a cursorLine. A revision that is not above the known
+// one changes nothing that watchers see, so lines and rows may come in any order.
+func (r *room) hear(connection uuid.UUID, l line, move bool) effects {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.clock++
 	i := r.items[connection]
 	switch {
 	case i == nil && move:
-		return effects{} // it left, or the line about its arrival was lost: the table knows
+		return effects{} // it left, or the line about its join was lost: the next comparison with the table finds it
 	case i != nil && i.own:
 		return effects{} // nobody knows better than this replica
 	case i != nil && l.Revision <= i.entry.revision:
@@ -182,21 +183,22 @@ func (r *room) heard(connection uuid.UUID, l line, move bool) effects {
 	return effects{notify: true}
 }
 
-// heardLeft takes a connection out, unless another incarnation of its replica holds it by now, or the guest came back.
-func (r *room) heardLeft(connection uuid.UUID, left departed) effects {
+// hearLeave takes a connection of others out, unless another incarnation of its replica holds it by now, or the guest came back: see
+// leaveLine.
+func (r *room) hearLeave(connection uuid.UUID, left leaveLine) effects {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.clock++
 	i := r.items[connection]
-	if i == nil || i.own || i.entry.incarnation != left.life || left.revision != 0 && i.entry.revision > left.revision {
+	if i == nil || i.own || i.entry.incarnation != left.incarnation || left.revision != 0 && i.entry.revision > left.revision {
 		return effects{}
 	}
 	r.remove(i)
 	return effects{notify: true}
 }
 
-// heardAnnouncement remembers an announcement for those who watch now.
-func (r *room) heardAnnouncement(a announcement) effects {
+// hearAnnouncement remembers an announcement for those who watch now.
+func (r *room) hearAnnouncement(a announcement) effects {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.announcements) == maxAnnouncements {
@@ -207,7 +209,7 @@ func (r *room) heardAnnouncement(a announcement) effects {
 	return effects{notify: true}
 }
 
-// announcementsSince returns the announcements after a number, but for those that were forgotten, and the number now.
+// announcementsSince returns the announcements after a number, except those that were forgotten, and the number of the latest.
 func (r *room) announcementsSince(after int64) ([]announcement, int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -215,7 +217,7 @@ func (r *room) announcementsSince(after int64) ([]announcement, int64) {
 	return slices.Clone(r.announcements[len(r.announcements)-news:]), r.announcedSeq
 }
 
-// adopt notes that another incarnation of a replica holds the connection, which nobody else has to know.
+// adopt notes that another incarnation of its replica holds the connection. Watchers see no difference, so Seq and revision stay.
 func (i *item) adopt(incarnation uuid.UUID, clock int64) {
 	i.touched = clock
 	if i.entry.incarnation != incarnation {
@@ -225,7 +227,7 @@ func (i *item) adopt(incarnation uuid.UUID, clock int64) {
 	}
 }
 
-// end says that the project was deleted.
+// end notes that the project was deleted.
 func (r *room) end() effects {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -287,8 +289,8 @@ func (r *room) Ended() bool {
 	return r.ended
 }
 
-// Since returns what changed after a Seq, each connection at most once, and the Seq now. It says false when there is more than
-// most, or when that is not known any more: then look at the Roster.
+// Since returns what changed after a Seq, each connection at most once, and the current Seq. It reports false when more than most changed,
+// or when some of it is forgotten: then the caller reads the Roster.
 func (r *room) Since(after int64, most int) (changes []Change, now int64, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -346,11 +348,11 @@ func (r *room) person(user string) *Person {
 	return g.person
 }
 
-// Document returns everybody in a document; it is empty when nobody is.
+// Document returns everybody in a document. It is empty when nobody is there.
 func (r *room) Document(id string) *Document {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	g := r.places[id]
+	g := r.documents[id]
 	if g == nil {
 		return &Document{ID: id, Members: r.seq, Moves: r.seq}
 	}
@@ -360,7 +362,7 @@ func (r *room) Document(id string) *Document {
 	return g.document
 }
 
-// entries returns the group's, the one that changed last first.
+// entries returns the group's entries, the one that changed last first.
 func (g *group) entries() []*Entry {
 	items := slices.SortedFunc(maps.Values(g.items), func(a, b *item) int { return int(b.entry.seq - a.entry.seq) })
 	entries := make([]*Entry, len(items))
@@ -370,7 +372,7 @@ func (g *group) entries() []*Entry {
 	return entries
 }
 
-// next returns a copy that can be changed until it is put into the room.
+// next returns a copy with the next revision, which can be changed until it is put into the room.
 func (e *Entry) next() *Entry {
 	return &Entry{
 		Connection: e.Connection, Project: e.Project, Identity: e.Identity, Place: e.Place, JoinedAt: e.JoinedAt,
@@ -378,12 +380,12 @@ func (e *Entry) next() *Entry {
 	}
 }
 
-// sameUser reports whether the log has both as one visit.
+// sameUser reports whether both entries belong to one visit in the log.
 func (e *Entry) sameUser(before *Entry) bool {
 	return e.UserID == before.UserID && e.Name == before.Name && e.Agent == before.Agent
 }
 
-// sinceAfter keeps visits of a connection apart, which the log knows by when they began.
+// sinceAfter makes the visit of e begin after that of an entry before it: the log knows visits of a connection apart by their beginnings.
 func (e *Entry) sinceAfter(before *Entry) {
 	if !e.since.After(before.since) {
 		e.since = before.since.Add(time.Microsecond)
@@ -402,34 +404,34 @@ func (r *room) put(e *Entry, own bool) {
 	i := r.items[e.Connection]
 	if i == nil {
 		i = &item{own: own}
-		i.place = r.changed.PushBack(i)
+		i.element = r.changed.PushBack(i)
 		r.items[e.Connection] = i
 		if d := r.leaveOf[e.Connection]; d != nil && d.Value.(*leaveRecord).entry.UserID == e.UserID {
-			r.forget(d) // who did not see it sees what the connection is now
+			r.forgetLeave(d) // a watcher that missed the leave sees the new state of the same user instead
 		}
 	} else if i.entry.UserID != e.UserID {
-		r.noteLeave(i.entry) // for those who knew them as somebody else
+		r.noteLeave(i.entry) // watchers know the connection as a user who it is not any more
 	}
 	before := i.entry
 	r.step()
 	e.seq = r.seq
 	i.entry, i.touched = e, r.clock
-	r.changed.MoveToBack(i.place)
+	r.changed.MoveToBack(i.element)
 	user, document := "", ""
 	if before != nil {
 		user, document = before.UserID, before.document()
 	}
 	r.regroup(r.people, i, user, e.UserID)
-	r.regroup(r.places, i, document, e.document())
+	r.regroup(r.documents, i, document, e.document())
 }
 
 // remove takes a connection out.
 func (r *room) remove(i *item) {
 	delete(r.items, i.entry.Connection)
-	r.changed.Remove(i.place)
+	r.changed.Remove(i.element)
 	r.noteLeave(i.entry)
 	r.regroup(r.people, i, i.entry.UserID, "")
-	r.regroup(r.places, i, i.entry.document(), "")
+	r.regroup(r.documents, i, i.entry.document(), "")
 }
 
 func (r *room) step() {
@@ -462,12 +464,12 @@ func (r *room) regroup(groups map[string]*group, i *item, from, to string) {
 	g.moves, g.person, g.document = r.seq, nil, nil
 }
 
-// depart remembers that a connection is not here any more, or not as this user.
+// noteLeave remembers that a connection is not here any more, or not as this user.
 func (r *room) noteLeave(e *Entry) {
 	r.step()
 	now := time.Now()
 	if d := r.leaveOf[e.Connection]; d != nil && d.Value.(*leaveRecord).entry.UserID == e.UserID {
-		r.forget(d)
+		r.forgetLeave(d)
 	}
 	r.leaveOf[e.Connection] = r.leaves.PushBack(&leaveRecord{entry: e, seq: r.seq, touched: r.clock, at: now})
 	for r.leaves.Len() > maxLeaves {
@@ -476,11 +478,11 @@ func (r *room) noteLeave(e *Entry) {
 			return
 		}
 		r.floor = max(r.floor, oldest.Value.(*leaveRecord).seq)
-		r.forget(oldest)
+		r.forgetLeave(oldest)
 	}
 }
 
-func (r *room) forget(d *list.Element) {
+func (r *room) forgetLeave(d *list.Element) {
 	r.leaves.Remove(d)
 	if connection := d.Value.(*leaveRecord).entry.Connection; r.leaveOf[connection] == d {
 		delete(r.leaveOf, connection)

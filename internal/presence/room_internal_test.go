@@ -28,20 +28,22 @@ func rowOf(connection, incarnation uuid.UUID, revision int64) db.ListPresenceRow
 
 func TestAnswersAreComparedWithWhatWasKnownWhenAsked(t *testing.T) {
 	t.Parallel()
-	life := uuid.New()
-	said := func(revision int64) line { return line{Incarnation: life, Revision: revision, UserID: "u", Name: "U"} }
+	incarnation := uuid.New()
+	said := func(revision int64) line {
+		return line{Incarnation: incarnation, Revision: revision, UserID: "u", Name: "U"}
+	}
 	c := uuid.New()
 
 	t.Run("one that joined since is not removed", func(t *testing.T) {
 		t.Parallel()
 		r := newTestRoom()
-		asked := r.ask()
-		r.heard(c, said(1), false)
+		asked := r.baseline()
+		r.hear(c, said(1), false)
 		r.correct(asked, nil, time.Now())
 		if r.Entry(c) == nil {
 			t.Error("removed by an old answer")
 		}
-		r.correct(r.ask(), nil, time.Now())
+		r.correct(r.baseline(), nil, time.Now())
 		if r.Entry(c) != nil {
 			t.Error("kept against a new answer")
 		}
@@ -49,11 +51,11 @@ func TestAnswersAreComparedWithWhatWasKnownWhenAsked(t *testing.T) {
 	t.Run("one that left since does not come back", func(t *testing.T) {
 		t.Parallel()
 		r := newTestRoom()
-		r.heard(c, said(1), false)
-		asked := r.ask()
+		r.hear(c, said(1), false)
+		asked := r.baseline()
 		r.tracker.rooms[1] = r
-		r.tracker.heardLeft(1, c, departed{life: life})
-		r.correct(asked, []db.ListPresenceRow{rowOf(c, life, 1)}, time.Now())
+		r.tracker.hearLeave(1, c, leaveLine{incarnation: incarnation})
+		r.correct(asked, []db.ListPresenceRow{rowOf(c, incarnation, 1)}, time.Now())
 		if r.Entry(c) != nil {
 			t.Error("came back with an old answer")
 		}
@@ -61,9 +63,9 @@ func TestAnswersAreComparedWithWhatWasKnownWhenAsked(t *testing.T) {
 	t.Run("an older row changes nothing", func(t *testing.T) {
 		t.Parallel()
 		r := newTestRoom()
-		r.heard(c, said(7), false)
+		r.hear(c, said(7), false)
 		before := r.Entry(c)
-		r.correct(r.ask(), []db.ListPresenceRow{rowOf(c, life, 6)}, time.Now())
+		r.correct(r.baseline(), []db.ListPresenceRow{rowOf(c, incarnation, 6)}, time.Now())
 		if r.Entry(c) != before {
 			t.Error("an older row replaced what a line said")
 		}
@@ -71,8 +73,8 @@ func TestAnswersAreComparedWithWhatWasKnownWhenAsked(t *testing.T) {
 	t.Run("nobody is removed while it is quiet", func(t *testing.T) {
 		t.Parallel()
 		r := newTestRoom()
-		r.heard(c, said(1), false)
-		r.correct(r.ask(), nil, time.Time{})
+		r.hear(c, said(1), false)
+		r.correct(r.baseline(), nil, time.Time{})
 		if r.Entry(c) == nil {
 			t.Error("removed")
 		}
@@ -82,14 +84,14 @@ func TestAnswersAreComparedWithWhatWasKnownWhenAsked(t *testing.T) {
 // What follows from a change is in what the room returns: nobody else knows of it.
 func TestEffects(t *testing.T) {
 	t.Parallel()
-	r, c, other, life := newRoom(1), uuid.New(), uuid.New(), uuid.New()
+	r, c, other, incarnation := newRoom(1), uuid.New(), uuid.New(), uuid.New()
 	now := time.Now()
 	in := func(document, position string) Place {
 		return Place{Document: document, Position: []byte(position), At: now}
 	}
 	first := func(follows effects, _ any) effects { return follows }
 	joined := func(name string) effects { return first(r.join(c, Identity{UserID: "u", Name: name}, nil, now)) }
-	said := line{Incarnation: life, Revision: 2, UserID: "o", Name: "O"}
+	said := line{Incarnation: incarnation, Revision: 2, UserID: "o", Name: "O"}
 	for _, step := range []struct {
 		what   string
 		change func() effects
@@ -103,16 +105,20 @@ func TestEffects(t *testing.T) {
 		{"another document", func() effects { return first(r.move(c, in("e", "{}"))) }, "notify write"},
 		{"a sign of life", func() effects { return r.touch(c, now.Add(1)) }, "notify write"},
 		{"an older one", func() effects { return r.touch(c, now) }, ""},
-		{"a line about the own", func() effects { return r.heard(c, said, false) }, ""},
-		{"a leave of the own", func() effects { return r.heardLeft(c, departed{}) }, ""},
-		{"a move of somebody unknown", func() effects { return r.heard(other, said, true) }, ""},
-		{"a join elsewhere", func() effects { return r.heard(other, said, false) }, "notify"},
-		{"an older line", func() effects { return r.heard(other, said, true) }, ""},
+		{"a line about the own", func() effects { return r.hear(c, said, false) }, ""},
+		{"a leave of the own", func() effects { return r.hearLeave(c, leaveLine{}) }, ""},
+		{"a move of somebody unknown", func() effects { return r.hear(other, said, true) }, ""},
+		{"a join elsewhere", func() effects { return r.hear(other, said, false) }, "notify"},
+		{"an older line", func() effects { return r.hear(other, said, true) }, ""},
 		{"a move of another's", func() effects { return first(r.move(other, in("d", ""))) }, ""},
 		{"a leave of another's", func() effects { return first(r.leave(other, ReasonLeft)) }, ""},
-		{"a table that agrees", func() effects { return r.correct(r.ask(), []db.ListPresenceRow{rowOf(other, life, 2)}, now) }, ""},
-		{"a newer row", func() effects { return r.correct(r.ask(), []db.ListPresenceRow{rowOf(other, life, 3)}, now) }, "notify"},
-		{"a leave elsewhere", func() effects { return r.heardLeft(other, departed{life: life}) }, "notify"},
+		{"a table that agrees", func() effects {
+			return r.correct(r.baseline(), []db.ListPresenceRow{rowOf(other, incarnation, 2)}, now)
+		}, ""},
+		{"a newer row", func() effects {
+			return r.correct(r.baseline(), []db.ListPresenceRow{rowOf(other, incarnation, 3)}, now)
+		}, "notify"},
+		{"a leave elsewhere", func() effects { return r.hearLeave(other, leaveLine{incarnation: incarnation}) }, "notify"},
 		{"a leave", func() effects { return first(r.leave(c, ReasonClosed)) }, "notify write closed"},
 		{"another one", func() effects { return first(r.leave(c, ReasonClosed)) }, ""},
 		{"the end of the project", r.end, "notify"},
@@ -144,17 +150,17 @@ func TestLeaveOfAnotherLifeIsIgnored(t *testing.T) {
 	r := newTestRoom()
 	r.tracker.rooms[1] = r
 	c, before, now := uuid.New(), uuid.New(), uuid.New()
-	r.heard(c, line{Incarnation: before, Revision: 3, UserID: "u"}, false)
+	r.hear(c, line{Incarnation: before, Revision: 3, UserID: "u"}, false)
 	seq := r.Roster().Seq
-	r.heard(c, line{Incarnation: now, Revision: 3, UserID: "u"}, false)
+	r.hear(c, line{Incarnation: now, Revision: 3, UserID: "u"}, false)
 	if r.Roster().Seq != seq {
 		t.Error("another life is news to watchers")
 	}
-	r.tracker.heardLeft(1, c, departed{life: before})
+	r.tracker.hearLeave(1, c, leaveLine{incarnation: before})
 	if r.Entry(c) == nil {
 		t.Error("removed with the life before")
 	}
-	r.tracker.heardLeft(1, c, departed{life: now})
+	r.tracker.hearLeave(1, c, leaveLine{incarnation: now})
 	if r.Entry(c) != nil {
 		t.Error("not removed")
 	}
@@ -169,11 +175,11 @@ func TestMoveDoesNotOvertakeItsDocument(t *testing.T) {
 	}
 	r.Move(c, Place{Document: "d", Type: "canvas", At: time.Now()})
 	r.Move(c, Place{Document: "d", Type: "canvas", Position: []byte("{}"), At: time.Now()})
-	if _, taken := r.tracker.takeMoves(); len(taken) != 0 {
+	if _, taken := r.tracker.takeCursors(); len(taken) != 0 {
 		t.Error("a cursor is told before its document is")
 	}
 	r.tracker.pending = map[uuid.UUID]pendingWrite{}
-	if _, taken := r.tracker.takeMoves(); len(taken) != 1 {
+	if _, taken := r.tracker.takeCursors(); len(taken) != 1 {
 		t.Error("the cursor is lost")
 	}
 }
@@ -262,8 +268,8 @@ func TestRoomIsBounded(t *testing.T) {
 	for n := range 10_000 {
 		r.Move(one, Place{Document: string(rune(n)) + "d", At: time.Now()})
 	}
-	if len(r.places) != 1 {
-		t.Errorf("%d documents, want the one that somebody is in", len(r.places))
+	if len(r.documents) != 1 {
+		t.Errorf("%d documents, want the one that somebody is in", len(r.documents))
 	}
 }
 
@@ -290,7 +296,7 @@ func TestOwnConnectionsAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r.heard(uuid.New(), line{Revision: 1, UserID: "elsewhere"}, false)
+	r.hear(uuid.New(), line{Revision: 1, UserID: "elsewhere"}, false)
 	r.Leave(r.own()[0], ReasonLeft)
 	if n := r.tracker.own(); n != 2 {
 		t.Errorf("%d own connections, want 2", n)
@@ -308,23 +314,23 @@ func TestLeaveThatComesAfterTheReturnIsIgnored(t *testing.T) {
 	said := func(revision int64) line {
 		return line{Incarnation: guestIncarnation, Revision: revision, UserID: "u", Name: "U"}
 	}
-	r.heard(c, said(10), false)
-	r.heard(c, said(12), false) // another replica let the guest in again
-	left, err := parseDeparted(departed{guestIncarnation, 10}.encode())
+	r.hear(c, said(10), false)
+	r.hear(c, said(12), false) // another replica let the guest in again
+	left, err := parseLeaveLine(leaveLine{guestIncarnation, 10}.encode())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.tracker.heardLeft(1, c, left)
+	r.tracker.hearLeave(1, c, left)
 	if r.Entry(c) == nil {
 		t.Error("removed by a departure before the return")
 	}
 	left.revision = 12
-	r.tracker.heardLeft(1, c, left)
+	r.tracker.hearLeave(1, c, left)
 	if r.Entry(c) != nil {
 		t.Error("not removed")
 	}
 	// Its row may stand again although the line about it was lost.
-	r.correct(r.ask(), []db.ListPresenceRow{{ConnectionID: c, ProjectID: 1, Revision: 13, UserID: "u", UserName: "U"}}, time.Now())
+	r.correct(r.baseline(), []db.ListPresenceRow{{ConnectionID: c, ProjectID: 1, Revision: 13, UserID: "u", UserName: "U"}}, time.Now())
 	if r.Entry(c) == nil {
 		t.Error("the table does not bring a guest back")
 	}

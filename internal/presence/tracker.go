@@ -23,23 +23,23 @@ import (
 // batch is how many rows one statement writes.
 const batch = 1000
 
-// Timing is what the clocks of a tracker are set to.
+// Timing sets the clocks of a tracker.
 type Timing struct {
-	GatherWrites time.Duration // what joins and leaves wait for others, so that they share a statement
-	GatherMoves  time.Duration // between lines about one cursor
-	Retry        time.Duration // after a write that failed
-	Rest         time.Duration // without a move, and the table learns where a cursor is
-	Correct      time.Duration // between comparisons with the table
-	CorrectPause time.Duration // between those that doubts ask for
-	Guest        time.Duration // that a guest stays without doing anything, by the clock of the database
-	RenewGuest   time.Duration // between renewals of one guest
-	RenewMany    time.Duration // the same, when they are too many to remember
-	Query        time.Duration // limit of the statements of one purpose
-	Leave        time.Duration // limit of the last words of a replica that stops
+	GatherWrites time.Duration // wait of a join or leave for others, so that they share a statement
+	GatherMoves  time.Duration // pause between lines about one cursor
+	Retry        time.Duration // pause after a write that failed
+	Rest         time.Duration // time without a move after which a cursor is written to the table
+	Correct      time.Duration // pause between comparisons with the table
+	CorrectPause time.Duration // pause between comparisons that doubts ask for
+	Guest        time.Duration // time that a guest stays without doing anything, by the clock of the database
+	RenewGuest   time.Duration // pause between renewals of one guest
+	RenewMany    time.Duration // the same, when there are too many guests to remember
+	Query        time.Duration // limit of a query or transaction
+	Leave        time.Duration // limit for taking out the last connections of a replica that stops
 }
 
-// DefaultTiming is that of a deployment. A guest outlives two renewals that fail, and a room is read again after twice Rest, when the
-// table has learned of all cursors that had come to rest before it was opened.
+// DefaultTiming is the timing of a deployment. Two renewals of a guest can fail before its time is over. A room is read again after twice
+// Rest: until then the table has learned of every cursor that had come to rest before the room was loaded.
 var DefaultTiming = Timing{
 	GatherWrites: 12 * time.Millisecond, GatherMoves: 40 * time.Millisecond, Retry: 250 * time.Millisecond, Rest: time.Second,
 	Correct: 15 * time.Second, CorrectPause: 500 * time.Millisecond, Guest: 90 * time.Second, RenewGuest: 30 * time.Second,
@@ -49,8 +49,8 @@ var DefaultTiming = Timing{
 // Config is what a tracker needs.
 type Config struct {
 	DB      *postgres.DB
-	Wire    *fanout.Wire     // to the other replicas; it runs as long as the tracker does
-	Replica *replica.Replica // under whose lease connections are written; it runs as long as the tracker does
+	Wire    *fanout.Wire     // wire to the other replicas; it runs as long as the tracker does
+	Replica *replica.Replica // holder of the lease under which connections are written; it runs as long, too
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil: not registered
 	Timing  Timing                // zero for DefaultTiming
@@ -64,43 +64,43 @@ type Tracker struct {
 	wire    *fanout.Wire
 	metrics *metrics
 
-	writes chan struct{} // capacity 1: pending is not empty, or renewals are to be written
-	moves  chan struct{} // capacity 1: moved is not empty
-	doubts chan struct{} // capacity 1: compare with the table
+	writes chan struct{} // signal, capacity 1: pending is not empty, or renewals are to be written
+	moves  chan struct{} // signal, capacity 1: cursors is not empty
+	doubts chan struct{} // signal, capacity 1: compare with the table
 
 	mu       sync.Mutex
 	rooms    map[int32]*Room
 	pending  map[uuid.UUID]pendingWrite // own connections whose row is out of date
-	flushing map[uuid.UUID]pendingWrite // those that are being written
-	moved    map[uuid.UUID]*Room        // own connections whose cursor was not told
-	listened time.Time                  // when listening to other replicas last began
+	flushing map[uuid.UUID]pendingWrite // own connections that are being written now
+	cursors  map[uuid.UUID]*Room        // own connections whose cursor moved since a line was sent about it
+	listened time.Time                  // time when listening to other replicas last began
 
-	renewals      map[uuid.UUID]bool // guests who did something since; true while that is not written
+	renewals      map[uuid.UUID]bool // guests who did something after renewalsSince; true until the table has it
 	renewalsSince time.Time
 }
 
-// Room is a project that is open on this replica: who is in it (room), and who watches. Its methods carry out what follows from what they
-// change. Everybody who enters exits.
+// Room is a project that is open on this replica: who is in it (room), who holds it open, and who watches. Its methods change the room and
+// carry out the effects. Whoever enters a room exits it.
 type Room struct {
 	*room
 	tracker *Tracker
 	loaded  chan struct{} // closed once the table was read
-	err     error         // of that; read it after loaded
+	err     error         // outcome of the reading; written before loaded is closed
 
-	// Under the tracker's mutex.
-	holders   int       // who entered, and did not exit yet
-	nextCheck time.Time // when the room is compared with the table by itself; zero: when all are
+	// The tracker's mutex guards these.
+	holders   int       // calls of Enter without their Exit
+	nextCheck time.Time // time of a comparison with the table beside those of all rooms; zero for none
 
 	watching sync.Mutex
-	watchers []*func() // replaced, not changed
+	watchers []*func() // the slice is replaced, never changed, so it can be read without the mutex
 }
 
-// New returns a tracker, makes it heard on the wire, and registers with its replica what it holds under the lease. It starts nothing.
+// New returns a tracker, connects it to the wire, and registers with its replica what it holds under the lease. It starts nothing.
 func New(cfg Config) *Tracker {
 	t := &Tracker{
 		cfg: cfg, timing: cmp.Or(cfg.Timing, DefaultTiming), replica: cfg.Replica, wire: cfg.Wire,
 		writes: make(chan struct{}, 1), moves: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
-		rooms: make(map[int32]*Room), pending: make(map[uuid.UUID]pendingWrite), moved: make(map[uuid.UUID]*Room),
+		rooms: make(map[int32]*Room), pending: make(map[uuid.UUID]pendingWrite), cursors: make(map[uuid.UUID]*Room),
 		renewals: make(map[uuid.UUID]bool),
 	}
 	t.metrics = newMetrics(cfg.Metrics, t)
@@ -112,18 +112,21 @@ func New(cfg Config) *Tracker {
 	return t
 }
 
-// Run carries presence to the table and to other replicas, until ctx ends. Then it says that the remaining connections left, for which
+// Run carries presence to the table and to other replicas, until ctx ends. Then it writes that the remaining connections left, for which
 // the replica still needs its lease, and returns nil when everything that it started has ended.
+//
+// The loops end first and the flusher after them, so that whatever they queued last is with the flusher; what it did not get to is written
+// by leaveAll.
 func (t *Tracker) Run(ctx context.Context) error {
 	flusher := task.Go(context.WithoutCancel(ctx), t.flushAll)
 	var loops sync.WaitGroup
-	loops.Go(func() { t.tellMoves(ctx) })
+	loops.Go(func() { t.sendCursors(ctx) })
 	loops.Go(func() { t.reconcileAll(ctx) })
 	loops.Wait()
 	err := flusher.Stop()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timing.Leave)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timing.Leave)
 	defer cancel()
-	t.leaveAll(last)
+	t.leaveAll(stopping)
 	return err
 }
 
@@ -148,17 +151,16 @@ func (t *Tracker) writeAll(uuid.UUID) {
 	}
 }
 
-// removeDead removes the connections of a replica that died, and then tells everybody.
+// removeDead removes the connections of a replica that died and, after the commit, sends their leaves to everybody. Connections
+// that it has written anew under another incarnation stay.
 func (t *Tracker) removeDead(ctx context.Context, q *db.Queries, dead uuid.UUID) (after func(), err error) {
 	rows, err := q.DeletePresenceOfReplica(ctx, dead)
 	if err != nil {
 		return nil, err
 	}
 	return func() {
-		left := departed{life: dead}
 		for _, row := range rows {
-			t.heardLeft(row.ProjectID, row.ConnectionID, left)
-			t.publish(letterLeft, row.ProjectID, row.ConnectionID, left.encode())
+			t.announceLeave(row.ProjectID, row.ConnectionID, leaveLine{incarnation: dead})
 		}
 		t.metrics.reapedConnections.Add(float64(len(rows)))
 		if len(rows) > 0 {
@@ -180,7 +182,7 @@ func (t *Tracker) Enter(ctx context.Context, id int32) (*Room, error) {
 	r.holders++
 	t.mu.Unlock()
 	if first {
-		// Others wait for the answer, too: it is not for the first to give up.
+		// The others wait for this answer too, so the first must not cancel the query by going away.
 		r.err = t.load(context.WithoutCancel(ctx), r)
 		close(r.loaded)
 	}
@@ -197,26 +199,23 @@ func (t *Tracker) Enter(ctx context.Context, id int32) (*Room, error) {
 	return r, nil
 }
 
-// load reads a room from the table, while lines about it are taken in already. A cursor that came to rest just before is in no line that it
-// hears, and the table learns of it only in a moment. So the room is read again then.
+// load reads a room from the table. The room hears lines from before the query is sent, so none falls between the two. Only a cursor that
+// came to rest just before is missing from both: its last line is over, and the table learns of it when it has rested for a while. So the
+// room is read once more after that.
 func (t *Tracker) load(ctx context.Context, r *Room) error {
 	ctx, cancel := context.WithTimeout(ctx, t.timing.Query)
 	defer cancel()
-	asked := r.ask()
+	asked := r.baseline()
 	var rows []db.ListPresenceRow
-	var found []int32
 	err := t.cfg.DB.Requests.Query(ctx, func(q *db.Queries) (err error) {
-		if found, err = q.ListProjectIDs(ctx, []int32{r.project}); err != nil {
+		if err = requireProject(ctx, q, r.project); err != nil {
 			return err
 		}
 		rows, err = q.ListPresence(ctx, db.ListPresenceParams{ProjectIds: []int32{r.project}, Self: t.replica.Incarnation()})
 		return err
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case len(found) == 0:
-		return project.ErrNotFound
 	}
 	t.carryOut(r, r.correct(asked, rows, time.Time{}))
 	t.mu.Lock()
@@ -225,20 +224,29 @@ func (t *Tracker) load(ctx context.Context, r *Room) error {
 	return nil
 }
 
-// Exit ends what Enter began. The connections of whoever exits have left before.
+// requireProject fails with project.ErrNotFound when there is no such project.
+func requireProject(ctx context.Context, q *db.Queries, id int32) error {
+	found, err := q.ListProjectIDs(ctx, []int32{id})
+	if err == nil && len(found) == 0 {
+		return project.ErrNotFound
+	}
+	return err
+}
+
+// Exit ends what Enter began. The holder's connections must have left before.
 func (r *Room) Exit() {
 	t := r.tracker
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r.holders--
-	_, err := r.read()
-	if t.rooms[r.project] == r && (r.holders == 0 || err != nil) { // after an error whoever comes next tries again
+	_, err := r.loadResult()
+	if t.rooms[r.project] == r && (r.holders == 0 || err != nil) { // after an error the next Enter tries again
 		delete(t.rooms, r.project)
 	}
 }
 
-// read reports whether the table was read, and how that ended.
-func (r *Room) read() (bool, error) {
+// loadResult reports whether the room was loaded, and the error of the loading.
+func (r *Room) loadResult() (loaded bool, err error) {
 	select {
 	case <-r.loaded:
 		return true, r.err
@@ -261,14 +269,14 @@ func (r *Room) Move(connection uuid.UUID, place Place) bool {
 	return joined
 }
 
-// Touch says when a connection of this replica was last heard of.
+// Touch notes the time at which a connection of this replica was last heard of.
 func (r *Room) Touch(connection uuid.UUID, at time.Time) {
 	r.tracker.carryOut(r, r.touch(connection, at))
 }
 
-// Leave takes a connection of this replica out of the project, and says why. It reports whether it was there.
-func (r *Room) Leave(connection uuid.UUID, why Reason) bool {
-	follows, joined := r.leave(connection, why)
+// Leave takes a connection of this replica out of the project, for a reason. It reports whether the connection was there.
+func (r *Room) Leave(connection uuid.UUID, reason Reason) bool {
+	follows, joined := r.leave(connection, reason)
 	r.tracker.carryOut(r, follows)
 	return joined
 }
@@ -285,13 +293,13 @@ func (r *Room) Watch(f func()) (stop func()) {
 	}
 }
 
-// carryOut does what follows from a change of a room.
+// carryOut does what follows from a change of a room. The room's mutex is not held.
 func (t *Tracker) carryOut(r *Room, follows effects) {
 	if follows.write {
 		t.write(r, follows.connection, follows.visits...)
 	}
 	if follows.move {
-		t.move(r, follows.connection)
+		t.queueCursor(r, follows.connection)
 	}
 	if !follows.notify {
 		return
@@ -304,11 +312,17 @@ func (t *Tracker) carryOut(r *Room, follows effects) {
 	}
 }
 
-// heardLeft takes a connection out of a room that is open, of which another replica said, or the table shows, that it left.
-func (t *Tracker) heardLeft(project int32, connection uuid.UUID, left departed) {
+// hearLeave takes a connection that left out of its room, if the room is open here.
+func (t *Tracker) hearLeave(project int32, connection uuid.UUID, left leaveLine) {
 	if r := t.room(project); r != nil {
-		t.carryOut(r, r.heardLeft(connection, left))
+		t.carryOut(r, r.hearLeave(connection, left))
 	}
+}
+
+// announceLeave takes a connection or guest whose row is deleted out of its room here and, by a line, on the other replicas.
+func (t *Tracker) announceLeave(project int32, connection uuid.UUID, left leaveLine) {
+	t.hearLeave(project, connection, left)
+	t.publish(letterLeave, project, connection, left.encode())
 }
 
 // room returns the room of a project that is open, or nil.
@@ -335,7 +349,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// pause returns after d. It says false when ctx ended before.
+// pause waits for d. It reports false when ctx ended before.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -10,21 +10,22 @@ import (
 	"github.com/google/uuid"
 )
 
-// visit is what the log keeps of a connection that was there.
+// visit is the end of a visit: the time for which a connection was one user in a project.
 type visit struct {
 	entry  *Entry
 	left   time.Time
 	reason Reason
 }
 
-// maxVisits is how many visits of one connection wait for the log. There are more than one or two only while the database is away.
+// maxVisits is how many visits of one connection may wait for the log. More than one or two wait only while the database is away.
 const maxVisits = 16
 
-// appendVisits returns the first of two lists, one after the other.
+// appendVisits returns two lists of visits as one, without the latest beyond maxVisits.
 func appendVisits(before, after []visit) []visit {
 	return append(before, after[:min(len(after), maxVisits-len(before))]...)
 }
 
+// beginningsOf returns the visits of connections that are present. They are written with every row: a visit that the log has already stays.
 func beginningsOf(rows db.UpsertPresenceParams, entries []*Entry) db.BeginVisitsParams {
 	begun := db.BeginVisitsParams{
 		Incarnation: rows.Incarnation, ConnectionIds: rows.ConnectionIds, ProjectIds: rows.ProjectIds, UserIds: rows.UserIds,
@@ -54,8 +55,8 @@ func endsOf(incarnation uuid.UUID, ended []visit) db.EndVisitsParams {
 // trimChunk is how many visits one statement removes.
 const trimChunk = 1000
 
-// TrimLog removes visits that ended before a time, and ends those whose replica went without a word. While another replica cleans
-// up it does nothing. It returns how many it removed, also when it fails half way.
+// TrimLog removes visits that ended before a time, and ends those whose replica could not write their end. While another replica cleans up
+// it does nothing. It returns how many it removed, also when it fails half way.
 func (t *Tracker) TrimLog(ctx context.Context, before time.Time) (removed int64, err error) {
 	for {
 		var chunk int64
