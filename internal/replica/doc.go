@@ -6,13 +6,16 @@
 //
 // An incarnation has a lease in the table replicas, renewed each second and expired after five by the clock of the database. What tenants
 // write under it (presence: who is connected) refers to the lease and ends with it. A replica that finds its lease gone begins another
-// incarnation, under an id of its own: a late word of the former one changes nothing.
+// incarnation, under a new id. Late writes under the former id fail, because they refer to a lease that is not there.
 //
-// A replica removes others that died only when its own last renewals succeeded in time. That is safe where the clock is not: while a
-// database stalls, all leases expire, and nobody renewed in time; when it goes on, all renew theirs before anybody is steady again.
-// The lease is locked first, and whoever renews or removes it at this moment is let alone. Removing it and what was held under it is one
-// transaction, so one replica does it, and all of it.
+// A replica removes another one that died only while it is steady: its own last renewals all succeeded in time. An expired lease alone is
+// no proof of a death. While a database stalls, all leases expire, also those of replicas that live. That is safe because nobody is steady
+// then either: when the database answers again, becoming steady takes several renewals, and until then every replica that lives has renewed
+// its lease.
 //
-// The lease also carries figures of the replica, for people who look at the table, and the wire version of its binary: what the oldest
-// among the living would misread is not written (Oldest).
+// To remove a replica, its lease is locked first; one that is locked already is skipped, because somebody renews or removes it at that
+// moment. The lease and what was held under it go in one transaction, so one replica removes all of it, or nobody any of it.
+//
+// The lease also carries figures of the replica, for people who read the table, and the wire version of its binary: what the oldest living
+// replica would misread is not written (Oldest).
 package replica

@@ -23,14 +23,14 @@ var columns = map[string]func(row *db.RenewReplicaParams, value int64){
 	"pool_in_use":   func(row *db.RenewReplicaParams, v int64) { row.PoolInUse = int32(v) },
 	"pool_waits":    func(row *db.RenewReplicaParams, v int64) { row.PoolWaits = v },
 	"heap_bytes":    func(row *db.RenewReplicaParams, v int64) { row.HeapBytes = v },
-	// A time.Duration, since whole milliseconds would be too coarse; zero for none.
+	// The value is a time.Duration, because whole milliseconds would be too coarse; zero for none.
 	"heartbeat_ms": func(row *db.RenewReplicaParams, v int64) {
 		row.HeartbeatMs = float64(time.Duration(v).Microseconds()) / 1000
 	},
 }
 
-// Figure makes the lease carry a figure in the column of that name, as f returns it at each renewal. A column without a figure keeps its
-// default. Figure panics when there is no such column, or it has a figure already. It is called before Run.
+// Figure makes each renewal of the lease write the value of f in the column of that name. A column without a figure keeps its default.
+// Figure panics when there is no such column, or when it has a figure already. It is called before Run.
 func (r *Replica) Figure(column string, f func() int64) {
 	if columns[column] == nil {
 		panic(fmt.Sprintf("replica: a lease has no column %q for figures", column))
@@ -38,29 +38,29 @@ func (r *Replica) Figure(column string, f func() int64) {
 	register(r.figures, column, f)
 }
 
-// Counts of top_projects.
+// The names of what CountProjects counts.
 const (
-	Connections = "connections" // of people
-	Watchers    = "watchers"    // of events
+	Connections = "connections" // people in a project
+	Watchers    = "watchers"    // subscribers to a project's events
 )
 
-// CountProjects makes the lease name the projects that have most of something on this replica: Connections or Watchers, as f counts them
-// at each renewal. It panics when it is neither, or counted already. It is called before Run.
-func (r *Replica) CountProjects(what string, f func() map[int32]int) {
-	if what != Connections && what != Watchers {
-		panic(fmt.Sprintf("replica: top_projects has no count of %q", what))
+// CountProjects makes f count something in each project, Connections or Watchers, at each renewal: the lease names the projects that have
+// most of both. CountProjects panics for any other name, and for one that is counted already. It is called before Run.
+func (r *Replica) CountProjects(name string, f func() map[int32]int) {
+	if name != Connections && name != Watchers {
+		panic(fmt.Sprintf("replica: top_projects has no count of %q", name))
 	}
-	register(r.projects, what, f)
+	register(r.projects, name, f)
 }
 
-func register[F any](of map[string]F, name string, f F) {
-	if _, there := of[name]; there {
+func register[F any](registered map[string]F, name string, f F) {
+	if _, there := registered[name]; there {
 		panic(fmt.Sprintf("replica: %q has been registered before", name))
 	}
-	of[name] = f
+	registered[name] = f
 }
 
-// row returns the figures as they are now.
+// row returns the current figures as a renewal writes them.
 func (r *Replica) row() (row db.RenewReplicaParams) {
 	for column, f := range r.figures {
 		columns[column](&row, f())
@@ -69,8 +69,8 @@ func (r *Replica) row() (row db.RenewReplicaParams) {
 	return row
 }
 
-// busy is a project in the figures.
-type busy struct {
+// projectCounts is an element of top_projects.
+type projectCounts struct {
 	Project     int32 `json:"project_id"`
 	Connections int   `json:"connections"`
 	Watchers    int   `json:"watchers"`
@@ -80,29 +80,29 @@ type busy struct {
 func (r *Replica) topProjects() []byte {
 	const most = 5
 	counts := make(map[string]map[int32]int, len(r.projects))
-	var top []busy
-	for what, f := range r.projects {
-		counts[what] = f()
-		for project := range counts[what] {
-			top = append(top, busy{Project: project})
+	var top []projectCounts
+	for name, f := range r.projects {
+		counts[name] = f()
+		for project := range counts[name] {
+			top = append(top, projectCounts{Project: project})
 		}
 	}
 	for n := range top {
 		b := &top[n]
 		b.Connections, b.Watchers = counts[Connections][b.Project], counts[Watchers][b.Project]
 	}
-	slices.SortFunc(top, func(a, b busy) int {
+	slices.SortFunc(top, func(a, b projectCounts) int {
 		return cmp.Or(cmp.Compare(b.Connections+b.Watchers, a.Connections+a.Watchers), cmp.Compare(a.Project, b.Project))
 	})
-	top = slices.DeleteFunc(slices.Compact(top), func(b busy) bool { return b.Connections+b.Watchers == 0 })
-	encoded, err := json.Marshal(append([]busy{}, top[:min(len(top), most)]...))
+	top = slices.DeleteFunc(slices.Compact(top), func(b projectCounts) bool { return b.Connections+b.Watchers == 0 })
+	encoded, err := json.Marshal(append([]projectCounts{}, top[:min(len(top), most)]...))
 	if err != nil {
 		panic(err) // numbers
 	}
 	return encoded
 }
 
-// heap returns the bytes that objects take.
+// heap returns how many bytes of the heap objects take.
 func heap() int64 {
 	sample := []runtime.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	runtime.Read(sample)

@@ -14,9 +14,9 @@ import (
 
 // reap removes one replica whose lease has expired, with all that was held under it, in one transaction.
 //
-// FOR UPDATE on the lease keeps its owner from renewing it, and anybody from writing under it, until the commit; then both find it gone.
-// Statements after it see all that was written under it before. A lease that somebody has locked is skipped, since its owner renews it
-// or another replica removes it.
+// FOR UPDATE on the lease keeps its owner from renewing it, and anybody from writing under it, until the commit; after that both find it
+// gone. So the statements that follow see everything that was ever written under it. A lease that is locked is skipped, because its owner
+// renews it or another replica removes it.
 func (r *Replica) reap(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.timing.Query)
 	defer cancel()
@@ -55,7 +55,8 @@ type metrics struct {
 	reaped prometheus.Counter
 }
 
-// newMetrics registers the metrics on r, which may be nil. Presence was the first to hold anything under a lease, and gave the name.
+// newMetrics registers the metrics on r, which may be nil. The subsystem is presence because leases began as a part of it, and dashboards
+// know the name.
 func newMetrics(r prometheus.Registerer) metrics {
 	return metrics{reaped: promauto.With(r).NewCounter(prometheus.CounterOpts{
 		Namespace: "layercake", Subsystem: "presence", Name: "reaped_replicas_total",

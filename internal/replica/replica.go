@@ -20,26 +20,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Wire is which formats this binary understands. It steps when replicas, or clients that change replicas, would meet a form that the
-// former release does not understand. Then the new form is written only when Oldest says that nobody needs the former one.
+// Wire is the version of the formats that this binary understands. It steps when other replicas, or clients that move to them, would meet a
+// format that the former release does not understand. The new format is then written only when no living replica is older: see Oldest.
 //
 //	1  the first release
 //	2  cursors and labels with hashes
 const Wire = 2
 
-// Timing is what the clocks of a lease are set to.
+// Timing sets the clocks of a lease.
 type Timing struct {
-	TTL    time.Duration // of a lease that is not renewed, by the clock of the database
-	Renew  time.Duration // between renewals; one that comes after more than twice as long is late
-	Retry  time.Duration // after a renewal that failed
-	Reap   time.Duration // between looks for leases that expired
-	Steady int           // renewals in a row, none of them late, that a replica needs behind it before it removes others
-	Query  time.Duration // limit of a renewal, of a look, and of giving the lease back
+	TTL    time.Duration // time until a lease expires that is not renewed, by the clock of the database
+	Renew  time.Duration // pause between renewals; one that comes after more than twice as long is late
+	Retry  time.Duration // pause after a renewal that failed
+	Reap   time.Duration // pause between searches for leases that expired
+	Steady int           // renewals in a row, none of them late, that make a replica steady: only then it removes others
+	Query  time.Duration // limit of a renewal, of a search, and of giving the lease back
 }
 
-// DefaultTiming is that of a deployment. A lease outlives four renewals that fail. After an outage of the database four seconds lie between
-// the first renewal and the fifth, which makes a replica steady: in them all others that live renew too, since they retry four times a
-// second.
+// DefaultTiming is the timing of a deployment. A lease outlives four renewals that fail. After an outage of the database, four seconds lie
+// between a replica's first renewal and the fifth, which makes it steady. In these four seconds every other replica that lives renews its
+// lease, because after a failure it retries four times a second.
 var DefaultTiming = Timing{
 	TTL: 5 * time.Second, Renew: time.Second, Retry: 250 * time.Millisecond, Reap: 500 * time.Millisecond, Steady: 5,
 	Query: 3 * time.Second,
@@ -48,8 +48,8 @@ var DefaultTiming = Timing{
 // Config is what a replica needs.
 type Config struct {
 	DB          *postgres.DB
-	Version     string    // of this binary, for people who look at the table
-	Incarnation uuid.UUID // id of the first incarnation, by which logs know the process, too; zero for one of the replica's own
+	Version     string    // version of this binary, for people who read the table
+	Incarnation uuid.UUID // id of the first incarnation, so that logs can name it from the start; zero for a new one
 	Log         *slog.Logger
 	Metrics     prometheus.Registerer // nil: not registered
 	Timing      Timing                // zero for DefaultTiming
@@ -63,10 +63,10 @@ type Replica struct {
 	cfg     Config
 	timing  Timing
 	metrics metrics
-	doubts  chan struct{} // capacity 1: the lease may be gone
+	doubts  chan struct{} // signal, capacity 1: the lease may be gone
 	oldest  atomic.Int32  // least wire version among the living
 
-	// Registered before Run, and read-only since.
+	// Tenants register these before Run; after that they are only read.
 	figures  map[string]func() int64
 	projects map[string]func() map[int32]int
 	onBegin  []func(incarnation uuid.UUID)
@@ -75,8 +75,8 @@ type Replica struct {
 
 	mu          sync.Mutex
 	incarnation uuid.UUID // zero before the first
-	failed      time.Time // when a renewal last failed
-	gone        time.Time // when the lease was last found to be gone
+	failed      time.Time // time when a renewal last failed
+	lost        time.Time // time when the lease was last found to be gone
 }
 
 // New returns a replica. It starts nothing.
@@ -91,22 +91,22 @@ func New(cfg Config) *Replica {
 	return r
 }
 
-// OnBegin makes f run when an incarnation has begun, the first one too. Whatever a tenant holds under the lease has to be written anew,
-// under this id. The renewals wait for f, so it must not wait for the database. It is called before Run.
+// OnBegin makes f run when an incarnation has begun, the first one too. Then a tenant has to write anew, under this id, whatever it holds
+// under the lease. The renewals wait for f, so f must not wait for the database. OnBegin is called before Run.
 func (r *Replica) OnBegin(f func(incarnation uuid.UUID)) { r.onBegin = append(r.onBegin, f) }
 
-// OnDeath makes f run in the transaction that removes a replica that died, to remove what was held under its lease, which is locked and
-// still there. An error keeps everything, and some replica tries again. What f returns runs after the commit: that is the time to tell
-// others. The transaction may run again, so f uses nothing but q. It is called before Run.
+// OnDeath makes f run in the transaction that removes a replica that died, while its lease is locked and still there, to remove what was
+// held under it. An error rolls everything back, and some replica tries again. The function that f returns runs after the commit, which is
+// the time to tell others. The transaction may run again, so f uses nothing but q. OnDeath is called before Run.
 //
-// Replicas of another release reap, too, and know nothing of tenants that are younger than they are. So rows that are held under a lease
-// refer to it ON DELETE CASCADE; what f does beyond that must be repaired elsewhere when it did not happen.
+// Replicas of an older release also remove dead ones, and do not know younger tenants. So rows that are held under a lease refer to it ON
+// DELETE CASCADE, and whatever else f does must be repaired elsewhere when such a replica was the one that removed it.
 func (r *Replica) OnDeath(f func(ctx context.Context, q *db.Queries, dead uuid.UUID) (after func(), err error)) {
 	r.onDeath = append(r.onDeath, f)
 }
 
-// OnSteady makes f run after each look for leases that expired, which is when this replica may trust the clock of the database to remove
-// what nobody renewed. The renewals wait for f: it has a limit of its own, far below a lease. It is called before Run.
+// OnSteady makes f run again and again while this replica is steady, which is when it may also remove other things that nobody renewed in
+// time. The renewals wait for f, so it needs a time limit far below a lease. OnSteady is called before Run.
 func (r *Replica) OnSteady(f func(ctx context.Context)) { r.onSteady = append(r.onSteady, f) }
 
 // Incarnation returns the id of the current incarnation, zero before the first.
@@ -116,25 +116,26 @@ func (r *Replica) Incarnation() uuid.UUID {
 	return r.incarnation
 }
 
-// TTL returns how long a lease lasts without renewals, within which others notice that theirs is gone and write anew what they hold.
+// TTL returns how long a lease lasts without renewals. Within that time every replica that lives notices when its lease is gone, and writes
+// anew what it holds.
 func (r *Replica) TTL() time.Duration { return r.timing.TTL }
 
-// Outages returns when a renewal last failed, and when the lease was last found to be gone, as it is when an incarnation begins. After the
-// latter the tables may have been emptied, and others may not have written anew what they hold. An incarnation is never visible before
-// its beginning is visible here.
-func (r *Replica) Outages() (failed, gone time.Time) {
+// Outages returns when a renewal last failed, and when the lease was last found to be gone; the beginning of an incarnation counts as that.
+// After the latter the tables may have been emptied, and others may not have written anew yet what they hold. Both are set under one mutex
+// with the incarnation, so whoever sees an incarnation also sees when it began.
+func (r *Replica) Outages() (failed, lost time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.failed, r.gone
+	return r.failed, r.lost
 }
 
-// Lost says that the lease of an incarnation was found to be gone: a foreign key failed, or a look at the table did not find it. Unless
-// another incarnation has begun already, one begins soon.
+// Lost reports that the lease of an incarnation was found to be gone: a foreign key failed, or a query did not find it. Another incarnation
+// begins soon, unless one has begun already.
 func (r *Replica) Lost(incarnation uuid.UUID) {
 	r.mu.Lock()
 	current := incarnation == r.incarnation
 	if current {
-		r.gone = time.Now()
+		r.lost = time.Now()
 	}
 	r.mu.Unlock()
 	if current {
@@ -145,12 +146,12 @@ func (r *Replica) Lost(incarnation uuid.UUID) {
 	}
 }
 
-// Oldest returns the least wire version among the living replicas, as of the last renewal of the lease, or of ReadOldest before the
+// Oldest returns the least wire version among the living replicas, as the last renewal of the lease read it, or ReadOldest before the
 // first.
 func (r *Replica) Oldest() int32 { return r.oldest.Load() }
 
-// ReadOldest asks the database for what Oldest returns. It is called before anything is served: a replica that did not know would write
-// the former formats for a moment, and clients would take what it says for another version.
+// ReadOldest reads what Oldest returns from the database. It is called before anything is served: otherwise a replica would write the
+// former formats until its first lease, and clients would take a cursor or label in them for another version.
 func (r *Replica) ReadOldest(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.timing.Query)
 	defer cancel()
@@ -161,33 +162,34 @@ func (r *Replica) ReadOldest(ctx context.Context) error {
 	})
 }
 
-// Run holds the lease of a replica that serves clients at an address, and removes those that did not keep theirs, until ctx ends. Then it
-// gives the lease back, and with it what is still held under it.
+// Run keeps the lease of a replica that serves clients at an address, and removes replicas that did not keep theirs, until ctx ends. Then
+// it gives the lease back, which ends what is still held under it.
 func (r *Replica) Run(ctx context.Context, address string) error {
-	r.hold(ctx, address)
+	r.keepLease(ctx, address)
 	incarnation := r.Incarnation()
 	if incarnation == uuid.Nil {
 		return nil
 	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.timing.Query)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.timing.Query)
 	defer cancel()
-	err := r.cfg.DB.System.Query(last, func(q *db.Queries) error { return q.DeleteReplica(last, incarnation) })
+	err := r.cfg.DB.System.Query(stopping, func(q *db.Queries) error { return q.DeleteReplica(stopping, incarnation) })
 	if err != nil {
 		r.cfg.Log.InfoContext(ctx, "could not give the lease back, it expires", "error", err)
 	}
 	return nil
 }
 
-// streak is renewals that succeeded in a row, none of them late.
+// streak is a number of renewals in a row that succeeded, none of them late.
 type streak struct {
 	length int
-	last   time.Time // when the last of them began
+	last   time.Time // time when the last of them began
 }
 
-// hold keeps a lease until ctx ends.
-func (r *Replica) hold(ctx context.Context, address string) {
+// keepLease renews the lease until ctx ends, and while the replica is steady removes others that died. Both are done by one goroutine, so a
+// renewal is never in flight while the streak is judged.
+func (r *Replica) keepLease(ctx context.Context, address string) {
 	late := 2 * r.timing.Renew
-	var kept streak
+	var renewed streak
 	renewals := outage.New(r.cfg.Log, "cannot renew the lease, trying again", "")
 	reaping := outage.New(r.cfg.Log, "cannot remove a replica that died, trying again", "")
 	renew, reap := time.NewTimer(0), time.NewTicker(jitter(r.timing.Reap))
@@ -200,7 +202,7 @@ func (r *Replica) hold(ctx context.Context, address string) {
 		case <-r.doubts:
 		case <-renew.C:
 		case <-reap.C:
-			if kept.length >= r.timing.Steady && time.Since(kept.last) < late {
+			if renewed.length >= r.timing.Steady && time.Since(renewed.last) < late {
 				reaping.Note(ctx, r.reap(ctx))
 				for _, f := range r.onSteady {
 					f(ctx)
@@ -212,21 +214,21 @@ func (r *Replica) hold(ctx context.Context, address string) {
 		same, err := r.renew(ctx, address)
 		renewals.Note(ctx, err)
 		if err != nil {
-			kept = streak{}
+			renewed = streak{}
 			r.noteFailure()
 			renew.Reset(r.timing.Retry)
 			continue
 		}
-		if !same || began.Sub(kept.last) > late {
-			kept = streak{}
+		if !same || began.Sub(renewed.last) > late {
+			renewed = streak{}
 		}
-		kept = streak{kept.length + 1, began}
+		renewed = streak{renewed.length + 1, began}
 		r.Renewed.Say()
 		renew.Reset(r.timing.Renew - min(time.Since(began), r.timing.Renew))
 	}
 }
 
-// renew prolongs the lease. When there is none another incarnation begins; then it says false.
+// renew prolongs the lease. When there is none, another incarnation begins, and renew reports false: a streak does not go on over it.
 func (r *Replica) renew(ctx context.Context, address string) (same bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timing.Query)
 	defer cancel()
@@ -240,7 +242,7 @@ func (r *Replica) renew(ctx context.Context, address string) (same bool, err err
 		r.cfg.Log.WarnContext(ctx, "the lease is gone, registering anew", "incarnation", incarnation)
 	}
 	incarnation := cmp.Or(r.cfg.Incarnation, uuid.New())
-	r.cfg.Incarnation = uuid.Nil // once: when the answer is lost, it may be taken
+	r.cfg.Incarnation = uuid.Nil // used once: when the answer is lost, a lease with this id may exist
 	err = r.askOldest(ctx, func(q *db.Queries) (int32, error) {
 		return q.InsertReplica(ctx, db.InsertReplicaParams{
 			Incarnation: incarnation, Version: r.cfg.Version, Address: address, Wire: Wire, TtlSeconds: r.timing.TTL.Seconds(),
@@ -250,7 +252,7 @@ func (r *Replica) renew(ctx context.Context, address string) (same bool, err err
 		return false, err
 	}
 	r.mu.Lock()
-	r.incarnation, r.gone = incarnation, time.Now()
+	r.incarnation, r.lost = incarnation, time.Now()
 	r.mu.Unlock()
 	for _, f := range r.onBegin {
 		f(incarnation)
