@@ -1,7 +1,7 @@
 // Package caller says who sent a request, under which id and right.
 //
-// One middleware looks at every request before its route does. What it finds goes with the request's context: transports read it with
-// From, ask Check whether the caller may go on at all, and hand the actor to the core. Nothing below the transports reads it.
+// One middleware sees every request before its route does, and puts a Caller into the request's context. Transports read it with From, ask
+// Check whether the caller may go on at all, and hand the actor to the core as an argument. Nothing below the transports reads the context.
 package caller
 
 import (
@@ -32,13 +32,13 @@ const RequestIDHeader = "X-Request-Id"
 // Caller is who sent a request, or opened a socket. The zero Caller is nobody, and may do nothing.
 type Caller struct {
 	Actor     auth.Actor
-	RequestID string     // for the log, and for whoever reports a failure
-	Address   netip.Addr // of the client; not valid when a proxy that is trusted names none
+	RequestID string     // name of the request in logs and in errors, so that a user can report one
+	Address   netip.Addr // address of the client; not valid when a trusted proxy names none
 
 	admitted bool
 }
 
-// Check fails with the fault Unauthenticated unless the caller may go on. It is the only place that decides so.
+// Check fails with the fault Unauthenticated unless the caller may go on. It is the only place that decides that.
 func (c Caller) Check() error {
 	if !c.admitted {
 		return fault.New(fault.Unauthenticated, "Sign in first")
@@ -46,16 +46,17 @@ func (c Caller) Check() error {
 	return nil
 }
 
-// Config is how a deployment tells its callers apart.
+// Config is what a deployment believes about its callers.
 type Config struct {
 	Open           bool     // callers without a credential may go on
-	TrustedProxies []string // networks such as 10.0.0.0/8, whose X-Forwarded-For says where a client is
+	TrustedProxies []string // networks, such as 10.0.0.0/8, of proxies whose X-Forwarded-For is believed
 }
 
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 
-// Middleware gives each request its Caller: the request id that it states, when that is fit for a log, or a new one, which the response
-// names too; where its client is, at the other end of the connection or where a trusted proxy says; and an actor.
+// Middleware gives each request its Caller. The request id is the one that the client states, if that is fit for a log, or a new one; the
+// response names it. The address is the other end of the connection, or, behind trusted proxies, the one that they report. The actor is
+// anonymous.
 func Middleware(cfg Config) func(http.Handler) http.Handler {
 	locate := middleware.ClientIPFromRemoteAddr
 	if len(cfg.TrustedProxies) > 0 {
@@ -84,7 +85,7 @@ func From(ctx context.Context) Caller {
 	return c
 }
 
-// Actor returns who asks for something in ctx: the client that states an id of its own, or the caller when it states none.
+// Actor returns the actor of a request: the client that states an id in an argument, or the caller of ctx when clientID is empty.
 func Actor(ctx context.Context, clientID string) auth.Actor {
 	if clientID != "" {
 		return auth.Anonymous(clientID)
@@ -92,7 +93,8 @@ func Actor(ctx context.Context, clientID string) auth.Actor {
 	return From(ctx).Actor
 }
 
-// WithNobody returns a context without a caller, for what is done for several callers at once: whatever depends on who asks fails there.
+// WithNobody returns a context without a caller, for work whose result is shared by several callers. Nobody may do nothing, so whatever
+// depends on the caller fails there instead of showing one caller what another one may see.
 func WithNobody(ctx context.Context) context.Context {
 	return context.WithValue(ctx, key{}, Caller{})
 }

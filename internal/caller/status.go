@@ -9,8 +9,8 @@ import (
 
 // Answer is what a fault means to a client over HTTP.
 type Answer struct {
-	Status int           // of a response to a request of which nothing was executed
-	Retry  time.Duration // when to send the request again; 0 when that does not help
+	Status int           // status of the response, if nothing of the request was executed
+	Retry  time.Duration // pause before sending the request again; 0 when that does not help
 }
 
 var answers = map[fault.Code]Answer{
@@ -24,7 +24,7 @@ var answers = map[fault.Code]Answer{
 	fault.Internal:        {Status: http.StatusInternalServerError},
 }
 
-// AnswerTo returns what a code means to a client. A code that is a transport's own is a request that is wrong.
+// AnswerTo returns what a code means to a client. A code that package fault does not have belongs to a transport, and means a bad request.
 func AnswerTo(code fault.Code) Answer {
 	if a, ok := answers[code]; ok {
 		return a
