@@ -16,10 +16,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// addressLimit refuses sockets of a client address that has so many open already. The place is the connection's: it is free again when
-// the connection is closed, by whoever does it.
+// addressLimit refuses sockets of a client address that has too many open already. The connection itself, not the socket, holds the place:
+// it is released when the connection is closed, by whatever closes it, so no path of an error can forget it.
 type addressLimit struct {
-	limit   int // 0 for none
+	limit   int // sockets of one client address; 0 for no limit
 	refused prometheus.Counter
 
 	mu   sync.Mutex
@@ -36,14 +36,15 @@ func newAddressLimit(limit int, metrics prometheus.Registerer) *addressLimit {
 	}
 }
 
-// retryAfter is when a client that has too many sockets may try again.
+// retryAfter is how long a client that has too many sockets is told to wait.
 const retryAfter = 10 * time.Second
 
-// admit lets a request open a socket, or answers it. A request that opens none after all leaves its connection counted for the next one.
+// admit reports whether a request may open a socket; if not, it answers the request. When the request opens none after all, its connection
+// stays counted until it is closed, and the next request on it is not counted again.
 func (l *addressLimit) admit(w http.ResponseWriter, r *http.Request) bool {
 	conn, _ := r.Context().Value(connKey{}).(*clientConn)
 	client := caller.From(r.Context()).Address
-	if l.limit == 0 || conn == nil || conn.count(l, clientNetwork(client)) {
+	if l.limit == 0 || conn == nil || conn.acquire(l, clientNetwork(client)) {
 		return true
 	}
 	l.refused.Inc()
@@ -57,17 +58,18 @@ func (l *addressLimit) admit(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// clientNetwork returns what counts as one client: an IPv4 address, or the network of an IPv6 one, which has addresses without end.
+// clientNetwork returns the network that counts as one client: an IPv4 address itself, or the /64 of an IPv6 address, because a client has
+// as many addresses there as it likes.
 func clientNetwork(a netip.Addr) netip.Prefix {
 	bits := 32
 	if a.Is6() {
 		bits = 64
 	}
-	p, _ := a.WithZone("").Prefix(bits) // the zero prefix for an address that is not known
+	p, _ := a.WithZone("").Prefix(bits) // zero for an unknown address; all of those share one limit
 	return p
 }
 
-func (l *addressLimit) take(client netip.Prefix) bool {
+func (l *addressLimit) acquire(client netip.Prefix) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open[client] >= l.limit {
@@ -85,7 +87,7 @@ func (l *addressLimit) release(client netip.Prefix) {
 	}
 }
 
-// Listener accepts connections of clients, which can count as sockets of their addresses.
+// Listener accepts connections that can hold a place of their client's address.
 type Listener struct{ net.Listener }
 
 // Accept waits for the next connection.
@@ -99,43 +101,43 @@ func (l Listener) Accept() (net.Conn, error) {
 
 type connKey struct{}
 
-// WithConn lets requests find their connection, which comes from a Listener. It is the ConnContext of an HTTP server.
+// WithConn puts a connection of a Listener into the context of its requests. It is the ConnContext of an HTTP server.
 func WithConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// clientConn is a client's connection that knows whether it counts as a socket.
+// clientConn is a client's connection that can hold a place of its address.
 type clientConn struct {
 	net.Conn
 
-	mu     sync.Mutex
-	counts *addressLimit // nil while it does not count
-	client netip.Prefix
-	closed bool
+	mu      sync.Mutex
+	limit   *addressLimit // nil while it holds no place
+	network netip.Prefix
+	closed  bool
 }
 
-// count makes the connection count until it is closed. It reports whether it does.
-func (c *clientConn) count(l *addressLimit, client netip.Prefix) bool {
+// acquire takes a place, until the connection is closed. It reports whether the connection holds one.
+func (c *clientConn) acquire(l *addressLimit, client netip.Prefix) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.counts != nil:
+	case c.limit != nil:
 		return true
-	case c.closed || !l.take(client):
+	case c.closed || !l.acquire(client):
 		return false
 	}
-	c.counts, c.client = l, client
+	c.limit, c.network = l, client
 	return true
 }
 
-// Close closes the connection; its place is free afterwards.
+// Close closes the connection and releases its place.
 func (c *clientConn) Close() error {
 	err := c.Conn.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.counts != nil {
-		c.counts.release(c.client)
-		c.counts = nil
+	if c.limit != nil {
+		c.limit.release(c.network)
+		c.limit = nil
 	}
 	c.closed = true
 	return err

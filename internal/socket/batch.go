@@ -5,28 +5,28 @@ import (
 	"sync"
 )
 
-// maxBatch is how many bytes of messages wait for each other.
+// maxBatch is the size of the buffer of a batch, in bytes.
 const maxBatch = 16 << 10
 
 var batches = sync.Pool{New: func() any { b := make([]byte, 0, maxBatch); return &b }}
 
-// batchConn is a connection that can hold back what is written, so that small messages share a system call: with many people in a
-// project these calls are most of what telling them costs.
+// batchConn is a connection that can buffer what is written, so that small messages share a system call. With many people in a project
+// these calls are most of the cost of sending.
 type batchConn struct {
 	net.Conn
 
-	mu   sync.Mutex
-	held *[]byte // nil while nothing is held back
+	mu      sync.Mutex
+	pending *[]byte // the buffer; nil while writes go to the connection
 }
 
-// Write writes b, or holds it back.
+// Write writes b to the connection, or to the buffer.
 func (c *batchConn) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.held == nil {
+	if c.pending == nil {
 		return c.Conn.Write(b)
 	}
-	if len(*c.held)+len(b) > maxBatch {
+	if len(*c.pending)+len(b) > maxBatch {
 		if err := c.flush(); err != nil {
 			return 0, err
 		}
@@ -34,38 +34,39 @@ func (c *batchConn) Write(b []byte) (int, error) {
 	if len(b) > maxBatch {
 		return c.Conn.Write(b)
 	}
-	*c.held = append(*c.held, b...)
+	*c.pending = append(*c.pending, b...)
 	return len(b), nil
 }
 
-// buffer holds back what is written until release. It reports false when somebody does so already.
+// buffer makes Write use a buffer until release. It reports false when that is so already.
 func (c *batchConn) buffer() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.held != nil {
+	if c.pending != nil {
 		return false
 	}
-	c.held = batches.Get().(*[]byte)
+	c.pending = batches.Get().(*[]byte)
 	return true
 }
 
-// release writes what is held back. Whatever becomes of it, nothing is left: the buffer is the next connection's.
+// release writes the buffer to the connection and gives it up. After an error it is given up, too, and empty: another connection gets it
+// next.
 func (c *batchConn) release() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	err := c.flush()
-	batches.Put(c.held)
-	c.held = nil
+	batches.Put(c.pending)
+	c.pending = nil
 	return err
 }
 
-// flush writes what was held back so far. The mutex is held meanwhile: whoever else writes waits for the same peer. Close does not
-// take it, so a connection that is closed wakes them all.
+// flush writes the buffer to the connection. The mutex is held meanwhile, which delays only goroutines that wait for the same peer anyway.
+// Close does not take the mutex, so closing the connection wakes them all.
 func (c *batchConn) flush() error {
-	if len(*c.held) == 0 {
+	if len(*c.pending) == 0 {
 		return nil
 	}
-	_, err := c.Conn.Write(*c.held)
-	*c.held = (*c.held)[:0]
+	_, err := c.Conn.Write(*c.pending)
+	*c.pending = (*c.pending)[:0]
 	return err
 }

@@ -83,7 +83,7 @@ func TestWhatIsLeftOfABatchReachesNobodyElse(t *testing.T) {
 	local, remote := net.Pipe()
 	_, _ = local.Close(), remote.Close()
 	buffer := make([]byte, 0, maxBatch)
-	c := &batchConn{Conn: local, held: &buffer}
+	c := &batchConn{Conn: local, pending: &buffer}
 	if _, err := c.Write([]byte("of somebody else")); err != nil {
 		t.Fatal(err)
 	}

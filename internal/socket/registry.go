@@ -1,14 +1,27 @@
 // Package socket is the life of a long connection, whatever it speaks.
 //
-// A replica has one Registry. It lets connections in, keeps their clocks, and closes them: each for a Reason, many of them spread over
-// a time when the replica drains. A transport adds what its connections speak: it embeds a Socket, or a WebSocket, and implements Conn.
+// A replica has one Registry. It admits connections, pings them, cuts off silent ones, and closes them: each for a Reason, and all of them,
+// spread over a time, when the replica drains. A transport adds what its connections speak: it embeds a Socket, or a WebSocket, and
+// implements Conn.
 //
 //	Admit ─> Socket ─> Accept ─> WebSocket ─> Open(Conn) ─> ... Close or Cut, OnClose ... ─> Release
 //	  │                                          │
 //	  └─ counted from here on                    └─ pinged, and watched for silence, from here on
 //
-// A socket is closed once, for the first reason that anybody gives. It has ended when whatever it does has ended: the goroutine that
-// reads, the goodbye, and all that counted itself by Acquire. The registry knows it until then, and Drain waits for it.
+// A socket closes in this order:
+//
+//  1. Close or Cut marks it closed and keeps the reason. Only the first call does: one socket has one reason, however many give one. From
+//     now on Acquire fails, nothing is sent, and nothing that arrives is handed to the transport.
+//  2. Conn.OnClose stops the work that the transport does for the client.
+//  3. Conn.Goodbye sends the close frame and waits some seconds for the client's, in a goroutine, so Close does not wait. Cut calls
+//     Conn.Abort instead, or beside it, which ends that wait.
+//  4. The connection ends, which wakes the goroutine that reads. It cleans up and calls Release.
+//  5. The last Release, of the reader, of the goodbye or of other work, ends the socket: the registry forgets it.
+//
+// A socket may be closed while its connection is still being accepted. Then Open, which gives it the connection, goes on at step 2.
+//
+// Drain waits until every socket has ended, and cuts connections off when its time is over. So when Drain returns, no goroutine of a socket
+// uses anything that the replica closes next.
 package socket
 
 import (
@@ -26,29 +39,29 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Timing is what the clocks of a transport's sockets are set to.
+// Timing sets the clocks of a transport's sockets.
 type Timing struct {
-	Ping    time.Duration // between pings
-	Silence time.Duration // without anything from the peer, before it is taken for gone
-	Write   time.Duration // for one message
+	Ping    time.Duration // pause between pings
+	Silence time.Duration // time without anything from the peer after which it is taken for gone
+	Write   time.Duration // limit for one message
 }
 
-// DefaultTiming is what clients were promised.
+// DefaultTiming is the timing that clients were promised.
 var DefaultTiming = Timing{Ping: 30 * time.Second, Silence: 90 * time.Second, Write: 10 * time.Second}
 
-// turns is into how many parts the time between pings is divided. The sockets take turns: the second ping of each comes earlier by some of
-// these parts, so that those which were opened together are not pinged together for ever. No pause is longer than Timing.Ping.
+// turns is the number of parts that the pause between pings is divided into. The sockets take turns: the second ping of each comes earlier
+// by some of these parts, so that sockets which were opened together are not pinged together for ever. No pause is longer than Timing.Ping.
 const turns = 30
 
 // Options are what a registry needs. Its zero values are fine.
 type Options struct {
-	PerAddress int                   // sockets that a client address may have open; 0 for any number
+	PerAddress int                   // limit of open sockets of one client address; 0 for none
 	Metrics    prometheus.Registerer // may be nil
 }
 
 // Registry knows the sockets of a replica, of all transports. Make it with New, and Run it while it serves.
 type Registry struct {
-	// Running counts the sockets, and what transports start for them that outlives them. Drain waits for it.
+	// Running counts the sockets, and goroutines of transports that may outlive them. Drain waits for all.
 	Running sync.WaitGroup
 
 	// Changed is said when a socket was opened, and when one has ended and was counted.
@@ -60,7 +73,7 @@ type Registry struct {
 	mu         sync.Mutex
 	transports []*Transport
 	draining   bool
-	admitted   int // ever
+	admitted   int // number of sockets that were ever admitted
 	sockets    map[*Socket]struct{}
 }
 
@@ -76,10 +89,10 @@ type Transport struct {
 
 	open   prometheus.Gauge
 	opened prometheus.Counter
-	closed *prometheus.CounterVec // by reason
+	closed *prometheus.CounterVec // label: reason
 }
 
-// Transport adds a kind of sockets before Run. The labels are those of reasons that only it has. Without a timing it has the default.
+// Transport adds a kind of sockets before Run. The labels are those of reasons that only it has. A zero timing stands for DefaultTiming.
 func (r *Registry) Transport(name string, timing Timing, labels ...string) *Transport {
 	if timing == (Timing{}) {
 		timing = DefaultTiming
@@ -109,15 +122,15 @@ func (r *Registry) Transport(name string, timing Timing, labels ...string) *Tran
 	return t
 }
 
-// Admit lets a socket in, which counts until it has ended. It answers a request that may not open one, and returns nil: while this
-// replica is draining, and when the client's address has too many. Where the request's page comes from was checked before.
+// Admit admits a socket, which counts until it has ended. While this replica is draining, and when the client's address has too many
+// sockets, it answers the request instead and returns nil. The origin of the request was checked before.
 //
-// The caller calls Release when nobody reads, or will read, from the socket any more.
+// The caller owes one Release, which it calls when nobody reads, or will read, from the socket any more.
 func (t *Transport) Admit(w http.ResponseWriter, r *http.Request) *Socket {
 	if !t.registry.addresses.admit(w, r) {
 		return nil
 	}
-	s := &Socket{id: uuid.New(), transport: t, doing: 1}
+	s := &Socket{id: uuid.New(), transport: t, active: 1}
 	if !t.registry.add(s) {
 		Busy(w)
 		return nil
@@ -160,7 +173,7 @@ func (r *Registry) Count() int {
 	return len(r.sockets)
 }
 
-// all returns the sockets in any order.
+// all returns the sockets in any order. It copies them, so that their methods are called without the mutex.
 func (r *Registry) all() []*Socket {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -171,7 +184,7 @@ func (r *Registry) all() []*Socket {
 	return sockets
 }
 
-// Conns returns the connections of this transport that are open, as they were given to Open.
+// Conns returns the open connections of this transport, as Open got them.
 func (t *Transport) Conns() []Conn {
 	var conns []Conn
 	for _, s := range t.registry.all() {
@@ -184,7 +197,7 @@ func (t *Transport) Conns() []Conn {
 	return conns
 }
 
-// Run keeps the sockets' clocks until ctx ends: it pings each in its turn, and cuts off those that are silent.
+// Run pings each socket in its turn and cuts off those that are silent, until ctx ends.
 func (r *Registry) Run(ctx context.Context) error {
 	tick := time.NewTicker(r.shortestPing() / turns)
 	defer tick.Stop()
@@ -211,7 +224,7 @@ func (r *Registry) shortestPing() time.Duration {
 	return shortest
 }
 
-// Kick closes the sockets that match, tells their clients why, and returns how many there were. It does not wait for the clients.
+// Kick closes the sockets that match, for a reason that their clients see, and returns their number. It does not wait for the clients.
 func (r *Registry) Kick(match func(*Socket) bool, reason string) (kicked int) {
 	for _, s := range r.all() {
 		if match(s) && s.Close(Kicked(reason)) {
@@ -221,8 +234,8 @@ func (r *Registry) Kick(match func(*Socket) bool, reason string) (kicked int) {
 	return kicked
 }
 
-// SendAway refuses new sockets until Resume, and closes the open ones, evenly spread over a time, so that their clients do not come back
-// all at once. It returns when each was told to go; when ctx ends before, it leaves the rest open.
+// SendAway refuses new sockets until Resume, and closes the open ones, evenly spread over a time, so that their clients do not connect
+// again all at once. It returns when the last was closed; when ctx ends before, it leaves the rest open.
 func (r *Registry) SendAway(ctx context.Context, over time.Duration) {
 	r.mu.Lock()
 	r.draining = true
@@ -232,7 +245,7 @@ func (r *Registry) SendAway(ctx context.Context, over time.Duration) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for i, s := range sockets {
-		// Each has a moment of its own: pauses from one to the next would add up how late each of them ends.
+		// The moments are counted from the beginning: pauses from one socket to the next would add up how late each of them ends.
 		pause.Reset(time.Until(began.Add(over * time.Duration(i) / time.Duration(len(sockets)))))
 		select {
 		case <-pause.C:
@@ -252,8 +265,8 @@ func (r *Registry) Resume() {
 	r.draining = false
 }
 
-// Drain is SendAway for good. It returns when every socket has ended, and all that Running counts; when ctx ends before, it cuts off the
-// connections that are left.
+// Drain is SendAway for good. It returns when every socket, and whatever else Running counts, has ended. When ctx ends before that, it cuts
+// off the connections that are left; a socket that is cut off does not wait for its client, so Drain returns soon after.
 func (r *Registry) Drain(ctx context.Context, over time.Duration) {
 	r.SendAway(ctx, over)
 	stop := context.AfterFunc(ctx, func() {

@@ -352,7 +352,7 @@ func TestDrainedClientsComeBackEvenly(t *testing.T) {
 		count  = 2000
 		spread = 4 * time.Second
 		width  = 500 * time.Millisecond
-		mean   = count / (float64(spread+maxAway) / float64(width))
+		mean   = count / (float64(spread+maxReconnectDelay) / float64(width))
 	)
 	synctest.Test(t, func(t *testing.T) {
 		r := New(Options{})
@@ -363,14 +363,14 @@ func TestDrainedClientsComeBackEvenly(t *testing.T) {
 			defer close(gone)
 			r.SendAway(t.Context(), spread)
 		}()
-		back := make([]int, (spread+maxAway)/width+1)
+		back := make([]int, (spread+maxReconnectDelay)/width+1)
 		told := map[*Socket]bool{}
 		for len(told) < count {
 			synctest.Wait()
 			for _, s := range sockets {
 				if s.Closed() && !told[s] {
 					told[s] = true
-					back[(time.Since(began)+away())/width]++
+					back[(time.Since(began)+reconnectDelay())/width]++
 				}
 			}
 			<-time.After(20 * time.Millisecond) // of the bubble

@@ -12,11 +12,11 @@ import (
 type Conn interface {
 	// Ping asks the peer for a sign of life. It may wait for the answer, but not for ever.
 	Ping()
-	// Goodbye tells the peer why the socket closes, and waits for its answer, but not for long. Whoever reads is woken when it ends.
+	// Goodbye sends the peer the reason, waits a short time for its answer, and ends the connection, which wakes the goroutine that reads.
 	Goodbye(Reason)
-	// Abort ends the connection at once. Whatever waits for the peer, be it Goodbye, goes on.
+	// Abort ends the connection at once. Whatever waits for the peer, even Goodbye, stops waiting.
 	Abort()
-	// OnClose is called once, when the socket was closed and before the peer notices. It does not wait.
+	// OnClose is called once, after the socket was closed and before the peer notices. It does not wait.
 	OnClose(Reason)
 }
 
@@ -24,38 +24,38 @@ type Conn interface {
 type Socket struct {
 	id        uuid.UUID
 	transport *Transport
-	turn      int          // among those that are pinged; of Run once the socket is open
-	heard     atomic.Int64 // when anything last came, in Unix nanoseconds; 0 until the socket is open
-	pingAt    time.Time    // when it is pinged next; of Run once the socket is open
+	turn      int          // place among the sockets that are pinged; only Run uses it once the socket is open
+	heard     atomic.Int64 // time when anything last came, in Unix nanoseconds; 0 until the socket is open
+	pingAt    time.Time    // time of the next ping; only Run uses it once the socket is open
 
-	mu     sync.Mutex
-	conn   Conn   // nil until the socket is open
-	closed bool   // may be before that: Open acts on it then
-	cut    bool   // it is not to say goodbye, or not to wait for the answer
-	reason Reason // the first one; the zero one until it is closed
-	user   string // who the client is; "" while nobody knows
-	doing  int    // what it does now, reading included; it has ended at 0
+	mu          sync.Mutex
+	conn        Conn   // nil until the socket is open
+	closed      bool   // may be set before the socket is open; then Open disconnects it
+	cut         bool   // no goodbye, or no more waiting for the answer to one
+	closeReason Reason // the first reason given; zero until closed
+	user        string // id of the user; "" while unknown
+	active      int    // reader, goodbye and calls of Acquire that have not called Release; the socket has ended at 0
 }
 
 // ID returns the id of the connection.
 func (s *Socket) ID() uuid.UUID { return s.id }
 
-// User returns the id of the user that the client is, "" while nobody knows.
+// User returns the id of the client's user, "" while that is unknown.
 func (s *Socket) User() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.user
 }
 
-// SetUser notes which user the client is.
+// SetUser notes the id of the client's user, for Kick.
 func (s *Socket) SetUser(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.user = id
 }
 
-// Open gives the socket its connection. From now on it is pinged, and cut off when it is silent. If it was closed while it was being
-// accepted, its connection is closed now, for that reason.
+// Open gives the socket its connection. From now on it is pinged, and cut off when it is silent. If the socket was closed while the
+// connection was being accepted, Open disconnects it for the reason that was given then.
 func (s *Socket) Open(conn Conn) {
 	t := s.transport
 	t.opened.Inc()
@@ -64,14 +64,14 @@ func (s *Socket) Open(conn Conn) {
 	s.Hear()
 	s.mu.Lock()
 	s.conn = conn
-	closed, cut, reason := s.closed, s.cut, s.reason
+	closed, cut, reason := s.closed, s.cut, s.closeReason
 	if closed {
-		s.doing++ // for part
+		s.active++ // for disconnect
 	}
 	s.mu.Unlock()
 	t.registry.Changed.Say()
 	if closed {
-		s.part(conn, reason, cut)
+		s.disconnect(conn, reason, cut)
 	}
 }
 
@@ -88,7 +88,7 @@ func (s *Socket) opened() Conn {
 // Hear notes that something came from the peer.
 func (s *Socket) Hear() { s.heard.Store(time.Now().UnixNano()) }
 
-// Heard returns when anything last came; the zero time before the socket is open.
+// Heard returns the time when anything last came from the peer, zero before the socket is open.
 func (s *Socket) Heard() time.Time {
 	if n := s.heard.Load(); n != 0 {
 		return time.Unix(0, n)
@@ -101,8 +101,8 @@ func (s *Socket) check(now time.Time) {
 	timing := s.transport.timing
 	heard := s.Heard()
 	switch {
-	case heard.IsZero(): // it is being opened
-	case now.Sub(heard) > timing.Silence-2*timing.Ping/turns: // when Silence is over, everybody knows
+	case heard.IsZero(): // the socket is being accepted
+	case now.Sub(heard) > timing.Silence-2*timing.Ping/turns: // two checks early, so that the socket has closed when Silence is over
 		s.Cut(Silent)
 	case !now.Before(s.pingAt):
 		for !now.Before(s.pingAt) {
@@ -120,28 +120,28 @@ func (s *Socket) Probe() {
 	if conn == nil || !s.Acquire() {
 		return
 	}
-	go func() { // counted in doing
+	go func() { // Drain waits for it: Acquire counted it
 		defer s.Release()
 		conn.Ping()
 	}()
 }
 
-// Acquire counts something that the socket does until Release, unless it is closed.
+// Acquire keeps the socket from ending until Release. It reports false when the socket is closed: then nothing new may begin.
 func (s *Socket) Acquire() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return false
 	}
-	s.doing++
+	s.active++
 	return true
 }
 
-// Release ends something that the socket does. With the last of it the socket has ended.
+// Release ends what Admit or Acquire began. The last Release ends the socket.
 func (s *Socket) Release() {
 	s.mu.Lock()
-	s.doing--
-	ended, opened, label := s.doing == 0, s.conn != nil, s.reason.Label
+	s.active--
+	ended, opened, label := s.active == 0, s.conn != nil, s.closeReason.Label
 	s.mu.Unlock()
 	if !ended {
 		return
@@ -154,66 +154,68 @@ func (s *Socket) Release() {
 	t.registry.remove(s)
 }
 
-// Close closes the socket, says goodbye, and does not wait for the answer. It reports whether the socket was not closed before: the first
-// reason counts.
+// Close closes the socket with a goodbye, without waiting for it. It reports whether this call closed the socket: later ones change
+// nothing.
 func (s *Socket) Close(reason Reason) bool {
 	conn, first := s.close(reason, false)
 	if conn != nil && first {
-		s.part(conn, reason, false)
+		s.disconnect(conn, reason, false)
 	}
 	return first
 }
 
-// Cut closes the socket without a goodbye, or ends the wait for the answer to one. The first reason counts.
+// Cut closes the socket without a goodbye. If it is closed already, Cut ends the wait for the answer to the goodbye, and the first reason
+// stays.
 func (s *Socket) Cut(reason Reason) {
 	switch conn, first := s.close(reason, true); {
-	case conn == nil: // Open acts on it
+	case conn == nil: // Open disconnects it
 	case first:
-		s.part(conn, reason, true)
+		s.disconnect(conn, reason, true)
 	default:
 		conn.Abort()
 	}
 }
 
-// close notes why the socket is closed, and reports whether nobody did before. Then it counts what part does.
+// close marks the socket closed, and reports whether it was not before. Then, if the socket is open, the caller calls disconnect, which is
+// counted here already: in between the socket must not end.
 func (s *Socket) close(reason Reason, cut bool) (conn Conn, first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first = !s.closed
 	if first {
-		s.closed, s.reason = true, reason
+		s.closed, s.closeReason = true, reason
 		if s.conn != nil {
-			s.doing++
+			s.active++
 		}
 	}
 	s.cut = s.cut || cut
 	return s.conn, first
 }
 
-// part ends a connection, politely unless it is to be cut off. The socket does not end before.
-func (s *Socket) part(conn Conn, reason Reason, cut bool) {
+// disconnect ends the connection, by a goodbye or by cutting it off. Its caller has counted it in active.
+func (s *Socket) disconnect(conn Conn, reason Reason, cut bool) {
 	conn.OnClose(reason)
 	if cut {
 		conn.Abort()
 		s.Release()
 		return
 	}
-	go func() { // counted in doing
+	go func() { // Drain waits for it: it is counted in active
 		defer s.Release()
 		conn.Goodbye(reason)
 	}()
 }
 
-// Closed reports whether the socket was closed, though it may not have ended.
+// Closed reports whether the socket was closed. It may not have ended yet.
 func (s *Socket) Closed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed
 }
 
-// Reason returns why the socket was closed; the zero reason while it was not.
+// Reason returns why the socket was closed, the zero reason while it is not.
 func (s *Socket) Reason() Reason {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.reason
+	return s.closeReason
 }

@@ -16,23 +16,23 @@ import (
 // MaxMessage is the size of the largest message that is taken from a client.
 const MaxMessage = 64 << 10
 
-// WebSocket is a socket that speaks WebSocket. It implements Conn but for OnClose. One goroutine reads until there is nothing
-// more, and then calls Release. Any may send.
+// WebSocket is a socket that speaks WebSocket. It implements all of Conn except OnClose. One goroutine reads until Read reports false, and
+// then calls Release. Any goroutine may send.
 type WebSocket struct {
 	*Socket
 
 	conn *websocket.Conn
-	raw  *batchConn // below conn
+	raw  *batchConn // the connection below conn
 
 	sending  sync.Mutex
-	deadline *time.Timer // cuts the connection off unless it is stopped; nil before the first message
+	deadline *time.Timer // cuts the connection off unless it is stopped in time; nil before the first message
 }
 
-// Accept makes a WebSocket of the socket, which speaks one of the subprotocols, or none if the client offers none of them. It answers a
-// request that cannot become one, ends the socket, and returns nil.
+// Accept makes a WebSocket of the socket, which speaks one of the subprotocols, or none if the client offers none of them. A request that
+// cannot become one is answered; then Accept ends the socket and returns nil.
 func (s *Socket) Accept(w http.ResponseWriter, r *http.Request, subprotocols ...string) *WebSocket {
-	tap := &hijackTap{ResponseWriter: w}
-	conn, err := websocket.Accept(tap, r, &websocket.AcceptOptions{
+	taken := &hijacker{ResponseWriter: w}
+	conn, err := websocket.Accept(taken, r, &websocket.AcceptOptions{
 		Subprotocols:       subprotocols,
 		InsecureSkipVerify: true, // the route has checked the origin
 		OnPingReceived:     func(context.Context, []byte) bool { s.Hear(); return true },
@@ -43,12 +43,12 @@ func (s *Socket) Accept(w http.ResponseWriter, r *http.Request, subprotocols ...
 		return nil
 	}
 	conn.SetReadLimit(MaxMessage)
-	return &WebSocket{Socket: s, conn: conn, raw: tap.conn}
+	return &WebSocket{Socket: s, conn: conn, raw: taken.conn}
 }
 
-// hijackTap remembers the connection that is taken over through it, and gives it buffers of the size of our frames: those of the HTTP
-// server would be half of what an idle socket takes.
-type hijackTap struct {
+// hijacker wraps the connection that the library takes over through it in a batchConn, and gives it buffers of the size of our frames: the
+// HTTP server's buffers would be half of the memory of an idle socket.
+type hijacker struct {
 	http.ResponseWriter
 	conn *batchConn
 }
@@ -56,14 +56,14 @@ type hijackTap struct {
 const bufferSize = 512
 
 // Hijack takes the connection over.
-func (t *hijackTap) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (t *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffer, err := http.NewResponseController(t.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	t.conn = &batchConn{Conn: conn}
 	in := bufio.NewReaderSize(conn, bufferSize)
-	if n := buffer.Reader.Buffered(); n > 0 { // the client did not wait for the answer
+	if n := buffer.Reader.Buffered(); n > 0 { // the client sent its first frames before it had the answer
 		early, err := buffer.Reader.Peek(n)
 		if err != nil {
 			return nil, nil, err
@@ -76,11 +76,11 @@ func (t *hijackTap) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return t.conn, bufio.NewReadWriter(in, bufio.NewWriterSize(t.conn, bufferSize)), nil
 }
 
-// Subprotocol returns the subprotocol that is spoken, "" when it is none of those that Accept was given.
+// Subprotocol returns the subprotocol that was agreed on, "" for none.
 func (c *WebSocket) Subprotocol() string { return c.conn.Subprotocol() }
 
-// Read returns the next message of the client. When there is none it closes the socket and reports false: then it was closed already, or
-// the client has gone. Whoever was told to go is not listened to any more.
+// Read returns the next message of the client. It reports false when the socket is closed, and closes it when nothing more can be read. A
+// message that arrives after the socket was closed is dropped, so a client that was sent away changes nothing any more.
 func (c *WebSocket) Read() (kind websocket.MessageType, message []byte, ok bool) {
 	kind, message, err := c.conn.Read(context.Background())
 	if err != nil {
@@ -91,7 +91,7 @@ func (c *WebSocket) Read() (kind websocket.MessageType, message []byte, ok bool)
 	return kind, message, !c.Closed()
 }
 
-// readFailure returns why nothing more can be read.
+// readFailure returns the reason when nothing more can be read.
 func readFailure(err error) Reason {
 	switch websocket.CloseStatus(err) {
 	case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd:
@@ -110,16 +110,17 @@ func (c *WebSocket) Write(text []byte) bool {
 	})
 }
 
-// Send sends a message by a function that writes it, one at a time. It reports whether the function succeeded; after a failure the
-// socket is closed. A client that does not take the message before the write deadline is cut off, and keeps nobody waiting longer.
+// Send sends a message by calling a function that writes it; one such function runs at a time. It reports whether the function succeeded;
+// after a failure the socket is closed. A client that does not take the message before the write deadline is cut off, which wakes everybody
+// who waits for that client.
 //
-// Nothing is sent once the socket is closed: the library refuses what comes after the close frame. The library writes a message in pieces
-// of its small buffer, but they share a system call.
+// Nothing is sent once the socket is closed, because the close frame has to be the last one. The library writes a message in pieces of its
+// small buffer; they share a system call.
 func (c *WebSocket) Send(write func(*websocket.Conn) error) bool {
 	c.sending.Lock()
 	defer c.sending.Unlock()
-	return !c.Closed() && c.inTime(func() error {
-		if !c.raw.buffer() { // Batch has done it
+	return !c.Closed() && c.withDeadline(func() error {
+		if !c.raw.buffer() { // Batch buffers already, and releases
 			return write(c.conn)
 		}
 		err := write(c.conn)
@@ -134,13 +135,13 @@ func (c *WebSocket) Batch(send func()) {
 	if began {
 		c.sending.Lock()
 		defer c.sending.Unlock()
-		c.inTime(c.raw.release) // also when the socket was closed meanwhile: the close frame may be among it
+		c.withDeadline(c.raw.release) // also when the socket was closed meanwhile: its close frame may be in the buffer
 	}
 }
 
-// inTime writes before the deadline. The mutex is held. The deadline is a timer which closes the connection, for that wakes everybody who
-// waits for the peer; a deadline of the connection itself would also end what the library writes on its own.
-func (c *WebSocket) inTime(write func() error) bool {
+// withDeadline writes before the write deadline, while sending is held. The deadline is a timer that cuts the connection off, because that
+// wakes everybody who waits for the peer. A deadline of the connection itself would also fail frames that the library writes on its own.
+func (c *WebSocket) withDeadline(write func() error) bool {
 	if c.deadline == nil {
 		c.deadline = time.AfterFunc(c.transport.timing.Write, func() { c.Cut(Slow) })
 	} else {
@@ -148,18 +149,18 @@ func (c *WebSocket) inTime(write func() error) bool {
 	}
 	err := write()
 	c.deadline.Stop()
-	if err != nil && !errors.Is(err, net.ErrClosed) { // else whoever reads knows why it was closed
+	if err != nil && !errors.Is(err, net.ErrClosed) { // a connection that is closed has its reason, or the reader finds it
 		c.Cut(Lost)
 	}
 	return err == nil
 }
 
-// Ping sends a ping of the WebSocket protocol and waits for the answer, which the peer's library gives by itself. A transport whose clients
-// look for pings of their own protocol has a Ping of its own.
+// Ping sends a ping of the WebSocket protocol and waits for the answer, which the peer's library gives by itself. A transport whose
+// protocol has pings of its own overrides it.
 func (c *WebSocket) Ping() {
 	ctx, cancel := context.WithTimeout(context.Background(), c.transport.timing.Write)
 	defer cancel()
-	_ = c.conn.Ping(ctx) // nobody missed an answer that does not come: see Probe
+	_ = c.conn.Ping(ctx) // no need to handle a missing pong: see Probe
 }
 
 // Goodbye sends the close frame, waits some seconds for the peer's, and closes the connection.
@@ -167,7 +168,8 @@ func (c *WebSocket) Goodbye(reason Reason) {
 	_ = c.conn.Close(websocket.StatusCode(reason.Code), clip(reason.Text))
 }
 
-// Abort closes the connection, first below the library: that wakes whoever reads or writes, for whom the library waits.
+// Abort closes the connection, and first the one below the library: that wakes the goroutines that read or write, which the library would
+// wait for.
 func (c *WebSocket) Abort() {
 	_ = c.raw.Close()
 	_ = c.conn.CloseNow()
