@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// What we send.
+// The types of frames that are sent to clients.
 const (
 	typeBulk     = "bulk_presence"
 	typeUser     = "user_presence"
@@ -20,7 +20,7 @@ const (
 
 var pong = []byte(`{"type":"pong"}`)
 
-// errorFrame tells a client what was wrong.
+// errorFrame reports to a client what was wrong with its message.
 func errorFrame(text string) []byte {
 	return encode(struct {
 		Type    string `json:"type"`
@@ -28,7 +28,7 @@ func errorFrame(text string) []byte {
 	}{typeError, text})
 }
 
-// userPresence is a person, or one connection of theirs.
+// userPresence is a person, or one connection under its alias.
 type userPresence struct {
 	UserID       string                  `json:"userId"`
 	UserName     string                  `json:"userName"`
@@ -37,7 +37,7 @@ type userPresence struct {
 	LastActive   time.Time               `json:"lastActive"`
 	Documents    map[string]documentPart `json:"documents"`
 	IsAgent      bool                    `json:"isAgent"`
-	ConnectionID uuid.UUID               `json:"connectionId"` // of a person: the one that changed last
+	ConnectionID uuid.UUID               `json:"connectionId"` // for a person, the connection that changed last
 }
 
 type documentPart struct {
@@ -55,17 +55,17 @@ type documentUser struct {
 	ConnectionID   uuid.UUID       `json:"connectionId"`
 }
 
-// Which of an entry's memos holds what.
+// The places of what is encoded once in an entry's memos.
 const (
-	memoShown     = iota // the connection under an id of its own, as an element
-	memoLeft             // that nobody of the user id is online any more, as a frame
-	memoLeftShown        // that the connection under an id of its own is not online any more, as a frame
-	memoActive           // the connection in its document, as an element
-	memoActiveShown
+	memoAlias       = iota // element: the connection under its alias
+	memoLeft               // frame: nobody with the user id is online any more
+	memoLeftAlias          // frame: the alias is not online any more
+	memoActive             // element: the connection in its document
+	memoActiveAlias        // element: the connection in its document, under its alias
 )
 
-// shownID is the id of a connection for clients that have the same user id.
-func shownID(e *presence.Entry) string { return e.UserID + "#" + e.Connection.String()[:8] }
+// aliasOf is the id of a connection for clients that have the same user id.
+func aliasOf(e *presence.Entry) string { return e.UserID + "#" + e.Connection.String()[:8] }
 
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
@@ -108,14 +108,14 @@ func online(id string, entries ...*presence.Entry) userPresence {
 	return p
 }
 
-// personElement is a person as others see them.
+// personElement is a person as clients with another user id see them.
 func personElement(p *presence.Person) []byte {
 	return p.Memo.Bytes(func() []byte { return encode(online(p.Entries[0].UserID, p.Entries...)) })
 }
 
-// shownElement is one connection as those see it who have the same user id.
-func shownElement(e *presence.Entry) []byte {
-	return e.Memos[memoShown].Bytes(func() []byte { return encode(online(shownID(e), e)) })
+// aliasElement is one connection as clients with the same user id see it.
+func aliasElement(e *presence.Entry) []byte {
+	return e.Memos[memoAlias].Bytes(func() []byte { return encode(online(aliasOf(e), e)) })
 }
 
 // userFrame makes a frame of an element.
@@ -131,14 +131,14 @@ func offlineFrame(id string, e *presence.Entry) []byte {
 	}))
 }
 
-// changeFrame is what a change means to a client with a user id.
+// changeFrame shows a change to a client with a user id.
 func changeFrame(c presence.Change, viewer string) []byte {
 	e := c.Entry
 	switch {
 	case e.UserID == viewer && c.Left:
-		return e.Memos[memoLeftShown].Bytes(func() []byte { return offlineFrame(shownID(e), e) })
+		return e.Memos[memoLeftAlias].Bytes(func() []byte { return offlineFrame(aliasOf(e), e) })
 	case e.UserID == viewer:
-		return userFrame(shownElement(e))
+		return userFrame(aliasElement(e))
 	case c.Person == nil:
 		return e.Memos[memoLeft].Bytes(func() []byte { return offlineFrame(e.UserID, e) })
 	}
@@ -150,7 +150,7 @@ const (
 	bulkAfter  = `]}`
 )
 
-// bulkFrame is the roster for everybody whose user id no other connection has.
+// bulkFrame is the roster for every client whose user id no other connection has. It is the same for all of them.
 func bulkFrame(r *presence.Roster) []byte {
 	return r.Memo.Bytes(func() []byte {
 		size := len(bulkBefore) + len(bulkAfter)
@@ -168,7 +168,7 @@ func bulkFrame(r *presence.Roster) []byte {
 	})
 }
 
-// bulkElements yields the roster for a connection whose user id others have, too.
+// bulkElements yields the roster for a connection whose user id others have, too: those are shown under their aliases.
 func bulkElements(r *presence.Roster, viewer string, self uuid.UUID) func(func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		for _, p := range r.People {
@@ -179,7 +179,7 @@ func bulkElements(r *presence.Roster, viewer string, self uuid.UUID) func(func([
 				continue
 			}
 			for _, e := range p.Entries {
-				element := shownElement(e)
+				element := aliasElement(e)
 				if e.Connection == self {
 					element = encode(online(e.UserID, e))
 				}
@@ -197,21 +197,21 @@ func activeElement(e *presence.Entry, id string) []byte {
 	})
 }
 
-// activityFrame lists who is in a document, for a connection in it.
+// activityFrame lists who is in a document, for a connection in it. The list is the same for all whose user id no other connection has.
 func activityFrame(d *presence.Document, viewer string, self uuid.UUID) []byte {
-	namesakes := 0
+	sameUser := 0
 	for _, e := range d.Entries {
 		if e.UserID == viewer {
-			namesakes++
+			sameUser++
 		}
 	}
-	if namesakes <= 1 {
+	if sameUser <= 1 {
 		return d.Memo.Bytes(func() []byte { return activity(d, "", uuid.Nil) })
 	}
 	return activity(d, viewer, self)
 }
 
-// activity lists each user id once, where it moved last, but for connections with that of the viewer.
+// activity lists each user id once, where it moved last, and each connection with the viewer's user id.
 func activity(d *presence.Document, viewer string, self uuid.UUID) []byte {
 	frame := []byte(`{"type":"` + typeActivity + `","data":{"documentId":`)
 	frame = append(frame, encode(d.ID)...)
@@ -224,7 +224,6 @@ func activity(d *presence.Document, viewer string, self uuid.UUID) []byte {
 	}
 	first := true
 	for _, e := range d.Entries {
-		shown := e.UserID == viewer && e.Connection != self
 		if e.UserID != viewer && latest[e.UserID] != e {
 			continue
 		}
@@ -232,8 +231,8 @@ func activity(d *presence.Document, viewer string, self uuid.UUID) []byte {
 			frame = append(frame, ',')
 		}
 		first = false
-		if shown {
-			frame = append(frame, e.Memos[memoActiveShown].Bytes(func() []byte { return activeElement(e, shownID(e)) })...)
+		if e.UserID == viewer && e.Connection != self {
+			frame = append(frame, e.Memos[memoActiveAlias].Bytes(func() []byte { return activeElement(e, aliasOf(e)) })...)
 			continue
 		}
 		frame = append(frame, e.Memos[memoActive].Bytes(func() []byte { return activeElement(e, e.UserID) })...)

@@ -24,13 +24,13 @@ type Options struct {
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // may be nil
 
-	// Timing is what sockets' clocks are set to; zero for the default.
+	// Timing sets the clocks of sockets; zero for the default.
 	Timing socket.Timing
-	// Refresh is the time between news of when connected people were last heard of; zero for the default.
+	// Refresh is the pause between updates of the times at which connected people were last heard of; zero for the default.
 	Refresh time.Duration
 }
 
-// defaultRefresh keeps the times that others are shown less than a minute old.
+// defaultRefresh keeps these times less than a minute old.
 const defaultRefresh = 50 * time.Second
 
 // Handler serves the sockets. Make it with New, and Run it while it serves.
@@ -57,7 +57,7 @@ func New(o Options) *Handler {
 // ServeHTTP opens a socket. It returns once the connection is upgraded: the socket does not keep the request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		_, _ = websocket.Accept(w, r, nil) // it answers what is wrong
+		_, _ = websocket.Accept(w, r, nil) // answers that the request is no WebSocket's
 		return
 	}
 	project, err := strconv.ParseInt(r.URL.Query().Get("project_id"), 10, 32)
@@ -98,7 +98,7 @@ func refuse(w http.ResponseWriter, err error) {
 	http.Error(w, f.Message, caller.AnswerTo(f.Code).Status)
 }
 
-// Run says now and then when connected people were last heard of, until ctx ends.
+// Run updates the times at which connected people were last heard of, until ctx ends.
 func (h *Handler) Run(ctx context.Context) error {
 	tick := time.NewTicker(h.refresh)
 	defer tick.Stop()

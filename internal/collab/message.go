@@ -12,7 +12,7 @@ import (
 	"layercake/internal/presence"
 )
 
-// What clients send.
+// The types of messages that clients send.
 const (
 	typeJoin   = "join_session"
 	typeLeave  = "leave_session"
@@ -21,7 +21,7 @@ const (
 	typePing   = "ping"
 )
 
-// The documents that there are.
+// The types of documents.
 const documentCanvas = "canvas"
 
 var documentTypes = []string{documentCanvas, "spreadsheet", "3d", "timeline", "code_editor"}
@@ -34,12 +34,12 @@ var (
 // message is what a client sent.
 type message struct {
 	kind     string
-	who      presence.Identity // of a join
-	document string            // empty for none, in a join
-	place    presence.Place    // of a switch or a cursor
+	who      presence.Identity // set by a join
+	document string            // set by a join; empty for none
+	place    presence.Place    // set by a switch or a cursor
 }
 
-// parse reads a message. The error is errFormat, or a fault with what is wrong in it.
+// parse reads a message. Its error is errFormat, or a fault that names what is wrong.
 func parse(b []byte) (message, error) {
 	if !utf8.Valid(b) {
 		return message{}, errFormat // JSON is UTF-8
@@ -101,7 +101,7 @@ func (r *reader) cursor(m message) (message, error) {
 	return m, err
 }
 
-// The positions, with every key. Those without a value are null.
+// The positions, as they are sent to others: with every key, null where the client gave no value.
 type (
 	canvasPosition struct {
 		Type string   `json:"type"`
@@ -137,10 +137,10 @@ type (
 	}
 )
 
-// maxPositionText bounds the names in positions, in bytes.
+// maxPositionText is the size of the largest name in a position, in bytes.
 const maxPositionText = 200
 
-// positionOf reads a position and says whether its values are possible.
+// positionOf reads a position and reports whether its values are possible.
 func positionOf(object map[string]json.RawMessage) (position any, valid bool, err error) {
 	r := reader{object: object}
 	kind := r.text("type")
@@ -175,7 +175,8 @@ func positionOf(object map[string]json.RawMessage) (position any, valid bool, er
 	return position, valid, nil
 }
 
-// reader takes values out of an object and notes whether one was missing or of another type. Keys are those of the wire, exactly.
+// reader takes values out of an object, and notes whether one was missing or of another type. Keys are compared exactly, unlike those of
+// encoding/json, which ignores their case.
 type reader struct {
 	object map[string]json.RawMessage
 	failed bool
@@ -247,7 +248,7 @@ func (r *reader) optionalNumber(key string) *float64 {
 }
 
 func (r *reader) integer(key string, bits int) int64 {
-	n, err := strconv.ParseInt(string(r.object[key]), 10, bits) // 1.0 is none
+	n, err := strconv.ParseInt(string(r.object[key]), 10, bits) // 1.0 is no integer here
 	if err != nil {
 		r.failed = true
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 type metrics struct {
-	frames  *prometheus.CounterVec // by type
+	frames  *prometheus.CounterVec // label: type
 	refused prometheus.Counter
 }
 

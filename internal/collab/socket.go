@@ -17,15 +17,15 @@ import (
 	"github.com/coder/websocket"
 )
 
-// What is taken of one socket, and what one gets.
+// Limits of what one socket may send, and of what it is sent.
 const (
-	maxMessages   = 20 // within a second
-	maxChanges    = 50 // that are told one by one; more become the roster
-	pushPause     = 100 * time.Millisecond
-	frameTime     = 5 * time.Millisecond // 200 frames a second
-	activityPause = time.Second          // between lists of a document in which only cursors moved
-	rosterRate    = 32 << 20             // bytes a second that the rosters of one project may take
-	listRate      = 8 << 20              // the same for lists of a document, which matter less
+	maxMessages   = 20                     // messages from a client within a second
+	maxChanges    = 50                     // changes that are sent one by one; more become the roster
+	pushPause     = 100 * time.Millisecond // pause between pushes to a client
+	frameTime     = 5 * time.Millisecond   // pause for each frame of a push, so at most 200 frames a second
+	activityPause = time.Second            // pause between lists of a document in which only cursors moved
+	rosterRate    = 32 << 20               // bytes a second for all rosters of a project
+	listRate      = 8 << 20                // bytes a second for all lists of a document, which matter less
 )
 
 // session is one connection of a browser.
@@ -35,45 +35,50 @@ type session struct {
 	h    *Handler
 	room *presence.Room
 
-	// State of the goroutine that reads.
-	recent    [maxMessages]int64 // when the last messages came that were not refused
-	oldest    int
-	left      bool // the client said that it leaves the project
+	// Only the goroutine that reads uses these.
+	recent    [maxMessages]int64 // times of the last messages that were not refused, a ring
+	oldest    int                // index of the oldest in recent
+	left      bool               // the client sent that it leaves the project
 	stopWatch func()
 
 	mu        sync.Mutex
 	document  string      // empty while in none
-	woken     bool        // something may have changed since push looked
-	scheduled bool        // push runs, or will when the timer fires
+	changed   bool        // something may have changed after push polled the room
+	scheduled bool        // push runs, or will when the timer fires; the socket does not end before
 	timer     *time.Timer // runs push; nil while push runs
-	due       time.Time   // when the timer fires
-	next      time.Time   // push does not run before
+	due       time.Time   // time when the timer fires
+	notBefore time.Time   // end of the pause after the last push
 
-	// View of push. The reader replaces it, under the mutex, to make push begin anew.
+	// What push has sent. Push works on a copy, without the mutex. When the reader makes push begin anew it also steps the generation, and
+	// push drops its copy if the generation is another one by then.
 	view view
 }
 
-// view is what the client has been told.
+// view is how much of the room the client has been sent.
 type view struct {
-	told       int64 // Seq of the room; less than zero: the roster is due
-	listed     int64 // Seq of the document
+	seq        int64 // Seq of the room up to which changes were sent, or rosterDue
+	listSeq    int64 // Seq of the document in the last list
 	listedAt   time.Time
-	listPause  time.Duration
-	generation int
+	listPause  time.Duration // pause after the last list
+	generation int           // steps when the reader makes push begin anew
 }
 
-// begin starts the reader.
+// rosterDue is the seq of a view of nothing.
+const rosterDue = -1
+
+// begin starts the goroutine that reads. It opens the socket before that, so that whatever the reader does finds an open socket.
 func begin(h *Handler, room *presence.Room, conn *socket.WebSocket) {
 	s := &session{WebSocket: conn, h: h, room: room}
 	s.stopWatch = room.Watch(s.wake)
 	s.Open(s)
-	go s.read() // the socket has not ended before it
+	go s.read() // the socket ends only after it: it calls Release
 	s.Probe()
 }
 
-// read takes what the client sends until the connection ends, then leaves.
+// read takes what the client sends until the connection ends, then leaves the room. Leaving depends on no request and no database: the room
+// is in memory, and the flusher of package presence brings it to the table.
 func (s *session) read() {
-	for !s.Closed() { // else it was kicked during its last message, which does not bring it back
+	for !s.Closed() { // a client that was kicked during its last message must not join again by the next one
 		kind, b, ok := s.Read()
 		if !ok {
 			break
@@ -94,7 +99,7 @@ func (s *session) read() {
 	s.Release()
 }
 
-// admit applies the rate limit: so many messages within the last second. Those refused do not count.
+// admit reports whether the rate limit lets a message pass: maxMessages within the last second. Messages that are refused do not count.
 func (s *session) admit(now time.Time) bool {
 	if now.UnixNano()-s.recent[s.oldest] < int64(time.Second) {
 		return false
@@ -135,7 +140,7 @@ func (s *session) act(m message) error {
 		return s.join(m.who, place)
 	case typeLeave:
 		s.left = s.left || s.joined()
-		s.forget()
+		s.clear()
 		s.room.Leave(s.ID(), presence.ReasonLeft)
 		return nil
 	case typeSwitch:
@@ -160,7 +165,7 @@ func (s *session) act(m message) error {
 	return s.join(presence.Anonymous, &m.place)
 }
 
-// join makes the connection somebody, who sees everybody.
+// join gives the connection an identity. From then on it is shown to others, and the client is sent the roster and its changes.
 func (s *session) join(who presence.Identity, place *presence.Place) error {
 	who.Transport = caller.Collaboration
 	if err := s.room.Join(s.ID(), who, place, time.Now()); err != nil {
@@ -172,7 +177,7 @@ func (s *session) join(who presence.Identity, place *presence.Place) error {
 	if place != nil {
 		s.document = place.Document
 	}
-	s.view = view{told: -1, generation: s.view.generation + 1}
+	s.view = view{seq: rosterDue, generation: s.view.generation + 1}
 	s.mu.Unlock()
 	s.wake()
 	return nil
@@ -182,7 +187,7 @@ func (s *session) move(place presence.Place) {
 	s.mu.Lock()
 	if s.document != place.Document {
 		s.document = place.Document
-		s.view.listed, s.view.listedAt, s.view.listPause = 0, time.Time{}, 0
+		s.view.listSeq, s.view.listedAt, s.view.listPause = 0, time.Time{}, 0
 		s.view.generation++
 	}
 	s.mu.Unlock()
@@ -190,8 +195,8 @@ func (s *session) move(place presence.Place) {
 	s.room.Move(s.ID(), place)
 }
 
-// forget makes the connection nobody, who sees nobody.
-func (s *session) forget() {
+// clear takes the identity away: the client is sent nothing about others until it joins again.
+func (s *session) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.SetUser("")
@@ -200,107 +205,114 @@ func (s *session) forget() {
 
 func (s *session) joined() bool { return s.User() != "" }
 
-// wake makes push look at the room, not before its pause is over.
+// wake makes push run when its pause is over. Push is one at a time: while it runs, wake only notes that there is a change, and push goes
+// on afterwards.
 func (s *session) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.woken = true
+	s.changed = true
 	switch {
 	case !s.scheduled:
 		if s.scheduled = s.Acquire(); s.scheduled {
-			s.arm(s.next)
+			s.schedule(s.notBefore)
 		}
-	case s.timer != nil && s.due.After(s.next) && s.timer.Stop():
-		s.arm(s.next) // it waited for something less urgent
+	case s.timer != nil && s.due.After(s.notBefore) && s.timer.Stop():
+		s.schedule(s.notBefore) // the timer was set for a list, which is less urgent
 	}
 }
 
-// arm runs push at a time. The mutex is held.
-func (s *session) arm(at time.Time) {
+// schedule makes the timer run push at a time. The mutex is held.
+func (s *session) schedule(at time.Time) {
 	s.due = at
 	s.timer = time.AfterFunc(time.Until(at), s.push)
 }
 
-// push tells the client what changed, and goes on later when there is more.
+// push sends the client what changed, and schedules itself again when more is due.
 func (s *session) push() {
 	s.mu.Lock()
-	s.timer, s.woken = nil, false
+	s.timer, s.changed = nil, false
 	v, viewer, document := s.view, s.User(), s.document
 	s.mu.Unlock()
 	var pause time.Duration
-	var later time.Time
+	var next time.Time
 	if !s.Closed() {
-		s.Batch(func() { pause, later = s.tell(&v, viewer, document) })
+		s.Batch(func() { pause, next = s.writeDue(&v, viewer, document) })
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if v.generation == s.view.generation {
 		s.view = v
 	} else {
-		s.woken = true // the reader began anew meanwhile
+		s.changed = true // the reader made it begin anew meanwhile, so v is out of date
 	}
-	s.next = time.Now().Add(pause)
+	s.notBefore = time.Now().Add(pause)
 	switch {
-	case s.Closed(): // if it closes from now on, OnClose waits for the mutex and stops the timer
-	case s.woken:
-		s.arm(s.next)
+	case s.Closed(): // a socket that closes after this is safe, too: OnClose waits for the mutex, then stops the timer
+	case s.changed:
+		s.schedule(s.notBefore)
 		return
-	case !later.IsZero():
-		s.arm(later)
+	case !next.IsZero():
+		s.schedule(next)
 		return
 	}
 	s.scheduled = false
 	s.Release()
 }
 
-// tell writes the frames that are due. It returns how long to leave the client alone, and when something else is due, if anything.
-func (s *session) tell(v *view, viewer, document string) (pause time.Duration, later time.Time) {
+// writeDue writes the frames that are due. It returns the pause until the next push, and the time when a list is due if nothing else
+// changes; zero for none.
+func (s *session) writeDue(v *view, viewer, document string) (pause time.Duration, next time.Time) {
 	if s.room.Ended() {
 		s.Close(projectDeleted)
-		return 0, later
+		return 0, next
 	}
 	if viewer == "" {
-		return 0, later
+		return 0, next
 	}
-	frames, size := 0, 0
-	changes, now, known := s.room.Since(v.told, maxChanges)
-	if v.told < 0 || !known {
-		n, ok := s.writeRoster(v, viewer)
-		if !ok {
-			return 0, later
-		}
-		frames, size = 1, n
-	} else {
-		told := make(map[string]bool)
-		for _, c := range changes {
-			if c.Entry.Connection == s.ID() || c.Entry.UserID != viewer && told[c.Entry.UserID] {
-				continue
-			}
-			told[c.Entry.UserID] = true
-			if !s.write(typeUser, changeFrame(c, viewer)) {
-				return 0, later
-			}
-			frames++
-		}
-		v.told = now
+	frames, size, ok := s.writeChanges(v, viewer)
+	if !ok {
+		return 0, next
 	}
-	pause = max(pushPause, share(size, s.room.Size(), rosterRate))
+	pause = max(pushPause, timeAtRate(size, s.room.Size(), rosterRate))
 	if document != "" {
 		var listed bool
-		if later, listed = s.list(v, viewer, document); listed {
+		if next, listed = s.writeList(v, viewer, document); listed {
 			frames++
 		}
 	}
-	return max(pause, time.Duration(frames)*frameTime), later
+	return max(pause, time.Duration(frames)*frameTime), next
 }
 
-// list sends document_activity if it is due. Otherwise it returns when it will be due; zero if nothing changed.
-func (s *session) list(v *view, viewer, document string) (later time.Time, ok bool) {
+// writeChanges sends the changes of the room since the last push, each person once, or the roster when that is due or they are too many. It
+// returns the number of frames, and the size of the roster.
+func (s *session) writeChanges(v *view, viewer string) (frames, size int, ok bool) {
+	changes, now, known := s.room.Since(v.seq, maxChanges)
+	if v.seq == rosterDue || !known {
+		size, ok = s.writeRoster(v, viewer)
+		return 1, size, ok
+	}
+	sent := make(map[string]bool) // user ids that are shown as one person
+	for _, c := range changes {
+		if c.Entry.Connection == s.ID() || c.Entry.UserID != viewer && sent[c.Entry.UserID] {
+			continue
+		}
+		sent[c.Entry.UserID] = true
+		if !s.write(typeUser, changeFrame(c, viewer)) {
+			return frames, 0, false
+		}
+		frames++
+	}
+	v.seq = now
+	return frames, 0, true
+}
+
+// writeList sends document_activity if it is due. Otherwise it returns when it will be due; zero if nothing changed.
+func (s *session) writeList(v *view, viewer, document string) (due time.Time, ok bool) {
 	d := s.room.Document(document)
 	pause := v.listPause
-	if d.Members <= v.listed {
-		if !d.MovedSince(v.listed, s.ID()) {
-			return later, false
+	if d.Members <= v.listSeq {
+		if !d.MovedSince(v.listSeq, s.ID()) {
+			return time.Time{}, false
 		}
 		pause = max(pause, activityPause)
 	}
@@ -309,27 +321,27 @@ func (s *session) list(v *view, viewer, document string) (later time.Time, ok bo
 	}
 	frame := activityFrame(d, viewer, s.ID())
 	if !s.write(typeActivity, frame) {
-		return later, false
+		return time.Time{}, false
 	}
-	v.listed, v.listedAt, v.listPause = d.Moves, time.Now(), share(len(frame), len(d.Entries), listRate)
-	return later, true
+	v.listSeq, v.listedAt, v.listPause = d.Moves, time.Now(), timeAtRate(len(frame), len(d.Entries), listRate)
+	return time.Time{}, true
 }
 
-// share is how long the frames of so many sockets take together at a rate.
-func share(size, sockets, rate int) time.Duration {
+// timeAtRate returns how long the same frame to a number of sockets takes at a rate in bytes a second.
+func timeAtRate(size, sockets, rate int) time.Duration {
 	return time.Duration(float64(size) * float64(sockets) / float64(rate) * float64(time.Second))
 }
 
-// writeRoster tells who is there.
+// writeRoster sends who is there. It returns the size of the frame.
 func (s *session) writeRoster(v *view, viewer string) (size int, ok bool) {
 	r := s.room.Roster()
-	v.told = r.Seq
+	v.seq = r.Seq
 	self := s.room.Person(viewer)
 	if self == nil || len(self.Entries) <= 1 {
 		frame := bulkFrame(r)
 		return len(frame), s.write(typeBulk, frame)
 	}
-	// Nobody else sees it like this: no copy of all of it is made.
+	// No other client is sent the same roster, so it is written piece by piece, without a copy of the whole in memory.
 	ok = s.Send(func(conn *websocket.Conn) error {
 		w, err := conn.Writer(context.Background(), websocket.MessageText)
 		if err != nil {
@@ -341,7 +353,7 @@ func (s *session) writeRoster(v *view, viewer string) (size int, ok bool) {
 	return size, s.count(typeBulk, ok)
 }
 
-// writeBulk writes a roster bit by bit.
+// writeBulk writes a roster piece by piece, and returns its size.
 func writeBulk(w io.Writer, elements iter.Seq[[]byte]) (size int, err error) {
 	buffer := bufio.NewWriterSize(w, 4<<10) // it keeps the first error for Flush
 	size, _ = buffer.WriteString(bulkBefore)
@@ -361,7 +373,7 @@ func writeBulk(w io.Writer, elements iter.Seq[[]byte]) (size int, err error) {
 // write sends a frame.
 func (s *session) write(kind string, frame []byte) bool { return s.count(kind, s.Write(frame)) }
 
-// count counts a frame that was sent. It returns whether it was.
+// count counts a frame if it was sent, and returns sent.
 func (s *session) count(kind string, sent bool) bool {
 	if sent {
 		s.h.metrics.frames.WithLabelValues(kind).Inc()
@@ -369,7 +381,8 @@ func (s *session) count(kind string, sent bool) bool {
 	return sent
 }
 
-// OnClose stops the writer. Who was kicked leaves the project at once: the reader may wait for the client's answer to the goodbye.
+// OnClose stops push. A client that was kicked leaves the project at once: the reader would take it out only when the client has answered
+// the goodbye.
 func (s *session) OnClose(reason socket.Reason) {
 	s.mu.Lock()
 	if s.timer != nil && s.timer.Stop() {
