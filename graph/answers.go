@@ -10,12 +10,13 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// selectionKey is a digest of all that decides what an event looks like to a subscriber: of the document, and of the variables that it
-// uses other than to choose which events come.
+// selectionKey is a digest of everything that decides what an event looks like to a subscriber: the document, the operation's name, and the
+// variables that it uses. The variables that only choose which events come are left out: the arguments projectId and after of the root
+// field.
 type selectionKey [sha256.Size]byte
 
 func selectionKeyOf(op *graphql.OperationContext) (selectionKey, error) {
-	u := usage{spread: map[string]bool{}, variables: map[string]any{}, demanded: map[string]bool{}, values: op.Variables}
+	u := usage{visited: map[string]bool{}, variables: map[string]any{}, nonNull: map[string]bool{}, values: op.Variables}
 	u.directives(op.Operation.Directives)
 	u.selections(op.Operation.SelectionSet, true)
 	hash := sha256.New()
@@ -26,9 +27,9 @@ func selectionKeyOf(op *graphql.OperationContext) (selectionKey, error) {
 // usage finds the variables that an operation uses.
 type usage struct {
 	values    map[string]any
-	variables map[string]any  // found so far
-	demanded  map[string]bool // those of them that stand where null may not be
-	spread    map[string]bool // the fragments that were looked into
+	variables map[string]any  // variables found so far, with their values
+	nonNull   map[string]bool // variables found where null may not be
+	visited   map[string]bool // fragments that were searched
 }
 
 func (u *usage) selections(set ast.SelectionSet, root bool) {
@@ -47,8 +48,8 @@ func (u *usage) selections(set ast.SelectionSet, root bool) {
 			u.selections(selection.SelectionSet, root)
 		case *ast.FragmentSpread:
 			u.directives(selection.Directives)
-			if !u.spread[selection.Name] {
-				u.spread[selection.Name] = true
+			if !u.visited[selection.Name] {
+				u.visited[selection.Name] = true
 				u.directives(selection.Definition.Directives)
 				u.selections(selection.Definition.SelectionSet, root)
 			}
@@ -67,7 +68,7 @@ func (u *usage) directives(list ast.DirectiveList) {
 func (u *usage) value(v *ast.Value) {
 	if v.Kind == ast.Variable {
 		u.variables[v.Raw] = u.values[v.Raw]
-		u.demanded[v.Raw] = u.demanded[v.Raw] || v.ExpectedType != nil && v.ExpectedType.NonNull
+		u.nonNull[v.Raw] = u.nonNull[v.Raw] || v.ExpectedType != nil && v.ExpectedType.NonNull
 	}
 	for _, child := range v.Children {
 		u.value(child.Value)
@@ -76,10 +77,10 @@ func (u *usage) value(v *ast.Value) {
 
 const (
 	maxAnswerBytes = 16 << 20 // size of all answers that are kept
-	answerSize     = 512      // bytes that an answer takes beside its data
+	answerSize     = 512      // size of an answer beside its data
 )
 
-// answerCache keeps what recent events were executed to, the newest of them up to maxAnswerBytes.
+// answerCache keeps the responses that recent events were executed to, the newest of them up to maxAnswerBytes.
 type answerCache struct {
 	metrics *metrics
 
@@ -94,19 +95,19 @@ type answerKey struct {
 	selection selectionKey
 }
 
-// answer is one response, or the promise of one.
+// answer is one response, or the promise of one while the first subscriber that asked executes the event.
 type answer struct {
 	once     sync.Once
-	response *graphql.Response // nil when everybody has to execute for themselves
-	size     int               // as far as the cache counts it
+	response *graphql.Response // nil when every subscriber has to execute the event for itself
+	size     int               // bytes that the cache counts for it
 }
 
 func newAnswerCache(m *metrics) *answerCache {
 	return &answerCache{metrics: m, answers: make(map[answerKey]*answer)}
 }
 
-// response returns what execute made the first time that it was called for this key, unless that was forgotten. It returns nil
-// when it had errors: they name the request that met them.
+// response returns the response for a key, and calls execute only if it is not there. It returns nil when the response had errors, which
+// name the request that met them and so cannot be shared: then each subscriber executes the event for itself.
 func (c *answerCache) response(key answerKey, execute func() *graphql.Response) *graphql.Response {
 	a := c.find(key)
 	executed := false
@@ -116,7 +117,7 @@ func (c *answerCache) response(key answerKey, execute func() *graphql.Response) 
 		if made == nil || !isPlain(made) {
 			return
 		}
-		a.response = &graphql.Response{Data: bytes.Clone(made.Data)} // its bytes are a buffer that is used again
+		a.response = &graphql.Response{Data: bytes.Clone(made.Data)} // the library uses the buffer again
 		c.count(key, a, len(made.Data))
 	})
 	c.metrics.sharing(!executed && a.response != nil)
@@ -137,7 +138,7 @@ func (c *answerCache) find(key answerKey) *answer {
 	return a
 }
 
-// count adds the size of what was made, unless it was forgotten meanwhile.
+// count adds the size of a response, unless its answer was forgotten meanwhile.
 func (c *answerCache) count(key answerKey, a *answer, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,7 +149,7 @@ func (c *answerCache) count(key answerKey, a *answer, size int) {
 	}
 }
 
-// trim forgets the oldest. Whoever holds an answer at that moment keeps it.
+// trim forgets the oldest answers. A subscriber that holds one at that moment can still use it.
 func (c *answerCache) trim() {
 	for c.bytes > maxAnswerBytes {
 		oldest := c.order[0]

@@ -2,8 +2,8 @@ package graph
 
 import "layercake/internal/socket"
 
-// The reasons for which sockets of graphql-transport-ws close, beside those that all sockets have. Its clients come back after 1012, and
-// give up after a code of the protocol.
+// The reasons for which sockets of graphql-transport-ws close, beside those that all sockets have. Clients connect again after code 1012,
+// and give up after a code of the protocol.
 var (
 	closeUnauthorized = socket.Violation(4401, "Unauthorized") // subscribe before connection_init
 	closeSubprotocol  = socket.Violation(4406, "Subprotocol not acceptable")
@@ -13,7 +13,7 @@ var (
 	closeInitTimeout = socket.Reason{Code: 4408, Text: "Connection initialisation timeout", Label: "init"}
 )
 
-// labels are those of the reasons that only this transport has.
+// labels are the labels of reasons that only this transport has.
 var labels = []string{closeForbidden.Label, closeInitTimeout.Label}
 
 func closeBadMessage(what string) socket.Reason {

@@ -14,13 +14,13 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// numberAsText names the fields of input objects that are texts and take numbers as well: the existing client sends back a version as
-// its cache has it, which is either.
+// numberAsText names fields of input objects that are texts but take numbers, too: the existing client sends a version back as its cache
+// has it, which is one or the other.
 var numberAsText = map[string]string{"PlanDagInput": "version"}
 
-// coerceVariables replaces the variables of a request by what their types make of them, as the specification says (GraphQL, October
-// 2021, sections 3.5 to 3.12), or says which one is wrong. The library does that, too, but takes texts for numbers, numbers for texts
-// and enum values in any case. Absent variables are left to it.
+// coerceVariables replaces the variables of a request by values of their types, by the rules of the specification (GraphQL, October 2021,
+// sections 3.5 to 3.12). Its error names the variable that is wrong. The library has such a step, too, but accepts texts as numbers,
+// numbers as texts and enum values in any case. Absent variables are left to the library.
 func coerceVariables(schema *ast.Schema, operation *ast.OperationDefinition, variables map[string]any) *gqlerror.Error {
 	for _, definition := range operation.VariableDefinitions {
 		value, given := variables[definition.Variable]
@@ -67,12 +67,12 @@ func coerce(schema *ast.Schema, t *ast.Type, v any, path ast.Path) (any, *gqlerr
 		v, ok = coerceScalar(definition.Name, v)
 	}
 	if !ok {
-		return nil, gqlerror.ErrorPathf(path, "cannot use %s as %s", shown(v), definition.Name)
+		return nil, gqlerror.ErrorPathf(path, "cannot use %s as %s", describe(v), definition.Name)
 	}
 	return v, nil
 }
 
-// coerceList takes a value that is no list for a list of it alone.
+// coerceList returns a list. A value that is no list becomes a list of one, as the specification demands.
 func coerceList(schema *ast.Schema, of *ast.Type, v any, path ast.Path) (any, *gqlerror.Error) {
 	items, isList := v.([]any)
 	if !isList {
@@ -80,7 +80,7 @@ func coerceList(schema *ast.Schema, of *ast.Type, v any, path ast.Path) (any, *g
 		return []any{item}, err
 	}
 	for i, item := range items {
-		coerced, err := coerce(schema, of, item, within(path, ast.PathIndex(i)))
+		coerced, err := coerce(schema, of, item, appendPath(path, ast.PathIndex(i)))
 		if err != nil {
 			return nil, err
 		}
@@ -92,11 +92,11 @@ func coerceList(schema *ast.Schema, of *ast.Type, v any, path ast.Path) (any, *g
 func coerceObject(schema *ast.Schema, definition *ast.Definition, object map[string]any, path ast.Path) (any, *gqlerror.Error) {
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		if definition.Fields.ForName(name) == nil {
-			return nil, gqlerror.ErrorPathf(within(path, ast.PathName(name)), "unknown field")
+			return nil, gqlerror.ErrorPathf(appendPath(path, ast.PathName(name)), "unknown field")
 		}
 	}
 	for _, field := range definition.Fields {
-		at := within(path, ast.PathName(field.Name))
+		at := appendPath(path, ast.PathName(field.Name))
 		v, given := object[field.Name]
 		switch {
 		case given:
@@ -117,7 +117,7 @@ func coerceObject(schema *ast.Schema, definition *ast.Definition, object map[str
 	return object, nil
 }
 
-// coerceScalar reports false when the scalar does not take v. What a scalar of our own takes is its own affair.
+// coerceScalar reports false when the scalar does not accept v. Scalars of our own check their values where they read them.
 func coerceScalar(name string, v any) (any, bool) {
 	number, isNumber := v.(json.Number)
 	switch name {
@@ -152,8 +152,8 @@ func coerceScalar(name string, v any) (any, bool) {
 	return v, true
 }
 
-// whole returns a number without a fraction, however it is written: 1.0 and 1e0 are 1. It reports false for every other number, and for
-// those that a float64 may have rounded.
+// whole returns a number without a fraction, however it is written: 1.0 and 1e0 are 1. It reports false for every other number, and for one
+// that a float64 may have rounded.
 func whole(number json.Number) (int64, bool) {
 	if n, err := number.Int64(); err == nil {
 		return n, true
@@ -162,10 +162,10 @@ func whole(number json.Number) (int64, bool) {
 	return int64(f), err == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53
 }
 
-func within(path ast.Path, step ast.PathElement) ast.Path { return append(slices.Clip(path), step) }
+func appendPath(path ast.Path, step ast.PathElement) ast.Path { return append(slices.Clip(path), step) }
 
-// shown is a value as messages name it.
-func shown(v any) string {
+// describe returns a value as error messages name it.
+func describe(v any) string {
 	const most = 60 // bytes of a text
 	switch v := v.(type) {
 	case map[string]any:
@@ -181,7 +181,7 @@ func shown(v any) string {
 	}
 }
 
-// shorten cuts a text off after so many bytes, between two characters.
+// shorten cuts a text off after a number of bytes, between two characters.
 func shorten(text string, most int) string {
 	if len(text) <= most {
 		return text

@@ -14,24 +14,24 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// errMissed ends a subscription that has no other way to say that something is missing.
+// errMissed ends a subscription whose events cannot say that some are missing.
 var errMissed = fault.New(fault.Unavailable, "Events were missed, subscribe and read the plan again")
 
-// step is one operation of a change, as these subscriptions show it.
-type step struct {
+// operationUpdate is one operation of a change. The older subscriptions show each operation as an event of its own.
+type operationUpdate struct {
 	update *plan.Update
 	index  int
 }
 
-func (s step) operation() plan.Operation { return s.update.Event.Operations[s.index] }
+func (o operationUpdate) operation() plan.Operation { return o.update.Event.Operations[o.index] }
 
-func (s step) event() event {
-	return event{key: eventKey{project: s.update.ProjectID, at: s.update.At, operation: s.index}, update: s.update}
+func (o operationUpdate) event() event {
+	return event{key: eventKey{project: o.update.ProjectID, at: o.update.At, operation: o.index}, update: o.update}
 }
 
-// steps sends each operation of a plan to show, until that says false. It returns when ctx ends or with the error that ended the
-// watch.
-func (r *Resolver) steps(ctx context.Context, projectID int32, show func(step) bool) error {
+// eachOperation calls yield for each operation of a plan from now on, until yield returns false. It returns when ctx ends, or with the
+// error that ended the watch.
+func (r *Resolver) eachOperation(ctx context.Context, projectID int32, yield func(operationUpdate) bool) error {
 	for u, err := range r.plans.Watch(ctx, caller.Actor(ctx, ""), projectID, plan.Cursor{}) {
 		switch {
 		case err != nil:
@@ -39,10 +39,10 @@ func (r *Resolver) steps(ctx context.Context, projectID int32, show func(step) b
 		case u.Missed:
 			return errMissed
 		case u.Event == nil:
-			continue // the beginning
+			continue // the watch begins
 		}
 		for i := range u.Event.Operations {
-			if !show(step{u, i}) {
+			if !yield(operationUpdate{u, i}) {
 				return nil
 			}
 		}
@@ -50,32 +50,32 @@ func (r *Resolver) steps(ctx context.Context, projectID int32, show func(step) b
 	return nil
 }
 
-// updates sends the steps of a plan to out. It returns when ctx ends or with the error that ended the watch.
+// updates sends the operations of a plan to out. It returns when ctx ends, or with the error that ended the watch.
 func (r *Resolver) updates(ctx context.Context, planID string, out chan<- delivery[*PlanDagUpdateEvent]) error {
 	projectID, err := r.projectOf(ctx, planID)
 	if err != nil {
 		return err
 	}
-	return r.steps(ctx, projectID, func(s step) bool {
+	return r.eachOperation(ctx, projectID, func(o operationUpdate) bool {
 		return offer(ctx, out, delivery[*PlanDagUpdateEvent]{
-			event: s.event(), show: func() (*PlanDagUpdateEvent, error) { return s.updateEvent(planID) },
+			event: o.event(), build: func() (*PlanDagUpdateEvent, error) { return o.updateEvent(planID) },
 		})
 	})
 }
 
-func (s step) updateEvent(planID string) (*PlanDagUpdateEvent, error) {
-	node, edge, err := s.operation().Element()
+func (o operationUpdate) updateEvent(planID string) (*PlanDagUpdateEvent, error) {
+	node, edge, err := o.operation().Element()
 	e := &PlanDagUpdateEvent{
-		PlanID: planID, UpdateType: PlanDagUpdateType(s.operation().Kind), Data: PlanDagUpdateData{Node: node, Edge: edge},
-		UserID: s.update.Event.ActorID, Timestamp: plan.FormatTime(s.update.Event.At),
+		PlanID: planID, UpdateType: PlanDagUpdateType(o.operation().Kind), Data: PlanDagUpdateData{Node: node, Edge: edge},
+		UserID: o.update.Event.ActorID, Timestamp: plan.FormatTime(o.update.Event.At),
 	}
-	if s.operation().Kind == plan.PlanUpdated {
-		e.UpdateType, e.Data.Metadata = PlanDagUpdateTypeMetadataUpdated, optional(string(s.operation().After))
+	if o.operation().Kind == plan.PlanUpdated {
+		e.UpdateType, e.Data.Metadata = PlanDagUpdateTypeMetadataUpdated, optional(string(o.operation().After))
 	}
 	return e, err
 }
 
-// collaborationTypes are the types of events that steps are shown as.
+// collaborationTypes are the types of the events that show operations. Operations of other kinds are not shown.
 var collaborationTypes = map[plan.OperationKind]CollaborationEventType{
 	plan.NodeAdded:   CollaborationEventTypeNodeCreated,
 	plan.NodeUpdated: CollaborationEventTypeNodeUpdated,
@@ -85,7 +85,7 @@ var collaborationTypes = map[plan.OperationKind]CollaborationEventType{
 	plan.EdgeRemoved: CollaborationEventTypeEdgeDeleted,
 }
 
-// collaboration sends the steps of a plan, and who comes and leaves, to out. It returns when ctx ends or with the error that ended
+// collaboration sends the operations of a plan, and who arrives and leaves, to out. It returns when ctx ends, or with the error that ended
 // one of the two.
 func (r *Resolver) collaboration(ctx context.Context, planID string, out chan<- delivery[*CollaborationEvent]) error {
 	projectID, err := r.projectOf(ctx, planID)
@@ -94,10 +94,10 @@ func (r *Resolver) collaboration(ctx context.Context, planID string, out chan<- 
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return r.steps(ctx, projectID, func(s step) bool {
-			kind, shown := collaborationTypes[s.operation().Kind]
-			return !shown || offer(ctx, out, delivery[*CollaborationEvent]{
-				event: s.event(), show: func() (*CollaborationEvent, error) { return s.collaborationEvent(planID, kind) },
+		return r.eachOperation(ctx, projectID, func(o operationUpdate) bool {
+			kind, known := collaborationTypes[o.operation().Kind]
+			return !known || offer(ctx, out, delivery[*CollaborationEvent]{
+				event: o.event(), build: func() (*CollaborationEvent, error) { return o.collaborationEvent(planID, kind) },
 			})
 		})
 	})
@@ -108,7 +108,7 @@ func (r *Resolver) collaboration(ctx context.Context, planID string, out chan<- 
 			}
 			if !offer(ctx, out, delivery[*CollaborationEvent]{
 				event: event{key: eventKey{project: projectID, arrival: arrival.ID}},
-				show:  func() (*CollaborationEvent, error) { return arrivalEvent(arrival, planID), nil },
+				build: func() (*CollaborationEvent, error) { return arrivalEvent(arrival, planID), nil },
 			}) {
 				break
 			}
@@ -118,11 +118,11 @@ func (r *Resolver) collaboration(ctx context.Context, planID string, out chan<- 
 	return g.Wait()
 }
 
-func (s step) collaborationEvent(planID string, kind CollaborationEventType) (*CollaborationEvent, error) {
-	node, edge, err := s.operation().Element()
+func (o operationUpdate) collaborationEvent(planID string, kind CollaborationEventType) (*CollaborationEvent, error) {
+	node, edge, err := o.operation().Element()
 	e := &CollaborationEvent{
-		EventID: fmt.Sprintf("%s.%d", s.update.At, s.index), PlanID: planID, UserID: s.update.Event.ActorID, EventType: kind,
-		Timestamp: plan.FormatTime(s.update.Event.At),
+		EventID: fmt.Sprintf("%s.%d", o.update.At, o.index), PlanID: planID, UserID: o.update.Event.ActorID, EventType: kind,
+		Timestamp: plan.FormatTime(o.update.Event.At),
 	}
 	if node != nil {
 		e.Data.NodeEvent = &NodeEventData{Node: *node}
@@ -144,7 +144,7 @@ func arrivalEvent(v presence.Arrival, planID string) *CollaborationEvent {
 	}
 }
 
-// projectOf returns the project that a plan id of these subscriptions means.
+// projectOf returns the project of a plan id of these subscriptions, which is the id of a plan, or project_ and the id of a project.
 func (r *Resolver) projectOf(ctx context.Context, planID string) (int32, error) {
 	digits, isProject := strings.CutPrefix(planID, "project_")
 	id, err := strconv.ParseInt(digits, 10, 32)
@@ -158,7 +158,7 @@ func (r *Resolver) projectOf(ctx context.Context, planID string) (int32, error) 
 	return p.ProjectID, err
 }
 
-// join brings the client that states an id into a project, or says that somebody came.
+// join brings a client that states an id into a project as a guest. Without an id it announces an anonymous join.
 func (r *Resolver) join(ctx context.Context, projectID int32, clientID string, name, color *string, agent *bool) error {
 	if clientID == "" {
 		if name != nil || color != nil || agent != nil {
@@ -179,7 +179,7 @@ func (r *Resolver) join(ctx context.Context, projectID int32, clientID string, n
 	return r.presence.JoinGuest(ctx, projectID, clientID, who)
 }
 
-// leave takes the client that states an id out of a project, or says that somebody left.
+// leave takes a client that states an id out of a project. Without an id it announces an anonymous leave.
 func (r *Resolver) leave(ctx context.Context, projectID int32, clientID string) error {
 	if clientID == "" {
 		return r.presence.Announce(ctx, projectID, true)

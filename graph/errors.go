@@ -17,26 +17,27 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// persistedQueryNotSupported is the answer to a request that names its document by a hash alone. No core decides that, so it is no code
-// of the core's. Message and code are those that clients with persisted queries know: they send the document itself then.
+// persistedQueryNotSupported is the code for a request that names its document only by a hash. It is not among the codes of the core, which
+// knows no documents. Clients with persisted queries know this code and message: they send the document itself then.
 const persistedQueryNotSupported fault.Code = "PERSISTED_QUERY_NOT_SUPPORTED"
 
 var errPersistedQuery = fault.New(persistedQueryNotSupported, "PersistedQueryNotSupported")
 
-// maxMessage is how many bytes of the library's messages are told: they repeat values of the request, which may be long.
+// maxMessage is the size of the longest message of the library that clients see, in bytes: such messages repeat values of the request,
+// which may be long.
 const maxMessage = 1000
 
 var errInternal = fault.New(fault.Internal, "Internal server error")
 
-// retryAfter is the name of the detail that says in how many milliseconds to try again.
+// retryAfter is the name of the detail with the milliseconds after which to try again.
 const retryAfter = "retryAfterMs"
 
-// presenter turns errors into what clients see, and logs those that they do not see.
+// presenter turns errors into those that clients see, and logs those that clients must not see.
 type presenter struct {
 	log *slog.Logger
 }
 
-// present is the one place where errors leave the server.
+// present returns an error as clients see it. All errors of resolvers and of the library pass through it.
 func (p *presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	var at *gqlerror.Error
 	if !errors.As(err, &at) {
@@ -46,12 +47,12 @@ func (p *presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	e := wireError(ctx, f)
 	e.Path, e.Locations = at.Path, at.Locations
 	if isVariable(at.Path) {
-		e.Path = nil // it leads into the variables, not into the response
+		e.Path = nil // the path leads into the variables, but clients expect one into the response
 	}
 	return e
 }
 
-// wireError is a fault as clients see it.
+// wireError returns a fault as clients see it.
 func wireError(ctx context.Context, f *fault.Error) *gqlerror.Error {
 	extensions := map[string]any{}
 	if retry := caller.AnswerTo(f.Code).Retry; retry > 0 {
@@ -77,7 +78,7 @@ func (p *presenter) faultOf(ctx context.Context, err error, at *gqlerror.Error) 
 		}
 		return fault.New(fault.BadRequest, shorten(message, maxMessage))
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		return fault.New(fault.Unavailable, fault.Busy) // the client went away: nobody reads it
+		return fault.New(fault.Unavailable, fault.Busy) // the client went away, so nobody reads this
 	case f == nil && errors.Is(err, context.DeadlineExceeded):
 		p.log.WarnContext(ctx, "request timed out", "error", err, "request_id", caller.From(ctx).RequestID)
 		return fault.New(fault.Unavailable, fault.Busy)
@@ -94,7 +95,8 @@ func (p *presenter) faultOf(ctx context.Context, err error, at *gqlerror.Error) 
 	return errInternal
 }
 
-// isRequestError reports whether the library refused the request itself: its document, its variables, or an argument.
+// isRequestError reports whether the library refused the request itself: its document, its variables, or an argument. In the last case the
+// field has arguments in the document but none were read.
 func isRequestError(ctx context.Context, at *gqlerror.Error) bool {
 	if code := at.Extensions["code"]; code == errcode.ValidationFailed || code == errcode.ParseFailed {
 		return true

@@ -31,7 +31,7 @@ type Options struct {
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // may be nil
 
-	// Timing is what sockets' clocks are set to; zero for the default.
+	// Timing sets the clocks of sockets; zero for the default.
 	Timing socket.Timing
 	// InitTimeout is the time for a socket's connection_init to come; zero for the default.
 	InitTimeout time.Duration
@@ -43,11 +43,11 @@ type Handler struct {
 	errors      *presenter
 	metrics     *metrics
 	maxBody     int64
-	largeBody   chan struct{} // a slot for each body over largeBodySize that is held in memory
+	largeBody   chan struct{} // slots for bodies over largeBodySize in memory
 	sockets     *socket.Transport
 	initTimeout time.Duration
 	answers     *answerCache
-	unshared    bool // every subscriber executes for itself: what sharing is measured against
+	unshared    bool // every subscriber executes each event for itself; tests and benchmarks compare sharing with that
 
 	subscriptions atomic.Int64
 }
@@ -91,14 +91,14 @@ func (h *Handler) HTTP() http.Handler { return http.HandlerFunc(h.serveHTTP) }
 // WebSocket serves /graphql/ws: the protocol graphql-transport-ws.
 func (h *Handler) WebSocket() http.Handler { return http.HandlerFunc(h.serveSocket) }
 
-// Subscriptions returns how many run.
+// Subscriptions returns the number of subscriptions that run.
 func (h *Handler) Subscriptions() int { return int(h.subscriptions.Load()) }
 
-// fieldTime is what each field of a query or mutation may take. Events have limits of their own.
+// fieldTime is the time limit of each root field of a query or mutation. Events have limits of their own.
 const fieldTime = 5 * time.Second
 
-// withFieldTimeout ends what a field waits for after fieldTime: a database whose network is lost without a word would keep it for a
-// quarter of an hour.
+// withFieldTimeout makes a field fail after fieldTime. Without it a field would wait for a quarter of an hour when the network between the
+// replica and the database is lost without an error.
 func withFieldTimeout(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
 	ctx, cancel := context.WithTimeout(ctx, fieldTime)
 	defer cancel()

@@ -22,31 +22,31 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// The two media types of responses. An error in the document is 200 in the old one and 400 in the new one, as GraphQL over HTTP
-// says.
+// The two media types of responses. GraphQL over HTTP demands status 200 for an error in the document in the first, the older one, and 400
+// in the second.
 const (
 	mediaJSON     = "application/json"
 	mediaResponse = "application/graphql-response+json"
 )
 
-// What is taken of bodies.
+// Limits of bodies.
 const (
 	maxBody       = 64 << 20
 	largeBodySize = 1 << 20
-	largeBodies   = 4 // bodies over largeBodySize that are in memory at once
-	bodyPatience  = 5 * time.Second
-	bodyTime      = time.Minute // for a whole body to arrive
+	largeBodies   = 4               // bodies over largeBodySize in memory at once
+	bodyPatience  = 5 * time.Second // longest wait of a large body for its slot
+	bodyTime      = time.Minute     // limit for a whole body to arrive
 )
 
-// request is what a client asks for: the body of a POST, the parameters of a GET, the payload of a subscribe frame.
+// request is a request for an operation: the body of a POST, the parameters of a GET, or the payload of a subscribe frame.
 type request struct {
 	Query         *string        `json:"query"`
 	OperationName string         `json:"operationName"`
 	Variables     map[string]any `json:"variables"`
-	Extensions    map[string]any `json:"extensions"` // any are accepted; one is understood, see persisted
+	Extensions    map[string]any `json:"extensions"` // all are accepted, and one has an effect: see persisted
 }
 
-// refusal is a request that is answered before anything of it is executed.
+// refusal is the answer to a request of which nothing is executed.
 type refusal struct {
 	status int
 	fault  *fault.Error
@@ -190,7 +190,7 @@ func (in request) params() (*graphql.RawParams, error) {
 	}, nil
 }
 
-// complete reports whether the request says what to execute: by a document, or by the hash of one, which is refused in a way of its own.
+// complete reports whether the request has a document, or the hash of one, which is refused by an error of its own.
 func (in request) complete() bool { return in.Query != nil || persisted(in.Extensions) }
 
 // persisted reports whether a request names its document by a hash, as clients with persisted queries do.
@@ -199,7 +199,7 @@ func persisted(extensions map[string]any) bool {
 	return ok
 }
 
-// decode reads one JSON value. Numbers keep their digits.
+// decode reads one JSON value. Numbers become json.Number, which keeps their digits.
 func decode(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
@@ -222,7 +222,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 	if r.ContentLength > h.maxBody {
 		return nil, release, h.tooLarge()
 	}
-	// A slow sender must not hold a slot for ever. Not every writer has deadlines; those of net/http have.
+	// A slow sender must not hold a slot for ever. The writers of net/http have deadlines; others, in tests, need none.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTime))
 	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
@@ -264,7 +264,8 @@ func (h *Handler) waitForSlot(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// writeResponse sends a response. One without data is of a request that was not executed.
+// writeResponse sends a response. A response without data belongs to a request that was not executed, and has no member data at all, which
+// is not the same as null.
 func writeResponse(w http.ResponseWriter, status int, media string, response *graphql.Response) {
 	body := struct {
 		Errors gqlerror.List    `json:"errors,omitempty"`
@@ -315,7 +316,7 @@ func negotiate(accept []string) (media string, acceptable bool) {
 	return media, best > 0
 }
 
-// wantsPage reports whether a browser shows the address, rather than a client that asks a query.
+// wantsPage reports whether a request comes from a browser that shows the address, rather than from a client with a query.
 func wantsPage(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false

@@ -17,22 +17,22 @@ import (
 	"github.com/vektah/gqlparser/v2/validator"
 )
 
-// What one operation may ask for.
+// Limits of one operation.
 const (
-	maxTokens     = 15_000 // in a document
-	maxDepth      = 20     // of fields; introspection is exempt
-	maxComplexity = 10_000 // of fields, those of lists counted several times
-	maxRepeats    = 100    // of one field, or of fragments in one place: they must be merged, pair by pair
-	maxErrors     = 100    // that are told of one document
+	maxTokens     = 15_000 // tokens of a document
+	maxDepth      = 20     // levels of fields; introspection is exempt
+	maxComplexity = 10_000 // number of fields, where those in lists count several times
+	maxRepeats    = 100    // repeats of one field, or fragments spread in one place: validation compares them pair by pair
+	maxErrors     = 100    // errors of one document that are answered
 )
 
-// How many items a list is taken to have.
+// The number of items that lists are expected to have.
 const (
 	manyItems = 25
 	fewItems  = 10
 )
 
-// setComplexity counts the fields of lists as often as they are expected.
+// setComplexity makes the fields in a list count once for each expected item.
 func setComplexity(c *ComplexityRoot) {
 	many := func(child int) int { return 1 + manyItems*child }
 	few := func(child int) int { return 1 + fewItems*child }
@@ -46,8 +46,7 @@ func setComplexity(c *ComplexityRoot) {
 	c.PlanDagDeltaEvent.Operations, c.PlanEvent.Operations = few, few
 }
 
-// limits refuses operations that ask for too much, or with variables that are wrong, and strips from variables what clients' caches
-// add.
+// limits refuses operations that ask for too much, and wrong variables. It also removes from variables what the caches of clients add.
 type limits struct {
 	schema    graphql.ExecutableSchema
 	documents documentCache
@@ -59,8 +58,8 @@ func (*limits) ExtensionName() string { return "Limits" }
 // Validate accepts every schema.
 func (*limits) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationParameters strips __typename from variables, since clients send back objects as they cached them, gives them the types
-// that the document declares, and refuses a document that it would take long to validate.
+// MutateOperationParameters removes __typename from variables, because clients send back objects as they cached them, and gives variables
+// the types that the document declares. It also refuses a document that would take long to validate.
 func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawParams) *gqlerror.Error {
 	if p.Query == "" && persisted(p.Extensions) {
 		return asInvalid(errPersistedQuery)
@@ -70,7 +69,7 @@ func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawPa
 	if !valid {
 		var err error
 		if document, err = parser.ParseQueryWithTokenLimit(&ast.Source{Input: p.Query}, maxTokens); err != nil {
-			return nil //nolint:nilerr // the executor tells
+			return nil //nolint:nilerr // the executor reports it
 		}
 		if refusal := tooLongToValidate(document); refusal != nil {
 			return refusal
@@ -78,22 +77,22 @@ func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawPa
 	}
 	operation := document.Operations.ForName(p.OperationName)
 	if operation == nil {
-		return nil // the executor tells
+		return nil // the executor reports it
 	}
 	err := coerceVariables(l.schema.Schema(), operation, p.Variables)
 	if err != nil && !valid && validator.ValidateWithRules(l.schema.Schema(), document, validationRules()) != nil {
-		return nil //nolint:nilerr // the executor tells what is wrong with the document, which comes first
+		return nil //nolint:nilerr // the executor reports what is wrong with the document, which comes first
 	}
 	return err
 }
 
 func tooLongToValidate(document *ast.QueryDocument) *gqlerror.Error {
-	o := rawCost{document: document, counts: map[string]int{}, within: map[string]bool{}}
+	c := rawCost{document: document, counts: map[string]int{}, entered: map[string]bool{}}
 	for _, op := range document.Operations {
-		if o.count(op.SelectionSet) > maxComplexity {
+		if c.count(op.SelectionSet) > maxComplexity {
 			return tooMuch(fmt.Sprintf("The operation is too complex: it has more than %d fields", maxComplexity))
 		}
-		if !o.merge(op.SelectionSet, &merged{}) {
+		if !c.merge(op.SelectionSet, &merged{}) {
 			return tooMuch(fmt.Sprintf("The operation repeats a field, or spreads fragments in one place, more than %d times", maxRepeats))
 		}
 	}
@@ -114,13 +113,13 @@ func stripTypename(v any) {
 	}
 }
 
-// MutateOperationContext refuses an operation with a null that may not be, or one that is too deep or too complex.
+// MutateOperationContext refuses an operation with a null where none may be, and one that is too deep or too complex.
 func (l *limits) MutateOperationContext(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
 	if err := refuseNulls(op); err != nil {
 		return err
 	}
-	s := validCost{ctx: ctx, schema: l.schema, variables: op.Variables, fragments: map[*ast.FragmentDefinition]size{}}
-	size := s.of(op.Operation.SelectionSet)
+	c := validCost{ctx: ctx, schema: l.schema, variables: op.Variables, fragments: map[*ast.FragmentDefinition]size{}}
+	size := c.measure(op.Operation.SelectionSet)
 	if size.depth > maxDepth {
 		return tooMuch(fmt.Sprintf("The operation is too deep: %d levels of at most %d", size.depth, maxDepth))
 	}
@@ -132,26 +131,26 @@ func (l *limits) MutateOperationContext(ctx context.Context, op *graphql.Operati
 
 func tooMuch(message string) *gqlerror.Error { return asInvalid(fault.New(fault.BadRequest, message)) }
 
-// asInvalid is an error that the transports treat like a document that is not valid.
+// asInvalid returns a fault as an error that transports treat like those of invalid documents.
 func asInvalid(f *fault.Error) *gqlerror.Error {
 	err := gqlerror.Wrap(f)
 	errcode.Set(err, errcode.ValidationFailed)
 	return err
 }
 
-// size is how much a selection asks for.
+// size is the size of a selection.
 type size struct{ depth, complexity int }
 
-// validCost measures an operation of a valid document. It looks at each fragment once: fragments that spread others twice, ten
-// levels deep, would take the library's own calculation exponential time.
+// validCost measures an operation of a valid document. It measures each fragment once. The library's own calculation measures it at each
+// spread, which takes exponential time when fragments spread others twice, many levels deep.
 type validCost struct {
 	ctx       context.Context
 	schema    graphql.ExecutableSchema
 	variables map[string]any
-	fragments map[*ast.FragmentDefinition]size // those that it has measured
+	fragments map[*ast.FragmentDefinition]size // sizes that were measured
 }
 
-func (s *validCost) of(selections ast.SelectionSet) size {
+func (c *validCost) measure(selections ast.SelectionSet) size {
 	var total size
 	add := func(part size) {
 		total.depth = max(total.depth, part.depth)
@@ -160,14 +159,14 @@ func (s *validCost) of(selections ast.SelectionSet) size {
 	for _, selection := range selections {
 		switch selection := selection.(type) {
 		case *ast.Field:
-			add(s.ofField(selection))
+			add(c.measureField(selection))
 		case *ast.InlineFragment:
-			add(s.of(selection.SelectionSet))
+			add(c.measure(selection.SelectionSet))
 		case *ast.FragmentSpread:
-			part, known := s.fragments[selection.Definition]
+			part, known := c.fragments[selection.Definition]
 			if !known {
-				part = s.of(selection.Definition.SelectionSet)
-				s.fragments[selection.Definition] = part
+				part = c.measure(selection.Definition.SelectionSet)
+				c.fragments[selection.Definition] = part
 			}
 			add(part)
 		}
@@ -175,9 +174,9 @@ func (s *validCost) of(selections ast.SelectionSet) size {
 	return total
 }
 
-func (s *validCost) ofField(f *ast.Field) size {
-	inner := s.of(f.SelectionSet)
-	complexity, own := s.schema.Complexity(s.ctx, f.ObjectDefinition.Name, f.Name, inner.complexity, f.ArgumentMap(s.variables))
+func (c *validCost) measureField(f *ast.Field) size {
+	inner := c.measure(f.SelectionSet)
+	complexity, own := c.schema.Complexity(c.ctx, f.ObjectDefinition.Name, f.Name, inner.complexity, f.ArgumentMap(c.variables))
 	if !own {
 		complexity = 1 + inner.complexity
 	}
@@ -187,30 +186,30 @@ func (s *validCost) ofField(f *ast.Field) size {
 	return size{depth: 1 + inner.depth, complexity: complexity}
 }
 
-// rawCost measures a document that is not validated yet. Validation merges fields of the same name pair by pair: it would take
-// 40 s for one field 15,000 times.
+// rawCost measures a document that was not validated yet, because validation itself takes long for some documents: it merges fields of the
+// same name pair by pair, which takes 40 s for one field 15,000 times.
 type rawCost struct {
 	document *ast.QueryDocument
-	counts   map[string]int  // selections, by fragment
-	within   map[string]bool // fragments that are being looked into: they may contain themselves
+	counts   map[string]int  // numbers of selections, by fragment
+	entered  map[string]bool // fragments that are being visited: an invalid one may contain itself
 }
 
-// count returns the number of selections with all fragments written out, or anything over the limit. Each fragment is looked at
-// once: those that spread others twice, many levels deep, are too many otherwise.
-func (o *rawCost) count(selections ast.SelectionSet) int {
+// count returns the number of selections with all fragments written out, or any number over the limit. It counts each fragment once, for
+// the reason that validCost has.
+func (c *rawCost) count(selections ast.SelectionSet) int {
 	total := 0
 	for _, selection := range selections {
 		total++
 		switch selection := selection.(type) {
 		case *ast.Field:
-			total += o.count(selection.SelectionSet)
+			total += c.count(selection.SelectionSet)
 		case *ast.InlineFragment:
-			total += o.count(selection.SelectionSet)
+			total += c.count(selection.SelectionSet)
 		case *ast.FragmentSpread:
-			n, known := o.counts[selection.Name]
+			n, known := c.counts[selection.Name]
 			if !known {
-				n = o.enter(selection, func(set ast.SelectionSet) int { return o.count(set) })
-				o.counts[selection.Name] = n
+				n = c.visit(selection, func(set ast.SelectionSet) int { return c.count(set) })
+				c.counts[selection.Name] = n
 			}
 			total += n
 		}
@@ -219,15 +218,15 @@ func (o *rawCost) count(selections ast.SelectionSet) int {
 	return total
 }
 
-// merged is a field of the response, with how often it is asked for, and how many fragments are spread in it: validation
-// compares those pair by pair, too.
+// merged is a field of the response.
 type merged struct {
-	times, spreads int
-	fields         map[string]*merged
+	times   int // selections of the field
+	spreads int // fragments spread in the field, which validation compares pair by pair, too
+	fields  map[string]*merged
 }
 
-// merge adds selections to a field of the response. It reports false when one is asked for too often.
-func (o *rawCost) merge(selections ast.SelectionSet, into *merged) bool {
+// merge adds selections to a field of the response. It reports false when a field or fragments are repeated too often.
+func (c *rawCost) merge(selections ast.SelectionSet, into *merged) bool {
 	for _, selection := range selections {
 		ok := true
 		switch selection := selection.(type) {
@@ -242,14 +241,14 @@ func (o *rawCost) merge(selections ast.SelectionSet, into *merged) bool {
 				into.fields[name] = field
 			}
 			field.times++
-			ok = field.times <= maxRepeats && o.merge(selection.SelectionSet, field)
+			ok = field.times <= maxRepeats && c.merge(selection.SelectionSet, field)
 		case *ast.InlineFragment:
-			ok = o.merge(selection.SelectionSet, into)
+			ok = c.merge(selection.SelectionSet, into)
 		case *ast.FragmentSpread:
 			into.spreads++
 			ok = into.spreads <= maxRepeats
-			o.enter(selection, func(set ast.SelectionSet) int {
-				ok = ok && o.merge(set, into)
+			c.visit(selection, func(set ast.SelectionSet) int {
+				ok = ok && c.merge(set, into)
 				return 0
 			})
 		}
@@ -260,15 +259,15 @@ func (o *rawCost) merge(selections ast.SelectionSet, into *merged) bool {
 	return true
 }
 
-// enter looks into a fragment, unless it is within itself or not there: validation refuses that.
-func (o *rawCost) enter(spread *ast.FragmentSpread, look func(ast.SelectionSet) int) int {
-	fragment := o.document.Fragments.ForName(spread.Name)
-	if fragment == nil || o.within[spread.Name] {
+// visit calls f with the selections of a fragment. It skips one that does not exist or that contains itself, which validation refuses.
+func (c *rawCost) visit(spread *ast.FragmentSpread, f func(ast.SelectionSet) int) int {
+	fragment := c.document.Fragments.ForName(spread.Name)
+	if fragment == nil || c.entered[spread.Name] {
 		return 0
 	}
-	o.within[spread.Name] = true
-	defer delete(o.within, spread.Name)
-	return look(fragment.SelectionSet)
+	c.entered[spread.Name] = true
+	defer delete(c.entered, spread.Name)
+	return f(fragment.SelectionSet)
 }
 
 // capErrors answers with at most maxErrors errors of a document that has more.
@@ -280,7 +279,7 @@ func capErrors(ctx context.Context, next graphql.ResponseHandler) *graphql.Respo
 	return response
 }
 
-// documentCache keeps parsed and validated documents. Large ones are not worth the memory.
+// documentCache keeps parsed and validated documents, except large ones, which are not worth the memory.
 type documentCache struct {
 	*lru.LRU[*ast.QueryDocument]
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/vikstrous/dataloadgen"
 )
 
-// loaders answer what many parts of one response ask for with few queries. Each response has its own, so nothing is stale.
+// loaders gather what many fields of one response ask for into few queries. Each response has loaders of its own, so nothing is stale.
 type loaders struct {
-	plans    *dataloadgen.Loader[int32, *plan.Plan]       // by project id; nil when there is none
-	projects *dataloadgen.Loader[int32, *project.Project] // by id; nil when there is none
+	plans    *dataloadgen.Loader[int32, *plan.Plan]       // plans by project id; nil for a project without one
+	projects *dataloadgen.Loader[int32, *project.Project] // projects by id; nil for one that does not exist
 }
 
 type loadersKey struct{}
@@ -36,7 +36,7 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 			}
 			return plans, err
 		}, gather),
-		// One query each: a plan that was reached through its project does not come here, see keep.
+		// Each project is a query: a plan that was reached through its project does not come here, see prime.
 		projects: dataloadgen.NewLoader(func(ctx context.Context, ids []int32) ([]*project.Project, []error) {
 			projects, errs := make([]*project.Project, len(ids)), make([]error, len(ids))
 			for i, id := range ids {
@@ -49,17 +49,17 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 	return next(context.WithValue(ctx, loadersKey{}, l))
 }
 
-func load(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) }
+func loadersOf(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) }
 
-// keep remembers projects that were read, for their plans' sake.
-func (l *loaders) keep(projects ...project.Project) {
+// prime remembers projects that were read already, for the field project of their plans.
+func (l *loaders) prime(projects ...project.Project) {
 	for i := range projects {
 		l.projects.Prime(projects[i].ID, &projects[i])
 	}
 }
 
-// withPlans reads the plans of projects that are listed, if they are asked for: fields that ask one by one would come in time to
-// share a query, or not.
+// withPlans reads the plans of listed projects in one query, if the document asks for them. Fields that ask one by one share a query only
+// if they do so within the loader's wait.
 func (r *Resolver) withPlans(ctx context.Context, projects []project.Project) {
 	if !slices.Contains(graphql.CollectAllFields(ctx), "plan") {
 		return
@@ -70,9 +70,9 @@ func (r *Resolver) withPlans(ctx context.Context, projects []project.Project) {
 	}
 	found, err := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids)
 	if err != nil {
-		return // the fields ask again, and tell
+		return // the fields ask again, and report the error
 	}
 	for id, p := range found {
-		load(ctx).plans.Prime(id, &p)
+		loadersOf(ctx).plans.Prime(id, &p)
 	}
 }

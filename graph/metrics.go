@@ -13,10 +13,10 @@ import (
 )
 
 type metrics struct {
-	inFlight     *prometheus.GaugeVec // by kind
+	inFlight     *prometheus.GaugeVec // label: kind
 	latency      *prometheus.HistogramVec
 	delivery     prometheus.Histogram
-	hits, misses prometheus.Counter // of the answer cache
+	hits, misses prometheus.Counter // look-ups in the answer cache
 	changed      testsignal.Signal  // one of these, or how many large bodies are held
 }
 
@@ -54,7 +54,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 // outcomeOK is the outcome of an operation without errors; otherwise it is the code of the first.
 const outcomeOK = "ok"
 
-// delivered measures an event that a socket took.
+// delivered measures the delay of an event when a socket has taken it.
 func (m *metrics) delivered(u *plan.Update) {
 	if u.Event != nil {
 		m.delivery.Observe(max(0, time.Since(u.Event.At).Seconds()))
@@ -62,7 +62,7 @@ func (m *metrics) delivered(u *plan.Update) {
 	}
 }
 
-// sharing counts an event that a subscriber got from the answer cache, or had to put there.
+// sharing counts an event for a subscriber: a hit came from the answer cache, a miss was executed.
 func (m *metrics) sharing(hit bool) {
 	if hit {
 		m.hits.Inc()

@@ -39,7 +39,7 @@ func (r *mutationResolver) DeletePlan(ctx context.Context, id int32, opID *strin
 }
 
 func (r *planResolver) Project(ctx context.Context, obj *plan.Plan) (*project.Project, error) {
-	return load(ctx).projects.Load(ctx, obj.ProjectID)
+	return loadersOf(ctx).projects.Load(ctx, obj.ProjectID)
 }
 
 func (r *queryResolver) Plan(ctx context.Context, id int32) (*plan.Plan, error) {

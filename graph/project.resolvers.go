@@ -35,12 +35,12 @@ func (r *mutationResolver) DeleteProject(ctx context.Context, id string) (bool, 
 }
 
 func (r *projectResolver) Plan(ctx context.Context, obj *project.Project) (*plan.Plan, error) {
-	return load(ctx).plans.Load(ctx, obj.ID)
+	return loadersOf(ctx).plans.Load(ctx, obj.ID)
 }
 
 func (r *queryResolver) Projects(ctx context.Context) ([]project.Project, error) {
 	projects, err := r.projects.List(ctx, caller.Actor(ctx, ""))
-	load(ctx).keep(projects...)
+	loadersOf(ctx).prime(projects...)
 	r.withPlans(ctx, projects)
 	return projects, err
 }
@@ -48,7 +48,7 @@ func (r *queryResolver) Projects(ctx context.Context) ([]project.Project, error)
 func (r *queryResolver) Project(ctx context.Context, id int32) (*project.Project, error) {
 	p, err := r.projects.Get(ctx, caller.Actor(ctx, ""), id)
 	if err == nil {
-		load(ctx).keep(p)
+		loadersOf(ctx).prime(p)
 	}
 	return orNull(p, err)
 }

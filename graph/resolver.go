@@ -22,7 +22,7 @@ type Resolver struct {
 	presence *presence.Tracker
 	errors   *presenter
 	metrics  *metrics
-	running  *sync.WaitGroup // the producers of subscriptions
+	running  *sync.WaitGroup // counts the producers of subscriptions
 }
 
 // changeArgs are the arguments that every mutation of a plan has.
@@ -76,7 +76,7 @@ func single[T any](items []T, err error) (*T, error) {
 	return &items[0], nil
 }
 
-// orNull turns what does not exist into null, for the queries that promise that.
+// orNull returns null instead of the fault NotFound, for the queries that promise null.
 func orNull[T any](item T, err error) (*T, error) {
 	if fault.Is(err, fault.NotFound) {
 		return nil, nil
@@ -136,7 +136,8 @@ func (in PlanDagInput) nodes() []plan.Node { return convert(in.Nodes, PlanDagNod
 
 func (in PlanDagInput) edges() []plan.Edge { return convert(in.Edges, PlanDagEdgeInput.edge) }
 
-// echo puts the texts of a submission under the plan after it. The version stays the plan's own: deltas go by it.
+// echo puts the metadata of a submission into the answer to it, except the version, which stays the plan's own: clients compare it with the
+// deltas that follow.
 func (in PlanDagInput) echo(dag *PlanDag) *PlanDag {
 	m := in.Metadata
 	dag.Metadata = PlanDagMetadata{
@@ -187,7 +188,7 @@ func value[T any](p *T) T {
 	return *p
 }
 
-// optional is a text that is null when empty.
+// optional returns a text, or null when it is empty.
 func optional(text string) *string {
 	if text == "" {
 		return nil

@@ -14,7 +14,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// MarshalDateTime writes a time as the wire wants it.
+// MarshalDateTime writes a time in the format that clients know.
 func MarshalDateTime(t time.Time) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) { _, _ = io.WriteString(w, strconv.Quote(plan.FormatTime(t))) })
 }
@@ -23,16 +23,16 @@ func MarshalDateTime(t time.Time) graphql.Marshaler {
 func UnmarshalDateTime(v any) (time.Time, error) {
 	text, ok := v.(string)
 	if !ok {
-		return time.Time{}, fmt.Errorf("cannot use %s as DateTime: it is an RFC 3339 text", shown(v))
+		return time.Time{}, fmt.Errorf("cannot use %s as DateTime: it is an RFC 3339 text", describe(v))
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("cannot use %s as DateTime: it is an RFC 3339 text", shown(v))
+		return time.Time{}, fmt.Errorf("cannot use %s as DateTime: it is an RFC 3339 text", describe(v))
 	}
 	return t, nil
 }
 
-// MarshalRawJSON writes JSON as it is; nothing is null.
+// MarshalRawJSON writes encoded JSON unchanged, and null when there is none.
 func MarshalRawJSON(v json.RawMessage) graphql.Marshaler {
 	if len(v) == 0 {
 		return graphql.Null
@@ -40,7 +40,7 @@ func MarshalRawJSON(v json.RawMessage) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) { _, _ = w.Write(v) })
 }
 
-// UnmarshalRawJSON takes any value of a document or of its variables.
+// UnmarshalRawJSON accepts any value of a document or of its variables.
 func UnmarshalRawJSON(v any) (json.RawMessage, error) { return json.Marshal(v) }
 
 // MarshalInt writes a number where the schema has an Int, as MarshalInt64 does.
@@ -49,7 +49,7 @@ func MarshalInt(v int) graphql.ContextMarshaler { return MarshalInt64(int64(v)) 
 // UnmarshalInt reads what MarshalInt writes.
 func UnmarshalInt(_ context.Context, v any) (int, error) { return graphql.UnmarshalInt(v) }
 
-// MarshalInt64 writes a number where the schema has an Int. Its error says that the number does not fit the 32 bits of one.
+// MarshalInt64 writes a number where the schema has an Int. It fails when the number does not fit the 32 bits of an Int.
 func MarshalInt64(v int64) graphql.ContextMarshaler {
 	return graphql.ContextWriterFunc(func(_ context.Context, w io.Writer) error {
 		if v < math.MinInt32 || v > math.MaxInt32 {

@@ -12,40 +12,41 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// delivery is an event for one subscriber, before anything was made of it. Most are never made into E: the answer cache has the bytes
-// that another subscriber's was executed to.
+// delivery is an event for one subscriber, before an E is built of it. Most never are: the answer cache has the response already that
+// another subscriber's execution made.
 type delivery[E any] struct {
 	event
-	show  func() (E, error) // makes what the event shows
-	check func() (E, error) // makes what reminds of the state after the event; nil if nothing does
+	build      func() (E, error) // builds what the event shows
+	buildCheck func() (E, error) // builds a check of the state after the event; nil for subscribers without checks
 }
 
-// event is what is known of a delivery whatever it shows.
+// event is the part of a delivery that does not depend on its type.
 type event struct {
 	key    eventKey
-	update *plan.Update // the change that it shows, which its delay is measured from; nil for what nobody changed
+	update *plan.Update // change that the event shows, from which its delay is measured; nil when it shows none
 }
 
-// eventKey names what an event shows, on this and on every other replica: events of one key look the same to all who select the same.
-// The zero key names nothing, and its event is executed for each subscriber.
+// eventKey names what an event shows: events with the same key look the same to all who select the same fields. It has to name everything
+// that an event is built of. The zero key names nothing, and its event is executed for each subscriber.
 type eventKey struct {
 	project   int32
-	at        plan.Cursor // right after the change, or of the plan in a snapshot
+	at        plan.Cursor // cursor after the change, or of the plan in a snapshot; it has the epoch and a hash of the history
 	snapshot  bool
-	operation int    // its index in the change, where each is shown by itself
-	arrival   string // its id; at is zero then
+	operation int    // index in the change, where each operation is an event of its own
+	arrival   string // id of an arrival; then at is zero
 }
 
-// stream lies between a resolver and the generated code that executes its events.
+// stream lies between a resolver, which produces deliveries, and the generated code, which executes what is built of them. So the answer
+// cache can be asked in between.
 type stream struct {
-	pull func(ctx context.Context) (*event, *gqlerror.Error) // the resolver's next event; nil and why when there is none
-	push func() *gqlerror.Error                              // makes what the pulled event shows and hands that to the generated code
+	pull func(ctx context.Context) (*event, *gqlerror.Error) // returns the next event; nil when there is none, with the error that ended it
+	push func() *gqlerror.Error                              // builds what the pulled event shows and hands it to the generated code
 }
 
 type streamKey struct{}
 
-// subscribe runs produce until it returns. The error that ends it, if any, ends the subscription with an error frame. Checks come in
-// between, when checkAfter says.
+// subscribe runs produce until it returns. The error that ends it, if any, ends the subscription with an error frame. Between the events of
+// produce come checks, for subscribers that are sent them (see checkAfter).
 func subscribe[E any](ctx context.Context, r *Resolver, produce func(out chan<- delivery[E]) error) (<-chan E, error) {
 	in, out := make(chan delivery[E]), make(chan E, 1)
 	var failure error
@@ -62,7 +63,7 @@ func subscribe[E any](ctx context.Context, r *Resolver, produce func(out chan<- 
 	var last delivery[E]
 	var timer *time.Timer    // nil before the first event
 	var due <-chan time.Time // timer.C, or nil
-	checks := 0              // since the last event
+	checks := 0              // number of checks since the last event
 	pull := func(ctx context.Context) (*event, *gqlerror.Error) {
 		select {
 		case d, ok := <-in:
@@ -71,13 +72,13 @@ func subscribe[E any](ctx context.Context, r *Resolver, produce func(out chan<- 
 			}
 			last, checks = d, 0
 		case <-due:
-			last = delivery[E]{show: last.check, check: last.check}
+			last = delivery[E]{build: last.buildCheck, buildCheck: last.buildCheck}
 			checks++
 		case <-ctx.Done():
 			return nil, nil
 		}
 		switch {
-		case last.check == nil:
+		case last.buildCheck == nil:
 		case timer == nil:
 			timer = time.NewTimer(checkAfter(0))
 			due = timer.C
@@ -87,7 +88,7 @@ func subscribe[E any](ctx context.Context, r *Resolver, produce func(out chan<- 
 		return &last.event, nil
 	}
 	push := func() *gqlerror.Error {
-		e, err := last.show()
+		e, err := last.build()
 		if err == nil {
 			out <- e
 		}
@@ -97,8 +98,8 @@ func subscribe[E any](ctx context.Context, r *Resolver, produce func(out chan<- 
 	return out, nil
 }
 
-// share executes each event of a subscription once for all the subscribers that select the same of it. It looks for the answer before
-// the event is made: a subscriber for whom the answer is there costs a look into the cache.
+// share executes each event once for all subscribers that select the same fields of it. It asks the cache before the event is built, so a
+// subscriber whose answer is there costs one look-up.
 func (h *Handler) share(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	op := graphql.GetOperationContext(ctx)
 	if op.Operation.Operation != ast.Subscription {
@@ -107,7 +108,7 @@ func (h *Handler) share(ctx context.Context, next graphql.OperationHandler) grap
 	var s stream
 	responses := next(context.WithValue(ctx, streamKey{}, &s))
 	if s.pull == nil {
-		return responses // it was refused
+		return responses // the subscription was refused
 	}
 	selection, err := selectionKeyOf(op)
 	unshared := h.unshared || err != nil
@@ -128,8 +129,9 @@ func (h *Handler) share(ctx context.Context, next graphql.OperationHandler) grap
 				return responses(ctx)
 			}
 			if e.key != (eventKey{}) && !unshared {
-				// The shared execution has no caller. A field that depends on the caller fails, and the event is then executed for each
-				// subscriber. That they may follow the plan at all is checked where the watch begins.
+				// The shared execution has no caller, so it cannot show one subscriber what only another one may see: a field that depends
+				// on the caller fails, the response has errors, and the event is executed for each subscriber. Whether a subscriber may
+				// follow the plan at all is checked where its watch begins. It also outlives the subscriber that happens to be the first.
 				response = h.answers.response(answerKey{e.key, selection}, func() *graphql.Response {
 					return execute(caller.WithNobody(context.WithoutCancel(ctx)))
 				})

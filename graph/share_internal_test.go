@@ -176,7 +176,7 @@ func TestOnlyMissesAreShown(t *testing.T) {
 		responses := h.share(ctx, func(ctx context.Context) graphql.ResponseHandler {
 			out, err := subscribe(ctx, r, func(out chan<- delivery[int64]) error {
 				for version := range int64(4) {
-					d := delivery[int64]{show: func() (int64, error) { shown[version]++; return version, nil }}
+					d := delivery[int64]{build: func() (int64, error) { shown[version]++; return version, nil }}
 					if version > 0 {
 						d.key = eventKey{project: 1, at: plan.Cursor{Version: version}}
 					}
@@ -217,7 +217,7 @@ func TestChecksFollowABurst(t *testing.T) {
 				show := func(user string) func() (*PlanDagDeltaEvent, error) {
 					return func() (*PlanDagDeltaEvent, error) { return &PlanDagDeltaEvent{Version: int64(i), UserID: user}, nil }
 				}
-				if !offer(ctx, out, delivery[*PlanDagDeltaEvent]{show: show(""), check: show(system)}) {
+				if !offer(ctx, out, delivery[*PlanDagDeltaEvent]{build: show(""), buildCheck: show(system)}) {
 					return nil
 				}
 			}

@@ -17,16 +17,17 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// subprotocol is the only one that is spoken.
+// subprotocol is the only subprotocol that is spoken.
 const subprotocol = "graphql-transport-ws"
 
-// maxSocketOperations bounds the operations that run on one socket.
+// maxSocketOperations is the limit of operations that run on one socket.
 const maxSocketOperations = 64
 
-// defaultInitTimeout is for connection_init to come.
+// defaultInitTimeout is the time limit for connection_init to come.
 const defaultInitTimeout = 10 * time.Second
 
-// serveSocket opens a socket. It returns once the connection is upgraded: the socket keeps what is known of the caller, not the request.
+// serveSocket opens a socket. It returns once the connection is upgraded: the socket keeps the values of the request's context, such as the
+// caller, but neither its cancellation nor its buffers.
 func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	admitted := h.sockets.Admit(w, r)
 	if admitted == nil {
@@ -43,7 +44,7 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if conn.Subprotocol() != subprotocol {
 		s.Close(closeSubprotocol)
 	}
-	go s.read(ctx) // the socket has not ended before it
+	go s.read(ctx) // the socket ends only after it: it calls Release
 }
 
 // session is a connection that speaks graphql-transport-ws. One goroutine reads; each operation has one of its own.
@@ -51,24 +52,25 @@ type session struct {
 	*socket.WebSocket
 
 	h         *Handler
-	header    http.Header        // of the handshake
-	cancel    context.CancelFunc // ends what its operations do
+	header    http.Header        // headers of the handshake
+	cancel    context.CancelFunc // ends all operations
 	initTimer *time.Timer
 
 	mu          sync.Mutex
 	initialised bool
-	operations  map[string]*operation // that the client follows, by its ids
-	running     int                   // operations; the client need not follow them any more
+	operations  map[string]*operation // operations that the client follows, by its ids
+	running     int                   // operations that run, also those that the client follows no more
 }
 
-// operation is what a subscribe frame asks for. A client may complete an operation and use its id again at once, while the former one
-// still ends: so frames are of an operation, not of an id, and one that is over sends none.
+// operation is one execution, which a subscribe frame asked for. A client may complete an operation and use its id again at once, while the
+// former operation still ends. A frame of the former one would then be taken for one of the new one. So a frame belongs to an operation,
+// not to an id, and an operation that has ended for the client sends none (see write).
 type operation struct {
 	id     string
-	quoted []byte // the id as JSON
+	jsonID []byte // the id as JSON
 	cancel context.CancelFunc
 
-	over bool // the client completed it, or was told that it ended; under the session's mutex
+	ended bool // the client completed it, or was sent its last frame; the session's mutex guards it
 }
 
 // frame is a message of a client.
@@ -93,7 +95,7 @@ func (s *session) read(ctx context.Context) {
 	}
 }
 
-// receive acts on one message. It returns how the client broke the protocol, nil if it did not.
+// receive acts on one message. It returns the reason to close the socket if the client broke the protocol.
 func (s *session) receive(ctx context.Context, kind websocket.MessageType, b []byte) (broken *socket.Reason) {
 	var f frame
 	if kind != websocket.MessageText || decode(b, &f) != nil {
@@ -108,7 +110,7 @@ func (s *session) receive(ctx context.Context, kind websocket.MessageType, b []b
 		return s.complete(f)
 	case "ping":
 		s.write(nil, "pong", f.Payload)
-	case "pong": // the socket has heard it
+	case "pong": // Read has noted that the client lives
 	default:
 		return new(closeBadMessage("its type is none that a client may send"))
 	}
@@ -116,7 +118,7 @@ func (s *session) receive(ctx context.Context, kind websocket.MessageType, b []b
 }
 
 func (s *session) init(ctx context.Context, f frame) (broken *socket.Reason) {
-	var payload map[string]any // nothing in it is understood
+	var payload map[string]any // no member of it has an effect
 	if f.Payload != nil && decode(f.Payload, &payload) != nil {
 		return new(closeBadMessage("the payload of connection_init must be an object"))
 	}
@@ -142,8 +144,8 @@ func (s *session) subscribe(ctx context.Context, f frame) (broken *socket.Reason
 	if f.ID == "" || err != nil || incomplete != nil {
 		return new(closeBadMessage("subscribe needs an id and a payload with a query"))
 	}
-	op := &operation{id: f.ID, quoted: encode(f.ID)}
-	refused, broken := s.begin(op)
+	op := &operation{id: f.ID, jsonID: encode(f.ID)}
+	refused, broken := s.follow(op)
 	switch {
 	case broken != nil:
 		return broken
@@ -155,8 +157,8 @@ func (s *session) subscribe(ctx context.Context, f frame) (broken *socket.Reason
 	return nil
 }
 
-// begin makes the client follow an operation, unless there are too many.
-func (s *session) begin(op *operation) (refused *fault.Error, broken *socket.Reason) {
+// follow makes the client follow an operation, unless too many run.
+func (s *session) follow(op *operation) (refused *fault.Error, broken *socket.Reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -173,22 +175,22 @@ func (s *session) begin(op *operation) (refused *fault.Error, broken *socket.Rea
 	return nil, nil
 }
 
-// complete ends an operation for the client, who is sent nothing of it from now on.
+// complete ends an operation for the client, which is sent none of its frames from now on.
 func (s *session) complete(f frame) (broken *socket.Reason) {
 	if f.ID == "" {
 		return new(closeBadMessage("complete needs an id"))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if op := s.operations[f.ID]; op != nil { // else it ended while the client's message was on its way
-		op.over = true
+	if op := s.operations[f.ID]; op != nil { // nil when it ended while the client's message was on its way
+		op.ended = true
 		delete(s.operations, f.ID)
 		op.cancel()
 	}
 	return nil
 }
 
-// start executes an operation in a goroutine of its own. What is wrong with its document is answered before the next message is read.
+// start executes an operation in a goroutine of its own. Errors in its document are answered before the next message is read.
 func (s *session) start(ctx context.Context, op *operation, params *graphql.RawParams) {
 	ctx, op.cancel = context.WithCancel(graphql.StartOperationTrace(ctx))
 	executable, errs := s.prepare(ctx, params)
@@ -197,7 +199,7 @@ func (s *session) start(ctx context.Context, op *operation, params *graphql.RawP
 		s.end(op, errs)
 		return
 	}
-	go func() { // counted by Acquire
+	go func() { // Drain waits for it: Acquire counted it
 		defer s.Release()
 		defer op.cancel()
 		s.end(op, s.execute(ctx, op, executable))
@@ -214,14 +216,14 @@ func (s *session) prepare(ctx context.Context, params *graphql.RawParams) (execu
 	return executable, errs
 }
 
-// execute sends the results of an operation as they come. The errors that it returns end the operation: nothing was executed, or
-// nothing more will be.
+// execute sends the results of an operation as they come. The errors that it returns are those of the operation as a whole: nothing was
+// executed, or the subscription failed.
 func (s *session) execute(ctx context.Context, op *operation, executable *graphql.OperationContext) (errs gqlerror.List) {
 	defer s.recover(ctx, &errs)
 	responses, ctx := s.h.exec.DispatchOperation(context.WithValue(ctx, endKey{}, &errs), executable)
 	for response := responses(ctx); response != nil; response = responses(ctx) {
 		sent := false
-		if isPlain(response) { // its bytes may be those that subscribers share
+		if isPlain(response) { // subscribers may share its data, so it is not encoded again
 			sent = s.write(op, "next", dataBefore, response.Data, dataAfter)
 		} else {
 			sent = s.write(op, "next", encode(response))
@@ -235,26 +237,28 @@ func (s *session) execute(ctx context.Context, op *operation, executable *graphq
 
 var dataBefore, dataAfter = []byte(`{"data":`), []byte(`}`)
 
-// recover answers a panic beyond the resolvers, whose panics the library catches.
+// recover turns a panic into an error. The library does that only for panics of resolvers.
 func (s *session) recover(ctx context.Context, errs *gqlerror.List) {
 	if v := recover(); v != nil {
 		*errs = gqlerror.List{s.h.errors.present(ctx, recovered(ctx, v))}
 	}
 }
 
-// endKey is where the context of an operation says which errors end it.
+// endKey is the key of the errors that end an operation, in its context.
 type endKey struct{}
 
-// endWith makes an error end the operation of ctx once it has no more results. Over HTTP there is none like that.
+// endWith makes an error end the operation of ctx once it has no more results. Only subscriptions end like that, so ctx is that of a
+// socket.
 func endWith(ctx context.Context, err *gqlerror.Error) {
 	errs := ctx.Value(endKey{}).(*gqlerror.List)
 	*errs = append(*errs, err)
 }
 
-// end tells the client that an operation has ended.
+// end sends the last frame of an operation. It is not counted as running any more before that, because the client may begin another one as
+// soon as it has the frame.
 func (s *session) end(op *operation, errs gqlerror.List) {
 	s.mu.Lock()
-	s.running-- // a client that is told may begin another at once
+	s.running--
 	s.mu.Unlock()
 	if len(errs) > 0 {
 		s.write(op, "error", encode(errs))
@@ -263,41 +267,41 @@ func (s *session) end(op *operation, errs gqlerror.List) {
 	}
 }
 
-// follows reports whether the client follows an operation. With its last frame it does so no longer.
+// follows reports whether the client follows an operation, and so takes its next frame. After the last frame it follows it no longer.
 func (s *session) follows(op *operation, last bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if op.over {
+	if op.ended {
 		return false
 	}
-	if op.over = last; last && s.operations[op.id] == op {
+	if op.ended = last; last && s.operations[op.id] == op {
 		delete(s.operations, op.id)
 	}
 	return true
 }
 
-// frames are buffers for frames that are written now.
-var frames = sync.Pool{New: func() any { return new([]byte) }}
+// frameBuffers are buffers for frames that are being written.
+var frameBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// maxCopied is the size of the largest payload that is copied into a frame. A larger one, which may be shared, makes a message of
-// several frames, lest every client that does not read holds a copy.
+// maxCopied is the size of the largest payload that is copied into a frame. A larger payload is written by itself, as a message of several
+// WebSocket frames: many subscribers may share it, and each of them that reads slowly would hold a copy.
 const maxCopied = 16 << 10
 
-// write sends a frame with a payload in parts, of an operation unless that is nil. It reports false when the socket is closed.
+// write sends a frame of an operation, or of none when op is nil, with a payload in parts. It reports false when the socket is closed.
 //
-// Whether the client follows the operation is asked when it is the frame's turn to be sent: had a client completed the operation and used
-// its id again meanwhile, it would take the frame for the new one's.
+// Whether the client follows the operation is checked when the frame's turn to be sent has come, not before: while the frame waited, the
+// client may have completed the operation and used its id again, and would take the frame for one of the new operation.
 func (s *session) write(op *operation, kind string, payload ...[]byte) bool {
 	size := 0
 	for _, part := range payload {
 		size += len(part)
 	}
-	buffer := frames.Get().(*[]byte)
-	defer frames.Put(buffer)
+	buffer := frameBuffers.Get().(*[]byte)
+	defer frameBuffers.Put(buffer)
 	b := (*buffer)[:0]
 	b = append(b, '{')
 	if op != nil {
-		b = append(append(append(b, `"id":`...), op.quoted...), ',')
+		b = append(append(append(b, `"id":`...), op.jsonID...), ',')
 	}
 	b = append(append(append(b, `"type":"`...), kind...), '"')
 	if size > 0 {
@@ -331,7 +335,7 @@ func (s *session) write(op *operation, kind string, payload ...[]byte) bool {
 	})
 }
 
-// encode encodes what always can be.
+// encode encodes a value that cannot fail to encode.
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -340,7 +344,7 @@ func encode(v any) []byte {
 	return b
 }
 
-// Ping sends the ping of the protocol, which clients answer in code of theirs.
+// Ping sends the protocol's own ping, which clients answer in their own code; browsers answer those of WebSockets without it.
 func (s *session) Ping() { s.write(nil, "ping") }
 
 // OnClose ends the operations.

@@ -12,16 +12,17 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// A subscriber without a cursor fetches the plan by a request of its own and may miss what happens in between; the existing client
-// also ignores deltas for 500 ms after a change of its own. A check lets it notice. The first comes when a burst of events has
-// ended and the client listens again, the second in case that the first came too early, and then one now and then.
+// A subscriber without a cursor reads the plan by a request of its own, and may miss a change between the two; the existing client also
+// ignores deltas for 500 ms after a change of its own. A check lets it notice: a delta that changes nothing but demands the current version
+// of the plan, so that a client with another version fails to apply it and reads the plan again. The first check comes when a burst of
+// events has ended and the client listens again, the second in case the first came too early, then one now and then.
 const (
-	firstCheck  = time.Second     // after the last event
-	secondCheck = 2 * time.Second // after the first check
-	checkPeriod = 30 * time.Second
+	firstCheck  = time.Second      // pause after the last event
+	secondCheck = 2 * time.Second  // pause after the first check
+	checkPeriod = 30 * time.Second // pause between the checks after that
 )
 
-// checkAfter returns how long after the last event or check the next check is due, when so many checks came since the last event.
+// checkAfter returns the pause between the last event or check and the next check, by the number of checks since the last event.
 func checkAfter(checks int) time.Duration {
 	switch checks {
 	case 0:
@@ -35,7 +36,8 @@ func checkAfter(checks int) time.Duration {
 // system is the actor of events that show no change.
 const system = string(auth.KindSystem)
 
-// delta makes the event that shows an update. Where the watch begins, and where it missed events, that is a check.
+// delta builds the event that shows an update. Where the watch begins, and where it missed events, that is a check. Every delta guards
+// itself: it begins with the version that it applies to (plan.Service.Delta), so a client that missed one notices at the next.
 func (r *Resolver) delta(u *plan.Update, planID int32) (*PlanDagDeltaEvent, error) {
 	if u.Event == nil {
 		e := r.check(u, planID)
@@ -50,7 +52,7 @@ func (r *Resolver) delta(u *plan.Update, planID int32) (*PlanDagDeltaEvent, erro
 	}, err
 }
 
-// check makes an event that demands the version that an update leaves the plan at. It changes nothing.
+// check builds an event that changes nothing, and can be applied only to the version of the plan that an update left.
 func (r *Resolver) check(u *plan.Update, planID int32) *PlanDagDeltaEvent {
 	return &PlanDagDeltaEvent{
 		ProjectID: u.ProjectID, PlanID: planID, Version: u.At.Version, Cursor: u.At.String(),
@@ -64,7 +66,8 @@ func patch(operations []plan.PatchOperation) []PatchOperation {
 	})
 }
 
-// deltas sends the updates of a plan to out. It returns when ctx ends or with the error that ended the watch.
+// deltas sends the updates of a plan to out, with checks for a subscriber without a cursor. It returns when ctx ends, or with the error
+// that ended the watch.
 func (r *Resolver) deltas(ctx context.Context, projectID int32, after string, out chan<- delivery[*PlanDagDeltaEvent]) error {
 	planID, err := r.planIDIfSelected(ctx, projectID)
 	if err != nil {
@@ -78,15 +81,15 @@ func (r *Resolver) deltas(ctx context.Context, projectID int32, after string, ou
 		if err != nil {
 			return err
 		}
-		d := delivery[*PlanDagDeltaEvent]{show: func() (*PlanDagDeltaEvent, error) { return r.delta(u, planID) }}
+		d := delivery[*PlanDagDeltaEvent]{build: func() (*PlanDagDeltaEvent, error) { return r.delta(u, planID) }}
 		switch {
 		case u.Event != nil:
 			d.event = event{key: eventKey{project: projectID, at: u.At}, update: u}
 		case !u.Missed && after != "":
-			continue // the watch begins where the subscriber is
+			continue // the watch begins at the cursor, so there is nothing to show
 		}
 		if after == "" {
-			d.check = func() (*PlanDagDeltaEvent, error) { return r.check(u, planID), nil }
+			d.buildCheck = func() (*PlanDagDeltaEvent, error) { return r.check(u, planID), nil }
 		}
 		if !offer(ctx, out, d) {
 			break
@@ -95,32 +98,33 @@ func (r *Resolver) deltas(ctx context.Context, projectID int32, after string, ou
 	return nil
 }
 
-// events sends the updates of a plan to out. It returns when ctx ends or with the error that ended the watch.
+// events sends the changes of a plan to out, and a snapshot of the plan where changes were missed. It returns when ctx ends, or with the
+// error that ended the watch.
 func (r *Resolver) events(ctx context.Context, projectID int32, after string, out chan<- delivery[*PlanEvent]) error {
 	from, err := plan.ParseCursor(after)
 	if err != nil {
 		return err
 	}
 	who := caller.Actor(ctx, "")
-	covered := int64(-1) // the version of the last snapshot
+	snapshotVersion := int64(-1) // the changes up to it need not be shown
 	for u, err := range r.plans.Watch(ctx, who, projectID, from) {
 		var d delivery[*PlanEvent]
 		switch {
 		case err != nil:
 			return err
-		case u.TooLarge && u.At.Version <= covered:
-			continue // the plan that was sent shows it
+		case u.TooLarge && u.At.Version <= snapshotVersion:
+			continue // a snapshot has shown the change
 		case u.Missed:
 			dag, err := r.plans.SharedDAG(ctx, who, projectID, u.At)
 			if err != nil {
 				return err
 			}
-			covered = dag.At.Version
+			snapshotVersion = dag.At.Version
 			d.key = eventKey{project: projectID, at: dag.At, snapshot: true}
-			d.show = func() (*PlanEvent, error) { return r.snapshot(dag), nil }
-		case u.Event != nil && u.At.Version > covered:
+			d.build = func() (*PlanEvent, error) { return r.snapshot(dag), nil }
+		case u.Event != nil && u.At.Version > snapshotVersion:
 			d.event = event{key: eventKey{project: projectID, at: u.At}, update: u}
-			d.show = func() (*PlanEvent, error) { return planEvent(u), nil }
+			d.build = func() (*PlanEvent, error) { return planEvent(u), nil }
 		default:
 			continue
 		}
@@ -131,7 +135,7 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 	return nil
 }
 
-// planEvent makes the event that shows a change.
+// planEvent builds the event that shows a change.
 func planEvent(u *plan.Update) *PlanEvent {
 	e := u.Event
 	return &PlanEvent{
@@ -141,7 +145,7 @@ func planEvent(u *plan.Update) *PlanEvent {
 	}
 }
 
-// snapshot makes the event that shows the whole plan.
+// snapshot builds the event that shows the whole plan.
 func (r *Resolver) snapshot(dag plan.DAG) *PlanEvent {
 	return &PlanEvent{
 		ProjectID: dag.ProjectID, Version: dag.At.Version, Cursor: dag.At.String(), Snapshot: true, Plan: r.planDag(dag),
@@ -160,7 +164,7 @@ func offer[T any](ctx context.Context, out chan<- T, v T) bool {
 	}
 }
 
-// planIDIfSelected returns the id of a project's plan when the document asks for it: most do not, and it costs a query.
+// planIDIfSelected returns the id of a project's plan if the document asks for it. Most do not, and it costs a query.
 func (r *Resolver) planIDIfSelected(ctx context.Context, projectID int32) (int32, error) {
 	if !slices.Contains(graphql.CollectAllFields(ctx), "planId") {
 		return 0, nil
