@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"layercake/internal/fault"
+	"layercake/internal/task"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -118,12 +119,10 @@ func TestSocketsArePingedInTurns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const sockets = 2 * turns
-		ctx, stop := context.WithCancel(t.Context())
 		r := New(Options{})
 		transport := r.Transport("x", Timing{})
 		r.Transport("slower", Timing{Ping: time.Hour, Silence: 3 * time.Hour, Write: time.Second})
-		running := make(chan error)
-		go func() { running <- r.Run(ctx) }()
+		running := task.Go(t.Context(), r.Run)
 		var peers []*peer
 		for range sockets {
 			p := newPeer(admit(t, transport))
@@ -152,8 +151,7 @@ func TestSocketsArePingedInTurns(t *testing.T) {
 			p.Close(Client)
 			p.Release()
 		}
-		stop()
-		if err := <-running; err != nil {
+		if err := running.Stop(); err != nil {
 			t.Error(err)
 		}
 		r.Drain(t.Context(), 0)
@@ -163,12 +161,10 @@ func TestSocketsArePingedInTurns(t *testing.T) {
 func TestSilentSocketIsCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := context.WithCancel(t.Context())
 		registry := prometheus.NewRegistry()
 		r := New(Options{Metrics: registry})
 		transport := r.Transport("x", Timing{}, "project")
-		running := make(chan error)
-		go func() { running <- r.Run(ctx) }()
+		running := task.Go(t.Context(), r.Run)
 		opening := admit(t, transport)
 		silent, lively := newPeer(admit(t, transport)), newPeer(admit(t, transport))
 		silent.answers = false
@@ -199,8 +195,7 @@ func TestSilentSocketIsCutOff(t *testing.T) {
 		opening.Release() // its request was refused after all
 		lively.Cut(Lost)
 		lively.Release()
-		stop()
-		if err := <-running; err != nil {
+		if err := running.Stop(); err != nil {
 			t.Error(err)
 		}
 		r.Drain(t.Context(), 0)

@@ -2,7 +2,6 @@ package socket
 
 import (
 	"bufio"
-	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -12,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"layercake/internal/task"
 )
 
 // wire is the client's end of a connection, which speaks frames.
@@ -314,9 +315,7 @@ func TestSilentWebSocket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := New(Options{})
 		transport := r.Transport("x", Timing{})
-		running := make(chan error)
-		ctx, stop := context.WithCancel(t.Context())
-		go func() { running <- r.Run(ctx) }()
+		running := task.Go(t.Context(), r.Run)
 		silent, w := dial(t, transport, "")
 		lively, alive := dial(t, transport, "")
 		began := time.Now()
@@ -341,8 +340,7 @@ func TestSilentWebSocket(t *testing.T) {
 		}
 		_, _ = w.Close(), alive.Close()
 		<-lively.ended
-		stop()
-		if err := <-running; err != nil {
+		if err := running.Stop(); err != nil {
 			t.Error(err)
 		}
 		r.Drain(t.Context(), 0)
