@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"layercake/internal/task"
+
 	"layercake/internal/child"
 )
 
@@ -63,7 +65,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	for {
 		s, err := startOnce(ctx, cfg)
 		// They end by themselves, but a busy one only after its statement.
-		if !errors.Is(err, errSessionsRemain) || !pause(ctx) {
+		if !errors.Is(err, errSessionsRemain) || !task.Pause(ctx, pollInterval) {
 			return s, err
 		}
 	}
@@ -219,14 +221,4 @@ func (s *Server) signal(sig syscall.Signal) error {
 		return fmt.Errorf("signal postgres (pid %d): %w", s.PID(), err)
 	}
 	return nil
-}
-
-// pause waits a moment and reports whether ctx still lives.
-func pause(ctx context.Context) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(pollInterval):
-		return true
-	}
 }

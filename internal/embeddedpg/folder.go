@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 
+	"layercake/internal/task"
+
 	"layercake/internal/child"
 )
 
@@ -223,7 +225,7 @@ func (f *folder) stopOrphan(ctx context.Context, log *slog.Logger) error {
 			return fmt.Errorf("stop the server (pid %d) that runs in %s: %w", pid, f.cluster, err)
 		}
 		for running() {
-			if !pause(ctx) {
+			if !task.Pause(ctx, pollInterval) {
 				return fmt.Errorf("a server (pid %d) still runs in %s: %w", pid, f.cluster, context.Cause(ctx))
 			}
 		}

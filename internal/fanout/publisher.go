@@ -10,6 +10,7 @@ import (
 
 	"layercake/internal/outage"
 	"layercake/internal/postgres"
+	"layercake/internal/task"
 )
 
 const (
@@ -127,7 +128,7 @@ func (p *publisher) serve(ctx context.Context, c *session, beat <-chan time.Time
 			withBeat = true
 		case <-p.filled:
 		}
-		wait(ctx, time.Until(p.sent.Add(p.wire.cfg.Timing.Gather)))
+		task.Pause(ctx, time.Until(p.sent.Add(p.wire.cfg.Timing.Gather)))
 		// A stop waits for the statement, rather than leaving open what became of it.
 		if err := p.send(context.WithoutCancel(ctx), c, withBeat); reasonOf(err) == failQueueFull {
 			p.failed(ctx, failQueueFull, err) // the connection is as good as before
@@ -135,7 +136,7 @@ func (p *publisher) serve(ctx context.Context, c *session, beat <-chan time.Time
 			return err
 		}
 		if p.left() > 0 {
-			signal(p.filled)
+			task.Wake(p.filled)
 		}
 	}
 }
@@ -248,25 +249,5 @@ func (p *publisher) failed(ctx context.Context, reason string, err error) {
 	p.outages.Note(ctx, err, "reason", reason)
 	p.wire.stepped.Say()
 	p.retry = min(max(2*p.retry, p.wire.cfg.Timing.MinRetry), p.wire.cfg.Timing.MaxRetry)
-	wait(ctx, p.retry/2+rand.N(p.retry/2))
-}
-
-// wait returns after d, or when ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
-
-func signal(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
+	task.Pause(ctx, p.retry/2+rand.N(p.retry/2))
 }

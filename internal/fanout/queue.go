@@ -1,6 +1,10 @@
 package fanout
 
-import "sync"
+import (
+	"sync"
+
+	"layercake/internal/task"
+)
 
 // maxQueued is how many lines wait for the publisher at most. Over half of it, lines give way to hints.
 const maxQueued = 8192
@@ -24,7 +28,7 @@ type about struct {
 
 // add queues l. It says false when there was no room.
 func (q *queue) add(l Line) bool {
-	defer signal(q.filled)
+	defer task.Wake(q.filled)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.hints == nil && len(q.lines) >= maxQueued/2 {
@@ -35,7 +39,7 @@ func (q *queue) add(l Line) bool {
 
 // lose makes the next take say that so many lines were lost.
 func (q *queue) lose(n int) {
-	defer signal(q.filled)
+	defer task.Wake(q.filled)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lost += n
@@ -94,7 +98,7 @@ func (q *queue) take() (lines []Line, lost int) {
 
 // putBack queues hints for lines that may have arrived, ahead of those that came since. It returns how many were lost.
 func (q *queue) putBack(lines []Line) int {
-	defer signal(q.filled)
+	defer task.Wake(q.filled)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	before := q.lost

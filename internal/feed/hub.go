@@ -16,6 +16,7 @@ import (
 	"layercake/internal/fault"
 	"layercake/internal/outage"
 	"layercake/internal/postgres"
+	"layercake/internal/task"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -121,16 +122,16 @@ func (h *Hub) offer(epoch postgres.Epoch, project int32, version int64, body []b
 	switch f.offer(at, event) {
 	case toFill:
 		h.metrics.gaps.Inc()
-		signal(h.gaps)
+		task.Wake(h.gaps)
 	case toSweep:
-		signal(h.doubts)
+		task.Wake(h.doubts)
 	}
 }
 
 // doubt makes the hub sweep at once, because something may have been missed.
 func (h *Hub) doubt(reason string) {
 	h.log.Debug("sweep", "reason", reason)
-	signal(h.doubts)
+	task.Wake(h.doubts)
 }
 
 // newEvent makes an event without its body when that is larger than most bytes.
@@ -140,13 +141,6 @@ func newEvent(at Cursor, body []byte, most int) *Event {
 		e.Body = nil
 	}
 	return e
-}
-
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }
 
 // enter adds a watcher to the feed of its project, which it makes if there is none, and waits until the feed is ready.
@@ -168,7 +162,7 @@ func (h *Hub) enter(ctx context.Context, w *watcher, project int32) error {
 			h.end(f, err)
 		} else {
 			f.begin(head)
-			signal(h.gaps)
+			task.Wake(h.gaps)
 		}
 	}
 	select {
@@ -389,7 +383,7 @@ func (h *Hub) sweep(ctx context.Context) error {
 		}
 	}
 	if behind {
-		signal(h.gaps)
+		task.Wake(h.gaps)
 	}
 	return nil
 }

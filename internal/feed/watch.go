@@ -7,6 +7,8 @@ import (
 	"iter"
 	"math"
 	"sync/atomic"
+
+	"layercake/internal/task"
 )
 
 // Delivery is what a watcher gets: where the watch begins, an event, or the news that it missed some.
@@ -71,7 +73,7 @@ func (w *watcher) begin(ctx context.Context, after Cursor) (Delivery, error) {
 			return Delivery{}, err
 		}
 		if w.feed.compare(now, a.head) {
-			signal(w.hub.gaps)
+			task.Wake(w.hub.gaps)
 		}
 		if a.head.Epoch != after.Epoch || a.head.Version < after.Version {
 			return w.missed(), nil

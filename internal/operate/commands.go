@@ -98,10 +98,7 @@ func (c *Commander) topic() fanout.Topic {
 			if l.Text == "" {
 				return errors.New("a command of no kind")
 			}
-			select {
-			case c.wake <- struct{}{}:
-			default:
-			}
+			task.Wake(c.wake)
 			return nil
 		},
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"layercake/internal/task"
+
 	"layercake/internal/project"
 )
 
@@ -34,7 +36,7 @@ func (t *Tracker) Arrivals(ctx context.Context, id int32) iter.Seq2[Arrival, err
 		}
 		defer r.Exit()
 		changed := make(chan struct{}, 1)
-		stop := r.Watch(func() { signal(changed) })
+		stop := r.Watch(func() { task.Wake(changed) })
 		defer stop()
 		w := watcher{room: r, present: make(map[string]Arrival)}
 		_, w.announced = r.announcementsSince(0)

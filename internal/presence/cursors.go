@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"layercake/internal/task"
+
 	"github.com/google/uuid"
 )
 
@@ -12,7 +14,7 @@ func (t *Tracker) queueCursor(r *Room, connection uuid.UUID) {
 	t.mu.Lock()
 	t.cursors[connection] = r
 	t.mu.Unlock()
-	signal(t.moves)
+	task.Wake(t.moves)
 }
 
 // sendCursors sends lines about the cursors of own connections that moved, about each at most one in GatherMoves, until ctx ends. A cursor
@@ -49,7 +51,7 @@ func (t *Tracker) sendCursors(ctx context.Context) {
 				t.publish(letterCursor, e.Project, connection, lineOf(e, incarnation).cursorLine().encode())
 			}
 		}
-		if !pause(ctx, t.timing.GatherMoves) {
+		if !task.Pause(ctx, t.timing.GatherMoves) {
 			return
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"layercake/internal/db"
 	"layercake/internal/outage"
+	"layercake/internal/task"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -35,7 +36,7 @@ func (t *Tracker) write(r *Room, connection uuid.UUID, ended ...visit) {
 	t.mu.Lock()
 	t.pending[connection] = pendingWrite{room: r, announce: true, visits: appendVisits(t.pending[connection].visits, ended)}
 	t.mu.Unlock()
-	signal(t.writes)
+	task.Wake(t.writes)
 }
 
 // rewrite makes the flusher write an own connection that the other replicas know already or, without a room, delete its row.
@@ -45,7 +46,7 @@ func (t *Tracker) rewrite(r *Room, connection uuid.UUID) {
 		t.pending[connection] = pendingWrite{room: r}
 	}
 	t.mu.Unlock()
-	signal(t.writes)
+	task.Wake(t.writes)
 }
 
 // flushAll writes own connections and sends the other replicas lines about them, one batch after the other, until ctx ends.
@@ -57,15 +58,15 @@ func (t *Tracker) flushAll(ctx context.Context) error {
 			return nil
 		case <-t.writes:
 		}
-		if !pause(ctx, t.timing.GatherWrites) {
+		if !task.Pause(ctx, t.timing.GatherWrites) {
 			return nil
 		}
 		writing := context.WithoutCancel(ctx) // a stop waits for the statements
 		err := errors.Join(t.flush(writing), t.flushRenewals(writing))
 		writes.Note(ctx, err)
 		if err != nil {
-			pause(ctx, t.timing.Retry)
-			signal(t.writes)
+			task.Pause(ctx, t.timing.Retry)
+			task.Wake(t.writes)
 		}
 	}
 }
@@ -103,7 +104,7 @@ func (t *Tracker) flush(ctx context.Context) error {
 	}
 	t.flushing = nil
 	t.mu.Unlock()
-	signal(t.moves) // takeCursors leaves cursors of connections that are being written in the queue
+	task.Wake(t.moves) // takeCursors leaves cursors of connections that are being written in the queue
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.ConstraintName == "presence_replica" {
 		t.replica.Lost(incarnation) // the rows refer to the lease, and it is not there

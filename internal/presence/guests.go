@@ -10,6 +10,7 @@ import (
 	"layercake/internal/db"
 	"layercake/internal/fault"
 	"layercake/internal/project"
+	"layercake/internal/task"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -109,7 +110,7 @@ func (t *Tracker) RenewGuest(project int32, client string) {
 	}
 	t.mu.Unlock()
 	if noted {
-		signal(t.writes)
+		task.Wake(t.writes)
 	}
 }
 

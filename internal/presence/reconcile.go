@@ -6,6 +6,7 @@ import (
 
 	"layercake/internal/db"
 	"layercake/internal/fanout"
+	"layercake/internal/task"
 
 	"github.com/google/uuid"
 )
@@ -19,7 +20,7 @@ func (t *Tracker) Doubt(reason string) {
 		t.listened = time.Now()
 		t.mu.Unlock()
 	}
-	signal(t.doubts)
+	task.Wake(t.doubts)
 }
 
 // noRemovalsUntil returns the end of the time in which a connection of another replica is not removed just because one comparison does not
@@ -198,7 +199,7 @@ func (t *Tracker) reconcileAll(ctx context.Context) {
 		} else if until := t.noRemovalsUntil(); until.After(time.Now()) && until.Before(next) {
 			next = until // the first comparison that may remove again whoever is missing
 		}
-		if !pause(ctx, t.timing.CorrectPause) {
+		if !task.Pause(ctx, t.timing.CorrectPause) {
 			return
 		}
 	}

@@ -342,23 +342,4 @@ func (t *Tracker) open() []*Room {
 	return rooms
 }
 
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// pause waits for d. It reports false when ctx ended before.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
 func jitter(d time.Duration) time.Duration { return d*9/10 + rand.N(d/5) }

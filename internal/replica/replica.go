@@ -13,6 +13,7 @@ import (
 	"layercake/internal/db"
 	"layercake/internal/outage"
 	"layercake/internal/postgres"
+	"layercake/internal/task"
 	"layercake/internal/testsignal"
 
 	"github.com/google/uuid"
@@ -139,10 +140,7 @@ func (r *Replica) Lost(incarnation uuid.UUID) {
 	}
 	r.mu.Unlock()
 	if current {
-		select {
-		case r.doubts <- struct{}{}:
-		default:
-		}
+		task.Wake(r.doubts)
 	}
 }
 

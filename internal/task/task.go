@@ -1,7 +1,10 @@
-// Package task runs a function beside its caller until it is told to stop.
+// Package task runs functions beside their caller: it starts, pauses, wakes and stops them.
 package task
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Task is a function that runs in a goroutine of its own. Tasks can be stopped one after the other, in an order that matters; the context
 // of an errgroup ends for all of its functions at once.
@@ -35,4 +38,25 @@ func (t *Task) Stop() error {
 func (t *Task) Wait() error {
 	<-t.ended
 	return t.err
+}
+
+// Pause returns after d. It says false when ctx ended before.
+func Pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// Wake makes the goroutine that receives from c look again, now or when it next receives. It never waits: c has a capacity of 1, and
+// when it is full, the look that is due already sees what the caller did before.
+func Wake(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }

@@ -61,3 +61,30 @@ func TestStopOfNone(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestPauseEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		began := time.Now()
+		if !task.Pause(ctx, time.Minute) || time.Since(began) != time.Minute {
+			t.Errorf("a pause of a minute ended after %v", time.Since(began))
+		}
+		if task.Pause(ctx, 2*time.Hour) || time.Since(began) != time.Hour {
+			t.Errorf("ended after %v, want with its context", time.Since(began))
+		}
+	})
+}
+
+func TestWakeNeverWaits(t *testing.T) {
+	t.Parallel()
+	c := make(chan struct{}, 1)
+	for range 3 {
+		task.Wake(c)
+	}
+	<-c
+	if len(c) != 0 {
+		t.Error("three calls ask for more than one look")
+	}
+}
