@@ -53,9 +53,9 @@ func TestPayloadsOfTheFirstFormatAreReadAndSentByteByByte(t *testing.T) {
 		if rest, heartbeat := strings.CutPrefix(rest, "b "); heartbeat {
 			heard = []Line{{Letter: letterHeartbeat, Text: rest}}
 		}
-		p := packer{header: h}
-		p.header.seq--
-		if got, took := p.next(heard); got != string(want) || took != len(heard) {
+		s := sender{header: h}
+		s.header.seq--
+		if got, took := s.next(heard); got != string(want) || took != len(heard) {
 			t.Errorf("%s: sent again as %q", file, got)
 		}
 	}

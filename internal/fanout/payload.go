@@ -90,28 +90,3 @@ func parseLine(line string) (Line, error) {
 func fits(text string) bool {
 	return len(text) <= maxText && strings.IndexByte(text, '\n') < 0 && strings.IndexByte(text, 0) < 0 && utf8.ValidString(text)
 }
-
-// packer turns lines into payloads and numbers them. A number is never used twice.
-type packer struct {
-	header header
-	buf    []byte
-}
-
-// skip uses up a number, which listeners notice: something that they should have heard was not sent.
-func (p *packer) skip() { p.header.seq++ }
-
-// next fills one payload from the front of lines and returns it with how many lines it took.
-func (p *packer) next(lines []Line) (payload string, took int) {
-	p.header.seq++
-	p.buf = p.header.append(p.buf[:0])
-	for _, l := range lines {
-		end := len(p.buf)
-		p.buf = l.append(p.buf)
-		if len(p.buf) > maxPayload {
-			p.buf = p.buf[:end]
-			break
-		}
-		took++
-	}
-	return string(p.buf), took
-}

@@ -80,10 +80,10 @@ func TestPackerFillsPayloadsWithoutExceedingThem(t *testing.T) {
 		}
 		lines = append(lines, Line{Letter: byte('c' + i%5), Text: text})
 	}
-	p := packer{header: header{replica: strings.Repeat("r", maxReplica), epoch: "3w5e11264sgsf-4294967295", seq: 1 << 60}}
+	s := sender{header: header{replica: strings.Repeat("r", maxReplica), epoch: "3w5e11264sgsf-4294967295", seq: 1 << 60}}
 	var got []Line
 	for rest := lines; len(rest) > 0; {
-		payload, took := p.next(rest)
+		payload, took := s.next(rest)
 		if took == 0 || len(payload) > maxPayload {
 			t.Fatalf("took %d lines into %d bytes", took, len(payload))
 		}
@@ -91,8 +91,8 @@ func TestPackerFillsPayloadsWithoutExceedingThem(t *testing.T) {
 			t.Fatalf("a payload of %d bytes has room for the next line", len(payload))
 		}
 		h, text, err := parseHeader(payload)
-		if err != nil || h != p.header {
-			t.Fatalf("header %+v, %v, want %+v", h, err, p.header)
+		if err != nil || h != s.header {
+			t.Fatalf("header %+v, %v, want %+v", h, err, s.header)
 		}
 		for text := range strings.SplitSeq(text, "\n") {
 			l, err := parseLine(text)
@@ -159,11 +159,11 @@ func BenchmarkPack(b *testing.B) {
 	for i := range lines {
 		lines[i] = benchLine(i)
 	}
-	p := packer{header: header{replica: "6f1c2a54-8a52-4a43-9c0e-0e3f1f8b9f11", epoch: "1ml6gqp8f0jq8-1"}}
+	s := sender{header: header{replica: "6f1c2a54-8a52-4a43-9c0e-0e3f1f8b9f11", epoch: "1ml6gqp8f0jq8-1"}}
 	b.ReportAllocs()
 	for b.Loop() {
 		for rest := lines; len(rest) > 0; {
-			_, took := p.next(rest)
+			_, took := s.next(rest)
 			rest = rest[took:]
 		}
 	}
@@ -175,8 +175,8 @@ func BenchmarkReceive(b *testing.B) {
 	for i := range lines {
 		lines[i] = benchLine(i)
 	}
-	p := packer{header: header{replica: "6f1c2a54-8a52-4a43-9c0e-0e3f1f8b9f11", epoch: "1ml6gqp8f0jq8-1"}}
-	payload, took := p.next(lines)
+	s := sender{header: header{replica: "6f1c2a54-8a52-4a43-9c0e-0e3f1f8b9f11", epoch: "1ml6gqp8f0jq8-1"}}
+	payload, took := s.next(lines)
 	if took != len(lines) {
 		b.Fatalf("one payload takes %d lines", took)
 	}

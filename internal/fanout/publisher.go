@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,8 +16,6 @@ const (
 	// The order of the array is the order of delivery.
 	notifySQL = `select pg_notify($1, p) from unnest($2::text[]) with ordinality t(p, o) order by o`
 
-	maxPayloads = 64 // in a statement
-
 	// Reasons of failures, for the metrics.
 	failConnect    = "connect"
 	failTimeout    = "timeout"
@@ -27,12 +24,10 @@ const (
 	failQueueFull  = "queue_full"
 )
 
-// publisher packs what is queued into few statements, on a connection of its own.
+// publisher sends what is queued in few statements, on a connection of its own.
 //
-// Each payload that is handed to pg_notify has a number of its own, whatever comes of it. When a statement fails, nobody
-// knows whether its payloads were delivered. So its lines are sent again, as hints, under new numbers: who did not hear
-// the first attempt sees a hole, who did gets a hint too many. A number is used up too when lines found no room, or when no hint
-// can stand for one that may not have arrived.
+// When a statement fails, nobody knows whether its payloads were delivered. So its lines are sent again, as hints, under new numbers:
+// who did not hear the first attempt sees a hole, who did gets a hint too many.
 type publisher struct {
 	wire    *Wire
 	filled  chan struct{} // has a token while there may be lines in a queue
@@ -44,25 +39,13 @@ type publisher struct {
 	outages *outage.Log
 }
 
-// sender is the sending side of one channel.
-type sender struct {
-	channel Channel
-	queue   *queue
-
-	// of the goroutine that publishes
-	packer  packer
-	pending []Line // taken from the queue, not sent yet
-}
-
 func newPublisher(w *Wire) *publisher {
 	p := &publisher{
 		wire: w, filled: make(chan struct{}, 1), senders: make(map[Channel]*sender),
 		outages: outage.New(w.cfg.Log, "publisher cannot send, trying again", "publisher sends again"),
 	}
 	for _, channel := range channels {
-		p.senders[channel] = &sender{
-			channel: channel, queue: &queue{filled: p.filled, hint: w.hint}, packer: packer{header: header{replica: w.cfg.Replica}},
-		}
+		p.senders[channel] = &sender{wire: w, filled: p.filled, header: header{replica: w.cfg.Replica}}
 	}
 	return p
 }
@@ -70,7 +53,7 @@ func newPublisher(w *Wire) *publisher {
 // queued returns how many lines wait. It may be called on any goroutine.
 func (p *publisher) queued() (lines int) {
 	for _, s := range p.senders {
-		lines += s.queue.len()
+		lines += s.queued()
 	}
 	return lines
 }
@@ -97,7 +80,7 @@ func (p *publisher) run(ctx context.Context) {
 		p.wire.metrics.publisherConnects.Inc()
 		p.wire.stepped.Say()
 		for _, s := range p.senders {
-			s.packer.header.epoch = c.epoch
+			s.header.epoch = c.epoch
 		}
 		err = p.serve(ctx, c, beat.C)
 		c.end()
@@ -148,11 +131,10 @@ func (p *publisher) send(ctx context.Context, c *session, withBeat bool) error {
 		if withBeat {
 			beat = p.wire.heartbeat.now()
 		}
-		payloads, took := p.pack(s, beat)
+		payloads, took := s.pack(beat)
 		if len(payloads) > 0 {
 			if err := p.notify(ctx, c, channel, payloads); err != nil {
-				p.wire.metrics.dropped.Add(float64(s.queue.putBack(s.pending)))
-				s.pending = nil
+				s.putBack()
 				return err
 			}
 			p.retry = 0
@@ -186,45 +168,6 @@ func (p *publisher) notify(ctx context.Context, c *session, channel Channel, pay
 		}
 	}
 	return nil
-}
-
-// pack makes payloads of what is pending, or of what is queued when nothing is, and of a heartbeat unless that is 0. It returns with
-// them how many lines it took, which stay pending until they are sent.
-func (p *publisher) pack(s *sender, beat int64) (payloads []string, took int) {
-	if len(s.pending) == 0 {
-		lines, lost := s.queue.take()
-		s.pending = lines[:0]
-		for _, l := range lines {
-			ok := l.Epoch == "" || l.Epoch == s.packer.header.epoch
-			if !ok {
-				l, ok = p.wire.hint(l)
-			}
-			if ok {
-				s.pending = append(s.pending, l)
-			} else {
-				lost++
-				p.wire.metrics.dropped.Inc()
-			}
-		}
-		if lost > 0 {
-			s.packer.skip()
-		}
-	}
-	for took < len(s.pending) && len(payloads) < maxPayloads-1 {
-		payload, lines := s.packer.next(s.pending[took:])
-		took += lines
-		if rand.Float64() < p.wire.cfg.Loss {
-			p.wire.metrics.dropped.Add(float64(lines))
-			continue
-		}
-		payloads = append(payloads, payload)
-	}
-	if beat != 0 {
-		// Alone, so that a fault test does not drop it.
-		payload, _ := s.packer.next([]Line{{Letter: letterHeartbeat, Text: strconv.FormatInt(beat, 10)}})
-		payloads = append(payloads, payload)
-	}
-	return payloads, took
 }
 
 // reasonOf names an error of a statement for the metrics.

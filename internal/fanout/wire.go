@@ -138,11 +138,11 @@ func (w *Wire) Handle(t Topic) {
 	}
 }
 
-// hint returns what can stand for a line, if anything.
+// hint returns the line that can stand for another one, or that one and false when there is none.
 func (w *Wire) hint(l Line) (Line, bool) {
 	t := w.letters[l.Letter]
 	if t.Hint == nil {
-		return Line{}, false
+		return l, false
 	}
 	return t.Hint(l.Project, l.Version), true
 }
@@ -152,19 +152,7 @@ func (w *Wire) hint(l Line) (Line, bool) {
 // statement fails, or that is of another history than the one that is published to by then: after a failover its version means another
 // event there. Without a hint the line is lost, which listeners notice. Safe for concurrent use.
 func (w *Wire) Publish(l Line) {
-	q := w.publisher.senders[w.letters[l.Letter].Channel].queue
-	if !fits(l.Text) {
-		h, ok := w.hint(l)
-		if !ok {
-			q.lose(1)
-			w.metrics.dropped.Inc()
-			return
-		}
-		l = h
-	}
-	if !q.add(l) {
-		w.metrics.dropped.Inc()
-	}
+	w.publisher.senders[w.letters[l.Letter].Channel].add(l)
 }
 
 // Invalidate makes every topic of every replica look at the tables, those of this one at once and the others within about a heartbeat:
@@ -172,7 +160,7 @@ func (w *Wire) Publish(l Line) {
 func (w *Wire) Invalidate(reason string) {
 	for channel, s := range w.publisher.senders {
 		w.doubt(channel, reason)
-		s.queue.lose(1)
+		s.leaveHole()
 	}
 }
 
