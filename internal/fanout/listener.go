@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgxlisten"
+	"golang.org/x/time/rate"
 )
 
 // listener hears what all replicas say, on one session after the other. pgxlisten dials again and waits; this is what it lacks: a
@@ -37,7 +38,7 @@ func newListener(w *Wire) *listener {
 	l.begun = sync.OnceFunc(func() { close(l.ready) })
 	l.outages = outage.New(w.cfg.Log, "listener lost its connection, trying again", "")
 	for _, channel := range channels {
-		l.receivers[channel] = newReceiver(w, channel)
+		l.receivers[channel] = &receiver{wire: w, channel: channel, garbage: rate.Sometimes{Interval: time.Minute}}
 	}
 	return l
 }
@@ -85,7 +86,6 @@ func (l *listener) HandleBacklog(ctx context.Context, channel string, _ *pgx.Con
 	l.deadline.Stop()
 	l.wire.heartbeat.restart()
 	l.listening.Store(true)
-	l.wire.metrics.up.Set(1)
 	l.wire.metrics.listenerConnects.Inc()
 	l.outages.Note(ctx, nil)
 	l.wire.cfg.Log.InfoContext(ctx, "listening to other replicas", "epoch", s.epoch)
@@ -106,7 +106,6 @@ func (l *listener) end() {
 		return
 	}
 	l.listening.Store(false)
-	l.wire.metrics.up.Set(0)
 	l.deadline.Stop()
 	_ = l.watchdog.Stop() // it does not fail
 	l.session.end()

@@ -6,7 +6,6 @@ import (
 )
 
 type metrics struct {
-	up                prometheus.Gauge
 	listenerConnects  prometheus.Counter
 	heartbeat         prometheus.Histogram
 	publisherConnects prometheus.Counter
@@ -19,8 +18,8 @@ type metrics struct {
 	sentHeartbeats, heardHeartbeats, heardUnknown, heardMalformed prometheus.Counter
 }
 
-// newMetrics registers the metrics on r, which may be nil. queued returns how many lines wait for the publisher.
-func newMetrics(r prometheus.Registerer, queued func() int) *metrics {
+// newMetrics registers the metrics of w on r, which may be nil.
+func newMetrics(r prometheus.Registerer, w *Wire) *metrics {
 	f := promauto.With(r)
 	opts := func(name, help string) prometheus.Opts {
 		return prometheus.Opts{Namespace: "layercake", Subsystem: "fanout", Name: name, Help: help}
@@ -36,10 +35,22 @@ func newMetrics(r prometheus.Registerer, queued func() int) *metrics {
 			Namespace: "layercake", Subsystem: "fanout", Name: name, Help: help, Buckets: buckets,
 		})
 	}
-	f.NewGaugeFunc(prometheus.GaugeOpts(opts("publisher_queue", "Lines that wait for the publisher.")),
-		func() float64 { return float64(queued()) })
+	gauge := func(name, help string, value func() float64) {
+		f.NewGaugeFunc(prometheus.GaugeOpts(opts(name, help)), value)
+	}
+	gauge("publisher_queue", "Lines that wait for the publisher.", func() (lines float64) {
+		for _, s := range w.publisher.senders {
+			lines += float64(s.queued())
+		}
+		return lines
+	})
+	gauge("listener_up", "1 while this replica listens.", func() float64 {
+		if w.Listening() {
+			return 1
+		}
+		return 0
+	})
 	m := &metrics{
-		up:               f.NewGauge(prometheus.GaugeOpts(opts("listener_up", "1 while this replica listens."))),
 		listenerConnects: counter("listener_connects_total", "Connections on which the listener began to listen."),
 		heartbeat: histogram("heartbeat_seconds", "Round trip of a heartbeat through publisher and listener.",
 			.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5),

@@ -50,19 +50,10 @@ func newPublisher(w *Wire) *publisher {
 	return p
 }
 
-// queued returns how many lines wait. It may be called on any goroutine.
-func (p *publisher) queued() (lines int) {
-	for _, s := range p.senders {
-		lines += s.queued()
-	}
-	return lines
-}
-
 // left returns how many lines are not sent.
-func (p *publisher) left() int {
-	lines := p.queued()
+func (p *publisher) left() (lines int) {
 	for _, s := range p.senders {
-		lines += len(s.pending)
+		lines += s.queued() + len(s.pending)
 	}
 	return lines
 }

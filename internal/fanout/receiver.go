@@ -39,10 +39,6 @@ type heard struct {
 	at  time.Time
 }
 
-func newReceiver(w *Wire, channel Channel) *receiver {
-	return &receiver{wire: w, channel: channel, garbage: rate.Sometimes{Interval: time.Minute}}
-}
-
 // begin begins anew on a session that listens since now: whatever was said before may have been missed.
 func (r *receiver) begin(epoch postgres.Epoch, now time.Time) {
 	r.epoch, r.since, r.replicas = epoch, now, make(map[string]*heard)

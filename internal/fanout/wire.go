@@ -14,6 +14,7 @@
 package fanout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -105,17 +106,13 @@ type Config struct {
 
 // New prepares a wire and registers its metrics. It starts nothing.
 func New(cfg Config) *Wire {
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Timing == (Timing{}) {
-		cfg.Timing = DefaultTiming
-	}
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
+	cfg.Timing = cmp.Or(cfg.Timing, DefaultTiming)
 	w := &Wire{cfg: cfg, heartbeat: &heartbeat{start: time.Now(), silence: cfg.Timing.Silence}}
 	w.epoch.Store(postgres.Epoch(""))
 	w.publisher = newPublisher(w)
-	w.metrics = newMetrics(cfg.Metrics, w.publisher.queued)
 	w.listener = newListener(w)
+	w.metrics = newMetrics(cfg.Metrics, w) // last: from now on somebody may ask w for them
 	return w
 }
 
