@@ -59,10 +59,7 @@ type Config struct {
 
 // Hub holds the feeds of a replica.
 type Hub struct {
-	system  *postgres.Pool
-	wire    *fanout.Wire
-	log     *slog.Logger
-	timing  Timing
+	cfg     Config
 	metrics *metrics
 	gaps    chan struct{}                // capacity 1: some feed lacks events
 	doubts  chan struct{}                // capacity 1: sweep now
@@ -75,18 +72,16 @@ type Hub struct {
 
 // NewHub returns a hub without feeds, and makes it heard on the wire. Run makes it follow the log.
 func NewHub(cfg Config) *Hub {
+	cfg.Timing = cmp.Or(cfg.Timing, DefaultTiming)
 	h := &Hub{
-		system: cfg.System,
-		wire:   cfg.Wire,
-		log:    cfg.Log,
-		timing: cmp.Or(cfg.Timing, DefaultTiming),
+		cfg:    cfg,
 		gaps:   make(chan struct{}, 1),
 		doubts: make(chan struct{}, 1),
 		warned: rate.Sometimes{Interval: time.Minute},
 		feeds:  make(map[int32]*feed),
 	}
 	h.metrics = newMetrics(cfg.Metrics, h)
-	h.wire.Handle(h.topic())
+	h.cfg.Wire.Handle(h.topic())
 	return h
 }
 
@@ -102,7 +97,7 @@ func (h *Hub) Run(ctx context.Context) error {
 // change afterwards.
 func (h *Hub) Publish(epoch postgres.Epoch, project int32, version int64, body []byte) {
 	h.offer(epoch, project, version, body)
-	h.wire.Publish(eventLine(epoch, project, version, body))
+	h.cfg.Wire.Publish(eventLine(epoch, project, version, body))
 }
 
 // offer brings an event that was committed here or that another replica announced. A nil body is a hint: there is such an event.
@@ -130,7 +125,7 @@ func (h *Hub) offer(epoch postgres.Epoch, project int32, version int64, body []b
 
 // doubt makes the hub sweep at once, because something may have been missed.
 func (h *Hub) doubt(reason string) {
-	h.log.Debug("sweep", "reason", reason)
+	h.cfg.Log.Debug("sweep", "reason", reason)
 	task.Wake(h.doubts)
 }
 
@@ -202,10 +197,10 @@ func (h *Hub) readHead(ctx context.Context, project int32) (Cursor, error) {
 
 // readHeads asks where projects stand. Those that do not exist are missing.
 func (h *Hub) readHeads(ctx context.Context, projects []int32) (map[int32]Cursor, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.timing.Query)
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timing.Query)
 	defer cancel()
 	heads := make(map[int32]Cursor, len(projects))
-	err := h.system.Do(ctx, func(conn *pgx.Conn) error {
+	err := h.cfg.System.Do(ctx, func(conn *pgx.Conn) error {
 		epoch := postgres.EpochOfConn(conn)
 		rows, err := db.New(conn).ListFeedHeads(ctx, projects)
 		for _, row := range rows {
@@ -235,10 +230,10 @@ type limits struct {
 
 // readLog reads the events of several projects after a version each, in one statement. A project that does not exist has no answer.
 func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most limits) (map[int32]answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.timing.Query)
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timing.Query)
 	defer cancel()
 	answers := make(map[int32]answer, len(projects))
-	err := h.system.Do(ctx, func(conn *pgx.Conn) error {
+	err := h.cfg.System.Do(ctx, func(conn *pgx.Conn) error {
 		rows, err := db.New(conn).ListEventsAfter(ctx, db.ListEventsAfterParams{
 			ProjectIds: projects, After: after, MaxBody: most.body, MaxEvents: most.events, MaxBytes: most.bytes,
 		})
@@ -278,7 +273,7 @@ func (h *Hub) feedsWhere(ask func(*feed) (state, bool)) ([]*feed, []state) {
 
 // fillAll reads what feeds lack, all of them in one statement. It gives lines a moment to bring it, and the database one after an error.
 func (h *Hub) fillAll(ctx context.Context) {
-	outages := outage.New(h.log, "read gaps from the log", "")
+	outages := outage.New(h.cfg.Log, "read gaps from the log", "")
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for due := true; ; {
@@ -288,7 +283,7 @@ func (h *Hub) fillAll(ctx context.Context) {
 		case <-h.gaps:
 			if !due {
 				due = true
-				pause.Reset(h.timing.Gap)
+				pause.Reset(h.cfg.Timing.Gap)
 			}
 			continue
 		case <-pause.C:
@@ -298,7 +293,7 @@ func (h *Hub) fillAll(ctx context.Context) {
 		due = again || err != nil
 		switch {
 		case err != nil:
-			pause.Reset(h.timing.Retry + rand.N(2*h.timing.Retry))
+			pause.Reset(h.cfg.Timing.Retry + rand.N(2*h.cfg.Timing.Retry))
 		case due:
 			pause.Reset(0)
 		}
@@ -341,8 +336,8 @@ func (h *Hub) fill(ctx context.Context) (again bool, err error) {
 
 // sweepAll compares every feed with its head, each second and whenever somebody doubts.
 func (h *Hub) sweepAll(ctx context.Context) {
-	outages := outage.New(h.log, "sweep", "")
-	pause := time.NewTimer(h.timing.Sweep)
+	outages := outage.New(h.cfg.Log, "sweep", "")
+	pause := time.NewTimer(h.cfg.Timing.Sweep)
 	defer pause.Stop()
 	for {
 		select {
@@ -355,7 +350,7 @@ func (h *Hub) sweepAll(ctx context.Context) {
 		h.dropIdle(time.Now())
 		h.divide()
 		h.warn(ctx)
-		pause.Reset(h.timing.Sweep*9/10 + rand.N(h.timing.Sweep/5))
+		pause.Reset(h.cfg.Timing.Sweep*9/10 + rand.N(h.cfg.Timing.Sweep/5))
 	}
 }
 
@@ -393,7 +388,7 @@ func (h *Hub) dropIdle(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for project, f := range h.feeds {
-		if len(f.watchers) == 0 && now.Sub(f.idle) > h.timing.Idle {
+		if len(f.watchers) == 0 && now.Sub(f.idle) > h.cfg.Timing.Idle {
 			delete(h.feeds, project)
 		}
 	}
@@ -410,7 +405,7 @@ func (h *Hub) divide() {
 // warn logs, at most once a minute, that a watcher takes events more slowly than they come.
 func (h *Hub) warn(ctx context.Context) {
 	if lag := h.Lag(); lag > farBehind {
-		h.warned.Do(func() { h.log.WarnContext(ctx, "a watcher is far behind", "events", lag) })
+		h.warned.Do(func() { h.cfg.Log.WarnContext(ctx, "a watcher is far behind", "events", lag) })
 	}
 }
 

@@ -211,7 +211,7 @@ func TestGapsOfManyFeedsAreReadInParts(t *testing.T) {
 		SELECT n, 1, now(), '', 'first', '', '{}' FROM generate_series(2, $1::int) n`, projects)
 	commit(t, conn, 1, 1, "{}")
 
-	h := NewHub(Config{System: running.system, Wire: running.wire, Log: running.log, Metrics: prometheus.NewRegistry()}) // it does not run: the test takes its steps
+	h := NewHub(Config{System: running.cfg.System, Wire: running.cfg.Wire, Log: running.cfg.Log, Metrics: prometheus.NewRegistry()}) // it does not run: the test takes its steps
 	head, err := running.readHead(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
@@ -247,7 +247,7 @@ func TestWatcherThatIsFarBehindIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	running, _ := startHub(t, 0)
 	log := logged{messages: make(chan string, 10)}
-	h := NewHub(Config{System: running.system, Wire: running.wire, Log: slog.New(log), Metrics: prometheus.NewRegistry()}) // it does not run, and so does not ask for the head
+	h := NewHub(Config{System: running.cfg.System, Wire: running.cfg.Wire, Log: slog.New(log), Metrics: prometheus.NewRegistry()}) // it does not run, and so does not ask for the head
 	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	for s, err := range h.Watch(ctx, 1, Cursor{}) {
@@ -327,7 +327,7 @@ func TestManyWatchersShareOneFeed(t *testing.T) {
 	if n := testutil.ToFloat64(h.metrics.created); n != 1 {
 		t.Errorf("%v feeds were made, want 1", n)
 	}
-	h.dropIdle(time.Now().Add(2 * h.timing.Idle))
+	h.dropIdle(time.Now().Add(2 * h.cfg.Timing.Idle))
 	if n, _ := h.Size(); n != 1 {
 		t.Errorf("%d feeds are open while watched, want 1", n)
 	}
@@ -339,11 +339,11 @@ func TestManyWatchersShareOneFeed(t *testing.T) {
 	if n := h.Watchers(); len(n) != 0 {
 		t.Errorf("%v watch although all have left", n)
 	}
-	h.dropIdle(time.Now().Add(h.timing.Idle / 2))
+	h.dropIdle(time.Now().Add(h.cfg.Timing.Idle / 2))
 	if n, _ := h.Size(); n != 1 {
 		t.Errorf("%d feeds are open right after the last watcher, want 1", n)
 	}
-	h.dropIdle(time.Now().Add(2 * h.timing.Idle))
+	h.dropIdle(time.Now().Add(2 * h.cfg.Timing.Idle))
 	if n, _ := h.Size(); n != 0 {
 		t.Errorf("%d feeds are open long after the last watcher, want 0", n)
 	}

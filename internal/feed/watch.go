@@ -125,7 +125,7 @@ func (w *watcher) next(ctx context.Context) (Delivery, error) {
 // The place of the first of them was in the log before it asked, and so the answer holds for all.
 func (w *watcher) read(ctx context.Context) (answer, error) {
 	project, after := w.feed.project, w.at
-	a, err := w.hub.reads.Do(ctx, fmt.Sprint(project, " ", after), w.hub.timing.Query, func(ctx context.Context) (answer, error) {
+	a, err := w.hub.reads.Do(ctx, fmt.Sprint(project, " ", after), w.hub.cfg.Timing.Query, func(ctx context.Context) (answer, error) {
 		w.hub.metrics.logReads.Inc()
 		answers, err := w.hub.readLog(ctx, []int32{project}, []int64{after.Version}, limits{
 			events: readEvents, bytes: readBytes, body: MaxEvent,
