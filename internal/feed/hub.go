@@ -152,12 +152,12 @@ func (h *Hub) enter(ctx context.Context, w *watcher, project int32) error {
 	h.mu.Unlock()
 	if !found {
 		// Others may wait for this feed, so its head is read even when the first watcher goes away.
-		head, err := h.readHead(context.WithoutCancel(ctx), project)
-		if err != nil {
-			h.end(f, err)
-		} else {
+		heads, err := h.readHeads(context.WithoutCancel(ctx), project)
+		if head, ok := heads[project]; ok {
 			f.begin(head)
 			task.Wake(h.gaps)
+		} else {
+			h.end(f, cmp.Or(err, error(ErrNotFound)))
 		}
 	}
 	select {
@@ -185,18 +185,8 @@ func (h *Hub) end(f *feed, err error) {
 	f.end(err)
 }
 
-// readHead asks where a project stands. It fails with ErrNotFound when there is no such project.
-func (h *Hub) readHead(ctx context.Context, project int32) (Cursor, error) {
-	heads, err := h.readHeads(ctx, []int32{project})
-	head, ok := heads[project]
-	if err == nil && !ok {
-		err = ErrNotFound
-	}
-	return head, err
-}
-
 // readHeads asks where projects stand. Those that do not exist are missing.
-func (h *Hub) readHeads(ctx context.Context, projects []int32) (map[int32]Cursor, error) {
+func (h *Hub) readHeads(ctx context.Context, projects ...int32) (map[int32]Cursor, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timing.Query)
 	defer cancel()
 	heads := make(map[int32]Cursor, len(projects))
@@ -221,21 +211,15 @@ type answer struct {
 	events []*Event
 }
 
-// limits bound what one read of the log returns of each project.
-type limits struct {
-	events int32
-	bytes  int32 // beyond the first event
-	body   int32 // larger bodies stay behind
-}
-
-// readLog reads the events of several projects after a version each, in one statement. A project that does not exist has no answer.
-func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most limits) (map[int32]answer, error) {
+// readLog reads the events of several projects after a version each, in one statement: of each so many bytes at most, beyond the first
+// event. Larger bodies than maxBody stay behind. A project that does not exist has no answer.
+func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, bytes, maxBody int) (map[int32]answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timing.Query)
 	defer cancel()
 	answers := make(map[int32]answer, len(projects))
 	err := h.cfg.System.Do(ctx, func(conn *pgx.Conn) error {
 		rows, err := db.New(conn).ListEventsAfter(ctx, db.ListEventsAfterParams{
-			ProjectIds: projects, After: after, MaxBody: most.body, MaxEvents: most.events, MaxBytes: most.bytes,
+			ProjectIds: projects, After: after, MaxBody: int32(maxBody), MaxEvents: readEvents, MaxBytes: int32(bytes),
 		})
 		epoch := postgres.EpochOfConn(conn)
 		for _, row := range rows {
@@ -243,12 +227,11 @@ func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most
 			a.head = Cursor{Epoch: epoch, Version: row.Head, Hash: row.HeadHash}
 			a.base = row.BaseHash
 			if row.Version > 0 {
-				at := Cursor{Epoch: epoch, Version: row.Version, Hash: row.Hash}
-				e := newEvent(at, row.Body, int(most.body))
 				before := a.base
-				if len(a.events) > 0 {
-					before = a.events[len(a.events)-1].At.Hash
+				if n := len(a.events); n > 0 {
+					before = a.events[n-1].At.Hash
 				}
+				e := newEvent(Cursor{Epoch: epoch, Version: row.Version, Hash: row.Hash}, row.Body, maxBody)
 				e.Before = cmp.Or(e.Before, before)
 				a.events = append(a.events, e)
 			}
@@ -259,62 +242,52 @@ func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, most
 	return answers, err
 }
 
-// feedsWhere returns the feeds of which ask says true, and where they stand.
-func (h *Hub) feedsWhere(ask func(*feed) (state, bool)) ([]*feed, []state) {
-	var feeds []*feed
-	var sent []state
+// feedsWhere returns the feeds of which ask says true, their projects, and where they stand.
+func (h *Hub) feedsWhere(ask func(*feed) (state, bool)) (feeds []*feed, projects []int32, sent []state) {
 	for _, f := range h.all() {
 		if s, ok := ask(f); ok {
-			feeds, sent = append(feeds, f), append(sent, s)
+			feeds, projects, sent = append(feeds, f), append(projects, f.project), append(sent, s)
 		}
 	}
-	return feeds, sent
+	return feeds, projects, sent
 }
 
 // fillAll reads what feeds lack, all of them in one statement. It gives lines a moment to bring it, and the database one after an error.
 func (h *Hub) fillAll(ctx context.Context) {
 	outages := outage.New(h.cfg.Log, "read gaps from the log", "")
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	for due := true; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-h.gaps:
-			if !due {
-				due = true
-				pause.Reset(h.cfg.Timing.Gap)
+	for again := false; ; {
+		if !again {
+			select {
+			case <-ctx.Done():
+				return
+			case <-h.gaps:
 			}
-			continue
-		case <-pause.C:
+			task.Pause(ctx, h.cfg.Timing.Gap)
 		}
-		again, err := h.fill(ctx)
+		var err error
+		again, err = h.fill(ctx)
 		outages.Note(ctx, err)
-		due = again || err != nil
-		switch {
-		case err != nil:
-			pause.Reset(h.cfg.Timing.Retry + rand.N(2*h.cfg.Timing.Retry))
-		case due:
-			pause.Reset(0)
+		if err != nil {
+			again = task.Pause(ctx, h.cfg.Timing.Retry+rand.N(2*h.cfg.Timing.Retry))
 		}
 	}
 }
 
 // fill reads one part of every gap. It reports whether there may be more.
 func (h *Hub) fill(ctx context.Context) (again bool, err error) {
-	feeds, sent := h.feedsWhere((*feed).gap)
+	feeds, projects, sent := h.feedsWhere((*feed).gap)
 	if len(feeds) == 0 {
 		return false, nil
 	}
 	if len(feeds) > readFeeds {
 		// After an outage all feeds may lack events, too many for one answer.
-		feeds, sent, again = feeds[:readFeeds], sent[:readFeeds], true
+		feeds, projects, again = feeds[:readFeeds], projects[:readFeeds], true
 	}
-	projects, after := make([]int32, len(feeds)), make([]int64, len(feeds))
-	for i, f := range feeds {
-		projects[i], after[i] = f.project, sent[i].at.Version
+	after := make([]int64, len(feeds))
+	for i := range feeds {
+		after[i] = sent[i].at.Version
 	}
-	answers, err := h.readLog(ctx, projects, after, limits{events: readEvents, bytes: maxTailBytes, body: MaxBody})
+	answers, err := h.readLog(ctx, projects, after, maxTailBytes, MaxBody)
 	if err != nil {
 		return false, err
 	}
@@ -337,48 +310,38 @@ func (h *Hub) fill(ctx context.Context) (again bool, err error) {
 // sweepAll compares every feed with its head, each second and whenever somebody doubts.
 func (h *Hub) sweepAll(ctx context.Context) {
 	outages := outage.New(h.cfg.Log, "sweep", "")
-	pause := time.NewTimer(h.cfg.Timing.Sweep)
-	defer pause.Stop()
-	for {
+	period := h.cfg.Timing.Sweep
+	for pause := period; ; pause = period*9/10 + rand.N(period/5) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-pause.C:
+		case <-time.After(pause):
 		case <-h.doubts:
 		}
 		outages.Note(ctx, h.sweep(ctx))
 		h.dropIdle(time.Now())
 		h.divide()
 		h.warn(ctx)
-		pause.Reset(h.cfg.Timing.Sweep*9/10 + rand.N(h.cfg.Timing.Sweep/5))
 	}
 }
 
 func (h *Hub) sweep(ctx context.Context) error {
-	feeds, sent := h.feedsWhere((*feed).now)
+	feeds, projects, sent := h.feedsWhere((*feed).now)
 	if len(feeds) == 0 {
 		return nil
 	}
-	projects := make([]int32, len(feeds))
-	for i, f := range feeds {
-		projects[i] = f.project
-	}
-	heads, err := h.readHeads(ctx, projects)
+	heads, err := h.readHeads(ctx, projects...)
 	if err != nil {
 		return err
 	}
-	behind := false
 	for i, f := range feeds {
 		head, ok := heads[f.project]
 		switch {
 		case !ok:
 			h.end(f, ErrNotFound)
 		case f.compare(sent[i], head):
-			behind = true
+			task.Wake(h.gaps)
 		}
-	}
-	if behind {
-		task.Wake(h.gaps)
 	}
 	return nil
 }

@@ -74,12 +74,12 @@ func collect(t *testing.T, h *runningHub, after, until int64) []Delivery {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
-	head, err := h.readHead(ctx, 1)
+	heads, err := h.readHeads(ctx, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var steps []Delivery
-	for s, err := range h.Watch(ctx, 1, Cursor{Epoch: head.Epoch, Version: after}) {
+	for s, err := range h.Watch(ctx, 1, Cursor{Epoch: heads[1].Epoch, Version: after}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,19 +212,19 @@ func TestGapsOfManyFeedsAreReadInParts(t *testing.T) {
 	commit(t, conn, 1, 1, "{}")
 
 	h := NewHub(Config{System: running.cfg.System, Wire: running.cfg.Wire, Log: running.cfg.Log, Metrics: prometheus.NewRegistry()}) // it does not run: the test takes its steps
-	head, err := running.readHead(t.Context(), 1)
+	heads, err := running.readHeads(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for project := range int32(projects) {
 		f := newFeed(project+1, maxTailBytes)
-		f.begin(Cursor{Epoch: head.Epoch})
-		f.offer(Cursor{Epoch: head.Epoch, Version: 1}, nil)
+		f.begin(Cursor{Epoch: heads[1].Epoch})
+		f.offer(Cursor{Epoch: heads[1].Epoch, Version: 1}, nil)
 		h.feeds[project+1] = f
 	}
 	for _, want := range []int{projects - readFeeds, projects - 2*readFeeds, 0} {
 		again, err := h.fill(t.Context())
-		if left, _ := h.feedsWhere((*feed).gap); err != nil || len(left) != want || again != (want > 0) {
+		if left, _, _ := h.feedsWhere((*feed).gap); err != nil || len(left) != want || again != (want > 0) {
 			t.Errorf("%d feeds lack an event, again = %t, %v, want %d", len(left), again, err, want)
 		}
 	}

@@ -75,7 +75,7 @@ func (w *watcher) begin(ctx context.Context, after Cursor) (Delivery, error) {
 		if w.feed.compare(now, a.head) {
 			task.Wake(w.hub.gaps)
 		}
-		if a.head.Epoch != after.Epoch || a.head.Version < after.Version {
+		if a.head.contradicts(after) {
 			return w.missed(), nil
 		}
 		hash = a.base
@@ -127,9 +127,7 @@ func (w *watcher) read(ctx context.Context) (answer, error) {
 	project, after := w.feed.project, w.at
 	a, err := w.hub.reads.Do(ctx, fmt.Sprint(project, " ", after), w.hub.cfg.Timing.Query, func(ctx context.Context) (answer, error) {
 		w.hub.metrics.logReads.Inc()
-		answers, err := w.hub.readLog(ctx, []int32{project}, []int64{after.Version}, limits{
-			events: readEvents, bytes: readBytes, body: MaxEvent,
-		})
+		answers, err := w.hub.readLog(ctx, []int32{project}, []int64{after.Version}, readBytes, MaxEvent)
 		a, ok := answers[project]
 		switch {
 		case err != nil:
