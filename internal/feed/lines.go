@@ -45,13 +45,11 @@ type line struct {
 
 // eventLine returns the line about an event. It is true only in the event's own history: after a failover, the wire sends the hint.
 func eventLine(epoch postgres.Epoch, project int32, version int64, body []byte) fanout.Line {
-	if len(body) == 0 || len(body) > maxLineBody {
-		return hintLine(project, version)
+	l := hintLine(project, version)
+	if len(body) > 0 && len(body) <= maxLineBody {
+		l.Letter, l.Text, l.Epoch = letterEvent, l.Text+" "+string(body), epoch
 	}
-	return fanout.Line{
-		Letter: letterEvent, Text: strconv.Itoa(int(project)) + " " + strconv.FormatInt(version, 10) + " " + string(body),
-		Epoch: epoch, Project: project, Version: version,
-	}
+	return l
 }
 
 // hintLine returns the line that stands for all events of a project up to a version.
