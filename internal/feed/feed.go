@@ -26,9 +26,8 @@ type feed struct {
 	watchers map[*watcher]struct{}
 	idle     time.Time // when the last watcher left
 
-	mu     sync.Mutex
-	err    error // why the feed ended
-	loaded bool  // the head was read
+	mu  sync.Mutex
+	err error // why the feed ended
 	state
 	tail       []*Event         // contiguous up to at
 	tailBytes  int              // size of the bodies in tail
@@ -42,10 +41,13 @@ type feed struct {
 // state is where a feed stands. A query keeps the state of the moment before it was sent, and its answer is compared with that: what
 // the feed got meanwhile is newer than the answer and contradicts nothing.
 type state struct {
-	at         Cursor
-	generation int   // counts the restarts: watchers of an older generation missed events
-	wanted     int64 // the newest version that anybody announced
+	at         Cursor // the zero Cursor until the head was read
+	generation int    // counts the restarts: watchers of an older generation missed events
+	wanted     int64  // the newest version that anybody announced
 }
+
+// loaded reports whether the head was read.
+func (s state) loaded() bool { return s.at != (Cursor{}) }
 
 func newFeed(project int32, limit int) *feed {
 	return &feed{
@@ -75,7 +77,7 @@ func (f *feed) offer(at Cursor, event *Event) need {
 	switch {
 	case f.err != nil:
 		return nothing
-	case !f.loaded:
+	case !f.loaded():
 		f.keep(at.Version, event)
 		return nothing
 	case at.Epoch != f.at.Epoch:
@@ -176,7 +178,7 @@ func (f *feed) wake() {
 func (f *feed) begin(head Cursor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.loaded, f.at = true, head
+	f.at = head
 	f.catchUp()
 	close(f.ready)
 }
@@ -189,7 +191,7 @@ func (f *feed) end(err error) {
 		return
 	}
 	f.err = err
-	if !f.loaded {
+	if !f.loaded() {
 		close(f.ready)
 	}
 	f.wake()
@@ -199,7 +201,7 @@ func (f *feed) end(err error) {
 func (f *feed) now() (state, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.state, f.loaded && f.err == nil
+	return f.state, f.loaded() && f.err == nil
 }
 
 // gap returns where the feed stands, and whether it lacks an event that somebody announced.
@@ -215,16 +217,24 @@ func (f *feed) failure() error {
 	return f.err
 }
 
-// compare judges the head that a query returned against what the feed held when the query was sent. It reports whether the
-// feed lacks events.
-func (f *feed) compare(sent state, head Cursor) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// judge reports whether what a query returned can be compared with the feed: the head, and the hash at the place where the feed stood
+// when the query was sent. A feed that stood in another history than they do goes on from the head.
+func (f *feed) judge(sent state, head Cursor, base string) bool {
 	if f.err != nil || f.generation != sent.generation {
 		return false
 	}
-	if head.contradicts(sent.at) {
+	if head.contradicts(sent.at) || Differ(base, sent.at.Hash) {
 		f.restart(head)
+		return false
+	}
+	return true
+}
+
+// compare takes the head that a query returned. It reports whether the feed lacks events.
+func (f *feed) compare(sent state, head Cursor) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.judge(sent, head, "") {
 		return false
 	}
 	if head.Version > f.wanted {
@@ -238,11 +248,7 @@ func (f *feed) compare(sent state, head Cursor) bool {
 func (f *feed) fill(sent state, a answer) (applied int, repaired, more bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.err != nil || f.generation != sent.generation {
-		return 0, false, false
-	}
-	if a.head.contradicts(sent.at) || Differ(a.base, sent.at.Hash) {
-		f.restart(a.head)
+	if !f.judge(sent, a.head, a.base) {
 		return 0, false, false
 	}
 	for _, e := range a.events {
