@@ -2,6 +2,7 @@ package feed
 
 import (
 	"cmp"
+	"maps"
 	"sync"
 	"time"
 )
@@ -29,13 +30,12 @@ type feed struct {
 	mu  sync.Mutex
 	err error // why the feed ended
 	state
-	tail       []*Event         // contiguous up to at
-	tailBytes  int              // size of the bodies in tail
-	ahead      map[int64]*Event // by version: what came before its time
-	aheadBytes int              // size of the bodies in ahead
-	limit      int              // what tailBytes may be at most, and aheadBytes
-	doubted    bool             // a sweep, not a line, found the wanted version
-	changed    chan struct{}    // closed and replaced whenever a watcher should look again
+	tail      []*Event         // contiguous up to at
+	tailBytes int              // size of the bodies in tail
+	ahead     map[int64]*Event // by version: what came before its time
+	limit     int              // size of the bodies that tail may have at most, and that ahead may
+	doubted   bool             // a sweep, not a line, found the wanted version
+	changed   chan struct{}    // closed and replaced whenever a watcher should look again
 }
 
 // state is where a feed stands. A query keeps the state of the moment before it was sent, and its answer is compared with that: what
@@ -105,20 +105,17 @@ func (f *feed) follows(e *Event) bool {
 // keep remembers an event whose time has not come.
 func (f *feed) keep(version int64, event *Event) {
 	f.wanted = max(f.wanted, version)
-	if event == nil || len(f.ahead) >= maxAhead || f.aheadBytes+len(event.Body) > f.limit {
-		return
+	if event != nil && len(f.ahead) < maxAhead && f.aheadBytes()+len(event.Body) <= f.limit {
+		f.ahead[version] = event
 	}
-	f.drop(version)
-	f.ahead[version] = event
-	f.aheadBytes += len(event.Body)
 }
 
-// drop forgets an event that waited.
-func (f *feed) drop(version int64) {
-	if e, ok := f.ahead[version]; ok {
-		f.aheadBytes -= len(e.Body)
-		delete(f.ahead, version)
+// aheadBytes returns the size of the bodies in ahead.
+func (f *feed) aheadBytes() (size int) {
+	for _, e := range f.ahead {
+		size += len(e.Body)
 	}
+	return size
 }
 
 // advance appends the next event and wakes the watchers.
@@ -146,9 +143,8 @@ func (f *feed) bound(limit int) {
 	defer f.mu.Unlock()
 	f.limit = limit
 	f.trim()
-	if f.aheadBytes > limit {
+	if f.aheadBytes() > limit {
 		clear(f.ahead)
-		f.aheadBytes = 0
 	}
 }
 
@@ -161,11 +157,7 @@ func (f *feed) catchUp() {
 		}
 		f.advance(next)
 	}
-	for version, e := range f.ahead {
-		if version <= f.at.Version || e.At.Epoch != f.at.Epoch {
-			f.drop(version)
-		}
-	}
+	maps.DeleteFunc(f.ahead, func(version int64, e *Event) bool { return version <= f.at.Version || e.At.Epoch != f.at.Epoch })
 }
 
 // wake makes watchers that wait look again.

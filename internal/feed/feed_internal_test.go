@@ -200,12 +200,12 @@ func TestTailIsBounded(t *testing.T) {
 	for v := int64(2); v < 50; v++ {
 		f.offer(at(v), sized(v, make([]byte, MaxBody)))
 	}
-	if waiting := len(f.ahead) * MaxBody; waiting > maxTailBytes || f.aheadBytes != waiting {
-		t.Errorf("%d bytes wait, and %d are counted, want at most %d", waiting, f.aheadBytes, maxTailBytes)
+	if waiting := len(f.ahead) * MaxBody; waiting > maxTailBytes || f.aheadBytes() != waiting {
+		t.Errorf("%d bytes wait, and %d are counted, want at most %d", waiting, f.aheadBytes(), maxTailBytes)
 	}
 	f.hear(1)
-	if len(f.ahead) != 0 || f.aheadBytes != 0 {
-		t.Errorf("%d events and %d bytes still wait", len(f.ahead), f.aheadBytes)
+	if len(f.ahead) != 0 || f.aheadBytes() != 0 {
+		t.Errorf("%d events and %d bytes still wait", len(f.ahead), f.aheadBytes())
 	}
 }
 
