@@ -399,7 +399,8 @@ func TestEventThatFollowsAnotherIsNotTaken(t *testing.T) {
 	t.Parallel()
 	place := func(version int64, hash string) Cursor { return Cursor{Epoch: epoch, Version: version, Hash: hash} }
 	after := func(version int64, hash, prev string) *Event {
-		return newEvent(place(version, hash), []byte(BodyStart+prev+`","version":0}`), MaxBody)
+		body := []byte(BodyStart + prev + `","version":0}`)
+		return &Event{At: place(version, hash), Before: previous(body), Body: body}
 	}
 	for name, offer := range map[string]func(f *feed) need{
 		"next": func(f *feed) need { return f.offer(at(11), after(11, "11111111", "ffffffff")) },
@@ -434,7 +435,7 @@ func TestEventThatFollowsAnotherIsNotTaken(t *testing.T) {
 	f = newFeed(1, maxTailBytes)
 	f.begin(place(10, "aaaaaaaa"))
 	sent, _ = f.now()
-	f.offer(at(11), newEvent(place(11, "11111111"), []byte(`{}`), MaxBody))
+	f.offer(at(11), &Event{At: place(11, "11111111"), Body: []byte(`{}`)})
 	f.fill(sent, answer{head: place(11, "11111111"), base: "ffffffff", events: []*Event{
 		{At: place(11, "11111111"), Before: "ffffffff"},
 	}})

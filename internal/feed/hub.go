@@ -112,7 +112,10 @@ func (h *Hub) offer(epoch postgres.Epoch, project int32, version int64, body []b
 	var event *Event
 	if body != nil {
 		at.Hash = Hash(body)
-		event = newEvent(at, body, MaxBody)
+		event = &Event{At: at, Before: previous(body)}
+		if len(body) <= MaxBody {
+			event.Body = body
+		}
 	}
 	switch f.offer(at, event) {
 	case toFill:
@@ -127,15 +130,6 @@ func (h *Hub) offer(epoch postgres.Epoch, project int32, version int64, body []b
 func (h *Hub) doubt(reason string) {
 	h.cfg.Log.Debug("sweep", "reason", reason)
 	task.Wake(h.doubts)
-}
-
-// newEvent makes an event without its body when that is larger than most bytes.
-func newEvent(at Cursor, body []byte, most int) *Event {
-	e := &Event{At: at, Before: previous(body), Body: body}
-	if len(body) > most {
-		e.Body = nil
-	}
-	return e
 }
 
 // enter adds a watcher to the feed of its project, which it makes if there is none, and waits until the feed is ready.
@@ -231,9 +225,10 @@ func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, byte
 				if n := len(a.events); n > 0 {
 					before = a.events[n-1].At.Hash
 				}
-				e := newEvent(Cursor{Epoch: epoch, Version: row.Version, Hash: row.Hash}, row.Body, maxBody)
-				e.Before = cmp.Or(e.Before, before)
-				a.events = append(a.events, e)
+				a.events = append(a.events, &Event{
+					At:     Cursor{Epoch: epoch, Version: row.Version, Hash: row.Hash},
+					Before: cmp.Or(previous(row.Body), before), Body: row.Body,
+				})
 			}
 			answers[row.ProjectID] = a
 		}
