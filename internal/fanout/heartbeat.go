@@ -6,21 +6,22 @@ import (
 )
 
 // heartbeat compares the heartbeats that were sent with those that came back. So a listener that hears nothing because nothing is said
-// differs from one whose connection is dead. Heartbeats are named by when they were sent.
+// differs from one whose connection is dead. A heartbeat's number is the time at which it was sent. Only a heartbeat whose pg_notify
+// returned can be overdue: otherwise a publisher that hangs would cost the listener its session.
 type heartbeat struct {
 	start   time.Time
-	silence time.Duration // how long one may take
+	silence time.Duration // time that a heartbeat may take to come back
 
 	mu      sync.Mutex
-	heard   int64         // the newest that came back, or when the listener began to listen
-	waiting int64         // the oldest after it that was surely sent, or 0
-	trip    time.Duration // round trip of the newest that came back, or 0
+	heard   int64         // newest heartbeat that came back, or when the listener began to listen
+	waiting int64         // oldest heartbeat after heard whose pg_notify returned, or 0
+	trip    time.Duration // round trip of the newest heartbeat that came back, or 0
 }
 
 // now returns Unix nanoseconds that never step back.
 func (h *heartbeat) now() int64 { return h.start.UnixNano() + int64(time.Since(h.start)) }
 
-// restart forgets what was sent until now: nobody listened.
+// restart forgets the heartbeats that were sent until now: nobody listened to them.
 func (h *heartbeat) restart() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

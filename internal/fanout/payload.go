@@ -33,11 +33,11 @@ var (
 	errMalformed = errors.New("malformed")
 )
 
-// header is who sent a payload, from which history, and how many the sender numbered before.
+// header begins a payload.
 type header struct {
-	replica string
-	epoch   postgres.Epoch
-	seq     int64 // 0: the database sent it
+	replica string         // the sender
+	epoch   postgres.Epoch // the history that the sender writes to
+	seq     int64          // number among the payloads of the sender on this channel; 0 for a payload of the database
 }
 
 // nobody stands in a header for the replica and the history of what the database sends.

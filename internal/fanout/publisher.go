@@ -33,9 +33,9 @@ type publisher struct {
 	filled  chan struct{} // has a token while there may be lines in a queue
 	senders map[Channel]*sender
 
-	// of the goroutine that publishes
+	// These belong to the goroutine that publishes.
 	sent    time.Time     // when the last statement began
-	retry   time.Duration // how long the last failure was waited for; 0 after a success
+	retry   time.Duration // pause after the last failure; 0 after a success
 	outages *outage.Log
 }
 

@@ -33,13 +33,13 @@ type receiver struct {
 	replicas map[string]*heard
 }
 
-// heard is what was heard of one replica.
+// heard is the last payload of one replica.
 type heard struct {
 	seq int64
-	at  time.Time
+	at  time.Time // when it was heard
 }
 
-// begin begins anew on a session that listens since now: whatever was said before may have been missed.
+// begin forgets all senders, since the session listens only from now on, and makes topics look at what was said before.
 func (r *receiver) begin(epoch postgres.Epoch, now time.Time) {
 	r.epoch, r.since, r.replicas = epoch, now, make(map[string]*heard)
 	r.wire.doubt(r.channel, Listening)
@@ -83,7 +83,7 @@ func (r *receiver) receive(payload string, now time.Time) {
 	}
 }
 
-// hear hands one line to its topic. What the own replica said is known there: nothing but its heartbeats comes back.
+// hear hands one line to its topic. Topics know what their own replica said, so of its lines only heartbeats have an effect.
 func (r *receiver) hear(l Line, h header) error {
 	own := h.replica == r.wire.cfg.Replica
 	letter := r.wire.letters[l.Letter]
@@ -112,8 +112,8 @@ func (r *receiver) hear(l Line, h header) error {
 	return nil
 }
 
-// follows notes the number of a payload and reports whether it is the one that had to come. A number that is too small
-// is as wrong as one that is too large: a statement that its sender gave up came late, or the sender began anew.
+// follows notes the number of a payload and reports whether it is the sender's next one. A number that is too small is as wrong as one
+// that is too large: a statement that its sender gave up came late, or the sender began anew.
 func (r *receiver) follows(h header, now time.Time) bool {
 	s, known := r.replicas[h.replica]
 	if known {
@@ -122,8 +122,8 @@ func (r *receiver) follows(h header, now time.Time) bool {
 		return h.seq == expected
 	}
 	r.remember(h, now)
-	// What a sender said before we listened is no hole. But senders beat every second: when one is heard of for the
-	// first time long after we began, and not with its first payload, payloads were lost, or it was forgotten.
+	// What a sender said before this session listened is no hole. But each sender sends a heartbeat every second: when one is heard for the
+	// first time long after the session began, and not with its first payload, payloads were lost, or the sender was forgotten.
 	return h.seq == 1 || now.Sub(r.since) <= r.wire.cfg.Timing.Silence
 }
 

@@ -28,10 +28,10 @@ type sender struct {
 	hints map[subject]int // index in lines of each subject's hint; nil while lines are kept as they are
 	lost  bool            // something was lost since the last take
 
-	// of the goroutine that publishes
-	header  header // of the last payload
-	buf     []byte // of the payload that is being made
-	pending []Line // taken from the queue, not sent yet
+	// These belong to the goroutine that publishes.
+	header  header // header of the last payload
+	buf     []byte // text of the payload that is being made
+	pending []Line // lines that were taken from the queue and are not sent yet
 }
 
 // subject is what a hint is about. The queue has one hint for each.

@@ -4,14 +4,14 @@ import "time"
 
 // Timing is how long things take. Tests of failures wait less.
 type Timing struct {
-	Heartbeat time.Duration // between two
-	Silence   time.Duration // without an own heartbeat, though it was sent: then the listener's session is dead
-	Connect   time.Duration // for each step of an attempt to connect: each host of the URL, the first query, LISTEN
-	Redial    time.Duration // until the listener connects again, and up to one and a half times more: replicas do not come back all together
-	Statement time.Duration // for a statement of the publisher; the server gives it up a little sooner, and so can say so
-	Gather    time.Duration // between two statements: lines of many requests share one
-	MinRetry  time.Duration // until the publisher tries again after its first failure; later ones wait twice as long, each
-	MaxRetry  time.Duration // at most
+	Heartbeat time.Duration // time between two heartbeats
+	Silence   time.Duration // time that a heartbeat may take to come back; after it the listener's session counts as dead
+	Connect   time.Duration // limit of each step of an attempt to connect: each host of the URL, the first query, LISTEN
+	Redial    time.Duration // least pause before the listener connects again; up to 2.5 times as long: replicas do not all come at once
+	Statement time.Duration // limit of a statement of the publisher; the server's own limit is a little less, so that its error arrives
+	Gather    time.Duration // least time between two statements, so that lines of many requests share one
+	MinRetry  time.Duration // pause after the publisher's first failure; each later one is twice as long
+	MaxRetry  time.Duration // longest pause after a failure of the publisher
 }
 
 // DefaultTiming notices a dead session in 3 to 5 s.
@@ -26,8 +26,8 @@ var DefaultTiming = Timing{
 	MaxRetry:  time.Second,
 }
 
-// forgetAfter is how long a sender is remembered that says nothing. Its next payload is a hole.
+// forgetAfter is how long a receiver remembers a sender that says nothing. The next payload of a forgotten sender counts as a hole.
 const forgetAfter = time.Minute
 
-// endLimit is for a session to say goodbye.
+// endLimit is how long a session may take to say goodbye.
 const endLimit = time.Second

@@ -74,13 +74,13 @@ type Topic struct {
 	Hint func(project int32, version int64) Line
 }
 
-// Wire tells the other replicas what happened on this one, and hears them: at most once, in no promised order between replicas.
+// Wire carries lines to the other replicas and from them: at most once, and in no promised order between replicas.
 type Wire struct {
 	cfg       Config
 	metrics   *metrics
 	topics    []*Topic
 	letters   [256]*letter
-	invalid   []error // topics
+	invalid   []error // what Handle found wrong with topics; Run returns it
 	publisher *publisher
 	listener  *listener
 	heartbeat *heartbeat
@@ -88,7 +88,7 @@ type Wire struct {
 	stepped   testsignal.Signal // the publisher connected, sent or failed, or a heartbeat came back
 }
 
-// letter is what a letter means.
+// letter is one of a topic's letters, with the counters of its lines.
 type letter struct {
 	*Topic
 	sent, heard prometheus.Counter // sent is nil when the database says these lines

@@ -23,7 +23,7 @@ type feed struct {
 	project int32
 	ready   chan struct{} // closed once the head was read, or could not be
 
-	// guarded by Hub.mu
+	// Hub.mu guards these.
 	watchers map[*watcher]struct{}
 	idle     time.Time // when the last watcher left
 
@@ -102,7 +102,8 @@ func (f *feed) follows(e *Event) bool {
 	return e.At.Epoch == f.at.Epoch && e.At.Version == f.at.Version+1 && !Differ(e.Before, f.at.Hash)
 }
 
-// keep remembers an event whose time has not come.
+// keep remembers that a version was announced, and its event until those before it have come, if there is room. What finds none is read
+// from the log.
 func (f *feed) keep(version int64, event *Event) {
 	f.wanted = max(f.wanted, version)
 	if event != nil && len(f.ahead) < maxAhead && f.aheadBytes()+len(event.Body) <= f.limit {
@@ -148,7 +149,7 @@ func (f *feed) bound(limit int) {
 	}
 }
 
-// catchUp applies what waited for its predecessors.
+// catchUp applies events that waited for those before them, and forgets the others that have no use any more.
 func (f *feed) catchUp() {
 	for {
 		next, ok := f.ahead[f.at.Version+1]

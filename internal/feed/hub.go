@@ -33,11 +33,11 @@ const (
 
 // Timing is how long things take. Tests wait less.
 type Timing struct {
-	Sweep time.Duration // between two sweeps: an event that no line announced comes this late
-	Gap   time.Duration // until the log is asked for events before one that came: a line may be under way
-	Retry time.Duration // until the log is asked again after it could not be read, and up to twice more: it may be busy
-	Idle  time.Duration // that a feed outlives its last watcher
-	Query time.Duration // for one statement
+	Sweep time.Duration // time between two sweeps; an event that no line announced comes this late
+	Gap   time.Duration // pause before the log is asked for events that a feed lacks: a line may be under way
+	Retry time.Duration // least pause before the log is asked again after a failure; up to three times as long, since it may be busy
+	Idle  time.Duration // time that a feed outlives its last watcher
+	Query time.Duration // limit of a statement
 }
 
 // DefaultTiming is that of a deployment.
@@ -61,8 +61,8 @@ type Config struct {
 type Hub struct {
 	cfg     Config
 	metrics *metrics
-	gaps    chan struct{}                // capacity 1: some feed lacks events
-	doubts  chan struct{}                // capacity 1: sweep now
+	gaps    chan struct{}                // wakes fillAll: some feed lacks events
+	doubts  chan struct{}                // wakes sweepAll before its time
 	warned  rate.Sometimes               // limits warnings of watchers that are far behind
 	reads   postgres.SharedReads[answer] // watchers' reads of the log
 
@@ -247,7 +247,8 @@ func (h *Hub) feedsWhere(ask func(*feed) (state, bool)) (feeds []*feed, projects
 	return feeds, projects, sent
 }
 
-// fillAll reads what feeds lack, all of them in one statement. It gives lines a moment to bring it, and the database one after an error.
+// fillAll reads the events that feeds lack, those of all feeds in one statement. It pauses before, so that a line that is under way can
+// bring them, and after an error, so that a busy database is not asked at once.
 func (h *Hub) fillAll(ctx context.Context) {
 	outages := outage.New(h.cfg.Log, "read gaps from the log", "")
 	for again := false; ; {
@@ -352,7 +353,7 @@ func (h *Hub) dropIdle(now time.Time) {
 	}
 }
 
-// divide lets each feed keep its share of what all may.
+// divide gives each feed an equal share of the bytes that all may keep together.
 func (h *Hub) divide() {
 	all := h.all()
 	for _, f := range all {

@@ -69,7 +69,7 @@ func commit(t *testing.T, conn *pgx.Conn, from, to int, body string) {
 	pgtest.Exec(t, conn, "UPDATE heads SET version = $1 WHERE project_id = 1", to)
 }
 
-// collect watches after a version until it has seen another, and returns the steps.
+// collect watches after a version until it has seen another, and returns the deliveries.
 func collect(t *testing.T, h *runningHub, after, until int64) []Delivery {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
@@ -78,28 +78,28 @@ func collect(t *testing.T, h *runningHub, after, until int64) []Delivery {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var steps []Delivery
+	var deliveries []Delivery
 	for s, err := range h.Watch(ctx, 1, Cursor{Epoch: heads[1].Epoch, Version: after}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		steps = append(steps, s)
+		deliveries = append(deliveries, s)
 		if s.At.Version >= until {
-			return steps
+			return deliveries
 		}
 	}
-	t.Fatalf("nothing after %d steps", len(steps))
+	t.Fatalf("nothing after %d deliveries", len(deliveries))
 	return nil
 }
 
-func wantContiguous(t *testing.T, steps []Delivery, from, to int64) {
+func wantContiguous(t *testing.T, deliveries []Delivery, from, to int64) {
 	t.Helper()
-	if n := int64(len(steps)); n != to-from+1 {
-		t.Fatalf("%d steps, want the versions %d to %d", n, from, to)
+	if n := int64(len(deliveries)); n != to-from+1 {
+		t.Fatalf("%d deliveries, want the versions %d to %d", n, from, to)
 	}
-	for i, s := range steps {
+	for i, s := range deliveries {
 		if s.At.Version != from+int64(i) || s.Missed {
-			t.Fatalf("step %d = %+v, want version %d", i, s, from+int64(i))
+			t.Fatalf("delivery %d = %+v, want version %d", i, s, from+int64(i))
 		}
 	}
 }
@@ -139,7 +139,7 @@ func TestLargeEventsAreReadFromTheLog(t *testing.T) {
 			case s.Event != nil && !s.Missed:
 				got = append(got, len(s.Event.Body))
 			default:
-				t.Errorf("step %+v", s)
+				t.Errorf("delivery %+v", s)
 			}
 		}
 		return got
@@ -150,29 +150,29 @@ func TestLargeEventsAreReadFromTheLog(t *testing.T) {
 	}
 
 	// A feed that is open has it without its body.
-	steps := make(chan Delivery)
+	deliveries := make(chan Delivery)
 	go func() {
-		defer close(steps)
+		defer close(deliveries)
 		for s, err := range h.Watch(t.Context(), 1, Cursor{}) {
 			if err != nil {
 				t.Errorf("watch: %v", err)
 				return
 			}
-			if steps <- s; s.Event != nil {
+			if deliveries <- s; s.Event != nil {
 				return
 			}
 		}
 	}()
-	<-steps
+	<-deliveries
 	commit(t, conn, 6, 6, fmt.Sprintf("%q", strings.Repeat("x", large)))
 	h.doubt("test")
-	if s := <-steps; s.Missed || s.Event == nil || len(s.Event.Body) != large+2 {
+	if s := <-deliveries; s.Missed || s.Event == nil || len(s.Event.Body) != large+2 {
 		t.Errorf("while the feed is open: %+v", s)
 	}
 	if _, kept := h.Size(); kept > large {
 		t.Errorf("the feed keeps %d bytes", kept)
 	}
-	<-steps
+	<-deliveries
 }
 
 func TestSweepFindsWhatNobodySpokeOf(t *testing.T) {
@@ -277,9 +277,9 @@ func TestTrimmedLogIsMissed(t *testing.T) {
 	h, conn := startHub(t, 50)
 	pgtest.Exec(t, conn, "DELETE FROM events WHERE version <= 30")
 	pgtest.Exec(t, conn, "UPDATE heads SET log_floor = 30")
-	steps := collect(t, h, 10, 50)
-	if last := steps[len(steps)-1]; !last.Missed || last.At.Version != 50 {
-		t.Errorf("last step = %+v, want missed at the head", last)
+	deliveries := collect(t, h, 10, 50)
+	if last := deliveries[len(deliveries)-1]; !last.Missed || last.At.Version != 50 {
+		t.Errorf("last delivery = %+v, want missed at the head", last)
 	}
 	wantContiguous(t, collect(t, h, 30, 50), 30, 50)
 }

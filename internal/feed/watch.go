@@ -24,7 +24,7 @@ type Delivery struct {
 func (h *Hub) Watch(ctx context.Context, project int32, after Cursor) iter.Seq2[Delivery, error] {
 	return func(yield func(Delivery, error) bool) {
 		w := &watcher{hub: h}
-		w.seen.Store(math.MaxInt64) // it lacks nothing before it begins
+		w.seen.Store(math.MaxInt64) // Lag leaves it out until it has a place
 		err := h.enter(ctx, w, project)
 		defer h.leave(w)
 		var d Delivery
@@ -49,9 +49,9 @@ type watcher struct {
 	hub        *Hub
 	feed       *feed
 	at         Cursor
-	generation int          // the feed's, when the watcher was last in step with it
-	seen       atomic.Int64 // at.Version, for others
-	log        []*Event     // read from the log, not yet yielded
+	generation int          // generation of the feed when the watcher last took its place from it
+	seen       atomic.Int64 // copy of at.Version that Lag reads on other goroutines
+	log        []*Event     // events that were read from the log and are not yet yielded
 }
 
 // begin decides where the watch starts.
