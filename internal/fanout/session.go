@@ -77,7 +77,6 @@ func (w *Wire) dial(ctx context.Context, role string) (*session, error) {
 		s.end()
 		return nil, err
 	}
-	w.epoch.Store(s.epoch)
 	return s, nil
 }
 

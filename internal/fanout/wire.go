@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"layercake/internal/postgres"
@@ -84,7 +83,6 @@ type Wire struct {
 	publisher *publisher
 	listener  *listener
 	heartbeat *heartbeat
-	epoch     atomic.Value      // postgres.Epoch
 	stepped   testsignal.Signal // the publisher connected, sent or failed, or a heartbeat came back
 }
 
@@ -109,7 +107,6 @@ func New(cfg Config) *Wire {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.Timing = cmp.Or(cfg.Timing, DefaultTiming)
 	w := &Wire{cfg: cfg, heartbeat: &heartbeat{start: time.Now(), silence: cfg.Timing.Silence}}
-	w.epoch.Store(postgres.Epoch(""))
 	w.publisher = newPublisher(w)
 	w.listener = newListener(w)
 	w.metrics = newMetrics(cfg.Metrics, w) // last: from now on somebody may ask w for them
@@ -205,6 +202,3 @@ func (w *Wire) Listening() bool { return w.listener.listening.Load() }
 
 // Heartbeat returns how long the last heartbeat took to come back through the database, or 0 when none did on this connection.
 func (w *Wire) Heartbeat() time.Duration { return w.heartbeat.last() }
-
-// Epoch returns the epoch that the newest connection read, or "" before the first.
-func (w *Wire) Epoch() postgres.Epoch { return w.epoch.Load().(postgres.Epoch) }

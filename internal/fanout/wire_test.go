@@ -28,6 +28,7 @@ type replica struct {
 	stop    func() // waits for the end; may be called twice
 
 	mu     sync.Mutex
+	epoch  postgres.Epoch // of the newest session that listens
 	events []event
 	doubts []string
 }
@@ -83,6 +84,13 @@ func (r *replica) publish(project int32, version int64, body []byte) {
 	})
 }
 
+// Epoch returns the history that the replica writes to.
+func (r *replica) Epoch() postgres.Epoch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.epoch
+}
+
 // start runs a wire until the test ends, and returns when it listens. change may be nil.
 func start(t testing.TB, url, name string, change func(*replica, *config)) *replica {
 	t.Helper()
@@ -93,7 +101,12 @@ func start(t testing.TB, url, name string, change func(*replica, *config)) *repl
 			r.note(func() { r.events = append(r.events, e) })
 		},
 		OnDoubt: func(reason string) {
-			r.note(func() { r.doubts = append(r.doubts, reason) })
+			r.note(func() {
+				r.doubts = append(r.doubts, reason)
+				if reason == fanout.Listening {
+					r.epoch = r.HeardEpoch()
+				}
+			})
 		},
 	}
 	if change != nil {
