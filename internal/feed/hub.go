@@ -93,31 +93,33 @@ func (h *Hub) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Publish brings an event that was committed here to the own feed and to those of other replicas. It never waits. The body must not
-// change afterwards.
-func (h *Hub) Publish(epoch postgres.Epoch, project int32, version int64, body []byte) {
-	h.offer(epoch, project, version, body)
-	h.cfg.Wire.Publish(eventLine(epoch, project, version, body))
+// Publish brings an event that was committed here to the own feed and to those of other replicas. At is right after the event, with its
+// hash. Publish never waits. The body must not change afterwards.
+func (h *Hub) Publish(project int32, at Cursor, body []byte) {
+	l := line{project, at, body}
+	h.offer(l)
+	h.cfg.Wire.Publish(l.encode())
 }
 
-// offer brings an event that was committed here or that another replica announced. A nil body is a hint: there is such an event.
-func (h *Hub) offer(epoch postgres.Epoch, project int32, version int64, body []byte) {
+// offer brings what was committed here, or what another replica said, to the feed of its project, if there is one.
+func (h *Hub) offer(l line) {
 	h.mu.Lock()
-	f := h.feeds[project]
+	f := h.feeds[l.project]
 	h.mu.Unlock()
 	if f == nil {
 		return
 	}
-	at := Cursor{Epoch: epoch, Version: version}
 	var event *Event
-	if body != nil {
-		at.Hash = Hash(body)
-		event = &Event{At: at, Before: previous(body)}
-		if len(body) <= MaxBody {
-			event.Body = body
+	if l.body != nil {
+		if l.at.Hash == "" {
+			l.at.Hash = Hash(l.body)
+		}
+		event = &Event{At: l.at, Before: previous(l.body)}
+		if len(l.body) <= MaxBody {
+			event.Body = l.body
 		}
 	}
-	switch f.offer(at, event) {
+	switch f.offer(l.at, event) {
 	case toFill:
 		h.metrics.gaps.Inc()
 		task.Wake(h.gaps)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"layercake/internal/fanout"
-	"layercake/internal/postgres"
 )
 
 // The lines of replicas about events.
@@ -24,42 +23,41 @@ func (h *Hub) topic() fanout.Topic {
 	return fanout.Topic{
 		Channel: fanout.Events,
 		Kinds:   map[byte]string{letterEvent: "event", letterHint: "hint"},
-		Hear: func(l fanout.Line) error {
-			heard, err := parseLine(l)
+		Hear: func(said fanout.Line) error {
+			l, err := parseLine(said)
 			if err == nil {
-				h.offer(l.Epoch, heard.project, heard.version, heard.body)
+				h.offer(l)
 			}
 			return err
 		},
 		Doubt: h.doubt,
-		Hint:  hintLine,
+		Hint: func(project int32, version int64) fanout.Line {
+			return line{project: project, at: Cursor{Version: version}}.encode()
+		},
 	}
 }
 
 // line is what a line about an event says.
 type line struct {
 	project int32
-	version int64
-	body    []byte // nil for a hint
+	at      Cursor // the place right after the event, without its hash if it was heard
+	body    []byte // nil for a hint, which stands for all events of the project up to its version
 }
 
-// eventLine returns the line about an event. It is true only in the event's own history: after a failover, the wire sends the hint.
-func eventLine(epoch postgres.Epoch, project int32, version int64, body []byte) fanout.Line {
-	l := hintLine(project, version)
-	if len(body) > 0 && len(body) <= maxLineBody {
-		l.Letter, l.Text, l.Epoch = letterEvent, l.Text+" "+string(body), epoch
+// encode returns the line as the wire carries it. That of an event is true only in the event's own history: after a failover, the wire
+// sends the hint.
+func (l line) encode() fanout.Line {
+	said := fanout.Line{
+		Letter: letterHint, Text: strconv.Itoa(int(l.project)) + " " + strconv.FormatInt(l.at.Version, 10),
+		Project: l.project, Version: l.at.Version,
 	}
-	return l
-}
-
-// hintLine returns the line that stands for all events of a project up to a version.
-func hintLine(project int32, version int64) fanout.Line {
-	return fanout.Line{
-		Letter: letterHint, Text: strconv.Itoa(int(project)) + " " + strconv.FormatInt(version, 10), Project: project, Version: version,
+	if len(l.body) > 0 && len(l.body) <= maxLineBody {
+		said.Letter, said.Text, said.Epoch = letterEvent, said.Text+" "+string(l.body), l.at.Epoch
 	}
+	return said
 }
 
-// parseLine reads what eventLine and hintLine wrote.
+// parseLine reads what encode wrote.
 func parseLine(said fanout.Line) (line, error) {
 	project, rest, _ := strings.Cut(said.Text, " ")
 	version, body, hasBody := strings.Cut(rest, " ")
@@ -68,7 +66,7 @@ func parseLine(said fanout.Line) (line, error) {
 	if errProject != nil || errVersion != nil || id < 1 || number < 0 || (said.Letter == letterEvent) != (hasBody && body != "") {
 		return line{}, fmt.Errorf("malformed line about an event: %c %.80q", said.Letter, said.Text)
 	}
-	l := line{project: int32(id), version: number}
+	l := line{project: int32(id), at: Cursor{Epoch: said.Epoch, Version: number}}
 	if said.Letter == letterEvent {
 		l.body = []byte(body)
 	}

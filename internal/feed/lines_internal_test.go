@@ -26,7 +26,7 @@ func TestLinesOfTheFirstReleaseAreReadAndWrittenByteByByte(t *testing.T) {
 			t.Error(err)
 		}
 		letters += string(said.Letter)
-		if again := eventLine("e-1", l.project, l.version, l.body); again.Letter != said.Letter || again.Text != said.Text {
+		if again := l.encode(); again.Letter != said.Letter || again.Text != said.Text {
 			t.Errorf("%s is written as %c %s", row, again.Letter, again.Text)
 		}
 	}
@@ -38,8 +38,8 @@ func TestLinesOfTheFirstReleaseAreReadAndWrittenByteByByte(t *testing.T) {
 func TestParseLine(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]line{
-		`e 1 2 {"a": "b c"}`:               {project: 1, version: 2, body: []byte(`{"a": "b c"}`)},
-		`h 2147483647 9223372036854775807`: {project: math.MaxInt32, version: math.MaxInt64},
+		`e 1 2 {"a": "b c"}`:               {project: 1, at: Cursor{Version: 2}, body: []byte(`{"a": "b c"}`)},
+		`h 2147483647 9223372036854775807`: {project: math.MaxInt32, at: Cursor{Version: math.MaxInt64}},
 		`h 1 0`:                            {project: 1},
 	} {
 		if got, err := parseLine(fanout.Line{Letter: text[0], Text: text[2:]}); err != nil || !reflect.DeepEqual(got, want) {
@@ -68,7 +68,7 @@ func TestLargeBodiesGoAsHints(t *testing.T) {
 		{[]byte{}, letterHint},
 		{nil, letterHint},
 	} {
-		l := eventLine("e-1", 7, 42, c.body)
+		l := line{7, Cursor{Epoch: "e-1", Version: 42}, c.body}.encode()
 		if l.Letter != c.letter || l.Project != 7 || l.Version != 42 || (l.Epoch == "e-1") != (c.letter == letterEvent) {
 			t.Errorf("%d bytes go as %c in epoch %q, want %c", len(c.body), l.Letter, l.Epoch, c.letter)
 		}
@@ -90,10 +90,10 @@ func FuzzLine(f *testing.F) {
 		if err != nil || len(l.body) > maxLineBody {
 			return
 		}
-		if l.project < 1 || l.version < 0 || (l.body == nil) == event {
+		if l.project < 1 || l.at.Version < 0 || (l.body == nil) == event {
 			t.Errorf("%c %q is %+v", said.Letter, text, l)
 		}
-		again, err := parseLine(eventLine("e-1", l.project, l.version, l.body))
+		again, err := parseLine(l.encode())
 		if err != nil || !reflect.DeepEqual(again, l) {
 			t.Errorf("%+v becomes %+v, %v", l, again, err)
 		}

@@ -86,7 +86,7 @@ func (s *Service) announce(project int32, done committed) {
 	if done.body == nil {
 		return
 	}
-	s.hub.Publish(done.at.Epoch, project, done.at.Version, done.body)
+	s.hub.Publish(project, done.at, done.body)
 }
 
 // check refuses what is wrong whatever the plan holds.
