@@ -348,11 +348,7 @@ func (h *Hub) sweep(ctx context.Context) error {
 func (h *Hub) dropIdle(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for project, f := range h.feeds {
-		if len(f.watchers) == 0 && now.Sub(f.idle) > h.cfg.Timing.Idle {
-			delete(h.feeds, project)
-		}
-	}
+	maps.DeleteFunc(h.feeds, func(_ int32, f *feed) bool { return len(f.watchers) == 0 && now.Sub(f.idle) > h.cfg.Timing.Idle })
 }
 
 // divide gives each feed an equal share of the bytes that all may keep together.
