@@ -92,7 +92,7 @@ type FloodPhase struct {
 	SentBytes  float64   `json:"sentBytesPerSecond"`
 	Got        float64   `json:"gotPerSecond"` // frames, by all sockets
 	GotBytes   float64   `json:"gotBytesPerSecond"`
-	Move       Latency   `json:"move"`        // time from sending a position to its arrival at another socket; positions that were overtaken do not count
+	Move       Latency   `json:"move"`        // time from sending a position to its arrival at another socket, unless it was overtaken
 	Limited    int64     `json:"limited"`     // messages that were answered with Rate limit exceeded
 	Errors     int64     `json:"errors"`      // other errors that replicas answered
 	Cut        int64     `json:"cut"`         // sockets that replicas closed

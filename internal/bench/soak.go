@@ -146,8 +146,8 @@ func (c SoakConfig) routine() routine {
 	return realRoutine
 }
 
-// Soak loads replicas for a time, and samples their memory, goroutines and files. It ends earlier when ctx does, with what it has. The error says why there
-// is no result.
+// Soak loads replicas for a time, and samples their memory, goroutines and files. It ends earlier when ctx does, with what it has. The
+// error says why there is no result.
 func Soak(ctx context.Context, c SoakConfig) (SoakResult, error) {
 	result := SoakResult{Seed: c.Seed}
 	if err := c.Check(); err != nil {

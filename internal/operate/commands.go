@@ -42,8 +42,9 @@ type CommanderConfig struct {
 	Address     func() string    // address at which the replica serves clients; called after Run began
 	Incarnation func() uuid.UUID // current incarnation of the replica; Nil before its first lease
 
-	SendAway func(ctx context.Context, reason string, spread time.Duration) // makes the replica unready, then sends the clients of sockets away
-	Admit    func()                                                         // undoes SendAway
+	// SendAway makes the replica unready, and then sends the clients of its sockets away, over a time.
+	SendAway func(ctx context.Context, reason string, spread time.Duration)
+	Admit    func() // undoes SendAway
 }
 
 // Commander acts on what operators command in SQL (migrations/api/02_commands.sql).

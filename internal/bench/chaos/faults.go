@@ -73,8 +73,9 @@ var faults = []fault{
 		check: happened("publisherErrors"),
 	},
 	{
-		name: "project-deleted", summary: "projects are deleted while half of the payloads are dropped", env: []string{"LAYERCAKE_FAULT_LOSS=0.5"},
-		do: (*harm).deleteProjects,
+		name: "project-deleted", summary: "projects are deleted while half of the payloads are dropped",
+		env: []string{"LAYERCAKE_FAULT_LOSS=0.5"},
+		do:  (*harm).deleteProjects,
 	},
 	{
 		// Replicas that were started again have no tail of events: they read the log.
