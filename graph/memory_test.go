@@ -95,7 +95,7 @@ func TestStalledReaders(t *testing.T) { //nolint:paralleltest // it measures the
 	const (
 		stalled = 50
 		events  = 20
-		patient = 10 * time.Second
+		patient = 6 * time.Second
 		most    = 256 << 10 // bytes for each
 	)
 	s := online(t, hurry(deadline, deadline, deadline, patient))
