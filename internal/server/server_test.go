@@ -184,27 +184,30 @@ func TestDatabaseGoesAndComesBack(t *testing.T) {
 // notice, which takes a quarter of an hour.
 func TestSilentDatabaseIsUnavailableInTime(t *testing.T) {
 	t.Parallel()
-	database := pgtest.New(t)
-	proxy, through := pgtest.Proxy(t, database)
-	url := servertest.StartOn(t, database, 1, func(c *server.Config) { c.DatabaseURL = through })[0].URL
-	newProject(t, url)
 	for name, question := range map[string]string{
 		"a list": `{ projects { id } }`, "a plan": `{ getPlanDag(projectId: 1) { version } }`, "a part of a list": `{ projects { plan { id } } }`,
 		"a project": `mutation { updateProject(id: 1, input: {name: "Renamed"}) { id } }`, "a change": addNode(1),
 	} {
-		if a := ask(t, url, question); a.Code() != "" {
-			t.Fatalf("%s: %+v", name, a.Errors)
-		}
-		if proxy.Silence(func(application string) bool { return strings.HasSuffix(application, "/requests") }) == 0 {
-			t.Fatalf("%s: no connection was silenced", name)
-		}
-		start := time.Now()
-		if a := ask(t, url, question); a.Code() != "UNAVAILABLE" || a.Errors[0].RetryAfter() == 0 {
-			t.Errorf("%s: %+v, want UNAVAILABLE", name, a)
-		}
-		t.Logf("%s: UNAVAILABLE after %v", name, time.Since(start)) // what never answers ends with the client's patience, as a failure
-		// Other connections that were idle may be silent, too.
-		until(t, name+" over a new connection", func() bool { return ask(t, url, question).Code() == "" })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			database := pgtest.New(t)
+			proxy, through := pgtest.Proxy(t, database)
+			url := servertest.StartOn(t, database, 1, func(c *server.Config) { c.DatabaseURL = through })[0].URL
+			newProject(t, url)
+			if a := ask(t, url, question); a.Code() != "" {
+				t.Fatalf("%+v", a.Errors)
+			}
+			if proxy.Silence(func(application string) bool { return strings.HasSuffix(application, "/requests") }) == 0 {
+				t.Fatal("no connection was silenced")
+			}
+			start := time.Now()
+			if a := ask(t, url, question); a.Code() != "UNAVAILABLE" || a.Errors[0].RetryAfter() == 0 {
+				t.Errorf("%+v, want UNAVAILABLE", a)
+			}
+			t.Logf("UNAVAILABLE after %v", time.Since(start)) // what never answers ends with the client's patience, as a failure
+			// Other connections that were idle may be silent, too.
+			until(t, "an answer over a new connection", func() bool { return ask(t, url, question).Code() == "" })
+		})
 	}
 }
 
@@ -256,7 +259,7 @@ func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
-	here := servertest.StartOn(t, database, 1, func(c *server.Config) { c.Drain = 50 * time.Second })[0] // a fifth of it for us to notice
+	here := servertest.StartOn(t, database, 1, func(c *server.Config) { c.Drain = 20 * time.Second })[0] // a fifth of it for us to notice
 	there := servertest.StartOn(t, database, 1, nil)[0]
 	newProject(t, here.URL)
 	ended := make(chan struct{})

@@ -3,9 +3,9 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
@@ -83,10 +83,28 @@ func TestDBAsSeeWhatReplicasDo(t *testing.T) {
 func TestDBAsSeeADrain(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
-	replica := servertest.StartOn(t, database, 1, func(c *server.Config) { c.Drain = 50 * time.Second })[0] // a fifth of it for us to notice
+	replica := servertest.StartOn(t, database, 1, nil)[0]
 	conn := pgtest.Connect(t, database)
-	ended := make(chan struct{})
+	// While a request is in hand, the replica does not end.
+	body, sender := io.Pipe()
+	answered, ended := make(chan error, 1), make(chan struct{})
+	c := client.New(replica.URL)
+	defer c.Close()
+	go func() {
+		_, err := c.Post(t.Context(), body, nil)
+		answered <- err
+	}()
+	if _, err := io.WriteString(sender, `{"query":`); err != nil {
+		t.Fatal(err)
+	}
 	go func() { defer close(ended); replica.Stop(t) }()
 	pgtest.AwaitTexts(t, conn, []string{"draining"}, "SELECT state FROM layercake.replicas")
+	if _, err := io.WriteString(sender, `"{__typename}"}`); err != nil {
+		t.Error(err)
+	}
+	_ = sender.Close()
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
 	<-ended
 }
