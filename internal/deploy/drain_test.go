@@ -143,7 +143,7 @@ func inOrder(t testing.TB, visits []visit) {
 func TestSocketsOfADrainingReplicaComeBackBitByBit(t *testing.T) {
 	t.Parallel()
 	// A fifth of it is for haproxy to notice, which looks twice a second.
-	const sockets, drain = 300, 15 * time.Second
+	const sockets, drain = 300, 8 * time.Second
 	d := deploy(t, drain)
 	d.stop(1)
 	d.stop(2)
