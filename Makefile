@@ -36,6 +36,9 @@ soak: build ## load a deployment of its own for minutes, and check that nothing 
 	@internal/tools/setup.sh run
 	./layercake bench soak $(ARGS)
 
+# Most tests wait for a database or for another process, so more of them run at once in a package than there are processors.
+testing = -race -parallel 4 -timeout 10m
+
 # A test that fails is run again, at most twice, and at most 5 tests; those that needed it are named at the end. Running tests again must
 # not hide what is no test. gotestsum gives up after a data race, a panic (also that of a time-out) or a failed build; the report fails when
 # a package failed beyond its tests, in TestMain or because its process ended, which gotestsum takes for mended.
@@ -45,12 +48,12 @@ test: .tools/gotestsum .tools/flaky ## set up what is missing and run every test
 	@rm -f .tools/test.json
 	.tools/gotestsum --format $(if $(filter -v,$(TESTFLAGS)),standard-verbose,standard-quiet) --hide-summary skipped \
 		--rerun-fails=2 --rerun-fails-max-failures=5 --rerun-fails-abort-on-data-race --jsonfile .tools/test.json \
-		--packages '$(PACKAGES)' -- -race -timeout 10m $(TESTFLAGS); \
+		--packages '$(PACKAGES)' -- $(testing) $(TESTFLAGS); \
 	status=$$?; .tools/flaky report .tools/test.json && exit $$status
 
 flaky: .tools/flaky ## run the tests again and again beside two busy loops, and list those that fail now and then (ARGS='-n 20')
 	@internal/tools/setup.sh test
-	.tools/flaky loop $(ARGS) -- -race -timeout 10m $(TESTFLAGS) $(PACKAGES)
+	.tools/flaky loop $(ARGS) -- $(testing) $(TESTFLAGS) $(PACKAGES)
 
 benchmark: ## run the Go benchmarks
 	@internal/tools/setup.sh run
