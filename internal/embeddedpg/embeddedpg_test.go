@@ -202,7 +202,7 @@ func TestStalePidFileOfAnotherProcessIsNoObstacle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg, s := killed(t)
+			cfg, _ := killed(t)
 			path := filepath.Join(cfg.DataDir, "postgres", "postmaster.pid")
 			old, err := os.ReadFile(path)
 			if err != nil {
@@ -214,7 +214,7 @@ func TestStalePidFileOfAnotherProcessIsNoObstacle(t *testing.T) {
 			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			s = start(t, cfg)
+			s := start(t, cfg)
 			if got := query(t, s, "select answer from kept"); got != 42 {
 				t.Errorf("answer = %d, want 42", got)
 			}
