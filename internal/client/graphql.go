@@ -4,9 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // The path at which GraphQL is spoken over a socket, and the subprotocol.
@@ -89,29 +88,26 @@ func (s GraphQLSocket) Follow(ctx context.Context, q Request, next func(data jso
 	if err := s.Subscribe(ctx, "1", q); err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	ended, end := context.WithCancel(ctx)
-	group.Go(func() error { return s.ping(ended) })
-	group.Go(func() error {
-		defer end()
-		return s.results(ctx, next)
-	})
-	return group.Wait()
+	ctx, end := context.WithCancel(ctx)
+	var pinging sync.WaitGroup
+	pinging.Go(func() { s.ping(ctx) })
+	defer pinging.Wait()
+	defer end()
+	return s.results(ctx, next)
 }
 
-// ping makes the replica answer regularly, so that a reader notices when it is gone without a word.
-func (s GraphQLSocket) ping(ctx context.Context) error {
+// ping makes the replica answer regularly, so that a reader notices when it is gone without a word. A ping that cannot be sent is no error
+// here, because the reader fails with the reason.
+func (s GraphQLSocket) ping(ctx context.Context) {
 	tick := time.NewTicker(pingPeriod)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 		}
-		if err := s.say(ctx, Message{Type: "ping"}); err != nil && ctx.Err() == nil {
-			return err
-		}
+		_ = s.say(ctx, Message{Type: "ping"})
 	}
 }
 
