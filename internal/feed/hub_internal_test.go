@@ -64,9 +64,12 @@ func startHub(t *testing.T, events int) (*runningHub, *pgx.Conn) {
 // commit writes events to the log without telling anybody.
 func commit(t *testing.T, conn *pgx.Conn, from, to int, body string) {
 	t.Helper()
+	// A sweep in between would find the new event's hash, which a trigger writes to the head, at the old version.
+	pgtest.Exec(t, conn, "BEGIN")
 	pgtest.Exec(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
 		SELECT 1, v, now(), '', v::text, '', $3::text::json FROM generate_series($1::bigint, $2::bigint) v`, from, to, body)
 	pgtest.Exec(t, conn, "UPDATE heads SET version = $1 WHERE project_id = 1", to)
+	pgtest.Exec(t, conn, "COMMIT")
 }
 
 // collect watches after a version until it has seen another, and returns the deliveries.
