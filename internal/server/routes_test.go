@@ -161,6 +161,17 @@ func TestHEADIsGETWithoutBody(t *testing.T) {
 }
 
 // A browser asks before it sends a header that is not among the few that it sends to everybody. Clients and tools add many.
+// One middleware knows the caller of every route: the id that a request states is in the answer, whoever gives it.
+func TestEveryAnswerNamesItsRequest(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, nil)[0].URL
+	for _, path := range []string{"/health", "/health/live", "/graphql?query=%7B__typename%7D", graphQLSocket, collaborationSocket, "/nowhere"} {
+		if got := fetch(t, url+path, "X-Request-Id", "mine-1").Header.Get("X-Request-Id"); got != "mine-1" {
+			t.Errorf("%s names the request %q", path, got)
+		}
+	}
+}
+
 func TestHeadersThatPagesMaySend(t *testing.T) {
 	t.Parallel()
 	url := servertest.Start(t, 1, func(c *server.Config) {
