@@ -3,8 +3,10 @@ package deploy_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"regexp"
@@ -34,8 +36,21 @@ type deployment struct {
 	log      *haproxyLog
 }
 
-// deploy runs a deployment until the test ends. Without haproxy the test is skipped, or fails where CI is set.
+// deploy runs a deployment until the test ends.
 func deploy(t testing.TB, drain time.Duration) *deployment {
+	t.Helper()
+	d := &deployment{t: t, database: pgtest.New(t), drain: drain}
+	var addresses []string
+	for i := range 3 {
+		d.replicas = append(d.replicas, servertest.StartOn(t, d.database, 1, d.configure(servertest.Address(t)))[0])
+		addresses = append(addresses, d.address(i))
+	}
+	d.url, d.log = balance(t, addresses)
+	return d
+}
+
+// balance runs haproxy in front of three servers until the test ends. Without haproxy the test is skipped, or fails where CI is set.
+func balance(t testing.TB, addresses []string) (url string, log *haproxyLog) {
 	t.Helper()
 	program, err := exec.LookPath("haproxy")
 	if err != nil {
@@ -47,11 +62,6 @@ func deploy(t testing.TB, drain time.Duration) *deployment {
 	case err != nil:
 		t.Skip("haproxy is not installed")
 	}
-	d := &deployment{t: t, database: pgtest.New(t), drain: drain, log: newHaproxyLog(t)}
-	for range 3 {
-		d.replicas = append(d.replicas, servertest.StartOn(t, d.database, 1, d.configure(servertest.Address(t)))[0])
-	}
-
 	// The system chooses the port, and haproxy takes the listening socket over.
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -63,15 +73,14 @@ func deploy(t testing.TB, drain time.Duration) *deployment {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	d.url = "http://" + listener.Addr().String()
-
+	log = newHaproxyLog(t)
 	cmd := exec.Command(program, "-db", "-f", "haproxy.cfg")
 	cmd.Env = append(os.Environ(), "BIND=fd@3")
-	for i := range d.replicas {
-		cmd.Env = append(cmd.Env, "REPLICA"+strconv.Itoa(i+1)+"="+d.address(i))
+	for i, address := range addresses {
+		cmd.Env = append(cmd.Env, "REPLICA"+strconv.Itoa(i+1)+"="+address)
 	}
 	cmd.ExtraFiles = []*os.File{file}
-	cmd.Stderr = d.log
+	cmd.Stderr = log
 	ended := make(chan struct{})
 	if err := child.Start(cmd, syscall.SIGKILL, func(error) { close(ended) }); err != nil {
 		t.Fatal(err)
@@ -82,7 +91,7 @@ func deploy(t testing.TB, drain time.Duration) *deployment {
 		}
 		<-ended
 	})
-	return d
+	return "http://" + listener.Addr().String(), log
 }
 
 func (d *deployment) address(i int) string { return strings.TrimPrefix(d.replicas[i].URL, "http://") }
@@ -222,6 +231,27 @@ func nextBuild(t *testing.T, database string) (url string, wrote, understood *at
 }
 
 // Everybody goes through haproxy while each replica is replaced by one of another build, one after the other.
+// Replicas count sockets by what haproxy says of a client, so a client must not be able to say it.
+func TestClientsDoNotChooseTheirAddress(t *testing.T) {
+	t.Parallel()
+	replica := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, "%q", r.Header.Values("X-Forwarded-For"))
+	}))
+	t.Cleanup(replica.Close)
+	address := replica.Listener.Addr().String()
+	url, _ := balance(t, []string{address, address, address})
+	for _, path := range []string{"/graphql", "/graphql/ws"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header["X-Forwarded-For"] = []string{"198.51.100.7", "203.0.113.9, 192.0.2.1"}
+		if a := get(t, r); string(a.Text) != `["127.0.0.1"]` {
+			t.Errorf("%s is forwarded for %s", path, a.Text)
+		}
+	}
+}
+
 func TestNothingIsLostInARollingRestart(t *testing.T) {
 	t.Parallel()
 	// A fifth of it must be longer than the half second between two checks.
