@@ -86,7 +86,7 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, media string, acceptable bool) error {
 	signedOut := caller.From(r.Context()).Check()
-	if signedOut == nil && wantsPage(r) {
+	if signedOut == nil && IsPage(r) {
 		playground.Handler("Layercake", r.URL.Path)(w, r)
 		return nil
 	}
@@ -316,8 +316,8 @@ func negotiate(accept []string) (media string, acceptable bool) {
 	return media, best > 0
 }
 
-// wantsPage reports whether a request comes from a browser that shows the address, rather than from a client with a query.
-func wantsPage(r *http.Request) bool {
+// IsPage reports whether a request comes from a browser that shows the address, rather than from a client with a query.
+func IsPage(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
 	}

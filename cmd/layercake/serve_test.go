@@ -136,7 +136,13 @@ func TestOpenModeBeyondLoopbackMustBeAskedFor(t *testing.T) {
 	if _, err := parsed(t, "--http-addr=0.0.0.0:3000").config(); err == nil || !strings.Contains(err.Error(), "LAYERCAKE_AUTH=open") {
 		t.Errorf("listening everywhere: %v, want a refusal that says how to ask for it", err)
 	}
-	if cfg, err := parsed(t, "--http-addr=0.0.0.0:3000", "--auth=open").config(); err != nil || !cfg.Open {
-		t.Errorf("listening everywhere by name: %v", err)
+	_, err := parsed(t, "--http-addr=0.0.0.0:3000", "--auth=open").config()
+	if err == nil || !strings.Contains(err.Error(), "LAYERCAKE_HOSTS is empty") || strings.Contains(err.Error(), "LAYERCAKE_AUTH") {
+		t.Errorf("listening everywhere without a name: %v, want a refusal that says how to give one", err)
+	}
+	for _, name := range []string{"--hosts=plans.example,localhost", "--public-url=https://plans.example"} {
+		if cfg, err := parsed(t, "--http-addr=0.0.0.0:3000", "--auth=open", name).config(); err != nil || !cfg.Open {
+			t.Errorf("listening everywhere with %s: %v", name, err)
+		}
 	}
 }

@@ -26,6 +26,7 @@ type Config struct {
 	HTTPAddr       string   // host:port of everything for clients; port 0 lets the system choose
 	AdminAddr      string   // host:port of metrics and profiles; "" for none
 	PublicURL      *url.URL // address at which browsers reach this deployment; nil when unknown
+	Hosts          []string // names by which clients know it, beside that in PublicURL; localhost for all names of loopback
 	AllowedOrigins []string // origins whose pages may call; in open mode loopback origins may, too
 	AllowedHeaders []string // headers that pages may send, beside those that are known
 	TrustedProxies []string // networks such as 10.0.0.0/8, whose X-Forwarded-For says where a client is
@@ -81,15 +82,20 @@ func (c *Config) Settings() []setting.Setting {
 		},
 		{Flag: "public-url", Placeholder: "URL", Value: setting.URL(&c.PublicURL), Help: "How browsers reach this deployment."},
 		{
-			Flag: "allowed-origins", Placeholder: "ORIGIN", Value: setting.List(&c.AllowedOrigins, checkOrigin),
+			Flag: "hosts", Placeholder: "NAME", Value: setting.List(&c.Hosts, checkHostName, c.checkHosts),
+			Help: "Names by which clients reach it, beside that in public-url; localhost: all names of this machine for itself. " +
+				"Beyond loopback, other names are refused.",
+		},
+		{
+			Flag: "allowed-origins", Placeholder: "ORIGIN", Value: setting.List(&c.AllowedOrigins, checkOrigin, nil),
 			Help: "Origins whose pages may call. In open mode without any: every loopback origin and tauri://localhost.",
 		},
 		{
-			Flag: "allowed-headers", Placeholder: "NAME", Value: setting.List(&c.AllowedHeaders, checkHeader),
+			Flag: "allowed-headers", Placeholder: "NAME", Value: setting.List(&c.AllowedHeaders, checkHeader, nil),
 			Help: "Headers that such pages may send, beside those of GraphQL clients and of tracing.",
 		},
 		{
-			Flag: "trusted-proxies", Placeholder: "NETWORK", Value: setting.List(&c.TrustedProxies, checkNetwork),
+			Flag: "trusted-proxies", Placeholder: "NETWORK", Value: setting.List(&c.TrustedProxies, checkNetwork, nil),
 			Help: "Networks of proxies, such as 10.0.0.0/8, whose X-Forwarded-For says where a client is.",
 		},
 		{
@@ -201,6 +207,15 @@ func (c *Config) parseAuth(mode string) (open bool, err error) {
 	return false, fmt.Errorf("is %q: this version knows open", mode)
 }
 
+// checkHosts demands a name where other machines may reach the replica: any page could have made another one that leads here.
+func (c *Config) checkHosts(hosts []string) error {
+	if c.BeyondLoopback() && c.PublicURL == nil && len(hosts) == 0 {
+		return fmt.Errorf("is empty, and so is LAYERCAKE_PUBLIC_URL, but LAYERCAKE_HTTP_ADDR is %q: beyond loopback, say by which names "+
+			"clients reach this server, such as plans.example.com", c.HTTPAddr)
+	}
+	return nil
+}
+
 // BeyondLoopback reports whether other machines may reach the replica. With a wrong address none can.
 func (c Config) BeyondLoopback() bool {
 	host, _, err := net.SplitHostPort(c.HTTPAddr)
@@ -224,6 +239,16 @@ func checkAddrOrNone(addr string) error {
 	}
 	return checkAddr(addr)
 }
+
+// checkHostName wants what can stand in a Host header, without a port.
+func checkHostName(host string) error {
+	if _, err := netip.ParseAddr(host); err != nil && !hostName.MatchString(host) {
+		return fmt.Errorf("is %q: a name has no scheme and no port, such as plans.example.com, 10.1.2.3 or localhost", host)
+	}
+	return nil
+}
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$`)
 
 func checkOrigin(origin string) error {
 	if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {

@@ -23,11 +23,30 @@ func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
 	s.answer(w, http.StatusOK, "healthy", nil, nil)
 }
 
-// health says whether this replica should get requests, and each reason. With ?verbose it adds what the database finds about the whole
-// deployment, which changes nothing about the answer: one replica cannot mend it.
+// health says whether this replica should get requests, and each reason.
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
-	checks := map[string]check{
-		"database": s.checkDatabase(r.Context()),
+	status, word, checks := s.check(r.Context())
+	s.answer(w, status, word, checks, nil)
+}
+
+// diagnose is health for operators: with ?verbose it adds what the database finds about the whole deployment, which changes nothing about
+// the status, because one replica cannot mend it.
+func (s *Server) diagnose(w http.ResponseWriter, r *http.Request) {
+	status, word, checks := s.check(r.Context())
+	var diagnosis []operate.Finding
+	switch verbose := r.URL.Query().Has("verbose"); {
+	case verbose && checks["database"].OK:
+		diagnosis = s.diagnosis.Findings(r.Context())
+	case verbose:
+		diagnosis = operate.Undiagnosed(checks["database"].Detail)
+	}
+	s.answer(w, status, word, checks, diagnosis)
+}
+
+// check returns the conditions for this replica to get requests, and what they come to.
+func (s *Server) check(ctx context.Context) (status int, word string, checks map[string]check) {
+	checks = map[string]check{
+		"database": s.checkDatabase(ctx),
 		"listener": {OK: s.core.Wire.Listening()},
 		"draining": {OK: true},
 	}
@@ -41,18 +60,10 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	if !checks["listener"].OK {
 		checks["listener"] = check{Detail: "events of other replicas come late, by polling"}
 	}
-	status, word := http.StatusOK, "healthy"
 	if !checks["database"].OK || !checks["draining"].OK || !checks["listener"].OK {
-		status, word = http.StatusServiceUnavailable, "unhealthy"
+		return http.StatusServiceUnavailable, "unhealthy", checks
 	}
-	var diagnosis []operate.Finding
-	switch verbose := r.URL.Query().Has("verbose"); {
-	case verbose && checks["database"].OK:
-		diagnosis = s.diagnosis.Findings(r.Context())
-	case verbose:
-		diagnosis = operate.Undiagnosed(checks["database"].Detail)
-	}
-	s.answer(w, status, word, checks, diagnosis)
+	return http.StatusOK, "healthy", checks
 }
 
 func (s *Server) checkDatabase(ctx context.Context) check {

@@ -54,6 +54,7 @@ func TestConnectionLimits(t *testing.T) {
 			}
 			var log notes
 			replica := servertest.StartOn(t, theirs, 1, func(c *server.Config) {
+				c.AdminAddr = "127.0.0.1:0"
 				c.Replicas, c.PoolMax, c.Log = 1, 100, slog.New(slog.NewTextHandler(&log, nil))
 			})[0]
 			if !strings.Contains(log.String(), `msg="request pool is capped"`) || !strings.Contains(log.String(), "size=13") {
@@ -83,14 +84,14 @@ func TestConnectionLimits(t *testing.T) {
 				!strings.Contains(text, "too many connections for") || !strings.Contains(text, "CONNECTION LIMIT") {
 				t.Errorf("the log does not say once that connections are refused, and what to do:\n%s", text)
 			}
-			status, body := health(t, replica.URL+"/health?verbose")
+			status, body := health(t, replica.Admin+"/health?verbose")
 			if !strings.Contains(body, `"connections":{"ok":true,"detail":"the database refused a connection`) || status != http.StatusOK {
 				t.Errorf("/health does not speak of a refusal: %d %s", status, body)
 			}
 			// Sessions that begin together are all refused where only some find room, so it takes a while until none is left.
 			until(t, "the diagnosis", func() bool {
 				load(t, replica.URL)
-				_, body := health(t, replica.URL+"/health?verbose")
+				_, body := health(t, replica.Admin+"/health?verbose")
 				return connections.MatchString(body)
 			})
 		})

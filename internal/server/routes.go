@@ -1,11 +1,8 @@
 package server
 
 import (
-	"net"
 	"net/http"
 	"net/http/pprof"
-	"net/netip"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -60,8 +57,9 @@ func (s *Server) routes() http.Handler {
 // adminRoutes returns the handler of all paths for operators.
 func (s *Server) adminRoutes() http.Handler {
 	r := chi.NewRouter()
+	r.Use(s.checkOperator)
+	r.Get("/health", s.diagnose)
 	r.Handle("/metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
-	r.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	r.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	r.HandleFunc("/debug/pprof/trace", pprof.Trace)
@@ -96,61 +94,6 @@ func hasToken(lines []string, token string) bool {
 		}
 	}
 	return false
-}
-
-// allowsOrigin reports whether pages of another origin may call this server. In open mode those on this machine may: the
-// existing client is served from a port of its own, or by a desktop shell.
-func (c Config) allowsOrigin(origin string) bool {
-	if slices.Contains(c.AllowedOrigins, origin) {
-		return true
-	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" {
-		return false
-	}
-	if c.PublicURL != nil && u.Scheme == c.PublicURL.Scheme && u.Host == c.PublicURL.Host {
-		return true
-	}
-	return c.Open && len(c.AllowedOrigins) == 0 && (origin == "tauri://localhost" || isLoopback(u.Hostname()))
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
-}
-
-// checkOrigin refuses requests that change something, or open a socket, from pages that may not call. CORS alone does not stop
-// those that a browser sends without asking first.
-func (s *Server) checkOrigin(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		origin := r.Header.Get("Origin")
-		sameSite := origin == "http://"+r.Host || origin == "https://"+r.Host
-		if origin != "" && !sameSite && !s.cfg.allowsOrigin(origin) {
-			http.Error(w, "Pages of this origin may not call this server (LAYERCAKE_ALLOWED_ORIGINS)", http.StatusForbidden)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// checkHost refuses names that somebody else made to point at this machine: while everybody is let in because only this
-// machine can connect, a page behind such a name would count as ours.
-func (s *Server) checkHost(next http.Handler) http.Handler {
-	listening, _, _ := net.SplitHostPort(s.cfg.HTTPAddr)
-	if !s.cfg.Open || !isLoopback(listening) {
-		return next
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := (&url.URL{Host: r.Host}).Hostname()
-		if !isLoopback(host) && (s.cfg.PublicURL == nil || host != s.cfg.PublicURL.Hostname()) {
-			http.Error(w, "This server is known by another name (LAYERCAKE_PUBLIC_URL)", http.StatusMisdirectedRequest)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // measure times requests by route pattern. Sockets have metrics of their own.

@@ -173,6 +173,10 @@ func (s *Server) serve(ctx context.Context) error {
 	if s.admin != nil {
 		parts.Go(func() error { return closed(operators.Serve(s.admin)) })
 	}
+	if host, _, _ := net.SplitHostPort(s.cfg.AdminAddr); s.admin != nil && !isLoopback(host) {
+		s.log.WarnContext(ctx, "other machines may reach the admin address, which shows metrics and profiles to everybody",
+			"admin", s.AdminAddr())
+	}
 	close(s.ready)
 	s.log.InfoContext(ctx, "serving", "url", "http://"+s.Addr(), "admin", s.AdminAddr(), "version", s.cfg.Version)
 

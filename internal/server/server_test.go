@@ -211,43 +211,18 @@ func TestSilentDatabaseIsUnavailableInTime(t *testing.T) {
 	}
 }
 
-// Pages of other sites may not drive a server that lets everybody on this machine in.
-func TestOpenModeIsForThisMachine(t *testing.T) {
-	t.Parallel()
-	url := servertest.Start(t, 1, nil)[0].URL
-	for name, c := range map[string]struct {
-		header []string
-		want   int
-	}{
-		"no browser":                {nil, http.StatusOK},
-		"page of this server":       {[]string{"Origin", url}, http.StatusOK},
-		"page of this machine":      {[]string{"Origin", "http://localhost:1420"}, http.StatusOK},
-		"desktop shell":             {[]string{"Origin", "tauri://localhost"}, http.StatusOK},
-		"page of another site":      {[]string{"Origin", "https://example.com"}, http.StatusForbidden},
-		"page without an origin":    {[]string{"Origin", "null"}, http.StatusForbidden},
-		"name pointed at this host": {[]string{"Origin", "http://example.com", "Host", "example.com"}, http.StatusMisdirectedRequest},
-	} {
-		if got := get(t, url+"/graphql?query={__typename}", c.header...); got != c.want {
-			t.Errorf("%s: status = %d, want %d", name, got, c.want)
-		}
-	}
-	if got := get(t, url+"/nowhere"); got != http.StatusNotFound {
-		t.Errorf("unknown path: %d, want 404", got)
-	}
-}
-
 func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	err := server.Config{
 		HTTPAddr: "nonsense", AdminAddr: "also nonsense", AllowedOrigins: []string{"example.com"}, PoolMin: -1, Drain: -1, Loss: 2,
-		TrustedProxies: []string{"10.0.0.1"}, MaxSockets: -1, AllowedHeaders: []string{"*"},
+		TrustedProxies: []string{"10.0.0.1"}, Hosts: []string{"http://plans.example"}, MaxSockets: -1, AllowedHeaders: []string{"*"},
 	}.Check()
 	if err == nil {
 		t.Fatal("no error")
 	}
 	for _, setting := range []string{
 		"DATABASE_URL", "HTTP_ADDR", "ADMIN_ADDR", "ALLOWED_ORIGINS", "POOL_MAX", "POOL_MIN", "REPLICAS", "WRITE_SLOTS", "DRAIN",
-		"EVENT_RETENTION", "CLEAN_UP", "FAULT_LOSS", "TRUSTED_PROXIES", "ALLOWED_HEADERS", "SOCKETS_PER_ADDRESS",
+		"EVENT_RETENTION", "CLEAN_UP", "FAULT_LOSS", "TRUSTED_PROXIES", "ALLOWED_HEADERS", "SOCKETS_PER_ADDRESS", "HOSTS",
 	} {
 		if !strings.Contains(err.Error(), "LAYERCAKE_"+setting+" is ") {
 			t.Errorf("%s is not reported:\n%v", setting, err)

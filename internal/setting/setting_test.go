@@ -31,6 +31,12 @@ func (c *told) settings() map[string]setting.Setting {
 		}
 		return nil
 	}
+	few := func(texts []string) error {
+		if len(texts) > 3 {
+			return fmt.Errorf("has %d texts: they are few", len(texts))
+		}
+		return nil
+	}
 	return map[string]setting.Setting{
 		"name":  {Flag: "long-name", Value: setting.Text(&c.name, short)},
 		"count": {Flag: "count", Default: "5", Value: setting.Number(&c.count, setting.From(1, math.MaxInt, "at least 1"))},
@@ -38,7 +44,7 @@ func (c *told) settings() map[string]setting.Setting {
 		"share": {Flag: "share", Default: "0", Value: setting.Share(&c.share)},
 		"page":  {Flag: "page", Value: setting.URL(&c.page)},
 		"loud":  {Flag: "loud", Default: "no", Value: setting.Choice(&c.loud, setting.Word("no", false), setting.Word("yes", true))},
-		"tags":  {Flag: "tags", Value: setting.List(&c.tags, short)},
+		"tags":  {Flag: "tags", Value: setting.List(&c.tags, short, few)},
 	}
 }
 
@@ -68,6 +74,7 @@ func TestSettings(t *testing.T) {
 		{"loud", []string{"very"}, false, `LAYERCAKE_LOUD is "very": it is one of ["no" "yes"]`},
 		{"tags", []string{"a", " b"}, []string{"a", "b"}, ""},
 		{"tags", nil, []string(nil), ""},
+		{"tags", []string{"a", "b", "c", "d"}, []string{"a", "b", "c", "d"}, "LAYERCAKE_TAGS has 4 texts: they are few"},
 		{
 			"tags",
 			[]string{"long", "ok", " wide"},

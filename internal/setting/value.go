@@ -55,10 +55,14 @@ func (one[T]) List() bool { return false }
 type list struct {
 	field *[]string
 	valid func(string) error
+	whole func([]string) error
 }
 
-// List returns a Value of many texts, without the blanks that people write behind commas.
-func List(field *[]string, valid func(string) error) Value { return list{field, valid} }
+// List returns a Value of many texts, without the blanks that people write behind commas. Valid is asked about each, and whole, unless it
+// is nil, about all of them.
+func List(field *[]string, valid func(string) error, whole func([]string) error) Value {
+	return list{field, valid, whole}
+}
 
 func (l list) read(texts []string) error {
 	*l.field = nil
@@ -71,6 +75,11 @@ func (l list) read(texts []string) error {
 func (l list) check() (errs []error) {
 	for _, text := range *l.field {
 		if err := l.valid(text); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if l.whole != nil {
+		if err := l.whole(*l.field); err != nil {
 			errs = append(errs, err)
 		}
 	}

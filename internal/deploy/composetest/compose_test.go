@@ -67,6 +67,9 @@ func TestReplicasAreAlikeAndBuiltFromTheDockerfile(t *testing.T) {
 		if auth == nil || *auth != "open" {
 			t.Errorf("%s: LAYERCAKE_AUTH is not open; beyond loopback it has to be said", name)
 		}
+		if hosts := service.Environment["LAYERCAKE_HOSTS"]; hosts == nil || *hosts != "localhost" {
+			t.Errorf("%s: LAYERCAKE_HOSTS is not localhost; beyond loopback names have to be said", name)
+		}
 		if service.Entrypoint != nil || service.Command != nil {
 			t.Errorf("%s runs %q %q instead of what the image runs", name, service.Entrypoint, service.Command)
 		}

@@ -1,0 +1,106 @@
+package server
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"layercake/graph"
+)
+
+// allowsOrigin reports whether pages of another origin may call this server. In open mode those on this machine may: the
+// existing client is served from a port of its own, or by a desktop shell.
+func (c Config) allowsOrigin(origin string) bool {
+	if slices.Contains(c.AllowedOrigins, origin) {
+		return true
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	if c.PublicURL != nil && u.Scheme == c.PublicURL.Scheme && u.Host == c.PublicURL.Host {
+		return true
+	}
+	return c.Open && len(c.AllowedOrigins) == 0 && (origin == "tauri://localhost" || isLoopback(u.Hostname()))
+}
+
+// allowsHost reports whether clients may know this server by a name. The names of loopback lead to whoever asks, so nobody else can
+// have made them; they are served where they were asked for, and where nobody but this machine can connect.
+func (c Config) allowsHost(name string) bool {
+	if c.PublicURL != nil && strings.EqualFold(name, c.PublicURL.Hostname()) {
+		return true
+	}
+	if isLoopback(name) && (!c.BeyondLoopback() || slices.Contains(c.Hosts, "localhost")) {
+		return true
+	}
+	return slices.ContainsFunc(c.Hosts, func(host string) bool { return strings.EqualFold(name, host) })
+}
+
+// hostOf returns the name in the Host header of a request, without a port.
+func hostOf(r *http.Request) string {
+	return strings.TrimSuffix((&url.URL{Host: r.Host}).Hostname(), ".")
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// checkHost refuses names that somebody else made to point at this deployment: a page behind such a name would count as ours. What
+// /health says does not depend on the name, and balancers ask for it by address.
+func (s *Server) checkHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		health := r.URL.Path == "/health" || strings.HasPrefix(r.URL.Path, "/health/")
+		if !health && !s.cfg.allowsHost(hostOf(r)) {
+			http.Error(w, "This server is known by another name (LAYERCAKE_PUBLIC_URL, LAYERCAKE_HOSTS)", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// checkOrigin refuses requests from pages that may not call, also those that a browser sends without an Origin, such as for a picture.
+// CORS alone only keeps the answer from such a page.
+func (s *Server) checkOrigin(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		origin := r.Header.Get("Origin")
+		own := origin == "http://"+r.Host || origin == "https://"+r.Host
+		foreign := origin != "" && !own && !s.cfg.allowsOrigin(origin)
+		if foreign || origin == "" && crossSite(r) && !(follows(r) && r.URL.Path == "/graphql" && graph.IsPage(r)) {
+			http.Error(w, "Pages of this origin may not call this server (LAYERCAKE_ALLOWED_ORIGINS)", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// crossSite reports whether a browser says that a page of another site sends a request. It does so only over TLS and to loopback.
+func crossSite(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Site") == "cross-site" }
+
+// follows reports whether a browser says that somebody followed a link, so that the answer takes the place of the page.
+func follows(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+}
+
+// checkOperator refuses what a page of another site may make a browser of an operator ask. Programs that read metrics know a replica by
+// an address, which nobody can make to point elsewhere, or by one of its names.
+func (s *Server) checkOperator(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := hostOf(r)
+		_, err := netip.ParseAddr(host)
+		switch {
+		case err != nil && !isLoopback(host) && !s.cfg.allowsHost(host):
+			http.Error(w, "This server is known by another name (LAYERCAKE_HOSTS)", http.StatusMisdirectedRequest)
+		case r.Header.Get("Origin") != "", crossSite(r) && !follows(r):
+			http.Error(w, "Pages may not call the admin address", http.StatusForbidden)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
