@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"regexp"
 	"runtime/debug"
 
 	"layercake/internal/caller"
@@ -23,9 +24,16 @@ const persistedQueryNotSupported fault.Code = "PERSISTED_QUERY_NOT_SUPPORTED"
 
 var errPersistedQuery = fault.New(persistedQueryNotSupported, "PersistedQueryNotSupported")
 
-// maxMessage is the size of the longest message of the library that clients see, in bytes: such messages repeat values of the request,
-// which may be long.
+// maxMessage is the size of the longest message of the library that clients see, in bytes.
 const maxMessage = 1000
+
+// parts finds what messages of the library may repeat of a request: names, and values in quotation marks.
+var parts = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\S+`)
+
+// clip returns a message of the library with only the beginning of each part that is long.
+func clip(message string) string {
+	return shorten(parts.ReplaceAllStringFunc(message, fault.Clip), maxMessage)
+}
 
 var errInternal = fault.New(fault.Internal, "Internal server error")
 
@@ -76,7 +84,7 @@ func (p *presenter) faultOf(ctx context.Context, err error, at *gqlerror.Error) 
 		if isVariable(at.Path) {
 			message = fmt.Sprintf("Variable %s: %s", at.Path[1:], message)
 		}
-		return fault.New(fault.BadRequest, shorten(message, maxMessage))
+		return fault.New(fault.BadRequest, clip(message))
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return fault.New(fault.Unavailable, fault.Busy) // the client went away, so nobody reads this
 	case f == nil && errors.Is(err, context.DeadlineExceeded):

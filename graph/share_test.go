@@ -179,7 +179,7 @@ func TestSharedBytesAreThoseOfAnUnsharedExecution(t *testing.T) {
 		}
 	}
 	odd := nodeInput("odd", "DataSourceNode")
-	odd["metadata"] = vars{"label": "<a href=\"x\">\u2028&é\t\\</a>", "description": nil}
+	odd["metadata"] = vars{"label": "<a href=\"x\">\u200b&é\t\\</a>", "description": nil}
 	odd["config"] = `{"large":"` + strings.Repeat("<x>", 1500) + `"}` // more than one frame takes
 	changes := []func(){
 		func() { s.call(t, "AddPlanDagNode", vars{"projectId": p, "node": odd}, new(any)) },

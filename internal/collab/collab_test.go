@@ -174,7 +174,7 @@ func TestMessagesThatAreRefused(t *testing.T) {
 		},
 		{
 			"join with a NUL", `{"type":"join_session","data":{"userId":"u","userName":"a\u0000b","avatarColor":""}}`,
-			"error: Error processing message: User name contains a control character at byte 1",
+			"error: Error processing message: User name may not contain the character U+0000",
 		},
 		{"leave without data", `{"type":"leave_session"}`, format},
 		{

@@ -45,11 +45,11 @@ func New(code Code, message string) *Error {
 	return &Error{Code: code, Message: message}
 }
 
-// With returns a copy of e that also carries value under key.
+// With returns a copy of e that also carries value under key. Of long texts in it only the beginning is kept.
 func (e *Error) With(key string, value any) *Error {
 	details := make(map[string]any, len(e.Details)+1)
 	maps.Copy(details, e.Details)
-	details[key] = value
+	details[key] = clipped(value)
 	return &Error{Code: e.Code, Message: e.Message, Details: details, cause: e.cause}
 }
 

@@ -65,7 +65,7 @@ func ParseFilter(config []byte) (Filter, error) {
 		Query *Filter `json:"query"`
 	}
 	if err := json.Unmarshal(config, &c); err != nil {
-		return Filter{}, fault.New(fault.BadRequest, "The filter's configuration is not readable: "+err.Error())
+		return Filter{}, fault.New(fault.BadRequest, "The filter's configuration is not readable: "+fault.JSONReason(err))
 	}
 	if c.Query == nil {
 		return Filter{}, fault.New(fault.BadRequest, "The filter has no query")

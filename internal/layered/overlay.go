@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"layercake/internal/fault"
 )
 
 // Edit is a change that a person or an agent made to a built graph.
@@ -312,11 +314,11 @@ func update(e Edit, f *editField) (EditResult, string) {
 	}
 	var was, wanted any
 	if err := decode(e.New, &wanted); err != nil {
-		return EditFailed, "The new value is not readable: " + err.Error()
+		return EditFailed, "The new value is not readable: " + fault.JSONReason(err)
 	}
 	if e.Old != nil {
 		if err := decode(e.Old, &was); err != nil {
-			return EditFailed, "The old value is not readable: " + err.Error()
+			return EditFailed, "The old value is not readable: " + fault.JSONReason(err)
 		}
 		if now := canonical(f.now); now != canonical(was) && now != canonical(wanted) {
 			return EditConflict, fmt.Sprintf("The field %s of %s %q was %s when it was edited and is %s now",

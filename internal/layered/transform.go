@@ -168,7 +168,7 @@ func ParseTransforms(config []byte) ([]Transform, error) {
 		return nil, nil
 	}
 	if err := json.Unmarshal(config, &c); err != nil {
-		return nil, fault.New(fault.BadRequest, "The transform's configuration is not readable: "+err.Error())
+		return nil, fault.New(fault.BadRequest, "The transform's configuration is not readable: "+fault.JSONReason(err))
 	}
 	switch {
 	case c.Transforms != nil:
@@ -240,7 +240,7 @@ func migrate(kind string, config json.RawMessage) ([]Transform, error) {
 	}
 	if len(config) > 0 {
 		if err := json.Unmarshal(config, &c); err != nil {
-			return nil, fault.New(fault.BadRequest, "The transform's configuration is not readable: "+err.Error())
+			return nil, fault.New(fault.BadRequest, "The transform's configuration is not readable: "+fault.JSONReason(err))
 		}
 	}
 	var list []Transform

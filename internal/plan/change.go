@@ -95,6 +95,7 @@ func (c Change) check() error {
 		fault.CheckText("Operation id", c.OpID, maxOperationID),
 		fault.CheckText("Client id", c.ClientID, maxOperationID),
 		fault.CheckText("Note", c.Note, maxNote),
+		fault.CheckLabel("Note", c.Note),
 	)
 }
 

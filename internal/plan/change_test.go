@@ -3,11 +3,13 @@ package plan_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
 	"layercake/internal/fault"
 	"layercake/internal/plan"
+	"layercake/internal/postgres/pgtest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -119,26 +121,36 @@ func TestChangeRefuses(t *testing.T) {
 		"config too long":        {plan.AddNode{Node: withConfig(`{"a":"` + strings.Repeat("x", 100_000) + `"}`)}, fault.BadRequest, "Node config is too long"},
 		"label too long":         {plan.AddNode{Node: withLabel(long)}, fault.BadRequest, "Node label is too long"},
 		"label with a NUL":       {plan.AddNode{Node: withLabel("a\x00")}, fault.BadRequest, "Node label contains a NUL character"},
-		"position far away":      {plan.AddNode{Node: at(100_001)}, fault.BadRequest, "Node position is out of range"},
-		"position is no number":  {plan.AddNode{Node: at(nan)}, fault.BadRequest, "Node position is out of range"},
-		"self-loop":              {plan.AddEdge{Edge: edge("new", "graph", "graph")}, fault.BadRequest, "Edge must connect two different nodes"},
-		"source missing":         {plan.AddEdge{Edge: edge("new", "ghost", "graph")}, fault.BadRequest, "Edge refers to a node that does not exist"},
-		"target missing":         {plan.AddEdge{Edge: edge("new", "graph", "ghost")}, fault.BadRequest, "Edge refers to a node that does not exist"},
-		"second edge":            {plan.AddEdge{Edge: edge("new", "source", "graph")}, fault.BadRequest, "This connection is not allowed"},
-		"short cycle":            {plan.AddEdge{Edge: edge("new", "graph2", "graph")}, fault.BadRequest, "Edge would create a cycle"},
-		"long cycle":             {plan.AddEdge{Edge: edge("new", "transform", "graph")}, fault.BadRequest, "Edge would create a cycle"},
-		"pair not allowed":       {plan.AddEdge{Edge: edge("new", "graph", "source")}, fault.BadRequest, "Edge would create a cycle"},
-		"output leads nowhere":   {plan.AddEdge{Edge: edge("new", "output", "graph2")}, fault.BadRequest, "This connection is not allowed"},
-		"second input":           {plan.AddEdge{Edge: edge("new", "graph", "transform")}, fault.BadRequest, "This connection is not allowed"},
-		"second output of copy":  {plan.AddEdge{Edge: edge("new", "copy", "graph2")}, fault.BadRequest, "This connection is not allowed"},
-		"unknown data type":      {plan.AddEdge{Edge: plan.Edge{ID: "new", Source: "source", Target: "graph2"}}, fault.BadRequest, "Unknown data type"},
-		"update ghost":           {plan.UpdateNode{ID: "ghost"}, fault.NotFound, "Node not found"},
-		"delete ghost":           {plan.DeleteNode{ID: "ghost"}, fault.NotFound, "Node not found"},
-		"update ghost edge":      {plan.UpdateEdge{ID: "ghost"}, fault.NotFound, "Edge not found"},
-		"delete ghost edge":      {plan.DeleteEdge{ID: "ghost"}, fault.NotFound, "Edge not found"},
-		"create a written plan":  {plan.UpdatePlan{Name: "n", Create: true}, fault.Conflict, "The project already has a plan"},
-		"plan without a name":    {plan.UpdatePlan{Name: " "}, fault.BadRequest, "Plan name cannot be empty"},
-		"old replacement":        {plan.Replace{Base: "1.0"}, fault.Conflict, "The plan has changed"},
+		"label with an override": {plan.AddNode{Node: withLabel("a\u202eb")}, fault.BadRequest, "Node label may not contain the character U+202E"},
+		"label of an edge with a return": {
+			plan.UpdateEdge{ID: "1", Metadata: &plan.EdgeMetadata{Label: new("a\r"), DataType: plan.GraphData}},
+			fault.BadRequest, "Edge label may not contain the character U+000D",
+		},
+		"description with a tag": {
+			plan.UpdateNode{ID: "graph", Metadata: &plan.NodeMetadata{Description: new("a\U000e0041")}},
+			fault.BadRequest, "Node description may not contain the character U+E0041",
+		},
+		"name with a line feed": {plan.UpdatePlan{Name: "a\nb"}, fault.BadRequest, "Plan name may not contain the character U+000A"},
+		"position far away":     {plan.AddNode{Node: at(100_001)}, fault.BadRequest, "Node position is out of range"},
+		"position is no number": {plan.AddNode{Node: at(nan)}, fault.BadRequest, "Node position is out of range"},
+		"self-loop":             {plan.AddEdge{Edge: edge("new", "graph", "graph")}, fault.BadRequest, "Edge must connect two different nodes"},
+		"source missing":        {plan.AddEdge{Edge: edge("new", "ghost", "graph")}, fault.BadRequest, "Edge refers to a node that does not exist"},
+		"target missing":        {plan.AddEdge{Edge: edge("new", "graph", "ghost")}, fault.BadRequest, "Edge refers to a node that does not exist"},
+		"second edge":           {plan.AddEdge{Edge: edge("new", "source", "graph")}, fault.BadRequest, "This connection is not allowed"},
+		"short cycle":           {plan.AddEdge{Edge: edge("new", "graph2", "graph")}, fault.BadRequest, "Edge would create a cycle"},
+		"long cycle":            {plan.AddEdge{Edge: edge("new", "transform", "graph")}, fault.BadRequest, "Edge would create a cycle"},
+		"pair not allowed":      {plan.AddEdge{Edge: edge("new", "graph", "source")}, fault.BadRequest, "Edge would create a cycle"},
+		"output leads nowhere":  {plan.AddEdge{Edge: edge("new", "output", "graph2")}, fault.BadRequest, "This connection is not allowed"},
+		"second input":          {plan.AddEdge{Edge: edge("new", "graph", "transform")}, fault.BadRequest, "This connection is not allowed"},
+		"second output of copy": {plan.AddEdge{Edge: edge("new", "copy", "graph2")}, fault.BadRequest, "This connection is not allowed"},
+		"unknown data type":     {plan.AddEdge{Edge: plan.Edge{ID: "new", Source: "source", Target: "graph2"}}, fault.BadRequest, "Unknown data type"},
+		"update ghost":          {plan.UpdateNode{ID: "ghost"}, fault.NotFound, "Node not found"},
+		"delete ghost":          {plan.DeleteNode{ID: "ghost"}, fault.NotFound, "Node not found"},
+		"update ghost edge":     {plan.UpdateEdge{ID: "ghost"}, fault.NotFound, "Edge not found"},
+		"delete ghost edge":     {plan.DeleteEdge{ID: "ghost"}, fault.NotFound, "Edge not found"},
+		"create a written plan": {plan.UpdatePlan{Name: "n", Create: true}, fault.Conflict, "The project already has a plan"},
+		"plan without a name":   {plan.UpdatePlan{Name: " "}, fault.BadRequest, "Plan name cannot be empty"},
+		"old replacement":       {plan.Replace{Base: "1.0"}, fault.Conflict, "The plan has changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// A good edit before the bad one shows that a change happens as a whole or not at all.
@@ -280,5 +292,43 @@ func TestDescribe(t *testing.T) {
 	}
 	if _, err := r.plans.Get(t.Context(), r.actor, got.ID+999); !fault.Is(err, fault.NotFound) {
 		t.Errorf("unknown plan: %v, want NOT_FOUND", err)
+	}
+}
+
+// Older releases let every character in. Such texts stay, and whoever moves their nodes, or submits the plan as it is, is not refused.
+func TestHiddenCharactersOfOlderReleasesStay(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	r := startReplica(t, url, 0)
+	p := r.create(t)
+	r.change(t, p, plan.AddNode{Node: node("a", plan.DataSourceNode)}, plan.AddNode{Node: node("b", plan.GraphNode)},
+		plan.AddEdge{Edge: edge("ab", "a", "b")}, plan.UpdatePlan{Name: "Plan"})
+	const hidden = "a\u202eb"
+	conn := pgtest.Connect(t, url)
+	pgtest.Exec(t, conn, "UPDATE plan_nodes SET label = $1, description = $1", hidden)
+	pgtest.Exec(t, conn, "UPDATE plan_edges SET label = $1", hidden)
+	pgtest.Exec(t, conn, "UPDATE plans SET name = $1", hidden)
+
+	config, handle := `{"a":1}`, "left"
+	r.change(t, p, plan.MoveNodes{Moves: []plan.Move{{ID: "a", Position: plan.Position{X: 1}}}})
+	r.change(t, p, plan.UpdateNode{ID: "a", Config: &config})
+	r.change(t, p, plan.UpdateEdge{ID: "ab", SourceHandle: &handle})
+	r.change(t, p, plan.UpdatePlan{Name: hidden, YAMLContent: "a: 1"})
+	dag := r.dag(t, p)
+	dag.Nodes[1].Position.Y = 2
+	r.change(t, p, plan.Replace{Base: strconv.FormatInt(dag.At.Version, 10), Nodes: dag.Nodes, Edges: dag.Edges})
+	if got := r.dag(t, p); got.At.Version != dag.At.Version+1 || got.Nodes[0].Metadata.Label != hidden || *got.Edges[0].Metadata.Label != hidden {
+		t.Errorf("the plan is %+v", got)
+	}
+
+	dag.Nodes[1].Metadata.Label = "c\u2066"
+	for name, edit := range map[string]plan.Edit{
+		"another label":           plan.UpdateNode{ID: "a", Metadata: &plan.NodeMetadata{Label: hidden + "c"}},
+		"the label, on another":   plan.AddNode{Node: plan.Node{ID: "c", NodeType: plan.GraphNode, Metadata: plan.NodeMetadata{Label: hidden}}},
+		"a label in a submission": plan.Replace{Base: strconv.FormatInt(r.dag(t, p).At.Version, 10), Nodes: dag.Nodes, Edges: dag.Edges},
+	} {
+		if _, err := r.plans.Change(t.Context(), r.actor, p, plan.Change{Via: "test", Edits: []plan.Edit{edit}}); !fault.Is(err, fault.BadRequest) {
+			t.Errorf("%s: %v, want %s", name, err, fault.BadRequest)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -271,7 +272,7 @@ func closesCycle(path []string) *fault.Error {
 
 func (d *draft) addNode(n Node) error {
 	n.Config = configText(n.Config)
-	if err := checkNode(n); err != nil {
+	if err := errors.Join(checkNode(n), n.checkWords(NodeMetadata{})); err != nil {
 		return err
 	}
 	if d.nodes.get(n.ID) != nil {
@@ -297,7 +298,7 @@ func (d *draft) setNode(n Node) error {
 	if sameNode(*before, n) {
 		return nil
 	}
-	if err := checkNode(n); err != nil {
+	if err := errors.Join(checkNode(n), n.checkWords(before.Metadata)); err != nil {
 		return err
 	}
 	n.CreatedAt, n.UpdatedAt = before.CreatedAt, d.time
@@ -319,7 +320,7 @@ func (d *draft) removeNode(id string) {
 }
 
 func (d *draft) addEdge(e Edge) error {
-	if err := checkEdge(e); err != nil {
+	if err := errors.Join(checkEdge(e), e.checkWords(EdgeMetadata{})); err != nil {
 		return err
 	}
 	if d.edges.get(e.ID) != nil {
@@ -367,7 +368,7 @@ func (d *draft) setEdge(e Edge) error {
 	if sameEdge(*before, e) {
 		return nil
 	}
-	if err := checkEdge(e); err != nil {
+	if err := errors.Join(checkEdge(e), e.checkWords(before.Metadata)); err != nil {
 		return err
 	}
 	e.CreatedAt, e.UpdatedAt = before.CreatedAt, d.time

@@ -217,6 +217,11 @@ func (e UpdatePlan) apply(d *draft) error {
 	if err := fault.CheckText("Plan name", p.Name, maxName); err != nil {
 		return err
 	}
+	if p.Name != d.plan.Name {
+		if err := fault.CheckName("Plan name", p.Name); err != nil {
+			return err
+		}
+	}
 	if err := fault.CheckText("Plan YAML", p.YAMLContent, maxYAMLBytes); err != nil {
 		return err
 	}

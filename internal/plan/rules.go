@@ -114,10 +114,8 @@ func checkNode(n Node) error {
 	if err := checkPosition(n.Position); err != nil {
 		return err
 	}
-	if err := fault.CheckText("Node label", n.Metadata.Label, maxLabel); err != nil {
-		return err
-	}
 	return errors.Join(
+		fault.CheckText("Node label", n.Metadata.Label, maxLabel),
 		checkOptional("Node description", n.Metadata.Description, maxDescription),
 		checkOptional("Source position", n.SourcePosition, maxHandle),
 		checkOptional("Target position", n.TargetPosition, maxHandle),
@@ -133,6 +131,27 @@ func checkPosition(p Position) error {
 		}
 	}
 	return nil
+}
+
+// checkWords refuses characters that a node's texts cannot have. Texts that are as before pass: a node that got them from an older release
+// can be moved.
+func (n Node) checkWords(before NodeMetadata) error {
+	return errors.Join(
+		checkLabel("Node label", &n.Metadata.Label, &before.Label),
+		checkLabel("Node description", n.Metadata.Description, before.Description),
+	)
+}
+
+// checkWords is that of nodes for edges.
+func (e Edge) checkWords(before EdgeMetadata) error {
+	return checkLabel("Edge label", e.Metadata.Label, before.Label)
+}
+
+func checkLabel(field string, text, before *string) error {
+	if text == nil || before != nil && *text == *before {
+		return nil
+	}
+	return fault.CheckLabel(field, *text)
 }
 
 // checkEdge refuses an edge that could be stored in no plan.
@@ -187,7 +206,7 @@ func checkConfig(config string) error {
 		if syntax := new(json.SyntaxError); errors.As(err, &syntax) {
 			position = syntax.Offset
 		}
-		return invalid.With("detail", map[string]any{"position": position, "reason": err.Error()})
+		return invalid.With("detail", map[string]any{"position": position, "reason": fault.JSONReason(err)})
 	}
 	end := decoder.InputOffset()
 	if object == nil || strings.TrimSpace(config[end:]) != "" {

@@ -3,6 +3,8 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"layercake/internal/fault"
@@ -57,7 +59,7 @@ func (v *validation) checkNodes(nodes []Node) {
 	}
 	for _, n := range nodes {
 		n.Config = configText(n.Config)
-		if err := checkNode(n); err != nil {
+		if err := errors.Join(checkNode(n), n.checkWords(NodeMetadata{})); err != nil {
 			v.add(Problem{NodeID: &n.ID, Kind: InvalidConfig, Message: sentence(err)})
 		}
 		if _, twice := v.types[n.ID]; twice {
@@ -75,7 +77,7 @@ func (v *validation) checkEdges(edges []Edge) {
 	pairs := make(map[[2]string]bool, len(edges))
 	for _, e := range edges {
 		invalid := func(message string) { v.add(Problem{EdgeID: &e.ID, Kind: InvalidConnection, Message: message}) }
-		if err := checkEdge(e); err != nil {
+		if err := errors.Join(checkEdge(e), e.checkWords(EdgeMetadata{})); err != nil {
 			invalid(sentence(err))
 		}
 		if ids[e.ID] {
@@ -85,10 +87,10 @@ func (v *validation) checkEdges(edges []Edge) {
 		source, sourceExists := v.types[e.Source]
 		target, targetExists := v.types[e.Target]
 		if !sourceExists {
-			invalid("Edge refers to a node that does not exist: " + e.Source)
+			invalid("Edge refers to a node that does not exist: " + fault.Clip(e.Source))
 		}
 		if !targetExists {
-			invalid("Edge refers to a node that does not exist: " + e.Target)
+			invalid("Edge refers to a node that does not exist: " + fault.Clip(e.Target))
 		}
 		if !sourceExists || !targetExists || e.Source == e.Target {
 			continue
@@ -128,8 +130,16 @@ func sentence(err error) string {
 	if !errors.As(err, &f) {
 		return err.Error()
 	}
-	if detail, ok := f.Details["detail"]; ok {
+	switch detail := f.Details["detail"].(type) {
+	case nil:
+		return f.Message
+	case map[string]any:
+		var members []string
+		for _, name := range slices.Sorted(maps.Keys(detail)) {
+			members = append(members, fmt.Sprintf("%s %v", name, detail[name]))
+		}
+		return f.Message + ": " + strings.Join(members, ", ")
+	default:
 		return fmt.Sprintf("%s: %v", f.Message, detail)
 	}
-	return f.Message
 }

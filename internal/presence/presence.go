@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"layercake/internal/fault"
@@ -87,10 +86,7 @@ func checkText(field, text string, length, most int, unit string) error {
 	if length > most {
 		return fault.New(fault.BadRequest, fmt.Sprintf("%s is too long: %d %s, at most %d", field, length, unit, most))
 	}
-	if i := strings.IndexFunc(text, unicode.IsControl); i >= 0 {
-		return fault.New(fault.BadRequest, fmt.Sprintf("%s contains a control character at byte %d", field, i))
-	}
-	return nil
+	return fault.CheckName(field, text)
 }
 
 // Entry is what a room knows of one connection. It never changes: when the connection does, another Entry takes its place.

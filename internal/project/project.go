@@ -155,13 +155,17 @@ func (in Input) check() (Input, error) {
 	if in.Name == "" {
 		return in, fault.New(fault.BadRequest, "Project name cannot be empty")
 	}
-	if err := fault.CheckText("Project name", in.Name, maxName); err != nil {
+	if err := errors.Join(fault.CheckText("Project name", in.Name, maxName), fault.CheckName("Project name", in.Name)); err != nil {
 		return in, err
 	}
 	if in.Description != nil {
 		if strings.TrimSpace(*in.Description) == "" {
 			in.Description = nil
-		} else if err := fault.CheckText("Project description", *in.Description, maxDescription); err != nil {
+			return in, nil
+		}
+		err := errors.Join(fault.CheckText("Project description", *in.Description, maxDescription),
+			fault.CheckLabel("Project description", *in.Description))
+		if err != nil {
 			return in, err
 		}
 	}
