@@ -10,7 +10,7 @@ import (
 // writeCSVNodes writes all nodes by id. Line feeds end the lines; fields are quoted where they must be.
 func writeCSVNodes(p *printer, v *view, opt Options) error {
 	header := []string{"id", "label", "layer", "is_partition", "belongs_to", "comment"}
-	return writeCSV(p, header, opt.CSVWeight, func(row func(weight float64, fields ...string)) {
+	return writeCSV(p, header, opt, func(row func(weight float64, fields ...string)) {
 		for _, i := range v.nodes {
 			n := v.node(i)
 			row(n.Weight, n.ID, n.Label, n.Layer, boolean(n.IsPartition), n.BelongsTo, n.Comment)
@@ -28,7 +28,7 @@ func writeCSVEdges(p *printer, v *view, opt Options) error {
 		return cmp.Or(strings.Compare(v.edge(a).ID, v.edge(b).ID), cmp.Compare(a, b))
 	})
 	header := []string{"id", "source", "target", "label", "layer", "comment"}
-	return writeCSV(p, header, opt.CSVWeight, func(row func(weight float64, fields ...string)) {
+	return writeCSV(p, header, opt, func(row func(weight float64, fields ...string)) {
 		for _, i := range sorted {
 			e := v.edge(i)
 			row(e.Weight, e.ID, e.Source, e.Target, e.Label, e.Layer, e.Comment)
@@ -37,13 +37,13 @@ func writeCSVEdges(p *printer, v *view, opt Options) error {
 }
 
 // writeCSV writes a table whose last column is the comment; a weight, if wanted, stands before it.
-func writeCSV(p *printer, header []string, weighed bool, rows func(row func(weight float64, fields ...string))) error {
+func writeCSV(p *printer, header []string, opt Options, rows func(row func(weight float64, fields ...string))) error {
 	w := csv.NewWriter(p)
 	record := make([]string, 0, len(header)+1)
 	write := func(weight string, fields []string) {
 		last := len(fields) - 1
 		record = append(record[:0], fields[:last]...)
-		if weighed {
+		if opt.CSVWeight {
 			record = append(record, weight)
 		}
 		_ = w.Write(append(record, fields[last])) // sticks until Flush
@@ -51,7 +51,7 @@ func writeCSV(p *printer, header []string, weighed bool, rows func(row func(weig
 	write("weight", header)
 	rows(func(weight float64, fields ...string) {
 		for i := range fields {
-			fields[i] = strings.ToValidUTF8(fields[i], "\uFFFD")
+			fields[i] = guard(fields[i], opt)
 		}
 		write(number(weight), fields)
 	})
@@ -59,11 +59,21 @@ func writeCSV(p *printer, header []string, weighed bool, rows func(row func(weig
 	return w.Error()
 }
 
+// guard returns a text as it stands in a table. Spreadsheets take one for a formula, or for the end of another cell, by its first
+// character; guarded, it begins with an apostrophe, which they read as the mark of a text. Weights are numbers, and stay.
+func guard(text string, opt Options) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if opt.CSVGuardFormulas && text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}
+
 // A matrix has a cell for every pair of nodes: 10,000 nodes are 100 MB of commas.
 const maxMatrixNodes = 10_000
 
 // writeCSVMatrix writes the weights from each flow node (row) to each flow node (column). Labels are always quoted.
-func writeCSVMatrix(p *printer, v *view, _ Options) error {
+func writeCSVMatrix(p *printer, v *view, opt Options) error {
 	if len(v.flow) > maxMatrixNodes {
 		return refuse("Too many nodes for a matrix", "%d flow nodes, at most %d", len(v.flow), maxMatrixNodes)
 	}
@@ -95,7 +105,7 @@ func writeCSVMatrix(p *printer, v *view, _ Options) error {
 	p.put(",\"Source\"", commas, "\n\"Target\",")
 	for _, i := range v.flow {
 		p.put(",")
-		p.quote(appendCSV, v.node(i).Label)
+		p.quote(appendCSV, guard(v.node(i).Label, opt))
 	}
 	p.put("\n")
 	cells := make([]string, len(v.flow))
@@ -107,7 +117,7 @@ func writeCSVMatrix(p *printer, v *view, _ Options) error {
 			edges = edges[1:]
 		}
 		p.put(",")
-		p.quote(appendCSV, n.Label)
+		p.quote(appendCSV, guard(n.Label, opt))
 		for _, cell := range cells {
 			p.put(",", cell)
 		}

@@ -38,11 +38,13 @@ const (
 
 // writeCustom renders the caller's template.
 func writeCustom(p *printer, v *view, opt Options) error {
+	began := time.Now()
 	t, err := handlebars.Parse(opt.Template.Source, opt.Template.Partials)
 	if err != nil {
 		return refuse("Template is not valid", "%v", err)
 	}
 	limits := handlebars.Limits{
+		Since: began,
 		Time:  orDefault(opt.Limits.Time, defaultTemplateTime),
 		Bytes: orDefault(opt.Limits.Bytes, defaultTemplateBytes),
 	}

@@ -157,10 +157,12 @@ type Options struct {
 	NotePosition    string
 	CSVWeight       bool // add a weight column to CSVNodes and CSVEdges
 	GMLIntegerIDs   bool // number the nodes, as strict GML readers demand; the id is kept as "name"
-	Graphviz        GraphvizOptions
-	Mermaid         MermaidOptions
-	Template        Template // for Custom
-	Limits          Limits   // for Custom
+
+	CSVGuardFormulas bool // put an apostrophe before texts in CSV that spreadsheets would take for formulas
+	Graphviz         GraphvizOptions
+	Mermaid          MermaidOptions
+	Template         Template // for Custom
+	Limits           Limits   // for Custom
 
 	// Warn, if set, is called with what is written although readers of the format refuse it as they are set up by default.
 	Warn func(text string)
@@ -192,7 +194,7 @@ type Template struct {
 
 // Limits bound a Custom output.
 type Limits struct {
-	Time  time.Duration // of rendering; 0 is 10 s
+	Time  time.Duration // of parsing and rendering; 0 is 10 s
 	Bytes int64         // of output; 0 is 256 MB
 }
 

@@ -853,3 +853,36 @@ func (c *counter) Write(b []byte) (int, error) {
 	c.n += int64(len(b))
 	return len(b), nil
 }
+
+// Spreadsheets run what looks like a formula. Whoever asks for it gets texts that none takes for one.
+func TestFormulasInCSV(t *testing.T) {
+	t.Parallel()
+	labels := []string{"=1+1", "+1", "-1", "@x", "\tx", "\rx", "x=1", "", "'=1"}
+	g := layered.Graph{Layers: []layered.Layer{{ID: "l"}}}
+	for i, label := range labels {
+		g.Nodes = append(g.Nodes, layered.Node{ID: fmt.Sprint("n", i), Label: label, Layer: "l", Comment: "=c", Weight: -1})
+	}
+	g.Edges = []layered.Edge{{ID: "e", Source: "n0", Target: "n1", Label: "=e", Layer: "l", Weight: -2}}
+	guarded := []string{"'=1+1", "'+1", "'-1", "'@x", "'\tx", "'\rx", "x=1", "", "'=1"}
+	for format, cells := range map[export.Format][2][]string{
+		export.CSVNodes:  {append([]string{"=c", "-1"}, labels...), append([]string{"'=c", "-1"}, guarded...)},
+		export.CSVEdges:  {{"=e", "-2"}, {"'=e", "-2"}},
+		export.CSVMatrix: {append([]string{"-2"}, labels...), append([]string{"-2"}, guarded...)},
+	} {
+		for i, guard := range []bool{false, true} {
+			text := write(t, g, format, export.Options{CSVWeight: true, CSVGuardFormulas: guard})
+			reader := csv.NewReader(strings.NewReader(text))
+			reader.FieldsPerRecord = -1
+			rows, err := reader.ReadAll()
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := slices.Concat(rows...)
+			for _, cell := range cells[i] {
+				if !slices.Contains(all, cell) {
+					t.Errorf("%s, guarded: %t: no cell is %q in %q", format, guard, cell, all)
+				}
+			}
+		}
+	}
+}

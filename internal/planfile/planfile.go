@@ -121,8 +121,9 @@ type Render struct {
 	UseEdgeWeight  bool   `yaml:"use_edge_weight"`
 	TargetOptions  Target `yaml:"target_options"`
 	CSVWeight      bool   `yaml:"csv_weight"`
+	CSVGuard       bool   `yaml:"csv_guard_formulas"`
 	GMLIntegerIDs  bool   `yaml:"gml_integer_ids"`
-	TimeoutSeconds int    `yaml:"template_timeout_seconds"` // for Custom; 0 is the exporter's default
+	TimeoutSeconds int    `yaml:"template_timeout_seconds"` // for Custom, at most maxTimeout; 0 is the exporter's default
 }
 
 // Target has the options of single tools.
@@ -158,6 +159,8 @@ func (r Render) options() export.Options {
 		NotePosition:    r.NotePosition,
 		CSVWeight:       r.CSVWeight,
 		GMLIntegerIDs:   r.GMLIntegerIDs,
+
+		CSVGuardFormulas: r.CSVGuard,
 		Graphviz: export.GraphvizOptions{
 			Layout: gv.Layout, Overlap: gv.Overlap, NoSplines: isFalse(gv.Splines), NodeSep: gv.NodeSep, RankSep: gv.RankSep,
 			CommentStyle: gv.CommentStyle,
@@ -166,8 +169,11 @@ func (r Render) options() export.Options {
 	}
 }
 
-// maxPlanSize bounds a plan file, in bytes.
-const maxPlanSize = 256 << 10
+const (
+	maxPlanSize  = 256 << 10 // bytes of a plan file
+	maxDocuments = 100       // documents in it, of which the first counts; the parser takes time in their square
+	maxTimeout   = 60        // seconds for a template
+)
 
 // Parse reads a plan file and checks what can be checked without its tables. An error says line and column where it can.
 func Parse(data []byte) (Plan, error) {
@@ -223,7 +229,11 @@ func decode(data []byte, p *Plan) (err error) {
 		case nil, *ast.DirectiveNode, *ast.CommentGroupNode:
 			continue
 		}
-		body, err := newShaper(doc.Body).shape(doc.Body, reflect.TypeFor[Plan](), "plan")
+		s := newShaper(doc.Body)
+		if err := s.checkMerges(doc.Body); err != nil {
+			return err
+		}
+		body, err := s.shape(doc.Body, reflect.TypeFor[Plan](), "plan")
 		if err != nil {
 			return err
 		}
@@ -242,10 +252,14 @@ func checkNesting(data []byte) error {
 			return fmt.Errorf("[%d:1] the line has more than %d bytes", number, longest)
 		}
 	}
-	depth, row := 0, 0
+	depth, row, documents := 0, 0, 0
 	for _, t := range lexer.Tokenize(string(data)) {
 		row++
 		switch t.Type {
+		case token.DocumentHeaderType, token.DocumentEndType:
+			if documents++; documents > maxDocuments {
+				return fmt.Errorf("[%d:1] the file has more than %d documents", t.Position.Line, maxDocuments)
+			}
 		case token.SequenceStartType, token.MappingStartType:
 			depth++
 		case token.SequenceEndType, token.MappingEndType:
@@ -286,6 +300,9 @@ func (out Export) check(i int) error {
 	}
 	if out.Exporter.Format == "" {
 		return fmt.Errorf("export profile %d (%s) has no exporter", i+1, out.Filename)
+	}
+	if t := out.Render.TimeoutSeconds; t > maxTimeout {
+		return fmt.Errorf("export profile %d (%s): template_timeout_seconds is %d; it must be at most %d", i+1, out.Filename, t, maxTimeout)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf16"
@@ -651,14 +652,101 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestWritingToWhatIsNoFile(t *testing.T) {
+// A plan may name what is no file. Nothing waits for its other end, nothing is written to it, and it stays.
+func TestPipesAndDevicesAreRefused(t *testing.T) {
 	t.Parallel()
-	dir := project(t, tables("    - { filename: /dev/null, exporter: DOT }\n"))
-	if err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir}); err != nil {
+	const table = "import:\n  profiles:\n    - { filename: %s, filetype: Nodes }\nexport:\n  profiles: []\n"
+	from := func(name string) map[string]string { return map[string]string{"plan.yaml": fmt.Sprintf(table, name)} }
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"a table that is a pipe":      {from("pipe.csv"), "read %s/pipe.csv: is a device, a pipe or a socket"},
+		"a table that is a folder":    {from("folder.csv"), "read %s/folder.csv: is a directory"},
+		"a table that is not there":   {from("none.csv"), "none.csv: no such file"},
+		"a template that is a device": {tables("    - { filename: out, exporter: !Custom { template: /dev/zero } }\n"), "read /dev/zero: is a device"},
+		"an output that is a device":  {tables("    - { filename: /dev/null, exporter: DOT }\n"), "write /dev/null: is a device"},
+		"an output that is a pipe":    {tables("    - { filename: pipe.csv, exporter: DOT }\n"), "write %s/pipe.csv: is a device, a pipe"},
+		"an output that is a folder":  {tables("    - { filename: folder.csv, exporter: DOT }\n"), "write %s/folder.csv: is a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := project(t, c.files)
+			if err := errors.Join(syscall.Mkfifo(filepath.Join(dir, "pipe.csv"), 0o600), os.Mkdir(filepath.Join(dir, "folder.csv"), 0o700)); err != nil {
+				t.Fatal(err)
+			}
+			err := planfile.Run(t.Context(), filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir})
+			if want := strings.ReplaceAll(c.want, "%s", dir); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %q", err, want)
+			}
+			if info, err := os.Stat(filepath.Join(dir, "pipe.csv")); err != nil || info.Mode()&fs.ModeNamedPipe == 0 {
+				t.Errorf("the pipe is %v, %v", info, err)
+			}
+		})
+	}
+}
+
+// Whoever runs a plan may pipe it in.
+func TestPlanFromAPipe(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "plan")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat("/dev/null"); err != nil || info.Mode().IsRegular() {
-		t.Errorf("/dev/null was replaced: %v %v", info, err)
+	wrote := make(chan error, 1)
+	go func() { wrote <- os.WriteFile(pipe, []byte("import: {profiles: []}\nexport: {profiles: []}\n"), 0) }()
+	if err := errors.Join(planfile.Run(t.Context(), pipe, planfile.Options{}), <-wrote); err != nil {
+		t.Error(err)
+	}
+}
+
+// A few lines of merge keys can stand for more than any machine decodes.
+func TestMergeKeysAreBounded(t *testing.T) {
+	t.Parallel()
+	const rest = "import: {profiles: []}\nexport: {profiles: []}\n"
+	bomb := func(line func(i int) string, n int) string {
+		text := "a0: &a0 {k: v}\n"
+		for i := range n {
+			text += line(i)
+		}
+		return text + rest
+	}
+	twice := func(i int) string {
+		return fmt.Sprintf("a%d: &a%d {x: {<<: *a%d}, y: {<<: *a%d}}\n", i+1, i+1, i, i)
+	}
+	longer := func(i int) string { return fmt.Sprintf("a%d: &a%d\n  <<: *a%d\n  k%d: v\n", i+1, i+1, i, i) }
+	for name, c := range map[string]struct {
+		text string
+		want string // empty when it can be read
+	}{
+		"few, of two each":     {bomb(twice, 5), ""},
+		"many, of two each":    {bomb(twice, 40), "merge keys (<<) stand for more than 50000 values"},
+		"a chain":              {bomb(longer, 50), ""},
+		"a long chain":         {bomb(longer, 2000), "merge keys (<<) stand for more than 50000 values"},
+		"what merges itself":   {"a: &a {<<: *a}\n" + rest, "merge keys (<<) stand for more than 50000 values"},
+		"what is not there":    {"a: {<<: *b}\n" + rest, "cannot find anchor"},
+		"many documents":       {strings.Repeat("---\n", 101) + rest, "more than 100 documents"},
+		"more time than there": {"import: {profiles: []}\nexport: {profiles: [{filename: x, exporter: DOT, render_config: {template_timeout_seconds: 61}}]}", "export profile 1 (x): template_timeout_seconds is 61; it must be at most 60"},
+	} {
+		if _, err := planfile.Parse([]byte(c.text)); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// A table that is long in coming ends with whoever waits for it.
+func TestReadingEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	dir := project(t, tables("    []\n"))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	err := planfile.Run(ctx, filepath.Join(dir, "plan.yaml"), planfile.Options{Dir: dir, Progress: func(what string) {
+		if strings.HasSuffix(what, ".csv") {
+			cancel(enough) // while the first table is opened
+		}
+	}})
+	if !errors.Is(err, enough) || strings.Contains(err.Error(), "profile") {
+		t.Errorf("%v, want %v alone", err, enough)
 	}
 }
 

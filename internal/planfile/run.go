@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -41,7 +40,11 @@ func Run(ctx context.Context, path string, opt Options) error {
 func run(ctx context.Context, path string, opt Options, reading func(files []string)) error {
 	r := runner{opt: opt, planDir: filepath.Dir(path)}
 	r.progress("reading " + path)
-	data, err := readFile(path, maxPlanSize)
+	f, err := os.Open(path) // by the name that the caller chose: it may be a pipe
+	if err != nil {
+		return err
+	}
+	data, err := readAll(ctx, f, maxPlanSize)
 	if err != nil {
 		return err
 	}
@@ -153,7 +156,10 @@ func (r *runner) load(ctx context.Context, p Plan) (layered.Graph, error) {
 		}
 		r.progress("reading " + in.Filename)
 		name := fmt.Sprintf("import profile %d (%s)", i+1, in.Filename)
-		problems = append(problems, each(name, r.read(name, in, &g)))
+		problems = append(problems, each(name, r.read(ctx, name, in, &g)))
+	}
+	if err := context.Cause(ctx); err != nil {
+		return g, err
 	}
 	if err := errors.Join(problems...); err != nil {
 		return g, err
@@ -164,7 +170,7 @@ func (r *runner) load(ctx context.Context, p Plan) (layered.Graph, error) {
 	return g, report(found, r.place)
 }
 
-func (r *runner) read(name string, in Import, g *layered.Graph) error {
+func (r *runner) read(ctx context.Context, name string, in Import, g *layered.Graph) error {
 	kind, err := in.kind()
 	if err != nil {
 		return err
@@ -173,13 +179,13 @@ func (r *runner) read(name string, in Import, g *layered.Graph) error {
 	if err != nil {
 		return plain(err)
 	}
-	f, err := os.Open(r.table(in))
+	f, err := open(r.table(in))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	first := map[ingest.Kind]int{ingest.Nodes: len(g.Nodes), ingest.Edges: len(g.Edges), ingest.Layers: len(g.Layers)}[kind]
-	t, err := ingest.ReadPlanTable(f, format, kind, g)
+	t, err := ingest.ReadPlanTable(until(ctx, f), format, kind, g)
 	if err != nil {
 		return err
 	}
@@ -339,7 +345,7 @@ func (r *runner) writeOne(ctx context.Context, g layered.Graph, name string, out
 	opt.Limits.Time = time.Duration(out.Render.TimeoutSeconds) * time.Second
 	opt.Warn = func(text string) { r.warn("%s: %s", name, text) }
 	if out.Exporter.Format == export.Custom {
-		t, err := r.readTemplate(out.Exporter)
+		t, err := r.readTemplate(ctx, out.Exporter)
 		if err != nil {
 			return err
 		}
@@ -379,14 +385,14 @@ func (r *runner) transform(g layered.Graph, name string, s layered.Settings) (la
 // maxTemplateSize bounds a template file, in bytes.
 const maxTemplateSize = 256 << 10
 
-func (r *runner) readTemplate(e Exporter) (export.Template, error) {
+func (r *runner) readTemplate(ctx context.Context, e Exporter) (export.Template, error) {
 	t := export.Template{Partials: make(map[string]string, len(e.Partials))}
 	var err error
-	if t.Source, err = readTemplateFile(r.template(e.Template)); err != nil {
+	if t.Source, err = readTemplateFile(ctx, r.template(e.Template)); err != nil {
 		return t, fmt.Errorf("template: %w", err)
 	}
 	for name, file := range e.Partials {
-		if t.Partials[name], err = readTemplateFile(r.template(file)); err != nil {
+		if t.Partials[name], err = readTemplateFile(ctx, r.template(file)); err != nil {
 			return t, fmt.Errorf("partial %q: %w", name, err)
 		}
 	}
@@ -394,43 +400,22 @@ func (r *runner) readTemplate(e Exporter) (export.Template, error) {
 }
 
 // readTemplateFile keeps a byte-order mark, as published: it goes to the output.
-func readTemplateFile(name string) (string, error) {
-	source, err := readFile(name, maxTemplateSize)
+func readTemplateFile(ctx context.Context, name string) (string, error) {
+	f, err := open(name)
+	if err != nil {
+		return "", err
+	}
+	source, err := readAll(ctx, f, maxTemplateSize)
 	if err == nil {
 		_, err = ingest.Text(source)
 	}
 	return string(source), err
 }
 
-// readFile reads a whole file of at most limit bytes.
-func readFile(name string, limit int64) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s has more than %d bytes", name, limit)
-	}
-	return data, nil
-}
-
-// replace writes a file beside target and renames it, so that target is never half written. What is no regular file, such as
-// a pipe, is written to directly.
+// replace writes a file beside target and renames it, so that target is never half written. What is no regular file stays as it is.
 func replace(target string, write func(io.Writer) error) (err error) {
 	if info, err := os.Stat(target); err == nil && !info.Mode().IsRegular() {
-		if info.IsDir() {
-			return &fs.PathError{Op: "write", Path: target, Err: errors.New("is a directory")}
-		}
-		f, err := os.OpenFile(target, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		return errors.Join(write(f), f.Close())
+		return notRegular("write", target, info)
 	}
 	temp := temporary(target)
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)

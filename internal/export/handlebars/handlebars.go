@@ -57,8 +57,16 @@ func (m Map) Keys() []string { return slices.Sorted(maps.Keys(m)) }
 
 // Limits bound a rendering.
 type Limits struct {
+	Since time.Time // when Time began, so that parsing counts; zero for the beginning of Render
 	Time  time.Duration
 	Bytes int64
+}
+
+func (l Limits) deadline() time.Time {
+	if l.Since.IsZero() {
+		l.Since = time.Now()
+	}
+	return l.Since.Add(l.Time)
 }
 
 // Template is a parsed template with its partials. It may be rendered many times, also at once.
@@ -92,7 +100,7 @@ func Parse(source string, partials map[string]string) (*Template, error) {
 // Render writes the template with data to w. It fails when it exceeds the limits, when ctx ends, when w fails, when a partial
 // or a function is missing, or when a helper fails.
 func (t *Template) Render(ctx context.Context, w io.Writer, data any, helpers map[string]Helper, limits Limits) error {
-	r := &renderer{ctx: ctx, template: t, helpers: helpers, limits: limits, deadline: time.Now().Add(limits.Time)}
+	r := &renderer{ctx: ctx, template: t, helpers: helpers, limits: limits, deadline: limits.deadline()}
 	return r.program(&limited{renderer: r, w: w, left: limits.Bytes}, t.program, &frame{value: data, root: data})
 }
 

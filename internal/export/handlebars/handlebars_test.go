@@ -144,3 +144,17 @@ func FuzzParse(f *testing.F) {
 		_ = tpl.Render(t.Context(), discard{}, handlebars.Map{"a": handlebars.Values{1, 2}}, nil, limits)
 	})
 }
+
+// The parser takes time in the square of a path's length, and nothing can stop it.
+func TestLongPathsAreRefused(t *testing.T) {
+	t.Parallel()
+	path := func(parts int) string { return "{{" + strings.Repeat("a.", parts-1) + "b}}" }
+	if _, err := handlebars.Parse(path(100), nil); err != nil {
+		t.Error(err)
+	}
+	for _, parts := range []int{101, 125_000} {
+		if _, err := handlebars.Parse(path(parts), nil); err == nil || !strings.Contains(err.Error(), "has more than 100 parts") {
+			t.Errorf("a path of %d parts: %v", parts, err)
+		}
+	}
+}

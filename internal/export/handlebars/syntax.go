@@ -12,6 +12,7 @@ import (
 const (
 	maxSource  = 256 << 10 // bytes of a template with its partials; the lexer is slow
 	maxNesting = 100       // of blocks or subexpressions
+	maxPath    = 100       // parts of a path: the parser takes time in their square
 )
 
 // parse reads one template. The tokens are checked first: the parser abandons its lexer, and the goroutine of that, on an
@@ -264,12 +265,16 @@ func (s *syntax) name() (string, error) {
 		s.tokens = s.tokens[1:]
 		return text, nil
 	}
-	path, first := "", true
+	path := ""
 	if s.has(lexer.TokenData) {
 		path = "@"
 	}
-	for named := false; first || s.next() == lexer.TokenSep; first = false {
-		if !first {
+	named := false
+	for parts := 0; parts == 0 || s.next() == lexer.TokenSep; parts++ {
+		if parts == maxPath {
+			return "", fmt.Errorf("template line %d: the path %.40q has more than %d parts", s.tokens[0].Line, path, maxPath)
+		}
+		if parts > 0 {
 			path += s.tokens[0].Val
 			s.tokens = s.tokens[1:]
 		}
