@@ -12,12 +12,13 @@ import (
 )
 
 const ClaimExpiredReplica = `-- name: ClaimExpiredReplica :one
-SELECT incarnation FROM replicas WHERE expires_at < now() AND incarnation <> $1
-ORDER BY expires_at LIMIT 1 FOR UPDATE SKIP LOCKED
+SELECT r.incarnation FROM replicas r WHERE r.expires_at < now() AND r.incarnation <> $1
+    AND EXISTS (SELECT FROM replicas own WHERE own.incarnation = $1 AND own.expires_at > now())
+ORDER BY r.expires_at LIMIT 1 FOR UPDATE SKIP LOCKED
 `
 
 // Locks the lease of one replica that has expired, for the caller to remove. No row: there is none, or somebody renews or removes it at
-// this moment.
+// this moment, or the caller's own lease has expired, too, so it is no better than the others.
 func (q *Queries) ClaimExpiredReplica(ctx context.Context, self uuid.UUID) (uuid.UUID, error) {
 	row := q.db.QueryRow(ctx, ClaimExpiredReplica, self)
 	var incarnation uuid.UUID
@@ -94,7 +95,8 @@ SET renewed_at = now(), expires_at = now() + make_interval(secs => $1), draining
     pool_in_use = $8, pool_waits = $9, heartbeat_ms = nullif($10::float, 0), heap_bytes = $11,
     top_projects = $12
 WHERE replicas.incarnation = $13
-RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest
+RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest,
+    (SELECT r.expires_at < now() FROM replicas r WHERE r.incarnation = $13)::bool AS had_expired
 `
 
 type RenewReplicaParams struct {
@@ -113,8 +115,14 @@ type RenewReplicaParams struct {
 	Incarnation   uuid.UUID
 }
 
-// No row: the lease is gone, with everything that was written under it. Returns the least wire version of the living.
-func (q *Queries) RenewReplica(ctx context.Context, arg RenewReplicaParams) (int32, error) {
+type RenewReplicaRow struct {
+	Oldest     int32
+	HadExpired bool
+}
+
+// No row: the lease is gone, with everything that was written under it. Returns the least wire version of the living, and whether the
+// lease had expired: the subquery sees the row as it was before.
+func (q *Queries) RenewReplica(ctx context.Context, arg RenewReplicaParams) (RenewReplicaRow, error) {
 	row := q.db.QueryRow(ctx, RenewReplica,
 		arg.TtlSeconds,
 		arg.Draining,
@@ -130,7 +138,7 @@ func (q *Queries) RenewReplica(ctx context.Context, arg RenewReplicaParams) (int
 		arg.TopProjects,
 		arg.Incarnation,
 	)
-	var oldest int32
-	err := row.Scan(&oldest)
-	return oldest, err
+	var i RenewReplicaRow
+	err := row.Scan(&i.Oldest, &i.HadExpired)
+	return i, err
 }

@@ -13,6 +13,9 @@
 // then either: when the database answers again, becoming steady takes several renewals, and until then every replica that lives has renewed
 // its lease.
 //
+// All leases also expire at once when the clock of the database steps, or when a machine with the whole deployment was suspended. No
+// renewal fails then. So a replica whose own lease has expired removes nobody, and is no longer steady once it has renewed that lease.
+//
 // To remove a replica, its lease is locked first; one that is locked already is skipped, because somebody renews or removes it at that
 // moment. The lease and what was held under it go in one transaction, so one replica removes all of it, or nobody any of it.
 //

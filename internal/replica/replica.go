@@ -209,7 +209,7 @@ func (r *Replica) keepLease(ctx context.Context, address string) {
 			continue
 		}
 		began := time.Now()
-		same, err := r.renew(ctx, address)
+		goesOn, err := r.renew(ctx, address)
 		renewals.Note(ctx, err)
 		if err != nil {
 			renewed = streak{}
@@ -217,7 +217,7 @@ func (r *Replica) keepLease(ctx context.Context, address string) {
 			renew.Reset(r.timing.Retry)
 			continue
 		}
-		if !same || began.Sub(renewed.last) > late {
+		if !goesOn || began.Sub(renewed.last) > late {
 			renewed = streak{}
 		}
 		renewed = streak{renewed.length + 1, began}
@@ -226,16 +226,21 @@ func (r *Replica) keepLease(ctx context.Context, address string) {
 	}
 }
 
-// renew prolongs the lease. When there is none, another incarnation begins, and renew reports false: a streak does not go on over it.
-func (r *Replica) renew(ctx context.Context, address string) (same bool, err error) {
+// renew prolongs the lease. When there is none, another incarnation begins. It reports whether a streak may go on: not over another
+// incarnation, and not over a lease that expired although it was renewed in time, because the clock of the database stepped.
+func (r *Replica) renew(ctx context.Context, address string) (goesOn bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timing.Query)
 	defer cancel()
 	if incarnation := r.Incarnation(); incarnation != uuid.Nil {
 		row := r.row()
 		row.Incarnation, row.TtlSeconds = incarnation, r.timing.TTL.Seconds()
-		err := r.askOldest(ctx, func(q *db.Queries) (int32, error) { return q.RenewReplica(ctx, row) })
+		var renewed db.RenewReplicaRow
+		err := r.askOldest(ctx, func(q *db.Queries) (oldest int32, err error) {
+			renewed, err = q.RenewReplica(ctx, row)
+			return renewed.Oldest, err
+		})
 		if !errors.Is(err, pgx.ErrNoRows) {
-			return true, err
+			return !renewed.HadExpired, err
 		}
 		r.cfg.Log.WarnContext(ctx, "the lease is gone, registering anew", "incarnation", incarnation)
 	}

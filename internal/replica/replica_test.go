@@ -55,9 +55,15 @@ type node struct {
 // start runs a replica of the pools' database, once prepare has registered what it likes, and returns in its first incarnation.
 func start(t testing.TB, pools *postgres.DB, prepare func(*replica.Replica)) (*node, uuid.UUID) {
 	t.Helper()
+	return startAt(t, pools, fast, prepare)
+}
+
+// startAt is start with another timing.
+func startAt(t testing.TB, pools *postgres.DB, timing replica.Timing, prepare func(*replica.Replica)) (*node, uuid.UUID) {
+	t.Helper()
 	n := &node{began: make(chan uuid.UUID, 100), metrics: prometheus.NewRegistry()}
 	n.Replica = replica.New(replica.Config{
-		DB: pools, Version: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Metrics: n.metrics, Timing: fast,
+		DB: pools, Version: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Metrics: n.metrics, Timing: timing,
 	})
 	n.OnBegin(func(incarnation uuid.UUID) { n.began <- incarnation })
 	if prepare != nil {
@@ -294,46 +300,71 @@ func TestOnlyTheSteadyReap(t *testing.T) {
 	}
 }
 
-func TestStalledDatabaseReapsNobody(t *testing.T) {
+// All leases expire while those who hold them live: while the database stalls, and when its clock steps or the machine was suspended.
+func TestLeasesThatExpireTogetherReapNobody(t *testing.T) {
 	t.Parallel()
-	url := pgtest.New(t)
-	conn := pgtest.Connect(t, url)
-	var nodes [2]*node
-	var incarnations [2]uuid.UUID
-	var looks [2]atomic.Int64 // of the steady
-	var looked testsignal.Signal
-	m := &morgue{}
-	for i := range nodes {
-		nodes[i], incarnations[i] = start(t, open(t, url), func(r *replica.Replica) {
-			m.register(r)
-			r.OnSteady(func(context.Context) { looks[i].Add(1); looked.Say() })
+	const living = countLeases + " WHERE expires_at > clock_timestamp()"
+	patient := fast
+	patient.Steady = 20 // those that live renew before somebody is steady again, on a busy machine, too
+	for name, c := range map[string]struct {
+		expire func(*testing.T, *pgx.Conn)
+		fails  bool // renewals do
+	}{
+		"stall": {func(t *testing.T, conn *pgx.Conn) {
+			pgtest.Exec(t, conn, "BEGIN")
+			pgtest.Exec(t, conn, "LOCK TABLE replicas IN ACCESS EXCLUSIVE MODE")
+			pgtest.AwaitCount(t, conn, 0, living)
+			pgtest.Exec(t, conn, "COMMIT")
+		}, true},
+		"step": {func(t *testing.T, conn *pgx.Conn) {
+			pgtest.Exec(t, conn, "BEGIN")
+			pgtest.Exec(t, conn, "LOCK TABLE replicas IN EXCLUSIVE MODE") // no renewal sees half of the step
+			pgtest.Exec(t, conn, "UPDATE replicas SET renewed_at = renewed_at - interval '1 min', expires_at = expires_at - interval '1 min'")
+			pgtest.Exec(t, conn, "COMMIT")
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := pgtest.New(t)
+			conn := pgtest.Connect(t, url)
+			var nodes [2]*node
+			var incarnations [2]uuid.UUID
+			var looks [2]atomic.Int64 // of the steady
+			var looked testsignal.Signal
+			m := &morgue{}
+			for i := range nodes {
+				nodes[i], incarnations[i] = startAt(t, open(t, url), patient, func(r *replica.Replica) {
+					m.register(r)
+					r.OnSteady(func(context.Context) { looks[i].Add(1); looked.Say() })
+				})
+			}
+			awaitLooks := func() {
+				t.Helper()
+				for i := range looks {
+					before := looks[i].Load()
+					looked.Await(t, fmt.Sprintf("replica %d to be steady", i), func() bool { return looks[i].Load() > before+2 })
+				}
+			}
+			awaitLooks()
+			for range 2 {
+				c.expire(t, conn)
+				pgtest.AwaitCount(t, conn, 2, living)
+				awaitLooks()
+			}
+			for i, n := range nodes {
+				if n.Incarnation() != incarnations[i] {
+					t.Errorf("%v was removed", incarnations[i])
+				}
+				if failed, _ := n.Outages(); failed.IsZero() == c.fails {
+					t.Errorf("renewals last failed at %v", failed)
+				}
+			}
+			if m.have(1, 0) {
+				t.Errorf("%v were removed", m.told)
+			}
+			pgtest.AwaitCount(t, conn, 2, countLeases)
 		})
 	}
-	awaitLooks := func() {
-		t.Helper()
-		for i := range looks {
-			before := looks[i].Load()
-			looked.Await(t, fmt.Sprintf("replica %d to be steady", i), func() bool { return looks[i].Load() > before+2 })
-		}
-	}
-	awaitLooks()
-	pgtest.Exec(t, conn, "BEGIN")
-	pgtest.Exec(t, conn, "LOCK TABLE replicas IN ACCESS EXCLUSIVE MODE")
-	pgtest.AwaitCount(t, conn, 2, countLeases+" WHERE expires_at < clock_timestamp()")
-	pgtest.Exec(t, conn, "COMMIT")
-	awaitLooks()
-	for i, n := range nodes {
-		if n.Incarnation() != incarnations[i] {
-			t.Errorf("%v was removed", incarnations[i])
-		}
-		if failed, _ := n.Outages(); failed.IsZero() {
-			t.Error("it did not notice that renewals failed")
-		}
-	}
-	if m.have(1, 0) {
-		t.Errorf("%v were removed", m.told)
-	}
-	pgtest.AwaitCount(t, conn, 2, countLeases)
 }
 
 func TestFiguresAreInTheRow(t *testing.T) {
