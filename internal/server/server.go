@@ -69,11 +69,24 @@ func (s *Server) AdminAddr() string {
 	return s.admin.Addr().String()
 }
 
-// Run serves until ctx ends, then drains. It returns nil after a normal stop, when all that it started has ended.
+// Run serves until ctx ends, then drains. It returns nil after a normal stop, also before it was ready, when all that it started has ended.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.cfg.Check(); err != nil {
 		return err
 	}
+	switch err := s.prepare(ctx); {
+	case err != nil && ctx.Err() != nil: // what failed did so because it was told to stop
+		s.log.InfoContext(ctx, "stopped before it was ready", "error", err)
+		return nil
+	case err != nil:
+		return err
+	}
+	defer s.core.DB.Close()
+	return s.serve(ctx)
+}
+
+// prepare makes the parts and listens. The caller closes the core's DB unless it fails.
+func (s *Server) prepare(ctx context.Context) error {
 	if err := s.prepareSchema(ctx); err != nil {
 		return postgres.Advise(err)
 	}
@@ -81,12 +94,12 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return postgres.Advise(err)
 	}
-	defer core.DB.Close()
 	s.assemble(core)
 	if err := s.listen(ctx); err != nil {
+		core.DB.Close()
 		return err
 	}
-	return s.serve(ctx)
+	return nil
 }
 
 func (s *Server) prepareSchema(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
+	"layercake/internal/task"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
@@ -227,6 +229,34 @@ func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 		if !strings.Contains(err.Error(), "LAYERCAKE_"+setting+" is ") {
 			t.Errorf("%s is not reported:\n%v", setting, err)
 		}
+	}
+}
+
+// Whoever stops a replica that waits for the database gets no error, which a supervisor would take for a crash.
+func TestStopBeforeItIsReady(t *testing.T) {
+	t.Parallel()
+	for name, table := range map[string]string{"while it migrates": "goose_db_version", "while it asks who lives": "replicas"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			database := pgtest.New(t)
+			conn := pgtest.Connect(t, database)
+			pgtest.Exec(t, conn, "BEGIN")
+			pgtest.Exec(t, conn, "LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE")
+			s := server.New(server.Config{
+				DatabaseURL: database, HTTPAddr: "127.0.0.1:0", Open: true, Migrate: true, PoolMax: 5, Replicas: 8, WriteSlots: 1,
+				EventRetention: time.Hour, CleanUp: time.Minute, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+			})
+			running := task.Go(t.Context(), s.Run)
+			pgtest.AwaitCount(t, conn, 1, `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::regclass`, table)
+			if err := running.Stop(); err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-s.Ready():
+				t.Error("it was ready")
+			default:
+			}
+		})
 	}
 }
 
