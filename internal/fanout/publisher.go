@@ -71,7 +71,7 @@ func (p *publisher) run(ctx context.Context) {
 		p.wire.metrics.publisherConnects.Inc()
 		p.wire.stepped.Say()
 		for _, s := range p.senders {
-			s.header.epoch = c.epoch
+			s.connect(c.epoch)
 		}
 		err = p.serve(ctx, c, beat.C)
 		c.end()

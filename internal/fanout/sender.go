@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync"
 
+	"layercake/internal/postgres"
 	"layercake/internal/task"
 )
 
@@ -61,6 +62,14 @@ func (s *sender) putBack() {
 	s.pending = nil
 }
 
+// connect notes the history that is published to from now on. Lines may be pending that were taken while it was another one.
+func (s *sender) connect(epoch postgres.Epoch) {
+	s.header.epoch = epoch
+	if s.translate(s.pending) {
+		s.header.seq++
+	}
+}
+
 // leaveHole makes the next take use up a number.
 func (s *sender) leaveHole() {
 	defer task.Wake(s.filled)
@@ -105,13 +114,20 @@ func (s *sender) put(l Line, exact bool) {
 	}
 }
 
-// take moves the queue to the pending lines. A line of another history than the one that is published to goes as a hint: its version
-// means another event there.
+// take moves the queue to the pending lines.
 func (s *sender) take() {
 	s.mu.Lock()
 	lines, lost := s.lines, s.lost
 	s.lines, s.hints, s.lost = nil, nil, false
 	s.mu.Unlock()
+	if s.translate(lines) || lost {
+		s.header.seq++
+	}
+}
+
+// translate makes lines the pending ones, in their own memory. A line of another history than the one that is published to goes as a hint:
+// its version means another event there. It reports whether a line was lost because no hint can stand for it.
+func (s *sender) translate(lines []Line) (lost bool) {
 	s.pending = lines[:0]
 	for _, l := range lines {
 		ok := l.Epoch == "" || l.Epoch == s.header.epoch
@@ -125,9 +141,7 @@ func (s *sender) take() {
 			s.wire.metrics.dropped.Inc()
 		}
 	}
-	if lost {
-		s.header.seq++
-	}
+	return lost
 }
 
 // queued returns how many lines wait for the publisher.

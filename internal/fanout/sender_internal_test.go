@@ -205,6 +205,26 @@ func TestEventsOfAnotherHistoryGoAsHints(t *testing.T) {
 	}
 }
 
+// A statement has room for so many payloads. The rest waits for the next one, which another server may get: the statement of the other
+// channel comes in between, and may fail.
+func TestEventsThatArePendingGoAsHintsToAnotherHistory(t *testing.T) {
+	t.Parallel()
+	events, _ := newTestSenders(Config{})
+	lost := Line{Letter: 'j', Text: "1 c1 {}", Epoch: "e-1"} // nothing can stand for it
+	lasting := Line{Letter: 'j', Text: "1 c2 {}"}            // true in any history
+	events.pending = []Line{event(1, 30), lost, lasting, event(2, 7)}
+	events.connect("e-1")
+	if diff := cmp.Diff([]Line{event(1, 30), lost, lasting, event(2, 7)}, events.pending); diff != "" || events.header.seq != 0 {
+		t.Errorf("connected to the same history, with number %d: %s", events.header.seq, diff)
+	}
+	events.connect("e-2")
+	payloads, _ := events.pack(0)
+	h, lines, err := parseHeader(payloads[0])
+	if want := "h 1 30\nj 1 c2 {}\nh 2 7"; err != nil || h.epoch != "e-2" || h.seq != 2 || lines != want {
+		t.Errorf("epoch %s, number %d, lines %q, %v, want %q with number 2: 1 stands for what is lost", h.epoch, h.seq, lines, err, want)
+	}
+}
+
 func TestLossSparesHeartbeats(t *testing.T) {
 	t.Parallel()
 	events, _ := newTestSenders(Config{Loss: 1})
