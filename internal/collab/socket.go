@@ -36,9 +36,10 @@ type session struct {
 	room *presence.Room
 
 	// Only the goroutine that reads uses these.
-	recent    [maxMessages]int64 // times of the last messages that were not refused, a ring
-	oldest    int                // index of the oldest in recent
-	left      bool               // the client sent that it leaves the project
+	began     time.Time                  // a second before the session did, so that zero in recent is long ago
+	recent    [maxMessages]time.Duration // times of the last messages that were not refused, since began; a ring
+	oldest    int                        // index of the oldest in recent
+	left      bool                       // the client sent that it leaves the project
 	stopWatch func()
 
 	mu        sync.Mutex
@@ -68,7 +69,7 @@ const rosterDue = -1
 
 // begin starts the goroutine that reads. It opens the socket before that, so that whatever the reader does finds an open socket.
 func begin(h *Handler, room *presence.Room, conn *socket.WebSocket) {
-	s := &session{WebSocket: conn, h: h, room: room}
+	s := &session{WebSocket: conn, h: h, room: room, began: time.Now().Add(-time.Second)}
 	s.stopWatch = room.Watch(s.wake)
 	s.Open(s)
 	go s.read() // the socket ends only after it: it calls Release
@@ -99,12 +100,14 @@ func (s *session) read() {
 	s.Release()
 }
 
-// admit reports whether the rate limit lets a message pass: maxMessages within the last second. Messages that are refused do not count.
+// admit reports whether the rate limit lets a message pass: maxMessages within the last second. Messages that are refused do not count. The
+// clock of the machine may be set back meanwhile: times since began do not follow it.
 func (s *session) admit(now time.Time) bool {
-	if now.UnixNano()-s.recent[s.oldest] < int64(time.Second) {
+	at := now.Sub(s.began)
+	if at-s.recent[s.oldest] < time.Second {
 		return false
 	}
-	s.recent[s.oldest] = now.UnixNano()
+	s.recent[s.oldest] = at
 	s.oldest = (s.oldest + 1) % maxMessages
 	return true
 }

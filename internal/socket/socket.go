@@ -2,7 +2,6 @@ package socket
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,17 +23,17 @@ type Conn interface {
 type Socket struct {
 	id        uuid.UUID
 	transport *Transport
-	turn      int          // place among the sockets that are pinged; only Run uses it once the socket is open
-	heard     atomic.Int64 // time when anything last came, in Unix nanoseconds; 0 until the socket is open
-	pingAt    time.Time    // time of the next ping; only Run uses it once the socket is open
+	turn      int       // place among the sockets that are pinged; only Run uses it once the socket is open
+	pingAt    time.Time // time of the next ping; only Run uses it once the socket is open
 
 	mu          sync.Mutex
-	conn        Conn   // nil until the socket is open
-	closed      bool   // may be set before the socket is open; then Open disconnects it
-	cut         bool   // no goodbye, or no more waiting for the answer to one
-	closeReason Reason // the first reason given; zero until closed
-	user        string // id of the user; "" while unknown
-	active      int    // reader, goodbye and calls of Acquire that have not called Release; the socket has ended at 0
+	conn        Conn      // nil until the socket is open
+	heard       time.Time // time when anything last came; zero until the socket is open
+	closed      bool      // may be set before the socket is open; then Open disconnects it
+	cut         bool      // no goodbye, or no more waiting for the answer to one
+	closeReason Reason    // the first reason given; zero until closed
+	user        string    // id of the user; "" while unknown
+	active      int       // reader, goodbye and calls of Acquire that have not called Release; the socket has ended at 0
 }
 
 // ID returns the id of the connection.
@@ -86,14 +85,17 @@ func (s *Socket) opened() Conn {
 }
 
 // Hear notes that something came from the peer.
-func (s *Socket) Hear() { s.heard.Store(time.Now().UnixNano()) }
+func (s *Socket) Hear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard = time.Now() // with its monotonic part: setting the clock of the machine silences nobody
+}
 
 // Heard returns the time when anything last came from the peer, zero before the socket is open.
 func (s *Socket) Heard() time.Time {
-	if n := s.heard.Load(); n != 0 {
-		return time.Unix(0, n)
-	}
-	return time.Time{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.heard
 }
 
 // check cuts the socket off when it is silent, and pings it when its turn has come.
