@@ -144,6 +144,7 @@ func (s *Socket) Release() {
 	s.mu.Lock()
 	s.active--
 	ended, opened, label := s.active == 0, s.conn != nil, s.closeReason.Label
+	s.closed = s.closed || ended // one that never opened may not have been closed, and can neither be closed nor do anything any more
 	s.mu.Unlock()
 	if !ended {
 		return
