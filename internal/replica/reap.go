@@ -36,7 +36,9 @@ func (r *Replica) reap(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			after = append(after, then)
+			if then != nil {
+				after = append(after, then)
+			}
 		}
 		return q.DeleteReplica(ctx, dead)
 	})

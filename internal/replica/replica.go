@@ -98,7 +98,8 @@ func (r *Replica) OnBegin(f func(incarnation uuid.UUID)) { r.onBegin = append(r.
 
 // OnDeath makes f run in the transaction that removes a replica that died, while its lease is locked and still there, to remove what was
 // held under it. An error rolls everything back, and some replica tries again. The function that f returns runs after the commit, which is
-// the time to tell others. The transaction may run again, so f uses nothing but q. OnDeath is called before Run.
+// the time to tell others; nil when there is nothing to tell. The transaction may run again, so f uses nothing but q. OnDeath is called
+// before Run.
 //
 // Replicas of an older release also remove dead ones, and do not know younger tenants. So rows that are held under a lease refer to it ON
 // DELETE CASCADE, and whatever else f does must be repaired elsewhere when such a replica was the one that removed it.

@@ -217,7 +217,7 @@ func (m *morgue) register(r *replica.Replica) {
 		if m.refuse {
 			return nil, errors.New("not now")
 		}
-		return func() {}, nil
+		return nil, nil // nothing to tell
 	})
 }
 
