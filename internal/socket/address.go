@@ -40,7 +40,7 @@ func newAddressLimit(limit int, metrics prometheus.Registerer) *addressLimit {
 const retryAfter = 10 * time.Second
 
 // admit reports whether a request may open a socket; if not, it answers the request. When the request opens none after all, its connection
-// stays counted until it is closed, and the next request on it is not counted again.
+// stays counted until it is closed, or until a request of another client comes over it; the next one of the same client counts no more.
 func (l *addressLimit) admit(w http.ResponseWriter, r *http.Request) bool {
 	conn, _ := r.Context().Value(connKey{}).(*clientConn)
 	client := caller.From(r.Context()).Address
@@ -116,18 +116,28 @@ type clientConn struct {
 	closed  bool
 }
 
-// acquire takes a place, until the connection is closed. It reports whether the connection holds one.
+// acquire takes a place, until the connection is closed. It reports whether the connection holds one. A proxy may send the requests of
+// several clients over one connection, so the place is of the client whose request came last: an earlier one opened no socket.
 func (c *clientConn) acquire(l *addressLimit, client netip.Prefix) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.limit != nil:
+	case c.limit != nil && c.network == client:
 		return true
 	case c.closed || !l.acquire(client):
 		return false
 	}
+	c.release()
 	c.limit, c.network = l, client
 	return true
+}
+
+// release gives the place up, if the connection holds one. The mutex is held.
+func (c *clientConn) release() {
+	if c.limit != nil {
+		c.limit.release(c.network)
+		c.limit = nil
+	}
 }
 
 // Close closes the connection and releases its place.
@@ -135,10 +145,7 @@ func (c *clientConn) Close() error {
 	err := c.Conn.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.limit != nil {
-		c.limit.release(c.network)
-		c.limit = nil
-	}
+	c.release()
 	c.closed = true
 	return err
 }

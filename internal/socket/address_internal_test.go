@@ -17,12 +17,17 @@ func from(t *testing.T, address string) (*http.Request, net.Conn) {
 	local, remote := net.Pipe()
 	t.Cleanup(func() { _, _ = local.Close(), remote.Close() })
 	conn := &clientConn{Conn: local}
+	return on(conn, address), conn
+}
+
+// on returns a request of a client at an address, on a connection.
+func on(conn net.Conn, address string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(WithConn(context.Background(), conn))
 	r.RemoteAddr = address
 	var out *http.Request
 	caller.Middleware(caller.Config{})(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { out = r })).
 		ServeHTTP(httptest.NewRecorder(), r)
-	return out, conn
+	return out
 }
 
 func TestSocketsOfAnAddress(t *testing.T) {
@@ -72,5 +77,39 @@ func TestSocketsOfAnAddress(t *testing.T) {
 	for range 10 {
 		r, _ := from(t, "203.0.113.7:1")
 		unlimited.Admit(httptest.NewRecorder(), r).Release()
+	}
+}
+
+// A proxy keeps connections to us, and sends the requests of many clients over each. A place is not of a client whose request opened no
+// socket and that is somewhere else by now.
+func TestPlaceIsOfTheLastClientOfAConnection(t *testing.T) {
+	t.Parallel()
+	transport := New(Options{PerAddress: 1}).Transport("x", Timing{})
+	enters := func(r *http.Request) bool {
+		s := transport.Admit(httptest.NewRecorder(), r)
+		if s != nil {
+			s.Release() // it opened none, or its connection outlives it
+		}
+		return s != nil
+	}
+	const ann, bob = "203.0.113.7:1", "203.0.113.8:1"
+	first, conn := from(t, ann)
+	if !enters(first) || !enters(on(conn, bob)) {
+		t.Fatal("they were refused, but have room")
+	}
+	anns, _ := from(t, ann)
+	if !enters(anns) {
+		t.Error("bob's connection takes a place of ann's")
+	}
+	bobs, other := from(t, bob)
+	if enters(bobs) {
+		t.Error("bob's connection takes no place of bob's")
+	}
+	if enters(on(conn, ann)) {
+		t.Error("ann has two places, where one may be")
+	}
+	_ = conn.Close()
+	if !enters(on(other, bob)) {
+		t.Error("the place of a closed connection is taken, or was given up for a client that was refused")
 	}
 }
