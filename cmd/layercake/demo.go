@@ -121,7 +121,11 @@ func (c demoCommand) database(log *slog.Logger) (embeddedpg.Config, error) {
 // withDatabase runs an embedded PostgreSQL while f runs. When the database dies, it is started again at the same URL.
 func withDatabase(ctx context.Context, cfg embeddedpg.Config, f func(ctx context.Context, url string) error) error {
 	server, err := embeddedpg.Start(ctx, cfg)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil: // a start that is given up stops what it started
+		cfg.Log.InfoContext(ctx, "stopped before the database was ready", "error", err)
+		return nil //nolint:nilerr // it is in the log
+	case err != nil:
 		return err
 	}
 	url := server.URL()

@@ -132,6 +132,22 @@ func TestReplicasEndWithTheirSupervisor(t *testing.T) {
 	}
 }
 
+// Whoever stops a program while its database begins gets no error, which a supervisor would take for a crash.
+func TestStopBeforeTheDatabaseIsReady(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	cfg := pgtest.Config(t)
+	cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	err := withDatabase(ctx, cfg, func(context.Context, string) error {
+		t.Error("it went on")
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDatabaseIsStartedAgainAndStopsLast(t *testing.T) {
 	t.Parallel()
 	var used string
