@@ -23,9 +23,11 @@ func TestLastHeartbeatIsOfThisConnection(t *testing.T) {
 		if got := p.last(); got != 0 {
 			t.Errorf("a round trip of %v before any", got)
 		}
-		beat := p.now()
+		beat := p.begin()
 		pass(7 * time.Millisecond)
 		p.returned(beat)
+		p.returned(beat - 1)
+		p.returned(beat + int64(time.Hour))
 		if got := p.last(); got != 7*time.Millisecond {
 			t.Errorf("a round trip of %v, want 7ms", got)
 		}
@@ -45,26 +47,51 @@ func TestHeartbeat(t *testing.T) {
 		want bool
 	}{
 		{"nothing was sent", func(*heartbeat) { pass(time.Hour) }, false},
-		{"sent, not yet overdue", func(p *heartbeat) { p.sent(p.now()); pass(silence) }, false},
-		{"sent and overdue", func(p *heartbeat) { p.sent(p.now()); pass(late) }, true},
-		{"came back", func(p *heartbeat) { b := p.now(); p.sent(b); p.returned(b); pass(late) }, false},
-		{"came back before pg_notify returned", func(p *heartbeat) { b := p.now(); p.returned(b); p.sent(b); pass(late) }, false},
+		{"sent, not yet overdue", func(p *heartbeat) { p.sent(p.begin()); pass(silence) }, false},
+		{"sent and overdue", func(p *heartbeat) { p.sent(p.begin()); pass(late) }, true},
+		{"came back", func(p *heartbeat) { b := p.begin(); p.sent(b); p.returned(b); pass(late) }, false},
+		{"came back before pg_notify returned", func(p *heartbeat) { b := p.begin(); p.returned(b); p.sent(b); pass(late) }, false},
 		{"one came back, the next did not", func(p *heartbeat) {
-			b := p.now()
+			b := p.begin()
 			p.sent(b)
 			p.returned(b)
 			pass(time.Second)
-			p.sent(p.now())
+			p.sent(p.begin())
 			pass(late)
 		}, true},
 		{"an older one came back", func(p *heartbeat) {
-			b := p.now()
+			b := p.begin()
 			pass(time.Second)
-			p.sent(p.now())
+			p.sent(p.begin())
 			p.returned(b)
 			pass(late)
 		}, true},
-		{"sent before the connection listened", func(p *heartbeat) { b := p.now(); p.restart(); p.sent(b); pass(late) }, false},
+		{"one came back that nobody sent", func(p *heartbeat) {
+			p.sent(p.begin())
+			p.returned(p.now() + int64(time.Hour))
+			p.returned(p.now() - 1)
+			pass(late)
+		}, true},
+		{"one came back again", func(p *heartbeat) {
+			b := p.begin()
+			p.sent(b)
+			p.returned(b)
+			pass(time.Second)
+			p.sent(p.begin())
+			p.returned(b)
+			pass(late)
+		}, true},
+		{"none of many comes back", func(p *heartbeat) {
+			for range 3 * maxUnderway {
+				p.sent(p.begin())
+				pass(time.Millisecond)
+			}
+			if len(p.underway) > maxUnderway {
+				panic("unbounded")
+			}
+			pass(late)
+		}, true},
+		{"sent before the connection listened", func(p *heartbeat) { b := p.begin(); p.restart(); p.sent(b); pass(late) }, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -97,7 +124,7 @@ func TestWatchdogLooksTwice(t *testing.T) {
 				var watching sync.WaitGroup
 				watching.Go(func() { w.listener.watch(ctx, func() { hungUp = true }) })
 				pass(time.Millisecond)
-				beat := w.heartbeat.now()
+				beat := w.heartbeat.begin()
 				w.heartbeat.sent(beat)
 				pass(silence + beatInterval/4)
 				if comes {

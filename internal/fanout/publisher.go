@@ -120,7 +120,7 @@ func (p *publisher) send(ctx context.Context, c *session, withBeat bool) error {
 	for _, channel := range channels {
 		s, beat := p.senders[channel], int64(0)
 		if withBeat {
-			beat = p.wire.heartbeat.now()
+			beat = p.wire.heartbeat.begin()
 		}
 		payloads, took := s.pack(beat)
 		if len(payloads) > 0 {

@@ -96,8 +96,10 @@ func (r *receiver) hear(l Line, h header) error {
 		r.wire.metrics.heardHeartbeats.Inc()
 		// One heartbeat is enough to watch the connection by. Those of the other channel only end a sequence, so that holes are seen.
 		if own && r.channel == Events {
-			r.wire.metrics.heartbeat.Observe(r.wire.heartbeat.returned(sent).Seconds())
-			r.wire.stepped.Say()
+			if trip, ok := r.wire.heartbeat.returned(sent); ok {
+				r.wire.metrics.heartbeat.Observe(trip.Seconds())
+				r.wire.stepped.Say()
+			}
 		}
 	case letter == nil || letter.FromDatabase != (h.seq == 0):
 		r.wire.metrics.heardUnknown.Inc()

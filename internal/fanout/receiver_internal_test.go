@@ -115,6 +115,10 @@ func TestReceiverSkipsOwnLines(t *testing.T) {
 	r := newTestReceiver(Config{Replica: "self"}, &heard, &doubts)
 	r.receive("1 self e-1 1\ne 1 1 {}\nh nonsense", r.since)
 	r.receive("1 self e-1 3\nb 1\nh 1 3", r.since)
+	if r.wire.Heartbeat() != 0 {
+		t.Error("a heartbeat that nobody sent was heard")
+	}
+	r.receive(fmt.Sprintf("1 self e-1 4\nb %d", r.wire.heartbeat.begin()), r.since)
 	if len(heard) != 0 || !slices.Equal(doubts, []string{Listening, doubtHole}) {
 		t.Errorf("heard %v, doubts %q", heard, doubts)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	runtime "runtime/metrics"
 	"slices"
 	"time"
@@ -15,12 +16,12 @@ import (
 // layercake.replicas at its end), a line in RenewReplica (sql/replicas.sql), and a line here.
 var columns = map[string]func(row *db.RenewReplicaParams, value int64){
 	"draining":      func(row *db.RenewReplicaParams, v int64) { row.Draining = v != 0 },
-	"sockets":       func(row *db.RenewReplicaParams, v int64) { row.Sockets = int32(v) },
-	"subscriptions": func(row *db.RenewReplicaParams, v int64) { row.Subscriptions = int32(v) },
-	"open_feeds":    func(row *db.RenewReplicaParams, v int64) { row.OpenFeeds = int32(v) },
+	"sockets":       func(row *db.RenewReplicaParams, v int64) { row.Sockets = toInt32(v) },
+	"subscriptions": func(row *db.RenewReplicaParams, v int64) { row.Subscriptions = toInt32(v) },
+	"open_feeds":    func(row *db.RenewReplicaParams, v int64) { row.OpenFeeds = toInt32(v) },
 	"feed_bytes":    func(row *db.RenewReplicaParams, v int64) { row.FeedBytes = v },
 	"max_lag":       func(row *db.RenewReplicaParams, v int64) { row.MaxLag = v },
-	"pool_in_use":   func(row *db.RenewReplicaParams, v int64) { row.PoolInUse = int32(v) },
+	"pool_in_use":   func(row *db.RenewReplicaParams, v int64) { row.PoolInUse = toInt32(v) },
 	"pool_waits":    func(row *db.RenewReplicaParams, v int64) { row.PoolWaits = v },
 	"heap_bytes":    func(row *db.RenewReplicaParams, v int64) { row.HeapBytes = v },
 	// The value is a time.Duration, because whole milliseconds would be too coarse; zero for none.
@@ -28,6 +29,9 @@ var columns = map[string]func(row *db.RenewReplicaParams, value int64){
 		row.HeartbeatMs = float64(time.Duration(v).Microseconds()) / 1000
 	},
 }
+
+// toInt32 returns what a column of integers has room for of a figure that is not negative.
+func toInt32(v int64) int32 { return int32(min(v, math.MaxInt32)) }
 
 // Figure makes each renewal of the lease write the value of f in the column of that name. A column without a figure keeps its default.
 // Figure panics when there is no such column, or when it has a figure already. It is called before Run.
@@ -60,10 +64,11 @@ func register[F any](registered map[string]F, name string, f F) {
 	registered[name] = f
 }
 
-// row returns the current figures as a renewal writes them.
+// row returns the current figures as a renewal writes them. The table refuses what is negative, and a figure must never cost the lease:
+// a wrong one is shown as 0, or as the most that its column has room for.
 func (r *Replica) row() (row db.RenewReplicaParams) {
 	for column, f := range r.figures {
-		columns[column](&row, f())
+		columns[column](&row, max(f(), 0))
 	}
 	row.TopProjects = r.topProjects()
 	return row

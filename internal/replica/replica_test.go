@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -379,6 +380,23 @@ func TestFiguresAreInTheRow(t *testing.T) {
 	})
 	pgtest.AwaitTexts(t, conn, []string{`t 2 0 1.5 t [{"project_id":7,"connections":0,"watchers":3}]`},
 		"SELECT concat_ws(' ', draining, sockets, open_feeds, heartbeat_ms, heap_bytes > 0, top_projects) FROM replicas")
+}
+
+// A figure that the table refuses would end the lease: renewals would fail until it expires.
+func TestWrongFiguresDoNotCostTheLease(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	for figure, want := range map[int64]string{math.MinInt64: "f 0 0 ", math.MaxInt64: "t 2147483647 9223372036854775807 9223372036854.775"} {
+		n, _ := start(t, open(t, url), func(r *replica.Replica) {
+			for _, column := range []string{"draining", "sockets", "subscriptions", "open_feeds", "feed_bytes", "max_lag", "heartbeat_ms"} {
+				r.Figure(column, func() int64 { return figure })
+			}
+		})
+		pgtest.AwaitTexts(t, pgtest.Connect(t, url), []string{strings.TrimSpace(want)},
+			`SELECT concat_ws(' ', draining, sockets, max_lag, heartbeat_ms) FROM replicas
+			WHERE incarnation = $1 AND renewed_at > started_at`, n.Incarnation())
+		n.stop(t)
+	}
 }
 
 // The release before this one tells no wire version. While such a replica lives, nothing may be written that it does not understand.
