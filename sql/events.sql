@@ -41,9 +41,11 @@ LEFT JOIN LATERAL (
 ) e ON e.total <= @max_bytes::int OR e.place = 1
 ORDER BY h.project_id, e.version;
 
--- One replica at a time cleans up; the others find it taken and go on.
+-- One replica at a time cleans up; the others find it taken and go on. The lock is one of a private row: an advisory lock could be held by
+-- any role of the database. Replicas of the release before take such a lock instead, so one of them may clean up at the same time. That is
+-- safe: events go under the lock of their head, and rows of the log of visits that another one ends or removes meanwhile are skipped.
 -- name: TryLockCleanUp :one
-SELECT pg_try_advisory_xact_lock(hashtext('layercake clean-up')) AS locked;
+SELECT EXISTS (SELECT 1 FROM cleanups FOR UPDATE SKIP LOCKED) AS locked;
 
 -- Ages are measured by the clock of the database: a replica whose clock is wrong must not remove young rows.
 -- name: GetClock :one

@@ -305,10 +305,12 @@ func (q *Queries) TrimEvents(ctx context.Context, arg TrimEventsParams) (int64, 
 }
 
 const TryLockCleanUp = `-- name: TryLockCleanUp :one
-SELECT pg_try_advisory_xact_lock(hashtext('layercake clean-up')) AS locked
+SELECT EXISTS (SELECT 1 FROM cleanups FOR UPDATE SKIP LOCKED) AS locked
 `
 
-// One replica at a time cleans up; the others find it taken and go on.
+// One replica at a time cleans up; the others find it taken and go on. The lock is one of a private row: an advisory lock could be held by
+// any role of the database. Replicas of the release before take such a lock instead, so one of them may clean up at the same time. That is
+// safe: events go under the lock of their head, and rows of the log of visits that another one ends or removes meanwhile are skipped.
 func (q *Queries) TryLockCleanUp(ctx context.Context) (bool, error) {
 	row := q.db.QueryRow(ctx, TryLockCleanUp)
 	var locked bool

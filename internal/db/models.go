@@ -19,6 +19,12 @@ type Binary struct {
 	MinBinarySchema int64
 }
 
+// One row, which the replica locks that removes what is old: one at a time does.
+type Cleanup struct {
+	// Always true: keeps the table at one row.
+	OnlyRow bool
+}
+
 // What DBAs asked of the replicas, who did, and what came of it. Kept for a year.
 type Command struct {
 	// The command.
@@ -277,4 +283,14 @@ type Replica struct {
 	TopProjects []byte
 	// Which formats its binary understands. The least among the living decides which are written.
 	Wire int32
+}
+
+// One row: the key of what replicas tell each other. Whoever can read it hears all of that, and can speak as a replica.
+type WireKey struct {
+	// Always true: keeps the table at one row.
+	OnlyRow bool
+	// The key for AES-256-GCM. `layercake migrate --new-wire-key` makes another.
+	Key []byte
+	// When the key was made.
+	CreatedAt time.Time
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"time"
 
 	"layercake/migrations"
 
@@ -18,29 +19,40 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// Migrate brings the schema up to what this binary knows, under a session lock, so that replicas that start together take
-// turns, then replaces the contract for DBAs (migrations/api). A schema that is newer is left alone; CheckSchema says whether this
-// binary may use it.
-func Migrate(ctx context.Context, url string, log *slog.Logger) error {
+const (
+	// lockTable is where goose keeps the lock of migrations, which it makes itself. The role that migrates owns it.
+	lockTable = "goose_lock"
+	// lockLease is how long the others wait for a migration whose process died. It is renewed while a migration runs, however long.
+	lockLease, lockRenewal = 15 * time.Second, 3 * time.Second
+	lockTries              = 120 // a second each
+)
+
+// Migrate brings the schema up to what this binary knows, under a lock, so that replicas that start together take turns, then replaces the
+// contract for DBAs (migrations/api). A schema that is newer is left alone; CheckSchema says whether this binary may use it.
+//
+// The lock is a row of a table that only the role of the replicas can write. Advisory locks can be held by any role of the database, and
+// so keep replicas from starting. Replicas of the release before know no other, so it is taken, too, while one of them lives. (One that
+// only just starts has no lease yet. When its migration and ours meet, the database refuses one of them, whose replica starts again.)
+func Migrate(ctx context.Context, url string, log *slog.Logger) (err error) {
 	database, provider, err := provider(url)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = database.Close() }()
-	// The lock is taken here and not by the provider, which makes its own table before it locks.
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
-	if err != nil {
-		return err
-	}
 	conn, err := database.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	defer func() { _ = conn.Close() }()
-	if err := locker.SessionLock(ctx, conn); err != nil {
+	defer func() { _ = conn.Close() }() // which gives the session lock back, too
+	// The locks are taken here and not by the provider, which makes its own table before it locks.
+	unlock, err := lockMigrations(ctx, database, log)
+	if err != nil {
 		return fmt.Errorf("wait for another migration: %w", err)
 	}
-	defer func() { _ = locker.SessionUnlock(context.WithoutCancel(ctx), conn) }() // closing the session unlocks, too
+	defer func() { err = errors.Join(err, unlock()) }()
+	if err := lockFormer(ctx, conn); err != nil {
+		return fmt.Errorf("wait for a migration by the release before (pg_locks names whoever holds its advisory lock): %w", err)
+	}
 	results, err := provider.Up(ctx)
 	for _, r := range results {
 		log.InfoContext(ctx, "migrated", "migration", r.Source.Path, "took", r.Duration)
@@ -56,6 +68,46 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) error {
 		return nil // a newer binary has replaced the contract, too
 	}
 	return replaceAPI(ctx, conn, log)
+}
+
+// lockMigrations takes the lock of this release, and returns what gives it back.
+func lockMigrations(ctx context.Context, database *sql.DB, log *slog.Logger) (unlock func() error, err error) {
+	locker, err := lock.NewPostgresTableLocker(
+		lock.WithTableName(lockTable), lock.WithTableLogger(log), lock.WithTableLeaseDuration(lockLease),
+		lock.WithTableHeartbeatInterval(lockRenewal), lock.WithTableLockTimeout(time.Second, lockTries),
+		// What the database refuses it will refuse again. That another migration has the lock is no error of the database.
+		lock.WithTableRetryPolicy(func(err error) bool { return State(err) == "" }),
+	)
+	if err != nil {
+		return nil, err
+	}
+	if err := locker.Lock(ctx, database); err != nil {
+		return nil, err
+	}
+	return func() error { return locker.Unlock(ctx, database) }, nil
+}
+
+// tableLocks is the first wire version of replicas whose migrations lock a row of a table.
+const tableLocks = 3
+
+// lockFormer takes the lock of the release before while one of its replicas lives. In its schema, leases may have no wire version, and a
+// new database has no leases.
+func lockFormer(ctx context.Context, conn *sql.Conn) error {
+	const ask = `SELECT EXISTS (SELECT FROM replicas r
+		WHERE r.expires_at > now() AND coalesce((to_jsonb(r) ->> 'wire')::int, 1) < $1)`
+	var lives bool
+	err := conn.QueryRowContext(ctx, ask, tableLocks).Scan(&lives)
+	if State(err) == UndefinedTable || err == nil && !lives {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, lockTries))
+	if err != nil {
+		return err
+	}
+	return locker.SessionLock(ctx, conn)
 }
 
 // replaceAPI replaces the contract for DBAs in one transaction, unless it is the one of this binary. The schema's comment holds the hash

@@ -10,6 +10,7 @@ import (
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 
+	"github.com/pressly/goose/v3/lock"
 	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
 )
@@ -45,6 +46,62 @@ func TestReplicasThatStartTogetherTakeTurns(t *testing.T) {
 	}
 	if err := postgres.CheckSchema(t.Context(), url); err != nil {
 		t.Error(err)
+	}
+}
+
+// Any role may take any advisory lock. The numbers are those that the release before locked: goose's and that of the clean-up.
+func TestAdvisoryLocksOfOthersKeepNobodyFromMigrating(t *testing.T) {
+	t.Parallel()
+	url := emptyDatabase(t)
+	stranger := pgtest.Connect(t, url)
+	pgtest.Exec(t, stranger, "SELECT pg_advisory_lock($1)", lock.DefaultLockID)
+	for range 2 { // on an empty schema, and on one with leases
+		if err := postgres.Migrate(t.Context(), url, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+		pgtest.Exec(t, stranger, `INSERT INTO replicas (incarnation, version, address, wire, renewed_at, expires_at)
+			VALUES (gen_random_uuid(), 'lives', '', 3, now(), now() + interval '1 h'),
+				(gen_random_uuid(), 'is dead', '', 2, now() - interval '1 h', now() - interval '1 s')`)
+	}
+	if n := pgtest.Count(t, stranger, "SELECT count(*) FROM goose_lock WHERE locked"); n != 0 {
+		t.Errorf("%d locks are left", n)
+	}
+}
+
+// A replica of the release before that lives may start another beside it, whose migrations know the session lock only.
+func TestMigrationTakesTurnsWithThoseOfTheReleaseBefore(t *testing.T) {
+	t.Parallel()
+	for name, schema := range map[string]struct{ former, current string }{
+		"that has wire versions": {"ALTER TABLE replicas ALTER COLUMN wire SET DEFAULT 2", "ALTER TABLE replicas ALTER COLUMN wire SET DEFAULT 1"},
+		"that has none": {
+			"DROP SCHEMA layercake CASCADE; ALTER TABLE replicas DROP COLUMN wire", "ALTER TABLE replicas ADD COLUMN wire integer NOT NULL DEFAULT 1",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := pgtest.New(t)
+			former, watcher := pgtest.Connect(t, url), pgtest.Connect(t, url)
+			pgtest.Exec(t, former, schema.former)
+			pgtest.Exec(t, former, `INSERT INTO replicas (incarnation, version, address, expires_at)
+				VALUES (gen_random_uuid(), 'old', '', now() + interval '1 h')`)
+			pgtest.Exec(t, former, "SELECT pg_advisory_lock($1)", lock.DefaultLockID)
+			migrated := make(chan error, 1)
+			ctx := context.WithoutCancel(t.Context())
+			go func() { migrated <- postgres.Migrate(ctx, url, slog.New(slog.DiscardHandler)) }()
+			pgtest.AwaitCount(t, watcher, 1, `SELECT count(*) FROM pg_stat_activity
+				WHERE datname = current_database() AND query LIKE 'SELECT pg_try_advisory_lock%'`)
+			select {
+			case err := <-migrated:
+				t.Errorf("it did not wait: %v", err)
+				return
+			default:
+			}
+			pgtest.Exec(t, former, schema.current)
+			pgtest.Exec(t, former, "SELECT pg_advisory_unlock($1)", lock.DefaultLockID)
+			if err := <-migrated; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
