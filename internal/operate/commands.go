@@ -20,6 +20,7 @@ import (
 
 const (
 	pollEvery = 750 * time.Millisecond // a command whose line was lost is seen within a second
+	pollPause = 250 * time.Millisecond // least time between two looks: anybody can say that there is a command
 	pollTime  = 3 * time.Second
 	tooOld    = time.Minute // age from which a command is not acted on any more
 )
@@ -91,7 +92,8 @@ func NewCommander(cfg CommanderConfig) *Commander {
 const letterCommand = 'a'
 
 // topic is the one on which the database sends lines. They have no numbers, so a lost one is not noticed; that is safe, because replicas
-// poll the table anyway.
+// poll the table anyway. They are not sealed, since they come from sessions of operators, which must not know the key. So any role can send
+// them, and they cause nothing but a look, a few times a second at most.
 func (c *Commander) topic() fanout.Topic {
 	return fanout.Topic{
 		Channel: fanout.Presence, Kinds: map[byte]string{letterCommand: "command"}, FromDatabase: true,
@@ -105,7 +107,8 @@ func (c *Commander) topic() fanout.Topic {
 	}
 }
 
-// Run acts on commands until ctx ends: at once when a line announces one, and within a second when that line was lost.
+// Run acts on commands until ctx ends: at once when a line announces one, and within a second when that line was lost. A command that comes
+// right after another one waits for a moment.
 func (c *Commander) Run(ctx context.Context) error {
 	c.began = time.Now()
 	defer func() { _ = c.drain.Stop() }() // a drain never fails
@@ -114,6 +117,7 @@ func (c *Commander) Run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		polling.Note(ctx, c.poll(ctx))
+		task.Pause(ctx, pollPause)
 		select {
 		case <-ctx.Done():
 			return nil

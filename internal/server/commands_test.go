@@ -199,6 +199,30 @@ func TestKickUser(t *testing.T) {
 	dba.await("3", "SELECT cardinality(acted_by)::text FROM layercake.commands ORDER BY id LIMIT 1")
 }
 
+// Whoever may connect can say that there is a command. Replicas look, but not each time.
+func TestLooksForCommandsAreBounded(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	replica := servertest.StartOn(t, database, 1, func(c *server.Config) { c.AdminAddr = "127.0.0.1:0" })[0]
+	conn := pgtest.Connect(t, database)
+	looks := func() (n int) {
+		_, metrics := health(t, replica.Admin+"/metrics")
+		_, counted, _ := strings.Cut(metrics, `layercake_database_query_seconds_count{pool="system",query="ListCommands"} `)
+		_, _ = fmt.Sscan(counted, &n)
+		return n
+	}
+	until(t, "the first look", func() bool { return looks() > 0 })
+	began := time.Now()
+	before, said := looks(), 0
+	for ; said < 2000; said++ {
+		pgtest.Exec(t, conn, "SELECT pg_notify('layercake_presence', E'1 - - 0\na nothing')")
+	}
+	until(t, "a look", func() bool { return looks() > before })
+	if n, most := looks()-before, int(time.Since(began)/(250*time.Millisecond))+2; n > most {
+		t.Errorf("%d looks after %d notices, want at most %d", n, said, most)
+	}
+}
+
 // health returns what /health says, and the status.
 func health(t *testing.T, url string) (status int, body string) {
 	t.Helper()
