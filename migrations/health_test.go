@@ -46,14 +46,21 @@ func TestHealth(t *testing.T) {
 	t.Parallel()
 	live := replica("a:1", "v1", "4 s", "60 s") + replica("b:1", "v1", "4 s", "60 s")
 	for name, c := range map[string]struct{ check, setup, want string }{
-		"no replica":            {"replicas", "", "fail: 0 live"},
-		"live replicas":         {"replicas", live, "ok: 2 live: a:1, b:1"},
-		"a lease just expired":  {"replicas", live + replica("c:1", "v1", "4 s", "-2 s"), "ok: 2 live: a:1, b:1"},
-		"a stale lease":         {"replicas", live + replica("c:1", "v1", "4 s", "-11 s"), "warn: 2 live: a:1, b:1; 1 stale"},
-		"only a stale lease":    {"replicas", replica("c:1", "v1", "4 s", "-11 s"), "fail: 0 live; 1 stale"},
-		"one version":           {"versions", live, "ok: v1"},
-		"two versions":          {"versions", live + replica("c:1", "v2", "4 s", "60 s"), "warn: v1, v2"},
-		"a dead version":        {"versions", live + replica("c:1", "v2", "4 s", "-1 s"), "ok: v1"},
+		"no replica":           {"replicas", "", "fail: 0 live"},
+		"live replicas":        {"replicas", live, "ok: 2 live: a:1, b:1"},
+		"a lease just expired": {"replicas", live + replica("c:1", "v1", "4 s", "-2 s"), "ok: 2 live: a:1, b:1"},
+		"a stale lease":        {"replicas", live + replica("c:1", "v1", "4 s", "-11 s"), "warn: 2 live: a:1, b:1; 1 stale"},
+		"only a stale lease":   {"replicas", replica("c:1", "v1", "4 s", "-11 s"), "fail: 0 live; 1 stale"},
+		"one version":          {"versions", live, "ok: v1"},
+		"two versions":         {"versions", live + replica("c:1", "v2", "4 s", "60 s"), "warn: v1, v2"},
+		"a dead version":       {"versions", live + replica("c:1", "v2", "4 s", "-1 s"), "ok: v1"},
+		"all seal":             {"wire", live + "UPDATE replicas SET wire = 3", "ok: sealed"},
+		"one does not seal": {
+			"wire", live + "UPDATE replicas SET wire = 3 WHERE address = 'a:1'", "warn: not sealed, for replicas of an older release: b:1",
+		},
+		"one that did not seal is dead": {
+			"wire", live + "UPDATE replicas SET wire = 3;" + replica("c:1", "v1", "4 s", "-2 s"), "ok: sealed",
+		},
 		"draining":              {"draining", live + "UPDATE replicas SET draining = true WHERE address = 'b:1'", "warn: b:1"},
 		"not draining":          {"draining", live, "ok: no replica"},
 		"a listener to come":    {"listeners", live, "ok: 0 for 2 live replicas"},

@@ -351,10 +351,11 @@ func TestALastLineThatIsLostIsNoticedByTheHeartbeat(t *testing.T) {
 	t.Logf("noticed after %v; without the heartbeat it never would be", time.Since(began))
 }
 
+// While a replica of the release before lives, which does not seal what it says, anybody can speak as one.
 func TestStrangersOnTheChannel(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	r := start(t, url, "a", nil)
+	r := start(t, url, "a", func(_ *replica, cfg *config) { cfg.Former = func() bool { return true } })
 	conn := pgtest.Connect(t, url)
 	say := func(payload string) { pgtest.Exec(t, conn, "select pg_notify('layercake_events', $1)", payload) }
 	say("hello")

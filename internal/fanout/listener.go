@@ -29,7 +29,7 @@ type listener struct {
 	// Of the goroutine that listens.
 	session  *session    // nil between two of them
 	deadline *time.Timer // of LISTEN on all channels
-	begins   int         // channels that the session does not listen to yet
+	begins   int         // channels of the database that the session does not listen to yet
 	watchdog *task.Task  // nil until it listens to all
 }
 
@@ -38,7 +38,9 @@ func newListener(w *Wire) *listener {
 	l.begun = sync.OnceFunc(func() { close(l.ready) })
 	l.outages = outage.New(w.cfg.Log, "listener lost its connection, trying again", "")
 	for _, channel := range channels {
-		l.receivers[channel] = &receiver{wire: w, channel: channel, garbage: rate.Sometimes{Interval: time.Minute}}
+		l.receivers[channel] = &receiver{
+			wire: w, channel: channel, garbage: rate.Sometimes{Interval: time.Minute}, forged: rate.Sometimes{Interval: time.Minute},
+		}
 	}
 	return l
 }
@@ -53,8 +55,9 @@ func (l *listener) run(ctx context.Context) error {
 			l.outages.Note(ctx, err)
 		},
 	}
-	for _, channel := range channels {
-		p.Handle(string(channel), l)
+	for channel, r := range l.receivers {
+		p.Handle(channel.sealed(), handler{l, r.hearSealed})
+		p.Handle(string(channel), handler{l, r.hearPlain})
 	}
 	defer l.end()
 	if err := p.Listen(ctx); ctx.Err() == nil {
@@ -70,18 +73,33 @@ func (l *listener) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.session, l.begins = s, len(channels)
+	l.session, l.begins = s, 2*len(channels)
 	l.deadline = time.AfterFunc(l.wire.cfg.Timing.Connect, s.hangUp)
 	return s.Conn, nil
 }
 
-// HandleBacklog is called when the session listens to a channel. First the tables are looked at, and then what comes is trusted: what
-// came meanwhile is still in the session. It does not fail, so pgxlisten never goes on with a session whose tables nobody looked at.
-func (l *listener) HandleBacklog(ctx context.Context, channel string, _ *pgx.Conn) error {
+// handler is what pgxlisten calls for one channel of the database.
+type handler struct {
+	*listener
+	hear func(n *pgconn.Notification, now time.Time)
+}
+
+// HandleNotification is called for each payload.
+func (h handler) HandleNotification(_ context.Context, n *pgconn.Notification, _ *pgx.Conn) error {
+	h.hear(n, time.Now())
+	return nil
+}
+
+// HandleBacklog is called when the session listens to a channel, and does something when it listens to all. First the tables are looked at,
+// and then what comes is trusted: what came meanwhile is still in the session. It does not fail, so pgxlisten never goes on with a session
+// whose tables nobody looked at.
+func (l *listener) HandleBacklog(ctx context.Context, _ string, _ *pgx.Conn) error {
 	s := l.session
-	l.receivers[Channel(channel)].begin(s.epoch, time.Now())
 	if l.begins--; l.begins > 0 {
 		return nil
+	}
+	for _, channel := range channels {
+		l.receivers[channel].begin(s, time.Now())
 	}
 	l.deadline.Stop()
 	l.wire.heartbeat.restart()
@@ -91,12 +109,6 @@ func (l *listener) HandleBacklog(ctx context.Context, channel string, _ *pgx.Con
 	l.wire.cfg.Log.InfoContext(ctx, "listening to other replicas", "epoch", s.epoch)
 	l.begun()
 	l.watchdog = task.Go(ctx, func(ctx context.Context) error { l.watch(ctx, s.hangUp); return nil })
-	return nil
-}
-
-// HandleNotification is called for each payload.
-func (l *listener) HandleNotification(_ context.Context, n *pgconn.Notification, _ *pgx.Conn) error {
-	l.receivers[Channel(n.Channel)].receive(n.Payload, time.Now())
 	return nil
 }
 

@@ -15,7 +15,7 @@ type metrics struct {
 	holes             prometheus.Counter
 	lines             *prometheus.CounterVec // by kind and direction
 
-	sentHeartbeats, heardHeartbeats, heardUnknown, heardMalformed prometheus.Counter
+	sentHeartbeats, heardHeartbeats, heardUnknown, heardMalformed, heardForged, heardRepeated, heardPlain prometheus.Counter
 }
 
 // newMetrics registers the metrics of w on r, which may be nil.
@@ -64,6 +64,9 @@ func newMetrics(r prometheus.Registerer, w *Wire) *metrics {
 	m.sentHeartbeats, m.heardHeartbeats = m.lines.WithLabelValues("heartbeat", "sent"), m.lines.WithLabelValues("heartbeat", "received")
 	m.heardUnknown = m.lines.WithLabelValues("unknown", "received")
 	m.heardMalformed = m.lines.WithLabelValues("malformed", "received")
+	m.heardForged = m.lines.WithLabelValues("forged", "received")     // payloads that cannot be opened
+	m.heardRepeated = m.lines.WithLabelValues("repeated", "received") // payloads whose number their sender used before
+	m.heardPlain = m.lines.WithLabelValues("plain", "received")       // payloads that are not sealed, and not heard
 	for _, reason := range []string{failConnect, failTimeout, failConnection, failRefused, failQueueFull} {
 		m.errors.WithLabelValues(reason) // 0 is a value too
 	}

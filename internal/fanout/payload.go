@@ -19,12 +19,12 @@ import (
 // The database sends payloads, too: functions for DBAs notify in their own transaction. No sender is behind them who could number
 // them or who writes to a history, so their header is "1 - - 0", and only topics that are said there are heard from them.
 //
-// Postgres refuses payloads of 8,000 bytes or more.
+// Payloads of replicas are sealed, those of the database are not. Postgres refuses what has 8,000 bytes or more, sealed or not.
 const (
 	formatVersion   = "1"
 	letterHeartbeat = 'b'
-	maxPayload      = 7900
-	maxText         = 7100 // of a line
+	maxPayload      = 5900 // sealedBytes of it are 7,904
+	maxText         = 5700 // of a line
 	maxReplica      = 64   // so that a header and the largest line always fit into one payload
 )
 

@@ -14,7 +14,7 @@ import (
 
 const (
 	// The order of the array is the order of delivery.
-	notifySQL = `select pg_notify($1, p) from unnest($2::text[]) with ordinality t(p, o) order by o`
+	notifySQL = `select pg_notify(c, p) from unnest($1::text[], $2::text[]) with ordinality t(c, p, o) order by o`
 
 	// Reasons of failures, for the metrics.
 	failConnect    = "connect"
@@ -62,6 +62,9 @@ func (p *publisher) left() (lines int) {
 func (p *publisher) run(ctx context.Context) {
 	beat := time.NewTicker(p.wire.cfg.Timing.Heartbeat)
 	defer beat.Stop()
+	for _, s := range p.senders {
+		s.plain = p.wire.cfg.Former()
+	}
 	for ctx.Err() == nil {
 		c, err := p.wire.dial(ctx, "publisher")
 		if err != nil {
@@ -117,6 +120,7 @@ func (p *publisher) serve(ctx context.Context, c *session, beat <-chan time.Time
 
 // send makes one statement of what is queued for each channel, if anything. When one fails, its lines are put back.
 func (p *publisher) send(ctx context.Context, c *session, withBeat bool) error {
+	former := p.wire.cfg.Former()
 	for _, channel := range channels {
 		s, beat := p.senders[channel], int64(0)
 		if withBeat {
@@ -124,12 +128,19 @@ func (p *publisher) send(ctx context.Context, c *session, withBeat bool) error {
 		}
 		payloads, took := s.pack(beat)
 		if len(payloads) > 0 {
-			if err := p.notify(ctx, c, channel, payloads); err != nil {
+			if err := p.notify(ctx, c, channel, payloads, former); err != nil {
 				s.putBack()
 				return err
 			}
 			p.retry = 0
 			p.outages.Note(ctx, nil)
+			if former && !s.plain {
+				// What a replica of the release before said until now was not heard here, and it did not hear us. It has our numbers from these
+				// payloads on, and sees the hole.
+				p.wire.doubt(channel, doubtFormer)
+				s.leaveHole()
+			}
+			s.plain = former
 		}
 		s.pending = s.pending[took:]
 		if withBeat && channel == Events {
@@ -141,12 +152,20 @@ func (p *publisher) send(ctx context.Context, c *session, withBeat bool) error {
 	return nil
 }
 
-// notify makes one statement, and counts the lines in it.
-func (p *publisher) notify(ctx context.Context, c *session, channel Channel, payloads []string) error {
+// notify makes one statement, and counts the lines in it. A payload that also goes out plain has the same number there. The sealed one
+// comes first: whoever hears it takes nothing plain from this sender any more.
+func (p *publisher) notify(ctx context.Context, c *session, channel Channel, payloads []string, plain bool) error {
 	ctx, cancel := context.WithTimeout(ctx, p.wire.cfg.Timing.Statement)
 	defer cancel()
+	var names, texts []string
+	for _, payload := range payloads {
+		names, texts = append(names, channel.sealed()), append(texts, c.sealer.seal(channel, c.pid, payload))
+		if plain {
+			names, texts = append(names, string(channel)), append(texts, payload)
+		}
+	}
 	p.sent = time.Now()
-	if _, err := c.Exec(ctx, notifySQL, channel, payloads); err != nil {
+	if _, err := c.Exec(ctx, notifySQL, names, texts); err != nil {
 		return err
 	}
 	p.wire.metrics.batch.Observe(float64(len(payloads)))

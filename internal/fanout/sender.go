@@ -30,6 +30,7 @@ type sender struct {
 	lost  bool            // something was lost since the last take
 
 	// These belong to the goroutine that publishes.
+	plain   bool   // whether payloads also go out plain, for replicas of the release before
 	header  header // header of the last payload
 	buf     []byte // text of the payload that is being made
 	pending []Line // lines that were taken from the queue and are not sent yet

@@ -16,7 +16,9 @@ import (
 // session is one of a replica's two sessions with the server.
 type session struct {
 	*pgx.Conn
-	epoch postgres.Epoch
+	epoch  postgres.Epoch
+	sealer *sealer
+	pid    uint32 // process id in the notifications of this session
 }
 
 // parse checks the URL and adds what our sessions need. It is done for each connection anew, so that hosts, passwords
@@ -43,7 +45,7 @@ func (c *Config) parse(role string) (*pgx.ConnConfig, error) {
 	return parsed, nil
 }
 
-// dial opens a session for role and reads its epoch. The caller ends it.
+// dial opens a session for role, and reads its epoch and the key of the wire. The caller ends it.
 func (w *Wire) dial(ctx context.Context, role string) (*session, error) {
 	parsed, err := w.cfg.parse(role)
 	if err != nil {
@@ -73,11 +75,24 @@ func (w *Wire) dial(ctx context.Context, role string) (*session, error) {
 	s := &session{Conn: conn}
 	queryCtx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if s.epoch, err = postgres.ReadEpoch(queryCtx, conn); err != nil {
+	if err := s.begin(queryCtx); err != nil {
 		s.end()
 		return nil, err
 	}
 	return s, nil
+}
+
+// begin reads what a session is told at its beginning.
+func (s *session) begin(ctx context.Context) (err error) {
+	if s.epoch, err = postgres.ReadEpoch(ctx, s.Conn); err != nil {
+		return err
+	}
+	var key []byte
+	if key, s.pid, err = postgres.ReadWireKey(ctx, s.Conn); err != nil {
+		return err
+	}
+	s.sealer, err = newSealer(key)
+	return err
 }
 
 // hangUp closes the socket under the session, from any goroutine: whoever waits for the server gets an error at once.

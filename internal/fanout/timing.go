@@ -26,8 +26,5 @@ var DefaultTiming = Timing{
 	MaxRetry:  time.Second,
 }
 
-// forgetAfter is how long a receiver remembers a sender that says nothing. The next payload of a forgotten sender counts as a hole.
-const forgetAfter = time.Minute
-
 // endLimit is how long a session may take to say goodbye.
 const endLimit = time.Second

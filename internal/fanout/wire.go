@@ -31,6 +31,10 @@ import (
 
 // Channel is where replicas speak to each other. Each has numbers and a queue of its own, so that much talk on one does not delay the
 // other, and a hole in one is no reason for doubt in the other.
+//
+// The name is that of a channel of the database, where payloads are plain: those of the database itself, and those of replicas of the
+// release before. What replicas of this release say is sealed, on a channel beside it, and while one of the release before lives it is said
+// on both.
 type Channel string
 
 // The channels, by what is said there. Every replica listens to both.
@@ -40,6 +44,11 @@ const (
 )
 
 var channels = [...]Channel{Events, Presence}
+
+// sealed names the channel of the database where payloads are sealed.
+func (c Channel) sealed() string {
+	return strings.Replace(string(c), "layercake", "layercake_sealed", 1)
+}
 
 // Line is one item of a payload: a line of text that only its topic understands.
 type Line struct {
@@ -64,8 +73,9 @@ type Topic struct {
 	// called for those only. Nobody notices when one is lost.
 	FromDatabase bool
 	// Doubt is called when lines of the channel may have been missed: look at the tables. Reasons are Listening (a connection listens
-	// from now on), "hole" (in a sender's numbers), "format" (a newer replica spoke), "epoch" (a sender writes to another history) and
-	// those of Invalidate. They can come in quick succession, on any goroutine: combine them. Nil for a topic that looks often enough.
+	// from now on), "hole" (in a sender's numbers), "format" (a newer replica spoke), "epoch" (a sender writes to another history), "former"
+	// (a replica of the release before began) and those of Invalidate. They can come in quick succession, on any goroutine: combine them.
+	// Nil for a topic that looks often enough.
 	Doubt func(reason string)
 	// Hint returns the line that can stand for all lines about a project up to a version: for one that finds no room, may not have arrived,
 	// or is of another history than the one that is published to by then. Nil when there is none: such lines are lost, and all doubt.
@@ -97,6 +107,8 @@ type Config struct {
 	URL     string  // direct and read-write; not through a transaction pooler
 	Replica string  // this replica's incarnation id, in every header: up to 64 printable ASCII characters, no blanks
 	Loss    float64 // share of payloads dropped before sending, or of the database's when heard, for fault tests: 0 to 1; heartbeats never are
+	// Former reports whether a replica of the release before lives, which speaks and hears plain payloads. Nil when none ever does.
+	Former  func() bool
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil: not registered
 	Timing  Timing                // zero for DefaultTiming
@@ -106,6 +118,9 @@ type Config struct {
 func New(cfg Config) *Wire {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.Timing = cmp.Or(cfg.Timing, DefaultTiming)
+	if cfg.Former == nil {
+		cfg.Former = func() bool { return false }
+	}
 	w := &Wire{cfg: cfg, heartbeat: &heartbeat{start: time.Now(), silence: cfg.Timing.Silence}}
 	w.publisher = newPublisher(w)
 	w.listener = newListener(w)
@@ -142,7 +157,7 @@ func (w *Wire) hint(l Line) (Line, bool) {
 }
 
 // Publish tells the other replicas something, on the channel of the letter's topic, which must be handled. It never waits and never
-// fails: a line over 7,100 bytes, of more than one line, or that is no text goes as a hint, and so does one that finds no room, whose
+// fails: a line over 5,700 bytes, of more than one line, or that is no text goes as a hint, and so does one that finds no room, whose
 // statement fails, or that is of another history than the one that is published to by then: after a failover its version means another
 // event there. Without a hint the line is lost, which listeners notice. Safe for concurrent use.
 func (w *Wire) Publish(l Line) {

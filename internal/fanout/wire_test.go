@@ -278,8 +278,8 @@ func TestLinesThatDoNotFitIntoAPayloadBecomeHints(t *testing.T) {
 	}{
 		{"small", `{}`, false},
 		{"blanks and quotes", `{"a b": "c  d '$1' \\ é"}`, false},
-		{"as long as may be", strings.Repeat("x", 7100-len("7 1 ")), false},
-		{"too long", strings.Repeat("x", 7100-len("7 1 ")+1), true},
+		{"as long as may be", strings.Repeat("x", 5700-len("7 1 ")), false},
+		{"too long", strings.Repeat("x", 5700-len("7 1 ")+1), true},
 		{"two lines", "{\n}", true},
 		{"not text", "\xff", true},
 		{"NUL", "\x00", true},

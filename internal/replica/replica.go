@@ -26,7 +26,8 @@ import (
 //
 //	1  the first release
 //	2  cursors and labels with hashes
-const Wire = 2
+//	3  payloads of the wire are sealed
+const Wire = 3
 
 // Timing sets the clocks of a lease.
 type Timing struct {

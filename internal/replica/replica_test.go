@@ -122,7 +122,7 @@ func TestLeaseIsRenewedAndGivenBack(t *testing.T) {
 	if n.Incarnation() != incarnation {
 		t.Errorf("it is %v, and began as %v", n.Incarnation(), incarnation)
 	}
-	if got := text(t, conn, "SELECT concat_ws(' ', version, address, wire, expires_at > now()) FROM replicas"); got != "test here 2 t" {
+	if got := text(t, conn, "SELECT concat_ws(' ', version, address, wire, expires_at > now()) FROM replicas"); got != "test here 3 t" {
 		t.Errorf("the row says %q", got)
 	}
 	if ttl := text(t, conn, "SELECT (expires_at - renewed_at)::text FROM replicas"); ttl != "00:00:01" {
@@ -409,11 +409,11 @@ func TestOldestOfTheLiving(t *testing.T) {
 		t.Helper()
 		n.Renewed.Await(t, fmt.Sprintf("the oldest to be %d", want), func() bool { return n.Oldest() == want })
 	}
-	await(2)
+	await(3)
 	pgtest.Exec(t, conn, `INSERT INTO replicas (incarnation, version, address, expires_at) VALUES (gen_random_uuid(), 'old', '', now() + interval '1 hour')`)
 	await(1)
 	pgtest.Exec(t, conn, `UPDATE replicas SET renewed_at = now() - interval '2 s', expires_at = now() - interval '1 s' WHERE version = 'old'`)
-	await(2)
+	await(3)
 
 	// A replica knows it before it serves anybody, without a lease of its own.
 	starting := replica.New(replica.Config{DB: pools})
@@ -423,7 +423,7 @@ func TestOldestOfTheLiving(t *testing.T) {
 		want int32
 	}{
 		{"DELETE FROM replicas WHERE version = 'old'", 1},
-		{"DELETE FROM replicas WHERE version = 'older'", 2},
+		{"DELETE FROM replicas WHERE version = 'older'", 3},
 	} {
 		pgtest.Exec(t, conn, step.sql)
 		if err := starting.ReadOldest(t.Context()); err != nil || starting.Oldest() != step.want {
@@ -432,7 +432,7 @@ func TestOldestOfTheLiving(t *testing.T) {
 	}
 	n.stop(t)
 	pgtest.Exec(t, conn, "DELETE FROM replicas")
-	if err := starting.ReadOldest(t.Context()); err != nil || starting.Oldest() != 2 {
+	if err := starting.ReadOldest(t.Context()); err != nil || starting.Oldest() != 3 {
 		t.Errorf("the oldest of a deployment without replicas is %d, %v", starting.Oldest(), err)
 	}
 }

@@ -21,6 +21,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// sealedPayloads is the wire version from which replicas seal what they tell each other.
+const sealedPayloads = 3
+
 // CrashStatus is the exit status of a process that died because Config.Crash asked for it.
 const CrashStatus = 86
 
@@ -52,7 +55,10 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 	if err != nil {
 		return nil, err
 	}
-	c.Wire = fanout.New(fanout.Config{URL: cfg.listenURL(), Replica: name, Loss: cfg.Loss, Log: c.log, Metrics: metrics})
+	c.Wire = fanout.New(fanout.Config{
+		URL: cfg.listenURL(), Replica: name, Loss: cfg.Loss, Log: c.log, Metrics: metrics,
+		Former: func() bool { return c.Replica.Oldest() < sealedPayloads }, // called after Run began
+	})
 	c.Hub = feed.NewHub(feed.Config{System: c.DB.System, Wire: c.Wire, Log: c.log, Metrics: metrics})
 	c.Replica = replica.New(replica.Config{
 		DB: c.DB, Version: cfg.Version, Incarnation: incarnation, Log: c.log, Metrics: metrics, Timing: cfg.Lease,

@@ -5,7 +5,8 @@
 -- Everything here runs with its owner's rights and looks up names in pg_catalog only, so that nobody can put a table of their own in
 -- the way. Nobody may call anything until grant_operator says so.
 
--- The header of the payload says that no replica sent it (internal/fanout/payload.go).
+-- The header of the payload says that no replica sent it (internal/fanout/payload.go). Everybody who may connect can listen to the channel
+-- and speak on it: so it says no more than that there is something to look at, and causes nothing but that.
 CREATE OR REPLACE FUNCTION public.tell_replicas(kind text) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT pg_notify('layercake_presence', E'1 - - 0\na ' || kind)
 $$;

@@ -47,6 +47,15 @@ BEGIN
     FROM (SELECT count(DISTINCT r.version) AS n, string_agg(DISTINCT r.version, ', ') AS versions
         FROM public.replicas r WHERE r.expires_at > statement_timestamp()) s;
 
+    -- Replicas seal what they tell each other from wire version 3 on, once all do.
+    RETURN QUERY
+    SELECT 'wire', CASE WHEN s.names IS NOT NULL THEN 'warn' ELSE 'ok' END,
+        coalesce('not sealed, for replicas of an older release: ' || s.names, 'sealed'),
+        CASE WHEN s.names IS NOT NULL THEN
+            'End the upgrade: until then any role of this database can hear what replicas tell each other, and speak as one of the older.' END
+    FROM (SELECT string_agg(r.address, ', ' ORDER BY r.address) AS names
+        FROM public.replicas r WHERE r.expires_at > statement_timestamp() AND r.wire < 3) s;
+
     RETURN QUERY
     SELECT 'draining', CASE WHEN s.names IS NOT NULL THEN 'warn' ELSE 'ok' END, coalesce(s.names, 'no replica'),
         CASE WHEN s.names IS NOT NULL THEN 'They take no sockets: stop them, or call layercake.undrain.' END
