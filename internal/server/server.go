@@ -202,7 +202,7 @@ func (s *Server) serve(ctx context.Context) error {
 	_ = commands.Stop() // no command takes sockets again from here on; parts.Wait returns its error
 	err := s.drain(stop, clients)
 	stopParts()
-	err = errors.Join(err, operators.Shutdown(stop), parts.Wait())
+	err = errors.Join(err, operators.Close(), parts.Wait()) // no Shutdown: a profile may take minutes
 	s.log.InfoContext(stop, "stopped")
 	return err
 }

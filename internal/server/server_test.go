@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"strings"
 	"testing"
@@ -257,6 +258,30 @@ func TestStopBeforeItIsReady(t *testing.T) {
 			default:
 			}
 		})
+	}
+}
+
+// An operator may ask for a profile of many minutes, which is no reason to stop late, or with an error.
+func TestStopDoesNotWaitForAProfile(t *testing.T) {
+	t.Parallel()
+	replica := servertest.Start(t, 1, func(c *server.Config) { c.AdminAddr = "127.0.0.1:0" })[0]
+	asked := make(chan struct{})
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(asked) }})
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, replica.Admin+"/debug/pprof/goroutine?seconds=60", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile := task.Go(ctx, func(context.Context) error {
+		response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		return err
+	})
+	<-asked
+	replica.Stop(t)
+	if profile.Wait() == nil {
+		t.Error("the profile was answered")
 	}
 }
 
