@@ -118,6 +118,22 @@ func TestServeReportsAllWrongSettingsAtOnce(t *testing.T) {
 	}
 }
 
+func TestSettingsThatNothingCouldUse(t *testing.T) {
+	t.Parallel()
+	for _, wrong := range []string{
+		"--http-addr=127.0.0.1:99999", "--http-addr=127.0.0.1:http", "--admin-addr=127.0.0.1:-1", "--allowed-origins=HTTPS://A.example",
+		"--allowed-origins=https://a.example?x", "--allowed-origins=https://a.example#x", "--trusted-proxies=::ffff:10.0.0.0/104",
+		"--pool-max=4294967297", "--hosts=https://plans.example", "--hosts=plans.example:443", "--pool-max=0", "--fault-loss=NaN",
+	} {
+		name, value, _ := strings.Cut(strings.TrimPrefix(wrong, "--"), "=")
+		name = "LAYERCAKE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		_, err := parsed(t, wrong).config()
+		if err == nil || !strings.HasPrefix(err.Error(), name+" is ") || !strings.Contains(err.Error(), value) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want one line about %s", wrong, err, name)
+		}
+	}
+}
+
 // A password is in the URL: whoever reads the log must not learn it.
 func TestWrongDatabaseURLIsNotRepeated(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"layercake/internal/postgres"
@@ -59,7 +61,7 @@ type Config struct {
 
 // Settings returns all settings of a replica, in the order of the help. They fill c: a setting stands here and nowhere else.
 func (c *Config) Settings() []setting.Setting {
-	positive := setting.From(1, math.MaxInt, "at least 1")
+	positive := setting.From(1, math.MaxInt32, "at least 1")
 	lasting := setting.From(1, time.Duration(math.MaxInt64), "more than nothing")
 	return []setting.Setting{
 		{
@@ -223,12 +225,19 @@ func (c Config) BeyondLoopback() bool {
 }
 
 func (c *Config) checkPoolMin(n int) error {
+	if c.PoolMax < 1 {
+		return setting.From(0, math.MaxInt32, "at least 0")(n) // the other setting is wrong
+	}
 	return setting.From(0, c.PoolMax, fmt.Sprintf("from 0 to LAYERCAKE_POOL_MAX, which is %d", c.PoolMax))(n)
 }
 
 func checkAddr(addr string) error {
-	if _, _, err := net.SplitHostPort(addr); err != nil {
-		return fmt.Errorf("is %q: it has the form host:port", addr)
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("is %q: it has the form host:port, with a port from 0 to 65535", addr)
 	}
 	return nil
 }
@@ -251,8 +260,9 @@ func checkHostName(host string) error {
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$`)
 
 func checkOrigin(origin string) error {
-	if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
-		return fmt.Errorf("is %q: an origin has the form https://host or https://host:port", origin)
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme == "" || u.Host == "" || origin != strings.ToLower(u.Scheme+"://"+u.Host) {
+		return fmt.Errorf("is %q: an origin has the form https://host or https://host:port, in small letters, as browsers send it", origin)
 	}
 	return nil
 }
@@ -267,7 +277,7 @@ func checkHeader(header string) error {
 }
 
 func checkNetwork(network string) error {
-	if _, err := netip.ParsePrefix(network); err != nil {
+	if prefix, err := netip.ParsePrefix(network); err != nil || prefix.Addr().Is4In6() { // no address of a client is written so
 		return fmt.Errorf("is %q: a network has the form 10.0.0.0/8, and one address 10.1.2.3/32", network)
 	}
 	return nil

@@ -153,7 +153,7 @@ func Choice[T any](field *T, words ...word[T]) Value {
 // From checks that a value is within bounds, which want describes.
 func From[T cmp.Ordered](least, most T, want string) func(T) error {
 	return func(v T) error {
-		if v < least || v > most {
+		if !(v >= least && v <= most) { // NaN is neither
 			return fmt.Errorf("is %v: it is %s", v, want)
 		}
 		return nil
