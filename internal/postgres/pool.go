@@ -28,6 +28,7 @@ type Pool struct {
 	metrics  *metrics
 	log      *slog.Logger
 	returned chan struct{} // receives once for each connection that came back, while somebody waits for one
+	pings    SharedReads[struct{}]
 
 	mu        sync.Mutex
 	refused   error     // error of the server when it last refused a connection
@@ -179,9 +180,13 @@ func (p *Pool) Stat() *pgxpool.Stat { return p.pool.Stat() }
 // Close waits for lent connections and closes all.
 func (p *Pool) Close() { p.pool.Close() }
 
-// Ping reports whether the database answers.
+// Ping reports whether the database answers. Callers that ask at once share one connection: anybody may ask whether a replica is healthy,
+// any number of times.
 func (p *Pool) Ping(ctx context.Context) error {
-	return p.Do(ctx, func(conn *pgx.Conn) error { return conn.Ping(ctx) })
+	_, err := p.pings.Do(ctx, "", pingTimeout, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, p.Do(ctx, func(conn *pgx.Conn) error { return conn.Ping(ctx) })
+	})
+	return Classify(ctx, err)
 }
 
 // retryAfter is how long a client is asked to wait when the database is away or its capacity is used up.

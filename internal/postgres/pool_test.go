@@ -1,11 +1,13 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -162,4 +164,41 @@ func TestSilentConnectionsDoNotFillThePool(t *testing.T) {
 		t.Errorf("after %v: %v", time.Since(began), err)
 	}
 	t.Logf("a connection could be borrowed after %v", time.Since(began))
+}
+
+// Anybody may ask whether a replica is healthy, any number of times at once: that takes one of its connections.
+func TestPingsShareOneConnection(t *testing.T) {
+	t.Parallel()
+	const callers = 20
+	proxy, through := pgtest.Proxy(t, pgtest.New(t))
+	answer := make(chan struct{})
+	release := sync.OnceFunc(func() { close(answer) })
+	t.Cleanup(release)
+	var asked atomic.Int32
+	proxy.Rewrite(func(piece []byte) []byte {
+		if bytes.Contains(piece, []byte("-- ping")) {
+			asked.Add(1)
+			<-answer
+		}
+		return piece
+	}, nil)
+	d, err := postgres.Open(t.Context(), config(through, 1, 8))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	var pings sync.WaitGroup
+	for range callers {
+		pings.Go(func() { _ = d.System.Ping(t.Context()) })
+	}
+	pool := d.System.Pings()
+	pool.Joined().Await(t, "all to ask", func() bool { return pool.Waiting() == callers })
+	if err := d.System.Query(t.Context(), func(q *db.Queries) error { _, err := q.GetClock(t.Context()); return err }); err != nil {
+		t.Errorf("another statement: %v", err)
+	}
+	release()
+	pings.Wait()
+	if n := asked.Load(); n > 2 { // the pool may ping a connection that was idle before it lends it
+		t.Errorf("the database was asked %d times for %d callers", n, callers)
+	}
 }
