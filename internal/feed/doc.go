@@ -11,8 +11,8 @@
 // whenever somebody doubts, so a lost line costs a second and never an event.
 //
 // Watchers are cursors. They pull at their own pace; nothing is queued for them. One that falls behind the tail, or comes to an event
-// that is too large to keep, reads the log; one that falls behind the log, or whose epoch is over, missed events and goes on
-// from the head.
+// that is too large to keep, reads the log when it is the turn of its project; one that falls behind the log, or whose epoch is over,
+// missed events and goes on from the head.
 //
 // Every comparison with a table remembers what the feed held when the query was sent and compares with that: an answer that
 // was true when it was asked for is not a regression when it arrives.

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"layercake/internal/db"
@@ -25,10 +26,10 @@ import (
 )
 
 const (
-	readEvents = 500      // events of one project that one read of the log returns at most
-	readBytes  = 64 << 10 // bytes of them that a watcher holds, beyond the first event
-	readFeeds  = 64       // feeds whose gaps one read closes
-	farBehind  = 900      // events that a watcher lacks when it is about to fall out of the tail
+	readEvents = 500     // events of one project that one read of the log returns at most
+	readFeeds  = 64      // feeds whose gaps one read closes
+	gapBytes   = 4 << 20 // bytes of events in such a read, beyond the first event of each feed
+	farBehind  = 900     // events that a watcher lacks when it is about to fall out of the tail
 )
 
 // Timing is how long things take. Tests wait less.
@@ -38,11 +39,13 @@ type Timing struct {
 	Retry time.Duration // least pause before the log is asked again after a failure; up to three times as long, since it may be busy
 	Idle  time.Duration // time that a feed outlives its last watcher
 	Query time.Duration // limit of a statement
+	Turn  time.Duration // limit of a watcher's read of the log, with the wait for its turn
 }
 
 // DefaultTiming is that of a deployment.
 var DefaultTiming = Timing{
 	Sweep: time.Second, Gap: 5 * time.Millisecond, Retry: 100 * time.Millisecond, Idle: time.Minute, Query: 3 * time.Second,
+	Turn: 30 * time.Second,
 }
 
 // ErrNotFound ends a watch whose project does not exist, or does no longer.
@@ -50,7 +53,7 @@ var ErrNotFound = fault.New(fault.NotFound, "Project not found")
 
 // Config is what a hub needs.
 type Config struct {
-	System  *postgres.Pool
+	DB      *postgres.DB
 	Wire    *fanout.Wire // to the other replicas
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
@@ -65,6 +68,8 @@ type Hub struct {
 	doubts  chan struct{}                // wakes sweepAll before its time
 	warned  rate.Sometimes               // limits warnings of watchers that are far behind
 	reads   postgres.SharedReads[answer] // watchers' reads of the log
+	turns   turns                        // of those reads
+	held    atomic.Int64                 // bytes that wait in batches
 
 	mu    sync.Mutex
 	feeds map[int32]*feed
@@ -78,6 +83,7 @@ func NewHub(cfg Config) *Hub {
 		gaps:   make(chan struct{}, 1),
 		doubts: make(chan struct{}, 1),
 		warned: rate.Sometimes{Interval: time.Minute},
+		turns:  turns{free: postgres.CatchUpConns, waiting: make(map[int32][]chan struct{})},
 		feeds:  make(map[int32]*feed),
 	}
 	h.metrics = newMetrics(cfg.Metrics, h)
@@ -148,7 +154,7 @@ func (h *Hub) enter(ctx context.Context, w *watcher, project int32) error {
 	h.mu.Unlock()
 	if !found {
 		// Others may wait for this feed, so its head is read even when the first watcher goes away.
-		heads, err := h.readHeads(context.WithoutCancel(ctx), project)
+		heads, err := h.readHeads(context.WithoutCancel(ctx), h.cfg.DB.Requests, project)
 		if head, ok := heads[project]; ok {
 			f.begin(head)
 			task.Wake(h.gaps)
@@ -182,11 +188,11 @@ func (h *Hub) end(f *feed, err error) {
 }
 
 // readHeads asks where projects stand. Those that do not exist are missing.
-func (h *Hub) readHeads(ctx context.Context, projects ...int32) (map[int32]Cursor, error) {
+func (h *Hub) readHeads(ctx context.Context, pool *postgres.Pool, projects ...int32) (map[int32]Cursor, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timing.Query)
 	defer cancel()
 	heads := make(map[int32]Cursor, len(projects))
-	err := h.cfg.System.Do(ctx, func(conn *pgx.Conn) error {
+	err := pool.Do(ctx, func(conn *pgx.Conn) error {
 		epoch := postgres.EpochOfConn(conn)
 		rows, err := db.New(conn).ListFeedHeads(ctx, projects)
 		for _, row := range rows {
@@ -198,45 +204,6 @@ func (h *Hub) readHeads(ctx context.Context, projects ...int32) (map[int32]Curso
 		return nil, fmt.Errorf("read heads: %w", err)
 	}
 	return heads, nil
-}
-
-// answer is what the log says of one project: its head, the hash at a version, and the events after that.
-type answer struct {
-	head   Cursor
-	base   string // empty where it is not known
-	events []*Event
-}
-
-// readLog reads the events of several projects after a version each, in one statement: of each so many bytes at most, beyond the first
-// event. Larger bodies than maxBody stay behind. A project that does not exist has no answer.
-func (h *Hub) readLog(ctx context.Context, projects []int32, after []int64, bytes, maxBody int) (map[int32]answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timing.Query)
-	defer cancel()
-	answers := make(map[int32]answer, len(projects))
-	err := h.cfg.System.Do(ctx, func(conn *pgx.Conn) error {
-		rows, err := db.New(conn).ListEventsAfter(ctx, db.ListEventsAfterParams{
-			ProjectIds: projects, After: after, MaxBody: int32(maxBody), MaxEvents: readEvents, MaxBytes: int32(bytes),
-		})
-		epoch := postgres.EpochOfConn(conn)
-		for _, row := range rows {
-			a := answers[row.ProjectID]
-			a.head = Cursor{Epoch: epoch, Version: row.Head, Hash: row.HeadHash}
-			a.base = row.BaseHash
-			if row.Version > 0 {
-				before := a.base
-				if n := len(a.events); n > 0 {
-					before = a.events[n-1].At.Hash
-				}
-				a.events = append(a.events, &Event{
-					At:     Cursor{Epoch: epoch, Version: row.Version, Hash: row.Hash},
-					Before: cmp.Or(previous(row.Body), before), Body: row.Body,
-				})
-			}
-			answers[row.ProjectID] = a
-		}
-		return err
-	})
-	return answers, err
 }
 
 // feedsWhere returns the feeds of which ask says true, their projects, and where they stand.
@@ -285,7 +252,7 @@ func (h *Hub) fill(ctx context.Context) (again bool, err error) {
 	for i := range feeds {
 		after[i] = sent[i].at.Version
 	}
-	answers, err := h.readLog(ctx, projects, after, maxTailBytes, MaxBody)
+	answers, err := h.readLog(ctx, h.cfg.DB.System, projects, after, min(maxTailBytes, gapBytes/len(feeds)), MaxBody)
 	if err != nil {
 		return false, err
 	}
@@ -328,7 +295,7 @@ func (h *Hub) sweep(ctx context.Context) error {
 	if len(feeds) == 0 {
 		return nil
 	}
-	heads, err := h.readHeads(ctx, projects...)
+	heads, err := h.readHeads(ctx, h.cfg.DB.System, projects...)
 	if err != nil {
 		return err
 	}

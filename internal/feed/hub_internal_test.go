@@ -50,7 +50,7 @@ func startHub(t *testing.T, events int) (*runningHub, *pgx.Conn) {
 	commit(t, conn, 1, events, "{}")
 	timing := DefaultTiming
 	timing.Sweep /= 10
-	h := NewHub(Config{System: db.System, Wire: fanout.New(fanout.Config{}), Log: log, Metrics: registry, Timing: timing})
+	h := NewHub(Config{DB: db, Wire: fanout.New(fanout.Config{}), Log: log, Metrics: registry, Timing: timing})
 	running := task.Go(context.Background(), h.Run)
 	stop := func() {
 		if err := running.Stop(); err != nil {
@@ -77,7 +77,7 @@ func collect(t *testing.T, h *runningHub, after, until int64) []Delivery {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
-	heads, err := h.readHeads(ctx, 1)
+	heads, err := h.readHeads(ctx, h.cfg.DB.System, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,8 +214,8 @@ func TestGapsOfManyFeedsAreReadInParts(t *testing.T) {
 		SELECT n, 1, now(), '', 'first', '', '{}' FROM generate_series(2, $1::int) n`, projects)
 	commit(t, conn, 1, 1, "{}")
 
-	h := NewHub(Config{System: running.cfg.System, Wire: running.cfg.Wire, Log: running.cfg.Log, Metrics: prometheus.NewRegistry()}) // it does not run: the test takes its steps
-	heads, err := running.readHeads(t.Context(), 1)
+	h := NewHub(Config{DB: running.cfg.DB, Wire: running.cfg.Wire, Log: running.cfg.Log, Metrics: prometheus.NewRegistry()}) // it does not run: the test takes its steps
+	heads, err := running.readHeads(t.Context(), running.cfg.DB.System, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func TestWatcherThatIsFarBehindIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	running, _ := startHub(t, 0)
 	log := logged{messages: make(chan string, 10)}
-	h := NewHub(Config{System: running.cfg.System, Wire: running.cfg.Wire, Log: slog.New(log), Metrics: prometheus.NewRegistry()}) // it does not run, and so does not ask for the head
+	h := NewHub(Config{DB: running.cfg.DB, Wire: running.cfg.Wire, Log: slog.New(log), Metrics: prometheus.NewRegistry()}) // it does not run, and so does not ask for the head
 	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	for s, err := range h.Watch(ctx, 1, Cursor{}) {

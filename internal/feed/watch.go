@@ -7,8 +7,6 @@ import (
 	"iter"
 	"math"
 	"sync/atomic"
-
-	"layercake/internal/task"
 )
 
 // Delivery is what a watcher gets: where the watch begins, an event, or the news that it missed some.
@@ -27,6 +25,7 @@ func (h *Hub) Watch(ctx context.Context, project int32, after Cursor) iter.Seq2[
 		w.seen.Store(math.MaxInt64) // Lag leaves it out until it has a place
 		err := h.enter(ctx, w, project)
 		defer h.leave(w)
+		defer w.release()
 		var d Delivery
 		if err == nil {
 			d, err = w.begin(ctx, after)
@@ -52,11 +51,12 @@ type watcher struct {
 	generation int          // generation of the feed when the watcher last took its place from it
 	seen       atomic.Int64 // copy of at.Version that Lag reads on other goroutines
 	log        []*Event     // events that were read from the log and are not yet yielded
+	batch      *batch       // of these events, nil where nobody counts it
 }
 
 // begin decides where the watch starts.
 func (w *watcher) begin(ctx context.Context, after Cursor) (Delivery, error) {
-	now := w.skip()
+	w.skip()
 	if after == (Cursor{}) {
 		return Delivery{At: w.at}, nil
 	}
@@ -71,9 +71,6 @@ func (w *watcher) begin(ctx context.Context, after Cursor) (Delivery, error) {
 		a, err := w.read(ctx)
 		if err != nil {
 			return Delivery{}, err
-		}
-		if w.feed.compare(now, a.head) {
-			task.Wake(w.hub.gaps)
 		}
 		if a.head.contradicts(after) {
 			return w.missed(), nil
@@ -91,9 +88,7 @@ func (w *watcher) begin(ctx context.Context, after Cursor) (Delivery, error) {
 func (w *watcher) next(ctx context.Context) (Delivery, error) {
 	for {
 		if len(w.log) > 0 {
-			e := w.log[0]
-			w.log = w.log[1:]
-			return w.take(e), nil
+			return w.take(w.pop()), nil
 		}
 		found := w.feed.next(w.at, w.generation)
 		switch {
@@ -124,23 +119,40 @@ func (w *watcher) next(ctx context.Context) (Delivery, error) {
 // enough. Watchers at one place share a read: many come to an event that the feed does not keep, or come back after an outage, at once.
 // The place of the first of them was in the log before it asked, and so the answer holds for all.
 func (w *watcher) read(ctx context.Context) (answer, error) {
-	project, after := w.feed.project, w.at
-	a, err := w.hub.reads.Do(ctx, fmt.Sprint(project, " ", after), w.hub.cfg.Timing.Query, func(ctx context.Context) (answer, error) {
-		w.hub.metrics.logReads.Inc()
-		answers, err := w.hub.readLog(ctx, []int32{project}, []int64{after.Version}, readBytes, MaxEvent)
-		a, ok := answers[project]
-		switch {
-		case err != nil:
-			return a, fmt.Errorf("catch up from the log: %w", err)
-		case !ok:
-			return a, ErrNotFound
-		}
-		return a, nil
+	f, after := w.feed, w.at
+	a, err := w.hub.reads.Do(ctx, fmt.Sprint(f.project, " ", after), w.hub.cfg.Timing.Turn, func(ctx context.Context) (answer, error) {
+		return w.hub.catchUp(ctx, f, after.Version)
 	})
 	if a.head.Epoch == after.Epoch && !Differ(a.base, after.Hash) && len(a.events) > 0 && a.events[0].At.Version == after.Version+1 {
-		w.log = a.events
+		w.hold(a)
 	}
 	return a, err
+}
+
+// hold keeps what was read from the log until the watcher takes it.
+func (w *watcher) hold(a answer) {
+	w.release()
+	w.log, w.batch = a.events, a.batch
+	if w.batch != nil && w.batch.holders.Add(1) == 1 {
+		w.hub.held.Add(w.batch.bytes)
+	}
+}
+
+// pop takes the next of the events that were read from the log.
+func (w *watcher) pop() *Event {
+	e := w.log[0]
+	if w.log = w.log[1:]; len(w.log) == 0 {
+		w.release()
+	}
+	return e
+}
+
+// release gives up the events that the watcher has not taken.
+func (w *watcher) release() {
+	if w.batch != nil && w.batch.holders.Add(-1) == 0 {
+		w.hub.held.Add(-w.batch.bytes)
+	}
+	w.log, w.batch = nil, nil
 }
 
 func (w *watcher) take(e *Event) Delivery {
@@ -158,8 +170,8 @@ func (w *watcher) missed() Delivery {
 }
 
 // skip goes on from where the feed is now.
-func (w *watcher) skip() state {
+func (w *watcher) skip() {
 	now, _ := w.feed.now()
-	w.at, w.generation, w.log = now.at, now.generation, nil
-	return now
+	w.at, w.generation = now.at, now.generation
+	w.release()
 }

@@ -31,11 +31,17 @@ type Config struct {
 	Metrics   prometheus.Registerer
 }
 
-// DB is a replica's connections. Requests and the replica's own work have separate pools, so that neither starves the other.
+// DB is a replica's connections. What clients ask for and the replica's own work have separate pools, so that neither starves the other.
 type DB struct {
-	Requests *Pool
-	System   *Pool // leases, sweeps, gaps, catch-up
+	Requests *Pool // requests of clients
+	CatchUp  *Pool // reads of the log by watchers that are behind
+	// System is for what the replica does by itself: lease, health, sweep, gaps, presence, commands and clean-up. Each of them has one
+	// statement under way at most, and none of them a request of a client. So however many clients come, none of these waits for them.
+	System *Pool
 }
+
+// CatchUpConns is how many watchers read the log at once.
+const CatchUpConns = 2
 
 const (
 	systemConns    = 3
@@ -43,15 +49,15 @@ const (
 	acquireTimeout = 5 * time.Second
 	// pingTimeout is for the ping of an idle connection before it is lent: a silent one must not use up the time of a request.
 	pingTimeout = 2 * time.Second
-	// ownConns are those of the system pool, the listener and the publisher.
-	ownConns = systemConns + 2
+	// ownConns are those of the system pool, of the pool of watchers that catch up, and the listener and the publisher.
+	ownConns = systemConns + CatchUpConns + 2
 	// sparedConns are left of the server's connections for psql, backups and monitoring; the next, of the connections of one role or
 	// database, for `layercake doctor`.
 	sparedConns    = 10
 	sparedOfALimit = 2
 )
 
-// Open connects both pools. The maximum of the request pool is lowered to what the server has room for. It fails when the
+// Open connects all pools. The maximum of the request pool is lowered to what the server has room for. It fails when the
 // database does not answer. The caller closes.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	room, limit, err := roomFor(ctx, cfg.DirectURL, max(cfg.Replicas, 1))
@@ -68,13 +74,19 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	system, err := openPool(ctx, cfg, cfg.DirectURL, "system", systemConns, 1, false)
+	catchUp, err := openPool(ctx, cfg, cfg.DirectURL, "catch_up", CatchUpConns, 0, false)
 	if err != nil {
 		requests.Close()
 		return nil, err
 	}
+	system, err := openPool(ctx, cfg, cfg.DirectURL, "system", systemConns, 1, false)
+	if err != nil {
+		requests.Close()
+		catchUp.Close()
+		return nil, err
+	}
 	cfg.Metrics.MustRegister(newContention(system))
-	return &DB{Requests: requests, System: system}, nil
+	return &DB{Requests: requests, CatchUp: catchUp, System: system}, nil
 }
 
 // CheckSame fails unless two URLs lead to the same database, which has one schema and one history.
@@ -106,15 +118,16 @@ func CheckSame(ctx context.Context, requests, direct string, pooled bool) error 
 // Refused returns the text with which the server last refused a connection, or "" when that is more than a minute ago.
 func (d *DB) Refused() string {
 	var pg *pgconn.PgError
-	if errors.As(cmp.Or(d.Requests.refusal(), d.System.refusal()), &pg) {
+	if errors.As(cmp.Or(d.Requests.refusal(), d.CatchUp.refusal(), d.System.refusal()), &pg) {
 		return pg.Message
 	}
 	return ""
 }
 
-// Close closes both pools after lent connections came back.
+// Close closes all pools after lent connections came back.
 func (d *DB) Close() {
 	d.Requests.Close()
+	d.CatchUp.Close()
 	d.System.Close()
 }
 

@@ -42,8 +42,8 @@ func TestConnectionLimits(t *testing.T) {
 	}{
 		"of the role":                       {"CONNECTION LIMIT 20", "", 0},
 		"of the database":                   {"", "ALTER DATABASE %[1]I CONNECTION LIMIT 20", 0},
-		"of the role, which others use":     {"CONNECTION LIMIT 20", "", 9},
-		"of the database, which others use": {"", "ALTER DATABASE %[1]I CONNECTION LIMIT 20", 9},
+		"of the role, which others use":     {"CONNECTION LIMIT 20", "", 8},
+		"of the database, which others use": {"", "ALTER DATABASE %[1]I CONNECTION LIMIT 20", 8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -57,8 +57,8 @@ func TestConnectionLimits(t *testing.T) {
 				c.AdminAddr = "127.0.0.1:0"
 				c.Replicas, c.PoolMax, c.Log = 1, 100, slog.New(slog.NewTextHandler(&log, nil))
 			})[0]
-			if !strings.Contains(log.String(), `msg="request pool is capped"`) || !strings.Contains(log.String(), "size=13") {
-				t.Errorf("the log does not say that the pool has 13 connections:\n%s", &log)
+			if !strings.Contains(log.String(), `msg="request pool is capped"`) || !strings.Contains(log.String(), "size=11") {
+				t.Errorf("the log does not say that the pool has 11 connections:\n%s", &log)
 			}
 			newProject(t, replica.URL)
 			for range c.others {
