@@ -1,14 +1,27 @@
+-- The event before has no total where an older binary wrote it before there was one.
 -- name: InsertEvent :exec
-INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash)
-VALUES (@project_id, @version, @at, @op_actor, @op_id, @request_hash, @body, @hash::text);
+INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash, size, total_size)
+VALUES (
+    @project_id, @version::bigint, @at, @op_actor, @op_id, @request_hash, @body, @hash::text, @size::int, sqlc.arg(size)::int + coalesce(
+        (SELECT e.total_size FROM events e WHERE e.project_id = @project_id AND e.version = sqlc.arg(version) - 1), 0)
+);
 
 -- The event of an operation id, for a change that is asked for again.
 -- name: GetOperation :one
 SELECT version, request_hash, body FROM events WHERE project_id = @project_id AND op_actor = @op_actor AND op_id = @op_id;
 
--- The events that a sender missed since the version that it knew.
+-- The events that a sender missed since the version that it knew, at most so many. Their bodies stay behind when they have more bytes than
+-- given, all together.
 -- name: ListEventBodies :many
-SELECT version, body FROM events WHERE project_id = @project_id AND version > @after ORDER BY version LIMIT @most::int;
+SELECT s.version, CASE WHEN s.total <= @max_bytes::int THEN s.body END::json AS body
+FROM (
+    SELECT m.version, m.body, sum(coalesce(m.size, octet_length(m.body::text))) OVER () AS total
+    FROM (
+        SELECT e.version, e.body, e.size FROM events e
+        WHERE e.project_id = @project_id AND e.version > @after ORDER BY e.version LIMIT @most::int
+    ) m
+) s
+ORDER BY s.version;
 
 -- The heads of projects: of all that are watched in a sweep, of one when its feed is made.
 -- name: ListFeedHeads :many
@@ -35,7 +48,8 @@ LEFT JOIN LATERAL (
     SELECT s.version, s.hash, CASE WHEN s.size <= @max_body::int THEN s.body END AS body,
         sum(least(s.size, @max_body::int)) OVER (ORDER BY s.version) AS total, row_number() OVER (ORDER BY s.version) AS place
     FROM (
-        SELECT v.version, v.body, coalesce(v.hash, event_hash(v.body::text)) AS hash, octet_length(v.body::text) AS size
+        SELECT v.version, v.body, coalesce(v.hash, event_hash(v.body::text)) AS hash,
+            coalesce(v.size, octet_length(v.body::text)) AS size
         FROM events v WHERE v.project_id = g.project_id AND v.version > g.after ORDER BY v.version LIMIT @max_events::int
     ) s
 ) e ON e.total <= @max_bytes::int OR e.place = 1
@@ -51,20 +65,33 @@ SELECT EXISTS (SELECT 1 FROM cleanups FOR UPDATE SKIP LOCKED) AS locked;
 -- name: GetClock :one
 SELECT now()::timestamptz AS now;
 
--- Projects whose log reaches back too far: beyond a time, or beyond so many events. The oldest event is the one above the floor.
+-- Projects whose log reaches back too far: beyond a time, so many events, or so many bytes. The oldest event is the one above the floor.
+-- Sizes tell how many bytes there are without a look at the bodies; events that have none count as empty.
 -- name: ListProjectsToTrim :many
-SELECT h.project_id FROM heads h JOIN events e ON e.project_id = h.project_id AND e.version = h.log_floor + 1
-WHERE e.at < @before OR h.version - h.log_floor > @keep::bigint
+SELECT h.project_id FROM heads h
+JOIN events e ON e.project_id = h.project_id AND e.version = h.log_floor + 1
+JOIN events n ON n.project_id = h.project_id AND n.version = h.version
+WHERE n.version > e.version
+    AND (e.at < @before OR h.version - h.log_floor > @keep::bigint OR n.total_size - coalesce(e.total_size - e.size, 0) > @keep_bytes::bigint)
 ORDER BY h.project_id;
 
--- Removes one chunk of old events and moves the floor, in the transaction that holds the head's lock: a reader of the log sees
--- both or neither. The newest event always stays.
+-- Removes one chunk of old events, of so many events and bytes beyond the first, and moves the floor, in the transaction that holds the
+-- head's lock: a reader of the log sees both or neither. The newest event always stays.
 -- name: TrimEvents :one
 WITH old AS (
-    SELECT e.version, coalesce(e.hash, event_hash(e.body::text)) AS hash
-    FROM heads h JOIN events e ON e.project_id = h.project_id AND e.version > h.log_floor AND e.version < h.version
-    WHERE h.project_id = @project_id AND (e.at < @before OR e.version <= h.version - @keep::bigint)
-    ORDER BY e.version LIMIT @chunk::int
+    SELECT c.version, c.hash FROM (
+        SELECT e.version, coalesce(e.hash, event_hash(e.body::text)) AS hash,
+            sum(coalesce(e.size, 0)) OVER (ORDER BY e.version) - coalesce(e.size, 0) AS before
+        FROM (
+            SELECT o.version, o.hash, o.body, o.size
+            FROM heads h
+            JOIN events o ON o.project_id = h.project_id AND o.version > h.log_floor AND o.version < h.version
+            JOIN events n ON n.project_id = h.project_id AND n.version = h.version
+            WHERE h.project_id = @project_id AND (o.at < @before OR o.version <= h.version - @keep::bigint
+                OR n.total_size - coalesce(o.total_size - o.size, 0) > @keep_bytes::bigint)
+            ORDER BY o.version LIMIT @chunk::int
+        ) e
+    ) c WHERE c.before < @chunk_bytes::bigint
 ), moved AS (
     UPDATE heads h SET log_floor = o.version, floor_hash = o.hash
     FROM (SELECT version, hash FROM old ORDER BY version DESC LIMIT 1) o WHERE h.project_id = @project_id

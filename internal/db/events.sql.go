@@ -67,8 +67,11 @@ func (q *Queries) GetOperation(ctx context.Context, arg GetOperationParams) (Get
 }
 
 const InsertEvent = `-- name: InsertEvent :exec
-INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text)
+INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash, size, total_size)
+VALUES (
+    $1, $2::bigint, $3, $4, $5, $6, $7, $8::text, $9::int, $9::int + coalesce(
+        (SELECT e.total_size FROM events e WHERE e.project_id = $1 AND e.version = $2 - 1), 0)
+)
 `
 
 type InsertEventParams struct {
@@ -80,8 +83,10 @@ type InsertEventParams struct {
 	RequestHash []byte
 	Body        []byte
 	Hash        string
+	Size        int32
 }
 
+// The event before has no total where an older binary wrote it before there was one.
 func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error {
 	_, err := q.db.Exec(ctx, InsertEvent,
 		arg.ProjectID,
@@ -92,15 +97,25 @@ func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error 
 		arg.RequestHash,
 		arg.Body,
 		arg.Hash,
+		arg.Size,
 	)
 	return err
 }
 
 const ListEventBodies = `-- name: ListEventBodies :many
-SELECT version, body FROM events WHERE project_id = $1 AND version > $2 ORDER BY version LIMIT $3::int
+SELECT s.version, CASE WHEN s.total <= $1::int THEN s.body END::json AS body
+FROM (
+    SELECT m.version, m.body, sum(coalesce(m.size, octet_length(m.body::text))) OVER () AS total
+    FROM (
+        SELECT e.version, e.body, e.size FROM events e
+        WHERE e.project_id = $2 AND e.version > $3 ORDER BY e.version LIMIT $4::int
+    ) m
+) s
+ORDER BY s.version
 `
 
 type ListEventBodiesParams struct {
+	MaxBytes  int32
 	ProjectID int32
 	After     int64
 	Most      int32
@@ -111,9 +126,15 @@ type ListEventBodiesRow struct {
 	Body    []byte
 }
 
-// The events that a sender missed since the version that it knew.
+// The events that a sender missed since the version that it knew, at most so many. Their bodies stay behind when they have more bytes than
+// given, all together.
 func (q *Queries) ListEventBodies(ctx context.Context, arg ListEventBodiesParams) ([]ListEventBodiesRow, error) {
-	rows, err := q.db.Query(ctx, ListEventBodies, arg.ProjectID, arg.After, arg.Most)
+	rows, err := q.db.Query(ctx, ListEventBodies,
+		arg.MaxBytes,
+		arg.ProjectID,
+		arg.After,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +164,8 @@ LEFT JOIN LATERAL (
     SELECT s.version, s.hash, CASE WHEN s.size <= $3::int THEN s.body END AS body,
         sum(least(s.size, $3::int)) OVER (ORDER BY s.version) AS total, row_number() OVER (ORDER BY s.version) AS place
     FROM (
-        SELECT v.version, v.body, coalesce(v.hash, event_hash(v.body::text)) AS hash, octet_length(v.body::text) AS size
+        SELECT v.version, v.body, coalesce(v.hash, event_hash(v.body::text)) AS hash,
+            coalesce(v.size, octet_length(v.body::text)) AS size
         FROM events v WHERE v.project_id = g.project_id AND v.version > g.after ORDER BY v.version LIMIT $4::int
     ) s
 ) e ON e.total <= $5::int OR e.place = 1
@@ -237,19 +259,24 @@ func (q *Queries) ListFeedHeads(ctx context.Context, projectIds []int32) ([]List
 }
 
 const ListProjectsToTrim = `-- name: ListProjectsToTrim :many
-SELECT h.project_id FROM heads h JOIN events e ON e.project_id = h.project_id AND e.version = h.log_floor + 1
-WHERE e.at < $1 OR h.version - h.log_floor > $2::bigint
+SELECT h.project_id FROM heads h
+JOIN events e ON e.project_id = h.project_id AND e.version = h.log_floor + 1
+JOIN events n ON n.project_id = h.project_id AND n.version = h.version
+WHERE n.version > e.version
+    AND (e.at < $1 OR h.version - h.log_floor > $2::bigint OR n.total_size - coalesce(e.total_size - e.size, 0) > $3::bigint)
 ORDER BY h.project_id
 `
 
 type ListProjectsToTrimParams struct {
-	Before time.Time
-	Keep   int64
+	Before    time.Time
+	Keep      int64
+	KeepBytes int64
 }
 
-// Projects whose log reaches back too far: beyond a time, or beyond so many events. The oldest event is the one above the floor.
+// Projects whose log reaches back too far: beyond a time, so many events, or so many bytes. The oldest event is the one above the floor.
+// Sizes tell how many bytes there are without a look at the bodies; events that have none count as empty.
 func (q *Queries) ListProjectsToTrim(ctx context.Context, arg ListProjectsToTrimParams) ([]int32, error) {
-	rows, err := q.db.Query(ctx, ListProjectsToTrim, arg.Before, arg.Keep)
+	rows, err := q.db.Query(ctx, ListProjectsToTrim, arg.Before, arg.Keep, arg.KeepBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -270,10 +297,19 @@ func (q *Queries) ListProjectsToTrim(ctx context.Context, arg ListProjectsToTrim
 
 const TrimEvents = `-- name: TrimEvents :one
 WITH old AS (
-    SELECT e.version, coalesce(e.hash, event_hash(e.body::text)) AS hash
-    FROM heads h JOIN events e ON e.project_id = h.project_id AND e.version > h.log_floor AND e.version < h.version
-    WHERE h.project_id = $1 AND (e.at < $2 OR e.version <= h.version - $3::bigint)
-    ORDER BY e.version LIMIT $4::int
+    SELECT c.version, c.hash FROM (
+        SELECT e.version, coalesce(e.hash, event_hash(e.body::text)) AS hash,
+            sum(coalesce(e.size, 0)) OVER (ORDER BY e.version) - coalesce(e.size, 0) AS before
+        FROM (
+            SELECT o.version, o.hash, o.body, o.size
+            FROM heads h
+            JOIN events o ON o.project_id = h.project_id AND o.version > h.log_floor AND o.version < h.version
+            JOIN events n ON n.project_id = h.project_id AND n.version = h.version
+            WHERE h.project_id = $1 AND (o.at < $2 OR o.version <= h.version - $3::bigint
+                OR n.total_size - coalesce(o.total_size - o.size, 0) > $4::bigint)
+            ORDER BY o.version LIMIT $5::int
+        ) e
+    ) c WHERE c.before < $6::bigint
 ), moved AS (
     UPDATE heads h SET log_floor = o.version, floor_hash = o.hash
     FROM (SELECT version, hash FROM old ORDER BY version DESC LIMIT 1) o WHERE h.project_id = $1
@@ -284,20 +320,24 @@ SELECT count(*) FROM old
 `
 
 type TrimEventsParams struct {
-	ProjectID int32
-	Before    time.Time
-	Keep      int64
-	Chunk     int32
+	ProjectID  int32
+	Before     time.Time
+	Keep       int64
+	KeepBytes  int64
+	Chunk      int32
+	ChunkBytes int64
 }
 
-// Removes one chunk of old events and moves the floor, in the transaction that holds the head's lock: a reader of the log sees
-// both or neither. The newest event always stays.
+// Removes one chunk of old events, of so many events and bytes beyond the first, and moves the floor, in the transaction that holds the
+// head's lock: a reader of the log sees both or neither. The newest event always stays.
 func (q *Queries) TrimEvents(ctx context.Context, arg TrimEventsParams) (int64, error) {
 	row := q.db.QueryRow(ctx, TrimEvents,
 		arg.ProjectID,
 		arg.Before,
 		arg.Keep,
+		arg.KeepBytes,
 		arg.Chunk,
+		arg.ChunkBytes,
 	)
 	var count int64
 	err := row.Scan(&count)

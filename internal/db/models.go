@@ -73,6 +73,11 @@ type Event struct {
 	Body []byte
 	// Of the body; null for events that are older than this column.
 	Hash *string
+	// Bytes of the body; null for events that are older than this column.
+	Size *int32
+	// Sum of size over this event and all before it in its project, removed ones, too: the bytes between
+	// two events are a difference. Null for events that are older than this column.
+	TotalSize *int64
 }
 
 // The version of each project's plan. The row lock orders changes: versions have no gaps and follow commits.

@@ -15,8 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// keepEvents is how many events a project's log keeps at most, however young they are.
-const keepEvents = 100_000
+// What a project's log keeps at most, however young the events are.
+const (
+	keepEvents     = 100_000
+	keepEventBytes = 256 << 20
+)
 
 // keepVisits is how long visits stay in presence_log after their end.
 const keepVisits = 30 * 24 * time.Hour
@@ -86,7 +89,9 @@ func (c *Cleaner) clean(ctx context.Context) {
 		what   string
 		remove func() (int64, error)
 	}{
-		{"events", func() (int64, error) { return c.cfg.Plans.Trim(ctx, now.Add(-c.cfg.KeepEvents), keepEvents) }},
+		{"events", func() (int64, error) {
+			return c.cfg.Plans.Trim(ctx, plan.Keep{Since: now.Add(-c.cfg.KeepEvents), Events: keepEvents, Bytes: keepEventBytes})
+		}},
 		{"commands", func() (int64, error) { return c.trimCommands(ctx) }},
 		{"presence_log", func() (int64, error) { return c.cfg.Presence.TrimLog(ctx, now.Add(-keepVisits)) }},
 	} {

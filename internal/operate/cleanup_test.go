@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/plan"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server/servertest"
 )
@@ -21,7 +22,7 @@ func TestCleanUpTakesTurns(t *testing.T) {
 		VALUES (gen_random_uuid(), now() - interval '2 h', gen_random_uuid(), 1, 'u', 'u', false, now() - interval '1 h', 'left')`)
 	clean := func(wantEvents, wantVisits int64) {
 		t.Helper()
-		events, err1 := core.Plans.Trim(t.Context(), time.Now(), 100)
+		events, err1 := core.Plans.Trim(t.Context(), plan.Keep{Since: time.Now(), Events: 100, Bytes: 1 << 20})
 		visits, err2 := core.Presence.TrimLog(t.Context(), time.Now())
 		if events != wantEvents || visits != wantVisits || err1 != nil || err2 != nil {
 			t.Errorf("removed %d events, %v, and %d visits, %v, want %d and %d", events, err1, visits, err2, wantEvents, wantVisits)

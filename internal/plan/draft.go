@@ -42,6 +42,8 @@ type draft struct {
 	links  links
 	hashAt string   // hash of the event that led to reads.hashAt, empty where nobody knows it
 	missed [][]byte // bodies of the events after reads.eventsAfter that the log has, at most maxMissed + 1
+	// missedTooMuch says that these events have more than maxMissedBytes: their bodies were not read.
+	missedTooMuch bool
 
 	record
 }

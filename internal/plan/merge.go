@@ -24,8 +24,11 @@ type Replace struct {
 	Edges []Edge
 }
 
-// maxMissed is how many events a sender may lie behind.
-const maxMissed = 1000
+// What a sender may lie behind: so many events, and so many bytes of them. They are read and undone under the head's lock.
+const (
+	maxMissed      = 1000
+	maxMissedBytes = 8 << 20
+)
 
 func (e Replace) reads(r *reads) {
 	r.all = true
@@ -90,6 +93,11 @@ func (e Replace) base(d *draft) (map[string]Node, map[string]Edge, error) {
 			return nil, nil, versionConflict(e.Base, d.at.Version)
 		}
 		return nodes, edges, nil
+	}
+	if d.missedTooMuch {
+		return nil, nil, versionConflict(e.Base, d.at.Version).With("detail", fmt.Sprintf(
+			"what others changed since version %d is more than the %d MB that are merged: read the plan again, and submit it with your changes",
+			known, maxMissedBytes>>20))
 	}
 	for _, body := range slices.Backward(d.missed) {
 		event, err := decodeEvent(body)

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"layercake/internal/fault"
@@ -215,7 +216,7 @@ func TestHashAtTheFloor(t *testing.T) {
 	if u := first(forged(born)); !u.Missed {
 		t.Errorf("from version 0 of another project: %+v", u)
 	}
-	if _, err := r.plans.Trim(t.Context(), results[0].Event.At.AddDate(-1, 0, 0), 3); err != nil {
+	if _, err := r.plans.Trim(t.Context(), plan.Keep{Events: 3, Bytes: math.MaxInt64}); err != nil {
 		t.Fatal(err)
 	}
 	floor := results[1].At // its event is gone

@@ -26,8 +26,11 @@ func (d *draft) queue(b *pgx.Batch, project int32, r *reads) {
 		return err
 	})
 	if r.eventsAfter != nil {
-		b.Queue(db.ListEventBodies, project, *r.eventsAfter, maxMissed+1).Query(func(rows pgx.Rows) error {
-			return each(rows, func(row db.ListEventBodiesRow) { d.missed = append(d.missed, row.Body) })
+		b.Queue(db.ListEventBodies, maxMissedBytes, project, *r.eventsAfter, maxMissed+1).Query(func(rows pgx.Rows) error {
+			return each(rows, func(row db.ListEventBodiesRow) {
+				d.missed = append(d.missed, row.Body)
+				d.missedTooMuch = d.missedTooMuch || row.Body == nil
+			})
 		})
 	}
 	if r.hashAt != nil {

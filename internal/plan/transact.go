@@ -204,7 +204,8 @@ func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answe
 	steps := 0
 	for i, t := range group {
 		if done := answers[i].done; done.event != nil {
-			b.Queue(db.InsertEvent, projectID, done.at.Version, d.time, t.opActor(), t.OpID, t.hash, json.RawMessage(done.body), done.at.Hash)
+			b.Queue(db.InsertEvent, projectID, done.at.Version, d.time, t.opActor(), t.OpID, t.hash, json.RawMessage(done.body), done.at.Hash,
+				len(done.body))
 			steps++
 		}
 	}

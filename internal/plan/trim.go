@@ -11,27 +11,38 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// trimChunk is how many events one transaction removes: it holds the head's lock that long.
-const trimChunk = 500
+// What one transaction removes: it holds the head's lock that long.
+const (
+	trimChunk      = 500      // events
+	trimChunkBytes = 16 << 20 // bytes of their bodies, beyond the first
+)
 
-// Trim removes events from before a time, and all but the newest keep of each project, but always leaves a project its newest event.
-// Operation ids go with their events. While another replica lists what to trim, Trim does nothing. It returns how many it removed, also
-// when it fails half way.
-func (s *Service) Trim(ctx context.Context, before time.Time, keep int64) (removed int64, err error) {
+// Keep says what stays of each project's log. Its newest event always stays.
+type Keep struct {
+	Since  time.Time // events from before it go
+	Events int64     // events, the newest
+	Bytes  int64     // bytes of their bodies
+}
+
+// Trim removes events beyond what should stay. Operation ids go with their events. While another replica lists what to trim, Trim does
+// nothing. It returns how many it removed, also when it fails half way.
+func (s *Service) Trim(ctx context.Context, keep Keep) (removed int64, err error) {
 	var projects []int32
 	err = s.db.System.InTx(ctx, func(q *db.Queries) error {
 		locked, err := q.TryLockCleanUp(ctx)
 		if err != nil || !locked {
 			return err
 		}
-		projects, err = q.ListProjectsToTrim(ctx, db.ListProjectsToTrimParams{Before: before, Keep: keep})
+		projects, err = q.ListProjectsToTrim(ctx, db.ListProjectsToTrimParams{
+			Before: keep.Since, Keep: keep.Events, KeepBytes: keep.Bytes,
+		})
 		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("list projects to trim: %w", err)
 	}
 	for _, project := range projects {
-		n, err := s.trimProject(ctx, project, before, keep)
+		n, err := s.trimProject(ctx, project, keep)
 		removed += n
 		if err != nil {
 			return removed, fmt.Errorf("trim project %d: %w", project, err)
@@ -40,7 +51,7 @@ func (s *Service) Trim(ctx context.Context, before time.Time, keep int64) (remov
 	return removed, nil
 }
 
-func (s *Service) trimProject(ctx context.Context, project int32, before time.Time, keep int64) (removed int64, err error) {
+func (s *Service) trimProject(ctx context.Context, project int32, keep Keep) (removed int64, err error) {
 	for {
 		var chunk int64
 		err := s.db.System.InTx(ctx, func(q *db.Queries) (err error) {
@@ -48,7 +59,8 @@ func (s *Service) trimProject(ctx context.Context, project int32, before time.Ti
 				return err
 			}
 			chunk, err = q.TrimEvents(ctx, db.TrimEventsParams{
-				ProjectID: project, Before: before, Keep: keep, Chunk: trimChunk,
+				ProjectID: project, Before: keep.Since, Keep: keep.Events, KeepBytes: keep.Bytes,
+				Chunk: trimChunk, ChunkBytes: trimChunkBytes,
 			})
 			return err
 		})
@@ -58,7 +70,7 @@ func (s *Service) trimProject(ctx context.Context, project int32, before time.Ti
 		if err != nil {
 			return removed, err
 		}
-		if removed += chunk; chunk < trimChunk {
+		if removed += chunk; chunk == 0 {
 			return removed, nil
 		}
 	}

@@ -3,6 +3,9 @@ package plan_test
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +25,7 @@ func TestTrim(t *testing.T) {
 	}
 	trim := func(before time.Time, keep, want int64) {
 		t.Helper()
-		removed, err := r.plans.Trim(t.Context(), before, keep)
+		removed, err := r.plans.Trim(t.Context(), plan.Keep{Since: before, Events: keep, Bytes: math.MaxInt64})
 		if err != nil || removed != want {
 			t.Errorf("removed %d events, %v, want %d", removed, err, want)
 		}
@@ -41,6 +44,76 @@ func TestTrim(t *testing.T) {
 	}
 	if got := r.dag(t, p); got.At.Version != 10 || got.Nodes[0].Position.X != 9 {
 		t.Errorf("the plan changed: %+v", got)
+	}
+}
+
+// The log is bounded by the bytes of its events, whichever replica wrote them, and knows them without reading a body.
+func TestTrimByBytes(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	r := startReplica(t, url, 0)
+	p, conn := r.create(t), pgtest.Connect(t, url)
+	config := func(n int) *string { text := `{"a":"` + strings.Repeat("x", n) + `"}`; return &text }
+	r.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)})
+	for i := range 6 {
+		r.change(t, p, plan.UpdateNode{ID: "a", Config: config(10_000 + i)}) // 20 kB each, with the value before
+	}
+	const wrong = "SELECT count(*) FROM events WHERE size IS DISTINCT FROM octet_length(body::text)"
+	if n := pgtest.Count(t, conn, wrong); n != 0 {
+		t.Errorf("the size of %d events is not that of their bodies", n)
+	}
+	// A binary that knows no sizes writes an event.
+	pgtest.Exec(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash)
+		SELECT project_id, 8, now(), '', 'older', '', body, hash FROM events WHERE version = 7`)
+	pgtest.Exec(t, conn, "UPDATE heads SET version = 8")
+	r.change(t, p, plan.UpdateNode{ID: "a", Config: config(10_001)})
+	const all = "SELECT sum(octet_length(body::text)) FROM events"
+	if total := pgtest.Count(t, conn, "SELECT total_size FROM events WHERE version = 9"); total != pgtest.Count(t, conn, all) {
+		t.Errorf("the total is %d, want %d", total, pgtest.Count(t, conn, all))
+	}
+
+	trim := func(bytes, want int64) {
+		t.Helper()
+		removed, err := r.plans.Trim(t.Context(), plan.Keep{Events: math.MaxInt32, Bytes: bytes})
+		if err != nil || removed != want {
+			t.Errorf("for %d bytes removed %d events, %v, want %d", bytes, removed, err, want)
+		}
+	}
+	newest3 := int64(pgtest.Count(t, conn, all+" WHERE version > 6"))
+	trim(int64(pgtest.Count(t, conn, all)), 0)
+	trim(newest3, 6)
+	trim(newest3, 0)
+	trim(newest3-1, 1)
+	trim(1, 1) // the newest stays
+	if floor := pgtest.Count(t, conn, "SELECT log_floor FROM heads"); floor != 8 {
+		t.Errorf("the floor is %d, want 8", floor)
+	}
+	// Events from before there were sizes go before those that have one.
+	r.change(t, p, plan.UpdateNode{ID: "a", Config: config(10_002)})
+	r.change(t, p, plan.UpdateNode{ID: "a", Config: config(10_003)})
+	pgtest.Exec(t, conn, "UPDATE events SET size = NULL, total_size = NULL WHERE version = 9")
+	trim(int64(pgtest.Count(t, conn, "SELECT total_size FROM events WHERE version = 11"))-1, 1)
+}
+
+// One transaction removes few bytes, because it holds the head's lock.
+func TestTrimRemovesLargeEventsInParts(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	r := startReplica(t, url, 0)
+	p, conn := r.create(t), pgtest.Connect(t, url)
+	pgtest.Exec(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body)
+		SELECT $1, v, now(), '', v::text, '', to_json(repeat('x', 6 << 20)) FROM generate_series(1, 10) v`, p)
+	pgtest.Exec(t, conn, "UPDATE heads SET version = 10")
+	pgtest.Exec(t, conn, "CREATE TABLE floors (floor bigint)")
+	pgtest.Exec(t, conn, `CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN INSERT INTO floors VALUES (NEW.log_floor); RETURN NEW; END $$`)
+	pgtest.Exec(t, conn, "CREATE TRIGGER note AFTER UPDATE OF log_floor ON heads FOR EACH ROW EXECUTE FUNCTION note()")
+	if removed, err := r.plans.Trim(t.Context(), plan.Keep{Events: 1, Bytes: math.MaxInt64}); removed != 9 || err != nil {
+		t.Errorf("removed %d events, %v, want 9", removed, err)
+	}
+	got := pgtest.Texts(t, conn, "SELECT floor::text FROM floors ORDER BY floor")
+	if want := []string{"3", "6", "9"}; !slices.Equal(got, want) {
+		t.Errorf("the floor went to %v, want %v", got, want)
 	}
 }
 
@@ -88,7 +161,7 @@ func TestReadersCatchUpWhileTheLogIsTrimmed(t *testing.T) {
 		})
 	}
 	for keep := last; keep > 0; keep -= 100 {
-		if _, err := r.plans.Trim(ctx, time.Time{}, keep); err != nil {
+		if _, err := r.plans.Trim(ctx, plan.Keep{Events: keep, Bytes: math.MaxInt64}); err != nil {
 			t.Fatal(err)
 		}
 	}
