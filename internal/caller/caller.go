@@ -46,6 +46,17 @@ func (c Caller) Check() error {
 	return nil
 }
 
+// Network returns the network that counts as one client: an IPv4 address itself, or the /64 of an IPv6 address, because a client has as
+// many addresses there as it likes.
+func (c Caller) Network() netip.Prefix {
+	bits := 32
+	if c.Address.Is6() {
+		bits = 64
+	}
+	p, _ := c.Address.WithZone("").Prefix(bits) // zero for an unknown address; all of those share one limit
+	return p
+}
+
 // Config is what a deployment believes about its callers.
 type Config struct {
 	Open           bool     // callers without a credential may go on

@@ -43,30 +43,19 @@ const retryAfter = 10 * time.Second
 // stays counted until it is closed, or until a request of another client comes over it; the next one of the same client counts no more.
 func (l *addressLimit) admit(w http.ResponseWriter, r *http.Request) bool {
 	conn, _ := r.Context().Value(connKey{}).(*clientConn)
-	client := caller.From(r.Context()).Address
-	if l.limit == 0 || conn == nil || conn.acquire(l, clientNetwork(client)) {
+	client := caller.From(r.Context())
+	if l.limit == 0 || conn == nil || conn.acquire(l, client.Network()) {
 		return true
 	}
 	l.refused.Inc()
 	w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 	address := "an address that no proxy names"
-	if client.IsValid() {
-		address = client.String()
+	if client.Address.IsValid() {
+		address = client.Address.String()
 	}
 	http.Error(w, fmt.Sprintf("%d sockets are open from %s, which are all that may be (LAYERCAKE_SOCKETS_PER_ADDRESS; "+
 		"behind a proxy also LAYERCAKE_TRUSTED_PROXIES)", l.limit, address), http.StatusTooManyRequests)
 	return false
-}
-
-// clientNetwork returns the network that counts as one client: an IPv4 address itself, or the /64 of an IPv6 address, because a client has
-// as many addresses there as it likes.
-func clientNetwork(a netip.Addr) netip.Prefix {
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.WithZone("").Prefix(bits) // zero for an unknown address; all of those share one limit
-	return p
 }
 
 func (l *addressLimit) acquire(client netip.Prefix) bool {
