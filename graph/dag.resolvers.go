@@ -17,7 +17,7 @@ func (r *mutationResolver) UpdatePlanDag(ctx context.Context, projectID int32, p
 	if _, err := r.change(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, edit); err != nil {
 		return nil, err
 	}
-	dag, err := r.plans.DAG(ctx, caller.Actor(ctx, value(clientID)), projectID)
+	dag, err := r.dag(ctx, caller.Actor(ctx, value(clientID)), projectID)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (r *mutationResolver) DeletePlanDagEdge(ctx context.Context, projectID int3
 }
 
 func (r *queryResolver) GetPlanDag(ctx context.Context, projectID int32) (*PlanDag, error) {
-	dag, err := r.plans.DAG(ctx, caller.Actor(ctx, ""), projectID)
+	dag, err := r.dag(ctx, caller.Actor(ctx, ""), projectID)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (r *queryResolver) GetPlanDag(ctx context.Context, projectID int32) (*PlanD
 }
 
 func (r *queryResolver) PlanDag(ctx context.Context, projectID int32) (*PlanDagDocument, error) {
-	dag, err := r.plans.DAG(ctx, caller.Actor(ctx, ""), projectID)
+	dag, err := r.dag(ctx, caller.Actor(ctx, ""), projectID)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func TestEveryCodeHasAnAnswer(t *testing.T) {
 	for _, code := range append(fault.Codes(), persistedQueryNotSupported) {
 		w := httptest.NewRecorder()
 		e := wireError(t.Context(), fault.New(code, "A message").With("detail", "more"))
-		writeResponse(w, caller.AnswerTo(code).Status, mediaJSON, &graphql.Response{Errors: gqlerror.List{e}})
+		(&Handler{pace: DefaultPace}).respond(w, caller.AnswerTo(code).Status, mediaJSON, &graphql.Response{Errors: gqlerror.List{e}})
 		var got struct {
 			Errors []struct {
 				Message    string

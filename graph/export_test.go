@@ -2,7 +2,9 @@ package graph
 
 import (
 	"context"
+	"strings"
 
+	"layercake/internal/plan"
 	"layercake/internal/testsignal"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -11,11 +13,15 @@ import (
 // LimitBodies makes the largest body smaller, so that a test need not send one of the real size.
 func (h *Handler) LimitBodies(limit int64) { h.maxBody = limit }
 
-// LargeBodies is how many large bodies are held now.
-func (h *Handler) LargeBodies() int { return len(h.largeBody) }
-
-// Measured is said when a metric of this package changed, or how many large bodies are held.
+// Measured is said when a metric of this package changed.
 func (h *Handler) Measured() *testsignal.Signal { return &h.metrics.changed }
+
+// PlanCost is the memory that is taken for an answer with a plan of so many elements, with texts of so many bytes.
+func PlanCost(elements, text int) int64 {
+	nodes := make([]plan.Node, elements)
+	nodes[0].Config = strings.Repeat("x", text)
+	return planCost(plan.DAG{Nodes: nodes})
+}
 
 // Unshare makes every subscriber execute each event for itself, as a measure.
 func (h *Handler) Unshare() { h.unshared = true }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"layercake/internal/budget"
 	"layercake/internal/caller"
 	"layercake/internal/plan"
 	"layercake/internal/presence"
@@ -18,6 +19,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -31,6 +33,10 @@ type Options struct {
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // may be nil
 
+	Budget *budget.Budget // nil for the smallest
+
+	// Pace is the least that clients have to send and take; zero for the default.
+	Pace Pace
 	// Timing sets the clocks of sockets; zero for the default.
 	Timing socket.Timing
 	// InitTimeout is the time for a socket's connection_init to come; zero for the default.
@@ -42,8 +48,9 @@ type Handler struct {
 	exec        *executor.Executor
 	errors      *presenter
 	metrics     *metrics
+	budget      *budget.Budget
+	pace        Pace
 	maxBody     int64
-	largeBody   chan struct{} // slots for bodies over largeBodySize in memory
 	sockets     *socket.Transport
 	initTimeout time.Duration
 	answers     *answerCache
@@ -56,13 +63,17 @@ type Handler struct {
 func New(o Options) *Handler {
 	h := &Handler{
 		errors: &presenter{log: o.Log}, metrics: newMetrics(o.Metrics),
-		maxBody: maxBody, largeBody: make(chan struct{}, largeBodies),
+		budget: o.Budget, pace: cmp.Or(o.Pace, DefaultPace), maxBody: maxBody,
 		sockets: o.Sockets.Transport(caller.GraphQL, o.Timing, labels...), initTimeout: cmp.Or(o.InitTimeout, defaultInitTimeout),
+	}
+	if h.budget == nil {
+		h.budget = budget.New(budget.Config{})
 	}
 	h.answers = newAnswerCache(h.metrics)
 	r := &Resolver{
 		plans: o.Plans, projects: o.Projects, presence: o.Presence, errors: h.errors, metrics: h.metrics, running: &o.Sockets.Running,
 	}
+	r.planCosts, _ = lru.New[int32, int64](knownPlans) // it fails only for a size below 1
 	config := Config{Resolvers: r}
 	setComplexity(&config.Complexity)
 	schema := NewExecutableSchema(config)

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +10,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
+	"layercake/internal/budget"
 	"layercake/internal/caller"
 	"layercake/internal/fault"
 
@@ -27,15 +26,6 @@ import (
 const (
 	mediaJSON     = "application/json"
 	mediaResponse = "application/graphql-response+json"
-)
-
-// Limits of bodies.
-const (
-	maxBody       = 64 << 20
-	largeBodySize = 1 << 20
-	largeBodies   = 4               // bodies over largeBodySize in memory at once
-	bodyPatience  = 5 * time.Second // longest wait of a large body for its slot
-	bodyTime      = time.Minute     // limit for a whole body to arrive
 )
 
 // request is a request for an operation: the body of a POST, the parameters of a GET, or the payload of a subscribe frame.
@@ -56,6 +46,12 @@ func (r *refusal) Error() string { return r.fault.Message }
 
 func refuse(status int, f *fault.Error) error { return &refusal{status, f} }
 
+// refuseFault is the refusal for an error that is a fault.
+func refuseFault(err error) *refusal {
+	f := fault.From(err)
+	return &refusal{caller.AnswerTo(f.Code).Status, f}
+}
+
 func badRequest(status int, message string) error {
 	return refuse(status, fault.New(fault.BadRequest, message))
 }
@@ -66,25 +62,36 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Add("Vary", "Accept")
+	media, acceptable := negotiate(r.Header.Values("Accept"))
+	body := h.paceBody(w, r)
+	held, err := h.budget.Begin(r.Context(), caller.From(r.Context()).Network())
+	if err != nil {
+		h.refused(w, r, media, refuseFault(err))
+		return
+	}
+	defer held.Close()
 	defer func() {
 		if v := recover(); v != nil {
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(v)
 			}
 			e := h.errors.present(r.Context(), recovered(r.Context(), v))
-			writeResponse(w, http.StatusInternalServerError, mediaJSON, &graphql.Response{Errors: gqlerror.List{e}})
+			h.respond(w, http.StatusInternalServerError, mediaJSON, &graphql.Response{Errors: gqlerror.List{e}})
 		}
 	}()
-	media, acceptable := negotiate(r.Header.Values("Accept"))
-	err := h.answer(w, r, media, acceptable)
+	r = r.WithContext(budget.With(r.Context(), held))
+	h.refused(w, r, media, h.answer(w, r, body, media, acceptable))
+}
+
+// refused answers a request that was refused; err may be nil.
+func (h *Handler) refused(w http.ResponseWriter, r *http.Request, media string, err error) {
 	var refused *refusal
 	if errors.As(err, &refused) {
-		response := &graphql.Response{Errors: gqlerror.List{wireError(r.Context(), refused.fault)}}
-		writeResponse(w, refused.status, media, response)
+		h.respond(w, refused.status, media, &graphql.Response{Errors: gqlerror.List{wireError(r.Context(), refused.fault)}})
 	}
 }
 
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, media string, acceptable bool) error {
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body *pacedBody, media string, acceptable bool) error {
 	signedOut := caller.From(r.Context()).Check()
 	if signedOut == nil && IsPage(r) {
 		playground.Handler("Layercake", r.URL.Path)(w, r)
@@ -104,12 +111,11 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, media string, a
 			return err
 		}
 	case http.MethodPost:
-		body, release, err := h.readBody(w, r)
-		defer release()
+		text, err := h.readBody(r, body)
 		if err != nil {
 			return err
 		}
-		if params, err = paramsOf(body); err != nil {
+		if params, err = paramsOf(text); err != nil {
 			return err
 		}
 	default:
@@ -129,7 +135,7 @@ func (h *Handler) execute(w http.ResponseWriter, r *http.Request, media string, 
 		if media == mediaJSON && status < http.StatusInternalServerError {
 			status = http.StatusOK
 		}
-		writeResponse(w, status, media, response)
+		h.respond(w, status, media, response)
 		return nil
 	}
 	switch {
@@ -140,15 +146,27 @@ func (h *Handler) execute(w http.ResponseWriter, r *http.Request, media string, 
 		return badRequest(http.StatusMethodNotAllowed, "A mutation must be sent by POST")
 	}
 	responses, ctx := h.exec.DispatchOperation(ctx, op)
-	if response := responses(ctx); response != nil { // nil: the client went away
-		writeResponse(w, http.StatusOK, media, response)
+	response := responses(ctx)
+	if response == nil {
+		return nil // the client went away
 	}
+	if err := budget.From(ctx).Resize(ctx, memoryOf(response)); err != nil {
+		refusal := refuseFault(err)
+		if op.Operation.Operation == ast.Mutation {
+			refusal.status = http.StatusOK // it was executed
+		}
+		return refusal
+	}
+	h.respond(w, http.StatusOK, media, response)
 	return nil
 }
 
 // paramsOfURL reads the parameters of a GET.
 func paramsOfURL(r *http.Request) (*graphql.RawParams, error) {
 	values := r.URL.Query()
+	if err := takeFor(r.Context(), []byte(values.Get("variables")+values.Get("extensions"))); err != nil {
+		return nil, err
+	}
 	in := request{OperationName: values.Get("operationName")}
 	if values.Has("query") {
 		query := values.Get("query")
@@ -210,81 +228,6 @@ func decode(b []byte, v any) error {
 		return errors.New("more than one value")
 	}
 	return nil
-}
-
-// readBody reads the body of a POST. Call release, also after an error, when nothing refers to the body any more.
-func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
-	release = func() {}
-	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if charset := parameters["charset"]; err != nil || media != mediaJSON || (charset != "" && !strings.EqualFold(charset, "utf-8")) {
-		return nil, release, badRequest(http.StatusUnsupportedMediaType, "Content-Type must be "+mediaJSON+" in UTF-8")
-	}
-	if r.ContentLength > h.maxBody {
-		return nil, release, h.tooLarge()
-	}
-	// A slow sender must not hold a slot for ever. The writers of net/http have deadlines; others, in tests, need none.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTime))
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-
-	var buffer bytes.Buffer
-	source := http.MaxBytesReader(w, r.Body, h.maxBody)
-	n, err := io.CopyN(&buffer, source, largeBodySize)
-	if err == nil && n == largeBodySize {
-		if release, err = h.waitForSlot(r.Context()); err != nil {
-			return nil, release, err
-		}
-		_, err = buffer.ReadFrom(source)
-	}
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, release, h.tooLarge()
-	case err != nil && !errors.Is(err, io.EOF):
-		return nil, release, badRequest(http.StatusBadRequest, "The request body did not arrive")
-	}
-	return buffer.Bytes(), release, nil
-}
-
-func (h *Handler) tooLarge() error {
-	return refuse(http.StatusRequestEntityTooLarge,
-		fault.New(fault.BadRequest, "The request body is too large").With("detail", map[string]any{"limit": h.maxBody}))
-}
-
-// waitForSlot waits until one more large body may be held.
-func (h *Handler) waitForSlot(ctx context.Context) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, bodyPatience)
-	defer cancel()
-	select {
-	case h.largeBody <- struct{}{}:
-		h.metrics.changed.Say()
-		return func() { <-h.largeBody }, nil
-	case <-ctx.Done():
-		return func() {}, refuse(http.StatusServiceUnavailable, fault.New(fault.Unavailable, fault.Busy))
-	}
-}
-
-// writeResponse sends a response. A response without data belongs to a request that was not executed, and has no member data at all, which
-// is not the same as null.
-func writeResponse(w http.ResponseWriter, status int, media string, response *graphql.Response) {
-	body := struct {
-		Errors gqlerror.List    `json:"errors,omitempty"`
-		Data   *json.RawMessage `json:"data,omitempty"`
-	}{Errors: response.Errors}
-	if response.Data != nil {
-		body.Data = &response.Data
-	}
-	b, err := json.Marshal(body)
-	if err != nil {
-		panic(fmt.Errorf("encode response: %w", err))
-	}
-	header := w.Header()
-	header.Set("Content-Type", media+"; charset=utf-8")
-	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		header.Set("Retry-After", strconv.Itoa(int(caller.AnswerTo(codes(response.Errors)[0]).Retry/time.Second)))
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(b) // a client that went away needs no answer
 }
 
 // negotiate picks the media type of the response: the one that the client likes best, the older one when it does not care.

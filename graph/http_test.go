@@ -1,7 +1,6 @@
 package graph_test
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -166,47 +165,6 @@ func TestBodiesThatAreTooLarge(t *testing.T) {
 	body := io.MultiReader(strings.NewReader(`{"query":"{__typename}"}`), io.LimitReader(blank{}, 2<<20))
 	if got := s.post(t, body, nil); got.Status != http.StatusOK || len(got.Errors) > 0 {
 		t.Errorf("2 MB: status %d: %s", got.Status, got.Text)
-	}
-}
-
-// Four large bodies may be read at once. A fifth waits, and is told to come back when it waited too long.
-func TestLargeBodiesTakeTurns(t *testing.T) {
-	t.Parallel()
-	s := offline(t)
-	senders := make([]*io.PipeWriter, 4)
-	replies := make(chan *client.Answer, len(senders))
-	for i := range senders {
-		var body *io.PipeReader
-		body, senders[i] = io.Pipe()
-		go func() { replies <- s.post(t, body, nil) }()
-		if _, err := senders[i].Write(bytes.Repeat([]byte(" "), 2<<20)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.Measured().Await(t, "all large bodies to begin", func() bool { return s.LargeBodies() == len(senders) })
-	large := func() io.Reader {
-		return io.MultiReader(io.LimitReader(blank{}, 2<<20), strings.NewReader(`{"query":"{__typename}"}`))
-	}
-	if got := s.post(t, large(), nil); got.Status != http.StatusServiceUnavailable || got.Code() != "UNAVAILABLE" ||
-		got.Header.Get("Retry-After") == "" || got.Errors[0].Extensions["retryAfterMs"] == nil {
-		t.Errorf("while all slots are taken: status %d: %s", got.Status, got.Text)
-	}
-	if got := s.ask(t, `{__typename}`, nil); got.Status != http.StatusOK {
-		t.Errorf("a small body while all slots are taken: status %d", got.Status)
-	}
-	for _, sender := range senders {
-		if _, err := io.WriteString(sender, `{"query":"{__typename}"}`); err != nil {
-			t.Fatal(err)
-		}
-		_ = sender.Close()
-	}
-	for range senders {
-		if got := <-replies; got.Status != http.StatusOK {
-			t.Errorf("a slow large body: status %d: %s", got.Status, got.Text)
-		}
-	}
-	if got := s.post(t, large(), nil); got.Status != http.StatusOK {
-		t.Errorf("afterwards: status %d: %s", got.Status, got.Text)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/budget"
 	"layercake/internal/caller"
 )
 
@@ -152,6 +153,29 @@ func TestStalledReaders(t *testing.T) { //nolint:paralleltest // it measures the
 		t.Errorf("%v sockets open", open)
 	}
 	flow()
+}
+
+// What a request costs that has begun and waits for its body.
+func TestRequestsThatWait(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
+	const (
+		requests = 500
+		most     = 32 << 10 // bytes for each
+	)
+	b := budget.New(budget.Config{})
+	s := offline(t, within(b))
+	before := memory()
+	for range requests {
+		c := dialRaw(t, s.url)
+		if _, err := fmt.Fprint(c, "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2000\r\n\r\n{"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Changed.Await(t, "all requests to begin", func() bool { return b.InFlight() == requests })
+	each := (int64(memory()) - int64(before)) / requests
+	t.Logf("%d bytes for each request, counted as %d", each, b.Taken()/requests)
+	if each > most && !raced() {
+		t.Errorf("%d bytes for each request, at most %d", each, most)
+	}
 }
 
 // What an idle socket costs: one that only was opened, and one that follows a plan.

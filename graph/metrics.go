@@ -17,7 +17,8 @@ type metrics struct {
 	latency      *prometheus.HistogramVec
 	delivery     prometheus.Histogram
 	hits, misses prometheus.Counter // look-ups in the answer cache
-	changed      testsignal.Signal  // one of these, or how many large bodies are held
+	cut          *prometheus.CounterVec
+	changed      testsignal.Signal // one of these
 }
 
 // newMetrics registers the metrics on r, which may be nil.
@@ -39,6 +40,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
 		}),
 	}
+	m.cut = f.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "cut_off_total",
+		Help: "Requests whose client sent the body, or took the answer, too slowly.",
+	}, []string{"what"})
 	shared := f.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "shared_total",
 		Help: "Events for subscribers: a miss was executed, a hit took what another subscriber's miss had made.",
@@ -48,8 +53,17 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		m.inFlight.WithLabelValues(string(kind)) // 0 is a value too
 		m.latency.WithLabelValues(string(kind), outcomeOK)
 	}
+	for _, what := range []string{cutBody, cutAnswer} {
+		m.cut.WithLabelValues(what)
+	}
 	return m
 }
+
+// What clients are cut off for.
+const (
+	cutBody   = "body"
+	cutAnswer = "answer"
+)
 
 // outcomeOK is the outcome of an operation without errors; otherwise it is the code of the first.
 const outcomeOK = "ok"

@@ -8,11 +8,15 @@ import (
 	"strconv"
 	"sync"
 
+	"layercake/internal/auth"
+	"layercake/internal/budget"
 	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
 	"layercake/internal/presence"
 	"layercake/internal/project"
+
+	"github.com/hashicorp/golang-lru/v2"
 )
 
 // Resolver translates between the schema and the core. It decides nothing.
@@ -23,6 +27,8 @@ type Resolver struct {
 	errors   *presenter
 	metrics  *metrics
 	running  *sync.WaitGroup // counts the producers of subscriptions
+
+	planCosts *lru.Cache[int32, int64] // memory that answers with plans took, by project
 }
 
 // changeArgs are the arguments that every mutation of a plan has.
@@ -85,6 +91,48 @@ func orNull[T any](item T, err error) (*T, error) {
 		return nil, err
 	}
 	return &item, nil
+}
+
+// The memory that an answer with a plan takes while it is made, by each element and each byte of their texts. TestCostOfPlans measures it.
+const (
+	elementCost = 8000
+	textCost    = 8
+)
+
+// knownPlans is the number of plans whose cost is remembered.
+const knownPlans = 10_000
+
+// dag reads a plan for an answer. It takes the memory of the answer before, by what the plan cost the last time: many that read a large
+// plan at once would otherwise each hold one before they wait for each other. The first who read a plan learn its cost from one read.
+func (r *Resolver) dag(ctx context.Context, actor auth.Actor, projectID int32) (plan.DAG, error) {
+	expected, known := r.planCosts.Get(projectID)
+	if !known {
+		first, err := r.plans.SharedDAG(ctx, actor, projectID, plan.Cursor{})
+		if err != nil {
+			return plan.DAG{}, err
+		}
+		expected = planCost(first)
+	}
+	held := budget.From(ctx)
+	if err := held.Take(ctx, expected); err != nil {
+		r.planCosts.Remove(projectID) // the plan may have become smaller since
+		return plan.DAG{}, err
+	}
+	dag, err := r.plans.DAG(ctx, actor, projectID)
+	if err != nil {
+		return plan.DAG{}, err
+	}
+	cost := planCost(dag)
+	r.planCosts.Add(projectID, cost)
+	return dag, held.Take(ctx, cost-expected)
+}
+
+func planCost(d plan.DAG) int64 {
+	text := 0
+	for _, n := range d.Nodes {
+		text += len(n.Config) + len(n.Metadata.Label) + len(value(n.Metadata.Description))
+	}
+	return elementCost*int64(len(d.Nodes)+len(d.Edges)) + textCost*int64(text)
 }
 
 func (r *Resolver) planDag(d plan.DAG) *PlanDag {

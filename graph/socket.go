@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"layercake/internal/budget"
 	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/socket"
@@ -220,8 +221,14 @@ func (s *session) prepare(ctx context.Context, params *graphql.RawParams) (execu
 // executed, or the subscription failed.
 func (s *session) execute(ctx context.Context, op *operation, executable *graphql.OperationContext) (errs gqlerror.List) {
 	defer s.recover(ctx, &errs)
-	responses, ctx := s.h.exec.DispatchOperation(context.WithValue(ctx, endKey{}, &errs), executable)
+	held := s.h.budget.Open(caller.From(ctx).Network())
+	defer held.Close()
+	ctx = budget.With(context.WithValue(ctx, endKey{}, &errs), held)
+	responses, ctx := s.h.exec.DispatchOperation(ctx, executable)
 	for response := responses(ctx); response != nil; response = responses(ctx) {
+		if err := held.Resize(ctx, largeOnly(memoryOf(response))); err != nil {
+			return gqlerror.List{wireError(ctx, fault.From(err))}
+		}
 		sent := false
 		if isPlain(response) { // subscribers may share its data, so it is not encoded again
 			sent = s.write(op, "next", dataBefore, response.Data, dataAfter)
@@ -233,6 +240,16 @@ func (s *session) execute(ctx context.Context, op *operation, executable *graphq
 		}
 	}
 	return errs
+}
+
+// largeAnswer is the size of the smallest answer that counts while it is written. The number of sockets bounds what they hold beside that.
+const largeAnswer = 64 << 10
+
+func largeOnly(size int64) int64 {
+	if size < largeAnswer {
+		return 0
+	}
+	return size
 }
 
 var dataBefore, dataAfter = []byte(`{"data":`), []byte(`}`)

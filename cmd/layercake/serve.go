@@ -13,6 +13,7 @@ import (
 	"layercake/internal/server"
 	"layercake/internal/setting"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/alecthomas/kong"
 )
 
@@ -62,6 +63,9 @@ func (c serveCommand) Run(ctx context.Context) error {
 	cfg, err := c.config()
 	if err != nil {
 		return fmt.Errorf("these settings are wrong (see layercake serve --help):\n%w", err)
+	}
+	if _, err := memlimit.Set(); err != nil { // nine tenths of what the cgroup allows; else the collector lets the heap double
+		cfg.Log.DebugContext(ctx, "the memory of the cgroup is not known", "error", err)
 	}
 	if cfg.DatabaseURL != "" {
 		return server.New(cfg).Run(ctx)

@@ -27,7 +27,8 @@ import (
 // Least is the size of the smallest budget.
 const Least = 256 << 20
 
-// requestSize is what a request takes to begin with: its goroutine, its buffers, and a small body and answer. Measured by TestRequestSize.
+// requestSize is what a request takes to begin with: its goroutine, its buffers, and a small body and answer. TestRequestsThatWait of
+// package graph measures it.
 const requestSize = 32 << 10
 
 // patience is how long a request waits for room before its client is told to come back.

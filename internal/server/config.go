@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"layercake/internal/budget"
 	"layercake/internal/postgres"
 	"layercake/internal/presence"
 	"layercake/internal/replica"
@@ -39,6 +40,8 @@ type Config struct {
 	Replicas       int // number of replicas that share the database server
 	WriteSlots     int // changes that are in the database at once
 	MaxSockets     int // sockets that a client address may have open at this replica; 0 for any number
+	MaxRequests    int // requests that a client address may have in flight at this replica; 0 for any number
+	RequestMemory  int // bytes that all requests may hold; 0 for a quarter of the machine's
 	Drain          time.Duration
 	EventRetention time.Duration // age at which events are removed; watchers from before get a snapshot
 	CleanUp        time.Duration // time between two removals, on average
@@ -104,6 +107,16 @@ func (c *Config) Settings() []setting.Setting {
 			Flag: "sockets-per-address", Default: "5000",
 			Value: setting.Number(&c.MaxSockets, setting.From(0, math.MaxInt, "at least 0, for any number")),
 			Help:  "Sockets that one client address may have open at this replica; 0: any number.",
+		},
+		{
+			Flag: "requests-per-address", Default: "1000",
+			Value: setting.Number(&c.MaxRequests, setting.From(0, math.MaxInt, "at least 0, for any number")),
+			Help:  "Requests that one client address may have in flight at this replica; 0: any number.",
+		},
+		{
+			Flag: "request-memory", Placeholder: "SIZE", Value: setting.One(&c.RequestMemory, parseSize, checkMemory),
+			Help: "Memory that all requests may hold, such as 512MB; at least 256MB. " +
+				"Without one: a quarter of the memory that the process may have.",
 		},
 		{
 			Flag: "auth", Placeholder: "MODE", Value: setting.One(&c.Open, c.parseAuth, nil),
@@ -281,6 +294,28 @@ func checkNetwork(network string) error {
 		return fmt.Errorf("is %q: a network has the form 10.0.0.0/8, and one address 10.1.2.3/32", network)
 	}
 	return nil
+}
+
+// size is a number of bytes.
+var size = regexp.MustCompile(`^([1-9][0-9]{0,8})(MB|GB)$`)
+
+func parseSize(text string) (int, error) {
+	if text == "" {
+		return 0, nil
+	}
+	m := size.FindStringSubmatch(text)
+	if m == nil {
+		return 0, fmt.Errorf("is %q: a size has the form 512MB or 2GB", text)
+	}
+	n, err := strconv.Atoi(m[1])
+	return n << map[string]int{"MB": 20, "GB": 30}[m[2]], err
+}
+
+func checkMemory(bytes int) error {
+	if bytes == 0 || bytes >= budget.Least {
+		return nil
+	}
+	return fmt.Errorf("is %dMB: it is at least %dMB", bytes>>20, budget.Least>>20)
 }
 
 func checkSilence(d time.Duration) error {

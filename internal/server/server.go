@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"layercake/graph"
+	"layercake/internal/budget"
 	"layercake/internal/collab"
 	"layercake/internal/operate"
 	"layercake/internal/postgres"
@@ -122,8 +123,9 @@ func (s *Server) prepareSchema(ctx context.Context) error {
 func (s *Server) assemble(core *Core) {
 	s.core, s.log = core, core.log
 	s.sockets = socket.New(socket.Options{PerAddress: s.cfg.MaxSockets, Metrics: s.registry})
+	memory := budget.New(budget.Config{Memory: s.cfg.requestMemory(), PerAddress: s.cfg.MaxRequests, Metrics: s.registry})
 	s.graph = graph.New(graph.Options{
-		Sockets: s.sockets, Plans: core.Plans, Projects: core.Projects, Presence: core.Presence, Log: s.log, Metrics: s.registry,
+		Sockets: s.sockets, Plans: core.Plans, Projects: core.Projects, Presence: core.Presence, Budget: memory, Log: s.log, Metrics: s.registry,
 	})
 	timing := socket.DefaultTiming
 	if s.cfg.Silence > 0 {
@@ -241,7 +243,7 @@ const answerTime = 2 * time.Minute
 
 func (s *Server) clientServer(handler http.Handler) *http.Server {
 	h := s.httpServer(handler)
-	h.WriteTimeout = answerTime
+	h.ReadTimeout, h.WriteTimeout = answerTime, answerTime // routes that read bodies or write much have deadlines of their own
 	h.ConnContext = socket.WithConn
 	return h
 }

@@ -56,12 +56,13 @@ func RunProcess() int {
 	return 0
 }
 
-// StartProcess runs a replica of the database in a process of its own until the test ends.
-func StartProcess(t testing.TB, database string) *Process {
+// StartProcess runs a replica of the database in a process of its own until the test ends. Variables such as GOMEMLIMIT=512MiB are added to
+// its environment.
+func StartProcess(t testing.TB, database string, variables ...string) *Process {
 	t.Helper()
 	p := &Process{t: t, ended: make(chan struct{})}
 	p.cmd = exec.Command(os.Args[0])
-	p.cmd.Env = append(os.Environ(), environment+"="+database)
+	p.cmd.Env = append(append(os.Environ(), environment+"="+database), variables...)
 	p.cmd.Stderr = t.Output()
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
@@ -116,6 +117,24 @@ func (p *Process) signal(sig syscall.Signal) {
 	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.t.Error(err)
 	}
+}
+
+// PeakMemory is the most memory that the process had so far, in bytes. It is 0 where there is no /proc.
+func (p *Process) PeakMemory() int {
+	p.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	if err != nil {
+		if _, err := os.Stat("/proc/self/status"); err == nil {
+			p.t.Fatal("the process of a replica has ended")
+		}
+		return 0
+	}
+	_, peak, _ := strings.Cut(string(status), "VmHWM:")
+	kilobytes := 0
+	if _, err := fmt.Sscanf(peak, "%d kB", &kilobytes); err != nil {
+		p.t.Fatal(err)
+	}
+	return kilobytes << 10
 }
 
 // PID is the id of the process, for tests that measure it.
