@@ -135,6 +135,17 @@ func TestManyUnreadAnswersInLittleMemory(t *testing.T) { //nolint:paralleltest /
 	lives(t, replica)
 }
 
+// A header may have 64 kB. Larger ones are refused before anything reads them.
+func TestLargeHeaders(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, nil)[0].URL
+	for size, want := range map[int]int{60 << 10: http.StatusOK, 80 << 10: http.StatusRequestHeaderFieldsTooLarge} {
+		if status := get(t, url+"/health/live", "X-Filler", strings.Repeat("x", size)); status != want {
+			t.Errorf("%d bytes: status %d, want %d", size, status, want)
+		}
+	}
+}
+
 // do sends a document with variables.
 func do(t *testing.T, replica, document string, variables map[string]any) *client.Answer {
 	t.Helper()

@@ -241,8 +241,12 @@ func (s *Server) admit() {
 // answerTime is for a client to send a request and to read the answer. Sockets, once they are open, have limits of their own.
 const answerTime = 2 * time.Minute
 
+// maxHeader is the size of the largest header that is taken from a client; net/http answers 431 to larger ones, and adds 4 kB.
+const maxHeader = 64<<10 - 4<<10
+
 func (s *Server) clientServer(handler http.Handler) *http.Server {
 	h := s.httpServer(handler)
+	h.MaxHeaderBytes = maxHeader
 	h.ReadTimeout, h.WriteTimeout = answerTime, answerTime // routes that read bodies or write much have deadlines of their own
 	h.ConnContext = socket.WithConn
 	return h

@@ -129,6 +129,15 @@ func (c *clientConn) release() {
 	}
 }
 
+// CloseWrite tells the client that nothing more will come. The HTTP server asks for it when it answers a request that it does not read to
+// its end: such a connection is reset soon after, and only a client that has seen the end has the answer by then.
+func (c *clientConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
 // Close closes the connection and releases its place.
 func (c *clientConn) Close() error {
 	err := c.Conn.Close()
