@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"layercake/internal/caller"
 	"layercake/internal/postgres/pgtest"
 )
 
@@ -120,4 +124,21 @@ func processTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// What a small request costs the handler, without the network and the core.
+func BenchmarkSmallRequest(b *testing.B) {
+	s := offline(b)
+	handler := caller.Middleware(caller.Config{Open: true})(s.HTTP())
+	const body = `{"query":"query($a: Boolean!, $b: Boolean!) { __typename @skip(if: $a) b: __typename @include(if: $b) }","variables":{"a":true,"b":true}}`
+	cpu := processTime(b)
+	for b.Loop() {
+		r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/graphql", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		if handler.ServeHTTP(w, r); w.Code != http.StatusOK {
+			b.Fatal(w.Code)
+		}
+	}
+	b.ReportMetric(float64((processTime(b)-cpu).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }

@@ -150,6 +150,9 @@ func dialRaw(t testing.TB, url string) *net.TCPConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
+	if err := c.SetDeadline(time.Now().Add(deadline)); err != nil {
+		t.Fatal(err)
+	}
 	return c.(*net.TCPConn)
 }
 
