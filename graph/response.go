@@ -22,9 +22,10 @@ func (h *Handler) respond(w http.ResponseWriter, status int, media string, respo
 	parts := [][]byte{dataBefore, response.Data, dataAfter}
 	if !isPlain(response) { // else its data is not encoded again, nor copied
 		body := struct {
-			Errors gqlerror.List    `json:"errors,omitempty"`
-			Data   *json.RawMessage `json:"data,omitempty"`
-		}{Errors: response.Errors}
+			Errors     gqlerror.List    `json:"errors,omitempty"`
+			Data       *json.RawMessage `json:"data,omitempty"`
+			Extensions map[string]any   `json:"extensions,omitempty"`
+		}{Errors: response.Errors, Extensions: response.Extensions}
 		if response.Data != nil {
 			body.Data = &response.Data
 		}
