@@ -287,8 +287,8 @@ func TestCostOfPlans(t *testing.T) { //nolint:paralleltest // it measures the me
 		config string
 	}{
 		"elements": {400, "{}"},
-		"texts":    {100, `{"a":"` + strings.Repeat("x", 8000) + `"}`},
-		"escapes":  {100, `{"a":[` + strings.Repeat(`"",`, 2600) + `""]}`},
+		"texts":    {50, `{"a":"` + strings.Repeat("x", 8000) + `"}`},
+		"escapes":  {50, `{"a":[` + strings.Repeat(`"",`, 2600) + `""]}`},
 	} {
 		p := s.newProject(t)
 		var nodes []vars
@@ -297,8 +297,17 @@ func TestCostOfPlans(t *testing.T) { //nolint:paralleltest // it measures the me
 			node["config"] = c.config
 			nodes = append(nodes, node)
 		}
-		s.must(t, nil, `mutation($p: Int!, $d: PlanDagInput!) { updatePlanDag(projectId: $p, planDag: $d) { version } }`,
-			vars{"p": p, "d": vars{"version": "0", "nodes": nodes, "edges": []any{}, "metadata": vars{"version": "0"}}})
+		submit := func() *client.Answer {
+			return s.ask(t, `mutation($p: Int!, $d: PlanDagInput!) { updatePlanDag(projectId: $p, planDag: $d) { version } }`,
+				vars{"p": p, "d": vars{"version": "0", "nodes": nodes, "edges": []any{}, "metadata": vars{"version": "0"}}})
+		}
+		made := submit()
+		for made.Code() == "UNAVAILABLE" { // on a busy machine; nothing happens twice
+			made = submit()
+		}
+		if made.Code() != "" {
+			t.Fatal(made.Errors)
+		}
 		for _, query := range []string{all, document} {
 			body, err := json.Marshal(vars{"query": fmt.Sprintf(query, p)})
 			if err != nil {
@@ -313,9 +322,12 @@ func TestCostOfPlans(t *testing.T) { //nolint:paralleltest // it measures the me
 			}
 			answer() // what is made once
 			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			size := answer()
-			runtime.ReadMemStats(&after)
+			size := 0
+			for size < 20*c.nodes { // a refusal on a busy machine is smaller
+				runtime.ReadMemStats(&before)
+				size = answer()
+				runtime.ReadMemStats(&after)
+			}
 			took, counted := int64(after.TotalAlloc-before.TotalAlloc), graph.PlanCost(c.nodes, c.nodes*(len(c.config)+5))
 			t.Logf("%s: an answer of %d kB took %d kB, counted as %d kB", name, size>>10, took>>10, counted>>10)
 			if took > 2*counted || took < counted/3 { // the collector finds some of it before the answer is made
