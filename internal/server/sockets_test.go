@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,6 +93,35 @@ func TestSocketsOfAnAddressAreLimited(t *testing.T) {
 		_, status, _ := dialFrom(t, url, graphQLSocket, here)
 		return status == opened
 	})
+}
+
+// No route opens a socket past the limit, whatever the method is called and however the client says that it wants one.
+func TestNoRouteOpensASocketPastTheLimit(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, func(c *server.Config) { c.MaxSockets = 1 })[0].URL
+	newProject(t, url)
+	if _, status, text := dialFrom(t, url, graphQLSocket, ""); status != opened {
+		t.Fatalf("the first: %d %s", status, text)
+	}
+	handshake := []string{
+		"Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: graphql-transport-ws",
+		"Connection: keep-alive, Upgrade",
+	}
+	routes := append(server.Patterns(t), "/nowhere", "//graphql/ws", "/graphql/ws/", "/GRAPHQL")
+	if !slices.Contains(routes, "/graphql/ws") || !slices.Contains(routes, "/ws/collaboration") {
+		t.Fatalf("the routes are %q", routes)
+	}
+	for _, path := range routes {
+		for _, method := range []string{"GET", "HEAD", "POST", "OPTIONS", "CONNECT"} {
+			for offer, taken := range map[string]bool{"websocket": true, "WebSocket": true, "h2c, websocket": true, "websocket/13": false} {
+				response, _ := raw(t, url, method, path+"?project_id=1", "", append(handshake, "Upgrade: "+offer)...)
+				socket := method == "GET" && taken && slices.Contains([]string{"/graphql", "/graphql/ws", "/ws/collaboration"}, path)
+				if response.status == opened || socket && response.status != refused {
+					t.Errorf("%s %s with an upgrade to %s: %d", method, path, offer, response.status)
+				}
+			}
+		}
+	}
 }
 
 // Without trusted proxies nobody can claim to be elsewhere.

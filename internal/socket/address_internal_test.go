@@ -17,11 +17,11 @@ func from(t *testing.T, address string) (*http.Request, net.Conn) {
 	local, remote := net.Pipe()
 	t.Cleanup(func() { _, _ = local.Close(), remote.Close() })
 	conn := &clientConn{Conn: local}
-	return on(conn, address), conn
+	return over(conn, address), conn
 }
 
-// on returns a request of a client at an address, on a connection.
-func on(conn net.Conn, address string) *http.Request {
+// over returns a request of a client at an address on a connection.
+func over(conn net.Conn, address string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(WithConn(context.Background(), conn))
 	r.RemoteAddr = address
 	var out *http.Request
@@ -80,36 +80,39 @@ func TestSocketsOfAnAddress(t *testing.T) {
 	}
 }
 
-// A proxy keeps connections to us, and sends the requests of many clients over each. A place is not of a client whose request opened no
-// socket and that is somewhere else by now.
-func TestPlaceIsOfTheLastClientOfAConnection(t *testing.T) {
+// A proxy sends requests of many clients over the connections that it keeps. A handshake that was refused for another reason leaves its
+// client's place to such a connection, and then the next client's socket on it was counted for nobody.
+func TestSocketOnAConnectionThatServedAnotherClient(t *testing.T) {
 	t.Parallel()
 	transport := New(Options{PerAddress: 1}).Transport("x", Timing{})
-	enters := func(r *http.Request) bool {
+	enter := func(r *http.Request) bool {
 		s := transport.Admit(httptest.NewRecorder(), r)
 		if s != nil {
-			s.Release() // it opened none, or its connection outlives it
+			s.Release()
 		}
 		return s != nil
 	}
-	const ann, bob = "203.0.113.7:1", "203.0.113.8:1"
-	first, conn := from(t, ann)
-	if !enters(first) || !enters(on(conn, bob)) {
-		t.Fatal("they were refused, but have room")
+	const mine, theirs = "203.0.113.7:1", "203.0.113.8:1"
+	first, _ := from(t, mine)
+	other, kept := from(t, theirs)
+	if !enter(first) || !enter(other) {
+		t.Fatal("the first socket of an address is refused")
 	}
-	anns, _ := from(t, ann)
-	if !enters(anns) {
-		t.Error("bob's connection takes a place of ann's")
+	if enter(over(kept, mine)) {
+		t.Error("a second socket is open, on a connection that was counted for another client")
 	}
-	bobs, other := from(t, bob)
-	if enters(bobs) {
-		t.Error("bob's connection takes no place of bob's")
+	third, shared := from(t, "[::ffff:203.0.113.9]:1") // an IPv4 address as IPv6 writes it
+	if !enter(third) || !enter(over(shared, "203.0.113.10:1")) {
+		t.Error("a client is refused, though it has no socket")
 	}
-	if enters(on(conn, ann)) {
-		t.Error("ann has two places, where one may be")
+	if again, _ := from(t, "203.0.113.9:1"); !enter(again) {
+		t.Error("the connection that serves another client now still holds the place of the former")
 	}
-	_ = conn.Close()
-	if !enters(on(other, bob)) {
-		t.Error("the place of a closed connection is taken, or was given up for a client that was refused")
+	if again, _ := from(t, "203.0.113.10:1"); enter(again) {
+		t.Error("the connection does not hold the place of the client that it serves now")
+	}
+	nameless, _ := from(t, "nonsense")
+	if another, _ := from(t, ""); !enter(nameless) || enter(another) {
+		t.Error("addresses that are none do not share one limit")
 	}
 }

@@ -1,0 +1,26 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"testing"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// Patterns returns the patterns of all routes for clients.
+func Patterns(t *testing.T) (patterns []string) {
+	t.Helper()
+	router := New(Config{Log: slog.New(slog.DiscardHandler)}).routes().(chi.Router)
+	seen := map[string]bool{}
+	err := chi.Walk(router, func(_, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		if !seen[pattern] {
+			seen[pattern], patterns = true, append(patterns, pattern)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return patterns
+}
