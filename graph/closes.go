@@ -2,8 +2,8 @@ package graph
 
 import "layercake/internal/socket"
 
-// The reasons for which sockets of graphql-transport-ws close, beside those that all sockets have. Clients connect again after code 1012,
-// and give up after a code of the protocol.
+// The reasons for which sockets of graphql-transport-ws close, beside those that all sockets have. Clients connect again after codes 1012
+// and 1013, and give up after a code of the protocol.
 var (
 	closeUnauthorized = socket.Violation(4401, "Unauthorized") // subscribe before connection_init
 	closeSubprotocol  = socket.Violation(4406, "Subprotocol not acceptable")
@@ -11,10 +11,12 @@ var (
 
 	closeForbidden   = socket.Reason{Code: 4403, Text: "Forbidden", Label: "auth"}
 	closeInitTimeout = socket.Reason{Code: 4408, Text: "Connection initialisation timeout", Label: "init"}
+
+	closeFlood = socket.Reason{Code: 1013, Text: "Too many messages, connect again later", Label: "flood", Reconnect: true}
 )
 
 // labels are the labels of reasons that only this transport has.
-var labels = []string{closeForbidden.Label, closeInitTimeout.Label}
+var labels = []string{closeForbidden.Label, closeInitTimeout.Label, closeFlood.Label}
 
 func closeBadMessage(what string) socket.Reason {
 	return socket.Violation(4400, "Invalid message: "+what)

@@ -19,6 +19,7 @@ type metrics struct {
 	hits, misses prometheus.Counter // look-ups in the answer cache
 	cut          *prometheus.CounterVec
 	changed      testsignal.Signal // one of these
+	refused      prometheus.Counter // messages of sockets
 }
 
 // newMetrics registers the metrics on r, which may be nil.
@@ -44,6 +45,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		Namespace: namespace, Subsystem: subsystem, Name: "cut_off_total",
 		Help: "Requests whose client sent the body, or took the answer, too slowly.",
 	}, []string{"what"})
+	m.refused = f.NewCounter(prometheus.CounterOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "refused_messages_total",
+		Help: "Messages of GraphQL sockets that were refused by the rate limit.",
+	})
 	shared := f.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "shared_total",
 		Help: "Events for subscribers: a miss was executed, a hit took what another subscriber's miss had made.",

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -16,13 +17,23 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/coder/websocket"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"golang.org/x/time/rate"
 )
 
 // subprotocol is the only subprotocol that is spoken.
 const subprotocol = "graphql-transport-ws"
 
-// maxSocketOperations is the limit of operations that run on one socket.
-const maxSocketOperations = 64
+// Limits of what one socket may ask for.
+const (
+	maxSocketOperations = 64  // operations that run
+	frameRate           = 50  // frames in a second
+	frameBurst          = 200 // frames at once, after a pause; enough to subscribe to all operations, complete them and subscribe again
+	maxRefusedFrames    = 500 // frames beyond the rate; then the socket is closed
+)
+
+var errFrameRate = fault.New(fault.RateLimited,
+	fmt.Sprintf("Too many messages on this socket: %d a second may come, send this one again later", frameRate)).
+	With("detail", map[string]any{"limit": frameRate})
 
 // defaultInitTimeout is the time limit for connection_init to come.
 const defaultInitTimeout = 10 * time.Second
@@ -40,6 +51,7 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	s := &session{WebSocket: conn, h: h, header: r.Header, cancel: cancel, operations: map[string]*operation{}}
+	s.rate = rate.NewLimiter(frameRate, frameBurst)
 	s.initTimer = time.AfterFunc(h.initTimeout, func() { s.Close(closeInitTimeout) })
 	s.Open(s)
 	if conn.Subprotocol() != subprotocol {
@@ -56,6 +68,10 @@ type session struct {
 	header    http.Header        // headers of the handshake
 	cancel    context.CancelFunc // ends all operations
 	initTimer *time.Timer
+
+	// Only the goroutine that reads uses these.
+	rate    *rate.Limiter
+	refused int // frames beyond the rate
 
 	mu          sync.Mutex
 	initialised bool
@@ -96,21 +112,34 @@ func (s *session) read(ctx context.Context) {
 	}
 }
 
-// receive acts on one message. It returns the reason to close the socket if the client broke the protocol.
+// receive acts on one message. It returns the reason to close the socket if the client broke the protocol, or sends too much. A message
+// beyond the rate is dropped, except that subscribe is answered, because its sender waits for that, and that complete is obeyed, because it
+// ends work.
 func (s *session) receive(ctx context.Context, kind websocket.MessageType, b []byte) (broken *socket.Reason) {
 	var f frame
 	if kind != websocket.MessageText || decode(b, &f) != nil {
 		return new(closeBadMessage("it must be a text with one JSON object"))
 	}
+	admitted := s.rate.Allow()
+	if !admitted {
+		s.h.metrics.refused.Inc()
+		if s.refused++; s.refused > maxRefusedFrames {
+			return &closeFlood
+		}
+	}
 	switch f.Type {
 	case "connection_init":
-		return s.init(ctx, f)
+		if admitted {
+			return s.init(ctx, f)
+		}
 	case "subscribe":
-		return s.subscribe(ctx, f)
+		return s.subscribe(ctx, f, admitted)
 	case "complete":
 		return s.complete(f)
 	case "ping":
-		s.write(nil, "pong", f.Payload)
+		if admitted {
+			s.write(nil, "pong", f.Payload)
+		}
 	case "pong": // Read has noted that the client lives
 	default:
 		return new(closeBadMessage("its type is none that a client may send"))
@@ -138,15 +167,20 @@ func (s *session) init(ctx context.Context, f frame) (broken *socket.Reason) {
 	return nil
 }
 
-func (s *session) subscribe(ctx context.Context, f frame) (broken *socket.Reason) {
+// subscribe starts an operation. Of one beyond the rate not even the payload is read.
+func (s *session) subscribe(ctx context.Context, f frame, admitted bool) (broken *socket.Reason) {
 	var in request
-	err := decode(f.Payload, &in)
-	params, incomplete := in.params()
+	var params *graphql.RawParams
+	var err, incomplete error
+	if admitted {
+		err = decode(f.Payload, &in)
+		params, incomplete = in.params()
+	}
 	if f.ID == "" || err != nil || incomplete != nil {
 		return new(closeBadMessage("subscribe needs an id and a payload with a query"))
 	}
 	op := &operation{id: f.ID, jsonID: encode(f.ID)}
-	refused, broken := s.follow(op)
+	refused, broken := s.follow(op, admitted)
 	switch {
 	case broken != nil:
 		return broken
@@ -158,8 +192,9 @@ func (s *session) subscribe(ctx context.Context, f frame) (broken *socket.Reason
 	return nil
 }
 
-// follow makes the client follow an operation, unless too many run.
-func (s *session) follow(op *operation) (refused *fault.Error, broken *socket.Reason) {
+// follow makes the client follow an operation, unless it is beyond the rate or too many run. An id that the client uses already is no case
+// for a refusal: the error frame would end the operation that it follows.
+func (s *session) follow(op *operation, admitted bool) (refused *fault.Error, broken *socket.Reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -167,6 +202,8 @@ func (s *session) follow(op *operation) (refused *fault.Error, broken *socket.Re
 		return nil, &closeUnauthorized
 	case s.operations[op.id] != nil:
 		return nil, new(closeDuplicateID(op.id))
+	case !admitted:
+		return errFrameRate, nil
 	case s.running >= maxSocketOperations:
 		return fault.New(fault.RateLimited, "Too many operations on this socket").
 			With("detail", map[string]any{"limit": maxSocketOperations}), nil

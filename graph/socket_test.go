@@ -136,6 +136,160 @@ func TestClientThatDoesNotReadIsCutOff(t *testing.T) {
 	s.closes(t, "slow")
 }
 
+const (
+	refusedFrames = "layercake_graphql_refused_messages_total"
+	ping          = `{"type":"ping"}`
+)
+
+// burst asks 60 questions without waiting, then says something, and reads the answers. It reports whether a question was refused by the
+// rate.
+func burst(t *testing.T, c client.GraphQLSocket, then string) (refused bool) {
+	t.Helper()
+	const questions = 60
+	for n := range questions {
+		follow(t, c, fmt.Sprint("q", n), `{ __typename }`)
+	}
+	say(t, c, then)
+	for answers := 0; answers < questions; {
+		frame := hear(t, c)
+		switch {
+		case !strings.Contains(frame, `"id":"q`):
+		case strings.Contains(frame, `"type":"error"`):
+			answers, refused = answers+1, refused || strings.Contains(frame, "50 a second")
+		case strings.Contains(frame, `"type":"complete"`):
+			answers++
+		}
+	}
+	return refused
+}
+
+// A client that sends without end is told so for each operation, and then sent away.
+func TestFloodOfASocketEndsIt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		frame    string
+		answered float64 // frames beyond the rate that were answered
+	}{
+		"operations": {`{"id":"%d","type":"subscribe","payload":{"query":"{ __typename }"}}`, 500},
+		"pings":      {`{"type":"ping","payload":"%d"}`, 0},
+		"pongs":      {`{"type":"pong","payload":"%d"}`, 0},
+		"ends":       {`{"id":"%d","type":"complete"}`, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := offline(t)
+			socket := s.dial(t, nil)
+			flooded := make(chan struct{})
+			go func() {
+				defer close(flooded)
+				for n := 0; socket.Send(t.Context(), fmt.Appendf(nil, c.frame, n)) == nil; n++ {
+				}
+			}()
+			answered := 0.0
+			for {
+				frame, err := socket.Receive(t.Context())
+				if err != nil {
+					var closed *client.Closed
+					if !errors.As(err, &closed) || closed.Code != 1013 || closed.Reason == "" {
+						t.Errorf("it ended by %v, want 1013", err)
+					}
+					break
+				}
+				if strings.Contains(string(frame), `"type":"error"`) && strings.Contains(string(frame), "50 a second") {
+					answered++
+					if !strings.Contains(string(frame), `"code":"RATE_LIMITED"`) || !strings.Contains(string(frame), `"retryAfterMs":1000`) {
+						t.Errorf("got %s", frame)
+					}
+				}
+			}
+			<-flooded
+			if answered != c.answered {
+				t.Errorf("%v were answered that they are too many, want %v", answered, c.answered)
+			}
+			if refused := s.value(t, refusedFrames, ""); refused != 501 {
+				t.Errorf("%v were refused, want 500 and the one that ended it", refused)
+			}
+			s.closes(t, "flood")
+		})
+	}
+}
+
+// Whoever has not even said hello has the same limit.
+func TestFloodBeforeTheInitialisationEndsTheSocket(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	socket, err := client.Dialer{Timeout: deadline}.Open(t.Context(), s.url, client.GraphQLPath, client.Subprotocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(socket.CloseNow)
+	go func() {
+		for socket.Send(t.Context(), []byte(ping)) == nil {
+		}
+	}()
+	for err == nil {
+		_, err = socket.Receive(t.Context())
+	}
+	var closed *client.Closed
+	if !errors.As(err, &closed) || closed.Code != 1013 {
+		t.Errorf("it ended by %v, want 1013", err)
+	}
+}
+
+// A client that came upon the limit can still end what it began, and cannot harm it otherwise.
+func TestWhatIsRefusedHarmsNoOperation(t *testing.T) {
+	t.Parallel()
+	s := online(t)
+	p := s.newProject(t)
+	c := s.dial(t, nil)
+	follow(t, c, "a", fmt.Sprintf(`subscription { planEvents(projectId: %d) { version } }`, p))
+	follow(t, c, "b", fmt.Sprintf(`subscription { planEvents(projectId: %d) { version } }`, p))
+	s.until(t, "layercake_graphql_operations_in_flight", "subscription", 2)
+	for !burst(t, c, ping) {
+	}
+	burst(t, c, `{"id":"a","type":"complete"}`)
+	s.until(t, "layercake_graphql_operations_in_flight", "subscription", 1)
+	for n := range 60 {
+		say(t, c, fmt.Sprintf(`{"id":"q%d","type":"complete"}`, n))
+	}
+	say(t, c, `{"id":"b","type":"subscribe","payload":{"query":"{ __typename }"}}`)
+	for {
+		_, err := c.Receive(t.Context())
+		var closed *client.Closed
+		switch {
+		case err == nil:
+			continue
+		case !errors.As(err, &closed) || closed.Code != 4409:
+			t.Errorf("an id that is in use ends the socket by %v, want 4409", err)
+		}
+		return
+	}
+}
+
+// What a client does at its start is no flood: all operations that a socket takes, ended and begun again.
+func TestStartOfAClientIsNoFlood(t *testing.T) {
+	t.Parallel()
+	s := online(t)
+	p := s.newProject(t)
+	c := s.dial(t, nil)
+	for round := range 2 {
+		for n := range 64 {
+			follow(t, c, fmt.Sprint(n), fmt.Sprintf(`subscription { planEvents(projectId: %d) { version } }`, p))
+		}
+		s.until(t, "layercake_graphql_operations_in_flight", "subscription", 64)
+		if round == 1 {
+			break
+		}
+		for n := range 64 {
+			say(t, c, fmt.Sprintf(`{"id":"%d","type":"complete"}`, n))
+		}
+		s.until(t, "layercake_graphql_operations_in_flight", "subscription", 0)
+	}
+	if refused := s.value(t, refusedFrames, ""); refused != 0 {
+		t.Errorf("%v messages were refused", refused)
+	}
+}
+
 func TestQueriesOverASocket(t *testing.T) {
 	t.Parallel()
 	s := offline(t)

@@ -171,6 +171,36 @@ const tests = {
     s.socket.close()
   },
 
+  async 'a burst is refused in part, and its client recovers'() {
+    const client = createClient({ url: socketURL, webSocketImpl: WebSocket })
+    const ask = async () => {
+      const { inbox } = subscribe(client, '{ __typename }')
+      return (await inbox.find((m) => m.error || m.complete, 'an answer')).error
+    }
+    const errors = (await Promise.all(Array.from({ length: 500 }, ask))).filter((error) => error)
+    assert.ok(errors.some(([e]) => e.message.includes('50 a second')), 'a burst of 500 is within the rate')
+    assert.deepEqual([...new Set(errors.map(([e]) => e.extensions.code))], ['RATE_LIMITED'])
+    while (await ask()) { /* until the rate admits one more; each answer is waited for */ }
+    await client.dispose()
+  },
+
+  async 'a flood closes with 1013, after which the client comes back'() {
+    const sockets = []
+    const client = createClient({ url: socketURL, webSocketImpl: WebSocket, retryAttempts: 5, retryWait: async () => {},
+      on: { connected: (socket) => sockets.push(socket) } })
+    const closed = within(new Promise((resolve) => client.on('closed', resolve)), 'close')
+    const { inbox, stop } = subscribe(client, deltas, { p: project })
+    await inbox.find((m) => m.value, 'a check')
+    for (let i = 0; i < 2000; i++) sockets[0].send('{"type":"ping"}')
+    assert.equal((await closed).code, 1013)
+    const before = inbox.items.length
+    await inbox.find((m) => m.value && inbox.items.indexOf(m) >= before, 'a check on another socket')
+    assert.equal(sockets.length, 2)
+    assert.equal(inbox.items.filter((m) => m.error).length, 0)
+    stop()
+    await client.dispose()
+  },
+
   async 'broken rules close with their code'() {
     const text = '{ __typename }'
     const cases = [
