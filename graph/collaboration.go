@@ -176,7 +176,8 @@ func (r *Resolver) join(ctx context.Context, projectID int32, clientID string, n
 	if color != nil {
 		who.Color = *color
 	}
-	return r.presence.JoinGuest(ctx, projectID, clientID, who)
+	c := caller.From(ctx)
+	return r.presence.JoinGuest(ctx, presence.Maker{Caller: c.Actor.ID, Network: c.Network()}, projectID, clientID, who)
 }
 
 // leave takes a client that states an id out of a project. Without an id it announces an anonymous leave.

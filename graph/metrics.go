@@ -18,7 +18,7 @@ type metrics struct {
 	delivery     prometheus.Histogram
 	hits, misses prometheus.Counter // look-ups in the answer cache
 	cut          *prometheus.CounterVec
-	changed      testsignal.Signal // one of these
+	changed      testsignal.Signal  // one of these
 	refused      prometheus.Counter // messages of sockets
 }
 

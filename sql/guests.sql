@@ -1,27 +1,40 @@
--- A guest joins, or joins again as another user, and stays for a while. No row: the project does not exist. Not open: it is full.
--- Revisions follow the clock, so that they go up also when the row was gone in between.
+-- A guest joins, or joins again as another user, and stays for a while. No row: the project does not exist. Reached is the limit that refused
+-- it, if one did. Others who join at the same moment are not counted yet, so a limit may be exceeded by as many as there are
+-- connections. Revisions follow the clock, so that they go up also when the row was gone in between. A guest that left and is back within a
+-- minute of when it joined goes on with its visit: otherwise it would write a row each time.
 -- name: UpsertGuest :one
 WITH room AS (
-    SELECT (SELECT count(*) FROM presence e WHERE e.project_id = p.id AND e.connection_id <> @connection_id) < @most::bigint AS open
+    SELECT CASE
+        WHEN (SELECT count(*) FROM presence e WHERE e.project_id = p.id AND e.connection_id <> @connection_id) >= @most::bigint
+            THEN 'project'
+        WHEN (SELECT count(*) FROM presence e WHERE e.caller = @caller::text AND e.connection_id <> @connection_id) >= @most_of_caller::bigint
+            THEN 'caller'
+        WHEN @most_of_network::bigint > 0
+            AND (SELECT count(*) FROM presence e WHERE e.network = @network::text AND e.connection_id <> @connection_id) >= @most_of_network
+            THEN 'network'
+        ELSE '' END AS reached
     FROM projects p WHERE p.id = @project_id
 ), guest AS (
-    INSERT INTO presence (connection_id, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
+    INSERT INTO presence (connection_id, project_id, revision, user_id, user_name, avatar_color, is_agent, transport, caller, network,
         joined_at, active_at, expires_at)
     SELECT @connection_id, @project_id, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, @user_id, @user_name, @avatar_color,
-        @is_agent, @transport, now(), now(), now() + make_interval(secs => @ttl_seconds)
-    FROM room WHERE room.open
+        @is_agent, @transport, @caller::text, @network::text, coalesce((
+            SELECT max(l.joined_at) FROM presence_log l
+            WHERE l.connection_id = @connection_id AND l.joined_at > now() - make_interval(secs => @visit_seconds)
+        ), now()), now(), now() + make_interval(secs => @ttl_seconds)
+    FROM room WHERE room.reached = ''
     ON CONFLICT (connection_id) DO UPDATE
     SET revision = greatest(presence.revision + 1, excluded.revision), user_id = excluded.user_id, user_name = excluded.user_name,
-        avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, transport = excluded.transport,
-        active_at = excluded.active_at, expires_at = excluded.expires_at
+        avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, transport = excluded.transport, caller = excluded.caller,
+        network = excluded.network, active_at = excluded.active_at, expires_at = excluded.expires_at
     RETURNING revision, joined_at, active_at
 ), visit AS (
     INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
     SELECT @connection_id, g.joined_at, @incarnation, @project_id, @user_id, @user_name, @is_agent FROM guest g
     ON CONFLICT (connection_id, joined_at) DO UPDATE
-    SET user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent
+    SET user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent, left_at = NULL, reason = NULL
 )
-SELECT room.open, guest.revision, guest.joined_at, guest.active_at FROM room LEFT JOIN guest ON true;
+SELECT room.reached, guest.revision, guest.joined_at, guest.active_at FROM room LEFT JOIN guest ON true;
 
 -- Renews guests who did something. Guests whose row is gone do not come back.
 -- name: RenewGuests :exec

@@ -40,7 +40,8 @@ DELETE FROM presence WHERE incarnation = @dead::uuid RETURNING connection_id, pr
 SET LOCAL synchronous_commit = off;
 
 -- Visits of connections that are there. A row that is right is not touched, since most connections were logged long ago. A visit that was
--- ended with the incarnation of its replica goes on.
+-- ended with the incarnation of its replica goes on, and so does one whose connection left and is back within the minute, or is somebody
+-- else now.
 -- name: BeginVisits :exec
 INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
 SELECT v.connection_id, v.joined_at, @incarnation, v.project_id, v.user_id, v.user_name, v.is_agent
@@ -50,8 +51,11 @@ FROM (SELECT unnest(@connection_ids::uuid[]) AS connection_id, unnest(@joined_at
 WHERE NOT EXISTS (
     SELECT FROM presence_log l WHERE l.connection_id = v.connection_id AND l.joined_at = v.joined_at
     AND l.incarnation = @incarnation AND l.left_at IS NULL
+    AND (l.user_id, l.user_name, l.is_agent) = (v.user_id, v.user_name, v.is_agent)
 )
-ON CONFLICT (connection_id, joined_at) DO UPDATE SET incarnation = excluded.incarnation, left_at = NULL, reason = NULL;
+ON CONFLICT (connection_id, joined_at) DO UPDATE
+SET incarnation = excluded.incarnation, user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent,
+    left_at = NULL, reason = NULL;
 
 -- Visits that ended. Some were so short that they were never written before.
 -- name: EndVisits :exec
@@ -59,7 +63,9 @@ INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, use
 SELECT unnest(@connection_ids::uuid[]), unnest(@joined_ats::timestamptz[]), @incarnation, unnest(@project_ids::int[]),
     unnest(@user_ids::text[]), unnest(@user_names::text[]), unnest(@is_agents::bool[]), unnest(@left_ats::timestamptz[]),
     unnest(@reasons::text[])
-ON CONFLICT (connection_id, joined_at) DO UPDATE SET left_at = excluded.left_at, reason = excluded.reason;
+ON CONFLICT (connection_id, joined_at) DO UPDATE
+SET user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent, left_at = excluded.left_at,
+    reason = excluded.reason;
 
 -- Ends visits that nobody else will: the database lost the lease of their replica, which did not come back, or the row of their guest.
 -- name: EndLostVisits :exec

@@ -92,6 +92,7 @@ func (c demoCommand) environment(n int) []string {
 		"LAYERCAKE_HTTP_ADDR=" + loopback(c.HTTPPort+n),
 		"LAYERCAKE_ADMIN_ADDR=" + loopback(c.AdminPort+n),
 		"LAYERCAKE_REPLICAS=" + strconv.Itoa(c.Replicas),
+		"LAYERCAKE_GUESTS_PER_ADDRESS=0", // everybody is on this machine, and layercake bench joins as many
 	}
 }
 

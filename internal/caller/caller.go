@@ -46,14 +46,14 @@ func (c Caller) Check() error {
 	return nil
 }
 
-// Network returns the network that counts as one client: an IPv4 address itself, or the /64 of an IPv6 address, because a client has as
-// many addresses there as it likes.
+// Network returns the network that counts as one client in limits: an IPv4 address itself, or the /64 of an IPv6 address, because a client
+// has as many addresses there as it likes. All unknown addresses have the zero network.
 func (c Caller) Network() netip.Prefix {
 	bits := 32
 	if c.Address.Is6() {
 		bits = 64
 	}
-	p, _ := c.Address.WithZone("").Prefix(bits) // zero for an unknown address; all of those share one limit
+	p, _ := c.Address.WithZone("").Prefix(bits) // its error is that the address is unknown
 	return p
 }
 

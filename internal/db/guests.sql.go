@@ -108,66 +108,89 @@ func (q *Queries) RenewGuests(ctx context.Context, arg RenewGuestsParams) error 
 
 const UpsertGuest = `-- name: UpsertGuest :one
 WITH room AS (
-    SELECT (SELECT count(*) FROM presence e WHERE e.project_id = p.id AND e.connection_id <> $1) < $2::bigint AS open
-    FROM projects p WHERE p.id = $3
+    SELECT CASE
+        WHEN (SELECT count(*) FROM presence e WHERE e.project_id = p.id AND e.connection_id <> $1) >= $2::bigint
+            THEN 'project'
+        WHEN (SELECT count(*) FROM presence e WHERE e.caller = $3::text AND e.connection_id <> $1) >= $4::bigint
+            THEN 'caller'
+        WHEN $5::bigint > 0
+            AND (SELECT count(*) FROM presence e WHERE e.network = $6::text AND e.connection_id <> $1) >= $5
+            THEN 'network'
+        ELSE '' END AS reached
+    FROM projects p WHERE p.id = $7
 ), guest AS (
-    INSERT INTO presence (connection_id, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
+    INSERT INTO presence (connection_id, project_id, revision, user_id, user_name, avatar_color, is_agent, transport, caller, network,
         joined_at, active_at, expires_at)
-    SELECT $1, $3, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, $4, $5, $6,
-        $7, $8, now(), now(), now() + make_interval(secs => $9)
-    FROM room WHERE room.open
+    SELECT $1, $7, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, $8, $9, $10,
+        $11, $12, $3::text, $6::text, coalesce((
+            SELECT max(l.joined_at) FROM presence_log l
+            WHERE l.connection_id = $1 AND l.joined_at > now() - make_interval(secs => $13)
+        ), now()), now(), now() + make_interval(secs => $14)
+    FROM room WHERE room.reached = ''
     ON CONFLICT (connection_id) DO UPDATE
     SET revision = greatest(presence.revision + 1, excluded.revision), user_id = excluded.user_id, user_name = excluded.user_name,
-        avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, transport = excluded.transport,
-        active_at = excluded.active_at, expires_at = excluded.expires_at
+        avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, transport = excluded.transport, caller = excluded.caller,
+        network = excluded.network, active_at = excluded.active_at, expires_at = excluded.expires_at
     RETURNING revision, joined_at, active_at
 ), visit AS (
     INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
-    SELECT $1, g.joined_at, $10, $3, $4, $5, $7 FROM guest g
+    SELECT $1, g.joined_at, $15, $7, $8, $9, $11 FROM guest g
     ON CONFLICT (connection_id, joined_at) DO UPDATE
-    SET user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent
+    SET user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent, left_at = NULL, reason = NULL
 )
-SELECT room.open, guest.revision, guest.joined_at, guest.active_at FROM room LEFT JOIN guest ON true
+SELECT room.reached, guest.revision, guest.joined_at, guest.active_at FROM room LEFT JOIN guest ON true
 `
 
 type UpsertGuestParams struct {
-	ConnectionID uuid.UUID
-	Most         int64
-	ProjectID    int32
-	UserID       string
-	UserName     string
-	AvatarColor  string
-	IsAgent      bool
-	Transport    string
-	TtlSeconds   float64
-	Incarnation  uuid.UUID
+	ConnectionID  uuid.UUID
+	Most          int64
+	Caller        string
+	MostOfCaller  int64
+	MostOfNetwork int64
+	Network       string
+	ProjectID     int32
+	UserID        string
+	UserName      string
+	AvatarColor   string
+	IsAgent       bool
+	Transport     string
+	VisitSeconds  float64
+	TtlSeconds    float64
+	Incarnation   uuid.UUID
 }
 
 type UpsertGuestRow struct {
-	Open     bool
+	Reached  string
 	Revision *int64
 	JoinedAt *time.Time
 	ActiveAt *time.Time
 }
 
-// A guest joins, or joins again as another user, and stays for a while. No row: the project does not exist. Not open: it is full.
-// Revisions follow the clock, so that they go up also when the row was gone in between.
+// A guest joins, or joins again as another user, and stays for a while. No row: the project does not exist. Reached is the limit that refused
+// it, if one did. Others who join at the same moment are not counted yet, so a limit may be exceeded by as many as there are
+// connections. Revisions follow the clock, so that they go up also when the row was gone in between. A guest that left and is back within a
+// minute of when it joined goes on with its visit: otherwise it would write a row each time.
 func (q *Queries) UpsertGuest(ctx context.Context, arg UpsertGuestParams) (UpsertGuestRow, error) {
 	row := q.db.QueryRow(ctx, UpsertGuest,
 		arg.ConnectionID,
 		arg.Most,
+		arg.Caller,
+		arg.MostOfCaller,
+		arg.MostOfNetwork,
+		arg.Network,
 		arg.ProjectID,
 		arg.UserID,
 		arg.UserName,
 		arg.AvatarColor,
 		arg.IsAgent,
 		arg.Transport,
+		arg.VisitSeconds,
 		arg.TtlSeconds,
 		arg.Incarnation,
 	)
 	var i UpsertGuestRow
 	err := row.Scan(
-		&i.Open,
+		&i.Reached,
 		&i.Revision,
 		&i.JoinedAt,
 		&i.ActiveAt,

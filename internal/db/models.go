@@ -212,11 +212,15 @@ type Presence struct {
 	ActiveAt time.Time
 	// When a guest counts as gone unless they do something, by the clock of the database. Null for a connection.
 	ExpiresAt *time.Time
+	// Who made a guest: a socket, or later a user. Null for a connection.
+	Caller *string
+	// Where the request that made a guest came from: an IPv4 address, or a /64 of IPv6. Null for a connection.
+	Network *string
 }
 
-// Who was in a project, and how it ended: one row a visit, kept 30 days. Unlike presence it outlives a crash.
+// Who was in a project, and how it ended: one row for a visit, at most one a minute for a connection, kept 30 days. Unlike presence it outlives a crash.
 type PresenceLog struct {
-	// The connection. One that joins again, or as somebody else, makes another visit.
+	// The connection. One that joins again, or as somebody else, makes another visit unless the last one is younger than a minute.
 	ConnectionID uuid.UUID
 	// When the visit began.
 	JoinedAt time.Time
@@ -224,7 +228,7 @@ type PresenceLog struct {
 	Incarnation uuid.UUID
 	// The project, which may be deleted by now.
 	ProjectID int32
-	// Who the client said it is.
+	// Who the client said it is; of several within a minute, the last.
 	UserID string
 	// How people called them.
 	UserName string

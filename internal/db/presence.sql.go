@@ -21,8 +21,11 @@ FROM (SELECT unnest($2::uuid[]) AS connection_id, unnest($3::timestamptz[]) AS j
 WHERE NOT EXISTS (
     SELECT FROM presence_log l WHERE l.connection_id = v.connection_id AND l.joined_at = v.joined_at
     AND l.incarnation = $1 AND l.left_at IS NULL
+    AND (l.user_id, l.user_name, l.is_agent) = (v.user_id, v.user_name, v.is_agent)
 )
-ON CONFLICT (connection_id, joined_at) DO UPDATE SET incarnation = excluded.incarnation, left_at = NULL, reason = NULL
+ON CONFLICT (connection_id, joined_at) DO UPDATE
+SET incarnation = excluded.incarnation, user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent,
+    left_at = NULL, reason = NULL
 `
 
 type BeginVisitsParams struct {
@@ -36,7 +39,8 @@ type BeginVisitsParams struct {
 }
 
 // Visits of connections that are there. A row that is right is not touched, since most connections were logged long ago. A visit that was
-// ended with the incarnation of its replica goes on.
+// ended with the incarnation of its replica goes on, and so does one whose connection left and is back within the minute, or is somebody
+// else now.
 func (q *Queries) BeginVisits(ctx context.Context, arg BeginVisitsParams) error {
 	_, err := q.db.Exec(ctx, BeginVisits,
 		arg.Incarnation,
@@ -126,7 +130,9 @@ INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, use
 SELECT unnest($1::uuid[]), unnest($2::timestamptz[]), $3, unnest($4::int[]),
     unnest($5::text[]), unnest($6::text[]), unnest($7::bool[]), unnest($8::timestamptz[]),
     unnest($9::text[])
-ON CONFLICT (connection_id, joined_at) DO UPDATE SET left_at = excluded.left_at, reason = excluded.reason
+ON CONFLICT (connection_id, joined_at) DO UPDATE
+SET user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent, left_at = excluded.left_at,
+    reason = excluded.reason
 `
 
 type EndVisitsParams struct {

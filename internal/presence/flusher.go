@@ -121,12 +121,13 @@ func (t *Tracker) writeBatches(ctx context.Context, incarnation uuid.UUID, taken
 		var absent []uuid.UUID
 		var ended []visit
 		for _, connection := range connections {
-			if e := taken[connection].entry(connection); e != nil {
+			e := taken[connection].entry(connection)
+			if e != nil {
 				present = append(present, e)
 			} else {
 				absent = append(absent, connection)
 			}
-			ended = append(ended, taken[connection].visits...)
+			ended = append(ended, endedVisits(taken[connection].visits, e)...)
 		}
 		if err := t.writeRows(ctx, incarnation, present, absent, ended); err != nil {
 			return err

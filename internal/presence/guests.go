@@ -3,7 +3,9 @@ package presence
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 )
 
 const (
+	maxOfCaller      = 20     // guests that one caller made
 	maxRenewals      = 10_000 // guests whose renewal is remembered
 	maxReaped        = 1000   // guests that one statement removes
 	maxAnnouncements = 64     // announcements that a room remembers
@@ -34,13 +37,20 @@ var guestIncarnation = uuid.Max
 // the same id on every replica, so whichever gets its next request renews the same row.
 var clientNamespace = uuid.MustParse("b1f7d1a4-6c39-5a86-8f0e-9d5a3c1e7b20")
 
+// Maker is who makes a guest. It counts for the limits.
+type Maker struct {
+	Caller  string       // id of the caller's actor
+	Network netip.Prefix // network of the caller's address; those of unknown addresses count as one
+}
+
 func guestID(project int32, client string) uuid.UUID {
 	return uuid.NewSHA1(clientNamespace, []byte(strconv.Itoa(int(project))+" "+client))
 }
 
 // JoinGuest brings somebody without a connection into a project, or changes who they are. The id of their client names them. They are there
-// until LeaveGuest, or until they were not heard of for 90 s. It fails with project.ErrNotFound, ErrFull, and fault.BadRequest.
-func (t *Tracker) JoinGuest(ctx context.Context, id int32, client string, who Identity) error {
+// until LeaveGuest, or until they were not heard of for 90 s. It fails with project.ErrNotFound, ErrFull, fault.BadRequest, and
+// fault.RateLimited when there are too many guests of the same maker, in all projects and on all replicas together.
+func (t *Tracker) JoinGuest(ctx context.Context, by Maker, id int32, client string, who Identity) error {
 	if err := errors.Join(fault.CheckText("Client id", client, maxClientID), who.Check()); err != nil {
 		return err
 	}
@@ -50,14 +60,16 @@ func (t *Tracker) JoinGuest(ctx context.Context, id int32, client string, who Id
 		row, err = q.UpsertGuest(ctx, db.UpsertGuestParams{
 			ConnectionID: connection, ProjectID: id, UserID: who.UserID, UserName: who.Name, AvatarColor: who.Color, IsAgent: who.Agent,
 			Transport: who.Transport, TtlSeconds: t.timing.Guest.Seconds(), Most: MaxPeople, Incarnation: guestIncarnation,
+			Caller: by.Caller, MostOfCaller: maxOfCaller, Network: by.Network.String(), MostOfNetwork: int64(t.cfg.GuestsPerAddress),
+			VisitSeconds: visitTime.Seconds(),
 		})
 		return orNoProject(err)
 	})
 	if err != nil {
 		return err
 	}
-	if !row.Open {
-		return ErrFull
+	if err := t.refusal(row.Reached); err != nil {
+		return err
 	}
 	l := line{
 		Incarnation: guestIncarnation, Revision: *row.Revision, UserID: who.UserID, Name: who.Name, Color: who.Color, Agent: who.Agent,
@@ -68,6 +80,21 @@ func (t *Tracker) JoinGuest(ctx context.Context, id int32, client string, who Id
 	}
 	t.publish(letterJoin, id, connection, l.encode())
 	return nil
+}
+
+// refusal returns the fault for the limit that a guest reached, nil for none.
+func (t *Tracker) refusal(limit string) error {
+	const hint = "one goes when it leaves, or 90 s after it last did something"
+	switch limit {
+	case "":
+		return nil
+	case "caller":
+		return fault.New(fault.RateLimited, fmt.Sprintf("You have made %d guests, which are all that may be; %s", maxOfCaller, hint))
+	case "network":
+		return fault.New(fault.RateLimited, fmt.Sprintf("%d guests are there from your address, which are all that may be "+
+			"(LAYERCAKE_GUESTS_PER_ADDRESS); %s", t.cfg.GuestsPerAddress, hint))
+	}
+	return ErrFull
 }
 
 // LeaveGuest takes a guest out of a project; one that is not there is no error. It fails with project.ErrNotFound.

@@ -1,6 +1,9 @@
 package presence_test
 
 import (
+	"fmt"
+	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -8,6 +11,7 @@ import (
 	"layercake/internal/fault"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/presence"
+	"layercake/internal/server"
 )
 
 var agent = presence.Identity{UserID: "agent", Name: "Agent", Color: "#123456", Agent: true, Transport: caller.GraphQL}
@@ -15,9 +19,12 @@ var agent = presence.Identity{UserID: "agent", Name: "Agent", Color: "#123456", 
 // leaseOf is how long a guest may stay after it did something, in seconds.
 const leaseOf = "SELECT extract(epoch FROM expires_at - active_at)::int FROM presence WHERE user_id = $1"
 
+// maker makes guests where it does not matter who does.
+var maker = presence.Maker{Caller: "caller", Network: netip.MustParsePrefix("203.0.113.7/32")}
+
 func joinGuest(t testing.TB, r *node, project int32, client string, who presence.Identity) {
 	t.Helper()
-	if err := r.JoinGuest(t.Context(), project, client, who); err != nil {
+	if err := r.JoinGuest(t.Context(), maker, project, client, who); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -76,7 +83,7 @@ func TestGuestsOfAProjectThatDoesNotExist(t *testing.T) {
 	t.Parallel()
 	a := start(t, pgtest.New(t))
 	for what, err := range map[string]error{
-		"join":         a.JoinGuest(t.Context(), 4711, "c", agent),
+		"join":         a.JoinGuest(t.Context(), maker, 4711, "c", agent),
 		"leave":        a.LeaveGuest(t.Context(), 4711, "c"),
 		"announcement": a.Announce(t.Context(), 4711, false),
 	} {
@@ -97,8 +104,100 @@ func TestProjectTakesNoMoreGuestsThanPeople(t *testing.T) {
 		FROM generate_series(2, $2)`, id, presence.MaxPeople)
 	joinGuest(t, a, id, "last", agent)
 	joinGuest(t, a, id, "last", agent) // is there already
-	if err := a.JoinGuest(t.Context(), id, "more", agent); !fault.Is(err, fault.RateLimited) {
+	if err := a.JoinGuest(t.Context(), maker, id, "more", agent); !fault.Is(err, fault.RateLimited) {
 		t.Errorf("got %v, want RATE_LIMITED", err)
+	}
+}
+
+// Guests cost nothing to be made. So neither one caller nor one address can fill a project, on however many replicas it tries.
+func TestGuestsOfACallerAndOfAnAddressAreLimited(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	limited := func(c *server.Config) { c.MaxGuests = 25 }
+	a, b := start(t, url, limited), start(t, url, limited)
+	ids := []int32{a.newProject(t), a.newProject(t)}
+	turn := 0
+	join := func(caller, network, client string) error {
+		turn++
+		by := presence.Maker{Caller: caller, Network: netip.MustParsePrefix(network)}
+		return []*node{a, b}[turn%2].JoinGuest(t.Context(), by, ids[turn/2%2], client, agent)
+	}
+	const here, there = "203.0.113.7/32", "2001:db8::/64"
+	made := func(caller, network string) (n int) {
+		for n < 100 {
+			err := join(caller, network, fmt.Sprint(caller, network, n))
+			if fault.Is(err, fault.RateLimited) {
+				return n
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
+	}
+	if n := made("ann", here); n != 20 {
+		t.Errorf("one caller made %d guests, want 20", n)
+	}
+	if n := made("beth", here); n != 5 {
+		t.Errorf("another of the same address made %d, want the 5 that are left of 25", n)
+	}
+	if n := made("ann", there); n != 0 {
+		t.Errorf("the caller made %d more from elsewhere, want none", n)
+	}
+	if n := made("cid", there); n != 20 {
+		t.Errorf("somebody elsewhere made %d guests, want 20", n)
+	}
+	turn = 0 // as at the first guest
+	if err := join("ann", here, "ann"+here+"0"); err != nil {
+		t.Errorf("one that is there may not join again: %v", err)
+	}
+	if err := b.LeaveGuest(t.Context(), ids[0], "ann"+here+"0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := join("beth", here, "in its place"); err != nil {
+		t.Errorf("one that left is still counted: %v", err)
+	}
+
+	free := start(t, url)
+	for n := range 20 {
+		by := presence.Maker{Caller: fmt.Sprint("free", n), Network: maker.Network}
+		if err := free.JoinGuest(t.Context(), by, ids[0], fmt.Sprint("free", n), agent); err != nil {
+			t.Errorf("a replica without a limit: %v", err)
+		}
+	}
+}
+
+// A client that leaves and joins in a loop has one row in the log for each minute.
+func TestGuestsThatComeAndGoWriteOneVisit(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
+	a, b := start(t, url), start(t, url)
+	id := a.newProject(t)
+	for n := range 10 {
+		who := agent
+		who.Name = fmt.Sprint("Name ", n)
+		joinGuest(t, []*node{a, b}[n%2], id, "c", who)
+		if err := b.LeaveGuest(t.Context(), id, "c"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const log = "SELECT user_name || ' ' || coalesce(reason, 'is there') FROM layercake.presence_log ORDER BY joined_at"
+	if got := pgtest.Texts(t, conn, log); !slices.Equal(got, []string{"Name 9 left"}) {
+		t.Errorf("the log has %q, want one visit", got)
+	}
+	joinGuest(t, a, id, "c", agent)
+	if got := pgtest.Texts(t, conn, log); !slices.Equal(got, []string{"Agent is there"}) {
+		t.Errorf("the log has %q, want that it goes on", got)
+	}
+	if err := a.LeaveGuest(t.Context(), id, "c"); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Exec(t, conn, "UPDATE presence_log SET joined_at = joined_at - interval '1 minute'")
+	joinGuest(t, a, id, "c", agent)
+	if got := pgtest.Texts(t, conn, log); !slices.Equal(got, []string{"Agent left", "Agent is there"}) {
+		t.Errorf("the log has %q, want another visit after a minute", got)
 	}
 }
 

@@ -42,6 +42,9 @@ type room struct {
 	roster        *Roster           // nil until somebody reads it after a change
 	announcements []announcement    // the latest last
 	announcedSeq  int64             // number of the latest announcement, counted from 1
+
+	// Beginnings of the last visits of own connections that left and can join again.
+	visits map[uuid.UUID]time.Time
 }
 
 // effects are what has to be done after a change of a room, without its mutex.
@@ -83,7 +86,7 @@ type group struct {
 func newRoom(project int32) *room {
 	return &room{
 		project: project, items: make(map[uuid.UUID]*item), leaveOf: make(map[uuid.UUID]*list.Element),
-		people: make(map[string]*group), documents: make(map[string]*group),
+		people: make(map[string]*group), documents: make(map[string]*group), visits: make(map[uuid.UUID]time.Time),
 	}
 }
 
@@ -101,18 +104,20 @@ func (r *room) join(connection uuid.UUID, who Identity, place *Place, now time.T
 		if place == nil {
 			e.Place = i.entry.Place
 		}
-		if e.sameUser(i.entry) {
+		if e.sameUser(i.entry) || e.within(i.entry.since) {
 			e.since = i.entry.since
 		} else {
-			e.sinceAfter(i.entry)
 			follows.visits = []visit{{entry: i.entry, left: now, reason: ReasonRenamed}}
 		}
 	} else if len(r.items) >= MaxPeople {
 		return effects{}, ErrFull
 	} else if d := r.leaveOf[connection]; d != nil {
 		e.revision = d.Value.(*leaveRecord).entry.revision + 1
-		e.sinceAfter(d.Value.(*leaveRecord).entry)
 	}
+	if since, left := r.visits[connection]; left && e.within(since) {
+		e.since = since
+	}
+	delete(r.visits, connection)
 	r.put(e, true)
 	return follows, nil
 }
@@ -146,13 +151,20 @@ func (r *room) touch(connection uuid.UUID, at time.Time) effects {
 	return effects{notify: true, write: true, connection: connection}
 }
 
-// leave takes a connection of this replica out of the project, for a reason. It reports whether the connection was there.
+// leave takes a connection of this replica out of the project, for a reason. It reports whether the connection was there. Only after
+// ReasonLeft it may join again.
 func (r *room) leave(connection uuid.UUID, reason Reason) (follows effects, joined bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if reason != ReasonLeft {
+		delete(r.visits, connection)
+	}
 	i := r.ownItem(connection)
 	if i == nil {
 		return effects{}, false
+	}
+	if reason == ReasonLeft {
+		r.visits[connection] = i.entry.since
 	}
 	r.remove(i)
 	visits := []visit{{entry: i.entry, left: time.Now(), reason: reason}}
@@ -385,12 +397,9 @@ func (e *Entry) sameUser(before *Entry) bool {
 	return e.UserID == before.UserID && e.Name == before.Name && e.Agent == before.Agent
 }
 
-// sinceAfter makes the visit of e begin after that of an entry before it: the log knows visits of a connection apart by their beginnings.
-func (e *Entry) sinceAfter(before *Entry) {
-	if !e.since.After(before.since) {
-		e.since = before.since.Add(time.Microsecond)
-	}
-}
+// within reports whether e is too soon after the beginning of a visit to begin another one. The log knows visits of a connection apart by
+// their beginnings, so this also holds when the clock was set back.
+func (e *Entry) within(since time.Time) bool { return e.since.Before(since.Add(visitTime)) }
 
 func (e *Entry) document() string {
 	if e.Place == nil {

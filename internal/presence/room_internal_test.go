@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"fmt"
 	"maps"
 	"strconv"
 	"strings"
@@ -99,7 +100,8 @@ func TestEffects(t *testing.T) {
 	}{
 		{"a join", func() effects { return joined("U") }, "notify write"},
 		{"another join as the same", func() effects { return joined("U") }, "notify write"},
-		{"a join as somebody else", func() effects { return joined("V") }, "notify write renamed"},
+		{"a join as somebody else", func() effects { return joined("V") }, "notify write"},
+		{"the same after a minute", func() effects { now = now.Add(visitTime); return joined("W") }, "notify write renamed"},
 		{"a document", func() effects { return first(r.move(c, in("d", ""))) }, "notify write"},
 		{"a cursor", func() effects { return first(r.move(c, in("d", "{}"))) }, "notify move"},
 		{"another document", func() effects { return first(r.move(c, in("e", "{}"))) }, "notify write"},
@@ -278,12 +280,47 @@ func TestVisitsThatWaitAreBounded(t *testing.T) {
 	r := newTestRoom()
 	c := uuid.New()
 	for n := range 100 {
-		if err := r.Join(c, Identity{UserID: "u", Name: string(rune('A' + n%2))}, nil, time.Now()); err != nil {
+		now := time.Now().Add(time.Duration(n) * visitTime)
+		if err := r.Join(c, Identity{UserID: "u", Name: string(rune('A' + n%2))}, nil, now); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if n := len(r.tracker.pending[c].visits); n != maxVisits {
 		t.Errorf("%d visits wait for the log, want %d", n, maxVisits)
+	}
+}
+
+// Many connections that come and go as ever others make the room forget their leaves, but not when their visits began.
+func TestNoConnectionBeginsVisitsFasterThanAMinute(t *testing.T) {
+	t.Parallel()
+	r := newTestRoom()
+	now := time.Now()
+	connections := make([]uuid.UUID, 2*16*maxLeaves/10)
+	for n := range connections {
+		connections[n] = uuid.New()
+	}
+	begun := map[uuid.UUID]map[time.Time]bool{}
+	for round := range 10 {
+		for n, c := range connections {
+			who := Identity{UserID: fmt.Sprint(n, " ", round), Name: "N"}
+			if err := r.Join(c, who, nil, now.Add(time.Duration(round)*visitTime/10)); err != nil {
+				t.Fatal(err)
+			}
+			if begun[c] == nil {
+				begun[c] = map[time.Time]bool{}
+			}
+			begun[c][r.Entry(c).since] = true
+			r.Leave(c, ReasonLeft)
+		}
+	}
+	for c, times := range begun {
+		if len(times) != 1 || len(r.tracker.pending[c].visits) != 1 {
+			t.Fatalf("a connection began %d visits within a minute, and %d wait for the log", len(times), len(r.tracker.pending[c].visits))
+		}
+		r.Leave(c, ReasonClosed)
+	}
+	if n := len(r.visits); n != 0 {
+		t.Errorf("the room remembers visits of %d connections that are gone", n)
 	}
 }
 

@@ -54,6 +54,8 @@ type Config struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil: not registered
 	Timing  Timing                // zero for DefaultTiming
+
+	GuestsPerAddress int // guests that may be there from one client address; 0 for any number
 }
 
 // Tracker knows who is in the projects that are open on this replica. Make it with New, then Run it once.

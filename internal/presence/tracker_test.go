@@ -39,11 +39,14 @@ type node struct {
 	stop     func() // waits for the end; may be called twice
 }
 
-func start(t testing.TB, url string) *node {
+func start(t testing.TB, url string, changes ...func(*server.Config)) *node {
 	t.Helper()
 	core := servertest.StartCoreOn(t, url, func(c *server.Config) {
 		c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 		c.Lease, c.Presence = fast.lease, fast.people
+		for _, change := range changes {
+			change(c)
+		}
 	})
 	return &node{Tracker: core.Presence, Replica: core.Replica, projects: core.Projects, stop: func() { core.Stop(t) }}
 }

@@ -10,6 +10,10 @@ import (
 	"github.com/google/uuid"
 )
 
+// visitTime is the least time from the beginning of a connection's visit to that of its next. Who leaves and joins, or becomes somebody
+// else, before that goes on with the same visit, whose row then has the newest name. Otherwise a client could write a row with each frame.
+const visitTime = time.Minute
+
 // visit is the end of a visit: the time for which a connection was one user in a project.
 type visit struct {
 	entry  *Entry
@@ -20,8 +24,12 @@ type visit struct {
 // maxVisits is how many visits of one connection may wait for the log. More than one or two wait only while the database is away.
 const maxVisits = 16
 
-// appendVisits returns two lists of visits as one, without the latest beyond maxVisits.
+// appendVisits returns two lists of visits of a connection as one, without the latest beyond maxVisits. A visit that ended, went on and
+// ended again is in it once.
 func appendVisits(before, after []visit) []visit {
+	if n := len(before) - 1; n >= 0 && len(after) > 0 && before[n].entry.since.Equal(after[0].entry.since) {
+		before = before[:n:n]
+	}
 	return append(before, after[:min(len(after), maxVisits-len(before))]...)
 }
 
@@ -35,6 +43,14 @@ func beginningsOf(rows db.UpsertPresenceParams, entries []*Entry) db.BeginVisits
 		begun.JoinedAts = append(begun.JoinedAts, e.since)
 	}
 	return begun
+}
+
+// endedVisits returns those of a connection's visits that have ended indeed, since the last one may go on as entry.
+func endedVisits(visits []visit, entry *Entry) []visit {
+	if n := len(visits) - 1; n >= 0 && entry != nil && visits[n].entry.since.Equal(entry.since) {
+		return visits[:n]
+	}
+	return visits
 }
 
 func endsOf(incarnation uuid.UUID, ended []visit) db.EndVisitsParams {

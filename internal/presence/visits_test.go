@@ -1,6 +1,7 @@
 package presence_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -50,9 +51,12 @@ func TestEachVisitIsLoggedOnce(t *testing.T) {
 	join(ann, "Ann")
 	pgtest.AwaitCount(t, conn, 1, "SELECT count(*) FROM presence WHERE revision = 3")
 	pgtest.AwaitCount(t, conn, 1, "SELECT count(*) FROM presence_log WHERE xmin::text::bigint = $1", written) // which was not touched since
+	later := func() { now = now.Add(time.Minute) }
+	later()
 	join(ann, "Beth")
 	pgtest.AwaitCount(t, conn, 2, countVisits)
 	room.Leave(ann, presence.ReasonLeft)
+	later()
 	join(ann, "Beth")
 	pgtest.AwaitCount(t, conn, 3, countVisits)
 	room.Leave(ann, presence.ReasonSlow)
@@ -64,6 +68,7 @@ func TestEachVisitIsLoggedOnce(t *testing.T) {
 	// Neither was ever seen in the table, unless the machine was busy meanwhile.
 	hasty, other := uuid.New(), uuid.New()
 	join(hasty, "Hasty")
+	later()
 	join(hasty, "Hurried")
 	room.Leave(hasty, presence.ReasonClosed)
 	join(other, "Other")
@@ -73,6 +78,62 @@ func TestEachVisitIsLoggedOnce(t *testing.T) {
 	}
 	a.stop()
 	if got, want := visits(t, conn, other), "Other drained"; got != want {
+		t.Errorf("the log has %q, want %q", got, want)
+	}
+}
+
+// A client may send 20 messages a second. Whatever it says it is, the log has one row of it for each minute, with what came last.
+func TestVisitsWithinAMinuteAreOneRow(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
+	a := start(t, url)
+	room := a.enter(t, a.newProject(t))
+	now, c := time.Now(), uuid.New()
+	join := func(name string) {
+		t.Helper()
+		now = now.Add(time.Millisecond)
+		if err := room.Join(c, presence.Identity{UserID: "of " + name, Name: name, Transport: caller.Collaboration}, nil, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const row = "SELECT count(*) FROM layercake.presence_log WHERE user_id = $1 AND coalesce(reason, 'is there') = $2"
+	sees := func(name, reason string) {
+		t.Helper()
+		pgtest.AwaitCount(t, conn, 1, row, "of "+name, reason)
+	}
+	// Each in a write of its own.
+	join("Ann")
+	sees("Ann", "is there")
+	join("Beth")
+	sees("Beth", "is there")
+	room.Leave(c, presence.ReasonLeft)
+	sees("Beth", "left")
+	join("Cid")
+	sees("Cid", "is there")
+	// All in one, unless the machine is busy.
+	for n := range 100 {
+		join(fmt.Sprint("Name ", n))
+		if n%3 == 0 {
+			room.Leave(c, presence.ReasonLeft)
+		}
+	}
+	sees("Name 99", "left")
+	for range 3 {
+		join("Dan")
+		room.Leave(c, presence.ReasonLeft)
+		join("Eve")
+	}
+	sees("Eve", "is there")
+	if n := pgtest.Count(t, conn, countVisits); n != 1 {
+		t.Errorf("%d rows, want one", n)
+	}
+	now = now.Add(time.Minute)
+	join("Flo")
+	sees("Flo", "is there")
+	room.Leave(c, presence.ReasonClosed)
+	sees("Flo", "closed")
+	if got, want := visits(t, conn, c), "Eve renamed, Flo closed"; got != want {
 		t.Errorf("the log has %q, want %q", got, want)
 	}
 }

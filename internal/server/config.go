@@ -42,6 +42,7 @@ type Config struct {
 	MaxSockets     int // sockets that a client address may have open at this replica; 0 for any number
 	MaxRequests    int // requests that a client address may have in flight at this replica; 0 for any number
 	RequestMemory  int // bytes that all requests may hold; 0 for a quarter of the machine's
+	MaxGuests      int // guests that may be there from a client address; 0 for any number
 	Drain          time.Duration
 	EventRetention time.Duration // age at which events are removed; watchers from before get a snapshot
 	CleanUp        time.Duration // time between two removals, on average
@@ -117,6 +118,11 @@ func (c *Config) Settings() []setting.Setting {
 			Flag: "request-memory", Placeholder: "SIZE", Value: setting.One(&c.RequestMemory, parseSize, checkMemory),
 			Help: "Memory that all requests may hold, such as 512MB; at least 256MB. " +
 				"Without one: a quarter of the memory that the process may have.",
+		},
+		{
+			Flag: "guests-per-address", Default: "200",
+			Value: setting.Number(&c.MaxGuests, setting.From(0, math.MaxInt, "at least 0, for any number")),
+			Help:  "People without a connection who may be there from one client address, on all replicas; 0: any number.",
 		},
 		{
 			Flag: "auth", Placeholder: "MODE", Value: setting.One(&c.Open, c.parseAuth, nil),

@@ -68,7 +68,7 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 		return nil, fmt.Errorf("ask which replicas live: %w", err)
 	}
 	c.Presence = presence.New(presence.Config{
-		DB: c.DB, Wire: c.Wire, Replica: c.Replica, Log: c.log, Metrics: metrics, Timing: cfg.Presence,
+		DB: c.DB, Wire: c.Wire, Replica: c.Replica, Log: c.log, Metrics: metrics, Timing: cfg.Presence, GuestsPerAddress: cfg.MaxGuests,
 	})
 	c.Plans = plan.NewService(plan.Config{
 		DB: c.DB, Hub: c.Hub, WriteSlots: cfg.WriteSlots, Metrics: metrics, Oldest: c.Replica.Oldest, AfterCommit: cfg.crash(),

@@ -1,8 +1,11 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -121,6 +124,65 @@ func TestNoRouteOpensASocketPastTheLimit(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Guests of an address are limited, whichever replica it asks, and those that one socket makes are fewer still.
+func TestGuestsOfAnAddressAreLimited(t *testing.T) {
+	t.Parallel()
+	replicas := servertest.Start(t, 2, func(c *server.Config) { c.MaxGuests, c.TrustedProxies = 23, []string{"127.0.0.0/8"} })
+	newProject(t, replicas[0].URL)
+	request := func(name string) client.Request {
+		return client.Request{Query: `mutation ($c: String!) { joinProjectCollaboration(projectId: 1, clientId: $c) }`, Variables: map[string]any{"c": name}}
+	}
+	here := http.Header{"Content-Type": {"application/json"}, "X-Forwarded-For": {"203.0.113.7"}}
+	join := func(n int, header http.Header) string {
+		body, err := json.Marshal(request(fmt.Sprint(header["X-Forwarded-For"], n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := client.New(replicas[n%2].URL)
+		defer c.Close()
+		answer, err := c.Post(t.Context(), bytes.NewReader(body), header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Code() != "" && !strings.Contains(answer.Errors[0].Message, "LAYERCAKE_GUESTS_PER_ADDRESS") {
+			t.Errorf("guest %d: %+v", n, answer.Errors)
+		}
+		return answer.Code()
+	}
+
+	socket, err := client.Dialer{Timeout: pgtest.Patience / 2, Header: here}.GraphQL(t.Context(), replicas[0].URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.CloseNow()
+	for n := range 21 {
+		if err := socket.Subscribe(t.Context(), "o", request(fmt.Sprint("by socket ", n))); err != nil {
+			t.Fatal(err)
+		}
+		m, err := socket.Next(t.Context())
+		if refused := strings.Contains(string(m.Payload), "RATE_LIMITED"); err != nil || refused != (n == 20) {
+			t.Fatalf("guest %d of a socket: %+v %v", n, m, err)
+		}
+		if _, err = socket.Next(t.Context()); err != nil { // that the operation is complete
+			t.Fatal(err)
+		}
+	}
+	for n := range 5 {
+		want := ""
+		if n >= 3 {
+			want = "RATE_LIMITED"
+		}
+		if code := join(n, here); code != want {
+			t.Errorf("guest %d: %q, want %q", 20+n, code, want)
+		}
+	}
+	there := here.Clone()
+	there.Set("X-Forwarded-For", "203.0.113.8")
+	if code := join(0, there); code != "" {
+		t.Errorf("a guest from elsewhere: %s", code)
 	}
 }
 

@@ -61,8 +61,8 @@ COMMENT ON VIEW layercake.presence_log IS 'Who was in which project, and how it 
 COMMENT ON COLUMN layercake.presence_log.project_id IS 'The project, which may be deleted by now.';
 COMMENT ON COLUMN layercake.presence_log.user_name IS 'How people called them.';
 COMMENT ON COLUMN layercake.presence_log.is_agent IS 'True for a program, false for a person.';
-COMMENT ON COLUMN layercake.presence_log.connection_id IS 'The connection. One that joins again, or as somebody else, makes another visit.';
+COMMENT ON COLUMN layercake.presence_log.connection_id IS 'The connection. One that joins again, or as somebody else, makes another visit unless the last one is younger than a minute.';
 COMMENT ON COLUMN layercake.presence_log.joined_at IS 'When the visit began.';
 COMMENT ON COLUMN layercake.presence_log.left_at IS 'When it ended; null while it lasts.';
 COMMENT ON COLUMN layercake.presence_log.reason IS 'How it ended: left, closed, lost, silent, slow, protocol, renamed, kicked, drained, project deleted, replica died, expired.';
-COMMENT ON COLUMN layercake.presence_log.user_id IS 'Who the client said it is.';
+COMMENT ON COLUMN layercake.presence_log.user_id IS 'Who the client said it is; of several within a minute, the last.';

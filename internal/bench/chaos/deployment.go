@@ -146,6 +146,7 @@ func (d *deployment) addReplicas(ports []int, command func() *exec.Cmd, out *chi
 				cmd.Env = append(cmd.Env,
 					"LAYERCAKE_DATABASE_URL="+d.databaseURL(), "LAYERCAKE_HTTP_ADDR="+http, "LAYERCAKE_ADMIN_ADDR="+admin,
 					"LAYERCAKE_REPLICAS="+strconv.Itoa(n), "LAYERCAKE_POOL_MAX=30", "LAYERCAKE_DRAIN=0s", "LAYERCAKE_LOG_LEVEL=debug",
+					"LAYERCAKE_GUESTS_PER_ADDRESS=0",
 				)
 				return cmd
 			},
