@@ -173,6 +173,10 @@ func TestMessagesThatAreRefused(t *testing.T) {
 			"error: Error processing message: User name is too long: 20000 characters, at most 100",
 		},
 		{
+			"join as another's alias", joining("anonymous#1a2b3c4d", "n"),
+			"error: Error processing message: User ID contains # at byte 9, which only the server adds to ids; leave it out",
+		},
+		{
 			"join with a NUL", `{"type":"join_session","data":{"userId":"u","userName":"a\u0000b","avatarColor":""}}`,
 			"error: Error processing message: User name may not contain the character U+0000",
 		},

@@ -31,13 +31,17 @@ type Identity struct {
 	Transport string // name of its transport in package caller
 }
 
-// Check returns a fault when a text is empty, too long, or cannot be stored.
+// Check returns a fault when a text is empty, too long, or cannot be stored. A user id has no #, because clients with the same id are shown
+// to each other as the id, # and a part of the connection: with one of its own, a client could look like somebody else's.
 func (i Identity) Check() error {
 	if strings.TrimSpace(i.UserID) == "" || strings.TrimSpace(i.Name) == "" {
 		return fault.New(fault.BadRequest, "User ID and name cannot be empty")
 	}
 	if err := checkText("User ID", i.UserID, len(i.UserID), MaxUserID, "bytes"); err != nil {
 		return err
+	}
+	if i := strings.IndexByte(i.UserID, '#'); i >= 0 {
+		return fault.New(fault.BadRequest, fmt.Sprintf("User ID contains # at byte %d, which only the server adds to ids; leave it out", i))
 	}
 	if err := checkText("User name", i.Name, utf8.RuneCountInString(i.Name), MaxName, "characters"); err != nil {
 		return err
