@@ -11,9 +11,12 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"layercake/internal/caller"
 	"layercake/internal/fault"
+	"layercake/internal/outage"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -47,6 +50,29 @@ func TestEveryCodeHasAnAnswer(t *testing.T) {
 			t.Errorf("%s: Retry-After told: %v", code, told)
 		}
 	}
+}
+
+// Whoever finds a request that fails can send it a thousand times.
+func TestRequestsThatFailDoNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		p := &presenter{log: slog.New(outage.Limit(slog.NewTextHandler(&log, nil)))}
+		for n := range 1000 {
+			_ = p.present(t.Context(), fmt.Errorf("request %d", n))
+			_ = p.present(t.Context(), fault.New(fault.BadRequest, "A mistake of the client"))
+			time.Sleep(10 * time.Millisecond) //nolint:forbidigo // of the bubble: what passes between requests
+		}
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != 10 {
+			t.Fatalf("%d lines in 10 s, want one a second: %.2000s", len(lines), log.String())
+		}
+		for n, line := range lines {
+			if !strings.Contains(line, "level=ERROR") || n > 0 && !strings.Contains(line, "suppressed=99") {
+				t.Errorf("line %d is %s", n, line)
+			}
+		}
+	})
 }
 
 func TestPresent(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package outage warns of an outage once.
+// Package outage keeps what repeats itself out of the log.
 package outage
 
 import (

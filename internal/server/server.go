@@ -15,6 +15,7 @@ import (
 	"layercake/internal/budget"
 	"layercake/internal/collab"
 	"layercake/internal/operate"
+	"layercake/internal/outage"
 	"layercake/internal/postgres"
 	"layercake/internal/socket"
 	"layercake/internal/task"
@@ -47,6 +48,7 @@ type Server struct {
 
 // New returns a replica of a deployment. It starts nothing.
 func New(cfg Config) *Server {
+	cfg.Log = slog.New(outage.Limit(cfg.Log.Handler()))
 	s := &Server{cfg: cfg, log: cfg.Log, registry: prometheus.NewRegistry(), ready: make(chan struct{})}
 	s.registry.MustRegister(
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
