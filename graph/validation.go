@@ -17,10 +17,16 @@ import (
 // would be null. Without the directive in the schema, a document that defers is refused as one with an unknown directive.
 func init() { delete(parsedSchema.Directives, "defer") }
 
-// validationRules returns the rules for documents: the library's, and those of the specification that the library lacks. The caller may
-// change them.
+// validationRules returns the rules for documents: the library's without suggestions, which take long to find for long names, and those
+// of the specification that the library lacks. The caller may change them.
 func validationRules() *rules.Rules {
 	r := rules.NewDefaultRules()
+	for _, quiet := range []core.Rule{
+		rules.FieldsOnCorrectTypeRuleWithoutSuggestions, rules.KnownArgumentNamesRuleWithoutSuggestions,
+		rules.KnownTypeNamesRuleWithoutSuggestions, rules.ScalarLeafsRuleWithoutSuggestions, rules.ValuesOfCorrectTypeRuleWithoutSuggestions,
+	} {
+		r.ReplaceRule(strings.TrimSuffix(quiet.Name, "WithoutSuggestions"), quiet.RuleFunc)
+	}
 	r.ReplaceRule(rules.SingleFieldSubscriptionsRule.Name, oneRootField)
 	r.AddRule("IntLiteralsOf32Bits", intLiterals)
 	return r
