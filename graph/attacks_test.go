@@ -56,8 +56,12 @@ func attacks() []attack {
 		{name: "introspection that multiplies", document: `{ __schema { types { ` + repeat(500, `a%d: fields { name type { name kind } }`) + `} } }`, want: "too complex"},
 		{name: "introspection that repeats", document: `{ ` + repeat(100, `a%d: __schema { types { fields { name args { name type { name ofType { name } } } } } }`) + `}`, want: "too complex"},
 		{name: "introspection that nests", document: `{ __schema { types { fields { type { fields { type { name } } } } } } }`, want: "too complex"},
+		{name: "variables that nobody declares", document: `{ __typename }`, members: `,"variables":{"a":[` + times("0,", 2_500_000) + `0]}`},
+		{name: "a large variable", document: `query($d: PlanDagInput!) { validatePlanDag(planDag: $d) { isValid } }`, members: `,"variables":{"d":[` + times("{},", 1_700_000) + `{}]}`, want: "more than 100000 values"},
+		{name: "a variable that is declared often", document: `query(` + times(`$a: [Int!] `, 1500) + `) { __typename }`, members: `,"variables":{"a":[` + times("1,", 90_000) + `1]}`, want: "never used"},
 		{name: "a variable for many fields", document: `query($d: PlanDagInput!) { ` + repeat(300, `a%d: validatePlanDag(planDag: $d) { isValid }`) + `}`, members: `,"variables":{"d":` + dag + `}`, want: "more than 100000 values"},
 		{name: "a variable in another", document: `query($c: String!) { ` + repeat(10, `a%d: validatePlanDag(planDag: {version: $c metadata: {version: $c} edges: [] nodes: []}) { isValid }`) + `}`, members: `,"variables":{"c":"1"}`},
+		{name: "extensions", document: `{ __typename }`, members: `,"extensions":{"a":[` + times("0,", 2_500_000) + `0]}`},
 	}
 }
 

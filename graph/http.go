@@ -28,12 +28,13 @@ const (
 	mediaResponse = "application/graphql-response+json"
 )
 
-// request is a request for an operation: the body of a POST, the parameters of a GET, or the payload of a subscribe frame.
+// request is a request for an operation: the body of a POST, the parameters of a GET, or the payload of a subscribe frame. Its variables
+// are decoded once the operation is known that declares them.
 type request struct {
-	Query         *string        `json:"query"`
-	OperationName string         `json:"operationName"`
-	Variables     map[string]any `json:"variables"`
-	Extensions    map[string]any `json:"extensions"` // all are accepted, and one has an effect: see persisted
+	Query         *string                    `json:"query"`
+	OperationName string                     `json:"operationName"`
+	Variables     map[string]json.RawMessage `json:"variables"`
+	Extensions    map[string]json.RawMessage `json:"extensions"` // all are accepted, and one has an effect: see persisted
 }
 
 // refusal is the answer to a request of which nothing is executed.
@@ -172,7 +173,7 @@ func paramsOfURL(r *http.Request) (*graphql.RawParams, error) {
 		query := values.Get("query")
 		in.Query = &query
 	}
-	for name, member := range map[string]*map[string]any{"variables": &in.Variables, "extensions": &in.Extensions} {
+	for name, member := range map[string]*map[string]json.RawMessage{"variables": &in.Variables, "extensions": &in.Extensions} {
 		if text := values.Get(name); text != "" {
 			if err := decode([]byte(text), member); err != nil {
 				return nil, badRequest(http.StatusBadRequest, "The parameter "+name+" must be a JSON object")
@@ -204,17 +205,25 @@ func (in request) params() (*graphql.RawParams, error) {
 		query = *in.Query
 	}
 	return &graphql.RawParams{
-		Query: query, OperationName: in.OperationName, Variables: in.Variables, Extensions: in.Extensions,
+		Query: query, OperationName: in.OperationName, Variables: members(in.Variables), Extensions: members(in.Extensions),
 	}, nil
 }
 
+func members(object map[string]json.RawMessage) map[string]any {
+	m := make(map[string]any, len(object))
+	for name, text := range object {
+		m[name] = text
+	}
+	return m
+}
+
 // complete reports whether the request has a document, or the hash of one, which is refused by an error of its own.
-func (in request) complete() bool { return in.Query != nil || persisted(in.Extensions) }
+func (in request) complete() bool { return in.Query != nil || persisted(members(in.Extensions)) }
 
 // persisted reports whether a request names its document by a hash, as clients with persisted queries do.
 func persisted(extensions map[string]any) bool {
-	_, ok := extensions["persistedQuery"].(map[string]any)
-	return ok
+	text, ok := extensions["persistedQuery"].(json.RawMessage)
+	return ok && text[0] == '{'
 }
 
 // decode reads one JSON value. Numbers become json.Number, which keeps their digits.

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"layercake/internal/fault"
@@ -47,7 +48,6 @@ func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawPa
 	if len(p.Query) > maxDocument {
 		return tooMuch(fmt.Sprintf("The document is too long: %d bytes of at most %d; send texts as variables", len(p.Query), maxDocument))
 	}
-	stripTypename(p.Variables)
 	document, valid := l.documents.Get(ctx, p.Query)
 	if !valid {
 		var err error
@@ -62,11 +62,57 @@ func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawPa
 	if operation == nil {
 		return nil // the executor reports it
 	}
-	err := coerceVariables(l.schema.Schema(), operation, p.Variables)
+	variables, err := decodeVariables(operation, p.Variables)
+	if err == nil {
+		stripTypename(variables)
+		p.Variables = variables
+		err = coerceVariables(l.schema.Schema(), operation, variables)
+	}
 	if err != nil && !valid && validator.ValidateWithRules(l.schema.Schema(), document, validationRules()) != nil {
 		return nil //nolint:nilerr // the executor reports what is wrong with the document, which comes first
 	}
 	return err
+}
+
+// decodeVariables decodes the variables that an operation declares. The others are worth no memory.
+func decodeVariables(operation *ast.OperationDefinition, texts map[string]any) (map[string]any, *gqlerror.Error) {
+	variables := make(map[string]any, len(operation.VariableDefinitions))
+	values := 0
+	for _, definition := range operation.VariableDefinitions {
+		name := definition.Variable
+		text, given := texts[name].(json.RawMessage)
+		if _, again := variables[name]; again {
+			return nil, tooMuch(fmt.Sprintf("There can be only one variable named %q", shorten(name, maxMessage/2))) // validation says so, too
+		}
+		if !given {
+			continue
+		}
+		if values += countJSON(text); values > maxValues {
+			return nil, tooMuch(fmt.Sprintf("The variables have more than %d values, counted up to %s", maxValues, shorten(name, maxMessage/2)))
+		}
+		var v any
+		if err := decode(text, &v); err != nil {
+			return nil, tooMuch(fmt.Sprintf("The variable %s cannot be read", shorten(name, maxMessage/2)))
+		}
+		variables[name] = v
+	}
+	return variables, nil
+}
+
+// countJSON returns the number of values in a JSON text, or a few more: an empty list counts as if it held one.
+func countJSON(text []byte) int {
+	n, quoted := 1, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case !quoted && (c == ',' || c == '[' || c == '{'):
+			n++
+		}
+	}
+	return n
 }
 
 func stripTypename(v any) {
