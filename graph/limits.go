@@ -9,7 +9,6 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
-	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
@@ -30,7 +29,7 @@ const (
 // limits refuses operations that ask for too much, and wrong variables. It also removes from variables what the caches of clients add.
 type limits struct {
 	schema    graphql.ExecutableSchema
-	documents documentCache
+	documents *documentCache
 }
 
 // ExtensionName names the extension.
@@ -163,25 +162,4 @@ func capErrors(ctx context.Context, next graphql.ResponseHandler) *graphql.Respo
 		response.Errors = response.Errors[:min(len(response.Errors), maxErrors)]
 	}
 	return response
-}
-
-// documentCache keeps parsed and validated documents, except large ones, which are not worth the memory.
-type documentCache struct {
-	*lru.LRU[*ast.QueryDocument]
-}
-
-const (
-	cachedDocuments   = 1000
-	maxCachedDocument = 16 << 10 // bytes
-)
-
-func newDocumentCache() documentCache {
-	return documentCache{lru.New[*ast.QueryDocument](cachedDocuments)}
-}
-
-// Add keeps a document unless it is large.
-func (c documentCache) Add(ctx context.Context, text string, document *ast.QueryDocument) {
-	if len(text) <= maxCachedDocument {
-		c.LRU.Add(ctx, text, document)
-	}
 }
