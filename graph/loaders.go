@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"layercake/internal/caller"
@@ -17,6 +18,9 @@ import (
 type loaders struct {
 	plans    *dataloadgen.Loader[int32, *plan.Plan]       // plans by project id; nil for a project without one
 	projects *dataloadgen.Loader[int32, *project.Project] // projects by id; nil for one that does not exist
+	list     func(context.Context) ([]project.Project, error) // projects as they are listed, read once
+
+	plansOfListed sync.Once
 }
 
 type loadersKey struct{}
@@ -46,6 +50,7 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 			return projects, errs
 		}, gather),
 	}
+	l.list = r.listOnce(l)
 	return next(context.WithValue(ctx, loadersKey{}, l))
 }
 
@@ -58,21 +63,41 @@ func (l *loaders) prime(projects ...project.Project) {
 	}
 }
 
+// listOnce returns a function that lists projects once, for all fields of a response that ask. The extension "truncated" of the response
+// says how many there are when they are not all.
+func (r *Resolver) listOnce(l *loaders) func(context.Context) ([]project.Project, error) {
+	var once sync.Once
+	var projects []project.Project
+	var err error
+	return func(ctx context.Context) ([]project.Project, error) {
+		once.Do(func() {
+			var total int
+			projects, total, err = r.projects.List(ctx, caller.Actor(ctx, ""))
+			l.prime(projects...)
+			if total > len(projects) {
+				graphql.RegisterExtension(ctx, "truncated", map[string]any{
+					"projects": map[string]int{"returned": len(projects), "total": total},
+				})
+			}
+		})
+		return projects, err
+	}
+}
+
 // withPlans reads the plans of listed projects in one query, if the document asks for them. Fields that ask one by one share a query only
 // if they do so within the loader's wait.
 func (r *Resolver) withPlans(ctx context.Context, projects []project.Project) {
 	if !slices.Contains(graphql.CollectAllFields(ctx), "plan") {
 		return
 	}
-	ids := make([]int32, len(projects))
-	for i, p := range projects {
-		ids[i] = p.ID
-	}
-	found, err := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids)
-	if err != nil {
-		return // the fields ask again, and report the error
-	}
-	for id, p := range found {
-		loadersOf(ctx).plans.Prime(id, &p)
-	}
+	loadersOf(ctx).plansOfListed.Do(func() {
+		ids := convert(projects, func(p project.Project) int32 { return p.ID })
+		found, err := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids)
+		if err != nil {
+			return // the fields ask again, and report the error
+		}
+		for id, p := range found {
+			loadersOf(ctx).plans.Prime(id, &p)
+		}
+	})
 }

@@ -39,8 +39,7 @@ func (r *projectResolver) Plan(ctx context.Context, obj *project.Project) (*plan
 }
 
 func (r *queryResolver) Projects(ctx context.Context) ([]project.Project, error) {
-	projects, err := r.projects.List(ctx, caller.Actor(ctx, ""))
-	loadersOf(ctx).prime(projects...)
+	projects, err := loadersOf(ctx).list(ctx)
 	r.withPlans(ctx, projects)
 	return projects, err
 }

@@ -1,5 +1,13 @@
+-- Those whose name or plan changed last, by ascending id. It reads all heads: an index on changed_at would take every change off the
+-- page of its head. Their number is maxListed in Go.
 -- name: ListProjects :many
-SELECT id, name, description, created_at, updated_at FROM projects ORDER BY id;
+SELECT id, name, description, created_at, updated_at FROM projects WHERE id IN (
+    SELECT p.id FROM projects p JOIN heads h ON h.project_id = p.id
+    ORDER BY greatest(p.updated_at, h.changed_at) DESC, p.id DESC LIMIT 1000
+) ORDER BY id;
+
+-- name: CountProjects :one
+SELECT count(*) FROM projects;
 
 -- name: GetProject :one
 SELECT id, name, description, created_at, updated_at FROM projects WHERE id = @id;

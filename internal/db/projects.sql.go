@@ -9,6 +9,17 @@ import (
 	"context"
 )
 
+const CountProjects = `-- name: CountProjects :one
+SELECT count(*) FROM projects
+`
+
+func (q *Queries) CountProjects(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, CountProjects)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const DeleteProject = `-- name: DeleteProject :execrows
 DELETE FROM projects WHERE id = $1
 `
@@ -72,9 +83,14 @@ func (q *Queries) InsertProject(ctx context.Context, arg InsertProjectParams) (P
 }
 
 const ListProjects = `-- name: ListProjects :many
-SELECT id, name, description, created_at, updated_at FROM projects ORDER BY id
+SELECT id, name, description, created_at, updated_at FROM projects WHERE id IN (
+    SELECT p.id FROM projects p JOIN heads h ON h.project_id = p.id
+    ORDER BY greatest(p.updated_at, h.changed_at) DESC, p.id DESC LIMIT 1000
+) ORDER BY id
 `
 
+// Those whose name or plan changed last, by ascending id. It reads all heads: an index on changed_at would take every change off the
+// page of its head. Their number is maxListed in Go.
 func (q *Queries) ListProjects(ctx context.Context) ([]Project, error) {
 	rows, err := q.db.Query(ctx, ListProjects)
 	if err != nil {

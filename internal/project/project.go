@@ -52,21 +52,29 @@ func NewService(c Config) *Service { return &Service{db: c.DB, wire: c.Wire} }
 // ErrNotFound is the fault for a project that does not exist.
 var ErrNotFound = fault.New(fault.NotFound, "Project not found")
 
-// List returns all projects of the actor by ascending id.
-func (s *Service) List(ctx context.Context, _ auth.Actor) ([]Project, error) {
-	var projects []Project
-	err := s.db.Requests.Query(ctx, func(q *db.Queries) error {
+// maxListed is the number of projects that List returns at most. The query has it, too.
+const maxListed = 1000
+
+// List returns projects of the actor by ascending id, and how many there are. When they are more than 1,000, it returns those whose name or
+// plan changed last.
+func (s *Service) List(ctx context.Context, _ auth.Actor) (projects []Project, total int, err error) {
+	err = s.db.Requests.Query(ctx, func(q *db.Queries) error {
 		rows, err := q.ListProjects(ctx)
-		projects = make([]Project, len(rows))
+		projects, total = make([]Project, len(rows)), len(rows)
 		for i, row := range rows {
 			projects[i] = Project(row)
 		}
+		if err != nil || len(rows) < maxListed {
+			return err
+		}
+		count, err := q.CountProjects(ctx)
+		total = max(total, int(count))
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list projects: %w", err)
+		return nil, 0, fmt.Errorf("list projects: %w", err)
 	}
-	return projects, nil
+	return projects, total, nil
 }
 
 // Get returns one project, or the fault NotFound.
