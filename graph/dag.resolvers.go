@@ -14,6 +14,9 @@ import (
 
 func (r *mutationResolver) UpdatePlanDag(ctx context.Context, projectID int32, planDag PlanDagInput, opID *string, expectedVersion *int32, clientID *string) (*PlanDag, error) {
 	edit := plan.Replace{Base: planDag.Version, Label: planDag.Metadata.Version, Nodes: planDag.nodes(), Edges: planDag.edges()}
+	if err := loadersOf(ctx).shown.check(); err != nil {
+		return nil, err
+	}
 	if _, err := r.change(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, edit); err != nil {
 		return nil, err
 	}
@@ -21,6 +24,7 @@ func (r *mutationResolver) UpdatePlanDag(ctx context.Context, projectID int32, p
 	if err != nil {
 		return nil, err
 	}
+	loadersOf(ctx).shown.bytes.Add(int64(timesShown(ctx) * bytesOf(dag))) // the plan has changed, so it is no error to show it
 	return planDag.echo(r.planDag(dag)), nil
 }
 
@@ -64,7 +68,7 @@ func (r *mutationResolver) DeletePlanDagEdge(ctx context.Context, projectID int3
 }
 
 func (r *queryResolver) GetPlanDag(ctx context.Context, projectID int32) (*PlanDag, error) {
-	dag, err := r.dag(ctx, caller.Actor(ctx, ""), projectID)
+	dag, err := r.shownDAG(ctx, projectID)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +76,7 @@ func (r *queryResolver) GetPlanDag(ctx context.Context, projectID int32) (*PlanD
 }
 
 func (r *queryResolver) PlanDag(ctx context.Context, projectID int32) (*PlanDagDocument, error) {
-	dag, err := r.dag(ctx, caller.Actor(ctx, ""), projectID)
+	dag, err := r.shownDAG(ctx, projectID)
 	if err != nil {
 		return nil, err
 	}

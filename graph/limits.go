@@ -143,7 +143,7 @@ func (l *limits) MutateOperationContext(ctx context.Context, op *graphql.Operati
 	case total.complexity > maxComplexity:
 		return tooMuch(fmt.Sprintf("The operation is too complex: at least %d of at most %d", total.complexity, maxComplexity))
 	}
-	return nil
+	return refuseManyNames(op.Operation.SelectionSet)
 }
 
 func tooMuch(message string) *gqlerror.Error { return asInvalid(fault.New(fault.BadRequest, message)) }

@@ -16,11 +16,12 @@ import (
 
 // loaders gather what many fields of one response ask for into few queries. Each response has loaders of its own, so nothing is stale.
 type loaders struct {
-	plans    *dataloadgen.Loader[int32, *plan.Plan]       // plans by project id; nil for a project without one
-	projects *dataloadgen.Loader[int32, *project.Project] // projects by id; nil for one that does not exist
+	plans    *dataloadgen.Loader[int32, *plan.Plan]           // plans by project id; nil for a project without one
+	projects *dataloadgen.Loader[int32, *project.Project]     // projects by id; nil for one that does not exist
 	list     func(context.Context) ([]project.Project, error) // projects as they are listed, read once
 
 	plansOfListed sync.Once
+	shown         *planBudget
 }
 
 type loadersKey struct{}
@@ -29,6 +30,7 @@ type loadersKey struct{}
 func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	gather := dataloadgen.WithWait(500 * time.Microsecond)
 	l := &loaders{
+		shown: newPlanBudget(),
 		plans: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []int32) (map[int32]*plan.Plan, error) {
 			found, err := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids)
 			plans := make(map[int32]*plan.Plan, len(ids))

@@ -135,6 +135,11 @@ func planCost(d plan.DAG) int64 {
 	return elementCost*int64(len(d.Nodes)+len(d.Edges)) + textCost*int64(text)
 }
 
+// shownDAG reads a plan for a query, unless the response shows too much of plans.
+func (r *Resolver) shownDAG(ctx context.Context, projectID int32) (plan.DAG, error) {
+	return loadersOf(ctx).shown.read(ctx, func() (plan.DAG, error) { return r.dag(ctx, caller.Actor(ctx, ""), projectID) })
+}
+
 func (r *Resolver) planDag(d plan.DAG) *PlanDag {
 	created, modified := plan.FormatTime(d.CreatedAt), plan.FormatTime(d.ChangedAt)
 	return &PlanDag{

@@ -119,6 +119,9 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 			if err != nil {
 				return err
 			}
+			if err := checkShown(ctx, dag); err != nil {
+				return err
+			}
 			snapshotVersion = dag.At.Version
 			d.key = eventKey{project: projectID, at: dag.At, snapshot: true}
 			d.build = func() (*PlanEvent, error) { return r.snapshot(dag), nil }

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	_ "embed" // introspection.graphql
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -15,14 +16,23 @@ const (
 	fewItems  = 10
 )
 
+// The complexity of root fields, beside what is selected of them: what a replica and its database do for each.
+const (
+	queryComplexity    = 10
+	planComplexity     = 50 // more, for one that reads a whole plan
+	mutationComplexity = 50
+)
+
 // valueBytes is the length of text that counts as one value more.
 const valueBytes = 1 << 10
 
-// setComplexity makes the fields in a list count once for each expected item.
+// setComplexity makes the fields in a list count once for each expected item, and weighs fields that read a whole plan.
 func setComplexity(c *ComplexityRoot) {
 	many := func(child int) int { return 1 + manyItems*child }
 	few := func(child int) int { return 1 + fewItems*child }
 	c.Query.Projects = many
+	dag := func(child int, _ int32) int { return 1 + planComplexity + child }
+	c.Query.GetPlanDag, c.Query.PlanDag = dag, dag
 	c.PlanDag.Nodes, c.PlanDag.Edges = many, many
 	c.PlanDagDocument.Nodes, c.PlanDagDocument.Edges = many, many
 	c.Mutation.BatchMovePlanDagNodes = func(child int, _ int32, _ []NodePositionInput, _ *string, _ *int32, _ *string) int {
@@ -98,6 +108,12 @@ func (w *weigher) field(f *ast.Field) weight {
 		total.complexity = 1 + min(items*inner.complexity, maxComplexity)
 	} else if own, ok := w.schema.Complexity(w.ctx, f.ObjectDefinition.Name, f.Name, inner.complexity, f.ArgumentMap(w.variables)); ok {
 		total.complexity = own
+	}
+	switch schema := w.schema.Schema(); {
+	case f.ObjectDefinition == schema.Mutation:
+		total.complexity += mutationComplexity
+	case f.ObjectDefinition == schema.Query && !strings.HasPrefix(f.Name, "__"):
+		total.complexity += queryComplexity
 	}
 	return total
 }
