@@ -54,6 +54,15 @@ func (b *planBudget) read(ctx context.Context, read func() (plan.DAG, error)) (p
 	return dag, b.check()
 }
 
+// text returns a fault when the response shows too much with the text of a plan. One text is never too much.
+func (b *planBudget) text(text string) error {
+	length := int64(len(text))
+	if bytes := b.bytes.Add(length); bytes > length && bytes > maxPlanBytes {
+		return tooManyPlans(bytes)
+	}
+	return nil
+}
+
 // check returns a fault when plans have used up the budget.
 func (b *planBudget) check() error {
 	if bytes := b.bytes.Load(); bytes > maxPlanBytes {

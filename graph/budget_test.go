@@ -17,6 +17,12 @@ func TestPlansCostTheirBytes(t *testing.T) {
 		node["config"] = config
 		s.call(t, "AddPlanDagNode", vars{"projectId": large, "node": node}, new(any))
 	}
+	var out struct {
+		Project struct{ Plan struct{ ID int } }
+	}
+	s.must(t, &out, `query ($p: Int!) { project(id: $p) { plan { id } } }`, vars{"p": small})
+	s.must(t, nil, `mutation ($id: Int!, $y: String!) { updatePlan(id: $id, input: {name: "P", yamlContent: $y}) { id } }`,
+		vars{"id": out.Project.Plan.ID, "y": strings.Repeat("y", 600_000)})
 	const fields = `{ nodes { id config } }`
 	cases := map[string]struct {
 		document string
@@ -29,6 +35,9 @@ func TestPlansCostTheirBytes(t *testing.T) {
 		"one field twice":        {`{ getPlanDag(projectId: $large) { nodes { a: config b: config } } }`, 1},
 		"one list twice":         {`{ planDag(projectId: $large) { a: nodes { config } nodes { config } } }`, 1},
 		"one field in pieces":    {`{ getPlanDag(projectId: $large) { nodes { config } nodes { config } ...F } } fragment F on PlanDag { nodes { config } }`, 0},
+		"a text":                 {`{ project(id: $small) { plan { yamlContent } } }`, 0},
+		"a text twice":           {`{ project(id: $small) { plan { yamlContent again: yamlContent } } }`, 1},
+		"a text of many plans":   {`{ a: project(id: $small) { plan { yamlContent } } b: project(id: $small) { plan { yamlContent } } }`, 1},
 		"many small ones":        {`{ ` + repeat(50, `a%d: getPlanDag(projectId: $small) `+fields) + ` }`, 0},
 	}
 	for name, c := range cases {

@@ -19,6 +19,8 @@ import (
 // region    ************************** generated!.gotpl **************************
 
 type PlanResolver interface {
+	YamlContent(ctx context.Context, obj *plan.Plan) (string, error)
+
 	Project(ctx context.Context, obj *plan.Plan) (*project.Project, error)
 }
 
@@ -108,7 +110,7 @@ func (ec *executionContext) _Plan_yamlContent(ctx context.Context, field graphql
 			return ec.fieldContext_Plan_yamlContent(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.YAMLContent, nil
+			return ec.Resolvers.Plan().YamlContent(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -119,7 +121,7 @@ func (ec *executionContext) _Plan_yamlContent(ctx context.Context, field graphql
 	)
 }
 func (ec *executionContext) fieldContext_Plan_yamlContent(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Plan", field, false, false, "String")
+	return graphql.NewScalarFieldContext("Plan", field, true, true, "String")
 }
 
 func (ec *executionContext) _Plan_dependencies(ctx context.Context, field graphql.CollectedField, obj *plan.Plan) (ret graphql.Marshaler) {
@@ -404,10 +406,11 @@ func (ec *executionContext) _Plan(ctx context.Context, sel ast.SelectionSet, obj
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "yamlContent":
-			out.Values[i] = ec._Plan_yamlContent(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
-			}
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Plan_yamlContent(ctx, field, obj)
+				})
 		case "dependencies":
 			out.Values[i] = ec._Plan_dependencies(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {

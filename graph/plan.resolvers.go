@@ -38,6 +38,10 @@ func (r *mutationResolver) DeletePlan(ctx context.Context, id int32, opID *strin
 	return err == nil, err
 }
 
+func (r *planResolver) YamlContent(ctx context.Context, obj *plan.Plan) (string, error) {
+	return obj.YAMLContent, loadersOf(ctx).shown.text(obj.YAMLContent)
+}
+
 func (r *planResolver) Project(ctx context.Context, obj *plan.Plan) (*project.Project, error) {
 	return loadersOf(ctx).projects.Load(ctx, obj.ProjectID)
 }

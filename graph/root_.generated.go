@@ -123,7 +123,7 @@ type ComplexityRoot struct {
 		ProjectID    func(childComplexity int) int
 		Status       func(childComplexity int) int
 		UpdatedAt    func(childComplexity int) int
-		YAMLContent  func(childComplexity int) int
+		YamlContent  func(childComplexity int) int
 	}
 
 	PlanDag struct {
@@ -749,11 +749,11 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Plan.UpdatedAt(childComplexity), true
 	case "Plan.yamlContent":
-		if e.ComplexityRoot.Plan.YAMLContent == nil {
+		if e.ComplexityRoot.Plan.YamlContent == nil {
 			break
 		}
 
-		return e.ComplexityRoot.Plan.YAMLContent(childComplexity), true
+		return e.ComplexityRoot.Plan.YamlContent(childComplexity), true
 
 	case "PlanDag.cursor":
 		if e.ComplexityRoot.PlanDag.Cursor == nil {
