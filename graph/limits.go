@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"layercake/internal/budget"
 	"layercake/internal/fault"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -61,7 +62,7 @@ func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawPa
 	if operation == nil {
 		return nil // the executor reports it
 	}
-	variables, err := decodeVariables(operation, p.Variables)
+	variables, err := decodeVariables(ctx, operation, p.Variables)
 	if err == nil {
 		stripTypename(variables)
 		p.Variables = variables
@@ -73,8 +74,8 @@ func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawPa
 	return err
 }
 
-// decodeVariables decodes the variables that an operation declares. The others are worth no memory.
-func decodeVariables(operation *ast.OperationDefinition, texts map[string]any) (map[string]any, *gqlerror.Error) {
+// decodeVariables decodes the variables that an operation declares, in memory that it takes for them. The others are worth none.
+func decodeVariables(ctx context.Context, operation *ast.OperationDefinition, texts map[string]any) (map[string]any, *gqlerror.Error) {
 	variables := make(map[string]any, len(operation.VariableDefinitions))
 	values := 0
 	for _, definition := range operation.VariableDefinitions {
@@ -86,8 +87,12 @@ func decodeVariables(operation *ast.OperationDefinition, texts map[string]any) (
 		if !given {
 			continue
 		}
-		if values += countJSON(text); values > maxValues {
+		count := countJSON(text)
+		if values += count.objects + count.values; values > maxValues {
 			return nil, tooMuch(fmt.Sprintf("The variables have more than %d values, counted up to %s", maxValues, shorten(name, maxMessage/2)))
+		}
+		if err := budget.From(ctx).Take(ctx, costOfVariable(text, count)); err != nil {
+			return nil, asInvalid(fault.From(err))
 		}
 		var v any
 		if err := decode(text, &v); err != nil {
@@ -96,22 +101,6 @@ func decodeVariables(operation *ast.OperationDefinition, texts map[string]any) (
 		variables[name] = v
 	}
 	return variables, nil
-}
-
-// countJSON returns the number of values in a JSON text, or a few more: an empty list counts as if it held one.
-func countJSON(text []byte) int {
-	n, quoted := 1, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '"':
-			quoted = !quoted
-		case quoted && c == '\\':
-			i++
-		case !quoted && (c == ',' || c == '[' || c == '{'):
-			n++
-		}
-	}
-	return n
 }
 
 func stripTypename(v any) {

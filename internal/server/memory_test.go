@@ -61,6 +61,7 @@ func TestManyLargeBodiesInLittleMemory(t *testing.T) { //nolint:paralleltest // 
 	for name, body := range map[string]string{
 		"variables":  filled(`{"query":"{__typename}","variables":{"x":[`, `{"":0},`, `0]}}`),
 		"extensions": filled(`{"query":"{__typename}","extensions":{"x":[`, `{"":0},`, `0]}}`),
+		"declared":   `{"query":"query($x: Boolean) { __typename }","variables":{"x":[` + strings.Repeat(`{"":0},`, 45_000) + `0]}}`,
 		"unknown":    filled(`{"query":"{__typename}","x":[`, `[],`, `0]}`),
 	} {
 		statuses := map[int]int{}
