@@ -306,10 +306,12 @@ func (f *feed) next(at Cursor, generation int) lookup {
 
 // kept returns the event of a version, or nil when the tail does not have it.
 func (f *feed) kept(version int64) *Event {
-	if i := version - f.at.Version + int64(len(f.tail)) - 1; i >= 0 && version <= f.at.Version {
-		return f.tail[i]
+	// A client may name any version, so nothing is computed with one that was not compared before.
+	first := f.at.Version - int64(len(f.tail)) + 1
+	if version < first || version > f.at.Version {
+		return nil
 	}
-	return nil
+	return f.tail[version-first]
 }
 
 // hashAt returns the hash of the event that led to a version, empty when the feed does not know it.

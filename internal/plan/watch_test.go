@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -51,6 +52,7 @@ func TestWatch(t *testing.T) {
 	t.Run("outside the log it is told so", func(t *testing.T) {
 		for name, cursor := range map[string]plan.Cursor{
 			"another epoch": {Epoch: "zz-1", Version: 3}, "ahead of the head": {Epoch: cursors[4].Epoch, Version: 50},
+			"at the end of numbers": {Epoch: cursors[4].Epoch, Version: math.MaxInt64},
 		} {
 			w := there.watch(t, p, cursor)
 			if u := w.next(t); !u.Missed || u.At.Version != 5 {
