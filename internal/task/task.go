@@ -1,4 +1,4 @@
-// Package task runs functions beside their caller: it starts, pauses, wakes and stops them.
+// Package task runs functions beside their caller: it starts, pauses, wakes and stops them, and keeps their panics from others.
 package task
 
 import (
