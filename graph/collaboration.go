@@ -93,29 +93,40 @@ func (r *Resolver) collaboration(ctx context.Context, planID string, out chan<- 
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		return r.eachOperation(ctx, projectID, func(o operationUpdate) bool {
-			kind, known := collaborationTypes[o.operation().Kind]
-			return !known || offer(ctx, out, delivery[*CollaborationEvent]{
-				event: o.event(), build: func() (*CollaborationEvent, error) { return o.collaborationEvent(planID, kind) },
-			})
+	both := []func() error{
+		func() error { return r.operationEvents(ctx, projectID, planID, out) },
+		func() error { return r.arrivalEvents(ctx, projectID, planID, out) },
+	}
+	for _, f := range both {
+		g.Go(func() error { return r.errors.safely(ctx, f) })
+	}
+	return g.Wait()
+}
+
+// operationEvents is the half of collaboration that shows operations.
+func (r *Resolver) operationEvents(ctx context.Context, projectID int32, planID string, out chan<- delivery[*CollaborationEvent]) error {
+	return r.eachOperation(ctx, projectID, func(o operationUpdate) bool {
+		kind, known := collaborationTypes[o.operation().Kind]
+		return !known || offer(ctx, out, delivery[*CollaborationEvent]{
+			event: o.event(), build: func() (*CollaborationEvent, error) { return o.collaborationEvent(planID, kind) },
 		})
 	})
-	g.Go(func() error {
-		for arrival, err := range r.presence.Arrivals(ctx, projectID) {
-			if err != nil {
-				return err
-			}
-			if !offer(ctx, out, delivery[*CollaborationEvent]{
-				event: event{key: eventKey{project: projectID, arrival: arrival.ID}},
-				build: func() (*CollaborationEvent, error) { return arrivalEvent(arrival, planID), nil },
-			}) {
-				break
-			}
+}
+
+// arrivalEvents is the half of collaboration that shows who arrives and leaves.
+func (r *Resolver) arrivalEvents(ctx context.Context, projectID int32, planID string, out chan<- delivery[*CollaborationEvent]) error {
+	for arrival, err := range r.presence.Arrivals(ctx, projectID) {
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-	return g.Wait()
+		if !offer(ctx, out, delivery[*CollaborationEvent]{
+			event: event{key: eventKey{project: projectID, arrival: arrival.ID}},
+			build: func() (*CollaborationEvent, error) { return arrivalEvent(arrival, planID), nil },
+		}) {
+			break
+		}
+	}
+	return nil
 }
 
 func (o operationUpdate) collaborationEvent(planID string, kind CollaborationEventType) (*CollaborationEvent, error) {

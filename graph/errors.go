@@ -11,6 +11,7 @@ import (
 
 	"layercake/internal/caller"
 	"layercake/internal/fault"
+	"layercake/internal/task"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -42,7 +43,8 @@ const retryAfter = "retryAfterMs"
 
 // presenter turns errors into those that clients see, and logs those that clients must not see.
 type presenter struct {
-	log *slog.Logger
+	log   *slog.Logger
+	guard *task.Guard
 }
 
 // present returns an error as clients see it. All errors of resolvers and of the library pass through it.
@@ -95,9 +97,9 @@ func (p *presenter) faultOf(ctx context.Context, err error, at *gqlerror.Error) 
 	if f != nil && errors.Unwrap(f) != nil {
 		attributes = append(attributes, "cause", errors.Unwrap(f))
 	}
-	var panicked *panicError
+	var panicked *task.Panic
 	if errors.As(err, &panicked) {
-		attributes = append(attributes, "stack", string(panicked.stack))
+		attributes = append(attributes, "stack", string(panicked.Stack))
 	}
 	p.log.ErrorContext(ctx, "request failed", attributes...)
 	return errInternal
@@ -115,16 +117,20 @@ func isRequestError(ctx context.Context, at *gqlerror.Error) bool {
 
 func isVariable(path ast.Path) bool { return len(path) > 1 && path[0] == ast.PathName("variable") }
 
-// panicError is a panic of a resolver.
-type panicError struct {
-	value any
-	stack []byte
+// recovered counts a panic and turns it into an error, which present logs.
+func (p *presenter) recovered(_ context.Context, v any) error {
+	return p.guard.Caught(v, debug.Stack())
 }
 
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
-
-// recovered turns a panic into an error, which present logs.
-func recovered(_ context.Context, v any) error { return &panicError{v, debug.Stack()} }
+// safely calls f, in a goroutine in which nobody else recovers a panic, and returns f's error, or its panic as one.
+func (p *presenter) safely(ctx context.Context, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = p.recovered(ctx, v)
+		}
+	}()
+	return f()
+}
 
 // codes returns the codes of presented errors.
 func codes(errs gqlerror.List) []fault.Code {

@@ -17,6 +17,7 @@ import (
 	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/outage"
+	"layercake/internal/task"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -91,7 +92,7 @@ func TestPresent(t *testing.T) {
 		"a wrapped fault":        {t.Context(), fmt.Errorf("step: %w", fault.New(fault.NotFound, "Gone").Because(secret)), fault.NotFound, "Gone", ""},
 		"anything else":          {t.Context(), secret, fault.Internal, "Internal server error", "password of the database"},
 		"an internal fault":      {t.Context(), fault.New(fault.Internal, "Oh").Because(secret), fault.Internal, "Internal server error", "password"},
-		"a panic":                {t.Context(), recovered(t.Context(), "boom"), fault.Internal, "Internal server error", "boom"},
+		"a panic":                {t.Context(), (&presenter{guard: task.NewGuard(nil, nil, "")}).recovered(t.Context(), "boom"), fault.Internal, "Internal server error", "boom"},
 		"a time-out":             {t.Context(), fmt.Errorf("load: %w", context.DeadlineExceeded), fault.Unavailable, fault.Busy, "timed out"},
 		"a client that left":     {canceled, fmt.Errorf("load: %w", context.Canceled), fault.Unavailable, fault.Busy, ""},
 		"cancelled by ourselves": {t.Context(), fmt.Errorf("load: %w", context.Canceled), fault.Internal, "Internal server error", "canceled"},

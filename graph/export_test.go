@@ -30,3 +30,12 @@ func (h *Handler) Unshare() { h.unshared = true }
 func (h *Handler) Break() {
 	h.exec.AroundOperations(func(context.Context, graphql.OperationHandler) graphql.ResponseHandler { panic("broken") })
 }
+
+// BreakReaders makes the goroutine that reads from a socket panic when it takes a document.
+func (h *Handler) BreakReaders() { h.exec, h.errors = nil, nil }
+
+// BreakWriters makes an operation panic, and then what would tell its client.
+func (h *Handler) BreakWriters() {
+	h.Break()
+	h.errors = nil
+}

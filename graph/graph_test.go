@@ -51,9 +51,10 @@ type setting struct {
 func offline(t testing.TB, changes ...func(*setting)) *site {
 	t.Helper()
 	s := &site{metrics: prometheus.NewRegistry(), log: &logBuffer{}}
-	s.Registry = socket.New(socket.Options{Metrics: s.metrics})
+	log := slog.New(slog.NewJSONHandler(s.log, nil))
+	s.Registry = socket.New(socket.Options{Log: log, Metrics: s.metrics})
 	o := setting{
-		Options: graph.Options{Sockets: s.Registry, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Metrics: s.metrics},
+		Options: graph.Options{Sockets: s.Registry, Log: log, Metrics: s.metrics},
 		callers: caller.Config{Open: true},
 	}
 	for _, change := range changes {

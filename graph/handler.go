@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"layercake/internal/presence"
 	"layercake/internal/project"
 	"layercake/internal/socket"
+	"layercake/internal/task"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
@@ -62,7 +64,7 @@ type Handler struct {
 // New returns a handler. It starts nothing.
 func New(o Options) *Handler {
 	h := &Handler{
-		errors: &presenter{log: o.Log}, metrics: newMetrics(o.Metrics),
+		errors: &presenter{log: o.Log, guard: task.NewGuard(nil, o.Metrics, "graphql")}, metrics: newMetrics(o.Metrics),
 		budget: o.Budget, pace: cmp.Or(o.Pace, DefaultPace), maxBody: maxBody,
 		sockets: o.Sockets.Transport(caller.GraphQL, o.Timing, labels...), initTimeout: cmp.Or(o.InitTimeout, defaultInitTimeout),
 	}
@@ -80,7 +82,7 @@ func New(o Options) *Handler {
 
 	h.exec = executor.New(schema)
 	h.exec.SetErrorPresenter(h.errors.present)
-	h.exec.SetRecoverFunc(recovered)
+	h.exec.SetRecoverFunc(h.errors.recovered)
 	h.exec.SetParserTokenLimit(maxTokens)
 	h.exec.SetDisableSuggestion(true)
 	h.exec.SetDefaultRulesFn(validationRules)
@@ -125,21 +127,33 @@ func (h *Handler) measure(ctx context.Context, next graphql.OperationHandler) gr
 		h.subscriptions.Add(1)
 	}
 	h.metrics.changed.Say()
-	start, answered, ended := time.Now(), false, false
+	start, answered := time.Now(), false
+	end := sync.OnceFunc(func() {
+		inFlight.Dec()
+		if kind == ast.Subscription {
+			h.subscriptions.Add(-1)
+		}
+		h.metrics.changed.Say()
+	})
+	panicked := true // in next; whoever recovers that knows nothing of what was counted here
+	defer func() {
+		if panicked {
+			end()
+		}
+	}()
 	responses := next(ctx)
+	panicked = false
 	return func(ctx context.Context) *graphql.Response {
-		response := responses(ctx)
+		var response *graphql.Response
+		defer func() {
+			if response == nil || kind != ast.Subscription { // there are no more, after a panic, too
+				end()
+			}
+		}()
+		response = responses(ctx)
 		if !answered && response != nil {
 			answered = true
 			h.metrics.latency.WithLabelValues(string(kind), outcome(codes(response.Errors))).Observe(time.Since(start).Seconds())
-			h.metrics.changed.Say()
-		}
-		if !ended && (response == nil || kind != ast.Subscription) {
-			ended = true
-			inFlight.Dec()
-			if kind == ast.Subscription {
-				h.subscriptions.Add(-1)
-			}
 			h.metrics.changed.Say()
 		}
 		return response

@@ -76,7 +76,7 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(v)
 			}
-			e := h.errors.present(r.Context(), recovered(r.Context(), v))
+			e := h.errors.present(r.Context(), h.errors.recovered(r.Context(), v))
 			h.respond(w, http.StatusInternalServerError, mediaJSON, &graphql.Response{Errors: gqlerror.List{e}})
 		}
 	}()

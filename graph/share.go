@@ -52,7 +52,7 @@ func subscribe[E any](ctx context.Context, r *Resolver, produce func(out chan<- 
 	var failure error
 	r.running.Go(func() {
 		defer close(in)
-		failure = produce(in)
+		failure = r.errors.safely(ctx, func() error { return produce(in) })
 	})
 	present := func(err error) (shown *gqlerror.Error) {
 		if err != nil && ctx.Err() == nil {

@@ -97,9 +97,14 @@ type frame struct {
 	Payload json.RawMessage `json:"payload"`
 }
 
-// read takes what the client sends until the socket is closed.
+// read serves the client until the socket is closed.
 func (s *session) read(ctx context.Context) {
 	defer s.Release()
+	s.Protect(func() { s.serve(ctx) })
+}
+
+// serve takes what the client sends until nothing more can come.
+func (s *session) serve(ctx context.Context) {
 	for {
 		kind, b, ok := s.Read()
 		if !ok {
@@ -240,7 +245,7 @@ func (s *session) start(ctx context.Context, op *operation, params *graphql.RawP
 	go func() { // Drain waits for it: Acquire counted it
 		defer s.Release()
 		defer op.cancel()
-		s.end(op, s.execute(ctx, op, executable))
+		s.Protect(func() { s.end(op, s.execute(ctx, op, executable)) })
 	}()
 }
 
@@ -294,7 +299,7 @@ var dataBefore, dataAfter = []byte(`{"data":`), []byte(`}`)
 // recover turns a panic into an error. The library does that only for panics of resolvers.
 func (s *session) recover(ctx context.Context, errs *gqlerror.List) {
 	if v := recover(); v != nil {
-		*errs = gqlerror.List{s.h.errors.present(ctx, recovered(ctx, v))}
+		*errs = gqlerror.List{s.h.errors.present(ctx, s.h.errors.recovered(ctx, v))}
 	}
 }
 

@@ -10,8 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"layercake/graph"
 	"layercake/internal/client"
 	"layercake/internal/npmtest"
+
+	"github.com/coder/websocket"
 )
 
 func TestSocketWithTheClientOfOthers(t *testing.T) {
@@ -317,6 +320,67 @@ func TestPanicOfAnOperation(t *testing.T) {
 	}
 	if !strings.Contains(s.log.String(), "panic: broken") {
 		t.Error("it is not in the log")
+	}
+	s.until(t, "layercake_graphql_operations_in_flight", "query", 0)
+}
+
+// The events of a subscription are produced in goroutines that the library knows nothing of. A panic there ends the subscription as well,
+// and it is not counted as running any more.
+func TestPanicOfASubscription(t *testing.T) {
+	t.Parallel()
+	s := offline(t) // what asks the core panics
+	c := s.dial(t, nil)
+	fields := []string{
+		`planEvents(projectId: 1) { version }`, `planDagDeltaChanged(projectId: 1) { version }`,
+		`collaborationEvents(planId: "project_1") { eventId }`, `planDagUpdated(planId: "project_1") { timestamp }`,
+	}
+	for i, field := range fields {
+		subscribe(t, c, strconv.Itoa(i), question{Query: `subscription { ` + field + ` }`})
+		if got := hear(t, c); !strings.HasPrefix(got, fmt.Sprintf(`{"id":"%d","type":"error","payload":[{"message":"Internal server error",`, i)) {
+			t.Errorf("%s: got %s", field, got)
+		}
+	}
+	s.until(t, "layercake_graphql_operations_in_flight", "subscription", 0)
+	if n := s.value(t, "layercake_panics_total", "graphql"); n < float64(len(fields)) {
+		t.Errorf("%v panics were counted", n)
+	}
+	if text := s.log.String(); strings.Count(text, `"stack":`) < len(fields) || !strings.Contains(text, "share.go") {
+		t.Errorf("logged %s", text)
+	}
+	say(t, c, `{"type":"ping"}`)
+	if got := hear(t, c); got != `{"type":"pong"}` {
+		t.Errorf("got %s", got)
+	}
+}
+
+// A panic that cannot be told as an error of an operation ends its socket, and no other.
+func TestPanicOfASocket(t *testing.T) {
+	t.Parallel()
+	for name, breaks := range map[string]func(*graph.Handler){"reading": (*graph.Handler).BreakReaders, "writing": (*graph.Handler).BreakWriters} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := offline(t)
+			breaks(s.Handler)
+			c, other := s.dial(t, nil), s.dial(t, nil)
+			subscribe(t, c, "1", question{Query: `{ __typename }`})
+			ctx, cancel := context.WithTimeout(t.Context(), deadline)
+			defer cancel()
+			var closed *client.Closed
+			if b, err := c.Receive(ctx); !errors.As(err, &closed) || closed.Code != websocket.StatusInternalError {
+				t.Errorf("got %s, %v", b, err)
+			}
+			s.closes(t, "internal")
+			if n := s.value(t, "layercake_panics_total", "socket"); n != 1 {
+				t.Errorf("%v panics were counted", n)
+			}
+			if text := s.log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "a panic was caught") {
+				t.Errorf("logged %s", text)
+			}
+			say(t, other, `{"type":"ping"}`)
+			if got := hear(t, other); got != `{"type":"pong"}` {
+				t.Errorf("the other got %s", got)
+			}
+		})
 	}
 }
 

@@ -14,6 +14,7 @@ var labels = []string{projectDeleted.Label, socket.LabelKicked}
 // leaveReasons are the reasons for the log of visits, by the label of the reason for which the socket closed.
 var leaveReasons = map[string]presence.Reason{
 	socket.Client.Label: presence.ReasonClosed, socket.Lost.Label: presence.ReasonLost, socket.Silent.Label: presence.ReasonSilent,
-	socket.Slow.Label: presence.ReasonSlow, socket.LabelMessage: presence.ReasonProtocol, projectDeleted.Label: presence.ReasonDeleted,
+	socket.Broken.Label: presence.ReasonLost,
+	socket.Slow.Label:   presence.ReasonSlow, socket.LabelMessage: presence.ReasonProtocol, projectDeleted.Label: presence.ReasonDeleted,
 	socket.LabelDrain: presence.ReasonDrained, socket.LabelKicked: presence.ReasonKicked,
 }

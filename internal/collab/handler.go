@@ -110,7 +110,7 @@ func (h *Handler) Run(ctx context.Context) error {
 		}
 		for _, conn := range h.sockets.Conns() {
 			s := conn.(*session)
-			s.room.Touch(s.ID(), s.Heard())
+			s.Protect(func() { s.room.Touch(s.ID(), s.Heard()) })
 		}
 	}
 }

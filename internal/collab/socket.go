@@ -76,9 +76,20 @@ func begin(h *Handler, room *presence.Room, conn *socket.WebSocket) {
 	s.Probe()
 }
 
-// read takes what the client sends until the connection ends, then leaves the room. Leaving depends on no request and no database: the room
-// is in memory, and the flusher of package presence brings it to the table.
+// read serves the client until the connection ends, then leaves the room. Leaving depends on no request and no database: the room is in
+// memory, and the flusher of package presence brings it to the table.
 func (s *session) read() {
+	defer s.Release()
+	s.Protect(s.serve)
+	s.Protect(func() {
+		defer s.room.Exit()
+		s.stopWatch()
+		s.room.Leave(s.ID(), leaveReasons[s.Reason().Label])
+	})
+}
+
+// serve takes what the client sends until nothing more can come.
+func (s *session) serve() {
 	for !s.Closed() { // a client that was kicked during its last message must not join again by the next one
 		kind, b, ok := s.Read()
 		if !ok {
@@ -94,10 +105,6 @@ func (s *session) read() {
 		}
 		s.receive(b)
 	}
-	s.stopWatch()
-	s.room.Leave(s.ID(), leaveReasons[s.Reason().Label])
-	s.room.Exit()
-	s.Release()
 }
 
 // admit reports whether the rate limit lets a message pass: maxMessages within the last second. Messages that are refused do not count. The
@@ -239,7 +246,7 @@ func (s *session) push() {
 	var pause time.Duration
 	var next time.Time
 	if !s.Closed() {
-		s.Batch(func() { pause, next = s.writeDue(&v, viewer, document) })
+		s.Protect(func() { s.Batch(func() { pause, next = s.writeDue(&v, viewer, document) }) })
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

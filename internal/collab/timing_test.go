@@ -27,6 +27,8 @@ import (
 type site struct {
 	url      string
 	project  int
+	core     *servertest.Core
+	log      *syncLog
 	metrics  *prometheus.Registry
 	sockets  *socket.Registry
 	accepted chan *valve
@@ -76,8 +78,8 @@ func (v *valve) Close() error {
 func serve(t *testing.T, timing socket.Timing, refresh time.Duration) *site {
 	t.Helper()
 	core := servertest.StartCore(t, nil)
-	s := &site{metrics: prometheus.NewRegistry(), accepted: make(chan *valve, 16)}
-	sockets := socket.New(socket.Options{Metrics: s.metrics})
+	s := &site{core: core, log: &syncLog{}, metrics: prometheus.NewRegistry(), accepted: make(chan *valve, 16)}
+	sockets := socket.New(socket.Options{Log: slog.New(slog.NewTextHandler(s.log, nil)), Metrics: s.metrics})
 	s.sockets = sockets
 	h := collab.New(collab.Options{
 		Sockets: sockets, Presence: core.Presence, Log: slog.New(slog.DiscardHandler), Metrics: s.metrics, Timing: timing, Refresh: refresh,
@@ -96,12 +98,17 @@ func serve(t *testing.T, timing socket.Timing, refresh time.Duration) *site {
 		}
 		server.Close()
 	})
-	p, err := core.Projects.Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
+	s.url, s.project = server.URL, s.newProject(t)
+	return s
+}
+
+func (s *site) newProject(t *testing.T) int {
+	t.Helper()
+	p, err := s.core.Projects.Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.url, s.project = server.URL, int(p.ID)
-	return s
+	return int(p.ID)
 }
 
 func TestSilentSocketIsCutOffAndLeaves(t *testing.T) {
@@ -154,17 +161,23 @@ func TestReaderThatStallsIsCutOffByTheWriteDeadline(t *testing.T) {
 // closedAs returns how many sockets closed for a reason.
 func closedAs(t *testing.T, registry *prometheus.Registry, reason string) float64 {
 	t.Helper()
+	return counted(t, registry, "layercake_sockets_closed_total", "reason", reason)
+}
+
+// counted returns the value of a counter.
+func counted(t *testing.T, registry *prometheus.Registry, name, label, value string) float64 {
+	t.Helper()
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, family := range families {
-		if family.GetName() != "layercake_sockets_closed_total" {
+		if family.GetName() != name {
 			continue
 		}
 		for _, m := range family.GetMetric() {
-			for _, label := range m.GetLabel() {
-				if label.GetName() == "reason" && label.GetValue() == reason {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == label && l.GetValue() == value {
 					return m.GetCounter().GetValue()
 				}
 			}

@@ -35,10 +35,15 @@ type Event struct {
 // Decoded returns what decode made of an event the first time that anybody asked. All watchers of a replica hold the same Event, so
 // each body is decoded once for all of them. An event has one such value: all callers ask for the same T.
 func Decoded[T any](e *Event, decode func(*Event) (T, error)) (T, error) {
-	e.decoding.Do(func() { e.decoded, e.invalid = decode(e) })
+	e.decoding.Do(func() {
+		e.invalid = errDecoding // unless decode returns
+		e.decoded, e.invalid = decode(e)
+	})
 	value, _ := e.decoded.(T)
 	return value, e.invalid
 }
+
+var errDecoding = errors.New("decoding the event panicked")
 
 // Hash distinguishes events of one version in different histories of a project: a restored database gives the same numbers to
 // other events. It is the first 4 bytes of the SHA-256 of the body, in hex, as the function event_hash of the database has it, too.

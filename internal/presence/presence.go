@@ -163,5 +163,8 @@ type Memo struct {
 // Bytes returns what build makes of the value. It calls build only the first time, so build must make the same each time.
 func (m *Memo) Bytes(build func() []byte) []byte {
 	m.once.Do(func() { m.bytes = build() })
+	if m.bytes == nil {
+		return build() // it panicked the first time: whoever reads the value meets that, too, rather than send a frame without its contents
+	}
 	return m.bytes
 }

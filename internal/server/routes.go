@@ -38,7 +38,7 @@ var requestHeaders = []string{
 func (s *Server) routes() http.Handler {
 	callers := caller.Middleware(caller.Config{Open: s.cfg.Open, TrustedProxies: s.cfg.TrustedProxies})
 	r := chi.NewRouter()
-	r.Use(s.measure, middleware.Recoverer, withoutOtherUpgrades, middleware.GetHead, callers, s.checkHost, cors.Handler(cors.Options{
+	r.Use(s.measure, s.recoverer, withoutOtherUpgrades, middleware.GetHead, callers, s.checkHost, cors.Handler(cors.Options{
 		AllowOriginFunc: func(_ *http.Request, origin string) bool { return s.cfg.allowsOrigin(origin) },
 		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions},
 		AllowedHeaders:  slices.Concat(requestHeaders, s.cfg.AllowedHeaders),
@@ -53,6 +53,29 @@ func (s *Server) routes() http.Handler {
 	r.Get("/ws/collaboration", s.collab.ServeHTTP)
 	return r
 }
+
+// recoverer answers a request whose handler panics, unless its connection was taken over. GraphQL over HTTP has a better answer of its own.
+func (s *Server) recoverer(next http.Handler) http.Handler {
+	recovering := middleware.Recoverer(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		recovering.ServeHTTP(w, middleware.WithLogEntry(r, requestLog{s, r}))
+	})
+}
+
+// requestLog is what the library's Recoverer tells of a panic; otherwise it would write to the standard error.
+type requestLog struct {
+	s *Server
+	r *http.Request
+}
+
+// Panic counts a panic and logs it.
+func (l requestLog) Panic(v any, stack []byte) {
+	p := l.s.guard.Caught(v, stack)
+	l.s.log.ErrorContext(l.r.Context(), "request failed", "error", p, "path", l.r.URL.Path, "stack", string(p.Stack))
+}
+
+// Write does nothing: requests are measured, not logged.
+func (l requestLog) Write(int, int, http.Header, time.Duration, any) {}
 
 // adminRoutes returns the handler of all paths for operators.
 func (s *Server) adminRoutes() http.Handler {

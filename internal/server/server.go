@@ -35,6 +35,7 @@ type Server struct {
 
 	// Set before ready is closed.
 	core      *Core
+	guard     *task.Guard // of requests
 	sockets   *socket.Registry
 	graph     *graph.Handler
 	collab    *collab.Handler
@@ -124,7 +125,8 @@ func (s *Server) prepareSchema(ctx context.Context) error {
 // assemble puts the transports, and what operators need, on a core.
 func (s *Server) assemble(core *Core) {
 	s.core, s.log = core, core.log
-	s.sockets = socket.New(socket.Options{PerAddress: s.cfg.MaxSockets, Metrics: s.registry})
+	s.guard = task.NewGuard(s.log, s.registry, "http")
+	s.sockets = socket.New(socket.Options{PerAddress: s.cfg.MaxSockets, Log: s.log, Metrics: s.registry})
 	memory := budget.New(budget.Config{Memory: s.cfg.requestMemory(), PerAddress: s.cfg.MaxRequests, Metrics: s.registry})
 	s.graph = graph.New(graph.Options{
 		Sockets: s.sockets, Plans: core.Plans, Projects: core.Projects, Presence: core.Presence, Budget: memory, Log: s.log, Metrics: s.registry,

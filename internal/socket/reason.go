@@ -21,6 +21,10 @@ var (
 	Silent = Reason{Code: 1000, Label: "silent", Reconnect: true} // nothing came for too long
 	Slow   = Reason{Code: 1000, Label: "slow", Reconnect: true}   // a message could not be written in time
 	TooBig = Violation(1009, "")                                  // a message was over MaxMessage; the library has sent the close frame
+
+	// Broken is for a panic in what the server did for this client. The same may happen again, so clients that give up after this code,
+	// as those of graphql-transport-ws do, are right to.
+	Broken = Reason{Code: 1011, Text: "Internal server error", Label: "internal"}
 )
 
 // Labels of the reasons that are made for one socket each, because their text differs.
@@ -31,7 +35,7 @@ const (
 )
 
 // CommonLabels are the labels that every transport has.
-var CommonLabels = []string{Client.Label, Lost.Label, Silent.Label, Slow.Label, LabelMessage, LabelDrain}
+var CommonLabels = []string{Client.Label, Lost.Label, Silent.Label, Slow.Label, Broken.Label, LabelMessage, LabelDrain}
 
 // Violation is the reason when a client broke the protocol. Connecting again would not help, because it would break it again.
 func Violation(code int, text string) Reason {

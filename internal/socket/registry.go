@@ -26,12 +26,14 @@ package socket
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
 
 	"layercake/internal/fault"
+	"layercake/internal/task"
 	"layercake/internal/testsignal"
 
 	"github.com/google/uuid"
@@ -56,6 +58,7 @@ const turns = 30
 // Options are what a registry needs. Its zero values are fine.
 type Options struct {
 	PerAddress int                   // limit of open sockets of one client address; 0 for none
+	Log        *slog.Logger          // may be nil
 	Metrics    prometheus.Registerer // may be nil
 }
 
@@ -68,6 +71,7 @@ type Registry struct {
 	Changed testsignal.Signal
 
 	metrics   prometheus.Registerer
+	guard     *task.Guard
 	addresses *addressLimit
 
 	mu         sync.Mutex
@@ -79,7 +83,10 @@ type Registry struct {
 
 // New returns a registry without transports.
 func New(o Options) *Registry {
-	return &Registry{metrics: o.Metrics, addresses: newAddressLimit(o.PerAddress, o.Metrics), sockets: map[*Socket]struct{}{}}
+	return &Registry{
+		metrics: o.Metrics, guard: task.NewGuard(o.Log, o.Metrics, "socket"), addresses: newAddressLimit(o.PerAddress, o.Metrics),
+		sockets: map[*Socket]struct{}{},
+	}
 }
 
 // Transport is a kind of sockets.

@@ -190,8 +190,8 @@ func TestSilentSocketIsCutOff(t *testing.T) {
 		if n := testutil.ToFloat64(transport.open); n != 1 {
 			t.Errorf("%v sockets are open", n)
 		}
-		if n := testutil.CollectAndCount(transport.closed); n != 7 {
-			t.Errorf("%d reasons, want 6 that all have and one of its own", n)
+		if n := testutil.CollectAndCount(transport.closed); n != 8 {
+			t.Errorf("%d reasons, want 7 that all have and one of its own", n)
 		}
 		opening.Release() // its request was refused after all
 		lively.Cut(Lost)

@@ -124,8 +124,19 @@ func (s *Socket) Probe() {
 	}
 	go func() { // Drain waits for it: Acquire counted it
 		defer s.Release()
-		conn.Ping()
+		s.Protect(conn.Ping)
 	}()
+}
+
+// Protect calls f, which does something for this socket alone, and reports whether f returned. A panic in f closes the socket, for Broken,
+// and ends nothing else. Every goroutine of a socket calls it, and so does the registry where it
+// calls a Conn.
+func (s *Socket) Protect(f func()) bool {
+	err := s.transport.registry.guard.Do(func() error { f(); return nil })
+	if err != nil {
+		s.Close(Broken)
+	}
+	return err == nil
 }
 
 // Acquire keeps the socket from ending until Release. It reports false when the socket is closed: then nothing new may begin.
@@ -175,7 +186,7 @@ func (s *Socket) Cut(reason Reason) {
 	case first:
 		s.disconnect(conn, reason, true)
 	default:
-		conn.Abort()
+		s.Protect(conn.Abort)
 	}
 }
 
@@ -197,15 +208,17 @@ func (s *Socket) close(reason Reason, cut bool) (conn Conn, first bool) {
 
 // disconnect ends the connection, by a goodbye or by cutting it off. Its caller has counted it in active.
 func (s *Socket) disconnect(conn Conn, reason Reason, cut bool) {
-	conn.OnClose(reason)
+	s.Protect(func() { conn.OnClose(reason) })
 	if cut {
-		conn.Abort()
+		s.Protect(conn.Abort)
 		s.Release()
 		return
 	}
 	go func() { // Drain waits for it: it is counted in active
 		defer s.Release()
-		conn.Goodbye(reason)
+		if !s.Protect(func() { conn.Goodbye(reason) }) {
+			s.Protect(conn.Abort) // the goroutine that reads would wait for the end of the connection
+		}
 	}()
 }
 

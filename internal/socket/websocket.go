@@ -119,24 +119,24 @@ func (c *WebSocket) Write(text []byte) bool {
 func (c *WebSocket) Send(write func(*websocket.Conn) error) bool {
 	c.sending.Lock()
 	defer c.sending.Unlock()
-	return !c.Closed() && c.withDeadline(func() error {
-		if !c.raw.buffer() { // Batch buffers already, and releases
-			return write(c.conn)
+	return !c.Closed() && c.withDeadline(func() (err error) {
+		if c.raw.buffer() { // otherwise Batch buffers already, and releases
+			defer func() { err = errors.Join(err, c.raw.release()) }() // after a panic, too: the close frame must not stay in the buffer
 		}
-		err := write(c.conn)
-		return errors.Join(err, c.raw.release())
+		return write(c.conn)
 	})
 }
 
 // Batch sends what send sends in as few system calls as possible.
 func (c *WebSocket) Batch(send func()) {
-	began := c.raw.buffer()
-	send()
-	if began {
-		c.sending.Lock()
-		defer c.sending.Unlock()
-		c.withDeadline(c.raw.release) // also when the socket was closed meanwhile: its close frame may be in the buffer
+	if c.raw.buffer() {
+		defer func() {
+			c.sending.Lock()
+			defer c.sending.Unlock()
+			c.withDeadline(c.raw.release) // also when the socket was closed meanwhile: its close frame may be in the buffer
+		}()
 	}
+	send()
 }
 
 // withDeadline writes before the write deadline, while sending is held. The deadline is a timer that cuts the connection off, because that
