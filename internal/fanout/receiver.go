@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"layercake/internal/postgres"
+	"layercake/internal/task"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/time/rate"
@@ -23,6 +24,7 @@ const (
 	doubtFormat = "format"    // a newer replica says something that cannot be read here
 	doubtEpoch  = "epoch"     // a sender writes to another history than the one that is listened to
 	doubtFormer = "former"    // a replica of the release before began, which was not heard until now
+	doubtPanic  = "panic"     // a topic could not take a line
 )
 
 // maxSenders is how many replicas a receiver follows: of each, it knows the last number. For another one it forgets the one that has been
@@ -167,7 +169,12 @@ func (r *receiver) hear(l Line, h header) error {
 	case own:
 		letter.heard.Inc()
 	default:
-		if err := letter.Hear(l); err != nil {
+		err := r.wire.guard.Do(func() error { return letter.Hear(l) })
+		if errors.As(err, new(*task.Panic)) {
+			r.wire.doubt(r.channel, doubtPanic) // what the line said, if it was true, is in the tables
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		letter.heard.Inc()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
@@ -286,5 +287,35 @@ func TestReceiverOpensWhatReplicasSealed(t *testing.T) {
 	say(7, first) // another session got the process id of the publisher
 	if n := testutil.ToFloat64(r.wire.metrics.heardRepeated); len(heard) != 1 || len(doubts) != 1 || n != 1 {
 		t.Errorf("heard %v, doubts %q, %v repeated: a number was taken twice", heard, doubts, n)
+	}
+}
+
+// A topic that panics costs its own line, and a look at the tables: the rest of the payload is heard, and the next one is.
+func TestTopicThatPanicsDoubts(t *testing.T) {
+	t.Parallel()
+	var heard, doubts []string
+	registry := prometheus.NewRegistry()
+	w := New(Config{Metrics: registry})
+	w.Handle(Topic{Channel: Events, Kinds: map[byte]string{'e': "event"}, Hear: func(l Line) error {
+		if l.Text == "boom" {
+			panic(l.Text)
+		}
+		heard = append(heard, l.Text)
+		return nil
+	}, Doubt: func(reason string) { doubts = append(doubts, reason) }})
+	r := w.listener.receivers[Events]
+	now := time.Now()
+	r.begin(&session{epoch: "e-1"}, now)
+	r.receive("1 a e-1 7\ne one\ne boom\ne two", now)
+	r.receive("1 a e-1 8\ne three", now)
+	if !slices.Equal(heard, []string{"one", "two", "three"}) || !slices.Equal(doubts, []string{"listening", "panic"}) {
+		t.Errorf("heard %q, doubted %q", heard, doubts)
+	}
+	const want = `# HELP layercake_panics_total Panics, each of which ended what it was about and nothing else.
+# TYPE layercake_panics_total counter
+layercake_panics_total{where="wire"} 1
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "layercake_panics_total"); err != nil {
+		t.Error(err)
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"layercake/internal/postgres"
+	"layercake/internal/task"
 	"layercake/internal/testsignal"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -74,7 +75,7 @@ type Topic struct {
 	FromDatabase bool
 	// Doubt is called when lines of the channel may have been missed: look at the tables. Reasons are Listening (a connection listens
 	// from now on), "hole" (in a sender's numbers), "format" (a newer replica spoke), "epoch" (a sender writes to another history), "former"
-	// (a replica of the release before began) and those of Invalidate. They can come in quick succession, on any goroutine: combine them.
+	// (a replica of the release before began), "panic" (Hear panicked) and those of Invalidate. They can come in quick succession, on any goroutine: combine them.
 	// Nil for a topic that looks often enough.
 	Doubt func(reason string)
 	// Hint returns the line that can stand for all lines about a project up to a version: for one that finds no room, may not have arrived,
@@ -87,6 +88,7 @@ type Topic struct {
 type Wire struct {
 	cfg       Config
 	metrics   *metrics
+	guard     *task.Guard // of topics
 	topics    []*Topic
 	letters   [256]*letter
 	invalid   []error // what Handle found wrong with topics; Run returns it
@@ -121,7 +123,10 @@ func New(cfg Config) *Wire {
 	if cfg.Former == nil {
 		cfg.Former = func() bool { return false }
 	}
-	w := &Wire{cfg: cfg, heartbeat: &heartbeat{start: time.Now(), silence: cfg.Timing.Silence}}
+	w := &Wire{
+		cfg: cfg, guard: task.NewGuard(cfg.Log, cfg.Metrics, "wire"),
+		heartbeat: &heartbeat{start: time.Now(), silence: cfg.Timing.Silence},
+	}
 	w.publisher = newPublisher(w)
 	w.listener = newListener(w)
 	w.metrics = newMetrics(cfg.Metrics, w) // last: from now on somebody may ask w for them

@@ -35,6 +35,7 @@ type feed struct {
 	ahead     map[int64]*Event // by version: what came before its time
 	limit     int              // size of the bodies that tail may have at most, and that ahead may
 	doubted   bool             // a sweep, not a line, found the wanted version
+	broken    bool             // a panic left it in an unknown state: it goes on from the next head that is read
 	changed   chan struct{}    // closed and replaced whenever a watcher should look again
 }
 
@@ -210,13 +211,22 @@ func (f *feed) failure() error {
 	return f.err
 }
 
+// giveUp forgets what the feed holds after a panic, which may have left anything. Until it goes on from a head that is read, its watchers
+// find what follows in the log.
+func (f *feed) giveUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.broken = true
+	f.tail, f.tailBytes, f.ahead = nil, 0, make(map[int64]*Event)
+}
+
 // judge reports whether what a query returned can be compared with the feed: the head, and the hash at the place where the feed stood
-// when the query was sent. A feed that stood in another history than they do goes on from the head.
+// when the query was sent. A feed that stood in another history than they do goes on from the head, and so does one that is broken.
 func (f *feed) judge(sent state, head Cursor, base string) bool {
 	if f.err != nil || f.generation != sent.generation {
 		return false
 	}
-	if head.contradicts(sent.at) || Differ(base, sent.at.Hash) {
+	if f.broken || head.contradicts(sent.at) || Differ(base, sent.at.Hash) {
 		f.restart(head)
 		return false
 	}
@@ -271,7 +281,7 @@ func (f *feed) fill(sent state, a answer) (applied int, repaired, more bool) {
 
 // restart gives up the tail and goes on from head. Watchers of the former generation missed events.
 func (f *feed) restart(head Cursor) {
-	f.at, f.wanted = head, head.Version
+	f.at, f.wanted, f.broken = head, head.Version, false
 	f.tail, f.tailBytes = nil, 0
 	f.generation++
 	f.catchUp()

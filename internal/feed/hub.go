@@ -64,6 +64,7 @@ type Config struct {
 type Hub struct {
 	cfg     Config
 	metrics *metrics
+	guard   *task.Guard
 	gaps    chan struct{}                // wakes fillAll: some feed lacks events
 	doubts  chan struct{}                // wakes sweepAll before its time
 	warned  rate.Sometimes               // limits warnings of watchers that are far behind
@@ -80,6 +81,7 @@ func NewHub(cfg Config) *Hub {
 	cfg.Timing = cmp.Or(cfg.Timing, DefaultTiming)
 	h := &Hub{
 		cfg:    cfg,
+		guard:  task.NewGuard(cfg.Log, cfg.Metrics, "feed"),
 		gaps:   make(chan struct{}, 1),
 		doubts: make(chan struct{}, 1),
 		warned: rate.Sometimes{Interval: time.Minute},
@@ -125,11 +127,21 @@ func (h *Hub) offer(l line) {
 			event.Body = l.body
 		}
 	}
-	switch f.offer(l.at, event) {
-	case toFill:
-		h.metrics.gaps.Inc()
-		task.Wake(h.gaps)
-	case toSweep:
+	h.protect(f, func() {
+		switch f.offer(l.at, event) {
+		case toFill:
+			h.metrics.gaps.Inc()
+			task.Wake(h.gaps)
+		case toSweep:
+			task.Wake(h.doubts)
+		}
+	})
+}
+
+// protect does something with one feed. After a panic this feed begins anew with the next sweep, which comes at once.
+func (h *Hub) protect(f *feed, do func()) {
+	if h.guard.Do(func() error { do(); return nil }) != nil {
+		f.giveUp()
 		task.Wake(h.doubts)
 	}
 }
@@ -189,10 +201,8 @@ func (h *Hub) end(f *feed, err error) {
 
 // readHeads asks where projects stand. Those that do not exist are missing.
 func (h *Hub) readHeads(ctx context.Context, pool *postgres.Pool, projects ...int32) (map[int32]Cursor, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timing.Query)
-	defer cancel()
 	heads := make(map[int32]Cursor, len(projects))
-	err := pool.Do(ctx, func(conn *pgx.Conn) error {
+	err := h.ask(ctx, pool, func(ctx context.Context, conn *pgx.Conn) error {
 		epoch := postgres.EpochOfConn(conn)
 		rows, err := db.New(conn).ListFeedHeads(ctx, projects)
 		for _, row := range rows {
@@ -204,6 +214,15 @@ func (h *Hub) readHeads(ctx context.Context, pool *postgres.Pool, projects ...in
 		return nil, fmt.Errorf("read heads: %w", err)
 	}
 	return heads, nil
+}
+
+// ask queries the database. Its panics are errors, because others may wait for the answer.
+func (h *Hub) ask(ctx context.Context, pool *postgres.Pool, query func(context.Context, *pgx.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timing.Query)
+	defer cancel()
+	return h.guard.Do(func() error {
+		return pool.Do(ctx, func(conn *pgx.Conn) error { return query(ctx, conn) })
+	})
 }
 
 // feedsWhere returns the feeds of which ask says true, their projects, and where they stand.
@@ -229,8 +248,10 @@ func (h *Hub) fillAll(ctx context.Context) {
 			}
 			task.Pause(ctx, h.cfg.Timing.Gap)
 		}
-		var err error
-		again, err = h.fill(ctx)
+		err := h.guard.Do(func() (err error) {
+			again, err = h.fill(ctx)
+			return err
+		})
 		outages.Note(ctx, err)
 		if err != nil {
 			again = task.Pause(ctx, h.cfg.Timing.Retry+rand.N(2*h.cfg.Timing.Retry))
@@ -262,12 +283,14 @@ func (h *Hub) fill(ctx context.Context) (again bool, err error) {
 			h.end(f, ErrNotFound)
 			continue
 		}
-		applied, repaired, more := f.fill(sent[i], a)
-		h.metrics.filled.Add(float64(applied))
-		if repaired {
-			h.metrics.sweepRepairs.Inc()
-		}
-		again = again || more
+		h.protect(f, func() {
+			applied, repaired, more := f.fill(sent[i], a)
+			h.metrics.filled.Add(float64(applied))
+			if repaired {
+				h.metrics.sweepRepairs.Inc()
+			}
+			again = again || more
+		})
 	}
 	return again, nil
 }
@@ -283,10 +306,13 @@ func (h *Hub) sweepAll(ctx context.Context) {
 		case <-time.After(pause):
 		case <-h.doubts:
 		}
-		outages.Note(ctx, h.sweep(ctx))
-		h.dropIdle(time.Now())
-		h.divide()
-		h.warn(ctx)
+		outages.Note(ctx, h.guard.Do(func() error {
+			err := h.sweep(ctx)
+			h.dropIdle(time.Now())
+			h.divide()
+			h.warn(ctx)
+			return err
+		}))
 	}
 }
 
@@ -301,12 +327,15 @@ func (h *Hub) sweep(ctx context.Context) error {
 	}
 	for i, f := range feeds {
 		head, ok := heads[f.project]
-		switch {
-		case !ok:
+		if !ok {
 			h.end(f, ErrNotFound)
-		case f.compare(sent[i], head):
-			task.Wake(h.gaps)
+			continue
 		}
+		h.protect(f, func() {
+			if f.compare(sent[i], head) {
+				task.Wake(h.gaps)
+			}
+		})
 	}
 	return nil
 }

@@ -40,10 +40,8 @@ type answer struct {
 func (h *Hub) readLog(
 	ctx context.Context, pool *postgres.Pool, projects []int32, after []int64, bytes, maxBody int,
 ) (map[int32]answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timing.Query)
-	defer cancel()
 	answers := make(map[int32]answer, len(projects))
-	err := pool.Do(ctx, func(conn *pgx.Conn) error {
+	err := h.ask(ctx, pool, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, err := db.New(conn).ListEventsAfter(ctx, db.ListEventsAfterParams{
 			ProjectIds: projects, After: after, MaxBody: int32(maxBody), MaxEvents: readEvents, MaxBytes: int32(bytes),
 		})

@@ -10,6 +10,7 @@ import (
 	"layercake/internal/plan"
 	"layercake/internal/postgres"
 	"layercake/internal/presence"
+	"layercake/internal/task"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -38,6 +39,7 @@ type CleanerConfig struct {
 // Cleaner removes what is too old. Every replica has one; the database lets one at a time remove.
 type Cleaner struct {
 	cfg       CleanerConfig
+	guard     *task.Guard
 	removed   *prometheus.CounterVec // removed rows, by what they were
 	succeeded *prometheus.GaugeVec
 }
@@ -46,7 +48,7 @@ type Cleaner struct {
 func NewCleaner(cfg CleanerConfig) *Cleaner {
 	f := promauto.With(cfg.Metrics)
 	return &Cleaner{
-		cfg: cfg,
+		cfg: cfg, guard: task.NewGuard(cfg.Log, cfg.Metrics, "cleanup"),
 		removed: f.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "layercake", Subsystem: "cleanup", Name: "removed_total", Help: "Rows that the clean-up removed.",
 		}, []string{"what"}),
@@ -68,7 +70,7 @@ func (c *Cleaner) Run(ctx context.Context) error {
 			return nil
 		case <-pause.C:
 		}
-		c.clean(ctx)
+		_ = c.guard.Do(func() error { c.clean(ctx); return nil }) // the next time it is tried again
 	}
 }
 
@@ -95,7 +97,11 @@ func (c *Cleaner) clean(ctx context.Context) {
 		{"commands", func() (int64, error) { return c.trimCommands(ctx) }},
 		{"presence_log", func() (int64, error) { return c.cfg.Presence.TrimLog(ctx, now.Add(-keepVisits)) }},
 	} {
-		n, err := job.remove()
+		var n int64
+		err := c.guard.Do(func() (err error) {
+			n, err = job.remove()
+			return err
+		})
 		c.removed.WithLabelValues(job.what).Add(float64(n))
 		switch {
 		case err == nil:

@@ -52,7 +52,8 @@ type CommanderConfig struct {
 type Commander struct {
 	cfg   CommanderConfig
 	acted *prometheus.CounterVec // commands, by kind and outcome
-	wake  chan struct{}          // capacity 1: a line announced a command
+	guard *task.Guard
+	wake  chan struct{} // capacity 1: a line announced a command
 
 	// The fields of Run's goroutine.
 	began   time.Time
@@ -70,7 +71,7 @@ type result struct {
 // NewCommander returns a Commander that hears of commands on the wire. It starts nothing.
 func NewCommander(cfg CommanderConfig) *Commander {
 	c := &Commander{
-		cfg: cfg, wake: make(chan struct{}, 1),
+		cfg: cfg, guard: task.NewGuard(cfg.Log, cfg.Metrics, "commands"), wake: make(chan struct{}, 1),
 		acted: promauto.With(cfg.Metrics).NewCounterVec(prometheus.CounterOpts{
 			Namespace: "layercake", Name: "commands_total", Help: "Commands of operators that this replica acted on.",
 		}, []string{"kind", "outcome"}),
@@ -116,7 +117,7 @@ func (c *Commander) Run(ctx context.Context) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		polling.Note(ctx, c.poll(ctx))
+		polling.Note(ctx, c.guard.Do(func() error { return c.poll(ctx) }))
 		task.Pause(ctx, pollPause)
 		select {
 		case <-ctx.Done():
@@ -147,7 +148,8 @@ func (c *Commander) poll(ctx context.Context) error {
 		for _, row := range rows {
 			r := known[row.ID]
 			if r == nil {
-				r = c.act(ctx, row, incarnation)
+				r = new(result) // what a panic leaves: the command is not acted on again, and not noted as acted on
+				_ = c.guard.Do(func() error { r = c.act(ctx, row, incarnation); return nil })
 			}
 			c.results[row.ID] = r
 		}
@@ -202,8 +204,7 @@ func (c *Commander) act(ctx context.Context, row db.ListCommandsRow, incarnation
 func (c *Commander) startDrain(ctx context.Context, reason string, spread time.Duration) {
 	_ = c.drain.Stop()
 	c.drain = task.Go(ctx, func(ctx context.Context) error {
-		c.cfg.SendAway(ctx, reason, spread)
-		return nil
+		return c.guard.Do(func() error { c.cfg.SendAway(ctx, reason, spread); return nil })
 	})
 }
 

@@ -1,10 +1,19 @@
 package operate
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"layercake/internal/fanout"
+	"layercake/internal/task"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -20,4 +29,44 @@ func TestCommandsWakeTheCommander(t *testing.T) {
 			t.Errorf("%s: %v, woken: %d", kind, err, len(c.wake))
 		}
 	}
+}
+
+// A round of these loops that panics is over, and the next one comes. Here all panic, because there is no database.
+func TestLoopsSurvivePanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		registry := prometheus.NewRegistry()
+		c := NewCommander(CommanderConfig{
+			Wire: fanout.New(fanout.Config{}), Log: slog.New(slog.NewTextHandler(&log, nil)), Metrics: registry, Incarnation: uuid.New,
+			SendAway: func(context.Context, string, time.Duration) { panic("drain") },
+		})
+		cleaner := NewCleaner(CleanerConfig{Every: time.Second, Log: c.cfg.Log, Metrics: registry})
+		commands, cleaning := task.Go(t.Context(), c.Run), task.Go(t.Context(), cleaner.Run)
+		<-time.After(5 * time.Second) // of the bubble
+		if err := errors.Join(commands.Stop(), cleaning.Stop()); err != nil {
+			t.Error(err)
+		}
+		c.startDrain(t.Context(), "test", time.Second)
+		if err := c.drain.Wait(); !errors.As(err, new(*task.Panic)) {
+			t.Errorf("the drain ended with %v", err)
+		}
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() != "layercake_panics_total" {
+				continue
+			}
+			for _, m := range f.GetMetric() {
+				if n := m.GetCounter().GetValue(); n < 3 {
+					t.Errorf("%v panics were caught: %v", n, m)
+				}
+			}
+		}
+		if n := strings.Count(log.String(), "stack="); n != 2 {
+			t.Errorf("logged %s", &log)
+		}
+	})
 }

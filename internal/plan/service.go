@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"layercake/internal/auth"
 	"layercake/internal/db"
 	"layercake/internal/feed"
 	"layercake/internal/postgres"
 	"layercake/internal/project"
+	"layercake/internal/task"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +24,7 @@ type Service struct {
 	queue   *queue
 	reads   postgres.SharedReads[DAG]
 	metrics *metrics
+	guard   *task.Guard
 
 	edgeWaiters waiters // edges that wait for another one to go
 	oldest      func() int32
@@ -35,7 +38,8 @@ const hashedLabels = 2
 type Config struct {
 	DB         *postgres.DB
 	Hub        *feed.Hub
-	WriteSlots int // changes that are in the database at once
+	WriteSlots int          // changes that are in the database at once
+	Log        *slog.Logger // of panics; may be nil
 	Metrics    prometheus.Registerer
 	// Oldest returns the least wire version of the living replicas. Nil stands for replicas that understand everything.
 	Oldest func() int32
@@ -46,7 +50,7 @@ type Config struct {
 // NewService returns the plans in a database.
 func NewService(c Config) *Service {
 	s := &Service{
-		db: c.DB, hub: c.Hub, metrics: newMetrics(c.Metrics),
+		db: c.DB, hub: c.Hub, metrics: newMetrics(c.Metrics), guard: task.NewGuard(c.Log, c.Metrics, "plan"),
 		edgeWaiters: waiters{patience: edgePatience, counts: make(map[int32]int)}, oldest: c.Oldest, afterCommit: c.AfterCommit,
 	}
 	s.queue = newQueue(c.WriteSlots, s.run)

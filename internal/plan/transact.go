@@ -39,16 +39,30 @@ func (r request) small() bool {
 	return !looks.all && !looks.plan && looks.eventsAfter == nil && len(looks.nodes) <= maxSmall
 }
 
-// run carries out changes of one project in one transaction, each with an event and a version of its own, and answers them. A
-// change that is refused does not touch the others.
+// run carries out changes of one project and answers them, also when code panics.
 func (s *Service) run(group []*ticket) {
+	err := s.guard.Do(func() error { s.runTogether(group); return nil })
+	if err == nil {
+		return
+	}
+	for _, t := range group {
+		select {
+		case t.answer <- answer{err: err}:
+		default: // it has its answer
+		}
+	}
+}
+
+// runTogether carries out changes of one project in one transaction, each with an event and a version of its own, and answers them. A
+// change that is refused does not touch the others.
+func (s *Service) runTogether(group []*ticket) {
 	for _, t := range group {
 		s.metrics.queueWait.Observe(time.Since(t.arrived).Seconds())
 	}
 	s.metrics.together.Observe(float64(len(group)))
 	ctx, cancel := lifetime(group)
 	answers := make([]answer, len(group))
-	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error { return transact(ctx, conn, group, answers) })
+	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error { return s.transact(ctx, conn, group, answers) })
 	abandoned := errors.Is(ctx.Err(), context.Canceled) // every sender has gone
 	cancel()
 	if err != nil && len(group) > 1 && !abandoned && fault.From(err) == nil && !errors.As(err, new(*commitUnknown)) {
@@ -72,11 +86,11 @@ func (s *Service) run(group []*ticket) {
 }
 
 // transact fills the answers in two round trips: lock and read, then write and commit. After an error none of them counts.
-func transact(ctx context.Context, conn *pgx.Conn, group []*ticket, answers []answer) (err error) {
+func (s *Service) transact(ctx context.Context, conn *pgx.Conn, group []*ticket, answers []answer) (err error) {
 	committing := false
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			err = s.guard.Caught(p, debug.Stack())
 		}
 		if !committing || err != nil {
 			rollback(ctx, conn)

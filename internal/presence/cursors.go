@@ -20,11 +20,7 @@ func (t *Tracker) queueCursor(r *Room, connection uuid.UUID) {
 // sendCursors sends lines about the cursors of own connections that moved, about each at most one in GatherMoves, until ctx ends. A cursor
 // that has rested for a while is also written to the table, for replicas that open the room later and have heard no line about it.
 func (t *Tracker) sendCursors(ctx context.Context) {
-	type movement struct {
-		room *Room
-		last time.Time
-	}
-	moving := make(map[uuid.UUID]movement) // cursors whose place the table does not have yet
+	moving := make(map[uuid.UUID]movement)
 	rested := time.NewTicker(t.timing.Rest / 2)
 	defer rested.Stop()
 	for {
@@ -32,27 +28,41 @@ func (t *Tracker) sendCursors(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-rested.C:
-			for connection, m := range moving {
-				if now.Sub(m.last) >= t.timing.Rest {
-					delete(moving, connection)
-					t.rewrite(m.room, connection)
-				}
-			}
+			t.rest(moving, now)
 			continue
 		case <-t.moves:
 		}
-		incarnation, taken := t.takeCursors()
-		if len(taken) == 0 {
-			continue
-		}
-		for connection, r := range taken {
-			moving[connection] = movement{r, time.Now()}
-			if e := r.ownEntry(connection); e != nil && e.Place != nil {
-				t.publish(letterCursor, e.Project, connection, lineOf(e, incarnation).cursorLine().encode())
-			}
-		}
+		// After a panic some of the lines are missing: the next move of these cursors, or their rest, says where they are.
+		_ = t.guard.Do(func() error { t.sendMoved(moving); return nil })
 		if !task.Pause(ctx, t.timing.GatherMoves) {
 			return
+		}
+	}
+}
+
+// movement is a cursor whose place the table does not have yet.
+type movement struct {
+	room *Room
+	last time.Time
+}
+
+// rest makes the flusher write the cursors that have rested for a while.
+func (t *Tracker) rest(moving map[uuid.UUID]movement, now time.Time) {
+	for connection, m := range moving {
+		if now.Sub(m.last) >= t.timing.Rest {
+			delete(moving, connection)
+			t.rewrite(m.room, connection)
+		}
+	}
+}
+
+// sendMoved sends lines about the cursors that can be sent now.
+func (t *Tracker) sendMoved(moving map[uuid.UUID]movement) {
+	incarnation, taken := t.takeCursors()
+	for connection, r := range taken {
+		moving[connection] = movement{r, time.Now()}
+		if e := r.ownEntry(connection); e != nil && e.Place != nil {
+			t.publish(letterCursor, e.Project, connection, lineOf(e, incarnation).cursorLine().encode())
 		}
 	}
 }

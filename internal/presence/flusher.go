@@ -62,7 +62,8 @@ func (t *Tracker) flushAll(ctx context.Context) error {
 			return nil
 		}
 		writing := context.WithoutCancel(ctx) // a stop waits for the statements
-		err := errors.Join(t.flush(writing), t.flushRenewals(writing))
+		err := errors.Join(
+			t.guard.Do(func() error { return t.flush(writing) }), t.guard.Do(func() error { return t.flushRenewals(writing) }))
 		writes.Note(ctx, err)
 		if err != nil {
 			task.Pause(ctx, t.timing.Retry)
@@ -74,42 +75,74 @@ func (t *Tracker) flushAll(ctx context.Context) error {
 // errNoLease is the error of writing before the first incarnation has begun.
 var errNoLease = errors.New("no lease yet")
 
-// flush writes everything that is pending. After an error it is pending again, merged with what came meanwhile.
+// flush writes everything that is pending. What an error kept from being written is pending again, merged with what came meanwhile.
 func (t *Tracker) flush(ctx context.Context) error {
-	t.mu.Lock()
-	taken, incarnation := t.pending, t.replica.Incarnation()
+	incarnation, taken, err := t.takePending()
 	if len(taken) == 0 {
-		t.mu.Unlock()
-		return nil
+		return err
 	}
-	if incarnation == uuid.Nil {
-		t.mu.Unlock()
-		return errNoLease
+	unwritten := taken
+	err = t.guard.Do(func() error { return t.writeBatches(ctx, incarnation, taken) })
+	if errors.As(err, new(*task.Panic)) {
+		unwritten, err = t.writeApart(ctx, incarnation, taken)
 	}
-	t.pending, t.flushing = make(map[uuid.UUID]pendingWrite), taken
-	t.mu.Unlock()
-
-	err := t.writeBatches(ctx, incarnation, taken)
-
-	t.mu.Lock()
-	if err != nil {
-		for connection, w := range taken {
-			if newer, there := t.pending[connection]; there {
-				newer.announce = newer.announce || w.announce
-				newer.visits = appendVisits(w.visits, newer.visits)
-				w = newer
-			}
-			t.pending[connection] = w
-		}
+	if err == nil {
+		unwritten = nil
 	}
-	t.flushing = nil
-	t.mu.Unlock()
+	t.endFlush(unwritten)
 	task.Wake(t.moves) // takeCursors leaves cursors of connections that are being written in the queue
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.ConstraintName == "presence_replica" {
 		t.replica.Lost(incarnation) // the rows refer to the lease, and it is not there
 	}
 	return err
+}
+
+// takePending takes what is to be written, and under which incarnation.
+func (t *Tracker) takePending() (incarnation uuid.UUID, taken map[uuid.UUID]pendingWrite, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	incarnation = t.replica.Incarnation()
+	switch {
+	case len(t.pending) == 0:
+		return incarnation, nil, nil
+	case incarnation == uuid.Nil:
+		return incarnation, nil, errNoLease
+	}
+	taken, t.pending = t.pending, make(map[uuid.UUID]pendingWrite)
+	t.flushing = taken
+	return incarnation, taken, nil
+}
+
+// writeApart writes connections one by one, after writing them together panicked. The one with which it panics again is given up: nobody
+// else waits for it. The comparison with the table finds what is missing. It returns those that an error kept from being written.
+func (t *Tracker) writeApart(
+	ctx context.Context, incarnation uuid.UUID, taken map[uuid.UUID]pendingWrite,
+) (unwritten map[uuid.UUID]pendingWrite, failed error) {
+	unwritten = make(map[uuid.UUID]pendingWrite)
+	for connection, w := range taken {
+		one := map[uuid.UUID]pendingWrite{connection: w}
+		err := t.guard.Do(func() error { return t.writeBatches(ctx, incarnation, one) })
+		if err != nil && !errors.As(err, new(*task.Panic)) {
+			unwritten[connection], failed = w, err
+		}
+	}
+	return unwritten, failed
+}
+
+// endFlush makes pending again what was taken and not written.
+func (t *Tracker) endFlush(unwritten map[uuid.UUID]pendingWrite) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.flushing = nil
+	for connection, w := range unwritten {
+		if newer, there := t.pending[connection]; there {
+			newer.announce = newer.announce || w.announce
+			newer.visits = appendVisits(w.visits, newer.visits)
+			w = newer
+		}
+		t.pending[connection] = w
+	}
 }
 
 // writeBatches writes connections under an incarnation and sends lines about them. A line goes out after the commit of the row, so whoever

@@ -186,7 +186,7 @@ func (t *Tracker) reconcileAll(ctx context.Context) {
 		case now := <-tick.C:
 			all = !now.Before(next)
 		}
-		err := t.reconcile(ctx, all)
+		err := t.guard.Do(func() error { return t.reconcile(ctx, all) })
 		if err != nil {
 			t.cfg.Log.DebugContext(ctx, "compare presence with the table", "error", err)
 		}

@@ -65,6 +65,7 @@ type Tracker struct {
 	replica *replica.Replica
 	wire    *fanout.Wire
 	metrics *metrics
+	guard   *task.Guard
 
 	writes chan struct{} // signal, capacity 1: pending is not empty, or renewals are to be written
 	moves  chan struct{} // signal, capacity 1: cursors is not empty
@@ -105,7 +106,7 @@ func New(cfg Config) *Tracker {
 		rooms: make(map[int32]*Room), pending: make(map[uuid.UUID]pendingWrite), cursors: make(map[uuid.UUID]*Room),
 		renewals: make(map[uuid.UUID]bool),
 	}
-	t.metrics = newMetrics(cfg.Metrics, t)
+	t.metrics, t.guard = newMetrics(cfg.Metrics, t), task.NewGuard(cfg.Log, cfg.Metrics, "presence")
 	t.wire.Handle(t.topic())
 	t.replica.OnBegin(t.writeAll)
 	t.replica.OnDeath(t.removeDead)
@@ -134,12 +135,15 @@ func (t *Tracker) Run(ctx context.Context) error {
 
 // leaveAll takes the own connections that remain out of their rooms and out of the table.
 func (t *Tracker) leaveAll(ctx context.Context) {
-	for _, r := range t.open() {
-		for _, connection := range r.own() {
-			r.Leave(connection, ReasonDrained)
+	err := t.guard.Do(func() error {
+		for _, r := range t.open() {
+			for _, connection := range r.own() {
+				r.Leave(connection, ReasonDrained)
+			}
 		}
-	}
-	if err := t.flush(ctx); err != nil {
+		return t.flush(ctx)
+	})
+	if err != nil {
 		t.cfg.Log.InfoContext(ctx, "could not take the last connections out of the table", "error", err)
 	}
 }
@@ -185,7 +189,7 @@ func (t *Tracker) Enter(ctx context.Context, id int32) (*Room, error) {
 	t.mu.Unlock()
 	if first {
 		// The others wait for this answer too, so the first must not cancel the query by going away.
-		r.err = t.load(context.WithoutCancel(ctx), r)
+		r.err = t.guard.Do(func() error { return t.load(context.WithoutCancel(ctx), r) })
 		close(r.loaded)
 	}
 	select {

@@ -65,6 +65,7 @@ type Replica struct {
 	cfg     Config
 	timing  Timing
 	metrics metrics
+	guard   *task.Guard
 	doubts  chan struct{} // signal, capacity 1: the lease may be gone
 	oldest  atomic.Int32  // least wire version among the living
 
@@ -84,7 +85,8 @@ type Replica struct {
 // New returns a replica. It starts nothing.
 func New(cfg Config) *Replica {
 	r := &Replica{
-		cfg: cfg, timing: cmp.Or(cfg.Timing, DefaultTiming), metrics: newMetrics(cfg.Metrics), doubts: make(chan struct{}, 1),
+		cfg: cfg, timing: cmp.Or(cfg.Timing, DefaultTiming), metrics: newMetrics(cfg.Metrics),
+		guard: task.NewGuard(cfg.Log, cfg.Metrics, "replica"), doubts: make(chan struct{}, 1),
 		figures: make(map[string]func() int64), projects: make(map[string]func() map[int32]int),
 	}
 	r.Figure("pool_in_use", func() int64 { return int64(cfg.DB.Requests.Stat().AcquiredConns()) })
@@ -203,15 +205,19 @@ func (r *Replica) keepLease(ctx context.Context, address string) {
 		case <-renew.C:
 		case <-reap.C:
 			if renewed.length >= r.timing.Steady && time.Since(renewed.last) < late {
-				reaping.Note(ctx, r.reap(ctx))
+				reaping.Note(ctx, r.guard.Do(func() error { return r.reap(ctx) }))
 				for _, f := range r.onSteady {
-					f(ctx)
+					_ = r.guard.Do(func() error { f(ctx); return nil })
 				}
 			}
 			continue
 		}
 		began := time.Now()
-		goesOn, err := r.renew(ctx, address)
+		var goesOn bool
+		err := r.guard.Do(func() (err error) {
+			goesOn, err = r.renew(ctx, address)
+			return err
+		})
 		renewals.Note(ctx, err)
 		if err != nil {
 			renewed = streak{}

@@ -263,7 +263,7 @@ func TestDeathIsOneTransaction(t *testing.T) {
 # TYPE layercake_presence_reaped_replicas_total counter
 layercake_presence_reaped_replicas_total 1
 `
-	if err := testutil.GatherAndCompare(n.metrics, strings.NewReader(want)); err != nil {
+	if err := testutil.GatherAndCompare(n.metrics, strings.NewReader(want), "layercake_presence_reaped_replicas_total"); err != nil {
 		t.Error(err)
 	}
 }
@@ -434,5 +434,43 @@ func TestOldestOfTheLiving(t *testing.T) {
 	pgtest.Exec(t, conn, "DELETE FROM replicas")
 	if err := starting.ReadOldest(t.Context()); err != nil || starting.Oldest() != 3 {
 		t.Errorf("the oldest of a deployment without replicas is %d, %v", starting.Oldest(), err)
+	}
+}
+
+// A tenant that panics costs one renewal, one removal or one round, each of which is tried again; the lease stays.
+func TestTenantsThatPanic(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
+	var figures, deaths, rounds atomic.Int32
+	once := func(n *atomic.Int32) {
+		if n.Add(1) == 2 { // the first time is that of the first lease
+			panic("boom")
+		}
+	}
+	pools := open(t, url)
+	n, _ := start(t, pools, func(r *replica.Replica) {
+		r.Figure("sockets", func() int64 { once(&figures); return 1 })
+		r.OnDeath(func(context.Context, *db.Queries, uuid.UUID) (func(), error) {
+			if deaths.Add(1) == 1 {
+				panic("boom")
+			}
+			return func() {}, nil
+		})
+		r.OnSteady(func(context.Context) { once(&rounds) })
+	})
+	pgtest.Exec(t, conn, `INSERT INTO replicas (incarnation, version, address, renewed_at, expires_at)
+		VALUES (gen_random_uuid(), 'test', 'there', now() - interval '2 hours', now() - interval '1 hour')`)
+	pgtest.AwaitCount(t, conn, 1, "SELECT count(*) FROM replicas")
+	n.Renewed.Await(t, "all to have panicked and gone on", func() bool { return figures.Load() > 3 && rounds.Load() > 3 })
+	if deaths.Load() != 2 {
+		t.Errorf("%d removals were tried, want a second one", deaths.Load())
+	}
+	const want = `# HELP layercake_panics_total Panics, each of which ended what it was about and nothing else.
+# TYPE layercake_panics_total counter
+layercake_panics_total{where="replica"} 3
+`
+	if err := testutil.GatherAndCompare(n.metrics, strings.NewReader(want), "layercake_panics_total"); err != nil {
+		t.Error(err)
 	}
 }

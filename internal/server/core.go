@@ -71,7 +71,8 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 		DB: c.DB, Wire: c.Wire, Replica: c.Replica, Log: c.log, Metrics: metrics, Timing: cfg.Presence, GuestsPerAddress: cfg.MaxGuests,
 	})
 	c.Plans = plan.NewService(plan.Config{
-		DB: c.DB, Hub: c.Hub, WriteSlots: cfg.WriteSlots, Metrics: metrics, Oldest: c.Replica.Oldest, AfterCommit: cfg.crash(),
+		DB: c.DB, Hub: c.Hub, WriteSlots: cfg.WriteSlots, Log: c.log, Metrics: metrics, Oldest: c.Replica.Oldest,
+		AfterCommit: cfg.crash(),
 	})
 	c.Projects = project.NewService(project.Config{DB: c.DB, Wire: c.Wire})
 
