@@ -53,8 +53,10 @@ var ErrNotFound = fault.New(fault.NotFound, "Project not found")
 
 // Config is what a hub needs.
 type Config struct {
-	DB      *postgres.DB
-	Wire    *fanout.Wire // to the other replicas
+	DB   *postgres.DB
+	Wire *fanout.Wire // to the other replicas
+	// Check returns an error for a body that is no event of a version of a project. It is asked about what is heard; nil takes anything.
+	Check   func(project int32, version int64, body []byte) error
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	Timing  Timing // zero for DefaultTiming
@@ -109,11 +111,28 @@ func (h *Hub) Publish(project int32, at Cursor, body []byte) {
 	h.cfg.Wire.Publish(l.encode())
 }
 
+// hear brings what another replica said to the feed of its project, if there is one. Lines may be forged, so a body that cannot be an event
+// is refused before anybody holds it.
+func (h *Hub) hear(l line) error {
+	if l.body != nil && h.cfg.Check != nil && h.feedOf(l.project) != nil {
+		if err := h.cfg.Check(l.project, l.at.Version, l.body); err != nil {
+			return fmt.Errorf("malformed event %d of project %d: %w", l.at.Version, l.project, err)
+		}
+	}
+	h.offer(l)
+	return nil
+}
+
+// feedOf returns the feed of a project, or nil.
+func (h *Hub) feedOf(project int32) *feed {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.feeds[project]
+}
+
 // offer brings what was committed here, or what another replica said, to the feed of its project, if there is one.
 func (h *Hub) offer(l line) {
-	h.mu.Lock()
-	f := h.feeds[l.project]
-	h.mu.Unlock()
+	f := h.feedOf(l.project)
 	if f == nil {
 		return
 	}

@@ -25,10 +25,10 @@ func (h *Hub) topic() fanout.Topic {
 		Kinds:   map[byte]string{letterEvent: "event", letterHint: "hint"},
 		Hear: func(said fanout.Line) error {
 			l, err := parseLine(said)
-			if err == nil {
-				h.offer(l)
+			if err != nil {
+				return err
 			}
-			return err
+			return h.hear(l)
 		},
 		Doubt: h.doubt,
 		Hint: func(project int32, version int64) fanout.Line {

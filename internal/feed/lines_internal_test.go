@@ -2,6 +2,7 @@ package feed
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"os"
 	"reflect"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"layercake/internal/fanout"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // The lines in testdata are those of the first release, byte by byte: releases next to each other run side by side.
@@ -73,6 +76,36 @@ func TestLargeBodiesGoAsHints(t *testing.T) {
 			t.Errorf("%d bytes go as %c in epoch %q, want %c", len(c.body), l.Letter, l.Epoch, c.letter)
 		}
 	}
+}
+
+// A body that cannot be an event is refused where somebody watches, and the feed stays as it is.
+func TestBodiesAreChecked(t *testing.T) {
+	t.Parallel()
+	h := NewHub(Config{
+		Wire: fanout.New(fanout.Config{}), Metrics: prometheus.NewRegistry(),
+		Check: func(project int32, version int64, body []byte) error {
+			if project != 1 || version != 4 || string(body) != "{}" {
+				return errors.New("refused")
+			}
+			return nil
+		},
+	})
+	f := loadedAt(3)
+	h.feeds[1] = f
+	hear := h.topic().Hear
+	for text, valid := range map[string]bool{"e 1 4 []": false, "e 1 5 {}": false, "e 2 9 []": true} { // nobody watches 2
+		if err := hear(fanout.Line{Letter: text[0], Text: text[2:], Epoch: epoch}); (err == nil) != valid {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	wantVersion(t, f, 3)
+	if len(f.ahead) != 0 || f.wanted > 3 {
+		t.Errorf("the feed waits for %d, and holds %d events", f.wanted, len(f.ahead))
+	}
+	if err := hear(fanout.Line{Letter: 'e', Text: "1 4 {}", Epoch: epoch}); err != nil {
+		t.Error(err)
+	}
+	wantVersion(t, f, 4)
 }
 
 // FuzzLine reads anything: it must not panic, and what it accepts must say the same when it is written again.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"layercake/internal/auth"
@@ -199,37 +198,4 @@ func (c committed) result() (Result, error) {
 		}
 	}
 	return r, nil
-}
-
-// decodeEvent reads the body of an event. It leaves out operations of kinds that this binary does not know, which a newer replica may
-// have written in any form: so no reader of events has to expect them, and a watch goes on after the event.
-func decodeEvent(body []byte) (*Event, error) {
-	e := new(Event)
-	if err := json.Unmarshal(body, e); err == nil {
-		e.Operations = slices.DeleteFunc(e.Operations, func(op Operation) bool { return !op.Kind.known() })
-		return e, nil
-	}
-	type fields Event
-	loose := struct {
-		*fields
-		Operations json.RawMessage `json:"operations"`
-	}{fields: (*fields)(e)}
-	if err := json.Unmarshal(body, &loose); err != nil {
-		return nil, fmt.Errorf("decode event: %w", err)
-	}
-	e.Operations = nil
-	var operations []json.RawMessage
-	_ = json.Unmarshal(loose.Operations, &operations) // anything but a list holds none that are known
-	for _, text := range operations {
-		var peek struct{ Kind OperationKind }
-		if json.Unmarshal(text, &peek) != nil || !peek.Kind.known() {
-			continue
-		}
-		var op Operation
-		if err := json.Unmarshal(text, &op); err != nil {
-			return nil, fmt.Errorf("decode operation %s: %w", peek.Kind, err)
-		}
-		e.Operations = append(e.Operations, op)
-	}
-	return e, nil
 }

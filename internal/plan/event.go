@@ -1,10 +1,14 @@
 package plan
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // Event is one committed change of a plan. Versions of a project's events have no gaps.
@@ -49,6 +53,100 @@ type Operation struct {
 	Index  *int            `json:"index,omitempty"`  // place in DAG.Nodes or DAG.Edges when this operation applies
 	Before json.RawMessage `json:"before,omitempty"` // whole Node or Edge; absent when added
 	After  json.RawMessage `json:"after,omitempty"`  // whole Node or Edge; absent when removed
+}
+
+// CheckEvent returns an error unless a body is an event, and that of a version of a project. Feeds call it for what they hear, which
+// anybody may have said.
+func CheckEvent(project int32, version int64, body []byte) error {
+	e, err := decodeEvent(body)
+	if err == nil && (e.ProjectID != project || e.Version != version) {
+		err = fmt.Errorf("it is version %d of project %d", e.Version, e.ProjectID)
+	}
+	return err
+}
+
+// decodeEvent reads the body of an event. It leaves out operations of kinds that this binary does not know, which a newer replica may
+// have written in any form: so no reader of events has to expect them, and a watch goes on after the event.
+func decodeEvent(body []byte) (*Event, error) {
+	if !utf8.Valid(body) {
+		return nil, errors.New("decode event: it is not UTF-8")
+	}
+	e := new(Event)
+	if err := json.Unmarshal(body, e); err == nil {
+		e.Operations = slices.DeleteFunc(e.Operations, func(op Operation) bool { return !op.Kind.known() })
+		return e, e.check()
+	}
+	type fields Event
+	loose := struct {
+		*fields
+		Operations json.RawMessage `json:"operations"`
+	}{fields: (*fields)(e)}
+	if err := json.Unmarshal(body, &loose); err != nil {
+		return nil, fmt.Errorf("decode event: %w", err)
+	}
+	e.Operations = nil
+	var operations []json.RawMessage
+	_ = json.Unmarshal(loose.Operations, &operations) // anything but a list holds none that are known
+	for _, text := range operations {
+		var peek struct{ Kind OperationKind }
+		if json.Unmarshal(text, &peek) != nil || !peek.Kind.known() {
+			continue
+		}
+		var op Operation
+		if err := json.Unmarshal(text, &op); err != nil {
+			return nil, fmt.Errorf("decode operation %s: %w", peek.Kind, err)
+		}
+		e.Operations = append(e.Operations, op)
+	}
+	return e, e.check()
+}
+
+// check returns an error when an operation lacks something that those of its kind have.
+func (e *Event) check() error {
+	for _, op := range e.Operations {
+		if err := op.check(); err != nil {
+			return fmt.Errorf("operation %s %.80q: %w", op.Kind, op.ID, err)
+		}
+	}
+	return nil
+}
+
+func (op Operation) check() error {
+	added, removed := op.Kind == NodeAdded || op.Kind == EdgeAdded, op.Kind == NodeRemoved || op.Kind == EdgeRemoved
+	if (op.Before == nil) != added || (op.After == nil) != removed {
+		return errors.New("a value before or after it is missing, or is there")
+	}
+	if op.Kind != PlanUpdated && (op.Index == nil || *op.Index < 0 || *op.Index > math.MaxInt32) {
+		return errors.New("its index is missing, or is none")
+	}
+	for _, text := range []json.RawMessage{op.Before, op.After} {
+		if err := op.checkValue(text); text != nil && err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkValue returns an error unless a text is the value of what the operation names.
+func (op Operation) checkValue(text json.RawMessage) error {
+	var node Node
+	var edge Edge
+	var plan *description
+	switch op.Kind {
+	case NodeAdded, NodeUpdated, NodeRemoved:
+		if err := json.Unmarshal(text, &node); err != nil || node.ID != op.ID || op.ID == "" {
+			return cmp.Or(err, errors.New("its value is not that of the node"))
+		}
+	case EdgeAdded, EdgeUpdated, EdgeRemoved:
+		if err := json.Unmarshal(text, &edge); err != nil || edge.ID != op.ID || op.ID == "" {
+			return cmp.Or(err, errors.New("its value is not that of the edge"))
+		}
+	case PlanUpdated:
+		if err := json.Unmarshal(text, &plan); err != nil || plan == nil {
+			return cmp.Or(err, errors.New("its value is not that of a plan"))
+		}
+	}
+	return nil
 }
 
 // Element returns the node or the edge of an operation: after it, or before it when it was removed. Both are nil for the plan's record.

@@ -59,7 +59,7 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 		URL: cfg.listenURL(), Replica: name, Loss: cfg.Loss, Log: c.log, Metrics: metrics,
 		Former: func() bool { return c.Replica.Oldest() < sealedPayloads }, // called after Run began
 	})
-	c.Hub = feed.NewHub(feed.Config{DB: c.DB, Wire: c.Wire, Log: c.log, Metrics: metrics})
+	c.Hub = feed.NewHub(feed.Config{DB: c.DB, Wire: c.Wire, Check: plan.CheckEvent, Log: c.log, Metrics: metrics})
 	c.Replica = replica.New(replica.Config{
 		DB: c.DB, Version: cfg.Version, Incarnation: incarnation, Log: c.log, Metrics: metrics, Timing: cfg.Lease,
 	})
