@@ -26,7 +26,8 @@ type operationUpdate struct {
 func (o operationUpdate) operation() plan.Operation { return o.update.Event.Operations[o.index] }
 
 func (o operationUpdate) event() event {
-	return event{key: eventKey{project: o.update.ProjectID, at: o.update.At, operation: o.index}, update: o.update}
+	u := o.update
+	return event{key: eventKey{project: u.ProjectID, at: u.At, generation: u.Generation, operation: o.index}, update: u}
 }
 
 // eachOperation calls yield for each operation of a plan from now on, until yield returns false. It returns when ctx ends, or with the

@@ -1,12 +1,14 @@
 package graph_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 
 	"layercake/internal/auth"
 	"layercake/internal/fanout"
+	"layercake/internal/feed"
 	"layercake/internal/plan"
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
@@ -58,6 +60,58 @@ func TestForgedEventsAreRefused(t *testing.T) {
 	for _, part := range []string{"graphql", "socket"} {
 		if n := s.value(t, "layercake_panics_total", part); n != 0 {
 			t.Errorf("%v panics of %s", n, part)
+		}
+	}
+}
+
+// A lie that was shown, and whose answers are kept, is not shown again once the feed has found it, even if it has the cursor of the truth:
+// the hash in it has only 4 bytes.
+func TestLieIsForgottenWithItsFeed(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	core := servertest.StartCoreOn(t, url, nil)
+	s := offline(t, func(o *setting) { o.Plans, o.Projects, o.Presence = core.Plans, core.Projects, core.Presence })
+	p := s.newProject(t)
+	q := question{
+		Query:     `subscription ($p: Int!, $after: String) { planEvents(projectId: $p, after: $after) { snapshot operations { id } } }`,
+		Variables: vars{"p": p, "after": s.cursor(t, p)},
+	}
+	deceived := s.dial(t, nil)
+	subscribe(t, deceived, "1", q)
+	next := func() string { return results(t, deceived, 1, 1)["1"][0] }
+	s.call(t, "AddPlanDagNode", vars{"projectId": p, "node": nodeInput("first", "GraphNode")}, new(any))
+	if got := next(); !strings.Contains(got, `"first"`) {
+		t.Fatalf("got %s", got)
+	}
+	q.Variables["after"] = s.cursor(t, p)
+	at, err := plan.ParseCursor(s.cursor(t, p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := func(id string) []byte {
+		return fmt.Appendf(nil, `{"prev":"%s","projectId":%d,"version":2,"at":"2026-01-02T03:04:05Z","actorId":"x","operations":[`+
+			`{"kind":"NODE_ADDED","id":"%s","index":1,"after":{"id":"%s","nodeType":"GraphNode"}}]}`, at.Hash, p, id, id)
+	}
+	lie, truth := body("lie"), body("truth")
+	at.Version, at.Hash = 2, feed.Hash(truth)
+	core.Hub.Publish(int32(p), at, lie)
+	if got := next(); !strings.Contains(got, `"lie"`) {
+		t.Fatalf("the lie was not believed: %s", got)
+	}
+	if got := next(); !strings.Contains(got, `"snapshot":true`) { // the sweep found that the head is not so far
+		t.Fatalf("the feed did not begin anew: %s", got)
+	}
+	conn := pgtest.Connect(t, url)
+	pgtest.Exec(t, conn, "BEGIN")
+	pgtest.Exec(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash)
+		VALUES ($1, 2, now(), '', 'truth', '', $2, $3)`, p, json.RawMessage(truth), at.Hash)
+	pgtest.Exec(t, conn, "UPDATE heads SET version = 2, hash = $2 WHERE project_id = $1", p, at.Hash)
+	pgtest.Exec(t, conn, "COMMIT")
+	for _, id := range []string{"the first", "the second"} {
+		c := s.dial(t, nil)
+		subscribe(t, c, id, q)
+		if got := results(t, c, 1, 1)[id][0]; !strings.Contains(got, `"truth"`) {
+			t.Errorf("%s who resumes got %s", id, got)
 		}
 	}
 }

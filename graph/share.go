@@ -29,11 +29,15 @@ type event struct {
 // eventKey names what an event shows: events with the same key look the same to all who select the same fields. It has to name everything
 // that an event is built of. The zero key names nothing, and its event is executed for each subscriber.
 type eventKey struct {
-	project   int32
-	at        plan.Cursor // cursor after the change, or of the plan in a snapshot; it has the epoch and a hash of the history
-	snapshot  bool
-	operation int    // index in the change, where each operation is an event of its own
-	arrival   string // id of an arrival; then at is zero
+	project int32
+	at      plan.Cursor // cursor after the change, or of the plan in a snapshot; it has the epoch and a hash of the history
+
+	// generation is that of the feed that the change came from. A feed that found a lie begins another one, and then nobody is shown what
+	// was made of the lie, which may have the cursor of the truth: a hash has 4 bytes. Zero for what was read from the tables.
+	generation int64
+	snapshot   bool
+	operation  int    // index in the change, where each operation is an event of its own
+	arrival    string // id of an arrival; then at is zero
 }
 
 // stream lies between a resolver, which produces deliveries, and the generated code, which executes what is built of them. So the answer

@@ -84,7 +84,7 @@ func (r *Resolver) deltas(ctx context.Context, projectID int32, after string, ou
 		d := delivery[*PlanDagDeltaEvent]{build: func() (*PlanDagDeltaEvent, error) { return r.delta(u, planID) }}
 		switch {
 		case u.Event != nil:
-			d.event = event{key: eventKey{project: projectID, at: u.At}, update: u}
+			d.event = event{key: eventKey{project: projectID, at: u.At, generation: u.Generation}, update: u}
 		case !u.Missed && after != "":
 			continue // the watch begins at the cursor, so there is nothing to show
 		}
@@ -126,7 +126,7 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 			d.key = eventKey{project: projectID, at: dag.At, snapshot: true}
 			d.build = func() (*PlanEvent, error) { return r.snapshot(dag), nil }
 		case u.Event != nil && u.At.Version > snapshotVersion:
-			d.event = event{key: eventKey{project: projectID, at: u.At}, update: u}
+			d.event = event{key: eventKey{project: projectID, at: u.At, generation: u.Generation}, update: u}
 			d.build = func() (*PlanEvent, error) { return planEvent(u), nil }
 		default:
 			continue

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,6 +34,7 @@ type feed struct {
 	tail      []*Event         // contiguous up to at
 	tailBytes int              // size of the bodies in tail
 	ahead     map[int64]*Event // by version: what came before its time
+	restarts  *atomic.Int64    // of all feeds of the hub, which gives each generation a number of its own
 	limit     int              // size of the bodies that tail may have at most, and that ahead may
 	doubted   bool             // a sweep, not a line, found the wanted version
 	broken    bool             // a panic left it in an unknown state: it goes on from the next head that is read
@@ -43,16 +45,18 @@ type feed struct {
 // the feed got meanwhile is newer than the answer and contradicts nothing.
 type state struct {
 	at         Cursor // the zero Cursor until the head was read
-	generation int    // counts the restarts: watchers of an older generation missed events
+	generation int64  // steps with each restart: watchers of an older generation missed events
 	wanted     int64  // the newest version that anybody announced
 }
 
 // loaded reports whether the head was read.
 func (s state) loaded() bool { return s.at != (Cursor{}) }
 
-func newFeed(project int32, limit int) *feed {
+func newFeed(project int32, limit int, restarts *atomic.Int64) *feed {
 	return &feed{
 		project:  project,
+		state:    state{generation: restarts.Add(1)},
+		restarts: restarts,
 		ready:    make(chan struct{}),
 		watchers: make(map[*watcher]struct{}),
 		ahead:    make(map[int64]*Event),
@@ -283,7 +287,7 @@ func (f *feed) fill(sent state, a answer) (applied int, repaired, more bool) {
 func (f *feed) restart(head Cursor) {
 	f.at, f.wanted, f.broken = head, head.Version, false
 	f.tail, f.tailBytes = nil, 0
-	f.generation++
+	f.generation = f.restarts.Add(1)
 	f.catchUp()
 	f.wake()
 }
@@ -297,7 +301,7 @@ type lookup struct {
 }
 
 // next returns what follows the place of a watcher of a generation.
-func (f *feed) next(at Cursor, generation int) lookup {
+func (f *feed) next(at Cursor, generation int64) lookup {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {

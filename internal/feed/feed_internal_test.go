@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -29,7 +30,7 @@ func sized(version int64, body []byte) *Event { return &Event{At: at(version), B
 
 // loadedAt returns a feed that was born at a version.
 func loadedAt(version int64) *feed {
-	f := newFeed(1, maxTailBytes)
+	f := newFeed(1, maxTailBytes, new(atomic.Int64))
 	f.begin(at(version))
 	return f
 }
@@ -84,7 +85,7 @@ func TestHintAsksForTheLog(t *testing.T) {
 
 func TestEventsThatComeBeforeTheHeadIsReadAreKept(t *testing.T) {
 	t.Parallel()
-	f := newFeed(1, maxTailBytes)
+	f := newFeed(1, maxTailBytes, new(atomic.Int64))
 	for _, v := range []int64{9, 12, 11, 10} {
 		f.hear(v)
 	}
@@ -98,7 +99,7 @@ func TestAnswerOfAnOldSweepIsNoRegression(t *testing.T) {
 	sent, _ := f.now()
 	f.hear(13)
 	f.compare(sent, at(12)) // 12 was true when the sweep asked
-	if p, _ := f.now(); p.at.Version != 13 || p.generation != 0 {
+	if p, _ := f.now(); p.at.Version != 13 || p.generation != 1 {
 		t.Errorf("position = %+v, want 13 without a restart", p)
 	}
 	if applied, _, _ := f.fill(sent, answer{head: at(12)}); applied != 0 {
@@ -142,7 +143,7 @@ func TestTrimmedLogRestarts(t *testing.T) {
 		f.offer(at(15), nil)
 		sent, _ := f.gap()
 		f.fill(sent, answer{head: at(15), events: events})
-		if p, _ := f.now(); p.at.Version != 15 || p.generation != 1 {
+		if p, _ := f.now(); p.at.Version != 15 || p.generation != 2 {
 			t.Errorf("%s: position = %+v, want a restart at 15", name, p)
 		}
 	}
@@ -187,7 +188,7 @@ func TestTailIsBounded(t *testing.T) {
 	if f.tailBytes > maxTailBytes {
 		t.Errorf("tail of %d bytes, want at most %d", f.tailBytes, maxTailBytes)
 	}
-	if s := f.next(at(5), 0); s.event != nil || s.changed != nil || s.missed || s.err != nil {
+	if s := f.next(at(5), 1); s.event != nil || s.changed != nil || s.missed || s.err != nil {
 		t.Errorf("a watcher behind the tail finds %+v, want to be sent to the log", s)
 	}
 	for v := int64(100_000); v < 100_000+2*maxAhead; v++ {
@@ -216,7 +217,7 @@ func TestTailsOfAllFeedsAreBounded(t *testing.T) {
 	h := NewHub(Config{Wire: fanout.New(fanout.Config{}), Metrics: prometheus.NewRegistry()})
 	body := make([]byte, 2000)
 	for project := range int32(feeds) {
-		f := newFeed(project, maxTailBytes) // as if it had come first
+		f := newFeed(project, maxTailBytes, new(atomic.Int64)) // as if it had come first
 		f.begin(at(0))
 		h.feeds[project] = f
 		for v := int64(1); v <= maxTailBytes/2000; v++ {
@@ -235,7 +236,7 @@ func TestTailsOfAllFeedsAreBounded(t *testing.T) {
 	if _, bytes := h.Size(); bytes > maxAllBytes {
 		t.Errorf("%d bytes after one more event, want at most %d", bytes, maxAllBytes)
 	}
-	if s := f.next(at(1), 0); s.event != nil || s.changed != nil || s.missed || s.err != nil {
+	if s := f.next(at(1), 1); s.event != nil || s.changed != nil || s.missed || s.err != nil {
 		t.Errorf("a watcher of what was given up finds %+v, want to be sent to the log", s)
 	}
 }
@@ -248,7 +249,7 @@ func TestWatchersAtOnePlaceShareARead(t *testing.T) {
 		release := make(chan struct{})
 		var running sync.WaitGroup
 		running.Go(func() {
-			_, _ = h.reads.Do(t.Context(), fmt.Sprint(1, " ", at(3)), pgtest.Patience, func(context.Context) (answer, error) {
+			_, _ = h.reads.Do(t.Context(), fmt.Sprint(1, " ", at(3), " ", 0), pgtest.Patience, func(context.Context) (answer, error) {
 				<-release
 				return answer{head: at(5), events: []*Event{event(4), event(5)}}, nil
 			})
@@ -315,10 +316,10 @@ func TestEndTellsWatchers(t *testing.T) {
 	t.Parallel()
 	gone := errors.New("gone")
 	f := loadedAt(3)
-	s := f.next(at(3), 0)
+	s := f.next(at(3), 1)
 	f.end(gone)
 	<-s.changed
-	if s := f.next(at(3), 0); !errors.Is(s.err, gone) {
+	if s := f.next(at(3), 1); !errors.Is(s.err, gone) {
 		t.Errorf("a watcher finds %+v, want the error", s)
 	}
 	if n := f.hear(4); n != nothing {
@@ -332,7 +333,7 @@ func TestAnyInterleavingIsInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const born = 5
 		head := int64(born)
-		f := newFeed(1, maxTailBytes)
+		f := newFeed(1, maxTailBytes, new(atomic.Int64))
 		log := func(after int64, limit int) []*Event {
 			var events []*Event
 			for v := after + 1; v <= head && len(events) < limit; v++ {
@@ -381,7 +382,7 @@ func TestAnyInterleavingIsInOrder(t *testing.T) {
 				if !isOpen {
 					t.Skip()
 				}
-				if s := f.next(watcher, 0); s.event != nil {
+				if s := f.next(watcher, 1); s.event != nil {
 					watcher = s.event.At
 					seen = append(seen, s.event.At.Version)
 				}
@@ -392,7 +393,7 @@ func TestAnyInterleavingIsInOrder(t *testing.T) {
 						t.Fatalf("a watcher saw %v", seen)
 					}
 				}
-				if p, _ := f.now(); p.generation != 0 {
+				if p, _ := f.now(); p.generation != 1 {
 					t.Fatal("the feed restarted although nothing is missing from the log")
 				}
 			},
@@ -439,7 +440,7 @@ func TestEventThatFollowsAnotherIsNotTaken(t *testing.T) {
 			return f.offer(at(11), after(11, "11111111", "aaaaaaaa"))
 		},
 	} {
-		f := newFeed(1, maxTailBytes)
+		f := newFeed(1, maxTailBytes, new(atomic.Int64))
 		f.begin(place(10, "aaaaaaaa"))
 		if got := offer(f); got != toFill {
 			t.Errorf("%s: %v, want to read the log", name, got)
@@ -449,27 +450,27 @@ func TestEventThatFollowsAnotherIsNotTaken(t *testing.T) {
 			t.Errorf("%s: at %d", name, sent.at.Version)
 		}
 		f.fill(sent, answer{head: place(12, "22222222"), base: "ffffffff"})
-		if now, _ := f.now(); now.generation != 1 || now.at.Version != 12 {
+		if now, _ := f.now(); now.generation != 2 || now.at.Version != 12 {
 			t.Errorf("%s: %+v, want a new start at 12", name, now)
 		}
 	}
 	// The same where nobody knows the hash of what the feed has.
-	f := newFeed(1, maxTailBytes)
+	f := newFeed(1, maxTailBytes, new(atomic.Int64))
 	f.begin(place(10, "aaaaaaaa"))
 	sent, _ := f.now()
 	f.fill(sent, answer{head: at(11), events: []*Event{after(11, "11111111", "ffffffff")}})
-	if now, _ := f.now(); now.generation != 1 {
+	if now, _ := f.now(); now.generation != 2 {
 		t.Errorf("from the log: %+v, want a new start", now)
 	}
 	// And where a line of an older replica, which says nothing of it, came while the log was asked.
-	f = newFeed(1, maxTailBytes)
+	f = newFeed(1, maxTailBytes, new(atomic.Int64))
 	f.begin(place(10, "aaaaaaaa"))
 	sent, _ = f.now()
 	f.offer(at(11), &Event{At: place(11, "11111111"), Body: []byte(`{}`)})
 	f.fill(sent, answer{head: place(11, "11111111"), base: "ffffffff", events: []*Event{
 		{At: place(11, "11111111"), Before: "ffffffff"},
 	}})
-	if now, _ := f.now(); now.generation != 1 {
+	if now, _ := f.now(); now.generation != 2 {
 		t.Errorf("after a line of an older replica: %+v, want a new start", now)
 	}
 	for text, want := range map[string]string{
@@ -477,6 +478,25 @@ func TestEventThatFollowsAnotherIsNotTaken(t *testing.T) {
 	} {
 		if got := previous([]byte(text)); got != want {
 			t.Errorf("previous(%s) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+// What was made of events in one generation must not be found in another: also not in that of a feed that was dropped and made again.
+func TestGenerationsOfAHubDiffer(t *testing.T) {
+	t.Parallel()
+	restarts := new(atomic.Int64)
+	seen := map[int64]bool{}
+	for range 3 {
+		f := newFeed(1, maxTailBytes, restarts)
+		f.begin(at(3))
+		for range 3 {
+			now, _ := f.now()
+			if seen[now.generation] || now.generation == 0 {
+				t.Errorf("generation %d, after %v", now.generation, seen)
+			}
+			seen[now.generation] = true
+			f.compare(now, at(now.at.Version-1)) // the head fell back
 		}
 	}
 }

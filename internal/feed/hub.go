@@ -74,6 +74,8 @@ type Hub struct {
 	turns   turns                        // of those reads
 	held    atomic.Int64                 // bytes that wait in batches
 
+	restarts atomic.Int64 // numbers the generations of all feeds
+
 	mu    sync.Mutex
 	feeds map[int32]*feed
 }
@@ -176,7 +178,7 @@ func (h *Hub) enter(ctx context.Context, w *watcher, project int32) error {
 	h.mu.Lock()
 	f, found := h.feeds[project]
 	if !found {
-		f = newFeed(project, share(len(h.feeds)+1))
+		f = newFeed(project, share(len(h.feeds)+1), &h.restarts)
 		h.feeds[project] = f
 		h.metrics.created.Inc()
 	}

@@ -220,7 +220,7 @@ func TestGapsOfManyFeedsAreReadInParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for project := range int32(projects) {
-		f := newFeed(project+1, maxTailBytes)
+		f := newFeed(project+1, maxTailBytes, new(atomic.Int64))
 		f.begin(Cursor{Epoch: heads[1].Epoch})
 		f.offer(Cursor{Epoch: heads[1].Epoch, Version: 1}, nil)
 		h.feeds[project+1] = f

@@ -15,6 +15,10 @@ type Delivery struct {
 	Event    *Event // nil where the watch begins, and when Missed
 	Missed   bool   // events up to At cannot be had: read the state again
 	TooLarge bool   // Missed, but nothing except the event at At, which is larger than MaxEvent
+
+	// Generation is that of the feed: another one for each feed of a hub, and after each of its restarts. What was made of an event in one
+	// generation does not hold in the next, since the feed may have begun anew because the event was a lie.
+	Generation int64
 }
 
 // Watch yields where it begins, then every event of a project after a cursor, in order, each once, until ctx ends. After the zero
@@ -48,7 +52,7 @@ type watcher struct {
 	hub        *Hub
 	feed       *feed
 	at         Cursor
-	generation int          // generation of the feed when the watcher last took its place from it
+	generation int64        // generation of the feed when the watcher last took its place from it
 	seen       atomic.Int64 // copy of at.Version that Lag reads on other goroutines
 	log        []*Event     // events that were read from the log and are not yet yielded
 	batch      *batch       // of these events, nil where nobody counts it
@@ -58,7 +62,7 @@ type watcher struct {
 func (w *watcher) begin(ctx context.Context, after Cursor) (Delivery, error) {
 	w.skip()
 	if after == (Cursor{}) {
-		return Delivery{At: w.at}, nil
+		return w.delivery(), nil
 	}
 	if after.Epoch != w.at.Epoch {
 		return w.missed(), nil
@@ -81,7 +85,7 @@ func (w *watcher) begin(ctx context.Context, after Cursor) (Delivery, error) {
 		return w.missed(), nil // the database was restored, and others wrote that version
 	}
 	w.at.Hash = cmp.Or(hash, after.Hash)
-	return Delivery{At: w.at}, nil
+	return w.delivery(), nil
 }
 
 // next waits for what follows.
@@ -120,7 +124,8 @@ func (w *watcher) next(ctx context.Context) (Delivery, error) {
 // The place of the first of them was in the log before it asked, and so the answer holds for all.
 func (w *watcher) read(ctx context.Context) (answer, error) {
 	f, after := w.feed, w.at
-	a, err := w.hub.reads.Do(ctx, fmt.Sprint(f.project, " ", after), w.hub.cfg.Timing.Turn, func(ctx context.Context) (answer, error) {
+	key := fmt.Sprint(f.project, " ", after, " ", w.generation) // no event is of two generations
+	a, err := w.hub.reads.Do(ctx, key, w.hub.cfg.Timing.Turn, func(ctx context.Context) (answer, error) {
 		return w.hub.catchUp(ctx, f, after.Version)
 	})
 	if a.head.Epoch == after.Epoch && !Differ(a.base, after.Hash) && len(a.events) > 0 && a.events[0].At.Version == after.Version+1 {
@@ -157,16 +162,24 @@ func (w *watcher) release() {
 
 func (w *watcher) take(e *Event) Delivery {
 	w.at = e.At
+	d := w.delivery()
 	if e.Body == nil {
-		return Delivery{At: w.at, Missed: true, TooLarge: true}
+		d.Missed, d.TooLarge = true, true
+	} else {
+		d.Event = e
 	}
-	return Delivery{At: w.at, Event: e}
+	return d
 }
+
+// delivery returns what a watcher gets at its place, without an event.
+func (w *watcher) delivery() Delivery { return Delivery{At: w.at, Generation: w.generation} }
 
 func (w *watcher) missed() Delivery {
 	w.hub.metrics.missed.Inc()
 	w.skip()
-	return Delivery{At: w.at, Missed: true}
+	d := w.delivery()
+	d.Missed = true
+	return d
 }
 
 // skip goes on from where the feed is now.

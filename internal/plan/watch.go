@@ -10,12 +10,13 @@ import (
 
 // Update is what a watcher sees next. Watchers of one replica may hold the same one: it is never changed.
 type Update struct {
-	ProjectID int32
-	At        Cursor // place right after this update
-	Before    Cursor // place right before Event; zero without one
-	Event     *Event // nil where the watch begins, and when Missed
-	Missed    bool   // events up to At cannot be had: read the plan again
-	TooLarge  bool   // only the event that led to At was missed: a reader who has read the plan since then lacks nothing
+	ProjectID  int32
+	At         Cursor // place right after this update
+	Before     Cursor // place right before Event; zero without one
+	Event      *Event // nil where the watch begins, and when Missed
+	Missed     bool   // events up to At cannot be had: read the plan again
+	Generation int64  // see feed.Delivery: what was made of the update in one does not hold in another
+	TooLarge   bool   // only the event that led to At was missed: a reader who has read the plan since then lacks nothing
 }
 
 // Watch yields where it begins, then every change of a plan after a cursor, in order, each once, until ctx ends. After the zero cursor
@@ -38,11 +39,11 @@ func (s *Service) Watch(ctx context.Context, _ auth.Actor, projectID int32, afte
 // updateOf returns the update that a delivery brings. An event is decoded once for all its watchers.
 func updateOf(projectID int32, d feed.Delivery) (*Update, error) {
 	if d.Event == nil {
-		return &Update{ProjectID: projectID, At: d.At, Missed: d.Missed, TooLarge: d.TooLarge}, nil
+		return &Update{ProjectID: projectID, At: d.At, Missed: d.Missed, TooLarge: d.TooLarge, Generation: d.Generation}, nil
 	}
 	return feed.Decoded(d.Event, func(e *feed.Event) (*Update, error) {
 		event, err := decodeEvent(e.Body)
 		before := Cursor{Epoch: e.At.Epoch, Version: e.At.Version - 1, Hash: e.Before}
-		return &Update{ProjectID: projectID, At: e.At, Before: before, Event: event}, err
+		return &Update{ProjectID: projectID, At: e.At, Before: before, Event: event, Generation: d.Generation}, err
 	})
 }
