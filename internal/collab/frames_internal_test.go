@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"layercake/internal/presence"
 
@@ -44,4 +45,42 @@ func TestActivityShowsWhereAPersonMovedLast(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzFrames shows anybody whom a room may hold, as package presence checks what clients and other replicas say: every frame is JSON in
+// UTF-8.
+func FuzzFrames(f *testing.F) {
+	f.Add("ann", "Ann", "#123456", "plan", "canvas", `{"x":1}`, "n", int64(1), int64(2))
+	f.Add("\u2028", "é\"", "", "", "", "null", "", int64(-62135596800000), int64(253402300799999))
+	f.Fuzz(func(t *testing.T, user, name, color, document, kind, position, selected string, at, active int64) {
+		e := &presence.Entry{
+			Connection: uuid.New(), Identity: presence.Identity{UserID: user, Name: name, Color: color},
+			JoinedAt: time.UnixMilli(at), ActiveAt: time.UnixMilli(active),
+			Place: &presence.Place{
+				Document: document, Type: kind, Position: json.RawMessage(position), Selected: selected, At: time.UnixMilli(at),
+			},
+		}
+		first, last := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+		for _, at := range []time.Time{e.JoinedAt, e.ActiveAt} {
+			if at.Before(first) || !at.Before(last) {
+				return
+			}
+		}
+		if e.Check() != nil || e.Place.Check() != nil || !json.Valid(e.Place.Position) || !utf8.ValidString(position) {
+			return
+		}
+		person := &presence.Person{Entries: []*presence.Entry{e}}
+		roster := &presence.Roster{People: []*presence.Person{person}}
+		inDocument := &presence.Document{ID: document, Entries: []*presence.Entry{e}}
+		frames := [][]byte{bulkFrame(roster), activityFrame(inDocument, "bob", uuid.Nil), activityFrame(inDocument, user, uuid.Nil)}
+		for _, viewer := range []string{"bob", user} {
+			frames = append(frames,
+				changeFrame(presence.Change{Entry: e, Person: person}, viewer), changeFrame(presence.Change{Entry: e, Left: true}, viewer))
+		}
+		for _, frame := range frames {
+			if !json.Valid(frame) || !utf8.Valid(frame) {
+				t.Errorf("%+v is shown as %q", e.Identity, frame)
+			}
+		}
+	})
 }

@@ -3,6 +3,7 @@ package collab_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -10,7 +11,10 @@ import (
 	"time"
 
 	"layercake/internal/client"
+	"layercake/internal/fanout"
+	"layercake/internal/postgres/pgtest"
 	"layercake/internal/presence"
+	"layercake/internal/server/servertest"
 	"layercake/internal/socket"
 
 	"github.com/coder/websocket"
@@ -91,5 +95,37 @@ func TestPanicEndsItsOwnSocket(t *testing.T) {
 			again.join("ann", "Ann", "")
 			again.wait("herself", func() bool { return len(again.users) == 1 })
 		})
+	}
+}
+
+// People who cannot be, said by something that is heard like a replica, are shown to nobody and end nothing.
+func TestForgedPeopleAreRefused(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	replica, forger := servertest.StartOn(t, database, 1, nil)[0], servertest.StartCoreOn(t, database, nil)
+	project := newProject(t, replica.URL)
+	ann := open(t, replica.URL, project)
+	ann.join("ann", "Ann", "d")
+	for _, member := range []string{
+		`"m":253402300800000`, `"d":"d","a":253402300800000`, `"n":" "`, `"d":"\u0000"`, `"i":"00000000-0000-0000-0000-000000000000"`,
+	} {
+		forger.Wire.Publish(fanout.Line{Letter: 'j', Text: fmt.Sprintf(`%d %s {"i":"%s","r":1,"u":"lie","n":"Lie",%s}`,
+			project, uuid.New(), forger.Replica.Incarnation(), member)})
+	}
+	// The truth comes on the same channel, and so after the lies.
+	room, err := forger.Presence.Enter(t.Context(), int32(project))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(room.Exit)
+	who := presence.Identity{UserID: "truth", Name: "Truth", Transport: "collaboration"}
+	if err := room.Join(uuid.New(), who, nil, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	ann.wait("who is there", func() bool { return ann.users["truth"].IsOnline })
+	ann.mu.Lock()
+	defer ann.mu.Unlock()
+	if len(ann.users) != 2 {
+		t.Errorf("ann is shown %v", ann.users)
 	}
 }

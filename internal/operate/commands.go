@@ -2,7 +2,7 @@ package operate
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -23,6 +23,7 @@ const (
 	pollPause = 250 * time.Millisecond // least time between two looks: anybody can say that there is a command
 	pollTime  = 3 * time.Second
 	tooOld    = time.Minute // age from which a command is not acted on any more
+	maxKind   = 64          // bytes of the kind of a command in a line
 )
 
 // The outcomes of commands, for the metrics.
@@ -99,8 +100,8 @@ func (c *Commander) topic() fanout.Topic {
 	return fanout.Topic{
 		Channel: fanout.Presence, Kinds: map[byte]string{letterCommand: "command"}, FromDatabase: true,
 		Hear: func(l fanout.Line) error {
-			if l.Text == "" {
-				return errors.New("a command of no kind")
+			if l.Text == "" || len(l.Text) > maxKind {
+				return fmt.Errorf("a command of the kind %.80q", l.Text)
 			}
 			task.Wake(c.wake)
 			return nil

@@ -24,6 +24,9 @@ func TestCommandsWakeTheCommander(t *testing.T) {
 	if err := topic.Hear(fanout.Line{Letter: letterCommand}); err == nil || len(c.wake) != 0 {
 		t.Errorf("a command of no kind: %v", err)
 	}
+	if err := topic.Hear(fanout.Line{Letter: letterCommand, Text: strings.Repeat("k", maxKind+1)}); err == nil || len(c.wake) != 0 {
+		t.Errorf("a command of a long kind: %v", err)
+	}
 	for _, kind := range []string{"kick", "kick_user", "drain", "undrain", "one of a newer schema"} {
 		if err := topic.Hear(fanout.Line{Letter: letterCommand, Text: kind}); err != nil || len(c.wake) != 1 {
 			t.Errorf("%s: %v, woken: %d", kind, err, len(c.wake))

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"layercake/internal/fanout"
 
@@ -137,12 +138,66 @@ func (l line) encode() string {
 	return string(b)
 }
 
-// parseLine reads the body of a join or of a cursor.
+// parseLine reads the body of a join or of a cursor. A line may be forged, and what it says is shown to browsers, so it is checked as a
+// client's message is.
 func parseLine(m message) (l line, err error) {
-	if err = json.Unmarshal([]byte(m.body), &l); err == nil && m.letter == letterJoin && l.UserID == "" {
-		err = errors.New("nobody joined")
+	if err = json.Unmarshal([]byte(m.body), &l); err != nil {
+		return l, err
+	}
+	if err = l.check(); err == nil && m.letter == letterJoin {
+		err = l.identity().Check()
 	}
 	return l, err
+}
+
+// Limits of lines.
+const (
+	maxPosition = 4 << 10 // bytes; the largest that a client can send is smaller
+	maxRevision = 1 << 53 // no connection comes to so many, and steps from it do not overflow
+)
+
+// firstMilli and lastMilli are the first and the last time that can be written as JSON and as a timestamp of the database.
+var (
+	firstMilli = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
+	lastMilli  = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() - 1
+)
+
+// check returns an error when a field that joins and cursors have in common cannot be shown.
+func (l line) check() error {
+	for _, at := range []int64{l.At, l.JoinedAt, l.ActiveAt} {
+		if err := checkMilli(at); err != nil {
+			return err
+		}
+	}
+	switch {
+	case l.Incarnation == uuid.Nil:
+		return errors.New("a connection of no incarnation")
+	case l.Revision < 0 || l.Revision > maxRevision:
+		return fmt.Errorf("revision %d is none", l.Revision)
+	case len(l.Position) > maxPosition || !utf8.Valid(l.Position):
+		return fmt.Errorf("a position of %d bytes, want UTF-8 of at most %d", len(l.Position), maxPosition)
+	}
+	for field, text := range map[string]string{"Transport": l.Transport, "Document type": l.Type, "Selected node ID": l.Selected} {
+		if err := checkText(field, text, len(text), MaxDocument, "bytes"); err != nil {
+			return err
+		}
+	}
+	if l.Document == "" {
+		return nil
+	}
+	return Place{Document: l.Document, Selected: l.Selected}.Check()
+}
+
+// checkMilli returns an error for a time that cannot be written everywhere.
+func checkMilli(at int64) error {
+	if at < firstMilli || at > lastMilli {
+		return fmt.Errorf("time %d is outside of the years 1 to 9999", at)
+	}
+	return nil
+}
+
+func (l line) identity() Identity {
+	return Identity{UserID: l.UserID, Name: l.Name, Color: l.Color, Agent: l.Agent, Transport: l.Transport}
 }
 
 // leaveLine is the body of a line about a connection that left. It counts only against the incarnation that it names. A replica whose lease
@@ -166,6 +221,9 @@ func parseLeaveLine(body string) (l leaveLine, err error) {
 	if l.incarnation, err = uuid.Parse(incarnation); err == nil && guest {
 		l.revision, err = strconv.ParseInt(revision, 10, 64)
 	}
+	if err == nil && (l.revision < 0 || l.revision > maxRevision) {
+		err = fmt.Errorf("revision %d is none", l.revision)
+	}
 	return l, err
 }
 
@@ -173,7 +231,7 @@ func parseLeaveLine(body string) (l leaveLine, err error) {
 func (l line) entry(project int32, connection uuid.UUID, known *Entry) *Entry {
 	e := &Entry{
 		Connection: connection, Project: project,
-		Identity: Identity{UserID: l.UserID, Name: l.Name, Color: l.Color, Agent: l.Agent, Transport: l.Transport},
+		Identity: l.identity(),
 		JoinedAt: time.UnixMilli(l.JoinedAt), ActiveAt: time.UnixMilli(l.ActiveAt), incarnation: l.Incarnation, revision: l.Revision,
 	}
 	if known != nil {
@@ -195,5 +253,8 @@ func (a announcement) encode() string {
 
 func parseAnnouncement(m message) (announcement, error) {
 	a := announcement{id: m.connection.String()}
-	return a, json.Unmarshal([]byte(m.body), &a)
+	if err := json.Unmarshal([]byte(m.body), &a); err != nil {
+		return a, err
+	}
+	return a, checkMilli(a.At)
 }

@@ -1,13 +1,18 @@
 package presence
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"layercake/internal/fanout"
+
+	"github.com/google/uuid"
 )
 
 // rewrite reads a line with its body and writes it again.
@@ -62,6 +67,8 @@ func TestMalformedLinesAreRefused(t *testing.T) {
 	for _, text := range []string{
 		"j 1", "j 1 " + c, "j 1 " + c + " ", "j 0 " + c + " {}", "j x " + c + " {}", "j 2147483648 " + c + " {}", "l 1  i",
 		"c 1 " + strings.Repeat("c", 65) + " {}", "c 1 c {}", // no envelope
+		"n 1 " + c + ` {"a":253402300800000}`, "n 1 " + c + ` {"a":-62135596800001}`, "n 1 " + c + ` {"a":9223372036854775807}`,
+		"l 1 " + c + " " + c + " -1", "l 1 " + c + " " + c + " 9223372036854775807",
 		"j 1 " + c + " {}", "j 1 " + c + " nonsense", "c 1 " + c + " []", "l 1 " + c + " i", "l 1 " + c + " " + c + " x", "n 1 " + c + " x",
 	} {
 		if again, _, err := rewrite(fanout.Line{Letter: text[0], Text: text[2:]}); err == nil {
@@ -70,12 +77,36 @@ func TestMalformedLinesAreRefused(t *testing.T) {
 	}
 }
 
-// FuzzLine reads anything: it must not panic, and what it accepts must say the same when it is written again.
+// What a client could not say of itself is refused of a line, too, and so is what cannot be shown: it may be forged.
+func TestLinesAreChecked(t *testing.T) {
+	t.Parallel()
+	const c = "0d9c7f2e-3c5b-4c0e-8a55-9d2f6c1b7a01"
+	long := strings.Repeat("x", 201)
+	for member, valid := range map[string]bool{
+		`"r":1`: true, `"r":-1`: false, `"r":9007199254740993`: false, `"i":"00000000-0000-0000-0000-000000000000"`: false, `"i":""`: false,
+		`"a":253402300799999`: true, `"a":253402300800000`: false, `"j":253402300800000`: false, `"m":9223372036854775807`: false,
+		`"m":-62135596800000`: true, `"m":-62135596800001`: false, `"j":1e3`: false,
+		`"u":""`: false, `"u":" "`: false, `"n":""`: false, `"u":"a\u0000"`: false, `"n":"a\n"`: false, `"u":"` + long + `"`: false,
+		`"n":"` + long + `"`: false, `"k":"` + long + `"`: false, `"v":"` + long + `"`: false, `"t":"` + long + `"`: false, `"t":"\u0007"`: false,
+		`"d":"` + long + `"`: false, `"d":"a\u0000"`: false, `"s":"` + long + `"`: false, `"d":"plan","s":"n\u0001"`: false,
+		`"p":{"x":1}`: true, `"p":{`: false, `"p":"` + strings.Repeat("x", maxPosition) + `"`: false, "\"p\":\"\xff\"": false,
+	} {
+		body := `{"i":"` + c + `","u":"ann","n":"Ann",` + member + `}`
+		if _, err := parseLine(message{letterJoin, 1, uuid.MustParse(c), body}); (err == nil) != valid {
+			t.Errorf("%.80s: %v, want valid: %t", member, err, valid)
+		}
+	}
+}
+
+// FuzzLine reads anything: it must not panic, what it accepts must say the same when it is written again, and browsers can be shown it.
 func FuzzLine(f *testing.F) {
 	const c = "0d9c7f2e-3c5b-4c0e-8a55-9d2f6c1b7a01"
 	for letter, bodies := range map[byte][]string{
-		letterJoin: {`{"u":"ann","n":"A","p":{"x":1}}`, `{"i":"` + c + `","r":3,"u":"u","j":1}`}, letterCursor: {`{}`, `{"d":"plan","p":[1, 2]}`},
-		letterLeave: {c, c + " 12"}, letterAnnounce: {`{"a":1}`, `{"l":true,"a":2}`},
+		letterJoin: {
+			`{"i":"` + c + `","u":"ann","n":"A","p":{"x":1}}`, `{"i":"` + c + `","r":3,"u":"u","n":"N","j":1,"m":253402300800000}`, `{"u":"u"}`,
+		},
+		letterCursor: {`{}`, `{"i":"` + c + `","d":"plan","p":[1, 2],"a":7}`},
+		letterLeave:  {c, c + " 12"}, letterAnnounce: {`{"a":1}`, `{"l":true,"a":2}`},
 	} {
 		for _, body := range bodies {
 			f.Add(letter, fmt.Sprintf("7 %s %s", c, body))
@@ -95,5 +126,37 @@ func FuzzLine(f *testing.F) {
 		if !reflect.DeepEqual(same, meaning) {
 			t.Errorf("%c %q means %+v, written again %+v", letter, text, meaning, same)
 		}
+		m, _ := parseMessage(said)
+		switch letter {
+		case letterLeave:
+			return
+		case letterAnnounce:
+			a, _ := parseAnnouncement(m)
+			wantShown(t, time.UnixMilli(a.At).UTC())
+			return
+		}
+		l, _ := parseLine(m)
+		e := l.entry(m.project, m.connection, nil)
+		if letter != letterJoin {
+			e = l.entry(m.project, m.connection, &Entry{Identity: Identity{UserID: "u", Name: "N"}, JoinedAt: time.UnixMilli(1)})
+		}
+		if err := e.Check(); err != nil {
+			t.Errorf("%c %q: %v", letter, text, err)
+		}
+		wantShown(t, e.Identity, e.JoinedAt.UTC(), e.ActiveAt.UTC())
+		if e.Place != nil {
+			wantShown(t, e.Place, e.Place.At.UTC())
+			if err := e.Place.Check(); err != nil {
+				t.Errorf("%c %q: %v", letter, text, err)
+			}
+		}
 	})
+}
+
+// wantShown demands that values can be written as JSON in UTF-8.
+func wantShown(t *testing.T, values ...any) {
+	t.Helper()
+	if text, err := json.Marshal(values); err != nil || !utf8.Valid(text) {
+		t.Errorf("%+v is shown as %q, %v", values, text, err)
+	}
 }
