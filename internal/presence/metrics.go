@@ -6,8 +6,9 @@ import (
 )
 
 type metrics struct {
-	reapedConnections, reapedGuests prometheus.Counter
-	flush                           prometheus.Histogram
+	reapedConnections, reapedGuests, noRoom prometheus.Counter
+
+	flush prometheus.Histogram
 }
 
 // sizes are the upper bounds of the buckets for connections of a room.
@@ -32,6 +33,10 @@ func newMetrics(r prometheus.Registerer, t *Tracker) *metrics {
 		reapedGuests: f.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "reaped_guests_total",
 			Help: "People without a connection whom this replica removed, since they were not heard of for too long.",
+		}),
+		noRoom: f.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "no_room_total",
+			Help: "Connections of other replicas, heard of or read, that a room did not take because it was full.",
 		}),
 		flush: f.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "flush_seconds", Help: "Time to write a batch of connections.",

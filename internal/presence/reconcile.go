@@ -96,9 +96,6 @@ func (r *room) correct(asked baseline, rows []db.ListPresenceRow, cutoff time.Ti
 	there := make(map[uuid.UUID]bool, len(rows))
 	for _, row := range rows {
 		there[row.ConnectionID] = true
-		if r.takeRow(asked, row) {
-			follows.notify = true
-		}
 	}
 	for connection, i := range r.items {
 		if i.own || there[connection] || i.touched > asked.clock {
@@ -108,8 +105,15 @@ func (r *room) correct(asked baseline, rows []db.ListPresenceRow, cutoff time.Ti
 			i.absence = absence{since: asked.at, clock: asked.clock}
 		}
 		if !i.absence.since.After(cutoff) {
-			r.remove(i)
+			r.remove(i) // before the rows are taken, which may need its room
 			follows.notify = true
+		}
+	}
+	for _, row := range rows {
+		if r.takeRow(asked, row) {
+			follows.notify = true
+		} else if r.items[row.ConnectionID] == nil && !r.leftSince(asked, row.ConnectionID) {
+			follows.noRoom++
 		}
 	}
 	return follows
@@ -119,10 +123,10 @@ func (r *room) correct(asked baseline, rows []db.ListPresenceRow, cutoff time.Ti
 func (r *room) takeRow(asked baseline, row db.ListPresenceRow) bool {
 	i := r.items[row.ConnectionID]
 	if i != nil {
-		i.absence = absence{}
+		i.absence, i.written = absence{}, true
 	}
 	switch {
-	case i == nil && r.leftSince(asked, row.ConnectionID):
+	case i == nil && (r.leftSince(asked, row.ConnectionID) || len(r.items) >= MaxPeople):
 		return false
 	case i != nil && (i.own || i.touched > asked.clock):
 		return false
@@ -131,6 +135,7 @@ func (r *room) takeRow(asked baseline, row db.ListPresenceRow) bool {
 		return false
 	}
 	r.put(entryOf(row), false)
+	r.items[row.ConnectionID].written = true
 	return true
 }
 

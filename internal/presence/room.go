@@ -52,6 +52,7 @@ type effects struct {
 	notify bool // watchers poll
 	write  bool // the flusher writes the row of the connection, then sends other replicas a line
 	move   bool // other replicas get a line about the cursor of the connection
+	noRoom int  // connections of others that the room does not take, since it is full
 
 	connection uuid.UUID // the connection of write and move
 	visits     []visit   // visits of that connection that ended
@@ -61,6 +62,7 @@ type effects struct {
 type item struct {
 	entry   *Entry
 	own     bool  // this replica serves it
+	written bool  // the table has it, or it is an own one; otherwise only a line spoke of it
 	touched int64 // clock of the room when a line last spoke of it
 	absence absence
 	element *list.Element // element of changed
@@ -109,7 +111,7 @@ func (r *room) join(connection uuid.UUID, who Identity, place *Place, now time.T
 		} else {
 			follows.visits = []visit{{entry: i.entry, left: now, reason: ReasonRenamed}}
 		}
-	} else if len(r.items) >= MaxPeople {
+	} else if r.full() {
 		return effects{}, ErrFull
 	} else if d := r.leaveOf[connection]; d != nil {
 		e.revision = d.Value.(*leaveRecord).entry.revision + 1
@@ -120,6 +122,21 @@ func (r *room) join(connection uuid.UUID, who Identity, place *Place, now time.T
 	delete(r.visits, connection)
 	r.put(e, true)
 	return follows, nil
+}
+
+// full reports whether no other connection of this replica may join. People that only lines speak of do not count: lines may be forged, and
+// would keep out those who are here. The next comparison with the table counts those who are.
+func (r *room) full() bool {
+	if len(r.items) < MaxPeople {
+		return false
+	}
+	written := 0
+	for _, i := range r.items {
+		if i.written {
+			written++
+		}
+	}
+	return written >= MaxPeople
 }
 
 // move puts a connection of this replica into a place. It reports whether it has joined.
@@ -186,6 +203,8 @@ func (r *room) hear(connection uuid.UUID, l line, move bool) effects {
 	case i != nil && l.Revision <= i.entry.revision:
 		i.adopt(l.Incarnation, r.clock)
 		return effects{}
+	case i == nil && len(r.items) >= MaxPeople:
+		return effects{noRoom: 1}
 	}
 	var known *Entry
 	if move {
@@ -412,7 +431,7 @@ func (e *Entry) document() string {
 func (r *room) put(e *Entry, own bool) {
 	i := r.items[e.Connection]
 	if i == nil {
-		i = &item{own: own}
+		i = &item{own: own, written: own}
 		i.element = r.changed.PushBack(i)
 		r.items[e.Connection] = i
 		if d := r.leaveOf[e.Connection]; d != nil && d.Value.(*leaveRecord).entry.UserID == e.UserID {

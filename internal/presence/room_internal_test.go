@@ -275,6 +275,50 @@ func TestRoomIsBounded(t *testing.T) {
 	}
 }
 
+// The bound also holds for what lines say and what the table holds. Lines keep nobody out who is here; what the table holds does.
+func TestRoomIsBoundedForOthers(t *testing.T) {
+	t.Parallel()
+	incarnation := uuid.New()
+	r := newRoom(1)
+	join := func() error {
+		_, err := r.join(uuid.New(), Identity{UserID: "u", Name: "N"}, nil, time.Now())
+		return err
+	}
+	said := line{Incarnation: incarnation, Revision: 1, UserID: "u", Name: "N"}
+	var heard []uuid.UUID
+	for range MaxPeople {
+		c := uuid.New()
+		heard = append(heard, c)
+		r.hear(c, said, false)
+	}
+	if f := r.hear(uuid.New(), said, false); f.noRoom != 1 || f.notify || r.Size() != MaxPeople {
+		t.Errorf("one too many was heard: %+v, %d people", f, r.Size())
+	}
+	said.Revision++
+	if f := r.hear(heard[0], said, true); f.noRoom != 0 || !f.notify {
+		t.Errorf("who is there moved: %+v", f)
+	}
+	if err := join(); err != nil {
+		t.Errorf("nobody is here but those of whom lines speak: %v", err)
+	}
+	var rows []db.ListPresenceRow
+	for _, c := range heard[:MaxPeople-1] {
+		rows = append(rows, rowOf(c, incarnation, 3))
+	}
+	stranger := rowOf(uuid.New(), incarnation, 1)
+	asked := r.baseline()
+	if f := r.correct(asked, append(rows, stranger), time.Time{}); f.noRoom != 1 || r.Size() != MaxPeople+1 {
+		t.Errorf("the table was read: %+v, %d people", f, r.Size())
+	}
+	if err := join(); err != ErrFull { //nolint:errorlint // the very one
+		t.Errorf("with %d people in the table: %v, want ErrFull", MaxPeople-1, err)
+	}
+	// The one of whom only a line spoke goes, and its room is used at once.
+	if f := r.correct(r.baseline(), append(rows[1:], stranger), time.Now()); f.noRoom != 0 || r.Entry(stranger.ConnectionID) == nil || r.Size() != MaxPeople {
+		t.Errorf("after some went: %+v, %d people", f, r.Size())
+	}
+}
+
 func TestVisitsThatWaitAreBounded(t *testing.T) {
 	t.Parallel()
 	r := newTestRoom()

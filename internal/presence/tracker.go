@@ -307,6 +307,9 @@ func (t *Tracker) carryOut(r *Room, follows effects) {
 	if follows.move {
 		t.queueCursor(r, follows.connection)
 	}
+	if follows.noRoom > 0 {
+		t.metrics.noRoom.Add(float64(follows.noRoom))
+	}
 	if !follows.notify {
 		return
 	}
