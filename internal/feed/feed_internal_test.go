@@ -500,3 +500,21 @@ func TestGenerationsOfAHubDiffer(t *testing.T) {
 		}
 	}
 }
+
+// An event whose decoding panics once is not taken for decoded: all others get an error, not an event without contents.
+func TestEventWhoseDecodingPanics(t *testing.T) {
+	t.Parallel()
+	e := event(1)
+	decode := func(*Event) (*int, error) { panic("boom") }
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("it did not panic")
+			}
+		}()
+		_, _ = Decoded(e, decode)
+	}()
+	if v, err := Decoded(e, decode); v != nil || err == nil {
+		t.Errorf("got %v, %v", v, err)
+	}
+}
