@@ -126,12 +126,19 @@ func (p *publisher) send(ctx context.Context, c *session, withBeat bool) error {
 		if withBeat {
 			beat = p.wire.heartbeat.begin()
 		}
-		payloads, took := s.pack(beat)
-		if len(payloads) > 0 {
-			if err := p.notify(ctx, c, channel, payloads, former); err != nil {
-				s.putBack()
-				return err
+		var payloads []string
+		var took int
+		err := p.wire.guard.Do(func() error {
+			if payloads, took = s.pack(beat); len(payloads) == 0 {
+				return nil
 			}
+			return p.notify(ctx, c, channel, payloads, former)
+		})
+		if err != nil {
+			s.putBack()
+			return err
+		}
+		if len(payloads) > 0 {
 			p.retry = 0
 			p.outages.Note(ctx, nil)
 			if former && !s.plain {

@@ -93,3 +93,23 @@ func TestInvalidateMakesAllLook(t *testing.T) {
 	b.waitDoubts(t, "hole", 1)
 	b.wait(t, "doubt on the other channel", func() bool { return slices.Contains(b.doubts, "hole") })
 }
+
+// A panic while lines are sent costs these lines and the connection, as a statement that fails does: hints and what comes later are sent.
+func TestPublisherThatPanicsGoesOn(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	topic := fanout.Topic{Channel: fanout.Presence, Kinds: map[byte]string{'j': "presence"}}
+	database := fanout.Topic{Channel: fanout.Presence, Kinds: map[byte]string{'a': "command"}, FromDatabase: true}
+	a := start(t, url, "a", func(_ *replica, cfg *config) {
+		often(nil, cfg)
+		for _, topic := range []fanout.Topic{topic, database} {
+			topic.Hear = func(fanout.Line) error { return nil }
+			cfg.Topics = append(cfg.Topics, topic)
+		}
+	})
+	b := listen(t, url, "b", topic)
+	a.Publish(fanout.Line{Letter: 'a', Text: "what only the database says"}) // counting it panics
+	a.wait(t, "another connection", func() bool { return a.metric(t, "publisher_connects_total") == 2 })
+	a.Publish(fanout.Line{Letter: 'j', Text: "1 c1 {}"})
+	b.wait(t, "a later line", func() bool { return len(b.heard) == 1 })
+}
