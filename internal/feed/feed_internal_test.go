@@ -287,16 +287,17 @@ func TestWatcherThatJoinsAReadRestartsNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := NewHub(Config{Wire: fanout.New(fanout.Config{}), Metrics: prometheus.NewRegistry()})
+		f := loadedAt(5)
+		began, _ := f.now()
 		release := make(chan struct{})
 		var running sync.WaitGroup
 		running.Go(func() {
-			_, _ = h.reads.Do(t.Context(), fmt.Sprint(1, " ", at(3)), pgtest.Patience, func(context.Context) (answer, error) {
+			_, _ = h.reads.Do(t.Context(), fmt.Sprint(1, " ", at(3), " ", began.generation), pgtest.Patience, func(context.Context) (answer, error) {
 				<-release
 				return answer{head: at(5), events: []*Event{event(4), event(5)}}, nil
 			})
 		})
 		synctest.Wait()
-		f := loadedAt(5)
 		f.hear(6)
 		running.Go(func() {
 			if d, err := (&watcher{hub: h, feed: f}).begin(t.Context(), at(3)); err != nil || d.Missed || d.At != at(3) {
@@ -306,7 +307,7 @@ func TestWatcherThatJoinsAReadRestartsNothing(t *testing.T) {
 		synctest.Wait()
 		close(release)
 		running.Wait()
-		if s, _ := f.now(); s.generation != 0 || s.at.Version != 6 {
+		if s, _ := f.now(); s.generation != began.generation || s.at.Version != 6 {
 			t.Errorf("the feed is at version %d, generation %d", s.at.Version, s.generation)
 		}
 	})

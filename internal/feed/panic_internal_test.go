@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"layercake/internal/fanout"
+	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/task"
 
@@ -73,7 +74,8 @@ func TestHubThatPanicsGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		registry := prometheus.NewRegistry()
-		h := NewHub(Config{ // whatever asks the database panics, because there is none
+		h := NewHub(Config{
+			DB:   &postgres.DB{}, // whatever asks the database panics, because there is none
 			Wire: fanout.New(fanout.Config{}), Log: slog.New(slog.NewTextHandler(&log, nil)), Metrics: registry,
 		})
 		f := loadedAt(3)

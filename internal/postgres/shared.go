@@ -2,11 +2,11 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"runtime/debug"
 	"sync"
 	"time"
 
+	"layercake/internal/task"
 	"layercake/internal/testsignal"
 )
 
@@ -85,7 +85,7 @@ func (s *SharedReads[T]) join(ctx context.Context, key string, limit time.Durati
 func (r *sharedRead[T]) run(ctx context.Context, read func(context.Context) (T, error)) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			r.err = &task.Panic{Value: p, Stack: debug.Stack()}
 		}
 	}()
 	r.result, r.err = read(ctx)
