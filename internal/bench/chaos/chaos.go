@@ -18,6 +18,7 @@ import (
 
 	"layercake/internal/bench"
 	"layercake/internal/bench/convergence"
+	"layercake/internal/bench/deployment"
 	"layercake/internal/postgres"
 
 	"github.com/jackc/pgx/v5"
@@ -74,7 +75,8 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	}
 	c := &chaos{cfg: cfg, began: time.Now()}
 	result := Result{Seed: cfg.Seed, Replicas: replicas, Rate: cfg.Rate, Projects: cfg.Projects}
-	err := deploy(ctx, replicas, cfg.Serve, cfg.Binaries, func(ctx context.Context, d *deployment) error {
+	of := deployment.Config{Replicas: replicas, Serve: cfg.Serve, Binaries: cfg.Binaries}
+	err := deployment.Run(ctx, of, func(ctx context.Context, d *deployment.Deployment) error {
 		c.deployment = d
 		failed := false
 		for _, f := range faults {
@@ -88,8 +90,8 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 			result.Faults = append(result.Faults, r)
 			failed = failed || !r.OK()
 		}
-		for _, r := range d.replicas {
-			result.Deaths = append(result.Deaths, r.died()...)
+		for _, r := range d.Replicas {
+			result.Deaths = append(result.Deaths, r.Died()...)
 		}
 		if failed || len(result.Deaths) > 0 {
 			return errFailed // keeps the log
@@ -105,11 +107,12 @@ func Soak(ctx context.Context, serve func() *exec.Cmd, binaries string, cfg benc
 	if err := cfg.Check(); err != nil {
 		return result, err
 	}
-	err = deploy(ctx, replicas, serve, binaries, func(ctx context.Context, d *deployment) error {
-		if err := d.configure(ctx, cfg.Environment()); err != nil {
+	of := deployment.Config{Replicas: replicas, Serve: serve, Binaries: binaries}
+	err = deployment.Run(ctx, of, func(ctx context.Context, d *deployment.Deployment) error {
+		if err := d.Configure(ctx, cfg.Environment()); err != nil {
 			return err
 		}
-		cfg.URLs, cfg.Admins, cfg.Table = d.urls(), d.admins(), d.connect
+		cfg.URLs, cfg.Admins, cfg.Table = d.URLs(), d.Admins(), d.Connect
 		if result, err = bench.Soak(ctx, cfg); err == nil && !result.OK() {
 			err = errFailed // keeps the log
 		}
@@ -118,13 +121,13 @@ func Soak(ctx context.Context, serve func() *exec.Cmd, binaries string, cfg benc
 	return result, err
 }
 
-// errFailed makes deploy keep its log although use had no error: the result is not good.
+// errFailed makes a deployment keep its log although use had no error: the result is not good.
 var errFailed = errors.New("not everything held")
 
 // chaos is a run over all faults.
 type chaos struct {
 	cfg        Config
-	deployment *deployment
+	deployment *deployment.Deployment
 	began      time.Time
 	writing    sync.Mutex
 }
@@ -134,7 +137,7 @@ func (c *chaos) say(format string, args ...any) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	line := fmt.Sprintf(format, args...)
-	c.deployment.log.Info("chaos", "says", line)
+	c.deployment.Log.Info("chaos", "says", line)
 	if c.cfg.Progress != nil {
 		_, _ = fmt.Fprintf(c.cfg.Progress, "%6.1fs  %s\n", time.Since(c.began).Seconds(), line)
 	}
@@ -160,7 +163,7 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 		silence = c.cfg.Silence
 		env = append(slices.Clone(env), "LAYERCAKE_SILENCE="+silence.String())
 	}
-	if err := d.configure(ctx, env); err != nil {
+	if err := d.Configure(ctx, env); err != nil {
 		return result, err
 	}
 	pace := c.cfg.Rate
@@ -169,7 +172,7 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	}
 	seed := rand.NewPCG(c.cfg.Seed, uint64(slices.Index(FaultNames(), f.name)))
 	s, err := bench.StartStorm(ctx, bench.Config{
-		URLs: d.urls(), Mutators: mutators, Duration: time.Hour, Projects: c.cfg.Projects,
+		URLs: d.URLs(), Mutators: mutators, Duration: time.Hour, Projects: c.cfg.Projects,
 		Subscribers: 1, Deltas: 1, Nappers: 1, Naps: f.naps, Rate: pace, Seed: seed.Uint64(), Settle: bench.MaxRecovery,
 	})
 	if err != nil {
@@ -186,7 +189,7 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	}
 	counting, counted := context.WithCancel(ctx)
 	var counter sync.WaitGroup
-	tally := d.tally(ctx)
+	tally := newTally(ctx, d)
 	counter.Go(func() { result.Counters = tally.run(counting) })
 	loading, enough := context.WithCancel(ctx)
 	var load sync.WaitGroup
@@ -255,8 +258,8 @@ func (c *chaos) people(ctx context.Context, s *bench.RunningStorm, seed uint64) 
 	if err != nil {
 		return nil, err
 	}
-	people := bench.NewCrowd(c.deployment.urls(), project, c.deployment.connect)
-	for replica := range c.deployment.replicas {
+	people := bench.NewCrowd(c.deployment.URLs(), project, c.deployment.Connect)
+	for replica := range c.deployment.Replicas {
 		for _, h := range []bench.Habit{
 			{Joins: true},
 			{Joins: false},
@@ -294,7 +297,7 @@ func (c *chaos) recover(ctx context.Context, s *bench.RunningStorm) error {
 // heads reads the heads of the projects.
 func (c *chaos) heads(ctx context.Context, s *bench.RunningStorm) (map[int]bench.Place, error) {
 	heads := map[int]bench.Place{}
-	err := c.deployment.query(ctx, func(conn *pgx.Conn) error {
+	err := c.deployment.Query(ctx, func(conn *pgx.Conn) error {
 		epoch, err := postgres.ReadEpoch(ctx, conn)
 		for _, project := range s.Projects() {
 			at := bench.Place{Epoch: string(epoch)}
@@ -310,7 +313,7 @@ func (c *chaos) heads(ctx context.Context, s *bench.RunningStorm) (map[int]bench
 
 // compareLog returns the gaps of the logs, and the answered changes that they lack.
 func (c *chaos) compareLog(ctx context.Context, s *bench.RunningStorm) (problems []string, err error) {
-	err = c.deployment.query(ctx, func(conn *pgx.Conn) error {
+	err = c.deployment.Query(ctx, func(conn *pgx.Conn) error {
 		for _, project := range s.Projects() {
 			floor, head, ids, err := readLog(ctx, conn, project)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"time"
 
+	"layercake/internal/bench/deployment"
 	"layercake/internal/client"
 )
 
@@ -28,14 +29,15 @@ const metricsTime = 10 * time.Second
 // tally adds up the growth of the counters of all replicas, through their restarts. Counts of a replica's last moments before it was
 // killed are missing.
 type tally struct {
-	deployment *deployment
+	deployment *deployment.Deployment
 	sums       map[string]float64
 	last       []map[string]float64 // last values of each replica; nil before it was read
 }
 
-// tally begins to count. When it returns it has read the first values of the replicas.
-func (d *deployment) tally(ctx context.Context) *tally {
-	t := &tally{deployment: d, sums: map[string]float64{"crashes": -d.crashes()}, last: make([]map[string]float64, len(d.replicas))}
+// newTally begins to count. When it returns it has read the first values of the replicas.
+func newTally(ctx context.Context, d *deployment.Deployment) *tally {
+	t := &tally{deployment: d, sums: map[string]float64{}, last: make([]map[string]float64, len(d.Replicas))}
+	t.sums["crashes"] = -t.crashes()
 	t.look(ctx, metricsTime)
 	return t
 }
@@ -48,7 +50,7 @@ func (t *tally) run(ctx context.Context) map[string]float64 {
 		select {
 		case <-ctx.Done():
 			t.look(context.WithoutCancel(ctx), metricsTime)
-			t.sums["crashes"] += t.deployment.crashes()
+			t.sums["crashes"] += t.crashes()
 			return t.sums
 		case <-tick.C:
 			t.look(ctx, 2*time.Second) // a replica that is stopped does not answer
@@ -58,8 +60,8 @@ func (t *tally) run(ctx context.Context) map[string]float64 {
 
 // look reads each replica that answers within a time.
 func (t *tally) look(ctx context.Context, within time.Duration) {
-	for i, r := range t.deployment.replicas {
-		now, err := r.metrics(ctx, within)
+	for i, r := range t.deployment.Replicas {
+		now, err := metrics(ctx, r, within)
 		if err != nil {
 			continue // the replica is away
 		}
@@ -76,19 +78,17 @@ func (t *tally) look(ctx context.Context, within time.Duration) {
 	}
 }
 
-// metrics reads the metrics of the replica, within a time.
-func (r *replica) metrics(ctx context.Context, within time.Duration) (map[string]float64, error) {
+// metrics reads the metrics of a replica, within a time.
+func metrics(ctx context.Context, r *deployment.Replica, within time.Duration) (map[string]float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	return client.Metrics(ctx, r.admin)
+	return client.Metrics(ctx, r.Admin)
 }
 
 // crashes returns how often replicas died because LAYERCAKE_FAULT_CRASH asked for it.
-func (d *deployment) crashes() (n float64) {
-	for _, r := range d.replicas {
-		r.mu.Lock()
-		n += float64(r.crashes)
-		r.mu.Unlock()
+func (t *tally) crashes() (n float64) {
+	for _, r := range t.deployment.Replicas {
+		n += float64(r.Crashes())
 	}
 	return n
 }

@@ -13,6 +13,7 @@ import (
 
 	"layercake/internal/bench"
 	"layercake/internal/bench/convergence"
+	"layercake/internal/bench/deployment"
 	"layercake/internal/client"
 	"layercake/internal/embeddedpg"
 
@@ -130,7 +131,7 @@ func (h *harm) every(ctx context.Context, period time.Duration, do func(ctx cont
 // killListeners ends the sessions of all listeners, and returns when all of them are back.
 func (h *harm) killListeners(ctx context.Context) error {
 	err := h.every(ctx, time.Second, func(ctx context.Context) error {
-		return h.deployment.query(ctx, func(conn *pgx.Conn) error {
+		return h.deployment.Query(ctx, func(conn *pgx.Conn) error {
 			_, err := conn.Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'layercake/%/listener'")
 			return err
 		})
@@ -138,12 +139,12 @@ func (h *harm) killListeners(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.deployment.ready(ctx) // a replica that does not listen is not ready
+	return h.deployment.Ready(ctx) // a replica that does not listen is not ready
 }
 
 func (h *harm) stopListener(ctx context.Context) error {
 	var pid int
-	err := h.deployment.query(ctx, func(conn *pgx.Conn) error {
+	err := h.deployment.Query(ctx, func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx,
 			"SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'layercake/%/listener' ORDER BY random() LIMIT 1").Scan(&pid)
 	})
@@ -166,7 +167,7 @@ func role(name string) func(application string) bool {
 func (h *harm) silencePublishers(ctx context.Context) error {
 	for range 2 {
 		one := false
-		n := h.deployment.proxy.Silence(func(application string) bool {
+		n := h.deployment.Proxy.Silence(func(application string) bool {
 			first := role("publisher")(application) && !one
 			one = one || first
 			return first
@@ -182,18 +183,20 @@ func (h *harm) silencePublishers(ctx context.Context) error {
 }
 
 func (h *harm) silenceAll(ctx context.Context) error {
-	n := h.deployment.proxy.Silence(func(string) bool { return true })
+	n := h.deployment.Proxy.Silence(func(string) bool { return true })
 	h.say("%d connections are silent", n)
 	return bench.Wait(ctx, h.duration)
 }
 
 // any returns a random replica.
-func (h *harm) any() *replica { return h.deployment.replicas[h.rand.IntN(len(h.deployment.replicas))] }
+func (h *harm) any() *deployment.Replica {
+	return h.deployment.Replicas[h.rand.IntN(len(h.deployment.Replicas))]
+}
 
 func (h *harm) killReplicas(ctx context.Context) error {
 	return h.every(ctx, 2*time.Second, func(ctx context.Context) error {
-		if r := h.any(); r.kill() {
-			h.say("replica %d is killed", r.number)
+		if r := h.any(); r.Kill() {
+			h.say("replica %d is killed", r.Number)
 		}
 		return nil
 	})
@@ -201,14 +204,14 @@ func (h *harm) killReplicas(ctx context.Context) error {
 
 func (h *harm) stopReplica(ctx context.Context) error {
 	r := h.any()
-	if !r.signal(syscall.SIGSTOP) {
+	if !r.Signal(syscall.SIGSTOP) {
 		return nil // the replica is being started again
 	}
-	h.say("replica %d is stopped", r.number)
-	h.crowd.Pause(r.number-1, true)
+	h.say("replica %d is stopped", r.Number)
+	h.crowd.Pause(r.Number-1, true)
 	err := bench.Wait(ctx, h.duration)
-	r.signal(syscall.SIGCONT)
-	h.crowd.Pause(r.number-1, false)
+	r.Signal(syscall.SIGCONT)
+	h.crowd.Pause(r.Number-1, false)
 	// The replica reads at once what people sent meanwhile, so its limit may refuse what they send now.
 	return errors.Join(err, bench.Wait(ctx, bench.LimitForgets))
 }
@@ -219,17 +222,17 @@ const goneWithin = 6 * time.Second
 
 // loseReplica kills one replica once all others could notice.
 func (h *harm) loseReplica(ctx context.Context) error {
-	err := h.deployment.query(ctx, func(conn *pgx.Conn) error {
+	err := h.deployment.Query(ctx, func(conn *pgx.Conn) error {
 		return until(ctx, conn, "SELECT count(*) >= 3 AND bool_and(now() - started_at > interval '6 s') FROM replicas")
 	})
 	if err != nil {
 		return err
 	}
 	r := h.any()
-	r.keepAway(true)
-	defer r.keepAway(false)
-	r.kill()
-	h.say("replica %d is killed, and stays away", r.number)
+	r.KeepAway(true)
+	defer r.KeepAway(false)
+	r.Kill()
+	h.say("replica %d is killed, and stays away", r.Number)
 	return bench.Wait(ctx, max(h.duration, goneWithin+time.Second))
 }
 
@@ -255,7 +258,7 @@ func (h *harm) crashDatabase(ctx context.Context) error   { return h.restarts(ct
 
 func (h *harm) restarts(ctx context.Context, atOnce bool) error {
 	for range 2 {
-		if err := h.deployment.restart(ctx, atOnce); err != nil {
+		if err := h.deployment.RestartDatabase(ctx, atOnce); err != nil {
 			return err
 		}
 		h.say("the database was restarted")
@@ -268,8 +271,8 @@ func (h *harm) restarts(ctx context.Context, atOnce bool) error {
 
 // promote makes the standby synchronous before the primary dies, so that every answered change is on both.
 func (h *harm) promote(ctx context.Context) error {
-	err := h.deployment.promote(ctx, func(ctx context.Context, primary, _ *embeddedpg.Server) error {
-		err := on(ctx, primary, func(conn *pgx.Conn) error {
+	err := h.deployment.Promote(ctx, func(ctx context.Context, primary, _ *embeddedpg.Server) error {
+		err := deployment.On(ctx, primary, func(conn *pgx.Conn) error {
 			_, err := conn.Exec(ctx, "ALTER SYSTEM SET synchronous_standby_names = '*'")
 			if err == nil {
 				_, err = conn.Exec(ctx, "SELECT pg_reload_conf()")
@@ -294,16 +297,16 @@ func (h *harm) promote(ctx context.Context) error {
 // promoteBehind cuts the standby off before the primary dies. Changes that are answered in between are lost, and no others may be.
 func (h *harm) promoteBehind(ctx context.Context) error {
 	var kept, all bench.Answers
-	err := h.deployment.promote(ctx, func(ctx context.Context, primary, standby *embeddedpg.Server) error {
+	err := h.deployment.Promote(ctx, func(ctx context.Context, primary, standby *embeddedpg.Server) error {
 		kept = h.storm.Answered()
 		var lsn string
-		err := on(ctx, primary, func(conn *pgx.Conn) error {
+		err := deployment.On(ctx, primary, func(conn *pgx.Conn) error {
 			return conn.QueryRow(ctx, "SELECT pg_current_wal_lsn()::text").Scan(&lsn)
 		})
 		if err != nil {
 			return err
 		}
-		err = on(ctx, standby, func(conn *pgx.Conn) error {
+		err = deployment.On(ctx, standby, func(conn *pgx.Conn) error {
 			if err := until(ctx, conn, "SELECT pg_last_wal_receive_lsn() >= '"+lsn+"'"); err != nil {
 				return err
 			}
@@ -348,7 +351,7 @@ func until(ctx context.Context, conn *pgx.Conn, question string) error {
 // find a function before pg_catalog's that raises the error of pg_notify.
 func (h *harm) fillQueue(ctx context.Context) error {
 	run := func(ctx context.Context, sql string) error {
-		return h.deployment.query(ctx, func(conn *pgx.Conn) error { _, err := conn.Exec(ctx, sql); return err })
+		return h.deployment.Query(ctx, func(conn *pgx.Conn) error { _, err := conn.Exec(ctx, sql); return err })
 	}
 	err := run(ctx, `CREATE SCHEMA IF NOT EXISTS fault;
 		CREATE TABLE IF NOT EXISTS fault.full_queue ();
@@ -374,7 +377,7 @@ func (h *harm) fillQueue(ctx context.Context) error {
 func (h *harm) deleteProjects(ctx context.Context) error {
 	return h.every(ctx, 0, func(ctx context.Context) error {
 		s, err := bench.StartStorm(ctx, bench.Config{
-			URLs: h.deployment.urls(), Mutators: 3, Duration: time.Hour, Projects: 1, Subscribers: 2, Deltas: 2, Rate: 50,
+			URLs: h.deployment.URLs(), Mutators: 3, Duration: time.Hour, Projects: 1, Subscribers: 2, Deltas: 2, Rate: 50,
 			Seed: h.rand.Uint64(), Settle: bench.MaxRecovery,
 		})
 		if err != nil {
@@ -411,21 +414,21 @@ func (h *harm) deleteProjects(ctx context.Context) error {
 // stallReaders opens sockets that ask for much and never read. The replicas have to hang up on them.
 func (h *harm) stallReaders(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, r := range h.deployment.replicas {
+	for _, r := range h.deployment.Replicas {
 		g.Go(func() error { return h.stallReader(ctx, r) })
 	}
 	return g.Wait()
 }
 
-func (h *harm) stallReader(ctx context.Context, r *replica) error {
+func (h *harm) stallReader(ctx context.Context, r *deployment.Replica) error {
 	var conn *net.TCPConn
 	var narrowed error
-	dialer := client.Dialer{Timeout: connectTime, Wrap: func(c net.Conn) net.Conn {
+	dialer := client.Dialer{Timeout: 5 * time.Second, Wrap: func(c net.Conn) net.Conn {
 		conn = c.(*net.TCPConn)
 		narrowed = conn.SetReadBuffer(4 << 10)
 		return c
 	}}
-	socket, err := dialer.GraphQL(ctx, r.url)
+	socket, err := dialer.GraphQL(ctx, r.URL)
 	if err != nil {
 		return err
 	}
@@ -459,9 +462,9 @@ func (h *harm) stallReader(ctx context.Context, r *replica) error {
 		switch {
 		case late.Err() != nil:
 			return fmt.Errorf("replica %d bears with a client that has not read for %v, and sends it %d kB more",
-				r.number, max(h.duration, stallTime), got>>10)
+				r.Number, max(h.duration, stallTime), got>>10)
 		case err != nil:
-			h.say("replica %d hung up on a client that did not read; %d kB were on their way", r.number, got>>10)
+			h.say("replica %d hung up on a client that did not read; %d kB were on their way", r.Number, got>>10)
 			return nil
 		}
 	}

@@ -1,4 +1,4 @@
-package chaos
+package deployment
 
 import (
 	"context"
@@ -27,12 +27,13 @@ const (
 	replicaReady = time.Minute
 )
 
-// replica is a process that is started again whenever it ends.
-type replica struct {
-	number     int // number, from 1
-	url, admin string
-	command    func() *exec.Cmd // command that serves as its environment says
-	out        *child.Lines     // receiver of the output
+// Replica is a process that is started again whenever it ends.
+type Replica struct {
+	Number     int    // number, from 1
+	URL, Admin string // addresses, for clients and for operators
+
+	command func() *exec.Cmd // command that serves as its environment says
+	out     *child.Lines     // receiver of the output
 
 	mu      sync.Mutex
 	env     []string
@@ -45,7 +46,7 @@ type replica struct {
 }
 
 // run keeps the process running until ctx ends, and then stops it in order.
-func (r *replica) run(ctx context.Context) error {
+func (r *Replica) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		ended, err := r.start()
 		if err != nil {
@@ -64,25 +65,25 @@ func (r *replica) run(ctx context.Context) error {
 	return nil
 }
 
-// keepAway decides whether the process is started again after its end.
-func (r *replica) keepAway(away bool) {
+// KeepAway decides whether the process is started again after its end.
+func (r *Replica) KeepAway(away bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.away = away
 }
 
-func (r *replica) isAway() bool {
+func (r *Replica) isAway() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.away
 }
 
-func (r *replica) start() (ended chan struct{}, err error) {
+func (r *Replica) start() (ended chan struct{}, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	cmd := r.command()
 	cmd.Env = append(append(os.Environ(), cmd.Env...), r.env...)
-	out := r.out.Prefixed(strconv.Itoa(r.number) + " | ")
+	out := r.out.Prefixed(strconv.Itoa(r.Number) + " | ")
 	cmd.Stdout, cmd.Stderr = out, out
 	r.cmd, r.ended, r.killed = cmd, make(chan struct{}), false
 	ended = r.ended
@@ -99,55 +100,62 @@ func (r *replica) start() (ended chan struct{}, err error) {
 
 // note remembers how the process ended. A replica that serves must go on whatever the database does; one that starts without a database
 // may give up.
-func (r *replica) note(err error) {
+func (r *Replica) note(err error) {
 	exit := new(exec.ExitError)
 	switch {
 	case r.killed || !errors.As(err, &exit) || exit.ExitCode() == 1:
 	case exit.ExitCode() == server.CrashStatus:
 		r.crashes++
 	default:
-		r.deaths = append(r.deaths, fmt.Sprintf("replica %d ended by itself: %v", r.number, err))
+		r.deaths = append(r.deaths, fmt.Sprintf("replica %d ended by itself: %v", r.Number, err))
 	}
 }
 
-// died returns the deaths that nobody asked for.
-func (r *replica) died() []string {
+// Died returns the deaths that nobody asked for.
+func (r *Replica) Died() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.deaths)
 }
 
+// Crashes returns how often the process died because LAYERCAKE_FAULT_CRASH asked for it.
+func (r *Replica) Crashes() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.crashes
+}
+
 // stop ends the process in order, or kills it when that takes too long.
-func (r *replica) stop(ended <-chan struct{}) error {
-	r.signal(syscall.SIGCONT)
-	r.signal(syscall.SIGTERM)
+func (r *Replica) stop(ended <-chan struct{}) error {
+	r.Signal(syscall.SIGCONT)
+	r.Signal(syscall.SIGTERM)
 	select {
 	case <-ended:
 		return nil
 	case <-time.After(replicaStops):
 	}
-	r.kill()
+	r.Kill()
 	<-ended
-	return fmt.Errorf("replica %d did not stop within %v", r.number, replicaStops)
+	return fmt.Errorf("replica %d did not stop within %v", r.Number, replicaStops)
 }
 
-// signal reports whether there was a process to signal.
-func (r *replica) signal(sig syscall.Signal) bool {
+// Signal reports whether there was a process to signal.
+func (r *Replica) Signal(sig syscall.Signal) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.cmd != nil && r.cmd.Process.Signal(sig) == nil
 }
 
-// kill ends the process without a warning.
-func (r *replica) kill() bool {
+// Kill ends the process without a warning.
+func (r *Replica) Kill() bool {
 	r.mu.Lock()
 	r.killed = true
 	r.mu.Unlock()
-	return r.signal(syscall.SIGKILL)
+	return r.Signal(syscall.SIGKILL)
 }
 
 // configure starts the process again in order, unless it has this environment already.
-func (r *replica) configure(ctx context.Context, env []string) error {
+func (r *Replica) configure(ctx context.Context, env []string) error {
 	r.mu.Lock()
 	same := slices.Equal(env, r.env)
 	r.env = env
@@ -156,20 +164,20 @@ func (r *replica) configure(ctx context.Context, env []string) error {
 	if same {
 		return nil
 	}
-	r.signal(syscall.SIGTERM)
+	r.Signal(syscall.SIGTERM)
 	select {
 	case <-ended:
 		return nil
 	case <-time.After(replicaStops):
-		return fmt.Errorf("replica %d did not stop within %v", r.number, replicaStops)
+		return fmt.Errorf("replica %d did not stop within %v", r.Number, replicaStops)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
 // ready waits until the replica says that it should get requests.
-func (r *replica) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, replicaReady, fmt.Errorf("replica %d is not ready after %v", r.number, replicaReady))
+func (r *Replica) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, replicaReady, fmt.Errorf("replica %d is not ready after %v", r.Number, replicaReady))
 	defer cancel()
 	for !r.healthy(ctx) {
 		if err := bench.Wait(ctx, replicaPause); err != nil {
@@ -179,10 +187,10 @@ func (r *replica) ready(ctx context.Context) error {
 	return nil
 }
 
-func (r *replica) healthy(ctx context.Context) bool {
+func (r *Replica) healthy(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	answer, err := client.Get(ctx, r.url+"/health/ready")
+	answer, err := client.Get(ctx, r.URL+"/health/ready")
 	return err == nil && answer.Status == http.StatusOK
 }
 

@@ -1,4 +1,5 @@
-package chaos
+// Package deployment runs replicas as processes over a PostgreSQL of their own, for benches that harm or attack them.
+package deployment
 
 import (
 	"context"
@@ -30,13 +31,21 @@ const (
 	queryTime     = 10 * time.Second // limit of a session with all its queries
 )
 
-// deployment is replicas as processes, which reach a PostgreSQL of their own through a proxy.
-type deployment struct {
+// Config is the size of a deployment, and its programs.
+type Config struct {
+	Replicas int
+	Serve    func() *exec.Cmd // the command that runs one replica, which its environment configures
+	Binaries string           // folder of PostgreSQL's programs; "" to look for them
+}
+
+// Deployment is replicas as processes, which reach a PostgreSQL of their own through a proxy.
+type Deployment struct {
+	Log      *slog.Logger   // log of the database and of the bench, which those of the replicas are mixed into
+	Proxy    *pgproxy.Proxy // network between the replicas and their database
+	Replicas []*Replica
+
 	folder   string
 	binaries string // folder of PostgreSQL's programs
-	log      *slog.Logger
-	proxy    *pgproxy.Proxy
-	replicas []*replica
 
 	harming  sync.Mutex // held while the server is restarted or replaced
 	mu       sync.Mutex
@@ -44,15 +53,13 @@ type deployment struct {
 	servers  int // data folders so far
 }
 
-// deploy runs a deployment until use returns. It leaves nothing behind except, when use fails, its log.
-func deploy(
-	ctx context.Context, replicas int, command func() *exec.Cmd, binaries string, use func(context.Context, *deployment) error,
-) (err error) {
-	d := &deployment{}
-	if d.binaries, err = embeddedpg.FindBinaries(binaries); err != nil {
+// Run runs a deployment until use returns. It leaves nothing behind except, when use fails, its log.
+func Run(ctx context.Context, cfg Config, use func(context.Context, *Deployment) error) (err error) {
+	d := &Deployment{}
+	if d.binaries, err = embeddedpg.FindBinaries(cfg.Binaries); err != nil {
 		return err
 	}
-	if d.folder, err = os.MkdirTemp("", "layercake-chaos-"); err != nil {
+	if d.folder, err = os.MkdirTemp("", "layercake-deployment-"); err != nil {
 		return err
 	}
 	// The server may run as another user than we do.
@@ -72,28 +79,28 @@ func deploy(
 		}
 	}()
 	out := child.NewLines(written)
-	d.log = slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	d.Log = slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 
-	if d.database, err = embeddedpg.Start(ctx, d.serverConfig(replicas)); err != nil {
+	if d.database, err = embeddedpg.Start(ctx, d.serverConfig(cfg.Replicas)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.stopDatabase(ctx)) }()
-	if d.proxy, err = pgproxy.Start(serverAddress(d.database)); err != nil {
+	if d.Proxy, err = pgproxy.Start(serverAddress(d.database)); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.proxy.Close()) }()
-	free, err := freePorts(2 * replicas)
+	defer func() { err = errors.Join(err, d.Proxy.Close()) }()
+	free, err := freePorts(2 * cfg.Replicas)
 	if err != nil {
 		return err
 	}
 	defer releasePorts(free)
-	d.addReplicas(free, command, out)
+	d.addReplicas(free, cfg.Serve, out)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	processes, running := errgroup.WithContext(running)
-	for _, r := range d.replicas {
+	for _, r := range d.Replicas {
 		processes.Go(func() error { return r.run(running) })
 	}
-	err = d.ready(ctx)
+	err = d.Ready(ctx)
 	if err == nil {
 		err = use(ctx, d)
 	}
@@ -101,7 +108,7 @@ func deploy(
 	return errors.Join(err, processes.Wait())
 }
 
-func (d *deployment) serverConfig(replicas int) embeddedpg.Config {
+func (d *Deployment) serverConfig(replicas int) embeddedpg.Config {
 	d.servers++
 	return embeddedpg.Config{
 		BinDir: d.binaries, DataDir: d.serverFolder(d.servers), RunDir: d.folder,
@@ -109,15 +116,15 @@ func (d *deployment) serverConfig(replicas int) embeddedpg.Config {
 			// Without fsync nothing is lost here, since processes die but never the machine.
 			"fsync": "off", "max_connections": strconv.Itoa(40*replicas + 40), "shared_buffers": "64MB",
 		},
-		Log: d.log,
+		Log: d.Log,
 	}
 }
 
-func (d *deployment) serverFolder(n int) string {
+func (d *Deployment) serverFolder(n int) string {
 	return filepath.Join(d.folder, "server"+strconv.Itoa(n))
 }
 
-func (d *deployment) removeServers() error {
+func (d *Deployment) removeServers() error {
 	var errs []error
 	for n := range d.servers {
 		errs = append(errs, os.RemoveAll(d.serverFolder(n+1)))
@@ -135,12 +142,12 @@ func serverAddress(s *embeddedpg.Server) (network, address string) {
 }
 
 // addReplicas adds a replica for every two ports.
-func (d *deployment) addReplicas(ports []int, command func() *exec.Cmd, out *child.Lines) {
+func (d *Deployment) addReplicas(ports []int, command func() *exec.Cmd, out *child.Lines) {
 	n := len(ports) / 2
 	for i := range n {
 		http, admin := "127.0.0.1:"+strconv.Itoa(ports[2*i]), "127.0.0.1:"+strconv.Itoa(ports[2*i+1])
-		d.replicas = append(d.replicas, &replica{
-			number: i + 1, url: "http://" + http, admin: "http://" + admin, out: out,
+		d.Replicas = append(d.Replicas, &Replica{
+			Number: i + 1, URL: "http://" + http, Admin: "http://" + admin, out: out,
 			command: func() *exec.Cmd {
 				cmd := command()
 				cmd.Env = append(cmd.Env,
@@ -155,30 +162,32 @@ func (d *deployment) addReplicas(ports []int, command func() *exec.Cmd, out *chi
 }
 
 // databaseURL returns the URL of the database through the proxy.
-func (d *deployment) databaseURL() string {
-	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Host: d.proxy.Addr(), Path: "postgres", RawQuery: "sslmode=disable"}
+func (d *Deployment) databaseURL() string {
+	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Host: d.Proxy.Addr(), Path: "postgres", RawQuery: "sslmode=disable"}
 	return u.String()
 }
 
-func (d *deployment) urls() []string {
-	urls := make([]string, len(d.replicas))
-	for i, r := range d.replicas {
-		urls[i] = r.url
+// URLs returns the addresses of the replicas for clients.
+func (d *Deployment) URLs() []string {
+	urls := make([]string, len(d.Replicas))
+	for i, r := range d.Replicas {
+		urls[i] = r.URL
 	}
 	return urls
 }
 
-func (d *deployment) admins() []string {
-	admins := make([]string, len(d.replicas))
-	for i, r := range d.replicas {
-		admins[i] = r.admin
+// Admins returns the addresses of the replicas for operators.
+func (d *Deployment) Admins() []string {
+	admins := make([]string, len(d.Replicas))
+	for i, r := range d.Replicas {
+		admins[i] = r.Admin
 	}
 	return admins
 }
 
-// ready waits until every replica is ready.
-func (d *deployment) ready(ctx context.Context) error {
-	for _, r := range d.replicas {
+// Ready waits until every replica is ready.
+func (d *Deployment) Ready(ctx context.Context) error {
+	for _, r := range d.Replicas {
 		if err := r.ready(ctx); err != nil {
 			return err
 		}
@@ -186,41 +195,41 @@ func (d *deployment) ready(ctx context.Context) error {
 	return nil
 }
 
-// configure gives all replicas an environment beyond what they need, and waits until they are ready.
-func (d *deployment) configure(ctx context.Context, env []string) error {
+// Configure gives all replicas an environment beyond what they need, and waits until they are ready.
+func (d *Deployment) Configure(ctx context.Context, env []string) error {
 	g, inner := errgroup.WithContext(ctx)
-	for _, r := range d.replicas {
+	for _, r := range d.Replicas {
 		g.Go(func() error { return r.configure(inner, env) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return d.ready(ctx)
+	return d.Ready(ctx)
 }
 
-// server returns the current PostgreSQL.
-func (d *deployment) server() *embeddedpg.Server {
+// Server returns the current PostgreSQL.
+func (d *Deployment) Server() *embeddedpg.Server {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.database
 }
 
-// query uses a session of its own, which no proxy harms.
-func (d *deployment) query(ctx context.Context, use func(*pgx.Conn) error) error {
-	return on(ctx, d.server(), use)
+// Query uses a session of its own, which no proxy harms.
+func (d *Deployment) Query(ctx context.Context, use func(*pgx.Conn) error) error {
+	return On(ctx, d.Server(), use)
 }
 
-// benchSession is for looking at what replicas do.
 var benchSession = postgres.Session{Application: "layercake bench"}
 
-// connect opens such a session.
-func (d *deployment) connect(ctx context.Context) (*pgx.Conn, error) {
+// Connect opens a session for looking at what replicas do.
+func (d *Deployment) Connect(ctx context.Context) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	return benchSession.Connect(ctx, d.server().URL())
+	return benchSession.Connect(ctx, d.Server().URL())
 }
 
-func on(ctx context.Context, s *embeddedpg.Server, use func(*pgx.Conn) error) error {
+// On uses a session of a server, for a limited time.
+func On(ctx context.Context, s *embeddedpg.Server, use func(*pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTime)
 	defer cancel()
 	conn, err := benchSession.Connect(ctx, s.URL())
@@ -231,10 +240,10 @@ func on(ctx context.Context, s *embeddedpg.Server, use func(*pgx.Conn) error) er
 	return use(conn)
 }
 
-func (d *deployment) stopDatabase(ctx context.Context) error {
+func (d *Deployment) stopDatabase(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), databaseStops)
 	defer cancel()
-	return d.server().Stop(ctx)
+	return d.Server().Stop(ctx)
 }
 
 // crash ends a server at once: it recovers when it starts again.
@@ -250,20 +259,20 @@ func crash(ctx context.Context, s *embeddedpg.Server) error {
 	}
 }
 
-// restart ends the server, in order or at once, and starts it again. Once begun it does not stop half way.
-func (d *deployment) restart(ctx context.Context, atOnce bool) error {
+// RestartDatabase ends the server, in order or at once, and starts it again. Once begun it does not stop half way.
+func (d *Deployment) RestartDatabase(ctx context.Context, atOnce bool) error {
 	d.harming.Lock()
 	defer d.harming.Unlock()
 	ctx = context.WithoutCancel(ctx) // not half
 	stop := d.stopDatabase
 	if atOnce {
-		stop = func(ctx context.Context) error { return crash(ctx, d.server()) }
+		stop = func(ctx context.Context) error { return crash(ctx, d.Server()) }
 	}
 	if err := stop(ctx); err != nil {
-		d.log.WarnContext(ctx, "the database did not stop in order", "error", err) // a session of it may be stopped
+		d.Log.WarnContext(ctx, "the database did not stop in order", "error", err) // a session of it may be stopped
 	}
 	d.servers-- // the same folder again
-	server, err := embeddedpg.Start(ctx, d.serverConfig(len(d.replicas)))
+	server, err := embeddedpg.Start(ctx, d.serverConfig(len(d.Replicas)))
 	if err != nil {
 		return err
 	}
@@ -273,16 +282,16 @@ func (d *deployment) restart(ctx context.Context, atOnce bool) error {
 	return nil
 }
 
-// promote replaces the server by a copy that follows it. Before the server dies, at once, cut may do something with both; gone is
+// Promote replaces the server by a copy that follows it. Before the server dies, at once, cut may do something with both; gone is
 // called after that, before anybody can write to the copy.
-func (d *deployment) promote(
+func (d *Deployment) Promote(
 	ctx context.Context, cut func(ctx context.Context, primary, standby *embeddedpg.Server) error, gone func(),
 ) error {
 	d.harming.Lock()
 	defer d.harming.Unlock()
 	ctx = context.WithoutCancel(ctx) // not half
-	primary := d.server()
-	cfg := d.serverConfig(len(d.replicas))
+	primary := d.Server()
+	cfg := d.serverConfig(len(d.Replicas))
 	cfg.Primary = primary.URL()
 	standby, err := embeddedpg.Start(ctx, cfg)
 	if err != nil {
@@ -298,7 +307,7 @@ func (d *deployment) promote(
 		return err
 	}
 	gone()
-	err = on(ctx, standby, func(conn *pgx.Conn) error {
+	err = On(ctx, standby, func(conn *pgx.Conn) error {
 		var promoted bool
 		err := conn.QueryRow(ctx, "SELECT pg_promote()").Scan(&promoted)
 		if err == nil && !promoted {
@@ -309,6 +318,6 @@ func (d *deployment) promote(
 	if err != nil {
 		return fmt.Errorf("promote the standby: %w", err)
 	}
-	d.proxy.Switch(serverAddress(standby))
+	d.Proxy.Switch(serverAddress(standby))
 	return nil
 }
