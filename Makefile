@@ -1,7 +1,7 @@
 # Everything that is done to this project by hand or by CI. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo storm flood joins chaos soak test flaky benchmark lint fmt generate verify build clean
+.PHONY: help run demo storm flood joins chaos hostile soak test flaky benchmark lint fmt generate verify build clean
 
 # Overridable: make test PACKAGES=./internal/plan/... TESTFLAGS='-run Change -v'
 PACKAGES ?= ./...
@@ -31,6 +31,10 @@ joins: build ## let many people join a running demo at once, and check that each
 chaos: build ## kill, stop and cut off parts of a deployment of its own, and check that nothing is lost (ARGS='--seed 7')
 	@internal/tools/setup.sh run
 	./layercake bench chaos $(ARGS)
+
+hostile: build ## attack a deployment of its own, and check that honest people notice nothing (ARGS='--list', or '--attack bodies-many')
+	@internal/tools/setup.sh run
+	./layercake bench hostile $(ARGS)
 
 soak: build ## load a deployment of its own for minutes, and check that nothing grows (ARGS='--for 24h', or '--compress')
 	@internal/tools/setup.sh run

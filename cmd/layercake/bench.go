@@ -15,11 +15,12 @@ import (
 
 // benchCommand measures replicas.
 type benchCommand struct {
-	Storm stormCommand `cmd:"" help:"Let many change plans of running replicas at once, and check that every subscriber gets every change."`
-	Soak  soakCommand  `cmd:"" help:"Load replicas and a database of its own for minutes, and check that nothing grows."`
-	Chaos chaosCommand `cmd:"" help:"Do harm to replicas and a database of its own, and check that nothing is lost."`
-	Joins joinsCommand `cmd:"" help:"Let many people join running replicas at once, and check that each is answered and sees all others."`
-	Flood floodCommand `cmd:"" help:"Let many cursors move in running replicas, and check that everybody sees them all."`
+	Storm   stormCommand   `cmd:"" help:"Let many change plans of running replicas at once, and check that every subscriber gets every change."`
+	Soak    soakCommand    `cmd:"" help:"Load replicas and a database of its own for minutes, and check that nothing grows."`
+	Chaos   chaosCommand   `cmd:"" help:"Do harm to replicas and a database of its own, and check that nothing is lost."`
+	Hostile hostileCommand `cmd:"" help:"Attack replicas and a database of its own, and check that honest people notice nothing."`
+	Joins   joinsCommand   `cmd:"" help:"Let many people join running replicas at once, and check that each is answered and sees all others."`
+	Flood   floodCommand   `cmd:"" help:"Let many cursors move in running replicas, and check that everybody sees them all."`
 }
 
 // stormCommand runs storms against replicas on this machine.

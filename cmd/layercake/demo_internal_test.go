@@ -22,8 +22,8 @@ import (
 	"layercake/internal/postgres/pgtest"
 )
 
-// actAs makes the test binary another process: layercake serve, a stand-in for it that says its number and waits for SIGTERM, or a
-// supervisor.
+// actAs makes the test binary another process: layercake with the arguments that it is given, layercake serve, a stand-in for that which
+// says its number and waits for SIGTERM, or a supervisor.
 const actAs = "LAYERCAKE_TEST_ACT_AS"
 
 func TestMain(m *testing.M) {
@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "serve":
 		os.Args = []string{"layercake", "serve"}
+		main()
+	case "layercake":
+		os.Args[0] = "layercake"
 		main()
 	case "supervisor":
 		s := supervisor{log: slog.New(slog.DiscardHandler), out: child.NewLines(os.Stdout), command: standIn}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"layercake/internal/bench/chaos"
+	"layercake/internal/bench/hostile"
 
 	"github.com/alecthomas/kong"
 )
@@ -39,7 +40,7 @@ func main() {
 		kong.Name("layercake"),
 		kong.Description("People and agents edit plans together: graphs of data sources, transforms and outputs."),
 		kong.UsageOnError(),
-		kong.Vars{"faults": strings.Join(chaos.FaultNames(), ", ")},
+		kong.Vars{"faults": strings.Join(chaos.FaultNames(), ", "), "attacks": strings.Join(hostile.AttackNames(), ", ")},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err := k.Run(); err != nil {

@@ -126,3 +126,11 @@ func (s *RunningStorm) Unlogged(project int, log []string) (n int64, first strin
 	n, number := p.answered.without(logged)
 	return n, fmt.Sprintf("%s-%d", p.run, number)
 }
+
+// Cursor returns where the plan of a project is, as a replica says.
+func (s *RunningStorm) Cursor(ctx context.Context, project, replica int) (string, error) {
+	var data struct{ GetPlanDag struct{ Cursor string } }
+	q := client.Request{Query: `query($id: Int!) { getPlanDag(projectId: $id) { cursor } }`, Variables: map[string]any{"id": project}}
+	err := s.clients.do(ctx, replica%len(s.clients), q, &data)
+	return data.GetPlanDag.Cursor, err
+}

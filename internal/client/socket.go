@@ -24,6 +24,7 @@ type Dialer struct {
 	Timeout time.Duration                // limit for opening, with the greeting; 0 for that of the context
 	Header  http.Header                  // header of the request for the socket
 	Wrap    func(conn net.Conn) net.Conn // replaces each connection before it is used; nil for no change
+	From    net.Addr                     // address of this machine that sockets come from; nil for any
 }
 
 // limit bounds how long opening a socket may take.
@@ -65,7 +66,7 @@ func (d Dialer) Open(ctx context.Context, url, path string, subprotocols ...stri
 	defer cancel()
 	// Each socket has a connection of its own, and goes straight to the replica.
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		conn, err := (&net.Dialer{LocalAddr: d.From}).DialContext(ctx, network, address)
 		if err == nil && d.Wrap != nil {
 			conn = d.Wrap(conn)
 		}

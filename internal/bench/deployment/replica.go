@@ -139,6 +139,31 @@ func (r *Replica) stop(ended <-chan struct{}) error {
 	return fmt.Errorf("replica %d did not stop within %v", r.Number, replicaStops)
 }
 
+// PID returns the id of the process, 0 while none runs.
+func (r *Replica) PID() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cmd == nil {
+		return 0
+	}
+	return r.cmd.Process.Pid
+}
+
+// Restart ends the process, in order if it does so within patience, and returns when the next one is ready.
+func (r *Replica) Restart(ctx context.Context, patience time.Duration) error {
+	r.mu.Lock()
+	ended := r.ended
+	r.mu.Unlock()
+	r.Signal(syscall.SIGTERM)
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		r.Kill()
+		<-ended
+	}
+	return r.ready(ctx)
+}
+
 // Signal reports whether there was a process to signal.
 func (r *Replica) Signal(sig syscall.Signal) bool {
 	r.mu.Lock()
@@ -179,7 +204,7 @@ func (r *Replica) configure(ctx context.Context, env []string) error {
 func (r *Replica) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, replicaReady, fmt.Errorf("replica %d is not ready after %v", r.Number, replicaReady))
 	defer cancel()
-	for !r.healthy(ctx) {
+	for !r.Healthy(ctx) {
 		if err := bench.Wait(ctx, replicaPause); err != nil {
 			return err
 		}
@@ -187,7 +212,8 @@ func (r *Replica) ready(ctx context.Context) error {
 	return nil
 }
 
-func (r *Replica) healthy(ctx context.Context) bool {
+// Healthy reports whether the replica says within a second that it should get requests.
+func (r *Replica) Healthy(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	answer, err := client.Get(ctx, r.URL+"/health/ready")

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"layercake/internal/bench/hostile"
+	"layercake/internal/postgres/pgtest"
+)
+
+// layercakeAs makes the test binary the command line: the real one, as a process of its own.
+func layercakeAs(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), actAs+"=layercake")
+	return cmd
+}
+
+// Two cheap attacks: one on replicas, one on the command line; `make hostile` does all of them. Whether they hold says `make hostile`,
+// too: here other tests run.
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	result, err := hostile.Run(t.Context(), hostile.Config{
+		Layercake: layercakeAs, Binaries: pgtest.Binaries(t), Duration: 500 * time.Millisecond, Seed: 1, Progress: t.Output(),
+		Attacks: []string{"texts-reflected", "yaml-aliased"},
+	})
+	var table bytes.Buffer
+	if err := result.Write(&table); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%v\n%s", err, &table)
+	if (err == nil) != result.OK() {
+		t.Errorf("error %v, OK %v: want an error when an attack succeeded, and only then", err, result.OK())
+	}
+	want := map[string]int64{"quiet": 1, "texts-reflected": 19, "yaml-aliased": 1}
+	if len(result.Rows) != len(want) {
+		t.Fatalf("%d rows, want %d", len(result.Rows), len(want))
+	}
+	for _, row := range result.Rows {
+		if row.Requests != want[row.Attack] {
+			t.Errorf("%s: %d requests, want %d", row.Attack, row.Requests, want[row.Attack])
+		}
+		if row.Changes == 0 || row.P99 == 0 || row.RSSBefore == 0 || row.RSSPeak < row.RSSBefore {
+			t.Errorf("%+v: want honest changes, and the memory of replicas", row)
+		}
+	}
+}
+
+func TestHostileRefusesWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	for name, bad := range map[string]hostile.Config{
+		"attack":   {Attacks: []string{"meteor"}, Duration: time.Second},
+		"duration": {Duration: time.Millisecond},
+	} {
+		if _, err := hostile.Run(t.Context(), bad); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

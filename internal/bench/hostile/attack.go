@@ -1,0 +1,180 @@
+package hostile
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os/exec"
+	"slices"
+	"sync"
+	"time"
+
+	"layercake/internal/client"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// attack is one way to hurt a deployment.
+type attack struct {
+	name    string
+	threat  string // C any client, W a foreign page, D a database role, F who writes a plan file; with the number of the kind
+	summary string
+	lasts   time.Duration                         // least limit, for an attack that needs longer than others; 0 for none
+	prepare func(*assault, context.Context) error // makes what the attack needs, before anything is measured; nil for nothing
+	do      func(*assault, context.Context) error // attacks until it has done all, or ctx ends; fails when it could not attack
+}
+
+// attacks are in the order in which they are done.
+var attacks = slices.Concat(wireAttacks, documentAttacks, bodyAttacks, socketAttacks, roomAttacks, catchUpAttacks, browserAttacks,
+	textAttacks, fileAttacks)
+
+// assault is an attack under way.
+type assault struct {
+	urls, admins []string
+	stranger     string                         // URL of the database as a role with nothing but CONNECT
+	database     string                         // URL of the database as its owner, for those who judge; no attacker uses it
+	layercake    func(args ...string) *exec.Cmd // the command line of the product
+	honest       *honest
+	duration     time.Duration
+	large        int    // project with a plan of 9 MB, of an attack that prepared one
+	history      int    // project with a long log, of an attack that prepared one
+	beginning    string // cursor near the beginning of that log
+	rand         *rand.Rand
+
+	mu       sync.Mutex
+	ends     []func() // what ends with the attack
+	requests int64
+	answers  map[string]int64
+	found    []string // what should not have happened, in words
+}
+
+// sent counts a request that was answered in some way.
+func (a *assault) sent(answer string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.requests++
+	a.answers[answer]++
+}
+
+// wrong notes what should not have happened.
+func (a *assault) wrong(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.found) < maxSentences {
+		a.found = append(a.found, fmt.Sprintf(format, args...))
+	}
+}
+
+// atEnd calls f when the attack is over.
+func (a *assault) atEnd(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ends = append(a.ends, f)
+}
+
+// end lets go of everything. Calling it again does nothing.
+func (a *assault) end() {
+	a.mu.Lock()
+	ends := a.ends
+	a.ends = nil
+	a.mu.Unlock()
+	for _, f := range slices.Backward(ends) {
+		f()
+	}
+}
+
+// together calls f n times at once, and returns when all have returned. Attackers go on when one of them fails.
+func together(n int, f func(i int)) {
+	var running sync.WaitGroup
+	for i := range n {
+		running.Go(func() { f(i) })
+	}
+	running.Wait()
+}
+
+// http returns a client that comes from the attacker's address.
+func (a *assault) http() *http.Client {
+	dialer := &net.Dialer{LocalAddr: from}
+	transport := &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 100}
+	a.atEnd(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// reply is what an attacker was answered.
+type reply struct {
+	status int
+	text   []byte // the beginning
+	size   int64
+	code   string // code of the first refusal, "" without one
+}
+
+// maxReply is how much of an answer is kept; the rest is read and thrown away.
+const maxReply = 64 << 10
+
+// send sends a request, reads the whole answer, and counts both.
+func (a *assault) send(c *http.Client, r *http.Request) (reply, error) {
+	response, err := c.Do(r)
+	if err != nil {
+		a.sent(failure(err))
+		return reply{}, err
+	}
+	defer response.Body.Close()
+	got := reply{status: response.StatusCode}
+	got.text, err = io.ReadAll(io.LimitReader(response.Body, maxReply))
+	rest, err2 := io.Copy(io.Discard, response.Body)
+	got.size = int64(len(got.text)) + rest
+	if err = errors.Join(err, err2); err != nil {
+		a.sent(failure(err))
+		return got, err
+	}
+	var answer struct{ Errors []*client.Refusal }
+	if json.Unmarshal(got.text, &answer) == nil && len(answer.Errors) > 0 {
+		got.code = answer.Errors[0].Code()
+	}
+	a.sent(fmt.Sprint(got.status, got.code))
+	return got, nil
+}
+
+// failure says in a word why a request has no answer.
+func failure(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return "no answer in time"
+	}
+	return "connection ended"
+}
+
+// post sends a body to /graphql of a replica.
+func (a *assault) post(ctx context.Context, c *http.Client, replica int, body []byte) (reply, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.urls[replica%len(a.urls)]+"/graphql", bytes.NewReader(body))
+	if err != nil {
+		return reply{}, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/graphql-response+json")
+	return a.send(c, r)
+}
+
+// document returns the body of a request for a document.
+func document(query string, variables map[string]any) []byte {
+	body, err := json.Marshal(client.Request{Query: query, Variables: variables})
+	if err != nil {
+		panic(err) // texts and numbers
+	}
+	return body
+}
+
+// session opens a session of the stranger.
+func (a *assault) session(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := pgx.Connect(ctx, a.stranger)
+	if err != nil {
+		return nil, err
+	}
+	a.atEnd(func() { _ = conn.Close(context.Background()) }) // the attack is over
+	return conn, nil
+}

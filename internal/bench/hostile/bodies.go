@@ -1,0 +1,210 @@
+package hostile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"layercake/internal/bench"
+)
+
+// Bodies, headers and answers that take memory, and clients that take their time.
+var bodyAttacks = []attack{
+	{
+		name: "bodies-many", threat: "C7", summary: "50 bodies of 1 MB at once, which decoding makes 40 times as large",
+		do: func(a *assault, ctx context.Context) error { return a.postAtOnce(ctx, 50, swelling(1<<20-100)) },
+	},
+	{
+		name: "bodies-large", threat: "C7", summary: "6 such bodies of 12 MB at once",
+		do: func(a *assault, ctx context.Context) error { return a.postAtOnce(ctx, 6, swelling(12<<20)) },
+	},
+	{
+		name: "variables", threat: "C7", summary: "5 MB of variables that no operation declares, again and again",
+		do: (*assault).sendVariables,
+	},
+	{
+		name: "bodies-slow", threat: "C7", summary: "200 bodies that arrive at 5 bytes a second, and take the places of honest large ones",
+		do: (*assault).postSlowly, lasts: 8 * time.Second,
+	},
+	{
+		name: "readers-slow", threat: "C8", summary: "60 clients ask for 40 MB each and do not read them",
+		prepare: (*assault).makeLargePlan, do: (*assault).readNothing, lasts: 4 * time.Second,
+	},
+	{
+		name: "headers", threat: "C7", summary: "100 requests with headers of 900 kB at once",
+		do: (*assault).sendHeaders,
+	},
+}
+
+// swelling returns a body of a size whose variables take many times the memory once they are decoded.
+func swelling(size int) []byte {
+	const before, item, after = `{"query":"{ projects { id } }","variables":{"x":[`, `{"a":0},`, `0]}}`
+	return []byte(before + strings.Repeat(item, (size-len(before)-len(after))/len(item)) + after)
+}
+
+// postAtOnce posts a body a number of times at once.
+func (a *assault) postAtOnce(ctx context.Context, times int, body []byte) error {
+	c := a.http()
+	together(times, func(i int) {
+		_, _ = a.post(ctx, c, i, body) // it is counted
+	})
+	return nil
+}
+
+func (a *assault) sendVariables(ctx context.Context) error {
+	c, body := a.http(), swelling(5<<20)
+	for n := range 12 {
+		if ctx.Err() == nil {
+			_, _ = a.post(ctx, c, n, body) // it is counted
+		}
+	}
+	return nil
+}
+
+const (
+	slowBodies = 200
+	slowPause  = 200 * time.Millisecond
+	// slowest is when a body that comes at less than a kilobyte a second has to be cut off: it is slow for 5 s, and then for one more.
+	slowest = 7 * time.Second
+)
+
+// trickle is a body that comes byte by byte until it is closed.
+type trickle struct {
+	ctx   context.Context //nolint:containedctx // a reader has no other way to end
+	start []byte
+}
+
+// Read gives a byte now and then.
+func (t *trickle) Read(b []byte) (int, error) {
+	if n := copy(b, t.start); n > 0 {
+		t.start = t.start[n:]
+		return n, nil
+	}
+	if err := bench.Wait(t.ctx, slowPause); err != nil {
+		return 0, err
+	}
+	b[0] = ' '
+	return 1, nil
+}
+
+// postSlowly sends many bodies slowly, some of them after a fast megabyte, and asks as an honest person beside them.
+func (a *assault) postSlowly(ctx context.Context) error {
+	c := a.http()
+	var cut atomic.Int64
+	slow := func(i int) {
+		start := []byte(`{"query":"{ projects { id } }","variables":{`)
+		if i < 8 {
+			start = append(start, bytes.Repeat([]byte(" "), 1<<20+1)...)
+		}
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.urls[i%len(a.urls)]+"/graphql", &trickle{ctx, start})
+		if err != nil {
+			return
+		}
+		r.ContentLength = 2 << 20
+		r.Header.Set("Content-Type", "application/json")
+		began := time.Now()
+		_, err = a.send(c, r)
+		if ctx.Err() == nil && (err == nil || time.Since(began) < slowest) {
+			cut.Add(1)
+		}
+	}
+	together(slowBodies+1, func(i int) {
+		if i < slowBodies {
+			slow(i)
+			return
+		}
+		_ = bench.Wait(ctx, time.Second) // until the others have begun
+		a.postHonestly(ctx)
+	})
+	if n := cut.Load(); n < slowBodies {
+		a.wrong("%d of %d bodies that come at 5 bytes a second were not cut off within %v", slowBodies-n, slowBodies, slowest)
+	}
+	return nil
+}
+
+// postHonestly sends a body of 1.5 MB from another address than the attacker's. It has to be taken.
+func (a *assault) postHonestly(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 6*time.Second)
+	defer cancel()
+	body := document("{ projects { id } } #"+strings.Repeat("x", 3<<19), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.urls[0]+"/graphql", bytes.NewReader(body))
+	if err != nil {
+		a.wrong("%v", err)
+		return
+	}
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		a.wrong("an honest body of 1.5 MB had no answer: %v", err)
+		return
+	}
+	defer answer.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, 300))
+	if answer.StatusCode != http.StatusOK {
+		a.wrong("an honest body of 1.5 MB was answered with %d: %s", answer.StatusCode, text)
+	}
+}
+
+// sendHeaders sends large headers, which have to be refused, and medium ones, which have to be taken.
+func (a *assault) sendHeaders(ctx context.Context) error {
+	c := a.http()
+	var taken atomic.Int64
+	together(100, func(i int) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, a.urls[i%len(a.urls)]+"/health/live", http.NoBody)
+		if err != nil {
+			return
+		}
+		for n := range 9 {
+			r.Header.Set(fmt.Sprintf("X-Large-%d", n), strings.Repeat("x", 100_000))
+		}
+		if got, err := a.send(c, r); err == nil && got.status < http.StatusBadRequest {
+			taken.Add(1)
+		}
+	})
+	if n := taken.Load(); n > 0 {
+		a.wrong("%d requests with headers of 900 kB were taken", n)
+	}
+	return nil
+}
+
+// readNothing asks for a large plan many times over, and does not read the answers.
+func (a *assault) readNothing(ctx context.Context) error {
+	body := document(plansUnderNames(a.large), nil)
+	together(60, func(i int) {
+		if err := a.askWithoutReading(ctx, i, body); err != nil && ctx.Err() == nil {
+			a.sent(failure(err))
+		}
+	})
+	return nil
+}
+
+// askWithoutReading asks, and keeps the connection until ctx ends or the replica ends it.
+func (a *assault) askWithoutReading(ctx context.Context, i int, body []byte) error {
+	dialer := net.Dialer{LocalAddr: from}
+	conn, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(a.urls[i%len(a.urls)], "http://"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // nobody reads
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return errors.New("no TCP")
+	}
+	if err := tcp.SetReadBuffer(4 << 10); err != nil {
+		return err
+	}
+	head := fmt.Sprintf("POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", len(body))
+	if _, err := conn.Write(append([]byte(head), body...)); err != nil {
+		return err
+	}
+	a.sent("asked")
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,160 @@
+package hostile
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"layercake/internal/client"
+)
+
+// Documents of GraphQL that take long to look at, or that say much in few words.
+var documentAttacks = []attack{
+	{
+		name: "fragments-circular", threat: "C6", summary: "documents of 1 kB whose fragments contain each other",
+		do: func(a *assault, ctx context.Context) error { return a.ask(ctx, 4, circular(9, 40), "q0") },
+	},
+	{
+		name: "operations-many", threat: "C6", summary: "documents of 1,500 operations over one large fragment, of which one is named",
+		do: func(a *assault, ctx context.Context) error { return a.ask(ctx, 4, manyOperations(), "q0") },
+	},
+	{
+		name: "introspection", threat: "C6", summary: "introspection of types of fields of types, under 600 names",
+		do: func(a *assault, ctx context.Context) error { return a.ask(ctx, 4, wideIntrospection(), "") },
+	},
+	{
+		name: "documents-cached", threat: "C6", summary: "2,000 documents of 15 kB, each another one, for the cache of documents",
+		do: (*assault).fillDocumentCache, lasts: 4 * time.Second,
+	},
+	{
+		name: "plans-aliased", threat: "C8", summary: "a document asks for the largest plan under 40 names, three at once",
+		prepare: (*assault).makeLargePlan, do: (*assault).askForPlans, lasts: 4 * time.Second,
+	},
+}
+
+// ask posts a document to each replica in turn, a number of times, one after the other.
+func (a *assault) ask(ctx context.Context, times int, query, operation string) error {
+	c := a.http()
+	body, err := json.Marshal(map[string]any{"query": query, "operationName": operation})
+	if err != nil {
+		return err
+	}
+	for n := 0; n < times && ctx.Err() == nil; n++ {
+		_, _ = a.post(ctx, c, n, body) // it is counted
+	}
+	return nil
+}
+
+// circular returns a document of fragments that all contain all others, by paths that never meet, and of operations that begin there.
+func circular(fragments, operations int) string {
+	var b strings.Builder
+	for op := range operations {
+		fmt.Fprintf(&b, "query q%d{...f0}", op)
+	}
+	for f := range fragments {
+		fmt.Fprintf(&b, "fragment f%d on Query{a%d:projects{", f, f)
+		for other := range fragments {
+			fmt.Fprintf(&b, "...f%d ", other)
+		}
+		b.WriteString("}}")
+	}
+	return b.String()
+}
+
+// manyOperations returns a document of operations that all spread one fragment, as large as documents may be.
+func manyOperations() string {
+	var b strings.Builder
+	for op := range 1500 {
+		fmt.Fprintf(&b, "query q%d{...f}", op)
+	}
+	b.WriteString("fragment f on Query{")
+	for n := range 900 {
+		fmt.Fprintf(&b, "a%d:__typename ", n)
+	}
+	b.WriteString("}")
+	return b.String()
+}
+
+// wideIntrospection returns a document that asks for fields of types of fields of types, as deep as the library lets it, many times.
+func wideIntrospection() string {
+	var b strings.Builder
+	b.WriteString("{__schema{")
+	for n := range 600 {
+		fmt.Fprintf(&b, "a%d:types{fields{type{fields{name description}}}}", n)
+	}
+	b.WriteString("}}")
+	return b.String()
+}
+
+func (a *assault) fillDocumentCache(ctx context.Context) error {
+	c := a.http()
+	var fields strings.Builder
+	for n := 0; fields.Len() < 15_000; n++ {
+		fmt.Fprintf(&fields, "b%d:id ", n)
+	}
+	together(4, func(i int) {
+		for n := i; n < 2000 && ctx.Err() == nil; n += 4 {
+			_, _ = a.post(ctx, c, n/4, document(fmt.Sprintf("{project(id:0){a%d:id %s}}", n, fields.String()), nil))
+		}
+	})
+	return nil
+}
+
+const (
+	largeCopies = 40
+	largeNodes  = 100
+	largeConfig = 90_000 // bytes of a node
+)
+
+// makeLargePlan makes a plan of 9 MB.
+func (a *assault) makeLargePlan(ctx context.Context) (err error) {
+	if a.large, err = a.honest.storm.CreateProject(ctx, "a large plan"); err != nil {
+		return err
+	}
+	nodes := make([]map[string]any, largeNodes)
+	for n := range nodes {
+		nodes[n] = graphNode(fmt.Sprint("n", n), fmt.Sprint(n), fmt.Sprintf("{%q:%q}", "x", strings.Repeat("x", largeConfig)))
+	}
+	return a.submit(ctx, a.large, "0", nodes)
+}
+
+// graphNode returns a node as clients submit it.
+func graphNode(id, label, config string) map[string]any {
+	return map[string]any{
+		"id": id, "nodeType": "GraphNode", "position": map[string]any{"x": 0, "y": 0}, "metadata": map[string]any{"label": label},
+		"config": config,
+	}
+}
+
+// submit makes a plan what it should be, in the name of honest people.
+func (a *assault) submit(ctx context.Context, project int, version string, nodes []map[string]any) error {
+	c := client.New(a.urls[0])
+	defer c.Close()
+	return c.Do(ctx, client.Request{
+		Query: `mutation($id: Int!, $plan: PlanDagInput!) { updatePlanDag(projectId: $id, planDag: $plan) { version } }`,
+		Variables: map[string]any{"id": project, "plan": map[string]any{
+			"version": version, "nodes": nodes, "edges": []any{}, "metadata": map[string]any{"version": version},
+		}},
+	}, nil)
+}
+
+func (a *assault) askForPlans(ctx context.Context) error {
+	c, body := a.http(), document(plansUnderNames(a.large), nil)
+	together(3, func(i int) {
+		_, _ = a.post(ctx, c, i, body) // it is counted
+	})
+	return nil
+}
+
+// plansUnderNames returns a document that asks for a plan many times.
+func plansUnderNames(project int) string {
+	var b strings.Builder
+	b.WriteString("{")
+	for n := range largeCopies {
+		fmt.Fprintf(&b, " a%d: getPlanDag(projectId: %d) { nodes { id config } }", n, project)
+	}
+	b.WriteString(" }")
+	return b.String()
+}
