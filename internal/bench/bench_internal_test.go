@@ -89,7 +89,7 @@ func TestResultTellsWhatWasWrong(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p := &project{id: 1, run: "storm-x"}
+			p := &project{id: 1, run: "storm-x", next: 10}
 			for op := range int64(3) {
 				p.answered.add(op)
 			}
@@ -124,6 +124,20 @@ func TestOtherFramesAreRefused(t *testing.T) {
 	}
 }
 
+// A set of numbers has room for all up to its largest one, so a number that somebody made up would take all memory.
+func TestOperationsOfOthersHaveNoNumber(t *testing.T) {
+	t.Parallel()
+	p := &project{run: "storm-x", next: 3}
+	for id, want := range map[string]bool{
+		"storm-x-0": true, "storm-x-2": true, "storm-x-3": false, "storm-x--1": false, "storm-x-": false, "storm-y-1": false,
+		"2f9a2d39-42bd-4bd1-9a5e-123456789012": false, "": false,
+	} {
+		if n, ok := p.operationNumber(id); ok != want {
+			t.Errorf("operation id %q has number %d: %v, want %v", id, n, ok, want)
+		}
+	}
+}
+
 // Whatever the mutators choose, plans stay small and operations are well formed.
 func TestPlansStaySmall(t *testing.T) {
 	t.Parallel()
@@ -134,8 +148,8 @@ func TestPlansStaySmall(t *testing.T) {
 		op := p.choose(r)
 		kinds[op.query]++
 		id := op.variables["op"].(string)
-		if got, err := operationNumber(id); err != nil || got != n {
-			t.Fatalf("operation id %q, want number %d (%v)", id, n, err)
+		if got, ok := p.operationNumber(id); !ok || got != n {
+			t.Fatalf("operation id %q is number %d (%v), want %d", id, got, ok, n)
 		}
 		p.settle(op, r.IntN(10) > 0)
 		if len(p.nodes) > mostNodes+1 || len(p.edges) > mostEdges+1 || len(p.pairs) < len(p.edges) {

@@ -96,9 +96,17 @@ func (p *project) choose(r *rand.Rand) operation {
 	return op
 }
 
-// operationNumber returns the number in an operation id.
-func operationNumber(id string) (int64, error) {
-	return strconv.ParseInt(id[strings.LastIndexByte(id, '-')+1:], 10, 64)
+// operationNumber returns the number in an operation id. It says false for an id that no mutator made: somebody else may change the plan,
+// or forge events of it, with any number.
+func (p *project) operationNumber(id string) (n int64, ok bool) {
+	number, ok := strings.CutPrefix(id, p.run+"-")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return n, err == nil && n >= 0 && n < p.next
 }
 
 func (p *project) add(op *operation, r *rand.Rand) {

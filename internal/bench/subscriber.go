@@ -160,7 +160,7 @@ func (s *subscriber) take(ctx context.Context, data json.RawMessage) error {
 	if err != nil || d.Snapshot || d.OpID == "" {
 		return err
 	}
-	if n, err := operationNumber(d.OpID); err == nil && !s.ops.add(n) && !again {
+	if n, ok := s.project.operationNumber(d.OpID); ok && !s.ops.add(n) && !again {
 		s.twice++
 	}
 	s.committed.observe(now.Sub(d.Timestamp))

@@ -119,7 +119,7 @@ func (s *RunningStorm) Unlogged(project int, log []string) (n int64, first strin
 	p := s.projects[slices.Index(s.Projects(), project)]
 	var logged bitset
 	for _, id := range log {
-		if n, err := operationNumber(id); err == nil {
+		if n, ok := p.operationNumber(id); ok {
 			logged.add(n)
 		}
 	}
