@@ -25,6 +25,7 @@ type attack struct {
 	name    string
 	threat  string // C any client, W a foreign page, D a database role, F who writes a plan file; with the number of the kind
 	summary string
+	alone   bool                                  // whether it asks little of replicas, or nothing, so that no honest load is beside it
 	lasts   time.Duration                         // least limit, for an attack that needs longer than others; 0 for none
 	prepare func(*assault, context.Context) error // makes what the attack needs, before anything is measured; nil for nothing
 	do      func(*assault, context.Context) error // attacks until it has done all, or ctx ends; fails when it could not attack
@@ -38,19 +39,20 @@ var attacks = slices.Concat(wireAttacks, documentAttacks, bodyAttacks, socketAtt
 type assault struct {
 	urls, admins []string
 	stranger     string                         // URL of the database as a role with nothing but CONNECT
+	monitor      string                         // the same, as a member of pg_monitor
 	database     string                         // URL of the database as its owner, for those who judge; no attacker uses it
 	layercake    func(args ...string) *exec.Cmd // the command line of the product
-	honest       *honest
-	duration     time.Duration
-	large        int    // project with a plan of 9 MB, of an attack that prepared one
-	history      int    // project with a long log, of an attack that prepared one
-	beginning    string // cursor near the beginning of that log
+	honest       *honest                        // nil for an attack that is alone
+	large        int                            // project with a plan of 9 MB, of an attack that prepared one
+	history      int                            // project with a long log, of an attack that prepared one
+	beginning    string                         // cursor near the beginning of that log
 	rand         *rand.Rand
 
 	mu       sync.Mutex
 	ends     []func() // what ends with the attack
 	requests int64
 	answers  map[string]int64
+	process  usage    // what the process used that was attacked in the place of replicas; zero for none
 	found    []string // what should not have happened, in words
 }
 
@@ -169,9 +171,9 @@ func document(query string, variables map[string]any) []byte {
 	return body
 }
 
-// session opens a session of the stranger.
-func (a *assault) session(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := pgx.Connect(ctx, a.stranger)
+// session opens a session of a role until the attack ends.
+func (a *assault) session(ctx context.Context, url string) (*pgx.Conn, error) {
+	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return nil, err
 	}

@@ -10,15 +10,15 @@ import (
 // What a foreign page can make somebody's browser do.
 var browserAttacks = []attack{
 	{
-		name: "cross-site", threat: "W12", summary: "a foreign page embeds queries as pictures and scripts, and links to them",
+		name: "cross-site", threat: "W12", alone: true, summary: "a foreign page embeds queries as pictures and scripts, and links to them",
 		do: (*assault).crossSites,
 	},
 	{
-		name: "names-foreign", threat: "W12", summary: "a foreign name points at this machine",
+		name: "names-foreign", threat: "W12", alone: true, summary: "a foreign name points at this machine",
 		do: (*assault).rebind,
 	},
 	{
-		name: "operators-pages", threat: "W12", summary: "the pages of operators, by a foreign name and at the address for clients",
+		name: "operators-pages", threat: "W12", alone: true, summary: "the pages of operators, by a foreign name and at the address for clients",
 		do: (*assault).askForOperatorsPages,
 	},
 }

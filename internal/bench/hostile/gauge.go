@@ -63,16 +63,6 @@ func forgetPeak(pid int) {
 	_ = os.WriteFile("/proc/"+strconv.Itoa(pid)+"/clear_refs", []byte("5"), 0o600) // without it the peak includes the past
 }
 
-// busyTime is how long a replica is looked at to see whether it still works for somebody who has gone.
-const busyTime = 100 * time.Millisecond
-
-// busy reports whether a process computes although nobody asks it for anything.
-func busy(ctx context.Context, pid int, before usage) bool {
-	_ = bench.Wait(ctx, busyTime) // the caller looks at ctx
-	after, err := readUsage(pid)
-	return err != nil || after.cpu-before.cpu > busyTime/2
-}
-
 const (
 	samplePeriod = 20 * time.Millisecond
 	// tooMuchMemory is where the bench ends a replica itself, for the sake of the machine. It is beyond what fails.

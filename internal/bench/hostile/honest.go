@@ -175,7 +175,7 @@ func (h *honest) probe(ctx context.Context, replica int) {
 		case err != nil:
 			h.sick("replica %d: /health: %v", replica+1, err)
 		case answer.Status != http.StatusOK:
-			h.sick("replica %d: /health answered %d: %.200s", replica+1, answer.Status, answer.Text)
+			h.sick("replica %d: /health answered %d: %.200s", replica+1, answer.Status, bytes.TrimSpace(answer.Text))
 		}
 	}
 }

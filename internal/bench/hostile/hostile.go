@@ -126,6 +126,7 @@ type hostile struct {
 	cfg        Config
 	deployment *deployment.Deployment
 	stranger   string // URL of the database as a role with nothing but CONNECT
+	monitor    string // the same, as a role that may also look at what the server does
 	quiet      Row
 	began      time.Time
 }
@@ -139,14 +140,14 @@ func (h *hostile) say(format string, args ...any) {
 	}
 }
 
-// prepare makes the role of strangers, and gives the replicas their limits.
+// prepare makes the roles of strangers, and gives the replicas their limits.
 func (h *hostile) prepare(ctx context.Context) error {
 	err := h.deployment.Query(ctx, func(conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "CREATE ROLE stranger LOGIN")
+		_, err := conn.Exec(ctx, "CREATE ROLE stranger LOGIN; CREATE ROLE monitor LOGIN IN ROLE pg_monitor")
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("make a role for strangers: %w", err)
+		return fmt.Errorf("make roles for strangers: %w", err)
 	}
 	u, err := url.Parse(h.deployment.Server().URL())
 	if err != nil {
@@ -154,6 +155,8 @@ func (h *hostile) prepare(ctx context.Context) error {
 	}
 	u.User = url.User("stranger")
 	h.stranger = u.String()
+	u.User = url.User("monitor")
+	h.monitor = u.String()
 	return h.deployment.Configure(ctx, []string{
 		"GOMEMLIMIT=" + memory, "LAYERCAKE_LOG_LEVEL=info", fmt.Sprintf("LAYERCAKE_SOCKETS_PER_ADDRESS=%d", perAddress),
 	})
@@ -164,74 +167,111 @@ const (
 	coolDown     = 500 * time.Millisecond // time after an attack that still counts: its work has to end with its client
 	stopPatience = 2 * time.Second        // for a replica to stop in order, before the next round
 	warmRSS      = 160 << 20              // memory over which a replica is replaced before the next round
+	busyTime     = 100 * time.Millisecond // for seeing whether a replica still works for somebody who has gone
 )
 
 // round lets honest people work, attacks beside them, and returns what both noticed.
 func (h *hostile) round(ctx context.Context, a attack) (Row, error) {
-	row := Row{Attack: a.name, Threat: a.threat}
+	row := Row{Attack: a.name, Threat: a.threat, Alone: a.alone}
 	if err := h.refresh(ctx); err != nil {
 		return row, err
 	}
-	deaths := h.deaths()
-	people, err := meet(ctx, h.deployment, h.cfg.Seed)
-	if err != nil {
-		return row, fmt.Errorf("the honest load: %w", err)
-	}
-	defer people.leave(ctx)
-	against := &assault{
-		urls: h.deployment.URLs(), admins: h.deployment.Admins(), stranger: h.stranger, layercake: h.cfg.Layercake,
-		database: h.deployment.Server().URL(), honest: people, duration: h.cfg.Duration,
-		rand: rand.New(rand.NewPCG(h.cfg.Seed, uint64(slices.Index(AttackNames(), a.name)+1))), answers: map[string]int64{},
-	}
+	deaths := len(h.deaths())
+	against := h.assault(a)
 	defer against.end()
+	if !a.alone {
+		people, err := meet(ctx, h.deployment, h.cfg.Seed)
+		if err != nil {
+			return row, fmt.Errorf("the honest load: %w", err)
+		}
+		defer people.leave(ctx)
+		against.honest = people
+	}
 	if a.prepare != nil {
 		if err := a.prepare(against, ctx); err != nil {
 			return row, fmt.Errorf("prepare: %w", err)
 		}
 	}
 	gauge := newGauge(h.deployment.Replicas)
-	people.work(ctx)
 	began := time.Now()
+	h.assail(ctx, a, against)
+	row.Seconds = time.Since(began).Seconds()
+	used := gauge.read()
+	against.end()
+	if !a.alone {
+		row.judgeOf(against.honest.judge(ctx))
+	}
+	for _, r := range h.deployment.Replicas {
+		if a.alone && !r.Healthy(ctx) {
+			row.Unhealthy++
+		}
+	}
+	row.attackOf(against)
+	row.usageOf(used, h.quiet)
+	row.Wrong = append(row.Wrong, h.deaths()[deaths:]...)
+	return row, nil
+}
+
+// assault returns what an attack needs.
+func (h *hostile) assault(a attack) *assault {
+	return &assault{
+		urls: h.deployment.URLs(), admins: h.deployment.Admins(), stranger: h.stranger, monitor: h.monitor,
+		database: h.deployment.Server().URL(), layercake: h.cfg.Layercake, answers: map[string]int64{},
+		rand: rand.New(rand.NewPCG(h.cfg.Seed, uint64(slices.Index(AttackNames(), a.name)+1))),
+	}
+}
+
+// assail attacks while honest people work, and lets them go on for a while.
+func (h *hostile) assail(ctx context.Context, a attack, against *assault) {
+	began := time.Now()
+	if !a.alone {
+		against.honest.work(ctx)
+	}
 	attacking, enough := context.WithTimeout(ctx, max(h.cfg.Duration, a.lasts))
-	err = a.do(against, attacking)
+	err := a.do(against, attacking)
 	enough()
 	if ctx.Err() == nil && err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		against.wrong("the attack broke off: %v", err)
 	}
-	_ = bench.Wait(ctx, max(coolDown, roundLasts-time.Since(began))) // the caller looks at ctx
-	row.Seconds = time.Since(began).Seconds()
-	used := gauge.read()
-	against.end()
-	row.judgeOf(people.judge(ctx))
-	row.attackOf(against)
-	row.usageOf(used, h.quiet)
-	row.Wrong = append(row.Wrong, h.deaths()[len(deaths):]...)
-	return row, nil
+	if !a.alone {
+		_ = bench.Wait(ctx, max(coolDown, roundLasts-time.Since(began))) // the caller looks at ctx
+	}
 }
 
-// attack attacks and judges. What only took honest people longer is done once more: on a machine that does other things, too, it may
-// have been those.
-func (h *hostile) attack(ctx context.Context, a attack) (row Row) {
-	for range 2 {
-		var err error
-		row, err = h.round(ctx, a)
-		if err != nil && ctx.Err() == nil {
-			row.Wrong = append(row.Wrong, err.Error())
-		}
-		row.judge(h.quiet.P99)
-		if !row.onlySlow() || ctx.Err() != nil {
-			break
-		}
-		h.say("%s: once more, since %s", a.name, row.Failures[0])
+// attack attacks and judges. What only took honest people longer is done once more, after another quiet round: on a machine that does
+// other things, too, it may have been those.
+func (h *hostile) attack(ctx context.Context, a attack) Row {
+	row := h.judged(ctx, a, h.quiet.P99)
+	if !row.onlySlow() || ctx.Err() != nil {
+		return row
 	}
+	h.say("%s: once more, since %s", a.name, row.Failures[0])
+	quiet := h.judged(ctx, quietTime, 0)
+	return h.judged(ctx, a, max(h.quiet.P99, quiet.P99))
+}
+
+// judged attacks once, and compares with an honest p99 without an attack.
+func (h *hostile) judged(ctx context.Context, a attack, quiet float64) Row {
+	row, err := h.round(ctx, a)
+	if err != nil && ctx.Err() == nil {
+		row.Wrong = append(row.Wrong, err.Error())
+	}
+	row.judge(quiet)
 	return row
 }
 
 // refresh replaces the replicas that the last attack has left in a bad state, so that each attack answers for itself alone.
 func (h *hostile) refresh(ctx context.Context) error {
-	for _, r := range h.deployment.Replicas {
-		used, err := readUsage(r.PID())
-		if err == nil && used.rss < warmRSS && !busy(ctx, r.PID(), used) && r.Healthy(ctx) {
+	replicas := h.deployment.Replicas
+	before := make([]usage, len(replicas))
+	for i, r := range replicas {
+		before[i], _ = readUsage(r.PID()) // one that is away is looked at below
+	}
+	_ = bench.Wait(ctx, busyTime) // the next one looks at ctx
+	for i, r := range replicas {
+		now, err := readUsage(r.PID())
+		busy := now.cpu-before[i].cpu > busyTime/2
+		if err == nil && !busy && now.rss < warmRSS && r.Healthy(ctx) {
 			continue
 		}
 		if err := r.Restart(ctx, stopPatience); err != nil {

@@ -21,7 +21,7 @@ func TestJudge(t *testing.T) {
 		"slow, but not twice as slow":       {func(r *Row) { r.P99 = 60 }, ""},
 		"slow, and more than twice as slow": {func(r *Row) { r.P99 = 61 }, "the honest p99 was 61 ms, 2.0 times"},
 		"as much memory as there may be":    {func(r *Row) { r.RSSPeak = 512 }, ""},
-		"more memory":                       {func(r *Row) { r.RSSPeak = 513 }, "a replica used 513 MB"},
+		"more memory":                       {func(r *Row) { r.RSSPeak = 513 }, "a process used 513 MB"},
 		"a second for a request":            {func(r *Row) { r.Extra = 1 }, ""},
 		"more than a second":                {func(r *Row) { r.Extra = 1.1 }, "one request took 1.1 s"},
 		"not healthy once":                  {func(r *Row) { r.Unhealthy = 1 }, "/health was not 200 1 times"},

@@ -16,7 +16,7 @@ var socketAttacks = []attack{
 	{
 		name: "frames-graphql", threat: "C10",
 		summary: "10 GraphQL sockets send pings, answers to nothing and wrong operations, 1,000 frames a second each",
-		do:      (*assault).floodGraphQL,
+		do:      (*assault).floodGraphQL, lasts: 2 * time.Second,
 	},
 	{
 		name: "subscriptions", threat: "C10", summary: "10 GraphQL sockets subscribe to a plan and complete at once, as fast as they can",

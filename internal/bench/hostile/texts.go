@@ -12,11 +12,12 @@ import (
 // Texts that look like others, and answers that say too much.
 var textAttacks = []attack{
 	{
-		name: "texts-deceptive", threat: "C13", summary: "names and labels with control characters, direction overrides and invisible tags",
-		do: (*assault).deceive,
+		name: "texts-deceptive", threat: "C13", alone: true,
+		summary: "names and labels with control characters, direction overrides and invisible tags",
+		do:      (*assault).deceive,
 	},
 	{
-		name: "texts-reflected", threat: "C13",
+		name: "texts-reflected", threat: "C13", alone: true,
 		summary: "wrong requests of 20 kB, whose answers must be short and say nothing of the server's language",
 		do:      (*assault).reflect,
 	},
@@ -34,7 +35,9 @@ func (a *assault) deceive(ctx context.Context) error {
 	c := a.http()
 	create := `mutation($name: String!) { createProject(input: {name: $name}) { id } }`
 	add := `mutation($id: Int!, $node: PlanDagNodeInput!) { addPlanDagNode(projectId: $id, node: $node) { id } }`
-	project, err := a.honest.storm.CreateProject(ctx, "a place for texts")
+	honest := client.New(a.urls[0])
+	defer honest.Close()
+	project, err := honest.CreateProject(ctx, "a place for texts")
 	if err != nil {
 		return err
 	}

@@ -88,7 +88,7 @@ type forger struct {
 }
 
 func (a *assault) forger(ctx context.Context) (*forger, error) {
-	conn, err := a.session(ctx)
+	conn, err := a.session(ctx, a.stranger)
 	return &forger{assault: a, conn: conn, replica: uuid.NewString()}, err
 }
 
@@ -278,7 +278,7 @@ type ear struct {
 
 // listen listens until the attack ends.
 func (a *assault) listen(ctx context.Context, channels []string) (*ear, error) {
-	conn, err := a.session(ctx)
+	conn, err := a.session(ctx, a.stranger)
 	if err != nil {
 		return nil, err
 	}
@@ -323,7 +323,11 @@ func (e *ear) latest() (payloads []string) {
 var secrets = []string{"Made by the storm", "Edited by", "honest-", "projectId", "storm-"}
 
 func (a *assault) eavesdrop(ctx context.Context) error {
-	heard, err := a.listen(ctx, everyChannel)
+	seen, err := a.seenChannels(ctx)
+	if err != nil {
+		return err
+	}
+	heard, err := a.listen(ctx, slices.Concat(everyChannel, seen))
 	if err != nil {
 		return err
 	}
@@ -341,6 +345,20 @@ func (a *assault) eavesdrop(ctx context.Context) error {
 	}
 	a.sent("listened")
 	return repeat(ctx, 20*time.Millisecond, listen)
+}
+
+// seenChannels returns the channels that sessions listen to, as a role sees them that may look at all sessions.
+func (a *assault) seenChannels(ctx context.Context) ([]string, error) {
+	conn, err := a.session(ctx, a.monitor)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := conn.Query(ctx, `SELECT DISTINCT substring(query FROM '(?i)listen +("[^"]+"|\w+)') FROM pg_stat_activity
+		WHERE query ~* 'listen +("[^"]+"|\w+)' AND pid <> pg_backend_pid()`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
 func (a *assault) beat(ctx context.Context) error {
@@ -474,7 +492,7 @@ const migrateTime = 3 * time.Second
 
 // holdLocks holds the locks that a replica of any release is known to take, and lets somebody migrate meanwhile.
 func (a *assault) holdLocks(ctx context.Context) error {
-	conn, err := a.session(ctx)
+	conn, err := a.session(ctx, a.stranger)
 	if err != nil {
 		return err
 	}
