@@ -2,9 +2,11 @@
 package deployment
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -12,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -47,6 +50,8 @@ type Deployment struct {
 	folder   string
 	binaries string // folder of PostgreSQL's programs
 
+	errors atomic.Int64 // lines of the level ERROR in the log
+
 	harming  sync.Mutex // held while the server is restarted or replaced
 	mu       sync.Mutex
 	database *embeddedpg.Server
@@ -78,7 +83,7 @@ func Run(ctx context.Context, cfg Config, use func(context.Context, *Deployment)
 			err = fmt.Errorf("%w\n(the log of replicas and database is in %s)", err, d.folder)
 		}
 	}()
-	out := child.NewLines(written)
+	out := child.NewLines(counting{written, &d.errors})
 	d.Log = slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 
 	if d.database, err = embeddedpg.Start(ctx, d.serverConfig(cfg.Replicas)); err != nil {
@@ -107,6 +112,20 @@ func Run(ctx context.Context, cfg Config, use func(context.Context, *Deployment)
 	stop()
 	return errors.Join(err, processes.Wait())
 }
+
+// counting counts the lines of replicas that somebody has to look at. It is given whole lines.
+type counting struct {
+	io.Writer
+	errors *atomic.Int64
+}
+
+func (c counting) Write(b []byte) (int, error) {
+	c.errors.Add(int64(bytes.Count(b, []byte(" level=ERROR "))))
+	return c.Writer.Write(b)
+}
+
+// Errors returns how many lines of the level ERROR the replicas have logged.
+func (d *Deployment) Errors() int64 { return d.errors.Load() }
 
 func (d *Deployment) serverConfig(replicas int) embeddedpg.Config {
 	d.servers++

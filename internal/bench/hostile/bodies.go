@@ -22,6 +22,10 @@ var bodyAttacks = []attack{
 		do: func(a *assault, ctx context.Context) error { return a.postAtOnce(ctx, 50, swelling(1<<20-100)) }, lasts: 6 * time.Second,
 	},
 	{
+		name: "bodies-declared", threat: "C7", summary: "50 bodies of 1 MB at once, whose variables are just within what a query may declare",
+		do: func(a *assault, ctx context.Context) error { return a.postAtOnce(ctx, 50, declared()) }, lasts: 6 * time.Second,
+	},
+	{
 		name: "bodies-large", threat: "C7", summary: "6 such bodies of 12 MB at once",
 		do: func(a *assault, ctx context.Context) error { return a.postAtOnce(ctx, 6, swelling(12<<20)) }, lasts: 6 * time.Second,
 	},
@@ -47,6 +51,14 @@ var bodyAttacks = []attack{
 func swelling(size int) []byte {
 	const before, item, after = `{"query":"{ projects { id } }","variables":{"x":[`, `{"a":0},`, `0]}}`
 	return []byte(before + strings.Repeat(item, (size-len(before)-len(after))/len(item)) + after)
+}
+
+// declared returns a body of 1 MB whose variables have the types that its operation declares, and 90,000 values.
+func declared() []byte {
+	values := strings.TrimSuffix(strings.Repeat(`{"a long name":0},`, 45_000), ",")
+	return []byte(`{"query":"query($p: PlanDagInput!) { validatePlanDag(planDag: $p) { isValid } }","variables":{"p":{"version":"0",` +
+		`"metadata":{"version":"0"},"edges":[],"nodes":[{"id":"n","nodeType":"GraphNode","position":{"x":0,"y":0},` +
+		`"metadata":{"label":"n"},"config":"{}","graphExecution":[` + values + `]}]}}}`)
 }
 
 // postAtOnce posts a body a number of times at once.

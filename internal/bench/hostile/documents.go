@@ -29,9 +29,52 @@ var documentAttacks = []attack{
 		do: (*assault).fillDocumentCache, lasts: 7 * time.Second,
 	},
 	{
+		name: "projects-many", threat: "C8", alone: true, summary: "a client makes 1,016 projects, and asks for all",
+		do: (*assault).makeProjects, lasts: 10 * time.Second,
+	},
+	{
+		name: "plans-many", threat: "C8", summary: "40 clients ask for the largest plan at once",
+		prepare: (*assault).makeLargePlan, do: (*assault).askForAPlan, lasts: 4 * time.Second,
+	},
+	{
 		name: "plans-aliased", threat: "C8", summary: "a document asks for the largest plan under 40 names, three at once",
 		prepare: (*assault).makeLargePlan, do: (*assault).askForPlans, lasts: 4 * time.Second,
 	},
+}
+
+// maxProjects is how many projects are answered.
+const maxProjects = 1000
+
+// makeProjects makes more projects than are answered, and asks for all of them.
+func (a *assault) makeProjects(ctx context.Context) error {
+	c := a.http()
+	const atOnce = 16
+	together(atOnce, func(i int) {
+		for n := i; n < maxProjects+atOnce && ctx.Err() == nil; n += atOnce {
+			name := map[string]any{"name": fmt.Sprint("one of many ", n)}
+			_, _ = a.post(ctx, c, n, document(`mutation($name: String!) { createProject(input: {name: $name}) { id } }`, name)) // it is counted
+		}
+	})
+	one := client.New(a.urls[0])
+	defer one.Close()
+	answer, err := one.Ask(ctx, client.Request{Query: "{ projects { id } }"})
+	if err != nil {
+		return err
+	}
+	var got struct {
+		Data       struct{ Projects []struct{ ID int } }
+		Extensions struct{ Truncated json.RawMessage }
+	}
+	if err := json.Unmarshal(answer.Text, &got); err != nil {
+		return err
+	}
+	switch n := len(got.Data.Projects); {
+	case n > maxProjects:
+		a.wrong("%d projects were answered, over %d", n, maxProjects)
+	case n < maxProjects || got.Extensions.Truncated == nil:
+		a.wrong("%d projects were answered, and the response does not say that there are more: %.200s", n, answer.Text)
+	}
+	return nil
 }
 
 // documentTime is long enough for one document to take more than its share of processor time, on a machine that is shared.
@@ -145,6 +188,14 @@ func (a *assault) submit(ctx context.Context, project int, version string, nodes
 func (a *assault) askForPlans(ctx context.Context) error {
 	c, body := a.http(), document(plansUnderNames(a.large, 40), nil)
 	together(3, func(i int) {
+		_, _ = a.post(ctx, c, i, body) // it is counted
+	})
+	return nil
+}
+
+func (a *assault) askForAPlan(ctx context.Context) error {
+	c, body := a.http(), document(plansUnderNames(a.large, 1), nil)
+	together(40, func(i int) {
 		_, _ = a.post(ctx, c, i, body) // it is counted
 	})
 	return nil

@@ -176,7 +176,7 @@ func (h *hostile) round(ctx context.Context, a attack) (Row, error) {
 	if err := h.refresh(ctx); err != nil {
 		return row, err
 	}
-	deaths := len(h.deaths())
+	deaths, logged := len(h.deaths()), h.deployment.Errors()
 	against := h.assault(a)
 	defer against.end()
 	if !a.alone {
@@ -209,6 +209,7 @@ func (h *hostile) round(ctx context.Context, a attack) (Row, error) {
 	row.attackOf(against)
 	row.usageOf(used, h.quiet)
 	row.Wrong = append(row.Wrong, h.deaths()[deaths:]...)
+	row.Logged = h.deployment.Errors() - logged
 	return row, nil
 }
 

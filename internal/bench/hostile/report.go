@@ -14,6 +14,7 @@ import (
 const (
 	maxRSS     = 512 << 20   // bytes of a replica
 	maxUnitCPU = time.Second // processor time that one document, frame or line may take
+	maxErrors  = 2           // lines of the level ERROR that a replica may log in a second
 	maxRatio   = 2           // of the honest p99 beside an attack to that without one
 	// honestFloor is a p99 that is good enough whatever it was without an attack: on few processors, which the attacker shares with
 	// the replicas, times of single requests double by chance.
@@ -36,6 +37,7 @@ type Row struct {
 	P99       float64          `json:"honestP99Ms"`    // of honest changes and deliveries, the larger
 	Ratio     float64          `json:"honestP99Ratio"` // of P99 to that of the quiet round
 	Unhealthy int64            `json:"unhealthy"`      // probes of /health that were not answered with 200 in time
+	Logged    int64            `json:"errorsLogged"`   // lines of the level ERROR
 	Wrong     []string         `json:"wrong"`          // what should not have happened, in words
 	Failures  []string         `json:"failures"`       // limits that were not kept, in words, with Wrong
 
@@ -69,6 +71,9 @@ func (r *Row) judge(quiet float64) {
 	}
 	if r.Extra > maxUnitCPU.Seconds() {
 		fail("one request took %.1f s of processor time, over %v", r.Extra, maxUnitCPU)
+	}
+	if most := int64(maxErrors * replicas * (1 + r.Seconds)); r.Logged > most {
+		fail("replicas logged %d errors, over %d", r.Logged, most)
 	}
 	if r.Unhealthy > 0 {
 		fail("/health was not 200 %d times", r.Unhealthy)
@@ -142,16 +147,16 @@ func (r *Row) usageOf(g *gauge, quiet Row) {
 func (r Result) Write(w io.Writer) error {
 	_, _ = fmt.Fprintf(w, "hostile with seed %d: %d replicas, %d honest changes/s\n\n", r.Seed, r.Replicas, honestRate)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(t, "attack\tthreat\trequests\tseconds\treplica CPU-s\tRSS before\tRSS peak\thonest changes\thonest p99\tratio\t"+
-		"verdict\t")
+	_, _ = fmt.Fprintln(t, "attack\tthreat\trequests\tseconds\treplica CPU-s\tRSS before\tRSS peak\terrors logged\t"+
+		"honest changes\thonest p99\tratio\tverdict\t")
 	failed := 0
 	for _, row := range r.Rows {
 		verdict, _, _ := strings.Cut(row.verdict(), ":")
 		if len(row.Failures) > 0 {
 			failed++
 		}
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%d\t%.1f\t%.2f\t%.0f MB\t%.0f MB\t%d\t%.1f ms\t%.1f\t%s\t\n", row.Attack, row.Threat, row.Requests,
-			row.Seconds, row.CPU, row.RSSBefore, row.RSSPeak, row.Changes, row.P99, row.Ratio, verdict)
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%d\t%.1f\t%.2f\t%.0f MB\t%.0f MB\t%d\t%d\t%.1f ms\t%.1f\t%s\t\n", row.Attack, row.Threat, row.Requests,
+			row.Seconds, row.CPU, row.RSSBefore, row.RSSPeak, row.Logged, row.Changes, row.P99, row.Ratio, verdict)
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -24,6 +24,8 @@ func TestJudge(t *testing.T) {
 		"more memory":                       {func(r *Row) { r.RSSPeak = 513 }, "a process used 513 MB"},
 		"a second for a request":            {func(r *Row) { r.Extra = 1 }, ""},
 		"more than a second":                {func(r *Row) { r.Extra = 1.1 }, "one request took 1.1 s"},
+		"as many errors as there may be":    {func(r *Row) { r.Logged = 12 }, ""},
+		"more errors":                       {func(r *Row) { r.Logged = 13 }, "replicas logged 13 errors"},
 		"not healthy once":                  {func(r *Row) { r.Unhealthy = 1 }, "/health was not 200 1 times"},
 		"no change answered":                {func(r *Row) { r.Changes = 0 }, "no honest change"},
 		"an attacker who did nothing":       {func(r *Row) { r.Requests = 0 }, "the attacker did nothing"},

@@ -65,7 +65,7 @@ func (a *assault) rename(ctx context.Context) error {
 		})
 	})
 	var rows int
-	err := a.judged(ctx, "SELECT count(*) FROM layercake.presence_log WHERE user_id LIKE '"+renamed+"%'", &rows)
+	err := a.judged(ctx, &rows, "SELECT count(*) FROM layercake.presence_log WHERE user_id LIKE $1", renamed+"%")
 	// A row for each connection and minute, of which an attack may touch two.
 	if rows > 2*renamers {
 		a.wrong("%d sockets wrote %d rows of the log of visits", renamers, rows)
@@ -74,7 +74,7 @@ func (a *assault) rename(ctx context.Context) error {
 }
 
 // judged asks the database as its owner, for those who judge.
-func (a *assault) judged(ctx context.Context, question string, into any) error {
+func (a *assault) judged(ctx context.Context, into any, question string, args ...any) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), socketTime)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, a.database)
@@ -82,7 +82,7 @@ func (a *assault) judged(ctx context.Context, question string, into any) error {
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }() // the answer is complete
-	return conn.QueryRow(ctx, question).Scan(into)
+	return conn.QueryRow(ctx, question, args...).Scan(into)
 }
 
 func (a *assault) visit(ctx context.Context) error {

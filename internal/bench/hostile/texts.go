@@ -13,7 +13,7 @@ import (
 var textAttacks = []attack{
 	{
 		name: "texts-deceptive", threat: "C13", alone: true,
-		summary: "names and labels with control characters, direction overrides and invisible tags",
+		summary: "names, labels and ids with control characters, direction overrides and invisible tags",
 		do:      (*assault).deceive,
 	},
 	{
@@ -52,8 +52,9 @@ func (a *assault) deceive(ctx context.Context) error {
 		if err == nil && got.code == "" {
 			a.wrong("a name of a project was taken: %+q", text)
 		}
-		a.joinAs(ctx, project, text)
+		a.joinAs(ctx, project, "deceiver", text)
 	}
+	a.joinAs(ctx, project, "honest-1#2", "the second tab of somebody else")
 	for n, text := range harmless {
 		if got, err := label(100+n, text); err == nil && got.code != "" {
 			a.wrong("an honest label was refused: %+q: %s", text, got.text)
@@ -62,8 +63,8 @@ func (a *assault) deceive(ctx context.Context) error {
 	return nil
 }
 
-// joinAs joins by a socket under a name that has to be refused.
-func (a *assault) joinAs(ctx context.Context, project int, name string) {
+// joinAs joins by a socket under an id or a name that has to be refused.
+func (a *assault) joinAs(ctx context.Context, project int, id, name string) {
 	socket, err := dialer.Collaboration(ctx, a.urls[0], project)
 	if err != nil {
 		a.sent(openFailure(err))
@@ -73,12 +74,12 @@ func (a *assault) joinAs(ctx context.Context, project int, name string) {
 	a.sent("joined")
 	ctx, cancel := context.WithTimeout(ctx, socketTime)
 	defer cancel()
-	if socket.Send(ctx, client.Join{UserID: "deceiver", UserName: name, AvatarColor: "#000000"}.Frame()) != nil {
+	if socket.Send(ctx, client.Join{UserID: id, UserName: name, AvatarColor: "#000000"}.Frame()) != nil {
 		return
 	}
 	frame, err := socket.Receive(ctx)
 	if err == nil && strings.Contains(string(frame), "bulk_presence") {
-		a.wrong("a name of a person was taken: %+q", name)
+		a.wrong("a person was taken: %+q, called %+q", id, name)
 	}
 }
 
