@@ -33,7 +33,7 @@ type attack struct {
 
 // attacks are in the order in which they are done.
 var attacks = slices.Concat(wireAttacks, documentAttacks, bodyAttacks, socketAttacks, roomAttacks, catchUpAttacks, browserAttacks,
-	textAttacks, fileAttacks)
+	textAttacks, fileAttacks, projectAttacks)
 
 // assault is an attack under way.
 type assault struct {

@@ -3,10 +3,8 @@ package hostile
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"layercake/internal/client"
@@ -35,33 +33,25 @@ func (a *assault) makeHistory(ctx context.Context) (err error) {
 		return err
 	}
 	config := func(n int) string { return fmt.Sprintf("{%q:%q}", fmt.Sprint(n), strings.Repeat("x", historyConfig)) }
-	if err := a.submit(ctx, a.history, "0", []map[string]any{graphNode("n", "n", config(-1))}); err != nil {
+	first := func(int) client.Request {
+		return client.Request{
+			Query:     `mutation($id: Int!, $node: PlanDagNodeInput!) { addPlanDagNode(projectId: $id, node: $node) { id } }`,
+			Variables: map[string]any{"id": a.history, "node": graphNode("n", "n", config(-1))},
+		}
+	}
+	if err := a.change(ctx, 1, first); err != nil {
 		return err
 	}
 	if a.beginning, err = a.honest.storm.Cursor(ctx, a.history, 0); err != nil {
 		return err
 	}
-	c := client.New(a.urls[0])
-	defer c.Close()
-	const atOnce = 16
-	var mu sync.Mutex
-	var errs []error
-	together(atOnce, func(i int) {
-		for n := i; n < historyLength; n += atOnce {
-			err := c.Do(ctx, client.Request{
-				Query: `mutation($id: Int!, $config: String!) {
-					updatePlanDagNode(projectId: $id, nodeId: "n", updates: {config: $config}) { id } }`,
-				Variables: map[string]any{"id": a.history, "config": config(n)},
-			}, nil)
-			if err != nil {
-				mu.Lock()
-				errs = append(errs, err)
-				mu.Unlock()
-				return
-			}
+	return a.change(ctx, historyLength, func(n int) client.Request {
+		return client.Request{
+			Query: `mutation($id: Int!, $config: String!) {
+				updatePlanDagNode(projectId: $id, nodeId: "n", updates: {config: $config}) { id } }`,
+			Variables: map[string]any{"id": a.history, "config": config(n)},
 		}
 	})
-	return errors.Join(errs...)
 }
 
 func (a *assault) resume(ctx context.Context) error {

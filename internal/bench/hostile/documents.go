@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"layercake/internal/client"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Documents of GraphQL that take long to look at, or that say much in few words.
@@ -27,10 +29,6 @@ var documentAttacks = []attack{
 	{
 		name: "documents-cached", threat: "C6", summary: "1,100 documents of 15 kB, each another one, for the cache of one replica",
 		do: (*assault).fillDocumentCache, lasts: 7 * time.Second,
-	},
-	{
-		name: "projects-many", threat: "C8", alone: true, summary: "a client makes 1,016 projects, and asks for all",
-		do: (*assault).makeProjects, lasts: 10 * time.Second,
 	},
 	{
 		name: "plans-many", threat: "C8", summary: "40 clients ask for the largest plan at once",
@@ -79,6 +77,14 @@ func (a *assault) makeProjects(ctx context.Context) error {
 
 // documentTime is long enough for one document to take more than its share of processor time, on a machine that is shared.
 const documentTime = 4 * time.Second
+
+// projectAttacks come last: the projects that they make stay.
+var projectAttacks = []attack{
+	{
+		name: "projects-many", threat: "C8", alone: true, summary: "a client makes 1,016 projects, and asks for all",
+		do: (*assault).makeProjects, lasts: 10 * time.Second,
+	},
+}
 
 // ask posts a document to each replica in turn, a number of times, one after the other.
 func (a *assault) ask(ctx context.Context, times int, query, operation string) error {
@@ -153,16 +159,30 @@ const (
 	largeConfig = 90_000 // bytes of a node
 )
 
-// makeLargePlan makes a plan of 9 MB.
+// makeLargePlan makes a plan of 9 MB, node by node: nobody has to be able to submit it at once.
 func (a *assault) makeLargePlan(ctx context.Context) (err error) {
 	if a.large, err = a.honest.storm.CreateProject(ctx, "a large plan"); err != nil {
 		return err
 	}
-	nodes := make([]map[string]any, largeNodes)
-	for n := range nodes {
-		nodes[n] = graphNode(fmt.Sprint("n", n), fmt.Sprint(n), fmt.Sprintf("{%q:%q}", "x", strings.Repeat("x", largeConfig)))
+	config := fmt.Sprintf("{%q:%q}", "x", strings.Repeat("x", largeConfig))
+	return a.change(ctx, largeNodes, func(n int) client.Request {
+		return client.Request{
+			Query:     `mutation($id: Int!, $node: PlanDagNodeInput!) { addPlanDagNode(projectId: $id, node: $node) { id } }`,
+			Variables: map[string]any{"id": a.large, "node": graphNode(fmt.Sprint("n", n), fmt.Sprint(n), config)},
+		}
+	})
+}
+
+// change makes changes in the name of honest people, several at once.
+func (a *assault) change(ctx context.Context, times int, request func(n int) client.Request) error {
+	c := client.New(a.urls[0])
+	defer c.Close()
+	var g errgroup.Group
+	g.SetLimit(8)
+	for n := range times {
+		g.Go(func() error { return c.Do(ctx, request(n), nil) })
 	}
-	return a.submit(ctx, a.large, "0", nodes)
+	return g.Wait()
 }
 
 // graphNode returns a node as clients submit it.
@@ -171,18 +191,6 @@ func graphNode(id, label, config string) map[string]any {
 		"id": id, "nodeType": "GraphNode", "position": map[string]any{"x": 0, "y": 0}, "metadata": map[string]any{"label": label},
 		"config": config,
 	}
-}
-
-// submit makes a plan what it should be, in the name of honest people.
-func (a *assault) submit(ctx context.Context, project int, version string, nodes []map[string]any) error {
-	c := client.New(a.urls[0])
-	defer c.Close()
-	return c.Do(ctx, client.Request{
-		Query: `mutation($id: Int!, $plan: PlanDagInput!) { updatePlanDag(projectId: $id, planDag: $plan) { version } }`,
-		Variables: map[string]any{"id": project, "plan": map[string]any{
-			"version": version, "nodes": nodes, "edges": []any{}, "metadata": map[string]any{"version": version},
-		}},
-	}, nil)
 }
 
 func (a *assault) askForPlans(ctx context.Context) error {

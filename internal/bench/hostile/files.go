@@ -29,9 +29,9 @@ var fileAttacks = []attack{
 		}, lasts: fileTime,
 	},
 	{
-		name: "file-stopped", threat: "F14", alone: true, summary: "a decode that takes long is told to end, twice",
+		name: "file-stopped", threat: "F14", alone: true, summary: "a template that may take half a minute is told to end, twice",
 		do: func(a *assault, ctx context.Context) error {
-			return a.runFiles(ctx, run{within: 2 * time.Second, signals: true}, map[string]string{"plan.yaml": mergedPlan("<<: [", "]")})
+			return a.runFiles(ctx, run{within: 2 * time.Second, signals: true}, loopingPlan(30))
 		}, lasts: fileTime,
 	},
 	{

@@ -25,7 +25,7 @@ var textAttacks = []attack{
 
 // deceptive are texts of which none may stand in a name or a label. The last characters are a tag, outside of the basic plane.
 var deceptive = []string{
-	"bell\x07", "esc\x1b[31m", "right\u202Eleft", "isolate\u2066x", "bom\uFEFF", "line\u2028", "paragraph\u2029", "tag\U000E0041",
+	"bell\x07", "esc\x1b[31m", "right\u202Eleft", "isolate\u2066x", "bom\uFEFFx", "line\u2028x", "paragraph\u2029x", "tag\U000E0041x",
 }
 
 // harmless are texts that look alike, and have to stay: a family, a heart in colour, Persian with a joiner.
