@@ -198,15 +198,20 @@ func TestCloseSaysWhyAndWhenToComeBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := socket(t, func(_ context.Context, conn *websocket.Conn) error { return conn.Close(c.code, c.reason) })
-			s, err := client.Dialer{}.Collaboration(within(t), url, 1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.CloseNow()
-			_, err = s.Receive(within(t))
-			var closed *client.Closed
-			if !errors.As(err, &closed) || closed.Code != c.code || closed.Reason != c.reason || closed.RetryAfter != c.want {
-				t.Errorf("error = %v", err)
+			for read, next := range map[string]func(*client.Socket) error{
+				"receive": func(s *client.Socket) error { _, err := s.Receive(within(t)); return err },
+				"discard": func(s *client.Socket) error { _, err := s.Discard(within(t)); return err },
+			} {
+				s, err := client.Dialer{}.Collaboration(within(t), url, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.CloseNow()
+				err = next(s)
+				var closed *client.Closed
+				if !errors.As(err, &closed) || closed.Code != c.code || closed.Reason != c.reason || closed.RetryAfter != c.want {
+					t.Errorf("%s: error = %v", read, err)
+				}
 			}
 		})
 	}

@@ -97,24 +97,28 @@ func (s *Socket) Send(ctx context.Context, frame []byte) error {
 // Receive returns the next frame. The error is a *Closed when the replica closed the socket. After any error the socket is unusable.
 func (s *Socket) Receive(ctx context.Context) ([]byte, error) {
 	_, frame, err := s.conn.Read(ctx)
+	return frame, asClosed(err)
+}
+
+// asClosed returns a *Closed for the error of a socket that a replica closed, and any other error as it is.
+func asClosed(err error) error {
 	var end websocket.CloseError
-	if errors.As(err, &end) {
-		var reason struct{ RetryAfterMS int }
-		_ = json.Unmarshal([]byte(end.Reason), &reason) // most reasons are words, not JSON
-		return nil, &Closed{
-			Code: end.Code, Reason: end.Reason, RetryAfter: time.Duration(reason.RetryAfterMS) * time.Millisecond, cause: err,
-		}
+	if !errors.As(err, &end) {
+		return err
 	}
-	return frame, err
+	var reason struct{ RetryAfterMS int }
+	_ = json.Unmarshal([]byte(end.Reason), &reason) // most reasons are words, not JSON
+	return &Closed{Code: end.Code, Reason: end.Reason, RetryAfter: time.Duration(reason.RetryAfterMS) * time.Millisecond, cause: err}
 }
 
 // Discard reads the next frame without keeping it, and returns its size. Its errors are those of Receive.
 func (s *Socket) Discard(ctx context.Context) (int64, error) {
 	_, frame, err := s.conn.Reader(ctx)
 	if err != nil {
-		return 0, err
+		return 0, asClosed(err)
 	}
-	return io.Copy(io.Discard, frame)
+	n, err := io.Copy(io.Discard, frame)
+	return n, asClosed(err)
 }
 
 // Close says goodbye, and waits some seconds for the replica's.
