@@ -159,6 +159,7 @@ func (h *hostile) prepare(ctx context.Context) error {
 	h.monitor = u.String()
 	return h.deployment.Configure(ctx, []string{
 		"GOMEMLIMIT=" + memory, "LAYERCAKE_LOG_LEVEL=info", fmt.Sprintf("LAYERCAKE_SOCKETS_PER_ADDRESS=%d", perAddress),
+		fmt.Sprintf("LAYERCAKE_GUESTS_PER_ADDRESS=%d", guestsPerAddress),
 	})
 }
 

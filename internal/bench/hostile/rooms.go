@@ -27,7 +27,7 @@ var roomAttacks = []attack{
 	},
 }
 
-// guestsPerAddress is how many guests one address may make, by default.
+// guestsPerAddress is how many guests one address may make.
 const guestsPerAddress = 200
 
 func (a *assault) inviteGuests(ctx context.Context) error {
