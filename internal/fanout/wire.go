@@ -75,7 +75,8 @@ type Topic struct {
 	FromDatabase bool
 	// Doubt is called when lines of the channel may have been missed: look at the tables. Reasons are Listening (a connection listens
 	// from now on), "hole" (in a sender's numbers), "format" (a newer replica spoke), "epoch" (a sender writes to another history), "former"
-	// (a replica of the release before began), "panic" (Hear panicked) and those of Invalidate. They can come in quick succession, on any goroutine: combine them.
+	// (a replica of the release before began), "panic" (Hear panicked) and those of Invalidate. They can come in quick succession, on any
+	// goroutine: combine them.
 	// Nil for a topic that looks often enough.
 	Doubt func(reason string)
 	// Hint returns the line that can stand for all lines about a project up to a version: for one that finds no room, may not have arrived,
