@@ -55,14 +55,24 @@ type Operation struct {
 	After  json.RawMessage `json:"after,omitempty"`  // whole Node or Edge; absent when removed
 }
 
-// CheckEvent returns an error unless a body is an event, and that of a version of a project. Feeds call it for what they hear, which
-// anybody may have said.
+// CheckEvent returns an error unless a body is an event that can be shown to everybody, and that of a version of a project. Feeds call it
+// for what they hear, which anybody may have said.
 func CheckEvent(project int32, version int64, body []byte) error {
 	e, err := decodeEvent(body)
 	if err == nil && (e.ProjectID != project || e.Version != version) {
 		err = fmt.Errorf("it is version %d of project %d", e.Version, e.ProjectID)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	for _, op := range e.Operations {
+		for _, text := range []json.RawMessage{op.Before, op.After} {
+			if err := op.checkValue(text); text != nil && err != nil {
+				return fmt.Errorf("value of %s %.80q: %w", op.Kind, op.ID, err)
+			}
+		}
+	}
+	return nil
 }
 
 // decodeEvent reads the body of an event. It leaves out operations of kinds that this binary does not know, which a newer replica may
@@ -118,11 +128,6 @@ func (op Operation) check() error {
 	}
 	if op.Kind != PlanUpdated && (op.Index == nil || *op.Index < 0 || *op.Index > math.MaxInt32) {
 		return errors.New("its index is missing, or is none")
-	}
-	for _, text := range []json.RawMessage{op.Before, op.After} {
-		if err := op.checkValue(text); text != nil && err != nil {
-			return err
-		}
 	}
 	return nil
 }
