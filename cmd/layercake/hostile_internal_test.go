@@ -34,13 +34,13 @@ func TestHostile(t *testing.T) {
 	if (err == nil) != result.OK() {
 		t.Errorf("error %v, OK %v: want an error when an attack succeeded, and only then", err, result.OK())
 	}
-	want := map[string]int64{"quiet": 1, "sockets-many": 600, "texts-reflected": 19, "yaml-aliased": 1}
-	if len(result.Rows) != len(want) {
-		t.Fatalf("%d rows, want %d", len(result.Rows), len(want))
+	most := map[string]int64{"quiet": 1, "sockets-many": 600, "texts-reflected": 19, "yaml-aliased": 1}
+	if len(result.Rows) != len(most) {
+		t.Fatalf("%d rows, want %d", len(result.Rows), len(most))
 	}
 	for _, row := range result.Rows {
-		if row.Requests != want[row.Attack] {
-			t.Errorf("%s: %d requests, want %d", row.Attack, row.Requests, want[row.Attack])
+		if row.Requests < 1 || row.Requests > most[row.Attack] { // an attack ends with its time
+			t.Errorf("%s: %d requests, want 1 to %d", row.Attack, row.Requests, most[row.Attack])
 		}
 		if !row.Alone && (row.Changes == 0 || row.P99 == 0 || row.RSSBefore == 0 || row.RSSPeak < row.RSSBefore) {
 			t.Errorf("%+v: want honest changes, and the memory of replicas", row)

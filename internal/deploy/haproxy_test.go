@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -212,25 +211,23 @@ func TestHaproxyAnswersForReplicas(t *testing.T) {
 	}
 }
 
-// nextBuild returns a way to a database for replicas of a build that follows this one: they understand the lines of this one and
-// write another format, which this one does not understand. It also returns how often each of the two happened.
-func nextBuild(t *testing.T, database string) (url string, wrote, understood *atomic.Int64) {
+// nextBuild returns a way to a database for replicas of a build that follows this one: they speak on channels that this one does not listen
+// to, and hear each other only. It also returns how often they named such a channel, and how often something came of one.
+func nextBuild(t *testing.T, database string) (url string, spoke, heard *atomic.Int64) {
 	t.Helper()
 	proxy, url := pgtest.Proxy(t, database)
-	wrote, understood = new(atomic.Int64), new(atomic.Int64)
-	// A header begins with the format and the replica's id.
-	rewrite := func(from, to string, count *atomic.Int64) func([]byte) []byte {
-		header := regexp.MustCompile(from + ` ([0-9a-f-]{36})`)
+	spoke, heard = new(atomic.Int64), new(atomic.Int64)
+	rewrite := func(from, to string, count *atomic.Int64) func([]byte) []byte { // the names are of equal length
 		return func(b []byte) []byte {
-			count.Add(int64(len(header.FindAllIndex(b, -1))))
-			return header.ReplaceAll(b, []byte(to+" ${1}"))
+			count.Add(int64(bytes.Count(b, []byte(from))))
+			return bytes.ReplaceAll(b, []byte(from), []byte(to))
 		}
 	}
-	proxy.Rewrite(rewrite("1", "2", wrote), rewrite("2", "1", understood))
-	return url, wrote, understood
+	const ours, theirs = "layercake_sealed", "layercake_future"
+	proxy.Rewrite(rewrite(ours, theirs, spoke), rewrite(theirs, ours, heard))
+	return url, spoke, heard
 }
 
-// Everybody goes through haproxy while each replica is replaced by one of another build, one after the other.
 // Replicas count sockets by what haproxy says of a client, so a client must not be able to say it.
 func TestClientsDoNotChooseTheirAddress(t *testing.T) {
 	t.Parallel()
@@ -252,12 +249,13 @@ func TestClientsDoNotChooseTheirAddress(t *testing.T) {
 	}
 }
 
+// Everybody goes through haproxy while each replica is replaced by one of another build, one after the other.
 func TestNothingIsLostInARollingRestart(t *testing.T) {
 	t.Parallel()
 	// A fifth of it must be longer than the half second between two checks.
 	d := deploy(t, 4*time.Second)
-	var wrote, understood *atomic.Int64
-	d.database, wrote, understood = nextBuild(t, d.database)
+	var spoke, heard *atomic.Int64
+	d.database, spoke, heard = nextBuild(t, d.database)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	began := make(chan struct{})
@@ -297,8 +295,8 @@ func TestNothingIsLostInARollingRestart(t *testing.T) {
 	if !r.OK() || r.Unresolved > 0 {
 		t.Errorf("%d unresolved; not every subscriber got every change: %q", r.Unresolved, r.Complaints)
 	}
-	if wrote.Load() == 0 || understood.Load() == 0 {
-		t.Errorf("%d payloads were in another format, %d were understood: the builds were the same", wrote.Load(), understood.Load())
+	if spoke.Load() == 0 || heard.Load() == 0 {
+		t.Errorf("%d channels of the next build were named, %d times something came: the builds were the same", spoke.Load(), heard.Load())
 	}
 	// Every socket was at some replica, and each of them was replaced. Nappers come and go anyway.
 	if r.Reconnects < int64(r.Subscribers) {
