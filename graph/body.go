@@ -3,6 +3,7 @@ package graph
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 
 	"layercake/internal/budget"
 	"layercake/internal/fault"
+
+	"github.com/99designs/gqlgen/graphql"
 )
 
 // Limits of bodies.
@@ -187,6 +190,31 @@ func refuseBody(err error) error {
 		return refuse(http.StatusRequestEntityTooLarge, fault.From(err))
 	}
 	return refuseFault(err)
+}
+
+// largeRequest is the size of a document with its variables from which on it is decoded and checked in turns. No frame of a socket has it.
+const largeRequest = 64 << 10
+
+// turnPatience is how long a large request waits for its turn.
+const turnPatience = 5 * time.Second
+
+// takeTurn waits until a request may use a processor to decode and check it. Large ones together get half of the processors, so that those
+// that are small are answered beside any number of them. The caller calls release after it.
+func (h *Handler) takeTurn(ctx context.Context, params *graphql.RawParams) (release func(), err error) {
+	size := len(params.Query)
+	for _, text := range params.Variables {
+		text, _ := text.(json.RawMessage)
+		size += len(text)
+	}
+	if size < largeRequest {
+		return func() {}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, turnPatience)
+	defer cancel()
+	if err := h.turns.Acquire(ctx, 1); err != nil {
+		return nil, fault.New(fault.Unavailable, fault.Busy).Because(err)
+	}
+	return func() { h.turns.Release(1) }, nil
 }
 
 // pacedBody is a body that has to keep the pace. The deadline of its connection moves only when the client has sent enough. It stays when

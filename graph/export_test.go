@@ -2,7 +2,9 @@ package graph
 
 import (
 	"context"
+	"runtime"
 	"strings"
+	"testing"
 
 	"layercake/internal/plan"
 	"layercake/internal/testsignal"
@@ -38,4 +40,13 @@ func (h *Handler) BreakReaders() { h.exec, h.errors = nil, nil }
 func (h *Handler) BreakWriters() {
 	h.Break()
 	h.errors = nil
+}
+
+// TakeTurns takes all turns of large requests, and returns a function that gives them back.
+func (h *Handler) TakeTurns(t testing.TB) (release func()) {
+	n := int64(max(1, runtime.GOMAXPROCS(0)/2))
+	if !h.turns.TryAcquire(n) {
+		t.Fatal("large requests are being decoded")
+	}
+	return func() { h.turns.Release(n) }
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/vektah/gqlparser/v2/ast"
+	"golang.org/x/sync/semaphore"
 )
 
 // Options are what a handler needs.
@@ -53,6 +55,7 @@ type Handler struct {
 	budget      *budget.Budget
 	pace        Pace
 	maxBody     int64
+	turns       *semaphore.Weighted // of large requests to be decoded and checked
 	sockets     *socket.Transport
 	initTimeout time.Duration
 	answers     *answerCache
@@ -66,6 +69,7 @@ func New(o Options) *Handler {
 	h := &Handler{
 		errors: &presenter{log: o.Log, guard: task.NewGuard(nil, o.Metrics, "graphql")}, metrics: newMetrics(o.Metrics),
 		budget: o.Budget, pace: cmp.Or(o.Pace, DefaultPace), maxBody: maxBody,
+		turns:   semaphore.NewWeighted(int64(max(1, runtime.GOMAXPROCS(0)/2))),
 		sockets: o.Sockets.Transport(caller.GraphQL, o.Timing, labels...), initTimeout: cmp.Or(o.InitTimeout, defaultInitTimeout),
 	}
 	if h.budget == nil {

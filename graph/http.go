@@ -129,7 +129,12 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body *pacedBody
 func (h *Handler) execute(w http.ResponseWriter, r *http.Request, media string, params *graphql.RawParams) error {
 	ctx := graphql.StartOperationTrace(r.Context())
 	params.Headers = r.Header
+	release, err := h.takeTurn(ctx, params)
+	if err != nil {
+		return refuseFault(err)
+	}
 	op, errs := h.exec.CreateOperationContext(ctx, params)
+	release()
 	if errs != nil {
 		response := h.exec.DispatchError(graphql.WithOperationContext(ctx, op), errs)
 		status := caller.AnswerTo(codes(response.Errors)[0]).Status

@@ -2,10 +2,13 @@ package graph_test
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -313,5 +316,42 @@ func TestGraphiQLIsForBrowsersInOpenMode(t *testing.T) {
 	}
 	if got := page(false); got.Status != http.StatusUnauthorized || got.Code() != "UNAUTHENTICATED" {
 		t.Errorf("not open: status %d: %.200s", got.Status, got.Text)
+	}
+}
+
+// Any number of large requests leaves processors to small ones: they wait for turns to be decoded and checked.
+func TestLargeRequestsTakeTurns(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	large := func() io.Reader {
+		return strings.NewReader(`{"query":"{ __typename }","variables":{"a":"` + strings.Repeat("x", 64<<10) + `"}}`)
+	}
+	release := sync.OnceFunc(s.TakeTurns(t))
+	defer release()
+	gone, hangUp := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	answered := make(chan *client.Answer, 1)
+	go func() {
+		_, err := s.client.Post(gone, large(), nil)
+		left <- err
+	}()
+	go func() { answered <- s.post(t, large(), nil) }()
+	for range 20 {
+		if a := s.ask(t, "{ __typename }", vars{"a": strings.Repeat("x", 60<<10)}); len(a.Errors) > 0 {
+			t.Errorf("a small request beside large ones: %s", a.Text)
+		}
+	}
+	select {
+	case a := <-answered:
+		t.Fatalf("a large request did not wait: %s", a.Text)
+	default:
+	}
+	hangUp()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("who hung up got %v", err)
+	}
+	release()
+	if a := <-answered; string(a.Text) != `{"data":{"__typename":"Query"}}` {
+		t.Errorf("a large request, when its turn came: %s", a.Text)
 	}
 }
