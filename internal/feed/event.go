@@ -27,6 +27,9 @@ type Event struct {
 	Before string // hash of the event before it, empty where it is not known
 	Body   []byte // nil in a feed: larger than MaxBody; nil from the log: larger than MaxEvent
 
+	// Checked is what Config.Check made of the body, so that it is not decoded again; nil where it was not asked.
+	Checked any
+
 	decoding sync.Once
 	decoded  any
 	invalid  error

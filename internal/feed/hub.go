@@ -55,8 +55,9 @@ var ErrNotFound = fault.New(fault.NotFound, "Project not found")
 type Config struct {
 	DB   *postgres.DB
 	Wire *fanout.Wire // to the other replicas
-	// Check returns an error for a body that is no event of a version of a project. It is asked about what is heard; nil takes anything.
-	Check   func(project int32, version int64, body []byte) error
+	// Check returns an error for a body that is no event of a version of a project, else what it decoded, which goes into Event.Checked. It
+	// is asked about what is heard; nil takes anything.
+	Check   func(project int32, version int64, body []byte) (decoded any, err error)
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 	Timing  Timing // zero for DefaultTiming
@@ -108,7 +109,7 @@ func (h *Hub) Run(ctx context.Context) error {
 // Publish brings an event that was committed here to the own feed and to those of other replicas. At is right after the event, with its
 // hash. Publish never waits. The body must not change afterwards.
 func (h *Hub) Publish(project int32, at Cursor, body []byte) {
-	l := line{project, at, body}
+	l := line{project: project, at: at, body: body}
 	h.offer(l)
 	h.cfg.Wire.Publish(l.encode())
 }
@@ -117,7 +118,8 @@ func (h *Hub) Publish(project int32, at Cursor, body []byte) {
 // is refused before anybody holds it.
 func (h *Hub) hear(l line) error {
 	if l.body != nil && h.cfg.Check != nil && h.feedOf(l.project) != nil {
-		if err := h.cfg.Check(l.project, l.at.Version, l.body); err != nil {
+		var err error
+		if l.checked, err = h.cfg.Check(l.project, l.at.Version, l.body); err != nil {
 			return fmt.Errorf("malformed event %d of project %d: %w", l.at.Version, l.project, err)
 		}
 	}
@@ -143,7 +145,7 @@ func (h *Hub) offer(l line) {
 		if l.at.Hash == "" {
 			l.at.Hash = Hash(l.body)
 		}
-		event = &Event{At: l.at, Before: previous(l.body)}
+		event = &Event{At: l.at, Before: previous(l.body), Checked: l.checked}
 		if len(l.body) <= MaxBody {
 			event.Body = l.body
 		}

@@ -258,7 +258,7 @@ func TestWatcherThatIsFarBehindIsWarnedOf(t *testing.T) {
 			t.Fatal(err)
 		}
 		for v := int64(1); v <= farBehind+1; v++ {
-			h.offer(line{1, Cursor{Epoch: s.At.Epoch, Version: v}, []byte("{}")})
+			h.offer(line{project: 1, at: Cursor{Epoch: s.At.Epoch, Version: v}, body: []byte("{}")})
 		}
 		if lag := h.Lag(); lag != farBehind+1 {
 			t.Errorf("lag = %d, want %d", lag, farBehind+1)

@@ -42,6 +42,7 @@ type line struct {
 	project int32
 	at      Cursor // the place right after the event, without its hash if it was heard
 	body    []byte // nil for a hint, which stands for all events of the project up to its version
+	checked any    // see Event.Checked
 }
 
 // encode returns the line as the wire carries it. That of an event is true only in the event's own history: after a failover, the wire

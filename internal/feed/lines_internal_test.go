@@ -71,7 +71,7 @@ func TestLargeBodiesGoAsHints(t *testing.T) {
 		{[]byte{}, letterHint},
 		{nil, letterHint},
 	} {
-		l := line{7, Cursor{Epoch: "e-1", Version: 42}, c.body}.encode()
+		l := line{project: 7, at: Cursor{Epoch: "e-1", Version: 42}, body: c.body}.encode()
 		if l.Letter != c.letter || l.Project != 7 || l.Version != 42 || (l.Epoch == "e-1") != (c.letter == letterEvent) {
 			t.Errorf("%d bytes go as %c in epoch %q, want %c", len(c.body), l.Letter, l.Epoch, c.letter)
 		}
@@ -83,11 +83,11 @@ func TestBodiesAreChecked(t *testing.T) {
 	t.Parallel()
 	h := NewHub(Config{
 		Wire: fanout.New(fanout.Config{}), Metrics: prometheus.NewRegistry(),
-		Check: func(project int32, version int64, body []byte) error {
+		Check: func(project int32, version int64, body []byte) (any, error) {
 			if project != 1 || version != 4 || string(body) != "{}" {
-				return errors.New("refused")
+				return nil, errors.New("refused")
 			}
-			return nil
+			return "decoded", nil
 		},
 	})
 	f := loadedAt(3)
@@ -106,6 +106,9 @@ func TestBodiesAreChecked(t *testing.T) {
 		t.Error(err)
 	}
 	wantVersion(t, f, 4)
+	if e := f.kept(4); e == nil || e.Checked != "decoded" {
+		t.Errorf("the feed has %+v: what the check decoded is lost", e)
+	}
 }
 
 // FuzzLine reads anything: it must not panic, and what it accepts must say the same when it is written again.

@@ -56,23 +56,23 @@ type Operation struct {
 }
 
 // CheckEvent returns an error unless a body is an event that can be shown to everybody, and that of a version of a project. Feeds call it
-// for what they hear, which anybody may have said.
-func CheckEvent(project int32, version int64, body []byte) error {
+// for what they hear, which anybody may have said. It returns the Event, which is decoded only once that way.
+func CheckEvent(project int32, version int64, body []byte) (any, error) {
 	e, err := decodeEvent(body)
 	if err == nil && (e.ProjectID != project || e.Version != version) {
 		err = fmt.Errorf("it is version %d of project %d", e.Version, e.ProjectID)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, op := range e.Operations {
 		for _, text := range []json.RawMessage{op.Before, op.After} {
 			if err := op.checkValue(text); text != nil && err != nil {
-				return fmt.Errorf("value of %s %.80q: %w", op.Kind, op.ID, err)
+				return nil, fmt.Errorf("value of %s %.80q: %w", op.Kind, op.ID, err)
 			}
 		}
 	}
-	return nil
+	return e, nil
 }
 
 // decodeEvent reads the body of an event. It leaves out operations of kinds that this binary does not know, which a newer replica may

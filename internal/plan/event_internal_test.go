@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -80,10 +81,11 @@ func TestCheckEvent(t *testing.T) {
 		"{\"kind\":\"NODE_ADDED\",\"id\":\"n\",\"index\":0,\"after\":{\"id\":\"n\",\"config\":\"\xff\"}}": false,
 	} {
 		body := `{"projectId":1,"version":5,"operations":[` + operation + `]}`
-		if err := CheckEvent(1, 5, []byte(body)); (err == nil) != valid {
+		if _, err := CheckEvent(1, 5, []byte(body)); (err == nil) != valid {
 			t.Errorf("%s: %v, want valid: %t", operation, err, valid)
 		}
-		if CheckEvent(2, 5, []byte(body)) == nil || CheckEvent(1, 6, []byte(body)) == nil {
+		_, project := CheckEvent(2, 5, []byte(body))
+		if _, version := CheckEvent(1, 6, []byte(body)); project == nil || version == nil {
 			t.Errorf("%s is taken for another version, or project", operation)
 		}
 	}
@@ -108,12 +110,16 @@ func FuzzEvent(f *testing.F) {
 		at := Cursor{Epoch: "e-1", Version: 5, Hash: feed.Hash(body)}
 		u, err := updateOf(1, feed.Delivery{At: at, Event: &feed.Event{At: at, Body: body}})
 		if err != nil {
-			if CheckEvent(1, 5, body) == nil {
+			if _, invalid := CheckEvent(1, 5, body); invalid == nil {
 				t.Errorf("%q passes the check, and cannot be decoded: %v", body, err)
 			}
 			return
 		}
-		checked := CheckEvent(u.Event.ProjectID, u.Event.Version, body) == nil
+		decoded, invalid := CheckEvent(u.Event.ProjectID, u.Event.Version, body)
+		checked := invalid == nil
+		if checked && !reflect.DeepEqual(decoded, u.Event) {
+			t.Errorf("%q is checked as %+v, and decoded as %+v", body, decoded, u.Event)
+		}
 		shown := []any{u.Event}
 		patch, err := s.Delta(u)
 		if err != nil && checked {

@@ -42,7 +42,11 @@ func updateOf(projectID int32, d feed.Delivery) (*Update, error) {
 		return &Update{ProjectID: projectID, At: d.At, Missed: d.Missed, TooLarge: d.TooLarge, Generation: d.Generation}, nil
 	}
 	return feed.Decoded(d.Event, func(e *feed.Event) (*Update, error) {
-		event, err := decodeEvent(e.Body)
+		event, checked := e.Checked.(*Event)
+		var err error
+		if !checked {
+			event, err = decodeEvent(e.Body)
+		}
 		before := Cursor{Epoch: e.At.Epoch, Version: e.At.Version - 1, Hash: e.Before}
 		return &Update{ProjectID: projectID, At: e.At, Before: before, Event: event, Generation: d.Generation}, err
 	})
