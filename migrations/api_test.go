@@ -241,8 +241,8 @@ func TestHistoryOfOneProjectIsQuick(t *testing.T) {
 	conn := pgtest.Connect(t, pgtest.New(t))
 	pgtest.Exec(t, conn, `INSERT INTO projects (id, name) SELECT n, 'p' FROM generate_series(1, 5) n`)
 	pgtest.Exec(t, conn, `INSERT INTO heads (project_id, version) SELECT n, 4000 FROM generate_series(1, 5) n`)
-	pgtest.Exec(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, hash, body)
-		SELECT p, v, now() - interval '2 hours' + v * interval '1 s', '', v::text, '', '00000000', '{"operations":[{"kind":"NODE_ADDED","id":"n"}]}'
+	pgtest.Exec(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, hash, size, total_size, body)
+		SELECT p, v, now() - interval '2 hours' + v * interval '1 s', '', v::text, '', '00000000', 47, 47 * v, '{"operations":[{"kind":"NODE_ADDED","id":"n"}]}'
 		FROM generate_series(1, 5) p, generate_series(1, 4000) v`)
 	pgtest.Exec(t, conn, "ANALYZE events")
 	for sql, most := range map[string]int{

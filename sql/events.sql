@@ -1,10 +1,6 @@
--- The event before has no total where an older binary wrote it before there was one.
 -- name: InsertEvent :exec
 INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash, size, total_size)
-VALUES (
-    @project_id, @version::bigint, @at, @op_actor, @op_id, @request_hash, @body, @hash::text, @size::int, sqlc.arg(size)::int + coalesce(
-        (SELECT e.total_size FROM events e WHERE e.project_id = @project_id AND e.version = sqlc.arg(version) - 1), 0)
-);
+VALUES (@project_id, @version, @at, @op_actor, @op_id, @request_hash, @body, @hash::text, @size::int, @total_size::bigint);
 
 -- The event of an operation id, for a change that is asked for again.
 -- name: GetOperation :one

@@ -21,14 +21,14 @@ WHERE project_id = @project_id;
 -- The first statement of every change: its row lock makes versions gap-free and in commit order. The clock of a project never
 -- runs backwards, although a transaction may have begun before the one that it waited for.
 --
--- The hash belongs to the version before.
+-- The hash and the size of the log belong to the version before.
 -- name: StepHead :one
 UPDATE heads SET version = version + 1, changed_at = greatest(changed_at, now()) WHERE project_id = @project_id
-RETURNING version, changed_at, coalesce(hash, '')::text AS hash;
+RETURNING version, changed_at, coalesce(hash, '')::text AS hash, log_size;
 
--- The hash of the newest event. Changes that share a transaction have a version each.
+-- The hash of the newest event, and the size of the log with it. Changes that share a transaction have a version each.
 -- name: FinishHead :exec
-UPDATE heads SET version = version + @steps::int, hash = @hash::text WHERE project_id = @project_id;
+UPDATE heads SET version = version + @steps::int, hash = @hash::text, log_size = @log_size WHERE project_id = @project_id;
 
 -- name: GetHead :one
 SELECT version, changed_at, coalesce(hash, '')::text AS hash FROM heads WHERE project_id = @project_id;

@@ -68,10 +68,7 @@ func (q *Queries) GetOperation(ctx context.Context, arg GetOperationParams) (Get
 
 const InsertEvent = `-- name: InsertEvent :exec
 INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash, size, total_size)
-VALUES (
-    $1, $2::bigint, $3, $4, $5, $6, $7, $8::text, $9::int, $9::int + coalesce(
-        (SELECT e.total_size FROM events e WHERE e.project_id = $1 AND e.version = $2 - 1), 0)
-)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text, $9::int, $10::bigint)
 `
 
 type InsertEventParams struct {
@@ -84,9 +81,9 @@ type InsertEventParams struct {
 	Body        []byte
 	Hash        string
 	Size        int32
+	TotalSize   int64
 }
 
-// The event before has no total where an older binary wrote it before there was one.
 func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error {
 	_, err := q.db.Exec(ctx, InsertEvent,
 		arg.ProjectID,
@@ -98,6 +95,7 @@ func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error 
 		arg.Body,
 		arg.Hash,
 		arg.Size,
+		arg.TotalSize,
 	)
 	return err
 }

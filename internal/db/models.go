@@ -94,6 +94,9 @@ type Head struct {
 	Hash *string
 	// Of the event at log_floor, which may be gone; null where that is not known.
 	FloorHash *string
+	// The total_size of the newest event. It stands here because a change has the head anyway: looking the event
+	// before up again would be slow whenever a plan from when the table was small is kept.
+	LogSize int64
 }
 
 // The one plan of each project, born with it. Its graph is in plan_nodes and plan_edges.

@@ -62,18 +62,24 @@ func (q *Queries) DeletePlanNode(ctx context.Context, arg DeletePlanNodeParams) 
 }
 
 const FinishHead = `-- name: FinishHead :exec
-UPDATE heads SET version = version + $1::int, hash = $2::text WHERE project_id = $3
+UPDATE heads SET version = version + $1::int, hash = $2::text, log_size = $3 WHERE project_id = $4
 `
 
 type FinishHeadParams struct {
 	Steps     int32
 	Hash      string
+	LogSize   int64
 	ProjectID int32
 }
 
-// The hash of the newest event. Changes that share a transaction have a version each.
+// The hash of the newest event, and the size of the log with it. Changes that share a transaction have a version each.
 func (q *Queries) FinishHead(ctx context.Context, arg FinishHeadParams) error {
-	_, err := q.db.Exec(ctx, FinishHead, arg.Steps, arg.Hash, arg.ProjectID)
+	_, err := q.db.Exec(ctx, FinishHead,
+		arg.Steps,
+		arg.Hash,
+		arg.LogSize,
+		arg.ProjectID,
+	)
 	return err
 }
 
@@ -621,23 +627,29 @@ func (q *Queries) ListPlansByProject(ctx context.Context, projectIds []int32) ([
 
 const StepHead = `-- name: StepHead :one
 UPDATE heads SET version = version + 1, changed_at = greatest(changed_at, now()) WHERE project_id = $1
-RETURNING version, changed_at, coalesce(hash, '')::text AS hash
+RETURNING version, changed_at, coalesce(hash, '')::text AS hash, log_size
 `
 
 type StepHeadRow struct {
 	Version   int64
 	ChangedAt time.Time
 	Hash      string
+	LogSize   int64
 }
 
 // The first statement of every change: its row lock makes versions gap-free and in commit order. The clock of a project never
 // runs backwards, although a transaction may have begun before the one that it waited for.
 //
-// The hash belongs to the version before.
+// The hash and the size of the log belong to the version before.
 func (q *Queries) StepHead(ctx context.Context, projectID int32) (StepHeadRow, error) {
 	row := q.db.QueryRow(ctx, StepHead, projectID)
 	var i StepHeadRow
-	err := row.Scan(&i.Version, &i.ChangedAt, &i.Hash)
+	err := row.Scan(
+		&i.Version,
+		&i.ChangedAt,
+		&i.Hash,
+		&i.LogSize,
+	)
 	return i, err
 }
 

@@ -35,6 +35,7 @@ func newReads() *reads {
 type draft struct {
 	time   time.Time
 	at     Cursor // place right after the last change in the draft
+	size   int64  // bytes of all events before the draft
 	plan   *Plan
 	edited bool // whether the plan's record changed
 	nodes  list[Node]

@@ -136,7 +136,9 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 	var head db.StepHeadRow
 	b := &pgx.Batch{}
 	b.Queue("begin")
-	b.Queue(db.StepHead, projectID).QueryRow(func(row pgx.Row) error { return row.Scan(&head.Version, &head.ChangedAt, &head.Hash) })
+	b.Queue(db.StepHead, projectID).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&head.Version, &head.ChangedAt, &head.Hash, &head.LogSize)
+	})
 	for i, t := range group {
 		b.Queue(db.GetOperation, projectID, t.opActor(), t.OpID).Query(func(rows pgx.Rows) (err error) {
 			earlier[i], err = first(rows, pgx.RowToAddrOfStructByPos[db.GetOperationRow])
@@ -152,7 +154,7 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 		return nil, nil, fmt.Errorf("lock and read: %w", err)
 	}
 	d.at = Cursor{Epoch: postgres.EpochOfConn(conn), Version: head.Version - 1, Hash: head.Hash}
-	d.time = head.ChangedAt
+	d.time, d.size = head.ChangedAt, head.LogSize
 	return d, earlier, nil
 }
 
@@ -215,15 +217,16 @@ func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answe
 	b := &pgx.Batch{}
 	projectID := group[0].project
 	d.queueWrites(b, projectID)
-	steps := 0
+	steps, size := 0, d.size
 	for i, t := range group {
 		if done := answers[i].done; done.event != nil {
+			size += int64(len(done.body))
 			b.Queue(db.InsertEvent, projectID, done.at.Version, d.time, t.opActor(), t.OpID, t.hash, json.RawMessage(done.body), done.at.Hash,
-				len(done.body))
+				len(done.body), size)
 			steps++
 		}
 	}
-	b.Queue(db.FinishHead, steps-1, d.at.Hash, projectID)
+	b.Queue(db.FinishHead, steps-1, d.at.Hash, size, projectID)
 	b.Queue("commit")
 	err := conn.SendBatch(ctx, b).Close()
 	if err == nil {
