@@ -3,7 +3,6 @@ package graph
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,12 +10,11 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"layercake/internal/budget"
 	"layercake/internal/fault"
-
-	"github.com/99designs/gqlgen/graphql"
 )
 
 // Limits of bodies.
@@ -117,7 +115,7 @@ func (h *Handler) paceBody(w http.ResponseWriter, r *http.Request) *pacedBody {
 	return b
 }
 
-// readBody reads the body of a POST into memory that the request holds, and takes what it needs to decode it.
+// readBody reads the body of a POST into memory that the request holds.
 func (h *Handler) readBody(r *http.Request, source *pacedBody) ([]byte, error) {
 	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if charset := parameters["charset"]; err != nil || media != mediaJSON || (charset != "" && !strings.EqualFold(charset, "utf-8")) {
@@ -130,7 +128,8 @@ func (h *Handler) readBody(r *http.Request, source *pacedBody) ([]byte, error) {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
-		return body, takeFor(r.Context(), body)
+		_ = budget.From(r.Context()).Resize(r.Context(), int64(len(body))) // less than before, so it cannot fail
+		return body, nil
 	case fault.From(err) != nil:
 		return nil, refuseBody(err)
 	case errors.As(err, &tooLarge):
@@ -168,12 +167,9 @@ func readInto(ctx context.Context, source *pacedBody, length int64) ([]byte, err
 	}
 }
 
-// takeFor takes what it costs to decode a text. First the request gives back what it took when it did not know how many values there are,
-// so that many at once do not wait for each other.
+// takeFor takes what it costs to decode a text.
 func takeFor(ctx context.Context, text []byte) error {
-	held := budget.From(ctx)
-	_ = held.Resize(ctx, int64(len(text))) // less than before, so it cannot fail
-	return refuseBody(held.Resize(ctx, cost(text)))
+	return refuseBody(budget.From(ctx).Resize(ctx, cost(text)))
 }
 
 func (h *Handler) tooLarge() error {
@@ -192,29 +188,25 @@ func refuseBody(err error) error {
 	return refuseFault(err)
 }
 
-// largeRequest is the size of a document with its variables from which on it is decoded and checked in turns. No frame of a socket has it.
+// largeRequest is the size of a body from which on it is decoded and checked in turns. No frame of a socket has it.
 const largeRequest = 64 << 10
 
 // turnPatience is how long a large request waits for its turn.
 const turnPatience = 5 * time.Second
 
-// takeTurn waits until a request may use a processor to decode and check it. Large ones together get half of the processors, so that those
-// that are small are answered beside any number of them. The caller calls release after it.
-func (h *Handler) takeTurn(ctx context.Context, params *graphql.RawParams) (release func(), err error) {
-	size := len(params.Query)
-	for _, text := range params.Variables {
-		text, _ := text.(json.RawMessage)
-		size += len(text)
-	}
-	if size < largeRequest {
+// takeTurn waits until a request may use a processor to decode and check its body. Large ones together get half of the processors, so that
+// those that are small are answered beside any number of them. What waits holds no more memory than the body, and whoever has a turn takes
+// what it needs: otherwise those that wait could hold what each of them lacks. The caller calls release when all is checked.
+func (h *Handler) takeTurn(ctx context.Context, body []byte) (release func(), err error) {
+	if len(body) < largeRequest {
 		return func() {}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, turnPatience)
 	defer cancel()
 	if err := h.turns.Acquire(ctx, 1); err != nil {
-		return nil, fault.New(fault.Unavailable, fault.Busy).Because(err)
+		return nil, refuseFault(fault.New(fault.Unavailable, fault.Busy).Because(err))
 	}
-	return func() { h.turns.Release(1) }, nil
+	return sync.OnceFunc(func() { h.turns.Release(1) }), nil
 }
 
 // pacedBody is a body that has to keep the pace. The deadline of its connection moves only when the client has sent enough. It stays when

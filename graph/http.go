@@ -105,6 +105,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body *pacedBody
 		return refuse(http.StatusUnauthorized, fault.From(signedOut))
 	}
 	var params *graphql.RawParams
+	checked := func() {}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		var err error
@@ -116,6 +117,13 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body *pacedBody
 		if err != nil {
 			return err
 		}
+		if checked, err = h.takeTurn(r.Context(), text); err != nil {
+			return err
+		}
+		defer checked()
+		if err := takeFor(r.Context(), text); err != nil {
+			return err
+		}
 		if params, err = paramsOf(text); err != nil {
 			return err
 		}
@@ -123,18 +131,15 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body *pacedBody
 		w.Header().Set("Allow", "GET, HEAD, POST")
 		return badRequest(http.StatusMethodNotAllowed, "The method must be GET or POST")
 	}
-	return h.execute(w, r, media, params)
+	return h.execute(w, r, media, params, checked)
 }
 
-func (h *Handler) execute(w http.ResponseWriter, r *http.Request, media string, params *graphql.RawParams) error {
+// execute answers a request. It calls checked when nothing is left but to execute the operation.
+func (h *Handler) execute(w http.ResponseWriter, r *http.Request, media string, params *graphql.RawParams, checked func()) error {
 	ctx := graphql.StartOperationTrace(r.Context())
 	params.Headers = r.Header
-	release, err := h.takeTurn(ctx, params)
-	if err != nil {
-		return refuseFault(err)
-	}
 	op, errs := h.exec.CreateOperationContext(ctx, params)
-	release()
+	checked()
 	if errs != nil {
 		response := h.exec.DispatchError(graphql.WithOperationContext(ctx, op), errs)
 		status := caller.AnswerTo(codes(response.Errors)[0]).Status
