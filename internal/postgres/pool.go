@@ -226,5 +226,7 @@ func passing(err error) bool {
 
 // forQueries is a session of a pool.
 func forQueries(application string) Session {
-	return Session{Application: application, Statement: 5 * time.Second, Lock: 2 * time.Second, IdleInTransaction: 2 * time.Second}
+	return Session{
+		Application: application, Statement: 5 * time.Second, Lock: 2 * time.Second, IdleInTransaction: 2 * time.Second, Queries: true,
+	}
 }

@@ -22,6 +22,7 @@ type Session struct {
 	Lock              time.Duration
 	IdleInTransaction time.Duration
 	Forgetful         bool // whether its commits need not survive a crash of the server
+	Queries           bool // whether it looks rows up, again and again with the same statements
 	Pooled            bool // whether it leads through a pooler in transaction mode, which lends each transaction another session of the server
 }
 
@@ -43,6 +44,11 @@ func (s Session) settings() map[string]string {
 		"idle_in_transaction_session_timeout": timeout(s.IdleInTransaction),
 	}
 }
+
+// steadyPlans keep statements on indexes. A session keeps its plans: one that was made while a table was nearly empty would go on reading
+// all of it for long after it has grown. What no index can answer still reads whole tables, at a price that would call for compilation.
+// Roles behind a pooler need not have them.
+var steadyPlans = map[string]string{"enable_seqscan": "off", "jit": "off"}
 
 // off are time-outs that are switched off where the version of PostgreSQL has them: settings above has our own, and a session may be idle
 // for any time.
@@ -94,6 +100,9 @@ func (s Session) configure(cfg *pgx.ConnConfig) {
 		maps.Copy(cfg.RuntimeParams, s.settings())
 		if s.Forgetful {
 			cfg.RuntimeParams["synchronous_commit"] = "off"
+		}
+		if s.Queries {
+			maps.Copy(cfg.RuntimeParams, steadyPlans)
 		}
 	}
 	cfg.AfterConnect = s.check
