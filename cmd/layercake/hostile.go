@@ -15,7 +15,7 @@ import (
 type hostileCommand struct {
 	Attack   []string      `help:"What to do: ${attacks}. None: all of it." placeholder:"NAME,..."`
 	List     bool          `help:"Only say what each attack does."`
-	Duration time.Duration `default:"1s" help:"How long each attack lasts, at most; some need longer."`
+	Duration time.Duration `default:"800ms" help:"How long each attack lasts, at most; some need longer."`
 	Seed     uint64        `default:"0" help:"Of what is chosen. 0: another one each time."`
 	JSON     string        `name:"json" placeholder:"FILE" help:"Write the result to this file, too."`
 	PGBin    string        `name:"pg-bin" env:"LAYERCAKE_PG_BIN" placeholder:"DIR" help:"Folder of PostgreSQL's programs."`

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -32,7 +33,7 @@ type attack struct {
 }
 
 // attacks are in the order in which they are done.
-var attacks = slices.Concat(wireAttacks, documentAttacks, bodyAttacks, socketAttacks, roomAttacks, catchUpAttacks, browserAttacks,
+var attacks = slices.Concat(wireAttacks, readerAttacks, documentAttacks, bodyAttacks, socketAttacks, roomAttacks, catchUpAttacks, browserAttacks,
 	textAttacks, fileAttacks, projectAttacks)
 
 // assault is an attack under way.
@@ -40,6 +41,7 @@ type assault struct {
 	urls, admins []string
 	stranger     string                         // URL of the database as a role with nothing but CONNECT
 	monitor      string                         // the same, as a member of pg_monitor
+	reader       string                         // the same, as a role that grant_reader let in
 	database     string                         // URL of the database as its owner, for those who judge; no attacker uses it
 	layercake    func(args ...string) *exec.Cmd // the command line of the product
 	honest       *honest                        // nil for an attack that is alone
@@ -153,10 +155,16 @@ func failure(err error) string {
 
 // post sends a body to /graphql of a replica.
 func (a *assault) post(ctx context.Context, c *http.Client, replica int, body []byte) (reply, error) {
+	return a.postWith(ctx, c, replica, nil, body)
+}
+
+// postWith posts with more headers.
+func (a *assault) postWith(ctx context.Context, c *http.Client, replica int, header http.Header, body []byte) (reply, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.urls[replica%len(a.urls)]+"/graphql", bytes.NewReader(body))
 	if err != nil {
 		return reply{}, err
 	}
+	maps.Copy(r.Header, header)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/graphql-response+json")
 	return a.send(c, r)
@@ -171,12 +179,19 @@ func document(query string, variables map[string]any) []byte {
 	return body
 }
 
-// session opens a session of a role until the attack ends.
+// session opens a session of a role until the attack ends. An attacker who could do everything would prove nothing.
 func (a *assault) session(ctx context.Context, url string) (*pgx.Conn, error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return nil, err
 	}
 	a.atEnd(func() { _ = conn.Close(context.Background()) }) // the attack is over
+	var super bool
+	if err := conn.QueryRow(ctx, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&super); err != nil {
+		return nil, err
+	}
+	if super {
+		return nil, errors.New("the attacker is a superuser")
+	}
 	return conn, nil
 }

@@ -2,10 +2,12 @@ package hostile
 
 import (
 	"context"
+	"encoding/csv"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -61,15 +63,22 @@ var fileAttacks = []attack{
 			return a.runFiles(ctx, run{within: 3 * time.Second}, loopingPlan(1))
 		}, lasts: fileTime,
 	},
+	{
+		name: "csv-formulas", threat: "F14", alone: true, summary: "labels that spreadsheets would run, in a plan that asks for their guard",
+		do: func(a *assault, ctx context.Context) error {
+			return a.runFiles(ctx, run{within: 3 * time.Second, made: a.checkFormulas}, formulaPlan())
+		}, lasts: fileTime,
+	},
 }
 
 const fileTime = 4 * time.Second
 
 // run is how a plan file is run.
 type run struct {
-	within  time.Duration // limit for the process to end by itself
-	signals bool          // whether it is told to end before that, twice
-	pipe    string        // name of a table that is a pipe; "" for none
+	within  time.Duration             // limit for the process to end by itself
+	signals bool                      // whether it is told to end before that, twice
+	pipe    string                    // name of a table that is a pipe; "" for none
+	made    func(folder string) error // looks at what it made; nil for nothing
 }
 
 // runFiles runs a plan file as a process of its own, and judges that.
@@ -106,6 +115,9 @@ func (a *assault) runFiles(ctx context.Context, r run, files map[string]string) 
 		}
 	}
 	a.awaitFile(ctx, cmd, r, ended)
+	if r.made != nil {
+		return r.made(folder)
+	}
 	return nil
 }
 
@@ -160,6 +172,49 @@ export:
 		"edges.csv":  "id,source,target,label,layer\ne1,n0,n1,e,l\n",
 		"layers.csv": "id,label,background,border,text\nl,L,ffffff,000000,000000\n",
 	}
+}
+
+// formulas are what spreadsheets take for a formula.
+var formulas = []string{"=1+1", "+1+1", "-1+1", "@SUM(1)"}
+
+// formulaPlan returns a plan whose nodes have formulas for labels.
+func formulaPlan() map[string]string {
+	files := smallPlan(`    - filename: "out/nodes.csv"
+      exporter: "CSVNodes"
+      render_config: { csv_guard_formulas: true }
+`)
+	for n, formula := range formulas {
+		files["nodes.csv"] += fmt.Sprintf("f%d,%s,l,false,root\n", n, formula)
+	}
+	return files
+}
+
+// checkFormulas notes each cell of the table that was made that still begins like a formula.
+func (a *assault) checkFormulas(folder string) error {
+	file, err := os.Open(filepath.Join(folder, "out", "nodes.csv"))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	rows, err := csv.NewReader(file).ReadAll()
+	if err != nil {
+		return err
+	}
+	guarded := 0
+	for _, row := range rows {
+		for _, cell := range row {
+			switch {
+			case slices.Contains(formulas, cell):
+				a.wrong("the table has the formula %s", cell)
+			case slices.Contains(formulas, strings.TrimPrefix(cell, "'")):
+				guarded++
+			}
+		}
+	}
+	if guarded != len(formulas) {
+		a.wrong("the table has %d guarded formulas, not %d", guarded, len(formulas))
+	}
+	return nil
 }
 
 func manyNodes(n int) string {

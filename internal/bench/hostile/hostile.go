@@ -127,6 +127,7 @@ type hostile struct {
 	deployment *deployment.Deployment
 	stranger   string // URL of the database as a role with nothing but CONNECT
 	monitor    string // the same, as a role that may also look at what the server does
+	reader     string // the same, as a role that grant_reader let in
 	quiet      Row
 	began      time.Time
 }
@@ -143,20 +144,23 @@ func (h *hostile) say(format string, args ...any) {
 // prepare makes the roles of strangers, and gives the replicas their limits.
 func (h *hostile) prepare(ctx context.Context) error {
 	err := h.deployment.Query(ctx, func(conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "CREATE ROLE stranger LOGIN; CREATE ROLE monitor LOGIN IN ROLE pg_monitor")
+		_, err := conn.Exec(ctx, `CREATE ROLE stranger LOGIN; CREATE ROLE monitor LOGIN IN ROLE pg_monitor;
+			CREATE ROLE reader LOGIN; SELECT layercake.grant_reader('reader')`)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("make roles for strangers: %w", err)
 	}
-	u, err := url.Parse(h.deployment.Server().URL())
-	if err != nil {
-		return err
+	for role, into := range map[string]*string{"stranger": &h.stranger, "monitor": &h.monitor, "reader": &h.reader} {
+		u, err := url.Parse(h.deployment.Server().URL())
+		if err != nil {
+			return err
+		}
+		q := u.Query()
+		q.Set("user", role) // it overrules a user elsewhere in the URL
+		u.RawQuery = q.Encode()
+		*into = u.String()
 	}
-	u.User = url.User("stranger")
-	h.stranger = u.String()
-	u.User = url.User("monitor")
-	h.monitor = u.String()
 	return h.deployment.Configure(ctx, []string{
 		"GOMEMLIMIT=" + memory, "LAYERCAKE_LOG_LEVEL=info", fmt.Sprintf("LAYERCAKE_SOCKETS_PER_ADDRESS=%d", perAddress),
 		fmt.Sprintf("LAYERCAKE_GUESTS_PER_ADDRESS=%d", guestsPerAddress),
@@ -164,11 +168,11 @@ func (h *hostile) prepare(ctx context.Context) error {
 }
 
 const (
-	roundLasts   = time.Second            // least time of a round, for the honest load to say something
-	coolDown     = 500 * time.Millisecond // time after an attack that still counts: its work has to end with its client
+	roundLasts   = 800 * time.Millisecond // least time of a round, for the honest load to say something
+	coolDown     = 400 * time.Millisecond // time after an attack that still counts: its work has to end with its client
 	stopPatience = 2 * time.Second        // for a replica to stop in order, before the next round
 	warmRSS      = 160 << 20              // memory over which a replica is replaced before the next round
-	busyTime     = 100 * time.Millisecond // for seeing whether a replica still works for somebody who has gone
+	busyTime     = 50 * time.Millisecond  // for seeing whether a replica still works for somebody who has gone
 )
 
 // round lets honest people work, attacks beside them, and returns what both noticed.
@@ -217,7 +221,7 @@ func (h *hostile) round(ctx context.Context, a attack) (Row, error) {
 // assault returns what an attack needs.
 func (h *hostile) assault(a attack) *assault {
 	return &assault{
-		urls: h.deployment.URLs(), admins: h.deployment.Admins(), stranger: h.stranger, monitor: h.monitor,
+		urls: h.deployment.URLs(), admins: h.deployment.Admins(), stranger: h.stranger, monitor: h.monitor, reader: h.reader,
 		database: h.deployment.Server().URL(), layercake: h.cfg.Layercake, answers: map[string]int64{},
 		rand: rand.New(rand.NewPCG(h.cfg.Seed, uint64(slices.Index(AttackNames(), a.name)+1))),
 	}
@@ -240,16 +244,16 @@ func (h *hostile) assail(ctx context.Context, a attack, against *assault) {
 	}
 }
 
-// attack attacks and judges. What only took honest people longer is done once more, after another quiet round: on a machine that does
-// other things, too, it may have been those.
+// attack attacks and judges. What only took honest people longer is done up to twice more, each time after another quiet round: on a
+// machine that does other things, too, it may have been those.
 func (h *hostile) attack(ctx context.Context, a attack) Row {
 	row := h.judged(ctx, a, h.quiet.P99)
-	if !row.onlySlow() || ctx.Err() != nil {
-		return row
+	for try := 0; try < 2 && row.onlySlow() && ctx.Err() == nil; try++ {
+		h.say("%s: once more, since %s", a.name, row.Failures[0])
+		quiet := h.judged(ctx, quietTime, 0)
+		row = h.judged(ctx, a, max(h.quiet.P99, quiet.P99))
 	}
-	h.say("%s: once more, since %s", a.name, row.Failures[0])
-	quiet := h.judged(ctx, quietTime, 0)
-	return h.judged(ctx, a, max(h.quiet.P99, quiet.P99))
+	return row
 }
 
 // judged attacks once, and compares with an honest p99 without an attack.

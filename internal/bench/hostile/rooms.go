@@ -3,6 +3,7 @@ package hostile
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 
 	"layercake/internal/bench"
@@ -15,7 +16,11 @@ import (
 var roomAttacks = []attack{
 	{
 		name: "guests", threat: "C11", summary: "one address makes 600 guests in the project of others",
-		do: (*assault).inviteGuests,
+		do: func(a *assault, ctx context.Context) error { return a.inviteGuests(ctx, false) },
+	},
+	{
+		name: "addresses-forged", threat: "C11", summary: "the same, but each request says that it was forwarded for another address",
+		do: func(a *assault, ctx context.Context) error { return a.inviteGuests(ctx, true) },
 	},
 	{
 		name: "renames", threat: "C11", summary: "20 sockets join again and again under another name, 15 times a second each",
@@ -30,13 +35,20 @@ var roomAttacks = []attack{
 // guestsPerAddress is how many guests one address may make.
 const guestsPerAddress = 200
 
-func (a *assault) inviteGuests(ctx context.Context) error {
+// inviteGuests makes guests. Those who forge say of each request that a proxy passed it on.
+func (a *assault) inviteGuests(ctx context.Context, forge bool) error {
 	c := a.http()
+	header := func(n int) http.Header {
+		if !forge {
+			return nil
+		}
+		return http.Header{"X-Forwarded-For": {fmt.Sprintf("203.0.%d.%d", 113+n/250, n%250)}}
+	}
 	var made atomic.Int64
 	const atOnce = 8
 	together(atOnce, func(i int) {
 		for n := i; n < 600 && ctx.Err() == nil; n += atOnce {
-			got, err := a.post(ctx, c, n, document(
+			got, err := a.postWith(ctx, c, n, header(n), document(
 				`mutation($id: Int!, $who: String) { joinProjectCollaboration(projectId: $id, clientId: $who, userName: "guest") }`,
 				map[string]any{"id": a.honest.people, "who": fmt.Sprint("guest-", n)}))
 			if err == nil && got.status == 200 && got.code == "" {
