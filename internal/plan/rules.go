@@ -209,7 +209,7 @@ func checkConfig(config string) error {
 		return invalid.With("detail", map[string]any{"position": position, "reason": fault.JSONReason(err)})
 	}
 	end := decoder.InputOffset()
-	if object == nil || strings.TrimSpace(config[end:]) != "" {
+	if object == nil || strings.Trim(config[end:], " \t\r\n") != "" { // JSON knows no other blanks
 		return invalid.With("detail", map[string]any{"position": end, "reason": "it must be one JSON object"})
 	}
 	if hasNUL(config) {
@@ -221,6 +221,7 @@ func checkConfig(config string) error {
 // hasNUL reports whether a text in valid JSON holds a NUL: PostgreSQL stores it, but its JSON operators cannot read it back.
 func hasNUL(text string) bool {
 	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber() // one that no float64 can hold would end the look
 	for {
 		token, err := decoder.Token()
 		if err != nil {
