@@ -73,3 +73,27 @@ func TestLoopsSurvivePanics(t *testing.T) {
 		}
 	})
 }
+
+// FuzzCommandLine hears anything, as every role of the database can say it: only a line with the name of a kind causes a look, and however
+// many come, one.
+func FuzzCommandLine(f *testing.F) {
+	for _, s := range []string{"", "kick", "drain\x00", strings.Repeat("k", maxKind), strings.Repeat("k", maxKind+1), "\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c := &Commander{wake: make(chan struct{}, 1)}
+		for range 2 {
+			err := c.topic().Hear(fanout.Line{Letter: letterCommand, Text: text})
+			want := 0
+			if text != "" && len(text) <= maxKind {
+				want = 1
+			}
+			if len(c.wake) != want || (err == nil) != (want == 1) {
+				t.Fatalf("%q: %v, %d looks", text, err, len(c.wake))
+			}
+			if err != nil && len(err.Error()) > 400 {
+				t.Errorf("%d bytes are refused in %d", len(text), len(err.Error()))
+			}
+		}
+	})
+}
