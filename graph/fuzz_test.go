@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"layercake/internal/client"
@@ -20,7 +21,7 @@ func FuzzFrame(f *testing.F) {
 		`{"type":"subscribe","id":"1","payload":{"query":"{__typename}"}}`, `{"type":"subscribe","id":"\ud800\"","payload":{"query":"{"}}`,
 		`{"type":"subscribe","id":"1","payload":{"query":"query($a:[Int]){__typename}","variables":{"a":[1,"x"]},"extensions":{"a":1}}}`,
 		`{"type":"subscribe","id":"","payload":{"query":"{__typename}"}}`, `{"type":"subscribe","id":"1"}`, `{"type":"subscribe","id":"1","payload":{}}`,
-		`{"type":"subscribe","id":"1","payload":{"extensions":{"persistedQuery":{}}}}`,
+		`{"type":"subscribe","id":"1","payload":{"extensions":{"persistedQuery":{}}}}`, `{"type":"pong","id":"` + strings.Repeat("i", 1025) + `"}`,
 	} {
 		f.Add(s)
 	}
@@ -46,7 +47,7 @@ func FuzzFrame(f *testing.F) {
 				if code := int(closed.Code); code != 4400 && code != 4429 {
 					t.Errorf("%q closes the socket with %v", text, err)
 				}
-				if valid && (sent.Type == "ping" || sent.Type == "pong" || sent.Type == "complete" && sent.ID != "") {
+				if valid && len(sent.ID) <= 1024 && (sent.Type == "ping" || sent.Type == "pong" || sent.Type == "complete" && sent.ID != "") {
 					t.Errorf("%q closes the socket: %v", text, err)
 				}
 				return
@@ -73,7 +74,7 @@ func FuzzFrame(f *testing.F) {
 				if string(got.Payload) != `"the last one"` {
 					t.Errorf("%q is answered by %q", text, frame)
 				}
-				if !valid || !slices.Contains([]string{"ping", "pong", "complete", "subscribe"}, sent.Type) {
+				if !valid || len(sent.ID) > 1024 || !slices.Contains([]string{"ping", "pong", "complete", "subscribe"}, sent.Type) {
 					t.Errorf("%q leaves the socket open", text)
 				}
 				return

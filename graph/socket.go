@@ -25,10 +25,11 @@ const subprotocol = "graphql-transport-ws"
 
 // Limits of what one socket may ask for.
 const (
-	maxSocketOperations = 64  // operations that run
-	frameRate           = 50  // frames in a second
-	frameBurst          = 200 // frames at once, after a pause; enough to subscribe to all operations, complete them and subscribe again
-	maxRefusedFrames    = 500 // frames beyond the rate; then the socket is closed
+	maxSocketOperations = 64      // operations that run
+	maxOperationID      = 1 << 10 // bytes of an id, because each frame of its operation repeats it
+	frameRate           = 50      // frames in a second
+	frameBurst          = 200     // frames at once, after a pause; enough to subscribe to all operations, complete them and subscribe again
+	maxRefusedFrames    = 500     // frames beyond the rate; then the socket is closed
 )
 
 var errFrameRate = fault.New(fault.RateLimited,
@@ -124,6 +125,9 @@ func (s *session) receive(ctx context.Context, kind websocket.MessageType, b []b
 	var f frame
 	if kind != websocket.MessageText || decode(b, &f) != nil {
 		return new(closeBadMessage("it must be a text with one JSON object"))
+	}
+	if len(f.ID) > maxOperationID {
+		return new(closeBadMessage(fmt.Sprintf("its id has more than %d bytes", maxOperationID)))
 	}
 	admitted := s.rate.Allow()
 	if !admitted {

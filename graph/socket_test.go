@@ -217,6 +217,30 @@ func TestFloodOfASocketEndsIt(t *testing.T) {
 	}
 }
 
+// An id of an operation stands in each of its frames, so a client that chooses a long one is sent away.
+func TestIDsOfOperationsAreShort(t *testing.T) {
+	t.Parallel()
+	s := offline(t)
+	for _, id := range []string{strings.Repeat("i", 1024), strings.Repeat(`\u0000`, 1024)} {
+		c := s.dial(t, nil)
+		say(t, c, `{"id":"`+id+`","type":"subscribe","payload":{"query":"{ __typename }"}}`)
+		if got := hear(t, c); got != `{"id":"`+id+`","type":"next","payload":{"data":{"__typename":"Query"}}}` {
+			t.Errorf("got %.200s", got)
+		}
+	}
+	for _, frame := range []string{
+		`{"id":"` + strings.Repeat("i", 1025) + `","type":"subscribe","payload":{"query":"{ __typename }"}}`,
+		`{"id":"` + strings.Repeat("ä", 513) + `","type":"complete"}`,
+	} {
+		c := s.dial(t, nil)
+		say(t, c, frame)
+		_, err := c.Receive(t.Context())
+		if closed := new(client.Closed); !errors.As(err, &closed) || closed.Code != 4400 || closed.Reason != "Invalid message: its id has more than 1024 bytes" {
+			t.Errorf("%.40s... ends the socket by %v", frame, err)
+		}
+	}
+}
+
 // Whoever has not even said hello has the same limit.
 func TestFloodBeforeTheInitialisationEndsTheSocket(t *testing.T) {
 	t.Parallel()
