@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"strings"
 
 	"layercake/internal/auth"
 	"layercake/internal/fault"
@@ -71,7 +72,8 @@ var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 func Middleware(cfg Config) func(http.Handler) http.Handler {
 	locate := middleware.ClientIPFromRemoteAddr
 	if len(cfg.TrustedProxies) > 0 {
-		locate = middleware.ClientIPFromXFF(cfg.TrustedProxies...)
+		fromForwarded := middleware.ClientIPFromXFF(cfg.TrustedProxies...)
+		locate = func(next http.Handler) http.Handler { return withoutPorts(fromForwarded(next)) }
 	}
 	return func(next http.Handler) http.Handler {
 		return locate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -86,6 +88,23 @@ func Middleware(cfg Config) func(http.Handler) http.Handler {
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, c)))
 		}))
 	}
+}
+
+// withoutPorts takes the ports out of X-Forwarded-For, which some proxies write and the library takes for no address. It leaves everything
+// else there to the library.
+func withoutPorts(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for i, header := range r.Header["X-Forwarded-For"] {
+			entries := strings.Split(header, ",")
+			for j, entry := range entries {
+				if at, err := netip.ParseAddrPort(strings.TrimSpace(entry)); err == nil {
+					entries[j] = at.Addr().String()
+				}
+			}
+			r.Header["X-Forwarded-For"][i] = strings.Join(entries, ",")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 type key struct{}

@@ -3,12 +3,15 @@ package caller_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"layercake/internal/auth"
 	"layercake/internal/caller"
 	"layercake/internal/fault"
+
+	"github.com/go-chi/chi/v5/middleware"
 )
 
 // serve sends one request through the middleware, and returns its caller and its response.
@@ -61,6 +64,65 @@ func TestAddresses(t *testing.T) {
 	if got, _ := serve(t, caller.Config{TrustedProxies: []string{"192.0.2.0/24"}}, nil); got.Address.IsValid() {
 		t.Errorf("a trusted proxy named nobody: %s", got.Address)
 	}
+}
+
+// Some proxies write the port, too. An entry that is no address hides all before it, with a port or without.
+func TestAddressesWithPorts(t *testing.T) {
+	t.Parallel()
+	for forwarded, want := range map[string]string{
+		"203.0.113.7:4711":                           "203.0.113.7",
+		"[2001:db8::1]:4711":                         "2001:db8::1",
+		"[fe80::1%eth0]:4711":                        "fe80::1",
+		"[::ffff:203.0.113.7]:4711":                  "203.0.113.7",
+		"198.51.100.7 , 203.0.113.7:1\t,192.0.2.9:2": "203.0.113.7", // the last one is a trusted proxy
+		"198.51.100.7:1,[::ffff:192.0.2.9]:2":        "198.51.100.7",
+		"2001:db8::1:4711":                           "2001:db8::1:4711",
+		"203.0.113.7:4711:1":                         "",
+		"203.0.113.7:":                               "",
+		"203.0.113.7:65536":                          "",
+		"203.0.113.7:-1":                             "",
+		"[203.0.113.7]:1":                            "",
+		"[2001:db8::1]":                              "",
+		"198.51.100.7, unknown":                      "",
+		"198.51.100.7, unknown:4711":                 "",
+		"198.51.100.7:1, :4711":                      "",
+	} {
+		got, _ := serve(t, caller.Config{TrustedProxies: []string{"192.0.2.0/24"}}, map[string]string{"X-Forwarded-For": forwarded})
+		if found := got.Address; found.IsValid() != (want != "") || found.IsValid() && found.String() != want {
+			t.Errorf("%q: %v, want %q", forwarded, found, want)
+		}
+	}
+}
+
+// FuzzForwarded reads anything as X-Forwarded-For: where the library finds a client, it is that one, and it is never a proxy.
+func FuzzForwarded(f *testing.F) {
+	for _, s := range []string{
+		"203.0.113.7:4711", "[2001:db8::1]:4711", "198.51.100.7 , 203.0.113.7:1,192.0.2.9:2", "198.51.100.7, unknown", ",,", "[::ffff:192.0.2.9]:1",
+	} {
+		f.Add(s, s)
+	}
+	f.Fuzz(func(t *testing.T, first, second string) {
+		const trusted = "192.0.2.0/24"
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.RemoteAddr = "192.0.2.1:4711"
+		r.Header["X-Forwarded-For"] = []string{first, second}
+		var want, got netip.Addr
+		middleware.ClientIPFromXFF(trusted)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			want = middleware.GetClientIPAddr(r.Context())
+		})).ServeHTTP(httptest.NewRecorder(), r)
+		caller.Middleware(caller.Config{TrustedProxies: []string{trusted}})(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			got = caller.From(r.Context()).Address
+		})).ServeHTTP(httptest.NewRecorder(), r)
+		if want.IsValid() && got != want {
+			t.Errorf("%q, %q: %v, want %v", first, second, got, want)
+		}
+		if netip.MustParsePrefix(trusted).Contains(got) || got.Is4In6() || got.Zone() != "" {
+			t.Errorf("%q, %q: %v", first, second, got)
+		}
+		if got.IsValid() && !want.IsValid() && !strings.Contains(first+second, ":") {
+			t.Errorf("%q, %q: %v, where the library finds nobody", first, second, got)
+		}
+	})
 }
 
 func TestWhoMayGoOn(t *testing.T) {
