@@ -1,9 +1,18 @@
--- A guest joins, or joins again as another user, and stays for a while. No row: the project does not exist. Reached is the limit that refused
--- it, if one did. Others who join at the same moment are not counted yet, so a limit may be exceeded by as many as there are
--- connections. Revisions follow the clock, so that they go up also when the row was gone in between. A guest that left and is back within a
--- minute of when it joined goes on with its visit: otherwise it would write a row each time.
+-- Waits until nobody else makes a guest for one of these makers; others wait until this transaction ends. The locks are private rows,
+-- which UpsertGuest removes: an advisory lock could be held by any role of the database. All callers go before all networks, so that no
+-- two transactions wait for each other.
+-- name: LockGuestMakers :exec
+INSERT INTO guest_makers (maker) SELECT m.maker FROM unnest(@makers::text[]) WITH ORDINALITY AS m (maker, place) ORDER BY m.place;
+
+-- A guest joins, or joins again as another user, and stays for a while. No row: the project does not exist. Reached is the limit that
+-- refused it, if one did. Those of the maker are exact, because the transaction holds its locks and removes their rows. Others who join the
+-- project at the same moment are not counted yet, so its limit may be exceeded by as many as there are connections. Revisions follow the
+-- clock, so that they go up also when the row was gone in between. A guest that left and is back within a minute of when it joined goes on
+-- with its visit: otherwise it would write a row each time.
 -- name: UpsertGuest :one
-WITH room AS (
+WITH locks AS (
+    DELETE FROM guest_makers WHERE maker = ANY (@makers::text[])
+), room AS (
     SELECT CASE
         WHEN (SELECT count(*) FROM presence e WHERE e.project_id = p.id AND e.connection_id <> @connection_id) >= @most::bigint
             THEN 'project'

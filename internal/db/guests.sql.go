@@ -50,6 +50,18 @@ func (q *Queries) DeleteGuestsOfProject(ctx context.Context, projectID int32) er
 	return err
 }
 
+const LockGuestMakers = `-- name: LockGuestMakers :exec
+INSERT INTO guest_makers (maker) SELECT m.maker FROM unnest($1::text[]) WITH ORDINALITY AS m (maker, place) ORDER BY m.place
+`
+
+// Waits until nobody else makes a guest for one of these makers; others wait until this transaction ends. The locks are private rows,
+// which UpsertGuest removes: an advisory lock could be held by any role of the database. All callers go before all networks, so that no
+// two transactions wait for each other.
+func (q *Queries) LockGuestMakers(ctx context.Context, makers []string) error {
+	_, err := q.db.Exec(ctx, LockGuestMakers, makers)
+	return err
+}
+
 const ReapGuests = `-- name: ReapGuests :many
 WITH gone AS (
     DELETE FROM presence e WHERE e.connection_id IN (
@@ -107,25 +119,27 @@ func (q *Queries) RenewGuests(ctx context.Context, arg RenewGuestsParams) error 
 }
 
 const UpsertGuest = `-- name: UpsertGuest :one
-WITH room AS (
+WITH locks AS (
+    DELETE FROM guest_makers WHERE maker = ANY ($1::text[])
+), room AS (
     SELECT CASE
-        WHEN (SELECT count(*) FROM presence e WHERE e.project_id = p.id AND e.connection_id <> $1) >= $2::bigint
+        WHEN (SELECT count(*) FROM presence e WHERE e.project_id = p.id AND e.connection_id <> $2) >= $3::bigint
             THEN 'project'
-        WHEN (SELECT count(*) FROM presence e WHERE e.caller = $3::text AND e.connection_id <> $1) >= $4::bigint
+        WHEN (SELECT count(*) FROM presence e WHERE e.caller = $4::text AND e.connection_id <> $2) >= $5::bigint
             THEN 'caller'
-        WHEN $5::bigint > 0
-            AND (SELECT count(*) FROM presence e WHERE e.network = $6::text AND e.connection_id <> $1) >= $5
+        WHEN $6::bigint > 0
+            AND (SELECT count(*) FROM presence e WHERE e.network = $7::text AND e.connection_id <> $2) >= $6
             THEN 'network'
         ELSE '' END AS reached
-    FROM projects p WHERE p.id = $7
+    FROM projects p WHERE p.id = $8
 ), guest AS (
     INSERT INTO presence (connection_id, project_id, revision, user_id, user_name, avatar_color, is_agent, transport, caller, network,
         joined_at, active_at, expires_at)
-    SELECT $1, $7, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, $8, $9, $10,
-        $11, $12, $3::text, $6::text, coalesce((
+    SELECT $2, $8, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, $9, $10, $11,
+        $12, $13, $4::text, $7::text, coalesce((
             SELECT max(l.joined_at) FROM presence_log l
-            WHERE l.connection_id = $1 AND l.joined_at > now() - make_interval(secs => $13)
-        ), now()), now(), now() + make_interval(secs => $14)
+            WHERE l.connection_id = $2 AND l.joined_at > now() - make_interval(secs => $14)
+        ), now()), now(), now() + make_interval(secs => $15)
     FROM room WHERE room.reached = ''
     ON CONFLICT (connection_id) DO UPDATE
     SET revision = greatest(presence.revision + 1, excluded.revision), user_id = excluded.user_id, user_name = excluded.user_name,
@@ -134,7 +148,7 @@ WITH room AS (
     RETURNING revision, joined_at, active_at
 ), visit AS (
     INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
-    SELECT $1, g.joined_at, $15, $7, $8, $9, $11 FROM guest g
+    SELECT $2, g.joined_at, $16, $8, $9, $10, $12 FROM guest g
     ON CONFLICT (connection_id, joined_at) DO UPDATE
     SET user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent, left_at = NULL, reason = NULL
 )
@@ -142,6 +156,7 @@ SELECT room.reached, guest.revision, guest.joined_at, guest.active_at FROM room 
 `
 
 type UpsertGuestParams struct {
+	Makers        []string
 	ConnectionID  uuid.UUID
 	Most          int64
 	Caller        string
@@ -166,12 +181,14 @@ type UpsertGuestRow struct {
 	ActiveAt *time.Time
 }
 
-// A guest joins, or joins again as another user, and stays for a while. No row: the project does not exist. Reached is the limit that refused
-// it, if one did. Others who join at the same moment are not counted yet, so a limit may be exceeded by as many as there are
-// connections. Revisions follow the clock, so that they go up also when the row was gone in between. A guest that left and is back within a
-// minute of when it joined goes on with its visit: otherwise it would write a row each time.
+// A guest joins, or joins again as another user, and stays for a while. No row: the project does not exist. Reached is the limit that
+// refused it, if one did. Those of the maker are exact, because the transaction holds its locks and removes their rows. Others who join the
+// project at the same moment are not counted yet, so its limit may be exceeded by as many as there are connections. Revisions follow the
+// clock, so that they go up also when the row was gone in between. A guest that left and is back within a minute of when it joined goes on
+// with its visit: otherwise it would write a row each time.
 func (q *Queries) UpsertGuest(ctx context.Context, arg UpsertGuestParams) (UpsertGuestRow, error) {
 	row := q.db.QueryRow(ctx, UpsertGuest,
+		arg.Makers,
 		arg.ConnectionID,
 		arg.Most,
 		arg.Caller,

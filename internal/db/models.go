@@ -80,6 +80,12 @@ type Event struct {
 	TotalSize *int64
 }
 
+// Locks: who makes a guest now. A row lives as long as its transaction, so nobody else sees it.
+type GuestMaker struct {
+	// caller or network, and which.
+	Maker string
+}
+
 // The version of each project's plan. The row lock orders changes: versions have no gaps and follow commits.
 type Head struct {
 	// The project.

@@ -11,6 +11,7 @@ import (
 
 	"layercake/internal/db"
 	"layercake/internal/fault"
+	"layercake/internal/postgres"
 	"layercake/internal/project"
 	"layercake/internal/task"
 
@@ -54,14 +55,26 @@ func (t *Tracker) JoinGuest(ctx context.Context, by Maker, id int32, client stri
 	if err := errors.Join(fault.CheckText("Client id", client, maxClientID), who.Check()); err != nil {
 		return err
 	}
+	makers := []string{"caller " + by.Caller}
+	if t.cfg.GuestsPerAddress > 0 {
+		makers = append(makers, "network "+by.Network.String())
+	}
+	release, err := t.takeTurn(ctx, makers[len(makers)-1])
+	if err != nil {
+		return postgres.Classify(ctx, err)
+	}
+	defer release()
 	connection := guestID(id, client)
 	var row db.UpsertGuestRow
-	err := t.cfg.DB.Requests.Query(ctx, func(q *db.Queries) (err error) {
+	err = t.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) (err error) {
+		if err := q.LockGuestMakers(ctx, makers); err != nil {
+			return err
+		}
 		row, err = q.UpsertGuest(ctx, db.UpsertGuestParams{
 			ConnectionID: connection, ProjectID: id, UserID: who.UserID, UserName: who.Name, AvatarColor: who.Color, IsAgent: who.Agent,
 			Transport: who.Transport, TtlSeconds: t.timing.Guest.Seconds(), Most: MaxPeople, Incarnation: guestIncarnation,
 			Caller: by.Caller, MostOfCaller: maxOfCaller, Network: by.Network.String(), MostOfNetwork: int64(t.cfg.GuestsPerAddress),
-			VisitSeconds: visitTime.Seconds(),
+			VisitSeconds: visitTime.Seconds(), Makers: makers,
 		})
 		return orNoProject(err)
 	})
@@ -80,6 +93,39 @@ func (t *Tracker) JoinGuest(ctx context.Context, by Maker, id int32, client stri
 	}
 	t.publish(letterJoin, id, connection, l.encode())
 	return nil
+}
+
+// turn is for one guest of a maker at a time.
+type turn struct {
+	taken chan struct{} // capacity 1
+	users int           // who has it or waits for it; the tracker's mutex guards it
+}
+
+// takeTurn waits until no other guest of a maker joins on this replica. The database makes them wait, too, but there each of them holds a
+// connection of the pool meanwhile, which somebody else needs.
+func (t *Tracker) takeTurn(ctx context.Context, maker string) (release func(), err error) {
+	t.mu.Lock()
+	own := t.turns[maker]
+	if own == nil {
+		own = &turn{taken: make(chan struct{}, 1)}
+		t.turns[maker] = own
+	}
+	own.users++
+	t.mu.Unlock()
+	leave := func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if own.users--; own.users == 0 {
+			delete(t.turns, maker)
+		}
+	}
+	select {
+	case own.taken <- struct{}{}:
+		return func() { <-own.taken; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, ctx.Err()
+	}
 }
 
 // refusal returns the fault for the limit that a guest reached, nil for none.

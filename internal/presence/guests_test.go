@@ -1,9 +1,11 @@
 package presence_test
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -165,6 +167,90 @@ func TestGuestsOfACallerAndOfAnAddressAreLimited(t *testing.T) {
 		if err := free.JoinGuest(t.Context(), by, ids[0], fmt.Sprint("free", n), agent); err != nil {
 			t.Errorf("a replica without a limit: %v", err)
 		}
+	}
+}
+
+// Joins at the same moment do not see each other's rows, and yet no limit is exceeded.
+func TestGuestsThatJoinAtOnceAreLimited(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
+	limited := func(c *server.Config) { c.MaxGuests = 25 }
+	nodes := []*node{start(t, url, limited), start(t, url, limited)}
+	id := nodes[0].newProject(t)
+	const here = "203.0.113.7/32"
+	var joins sync.WaitGroup
+	begin := make(chan struct{})
+	for n := range 60 {
+		for _, by := range []presence.Maker{
+			{Caller: "ann", Network: netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(n)}), 32)}, // one caller, from many addresses
+			{Caller: fmt.Sprint("somebody", n), Network: netip.MustParsePrefix(here)},                       // many callers, from one
+		} {
+			joins.Go(func() {
+				<-begin
+				err := nodes[n%2].JoinGuest(t.Context(), by, id, fmt.Sprint(by.Caller, n), agent)
+				if err != nil && !fault.Is(err, fault.RateLimited) {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	close(begin)
+	joins.Wait()
+	if n := pgtest.Count(t, conn, "SELECT count(*) FROM presence WHERE caller = 'ann'"); n != 20 {
+		t.Errorf("a caller has %d guests, want 20", n)
+	}
+	if n := pgtest.Count(t, conn, "SELECT count(*) FROM presence WHERE network = $1", here); n != 25 {
+		t.Errorf("an address has %d guests, want 25", n)
+	}
+	if n := pgtest.Count(t, conn, "SELECT count(*) FROM guest_makers"); n != 0 {
+		t.Errorf("%d locks are left", n)
+	}
+}
+
+// However many guests of one address wait for each other, others join meanwhile.
+func TestGuestsOfOtherAddressesDoNotWait(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	conn, other := pgtest.Connect(t, url), pgtest.Connect(t, url)
+	a := start(t, url, func(c *server.Config) { c.MaxGuests = 25 })
+	id := a.newProject(t)
+	tx, err := other.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const busy = "203.0.113.7/32"
+	pgtest.Exec(t, tx, "INSERT INTO guest_makers VALUES ($1)", "network "+busy) // another replica makes a guest
+	var joins sync.WaitGroup
+	for n := range 100 {
+		by := presence.Maker{Caller: fmt.Sprint("waits", n), Network: netip.MustParsePrefix(busy)}
+		joins.Go(func() {
+			if err := a.JoinGuest(t.Context(), by, id, by.Caller, agent); err != nil && !fault.Is(err, fault.RateLimited) {
+				t.Error(err)
+			}
+		})
+	}
+	pgtest.AwaitCount(t, conn, 1, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
+	for n := range 20 {
+		by := presence.Maker{Caller: fmt.Sprint("free", n), Network: netip.MustParsePrefix("203.0.113.8/32")}
+		if err := a.JoinGuest(t.Context(), by, id, by.Caller, agent); err != nil {
+			t.Errorf("a guest of another address: %v", err)
+		}
+	}
+	if n := pgtest.Count(t, conn, "SELECT count(*) FROM presence WHERE network = $1", busy); n != 0 {
+		t.Errorf("%d guests did not wait", n)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	joins.Wait()
+	if n := pgtest.Count(t, conn, "SELECT count(*) FROM presence WHERE network = $1", busy); n != 25 {
+		t.Errorf("%d guests of those that waited are there, want 25", n)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := a.JoinGuest(ctx, maker, id, "gone", agent); err == nil {
+		t.Error("a guest joined whose client had gone")
 	}
 }
 

@@ -80,6 +80,8 @@ type Tracker struct {
 
 	renewals      map[uuid.UUID]bool // guests who did something after renewalsSince; true until the table has it
 	renewalsSince time.Time
+
+	turns map[string]*turn // makers of guests that join now
 }
 
 // Room is a project that is open on this replica: who is in it (room), who holds it open, and who watches. Its methods change the room and
@@ -104,7 +106,7 @@ func New(cfg Config) *Tracker {
 		cfg: cfg, timing: cmp.Or(cfg.Timing, DefaultTiming), replica: cfg.Replica, wire: cfg.Wire,
 		writes: make(chan struct{}, 1), moves: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
 		rooms: make(map[int32]*Room), pending: make(map[uuid.UUID]pendingWrite), cursors: make(map[uuid.UUID]*Room),
-		renewals: make(map[uuid.UUID]bool),
+		renewals: make(map[uuid.UUID]bool), turns: make(map[string]*turn),
 	}
 	t.metrics, t.guard = newMetrics(cfg.Metrics, t), task.NewGuard(cfg.Log, cfg.Metrics, "presence")
 	t.wire.Handle(t.topic())

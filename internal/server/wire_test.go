@@ -314,7 +314,9 @@ func TestStrangersOnTheWire(t *testing.T) {
 		}
 		tells(name, strings.Join(pgtest.Texts(t, s.Conn, "SELECT a::text FROM pg_stat_activity a"), "\n"))
 		tells(name, strings.Join(pgtest.Texts(t, s.Conn, "SELECT pg_listening_channels()"), "\n"))
-		for _, sql := range []string{"SELECT key FROM wire_keys", "SELECT 1 FROM cleanups FOR UPDATE", "SELECT 1 FROM goose_lock FOR UPDATE"} {
+		for _, sql := range []string{
+			"SELECT key FROM wire_keys", "SELECT 1 FROM cleanups FOR UPDATE", "SELECT 1 FROM goose_lock FOR UPDATE", "INSERT INTO guest_makers VALUES ('x')",
+		} {
 			if _, err := s.Exec(t.Context(), sql); postgres.State(err) != postgres.InsufficientPrivilege {
 				t.Errorf("%s: %s: %v, want permission denied", name, sql, err)
 			}

@@ -56,8 +56,7 @@ func (a *assault) inviteGuests(ctx context.Context, forge bool) error {
 			}
 		}
 	})
-	// Requests at the same moment may not know of each other.
-	if n := made.Load(); n > guestsPerAddress+atOnce {
+	if n := made.Load(); n > guestsPerAddress {
 		a.wrong("one address made %d guests, over %d", n, guestsPerAddress)
 	}
 	return nil
