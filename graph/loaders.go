@@ -11,6 +11,7 @@ import (
 	"layercake/internal/project"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vikstrous/dataloadgen"
 )
 
@@ -32,7 +33,7 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 	l := &loaders{
 		shown: newPlanBudget(),
 		plans: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []int32) (map[int32]*plan.Plan, error) {
-			found, err := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids)
+			found, err := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids, selectsYAML(graphql.GetOperationContext(ctx)))
 			plans := make(map[int32]*plan.Plan, len(ids))
 			for _, id := range ids {
 				plans[id] = nil
@@ -94,12 +95,33 @@ func (r *Resolver) withPlans(ctx context.Context, projects []project.Project) {
 	}
 	loadersOf(ctx).plansOfListed.Do(func() {
 		ids := convert(projects, func(p project.Project) int32 { return p.ID })
-		found, err := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids)
+		found, err := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids, selectsYAML(graphql.GetOperationContext(ctx)))
 		if err != nil {
 			return // the fields ask again, and report the error
 		}
 		for id, p := range found {
 			loadersOf(ctx).plans.Prime(id, &p)
 		}
+	})
+}
+
+// selectsYAML reports whether any part of an operation, or of a fragment, selects the YAML of a plan. All fields of a response share what
+// was read of a plan, so it is read with the YAML when one of them wants it.
+func selectsYAML(op *graphql.OperationContext) bool {
+	return hasYAML(op.Operation.SelectionSet) || slices.ContainsFunc(op.Doc.Fragments, func(f *ast.FragmentDefinition) bool {
+		return hasYAML(f.SelectionSet)
+	})
+}
+
+// hasYAML looks into no fragments that are spread: selectsYAML looks into each once, however often they are.
+func hasYAML(set ast.SelectionSet) bool {
+	return slices.ContainsFunc(set, func(selection ast.Selection) bool {
+		switch selection := selection.(type) {
+		case *ast.Field:
+			return selection.Name == "yamlContent" || hasYAML(selection.SelectionSet)
+		case *ast.InlineFragment:
+			return hasYAML(selection.SelectionSet)
+		}
+		return false
 	})
 }

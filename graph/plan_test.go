@@ -346,6 +346,15 @@ func TestPlansOfProjects(t *testing.T) {
 	if want := `{"name":"One","yamlContent":"x: 1","dependencies":[1],"status":"pending","project":{"name":"Test","plan":{"name":"One"}}}`; string(plan.Plan) != want {
 		t.Errorf("got %s, want %s", plan.Plan, want)
 	}
+	for document, want := range map[string]string{ // the YAML is read for all fields of a response, or for none
+		`{ project(id: $p) { plan { name } } again: project(id: $p) { plan { ...F } } projects { plan { id } } } fragment F on Plan { ...G } fragment G on Plan { y: yamlContent }`: `"again":{"plan":{"y":"x: 1"}}`,
+		`{ projects { plan { name } } project(id: $p) { plan { ... on Plan { yamlContent } } } }`:                                                                                   `"project":{"plan":{"yamlContent":"x: 1"}}`,
+		`{ projects { plan { name } } }`: `{"projects":[{"plan":{"name":"One"}}]}`,
+	} {
+		if r := s.ask(t, strings.ReplaceAll(document, "$p", strconv.Itoa(p)), nil); len(r.Errors) > 0 || !strings.Contains(string(r.Data), want) {
+			t.Errorf("%s: got %s, want %s", document, r.Text, want)
+		}
+	}
 	if r := s.ask(t, `mutation ($p: Int!) { createPlan(input: {projectId: $p, name: "Two", yamlContent: ""}) { id } }`, vars{"p": p}); r.Code() != "CONFLICT" {
 		t.Errorf("a second plan: %s", r.Text)
 	}

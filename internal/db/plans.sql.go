@@ -581,9 +581,15 @@ func (q *Queries) ListPlanNodes(ctx context.Context, projectID int32) ([]ListPla
 }
 
 const ListPlansByProject = `-- name: ListPlansByProject :many
-SELECT id, project_id, name, yaml_content, dependencies, status, created_at, updated_at
-FROM plans WHERE project_id = ANY ($1::int[])
+SELECT id, project_id, name, CASE WHEN $1::bool THEN yaml_content ELSE '' END::text AS yaml_content, dependencies, status,
+    created_at, updated_at
+FROM plans WHERE project_id = ANY ($2::int[])
 `
+
+type ListPlansByProjectParams struct {
+	WithYaml   bool
+	ProjectIds []int32
+}
 
 type ListPlansByProjectRow struct {
 	ID           int32
@@ -596,8 +602,9 @@ type ListPlansByProjectRow struct {
 	UpdatedAt    time.Time
 }
 
-func (q *Queries) ListPlansByProject(ctx context.Context, projectIds []int32) ([]ListPlansByProjectRow, error) {
-	rows, err := q.db.Query(ctx, ListPlansByProject, projectIds)
+// The YAML of each plan may have a megabyte, and most who list plans do not want it.
+func (q *Queries) ListPlansByProject(ctx context.Context, arg ListPlansByProjectParams) ([]ListPlansByProjectRow, error) {
+	rows, err := q.db.Query(ctx, ListPlansByProject, arg.WithYaml, arg.ProjectIds)
 	if err != nil {
 		return nil, err
 	}

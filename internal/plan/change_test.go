@@ -287,6 +287,9 @@ func TestDescribe(t *testing.T) {
 	if same := r.change(t, p, plan.UpdatePlan{Name: "Mine", YAMLContent: "meta: {}", Dependencies: []int32{3, 4}}); same.Event != nil {
 		t.Error("describing a plan as it is was an event")
 	}
+	if listed, err := r.plans.OfProjects(t.Context(), r.actor, []int32{p}, false); err != nil || listed[p].Name != "Mine" || listed[p].YAMLContent != "" {
+		t.Errorf("without YAML: %+v, %v", listed, err)
+	}
 	if byID, err := r.plans.Get(t.Context(), r.actor, got.ID); err != nil || byID.Name != "Mine" {
 		t.Errorf("by id: %+v, %v", byID, err)
 	}

@@ -75,7 +75,7 @@ func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Plan, error)
 
 // OfProject returns the plan of a project, or the fault NotFound.
 func (s *Service) OfProject(ctx context.Context, actor auth.Actor, projectID int32) (Plan, error) {
-	plans, err := s.OfProjects(ctx, actor, []int32{projectID})
+	plans, err := s.OfProjects(ctx, actor, []int32{projectID}, true)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -86,11 +86,12 @@ func (s *Service) OfProject(ctx context.Context, actor auth.Actor, projectID int
 	return p, nil
 }
 
-// OfProjects returns the plans of many projects in one query, by project id. Projects that do not exist are missing.
-func (s *Service) OfProjects(ctx context.Context, _ auth.Actor, projectIDs []int32) (map[int32]Plan, error) {
+// OfProjects returns the plans of many projects in one query, by project id, with their YAML or without it. Projects that do not exist are
+// missing.
+func (s *Service) OfProjects(ctx context.Context, _ auth.Actor, projectIDs []int32, withYAML bool) (map[int32]Plan, error) {
 	plans := make(map[int32]Plan, len(projectIDs))
 	err := s.db.Requests.Query(ctx, func(q *db.Queries) error {
-		rows, err := q.ListPlansByProject(ctx, projectIDs)
+		rows, err := q.ListPlansByProject(ctx, db.ListPlansByProjectParams{ProjectIds: projectIDs, WithYaml: withYAML})
 		for _, row := range rows {
 			plans[row.ProjectID] = Plan(row)
 		}
