@@ -303,47 +303,67 @@ func TestSocketsOfAReplica(t *testing.T) {
 		t.Errorf("message %+v, %v", m, err)
 	}
 
-	s, err := client.Dialer{}.Collaboration(ctx, url, project)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.CloseNow()
-	const y = 1_790_000_000_123_456
-	for _, frame := range [][]byte{client.Join{UserID: "ann", UserName: "Ann", DocumentID: "d"}.Frame(), client.MoveFrame("d", -1.5, y)} {
-		if err := s.Send(ctx, frame); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for in, at := false, false; !in || !at; {
-		text, err := s.Receive(ctx)
+	enter := func(user string) *client.Socket {
+		s, err := client.Dialer{}.Collaboration(ctx, url, project)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var f client.Frame
-		var people []client.Person
-		var activity client.Activity
-		if err := json.Unmarshal(text, &f); err != nil {
+		t.Cleanup(s.CloseNow)
+		if err := s.Send(ctx, client.Join{UserID: user, UserName: user, DocumentID: "d"}.Frame()); err != nil {
 			t.Fatal(err)
 		}
-		switch f.Type {
-		case "bulk_presence":
-			if err := json.Unmarshal(f.Data, &people); err != nil || len(people) != 1 || people[0].UserName != "Ann" || !people[0].IsOnline {
-				t.Errorf("%s, %v", text, err)
+		return s
+	}
+	// hear receives frames until one of a type has what the test waits for.
+	hear := func(s *client.Socket, kind string, into any, done func() bool) {
+		for {
+			text, err := s.Receive(ctx)
+			if err != nil {
+				t.Fatal(err)
 			}
-			in = true
-		case "document_activity":
-			if err := json.Unmarshal(f.Data, &activity); err != nil || activity.DocumentID != "d" || len(activity.ActiveUsers) != 1 {
-				t.Errorf("%s, %v", text, err)
-				continue
+			var f client.Frame
+			if err := json.Unmarshal(text, &f); err != nil {
+				t.Fatal(err)
 			}
-			p := activity.ActiveUsers[0].Position
-			at = p != nil && *p == client.Point{X: -1.5, Y: y}
-		default:
-			t.Errorf("%s", text)
+			switch f.Type {
+			case kind:
+				if err := json.Unmarshal(f.Data, into); err != nil {
+					t.Fatalf("%s, %v", text, err)
+				}
+				if done() {
+					return
+				}
+			case "bulk_presence", "user_presence", "document_activity":
+			default:
+				t.Errorf("%s", text)
+			}
 		}
 	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
+	ann := enter("ann")
+	var people []client.Person
+	hear(ann, "bulk_presence", &people, func() bool { return true })
+	if len(people) != 1 || people[0].UserName != "ann" || !people[0].IsOnline {
+		t.Errorf("ann is told of %+v", people)
+	}
+	bob := enter("bob")
+	const y = 1_790_000_000_123_456
+	if err := ann.Send(ctx, client.MoveFrame("d", -1.5, y)); err != nil {
+		t.Fatal(err)
+	}
+	// Bob is told: a client is sent no list for its own cursor alone.
+	var activity client.Activity
+	hear(bob, "document_activity", &activity, func() bool {
+		for _, u := range activity.ActiveUsers {
+			if p := u.Position; u.UserID == "ann" && p != nil && *p == (client.Point{X: -1.5, Y: y}) {
+				return activity.DocumentID == "d" && len(activity.ActiveUsers) == 2
+			}
+		}
+		return false
+	})
+	for _, s := range []*client.Socket{ann, bob} {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
