@@ -3,14 +3,9 @@ package collab
 import (
 	"testing"
 	"time"
-	"unsafe"
-)
 
-// afterClockSet returns a time as it is when somebody has set the clock of the machine by so much: its monotonic part stays.
-func afterClockSet(now time.Time, by time.Duration) time.Time {
-	*(*uint64)(unsafe.Pointer(&now)) += uint64(by/time.Second) << 30 // the seconds of a time.Time that has a monotonic part
-	return now
-}
+	"layercake/internal/testclock"
+)
 
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
@@ -34,7 +29,7 @@ func TestRateLimit(t *testing.T) {
 		{3 * time.Second, -time.Hour, maxMessages}, // the clock of the machine was wrong
 		{3500 * time.Millisecond, time.Hour, 0},
 	} {
-		if n := passed(afterClockSet(began.Add(c.after), c.set)); n != c.want {
+		if n := passed(testclock.AfterSet(began.Add(c.after), c.set)); n != c.want {
 			t.Errorf("%d messages pass after %v, with the clock set by %v; want %d", n, c.after, c.set, c.want)
 		}
 	}

@@ -15,24 +15,10 @@ import (
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/task"
+	"layercake/internal/task/tasktest"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
-
-// panics returns how many panics were caught.
-func panics(t *testing.T, registry *prometheus.Registry) int {
-	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == "layercake_panics_total" {
-			return int(f.GetMetric()[0].GetCounter().GetValue())
-		}
-	}
-	return -1
-}
 
 // A line that makes a feed panic makes this feed begin anew from the head: its watchers are told that they missed events, and go on. The
 // feed of another project is not touched.
@@ -52,7 +38,7 @@ func TestFeedThatPanicsBeginsAnew(t *testing.T) {
 		}
 	}
 	h.offer(line{project: 1, at: Cursor{Epoch: w.last.At.Epoch, Version: 99}, body: []byte("{}")})
-	if n := panics(t, h.cfg.Metrics.(*prometheus.Registry)); n != 1 {
+	if n := tasktest.Panics(t, h.cfg.Metrics.(*prometheus.Registry), "feed"); n != 1 {
 		t.Errorf("%d panics were caught", n)
 	}
 	if d := w.next(t); !d.Missed || d.At.Version != 3 {
@@ -84,7 +70,7 @@ func TestHubThatPanicsGoesOn(t *testing.T) {
 		running := task.Go(t.Context(), h.Run)
 		h.offer(line{project: 1, at: at(9)})
 		<-time.After(5 * time.Second) // of the bubble
-		if n := panics(t, registry); n < 6 {
+		if n := tasktest.Panics(t, registry, "feed"); n < 6 {
 			t.Errorf("%d panics were caught of sweeps and reads in 5 s", n)
 		}
 		var watching sync.WaitGroup

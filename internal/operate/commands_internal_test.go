@@ -12,6 +12,7 @@ import (
 
 	"layercake/internal/fanout"
 	"layercake/internal/task"
+	"layercake/internal/task/tasktest"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,18 +55,9 @@ func TestLoopsSurvivePanics(t *testing.T) {
 		if err := c.drain.Wait(); !errors.As(err, new(*task.Panic)) {
 			t.Errorf("the drain ended with %v", err)
 		}
-		families, err := registry.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range families {
-			if f.GetName() != "layercake_panics_total" {
-				continue
-			}
-			for _, m := range f.GetMetric() {
-				if n := m.GetCounter().GetValue(); n < 3 {
-					t.Errorf("%v panics were caught: %v", n, m)
-				}
+		for _, where := range []string{"commands", "cleanup"} {
+			if n := tasktest.Panics(t, registry, where); n < 3 {
+				t.Errorf("%d panics of %s were caught", n, where)
 			}
 		}
 		if n := strings.Count(log.String(), "stack="); n != 2 {

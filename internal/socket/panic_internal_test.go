@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"layercake/internal/task"
+	"layercake/internal/task/tasktest"
 
 	"github.com/coder/websocket"
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,27 +24,13 @@ func guarded(t *testing.T) (r *Registry, caught func(want int)) {
 	r = New(Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Metrics: metrics})
 	return r, func(want int) {
 		t.Helper()
-		if got := panics(t, metrics); got != want {
+		if got := tasktest.Panics(t, metrics, "socket"); got != want {
 			t.Errorf("%d panics were caught, want %d", got, want)
 		}
 		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "panic: boom") || !strings.Contains(text, "panic_internal_test.go") {
 			t.Errorf("logged %q", text)
 		}
 	}
-}
-
-func panics(t *testing.T, metrics *prometheus.Registry) int {
-	t.Helper()
-	families, err := metrics.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == "layercake_panics_total" {
-			return int(f.GetMetric()[0].GetCounter().GetValue())
-		}
-	}
-	return -1
 }
 
 // What is written when the panic comes may be half a message, in a batch of others. The client is told that the server broke, and others

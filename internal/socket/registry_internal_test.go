@@ -9,10 +9,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unsafe"
 
 	"layercake/internal/fault"
 	"layercake/internal/task"
+	"layercake/internal/testclock"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -203,22 +203,12 @@ func TestSilentSocketIsCutOff(t *testing.T) {
 	})
 }
 
-// afterClockSet returns a time as it is when somebody has set the clock of the machine by so much: its monotonic part stays.
-func afterClockSet(now time.Time, by time.Duration) time.Time {
-	*(*uint64)(unsafe.Pointer(&now)) += uint64(by/time.Second) << 30 // the seconds of a time.Time that has a monotonic part
-	return now
-}
-
 func TestSettingTheClockSilencesNobody(t *testing.T) {
 	t.Parallel()
 	transport := New(Options{}).Transport("x", Timing{})
 	p := newPeer(admit(t, transport))
 	p.Open(p)
-	later := afterClockSet(time.Now(), time.Hour)
-	if later.Unix()-time.Now().Unix() < 3599 || time.Until(later) > time.Minute {
-		t.Fatalf("%v is no time after the clock was set", later)
-	}
-	p.check(later)
+	p.check(testclock.AfterSet(time.Now(), time.Hour))
 	if p.Closed() {
 		t.Errorf("closed for %v", p.Reason())
 	}
