@@ -3,6 +3,7 @@ package socket
 import (
 	"net"
 	"sync"
+	"time"
 )
 
 // maxBatch is the size of the buffer of a batch, in bytes.
@@ -60,8 +61,23 @@ func (c *batchConn) release() error {
 	return err
 }
 
+// closeTime is how long Close waits for a peer that takes nothing.
+const closeTime = time.Second
+
+// Close writes the buffer to the connection and closes it. The library answers the peer's close frame and then closes at once, while
+// another goroutine may be in the middle of a batch. Whoever must not wait for the peer closes the connection below.
+func (c *batchConn) Close() error {
+	_ = c.SetWriteDeadline(time.Now().Add(closeTime)) // it fails when the connection is closed already, and then nothing waits
+	c.mu.Lock()
+	if c.pending != nil {
+		_ = c.flush() // the peer is not there any more
+	}
+	c.mu.Unlock()
+	return c.Conn.Close()
+}
+
 // flush writes the buffer to the connection. The mutex is held meanwhile, which delays only goroutines that wait for the same peer anyway.
-// Close does not take the mutex, so closing the connection wakes them all.
+// Closing the connection below wakes them all.
 func (c *batchConn) flush() error {
 	if len(*c.pending) == 0 {
 		return nil

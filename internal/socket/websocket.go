@@ -171,7 +171,7 @@ func (c *WebSocket) Goodbye(reason Reason) {
 // Abort closes the connection, and first the one below the library: that wakes the goroutines that read or write, which the library would
 // wait for.
 func (c *WebSocket) Abort() {
-	_ = c.raw.Close()
+	_ = c.raw.Conn.Close()
 	_ = c.conn.CloseNow()
 }
 

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -184,6 +185,39 @@ func TestReasonsOfClients(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The library answers a goodbye and closes the connection at once. The answer must not stay in the buffer of whoever sends a batch
+// meanwhile.
+func TestGoodbyeDuringABatchIsAnswered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := New(Options{})
+		s, w := dial(t, r.Transport("x", Timing{}), "")
+		defer w.Close()
+		batch := task.Go(t.Context(), func(context.Context) error {
+			s.Batch(func() {
+				s.Write([]byte("news"))
+				<-s.ended
+			})
+			return nil
+		})
+		synctest.Wait()
+		w.send(opClose, "\x03\xe8bye")
+		if op, text := w.receive(); op != opText || text != "news" {
+			t.Errorf("got %x %q, want what was sent before", op, text)
+		}
+		if op, text := w.receive(); op != opClose || text != "\x03\xe8bye" {
+			t.Errorf("got %x %q, want the answer to the goodbye", op, text)
+		}
+		if err := batch.Wait(); err != nil {
+			t.Error(err)
+		}
+		if s.Reason() != Client {
+			t.Errorf("closed for %+v", s.Reason())
+		}
+		r.Drain(t.Context(), 0)
+	})
 }
 
 // What a client sends with its handshake is not lost.
