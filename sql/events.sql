@@ -1,6 +1,6 @@
 -- name: InsertEvent :exec
-INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash, size, total_size)
-VALUES (@project_id, @version, @at, @op_actor, @op_id, @request_hash, @body, @hash::text, @size::int, @total_size::bigint);
+INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash, size, total_size, undoes)
+VALUES (@project_id, @version, @at, @op_actor, @op_id, @request_hash, @body, @hash::text, @size::int, @total_size::bigint, nullif(@undoes::bigint, 0));
 
 -- The event of an operation id, for a change that is asked for again.
 -- name: GetOperation :one

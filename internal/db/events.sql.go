@@ -67,8 +67,8 @@ func (q *Queries) GetOperation(ctx context.Context, arg GetOperationParams) (Get
 }
 
 const InsertEvent = `-- name: InsertEvent :exec
-INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash, size, total_size)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text, $9::int, $10::bigint)
+INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash, size, total_size, undoes)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text, $9::int, $10::bigint, nullif($11::bigint, 0))
 `
 
 type InsertEventParams struct {
@@ -82,6 +82,7 @@ type InsertEventParams struct {
 	Hash        string
 	Size        int32
 	TotalSize   int64
+	Undoes      int64
 }
 
 func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error {
@@ -96,6 +97,7 @@ func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error 
 		arg.Hash,
 		arg.Size,
 		arg.TotalSize,
+		arg.Undoes,
 	)
 	return err
 }

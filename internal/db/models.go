@@ -19,6 +19,20 @@ type Binary struct {
 	MinBinarySchema int64
 }
 
+// Whole plans as they were, each 5,000 versions: any other version is a few events from one of them.
+type Checkpoint struct {
+	// The project.
+	ProjectID int32
+	// The version of the plan.
+	Version int64
+	// An object: plan (the record, as events show it), nodes and edges (in their order, as events show them).
+	Body []byte
+	// SHA-256 of the body: a damaged checkpoint is not used.
+	Sum []byte
+	// When it was written.
+	CreatedAt time.Time
+}
+
 // One row, which the replica locks that removes what is old: one at a time does.
 type Cleanup struct {
 	// Always true: keeps the table at one row.
@@ -78,6 +92,8 @@ type Event struct {
 	// Sum of size over this event and all before it in its project, removed ones, too: the bytes between
 	// two events are a difference. Null for events that are older than this column.
 	TotalSize *int64
+	// The version that this event takes back; null for one that takes nothing back. Equal to undoes in the body.
+	Undoes *int64
 }
 
 // Locks: who makes a guest now. A row lives as long as its transaction, so nobody else sees it.

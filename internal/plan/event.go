@@ -24,6 +24,7 @@ type Event struct {
 	ActorName  string      `json:"actorName"`
 	Via        string      `json:"via"` // transport: graphql, mcp, collab, job, sql
 	Note       string      `json:"note,omitempty"`
+	Undoes     int64       `json:"undoes,omitempty"` // the version that it takes back; 0 for none
 	Operations []Operation `json:"operations"`
 }
 

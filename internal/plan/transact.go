@@ -222,7 +222,7 @@ func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answe
 		if done := answers[i].done; done.event != nil {
 			size += int64(len(done.body))
 			b.Queue(db.InsertEvent, projectID, done.at.Version, d.time, t.opActor(), t.OpID, t.hash, json.RawMessage(done.body), done.at.Hash,
-				len(done.body), size)
+				len(done.body), size, done.event.Undoes)
 			steps++
 		}
 	}
