@@ -52,3 +52,6 @@ type Panic struct{}
 func (Panic) reads(*reads) {}
 
 func (Panic) apply(*draft) error { panic("a mistake") }
+
+// SpaceCheckpoints sets the number of versions from one checkpoint to the next.
+func (s *Service) SpaceCheckpoints(n int64) { s.checkpoints.spacing = n }

@@ -12,6 +12,8 @@ type metrics struct {
 	changes   *prometheus.HistogramVec
 	queueWait prometheus.Histogram
 	together  prometheus.Histogram
+
+	checkpoints *prometheus.CounterVec
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -31,8 +33,15 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Help:    "Changes of one project that shared a transaction because they had to wait.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 6),
 		}),
+		checkpoints: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "layercake", Name: "checkpoints_total",
+			Help: "Checkpoints of plans, by what became of them: written, too_large to be written, or damaged when they were read.",
+		}, []string{"outcome"}),
 	}
-	registry.MustRegister(m.changes, m.queueWait, m.together)
+	registry.MustRegister(m.changes, m.queueWait, m.together, m.checkpoints)
+	for _, outcome := range []string{checkpointWritten, checkpointTooLarge, checkpointDamaged} {
+		m.checkpoints.WithLabelValues(outcome)
+	}
 	return m
 }
 

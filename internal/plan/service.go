@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 )
 
 // Service reads, changes and watches plans. In open mode every actor owns every plan.
@@ -23,8 +24,13 @@ type Service struct {
 	hub     *feed.Hub
 	queue   *queue
 	reads   postgres.SharedReads[DAG]
+	pasts   postgres.SharedReads[*pastPlan]
+	walks   *semaphore.Weighted // turns to read a stretch of the log
 	metrics *metrics
+	log     *slog.Logger
 	guard   *task.Guard
+
+	checkpoints checkpoints
 
 	edgeWaiters waiters // edges that wait for another one to go
 	oldest      func() int32
@@ -39,7 +45,7 @@ type Config struct {
 	DB         *postgres.DB
 	Hub        *feed.Hub
 	WriteSlots int          // changes that are in the database at once
-	Log        *slog.Logger // of panics; may be nil
+	Log        *slog.Logger // of panics and damage; may be nil
 	Metrics    prometheus.Registerer
 	// Oldest returns the least wire version of the living replicas. Nil stands for replicas that understand everything.
 	Oldest func() int32
@@ -49,8 +55,13 @@ type Config struct {
 
 // NewService returns the plans in a database.
 func NewService(c Config) *Service {
+	log := c.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	s := &Service{
-		db: c.DB, hub: c.Hub, metrics: newMetrics(c.Metrics), guard: task.NewGuard(c.Log, c.Metrics, "plan"),
+		db: c.DB, hub: c.Hub, metrics: newMetrics(c.Metrics), log: log, guard: task.NewGuard(log, c.Metrics, "plan"),
+		walks: semaphore.NewWeighted(maxWalks), checkpoints: checkpoints{spacing: checkpointSpacing},
 		edgeWaiters: waiters{patience: edgePatience, counts: make(map[int32]int)}, oldest: c.Oldest, afterCommit: c.AfterCommit,
 	}
 	s.queue = newQueue(c.WriteSlots, s.run)

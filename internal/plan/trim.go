@@ -24,7 +24,8 @@ type Keep struct {
 	Bytes  int64     // bytes of their bodies
 }
 
-// Trim removes events beyond what should stay. Operation ids go with their events. While another replica lists what to trim, Trim does
+// Trim removes events beyond what should stay. Operation ids go with their events, and checkpoints
+// from which no event leads on. While another replica lists what to trim, Trim does
 // nothing. It returns how many it removed, also when it fails half way.
 func (s *Service) Trim(ctx context.Context, keep Keep) (removed int64, err error) {
 	var projects []int32
@@ -62,7 +63,10 @@ func (s *Service) trimProject(ctx context.Context, project int32, keep Keep) (re
 				ProjectID: project, Before: keep.Since, Keep: keep.Events, KeepBytes: keep.Bytes,
 				Chunk: trimChunk, ChunkBytes: trimChunkBytes,
 			})
-			return err
+			if err != nil || chunk == 0 {
+				return err
+			}
+			return q.DeleteTrimmedCheckpoints(ctx, project)
 		})
 		if errors.Is(err, pgx.ErrNoRows) { // the project was deleted
 			return removed, nil
