@@ -66,11 +66,13 @@ func notKept(oldest int64) *fault.Error {
 	return fault.New(fault.NotFound, "The plan is no longer kept as it was then").With("oldest", oldest)
 }
 
+var errNegative = fault.New(fault.BadRequest, "A version cannot be negative")
+
 // checkVersion returns a fault unless a version is one that a plan can be asked for at.
 func checkVersion(version, head, floor int64) error {
 	switch {
 	case version < 0:
-		return fault.New(fault.BadRequest, "A version cannot be negative")
+		return errNegative
 	case version > head:
 		return fault.New(fault.BadRequest, "The plan has no such version yet").With("currentVersion", head)
 	case version < oldest(floor):
@@ -93,7 +95,7 @@ type pastPlan struct {
 // is never changed.
 func (s *Service) past(ctx context.Context, projectID int32, version int64) (*pastPlan, error) {
 	if version < 0 {
-		return nil, checkVersion(version, 0, 0)
+		return nil, errNegative
 	}
 	read := func(ctx context.Context) (p *pastPlan, err error) {
 		err = s.guard.Do(func() (err error) { // the read has a goroutine of its own

@@ -11,6 +11,7 @@ import (
 	"layercake/internal/postgres/pgtest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
 )
 
@@ -53,6 +54,45 @@ func drawAnyChange(t *rapid.T, now plan.DAG) plan.Change {
 	return c
 }
 
+// drawHistory does anything to a new plan, and trims and checkpoints now and then. It returns the plan after each version.
+func (r *replica) drawHistory(t *testing.T, rt *rapid.T) (project int32, recorded []plan.DAG) {
+	t.Helper()
+	project = r.create(t)
+	recorded = []plan.DAG{r.dag(t, project)}
+	for range rapid.IntRange(1, 40).Draw(rt, "steps") {
+		switch rapid.IntRange(0, 19).Draw(rt, "step") {
+		case 0:
+			r.keep(t, rapid.Int64Range(1, 30).Draw(rt, "keep"))
+		case 1, 2:
+			r.checkpoint(t)
+		default:
+			_, err := r.plans.Change(t.Context(), r.actor, project, drawAnyChange(rt, recorded[len(recorded)-1]))
+			if err != nil && fault.From(err) == nil {
+				t.Fatal(err)
+			}
+			if dag := r.dag(t, project); dag.At.Version == int64(len(recorded)) {
+				recorded = append(recorded, dag)
+			}
+		}
+	}
+	return project, recorded
+}
+
+// keep trims all logs to so many events.
+func (r *replica) keep(t testing.TB, events int64) {
+	t.Helper()
+	if _, err := r.plans.Trim(t.Context(), plan.Keep{Events: events, Bytes: math.MaxInt64}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// oldest returns the first version of a plan that should be kept.
+func oldest(t testing.TB, conn *pgx.Conn, project int32) int64 {
+	t.Helper()
+	floor := int64(pgtest.Count(t, conn, "SELECT log_floor FROM heads WHERE project_id = $1", project))
+	return min(floor, 1) + floor
+}
+
 // Whatever happened to a plan, it is answered as it was after each version that is kept: from checkpoints, from the newest plan, and from
 // its birth.
 func TestAtIsWhatThePlanWas(t *testing.T) {
@@ -61,33 +101,9 @@ func TestAtIsWhatThePlanWas(t *testing.T) {
 	r := startReplica(t, url, 0)
 	r.plans.SpaceCheckpoints(spacing)
 	conn := pgtest.Connect(t, url)
-	checkpoints := int64(0)
 	rapid.Check(t, func(rt *rapid.T) {
-		p := r.create(t)
-		recorded := []plan.DAG{r.dag(t, p)}
-		var oldest int64
-		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
-			switch rapid.IntRange(0, 19).Draw(rt, "step") {
-			case 0:
-				keep := rapid.Int64Range(1, 30).Draw(rt, "keep")
-				if _, err := r.plans.Trim(t.Context(), plan.Keep{Events: keep, Bytes: math.MaxInt64}); err != nil {
-					t.Fatal(err)
-				}
-			case 1, 2:
-				checkpoints += r.checkpoint(t)
-			default:
-				_, err := r.plans.Change(t.Context(), r.actor, p, drawAnyChange(rt, recorded[len(recorded)-1]))
-				if err != nil && fault.From(err) == nil {
-					t.Fatal(err)
-				}
-				if dag := r.dag(t, p); dag.At.Version == int64(len(recorded)) {
-					recorded = append(recorded, dag)
-				}
-			}
-		}
-		if oldest = int64(pgtest.Count(t, conn, "SELECT log_floor FROM heads WHERE project_id = $1", p)); oldest > 0 {
-			oldest++
-		}
+		p, recorded := r.drawHistory(t, rt)
+		oldest := oldest(t, conn, p)
 		for v, was := range recorded {
 			got, err := r.plans.At(t.Context(), r.actor, p, int64(v))
 			if int64(v) < oldest {
@@ -104,8 +120,8 @@ func TestAtIsWhatThePlanWas(t *testing.T) {
 			}
 		}
 	})
-	if checkpoints == 0 {
-		t.Error("no checkpoint was written")
+	if pgtest.Count(t, conn, "SELECT count(*) FROM checkpoints") == 0 {
+		t.Error("there are no checkpoints")
 	}
 }
 
@@ -154,9 +170,7 @@ func TestAtTime(t *testing.T) {
 	}
 	refused(time.Now().Add(time.Hour), fault.BadRequest, nil)
 	refused(began.Add(-time.Hour), fault.NotFound, int64(0))
-	if _, err := r.plans.Trim(t.Context(), plan.Keep{Events: 3, Bytes: math.MaxInt64}); err != nil {
-		t.Fatal(err)
-	}
+	r.keep(t, 3)
 	ask(dags[7].ChangedAt, 7)
 	refused(dags[7].ChangedAt.Add(-time.Microsecond), fault.NotFound, int64(7))
 	if _, err := r.plans.AtTime(t.Context(), r.actor, p+1, dags[7].ChangedAt); !fault.Is(err, fault.NotFound) {
