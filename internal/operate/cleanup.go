@@ -36,7 +36,7 @@ type CleanerConfig struct {
 	Metrics    prometheus.Registerer
 }
 
-// Cleaner removes what is too old. Every replica has one; the database lets one at a time remove.
+// Cleaner removes what is too old, and writes checkpoints of what is not. Every replica has one; the database lets one at a time do so.
 type Cleaner struct {
 	cfg       CleanerConfig
 	guard     *task.Guard
@@ -59,7 +59,7 @@ func NewCleaner(cfg CleanerConfig) *Cleaner {
 	}
 }
 
-// Run removes again and again until ctx ends.
+// Run cleans up again and again until ctx ends.
 func (c *Cleaner) Run(ctx context.Context) error {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
@@ -74,7 +74,7 @@ func (c *Cleaner) Run(ctx context.Context) error {
 	}
 }
 
-// clean removes once. Ages are measured by the clock of the database, because the clocks of replicas differ.
+// clean does every job once. Ages are measured by the clock of the database, because the clocks of replicas differ.
 func (c *Cleaner) clean(ctx context.Context) {
 	var now time.Time
 	err := c.cfg.DB.Query(ctx, func(q *db.Queries) (err error) {
@@ -97,18 +97,27 @@ func (c *Cleaner) clean(ctx context.Context) {
 		{"commands", func() (int64, error) { return c.trimCommands(ctx) }},
 		{"presence_log", func() (int64, error) { return c.cfg.Presence.TrimLog(ctx, now.Add(-keepVisits)) }},
 	} {
-		var n int64
-		err := c.guard.Do(func() (err error) {
-			n, err = job.remove()
+		c.do(ctx, job.what, func() error {
+			n, err := job.remove()
+			c.removed.WithLabelValues(job.what).Add(float64(n))
 			return err
 		})
-		c.removed.WithLabelValues(job.what).Add(float64(n))
-		switch {
-		case err == nil:
-			c.succeeded.WithLabelValues(job.what).SetToCurrentTime()
-		case ctx.Err() == nil:
-			c.cfg.Log.WarnContext(ctx, "clean up", "what", job.what, "error", err)
-		}
+	}
+	// Last, since it is the longest, and after the trimming, which says what needs no checkpoint.
+	c.do(ctx, "checkpoints", func() error {
+		_, err := c.cfg.Plans.Checkpoint(ctx)
+		return err
+	})
+}
+
+// do does one job. When it fails, the others are done nevertheless, and it is tried again the next time.
+func (c *Cleaner) do(ctx context.Context, what string, job func() error) {
+	err := c.guard.Do(job)
+	switch {
+	case err == nil:
+		c.succeeded.WithLabelValues(what).SetToCurrentTime()
+	case ctx.Err() == nil:
+		c.cfg.Log.WarnContext(ctx, "clean up", "what", what, "error", err)
 	}
 }
 

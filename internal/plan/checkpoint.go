@@ -22,7 +22,7 @@ const (
 	// maxCheckpoint is the size of the largest body that is written. A larger plan is walked to from further away.
 	maxCheckpoint = 16 << 20
 	// maxWritten is how many checkpoints a round of the clean-up writes: the other jobs wait meanwhile.
-	maxWritten = 20
+	maxWritten = 100
 	// maxTried is how many versions a replica remembers for which it could not write a checkpoint.
 	maxTried = 10_000
 )
@@ -37,6 +37,7 @@ const (
 // checkpoints is what a service knows of checkpoints.
 type checkpoints struct {
 	spacing int64
+	largest int // bytes of a body
 
 	mu sync.Mutex
 	// Versions that get no checkpoint from this replica: the plan is too large, or the log does not lead there. The two lists go together.
@@ -124,7 +125,7 @@ func (s *Service) checkpoint(ctx context.Context, projectID int32, version int64
 	if err != nil {
 		return "", err
 	}
-	body := state.checkpoint()
+	body := state.checkpoint(s.checkpoints.largest)
 	if body == nil {
 		return checkpointTooLarge, nil
 	}
@@ -140,14 +141,14 @@ func (s *Service) checkpoint(ctx context.Context, projectID int32, version int64
 	return checkpointWritten, nil
 }
 
-// checkpoint returns the body of a checkpoint, or nil when it is too large for one.
-func (s *state) checkpoint() []byte {
+// checkpoint returns the body of a checkpoint, or nil when it would have more bytes than given.
+func (s *state) checkpoint(most int) []byte {
 	size := 0
 	nodes, edges := s.nodes.texts(), s.edges.texts()
 	for _, text := range slices.Concat(nodes, edges) {
 		size += len(text)
 	}
-	if size > maxCheckpoint {
+	if size > most {
 		return nil
 	}
 	body := encode(struct {
@@ -155,7 +156,7 @@ func (s *state) checkpoint() []byte {
 		Nodes []json.RawMessage `json:"nodes"`
 		Edges []json.RawMessage `json:"edges"`
 	}{s.record, nodes, edges})
-	if len(body) > maxCheckpoint {
+	if len(body) > most {
 		return nil
 	}
 	return body

@@ -55,3 +55,20 @@ func (Panic) apply(*draft) error { panic("a mistake") }
 
 // SpaceCheckpoints sets the number of versions from one checkpoint to the next.
 func (s *Service) SpaceCheckpoints(n int64) { s.checkpoints.spacing = n }
+
+// LimitCheckpoints sets the size of the largest checkpoint.
+func (s *Service) LimitCheckpoints(bytes int) { s.checkpoints.largest = bytes }
+
+// Pasts returns how many callers wait for a past plan, and what is said when one more does.
+func (s *Service) Pasts() (waiting func() int, joined *testsignal.Signal) {
+	return s.pasts.Waiting, s.pasts.Joined()
+}
+
+// TakeTurn takes a turn to read a stretch of the log, if one is left.
+func (s *Service) TakeTurn() bool { return s.walks.TryAcquire(1) }
+
+// GiveTurn gives one back.
+func (s *Service) GiveTurn() { s.walks.Release(1) }
+
+// MaxWalks is how many turns there are.
+const MaxWalks = maxWalks

@@ -109,7 +109,7 @@ func (s *Service) past(ctx context.Context, projectID int32, version int64) (*pa
 		// The shared read may have begun before this caller made the version.
 		p, err = read(ctx)
 	}
-	return p, err
+	return p, postgres.Classify(ctx, err)
 }
 
 func (s *Service) readPast(ctx context.Context, projectID int32, version int64) (*pastPlan, error) {

@@ -61,7 +61,7 @@ func NewService(c Config) *Service {
 	}
 	s := &Service{
 		db: c.DB, hub: c.Hub, metrics: newMetrics(c.Metrics), log: log, guard: task.NewGuard(log, c.Metrics, "plan"),
-		walks: semaphore.NewWeighted(maxWalks), checkpoints: checkpoints{spacing: checkpointSpacing},
+		walks: semaphore.NewWeighted(maxWalks), checkpoints: checkpoints{spacing: checkpointSpacing, largest: maxCheckpoint},
 		edgeWaiters: waiters{patience: edgePatience, counts: make(map[int32]int)}, oldest: c.Oldest, afterCommit: c.AfterCommit,
 	}
 	s.queue = newQueue(c.WriteSlots, s.run)
