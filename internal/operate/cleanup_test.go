@@ -1,12 +1,19 @@
 package operate_test
 
 import (
+	"context"
+	"log/slog"
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
+	"layercake/internal/operate"
 	"layercake/internal/plan"
 	"layercake/internal/postgres/pgtest"
+	"layercake/internal/project"
 	"layercake/internal/server/servertest"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // One replica at a time cleans up. A role that holds the lock of the release before, which is everybody's, keeps none from it.
@@ -38,4 +45,45 @@ func TestCleanUpTakesTurns(t *testing.T) {
 		t.Fatal(err)
 	}
 	clean(2, 1)
+}
+
+// The clean-up writes checkpoints, which are not counted as removed.
+func TestCleanUpWritesCheckpoints(t *testing.T) {
+	t.Parallel()
+	core := servertest.StartCore(t, nil)
+	actor := auth.Anonymous("")
+	p, err := core.Projects.Create(t.Context(), actor, project.Input{Name: "Test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := plan.Change{Edits: []plan.Edit{plan.UpdatePlan{Name: "Other"}}}
+	if _, err := core.Plans.Change(t.Context(), actor, p.ID, change); err != nil {
+		t.Fatal(err)
+	}
+	conn := pgtest.Connect(t, core.Database)
+	pgtest.Exec(t, conn, "UPDATE events SET version = 5000; UPDATE heads SET version = 5000, log_floor = 4999")
+	counters := prometheus.NewRegistry()
+	cleaner := operate.NewCleaner(operate.CleanerConfig{
+		DB: core.DB.System, Plans: core.Plans, Presence: core.Presence, Every: time.Millisecond, KeepEvents: time.Hour,
+		Log: slog.New(slog.DiscardHandler), Metrics: counters,
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- cleaner.Run(ctx) }()
+	pgtest.AwaitTexts(t, conn, []string{"Other 5000"}, "SELECT concat_ws(' ', body #>> '{plan,name}', version) FROM checkpoints")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	families, err := counters.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "layercake_cleanup_removed_total" && m.GetCounter().GetValue() != 0 {
+				t.Errorf("%v were removed", m)
+			}
+		}
+	}
 }
