@@ -316,8 +316,8 @@ func TestWalksTakeTurns(t *testing.T) {
 	r.pastOf(t, p, 2)
 }
 
-// However large the log is, few of its events are in memory at once. Not parallel: others would use memory, too.
-func TestWalkTakesLittleMemory(t *testing.T) {
+// However large the log is, few of its events are in memory at once.
+func TestWalkTakesLittleMemory(t *testing.T) { //nolint:paralleltest // others would use memory, too
 	url := pgtest.New(t)
 	r := startReplica(t, url, 0)
 	p := r.create(t)

@@ -243,8 +243,8 @@ func nearest(version int64, past db.GetPastRow) int64 {
 	return best
 }
 
-// queueFirstRecord reads the record with which the plan was born: what the next event that changes it found. It may have been changed before
-// the version, too, but then the walk finds that.
+// queueFirstRecord reads the record that the plan had at a version, unless it was changed between its birth and then, which the walk finds:
+// what the next event that changes it found, or else the current one.
 func (w *walker) queueFirstRecord(b *pgx.Batch, version int64) {
 	b.Queue(db.GetPlanOfProject, w.project).Query(func(rows pgx.Rows) error {
 		row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[db.GetPlanOfProjectRow])
