@@ -22,7 +22,7 @@ const (
 	// maxCheckpoint is the size of the largest body that is written. A larger plan is walked to from further away.
 	maxCheckpoint = 16 << 20
 	// maxWritten is how many checkpoints a round of the clean-up writes: the other jobs wait meanwhile.
-	maxWritten = 100
+	maxWritten = 20
 	// maxTried is how many versions a replica remembers for which it could not write a checkpoint.
 	maxTried = 10_000
 )
