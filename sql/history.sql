@@ -1,5 +1,5 @@
 -- What a walk to a version needs to know: how far the log reaches, the place of the version, and the nearest checkpoints on both
--- sides, -1 for none. Below the floor a checkpoint leads nowhere, and above the head it is of a history that was lost.
+-- sides, -1 for none. From a checkpoint below the floor no event leads on; one above the head is never the nearest.
 -- name: GetPast :one
 SELECT h.version AS head, h.log_floor, p.id AS plan_id, p.created_at, coalesce(e.at, p.created_at)::timestamptz AS at,
     coalesce(e.hash, event_hash(e.body::text),
@@ -10,7 +10,7 @@ SELECT h.version AS head, h.log_floor, p.id AS plan_id, p.created_at, coalesce(e
     ), -1)::bigint AS below,
     coalesce((
         SELECT min(c.version) FROM checkpoints c
-        WHERE c.project_id = h.project_id AND c.version BETWEEN @version AND h.version AND c.version <> ALL (@damaged)
+        WHERE c.project_id = h.project_id AND c.version >= @version AND c.version <> ALL (@damaged)
     ), -1)::bigint AS above
 FROM heads h
 JOIN plans p ON p.project_id = h.project_id

@@ -89,7 +89,7 @@ SELECT h.version AS head, h.log_floor, p.id AS plan_id, p.created_at, coalesce(e
     ), -1)::bigint AS below,
     coalesce((
         SELECT min(c.version) FROM checkpoints c
-        WHERE c.project_id = h.project_id AND c.version BETWEEN $1 AND h.version AND c.version <> ALL ($2)
+        WHERE c.project_id = h.project_id AND c.version >= $1 AND c.version <> ALL ($2)
     ), -1)::bigint AS above
 FROM heads h
 JOIN plans p ON p.project_id = h.project_id
@@ -115,7 +115,7 @@ type GetPastRow struct {
 }
 
 // What a walk to a version needs to know: how far the log reaches, the place of the version, and the nearest checkpoints on both
-// sides, -1 for none. Below the floor a checkpoint leads nowhere, and above the head it is of a history that was lost.
+// sides, -1 for none. From a checkpoint below the floor no event leads on; one above the head is never the nearest.
 func (q *Queries) GetPast(ctx context.Context, arg GetPastParams) (GetPastRow, error) {
 	row := q.db.QueryRow(ctx, GetPast, arg.Version, arg.Damaged, arg.ProjectID)
 	var i GetPastRow
