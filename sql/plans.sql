@@ -95,15 +95,17 @@ WITH RECURSIVE reached (id) AS (
 SELECT l.id, l.source, l.target FROM reached r
 CROSS JOIN LATERAL (SELECT e.id, e.source, e.target FROM plan_edges e WHERE e.project_id = @project_id AND e.source = r.id OFFSET 0) l;
 
+-- Each node says when it was created: one that comes back is as old as it was.
 -- name: InsertPlanNodes :exec
 INSERT INTO plan_nodes (project_id, id, ordinal, node_type, position_x, position_y, source_position, target_position,
     label, description, config, created_at, updated_at)
 SELECT @project_id, v.id, v.ordinal, v.node_type, v.position_x, v.position_y, v.source_position, v.target_position,
-    v.label, v.description, v.config::json, @at, @at
+    v.label, v.description, v.config::json, v.created_at, @at
 FROM (SELECT unnest(@ids::text[]) AS id, unnest(@ordinals::bigint[]) AS ordinal, unnest(@node_types::text[]) AS node_type,
     unnest(@position_xs::float8[]) AS position_x, unnest(@position_ys::float8[]) AS position_y,
     unnest(@source_positions::text[]) AS source_position, unnest(@target_positions::text[]) AS target_position,
-    unnest(@labels::text[]) AS label, unnest(@descriptions::text[]) AS description, unnest(@configs::text[]) AS config) v;
+    unnest(@labels::text[]) AS label, unnest(@descriptions::text[]) AS description, unnest(@configs::text[]) AS config,
+    unnest(@created_ats::timestamptz[]) AS created_at) v;
 
 -- name: UpdatePlanNode :exec
 UPDATE plan_nodes
@@ -117,11 +119,11 @@ DELETE FROM plan_nodes WHERE project_id = @project_id AND id = @id;
 
 -- name: InsertPlanEdges :exec
 INSERT INTO plan_edges (project_id, id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at)
-SELECT @project_id, v.id, v.ordinal, v.source, v.target, v.source_handle, v.target_handle, v.label, v.data_type, @at, @at
+SELECT @project_id, v.id, v.ordinal, v.source, v.target, v.source_handle, v.target_handle, v.label, v.data_type, v.created_at, @at
 FROM (SELECT unnest(@ids::text[]) AS id, unnest(@ordinals::bigint[]) AS ordinal, unnest(@sources::text[]) AS source,
     unnest(@targets::text[]) AS target, unnest(@source_handles::text[]) AS source_handle,
     unnest(@target_handles::text[]) AS target_handle, unnest(@labels::text[]) AS label,
-    unnest(@data_types::text[]) AS data_type) v;
+    unnest(@data_types::text[]) AS data_type, unnest(@created_ats::timestamptz[]) AS created_at) v;
 
 -- name: UpdatePlanEdge :exec
 UPDATE plan_edges

@@ -296,11 +296,11 @@ func (q *Queries) InsertPlan(ctx context.Context, arg InsertPlanParams) error {
 
 const InsertPlanEdges = `-- name: InsertPlanEdges :exec
 INSERT INTO plan_edges (project_id, id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at)
-SELECT $1, v.id, v.ordinal, v.source, v.target, v.source_handle, v.target_handle, v.label, v.data_type, $2, $2
+SELECT $1, v.id, v.ordinal, v.source, v.target, v.source_handle, v.target_handle, v.label, v.data_type, v.created_at, $2
 FROM (SELECT unnest($3::text[]) AS id, unnest($4::bigint[]) AS ordinal, unnest($5::text[]) AS source,
     unnest($6::text[]) AS target, unnest($7::text[]) AS source_handle,
     unnest($8::text[]) AS target_handle, unnest($9::text[]) AS label,
-    unnest($10::text[]) AS data_type) v
+    unnest($10::text[]) AS data_type, unnest($11::timestamptz[]) AS created_at) v
 `
 
 type InsertPlanEdgesParams struct {
@@ -314,6 +314,7 @@ type InsertPlanEdgesParams struct {
 	TargetHandles []string
 	Labels        []string
 	DataTypes     []string
+	CreatedAts    []time.Time
 }
 
 func (q *Queries) InsertPlanEdges(ctx context.Context, arg InsertPlanEdgesParams) error {
@@ -328,6 +329,7 @@ func (q *Queries) InsertPlanEdges(ctx context.Context, arg InsertPlanEdgesParams
 		arg.TargetHandles,
 		arg.Labels,
 		arg.DataTypes,
+		arg.CreatedAts,
 	)
 	return err
 }
@@ -336,11 +338,12 @@ const InsertPlanNodes = `-- name: InsertPlanNodes :exec
 INSERT INTO plan_nodes (project_id, id, ordinal, node_type, position_x, position_y, source_position, target_position,
     label, description, config, created_at, updated_at)
 SELECT $1, v.id, v.ordinal, v.node_type, v.position_x, v.position_y, v.source_position, v.target_position,
-    v.label, v.description, v.config::json, $2, $2
+    v.label, v.description, v.config::json, v.created_at, $2
 FROM (SELECT unnest($3::text[]) AS id, unnest($4::bigint[]) AS ordinal, unnest($5::text[]) AS node_type,
     unnest($6::float8[]) AS position_x, unnest($7::float8[]) AS position_y,
     unnest($8::text[]) AS source_position, unnest($9::text[]) AS target_position,
-    unnest($10::text[]) AS label, unnest($11::text[]) AS description, unnest($12::text[]) AS config) v
+    unnest($10::text[]) AS label, unnest($11::text[]) AS description, unnest($12::text[]) AS config,
+    unnest($13::timestamptz[]) AS created_at) v
 `
 
 type InsertPlanNodesParams struct {
@@ -356,8 +359,10 @@ type InsertPlanNodesParams struct {
 	Labels          []string
 	Descriptions    []string
 	Configs         []string
+	CreatedAts      []time.Time
 }
 
+// Each node says when it was created: one that comes back is as old as it was.
 func (q *Queries) InsertPlanNodes(ctx context.Context, arg InsertPlanNodesParams) error {
 	_, err := q.db.Exec(ctx, InsertPlanNodes,
 		arg.ProjectID,
@@ -372,6 +377,7 @@ func (q *Queries) InsertPlanNodes(ctx context.Context, arg InsertPlanNodesParams
 		arg.Labels,
 		arg.Descriptions,
 		arg.Configs,
+		arg.CreatedAts,
 	)
 	return err
 }

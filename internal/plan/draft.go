@@ -273,7 +273,14 @@ func closesCycle(path []string) *fault.Error {
 	return fault.New(fault.BadRequest, "Edge would create a cycle").With("detail", path)
 }
 
+// addNode adds a node that is created now.
 func (d *draft) addNode(n Node) error {
+	n.CreatedAt = d.time
+	return d.insertNode(n)
+}
+
+// insertNode adds a node that says when it was created.
+func (d *draft) insertNode(n Node) error {
 	n.Config = configText(n.Config)
 	if err := errors.Join(checkNode(n), n.checkWords(NodeMetadata{})); err != nil {
 		return err
@@ -284,7 +291,7 @@ func (d *draft) addNode(n Node) error {
 	if d.nodes.len() >= MaxNodes {
 		return tooMany("nodes", MaxNodes)
 	}
-	n.CreatedAt, n.UpdatedAt = d.time, d.time
+	n.UpdatedAt = d.time
 	d.noteOperation(NodeAdded, n.ID, d.nodes.add(n.ID, n), nil, n)
 	d.touchedNodes = append(d.touchedNodes, n)
 	return nil
@@ -322,7 +329,14 @@ func (d *draft) removeNode(id string) {
 	d.touchedNodes = append(d.touchedNodes, before)
 }
 
+// addEdge adds an edge that is created now.
 func (d *draft) addEdge(e Edge) error {
+	e.CreatedAt = d.time
+	return d.insertEdge(e)
+}
+
+// insertEdge adds an edge that says when it was created.
+func (d *draft) insertEdge(e Edge) error {
 	if err := errors.Join(checkEdge(e), e.checkWords(EdgeMetadata{})); err != nil {
 		return err
 	}
@@ -358,7 +372,7 @@ func (d *draft) addEdge(e Edge) error {
 	if d.edges.len() >= MaxEdges {
 		return tooMany("edges", MaxEdges)
 	}
-	e.CreatedAt, e.UpdatedAt = d.time, d.time
+	e.UpdatedAt = d.time
 	d.noteOperation(EdgeAdded, e.ID, d.edges.add(e.ID, e), nil, e)
 	d.touchedEdges = append(d.touchedEdges, e)
 	d.links.add(e.ID, e.Source, e.Target)
@@ -431,10 +445,12 @@ func sameNode(a, b Node) bool {
 }
 
 func sameEdge(a, b Edge) bool {
-	return a.Source == b.Source && a.Target == b.Target && a.Metadata.DataType == b.Metadata.DataType &&
+	return sameEnds(a, b) && a.Metadata.DataType == b.Metadata.DataType &&
 		same(a.Metadata.Label, b.Metadata.Label) &&
 		same(a.SourceHandle, b.SourceHandle) && same(a.TargetHandle, b.TargetHandle)
 }
+
+func sameEnds(a, b Edge) bool { return a.Source == b.Source && a.Target == b.Target }
 
 func same(a, b *string) bool {
 	return a == b || a != nil && b != nil && *a == *b

@@ -217,21 +217,24 @@ func readPage(ctx context.Context, conn *pgx.Conn, projectID int32, q HistoryQue
 // recordParts are the parts of a plan's record.
 var recordParts = []part[description]{
 	{
-		name: "name",
-		same: func(a, b description) bool { return a.Name == b.Name },
-		take: func(to *description, from description) { to.Name = from.Name },
+		name:  "name",
+		same:  func(a, b description) bool { return a.Name == b.Name },
+		take:  func(to *description, from description) { to.Name = from.Name },
+		value: func(r description) any { return r.Name },
 	},
 	{
-		name: "yaml",
-		same: func(a, b description) bool { return a.YAMLContent == b.YAMLContent },
-		take: func(to *description, from description) { to.YAMLContent = from.YAMLContent },
+		name:  "yaml",
+		same:  func(a, b description) bool { return a.YAMLContent == b.YAMLContent },
+		take:  func(to *description, from description) { to.YAMLContent = from.YAMLContent },
+		value: func(r description) any { return r.YAMLContent },
 	},
 	{
 		name: "dependencies",
 		same: func(a, b description) bool {
 			return slices.Equal(a.Dependencies, b.Dependencies) && (a.Dependencies == nil) == (b.Dependencies == nil)
 		},
-		take: func(to *description, from description) { to.Dependencies = from.Dependencies },
+		take:  func(to *description, from description) { to.Dependencies = from.Dependencies },
+		value: func(r description) any { return r.Dependencies },
 	},
 }
 

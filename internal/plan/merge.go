@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"layercake/internal/feed"
 )
@@ -55,62 +57,75 @@ func (e Replace) apply(d *draft) error {
 	if err != nil {
 		return err
 	}
-	baseNodes, baseEdges, err := e.base(d)
+	baseNodes, baseEdges, since, err := e.base(d)
 	if err != nil {
 		return err
 	}
-	node := merge("node", nodeParts, baseNodes, d.nodes.present(), nodes)
-	edge := merge("edge", edgeParts, baseEdges, d.edges.present(), edges)
+	node := merge(ofNodes, baseNodes, d.nodes.present(), nodes)
+	edge := merge(ofEdges, baseEdges, d.edges.present(), edges)
 	conflicts := slices.Concat(node.conflicts, edge.conflicts)
 	// Deleting a node would take edges with it that the sender has never seen; adding one may need a node that others deleted.
 	for _, id := range node.deleted {
 		for other := range d.links.incident(id) {
 			if _, known := baseEdges[other]; !known {
-				conflicts = append(conflicts, fmt.Sprintf("edge %s: added to a node that the submission deletes", other))
+				conflicts = append(conflicts, ofEdges.conflict(EdgeRemoved, other, "added to a node that the submission deletes", nil, d.edges.get(other)))
 			}
 		}
 	}
-	for _, added := range edge.added {
+	for _, added := range edge.fresh {
 		for _, end := range []string{added.Source, added.Target} {
-			if _, known := baseNodes[end]; known && d.nodes.get(end) == nil {
-				conflicts = append(conflicts, fmt.Sprintf("node %s: deleted, and the submission connects it", end))
+			if before, known := baseNodes[end]; known && d.nodes.get(end) == nil {
+				conflicts = append(conflicts, ofNodes.conflict(NodeAdded, end, "deleted, and the submission connects it", &before, nil))
 			}
 		}
 	}
 	if len(conflicts) > 0 {
-		slices.Sort(conflicts)
-		return versionConflict(e.Base, d.at.Version).With("conflicts", slices.Compact(conflicts))
+		slices.SortFunc(conflicts, func(a, b conflict) int { return strings.Compare(a.text(), b.text()) })
+		conflicts = slices.CompactFunc(conflicts, func(a, b conflict) bool { return a.text() == b.text() })
+		attribution := attributionOf(conflicts)
+		for _, event := range since {
+			if err := attribution.add(event); err != nil {
+				return err
+			}
+		}
+		texts := make([]string, len(conflicts))
+		for i, c := range conflicts {
+			texts[i] = c.text()
+		}
+		list, _ := listed(conflicts) // the texts name all
+		return versionConflict(e.Base, d.at.Version).With("conflicts", list).With("detail", texts)
 	}
-	return d.carryOut(node, edge, e)
+	return d.carryOut(e.work(d, node, edge), true)
 }
 
-// base returns the plan that the sender knew: the current one, with the events since then undone from the last to the first.
-func (e Replace) base(d *draft) (map[string]Node, map[string]Edge, error) {
+// base returns the plan that the sender knew: the current one, with the events since then undone from the last to the first. It returns
+// these events, too.
+func (e Replace) base(d *draft) (map[string]Node, map[string]Edge, []*Event, error) {
 	nodes, edges := d.nodes.present(), d.edges.present()
 	known, err := strconv.ParseInt(e.Base, 10, 64)
 	if err != nil || known < 0 || known > d.at.Version || int64(len(d.missed)) != d.at.Version-known || e.isOfAnotherHistory(d) {
 		if len(nodes)+len(edges) > 0 {
-			return nil, nil, versionConflict(e.Base, d.at.Version)
+			return nil, nil, nil, versionConflict(e.Base, d.at.Version)
 		}
-		return nodes, edges, nil
+		return nodes, edges, nil, nil
 	}
 	if d.missedTooMuch {
-		return nil, nil, versionConflict(e.Base, d.at.Version).With("detail", fmt.Sprintf(
+		return nil, nil, nil, versionConflict(e.Base, d.at.Version).With("detail", fmt.Sprintf(
 			"what others changed since version %d is more than the %d MB that are merged: read the plan again, and submit it with your changes",
 			known, maxMissedBytes>>20))
 	}
-	for _, body := range slices.Backward(d.missed) {
-		event, err := decodeEvent(body)
-		if err != nil {
-			return nil, nil, err
+	since := make([]*Event, len(d.missed))
+	for i, body := range slices.Backward(d.missed) {
+		if since[i], err = decodeEvent(body); err != nil {
+			return nil, nil, nil, err
 		}
-		for _, op := range slices.Backward(event.Operations) {
+		for _, op := range slices.Backward(since[i].Operations) {
 			if err := undo(op, nodes, edges); err != nil {
-				return nil, nil, fmt.Errorf("undo %s %q of version %d: %w", op.Kind, op.ID, event.Version, err)
+				return nil, nil, nil, fmt.Errorf("undo %s %q of version %d: %w", op.Kind, op.ID, since[i].Version, err)
 			}
 		}
 	}
-	return nodes, edges, nil
+	return nodes, edges, since, nil
 }
 
 // undo takes an operation back.
@@ -137,44 +152,76 @@ func undo(op Operation, nodes map[string]Node, edges map[string]Edge) error {
 	return nil
 }
 
-// carryOut does what the merge found: removals before additions, removed edges before their nodes, added nodes before their edges.
-func (d *draft) carryOut(node merged[Node], edge merged[Edge], e Replace) error {
-	for _, id := range slices.Backward(d.edges.sorted(edge.deleted)) {
+// work returns what the merge found to do. What is new stands in the order of the submission.
+func (e Replace) work(d *draft, node merged[Node], edge merged[Edge]) work {
+	w := work{nodesGone: node.deleted, edgesGone: edge.deleted, nodesChanged: node.changed}
+	for _, changed := range edge.changed {
+		w.changeEdge(d, changed)
+	}
+	for _, n := range node.fresh {
+		n.CreatedAt = d.time
+		w.nodesNew = append(w.nodesNew, n)
+	}
+	for _, added := range edge.fresh {
+		added.CreatedAt = d.time
+		w.edgesNew = append(w.edgesNew, added)
+	}
+	w.nodesNew = inOrderOf(e.Nodes, w.nodesNew, func(n Node) string { return n.ID })
+	w.edgesNew = inOrderOf(e.Edges, w.edgesNew, func(e Edge) string { return e.ID })
+	return w
+}
+
+// work is what has to be done to a plan. Elements are as they shall be; those that are new say when they were created.
+type work struct {
+	edgesGone, nodesGone   []string
+	nodesChanged, nodesNew []Node
+	edgesChanged, edgesNew []Edge
+}
+
+// changeEdge adds an edge that shall change. One with other ends goes and comes back.
+func (w *work) changeEdge(d *draft, e Edge) {
+	if stored := d.edges.get(e.ID); stored.Source == e.Source && stored.Target == e.Target {
+		w.edgesChanged = append(w.edgesChanged, e)
+		return
+	}
+	w.edgesGone = append(w.edgesGone, e.ID)
+	w.edgesNew = append(w.edgesNew, e)
+}
+
+// carryOut does work: removals before additions, removed edges before their nodes, added nodes before their edges. Whole says that the draft
+// has the whole plan. Otherwise it has what each new edge needs, and no node changes its type.
+func (d *draft) carryOut(w work, whole bool) error {
+	for _, id := range slices.Backward(d.edges.sorted(w.edgesGone)) {
 		d.removeEdge(id)
 	}
-	// An edge with other ends is another edge: it goes and comes back.
-	for i, changed := range edge.changed {
-		if stored := d.edges.get(changed.ID); stored.Source != changed.Source || stored.Target != changed.Target {
-			d.removeEdge(changed.ID)
-			edge.added = append(edge.added, changed)
-			edge.changed[i].ID = ""
-		}
-	}
-	for _, id := range slices.Backward(d.nodes.sorted(node.deleted)) {
+	for _, id := range slices.Backward(d.nodes.sorted(w.nodesGone)) {
 		d.removeNode(id)
 	}
-	for _, n := range node.changed {
+	for _, n := range w.nodesChanged {
 		if err := d.setNode(n); err != nil {
 			return err
 		}
 	}
-	for _, n := range inOrderOf(e.Nodes, node.added, func(n Node) string { return n.ID }) {
-		if err := d.addNode(n); err != nil {
+	for _, n := range w.nodesNew {
+		if err := d.insertNode(n); err != nil {
 			return err
 		}
 	}
-	for _, changed := range edge.changed {
-		if changed.ID == "" {
-			continue
-		}
-		if err := d.setEdge(changed); err != nil {
+	for _, e := range w.edgesChanged {
+		if err := d.setEdge(e); err != nil {
 			return err
 		}
 	}
-	for _, added := range inOrderOf(e.Edges, edge.added, func(e Edge) string { return e.ID }) {
-		if err := d.addEdge(added); err != nil {
+	for _, e := range w.edgesNew {
+		if path := d.links.path(e.Target, e.Source); !whole && path != nil {
+			return closesCycle(append([]string{e.Source}, path...))
+		}
+		if err := d.insertEdge(e); err != nil {
 			return err
 		}
+	}
+	if !whole {
+		return nil
 	}
 	return d.checkLinks()
 }
@@ -195,100 +242,123 @@ type part[T any] struct {
 	same  func(a, b T) bool
 	given func(T) bool // whether a submission says something about the part; nil for always
 	take  func(to *T, from T)
+	value func(T) any // for people and programs to read
 }
 
 var nodeParts = []part[Node]{
 	{
-		name: "type",
-		same: func(a, b Node) bool { return a.NodeType == b.NodeType },
-		take: func(to *Node, from Node) { to.NodeType = from.NodeType },
+		name:  "type",
+		same:  func(a, b Node) bool { return a.NodeType == b.NodeType },
+		take:  func(to *Node, from Node) { to.NodeType = from.NodeType },
+		value: func(n Node) any { return n.NodeType },
 	},
 	{
-		name: "position",
-		same: func(a, b Node) bool { return a.Position == b.Position },
-		take: func(to *Node, from Node) { to.Position = from.Position },
+		name:  "position",
+		same:  func(a, b Node) bool { return a.Position == b.Position },
+		take:  func(to *Node, from Node) { to.Position = from.Position },
+		value: func(n Node) any { return n.Position },
 	},
 	{
 		name:  "source position",
 		same:  func(a, b Node) bool { return same(a.SourcePosition, b.SourcePosition) },
 		given: func(n Node) bool { return n.SourcePosition != nil },
 		take:  func(to *Node, from Node) { to.SourcePosition = from.SourcePosition },
+		value: func(n Node) any { return n.SourcePosition },
 	},
 	{
 		name:  "target position",
 		same:  func(a, b Node) bool { return same(a.TargetPosition, b.TargetPosition) },
 		given: func(n Node) bool { return n.TargetPosition != nil },
 		take:  func(to *Node, from Node) { to.TargetPosition = from.TargetPosition },
+		value: func(n Node) any { return n.TargetPosition },
 	},
 	{
 		name: "metadata",
 		same: func(a, b Node) bool {
 			return a.Metadata.Label == b.Metadata.Label && same(a.Metadata.Description, b.Metadata.Description)
 		},
-		take: func(to *Node, from Node) { to.Metadata = from.Metadata },
+		take:  func(to *Node, from Node) { to.Metadata = from.Metadata },
+		value: func(n Node) any { return n.Metadata },
 	},
 	{
-		name: "config",
-		same: func(a, b Node) bool { return configText(a.Config) == configText(b.Config) },
-		take: func(to *Node, from Node) { to.Config = from.Config },
+		name:  "config",
+		same:  func(a, b Node) bool { return configText(a.Config) == configText(b.Config) },
+		take:  func(to *Node, from Node) { to.Config = from.Config },
+		value: func(n Node) any { return n.Config },
 	},
 }
 
 var edgeParts = []part[Edge]{
 	{
-		name: "ends",
-		same: func(a, b Edge) bool { return a.Source == b.Source && a.Target == b.Target },
-		take: func(to *Edge, from Edge) { to.Source, to.Target = from.Source, from.Target },
+		name:  "ends",
+		same:  sameEnds,
+		take:  func(to *Edge, from Edge) { to.Source, to.Target = from.Source, from.Target },
+		value: func(e Edge) any { return map[string]string{"source": e.Source, "target": e.Target} },
 	},
 	{
 		name:  "source handle",
 		same:  func(a, b Edge) bool { return same(a.SourceHandle, b.SourceHandle) },
 		given: func(e Edge) bool { return e.SourceHandle != nil },
 		take:  func(to *Edge, from Edge) { to.SourceHandle = from.SourceHandle },
+		value: func(e Edge) any { return e.SourceHandle },
 	},
 	{
 		name:  "target handle",
 		same:  func(a, b Edge) bool { return same(a.TargetHandle, b.TargetHandle) },
 		given: func(e Edge) bool { return e.TargetHandle != nil },
 		take:  func(to *Edge, from Edge) { to.TargetHandle = from.TargetHandle },
+		value: func(e Edge) any { return e.TargetHandle },
 	},
 	{
 		name: "metadata",
 		same: func(a, b Edge) bool {
 			return a.Metadata.DataType == b.Metadata.DataType && same(a.Metadata.Label, b.Metadata.Label)
 		},
-		take: func(to *Edge, from Edge) { to.Metadata = from.Metadata },
+		take:  func(to *Edge, from Edge) { to.Metadata = from.Metadata },
+		value: func(e Edge) any { return e.Metadata },
 	},
 }
 
-// merged is what has to be done to the current elements.
-type merged[T any] struct {
-	what      string // kind of the elements
-	deleted   []string
-	changed   []T
-	added     []T
-	conflicts []string // "<what> <id>: <part>"
+// elements says what elements of one kind are made of.
+type elements[T any] struct {
+	of                      elementKind
+	name                    string
+	added, updated, removed OperationKind
+	parts                   []part[T]
+	createdAt               func(T) time.Time // nil for what is always there
 }
 
-func (m *merged[T]) conflict(id, problem string) {
-	m.conflicts = append(m.conflicts, fmt.Sprintf("%s %s: %s", m.what, id, problem))
+var (
+	ofNodes  = elements[Node]{ofNode, "node", NodeAdded, NodeUpdated, NodeRemoved, nodeParts, func(n Node) time.Time { return n.CreatedAt }}
+	ofEdges  = elements[Edge]{ofEdge, "edge", EdgeAdded, EdgeUpdated, EdgeRemoved, edgeParts, func(e Edge) time.Time { return e.CreatedAt }}
+	ofRecord = elements[description]{ofPlan, "plan", "", PlanUpdated, "", recordParts, nil}
+)
+
+// merged is what has to be done to the current elements.
+type merged[T any] struct {
+	elements[T]
+
+	deleted   []string
+	changed   []T
+	fresh     []T // elements that are to be added
+	conflicts []conflict
 }
 
 // merge finds what the sender changed between base and submitted, and does it to current (a three-way merge, by part).
-func merge[T any](what string, parts []part[T], base, current, submitted map[string]T) merged[T] {
-	m := merged[T]{what: what}
+func merge[T any](kind elements[T], base, current, submitted map[string]T) merged[T] {
+	m := merged[T]{elements: kind}
 	for id, mine := range submitted {
 		before, wasThere := base[id]
 		theirs, isThere := current[id]
 		switch {
 		case isThere && wasThere:
-			m.mergeParts(id, parts, &before, &theirs, mine)
+			m.mergeParts(id, &before, &theirs, mine)
 		case isThere:
-			m.mergeParts(id, parts, nil, &theirs, mine)
+			m.mergeParts(id, nil, &theirs, mine)
 		case wasThere:
-			m.mergeParts(id, parts, &before, nil, mine)
+			m.mergeParts(id, &before, nil, mine)
 		default:
-			m.added = append(m.added, mine)
+			m.fresh = append(m.fresh, mine)
 		}
 	}
 	for id, before := range base {
@@ -297,9 +367,9 @@ func merge[T any](what string, parts []part[T], base, current, submitted map[str
 			continue
 		}
 		m.deleted = append(m.deleted, id)
-		for _, p := range parts {
+		for _, p := range m.parts {
 			if !p.same(theirs, before) {
-				m.conflict(id, p.name+" changed there, deleted here")
+				m.conflicts = append(m.conflicts, m.conflictOf(p, m.removed, id, "changed there, deleted here", &before, &theirs))
 			}
 		}
 	}
@@ -308,22 +378,22 @@ func merge[T any](what string, parts []part[T], base, current, submitted map[str
 
 // mergeParts merges an element of the submission. Before is nil when both writers added it: then every part that differs is a conflict,
 // for nobody can tell which of the two is newer. Theirs is nil when others deleted it: then every part that the sender changed is one.
-func (m *merged[T]) mergeParts(id string, parts []part[T], before, theirs *T, mine T) {
+func (m *merged[T]) mergeParts(id string, before, theirs *T, mine T) {
 	var result T
 	if theirs != nil {
 		result = *theirs
 	}
 	changed := false
-	for _, p := range parts {
+	for _, p := range m.parts {
 		switch {
 		case p.given != nil && !p.given(mine), before != nil && p.same(mine, *before):
 			// The sender left the part alone.
 		case theirs == nil:
-			m.conflict(id, p.name+" changed here, deleted there")
+			m.conflicts = append(m.conflicts, m.conflictOf(p, m.updated, id, "changed here, deleted there", before, nil))
 		case p.same(mine, *theirs):
 			// Both changed it to the same.
 		case before == nil || !p.same(*theirs, *before):
-			m.conflict(id, p.name)
+			m.conflicts = append(m.conflicts, m.conflictOf(p, m.updated, id, changedOnBothSides, before, theirs))
 		default:
 			p.take(&result, mine)
 			changed = true

@@ -143,7 +143,7 @@ func TestMergeLosesNoEdit(t *testing.T) {
 		current := draftOf(theirs, version, missed...)
 		err := mine.submission(7).apply(current)
 		if f := fault.From(err); f != nil {
-			if conflicts, _ := f.Details["conflicts"].([]string); f.Code != fault.Conflict || len(conflicts) == 0 {
+			if conflicts, _ := f.Details["conflicts"].([]UndoConflict); f.Code != fault.Conflict || len(conflicts) == 0 {
 				t.Fatalf("error = %v %v, want a conflict that names ids", err, f.Details)
 			}
 			if len(missed) == 0 {
@@ -250,14 +250,23 @@ func TestMergeConflicts(t *testing.T) {
 			if err := theirs.submission(7).apply(d); err != nil {
 				t.Fatal(err)
 			}
-			body, err := json.Marshal(Event{Version: 8, Operations: d.operations})
+			body, err := json.Marshal(Event{Version: 8, ActorName: "Bob", Operations: d.operations})
 			if err != nil {
 				t.Fatal(err)
 			}
 			err = mine.submission(7).apply(draftOf(theirs, 8, body))
 			var got []string
 			if f := fault.From(err); f != nil {
-				got, _ = f.Details["conflicts"].([]string)
+				got, _ = f.Details["detail"].([]string)
+				conflicts, _ := f.Details["conflicts"].([]UndoConflict)
+				if len(conflicts) != len(got) {
+					t.Errorf("%d conflicts with %d texts", len(conflicts), len(got))
+				}
+				for _, conflict := range conflicts {
+					if !slices.Equal(conflict.Versions, []int64{8}) || !slices.Equal(conflict.ActorNames, []string{"Bob"}) {
+						t.Errorf("%s of %s: by %v in %v, want Bob in version 8", conflict.Part, conflict.ID, conflict.ActorNames, conflict.Versions)
+					}
+				}
 			} else if err != nil {
 				t.Fatal(err)
 			}
@@ -265,5 +274,37 @@ func TestMergeConflicts(t *testing.T) {
 				t.Errorf("conflicts (-want +got):\n%s\nerror: %v", diff, err)
 			}
 		})
+	}
+}
+
+// A conflict says what the sender had seen and what is there now.
+func TestMergeConflictsHaveValues(t *testing.T) {
+	t.Parallel()
+	base := graph{nodes: map[string]Node{"a": {ID: "a", NodeType: GraphNode, Config: "{}"}}}
+	moved := func(x float64) graph {
+		g := base.clone()
+		n := g.nodes["a"]
+		n.Position.X = x
+		g.nodes["a"] = n
+		return g
+	}
+	d := draftOf(base, 7)
+	if err := moved(1).submission(7).apply(d); err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(Event{Version: 8, ActorName: "Bob", Operations: d.operations})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusal := fault.From(moved(2).submission(7).apply(draftOf(moved(1), 8, body)))
+	if refusal == nil {
+		t.Fatal("it was merged")
+	}
+	want := []UndoConflict{{
+		Kind: NodeUpdated, ID: "a", Part: "position", Reason: "changed here and there",
+		Expected: json.RawMessage(`{"x":0,"y":0}`), Current: json.RawMessage(`{"x":1,"y":0}`), Versions: []int64{8}, ActorNames: []string{"Bob"},
+	}}
+	if diff := cmp.Diff(want, refusal.Details["conflicts"]); diff != "" {
+		t.Errorf("conflicts (-want +got):\n%s", diff)
 	}
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/json"
 	"iter"
+	"time"
 
 	"layercake/internal/db"
 
@@ -114,7 +115,7 @@ func (d *draft) queueWrites(b *pgx.Batch, project int32) {
 	if len(nodes.added) > 0 {
 		c := nodeColumns(nodes.added)
 		b.Queue(db.InsertPlanNodes, project, d.time, c.ids, nodes.ordinals, c.types, c.xs, c.ys, c.sourcePositions,
-			c.targetPositions, c.labels, c.descriptions, c.configs)
+			c.targetPositions, c.labels, c.descriptions, c.configs, c.createdAts)
 	}
 	for _, n := range nodes.changed {
 		b.Queue(db.UpdatePlanNode, n.NodeType, n.Position.X, n.Position.Y, n.SourcePosition, n.TargetPosition, n.Metadata.Label,
@@ -123,7 +124,7 @@ func (d *draft) queueWrites(b *pgx.Batch, project int32) {
 	if len(edges.added) > 0 {
 		c := edgeColumns(edges.added)
 		b.Queue(db.InsertPlanEdges, project, d.time, c.ids, edges.ordinals, c.sources, c.targets, c.sourceHandles,
-			c.targetHandles, c.labels, c.dataTypes)
+			c.targetHandles, c.labels, c.dataTypes, c.createdAts)
 	}
 	for _, e := range edges.changed {
 		b.Queue(db.UpdatePlanEdge, e.SourceHandle, e.TargetHandle, e.Metadata.Label, e.Metadata.DataType, e.UpdatedAt, project, e.ID)
@@ -175,6 +176,7 @@ type nodeArrays struct {
 	ids, types, labels, configs                    []string
 	xs, ys                                         []float64
 	sourcePositions, targetPositions, descriptions []*string
+	createdAts                                     []time.Time
 }
 
 func nodeColumns(nodes []Node) nodeArrays {
@@ -189,6 +191,7 @@ func nodeColumns(nodes []Node) nodeArrays {
 		c.labels = append(c.labels, n.Metadata.Label)
 		c.descriptions = append(c.descriptions, n.Metadata.Description)
 		c.configs = append(c.configs, n.Config)
+		c.createdAts = append(c.createdAts, n.CreatedAt)
 	}
 	return c
 }
@@ -196,6 +199,7 @@ func nodeColumns(nodes []Node) nodeArrays {
 type edgeArrays struct {
 	ids, sources, targets, dataTypes     []string
 	sourceHandles, targetHandles, labels []*string
+	createdAts                           []time.Time
 }
 
 func edgeColumns(edges []Edge) edgeArrays {
@@ -208,6 +212,7 @@ func edgeColumns(edges []Edge) edgeArrays {
 		c.targetHandles = append(c.targetHandles, e.TargetHandle)
 		c.labels = append(c.labels, e.Metadata.Label)
 		c.dataTypes = append(c.dataTypes, string(e.Metadata.DataType))
+		c.createdAts = append(c.createdAts, e.CreatedAt)
 	}
 	return c
 }
