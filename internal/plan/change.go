@@ -118,6 +118,10 @@ func requestName(e Edit) string {
 		return "plan.Describe"
 	case RemoveAll:
 		return "plan.Clear"
+	case *takeBack:
+		return "plan.Undo"
+	case *restore:
+		return "plan.Restore"
 	}
 	return fmt.Sprintf("%T", e)
 }

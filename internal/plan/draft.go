@@ -23,6 +23,7 @@ type reads struct {
 	all           bool            // all nodes and edges
 	eventsAfter   *int64          // the version after which all events are read
 	hashAt        *int64          // the version whose event's hash is read
+	undoneBy      *int64          // the version of which is read whether it is undone
 }
 
 func newReads() *reads {
@@ -41,8 +42,10 @@ type draft struct {
 	nodes  list[Node]
 	edges  list[Edge]
 	links  links
-	hashAt string   // hash of the event that led to reads.hashAt, empty where nobody knows it
-	missed [][]byte // bodies of the events after reads.eventsAfter that the log has, at most maxMissed + 1
+	hashAt string // hash of the event that led to reads.hashAt, empty where nobody knows it
+	// undoneBy is the version that took reads.undoneBy back and stands; 0 for none.
+	undoneBy int64
+	missed   [][]byte // bodies of the events after reads.eventsAfter that the log has, at most maxMissed + 1
 	// missedTooMuch says that these events have more than maxMissedBytes: their bodies were not read.
 	missedTooMuch bool
 
@@ -56,6 +59,7 @@ type record struct {
 	touchedEdges []Edge
 	named        []string // ids of nodes that the edits named
 	namedEdges   []string
+	undoes       int64 // the version that it takes back; 0 for none
 }
 
 // list is what a draft knows of an ordered list: some items, where it ends, and its gaps. An item's ordinal never changes. Its

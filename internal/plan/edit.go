@@ -211,6 +211,11 @@ func (e UpdatePlan) apply(d *draft) error {
 		}
 		p.Status = "pending"
 	}
+	return d.setPlan(p)
+}
+
+// setPlan replaces the plan's record by one that the rules allow.
+func (d *draft) setPlan(p Plan) error {
 	if p.Name == "" {
 		return fault.New(fault.BadRequest, "Plan name cannot be empty")
 	}
@@ -230,6 +235,13 @@ func (e UpdatePlan) apply(d *draft) error {
 	}
 	d.describe(p)
 	return nil
+}
+
+// setRecord sets what people give to the plan's record.
+func (d *draft) setRecord(r description) error {
+	p := *d.plan
+	p.Name, p.YAMLContent, p.Dependencies = r.Name, r.YAMLContent, r.Dependencies
+	return d.setPlan(p)
 }
 
 // byID indexes a submission, which may name each id once.

@@ -37,6 +37,9 @@ func (d *draft) queue(b *pgx.Batch, project int32, r *reads) {
 	if r.hashAt != nil {
 		b.Queue(db.GetEventHash, *r.hashAt, project).QueryRow(func(row pgx.Row) error { return row.Scan(&d.hashAt) })
 	}
+	if r.undoneBy != nil {
+		b.Queue(db.GetUndoneBy, *r.undoneBy, project).QueryRow(func(row pgx.Row) error { return row.Scan(&d.undoneBy) })
+	}
 	if r.all {
 		b.Queue(db.ListPlanNodes, project).Query(d.loadNodes)
 		b.Queue(db.ListPlanEdges, project).Query(d.loadEdges)

@@ -36,7 +36,7 @@ func (r request) small() bool {
 	}
 	looks := newReads()
 	r.Edits[0].reads(looks)
-	return !looks.all && !looks.plan && looks.eventsAfter == nil && len(looks.nodes) <= maxSmall
+	return !looks.all && !looks.plan && looks.eventsAfter == nil && looks.undoneBy == nil && len(looks.nodes) <= maxSmall
 }
 
 // run carries out changes of one project and answers them, also when code panics.
@@ -140,10 +140,7 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 		return row.Scan(&head.Version, &head.ChangedAt, &head.Hash, &head.LogSize)
 	})
 	for i, t := range group {
-		b.Queue(db.GetOperation, projectID, t.opActor(), t.OpID).Query(func(rows pgx.Rows) (err error) {
-			earlier[i], err = first(rows, pgx.RowToAddrOfStructByPos[db.GetOperationRow])
-			return err
-		})
+		queueOperation(b, t.request, &earlier[i])
 	}
 	d.queue(b, projectID, looks)
 	err := conn.SendBatch(ctx, b).Close()
@@ -156,6 +153,14 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 	d.at = Cursor{Epoch: postgres.EpochOfConn(conn), Version: head.Version - 1, Hash: head.Hash}
 	d.time, d.size = head.ChangedAt, head.LogSize
 	return d, earlier, nil
+}
+
+// queueOperation looks up the event of a request's operation id: nil when the log does not have it.
+func queueOperation(b *pgx.Batch, r request, earlier **db.GetOperationRow) {
+	b.Queue(db.GetOperation, r.project, r.opActor(), r.OpID).Query(func(rows pgx.Rows) (err error) {
+		*earlier, err = first(rows, pgx.RowToAddrOfStructByPos[db.GetOperationRow])
+		return err
+	})
 }
 
 // first returns the first row, or nil when there is none.
@@ -200,7 +205,7 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 	done.event = &Event{
 		Prev: d.at.Hash, ProjectID: r.project, Version: d.at.Version + 1, At: d.time, OpID: r.OpID, ClientID: r.ClientID,
 		ActorID: r.actor.ID, ActorKind: string(r.actor.Kind), ActorName: r.actor.Name,
-		Via: r.Via, Note: r.Note, Operations: d.operations,
+		Via: r.Via, Note: r.Note, Undoes: d.undoes, Operations: d.operations,
 	}
 	var err error
 	if done.body, err = json.Marshal(done.event); err != nil {

@@ -1,0 +1,49 @@
+-- What a caller names to be taken back: its event, with how far the log reaches. Undone counts the versions that it takes back, one through
+-- the other: an undo has 1, the redo of it 2. Whatever the table holds, each is looked up by its key.
+-- name: GetEventToUndo :one
+WITH RECURSIVE chain (version) AS (
+    SELECT @version::bigint
+    UNION ALL
+    SELECT (SELECT d.undoes FROM events d WHERE d.project_id = @project_id AND d.version = c.version) FROM chain c WHERE c.version IS NOT NULL
+)
+SELECT h.version AS head, h.log_floor, e.body::json AS body, ((SELECT count(c.version) FROM chain c) - 1)::bigint AS undone
+FROM heads h LEFT JOIN events e ON e.project_id = h.project_id AND e.version = @version::bigint
+WHERE h.project_id = @project_id;
+
+-- The version that took an event back and stands; 0 when the event stands. An event that is undone cannot be undone again, so of all that took
+-- it back only the newest can stand, and of those that took that one back, too.
+-- name: GetUndoneBy :one
+WITH RECURSIVE chain (version, place) AS (
+    SELECT @version::bigint, 0
+    UNION ALL
+    SELECT (SELECT max(e.version) FROM events e WHERE e.project_id = @project_id AND e.undoes = c.version), c.place + 1
+    FROM chain c WHERE c.version IS NOT NULL
+)
+SELECT (CASE WHEN count(c.version) % 2 = 0 THEN max(c.version) FILTER (WHERE c.place = 1) ELSE 0 END)::bigint AS undone_by FROM chain c;
+
+-- The newest events of a project, with what each takes back (0 for nothing) and whether it is the caller's own: of an actor and, unless that is
+-- empty, with a text near the beginning of the body, the client id. A body begins with at most 4,000 characters of what is no operation,
+-- and in JSON no text of somebody else's can look like the member. What older events take back follows, if newer ones lead there.
+-- name: ListUndoable :many
+WITH RECURSIVE recent AS MATERIALIZED (
+    SELECT e.version, e.undoes,
+        e.op_actor = @op_actor AND (@client::text = '' OR strpos(left(e.body::text, 4000), @client::text) > 0) AS own
+    FROM events e
+    WHERE e.project_id = @project_id AND e.version > (SELECT h.version - @most::bigint FROM heads h WHERE h.project_id = @project_id)
+), older (version) AS (
+    SELECT r.undoes FROM recent r WHERE r.undoes < (SELECT min(o.version) FROM recent o)
+    UNION
+    SELECT (SELECT d.undoes FROM events d WHERE d.project_id = @project_id AND d.version = c.version) FROM older c WHERE c.version IS NOT NULL
+)
+SELECT r.version::bigint AS version, coalesce(r.undoes, 0)::bigint AS undoes, r.own::boolean AS own FROM recent r
+UNION ALL
+SELECT o.version::bigint, coalesce((SELECT d.undoes FROM events d WHERE d.project_id = @project_id AND d.version = o.version), 0)::bigint, false
+FROM older o WHERE o.version IS NOT NULL
+ORDER BY version DESC;
+
+-- The events between two versions, both included, that may be about elements: their bodies hold one of some texts.
+-- name: ListEventsAbout :many
+SELECT e.body FROM events e
+WHERE e.project_id = @project_id AND e.version >= @first AND e.version <= @last
+    AND EXISTS (SELECT 1 FROM unnest(@texts::text[]) t WHERE strpos(e.body::text, t) > 0)
+ORDER BY e.version;
