@@ -229,6 +229,22 @@ func (m *undoModel) change(t *rapid.T, actor auth.Actor) {
 	for i := range edits {
 		edits[i] = drawEdit(t, now)
 	}
+	m.make(t, actor, edits...)
+}
+
+// meet lets two actors change the same part, and takes the first change back.
+func (m *undoModel) meet(t *rapid.T, one, two auth.Actor, in plan.UndoInput) {
+	in.Version = m.dags[len(m.dags)-1].At.Version + 1
+	for _, actor := range []auth.Actor{one, two} {
+		x, label := rapid.IntRange(0, 2).Draw(t, "x"), rapid.SampledFrom([]string{"x", "y"}).Draw(t, "label")
+		m.make(t, actor, plan.UpdateNode{ID: "a", Position: &plan.Position{X: float64(x)}, Metadata: &plan.NodeMetadata{Label: label}})
+	}
+	if in.Version < int64(len(m.dags)) {
+		m.takeBack(t, one, false, in)
+	}
+}
+
+func (m *undoModel) make(t *rapid.T, actor auth.Actor, edits ...plan.Edit) {
 	result, err := m.r.plans.Change(m.Context(), actor, m.project, plan.Change{Edits: edits})
 	if err != nil && fault.From(err) == nil {
 		t.Fatalf("change: %v", err)
@@ -335,7 +351,7 @@ func TestUndoKeepsWhatOthersDid(t *testing.T) {
 			actor := rapid.SampledFrom(actors).Draw(rt, "actor")
 			in := plan.UndoInput{OnConflict: ways.Draw(rt, "on conflict")}
 			head := int64(len(m.dags) - 1)
-			switch rapid.IntRange(0, 8).Draw(rt, "step") {
+			switch rapid.IntRange(0, 9).Draw(rt, "step") {
 			case 0, 1, 2, 3:
 				m.change(rt, actor)
 			case 4:
@@ -348,6 +364,8 @@ func TestUndoKeepsWhatOthersDid(t *testing.T) {
 					m.takeBack(rt, actor, false, in)
 				}
 			case 8:
+				m.meet(rt, actor, rapid.SampledFrom(actors).Draw(rt, "other"), in)
+			case 9:
 				n, before := 0, m.dags[head]
 				for most := rapid.IntRange(1, 4).Draw(rt, "n"); n < most && m.takeBack(rt, actor, false, in); n++ {
 					in.OnConflict = ways.Draw(rt, "on conflict")
