@@ -23,23 +23,24 @@ SELECT (CASE WHEN count(c.version) % 2 = 0 THEN max(c.version) FILTER (WHERE c.p
 
 -- The newest events of a project, with what each takes back (0 for nothing) and whether it is the caller's own: of an actor and, unless that is
 -- empty, with a text near the beginning of the body, the client id. A body begins with at most 4,000 characters of what is no operation,
--- and in JSON no text of somebody else's can look like the member. What older events take back follows, if newer ones lead there.
+-- and in JSON no text of somebody else's can look like the member.
 -- name: ListUndoable :many
+SELECT e.version, coalesce(e.undoes, 0)::bigint AS undoes,
+    (e.op_actor = @op_actor AND (@client::text = '' OR strpos(left(e.body::text, 4000), @client::text) > 0))::boolean AS own
+FROM events e WHERE e.project_id = @project_id ORDER BY e.version DESC LIMIT @most::int;
+
+-- What is taken back by so many of the newest events, one through the other, as far as it is older than these: it tells undos from redos.
+-- name: ListUndoneOlder :many
 WITH RECURSIVE recent AS MATERIALIZED (
-    SELECT e.version, e.undoes,
-        e.op_actor = @op_actor AND (@client::text = '' OR strpos(left(e.body::text, 4000), @client::text) > 0) AS own
-    FROM events e
-    WHERE e.project_id = @project_id AND e.version > (SELECT h.version - @most::bigint FROM heads h WHERE h.project_id = @project_id)
+    SELECT r.version, r.undoes FROM events r WHERE r.project_id = @project_id ORDER BY r.version DESC LIMIT @most::int
 ), older (version) AS (
     SELECT r.undoes FROM recent r WHERE r.undoes < (SELECT min(o.version) FROM recent o)
     UNION
     SELECT (SELECT d.undoes FROM events d WHERE d.project_id = @project_id AND d.version = c.version) FROM older c WHERE c.version IS NOT NULL
 )
-SELECT r.version::bigint AS version, coalesce(r.undoes, 0)::bigint AS undoes, r.own::boolean AS own FROM recent r
-UNION ALL
-SELECT o.version::bigint, coalesce((SELECT d.undoes FROM events d WHERE d.project_id = @project_id AND d.version = o.version), 0)::bigint, false
-FROM older o WHERE o.version IS NOT NULL
-ORDER BY version DESC;
+SELECT o.version::bigint AS version,
+    coalesce((SELECT d.undoes FROM events d WHERE d.project_id = @project_id AND d.version = o.version), 0)::bigint AS undoes, false AS own
+FROM older o WHERE o.version IS NOT NULL;
 
 -- The events between two versions, both included, that may be about elements: their bodies hold one of some texts.
 -- name: ListEventsAbout :many

@@ -111,28 +111,16 @@ func (q *Queries) ListEventsAbout(ctx context.Context, arg ListEventsAboutParams
 }
 
 const ListUndoable = `-- name: ListUndoable :many
-WITH RECURSIVE recent AS MATERIALIZED (
-    SELECT e.version, e.undoes,
-        e.op_actor = $1 AND ($2::text = '' OR strpos(left(e.body::text, 4000), $2::text) > 0) AS own
-    FROM events e
-    WHERE e.project_id = $3 AND e.version > (SELECT h.version - $4::bigint FROM heads h WHERE h.project_id = $3)
-), older (version) AS (
-    SELECT r.undoes FROM recent r WHERE r.undoes < (SELECT min(o.version) FROM recent o)
-    UNION
-    SELECT (SELECT d.undoes FROM events d WHERE d.project_id = $3 AND d.version = c.version) FROM older c WHERE c.version IS NOT NULL
-)
-SELECT r.version::bigint AS version, coalesce(r.undoes, 0)::bigint AS undoes, r.own::boolean AS own FROM recent r
-UNION ALL
-SELECT o.version::bigint, coalesce((SELECT d.undoes FROM events d WHERE d.project_id = $3 AND d.version = o.version), 0)::bigint, false
-FROM older o WHERE o.version IS NOT NULL
-ORDER BY version DESC
+SELECT e.version, coalesce(e.undoes, 0)::bigint AS undoes,
+    (e.op_actor = $1 AND ($2::text = '' OR strpos(left(e.body::text, 4000), $2::text) > 0))::boolean AS own
+FROM events e WHERE e.project_id = $3 ORDER BY e.version DESC LIMIT $4::int
 `
 
 type ListUndoableParams struct {
 	OpActor   string
 	Client    string
 	ProjectID int32
-	Most      int64
+	Most      int32
 }
 
 type ListUndoableRow struct {
@@ -143,7 +131,7 @@ type ListUndoableRow struct {
 
 // The newest events of a project, with what each takes back (0 for nothing) and whether it is the caller's own: of an actor and, unless that is
 // empty, with a text near the beginning of the body, the client id. A body begins with at most 4,000 characters of what is no operation,
-// and in JSON no text of somebody else's can look like the member. What older events take back follows, if newer ones lead there.
+// and in JSON no text of somebody else's can look like the member.
 func (q *Queries) ListUndoable(ctx context.Context, arg ListUndoableParams) ([]ListUndoableRow, error) {
 	rows, err := q.db.Query(ctx, ListUndoable,
 		arg.OpActor,
@@ -158,6 +146,51 @@ func (q *Queries) ListUndoable(ctx context.Context, arg ListUndoableParams) ([]L
 	items := []ListUndoableRow{}
 	for rows.Next() {
 		var i ListUndoableRow
+		if err := rows.Scan(&i.Version, &i.Undoes, &i.Own); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListUndoneOlder = `-- name: ListUndoneOlder :many
+WITH RECURSIVE recent AS MATERIALIZED (
+    SELECT r.version, r.undoes FROM events r WHERE r.project_id = $1 ORDER BY r.version DESC LIMIT $2::int
+), older (version) AS (
+    SELECT r.undoes FROM recent r WHERE r.undoes < (SELECT min(o.version) FROM recent o)
+    UNION
+    SELECT (SELECT d.undoes FROM events d WHERE d.project_id = $1 AND d.version = c.version) FROM older c WHERE c.version IS NOT NULL
+)
+SELECT o.version::bigint AS version,
+    coalesce((SELECT d.undoes FROM events d WHERE d.project_id = $1 AND d.version = o.version), 0)::bigint AS undoes, false AS own
+FROM older o WHERE o.version IS NOT NULL
+`
+
+type ListUndoneOlderParams struct {
+	ProjectID int32
+	Most      int32
+}
+
+type ListUndoneOlderRow struct {
+	Version int64
+	Undoes  int64
+	Own     bool
+}
+
+// What is taken back by so many of the newest events, one through the other, as far as it is older than these: it tells undos from redos.
+func (q *Queries) ListUndoneOlder(ctx context.Context, arg ListUndoneOlderParams) ([]ListUndoneOlderRow, error) {
+	rows, err := q.db.Query(ctx, ListUndoneOlder, arg.ProjectID, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListUndoneOlderRow{}
+	for rows.Next() {
+		var i ListUndoneOlderRow
 		if err := rows.Scan(&i.Version, &i.Undoes, &i.Own); err != nil {
 			return nil, err
 		}

@@ -6,8 +6,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/embeddedpg"
 	"layercake/internal/plan"
 	"layercake/internal/postgres"
@@ -120,6 +123,60 @@ func BenchmarkTellingOthers(b *testing.B) {
 				b.Fatal(err)
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
+		})
+	}
+}
+
+// Undoing a move costs about a move, in a plan of any size, by number and as the caller's newest. The medians are of moves and undos in turns.
+func BenchmarkUndo(b *testing.B) {
+	const nodes = 1000
+	url := durable(b)
+	r := startReplica(b, url, 0)
+	p := r.create(b)
+	edits := make([]plan.Edit, 0, 3*nodes)
+	for i := range nodes {
+		edits = append(edits, plan.AddNode{Node: node(fmt.Sprint("n", i), plan.GraphNode)})
+	}
+	for i := range 2 * nodes {
+		source := i % (nodes - 2)
+		edits = append(edits, plan.AddEdge{Edge: edge(fmt.Sprint("e", i), fmt.Sprint("n", source), fmt.Sprint("n", source+1+i/(nodes-2)))})
+	}
+	edits = edits[:nodes+2*(nodes-2)]
+	r.change(b, p, edits...)
+	for i := range 2000 { // of others, so that there is something to look through
+		r.change(b, p, plan.UpdateNode{ID: "n7", Position: &plan.Position{X: float64(i%1000 + 1)}})
+	}
+	analyze(b, url)
+	actor := auth.Actor{ID: "ann", Kind: "user", Name: "Ann"}
+	for _, how := range []string{"named", "newest"} {
+		b.Run("how="+how, func(b *testing.B) {
+			var moves, undos []time.Duration
+			for i := range b.N {
+				began := time.Now()
+				moved, err := r.plans.Change(b.Context(), actor, p, plan.Change{Via: "test", Edits: []plan.Edit{
+					plan.UpdateNode{ID: "n500", Position: &plan.Position{X: float64(i%1000 + 1)}},
+				}})
+				if err != nil {
+					b.Fatal(err)
+				}
+				moves = append(moves, time.Since(began))
+				in := plan.UndoInput{Via: "test"}
+				if how == "named" {
+					in.Version = moved.At.Version
+				}
+				began = time.Now()
+				undone, err := r.plans.Undo(b.Context(), actor, p, in)
+				if err != nil || undone.Change == nil || undone.Change.Undoes != moved.At.Version {
+					b.Fatal(undone, err)
+				}
+				undos = append(undos, time.Since(began))
+			}
+			slices.Sort(moves)
+			slices.Sort(undos)
+			move, undo := moves[len(moves)/2], undos[len(undos)/2]
+			b.ReportMetric(float64(move.Microseconds()), "µs/move")
+			b.ReportMetric(float64(undo.Microseconds()), "µs/undo")
+			b.ReportMetric(float64(undo)/float64(move), "undos/move")
 		})
 	}
 }

@@ -273,15 +273,18 @@ func (s *Service) newest(ctx context.Context, r request, redo bool) (version int
 	if r.ClientID != "" {
 		client = `"clientId":` + string(encode(r.ClientID))
 	}
-	for _, most := range []int64{nearby, farthest} {
+	for _, most := range []int32{nearby, farthest} {
 		var head int64
 		var rows []db.ListUndoableRow
 		repeated, err = s.look(ctx, r, func(b *pgx.Batch) {
 			b.Queue(db.GetHead, r.project).QueryRow(func(row pgx.Row) error { return row.Scan(&head, nil, nil) })
-			b.Queue(db.ListUndoable, r.opActor(), client, r.project, most).Query(func(found pgx.Rows) (err error) {
-				rows, err = pgx.CollectRows(found, pgx.RowToStructByPos[db.ListUndoableRow])
-				return err
-			})
+			add := func(found pgx.Rows) error {
+				return each(found, func(row db.ListUndoableRow) { rows = append(rows, row) })
+			}
+			b.Queue(db.ListUndoable, r.opActor(), client, r.project, most).Query(add)
+			if redo {
+				b.Queue(db.ListUndoneOlder, r.project, most).Query(add)
+			}
 		})
 		if repeated || err != nil {
 			return 0, repeated, err
@@ -290,7 +293,7 @@ func (s *Service) newest(ctx context.Context, r request, redo bool) (version int
 		if version != 0 {
 			return version, false, nil
 		}
-		if nothing || head <= most {
+		if nothing || head <= int64(most) {
 			break
 		}
 	}
