@@ -68,7 +68,8 @@ func (e Replace) apply(d *draft) error {
 	for _, id := range node.deleted {
 		for other := range d.links.incident(id) {
 			if _, known := baseEdges[other]; !known {
-				conflicts = append(conflicts, ofEdges.conflict(EdgeRemoved, other, "added to a node that the submission deletes", nil, d.edges.get(other)))
+				c := ofEdges.conflict(EdgeRemoved, other, "added to a node that the submission deletes", nil, d.edges.get(other))
+				conflicts = append(conflicts, c)
 			}
 		}
 	}
@@ -188,8 +189,8 @@ func (w *work) changeEdge(d *draft, e Edge) {
 	w.edgesNew = append(w.edgesNew, e)
 }
 
-// carryOut does work: removals before additions, removed edges before their nodes, added nodes before their edges. Whole says that the draft
-// has the whole plan. Otherwise it has what each new edge needs, and no node changes its type.
+// carryOut does work: removals before additions, removed edges before their nodes, added nodes before their edges. Whole says that the
+// draft has the whole plan. Otherwise it has what each new edge needs, and no node changes its type.
 func (d *draft) carryOut(w work, whole bool) error {
 	for _, id := range slices.Backward(d.edges.sorted(w.edgesGone)) {
 		d.removeEdge(id)

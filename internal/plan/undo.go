@@ -55,15 +55,15 @@ const (
 	farthest   = 1000 // newest events among which they are looked for at all
 )
 
-// Undo takes one change back by a new one. Faults: NotFound for the project, for a version that is not in the log (with "oldest"), and when
-// nothing stands that could be taken back; Conflict with "conflicts", with "undoneBy", or with the "rule" that the plan would break; BadRequest
-// for what the server did; those of Change.
+// Undo takes one change back by a new one. Faults: NotFound for the project, for a version that is not in the log (with "oldest"), and
+// when nothing stands that could be taken back; Conflict with "conflicts", with "undoneBy", or with the "rule" that the plan would break;
+// BadRequest for what the server did; those of Change.
 func (s *Service) Undo(ctx context.Context, actor auth.Actor, projectID int32, in UndoInput) (UndoResult, error) {
 	return s.takeBack(ctx, actor, projectID, in, false)
 }
 
-// Redo takes an undo back. Without a version it is the caller's own newest, if they changed nothing since. The faults are those of Undo, and
-// BadRequest for a version that is not an undo.
+// Redo takes an undo back. Without a version it is the caller's own newest, if they changed nothing since. The faults are those of Undo,
+// and BadRequest for a version that is not an undo.
 func (s *Service) Redo(ctx context.Context, actor auth.Actor, projectID int32, in UndoInput) (UndoResult, error) {
 	return s.takeBack(ctx, actor, projectID, in, true)
 }
@@ -226,8 +226,8 @@ func (s *Service) preview(ctx context.Context, actor auth.Actor, projectID int32
 	return done.result()
 }
 
-// choose returns the event that is to be taken back: that of the version that the caller named, or their own newest. It returns nil when the
-// operation is in the log already: then the log answers, whatever would be chosen now.
+// choose returns the event that is to be taken back: that of the version that the caller named, or their own newest. It returns nil when
+// the operation is in the log already: then the log answers, whatever would be chosen now.
 //
 // The operation is looked up last, so that a choice that its own first attempt has changed is not mistaken for the answer.
 func (s *Service) choose(ctx context.Context, actor auth.Actor, projectID int32, in UndoInput, redo bool) (*Event, error) {
@@ -303,9 +303,9 @@ func (s *Service) newest(ctx context.Context, r request, redo bool) (version int
 	return 0, false, fault.New(fault.NotFound, "There is nothing to undo")
 }
 
-// chooseNewest chooses among events, the newest first. It returns 0 when none is right, and nothing when no older one can be, either. To undo
-// is to take back the newest that stands and takes nothing back. To redo is to take back the newest undo that stands, unless what the caller
-// did since stands; redos, and undos that were redone, are passed over.
+// chooseNewest chooses among events, the newest first. It returns 0 when none is right, and nothing when no older one can be, either. To
+// undo is to take back the newest that stands and takes nothing back. To redo is to take back the newest undo that stands, unless what the
+// caller did since stands; redos, and undos that were redone, are passed over.
 func chooseNewest(rows []db.ListUndoableRow, redo bool) (version int64, nothing bool) {
 	undoes, undoneBy := make(map[int64]int64, len(rows)), make(map[int64]int64)
 	for _, row := range slices.Backward(rows) {

@@ -459,8 +459,14 @@ func checkUndone(t testing.TB, before, after plan.DAG, version int64, got plan.U
 	}
 }
 
-// fails returns the fault of an undo or a redo that must be refused.
-func (r *replica) fails(t testing.TB, redo bool, actor auth.Actor, project int32, in plan.UndoInput, code fault.Code) *fault.Error {
+// fails demands that an undo or a redo is refused.
+func (r *replica) fails(t testing.TB, redo bool, actor auth.Actor, project int32, in plan.UndoInput, code fault.Code) {
+	t.Helper()
+	_ = r.failure(t, redo, actor, project, in, code)
+}
+
+// failure returns the fault of an undo or a redo that must be refused.
+func (r *replica) failure(t testing.TB, redo bool, actor auth.Actor, project int32, in plan.UndoInput, code fault.Code) *fault.Error {
 	t.Helper()
 	do := r.plans.Undo
 	if redo {
@@ -523,7 +529,7 @@ func TestUndoOwnNewest(t *testing.T) {
 	undoes(r.undo(t, bob, p, newest), 4)
 
 	// The same people by the name of their client.
-	guest := func(client string) auth.Actor { return auth.Anonymous(client) }
+	guest := auth.Anonymous
 	r.fails(t, false, guest(""), p, newest, fault.BadRequest)
 	r.fails(t, true, guest(""), p, newest, fault.BadRequest)
 	move := func(actor auth.Actor, client string, x float64) {
@@ -616,23 +622,23 @@ func TestUndoRefuses(t *testing.T) {
 			t.Fatalf("%s: the plan is at version %d", name, v)
 		}
 	}
-	if f := r.fails(t, undo, ann, p, plan.UndoInput{Version: 9}, fault.BadRequest); f.Details["currentVersion"] != moved {
+	if f := r.failure(t, undo, ann, p, plan.UndoInput{Version: 9}, fault.BadRequest); f.Details["currentVersion"] != moved {
 		t.Errorf("above the head: %+v", f.Details)
 	}
 
 	undone := r.undo(t, bob, p, plan.UndoInput{Version: moved, Expected: &moved}).At.Version // 3
 	for _, dry := range []bool{false, true} {
-		if f := r.fails(t, undo, ann, p, plan.UndoInput{Version: moved, DryRun: dry}, fault.Conflict); f.Details["undoneBy"] != undone {
+		if f := r.failure(t, undo, ann, p, plan.UndoInput{Version: moved, DryRun: dry}, fault.Conflict); f.Details["undoneBy"] != undone {
 			t.Errorf("undone already: %+v", f.Details)
 		}
 	}
 	redone := r.redo(t, ann, p, plan.UndoInput{Version: undone}).At.Version // 4
 	r.fails(t, redo, ann, p, plan.UndoInput{Version: redone}, fault.BadRequest)
-	if f := r.fails(t, redo, ann, p, plan.UndoInput{Version: undone}, fault.Conflict); f.Details["undoneBy"] != redone {
+	if f := r.failure(t, redo, ann, p, plan.UndoInput{Version: undone}, fault.Conflict); f.Details["undoneBy"] != redone {
 		t.Errorf("redone already: %+v", f.Details)
 	}
 	again := r.undo(t, ann, p, plan.UndoInput{Version: moved}).At.Version // 5: it stands again
-	if f := r.fails(t, undo, ann, p, plan.UndoInput{Version: moved}, fault.Conflict); f.Details["undoneBy"] != again {
+	if f := r.failure(t, undo, ann, p, plan.UndoInput{Version: moved}, fault.Conflict); f.Details["undoneBy"] != again {
 		t.Errorf("undone by the second: %+v", f.Details)
 	}
 
@@ -643,7 +649,7 @@ func TestUndoRefuses(t *testing.T) {
 	if _, err := r.plans.Trim(t.Context(), plan.Keep{Events: 2, Bytes: 1 << 40}); err != nil {
 		t.Fatal(err)
 	}
-	if f := r.fails(t, undo, ann, p, plan.UndoInput{Version: 4}, fault.NotFound); f.Details["oldest"] != int64(5) {
+	if f := r.failure(t, undo, ann, p, plan.UndoInput{Version: 4}, fault.NotFound); f.Details["oldest"] != int64(5) {
 		t.Errorf("trimmed away: %+v", f.Details)
 	}
 	r.redo(t, ann, p, plan.UndoInput{Version: again, OnConflict: plan.Overwrite}) // what it took back was trimmed, and it is an undo all the same
@@ -933,7 +939,7 @@ func TestUndoInFullPlan(t *testing.T) {
 	removed := r.by(t, ann, p, plan.DeleteNode{ID: "n0"})
 	r.by(t, bob, p, fill(plan.MaxNodes, plan.MaxNodes+1)...)
 	for _, on := range []plan.OnConflict{plan.Fail, plan.Skip, plan.Overwrite} {
-		if f := r.fails(t, false, ann, p, plan.UndoInput{Version: removed, OnConflict: on}, fault.Conflict); f.Details["rule"] != "The plan has too many nodes" {
+		if f := r.failure(t, false, ann, p, plan.UndoInput{Version: removed, OnConflict: on}, fault.Conflict); f.Details["rule"] != "The plan has too many nodes" {
 			t.Errorf("%s: %+v", on, f.Details)
 		}
 	}
