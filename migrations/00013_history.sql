@@ -22,5 +22,6 @@ REVOKE ALL ON checkpoints FROM PUBLIC;
 
 -- +goose Down
 DROP SCHEMA IF EXISTS layercake CASCADE; -- its views stand on this table; the next migration makes them again
+DROP FUNCTION IF EXISTS past_plan(heads, bigint), require_version(heads, bigint), oldest_version(heads), head_of(integer), intact(checkpoints);
 DROP TABLE checkpoints;
 ALTER TABLE events DROP COLUMN undoes;

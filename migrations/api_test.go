@@ -82,7 +82,9 @@ const (
 	listViews = `SELECT oid::regclass::text FROM pg_class WHERE relkind = 'v' AND relnamespace = 'layercake'::regnamespace`
 	// What a call needs is checked before what the function does. The view health calls check_health for its reader.
 	listCalls = `SELECT format('%s(%s)', oid::regproc, (SELECT string_agg(format('NULL::%s', a::regtype), ', ') FROM unnest(proargtypes) a))
-		FROM pg_proc WHERE pronamespace = 'layercake'::regnamespace AND proname <> 'check_health'`
+		FROM pg_proc WHERE pronamespace IN ('layercake'::regnamespace, 'public'::regnamespace) AND prorettype <> 'trigger'::regtype AND ` + notForReaders
+	listReads     = `SELECT oid::regproc::text FROM pg_proc WHERE pronamespace = 'layercake'::regnamespace AND NOT ` + notForReaders
+	notForReaders = "proname <> ALL ('{check_health, plan_at, plan_diff, verify_plan}')"
 )
 
 func TestReaderReadsAndNothingElse(t *testing.T) {
@@ -91,10 +93,18 @@ func TestReaderReadsAndNothingElse(t *testing.T) {
 	reader := role(t, conn, "reader")
 	views, calls := pgtest.Texts(t, conn, listViews), pgtest.Texts(t, conn, listCalls)
 	tables := pgtest.Texts(t, conn, `SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`)
-	if len(views) < 5 || len(calls) < 2 || len(tables) < 9 {
-		t.Fatalf("%d views, %d functions, %d tables: some are missing", len(views), len(calls), len(tables))
+	reads := pgtest.Texts(t, conn, listReads)
+	if len(views) < 5 || len(calls) < 2 || len(tables) < 9 || len(reads) != 5 {
+		t.Fatalf("%d views, %d functions, %d tables, %d functions for readers: some are missing", len(views), len(calls), len(tables), len(reads))
 	}
+	pgtest.Exec(t, conn, "INSERT INTO projects (id, name) VALUES (1, 'One')")
+	pgtest.Exec(t, conn, "INSERT INTO heads (project_id) VALUES (1)")
+	pgtest.Exec(t, conn, "INSERT INTO plans (project_id, name) VALUES (1, 'One')")
+	pasts := []string{"layercake.plan_at(1, 0)", "layercake.plan_at(1, now())", "layercake.plan_diff(1, 0)", "layercake.verify_plan(1)"}
 	pgtest.Exec(t, conn, "SET ROLE "+reader)
+	for _, past := range pasts {
+		denied(t, conn, "SELECT "+past)
+	}
 	for _, view := range views {
 		denied(t, conn, "SELECT * FROM "+view)
 	}
@@ -103,6 +113,9 @@ func TestReaderReadsAndNothingElse(t *testing.T) {
 	pgtest.Exec(t, conn, "SET ROLE "+reader)
 	for _, view := range views {
 		pgtest.Exec(t, conn, "SELECT * FROM "+view)
+	}
+	for _, past := range pasts {
+		pgtest.Exec(t, conn, "SELECT * FROM "+past)
 	}
 	for _, view := range []string{"presence_log", "replicas", "plan_history"} { // PostgreSQL could write through these
 		denied(t, conn, "DELETE FROM layercake."+view)
@@ -241,12 +254,14 @@ func TestHistoryOfOneProjectIsQuick(t *testing.T) {
 	conn := pgtest.Connect(t, pgtest.New(t))
 	pgtest.Exec(t, conn, `INSERT INTO projects (id, name) SELECT n, 'p' FROM generate_series(1, 5) n`)
 	pgtest.Exec(t, conn, `INSERT INTO heads (project_id, version) SELECT n, 4000 FROM generate_series(1, 5) n`)
-	pgtest.Exec(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, hash, size, total_size, body)
-		SELECT p, v, now() - interval '2 hours' + v * interval '1 s', '', v::text, '', '00000000', 47, 47 * v, '{"operations":[{"kind":"NODE_ADDED","id":"n"}]}'
+	pgtest.Exec(t, conn, `INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, hash, size, total_size, body, undoes)
+		SELECT p, v, now() - interval '2 hours' + v * interval '1 s', '', v::text, '', '00000000', 47, 47 * v, '{"operations":[{"kind":"NODE_ADDED","id":"n"}]}',
+			CASE WHEN v % 3 = 0 THEN v - 1 END
 		FROM generate_series(1, 5) p, generate_series(1, 4000) v`)
 	pgtest.Exec(t, conn, "ANALYZE events")
 	for sql, most := range map[string]int{
 		"SELECT version, summary, operations FROM layercake.plan_history WHERE project_id = 3 ORDER BY version DESC LIMIT 20": 15,
+		"SELECT * FROM layercake.plan_history WHERE project_id = 3 ORDER BY version DESC LIMIT 50":                            300,
 		"SELECT changes_1h FROM layercake.projects_live WHERE project_id = 3":                                                 40,
 	} {
 		var plan []struct {

@@ -44,7 +44,17 @@ SELECT e.project_id, e.version, e.at, e.body ->> 'actorName' AS actor_name, e.bo
             SELECT coalesce(o.op ->> 'kind', 'unknown') AS kind, count(*) AS n FROM json_array_elements(e.body -> 'operations') o (op) GROUP BY 1
         ) k
     ) END AS summary,
-    e.body -> 'operations' AS operations, e.op_id, e.body ->> 'note' AS note
+    e.body -> 'operations' AS operations, e.op_id, e.body ->> 'note' AS note, e.body ->> 'actorId' AS actor_id,
+    e.body ->> 'clientId' AS client_id, e.undoes,
+    -- An undo that is undone does not count. So from undo to undo of it, the newest each time: if their number is odd, the first stands.
+    (WITH RECURSIVE undos (version, place) AS (
+        SELECT e.version, 0
+        UNION ALL
+        SELECT n.version, u.place + 1 FROM undos u CROSS JOIN LATERAL (
+            SELECT o.version FROM public.events o WHERE o.project_id = e.project_id AND o.undoes = u.version ORDER BY o.version DESC LIMIT 1
+        ) n
+    )
+    SELECT CASE WHEN count(*) % 2 = 0 THEN min(u.version) FILTER (WHERE u.place = 1) END FROM undos u) AS undone_by
 FROM public.events e;
 COMMENT ON VIEW layercake.plan_history IS 'What became of each plan: one row a change, as far back as the log is kept. Ask for one project, by version.';
 COMMENT ON COLUMN layercake.plan_history.project_id IS 'The project.';
@@ -57,3 +67,7 @@ COMMENT ON COLUMN layercake.plan_history.summary IS 'What it did, in a sentence.
 COMMENT ON COLUMN layercake.plan_history.operations IS 'Each step of it: an array of kind, id, index, and the values before and after.';
 COMMENT ON COLUMN layercake.plan_history.op_id IS 'The operation id that the client gave, or the server.';
 COMMENT ON COLUMN layercake.plan_history.note IS 'What the author says of it; null when nothing.';
+COMMENT ON COLUMN layercake.plan_history.actor_id IS 'The id of who made it. Anonymous callers have one by their client id, or for the request.';
+COMMENT ON COLUMN layercake.plan_history.client_id IS 'The id that the client gave itself; null when none.';
+COMMENT ON COLUMN layercake.plan_history.undoes IS 'The version that it takes back; null when it takes nothing back.';
+COMMENT ON COLUMN layercake.plan_history.undone_by IS 'The version that takes it back; null while it stands.';
