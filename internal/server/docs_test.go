@@ -34,16 +34,24 @@ func TestPageForDBAs(t *testing.T) {
 			t.Fatal(a.Errors)
 		}
 	}
-	for n := range 3 {
-		query := strings.ReplaceAll(addNode(n), "projectId: 1", "projectId: 7")
-		if a := ask(t, replicas[n].URL, query); a.Code() != "" {
+	dba := openConsole(t, database)
+	change := func(replica int, query string) {
+		t.Helper()
+		if a := ask(t, replicas[replica].URL, query); a.Code() != "" {
 			t.Fatal(a.Errors)
 		}
 	}
+	for n, label := range []string{"Customers", "Orders", "Sales"} {
+		query := strings.ReplaceAll(addNode(n), "projectId: 1", "projectId: 7")
+		change(n, strings.ReplaceAll(query, `label: ""`, fmt.Sprintf("label: %q", label)))
+	}
+	pgtest.Exec(t, dba.conn, "UPDATE events SET at = at - interval '4 days'") // the page asks for the plan of three days ago
+	pgtest.Exec(t, dba.conn, "UPDATE plans SET created_at = created_at - interval '5 days'")
+	change(1, `mutation { updatePlanDagNode(projectId: 7, nodeId: "n2", updates: {metadata: {label: "Sales by region"}}) { id } }`)
+	change(2, `mutation { deletePlanDagNode(projectId: 7, nodeId: "n1", clientId: "tab-4711") { id } }`)
 	for n, name := range []string{"Ann", "Bob", "Cleo", "Bob"} {
 		visit(t, enter(t, replicas[n%3].URL, 7, client.Join{UserID: strings.ToLower(name), UserName: name, DocumentID: "plan-dag-canvas"}))
 	}
-	dba := openConsole(t, database)
 	dba.await("4", "SELECT count(*)::text FROM layercake.who")
 	dba.await("4", "SELECT coalesce(sum(sockets), 0)::text FROM layercake.replicas")
 	dba.await("4", "SELECT count(*)::text FROM layercake.presence_log")
