@@ -295,6 +295,32 @@ func TestPlanAtATime(t *testing.T) {
 	}
 }
 
+// Over a gap nobody knows what the plan was: on either side of it, what can be told is.
+func TestPastAcrossAGap(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, pgtest.New(t), 1)
+	s.goOn(t, 30)
+	s.checkpoint(t, 10)
+	pgtest.Exec(t, s.conn, "DELETE FROM events WHERE version IN (14, 25)")
+	const gap = "XX001: Events of project 1 between the versions %s are missing. Ask what else is: SELECT * FROM layercake.verify_plan(1);"
+	for call, versions := range map[string]string{
+		"plan_at(1, 14)": "10 and 14", "plan_at(1, 19)": "10 and 19", "plan_at(1, 24)": "24 and 30", "plan_diff(1, 13, 14)": "13 and 14",
+		"plan_diff(1, 1)": "1 and 30",
+	} {
+		if _, err := s.conn.Exec(t.Context(), "SELECT layercake."+call); err == nil {
+			t.Errorf("%s is answered", call)
+		} else if got, want := sentence(t, err), fmt.Sprintf(gap, versions); got != want {
+			t.Errorf("%s: %s, want %s", call, got, want)
+		}
+	}
+	for _, version := range []int{0, 9, 13, 26, 30} {
+		got := pgtest.Texts(t, s.conn, "SELECT layercake.plan_at(1, $1::bigint)::text", version)[0]
+		if diff := cmp.Diff(s.want(t, version), decoded(t, []byte(got))); diff != "" {
+			t.Errorf("version %d (-want +got):\n%s", version, diff)
+		}
+	}
+}
+
 // sentence returns what an error of PostgreSQL says: its SQLSTATE, message and hint.
 func sentence(t testing.TB, err error) string {
 	t.Helper()

@@ -142,6 +142,19 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION public.walk_plan(integer, text, bigint, bigint) FROM PUBLIC;
 
+-- Refuses to read over a gap in the log.
+CREATE OR REPLACE FUNCTION public.require_events(project integer, after_version bigint, last_version bigint) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (SELECT count(*) FROM public.events e WHERE e.project_id = project AND e.version > after_version AND e.version <= last_version)
+        <> last_version - after_version
+    THEN
+        RAISE EXCEPTION 'Events of project % between the versions % and % are missing', project, after_version, last_version
+            USING ERRCODE = 'data_corrupted', HINT = format('Ask what else is: SELECT * FROM layercake.verify_plan(%s);', project);
+    END IF;
+END $$;
+REVOKE ALL ON FUNCTION public.require_events(integer, bigint, bigint) FROM PUBLIC;
+
 -- The elements of a plan at a version that is kept, from whatever is nearest and whole: its rows, a checkpoint, or nothing, with which
 -- every plan begins.
 CREATE OR REPLACE FUNCTION public.past_plan(head public.heads, to_version bigint)
@@ -162,6 +175,7 @@ BEGIN
             OR (SELECT public.intact(c) FROM public.checkpoints c WHERE c.project_id = head.project_id AND c.version = base.version);
         RAISE WARNING 'The checkpoint of project % at version % is damaged, and not used', head.project_id, base.version;
     END LOOP;
+    PERFORM public.require_events(head.project_id, least(base.version, to_version), greatest(base.version, to_version));
     RETURN QUERY SELECT w.* FROM public.walk_plan(head.project_id, base.kind, base.version, to_version) w;
 END $$;
 REVOKE ALL ON FUNCTION public.past_plan(public.heads, bigint) FROM PUBLIC;
@@ -274,6 +288,7 @@ BEGIN
         RAISE EXCEPTION 'Version % comes after version %', from_version, last_version USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Give the earlier one first.';
     END IF;
+    PERFORM public.require_events(head.project_id, from_version, last_version);
     RETURN QUERY
     WITH steps AS (
         SELECT o.*, row_number() OVER (ORDER BY o.version, o.step) AS number
