@@ -117,12 +117,11 @@ func (s *story) edit() plan.Edit {
 	}
 }
 
-// want returns the plan after a version as getPlanDag shows it.
-func (s *story) want(t testing.TB, version int) any {
+// shown returns a plan as getPlanDag shows it.
+func (s *story) shown(t testing.TB, dag plan.DAG) any {
 	t.Helper()
-	dag := s.states[version]
 	return decoded(t, encoded(t, map[string]any{
-		"version": fmt.Sprint(version), "nodes": dag.Nodes, "edges": dag.Edges,
+		"version": fmt.Sprint(dag.At.Version), "nodes": dag.Nodes, "edges": dag.Edges,
 		"metadata": map[string]any{
 			"version": s.core.Plans.Label(dag.At), "name": dag.Name,
 			"created": plan.FormatTime(dag.CreatedAt), "lastModified": plan.FormatTime(dag.ChangedAt),
@@ -156,7 +155,7 @@ func (s *story) compareStates(t *testing.T, conn *pgx.Conn, oldest int) {
 	t.Helper()
 	for version := oldest; version <= s.head(); version++ {
 		got := decoded(t, []byte(pgtest.Texts(t, conn, "SELECT layercake.plan_at($1, $2::bigint)::text", s.project, version)[0]))
-		if diff := cmp.Diff(s.want(t, version), got); diff != "" {
+		if diff := cmp.Diff(s.shown(t, s.states[version]), got); diff != "" {
 			t.Fatalf("version %d of %d (-want +got):\n%s", version, s.head(), diff)
 		}
 	}
@@ -254,6 +253,64 @@ func TestPlanAtSkipsOperationsOfAnotherRelease(t *testing.T) {
 	}
 }
 
+// Whatever is asked, SQL and the server know the same past.
+func TestPastInSQLIsThatOfTheServer(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, pgtest.New(t), 5)
+	s.goOn(t, 80)
+	s.checkpoint(t, 40)
+	s.trim(t, 70)
+	for version, undoes := range map[int]int{30: 29, 31: 30, 33: 20, 40: 33, 41: 20, 60: 12} {
+		pgtest.Exec(t, s.conn, "UPDATE events SET undoes = $2 WHERE version = $1", version, undoes)
+	}
+	const oldest = 11
+	for version := oldest; version <= s.head(); version++ {
+		dag, err := s.core.Plans.At(t.Context(), actors[0], s.project, int64(version))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := pgtest.Texts(t, s.conn, "SELECT layercake.plan_at($1, $2::bigint)::text", s.project, version)[0]
+		if diff := cmp.Diff(s.shown(t, dag), decoded(t, []byte(got))); diff != "" {
+			t.Fatalf("version %d (-server +SQL):\n%s", version, diff)
+		}
+	}
+	for range 100 {
+		from := oldest + s.random.IntN(s.head()-oldest+1)
+		to := int64(from + s.random.IntN(s.head()-from+1))
+		diff, err := s.core.Plans.Diff(t.Context(), actors[0], s.project, int64(from), &to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []difference{}
+		for _, d := range diff.Differences {
+			one := difference{Kind: string(d.Kind), ID: d.ID, Parts: d.Parts, Versions: d.Versions, ActorNames: d.ActorNames}
+			if d.Before != nil {
+				one.Before = decoded(t, d.Before)
+			}
+			if d.After != nil {
+				one.After = decoded(t, d.After)
+			}
+			want = append(want, one)
+		}
+		if diff := cmp.Diff(want, s.diff(t, from, int(to)), cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("%d to %d (-server +SQL):\n%s", from, to, diff)
+		}
+	}
+	history, err := s.core.Plans.History(t.Context(), actors[0], s.project, plan.HistoryQuery{Limit: 100, All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, c := range history.Changes {
+		want = append(want, fmt.Sprintf("%d %s %s %s: %s, undone by %d", c.Version, c.ActorID, c.ActorName, c.ClientID, c.Summary(), c.UndoneBy))
+	}
+	got := pgtest.Texts(t, s.conn, `SELECT format('%s %s %s %s: %s, undone by %s', version, actor_id, actor_name, client_id, summary, coalesce(undone_by, 0))
+		FROM layercake.plan_history WHERE project_id = $1 ORDER BY version DESC`, s.project)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("history (-server +SQL):\n%s", diff)
+	}
+}
+
 func TestPlanAtATime(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, pgtest.New(t), 1)
@@ -315,7 +372,7 @@ func TestPastAcrossAGap(t *testing.T) {
 	}
 	for _, version := range []int{0, 9, 13, 26, 30} {
 		got := pgtest.Texts(t, s.conn, "SELECT layercake.plan_at(1, $1::bigint)::text", version)[0]
-		if diff := cmp.Diff(s.want(t, version), decoded(t, []byte(got))); diff != "" {
+		if diff := cmp.Diff(s.shown(t, s.states[version]), decoded(t, []byte(got))); diff != "" {
 			t.Errorf("version %d (-want +got):\n%s", version, diff)
 		}
 	}
