@@ -30,28 +30,31 @@ type planBudget struct {
 
 func newPlanBudget() *planBudget { return &planBudget{turn: make(chan struct{}, 1)} }
 
-// read returns a plan unless the response shows too much with it. One plan that is shown once is never too much.
-func (b *planBudget) read(ctx context.Context, read func() (plan.DAG, error)) (plan.DAG, error) {
+// show reads what a query shows of plans, unless the response shows too much with it. What is shown alone and once is never too much. Bytes
+// returns about how long it is in a response.
+func show[T any](ctx context.Context, bytes func(T) int, read func() (T, error)) (T, error) {
+	b := loadersOf(ctx).shown
+	var none T
 	select {
 	case b.turn <- struct{}{}:
 		defer func() { <-b.turn }()
 	case <-ctx.Done():
-		return plan.DAG{}, ctx.Err()
+		return none, ctx.Err()
 	}
 	if err := b.check(); err != nil {
-		return plan.DAG{}, err
+		return none, err
 	}
 	alone := b.bytes.Load() == 0
-	dag, err := read()
+	v, err := read()
 	if err != nil {
-		return plan.DAG{}, err
+		return none, err
 	}
 	shown := timesShown(ctx)
-	b.bytes.Add(int64(shown * bytesOf(dag)))
+	b.bytes.Add(int64(shown * bytes(v)))
 	if alone && shown == 1 {
-		return dag, nil
+		return v, nil
 	}
-	return dag, b.check()
+	return v, b.check()
 }
 
 // text returns a fault when the response shows too much with the text of a plan. One text is never too much.

@@ -3426,6 +3426,14 @@ func (ec *executionContext) unmarshalNNodePositionInput2ᚕlayercakeᚋgraphᚐN
 	return res, nil
 }
 
+func (ec *executionContext) marshalNPlanDag2ᚖlayercakeᚋgraphᚐPlanDag(ctx context.Context, sel ast.SelectionSet, v *PlanDag) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PlanDag!")
+		return graphql.Null
+	}
+	return ec._PlanDag(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNPlanDagDocumentEdge2layercakeᚋgraphᚐPlanDagDocumentEdge(ctx context.Context, sel ast.SelectionSet, v PlanDagDocumentEdge) graphql.Marshaler {
 	return ec._PlanDagDocumentEdge(ctx, sel, &v)
 }

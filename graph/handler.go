@@ -78,6 +78,7 @@ func New(o Options) *Handler {
 	h.answers = newAnswerCache(h.metrics)
 	r := &Resolver{
 		plans: o.Plans, projects: o.Projects, presence: o.Presence, errors: h.errors, metrics: h.metrics, running: &o.Sockets.Running,
+		pastReads: semaphore.NewWeighted(pastReads),
 	}
 	r.planCosts, _ = lru.New[int32, int64](knownPlans) // it fails only for a size below 1
 	config := Config{Resolvers: r}

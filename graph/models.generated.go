@@ -76,6 +76,38 @@ type PatchOperation struct {
 	From  *string         `json:"from"`
 }
 
+// A change that was committed: who did what, with the values before and after.
+type PlanChange struct {
+	// The version after this change.
+	Version int64 `json:"version"`
+	// Resumes a subscription right after this change.
+	Cursor string `json:"cursor"`
+	// When it was made.
+	Timestamp time.Time `json:"timestamp"`
+	// Id of who made it.
+	ActorID string `json:"actorId"`
+	// Name of who made it.
+	ActorName string `json:"actorName"`
+	// What sort of caller the actor is, such as anonymous or system.
+	ActorKind string `json:"actorKind"`
+	// The way the change came in: graphql, collaboration, mcp, job or sql.
+	Via string `json:"via"`
+	// Why, for people.
+	Note *string `json:"note"`
+	// Id of the operation that made the change; null when it had none.
+	OpID *string `json:"opId"`
+	// As the change stated it.
+	ClientID *string `json:"clientId"`
+	// One sentence for people: what was done.
+	Summary string `json:"summary"`
+	// The version that this change takes back; null for an ordinary one.
+	Undoes *int64 `json:"undoes"`
+	// The version of the change that took this one back and stands; null while this one stands.
+	UndoneBy *int64 `json:"undoneBy"`
+	// They apply one after the other.
+	Operations []plan.Operation `json:"operations"`
+}
+
 // The graph of a project's plan at one version.
 type PlanDag struct {
 	// The number of changes so far, as a decimal text.
@@ -263,6 +295,20 @@ type PlanEvent struct {
 	Timestamp time.Time `json:"timestamp"`
 	// They apply one after the other.
 	Operations []plan.Operation `json:"operations"`
+	// The version that this change takes back; null for an ordinary one.
+	Undoes *int64 `json:"undoes"`
+}
+
+// A page of changes, newest first.
+type PlanHistory struct {
+	// The changes of the page.
+	Changes []PlanChange `json:"changes"`
+	// Whether there are older ones: ask for those before the last version of this page.
+	More bool `json:"more"`
+	// The oldest version that is kept: the first that planAt answers for. 0 while nothing was removed.
+	Oldest int64 `json:"oldest"`
+	// The newest version.
+	Version int64 `json:"version"`
 }
 
 // What can be asked.
@@ -273,6 +319,20 @@ type Query struct {
 // events in between are no longer kept, its first event says so with snapshot true. It ends with NOT_FOUND when the project is
 // deleted.
 type Subscription struct {
+}
+
+// What became of an undo, a redo or a restore.
+type UndoResult struct {
+	// The version after it; the newest when nothing was written.
+	Version int64 `json:"version"`
+	// Resumes a subscription right after this version.
+	Cursor string `json:"cursor"`
+	// The change that was made, or with dryRun would be; null when nothing was left to do.
+	Change *PlanChange `json:"change"`
+	// Parts that somebody touched since, which were skipped or overwritten.
+	Conflicts []plan.UndoConflict `json:"conflicts"`
+	// What could not come back, such as the file of a source.
+	Notes []string `json:"notes"`
 }
 
 // What people say about a plan from now on. Absent dependencies become none.

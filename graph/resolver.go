@@ -17,6 +17,7 @@ import (
 	"layercake/internal/project"
 
 	"github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/semaphore"
 )
 
 // Resolver translates between the schema and the core. It decides nothing.
@@ -29,6 +30,7 @@ type Resolver struct {
 	running  *sync.WaitGroup // counts the producers of subscriptions
 
 	planCosts *lru.Cache[int32, int64] // memory that answers with plans took, by project
+	pastReads *semaphore.Weighted      // of reads of the past
 }
 
 // changeArgs are the arguments that every mutation of a plan has.
@@ -137,7 +139,7 @@ func planCost(d plan.DAG) int64 {
 
 // shownDAG reads a plan for a query, unless the response shows too much of plans.
 func (r *Resolver) shownDAG(ctx context.Context, projectID int32) (plan.DAG, error) {
-	return loadersOf(ctx).shown.read(ctx, func() (plan.DAG, error) { return r.dag(ctx, caller.Actor(ctx, ""), projectID) })
+	return show(ctx, bytesOf, func() (plan.DAG, error) { return r.dag(ctx, caller.Actor(ctx, ""), projectID) })
 }
 
 func (r *Resolver) planDag(d plan.DAG) *PlanDag {
@@ -241,10 +243,10 @@ func value[T any](p *T) T {
 	return *p
 }
 
-// optional returns a text, or null when it is empty.
-func optional(text string) *string {
-	if text == "" {
+// optional returns a value, or null for the empty text and for zero.
+func optional[T comparable](v T) *T {
+	if v == *new(T) {
 		return nil
 	}
-	return &text
+	return &v
 }

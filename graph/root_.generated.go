@@ -8,6 +8,7 @@ import (
 	"embed"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	gqlparser "github.com/vektah/gqlparser/v2"
@@ -91,6 +92,9 @@ type ComplexityRoot struct {
 		JoinProjectCollaboration  func(childComplexity int, projectID int32, clientID *string, userName *string, avatarColor *string, isAgent *bool) int
 		LeaveProjectCollaboration func(childComplexity int, projectID int32, clientID *string) int
 		MovePlanDagNode           func(childComplexity int, projectID int32, nodeID string, position plan.Position, opID *string, expectedVersion *int32, clientID *string) int
+		RedoChange                func(childComplexity int, projectID int32, version *int32, onConflict *plan.OnConflict, dryRun *bool, note *string, opID *string, expectedVersion *int32, clientID *string) int
+		RestorePlan               func(childComplexity int, projectID int32, version int32, expectedVersion int32, dryRun *bool, note *string, opID *string, clientID *string) int
+		UndoChange                func(childComplexity int, projectID int32, version *int32, onConflict *plan.OnConflict, dryRun *bool, note *string, opID *string, expectedVersion *int32, clientID *string) int
 		UpdatePlan                func(childComplexity int, id int32, input UpdatePlanInput, opID *string, expectedVersion *int32, clientID *string) int
 		UpdatePlanDag             func(childComplexity int, projectID int32, planDag PlanDagInput, opID *string, expectedVersion *int32, clientID *string) int
 		UpdatePlanDagEdge         func(childComplexity int, projectID int32, edgeID string, updates PlanDagEdgeUpdateInput, opID *string, expectedVersion *int32, clientID *string) int
@@ -124,6 +128,23 @@ type ComplexityRoot struct {
 		Status       func(childComplexity int) int
 		UpdatedAt    func(childComplexity int) int
 		YamlContent  func(childComplexity int) int
+	}
+
+	PlanChange struct {
+		ActorID    func(childComplexity int) int
+		ActorKind  func(childComplexity int) int
+		ActorName  func(childComplexity int) int
+		ClientID   func(childComplexity int) int
+		Cursor     func(childComplexity int) int
+		Note       func(childComplexity int) int
+		OpID       func(childComplexity int) int
+		Operations func(childComplexity int) int
+		Summary    func(childComplexity int) int
+		Timestamp  func(childComplexity int) int
+		Undoes     func(childComplexity int) int
+		UndoneBy   func(childComplexity int) int
+		Version    func(childComplexity int) int
+		Via        func(childComplexity int) int
 	}
 
 	PlanDag struct {
@@ -221,6 +242,22 @@ type ComplexityRoot struct {
 		UserID     func(childComplexity int) int
 	}
 
+	PlanDiff struct {
+		Differences func(childComplexity int) int
+		From        func(childComplexity int) int
+		To          func(childComplexity int) int
+	}
+
+	PlanDifference struct {
+		ActorNames func(childComplexity int) int
+		After      func(childComplexity int) int
+		Before     func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Kind       func(childComplexity int) int
+		Parts      func(childComplexity int) int
+		Versions   func(childComplexity int) int
+	}
+
 	PlanEvent struct {
 		ActorID    func(childComplexity int) int
 		ActorKind  func(childComplexity int) int
@@ -234,8 +271,16 @@ type ComplexityRoot struct {
 		ProjectID  func(childComplexity int) int
 		Snapshot   func(childComplexity int) int
 		Timestamp  func(childComplexity int) int
+		Undoes     func(childComplexity int) int
 		Version    func(childComplexity int) int
 		Via        func(childComplexity int) int
+	}
+
+	PlanHistory struct {
+		Changes func(childComplexity int) int
+		More    func(childComplexity int) int
+		Oldest  func(childComplexity int) int
+		Version func(childComplexity int) int
 	}
 
 	PlanOperation struct {
@@ -263,7 +308,10 @@ type ComplexityRoot struct {
 	Query struct {
 		GetPlanDag      func(childComplexity int, projectID int32) int
 		Plan            func(childComplexity int, id int32) int
+		PlanAt          func(childComplexity int, projectID int32, version *int32, at *time.Time) int
 		PlanDag         func(childComplexity int, projectID int32) int
+		PlanDiff        func(childComplexity int, projectID int32, from int32, to *int32) int
+		PlanHistory     func(childComplexity int, projectID int32, before *int32, limit *int32, elementID *string, actorID *string, all *bool) int
 		Project         func(childComplexity int, id int32) int
 		Projects        func(childComplexity int) int
 		ValidatePlanDag func(childComplexity int, planDag PlanDagInput) int
@@ -274,6 +322,25 @@ type ComplexityRoot struct {
 		PlanDagDeltaChanged func(childComplexity int, projectID int32, after *string) int
 		PlanDagUpdated      func(childComplexity int, planID string) int
 		PlanEvents          func(childComplexity int, projectID int32, after *string) int
+	}
+
+	UndoConflict struct {
+		ActorNames func(childComplexity int) int
+		Current    func(childComplexity int) int
+		Expected   func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Kind       func(childComplexity int) int
+		Part       func(childComplexity int) int
+		Reason     func(childComplexity int) int
+		Versions   func(childComplexity int) int
+	}
+
+	UndoResult struct {
+		Change    func(childComplexity int) int
+		Conflicts func(childComplexity int) int
+		Cursor    func(childComplexity int) int
+		Notes     func(childComplexity int) int
+		Version   func(childComplexity int) int
 	}
 
 	UserEventData struct {
@@ -599,6 +666,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.MovePlanDagNode(childComplexity, args["projectId"].(int32), args["nodeId"].(string), args["position"].(plan.Position), args["opId"].(*string), args["expectedVersion"].(*int32), args["clientId"].(*string)), true
+	case "Mutation.redoChange":
+		if e.ComplexityRoot.Mutation.RedoChange == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_redoChange_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RedoChange(childComplexity, args["projectId"].(int32), args["version"].(*int32), args["onConflict"].(*plan.OnConflict), args["dryRun"].(*bool), args["note"].(*string), args["opId"].(*string), args["expectedVersion"].(*int32), args["clientId"].(*string)), true
+	case "Mutation.restorePlan":
+		if e.ComplexityRoot.Mutation.RestorePlan == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_restorePlan_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RestorePlan(childComplexity, args["projectId"].(int32), args["version"].(int32), args["expectedVersion"].(int32), args["dryRun"].(*bool), args["note"].(*string), args["opId"].(*string), args["clientId"].(*string)), true
+	case "Mutation.undoChange":
+		if e.ComplexityRoot.Mutation.UndoChange == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_undoChange_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UndoChange(childComplexity, args["projectId"].(int32), args["version"].(*int32), args["onConflict"].(*plan.OnConflict), args["dryRun"].(*bool), args["note"].(*string), args["opId"].(*string), args["expectedVersion"].(*int32), args["clientId"].(*string)), true
 	case "Mutation.updatePlan":
 		if e.ComplexityRoot.Mutation.UpdatePlan == nil {
 			break
@@ -754,6 +854,91 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Plan.YamlContent(childComplexity), true
+
+	case "PlanChange.actorId":
+		if e.ComplexityRoot.PlanChange.ActorID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanChange.ActorID(childComplexity), true
+	case "PlanChange.actorKind":
+		if e.ComplexityRoot.PlanChange.ActorKind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanChange.ActorKind(childComplexity), true
+	case "PlanChange.actorName":
+		if e.ComplexityRoot.PlanChange.ActorName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanChange.ActorName(childComplexity), true
+	case "PlanChange.clientId":
+		if e.ComplexityRoot.PlanChange.ClientID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanChange.ClientID(childComplexity), true
+	case "PlanChange.cursor":
+		if e.ComplexityRoot.PlanChange.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanChange.Cursor(childComplexity), true
+	case "PlanChange.note":
+		if e.ComplexityRoot.PlanChange.Note == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanChange.Note(childComplexity), true
+	case "PlanChange.opId":
+		if e.ComplexityRoot.PlanChange.OpID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanChange.OpID(childComplexity), true
+	case "PlanChange.operations":
+		if e.ComplexityRoot.PlanChange.Operations == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanChange.Operations(childComplexity), true
+	case "PlanChange.summary":
+		if e.ComplexityRoot.PlanChange.Summary == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanChange.Summary(childComplexity), true
+	case "PlanChange.timestamp":
+		if e.ComplexityRoot.PlanChange.Timestamp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanChange.Timestamp(childComplexity), true
+	case "PlanChange.undoes":
+		if e.ComplexityRoot.PlanChange.Undoes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanChange.Undoes(childComplexity), true
+	case "PlanChange.undoneBy":
+		if e.ComplexityRoot.PlanChange.UndoneBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanChange.UndoneBy(childComplexity), true
+	case "PlanChange.version":
+		if e.ComplexityRoot.PlanChange.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanChange.Version(childComplexity), true
+	case "PlanChange.via":
+		if e.ComplexityRoot.PlanChange.Via == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanChange.Via(childComplexity), true
 
 	case "PlanDag.cursor":
 		if e.ComplexityRoot.PlanDag.Cursor == nil {
@@ -1155,6 +1340,68 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PlanDagUpdateEvent.UserID(childComplexity), true
 
+	case "PlanDiff.differences":
+		if e.ComplexityRoot.PlanDiff.Differences == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDiff.Differences(childComplexity), true
+	case "PlanDiff.from":
+		if e.ComplexityRoot.PlanDiff.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDiff.From(childComplexity), true
+	case "PlanDiff.to":
+		if e.ComplexityRoot.PlanDiff.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDiff.To(childComplexity), true
+
+	case "PlanDifference.actorNames":
+		if e.ComplexityRoot.PlanDifference.ActorNames == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDifference.ActorNames(childComplexity), true
+	case "PlanDifference.after":
+		if e.ComplexityRoot.PlanDifference.After == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDifference.After(childComplexity), true
+	case "PlanDifference.before":
+		if e.ComplexityRoot.PlanDifference.Before == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDifference.Before(childComplexity), true
+	case "PlanDifference.id":
+		if e.ComplexityRoot.PlanDifference.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDifference.ID(childComplexity), true
+	case "PlanDifference.kind":
+		if e.ComplexityRoot.PlanDifference.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDifference.Kind(childComplexity), true
+	case "PlanDifference.parts":
+		if e.ComplexityRoot.PlanDifference.Parts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDifference.Parts(childComplexity), true
+	case "PlanDifference.versions":
+		if e.ComplexityRoot.PlanDifference.Versions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanDifference.Versions(childComplexity), true
+
 	case "PlanEvent.actorId":
 		if e.ComplexityRoot.PlanEvent.ActorID == nil {
 			break
@@ -1227,6 +1474,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PlanEvent.Timestamp(childComplexity), true
+	case "PlanEvent.undoes":
+		if e.ComplexityRoot.PlanEvent.Undoes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanEvent.Undoes(childComplexity), true
 	case "PlanEvent.version":
 		if e.ComplexityRoot.PlanEvent.Version == nil {
 			break
@@ -1239,6 +1492,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PlanEvent.Via(childComplexity), true
+
+	case "PlanHistory.changes":
+		if e.ComplexityRoot.PlanHistory.Changes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanHistory.Changes(childComplexity), true
+	case "PlanHistory.more":
+		if e.ComplexityRoot.PlanHistory.More == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanHistory.More(childComplexity), true
+	case "PlanHistory.oldest":
+		if e.ComplexityRoot.PlanHistory.Oldest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanHistory.Oldest(childComplexity), true
+	case "PlanHistory.version":
+		if e.ComplexityRoot.PlanHistory.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanHistory.Version(childComplexity), true
 
 	case "PlanOperation.after":
 		if e.ComplexityRoot.PlanOperation.After == nil {
@@ -1344,6 +1622,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Plan(childComplexity, args["id"].(int32)), true
+	case "Query.planAt":
+		if e.ComplexityRoot.Query.PlanAt == nil {
+			break
+		}
+
+		args, err := ec.field_Query_planAt_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.PlanAt(childComplexity, args["projectId"].(int32), args["version"].(*int32), args["at"].(*time.Time)), true
 	case "Query.planDag":
 		if e.ComplexityRoot.Query.PlanDag == nil {
 			break
@@ -1355,6 +1644,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.PlanDag(childComplexity, args["projectId"].(int32)), true
+	case "Query.planDiff":
+		if e.ComplexityRoot.Query.PlanDiff == nil {
+			break
+		}
+
+		args, err := ec.field_Query_planDiff_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.PlanDiff(childComplexity, args["projectId"].(int32), args["from"].(int32), args["to"].(*int32)), true
+	case "Query.planHistory":
+		if e.ComplexityRoot.Query.PlanHistory == nil {
+			break
+		}
+
+		args, err := ec.field_Query_planHistory_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.PlanHistory(childComplexity, args["projectId"].(int32), args["before"].(*int32), args["limit"].(*int32), args["elementId"].(*string), args["actorId"].(*string), args["all"].(*bool)), true
 	case "Query.project":
 		if e.ComplexityRoot.Query.Project == nil {
 			break
@@ -1428,6 +1739,86 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.PlanEvents(childComplexity, args["projectId"].(int32), args["after"].(*string)), true
+
+	case "UndoConflict.actorNames":
+		if e.ComplexityRoot.UndoConflict.ActorNames == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UndoConflict.ActorNames(childComplexity), true
+	case "UndoConflict.current":
+		if e.ComplexityRoot.UndoConflict.Current == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UndoConflict.Current(childComplexity), true
+	case "UndoConflict.expected":
+		if e.ComplexityRoot.UndoConflict.Expected == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UndoConflict.Expected(childComplexity), true
+	case "UndoConflict.id":
+		if e.ComplexityRoot.UndoConflict.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UndoConflict.ID(childComplexity), true
+	case "UndoConflict.kind":
+		if e.ComplexityRoot.UndoConflict.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UndoConflict.Kind(childComplexity), true
+	case "UndoConflict.part":
+		if e.ComplexityRoot.UndoConflict.Part == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UndoConflict.Part(childComplexity), true
+	case "UndoConflict.reason":
+		if e.ComplexityRoot.UndoConflict.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UndoConflict.Reason(childComplexity), true
+	case "UndoConflict.versions":
+		if e.ComplexityRoot.UndoConflict.Versions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UndoConflict.Versions(childComplexity), true
+
+	case "UndoResult.change":
+		if e.ComplexityRoot.UndoResult.Change == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UndoResult.Change(childComplexity), true
+	case "UndoResult.conflicts":
+		if e.ComplexityRoot.UndoResult.Conflicts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UndoResult.Conflicts(childComplexity), true
+	case "UndoResult.cursor":
+		if e.ComplexityRoot.UndoResult.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UndoResult.Cursor(childComplexity), true
+	case "UndoResult.notes":
+		if e.ComplexityRoot.UndoResult.Notes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UndoResult.Notes(childComplexity), true
+	case "UndoResult.version":
+		if e.ComplexityRoot.UndoResult.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UndoResult.Version(childComplexity), true
 
 	case "UserEventData.avatarColor":
 		if e.ComplexityRoot.UserEventData.AvatarColor == nil {
@@ -1632,7 +2023,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "schema/collaboration.graphqls" "schema/dag.graphqls" "schema/plan.graphqls" "schema/project.graphqls" "schema/scalars.graphqls" "schema/subscription.graphqls"
+//go:embed "schema/collaboration.graphqls" "schema/dag.graphqls" "schema/history.graphqls" "schema/plan.graphqls" "schema/project.graphqls" "schema/scalars.graphqls" "schema/subscription.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -1646,6 +2037,7 @@ func sourceData(filename string) string {
 var sources = []*ast.Source{
 	{Name: "schema/collaboration.graphqls", Input: sourceData("schema/collaboration.graphqls"), BuiltIn: false},
 	{Name: "schema/dag.graphqls", Input: sourceData("schema/dag.graphqls"), BuiltIn: false},
+	{Name: "schema/history.graphqls", Input: sourceData("schema/history.graphqls"), BuiltIn: false},
 	{Name: "schema/plan.graphqls", Input: sourceData("schema/plan.graphqls"), BuiltIn: false},
 	{Name: "schema/project.graphqls", Input: sourceData("schema/project.graphqls"), BuiltIn: false},
 	{Name: "schema/scalars.graphqls", Input: sourceData("schema/scalars.graphqls"), BuiltIn: false},
@@ -1795,6 +2187,40 @@ func (ec *executionContext) childFields_Plan(ctx context.Context, field graphql.
 		return ec.fieldContext_Plan_project(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Plan", field.Name)
+}
+
+func (ec *executionContext) childFields_PlanChange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "version":
+		return ec.fieldContext_PlanChange_version(ctx, field)
+	case "cursor":
+		return ec.fieldContext_PlanChange_cursor(ctx, field)
+	case "timestamp":
+		return ec.fieldContext_PlanChange_timestamp(ctx, field)
+	case "actorId":
+		return ec.fieldContext_PlanChange_actorId(ctx, field)
+	case "actorName":
+		return ec.fieldContext_PlanChange_actorName(ctx, field)
+	case "actorKind":
+		return ec.fieldContext_PlanChange_actorKind(ctx, field)
+	case "via":
+		return ec.fieldContext_PlanChange_via(ctx, field)
+	case "note":
+		return ec.fieldContext_PlanChange_note(ctx, field)
+	case "opId":
+		return ec.fieldContext_PlanChange_opId(ctx, field)
+	case "clientId":
+		return ec.fieldContext_PlanChange_clientId(ctx, field)
+	case "summary":
+		return ec.fieldContext_PlanChange_summary(ctx, field)
+	case "undoes":
+		return ec.fieldContext_PlanChange_undoes(ctx, field)
+	case "undoneBy":
+		return ec.fieldContext_PlanChange_undoneBy(ctx, field)
+	case "operations":
+		return ec.fieldContext_PlanChange_operations(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PlanChange", field.Name)
 }
 
 func (ec *executionContext) childFields_PlanDag(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -1989,6 +2415,38 @@ func (ec *executionContext) childFields_PlanDagUpdateEvent(ctx context.Context, 
 	return nil, fmt.Errorf("no field named %q was found under type PlanDagUpdateEvent", field.Name)
 }
 
+func (ec *executionContext) childFields_PlanDiff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "from":
+		return ec.fieldContext_PlanDiff_from(ctx, field)
+	case "to":
+		return ec.fieldContext_PlanDiff_to(ctx, field)
+	case "differences":
+		return ec.fieldContext_PlanDiff_differences(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PlanDiff", field.Name)
+}
+
+func (ec *executionContext) childFields_PlanDifference(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_PlanDifference_kind(ctx, field)
+	case "id":
+		return ec.fieldContext_PlanDifference_id(ctx, field)
+	case "parts":
+		return ec.fieldContext_PlanDifference_parts(ctx, field)
+	case "before":
+		return ec.fieldContext_PlanDifference_before(ctx, field)
+	case "after":
+		return ec.fieldContext_PlanDifference_after(ctx, field)
+	case "versions":
+		return ec.fieldContext_PlanDifference_versions(ctx, field)
+	case "actorNames":
+		return ec.fieldContext_PlanDifference_actorNames(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PlanDifference", field.Name)
+}
+
 func (ec *executionContext) childFields_PlanEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "projectId":
@@ -2019,8 +2477,24 @@ func (ec *executionContext) childFields_PlanEvent(ctx context.Context, field gra
 		return ec.fieldContext_PlanEvent_timestamp(ctx, field)
 	case "operations":
 		return ec.fieldContext_PlanEvent_operations(ctx, field)
+	case "undoes":
+		return ec.fieldContext_PlanEvent_undoes(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PlanEvent", field.Name)
+}
+
+func (ec *executionContext) childFields_PlanHistory(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "changes":
+		return ec.fieldContext_PlanHistory_changes(ctx, field)
+	case "more":
+		return ec.fieldContext_PlanHistory_more(ctx, field)
+	case "oldest":
+		return ec.fieldContext_PlanHistory_oldest(ctx, field)
+	case "version":
+		return ec.fieldContext_PlanHistory_version(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PlanHistory", field.Name)
 }
 
 func (ec *executionContext) childFields_PlanOperation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2065,6 +2539,44 @@ func (ec *executionContext) childFields_Project(ctx context.Context, field graph
 		return ec.fieldContext_Project_plan(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Project", field.Name)
+}
+
+func (ec *executionContext) childFields_UndoConflict(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_UndoConflict_kind(ctx, field)
+	case "id":
+		return ec.fieldContext_UndoConflict_id(ctx, field)
+	case "part":
+		return ec.fieldContext_UndoConflict_part(ctx, field)
+	case "reason":
+		return ec.fieldContext_UndoConflict_reason(ctx, field)
+	case "expected":
+		return ec.fieldContext_UndoConflict_expected(ctx, field)
+	case "current":
+		return ec.fieldContext_UndoConflict_current(ctx, field)
+	case "versions":
+		return ec.fieldContext_UndoConflict_versions(ctx, field)
+	case "actorNames":
+		return ec.fieldContext_UndoConflict_actorNames(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UndoConflict", field.Name)
+}
+
+func (ec *executionContext) childFields_UndoResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "version":
+		return ec.fieldContext_UndoResult_version(ctx, field)
+	case "cursor":
+		return ec.fieldContext_UndoResult_cursor(ctx, field)
+	case "change":
+		return ec.fieldContext_UndoResult_change(ctx, field)
+	case "conflicts":
+		return ec.fieldContext_UndoResult_conflicts(ctx, field)
+	case "notes":
+		return ec.fieldContext_UndoResult_notes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UndoResult", field.Name)
 }
 
 func (ec *executionContext) childFields_UserEventData(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

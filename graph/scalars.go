@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"layercake/internal/plan"
@@ -19,18 +20,22 @@ func MarshalDateTime(t time.Time) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) { _, _ = io.WriteString(w, strconv.Quote(plan.FormatTime(t))) })
 }
 
-// UnmarshalDateTime reads an RFC 3339 time.
+// UnmarshalDateTime reads an RFC 3339 time of at most microseconds, which is what the database can compare.
 func UnmarshalDateTime(v any) (time.Time, error) {
 	text, ok := v.(string)
-	if !ok {
-		return time.Time{}, fmt.Errorf("cannot use %s as DateTime: it is an RFC 3339 text", describe(v))
+	var t time.Time
+	if !ok || strings.Contains(text, ",") || t.UnmarshalText([]byte(text)) != nil { // the library takes commas for points
+		return time.Time{}, fmt.Errorf("cannot use %s as DateTime: it is an RFC 3339 text with an offset, such as "+
+			"2025-10-12T09:30:00.123456+00:00", describe(v))
 	}
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("cannot use %s as DateTime: it is an RFC 3339 text", describe(v))
+	if _, fraction, _ := strings.Cut(text, "."); digits(fraction) > 6 {
+		return time.Time{}, fmt.Errorf("cannot use %s as DateTime: it has more than microseconds", describe(v))
 	}
 	return t, nil
 }
+
+// digits returns the number of digits at the beginning of a text.
+func digits(text string) int { return len(text) - len(strings.TrimLeft(text, "0123456789")) }
 
 // MarshalRawJSON writes encoded JSON unchanged, and null when there is none.
 func MarshalRawJSON(v json.RawMessage) graphql.Marshaler {

@@ -776,6 +776,29 @@ func (ec *executionContext) fieldContext_PlanEvent_operations(_ context.Context,
 	return fc, nil
 }
 
+func (ec *executionContext) _PlanEvent_undoes(ctx context.Context, field graphql.CollectedField, obj *PlanEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PlanEvent_undoes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Undoes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PlanEvent_undoes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PlanEvent", field, false, false, "Int")
+}
+
 func (ec *executionContext) _PlanOperation_kind(ctx context.Context, field graphql.CollectedField, obj *plan.Operation) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1284,6 +1307,11 @@ func (ec *executionContext) _PlanEvent(ctx context.Context, sel ast.SelectionSet
 		case "operations":
 			out.Values[i] = ec._PlanEvent_operations(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "undoes":
+			out.Values[i] = ec._PlanEvent_undoes(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:

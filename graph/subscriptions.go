@@ -144,7 +144,7 @@ func planEvent(u *plan.Update) *PlanEvent {
 	return &PlanEvent{
 		ProjectID: u.ProjectID, Version: u.At.Version, Cursor: u.At.String(), OpID: optional(e.OpID), ClientID: optional(e.ClientID),
 		ActorID: e.ActorID, ActorName: e.ActorName, ActorKind: e.ActorKind, Via: e.Via, Note: optional(e.Note),
-		Timestamp: e.At, Operations: e.Operations,
+		Undoes: optional(e.Undoes), Timestamp: e.At, Operations: e.Operations,
 	}
 }
 

@@ -4,6 +4,9 @@ import (
 	"context"
 	_ "embed" // introspection.graphql
 	"strings"
+	"time"
+
+	"layercake/internal/plan"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -39,7 +42,20 @@ func setComplexity(c *ComplexityRoot) {
 		return many(child)
 	}
 	c.ValidationResult.Errors, c.ValidationResult.Warnings = few, few
-	c.PlanDagDeltaEvent.Operations, c.PlanEvent.Operations = few, few
+	c.PlanDagDeltaEvent.Operations, c.PlanEvent.Operations, c.PlanChange.Operations = few, few, few
+
+	// The past costs what it takes to find it; a page of changes also by its length.
+	c.Query.PlanAt = func(child int, _ int32, _ *int32, _ *time.Time) int { return 1 + planComplexity + child }
+	c.Query.PlanDiff = func(child int, _, _ int32, _ *int32) int { return 1 + planComplexity + child }
+	c.Query.PlanHistory = func(child int, _ int32, _, limit *int32, _, _ *string, _ *bool) int {
+		changes := pageOfChanges
+		if limit != nil {
+			changes = max(1, min(int(*limit), plan.MaxHistory))
+		}
+		return 1 + planComplexity + changes*child
+	}
+	c.PlanDiff.Differences = many
+	c.UndoResult.Conflicts = few
 }
 
 // weight is what an operation asks for.

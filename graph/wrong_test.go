@@ -22,7 +22,10 @@ var wrong = map[string][]any{
 	"Int":     {-1, 0, 2147483647},
 	"Float":   {1e308, -1e308, 5e-324},
 	"Boolean": {true, false},
-	"JSON":    {nil, "\x00", 1e308, map[string]any{"\x00": 1}, []any{}},
+	"DateTime": {
+		"", "yesterday", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-02-28T23:59:59", "2026-02-28T23:59:59.1234567Z", 1,
+	},
+	"JSON": {nil, "\x00", 1e308, map[string]any{"\x00": 1}, []any{}},
 }
 
 // leaf is a place for a value in the arguments of a field.
@@ -60,6 +63,9 @@ func plain(schema *ast.Schema, t *ast.Type, project int) (value any, leaves []*l
 		of := map[string]any{"Int": project, "Float": 1.5, "Boolean": true}
 		if v, known := of[t.NamedType]; known {
 			return v, []*leaf{{scalar: t.NamedType}}
+		}
+		if t.NamedType == "DateTime" {
+			return nil, []*leaf{{scalar: t.NamedType}} // planAt takes a version or a time
 		}
 		return "{}", []*leaf{{scalar: t.NamedType}}
 	}
@@ -107,7 +113,7 @@ func TestWrongInputIsNoMistakeOfOurs(t *testing.T) {
 					}
 					leaves = append(leaves, inner...)
 				}
-				before := map[string]any{"Int": project, "Float": 1.5, "Boolean": true}
+				before := map[string]any{"Int": project, "Float": 1.5, "Boolean": true, "DateTime": nil}
 				for _, l := range leaves {
 					for _, v := range wrong[l.scalar] {
 						l.set(v)
