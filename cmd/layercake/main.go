@@ -27,6 +27,8 @@ type commands struct {
 	Generate generateCommand `cmd:"" help:"Write samples, large graphs and templates."`
 	Bench    benchCommand    `cmd:"" help:"Measure running replicas."`
 	Watch    watchCommand    `cmd:"" help:"Print what happens to a project's plan, as it happens."`
+	History  historyCommand  `cmd:"" help:"Print what was done to a project's plan, newest first."`
+	Undo     undoCommand     `cmd:"" help:"Take a change of a project's plan back, or an undo."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 

@@ -20,7 +20,7 @@ func Watch(ctx context.Context, url string, project int, after string, each func
 		var failed error
 		q := Request{
 			Query: `subscription ($project: Int!, $after: String) { planEvents(projectId: $project, after: $after) {
-				version cursor snapshot timestamp actorName actorKind via clientId opId note
+				version cursor snapshot timestamp actorName actorKind via clientId opId note undoes
 				operations { kind id index before after } } }`,
 			Variables: map[string]any{"project": project},
 		}
