@@ -151,12 +151,18 @@ func TestPlansStaySmall(t *testing.T) {
 		if got, ok := p.operationNumber(id); !ok || got != n {
 			t.Fatalf("operation id %q is number %d (%v), want %d", id, got, ok, n)
 		}
-		p.settle(op, r.IntN(10) > 0)
+		answer := json.RawMessage(`{}`)
+		if r.IntN(10) == 0 {
+			answer = nil
+		}
+		if _, err := p.settle(op, answer); err != nil {
+			t.Fatal(err)
+		}
 		if len(p.nodes) > mostNodes+1 || len(p.edges) > mostEdges+1 || len(p.pairs) < len(p.edges) {
 			t.Fatalf("after %d: %d nodes, %d edges, %d pairs", n, len(p.nodes), len(p.edges), len(p.pairs))
 		}
 	}
-	for _, query := range []string{addNode, moveNode, editNode, deleteNode, addEdge, deleteEdge} {
+	for _, query := range []string{addNode, moveNode, editNode, deleteNode, addEdge, deleteEdge, undoChange} {
 		if kinds[query] < 100 {
 			t.Errorf("%d times: %s", kinds[query], query)
 		}

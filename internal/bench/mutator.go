@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -58,15 +59,17 @@ func (m *mutator) change(ctx context.Context) {
 	sent := time.Now()
 	op.variables["client"] = formatSent(sent, m.replica)
 	for pause := minBackOff; ; pause = min(2*pause, maxBackOff) {
-		err := m.ask(ctx, op)
+		changed, err := m.ask(ctx, op)
 		if err == nil {
-			m.counts.answer(time.Since(sent))
+			if changed {
+				m.counts.answer(time.Since(sent))
+			}
 			return
 		}
-		m.counts.refuse(err)
+		m.counts.refuse(op, err)
 		refused := new(client.Refusal)
 		if errors.As(err, &refused) && !refused.Temporary() {
-			m.project.settle(op, false)
+			_, _ = m.project.settle(op, nil) // there is no answer to be read
 			return
 		}
 		// The operation id makes it safe to ask another replica: it does not repeat a change that this one may have made.
@@ -80,15 +83,15 @@ func (m *mutator) change(ctx context.Context) {
 	}
 }
 
-// ask sends a request once, and notes when it succeeded.
-func (m *mutator) ask(ctx context.Context, op operation) error {
+// ask sends a request once, and notes what became of it when it succeeded. It reports whether the plan was changed.
+func (m *mutator) ask(ctx context.Context, op operation) (changed bool, err error) {
 	m.asking.RLock()
 	defer m.asking.RUnlock()
-	err := m.clients.do(ctx, m.replica, client.Request{Query: op.query, Variables: op.variables}, nil)
-	if err == nil {
-		m.project.settle(op, true)
+	var answer json.RawMessage
+	if err := m.clients.do(ctx, m.replica, client.Request{Query: op.query, Variables: op.variables}, &answer); err != nil {
+		return false, err
 	}
-	return err
+	return m.project.settle(op, answer)
 }
 
 func (c *counts) answer(d time.Duration) {
@@ -107,7 +110,7 @@ func (c *counts) soFar() int64 {
 // raced are the refusals that mutators cause each other: one deletes what the other is about to use.
 var raced = map[string]bool{"NOT_FOUND": true, "BAD_REQUEST: Edge refers to a node that does not exist": true}
 
-func (c *counts) refuse(err error) {
+func (c *counts) refuse(op operation, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	code, words := "NETWORK", words(err)
@@ -116,7 +119,7 @@ func (c *counts) refuse(err error) {
 		code = refused.Code()
 	}
 	c.refused[code]++
-	if raced[code] || raced[words] {
+	if raced[code] || raced[words] || op.undo && code == "CONFLICT" {
 		return
 	}
 	if c.surprises[words] > 0 || len(c.surprises) < maxComplaints {

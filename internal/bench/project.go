@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -27,6 +28,7 @@ type project struct {
 	edges    []link
 	pairs    map[[2]int64]bool // pairs of nodes that an edge connects, or is about to
 	answered bitset            // operations that were answered with success
+	newest   int64             // highest version that an undo was answered with
 }
 
 // link is an edge from an older node to a younger one, so that no edge closes a cycle.
@@ -41,6 +43,7 @@ type operation struct {
 	variables map[string]any
 	succeeded func(*project) // notes in the project that it succeeded; nil when that changes nothing
 	failed    func(*project)
+	undo      bool // it takes something back, which others may have changed or taken back already
 }
 
 const header = `($project: Int!, $op: String!, $client: String!, `
@@ -59,7 +62,13 @@ const (
 		addPlanDagEdge(projectId: $project, opId: $op, clientId: $client, edge: $edge) { id } }`
 	deleteEdge = `mutation` + header + `$id: String!) {
 		deletePlanDagEdge(projectId: $project, opId: $op, clientId: $client, edgeId: $id) { id } }`
+	undoChange = `mutation` + header + `$version: Int!, $onConflict: OnConflict!) {
+		undoChange(projectId: $project, opId: $op, clientId: $client, version: $version, onConflict: $onConflict) {
+			version change { operations { kind id after } } } }`
 )
+
+// recent is how many versions an undo may lie behind, beside those since the last undo that was answered.
+const recent = 30
 
 func nodeID(name int64) string { return "n" + strconv.FormatInt(name, 10) }
 func edgeID(name int64) string { return "e" + strconv.FormatInt(name, 10) }
@@ -78,8 +87,10 @@ func (p *project) choose(r *rand.Rand) operation {
 		p.delete(&op, r)
 	case len(p.edges) > mostEdges:
 		p.disconnect(&op, r)
-	case dice < 45:
+	case dice < 42:
 		p.move(&op, r)
+	case dice < 45:
+		p.takeBack(&op, r)
 	case dice < 65:
 		p.edit(&op, r)
 	case dice < 75:
@@ -183,22 +194,88 @@ func (p *project) disconnect(op *operation, r *rand.Rand) {
 	op.query, op.variables = deleteEdge, map[string]any{"id": edgeID(edge.name)}
 }
 
+// takeBack undoes a change of anybody, or an undo.
+func (p *project) takeBack(op *operation, r *rand.Rand) {
+	op.undo = true
+	op.query, op.variables = undoChange, map[string]any{
+		"version": max(1, p.newest-r.Int64N(recent)), "onConflict": []string{"FAIL", "SKIP", "OVERWRITE"}[r.IntN(3)],
+	}
+}
+
+// undone is the answer to an undo.
+type undone struct {
+	UndoChange struct {
+		Version int64
+		Change  *struct { // nil when nothing was left to do
+			Operations []struct {
+				Kind, ID string
+				After    struct{ Source, Target string }
+			}
+		}
+	}
+}
+
+// note adds elements that came back, and removes those that went. It reports whether there was anything to take back.
+func (p *project) note(answer json.RawMessage) (changed bool, err error) {
+	var u undone
+	if err := json.Unmarshal(answer, &u); err != nil {
+		return false, err
+	}
+	p.newest = max(p.newest, u.UndoChange.Version)
+	if u.UndoChange.Change == nil {
+		return false, nil
+	}
+	for _, o := range u.UndoChange.Change.Operations {
+		name := nameOf(o.ID)
+		switch o.Kind {
+		case "NODE_ADDED":
+			if !slices.Contains(p.nodes, name) { // others may have brought it back before
+				p.nodes = append(p.nodes, name)
+			}
+		case "NODE_REMOVED":
+			p.nodes = slices.DeleteFunc(p.nodes, func(n int64) bool { return n == name })
+		case "EDGE_ADDED":
+			edge := link{name, nameOf(o.After.Source), nameOf(o.After.Target)}
+			p.edges, p.pairs[[2]int64{edge.source, edge.target}] = append(p.edges, edge), true
+		case "EDGE_REMOVED":
+			p.edges = slices.DeleteFunc(p.edges, func(e link) bool {
+				if e.name == name {
+					delete(p.pairs, [2]int64{e.source, e.target})
+				}
+				return e.name == name
+			})
+		}
+	}
+	return true, nil
+}
+
+// nameOf returns the name in the id of a node or an edge; 0 in one that the storm did not make.
+func nameOf(id string) int64 {
+	name, _ := strconv.ParseInt(strings.TrimLeft(id, "ne"), 10, 64)
+	return name
+}
+
 func (p *project) some(r *rand.Rand) int64 { return p.nodes[r.IntN(len(p.nodes))] }
 
 func somewhere(r *rand.Rand) map[string]any {
 	return map[string]any{"x": r.Float64() * 4000, "y": r.Float64() * 4000}
 }
 
-// settle notes the outcome of an operation.
-func (p *project) settle(op operation, succeeded bool) {
+// settle notes the outcome of an operation by its answer, which is nil when it was refused. It reports whether the plan was changed.
+func (p *project) settle(op operation, answer json.RawMessage) (changed bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	changed = answer != nil
+	if changed && op.undo {
+		changed, err = p.note(answer)
+	}
 	learn := op.failed
-	if succeeded {
+	if changed {
 		p.answered.add(op.number)
 		learn = op.succeeded
 	}
 	if learn != nil {
 		learn(p)
 	}
+	return changed, err
 }

@@ -274,7 +274,7 @@ func (c *chaos) people(ctx context.Context, s *bench.RunningStorm, seed uint64) 
 }
 
 // explained are the codes of refusals that faults cause, or mutators cause each other.
-var explained = []string{"NETWORK", "UNAVAILABLE", "RATE_LIMITED", "NOT_FOUND", "BAD_REQUEST"}
+var explained = []string{"NETWORK", "UNAVAILABLE", "RATE_LIMITED", "NOT_FOUND", "BAD_REQUEST", "CONFLICT"}
 
 // warmUp is how long load goes on before a fault, and after recovery.
 const warmUp = 500 * time.Millisecond
