@@ -66,11 +66,16 @@ const edits = [
     { n: pick(edges), a: pick([{ sourceHandle: side() }, { targetHandle: side(), metadata: { label: pick(texts), dataType: 'GRAPH_DATA' } }]) }],
   () => [`deletePlanDagNode(projectId: $p, nodeId: $n)`, '$n: String!', { n: pick(nodes) }],
   () => [`deletePlanDagEdge(projectId: $p, edgeId: $n)`, '$n: String!', { n: pick(edges) }],
+  () => [`undoChange(projectId: $p, version: $n, onConflict: $a)`, '$n: Int!, $a: OnConflict!',
+    { n: 1 + below(newest), a: pick(['FAIL', 'SKIP', 'OVERWRITE']) }, 'change { undoes operations { kind } }'],
 ]
-const likely = [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 3, 4, 5, 5, 6, 7]
-const edit = (project) => {
-  const [field, parameters, variables] = edits[pick(likely)]()
-  return post(`mutation ($p: Int!, ${parameters}) { ${field} { id } }`, { p: project, ...variables })
+const likely = [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8, 8]
+let newest = 0
+const undone = {}
+const edit = async (project) => {
+  const [field, parameters, variables, selection = 'id'] = edits[pick(likely)]()
+  const answer = await post(`mutation ($p: Int!, ${parameters}) { ${field} { ${selection} } }`, { p: project, ...variables })
+  for (const { kind } of answer.data?.undoChange?.change?.operations ?? []) undone[kind] = (undone[kind] ?? 0) + 1
 }
 
 // Makes edits until so many changed something, and records the plan at each version and the delta to each version.
@@ -106,6 +111,7 @@ const record = async (changes) => {
     for (const [name, selection] of Object.entries(documents)) {
       const plan = await fetchPlan(project, selection)
       plans[name].set(plan.version, plan)
+      newest = Number(plan.version)
     }
   }
   await look()
@@ -186,5 +192,6 @@ for (const [name, versions] of Object.entries(plans)) {
   }
 }
 assert.ok(counts.applied > 500 && counts.refetched > 500, JSON.stringify(counts))
-console.log(`seed ${seed}: ${last} versions, ${counts.applied} deltas applied, ${counts.refetched} times fetched again`)
+assert.ok(Object.keys(undone).length > 2, `undos did only ${JSON.stringify(undone)}`)
+console.log(`seed ${seed}: ${last} versions, ${counts.applied} deltas applied, ${counts.refetched} times fetched again, undone: ${JSON.stringify(undone)}`)
 process.exit(0)
