@@ -33,8 +33,8 @@ type attack struct {
 }
 
 // attacks are in the order in which they are done.
-var attacks = slices.Concat(wireAttacks, readerAttacks, documentAttacks, bodyAttacks, socketAttacks, roomAttacks, catchUpAttacks, browserAttacks,
-	textAttacks, fileAttacks, projectAttacks)
+var attacks = slices.Concat(wireAttacks, readerAttacks, documentAttacks, bodyAttacks, socketAttacks, roomAttacks, catchUpAttacks,
+	pastAttacks, browserAttacks, textAttacks, fileAttacks, projectAttacks)
 
 // assault is an attack under way.
 type assault struct {
