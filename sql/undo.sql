@@ -1,12 +1,14 @@
 -- What a caller names to be taken back: its event, with how far the log reaches. Undone counts the versions that it takes back, one through
--- the other: an undo has 1, the redo of it 2. Whatever the table holds, each is looked up by its key.
+-- the other: an undo has 1, the redo of it 2. Whatever the table holds, each is looked up by its key. A body of more than so many bytes stays
+-- where it is, and only its size is told.
 -- name: GetEventToUndo :one
 WITH RECURSIVE chain (version) AS (
     SELECT @version::bigint
     UNION ALL
     SELECT (SELECT d.undoes FROM events d WHERE d.project_id = @project_id AND d.version = c.version) FROM chain c WHERE c.version IS NOT NULL
 )
-SELECT h.version AS head, h.log_floor, e.body::json AS body, ((SELECT count(c.version) FROM chain c) - 1)::bigint AS undone
+SELECT h.version AS head, h.log_floor, coalesce(e.size, 0)::bigint AS size,
+    (CASE WHEN coalesce(e.size, 0) <= @most::bigint THEN e.body END)::json AS body, ((SELECT count(c.version) FROM chain c) - 1)::bigint AS undone
 FROM heads h LEFT JOIN events e ON e.project_id = h.project_id AND e.version = @version::bigint
 WHERE h.project_id = @project_id;
 

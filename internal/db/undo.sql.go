@@ -11,16 +11,18 @@ import (
 
 const GetEventToUndo = `-- name: GetEventToUndo :one
 WITH RECURSIVE chain (version) AS (
-    SELECT $1::bigint
+    SELECT $2::bigint
     UNION ALL
-    SELECT (SELECT d.undoes FROM events d WHERE d.project_id = $2 AND d.version = c.version) FROM chain c WHERE c.version IS NOT NULL
+    SELECT (SELECT d.undoes FROM events d WHERE d.project_id = $3 AND d.version = c.version) FROM chain c WHERE c.version IS NOT NULL
 )
-SELECT h.version AS head, h.log_floor, e.body::json AS body, ((SELECT count(c.version) FROM chain c) - 1)::bigint AS undone
-FROM heads h LEFT JOIN events e ON e.project_id = h.project_id AND e.version = $1::bigint
-WHERE h.project_id = $2
+SELECT h.version AS head, h.log_floor, coalesce(e.size, 0)::bigint AS size,
+    (CASE WHEN coalesce(e.size, 0) <= $1::bigint THEN e.body END)::json AS body, ((SELECT count(c.version) FROM chain c) - 1)::bigint AS undone
+FROM heads h LEFT JOIN events e ON e.project_id = h.project_id AND e.version = $2::bigint
+WHERE h.project_id = $3
 `
 
 type GetEventToUndoParams struct {
+	Most      int64
 	Version   int64
 	ProjectID int32
 }
@@ -28,18 +30,21 @@ type GetEventToUndoParams struct {
 type GetEventToUndoRow struct {
 	Head     int64
 	LogFloor int64
+	Size     int64
 	Body     []byte
 	Undone   int64
 }
 
 // What a caller names to be taken back: its event, with how far the log reaches. Undone counts the versions that it takes back, one through
-// the other: an undo has 1, the redo of it 2. Whatever the table holds, each is looked up by its key.
+// the other: an undo has 1, the redo of it 2. Whatever the table holds, each is looked up by its key. A body of more than so many bytes stays
+// where it is, and only its size is told.
 func (q *Queries) GetEventToUndo(ctx context.Context, arg GetEventToUndoParams) (GetEventToUndoRow, error) {
-	row := q.db.QueryRow(ctx, GetEventToUndo, arg.Version, arg.ProjectID)
+	row := q.db.QueryRow(ctx, GetEventToUndo, arg.Most, arg.Version, arg.ProjectID)
 	var i GetEventToUndoRow
 	err := row.Scan(
 		&i.Head,
 		&i.LogFloor,
+		&i.Size,
 		&i.Body,
 		&i.Undone,
 	)

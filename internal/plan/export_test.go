@@ -72,3 +72,8 @@ func (s *Service) GiveTurn() { s.walks.Release(1) }
 
 // MaxWalks is how many turns there are.
 const MaxWalks = maxWalks
+
+// TakeAllRoom takes what large changes that are taken back may take together, until it is released.
+func (s *Service) TakeAllRoom(ctx context.Context) (release func(), err error) {
+	return s.takeRoom(ctx, maxLarge)
+}

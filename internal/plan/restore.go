@@ -36,6 +36,11 @@ func (s *Service) Restore(ctx context.Context, actor auth.Actor, projectID int32
 			return UndoResult{}, err
 		}
 	}
+	release, err := s.takeRoom(ctx, edit.past.bytes())
+	if err != nil {
+		return UndoResult{}, err
+	}
+	defer release()
 	done, err := s.carryOut(ctx, actor, projectID, in, edit)
 	if err != nil {
 		return UndoResult{}, err
@@ -91,6 +96,19 @@ func (e *restore) apply(d *draft) error {
 		return broken(err)
 	}
 	return broken(d.setRecord(e.past.record))
+}
+
+// bytes returns about how long the event is that brings a plan back; 0 of no plan.
+func (p *pastPlan) bytes() (n int64) {
+	if p == nil {
+		return 0
+	}
+	const element = 300 // names of members, ids, numbers and times
+	n = int64(len(p.record.YAMLContent) + element*(len(p.nodes)+len(p.edges)))
+	for _, node := range p.nodes {
+		n += int64(len(node.Config) + len(node.Metadata.Label))
+	}
+	return n
 }
 
 // draft returns a draft of the plan as it was.

@@ -26,6 +26,7 @@ type Service struct {
 	reads   postgres.SharedReads[DAG]
 	pasts   postgres.SharedReads[*pastPlan]
 	walks   *semaphore.Weighted // turns to read a stretch of the log
+	large   *semaphore.Weighted // bytes of large changes that are taken back
 	metrics *metrics
 	log     *slog.Logger
 	guard   *task.Guard
@@ -61,7 +62,8 @@ func NewService(c Config) *Service {
 	}
 	s := &Service{
 		db: c.DB, hub: c.Hub, metrics: newMetrics(c.Metrics), log: log, guard: task.NewGuard(log, c.Metrics, "plan"),
-		walks: semaphore.NewWeighted(maxWalks), checkpoints: checkpoints{spacing: checkpointSpacing, largest: maxCheckpoint},
+		walks: semaphore.NewWeighted(maxWalks), large: semaphore.NewWeighted(maxLarge),
+		checkpoints: checkpoints{spacing: checkpointSpacing, largest: maxCheckpoint},
 		edgeWaiters: waiters{patience: edgePatience, counts: make(map[int32]int)}, oldest: c.Oldest, afterCommit: c.AfterCommit,
 	}
 	s.queue = newQueue(c.WriteSlots, s.run)

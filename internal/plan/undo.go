@@ -76,23 +76,52 @@ func (s *Service) takeBack(ctx context.Context, actor auth.Actor, projectID int3
 	defer cancel()
 	in.OpID = cmp.Or(in.OpID, uuid.NewString())
 	for choice := 1; ; choice++ {
-		edit := &takeBack{Version: in.Version, OnConflict: cmp.Or(in.OnConflict, Fail), Redo: redo}
-		if in.Version == 0 {
-			edit.ClientID = in.ClientID
+		result, again, err := s.tryTakeBack(ctx, actor, projectID, in, redo)
+		if !again || choice == maxChoices {
+			return result, err
 		}
-		event, err := s.choose(ctx, actor, projectID, in, redo)
-		if err == nil && event != nil {
-			err = edit.prepare(event)
-		}
-		if err != nil {
-			return UndoResult{}, err
-		}
-		done, err := s.carryOut(ctx, actor, projectID, in, edit)
-		if errors.Is(err, errUndoneAlready) && in.Version == 0 && choice < maxChoices {
-			continue // somebody undid it since it was chosen
-		}
-		return s.answer(ctx, projectID, in, edit, done, err)
 	}
+}
+
+// tryTakeBack takes one change back. Again says that somebody else did so since it was chosen, and that another choice may be right.
+func (s *Service) tryTakeBack(
+	ctx context.Context, actor auth.Actor, projectID int32, in UndoInput, redo bool,
+) (result UndoResult, again bool, err error) {
+	edit := &takeBack{Version: in.Version, OnConflict: cmp.Or(in.OnConflict, Fail), Redo: redo}
+	if in.Version == 0 {
+		edit.ClientID = in.ClientID
+	}
+	event, release, err := s.choose(ctx, actor, projectID, in, redo)
+	defer release()
+	if err == nil && event != nil {
+		err = edit.prepare(event)
+	}
+	if err != nil {
+		return UndoResult{}, false, err
+	}
+	done, err := s.carryOut(ctx, actor, projectID, in, edit)
+	again = errors.Is(err, errUndoneAlready) && in.Version == 0
+	result, err = s.answer(ctx, projectID, in, edit, done, err)
+	return result, again, err
+}
+
+// A change of 64 MB takes many times its size while it is taken back: its event, its elements, and the event that does so. So a replica takes
+// back only so much at once. Small ones wait for nobody.
+const (
+	smallEvent = 256 << 10 // bytes of an event
+	maxLarge   = 16 << 20  // bytes of larger events at once; one that is larger still is alone
+)
+
+// takeRoom waits until so many bytes of an event can be taken back beside others.
+func (s *Service) takeRoom(ctx context.Context, bytes int64) (release func(), err error) {
+	bytes = min(bytes, maxLarge)
+	if bytes <= smallEvent {
+		return func() {}, nil
+	}
+	if err := s.large.Acquire(ctx, bytes); err != nil {
+		return func() {}, postgres.Classify(ctx, fmt.Errorf("wait for room to take back a large change: %w", err))
+	}
+	return func() { s.large.Release(bytes) }, nil
 }
 
 func (in UndoInput) check() error {
@@ -162,7 +191,7 @@ func resultOf(done Result, conflicts []conflict, notes []string) UndoResult {
 func (s *Service) recall(ctx context.Context, projectID int32, edit *takeBack, done *Event) error {
 	var row db.GetEventToUndoRow
 	err := s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
-		row, err = q.GetEventToUndo(ctx, db.GetEventToUndoParams{Version: done.Undoes, ProjectID: projectID})
+		row, err = q.GetEventToUndo(ctx, db.GetEventToUndoParams{Version: done.Undoes, ProjectID: projectID, Most: maxLarge})
 		return err
 	})
 	if err != nil || row.Body == nil {
@@ -185,12 +214,20 @@ func (s *Service) recall(ctx context.Context, projectID int32, edit *takeBack, d
 	return err
 }
 
-// preview finds out what a change would be. It locks and writes nothing. The place of the result is the newest.
+// preview finds out what a change would be. It locks and writes nothing. The place of the result is the newest. Changes that read the whole
+// plan come one after the other to it; here they take turns.
 func (s *Service) preview(ctx context.Context, actor auth.Actor, projectID int32, c Change) (Result, error) {
 	r := request{Change: c, actor: actor, project: projectID, hash: c.hash()}
 	looks := newReads()
 	for _, e := range c.Edits {
 		e.reads(looks)
+	}
+	if looks.all {
+		turn, err := s.takeTurn(ctx)
+		if err != nil {
+			return Result{}, err
+		}
+		defer turn()
 	}
 	d := &draft{time: time.Now().UTC().Truncate(time.Microsecond)}
 	var head db.GetHeadRow
@@ -226,42 +263,55 @@ func (s *Service) preview(ctx context.Context, actor auth.Actor, projectID int32
 	return done.result()
 }
 
-// choose returns the event that is to be taken back: that of the version that the caller named, or their own newest. It returns nil when
-// the operation is in the log already: then the log answers, whatever would be chosen now.
+// choose returns the event that is to be taken back: that of the version that the caller named, or their own newest. It returns nil when the
+// operation is in the log already: then the log answers, whatever would be chosen now. The caller calls release when the event is not needed
+// any more.
 //
 // The operation is looked up last, so that a choice that its own first attempt has changed is not mistaken for the answer.
-func (s *Service) choose(ctx context.Context, actor auth.Actor, projectID int32, in UndoInput, redo bool) (*Event, error) {
+func (s *Service) choose(
+	ctx context.Context, actor auth.Actor, projectID int32, in UndoInput, redo bool,
+) (event *Event, release func(), err error) {
+	release = func() {}
 	r := request{Change: in.change(nil), actor: actor, project: projectID}
 	version := in.Version
 	if version == 0 {
 		newest, repeated, err := s.newest(ctx, r, redo)
 		if repeated || err != nil {
-			return nil, err
+			return nil, release, err
 		}
 		version = newest
 	}
 	var row db.GetEventToUndoRow
-	repeated, err := s.look(ctx, r, func(b *pgx.Batch) {
-		b.Queue(db.GetEventToUndo, version, projectID).QueryRow(func(found pgx.Row) error {
-			return found.Scan(&row.Head, &row.LogFloor, &row.Body, &row.Undone)
+	look := func(most int64) (repeated bool, err error) {
+		repeated, err = s.look(ctx, r, func(b *pgx.Batch) {
+			b.Queue(db.GetEventToUndo, most, version, projectID).QueryRow(func(found pgx.Row) error {
+				return found.Scan(&row.Head, &row.LogFloor, &row.Size, &row.Body, &row.Undone)
+			})
 		})
-	})
+		if err == nil && !repeated {
+			err = checkVersion(version, row.Head, row.LogFloor)
+		}
+		return repeated, err
+	}
+	repeated, err := look(smallEvent)
+	if err == nil && !repeated && row.Size > smallEvent {
+		if release, err = s.takeRoom(ctx, row.Size); err == nil {
+			repeated, err = look(row.Size)
+		}
+	}
 	if repeated || err != nil {
-		return nil, err
+		return nil, release, err
 	}
-	if err := checkVersion(version, row.Head, row.LogFloor); err != nil {
-		return nil, err
-	}
-	event, err := decodeEvent(row.Body)
+	event, err = decodeEvent(row.Body)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, release, err
 	case event.ActorKind == string(auth.KindSystem):
-		return nil, fault.New(fault.BadRequest, "What the server did cannot be undone")
+		return nil, release, fault.New(fault.BadRequest, "What the server did cannot be undone")
 	case redo && row.Undone%2 == 0:
-		return nil, fault.New(fault.BadRequest, "The version is not an undo")
+		return nil, release, fault.New(fault.BadRequest, "The version is not an undo")
 	}
-	return event, nil
+	return event, release, nil
 }
 
 // newest returns the version of the caller's own newest change that can be taken back.
