@@ -40,7 +40,8 @@ type HistoryQuery struct {
 	Operations bool   // with their operations
 }
 
-// History hands changes of a plan to each, newest first, and returns the oldest version that is kept. Its errors are those of Do, and of each.
+// History hands changes of a plan to each, newest first, and returns the oldest version that is kept. Its errors are those of Do and of
+// each.
 func (c *Client) History(ctx context.Context, q HistoryQuery, each func(Change) error) (oldest int64, err error) {
 	fields := changeFields
 	if q.Operations {

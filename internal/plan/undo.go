@@ -105,8 +105,8 @@ func (s *Service) tryTakeBack(
 	return result, again, err
 }
 
-// A change of 64 MB takes many times its size while it is taken back: its event, its elements, and the event that does so. So a replica takes
-// back only so much at once. Small ones wait for nobody.
+// A change of 64 MB takes many times its size while it is taken back: its event, its elements, and the event that does so. So a replica
+// takes back only so much at once. Small ones wait for nobody.
 const (
 	smallEvent = 256 << 10 // bytes of an event
 	maxLarge   = 16 << 20  // bytes of larger events at once; one that is larger still is alone
@@ -263,9 +263,9 @@ func (s *Service) preview(ctx context.Context, actor auth.Actor, projectID int32
 	return done.result()
 }
 
-// choose returns the event that is to be taken back: that of the version that the caller named, or their own newest. It returns nil when the
-// operation is in the log already: then the log answers, whatever would be chosen now. The caller calls release when the event is not needed
-// any more.
+// choose returns the event that is to be taken back: that of the version that the caller named, or their own newest. It returns nil when
+// the operation is in the log already: then the log answers, whatever would be chosen now. The caller calls release when the event is not
+// needed any more.
 //
 // The operation is looked up last, so that a choice that its own first attempt has changed is not mistaken for the answer.
 func (s *Service) choose(

@@ -13,19 +13,23 @@ import (
 // Readers of the past, and writers who take back what is large: all of it makes replicas read the log.
 var pastAttacks = []attack{
 	{
-		name: "past-many", threat: "C9", summary: "80 clients ask for the plan at 80 versions at once, in a log of 400 events of 40 kB",
+		name: "past-many", threat: "C9",
+		summary: "80 clients ask for the plan at 80 versions at once, in a log of 400 events of 40 kB",
 		prepare: (*assault).makeHistory, do: (*assault).askForThePast, lasts: 4 * time.Second,
 	},
 	{
-		name: "diffs-whole", threat: "C9", summary: "30 clients compare the ends of such a log at once, each from another version",
+		name: "diffs-whole", threat: "C9",
+		summary: "30 clients compare the ends of such a log at once, each from another version",
 		prepare: (*assault).makeHistory, do: (*assault).compareEnds, lasts: 4 * time.Second,
 	},
 	{
-		name: "history-searched", threat: "C9", summary: "30 clients at once look for elements that no change touched, or page through the others",
+		name: "history-searched", threat: "C9",
+		summary: "30 clients at once look for elements that no change touched, or page through the others",
 		prepare: (*assault).makeHistory, do: (*assault).searchHistory, lasts: 4 * time.Second,
 	},
 	{
-		name: "undos-huge", threat: "C9", summary: "40 clients at once take back the removal of a plan of 9 MB, or ask what that would be, under 8 names",
+		name: "undos-huge", threat: "C9",
+		summary: "40 clients at once take back the removal of a plan of 9 MB, or ask what that would be, under 8 names",
 		prepare: (*assault).removeLargePlan, do: (*assault).takeBackRemoval, lasts: 4 * time.Second,
 	},
 }
@@ -86,7 +90,8 @@ func (a *assault) removeLargePlan(ctx context.Context) error {
 }
 
 func (a *assault) takeBackRemoval(ctx context.Context) error {
-	const fields = `(projectId: $id, version: $version, onConflict: OVERWRITE, dryRun: $dry) { change { operations { kind id before after } } }`
+	const fields = `(projectId: $id, version: $version, onConflict: OVERWRITE, dryRun: $dry) {
+		change { operations { kind id before after } } }`
 	var many strings.Builder
 	for n := range 8 {
 		fmt.Fprintf(&many, " a%d: undoChange%s", n, fields)
@@ -103,7 +108,9 @@ func (a *assault) takeBackRemoval(ctx context.Context) error {
 	defer c.Close()
 	judging, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	q := client.Request{Query: `query($id: Int!) { planHistory(projectId: $id, limit: 1) { version } }`, Variables: map[string]any{"id": a.large}}
+	q := client.Request{
+		Query: `query($id: Int!) { planHistory(projectId: $id, limit: 1) { version } }`, Variables: map[string]any{"id": a.large},
+	}
 	answer, err := c.Ask(judging, q)
 	if err == nil && answer.Code() == "" && json.Unmarshal(answer.Data, &page) == nil && page.PlanHistory.Version > largeNodes+2 {
 		a.wrong("one change was taken back %d times", page.PlanHistory.Version-largeNodes-1)
