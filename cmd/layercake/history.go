@@ -62,7 +62,7 @@ func (c *historyCommand) show(ctx context.Context, out io.Writer) error {
 			fmt.Fprintln(table, "VERSION\tTIME\tWHO\tVIA\tWHAT")
 		}
 		_, err := fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", change.Version, change.Timestamp.Local().Format(time.DateTime),
-			oneLine(change.ActorName), oneLine(change.Via), whatWasDone(change))
+			who(change), oneLine(change.Via), whatWasDone(change))
 		return err
 	}
 	oldest, err := replica.History(ctx, client.HistoryQuery{
@@ -80,9 +80,20 @@ func (c *historyCommand) show(ctx context.Context, out io.Writer) error {
 	return err
 }
 
+// who returns the name of who made a change. Anonymous callers all have one name, so what they call their client tells them apart.
+func who(c client.Change) string {
+	if c.ActorKind == "anonymous" && c.ClientID != nil {
+		return oneLine(c.ActorName + " " + *c.ClientID)
+	}
+	return oneLine(c.ActorName)
+}
+
 // whatWasDone says in a line what a change did, what became of it, and why it was made.
 func whatWasDone(c client.Change) string {
 	text := oneLine(c.Summary)
+	if c.Undoes != nil {
+		text += fmt.Sprintf(" (undoes %d)", *c.Undoes)
+	}
 	if c.UndoneBy != nil {
 		text += fmt.Sprintf(" (undone by %d)", *c.UndoneBy)
 	}

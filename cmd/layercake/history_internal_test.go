@@ -57,10 +57,10 @@ func historyLine(t *testing.T, url string, args ...string) (string, error) {
 }
 
 const (
-	moved = `{"version":9,"timestamp":"2026-03-01T10:00:00.5+00:00","actorId":"u1","actorName":"Ann","actorKind":"user","via":"graphql",
-		"note":null,"summary":"Moved node a","undoes":null,"undoneBy":12}`
+	moved = `{"version":9,"timestamp":"2026-03-01T10:00:00.5+00:00","actorId":"u1","actorName":"Ann","actorKind":"anonymous","via":"graphql",
+		"note":null,"clientId":"tab","summary":"Moved node a","undoes":null,"undoneBy":12}`
 	renamed = `{"version":7,"timestamp":"2026-03-01T09:00:00+00:00","actorId":"u2","actorName":"B\u001b[2Job","actorKind":"user","via":"mcp",
-		"note":"two\nlines","summary":"Renamed node a","undoes":null,"undoneBy":null}`
+		"note":"two\nlines","summary":"Renamed node a","undoes":6,"undoneBy":null}`
 )
 
 func TestHistoryIsReadPageByPage(t *testing.T) {
@@ -72,8 +72,8 @@ func TestHistoryIsReadPageByPage(t *testing.T) {
 		return time.Date(2026, 3, 1, hour, 0, 0, 0, time.UTC).Local().Format(time.DateTime)
 	}
 	want := `VERSION  TIME                 WHO      VIA      WHAT
-9        ` + local(10) + `  Ann      graphql  Moved node a (undone by 12)
-7        ` + local(9) + `  B [2Job  mcp      Renamed node a - two lines
+9        ` + local(10) + `  Ann tab  graphql  Moved node a (undone by 12)
+7        ` + local(9) + `  B [2Job  mcp      Renamed node a (undoes 6) - two lines
 What was done before version 5 is not kept any more.
 `
 	if out, err := historyLine(t, url, "history", "3", "--limit", "150", "--element", "a", "--all"); err != nil || out != want {
