@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -8,7 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -174,19 +177,25 @@ func (a *assault) postHonestly(ctx context.Context) {
 	}
 }
 
-// sendHeaders sends large headers, which have to be refused, and medium ones, which have to be taken.
+// sendHeaders sends large headers, which have to be refused, and medium ones, which have to be taken. All requests are one text, so that
+// the attacker, who shares the processors with those who are attacked, takes little of them.
 func (a *assault) sendHeaders(ctx context.Context) error {
 	c := a.http()
+	var text bytes.Buffer
+	text.WriteString("GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+	for n := range 9 {
+		fmt.Fprintf(&text, "X-Large-%d: %s\r\n", n, strings.Repeat("x", 100_000))
+	}
+	text.WriteString("\r\n")
 	var taken atomic.Int64
 	together(100, func(i int) {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, a.urls[i%len(a.urls)]+"/health/live", http.NoBody)
+		status, err := a.sendText(ctx, i, text.Bytes())
 		if err != nil {
+			a.sent(failure(err))
 			return
 		}
-		for n := range 9 {
-			r.Header.Set(fmt.Sprintf("X-Large-%d", n), strings.Repeat("x", 100_000))
-		}
-		if got, err := a.send(c, r); err == nil && got.status < http.StatusBadRequest {
+		a.sent(strconv.Itoa(status))
+		if status < http.StatusBadRequest {
 			taken.Add(1)
 		}
 	})
@@ -198,6 +207,27 @@ func (a *assault) sendHeaders(ctx context.Context) error {
 		a.wrong("a header of 50 kB was answered with %d", got.status)
 	}
 	return nil
+}
+
+// sendText sends a text to a replica as it is, and returns the status of the answer, which may come before all of it is sent.
+func (a *assault) sendText(ctx context.Context, replica int, text []byte) (status int, err error) {
+	dialer := net.Dialer{LocalAddr: from}
+	conn, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(a.urls[replica%len(a.urls)], "http://"))
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // it wakes both sides
+	defer stop()
+	var sending sync.WaitGroup
+	sending.Go(func() { _, _ = conn.Write(text) }) // it fails when the replica has refused the rest
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	_ = conn.Close()
+	sending.Wait()
+	if err != nil {
+		return 0, err
+	}
+	return answer.StatusCode, answer.Body.Close()
 }
 
 // readNothing asks for a large plan many times over, and does not read the answers.
