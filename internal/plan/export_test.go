@@ -59,6 +59,9 @@ func (s *Service) SpaceCheckpoints(n int64) { s.checkpoints.spacing = n }
 // LimitCheckpoints sets the size of the largest checkpoint.
 func (s *Service) LimitCheckpoints(bytes int) { s.checkpoints.largest = bytes }
 
+// LimitHistory sets the bytes at which a page of changes ends.
+func (s *Service) LimitHistory(bytes int) { s.historyBytes = bytes }
+
 // Pasts returns how many callers wait for a past plan, and what is said when one more does.
 func (s *Service) Pasts() (waiting func() int, joined *testsignal.Signal) {
 	return s.pasts.Waiting, s.pasts.Joined()

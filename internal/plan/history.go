@@ -115,13 +115,13 @@ func (s *Service) History(ctx context.Context, _ auth.Actor, projectID int32, q 
 		h = History{}
 		size, before := 0, q.Before
 		for {
-			page, err := readPage(ctx, conn, projectID, q, before, &h)
+			page, err := s.readPage(ctx, conn, projectID, q, before, &h)
 			if err != nil {
 				rollback(ctx, conn)
 				return err
 			}
 			for _, row := range page {
-				if before = row.Version; row.Body == nil || len(h.Changes) == q.Limit || size > maxHistoryBytes {
+				if before = row.Version; row.Body == nil || len(h.Changes) == q.Limit || size > s.historyBytes {
 					h.More = true
 					return nil
 				}
@@ -177,7 +177,9 @@ func (q HistoryQuery) matches(e *Event) bool {
 
 // readPage reads one more event than wanted of those that may match, below a version unless it is 0, and the ends of the log into h. Undoer
 // of each row is the one that stands, or 0. After an error a transaction may be open.
-func readPage(ctx context.Context, conn *pgx.Conn, projectID int32, q HistoryQuery, before int64, h *History) ([]db.ListHistoryRow, error) {
+func (s *Service) readPage(
+	ctx context.Context, conn *pgx.Conn, projectID int32, q HistoryQuery, before int64, h *History,
+) ([]db.ListHistoryRow, error) {
 	if before == 0 {
 		before = 1 << 62
 	}
@@ -196,7 +198,7 @@ func readPage(ctx context.Context, conn *pgx.Conn, projectID int32, q HistoryQue
 		}
 		return `"` + key + `":` + string(encode(value))
 	}
-	b.Queue(db.ListHistory, maxHistoryBytes, projectID, before, q.Actor, text("actorId", q.Actor), text("id", q.Element), q.All, systemText,
+	b.Queue(db.ListHistory, s.historyBytes, projectID, before, q.Actor, text("actorId", q.Actor), text("id", q.Element), q.All, systemText,
 		q.Limit+1).Query(func(rows pgx.Rows) error {
 		undone := make(map[int64]bool)
 		return each(rows, func(row db.ListHistoryRow) {

@@ -31,7 +31,8 @@ type Service struct {
 	log     *slog.Logger
 	guard   *task.Guard
 
-	checkpoints checkpoints
+	checkpoints  checkpoints
+	historyBytes int // where a page of changes ends, see maxHistoryBytes
 
 	edgeWaiters waiters // edges that wait for another one to go
 	oldest      func() int32
@@ -63,7 +64,7 @@ func NewService(c Config) *Service {
 	s := &Service{
 		db: c.DB, hub: c.Hub, metrics: newMetrics(c.Metrics), log: log, guard: task.NewGuard(log, c.Metrics, "plan"),
 		walks: semaphore.NewWeighted(maxWalks), large: semaphore.NewWeighted(maxLarge),
-		checkpoints: checkpoints{spacing: checkpointSpacing, largest: maxCheckpoint},
+		checkpoints: checkpoints{spacing: checkpointSpacing, largest: maxCheckpoint}, historyBytes: maxHistoryBytes,
 		edgeWaiters: waiters{patience: edgePatience, counts: make(map[int32]int)}, oldest: c.Oldest, afterCommit: c.AfterCommit,
 	}
 	s.queue = newQueue(c.WriteSlots, s.run)

@@ -216,7 +216,7 @@ func (a *assault) sendText(ctx context.Context, replica int, text []byte) (statu
 	if err != nil {
 		return 0, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()                         // it was closed below, or nobody reads
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // it wakes both sides
 	defer stop()
 	var sending sync.WaitGroup

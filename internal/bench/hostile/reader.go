@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 
-	"layercake/internal/postgres"
-
 	"github.com/jackc/pgx/v5/pgconn"
 )
+
+// insufficientPrivilege is the SQLSTATE of what a role may not do.
+const insufficientPrivilege = "42501"
 
 // The database, to a role that may read what DBAs read, and nothing else.
 var readerAttacks = []attack{
@@ -47,7 +48,7 @@ func (a *assault) readMore(ctx context.Context) error {
 		switch {
 		case err == nil:
 			a.sent("allowed")
-		case errors.As(err, &refusal) && refusal.Code == postgres.InsufficientPrivilege:
+		case errors.As(err, &refusal) && refusal.Code == insufficientPrivilege:
 			a.sent("refused")
 		default:
 			return fmt.Errorf("%s: %w", statement, err)
