@@ -66,18 +66,15 @@ func (t *Tracker) JoinGuest(ctx context.Context, by Maker, id int32, client stri
 	defer release()
 	connection := guestID(id, client)
 	var row db.UpsertGuestRow
-	err = t.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) (err error) {
-		if err := q.LockGuestMakers(ctx, makers); err != nil {
-			return err
-		}
-		row, err = q.UpsertGuest(ctx, db.UpsertGuestParams{
-			ConnectionID: connection, ProjectID: id, UserID: who.UserID, UserName: who.Name, AvatarColor: who.Color, IsAgent: who.Agent,
-			Transport: who.Transport, TtlSeconds: t.timing.Guest.Seconds(), Most: MaxPeople, Incarnation: guestIncarnation,
-			Caller: by.Caller, MostOfCaller: maxOfCaller, Network: by.Network.String(), MostOfNetwork: int64(t.cfg.GuestsPerAddress),
-			VisitSeconds: visitTime.Seconds(), Makers: makers,
-		})
-		return orNoProject(err)
+	// What a batch sends is one transaction and one round trip. The arguments stand in the order of UpsertGuestParams as it is generated.
+	batch := &pgx.Batch{}
+	batch.Queue(db.LockGuestMakers, makers)
+	batch.Queue(db.UpsertGuest, makers, connection, MaxPeople, by.Caller, maxOfCaller, t.cfg.GuestsPerAddress, by.Network.String(), id,
+		who.UserID, who.Name, who.Color, who.Agent, who.Transport, visitTime.Seconds(), t.timing.Guest.Seconds(), guestIncarnation,
+	).QueryRow(func(found pgx.Row) error {
+		return found.Scan(&row.Reached, &row.Revision, &row.JoinedAt, &row.ActiveAt)
 	})
+	err = t.cfg.DB.Requests.Do(ctx, func(conn *pgx.Conn) error { return orNoProject(conn.SendBatch(ctx, batch).Close()) })
 	if err != nil {
 		return err
 	}
