@@ -625,6 +625,31 @@ func TestVerifyPlanFindsDamage(t *testing.T) {
 	}
 }
 
+// A log in which nobody named the plan says with what it was born.
+func TestVerifyPlanKnowsHowPlansAreBorn(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, pgtest.New(t), 1)
+	if !s.change(t, actors[0], plan.AddNode{Node: plan.Node{ID: "x", NodeType: plan.GraphNode, Config: "{}"}}) {
+		t.Fatal("no node was added")
+	}
+	if bad := s.bad(t, s.conn); len(bad) > 0 {
+		t.Fatalf("before: %q", bad)
+	}
+	for _, set := range []string{"name = 'x'", "yaml_content = 'x'", "dependencies = '{1}'", "status = 'pending'"} {
+		tx, err := s.conn.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pgtest.Exec(t, s.conn, "UPDATE plans SET "+set)
+		if bad, want := s.bad(t, s.conn), []string{"rows fail: not what the log says: plan"}; !slices.Equal(bad, want) {
+			t.Errorf("%s: %q, want %q", set, bad, want)
+		}
+		if err := tx.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Many who change a plan at once, on two replicas, leave it whole, and it is whole to whoever looks meanwhile.
 func TestVerifyPlanInAStorm(t *testing.T) {
 	t.Parallel()

@@ -101,7 +101,7 @@ func (s *Service) Create(ctx context.Context, _ auth.Actor, in Input) (Project, 
 		if err := q.InsertHead(ctx, row.ID); err != nil {
 			return err
 		}
-		name := fmt.Sprintf("Plan for Project %d", row.ID)
+		name := fmt.Sprintf("Plan for Project %d", row.ID) // layercake.verify_plan knows it, too
 		return q.InsertPlan(ctx, db.InsertPlanParams{ProjectID: row.ID, Name: name})
 	})
 	if err != nil {

@@ -63,7 +63,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 REVOKE ALL ON FUNCTION public.intact(public.checkpoints) FROM PUBLIC;
 
--- The same of version 0, which has nothing but a record: what the first change of it found. A checkpoint says where the search may end.
+-- The same of version 0, which has nothing but a record: what the first change of it found, or else that with which the server creates plans.
+-- The current one would not do: something may have written it that was no change. A checkpoint says where the search may end.
 CREATE OR REPLACE FUNCTION public.plan_at_birth(project integer) RETURNS TABLE (element text, id text, place bigint, value json)
 LANGUAGE sql STABLE AS $$
     SELECT r.element, r.id, r.place, coalesce(
@@ -73,7 +74,8 @@ LANGUAGE sql STABLE AS $$
         WHERE e.project_id = project AND e.version <= coalesce(c.version, 2147483647)
             AND strpos(e.body::text, '"PLAN_UPDATED"') > 0 AND o.element = 'plan' -- the former spares parsing all
         ORDER BY e.version, o.step LIMIT 1),
-        c.body -> 'plan', r.value)
+        c.body -> 'plan', json_build_object('name', format('Plan for Project %s', project), 'yamlContent', '', 'dependencies', NULL,
+            'status', 'draft'))
     FROM public.plan_of_rows(project) r
     LEFT JOIN LATERAL (SELECT n.version, n.body FROM public.checkpoints n
         WHERE n.project_id = project AND public.intact(n) ORDER BY n.version LIMIT 1) c ON true
