@@ -31,7 +31,7 @@ const (
 
 // UndoInput is what a caller asks to take back.
 type UndoInput struct {
-	Version    int64 // 0 for the caller's own newest
+	Version    int64 // 0 for the caller's own newest of which something is left
 	OnConflict OnConflict
 	DryRun     bool // only say what would be
 	Note       string
@@ -50,6 +50,7 @@ type UndoResult struct {
 }
 
 const (
+	maxPassed  = 20   // changes with nothing left to take back that are passed over
 	maxChoices = 3    // times that the newest change is chosen, when others undo it meanwhile
 	nearby     = 50   // newest events among which the caller's own are looked for first
 	farthest   = 1000 // newest events among which they are looked for at all
@@ -75,34 +76,46 @@ func (s *Service) takeBack(ctx context.Context, actor auth.Actor, projectID int3
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	in.OpID = cmp.Or(in.OpID, uuid.NewString())
+	var passed []int64
+	var nothing UndoResult // what was left of the last one that was passed over
 	for choice := 1; ; choice++ {
-		result, again, err := s.tryTakeBack(ctx, actor, projectID, in, redo)
-		if !again || choice == maxChoices {
+		result, left, err := s.tryTakeBack(ctx, actor, projectID, in, redo, passed)
+		switch {
+		case in.Version == 0 && errors.Is(err, errUndoneAlready) && choice < maxChoices:
+		case left != 0 && len(passed) < maxPassed:
+			passed, nothing = append(passed, left), result
+		case len(passed) > 0 && fault.Is(err, fault.NotFound):
+			return nothing, nil // nobody could take back more
+		default:
 			return result, err
 		}
 	}
 }
 
-// tryTakeBack takes one change back. Again says that somebody else did so since it was chosen, and that another choice may be right.
+// tryTakeBack takes one change back: when the caller named none, their own newest but for those that are passed over. Left is the version
+// of one of which nothing was left to take back, because others did so part by part. An older one is meant then, or a caller who takes back
+// one change after the other would get no further.
 func (s *Service) tryTakeBack(
-	ctx context.Context, actor auth.Actor, projectID int32, in UndoInput, redo bool,
-) (result UndoResult, again bool, err error) {
+	ctx context.Context, actor auth.Actor, projectID int32, in UndoInput, redo bool, passed []int64,
+) (result UndoResult, left int64, err error) {
 	edit := &takeBack{Version: in.Version, OnConflict: cmp.Or(in.OnConflict, Fail), Redo: redo}
 	if in.Version == 0 {
 		edit.ClientID = in.ClientID
 	}
-	event, release, err := s.choose(ctx, actor, projectID, in, redo)
+	event, release, err := s.choose(ctx, actor, projectID, in, redo, passed)
 	defer release()
 	if err == nil && event != nil {
 		err = edit.prepare(event)
 	}
 	if err != nil {
-		return UndoResult{}, false, err
+		return UndoResult{}, 0, err
 	}
 	done, err := s.carryOut(ctx, actor, projectID, in, edit)
-	again = errors.Is(err, errUndoneAlready) && in.Version == 0
+	if in.Version == 0 && err == nil && done.Event == nil && edit.applied && len(edit.conflicts)+len(edit.notes) == 0 {
+		left = event.Version
+	}
 	result, err = s.answer(ctx, projectID, in, edit, done, err)
-	return result, again, err
+	return result, left, err
 }
 
 // A change of 64 MB takes many times its size while it is taken back: its event, its elements, and the event that does so. So a replica
@@ -269,13 +282,13 @@ func (s *Service) preview(ctx context.Context, actor auth.Actor, projectID int32
 //
 // The operation is looked up last, so that a choice that its own first attempt has changed is not mistaken for the answer.
 func (s *Service) choose(
-	ctx context.Context, actor auth.Actor, projectID int32, in UndoInput, redo bool,
+	ctx context.Context, actor auth.Actor, projectID int32, in UndoInput, redo bool, passed []int64,
 ) (event *Event, release func(), err error) {
 	release = func() {}
 	r := request{Change: in.change(nil), actor: actor, project: projectID}
 	version := in.Version
 	if version == 0 {
-		newest, repeated, err := s.newest(ctx, r, redo)
+		newest, repeated, err := s.newest(ctx, r, redo, passed)
 		if repeated || err != nil {
 			return nil, release, err
 		}
@@ -314,8 +327,8 @@ func (s *Service) choose(
 	return event, release, nil
 }
 
-// newest returns the version of the caller's own newest change that can be taken back.
-func (s *Service) newest(ctx context.Context, r request, redo bool) (version int64, repeated bool, err error) {
+// newest returns the version of the caller's own newest change that can be taken back, but for those that are passed over.
+func (s *Service) newest(ctx context.Context, r request, redo bool, passed []int64) (version int64, repeated bool, err error) {
 	if r.opActor() == "" && r.ClientID == "" {
 		return 0, false, fault.New(fault.BadRequest, "A client id is needed to know which changes are yours")
 	}
@@ -339,7 +352,7 @@ func (s *Service) newest(ctx context.Context, r request, redo bool) (version int
 		if repeated || err != nil {
 			return 0, repeated, err
 		}
-		version, nothing := chooseNewest(rows, redo)
+		version, nothing := chooseNewest(rows, redo, passed)
 		if version != 0 {
 			return version, false, nil
 		}
@@ -356,7 +369,7 @@ func (s *Service) newest(ctx context.Context, r request, redo bool) (version int
 // chooseNewest chooses among events, the newest first. It returns 0 when none is right, and nothing when no older one can be, either. To
 // undo is to take back the newest that stands and takes nothing back. To redo is to take back the newest undo that stands, unless what the
 // caller did since stands; redos, and undos that were redone, are passed over.
-func chooseNewest(rows []db.ListUndoableRow, redo bool) (version int64, nothing bool) {
+func chooseNewest(rows []db.ListUndoableRow, redo bool, passed []int64) (version int64, nothing bool) {
 	undoes, undoneBy := make(map[int64]int64, len(rows)), make(map[int64]int64)
 	for _, row := range slices.Backward(rows) {
 		undoes[row.Version], undoneBy[row.Undoes] = row.Undoes, row.Version // of many that undid an event the newest
@@ -377,7 +390,7 @@ func chooseNewest(rows []db.ListUndoableRow, redo bool) (version int64, nothing 
 	}
 	for _, row := range rows {
 		switch {
-		case !row.Own:
+		case !row.Own, slices.Contains(passed, row.Version):
 		case row.Undoes == 0 && stands(row.Version):
 			if redo {
 				return 0, true

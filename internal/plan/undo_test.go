@@ -551,6 +551,28 @@ func TestUndoOwnNewest(t *testing.T) {
 	undoes(r.redo(t, guest(two), p, plan.UndoInput{ClientID: two, OnConflict: plan.Overwrite}), 21)
 }
 
+// What others took back part by part does not keep one from older changes.
+func TestUndoPassesOverWhatIsUndoneInParts(t *testing.T) {
+	t.Parallel()
+	r, p := newProject(t)
+	r.by(t, carl, p, addNode("a", plan.GraphNode), addNode("b", plan.GraphNode)) // 1
+	r.by(t, ann, p, move("a", 1))                                                // 2
+	r.by(t, ann, p, move("b", 1))                                                // 3
+	r.by(t, bob, p, move("b", 0))                                                // 4
+	newest := plan.UndoInput{Via: "test"}
+	preview := newest
+	preview.DryRun = true
+	if would := r.undo(t, ann, p, preview); would.Change == nil || would.Change.Undoes != 2 {
+		t.Fatalf("it would undo %+v, want version 2", would.Change)
+	}
+	if did := r.undo(t, ann, p, newest); did.Change == nil || did.Change.Undoes != 2 { // 5
+		t.Fatalf("it undid %+v, want version 2", did.Change)
+	}
+	if did := r.undo(t, ann, p, newest); did.Change != nil || did.At.Version != 5 {
+		t.Fatalf("it undid %+v at version %d, want nothing at 5", did.Change, did.At.Version)
+	}
+}
+
 // The newest is looked for among the newest 1,000 changes.
 func TestUndoOwnNewestIsNotFarAway(t *testing.T) {
 	t.Parallel()
