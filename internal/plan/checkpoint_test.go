@@ -303,7 +303,7 @@ func TestWalksTakeTurns(t *testing.T) {
 	t.Parallel()
 	r, p := newProject(t)
 	r.move(t, p, 5)
-	for range plan.MaxWalks {
+	for range plan.MaxWalks() {
 		if !r.plans.TakeTurn() {
 			t.Fatal("no turn is left although nobody walks")
 		}
@@ -326,7 +326,7 @@ func TestWalksTakeTurns(t *testing.T) {
 			t.Errorf("whoever waited got %v", err)
 		}
 	}
-	for range plan.MaxWalks {
+	for range plan.MaxWalks() {
 		r.plans.GiveTurn()
 	}
 	r.pastOf(t, p, 2)

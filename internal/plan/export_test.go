@@ -73,8 +73,8 @@ func (s *Service) TakeTurn() bool { return s.walks.TryAcquire(1) }
 // GiveTurn gives one back.
 func (s *Service) GiveTurn() { s.walks.Release(1) }
 
-// MaxWalks is how many turns there are.
-const MaxWalks = maxWalks
+// MaxWalks returns how many turns there are.
+func MaxWalks() int { return maxWalks() }
 
 // TakeAllRoom takes what large changes that are taken back may take together, until it is released.
 func (s *Service) TakeAllRoom(ctx context.Context) (release func(), err error) {

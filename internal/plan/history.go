@@ -34,7 +34,7 @@ type HistoryQuery struct {
 const MaxHistory = 500
 
 // maxHistoryBytes ends a page before its limit: bytes of its events, beyond the first.
-const maxHistoryBytes = 8 << 20
+const maxHistoryBytes = 2 << 20
 
 // History is a page of changes, newest first.
 type History struct {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -18,8 +19,9 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// maxWalks is how many callers of a replica read stretches of the log at once to learn what was: each keeps a processor busy.
-const maxWalks = 2
+// maxWalks returns how many callers of a replica read stretches of the log at once to learn what was: each keeps a processor busy, and
+// people who edit need the other half of them.
+func maxWalks() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 // At returns the plan after a version. Executions are no part of it. Faults: NotFound for the project, and with "oldest" for a
 // version that is not kept; BadRequest for one that is not there yet.

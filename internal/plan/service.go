@@ -63,7 +63,7 @@ func NewService(c Config) *Service {
 	}
 	s := &Service{
 		db: c.DB, hub: c.Hub, metrics: newMetrics(c.Metrics), log: log, guard: task.NewGuard(log, c.Metrics, "plan"),
-		walks: semaphore.NewWeighted(maxWalks), large: semaphore.NewWeighted(maxLarge),
+		walks: semaphore.NewWeighted(int64(maxWalks())), large: semaphore.NewWeighted(maxLarge),
 		checkpoints: checkpoints{spacing: checkpointSpacing, largest: maxCheckpoint}, historyBytes: maxHistoryBytes,
 		edgeWaiters: waiters{patience: edgePatience, counts: make(map[int32]int)}, oldest: c.Oldest, afterCommit: c.AfterCommit,
 	}
