@@ -12,9 +12,9 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"layercake/internal/client"
+	"layercake/internal/fault"
 
 	"github.com/google/uuid"
 )
@@ -106,7 +106,7 @@ func whatWasDone(c client.Change) string {
 // oneLine returns a text that others wrote as one that does nothing to a terminal but show.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if fault.Hidden(r) {
 			return ' '
 		}
 		return r

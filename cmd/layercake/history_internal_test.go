@@ -150,3 +150,14 @@ func TestUndoSaysWhatBecameOfIt(t *testing.T) {
 		t.Errorf("what is undone: %v, %s", err, out)
 	}
 }
+
+// Names that older releases stored may have characters that turn what follows them round.
+func TestTextsOfOthersOnlyShow(t *testing.T) {
+	t.Parallel()
+	if got, want := oneLine("esc\x1b[31m bell\a line\nright\u202Eleft\u2066x tag\U000E0041"), "esc [31m bell  line right left x tag "; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if family := "\U0001F468\u200D\U0001F469"; oneLine(family) != family {
+		t.Errorf("%q, want it as it is", oneLine(family))
+	}
+}

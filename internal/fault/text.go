@@ -71,7 +71,7 @@ func CheckLabel(field, text string) error { return checkCharacters(field, text, 
 
 func checkCharacters(field, text, allowed string) error {
 	for i, r := range text {
-		if hidden(r) && !strings.ContainsRune(allowed, r) {
+		if Hidden(r) && !strings.ContainsRune(allowed, r) {
 			return New(BadRequest, fmt.Sprintf("%s may not contain the character U+%04X", field, r)).
 				With("detail", map[string]any{"position": utf8.RuneCountInString(text[:i])})
 		}
@@ -79,8 +79,8 @@ func checkCharacters(field, text, allowed string) error {
 	return nil
 }
 
-// hidden reports whether a character cannot be seen and changes more than itself.
-func hidden(r rune) bool {
+// Hidden reports whether a character cannot be seen and changes more than itself.
+func Hidden(r rune) bool {
 	switch {
 	case unicode.IsControl(r):
 	case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069: // embeddings, overrides and isolates of direction
