@@ -32,14 +32,17 @@ FROM heads h WHERE h.project_id = @project_id;
 
 -- The events after each given version, with the head that they belong to and the hash at that version, empty where it is not known:
 -- of each project so many events, and no more bytes than given beyond the first. Bodies that are too large stay behind. A project
--- without a head is missing; one without such events has one row of version 0.
+-- without a head is missing; one without such events has one row of version 0. OFFSET 0 keeps the planner from joining with all heads, or with
+-- the whole log.
 -- name: ListEventsAfter :many
 SELECT h.project_id, h.version AS head, coalesce(h.hash, '')::text AS head_hash,
     coalesce(b.hash, event_hash(b.body::text), CASE g.after WHEN h.log_floor THEN h.floor_hash WHEN h.version THEN h.hash END, '')::text AS base_hash,
     coalesce(e.version, 0)::bigint AS version, coalesce(e.hash, '')::text AS hash, e.body::json AS body
 FROM (SELECT unnest(@project_ids::int[]) AS project_id, unnest(@after::bigint[]) AS after) g
-JOIN heads h ON h.project_id = g.project_id
-LEFT JOIN events b ON b.project_id = g.project_id AND b.version = g.after
+CROSS JOIN LATERAL (
+    SELECT o.project_id, o.version, o.hash, o.log_floor, o.floor_hash FROM heads o WHERE o.project_id = g.project_id OFFSET 0
+) h
+LEFT JOIN LATERAL (SELECT p.hash, p.body FROM events p WHERE p.project_id = g.project_id AND p.version = g.after OFFSET 0) b ON true
 LEFT JOIN LATERAL (
     SELECT s.version, s.hash, CASE WHEN s.size <= @max_body::int THEN s.body END AS body,
         sum(least(s.size, @max_body::int)) OVER (ORDER BY s.version) AS total, row_number() OVER (ORDER BY s.version) AS place
@@ -72,7 +75,8 @@ WHERE n.version > e.version
 ORDER BY h.project_id;
 
 -- Removes one chunk of old events, of so many events and bytes beyond the first, and moves the floor, in the transaction that holds the
--- head's lock: a reader of the log sees both or neither. The newest event always stays.
+-- head's lock: a reader of the log sees both or neither. The newest event always stays. Whatever makes an event old makes those before it old,
+-- too, so only the first of the log are looked at.
 -- name: TrimEvents :one
 WITH old AS (
     SELECT c.version, c.hash FROM (
@@ -81,17 +85,20 @@ WITH old AS (
         FROM (
             SELECT o.version, o.hash, o.body, o.size
             FROM heads h
-            JOIN events o ON o.project_id = h.project_id AND o.version > h.log_floor AND o.version < h.version
-            JOIN events n ON n.project_id = h.project_id AND n.version = h.version
-            WHERE h.project_id = @project_id AND (o.at < @before OR o.version <= h.version - @keep::bigint
-                OR n.total_size - coalesce(o.total_size - o.size, 0) > @keep_bytes::bigint)
-            ORDER BY o.version LIMIT @chunk::int
+            CROSS JOIN LATERAL (
+                SELECT f.version, f.at, f.hash, f.body, f.size, f.total_size FROM events f
+                WHERE f.project_id = h.project_id AND f.version > h.log_floor AND f.version < h.version
+                ORDER BY f.version LIMIT @chunk::int
+            ) o
+            WHERE h.project_id = @project_id AND (o.at < @before::timestamptz OR o.version <= h.version - @keep::bigint
+                OR (SELECT n.total_size FROM events n WHERE n.project_id = h.project_id AND n.version = h.version)
+                    - coalesce(o.total_size - o.size, 0) > @keep_bytes::bigint)
         ) e
     ) c WHERE c.before < @chunk_bytes::bigint
 ), moved AS (
     UPDATE heads h SET log_floor = o.version, floor_hash = o.hash
     FROM (SELECT version, hash FROM old ORDER BY version DESC LIMIT 1) o WHERE h.project_id = @project_id
 ), removed AS (
-    DELETE FROM events WHERE project_id = @project_id AND version IN (SELECT version FROM old)
+    DELETE FROM events WHERE project_id = @project_id AND version <= (SELECT max(version) FROM old)
 )
 SELECT count(*) FROM old;

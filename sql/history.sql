@@ -104,4 +104,5 @@ ON CONFLICT DO NOTHING;
 
 -- From a checkpoint below the floor no event leads on.
 -- name: DeleteTrimmedCheckpoints :exec
-DELETE FROM checkpoints c USING heads h WHERE h.project_id = @project_id AND c.project_id = h.project_id AND c.version < h.log_floor;
+DELETE FROM checkpoints c
+WHERE c.project_id = @project_id AND c.version < (SELECT h.log_floor FROM heads h WHERE h.project_id = @project_id);

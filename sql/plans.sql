@@ -35,11 +35,16 @@ UPDATE heads SET version = version + @steps::int, hash = @hash::text, log_size =
 -- name: GetHead :one
 SELECT version, changed_at, coalesce(hash, '')::text AS hash FROM heads WHERE project_id = @project_id;
 
--- The source of array indexes, without counting rows: an element's index is its ordinal less the gaps before it.
+-- The source of array indexes, without counting rows: an element's index is its ordinal less the gaps before it. The index of ordinals
+-- serves only statements that say that they are not negative.
 -- name: GetPlanShape :one
 SELECT p.node_gaps, p.edge_gaps,
-    (SELECT coalesce(max(n.ordinal), -1) FROM plan_nodes n WHERE n.project_id = p.project_id)::bigint AS last_node,
-    (SELECT coalesce(max(e.ordinal), -1) FROM plan_edges e WHERE e.project_id = p.project_id)::bigint AS last_edge
+    coalesce((
+        SELECT n.ordinal FROM plan_nodes n WHERE n.project_id = p.project_id AND n.ordinal >= 0 ORDER BY n.ordinal DESC LIMIT 1
+    ), -1)::bigint AS last_node,
+    coalesce((
+        SELECT e.ordinal FROM plan_edges e WHERE e.project_id = p.project_id AND e.ordinal >= 0 ORDER BY e.ordinal DESC LIMIT 1
+    ), -1)::bigint AS last_edge
 FROM plans p WHERE p.project_id = @project_id;
 
 -- name: UpdatePlanGaps :exec
@@ -59,11 +64,11 @@ WHERE e.project_id = @project_id AND e.id = v.id;
 -- name: ListPlanNodes :many
 SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
     created_at, updated_at
-FROM plan_nodes WHERE project_id = @project_id ORDER BY ordinal;
+FROM plan_nodes WHERE project_id = @project_id AND ordinal >= 0 ORDER BY ordinal;
 
 -- name: ListPlanEdges :many
 SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
-FROM plan_edges WHERE project_id = @project_id ORDER BY ordinal;
+FROM plan_edges WHERE project_id = @project_id AND ordinal >= 0 ORDER BY ordinal;
 
 -- Elements are looked up, updated and deleted one statement each, many in one round trip: a list of ids in one statement tempts
 -- the planner to read the whole plan.

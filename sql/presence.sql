@@ -31,7 +31,7 @@ DELETE FROM presence WHERE connection_id = ANY (@connection_ids::uuid[]);
 -- name: DeletePresenceOfReplica :many
 WITH ended AS (
     UPDATE presence_log l SET left_at = greatest(l.joined_at, r.expires_at), reason = 'replica died'
-    FROM replicas r WHERE r.incarnation = @dead::uuid AND l.incarnation = r.incarnation AND l.left_at IS NULL
+    FROM replicas r WHERE r.incarnation = @dead::uuid AND l.incarnation = r.incarnation AND l.reason IS NULL
 )
 DELETE FROM presence WHERE incarnation = @dead::uuid RETURNING connection_id, project_id;
 
@@ -41,7 +41,7 @@ SET LOCAL synchronous_commit = off;
 
 -- Visits of connections that are there. A row that is right is not touched, since most connections were logged long ago. A visit that was
 -- ended with the incarnation of its replica goes on, and so does one whose connection left and is back within the minute, or is somebody
--- else now.
+-- else now. OFFSET 0 keeps the planner from joining with all visits of the incarnation.
 -- name: BeginVisits :exec
 INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
 SELECT v.connection_id, v.joined_at, @incarnation, v.project_id, v.user_id, v.user_name, v.is_agent
@@ -51,7 +51,7 @@ FROM (SELECT unnest(@connection_ids::uuid[]) AS connection_id, unnest(@joined_at
 WHERE NOT EXISTS (
     SELECT FROM presence_log l WHERE l.connection_id = v.connection_id AND l.joined_at = v.joined_at
     AND l.incarnation = @incarnation AND l.left_at IS NULL
-    AND (l.user_id, l.user_name, l.is_agent) = (v.user_id, v.user_name, v.is_agent)
+    AND (l.user_id, l.user_name, l.is_agent) = (v.user_id, v.user_name, v.is_agent) OFFSET 0
 )
 ON CONFLICT (connection_id, joined_at) DO UPDATE
 SET incarnation = excluded.incarnation, user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent,
@@ -67,17 +67,19 @@ ON CONFLICT (connection_id, joined_at) DO UPDATE
 SET user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent, left_at = excluded.left_at,
     reason = excluded.reason;
 
--- Ends visits that nobody else will: the database lost the lease of their replica, which did not come back, or the row of their guest.
+-- Ends visits that nobody else will: the database lost the lease of their replica, which did not come back, or the row of their guest. A
+-- visit without a reason lasts; those of an incarnation are found by that, those of a connection by left_at.
 -- name: EndLostVisits :exec
 UPDATE presence_log l SET left_at = greatest(l.joined_at, now()), reason = 'lost'
-WHERE l.left_at IS NULL AND NOT EXISTS (SELECT FROM replicas r WHERE r.incarnation = l.incarnation)
+WHERE l.reason IS NULL AND NOT EXISTS (SELECT FROM replicas r WHERE r.incarnation = l.incarnation)
     AND NOT EXISTS (SELECT FROM presence p WHERE p.connection_id = l.connection_id AND p.expires_at IS NOT NULL);
 
--- Removes one chunk of visits that ended before a time.
+-- Removes one chunk of visits that ended before a time. They are found by their places in the table: to find them by their keys, the planner
+-- may read all visits.
 -- name: TrimVisits :execrows
-DELETE FROM presence_log WHERE (connection_id, joined_at) IN (
-    SELECT o.connection_id, o.joined_at FROM presence_log o WHERE o.left_at < @before ORDER BY o.left_at LIMIT @chunk::int
-);
+DELETE FROM presence_log WHERE ctid = ANY (ARRAY(
+    SELECT o.ctid FROM presence_log o WHERE o.left_at < @before ORDER BY o.left_at LIMIT @chunk::int
+));
 
 -- Those of the given projects that exist.
 -- name: ListProjectIDs :many

@@ -11,7 +11,8 @@ import (
 )
 
 const DeleteTrimmedCheckpoints = `-- name: DeleteTrimmedCheckpoints :exec
-DELETE FROM checkpoints c USING heads h WHERE h.project_id = $1 AND c.project_id = h.project_id AND c.version < h.log_floor
+DELETE FROM checkpoints c
+WHERE c.project_id = $1 AND c.version < (SELECT h.log_floor FROM heads h WHERE h.project_id = $1)
 `
 
 // From a checkpoint below the floor no event leads on.

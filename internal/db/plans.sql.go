@@ -254,8 +254,12 @@ func (q *Queries) GetPlanOfProject(ctx context.Context, projectID int32) (GetPla
 
 const GetPlanShape = `-- name: GetPlanShape :one
 SELECT p.node_gaps, p.edge_gaps,
-    (SELECT coalesce(max(n.ordinal), -1) FROM plan_nodes n WHERE n.project_id = p.project_id)::bigint AS last_node,
-    (SELECT coalesce(max(e.ordinal), -1) FROM plan_edges e WHERE e.project_id = p.project_id)::bigint AS last_edge
+    coalesce((
+        SELECT n.ordinal FROM plan_nodes n WHERE n.project_id = p.project_id AND n.ordinal >= 0 ORDER BY n.ordinal DESC LIMIT 1
+    ), -1)::bigint AS last_node,
+    coalesce((
+        SELECT e.ordinal FROM plan_edges e WHERE e.project_id = p.project_id AND e.ordinal >= 0 ORDER BY e.ordinal DESC LIMIT 1
+    ), -1)::bigint AS last_edge
 FROM plans p WHERE p.project_id = $1
 `
 
@@ -266,7 +270,8 @@ type GetPlanShapeRow struct {
 	LastEdge int64
 }
 
-// The source of array indexes, without counting rows: an element's index is its ordinal less the gaps before it.
+// The source of array indexes, without counting rows: an element's index is its ordinal less the gaps before it. The index of ordinals
+// serves only statements that say that they are not negative.
 func (q *Queries) GetPlanShape(ctx context.Context, projectID int32) (GetPlanShapeRow, error) {
 	row := q.db.QueryRow(ctx, GetPlanShape, projectID)
 	var i GetPlanShapeRow
@@ -384,7 +389,7 @@ func (q *Queries) InsertPlanNodes(ctx context.Context, arg InsertPlanNodesParams
 
 const ListPlanEdges = `-- name: ListPlanEdges :many
 SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
-FROM plan_edges WHERE project_id = $1 ORDER BY ordinal
+FROM plan_edges WHERE project_id = $1 AND ordinal >= 0 ORDER BY ordinal
 `
 
 type ListPlanEdgesRow struct {
@@ -535,7 +540,7 @@ func (q *Queries) ListPlanLinksFrom(ctx context.Context, arg ListPlanLinksFromPa
 const ListPlanNodes = `-- name: ListPlanNodes :many
 SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
     created_at, updated_at
-FROM plan_nodes WHERE project_id = $1 ORDER BY ordinal
+FROM plan_nodes WHERE project_id = $1 AND ordinal >= 0 ORDER BY ordinal
 `
 
 type ListPlanNodesRow struct {

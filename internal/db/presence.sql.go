@@ -21,7 +21,7 @@ FROM (SELECT unnest($2::uuid[]) AS connection_id, unnest($3::timestamptz[]) AS j
 WHERE NOT EXISTS (
     SELECT FROM presence_log l WHERE l.connection_id = v.connection_id AND l.joined_at = v.joined_at
     AND l.incarnation = $1 AND l.left_at IS NULL
-    AND (l.user_id, l.user_name, l.is_agent) = (v.user_id, v.user_name, v.is_agent)
+    AND (l.user_id, l.user_name, l.is_agent) = (v.user_id, v.user_name, v.is_agent) OFFSET 0
 )
 ON CONFLICT (connection_id, joined_at) DO UPDATE
 SET incarnation = excluded.incarnation, user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent,
@@ -40,7 +40,7 @@ type BeginVisitsParams struct {
 
 // Visits of connections that are there. A row that is right is not touched, since most connections were logged long ago. A visit that was
 // ended with the incarnation of its replica goes on, and so does one whose connection left and is back within the minute, or is somebody
-// else now.
+// else now. OFFSET 0 keeps the planner from joining with all visits of the incarnation.
 func (q *Queries) BeginVisits(ctx context.Context, arg BeginVisitsParams) error {
 	_, err := q.db.Exec(ctx, BeginVisits,
 		arg.Incarnation,
@@ -71,7 +71,7 @@ func (q *Queries) DeletePresence(ctx context.Context, connectionIds []uuid.UUID)
 const DeletePresenceOfReplica = `-- name: DeletePresenceOfReplica :many
 WITH ended AS (
     UPDATE presence_log l SET left_at = greatest(l.joined_at, r.expires_at), reason = 'replica died'
-    FROM replicas r WHERE r.incarnation = $1::uuid AND l.incarnation = r.incarnation AND l.left_at IS NULL
+    FROM replicas r WHERE r.incarnation = $1::uuid AND l.incarnation = r.incarnation AND l.reason IS NULL
 )
 DELETE FROM presence WHERE incarnation = $1::uuid RETURNING connection_id, project_id
 `
@@ -115,11 +115,12 @@ func (q *Queries) DoNotWaitForDisk(ctx context.Context) error {
 
 const EndLostVisits = `-- name: EndLostVisits :exec
 UPDATE presence_log l SET left_at = greatest(l.joined_at, now()), reason = 'lost'
-WHERE l.left_at IS NULL AND NOT EXISTS (SELECT FROM replicas r WHERE r.incarnation = l.incarnation)
+WHERE l.reason IS NULL AND NOT EXISTS (SELECT FROM replicas r WHERE r.incarnation = l.incarnation)
     AND NOT EXISTS (SELECT FROM presence p WHERE p.connection_id = l.connection_id AND p.expires_at IS NOT NULL)
 `
 
-// Ends visits that nobody else will: the database lost the lease of their replica, which did not come back, or the row of their guest.
+// Ends visits that nobody else will: the database lost the lease of their replica, which did not come back, or the row of their guest. A
+// visit without a reason lasts; those of an incarnation are found by that, those of a connection by left_at.
 func (q *Queries) EndLostVisits(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, EndLostVisits)
 	return err
@@ -287,9 +288,9 @@ func (q *Queries) ListProjectIDs(ctx context.Context, projectIds []int32) ([]int
 }
 
 const TrimVisits = `-- name: TrimVisits :execrows
-DELETE FROM presence_log WHERE (connection_id, joined_at) IN (
-    SELECT o.connection_id, o.joined_at FROM presence_log o WHERE o.left_at < $1 ORDER BY o.left_at LIMIT $2::int
-)
+DELETE FROM presence_log WHERE ctid = ANY (ARRAY(
+    SELECT o.ctid FROM presence_log o WHERE o.left_at < $1 ORDER BY o.left_at LIMIT $2::int
+))
 `
 
 type TrimVisitsParams struct {
@@ -297,7 +298,8 @@ type TrimVisitsParams struct {
 	Chunk  int32
 }
 
-// Removes one chunk of visits that ended before a time.
+// Removes one chunk of visits that ended before a time. They are found by their places in the table: to find them by their keys, the planner
+// may read all visits.
 func (q *Queries) TrimVisits(ctx context.Context, arg TrimVisitsParams) (int64, error) {
 	result, err := q.db.Exec(ctx, TrimVisits, arg.Before, arg.Chunk)
 	if err != nil {
