@@ -45,10 +45,10 @@ func (s Session) settings() map[string]string {
 	}
 }
 
-// steadyPlans keep statements on indexes. A session keeps its plans: one that was made while a table was nearly empty would go on reading
-// all of it for long after it has grown. What no index can answer still reads whole tables, at a price that would call for compilation.
-// Roles behind a pooler need not have them.
-var steadyPlans = map[string]string{"enable_seqscan": "off", "jit": "off"}
+// steadyPlans keep statements on indexes, and on the order of these. A session keeps its plans: one that was made while a table was nearly
+// empty would go on reading all of it, or sorting all events of a project for the newest ten, for long after it has grown. What no index
+// can answer still reads whole tables, at a price that would call for compilation. Roles behind a pooler need not have them.
+var steadyPlans = map[string]string{"enable_seqscan": "off", "enable_bitmapscan": "off", "jit": "off"}
 
 // off are time-outs that are switched off where the version of PostgreSQL has them: settings above has our own, and a session may be idle
 // for any time.

@@ -123,7 +123,7 @@ func TestPoolerThatNobodySpokeOf(t *testing.T) {
 	t.Parallel()
 	database, dba := emptyDatabase(t)
 	dropped := "ignore_startup_parameters = default_transaction_isolation, search_path, statement_timeout, lock_timeout, " +
-		"idle_in_transaction_session_timeout, tcp_keepalives_idle, tcp_keepalives_interval, tcp_keepalives_count, tcp_user_timeout, synchronous_commit, enable_seqscan, jit"
+		"idle_in_transaction_session_timeout, tcp_keepalives_idle, tcp_keepalives_interval, tcp_keepalives_count, tcp_user_timeout, synchronous_commit, enable_seqscan, enable_bitmapscan, jit"
 	for name, c := range map[string]struct{ settings, want string }{
 		"refuses settings": {"", "unsupported startup parameter: "},
 		"drops settings":   {dropped, "these settings of the database session are wrong: "},

@@ -1,0 +1,270 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"layercake/internal/db"
+	"layercake/internal/postgres/pgtest"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// A statement reads the rows that it is about, however large the rest of the project is, and whatever the statistics said when its session
+// planned it: sessions keep their plans while a project grows. The statements are planned in a database in some state, then one project
+// gets a thousand rows of everything, and then it is counted what they read there.
+func TestLookUpsReadFewRowsWhateverTheStatisticsSay(t *testing.T) {
+	t.Parallel()
+	for name, state := range map[string][]string{
+		"never analyzed":                   nil,
+		"analyzed empty":                   {"VACUUM ANALYZE"},
+		"one row":                          {project(1, 1, 1), "ANALYZE"},
+		"some small projects":              {project(1, 100, 3), "ANALYZE"},
+		"many small projects":              {project(1, 3000, 3), "VACUUM ANALYZE"},
+		"very many projects of one row":    {project(1, 20000, 1), "VACUUM ANALYZE"},
+		"a large project":                  {project(1, 1, 1000), "ANALYZE"},
+		"a large project among many":       {project(1, 2000, 3), project(2001, 2001, 1000), "ANALYZE"},
+		"a large project that was deleted": {project(1, 1, 1000), "ANALYZE", "DELETE FROM projects"},
+		"a large project that vacuum removed": {
+			project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM presence; DELETE FROM presence_log", "VACUUM",
+		},
+		"some rows, not analyzed since none":    {"ANALYZE", project(1, 100, 3)},
+		"a large project, not analyzed since 0": {"ANALYZE", project(1, 1, 1000)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			database := pgtest.New(t)
+			admin := pgtest.Connect(t, database)
+			const tables = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+			for _, table := range pgtest.Texts(t, admin, tables) {
+				pgtest.Exec(t, admin, "ALTER TABLE "+table+" SET (autovacuum_enabled = false)") // it would make sessions plan again
+			}
+			pgtest.Exec(t, admin, "INSERT INTO replicas (incarnation, version, address, expires_at) VALUES ($1, '', '', 'infinity')", replica)
+			for _, statement := range state {
+				for part := range strings.SplitSeq(statement, ";") { // VACUUM wants to be alone
+					pgtest.Exec(t, admin, part)
+				}
+			}
+			err := open(t, database).Requests.Do(t.Context(), func(conn *pgx.Conn) error {
+				pgtest.Exec(t, conn, "SET plan_cache_mode = force_generic_plan")
+				for _, call := range lookUps {
+					_, _, _ = measure(t, conn, call) // what it looks up, or refers to, is not there yet
+				}
+				for part := range strings.SplitSeq(project(large, large, 1000), ";") {
+					pgtest.Exec(t, admin, part)
+				}
+				for _, mode := range []string{"force_generic_plan", "force_custom_plan"} {
+					pgtest.Exec(t, conn, "SET plan_cache_mode = "+mode)
+					for _, name := range slices.Sorted(maps.Keys(lookUps)) {
+						rows, pages, err := measure(t, conn, lookUps[name])
+						if err != nil {
+							t.Errorf("%s: %v", name, err)
+						}
+						// A scan of a whole index that finds one row reads pages only.
+						if rows > mostRows || pages > mostPages {
+							t.Errorf("%s, %s: %d rows, %d pages, want at most %d and %d", mode, name, rows, pages, mostRows, mostPages)
+						}
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// Whoever adds a statement says whether it looks up a few rows.
+func TestStatementsAreLookUpsOrNot(t *testing.T) {
+	t.Parallel()
+	for name := range statements(t) {
+		if _, ok := lookUps[name]; ok == slices.Contains(wholes, name) {
+			t.Errorf("%s must be either in lookUps or in wholes", name)
+		}
+	}
+}
+
+// wholes are statements that read all of a project, a room, a replica or the deployment, or no rows at all, or tables that have few.
+var wholes = []string{
+	"CloseEdgeGaps", "CloseNodeGaps", "ListPlanEdges", "ListPlanNodes",
+	"DeleteProject", "DeleteGuestsOfProject", "ListPresence", "UpsertGuest", "DeletePresenceOfReplica", "ListOwnPresence",
+	"CountProjects", "ListProjects", "ListProjectsToTrim", "ListCheckpointsDue", "EndLostVisits",
+	"InsertProject", "InsertHead", "InsertPlan", "GetClock", "DoNotWaitForDisk",
+	"TryLockCleanUp", "GetWireKey", "UpsertWireKey", "LockGuestMakers", "ListCommands", "UpdateCommandActed", "DeleteOldCommands",
+	"ClaimExpiredReplica", "DeleteReplica", "GetOldestWire", "HasLease", "InsertReplica", "RenewReplica",
+}
+
+// What a look-up may read: some read ten rows of the log, and follow what these take back. The database looks references up itself.
+const mostRows, mostPages = 60, 120
+
+// measure returns how many rows a call reads, with entries of indexes, and how many pages it looks at. What it writes is rolled back.
+func measure(t *testing.T, conn *pgx.Conn, call call) (rows, pages int, err error) {
+	t.Helper()
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	read := func() (rows, pages int) {
+		const ask = `SELECT sum(pg_stat_get_xact_tuples_returned(oid))::int, sum(pg_stat_get_xact_blocks_fetched(oid))::int
+			FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i')`
+		if err := tx.QueryRow(t.Context(), ask).Scan(&rows, &pages); err != nil {
+			t.Fatal(err)
+		}
+		return rows, pages
+	}
+	rowsBefore, pagesBefore := read()
+	if err := call(t.Context(), db.New(tx)); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return 0, 0, err
+	}
+	rows, pages = read()
+	return rows - rowsBefore, pages - pagesBefore, nil
+}
+
+// large is the id of the project that grows, and replica serves everybody.
+const (
+	large   = 1000000
+	replica = "00000000-0000-0000-0000-000000000001"
+)
+
+var (
+	incarnation = uuid.MustParse(replica)
+	served      = []uuid.UUID{uuid.MustParse("01000000-0000-0000-0001-000000000500")} // of the large project
+	guest       = []uuid.UUID{uuid.MustParse("01000000-0000-0000-0002-000000000500")}
+	joined      = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// project returns statements that make projects, each with a chain of so many nodes, and as many events, checkpoints, connections, guests
+// and visits that ended. Every second event takes back the one before; ten guests have expired.
+func project(first, last, size int) string {
+	return strings.NewReplacer("@first", strconv.Itoa(first), "@last", strconv.Itoa(last), "@size", strconv.Itoa(size), "@replica", replica).Replace(`
+INSERT INTO projects (id, name) SELECT p, 'project ' || p FROM generate_series(@first, @last) p;
+INSERT INTO heads (project_id, version, log_size) SELECT p, @size, 100 * @size FROM generate_series(@first, @last) p;
+INSERT INTO plans (id, project_id, name) SELECT p, p, 'plan' FROM generate_series(@first, @last) p;
+INSERT INTO plan_nodes (project_id, id, ordinal, node_type, position_x, position_y, label, config, created_at, updated_at)
+	SELECT p, 'node-' || n, n, 'GraphNode', 0, 0, 'label', '{}', now(), now() FROM generate_series(@first, @last) p, generate_series(0, @size) n;
+INSERT INTO plan_edges (project_id, id, ordinal, source, target, data_type, created_at, updated_at)
+	SELECT p, 'edge-' || n, n, 'node-' || n, 'node-' || n + 1, 'GRAPH_DATA', now(), now()
+	FROM generate_series(@first, @last) p, generate_series(0, @size - 1) n;
+INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash, size, total_size, undoes)
+	SELECT p, n, now() - interval '1 hour' + n * interval '1 s', 'actor', md5(p || 'x' || n)::uuid::text, '', '{}', '12345678', 100, 100 * n,
+		CASE WHEN n % 2 = 0 THEN n - 1 END
+	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO checkpoints (project_id, version, body, sum)
+	SELECT p, n, '{}', sha256('') FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport, caller,
+	network, joined_at, active_at, expires_at)
+	SELECT format('%s-0000-0000-000%s-%s', lpad(p::text, 8, '0'), g, lpad(n::text, 12, '0'))::uuid, CASE g WHEN 1 THEN '@replica'::uuid END, p, 1, 'user', 'name', '', false, 'graphql',
+		CASE g WHEN 2 THEN 'caller ' || p || n END, CASE g WHEN 2 THEN 'network ' || p || n END, '2026-01-01', now(),
+		CASE g WHEN 2 THEN now() + (n - 10) * interval '1 hour' END
+	FROM generate_series(@first, @last) p, generate_series(1, 2) g, generate_series(1, @size) n;
+INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent, left_at, reason)
+	SELECT format('%s-0000-0000-000%s-%s', lpad(p::text, 8, '0'), g, lpad(n::text, 12, '0'))::uuid, '2026-01-01', '@replica', p, 'user',
+		'name', false, CASE g WHEN 3 THEN now() END, CASE g WHEN 3 THEN 'left' END
+	FROM generate_series(@first, @last) p, generate_series(1, 3) g, generate_series(1, @size) n`)
+}
+
+// call is one of a statement, with its arguments.
+type call func(context.Context, *db.Queries) error
+
+// get makes a call of a statement that has an answer.
+func get[P, R any](f func(*db.Queries, context.Context, P) (R, error), params P) call {
+	return func(ctx context.Context, q *db.Queries) error {
+		_, err := f(q, ctx, params)
+		return err
+	}
+}
+
+// do makes a call of a statement that has none.
+func do[P any](f func(*db.Queries, context.Context, P) error, params P) call {
+	return func(ctx context.Context, q *db.Queries) error { return f(q, ctx, params) }
+}
+
+// lookUps are calls of statements that look up a few rows of the large project.
+var lookUps = map[string]call{
+	"StepHead":            get((*db.Queries).StepHead, large),
+	"FinishHead":          do((*db.Queries).FinishHead, db.FinishHeadParams{ProjectID: large, Hash: "12345678"}),
+	"GetHead":             get((*db.Queries).GetHead, large),
+	"LockHead":            get((*db.Queries).LockHead, large),
+	"GetLogEnds":          get((*db.Queries).GetLogEnds, large),
+	"ListFeedHeads":       get((*db.Queries).ListFeedHeads, []int32{large}),
+	"GetProject":          get((*db.Queries).GetProject, large),
+	"UpdateProject":       get((*db.Queries).UpdateProject, db.UpdateProjectParams{ID: large, Name: "new"}),
+	"ListProjectIDs":      get((*db.Queries).ListProjectIDs, []int32{large}),
+	"GetPlan":             get((*db.Queries).GetPlan, large),
+	"GetPlanOfProject":    get((*db.Queries).GetPlanOfProject, large),
+	"ListPlansByProject":  get((*db.Queries).ListPlansByProject, db.ListPlansByProjectParams{ProjectIds: []int32{large}}),
+	"UpdatePlan":          do((*db.Queries).UpdatePlan, db.UpdatePlanParams{ProjectID: large, Name: "new"}),
+	"UpdatePlanGaps":      do((*db.Queries).UpdatePlanGaps, db.UpdatePlanGapsParams{ProjectID: large, NodeGaps: []int64{}, EdgeGaps: []int64{}}),
+	"GetPlanShape":        get((*db.Queries).GetPlanShape, large),
+	"GetPlanNode":         get((*db.Queries).GetPlanNode, db.GetPlanNodeParams{ProjectID: large, ID: "node-500"}),
+	"GetPlanEdge":         get((*db.Queries).GetPlanEdge, db.GetPlanEdgeParams{ProjectID: large, ID: "edge-500"}),
+	"ListPlanEdgesOfNode": get((*db.Queries).ListPlanEdgesOfNode, db.ListPlanEdgesOfNodeParams{ProjectID: large, Node: "node-500"}),
+	"ListPlanLinksFrom":   get((*db.Queries).ListPlanLinksFrom, db.ListPlanLinksFromParams{ProjectID: large, Node: "node-995"}),
+	"InsertPlanNodes": do((*db.Queries).InsertPlanNodes, db.InsertPlanNodesParams{
+		ProjectID: large, Ids: []string{"new"}, Ordinals: []int64{2000}, NodeTypes: []string{"GraphNode"}, PositionXs: []float64{0},
+		PositionYs: []float64{0}, SourcePositions: []string{""}, TargetPositions: []string{""}, Labels: []string{""}, Descriptions: []string{""},
+		Configs: []string{"{}"}, CreatedAts: []time.Time{joined}, At: joined,
+	}),
+	"UpdatePlanNode": do((*db.Queries).UpdatePlanNode, db.UpdatePlanNodeParams{ProjectID: large, ID: "node-500", NodeType: "GraphNode", Config: []byte("{}")}),
+	"DeletePlanNode": do((*db.Queries).DeletePlanNode, db.DeletePlanNodeParams{ProjectID: large, ID: "node-500"}),
+	"InsertPlanEdges": do((*db.Queries).InsertPlanEdges, db.InsertPlanEdgesParams{
+		ProjectID: large, Ids: []string{"new"}, Ordinals: []int64{2000}, Sources: []string{"node-1"}, Targets: []string{"node-900"},
+		SourceHandles: []string{""}, TargetHandles: []string{""}, Labels: []string{""}, DataTypes: []string{"GRAPH_DATA"},
+		CreatedAts: []time.Time{joined}, At: joined,
+	}),
+	"UpdatePlanEdge": do((*db.Queries).UpdatePlanEdge, db.UpdatePlanEdgeParams{ProjectID: large, ID: "edge-500", DataType: "GRAPH_DATA"}),
+	"DeletePlanEdge": do((*db.Queries).DeletePlanEdge, db.DeletePlanEdgeParams{ProjectID: large, ID: "edge-500"}),
+	"InsertEvent": do((*db.Queries).InsertEvent, db.InsertEventParams{
+		ProjectID: large, Version: 1001, At: joined, OpActor: "actor", OpID: "op", RequestHash: []byte{}, Body: []byte("{}"), Hash: "12345678", Size: 2, TotalSize: 100002,
+	}),
+	"GetOperation":    get((*db.Queries).GetOperation, db.GetOperationParams{ProjectID: large, OpActor: "actor", OpID: "op"}),
+	"ListEventBodies": get((*db.Queries).ListEventBodies, db.ListEventBodiesParams{ProjectID: large, After: 990, MaxBytes: 1 << 20, Most: 100}),
+	"GetEventHash":    get((*db.Queries).GetEventHash, db.GetEventHashParams{ProjectID: large, Version: 500}),
+	"ListEventsAfter": get((*db.Queries).ListEventsAfter, db.ListEventsAfterParams{
+		ProjectIds: []int32{large}, After: []int64{990}, MaxBody: 1 << 16, MaxEvents: 100, MaxBytes: 1 << 20,
+	}),
+	"ListEventsForwards":  get((*db.Queries).ListEventsForwards, db.ListEventsForwardsParams{ProjectID: large, After: 490, Upto: 500}),
+	"ListEventsBackwards": get((*db.Queries).ListEventsBackwards, db.ListEventsBackwardsParams{ProjectID: large, After: 490, Upto: 500}),
+	"ListEventsAbout":     get((*db.Queries).ListEventsAbout, db.ListEventsAboutParams{ProjectID: large, First: 491, Last: 500, Texts: []string{"x"}}),
+	"GetPast":             get((*db.Queries).GetPast, db.GetPastParams{ProjectID: large, Version: 500, Damaged: []int64{}}),
+	"GetVersionAt":        get((*db.Queries).GetVersionAt, db.GetVersionAtParams{ProjectID: large, At: joined}),
+	"GetNextRecordEvent":  get((*db.Queries).GetNextRecordEvent, db.GetNextRecordEventParams{ProjectID: large, Version: 998}),
+	"ListHistory":         get((*db.Queries).ListHistory, db.ListHistoryParams{ProjectID: large, Before: 900, MaxBytes: 1 << 20, Everything: true, Most: 10}),
+	"GetEventToUndo":      get((*db.Queries).GetEventToUndo, db.GetEventToUndoParams{ProjectID: large, Version: 500, Most: 1 << 20}),
+	"GetUndoneBy":         get((*db.Queries).GetUndoneBy, db.GetUndoneByParams{ProjectID: large, Version: 499}),
+	"ListUndoable":        get((*db.Queries).ListUndoable, db.ListUndoableParams{ProjectID: large, OpActor: "actor", Most: 10}),
+	"ListUndoneOlder":     get((*db.Queries).ListUndoneOlder, db.ListUndoneOlderParams{ProjectID: large, Most: 10}),
+	"GetCheckpoint":       get((*db.Queries).GetCheckpoint, db.GetCheckpointParams{ProjectID: large, Version: 500}),
+	"InsertCheckpoint":    get((*db.Queries).InsertCheckpoint, db.InsertCheckpointParams{ProjectID: large, Version: 2000, Body: []byte("{}"), Sum: make([]byte, 32)}),
+	"TrimEvents":          get((*db.Queries).TrimEvents, db.TrimEventsParams{ProjectID: large, Before: joined, Keep: 995, KeepBytes: 1 << 40, Chunk: 5, ChunkBytes: 1 << 20}),
+
+	"UpsertPresence": do((*db.Queries).UpsertPresence, db.UpsertPresenceParams{
+		Incarnation: incarnation, ConnectionIds: served, ProjectIds: []int32{large}, Revisions: []int64{2},
+		UserIds: []string{"user"}, UserNames: []string{"name"}, AvatarColors: []string{""}, IsAgents: []bool{false}, Transports: []string{"graphql"},
+		DocumentIds: []string{""}, DocumentTypes: []string{""}, Positions: []string{""}, SelectedNodeIds: []string{""}, DocumentAts: []time.Time{joined},
+		JoinedAts: []time.Time{joined}, ActiveAts: []time.Time{joined},
+	}),
+	"DeletePresence": do((*db.Queries).DeletePresence, served),
+	"BeginVisits": do((*db.Queries).BeginVisits, db.BeginVisitsParams{
+		Incarnation: incarnation, ConnectionIds: served, JoinedAts: []time.Time{joined}, ProjectIds: []int32{large},
+		UserIds: []string{"user"}, UserNames: []string{"name"}, IsAgents: []bool{false},
+	}),
+	"EndVisits": do((*db.Queries).EndVisits, db.EndVisitsParams{
+		Incarnation: incarnation, ConnectionIds: served, JoinedAts: []time.Time{joined}, ProjectIds: []int32{large},
+		UserIds: []string{"user"}, UserNames: []string{"name"}, IsAgents: []bool{false}, LeftAts: []time.Time{joined}, Reasons: []string{"left"},
+	}),
+	"RenewGuests":              do((*db.Queries).RenewGuests, db.RenewGuestsParams{ConnectionIds: guest, TtlSeconds: 90}),
+	"DeleteGuest":              get((*db.Queries).DeleteGuest, db.DeleteGuestParams{ConnectionID: guest[0], ProjectID: large}),
+	"ReapGuests":               get((*db.Queries).ReapGuests, 3),
+	"TrimVisits":               get((*db.Queries).TrimVisits, db.TrimVisitsParams{Before: new(time.Now().Add(time.Hour)), Chunk: 5}),
+	"DeleteTrimmedCheckpoints": do((*db.Queries).DeleteTrimmedCheckpoints, large),
+}
