@@ -9,6 +9,7 @@ type Kind string
 // The kinds of actors.
 const (
 	KindAnonymous Kind = "anonymous" // open mode, no credential
+	KindAgent     Kind = "agent"     // a program that acts for somebody, no credential
 	KindSystem    Kind = "system"    // the server itself
 )
 
@@ -17,6 +18,17 @@ type Actor struct {
 	ID   string // stable for one caller, never empty
 	Kind Kind
 	Name string // for people to read
+}
+
+// OpActor returns the name among whose operation ids the actor's are unique. Who has no credential may be somebody else with the next
+// request, for all that anybody knows: all of them share their ids under the name "".
+func (a Actor) OpActor() string {
+	switch a.Kind {
+	case KindAnonymous, KindAgent:
+		return ""
+	default:
+		return a.ID
+	}
 }
 
 // clients is the namespace of the ids that anonymous callers get from the client id they state (RFC 9562, UUIDv5).
@@ -30,4 +42,13 @@ func Anonymous(clientID string) Actor {
 		id = uuid.NewSHA1(clients, []byte(clientID))
 	}
 	return Actor{ID: id.String(), Kind: KindAnonymous, Name: "Anonymous User"}
+}
+
+// agents is the namespace of the ids that agents get from their keys (RFC 9562, UUIDv5).
+var agents = uuid.MustParse("9a1f6c58-3b7e-5d42-8c06-e27d4b915f3a")
+
+// Agent returns the actor of a program. The same key gives the same actor, so a key names what is one agent for people: a name that it
+// goes by, with the session or the address that it calls from.
+func Agent(key, name string) Actor {
+	return Actor{ID: uuid.NewSHA1(agents, []byte(key)).String(), Kind: KindAgent, Name: name}
 }

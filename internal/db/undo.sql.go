@@ -123,7 +123,7 @@ FROM events e WHERE e.project_id = $3 ORDER BY e.version DESC LIMIT $4::int
 
 type ListUndoableParams struct {
 	OpActor   string
-	Client    string
+	OwnText   string
 	ProjectID int32
 	Most      int32
 }
@@ -135,12 +135,12 @@ type ListUndoableRow struct {
 }
 
 // The newest events of a project, with what each takes back (0 for nothing) and whether it is the caller's own: of an actor and, unless that is
-// empty, with a text near the beginning of the body, the client id. A body begins with at most 4,000 characters of what is no operation,
+// empty, with a text near the beginning of the body, the client id or the id of an agent. A body begins with at most 4,000 characters of what is no operation,
 // and in JSON no text of somebody else's can look like the member.
 func (q *Queries) ListUndoable(ctx context.Context, arg ListUndoableParams) ([]ListUndoableRow, error) {
 	rows, err := q.db.Query(ctx, ListUndoable,
 		arg.OpActor,
-		arg.Client,
+		arg.OwnText,
 		arg.ProjectID,
 		arg.Most,
 	)

@@ -134,16 +134,7 @@ type request struct {
 	hash    []byte
 }
 
-// opActor returns the actor among whose operation ids the request's is unique. Anonymous callers have no lasting identity, and share
-// their ids under the name "".
-func (r request) opActor() string {
-	if r.actor.Kind == auth.KindAnonymous {
-		return ""
-	}
-	return r.actor.ID
-}
-
-func (r request) sameOperation(o request) bool { return r.OpID == o.OpID && r.opActor() == o.opActor() }
+func (r request) sameOperation(o request) bool { return r.OpID == o.OpID && r.actor.OpActor() == o.actor.OpActor() }
 
 // committed is what the database holds after a change.
 type committed struct {
@@ -166,7 +157,7 @@ func (s *Service) settle(ctx context.Context, deadline time.Time, r request, unk
 			if _, err := q.LockHead(ctx, r.project); err != nil {
 				return err
 			}
-			row, err := q.GetOperation(ctx, db.GetOperationParams{ProjectID: r.project, OpActor: r.opActor(), OpID: r.OpID})
+			row, err := q.GetOperation(ctx, db.GetOperationParams{ProjectID: r.project, OpActor: r.actor.OpActor(), OpID: r.OpID})
 			done.at = Cursor{Epoch: postgres.EpochOfConn(conn), Version: row.Version, Hash: feed.Hash(row.Body)}
 			done.body = row.Body
 			return err

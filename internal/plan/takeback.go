@@ -24,7 +24,7 @@ type takeBack struct {
 	Version    int64 // as the caller named it; 0 for their own newest
 	OnConflict OnConflict
 	Redo       bool
-	ClientID   string // whose newest; empty with a version
+	ClientID   string // whose newest: the client id, or the actor id of an agent; empty with a version
 
 	event  *Event // nil when the operation is in the log already
 	nodes  threeWays[Node]

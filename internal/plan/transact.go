@@ -157,7 +157,7 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 
 // queueOperation looks up the event of a request's operation id: nil when the log does not have it.
 func queueOperation(b *pgx.Batch, r request, earlier **db.GetOperationRow) {
-	b.Queue(db.GetOperation, r.project, r.opActor(), r.OpID).Query(func(rows pgx.Rows) (err error) {
+	b.Queue(db.GetOperation, r.project, r.actor.OpActor(), r.OpID).Query(func(rows pgx.Rows) (err error) {
 		*earlier, err = first(rows, pgx.RowToAddrOfStructByPos[db.GetOperationRow])
 		return err
 	})
@@ -226,7 +226,7 @@ func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answe
 	for i, t := range group {
 		if done := answers[i].done; done.event != nil {
 			size += int64(len(done.body))
-			b.Queue(db.InsertEvent, projectID, done.at.Version, d.time, t.opActor(), t.OpID, t.hash, json.RawMessage(done.body), done.at.Hash,
+			b.Queue(db.InsertEvent, projectID, done.at.Version, d.time, t.actor.OpActor(), t.OpID, t.hash, json.RawMessage(done.body), done.at.Hash,
 				len(done.body), size, done.event.Undoes)
 			steps++
 		}

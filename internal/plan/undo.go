@@ -101,6 +101,9 @@ func (s *Service) tryTakeBack(
 	edit := &takeBack{Version: in.Version, OnConflict: cmp.Or(in.OnConflict, Fail), Redo: redo}
 	if in.Version == 0 {
 		edit.ClientID = in.ClientID
+		if actor.Kind == auth.KindAgent {
+			edit.ClientID = actor.ID
+		}
 	}
 	event, release, err := s.choose(ctx, actor, projectID, in, redo, passed)
 	defer release()
@@ -329,12 +332,14 @@ func (s *Service) choose(
 
 // newest returns the version of the caller's own newest change that can be taken back, but for those that are passed over.
 func (s *Service) newest(ctx context.Context, r request, redo bool, passed []int64) (version int64, repeated bool, err error) {
-	if r.opActor() == "" && r.ClientID == "" {
+	own := "" // text in the bodies of the caller's own events, among those of the same op_actor
+	switch {
+	case r.actor.Kind == auth.KindAgent:
+		own = `"actorId":` + string(encode(r.actor.ID))
+	case r.ClientID != "":
+		own = `"clientId":` + string(encode(r.ClientID))
+	case r.actor.OpActor() == "":
 		return 0, false, fault.New(fault.BadRequest, "A client id is needed to know which changes are yours")
-	}
-	client := ""
-	if r.ClientID != "" {
-		client = `"clientId":` + string(encode(r.ClientID))
 	}
 	for _, most := range []int32{nearby, farthest} {
 		var head int64
@@ -344,7 +349,7 @@ func (s *Service) newest(ctx context.Context, r request, redo bool, passed []int
 			add := func(found pgx.Rows) error {
 				return each(found, func(row db.ListUndoableRow) { rows = append(rows, row) })
 			}
-			b.Queue(db.ListUndoable, r.opActor(), client, r.project, most).Query(add)
+			b.Queue(db.ListUndoable, r.actor.OpActor(), own, r.project, most).Query(add)
 			if redo {
 				b.Queue(db.ListUndoneOlder, r.project, most).Query(add)
 			}
