@@ -30,3 +30,24 @@ SELECT version FROM heads WHERE project_id = @project_id FOR UPDATE;
 
 -- name: DeleteProject :execrows
 DELETE FROM projects WHERE id = @id;
+
+-- A page of all projects, by ascending id.
+-- name: ListProjectsAfter :many
+SELECT id, name, description, created_at, updated_at FROM projects WHERE id > @after ORDER BY id LIMIT @most::int;
+
+-- What an operation id was used for. The project's columns are null when it was deleted since.
+-- name: GetProjectOperation :one
+SELECT o.request_hash, o.project_id, p.name, p.description, p.created_at, p.updated_at
+FROM project_operations o LEFT JOIN projects p ON p.id = o.project_id
+WHERE o.op_actor = @op_actor AND o.op_id = @op_id;
+
+-- It waits for others who use the same operation id now, and inserts nothing when one of them was committed.
+-- name: InsertProjectOperation :execrows
+INSERT INTO project_operations (op_actor, op_id, request_hash, project_id) VALUES (@op_actor, @op_id, @request_hash, @project_id)
+ON CONFLICT DO NOTHING;
+
+-- Operation ids are forgotten with the events of the same age, one chunk a statement.
+-- name: DeleteOldProjectOperations :execrows
+DELETE FROM project_operations WHERE (op_actor, op_id) IN (
+    SELECT o.op_actor, o.op_id FROM project_operations o WHERE o.at < @before ORDER BY o.at LIMIT @chunk::int
+);

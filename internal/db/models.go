@@ -77,7 +77,7 @@ type Event struct {
 	Version int64
 	// When it was committed; equal to at in the body.
 	At time.Time
-	// Whose operation ids these are: the actor's id, empty for anonymous callers, who share theirs.
+	// Whose operation ids these are: the actor's id, empty for callers without a credential (anonymous, agents), who share theirs.
 	OpActor string
 	// The operation id: the same request again gets the same answer.
 	OpID string
@@ -277,6 +277,20 @@ type Project struct {
 	CreatedAt time.Time
 	// When its name or description last changed; the plan has a clock of its own in heads.
 	UpdatedAt time.Time
+}
+
+// The operation ids under which projects were created: the same request again gets the same project. Kept as long as events.
+type ProjectOperation struct {
+	// Whose operation ids these are, as in events.
+	OpActor string
+	// The operation id that the client gave.
+	OpID string
+	// SHA-256 of the request: another request under the same operation id is refused.
+	RequestHash []byte
+	// The project that was created; it may have been deleted since.
+	ProjectID int32
+	// When it was created.
+	At time.Time
 }
 
 // Leases: one row a life of a replica, renewed every second. One that expired is dead, and what it held is removed.

@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"time"
 )
 
 const CountProjects = `-- name: CountProjects :one
@@ -18,6 +19,26 @@ func (q *Queries) CountProjects(ctx context.Context) (int64, error) {
 	var count int64
 	err := row.Scan(&count)
 	return count, err
+}
+
+const DeleteOldProjectOperations = `-- name: DeleteOldProjectOperations :execrows
+DELETE FROM project_operations WHERE (op_actor, op_id) IN (
+    SELECT o.op_actor, o.op_id FROM project_operations o WHERE o.at < $1 ORDER BY o.at LIMIT $2::int
+)
+`
+
+type DeleteOldProjectOperationsParams struct {
+	Before time.Time
+	Chunk  int32
+}
+
+// Operation ids are forgotten with the events of the same age, one chunk a statement.
+func (q *Queries) DeleteOldProjectOperations(ctx context.Context, arg DeleteOldProjectOperationsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, DeleteOldProjectOperations, arg.Before, arg.Chunk)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const DeleteProject = `-- name: DeleteProject :execrows
@@ -41,6 +62,41 @@ func (q *Queries) GetProject(ctx context.Context, id int32) (Project, error) {
 	var i Project
 	err := row.Scan(
 		&i.ID,
+		&i.Name,
+		&i.Description,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
+const GetProjectOperation = `-- name: GetProjectOperation :one
+SELECT o.request_hash, o.project_id, p.name, p.description, p.created_at, p.updated_at
+FROM project_operations o LEFT JOIN projects p ON p.id = o.project_id
+WHERE o.op_actor = $1 AND o.op_id = $2
+`
+
+type GetProjectOperationParams struct {
+	OpActor string
+	OpID    string
+}
+
+type GetProjectOperationRow struct {
+	RequestHash []byte
+	ProjectID   int32
+	Name        *string
+	Description *string
+	CreatedAt   *time.Time
+	UpdatedAt   *time.Time
+}
+
+// What an operation id was used for. The project's columns are null when it was deleted since.
+func (q *Queries) GetProjectOperation(ctx context.Context, arg GetProjectOperationParams) (GetProjectOperationRow, error) {
+	row := q.db.QueryRow(ctx, GetProjectOperation, arg.OpActor, arg.OpID)
+	var i GetProjectOperationRow
+	err := row.Scan(
+		&i.RequestHash,
+		&i.ProjectID,
 		&i.Name,
 		&i.Description,
 		&i.CreatedAt,
@@ -82,6 +138,32 @@ func (q *Queries) InsertProject(ctx context.Context, arg InsertProjectParams) (P
 	return i, err
 }
 
+const InsertProjectOperation = `-- name: InsertProjectOperation :execrows
+INSERT INTO project_operations (op_actor, op_id, request_hash, project_id) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING
+`
+
+type InsertProjectOperationParams struct {
+	OpActor     string
+	OpID        string
+	RequestHash []byte
+	ProjectID   int32
+}
+
+// It waits for others who use the same operation id now, and inserts nothing when one of them was committed.
+func (q *Queries) InsertProjectOperation(ctx context.Context, arg InsertProjectOperationParams) (int64, error) {
+	result, err := q.db.Exec(ctx, InsertProjectOperation,
+		arg.OpActor,
+		arg.OpID,
+		arg.RequestHash,
+		arg.ProjectID,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const ListProjects = `-- name: ListProjects :many
 SELECT id, name, description, created_at, updated_at FROM projects WHERE id IN (
     SELECT p.id FROM projects p JOIN heads h ON h.project_id = p.id
@@ -93,6 +175,42 @@ SELECT id, name, description, created_at, updated_at FROM projects WHERE id IN (
 // page of its head. Their number is maxListed in Go.
 func (q *Queries) ListProjects(ctx context.Context) ([]Project, error) {
 	rows, err := q.db.Query(ctx, ListProjects)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Project{}
+	for rows.Next() {
+		var i Project
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Description,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListProjectsAfter = `-- name: ListProjectsAfter :many
+SELECT id, name, description, created_at, updated_at FROM projects WHERE id > $1 ORDER BY id LIMIT $2::int
+`
+
+type ListProjectsAfterParams struct {
+	After int32
+	Most  int32
+}
+
+// A page of all projects, by ascending id.
+func (q *Queries) ListProjectsAfter(ctx context.Context, arg ListProjectsAfterParams) ([]Project, error) {
+	rows, err := q.db.Query(ctx, ListProjectsAfter, arg.After, arg.Most)
 	if err != nil {
 		return nil, err
 	}

@@ -94,6 +94,7 @@ func (c *Cleaner) clean(ctx context.Context) {
 		{"events", func() (int64, error) {
 			return c.cfg.Plans.Trim(ctx, plan.Keep{Since: now.Add(-c.cfg.KeepEvents), Events: keepEvents, Bytes: keepEventBytes})
 		}},
+		{"project_operations", func() (int64, error) { return c.trimProjectOperations(ctx, now.Add(-c.cfg.KeepEvents)) }},
 		{"commands", func() (int64, error) { return c.trimCommands(ctx) }},
 		{"presence_log", func() (int64, error) { return c.cfg.Presence.TrimLog(ctx, now.Add(-keepVisits)) }},
 	} {
@@ -127,5 +128,19 @@ func (c *Cleaner) trimCommands(ctx context.Context) (removed int64, err error) {
 		removed, err = q.DeleteOldCommands(ctx)
 		return err
 	})
+	return removed, err
+}
+
+// operationChunk is how many operation ids one statement removes.
+const operationChunk = 10_000
+
+// trimProjectOperations removes the operation ids of projects that were created before a time, as those of changes go with their events.
+func (c *Cleaner) trimProjectOperations(ctx context.Context, before time.Time) (removed int64, err error) {
+	for chunk := int64(operationChunk); chunk == operationChunk && err == nil; removed += chunk {
+		err = c.cfg.DB.Query(ctx, func(q *db.Queries) (err error) {
+			chunk, err = q.DeleteOldProjectOperations(ctx, db.DeleteOldProjectOperationsParams{Before: before, Chunk: operationChunk})
+			return err
+		})
+	}
 	return removed, err
 }

@@ -87,3 +87,24 @@ func TestCleanUpWritesCheckpoints(t *testing.T) {
 		}
 	}
 }
+
+// Operation ids of projects go with the events of their age.
+func TestCleanUpForgetsOperations(t *testing.T) {
+	t.Parallel()
+	core := servertest.StartCore(t, nil)
+	conn := pgtest.Connect(t, core.Database)
+	pgtest.Exec(t, conn, `INSERT INTO project_operations (op_actor, op_id, request_hash, project_id, at)
+		SELECT '', w.op_id, sha256('')::bytea, 1, now() - w.age FROM (VALUES ('young', interval '1 m'), ('old', interval '2 h')) w (op_id, age)`)
+	cleaner := operate.NewCleaner(operate.CleanerConfig{
+		DB: core.DB.System, Plans: core.Plans, Presence: core.Presence, Every: time.Millisecond, KeepEvents: time.Hour,
+		Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- cleaner.Run(ctx) }()
+	pgtest.AwaitTexts(t, conn, []string{"young"}, "SELECT op_id FROM project_operations")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -30,6 +30,7 @@ type Project struct {
 type Input struct {
 	Name        string
 	Description *string
+	OpID        string // id that makes repeats of Create safe: the same request again gets the same project; "" for none
 }
 
 // Service creates, finds and deletes projects. In open mode every actor owns every project.
@@ -52,7 +53,7 @@ func NewService(c Config) *Service { return &Service{db: c.DB, wire: c.Wire} }
 // ErrNotFound is the fault for a project that does not exist.
 var ErrNotFound = fault.New(fault.NotFound, "Project not found")
 
-// maxListed is the number of projects that List returns at most. The query has it, too.
+// maxListed is the number of projects that List and Page return at most. The query of List has it, too.
 const maxListed = 1000
 
 // List returns projects of the actor by ascending id, and how many there are. When they are more than 1,000, it returns those whose name or
@@ -87,27 +88,62 @@ func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Project, err
 	return found(row, err)
 }
 
-// Create makes a project with its head and its plan.
-func (s *Service) Create(ctx context.Context, _ auth.Actor, in Input) (Project, error) {
+// Page returns at most limit projects of the actor with ids above after, by ascending id, and whether there are more. The limit is 1 to 1,000;
+// another one is the fault BadRequest.
+func (s *Service) Page(ctx context.Context, _ auth.Actor, after int32, limit int) (projects []Project, more bool, err error) {
+	if limit < 1 || limit > maxListed {
+		return nil, false, fault.New(fault.BadRequest, "The limit is not one of a page").
+			With("detail", map[string]any{"least": 1, "limit": maxListed, "value": limit})
+	}
+	err = s.db.Requests.Query(ctx, func(q *db.Queries) error {
+		rows, err := q.ListProjectsAfter(ctx, db.ListProjectsAfterParams{After: after, Most: int32(limit) + 1})
+		more = len(rows) > limit
+		rows = rows[:min(len(rows), limit)]
+		projects = make([]Project, len(rows))
+		for i, row := range rows {
+			projects[i] = Project(row)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("list a page of projects: %w", err)
+	}
+	return projects, more, nil
+}
+
+// Create makes a project with its head and its plan. Under an operation id that created a project before, it returns that project as it is
+// now. Faults: BadRequest for what the rules refuse, and when the operation id was used for another request; NotFound when the project that
+// the operation created was deleted since.
+func (s *Service) Create(ctx context.Context, actor auth.Actor, in Input) (Project, error) {
 	in, err := in.check()
 	if err != nil {
 		return Project{}, err
 	}
+	if in.OpID != "" {
+		return s.createOnce(ctx, actor, in)
+	}
 	var row db.Project
 	err = s.db.Requests.InTx(ctx, func(q *db.Queries) (err error) {
-		if row, err = q.InsertProject(ctx, db.InsertProjectParams(in)); err != nil {
-			return err
-		}
-		if err := q.InsertHead(ctx, row.ID); err != nil {
-			return err
-		}
-		name := fmt.Sprintf("Plan for Project %d", row.ID) // layercake.verify_plan knows it, too
-		return q.InsertPlan(ctx, db.InsertPlanParams{ProjectID: row.ID, Name: name})
+		row, err = insert(ctx, q, in)
+		return err
 	})
 	if err != nil {
 		return Project{}, fmt.Errorf("create project: %w", err)
 	}
 	return Project(row), nil
+}
+
+// insert writes a project with its head and its plan.
+func insert(ctx context.Context, q *db.Queries, in Input) (db.Project, error) {
+	row, err := q.InsertProject(ctx, db.InsertProjectParams{Name: in.Name, Description: in.Description})
+	if err != nil {
+		return row, err
+	}
+	if err := q.InsertHead(ctx, row.ID); err != nil {
+		return row, err
+	}
+	name := fmt.Sprintf("Plan for Project %d", row.ID) // layercake.verify_plan knows it, too
+	return row, q.InsertPlan(ctx, db.InsertPlanParams{ProjectID: row.ID, Name: name})
 }
 
 // Update sets name and description.
@@ -156,6 +192,7 @@ func found(row db.Project, err error) (Project, error) {
 const (
 	maxName        = 100
 	maxDescription = 1000
+	maxOperationID = 200
 )
 
 func (in Input) check() (Input, error) {
@@ -163,7 +200,9 @@ func (in Input) check() (Input, error) {
 	if in.Name == "" {
 		return in, fault.New(fault.BadRequest, "Project name cannot be empty")
 	}
-	if err := errors.Join(fault.CheckText("Project name", in.Name, maxName), fault.CheckName("Project name", in.Name)); err != nil {
+	err := errors.Join(fault.CheckText("Project name", in.Name, maxName), fault.CheckName("Project name", in.Name),
+		fault.CheckText("Operation id", in.OpID, maxOperationID))
+	if err != nil {
 		return in, err
 	}
 	if in.Description != nil {
