@@ -77,6 +77,12 @@ SELECT id, ordinal, node_type, position_x, position_y, source_position, target_p
     created_at, updated_at
 FROM plan_nodes WHERE project_id = @project_id AND id = @id;
 
+-- The node that was added last.
+-- name: GetLastPlanNode :one
+SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
+    created_at, updated_at
+FROM plan_nodes WHERE project_id = @project_id ORDER BY ordinal DESC LIMIT 1;
+
 -- name: GetPlanEdge :one
 SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
 FROM plan_edges WHERE project_id = @project_id AND id = @id;
@@ -99,6 +105,9 @@ WITH RECURSIVE reached (id) AS (
 )
 SELECT l.id, l.source, l.target FROM reached r
 CROSS JOIN LATERAL (SELECT e.id, e.source, e.target FROM plan_edges e WHERE e.project_id = @project_id AND e.source = r.id OFFSET 0) l;
+
+-- name: ListPlanLinks :many
+SELECT id, source, target FROM plan_edges WHERE project_id = @project_id;
 
 -- Each node says when it was created: one that comes back is as old as it was.
 -- name: InsertPlanNodes :exec

@@ -100,6 +100,48 @@ func (q *Queries) GetHead(ctx context.Context, projectID int32) (GetHeadRow, err
 	return i, err
 }
 
+const GetLastPlanNode = `-- name: GetLastPlanNode :one
+SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
+    created_at, updated_at
+FROM plan_nodes WHERE project_id = $1 ORDER BY ordinal DESC LIMIT 1
+`
+
+type GetLastPlanNodeRow struct {
+	ID             string
+	Ordinal        int64
+	NodeType       string
+	PositionX      float64
+	PositionY      float64
+	SourcePosition *string
+	TargetPosition *string
+	Label          string
+	Description    *string
+	Config         []byte
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+// The node that was added last.
+func (q *Queries) GetLastPlanNode(ctx context.Context, projectID int32) (GetLastPlanNodeRow, error) {
+	row := q.db.QueryRow(ctx, GetLastPlanNode, projectID)
+	var i GetLastPlanNodeRow
+	err := row.Scan(
+		&i.ID,
+		&i.Ordinal,
+		&i.NodeType,
+		&i.PositionX,
+		&i.PositionY,
+		&i.SourcePosition,
+		&i.TargetPosition,
+		&i.Label,
+		&i.Description,
+		&i.Config,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
 const GetPlan = `-- name: GetPlan :one
 SELECT id, project_id, name, yaml_content, dependencies, status, created_at, updated_at FROM plans WHERE id = $1
 `
@@ -483,6 +525,36 @@ func (q *Queries) ListPlanEdgesOfNode(ctx context.Context, arg ListPlanEdgesOfNo
 			&i.CreatedAt,
 			&i.UpdatedAt,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListPlanLinks = `-- name: ListPlanLinks :many
+SELECT id, source, target FROM plan_edges WHERE project_id = $1
+`
+
+type ListPlanLinksRow struct {
+	ID     string
+	Source string
+	Target string
+}
+
+func (q *Queries) ListPlanLinks(ctx context.Context, projectID int32) ([]ListPlanLinksRow, error) {
+	rows, err := q.db.Query(ctx, ListPlanLinks, projectID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListPlanLinksRow{}
+	for rows.Next() {
+		var i ListPlanLinksRow
+		if err := rows.Scan(&i.ID, &i.Source, &i.Target); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

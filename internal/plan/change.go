@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -60,10 +61,7 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 	if err := c.check(); err != nil {
 		return Result{}, err
 	}
-	if c.OpID == "" {
-		c.OpID = uuid.NewString()
-	}
-	r := request{Change: c, actor: actor, project: projectID, hash: c.hash()}
+	r := newRequest(actor, projectID, c)
 	arrived := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, writingBudget)
 	defer cancel()
@@ -122,6 +120,8 @@ func requestName(e Edit) string {
 		return "plan.Undo"
 	case *restore:
 		return "plan.Restore"
+	case operationEdit:
+		return "plan.Operation"
 	}
 	return fmt.Sprintf("%T", e)
 }
@@ -134,7 +134,17 @@ type request struct {
 	hash    []byte
 }
 
-func (r request) sameOperation(o request) bool { return r.OpID == o.OpID && r.actor.OpActor() == o.actor.OpActor() }
+// newRequest returns the request of a change, under a fresh operation id unless it has one.
+func newRequest(actor auth.Actor, projectID int32, c Change) request {
+	c.OpID = cmp.Or(c.OpID, uuid.NewString())
+	r := request{Change: c, actor: actor, project: projectID, hash: c.hash()}
+	r.Edits = bindOperations(c.Edits, actor.OpActor()+" "+c.OpID)
+	return r
+}
+
+func (r request) sameOperation(o request) bool {
+	return r.OpID == o.OpID && r.actor.OpActor() == o.actor.OpActor()
+}
 
 // committed is what the database holds after a change.
 type committed struct {

@@ -19,6 +19,7 @@ type reads struct {
 	edges         map[string]bool // edges, by id
 	edgesOf       map[string]bool // nodes, all of whose edges are read
 	reachableFrom map[string]bool // nodes, with all links that can be reached from them
+	lastNode      bool            // the node that was added last
 	plan          bool            // the plan's record
 	all           bool            // all nodes and edges
 	eventsAfter   *int64          // the version after which all events are read
@@ -59,7 +60,8 @@ type record struct {
 	touchedEdges []Edge
 	named        []string // ids of nodes that the edits named
 	namedEdges   []string
-	undoes       int64 // the version that it takes back; 0 for none
+	placed       map[string]Position // where the nodes went that it placed, by id
+	undoes       int64               // the version that it takes back; 0 for none
 }
 
 // list is what a draft knows of an ordered list: some items, where it ends, and its gaps. An item's ordinal never changes. Its

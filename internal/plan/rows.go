@@ -10,6 +10,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// maxWays is from how many nodes the links that can be reached are looked up one by one. For more, all links of the plan are read once: each
+// way may be through all of them.
+const maxWays = 20
+
 // queue adds the queries of what a change reads. Their results fill the draft when the batch runs.
 func (d *draft) queue(b *pgx.Batch, project int32, r *reads) {
 	if r.plan {
@@ -45,6 +49,9 @@ func (d *draft) queue(b *pgx.Batch, project int32, r *reads) {
 		b.Queue(db.ListPlanEdges, project).Query(d.loadEdges)
 		return
 	}
+	if r.lastNode {
+		b.Queue(db.GetLastPlanNode, project).Query(d.loadNodes)
+	}
 	for id := range storable(r.nodes) {
 		b.Queue(db.GetPlanNode, project, id).Query(d.loadNodes)
 	}
@@ -54,10 +61,15 @@ func (d *draft) queue(b *pgx.Batch, project int32, r *reads) {
 	for id := range storable(r.edgesOf) {
 		b.Queue(db.ListPlanEdgesOfNode, project, id).Query(d.loadEdges)
 	}
+	loadLinks := func(rows pgx.Rows) error {
+		return each(rows, func(row db.ListPlanLinksRow) { d.links.add(row.ID, row.Source, row.Target) })
+	}
+	if len(r.reachableFrom) > maxWays {
+		b.Queue(db.ListPlanLinks, project).Query(loadLinks)
+		return
+	}
 	for id := range storable(r.reachableFrom) {
-		b.Queue(db.ListPlanLinksFrom, project, id).Query(func(rows pgx.Rows) error {
-			return each(rows, func(row db.ListPlanLinksFromRow) { d.links.add(row.ID, row.Source, row.Target) })
-		})
+		b.Queue(db.ListPlanLinksFrom, project, id).Query(loadLinks)
 	}
 }
 
