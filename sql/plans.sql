@@ -94,6 +94,13 @@ UNION ALL
 SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
 FROM plan_edges i WHERE i.project_id = @project_id AND i.target = @node;
 
+-- What a node's warnings depend on: its type, and how many edges enter and leave it.
+-- name: GetNodeDegree :one
+SELECT n.node_type,
+    (SELECT count(*) FROM plan_edges i WHERE i.project_id = n.project_id AND i.target = n.id) AS inputs,
+    (SELECT count(*) FROM plan_edges o WHERE o.project_id = n.project_id AND o.source = n.id) AS outputs
+FROM plan_nodes n WHERE n.project_id = @project_id AND n.id = @id;
+
 -- The links that can be reached from the given node: what a new edge into it could close a cycle with. OFFSET 0 keeps the
 -- planner from joining with the whole plan.
 -- name: ListPlanLinksFrom :many

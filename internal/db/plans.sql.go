@@ -142,6 +142,32 @@ func (q *Queries) GetLastPlanNode(ctx context.Context, projectID int32) (GetLast
 	return i, err
 }
 
+const GetNodeDegree = `-- name: GetNodeDegree :one
+SELECT n.node_type,
+    (SELECT count(*) FROM plan_edges i WHERE i.project_id = n.project_id AND i.target = n.id) AS inputs,
+    (SELECT count(*) FROM plan_edges o WHERE o.project_id = n.project_id AND o.source = n.id) AS outputs
+FROM plan_nodes n WHERE n.project_id = $1 AND n.id = $2
+`
+
+type GetNodeDegreeParams struct {
+	ProjectID int32
+	ID        string
+}
+
+type GetNodeDegreeRow struct {
+	NodeType string
+	Inputs   int64
+	Outputs  int64
+}
+
+// What a node's warnings depend on: its type, and how many edges enter and leave it.
+func (q *Queries) GetNodeDegree(ctx context.Context, arg GetNodeDegreeParams) (GetNodeDegreeRow, error) {
+	row := q.db.QueryRow(ctx, GetNodeDegree, arg.ProjectID, arg.ID)
+	var i GetNodeDegreeRow
+	err := row.Scan(&i.NodeType, &i.Inputs, &i.Outputs)
+	return i, err
+}
+
 const GetPlan = `-- name: GetPlan :one
 SELECT id, project_id, name, yaml_content, dependencies, status, created_at, updated_at FROM plans WHERE id = $1
 `

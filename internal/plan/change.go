@@ -27,6 +27,7 @@ type Change struct {
 	Via      string // transport that the change came by
 	Note     string // reason, for people; may be ""
 	Edits    []Edit
+	Warnings bool // whether the result has warnings, which cost a look at each node that the change touches
 }
 
 // Result is the outcome of a change.
@@ -35,6 +36,9 @@ type Result struct {
 	Event *Event // nil when nothing changed
 	Nodes []Node // nodes that changed, as they are now, removed ones as they were; when none did, nodes that the edits named
 	Edges []Edge // edges, by the same rule
+	// Warnings say of each node that the change touched, or an edge of which it added or removed, what keeps it from working: as Validate
+	// says it of the whole plan.
+	Warnings []Problem
 }
 
 // budget is from the arrival of a change to its answer, writingBudget to the end of its transaction. The second between them is for
@@ -75,7 +79,12 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 	if err != nil {
 		return Result{}, err
 	}
-	return done.result()
+	result, err := done.result()
+	if err == nil && c.Warnings && done.event == nil {
+		// The answer came from the log, and the plan is what it is now. What was done stands also when nobody can look.
+		result.Warnings, _ = s.warningsNow(ctx, projectID, result)
+	}
+	return result, err
 }
 
 // announce brings a change to the watchers of this replica, and to the other replicas.
@@ -142,6 +151,15 @@ func newRequest(actor auth.Actor, projectID int32, c Change) request {
 	return r
 }
 
+// reads names what the edits of a request look at.
+func (r request) reads() *reads {
+	looks := newReads()
+	for _, e := range r.Edits {
+		e.reads(looks)
+	}
+	return looks
+}
+
 func (r request) sameOperation(o request) bool {
 	return r.OpID == o.OpID && r.actor.OpActor() == o.actor.OpActor()
 }
@@ -153,6 +171,8 @@ type committed struct {
 	body  []byte // event, encoded; nil when nothing changed
 	nodes []Node // nodes that changed; when none did, nodes that the edits named
 	edges []Edge
+
+	warnings []Problem
 }
 
 // settle finds out whether a commit whose answer was lost took effect. The lost transaction holds the head's lock until it has ended
@@ -182,7 +202,7 @@ func (s *Service) settle(ctx context.Context, deadline time.Time, r request, unk
 
 // result answers with what was committed. A repeat finds in the event what the first answer had at hand.
 func (c committed) result() (Result, error) {
-	r := Result{At: c.at, Event: c.event, Nodes: c.nodes, Edges: c.edges}
+	r := Result{At: c.at, Event: c.event, Nodes: c.nodes, Edges: c.edges, Warnings: c.warnings}
 	if c.body == nil || c.event != nil {
 		return r, nil
 	}

@@ -29,13 +29,13 @@ func (e *commitUnknown) Unwrap() error { return e.cause }
 const maxSmall = 16
 
 // small reports whether a request may share a transaction. It has one edit, because an edit that is refused leaves the draft unchanged,
-// while of several edits the first would stay in it. It does not read the whole plan.
+// while of several edits the first would stay in it. It does not read the whole plan, and wants no warnings: these are of the plan right
+// after the request, and others of the group would change it more.
 func (r request) small() bool {
-	if len(r.Edits) != 1 {
+	if len(r.Edits) != 1 || r.Warnings {
 		return false
 	}
-	looks := newReads()
-	r.Edits[0].reads(looks)
+	looks := r.reads()
 	return !looks.all && !looks.plan && looks.eventsAfter == nil && looks.undoneBy == nil && len(looks.nodes) <= maxSmall
 }
 
@@ -221,6 +221,11 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answers []answer) error {
 	b := &pgx.Batch{}
 	projectID := group[0].project
+	var near *touched
+	if group[0].Warnings { // it is alone in its group
+		near = touchedBy(answers[0].done.event.Operations, d.record)
+		near.queue(b, projectID) // before the writes, as Try does
+	}
 	d.queueWrites(b, projectID)
 	steps, size := 0, d.size
 	for i, t := range group {
@@ -235,6 +240,9 @@ func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answe
 	b.Queue("commit")
 	err := conn.SendBatch(ctx, b).Close()
 	if err == nil {
+		if near != nil {
+			answers[0].done.warnings = near.warnings(d.nodes.len())
+		}
 		return nil
 	}
 	// An ordinary error comes from a statement before COMMIT and aborts the transaction. A broken connection, or the server

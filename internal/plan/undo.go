@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"layercake/internal/auth"
 	"layercake/internal/db"
@@ -157,7 +156,7 @@ func (in UndoInput) change(edit Edit) Change {
 // carryOut makes the change, or only finds out what it would be.
 func (s *Service) carryOut(ctx context.Context, actor auth.Actor, projectID int32, in UndoInput, edit Edit) (Result, error) {
 	if in.DryRun {
-		return s.preview(ctx, actor, projectID, in.change(edit))
+		return s.Try(ctx, actor, projectID, in.change(edit))
 	}
 	return s.Change(ctx, actor, projectID, in.change(edit))
 }
@@ -228,55 +227,6 @@ func (s *Service) recall(ctx context.Context, projectID int32, edit *takeBack, d
 	err = again.apply(before.draft())
 	edit.event, edit.verdict = again.event, again.verdict
 	return err
-}
-
-// preview finds out what a change would be. It locks and writes nothing. The place of the result is the newest. Changes that read the whole
-// plan come one after the other to it; here they take turns.
-func (s *Service) preview(ctx context.Context, actor auth.Actor, projectID int32, c Change) (Result, error) {
-	r := request{Change: c, actor: actor, project: projectID, hash: c.hash()}
-	looks := newReads()
-	for _, e := range c.Edits {
-		e.reads(looks)
-	}
-	if looks.all {
-		turn, err := s.takeTurn(ctx)
-		if err != nil {
-			return Result{}, err
-		}
-		defer turn()
-	}
-	d := &draft{time: time.Now().UTC().Truncate(time.Microsecond)}
-	var head db.GetHeadRow
-	var earlier *db.GetOperationRow
-	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error {
-		b := &pgx.Batch{}
-		b.Queue("begin isolation level repeatable read read only")
-		b.Queue(db.GetHead, projectID).QueryRow(func(row pgx.Row) error { return row.Scan(&head.Version, &head.ChangedAt, &head.Hash) })
-		queueOperation(b, r, &earlier)
-		d.queue(b, projectID, looks)
-		b.Queue("commit")
-		err := conn.SendBatch(ctx, b).Close()
-		if err != nil {
-			rollback(ctx, conn)
-		}
-		d.at = Cursor{Epoch: postgres.EpochOfConn(conn), Version: head.Version, Hash: head.Hash}
-		return err
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Result{}, project.ErrNotFound
-	}
-	if err != nil {
-		return Result{}, fmt.Errorf("read for a preview: %w", err)
-	}
-	newest := d.at
-	done, err := r.decide(d, earlier)
-	if err != nil {
-		return Result{}, err
-	}
-	if earlier == nil {
-		done.at = newest
-	}
-	return done.result()
 }
 
 // choose returns the event that is to be taken back: that of the version that the caller named, or their own newest. It returns nil when

@@ -111,15 +111,8 @@ func (v *validation) checkEdges(edges []Edge) {
 // checkInputs warns of nodes that cannot work yet.
 func (v *validation) checkInputs(nodes []Node) {
 	for _, n := range nodes {
-		inputs, outputs := len(v.links.in[n.ID]), len(v.links.out[n.ID])
-		if least := minInputs(n.NodeType); inputs < least {
-			v.add(Problem{
-				NodeID: &n.ID, Kind: ConfigurationSuggestion, Warning: true,
-				Message: fmt.Sprintf("A %s needs at least %d input, it has %d", n.NodeType, least, inputs),
-			})
-		}
-		if len(nodes) > 1 && inputs+outputs == 0 {
-			v.add(Problem{NodeID: &n.ID, Kind: UnusedOutput, Warning: true, Message: "Node is not connected to any other"})
+		for _, p := range warningsOf(n.ID, n.NodeType, len(v.links.in[n.ID]), len(v.links.out[n.ID]), len(nodes) < 2) {
+			v.add(p)
 		}
 	}
 }
