@@ -11,7 +11,14 @@ func TestRequestHashesNeverChange(t *testing.T) {
 	text, version, label := "x", int64(7), "L"
 	node := Node{ID: "n", NodeType: GraphNode, Position: Position{X: 1, Y: 2}, Metadata: NodeMetadata{Label: "N"}, Config: "{}"}
 	edge := Edge{ID: "e", Source: "n", Target: "m", Metadata: EdgeMetadata{Label: &label, DataType: GraphData}}
+	operations, err := ParseOperations([]byte(`[
+		{"op":"add_node","node_type":"GraphNode","label":"","description":"d","config":{"a": 1},"x":0,"y":2.5},
+		{"op":"add_edge","id":"e","source":"n","target":"m","data_type":"GRAPH_DATA"}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for want, c := range map[string]Change{
+		"286a41f1f8f9b87e": {Edits: operations},
 		"e4f9c964e5cddd08": {Edits: []Edit{AddNode{Node: node}}},
 		"ea76fc0a6bb8769c": {Edits: []Edit{UpdateNode{ID: "n", Position: &Position{X: 3}, Config: &text}}},
 		"4962fdfe1d814b71": {Edits: []Edit{MoveNodes{Moves: []Move{{ID: "n", Position: Position{X: 4}}}}}},

@@ -265,8 +265,9 @@ func bindOperations(edits []Edit, key string) []Edit {
 // madeIDs is the namespace of the ids that the server makes (RFC 9562, UUIDv5).
 var madeIDs = uuid.MustParse("c3f0a6d2-71be-5e84-9b4d-08d56f2e7a19")
 
-// madeID returns an id that people and models can read, such as "graph-bdfkmprtvxz". Its end are 48 bits, so that among 1,000 elements one in
-// 10^11 is taken; that one is refused as any other. They have letters only: clients number nodes on from the highest number that ends an id.
+// madeID returns an id that people and models can read, such as "graph-amjjdokommag". It ends with 48 bits: among
+// 1,000 elements one id in 10^11 is taken, and refused as any other. They are letters, because clients number their nodes on from the
+// highest number at the end of an id.
 func madeID(prefix, key string, index int) string {
 	sum := uuid.NewSHA1(madeIDs, fmt.Appendf(nil, "%d %s", index, key))
 	bits := binary.BigEndian.Uint64(sum[8:]) & (1<<48 - 1)

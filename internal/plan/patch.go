@@ -10,7 +10,7 @@ import (
 	jsonpatch "github.com/evanphx/json-patch/v5"
 )
 
-// PatchNode changes what is given of a node and leaves the rest as it is now, so that two who set different keys of its config both succeed.
+// PatchNode changes what is given of a node and leaves the rest as it is: two who set different keys of its config both succeed.
 type PatchNode struct {
 	ID          string
 	Position    *Position

@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// maxWays is from how many nodes the links that can be reached are looked up one by one. For more, all links of the plan are read once: each
-// way may be through all of them.
+// maxWays is from how many nodes the links that can be reached are looked up one by one. For more, all links of the plan are read
+// once: each way may be through all of them.
 const maxWays = 20
 
 // queue adds the queries of what a change reads. Their results fill the draft when the batch runs.

@@ -88,8 +88,8 @@ func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Project, err
 	return found(row, err)
 }
 
-// Page returns at most limit projects of the actor with ids above after, by ascending id, and whether there are more. The limit is 1 to 1,000;
-// another one is the fault BadRequest.
+// Page returns at most limit projects of the actor with ids above after, by ascending id, and whether there are more. Fault: BadRequest
+// for a limit that is not 1 to 1,000.
 func (s *Service) Page(ctx context.Context, _ auth.Actor, after int32, limit int) (projects []Project, more bool, err error) {
 	if limit < 1 || limit > maxListed {
 		return nil, false, fault.New(fault.BadRequest, "The limit is not one of a page").

@@ -1,0 +1,180 @@
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// NodeTypeInfo says what somebody needs to know who adds a node of a type.
+type NodeTypeInfo struct {
+	Type         NodeType
+	Does         string          // one sentence
+	Inputs       string          // how many edges enter it, in words
+	Outputs      string          // how many edges leave it, in words
+	LeadsTo      []NodeType      // types that its edges may lead to
+	ConfigSchema json.RawMessage // JSON Schema of its config; other members are stored, too
+	Example      json.RawMessage // a config
+}
+
+// NodeTypes returns what there is to know of each node type, sources first. Callers may keep and change it.
+func NodeTypes() []NodeTypeInfo {
+	infos := slices.Clone(nodeTypes)
+	for i := range infos {
+		info := &infos[i]
+		info.Inputs = inWords(minInputs(info.Type), maxInputs(info.Type))
+		info.Outputs = inWords(0, maxOutputs(info.Type))
+		info.LeadsTo = slices.Clone(targets[info.Type])
+		info.ConfigSchema, info.Example = slices.Clone(info.ConfigSchema), slices.Clone(info.Example)
+	}
+	return infos
+}
+
+// inWords says how many edges a node can have on one side.
+func inWords(least, most int) string {
+	switch {
+	case most == 0:
+		return "none"
+	case most == MaxEdges && least == 0:
+		return "any number"
+	case most == MaxEdges:
+		return fmt.Sprintf("at least %d", least)
+	case least == most:
+		return fmt.Sprintf("exactly %d", most)
+	default:
+		return fmt.Sprintf("%d to %d", least, most)
+	}
+}
+
+// nodeTypes are those of targets, with what the rules do not say.
+var nodeTypes = []NodeTypeInfo{
+	{
+		Type: DataSourceNode,
+		Does: "Brings the nodes, edges or layers of an uploaded table or graph file into the plan.",
+		ConfigSchema: json.RawMessage(`{
+			"type": "object",
+			"properties": {
+				"dataSourceId": {"type": "integer", "minimum": 0, "description": "Data source of the project; 0 while none is chosen"},
+				"displayMode": {"type": "string", "enum": ["summary", "detailed", "preview"], "description": "How editors show it"},
+				"filename": {"type": "string", "description": "Name of the uploaded file, for people"},
+				"dataType": {"type": "string", "description": "nodes, edges, layers or graph, for people"}
+			}
+		}`),
+		Example: json.RawMessage(`{"dataSourceId": 1, "displayMode": "summary"}`),
+	},
+	{
+		Type: GraphNode,
+		Does: "Builds a graph of all its inputs and keeps it, so that people can look at it and edit it.",
+		ConfigSchema: json.RawMessage(`{
+			"type": "object",
+			"properties": {
+				"isReference": {"type": "boolean", "description": "Whether it stands for a graph that is built elsewhere; false by default"},
+				"metadata": {
+					"type": "object",
+					"description": "What editors show of the graph",
+					"properties": {
+						"nodeCount": {"type": "integer", "minimum": 0},
+						"edgeCount": {"type": "integer", "minimum": 0},
+						"lastModified": {"type": "string"}
+					}
+				}
+			}
+		}`),
+		Example: json.RawMessage(`{"isReference": false}`),
+	},
+	{
+		Type: TransformNode,
+		Does: "Changes the graph that enters it: limits the depth or width of its hierarchy, turns edges around, or filters.",
+		ConfigSchema: json.RawMessage(`{
+			"type": "object",
+			"properties": {
+				"transformType": {
+					"type": "string",
+					"enum": ["PartitionDepthLimit", "InvertGraph", "FilterNodes", "FilterEdges"],
+					"default": "PartitionDepthLimit"
+				},
+				"transformConfig": {
+					"type": "object",
+					"description": "Settings of the transform",
+					"properties": {
+						"maxPartitionDepth": {"type": "integer", "minimum": 1, "description": "For PartitionDepthLimit; editors offer 1 to 20"},
+						"maxPartitionWidth": {"type": "integer", "minimum": 1, "description": "For PartitionDepthLimit; editors offer 1 to 100"},
+						"generateHierarchy": {"type": "boolean"},
+						"invertGraph": {"type": "boolean", "description": "For InvertGraph"},
+						"nodeFilter": {"type": "string", "description": "For FilterNodes"},
+						"edgeFilter": {"type": "string", "description": "For FilterEdges"}
+					}
+				}
+			}
+		}`),
+		Example: json.RawMessage(`{"transformType": "PartitionDepthLimit", "transformConfig": {"maxPartitionDepth": 2}}`),
+	},
+	{
+		Type: MergeNode,
+		Does: "Merges two or more graphs or tables into one graph.",
+		ConfigSchema: json.RawMessage(`{
+			"type": "object",
+			"properties": {
+				"mergeStrategy": {"type": "string", "enum": ["Union", "Intersection", "Difference"], "default": "Union"},
+				"conflictResolution": {
+					"type": "string",
+					"enum": ["PreferFirst", "PreferLast", "Manual"],
+					"default": "PreferFirst",
+					"description": "Which input wins where two say different things"
+				}
+			}
+		}`),
+		Example: json.RawMessage(`{"mergeStrategy": "Union", "conflictResolution": "PreferFirst"}`),
+	},
+	{
+		Type: CopyNode,
+		Does: "Copies the graph that enters it, so that one output can go on without changing the original.",
+		ConfigSchema: json.RawMessage(`{
+			"type": "object",
+			"properties": {
+				"copyType": {"type": "string", "enum": ["DeepCopy", "ShallowCopy", "Reference"], "default": "DeepCopy"},
+				"preserveMetadata": {"type": "boolean", "default": true}
+			}
+		}`),
+		Example: json.RawMessage(`{"copyType": "DeepCopy", "preserveMetadata": true}`),
+	},
+	{
+		Type: OutputNode,
+		Does: "Writes the graph that enters it as a file in the format of another tool.",
+		ConfigSchema: json.RawMessage(`{
+			"type": "object",
+			"properties": {
+				"renderTarget": {
+					"type": "string",
+					"enum": ["DOT", "GML", "JSON", "PlantUML", "CSVNodes", "CSVEdges", "Mermaid", "Custom"],
+					"default": "GML",
+					"description": "Format; Custom needs a template and is for plan files only"
+				},
+				"outputPath": {"type": "string", "description": "Name of the file; by default the name of the project"},
+				"renderConfig": {
+					"type": "object",
+					"description": "How it is drawn",
+					"properties": {
+						"containNodes": {"type": "boolean", "description": "Whether nodes are drawn within their parents"},
+						"orientation": {"type": "string", "enum": ["LR", "TB"], "description": "From left to right, or from top to bottom"}
+					}
+				},
+				"graphConfig": {
+					"type": "object",
+					"description": "How the graph is made smaller first",
+					"properties": {
+						"generateHierarchy": {"type": "boolean"},
+						"maxPartitionDepth": {"type": "integer", "minimum": 0},
+						"maxPartitionWidth": {"type": "integer", "minimum": 0},
+						"invertGraph": {"type": "boolean"},
+						"nodeLabelMaxLength": {"type": "integer", "minimum": 0},
+						"nodeLabelInsertNewlinesAt": {"type": "integer", "minimum": 0},
+						"edgeLabelMaxLength": {"type": "integer", "minimum": 0},
+						"edgeLabelInsertNewlinesAt": {"type": "integer", "minimum": 0}
+					}
+				}
+			}
+		}`),
+		Example: json.RawMessage(`{"renderTarget": "DOT", "outputPath": "plan.dot", "renderConfig": {"orientation": "LR"}}`),
+	},
+}
