@@ -127,6 +127,12 @@ func TestConfigsAreMerged(t *testing.T) {
 	if got := r.dag(t, p).Nodes[0].Config; got != want {
 		t.Errorf("config = %s, want %s", got, want)
 	}
+	blanks := node("blanks", plan.GraphNode)
+	blanks.Config = `{ "b": [1, 2], "a": 1 }`
+	r.change(t, p, plan.AddNode{Node: blanks})
+	if same := r.edit(t, p, `{"op":"update_node","id":"blanks","config":{"b":[1,2],"c":null}}`); same.Event != nil {
+		t.Errorf("a merge that changes nothing is an event: %s", encoded(same.Event.Operations))
+	}
 	deep := strings.Repeat(`{"a":`, 63) + "{}" + strings.Repeat("}", 63)
 	r.edit(t, p, `{"op":"update_node","id":"out","config":`+deep+`}`)
 	long := fmt.Sprintf(`{"op":"update_node","id":"out","config":{"b":%q}}`, strings.Repeat("x", 99_900))

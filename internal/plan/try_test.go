@@ -238,3 +238,22 @@ func TestWarnings(t *testing.T) {
 		}
 	}
 }
+
+// Changes that wait together are each warned of the plan right after them.
+func TestWarningsOfChangesThatWait(t *testing.T) {
+	t.Parallel()
+	r, p := newProject(t)
+	add := func(id string) sent {
+		text := fmt.Sprintf(`{"op":"add_node","id":%q,"node_type":"GraphNode"}`, id)
+		return sent{t.Context(), plan.Change{Warnings: true, Edits: parsed(t, text)}}
+	}
+	for i, o := range r.together(p, add("a"), add("b"), add("c")) {
+		want := 1 // it is not connected
+		if i == 0 {
+			want = 0 // there is no other
+		}
+		if o.err != nil || len(o.result.Warnings) != want {
+			t.Errorf("change %d: %s, %v, want %d warnings", i, encoded(o.result.Warnings), o.err, want)
+		}
+	}
+}
