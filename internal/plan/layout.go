@@ -14,9 +14,9 @@ const (
 // layout says where the nodes go that one request adds. It is by id, and holds their inputs, too.
 //
 // A node that is given a place goes there. Another one goes one column right of its inputs, the nodes that edges of the same request lead
-// into it from: right of the rightmost, in the middle of their heights, and one row lower for each edge that leaves one of them already. One
-// without inputs goes one row below the node that was added last, or into the origin of an empty plan. It then moves down until it covers no
-// other node that the request has added. What else is in the plan is not looked at.
+// into it from: right of the rightmost, in the middle of their heights, and one row lower for each edge that leaves one of them already.
+// One without inputs goes one row below the node that was added last, or into the origin of an empty plan. It then moves down until it
+// covers no other node that the request has added. What else is in the plan is not looked at.
 type layout map[string]*placing
 
 // placing is what a request says of a node.
