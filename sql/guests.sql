@@ -8,7 +8,7 @@ INSERT INTO guest_makers (maker) SELECT m.maker FROM unnest(@makers::text[]) WIT
 -- refused it, if one did. Those of the maker are exact, because the transaction holds its locks and removes their rows. Others who join the
 -- project at the same moment are not counted yet, so its limit may be exceeded by as many as there are connections. Revisions follow the
 -- clock, so that they go up also when the row was gone in between. A guest that left and is back within a minute of when it joined goes on
--- with its visit: otherwise it would write a row each time.
+-- with its visit: otherwise it would write a row each time. Without a document a guest stays where it was.
 -- name: UpsertGuest :one
 WITH locks AS (
     DELETE FROM guest_makers WHERE maker = ANY (@makers::text[])
@@ -25,9 +25,10 @@ WITH locks AS (
     FROM projects p WHERE p.id = @project_id
 ), guest AS (
     INSERT INTO presence (connection_id, project_id, revision, user_id, user_name, avatar_color, is_agent, transport, caller, network,
-        joined_at, active_at, expires_at)
+        document_id, document_type, position, selected_node_id, document_at, joined_at, active_at, expires_at)
     SELECT @connection_id, @project_id, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, @user_id, @user_name, @avatar_color,
-        @is_agent, @transport, @caller::text, @network::text, coalesce((
+        @is_agent, @transport, @caller::text, @network::text, nullif(@document_id::text, ''), nullif(@document_type::text, ''),
+        nullif(@position::text, '')::json, nullif(@selected_node_id::text, ''), CASE WHEN @document_id <> '' THEN now() END, coalesce((
             SELECT max(l.joined_at) FROM presence_log l
             WHERE l.connection_id = @connection_id AND l.joined_at > now() - make_interval(secs => @visit_seconds)
         ), now()), now(), now() + make_interval(secs => @ttl_seconds)
@@ -35,21 +36,47 @@ WITH locks AS (
     ON CONFLICT (connection_id) DO UPDATE
     SET revision = greatest(presence.revision + 1, excluded.revision), user_id = excluded.user_id, user_name = excluded.user_name,
         avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, transport = excluded.transport, caller = excluded.caller,
-        network = excluded.network, active_at = excluded.active_at, expires_at = excluded.expires_at
-    RETURNING revision, joined_at, active_at
+        network = excluded.network, active_at = excluded.active_at, expires_at = excluded.expires_at,
+        document_id = coalesce(excluded.document_id, presence.document_id),
+        document_type = coalesce(excluded.document_type, presence.document_type),
+        position = CASE WHEN excluded.document_id IS NULL THEN presence.position ELSE excluded.position END,
+        selected_node_id = CASE WHEN excluded.document_id IS NULL THEN presence.selected_node_id ELSE excluded.selected_node_id END,
+        document_at = coalesce(excluded.document_at, presence.document_at)
+    RETURNING revision, document_id, document_type, position, selected_node_id, document_at, joined_at, active_at
 ), visit AS (
     INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
     SELECT @connection_id, g.joined_at, @incarnation, @project_id, @user_id, @user_name, @is_agent FROM guest g
     ON CONFLICT (connection_id, joined_at) DO UPDATE
     SET user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent, left_at = NULL, reason = NULL
 )
-SELECT room.reached, guest.revision, guest.joined_at, guest.active_at FROM room LEFT JOIN guest ON true;
+SELECT room.reached, guest.revision, guest.document_id, guest.document_type, guest.position, guest.selected_node_id, guest.document_at,
+    guest.joined_at, guest.active_at
+FROM room LEFT JOIN guest ON true;
 
--- Renews guests who did something. Guests whose row is gone do not come back.
--- name: RenewGuests :exec
-UPDATE presence
-SET revision = revision + 1, active_at = now(), expires_at = now() + make_interval(secs => @ttl_seconds)
-WHERE connection_id = ANY (@connection_ids::uuid[]) AND expires_at IS NOT NULL;
+-- Renews guests who did something, and puts those with a document there. Guests whose row is gone do not come back. A row that several
+-- replicas write at once is locked in one order, so that they wait for each other in one direction only. Entered: the guest was in
+-- another document before, or in none.
+-- name: UpdateGuests :many
+WITH seen AS (
+    SELECT unnest(@connection_ids::uuid[]) AS connection_id, unnest(@document_ids::text[]) AS document_id,
+        unnest(@document_types::text[]) AS document_type, unnest(@positions::text[]) AS position,
+        unnest(@selected_node_ids::text[]) AS selected_node_id
+), before AS (
+    SELECT b.connection_id, b.document_id, b.document_type FROM presence b
+    WHERE b.connection_id = ANY (@connection_ids::uuid[]) AND b.expires_at IS NOT NULL
+    ORDER BY b.connection_id FOR UPDATE
+)
+UPDATE presence p
+SET revision = p.revision + 1, active_at = now(), expires_at = now() + make_interval(secs => @ttl_seconds),
+    document_id = CASE WHEN s.document_id = '' THEN p.document_id ELSE s.document_id END,
+    document_type = CASE WHEN s.document_id = '' THEN p.document_type ELSE s.document_type END,
+    position = CASE WHEN s.document_id = '' THEN p.position ELSE nullif(s.position, '')::json END,
+    selected_node_id = CASE WHEN s.document_id = '' THEN p.selected_node_id ELSE nullif(s.selected_node_id, '') END,
+    document_at = CASE WHEN s.document_id = '' THEN p.document_at ELSE now() END
+FROM seen s JOIN before b ON b.connection_id = s.connection_id
+WHERE p.connection_id = s.connection_id
+RETURNING p.connection_id, p.project_id, p.revision, p.user_id, p.user_name, p.avatar_color, p.is_agent, p.transport, p.joined_at, p.active_at,
+    ((b.document_id, b.document_type) IS DISTINCT FROM (p.document_id, p.document_type))::boolean AS entered;
 
 -- A guest leaves. No row: the project does not exist. No revision: the guest was not there.
 -- name: DeleteGuest :one
@@ -81,7 +108,10 @@ SELECT connection_id, project_id, revision FROM gone;
 -- The guests of a project that is deleted go with it.
 -- name: DeleteGuestsOfProject :exec
 WITH gone AS (
-    DELETE FROM presence e WHERE e.project_id = @project_id AND e.expires_at IS NOT NULL RETURNING e.connection_id, e.joined_at
+    DELETE FROM presence e WHERE e.connection_id IN (
+        SELECT o.connection_id FROM presence o WHERE o.project_id = @project_id AND o.expires_at IS NOT NULL
+        ORDER BY o.connection_id FOR UPDATE
+    ) RETURNING e.connection_id, e.joined_at
 )
 UPDATE presence_log l SET left_at = greatest(l.joined_at, now()), reason = 'project deleted'
 FROM gone g

@@ -38,7 +38,10 @@ func (q *Queries) DeleteGuest(ctx context.Context, arg DeleteGuestParams) (*int6
 
 const DeleteGuestsOfProject = `-- name: DeleteGuestsOfProject :exec
 WITH gone AS (
-    DELETE FROM presence e WHERE e.project_id = $1 AND e.expires_at IS NOT NULL RETURNING e.connection_id, e.joined_at
+    DELETE FROM presence e WHERE e.connection_id IN (
+        SELECT o.connection_id FROM presence o WHERE o.project_id = $1 AND o.expires_at IS NOT NULL
+        ORDER BY o.connection_id FOR UPDATE
+    ) RETURNING e.connection_id, e.joined_at
 )
 UPDATE presence_log l SET left_at = greatest(l.joined_at, now()), reason = 'project deleted'
 FROM gone g
@@ -106,21 +109,92 @@ func (q *Queries) ReapGuests(ctx context.Context, most int32) ([]ReapGuestsRow, 
 	return items, nil
 }
 
-const RenewGuests = `-- name: RenewGuests :exec
-UPDATE presence
-SET revision = revision + 1, active_at = now(), expires_at = now() + make_interval(secs => $1)
-WHERE connection_id = ANY ($2::uuid[]) AND expires_at IS NOT NULL
+const UpdateGuests = `-- name: UpdateGuests :many
+WITH seen AS (
+    SELECT unnest($2::uuid[]) AS connection_id, unnest($3::text[]) AS document_id,
+        unnest($4::text[]) AS document_type, unnest($5::text[]) AS position,
+        unnest($6::text[]) AS selected_node_id
+), before AS (
+    SELECT b.connection_id, b.document_id, b.document_type FROM presence b
+    WHERE b.connection_id = ANY ($2::uuid[]) AND b.expires_at IS NOT NULL
+    ORDER BY b.connection_id FOR UPDATE
+)
+UPDATE presence p
+SET revision = p.revision + 1, active_at = now(), expires_at = now() + make_interval(secs => $1),
+    document_id = CASE WHEN s.document_id = '' THEN p.document_id ELSE s.document_id END,
+    document_type = CASE WHEN s.document_id = '' THEN p.document_type ELSE s.document_type END,
+    position = CASE WHEN s.document_id = '' THEN p.position ELSE nullif(s.position, '')::json END,
+    selected_node_id = CASE WHEN s.document_id = '' THEN p.selected_node_id ELSE nullif(s.selected_node_id, '') END,
+    document_at = CASE WHEN s.document_id = '' THEN p.document_at ELSE now() END
+FROM seen s JOIN before b ON b.connection_id = s.connection_id
+WHERE p.connection_id = s.connection_id
+RETURNING p.connection_id, p.project_id, p.revision, p.user_id, p.user_name, p.avatar_color, p.is_agent, p.transport, p.joined_at, p.active_at,
+    ((b.document_id, b.document_type) IS DISTINCT FROM (p.document_id, p.document_type))::boolean AS entered
 `
 
-type RenewGuestsParams struct {
-	TtlSeconds    float64
-	ConnectionIds []uuid.UUID
+type UpdateGuestsParams struct {
+	TtlSeconds      float64
+	ConnectionIds   []uuid.UUID
+	DocumentIds     []string
+	DocumentTypes   []string
+	Positions       []string
+	SelectedNodeIds []string
 }
 
-// Renews guests who did something. Guests whose row is gone do not come back.
-func (q *Queries) RenewGuests(ctx context.Context, arg RenewGuestsParams) error {
-	_, err := q.db.Exec(ctx, RenewGuests, arg.TtlSeconds, arg.ConnectionIds)
-	return err
+type UpdateGuestsRow struct {
+	ConnectionID uuid.UUID
+	ProjectID    int32
+	Revision     int64
+	UserID       string
+	UserName     string
+	AvatarColor  string
+	IsAgent      bool
+	Transport    string
+	JoinedAt     time.Time
+	ActiveAt     time.Time
+	Entered      bool
+}
+
+// Renews guests who did something, and puts those with a document there. Guests whose row is gone do not come back. A row that several
+// replicas write at once is locked in one order, so that they wait for each other in one direction only. Entered: the guest was in
+// another document before, or in none.
+func (q *Queries) UpdateGuests(ctx context.Context, arg UpdateGuestsParams) ([]UpdateGuestsRow, error) {
+	rows, err := q.db.Query(ctx, UpdateGuests,
+		arg.TtlSeconds,
+		arg.ConnectionIds,
+		arg.DocumentIds,
+		arg.DocumentTypes,
+		arg.Positions,
+		arg.SelectedNodeIds,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []UpdateGuestsRow{}
+	for rows.Next() {
+		var i UpdateGuestsRow
+		if err := rows.Scan(
+			&i.ConnectionID,
+			&i.ProjectID,
+			&i.Revision,
+			&i.UserID,
+			&i.UserName,
+			&i.AvatarColor,
+			&i.IsAgent,
+			&i.Transport,
+			&i.JoinedAt,
+			&i.ActiveAt,
+			&i.Entered,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const UpsertGuest = `-- name: UpsertGuest :one
@@ -139,58 +213,75 @@ WITH locks AS (
     FROM projects p WHERE p.id = $8
 ), guest AS (
     INSERT INTO presence (connection_id, project_id, revision, user_id, user_name, avatar_color, is_agent, transport, caller, network,
-        joined_at, active_at, expires_at)
+        document_id, document_type, position, selected_node_id, document_at, joined_at, active_at, expires_at)
     SELECT $2, $8, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, $9, $10, $11,
-        $12, $13, $4::text, $7::text, coalesce((
+        $12, $13, $4::text, $7::text, nullif($14::text, ''), nullif($15::text, ''),
+        nullif($16::text, '')::json, nullif($17::text, ''), CASE WHEN $14 <> '' THEN now() END, coalesce((
             SELECT max(l.joined_at) FROM presence_log l
-            WHERE l.connection_id = $2 AND l.joined_at > now() - make_interval(secs => $14)
-        ), now()), now(), now() + make_interval(secs => $15)
+            WHERE l.connection_id = $2 AND l.joined_at > now() - make_interval(secs => $18)
+        ), now()), now(), now() + make_interval(secs => $19)
     FROM room WHERE room.reached = ''
     ON CONFLICT (connection_id) DO UPDATE
     SET revision = greatest(presence.revision + 1, excluded.revision), user_id = excluded.user_id, user_name = excluded.user_name,
         avatar_color = excluded.avatar_color, is_agent = excluded.is_agent, transport = excluded.transport, caller = excluded.caller,
-        network = excluded.network, active_at = excluded.active_at, expires_at = excluded.expires_at
-    RETURNING revision, joined_at, active_at
+        network = excluded.network, active_at = excluded.active_at, expires_at = excluded.expires_at,
+        document_id = coalesce(excluded.document_id, presence.document_id),
+        document_type = coalesce(excluded.document_type, presence.document_type),
+        position = CASE WHEN excluded.document_id IS NULL THEN presence.position ELSE excluded.position END,
+        selected_node_id = CASE WHEN excluded.document_id IS NULL THEN presence.selected_node_id ELSE excluded.selected_node_id END,
+        document_at = coalesce(excluded.document_at, presence.document_at)
+    RETURNING revision, document_id, document_type, position, selected_node_id, document_at, joined_at, active_at
 ), visit AS (
     INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent)
-    SELECT $2, g.joined_at, $16, $8, $9, $10, $12 FROM guest g
+    SELECT $2, g.joined_at, $20, $8, $9, $10, $12 FROM guest g
     ON CONFLICT (connection_id, joined_at) DO UPDATE
     SET user_id = excluded.user_id, user_name = excluded.user_name, is_agent = excluded.is_agent, left_at = NULL, reason = NULL
 )
-SELECT room.reached, guest.revision, guest.joined_at, guest.active_at FROM room LEFT JOIN guest ON true
+SELECT room.reached, guest.revision, guest.document_id, guest.document_type, guest.position, guest.selected_node_id, guest.document_at,
+    guest.joined_at, guest.active_at
+FROM room LEFT JOIN guest ON true
 `
 
 type UpsertGuestParams struct {
-	Makers        []string
-	ConnectionID  uuid.UUID
-	Most          int64
-	Caller        string
-	MostOfCaller  int64
-	MostOfNetwork int64
-	Network       string
-	ProjectID     int32
-	UserID        string
-	UserName      string
-	AvatarColor   string
-	IsAgent       bool
-	Transport     string
-	VisitSeconds  float64
-	TtlSeconds    float64
-	Incarnation   uuid.UUID
+	Makers         []string
+	ConnectionID   uuid.UUID
+	Most           int64
+	Caller         string
+	MostOfCaller   int64
+	MostOfNetwork  int64
+	Network        string
+	ProjectID      int32
+	UserID         string
+	UserName       string
+	AvatarColor    string
+	IsAgent        bool
+	Transport      string
+	DocumentID     string
+	DocumentType   string
+	Position       string
+	SelectedNodeID string
+	VisitSeconds   float64
+	TtlSeconds     float64
+	Incarnation    uuid.UUID
 }
 
 type UpsertGuestRow struct {
-	Reached  string
-	Revision *int64
-	JoinedAt *time.Time
-	ActiveAt *time.Time
+	Reached        string
+	Revision       *int64
+	DocumentID     *string
+	DocumentType   *string
+	Position       []byte
+	SelectedNodeID *string
+	DocumentAt     *time.Time
+	JoinedAt       *time.Time
+	ActiveAt       *time.Time
 }
 
 // A guest joins, or joins again as another user, and stays for a while. No row: the project does not exist. Reached is the limit that
 // refused it, if one did. Those of the maker are exact, because the transaction holds its locks and removes their rows. Others who join the
 // project at the same moment are not counted yet, so its limit may be exceeded by as many as there are connections. Revisions follow the
 // clock, so that they go up also when the row was gone in between. A guest that left and is back within a minute of when it joined goes on
-// with its visit: otherwise it would write a row each time.
+// with its visit: otherwise it would write a row each time. Without a document a guest stays where it was.
 func (q *Queries) UpsertGuest(ctx context.Context, arg UpsertGuestParams) (UpsertGuestRow, error) {
 	row := q.db.QueryRow(ctx, UpsertGuest,
 		arg.Makers,
@@ -206,6 +297,10 @@ func (q *Queries) UpsertGuest(ctx context.Context, arg UpsertGuestParams) (Upser
 		arg.AvatarColor,
 		arg.IsAgent,
 		arg.Transport,
+		arg.DocumentID,
+		arg.DocumentType,
+		arg.Position,
+		arg.SelectedNodeID,
 		arg.VisitSeconds,
 		arg.TtlSeconds,
 		arg.Incarnation,
@@ -214,6 +309,11 @@ func (q *Queries) UpsertGuest(ctx context.Context, arg UpsertGuestParams) (Upser
 	err := row.Scan(
 		&i.Reached,
 		&i.Revision,
+		&i.DocumentID,
+		&i.DocumentType,
+		&i.Position,
+		&i.SelectedNodeID,
+		&i.DocumentAt,
 		&i.JoinedAt,
 		&i.ActiveAt,
 	)

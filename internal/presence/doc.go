@@ -32,8 +32,20 @@
 // A cursor moves too often for the table. It is written once it has rested for a second. A room is read once more two seconds after it was
 // loaded, for the cursors that came to rest just before: no line speaks of them any more, and the table learns of them late.
 //
-// Guests have no connection: clients that only send requests. No replica serves them. Their rows expire on their own unless they do
-// something, and rooms hold them like connections of others.
+// Guests have no connection: clients that only send requests, such as agents. No replica serves them: whichever gets a request writes their
+// row, so for them the table is right everywhere, and rooms hold them like connections of others.
+//
+//	SeeGuest, PlaceGuest ─> updates (memory) ─> table presence, 40 ms ─> own room, lines ┄┄> rooms of other replicas
+//
+// These rules keep rooms in step with the rows:
+//
+//   - What changes a guest steps the revision in the row, under its lock. The line about the change has the revision and the place that the
+//     statement returned. So no line and no room is ahead of the row: of two replicas that place a guest at once the later statement has
+//     the higher revision, and wins in every room in whatever order their lines come.
+//   - A comparison with the table therefore never undoes a newer place, and repairs a lost line. No place waits until it rests: each that
+//     a line speaks of is in the row already.
+//   - Revisions follow the clock of the database when a row is inserted, so a guest that comes back is ahead of its own late leave.
+//   - Rows expire on their own unless the guest does something. No line speaks of a renewal alone: rooms learn of it from the table.
 //
 // The log of visits, presence_log, has a row for each time that a connection was one user: it begins with the join, or the join as somebody
 // else, and ends with the leave. Visits are written in the transaction that writes presence.

@@ -62,8 +62,7 @@ func (t *Tracker) flushAll(ctx context.Context) error {
 			return nil
 		}
 		writing := context.WithoutCancel(ctx) // a stop waits for the statements
-		err := errors.Join(
-			t.guard.Do(func() error { return t.flush(writing) }), t.guard.Do(func() error { return t.flushRenewals(writing) }))
+		err := t.guard.Do(func() error { return t.flush(writing) })
 		writes.Note(ctx, err)
 		if err != nil {
 			task.Pause(ctx, t.timing.Retry)

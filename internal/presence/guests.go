@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"strconv"
 	"time"
@@ -13,18 +12,16 @@ import (
 	"layercake/internal/fault"
 	"layercake/internal/postgres"
 	"layercake/internal/project"
-	"layercake/internal/task"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
 const (
-	maxOfCaller      = 20     // guests that one caller made
-	maxRenewals      = 10_000 // guests whose renewal is remembered
-	maxReaped        = 1000   // guests that one statement removes
-	maxAnnouncements = 64     // announcements that a room remembers
-	maxClientID      = 200    // characters
+	maxOfCaller      = 20   // guests that one caller made
+	maxReaped        = 1000 // guests that one statement removes
+	maxAnnouncements = 64   // announcements that a room remembers
+	maxClientID      = 200  // characters
 )
 
 // Anonymous is the identity of people who do not give one. The canvas of the existing client has it too after a reconnect, when it moves
@@ -44,7 +41,8 @@ type Maker struct {
 	Network netip.Prefix // network of the caller's address; those of unknown addresses count as one
 }
 
-func guestID(project int32, client string) uuid.UUID {
+// GuestID returns the id that the guest of a client has in the place of a connection's.
+func GuestID(project int32, client string) uuid.UUID {
 	return uuid.NewSHA1(clientNamespace, []byte(strconv.Itoa(int(project))+" "+client))
 }
 
@@ -52,44 +50,73 @@ func guestID(project int32, client string) uuid.UUID {
 // until LeaveGuest, or until they were not heard of for 90 s. It fails with project.ErrNotFound, ErrFull, fault.BadRequest, and
 // fault.RateLimited when there are too many guests of the same maker, in all projects and on all replicas together.
 func (t *Tracker) JoinGuest(ctx context.Context, by Maker, id int32, client string, who Identity) error {
-	if err := errors.Join(fault.CheckText("Client id", client, maxClientID), who.Check()); err != nil {
+	if err := checkGuest(client, who); err != nil {
 		return err
 	}
+	limit, err := t.joinGuest(ctx, by, id, client, who, nil)
+	if err != nil {
+		return err
+	}
+	return t.refusal(limit)
+}
+
+func checkGuest(client string, who Identity) error {
+	return errors.Join(fault.CheckText("Client id", client, maxClientID), who.Check())
+}
+
+// joinGuest brings a guest into a project, and into a place unless that is nil: then one that is there stays where it is. It returns the
+// limit that refused the guest, if one did, which is a name for refusal and the metrics.
+func (t *Tracker) joinGuest(ctx context.Context, by Maker, id int32, client string, who Identity, place *Place) (limit string, err error) {
 	makers := []string{"caller " + by.Caller}
 	if t.cfg.GuestsPerAddress > 0 {
 		makers = append(makers, "network "+by.Network.String())
 	}
 	release, err := t.takeTurn(ctx, makers[len(makers)-1])
 	if err != nil {
-		return postgres.Classify(ctx, err)
+		return "", postgres.Classify(ctx, err)
 	}
 	defer release()
-	connection := guestID(id, client)
+	if place == nil {
+		place = &Place{}
+	}
+	connection := GuestID(id, client)
 	var row db.UpsertGuestRow
 	// What a batch sends is one transaction and one round trip. The arguments stand in the order of UpsertGuestParams as it is generated.
 	batch := &pgx.Batch{}
 	batch.Queue(db.LockGuestMakers, makers)
 	batch.Queue(db.UpsertGuest, makers, connection, MaxPeople, by.Caller, maxOfCaller, t.cfg.GuestsPerAddress, by.Network.String(), id,
-		who.UserID, who.Name, who.Color, who.Agent, who.Transport, visitTime.Seconds(), t.timing.Guest.Seconds(), guestIncarnation,
+		who.UserID, who.Name, who.Color, who.Agent, who.Transport, place.Document, place.Type, string(place.Position), place.Selected,
+		visitTime.Seconds(), t.timing.Guest.Seconds(), guestIncarnation,
 	).QueryRow(func(found pgx.Row) error {
-		return found.Scan(&row.Reached, &row.Revision, &row.JoinedAt, &row.ActiveAt)
+		return found.Scan(&row.Reached, &row.Revision, &row.DocumentID, &row.DocumentType, &row.Position, &row.SelectedNodeID, &row.DocumentAt,
+			&row.JoinedAt, &row.ActiveAt)
 	})
 	err = t.cfg.DB.Requests.Do(ctx, func(conn *pgx.Conn) error { return orNoProject(conn.SendBatch(ctx, batch).Close()) })
 	if err != nil {
-		return err
+		return "", err
 	}
-	if err := t.refusal(row.Reached); err != nil {
-		return err
+	if row.Reached != "" {
+		t.metrics.refusedGuests.WithLabelValues(row.Reached).Inc()
+		return row.Reached, nil
 	}
-	l := line{
-		Incarnation: guestIncarnation, Revision: *row.Revision, UserID: who.UserID, Name: who.Name, Color: who.Color, Agent: who.Agent,
-		Transport: who.Transport, JoinedAt: row.JoinedAt.UnixMilli(), ActiveAt: row.ActiveAt.UnixMilli(),
+	t.announceGuest(&Entry{
+		Connection: connection, Project: id, Identity: who,
+		Place:    placeOf(row.DocumentID, row.DocumentType, row.Position, row.SelectedNodeID, row.DocumentAt),
+		JoinedAt: *row.JoinedAt, ActiveAt: *row.ActiveAt, revision: *row.Revision,
+	}, letterJoin)
+	return "", nil
+}
+
+// announceGuest puts what the row of a guest says now into its room here and, by a line, on the other replicas.
+func (t *Tracker) announceGuest(e *Entry, letter byte) {
+	l := lineOf(e, guestIncarnation)
+	if r := t.room(e.Project); r != nil {
+		t.carryOut(r, r.hear(e.Connection, l, false))
 	}
-	if r := t.room(id); r != nil {
-		t.carryOut(r, r.hear(connection, l, false))
+	if letter == letterCursor {
+		l = l.cursorLine()
 	}
-	t.publish(letterJoin, id, connection, l.encode())
-	return nil
+	t.publish(letter, e.Project, e.Connection, l.encode())
 }
 
 // turn is for one guest of a maker at a time.
@@ -125,24 +152,33 @@ func (t *Tracker) takeTurn(ctx context.Context, maker string) (release func(), e
 	}
 }
 
+// The limits that UpsertGuest names. The first is that of a project, MaxPeople.
+const (
+	limitProject = "project"
+	limitCaller  = "caller"
+	limitNetwork = "network"
+)
+
 // refusal returns the fault for the limit that a guest reached, nil for none.
 func (t *Tracker) refusal(limit string) error {
 	const hint = "one goes when it leaves, or 90 s after it last did something"
 	switch limit {
 	case "":
 		return nil
-	case "caller":
+	case limitCaller:
 		return fault.New(fault.RateLimited, fmt.Sprintf("You have made %d guests, which are all that may be; %s", maxOfCaller, hint))
-	case "network":
+	case limitNetwork:
 		return fault.New(fault.RateLimited, fmt.Sprintf("%d guests are there from your address, which are all that may be "+
 			"(LAYERCAKE_GUESTS_PER_ADDRESS); %s", t.cfg.GuestsPerAddress, hint))
 	}
 	return ErrFull
 }
 
-// LeaveGuest takes a guest out of a project; one that is not there is no error. It fails with project.ErrNotFound.
+// LeaveGuest takes a guest out of a project; one that is not there is no error. What SeeGuest and PlaceGuest have not written yet is
+// forgotten, except for a join that is under way. It fails with project.ErrNotFound.
 func (t *Tracker) LeaveGuest(ctx context.Context, id int32, client string) error {
-	connection := guestID(id, client)
+	connection := GuestID(id, client)
+	t.forgetUpdate(connection)
 	var revision *int64
 	err := t.cfg.DB.Requests.Query(ctx, func(q *db.Queries) (err error) {
 		revision, err = q.DeleteGuest(ctx, db.DeleteGuestParams{ProjectID: id, ConnectionID: connection})
@@ -160,57 +196,6 @@ func orNoProject(err error) error {
 		return project.ErrNotFound
 	}
 	return err
-}
-
-// RenewGuest notes that a client did something in a project: if it is a guest there, it stays. It never waits, because the flusher writes
-// it, for each client at most once in RenewGuest of the timing. While there are too many to remember, some are not noted; they are
-// remembered for a shorter time then, so that the next call has room.
-func (t *Tracker) RenewGuest(project int32, client string) {
-	connection := guestID(project, client)
-	t.mu.Lock()
-	full := len(t.renewals) >= maxRenewals
-	if age := time.Since(t.renewalsSince); age > t.timing.RenewGuest || full && age > t.timing.RenewMany {
-		maps.DeleteFunc(t.renewals, func(_ uuid.UUID, waits bool) bool { return !waits })
-		t.renewalsSince = time.Now()
-	}
-	_, known := t.renewals[connection]
-	noted := !known && len(t.renewals) < maxRenewals
-	if noted {
-		t.renewals[connection] = true
-	}
-	t.mu.Unlock()
-	if noted {
-		task.Wake(t.writes)
-	}
-}
-
-// flushRenewals writes the renewals of guests. After an error they are written the next time.
-func (t *Tracker) flushRenewals(ctx context.Context) error {
-	var connections []uuid.UUID
-	t.mu.Lock()
-	for c, waits := range t.renewals {
-		if waits {
-			connections = append(connections, c)
-		}
-	}
-	t.mu.Unlock()
-	if len(connections) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, t.timing.Query)
-	defer cancel()
-	err := t.cfg.DB.System.Query(ctx, func(q *db.Queries) error {
-		return q.RenewGuests(ctx, db.RenewGuestsParams{ConnectionIds: connections, TtlSeconds: t.timing.Guest.Seconds()})
-	})
-	if err != nil {
-		return err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, c := range connections {
-		t.renewals[c] = false
-	}
-	return nil
 }
 
 // reapGuests removes guests whose time is over, and sends their leaves to everybody.

@@ -69,6 +69,9 @@ func (t *Tracker) hear(said fanout.Line) error {
 	if err != nil {
 		return err
 	}
+	if m.letter == letterLeave {
+		t.forgetNoted(m.connection)
+	}
 	r := t.room(m.project)
 	if r == nil {
 		return nil

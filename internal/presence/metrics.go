@@ -8,7 +8,8 @@ import (
 type metrics struct {
 	reapedConnections, reapedGuests, noRoom prometheus.Counter
 
-	flush prometheus.Histogram
+	refusedGuests *prometheus.CounterVec // label: limit
+	flush         prometheus.Histogram
 }
 
 // sizes are the upper bounds of the buckets for connections of a room.
@@ -25,7 +26,7 @@ func newMetrics(r prometheus.Registerer, t *Tracker) *metrics {
 		r.MustRegister(rooms{t, prometheus.NewDesc("layercake_presence_project_connections",
 			"Connections, on all replicas, of each project that is open on this one.", nil, nil)})
 	}
-	return &metrics{
+	m := &metrics{
 		reapedConnections: f.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "reaped_connections_total",
 			Help: "Connections that were removed with the lease of their replica.",
@@ -38,11 +39,19 @@ func newMetrics(r prometheus.Registerer, t *Tracker) *metrics {
 			Namespace: namespace, Subsystem: subsystem, Name: "no_room_total",
 			Help: "Connections of other replicas, heard of or read, that a room did not take because it was full.",
 		}),
+		refusedGuests: f.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "refused_guests_total",
+			Help: "People without a connection who were kept out, or whose call was not noted, by the limit that they met.",
+		}, []string{"limit"}),
 		flush: f.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "flush_seconds", Help: "Time to write a batch of connections.",
 			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
 		}),
 	}
+	for _, limit := range []string{limitProject, limitCaller, limitNetwork, limitMemory, limitText} {
+		m.refusedGuests.WithLabelValues(limit) // shown as 0 before the first one
+	}
+	return m
 }
 
 // own returns how many connections this replica serves.

@@ -159,20 +159,26 @@ func incarnationOf(row db.ListPresenceRow) uuid.UUID {
 }
 
 func entryOf(row db.ListPresenceRow) *Entry {
-	e := &Entry{
+	return &Entry{
 		Connection: row.ConnectionID, Project: row.ProjectID,
 		Identity: Identity{
 			UserID: row.UserID, Name: row.UserName, Color: row.AvatarColor, Agent: row.IsAgent, Transport: row.Transport,
 		},
+		Place:    placeOf(row.DocumentID, row.DocumentType, row.Position, row.SelectedNodeID, row.DocumentAt),
 		JoinedAt: row.JoinedAt, ActiveAt: row.ActiveAt, incarnation: incarnationOf(row), revision: row.Revision,
 	}
-	if row.DocumentID != nil && row.DocumentType != nil && row.DocumentAt != nil {
-		e.Place = &Place{Document: *row.DocumentID, Type: *row.DocumentType, Position: row.Position, At: *row.DocumentAt}
-		if row.SelectedNodeID != nil {
-			e.Place.Selected = *row.SelectedNodeID
-		}
+}
+
+// placeOf returns the place that a row names, nil for none.
+func placeOf(document, kind *string, position []byte, selected *string, at *time.Time) *Place {
+	if document == nil || kind == nil || at == nil {
+		return nil
 	}
-	return e
+	p := &Place{Document: *document, Type: *kind, Position: position, At: *at}
+	if selected != nil {
+		p.Selected = *selected
+	}
+	return p
 }
 
 // reconcileAll compares memory with the table until ctx ends: all rooms every 15 s and after each doubt, and single rooms when their next

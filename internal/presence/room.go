@@ -361,6 +361,17 @@ func (r *room) Roster() *Roster {
 	return r.roster
 }
 
+// Latest returns up to most connections, the one that changed last first, and how many there are.
+func (r *room) Latest(most int) (entries []*Entry, count int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	entries = make([]*Entry, 0, min(most, len(r.items)))
+	for e := r.changed.Back(); e != nil && len(entries) < most; e = e.Prev() {
+		entries = append(entries, e.Value.(*item).entry)
+	}
+	return entries, len(r.items)
+}
+
 // Person returns everybody with a user id, or nil.
 func (r *room) Person(user string) *Person {
 	r.mu.Lock()

@@ -3,7 +3,6 @@ package presence
 import (
 	"fmt"
 	"maps"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -414,23 +413,5 @@ func TestLeaveThatComesAfterTheReturnIsIgnored(t *testing.T) {
 	r.correct(r.baseline(), []db.ListPresenceRow{{ConnectionID: c, ProjectID: 1, Revision: 13, UserID: "u", UserName: "U"}}, time.Now())
 	if r.Entry(c) == nil {
 		t.Error("the table does not bring a guest back")
-	}
-}
-
-func TestRenewalsAreBounded(t *testing.T) {
-	t.Parallel()
-	tracker := newTestTracker()
-	for n := range 3 * maxRenewals {
-		tracker.RenewGuest(1, strconv.Itoa(n))
-	}
-	if n := len(tracker.renewals); n != maxRenewals {
-		t.Errorf("%d are remembered, want the first %d", n, maxRenewals)
-	}
-	written := guestID(1, "0")
-	tracker.renewals[written] = false
-	tracker.renewalsSince = time.Now().Add(-2 * DefaultTiming.RenewMany)
-	tracker.RenewGuest(1, "late")
-	if _, remembered := tracker.renewals[written]; remembered || !tracker.renewals[guestID(1, "late")] {
-		t.Error("what is written does not make room")
 	}
 }

@@ -26,7 +26,7 @@ const batch = 1000
 // Timing sets the clocks of a tracker.
 type Timing struct {
 	GatherWrites time.Duration // wait of a join or leave for others, so that they share a statement
-	GatherMoves  time.Duration // pause between lines about one cursor
+	GatherMoves  time.Duration // pause between lines about one cursor, and between writes of guests
 	Retry        time.Duration // pause after a write that failed
 	Rest         time.Duration // time without a move after which a cursor is written to the table
 	Correct      time.Duration // pause between comparisons with the table
@@ -67,9 +67,12 @@ type Tracker struct {
 	metrics *metrics
 	guard   *task.Guard
 
-	writes chan struct{} // signal, capacity 1: pending is not empty, or renewals are to be written
+	writes chan struct{} // signal, capacity 1: pending is not empty
 	moves  chan struct{} // signal, capacity 1: cursors is not empty
 	doubts chan struct{} // signal, capacity 1: compare with the table
+
+	guestWrites chan struct{} // signal, capacity 1: updates has some of guests that may be there
+	guestJoins  chan struct{} // signal, capacity 1: updates has some of guests that are to join
 
 	mu       sync.Mutex
 	rooms    map[int32]*Room
@@ -78,8 +81,9 @@ type Tracker struct {
 	cursors  map[uuid.UUID]*Room        // own connections whose cursor moved since a line was sent about it
 	listened time.Time                  // time when listening to other replicas last began
 
-	renewals      map[uuid.UUID]bool // guests who did something after renewalsSince; true until the table has it
-	renewalsSince time.Time
+	updates    map[uuid.UUID]*guestUpdate // updates of guests that the table does not have yet
+	noted      map[uuid.UUID]bool         // guests who did something after notedSince; true when it was said who they are
+	notedSince time.Time
 
 	turns map[string]*turn // makers of guests that join now
 }
@@ -105,8 +109,9 @@ func New(cfg Config) *Tracker {
 	t := &Tracker{
 		cfg: cfg, timing: cmp.Or(cfg.Timing, DefaultTiming), replica: cfg.Replica, wire: cfg.Wire,
 		writes: make(chan struct{}, 1), moves: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
+		guestWrites: make(chan struct{}, 1), guestJoins: make(chan struct{}, 1),
 		rooms: make(map[int32]*Room), pending: make(map[uuid.UUID]pendingWrite), cursors: make(map[uuid.UUID]*Room),
-		renewals: make(map[uuid.UUID]bool), turns: make(map[string]*turn),
+		updates: make(map[uuid.UUID]*guestUpdate), noted: make(map[uuid.UUID]bool), turns: make(map[string]*turn),
 	}
 	t.metrics, t.guard = newMetrics(cfg.Metrics, t), task.NewGuard(cfg.Log, cfg.Metrics, "presence")
 	t.wire.Handle(t.topic())
@@ -127,6 +132,8 @@ func (t *Tracker) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { t.sendCursors(ctx) })
 	loops.Go(func() { t.reconcileAll(ctx) })
+	loops.Go(func() { t.updateGuests(ctx) })
+	loops.Go(func() { t.joinGuests(ctx) })
 	loops.Wait()
 	err := flusher.Stop()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timing.Leave)
@@ -241,6 +248,21 @@ func requireProject(ctx context.Context, q *db.Queries, id int32) error {
 	return err
 }
 
+// People returns up to most connections and guests in a project, the one that changed last first, and how many there are. It reads the
+// table only when nobody on this replica is in the project. It fails as Enter does.
+func (t *Tracker) People(ctx context.Context, id int32, most int) (people []*Entry, count int, err error) {
+	r, err := t.Enter(ctx, id)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer r.Exit()
+	if r.Ended() {
+		return nil, 0, project.ErrNotFound
+	}
+	people, count = r.Latest(most)
+	return people, count, nil
+}
+
 // Exit ends what Enter began. The holder's connections must have left before.
 func (r *Room) Exit() {
 	t := r.tracker
@@ -332,6 +354,7 @@ func (t *Tracker) hearLeave(project int32, connection uuid.UUID, left leaveLine)
 
 // announceLeave takes a connection or guest whose row is deleted out of its room here and, by a line, on the other replicas.
 func (t *Tracker) announceLeave(project int32, connection uuid.UUID, left leaveLine) {
+	t.forgetNoted(connection)
 	t.hearLeave(project, connection, left)
 	t.publish(letterLeave, project, connection, left.encode())
 }
