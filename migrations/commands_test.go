@@ -114,3 +114,23 @@ func TestCommandsRefuse(t *testing.T) {
 	pgtest.Exec(t, conn, "SELECT layercake.drain('AAAAAAAA-0000-0000-0000-000000000001')")
 	pgtest.Exec(t, conn, "SELECT layercake.drain('b:1', '0')")
 }
+
+// A guest is kicked by a command for all replicas, since none serves it.
+func TestCommandsForGuests(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Connect(t, pgtest.New(t))
+	pgtest.Exec(t, conn, `INSERT INTO presence (connection_id, expires_at, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
+		joined_at, active_at) SELECT id::uuid, now() + lasts::interval, 1, 1, who, who, '', true, 'mcp', now(), now() FROM (VALUES
+		('00000000-0000-0000-0000-000000000001', '60 s', 'here'), ('00000000-0000-0000-0000-000000000002', '-1 s', 'expired')) v (id, lasts, who)`)
+	pgtest.Exec(t, conn, "SELECT layercake.kick('00000000-0000-0000-0000-000000000001'), layercake.kick_user('here')")
+	for _, call := range []string{"kick('00000000-0000-0000-0000-000000000002')", "kick_user('expired')"} {
+		if err := refused(t, conn, "SELECT layercake."+call); err.Code != postgres.NoDataFound {
+			t.Errorf("%s: %s %q", call, err.Code, err.Message)
+		}
+	}
+	got := pgtest.Texts(t, conn, "SELECT concat_ws(' ', kind, connection_id, user_id, coalesce(incarnation::text, 'all')) FROM commands ORDER BY id")
+	want := []string{"kick_guest 00000000-0000-0000-0000-000000000001 here all", "kick_user here all"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

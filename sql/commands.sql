@@ -1,7 +1,7 @@
 -- The commands that a replica may have to act on: those since it began that are young enough, and, of any age, the last drain or undrain of
 -- this incarnation.
 -- name: ListCommands :many
-SELECT id, issued_by, kind, connection_id, user_id, incarnation, reason, coalesce(extract(epoch FROM spread), 0)::float8 AS spread_seconds
+SELECT id, at, issued_by, kind, connection_id, user_id, incarnation, reason, coalesce(extract(epoch FROM spread), 0)::float8 AS spread_seconds
 FROM commands
 WHERE (kind NOT IN ('drain', 'undrain') AND at > now() - make_interval(secs => @within_seconds))
     OR id = (SELECT max(c.id) FROM commands c WHERE c.incarnation = @incarnation::uuid AND c.kind IN ('drain', 'undrain'))

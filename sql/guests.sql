@@ -8,7 +8,8 @@ INSERT INTO guest_makers (maker) SELECT m.maker FROM unnest(@makers::text[]) WIT
 -- refused it, if one did. Those of the maker are exact, because the transaction holds its locks and removes their rows. Others who join the
 -- project at the same moment are not counted yet, so its limit may be exceeded by as many as there are connections. Revisions follow the
 -- clock, so that they go up also when the row was gone in between. A guest that left and is back within a minute of when it joined goes on
--- with its visit: otherwise it would write a row each time. Without a document a guest stays where it was.
+-- with its visit: otherwise it would write a row each time. One that was kicked begins another, so that a replica that is late to act on the
+-- command can tell it from the one that was to go. Without a document a guest stays where it was.
 -- name: UpsertGuest :one
 WITH locks AS (
     DELETE FROM guest_makers WHERE maker = ANY (@makers::text[])
@@ -31,6 +32,7 @@ WITH locks AS (
         nullif(@position::text, '')::json, nullif(@selected_node_id::text, ''), CASE WHEN @document_id <> '' THEN now() END, coalesce((
             SELECT max(l.joined_at) FROM presence_log l
             WHERE l.connection_id = @connection_id AND l.joined_at > now() - make_interval(secs => @visit_seconds)
+                AND l.reason IS DISTINCT FROM 'kicked'
         ), now()), now(), now() + make_interval(secs => @ttl_seconds)
     FROM room WHERE room.reached = ''
     ON CONFLICT (connection_id) DO UPDATE
@@ -102,6 +104,22 @@ WITH gone AS (
     UPDATE presence_log l SET left_at = greatest(l.joined_at, g.expires_at), reason = 'expired'
     FROM gone g
     WHERE l.ctid = (SELECT o.ctid FROM presence_log o WHERE o.connection_id = g.connection_id AND o.joined_at = g.joined_at)
+)
+SELECT connection_id, project_id, revision FROM gone;
+
+-- Removes the guest with an id, or all guests of a user, whom an operator kicks, unless they came back since: every replica acts on the
+-- command.
+-- name: KickGuests :many
+WITH gone AS (
+    DELETE FROM presence e WHERE e.connection_id IN (
+        SELECT o.connection_id FROM presence o
+        WHERE (o.connection_id = sqlc.narg(connection_id)::uuid OR o.user_id = sqlc.narg(user_id)::text)
+            AND o.expires_at IS NOT NULL AND o.joined_at <= @commanded_at::timestamptz
+        ORDER BY o.connection_id FOR UPDATE
+    ) RETURNING e.connection_id, e.joined_at, e.project_id, e.revision
+), visit AS (
+    UPDATE presence_log l SET left_at = greatest(l.joined_at, now()), reason = 'kicked'
+    FROM gone g WHERE l.connection_id = g.connection_id AND l.joined_at = g.joined_at
 )
 SELECT connection_id, project_id, revision FROM gone;
 

@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -25,7 +26,7 @@ func (q *Queries) DeleteOldCommands(ctx context.Context) (int64, error) {
 }
 
 const ListCommands = `-- name: ListCommands :many
-SELECT id, issued_by, kind, connection_id, user_id, incarnation, reason, coalesce(extract(epoch FROM spread), 0)::float8 AS spread_seconds
+SELECT id, at, issued_by, kind, connection_id, user_id, incarnation, reason, coalesce(extract(epoch FROM spread), 0)::float8 AS spread_seconds
 FROM commands
 WHERE (kind NOT IN ('drain', 'undrain') AND at > now() - make_interval(secs => $1))
     OR id = (SELECT max(c.id) FROM commands c WHERE c.incarnation = $2::uuid AND c.kind IN ('drain', 'undrain'))
@@ -39,6 +40,7 @@ type ListCommandsParams struct {
 
 type ListCommandsRow struct {
 	ID            int64
+	At            time.Time
 	IssuedBy      string
 	Kind          string
 	ConnectionID  *uuid.UUID
@@ -61,6 +63,7 @@ func (q *Queries) ListCommands(ctx context.Context, arg ListCommandsParams) ([]L
 		var i ListCommandsRow
 		if err := rows.Scan(
 			&i.ID,
+			&i.At,
 			&i.IssuedBy,
 			&i.Kind,
 			&i.ConnectionID,

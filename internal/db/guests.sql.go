@@ -54,6 +54,55 @@ func (q *Queries) DeleteGuestsOfProject(ctx context.Context, projectID int32) er
 	return err
 }
 
+const KickGuests = `-- name: KickGuests :many
+WITH gone AS (
+    DELETE FROM presence e WHERE e.connection_id IN (
+        SELECT o.connection_id FROM presence o
+        WHERE (o.connection_id = $1::uuid OR o.user_id = $2::text)
+            AND o.expires_at IS NOT NULL AND o.joined_at <= $3::timestamptz
+        ORDER BY o.connection_id FOR UPDATE
+    ) RETURNING e.connection_id, e.joined_at, e.project_id, e.revision
+), visit AS (
+    UPDATE presence_log l SET left_at = greatest(l.joined_at, now()), reason = 'kicked'
+    FROM gone g WHERE l.connection_id = g.connection_id AND l.joined_at = g.joined_at
+)
+SELECT connection_id, project_id, revision FROM gone
+`
+
+type KickGuestsParams struct {
+	ConnectionID *uuid.UUID
+	UserID       *string
+	CommandedAt  time.Time
+}
+
+type KickGuestsRow struct {
+	ConnectionID uuid.UUID
+	ProjectID    int32
+	Revision     int64
+}
+
+// Removes the guest with an id, or all guests of a user, whom an operator kicks, unless they came back since: every replica acts on the
+// command.
+func (q *Queries) KickGuests(ctx context.Context, arg KickGuestsParams) ([]KickGuestsRow, error) {
+	rows, err := q.db.Query(ctx, KickGuests, arg.ConnectionID, arg.UserID, arg.CommandedAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []KickGuestsRow{}
+	for rows.Next() {
+		var i KickGuestsRow
+		if err := rows.Scan(&i.ConnectionID, &i.ProjectID, &i.Revision); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const LockGuestMakers = `-- name: LockGuestMakers :exec
 INSERT INTO guest_makers (maker) SELECT m.maker FROM unnest($1::text[]) WITH ORDINALITY AS m (maker, place) ORDER BY m.place
 `
@@ -219,6 +268,7 @@ WITH locks AS (
         nullif($16::text, '')::json, nullif($17::text, ''), CASE WHEN $14 <> '' THEN now() END, coalesce((
             SELECT max(l.joined_at) FROM presence_log l
             WHERE l.connection_id = $2 AND l.joined_at > now() - make_interval(secs => $18)
+                AND l.reason IS DISTINCT FROM 'kicked'
         ), now()), now(), now() + make_interval(secs => $19)
     FROM room WHERE room.reached = ''
     ON CONFLICT (connection_id) DO UPDATE
@@ -281,7 +331,8 @@ type UpsertGuestRow struct {
 // refused it, if one did. Those of the maker are exact, because the transaction holds its locks and removes their rows. Others who join the
 // project at the same moment are not counted yet, so its limit may be exceeded by as many as there are connections. Revisions follow the
 // clock, so that they go up also when the row was gone in between. A guest that left and is back within a minute of when it joined goes on
-// with its visit: otherwise it would write a row each time. Without a document a guest stays where it was.
+// with its visit: otherwise it would write a row each time. One that was kicked begins another, so that a replica that is late to act on the
+// command can tell it from the one that was to go. Without a document a guest stays where it was.
 func (q *Queries) UpsertGuest(ctx context.Context, arg UpsertGuestParams) (UpsertGuestRow, error) {
 	row := q.db.QueryRow(ctx, UpsertGuest,
 		arg.Makers,

@@ -47,11 +47,11 @@ type Command struct {
 	At time.Time
 	// The role that had logged in, whatever role it had taken on since.
 	IssuedBy string
-	// kick, kick_user, drain or undrain.
+	// kick, kick_guest, kick_user, drain or undrain.
 	Kind string
-	// The connection to close; null unless it is a kick.
+	// The connection to close, or the guest to remove; null unless it is a kick of one.
 	ConnectionID *uuid.UUID
-	// Whose connections to close; of a kick, whose connection it was. Else null.
+	// Whose connections to close, and guests to remove; of a kick, whose connection or guest it was. Else null.
 	UserID *string
 	// The life of the replica that it is for; null when it is for all.
 	Incarnation *uuid.UUID
@@ -65,7 +65,7 @@ type Command struct {
 	ActedAt *time.Time
 	// Addresses of the replicas that acted, first to last.
 	ActedBy []string
-	// Connections that were closed; of a drain, that were open when it began.
+	// Connections that were closed, and guests that were removed; of a drain, connections that were open when it began.
 	Connections int32
 }
 

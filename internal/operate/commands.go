@@ -2,14 +2,17 @@ package operate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"layercake/internal/db"
 	"layercake/internal/fanout"
 	"layercake/internal/outage"
 	"layercake/internal/postgres"
+	"layercake/internal/presence"
 	"layercake/internal/socket"
 	"layercake/internal/task"
 
@@ -29,17 +32,18 @@ const (
 // The outcomes of commands, for the metrics.
 const (
 	outcomeActed   = "acted"
-	outcomeNobody  = "nobody"  // there was no connection to close
+	outcomeNobody  = "nobody"  // there was no connection to close, and no guest to remove
 	outcomeUnknown = "unknown" // the kind of command belongs to a newer release
 )
 
 // CommanderConfig is what a Commander needs.
 type CommanderConfig struct {
-	DB      *postgres.Pool
-	Wire    *fanout.Wire     // carries the lines that announce commands
-	Sockets *socket.Registry // all sockets of the replica, of every transport
-	Log     *slog.Logger
-	Metrics prometheus.Registerer
+	DB       *postgres.Pool
+	Wire     *fanout.Wire     // carries the lines that announce commands
+	Sockets  *socket.Registry // all sockets of the replica, of every transport
+	Presence *presence.Tracker
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer
 
 	Address     func() string    // address at which the replica serves clients; called after Run began
 	Incarnation func() uuid.UUID // current incarnation of the replica; Nil before its first lease
@@ -65,7 +69,7 @@ type Commander struct {
 // result is the outcome of a command on this replica.
 type result struct {
 	acted       bool // false when the command is not for this replica
-	connections int
+	connections int  // those that were closed, and guests that were removed
 	noted       bool // whether the table has it
 }
 
@@ -78,8 +82,8 @@ func NewCommander(cfg CommanderConfig) *Commander {
 		}, []string{"kind", "outcome"}),
 	}
 	for kind, outcomes := range map[string][]string{
-		"kick": {outcomeActed, outcomeNobody}, "kick_user": {outcomeActed, outcomeNobody}, "drain": {outcomeActed},
-		"undrain": {outcomeActed}, outcomeUnknown: {outcomeUnknown},
+		"kick": {outcomeActed, outcomeNobody}, "kick_guest": {outcomeActed, outcomeNobody}, "kick_user": {outcomeActed, outcomeNobody},
+		"drain": {outcomeActed}, "undrain": {outcomeActed}, outcomeUnknown: {outcomeUnknown},
 	} {
 		for _, outcome := range outcomes {
 			c.acted.WithLabelValues(kind, outcome) // shown as 0 before the first one
@@ -144,13 +148,18 @@ func (c *Commander) poll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		var failed error
 		known := c.results
 		c.results = make(map[int64]*result, len(rows))
 		for _, row := range rows {
 			r := known[row.ID]
 			if r == nil {
 				r = new(result) // what a panic leaves: the command is not acted on again, and not noted as acted on
-				_ = c.guard.Do(func() error { r = c.act(ctx, row, incarnation); return nil })
+				err := c.guard.Do(func() (err error) { r, err = c.act(ctx, q, row, incarnation); return err })
+				if err != nil && !errors.As(err, new(*task.Panic)) {
+					failed = errors.Join(failed, err)
+					continue // nothing was done: the next poll tries again
+				}
 			}
 			c.results[row.ID] = r
 		}
@@ -164,21 +173,31 @@ func (c *Commander) poll(ctx context.Context) error {
 			}
 			r.noted = true
 		}
-		return nil
+		return failed
 	})
 }
 
-// act does what a command asks of this replica. It does not wait for clients.
-func (c *Commander) act(ctx context.Context, row db.ListCommandsRow, incarnation uuid.UUID) *result {
+// act does what a command asks of this replica. It does not wait for clients. An error means that it has done nothing.
+func (c *Commander) act(ctx context.Context, q *db.Queries, row db.ListCommandsRow, incarnation uuid.UUID) (*result, error) {
 	r := &result{acted: true}
 	kind, outcome := row.Kind, outcomeActed
+	var err error
 	switch kind {
+	case "kick_guest":
+		// Every replica has this command, and one of them finds the row. The streams of the guest may be on any.
+		if r.connections, err = c.kickGuests(ctx, q, row, row.ConnectionID, nil); err != nil {
+			return nil, err
+		}
+		r.connections += c.cfg.Sockets.Kick(func(s *socket.Socket) bool { return s.HasGuest(*row.ConnectionID) }, text(row.Reason))
 	case "kick":
 		r.connections = c.cfg.Sockets.Kick(func(s *socket.Socket) bool { return s.ID() == *row.ConnectionID }, text(row.Reason))
 		// The connection decides, not the incarnation: the replica may have begun another one since the command was issued.
 		r.acted = r.connections > 0 || *row.Incarnation == incarnation
 	case "kick_user":
-		r.connections = c.cfg.Sockets.Kick(func(s *socket.Socket) bool { return s.User() == *row.UserID }, text(row.Reason))
+		if r.connections, err = c.kickGuests(ctx, q, row, nil, row.UserID); err != nil {
+			return nil, err
+		}
+		r.connections += c.cfg.Sockets.Kick(func(s *socket.Socket) bool { return s.User() == *row.UserID }, text(row.Reason))
 	case "drain":
 		r.connections = c.cfg.Sockets.Count()
 		c.startDrain(ctx, "drained by "+row.IssuedBy, time.Duration(row.SpreadSeconds*float64(time.Second)))
@@ -189,15 +208,22 @@ func (c *Commander) act(ctx context.Context, row db.ListCommandsRow, incarnation
 		r.acted, kind, outcome = false, outcomeUnknown, outcomeUnknown
 	}
 	if !r.acted && kind != outcomeUnknown {
-		return r
+		return r, nil
 	}
-	if (kind == "kick" || kind == "kick_user") && r.connections == 0 {
+	if strings.HasPrefix(kind, "kick") && r.connections == 0 {
 		outcome = outcomeNobody
 	}
 	c.acted.WithLabelValues(kind, outcome).Inc()
 	c.cfg.Log.InfoContext(ctx, "an operator commanded", "command", row.ID, "kind", row.Kind, "issued_by", row.IssuedBy, "outcome", outcome,
 		"connections", r.connections)
-	return r
+	return r, nil
+}
+
+// kickGuests removes a guest, or those of a user, unless they came back since the command.
+func (c *Commander) kickGuests(ctx context.Context, q *db.Queries, row db.ListCommandsRow, guest *uuid.UUID, user *string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, pollTime)
+	defer cancel()
+	return c.cfg.Presence.KickGuests(ctx, q, guest, user, row.At)
 }
 
 // startDrain begins to send the clients of sockets to other replicas. Plain requests are served as before. The next renewal of the

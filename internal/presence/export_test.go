@@ -1,9 +1,11 @@
 package presence
 
 import (
+	"context"
 	"testing"
 	"time"
 
+	"layercake/internal/db"
 	"layercake/internal/postgres/pgtest"
 
 	"github.com/google/uuid"
@@ -14,6 +16,15 @@ func (t *Tracker) BreakWrites() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.pending[uuid.New()] = pendingWrite{visits: []visit{{}}}
+}
+
+// Kick is KickGuests on a connection of its own.
+func (t *Tracker) Kick(ctx context.Context, guest *uuid.UUID, user *string, at time.Time) (removed int, err error) {
+	err = t.cfg.DB.System.Query(ctx, func(q *db.Queries) error {
+		removed, err = t.KickGuests(ctx, q, guest, user, at)
+		return err
+	})
+	return removed, err
 }
 
 // Updates returns how many guests have an update that is not written yet.

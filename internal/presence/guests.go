@@ -198,6 +198,19 @@ func orNoProject(err error) error {
 	return err
 }
 
+// KickGuests removes the guest with an id, or all guests of a user, whom an operator commanded to go at a time, by the clock of the
+// database; the other of the two is nil. Those that came back since stay. It tells everybody, and returns how many it removed.
+func (t *Tracker) KickGuests(ctx context.Context, q *db.Queries, guest *uuid.UUID, user *string, at time.Time) (int, error) {
+	rows, err := q.KickGuests(ctx, db.KickGuestsParams{ConnectionID: guest, UserID: user, CommandedAt: at})
+	if err != nil {
+		return 0, fmt.Errorf("kick guests: %w", err)
+	}
+	for _, row := range rows {
+		t.announceLeave(row.ProjectID, row.ConnectionID, leaveLine{guestIncarnation, row.Revision})
+	}
+	return len(rows), nil
+}
+
 // reapGuests removes guests whose time is over, and sends their leaves to everybody.
 func (t *Tracker) reapGuests(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, t.timing.Query)

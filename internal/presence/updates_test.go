@@ -313,3 +313,56 @@ func TestPlacesDoNotWaitForJoins(t *testing.T) {
 	release()
 	await(t, room, "the other", func() bool { return room.Size() == 2 })
 }
+
+func TestKickedGuestsAreGoneOnce(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	conn := pgtest.Connect(t, url)
+	a, b := start(t, url), start(t, url)
+	id := a.newProject(t)
+	here, there := a.enter(t, id), b.enter(t, id)
+	guest := presence.GuestID(id, "r")
+	user := "r"
+	kick := func(n *node, guest *uuid.UUID, user *string, at time.Time) int {
+		t.Helper()
+		removed, err := n.Kick(t.Context(), guest, user, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return removed
+	}
+	now := func() (at time.Time) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), "SELECT clock_timestamp()").Scan(&at); err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	for round, by := range []struct {
+		guest *uuid.UUID
+		user  *string
+	}{{&guest, nil}, {nil, &user}} {
+		see(a, id, "r")
+		await(t, there, "the agent", func() bool { return there.Entry(guest) != nil })
+		at := now()
+		if n := kick(a, by.guest, by.user, at); n != 1 {
+			t.Errorf("%d were kicked, want 1", n)
+		}
+		for _, room := range []*presence.Room{here, there} {
+			await(t, room, "the agent to go", func() bool { return room.Entry(guest) == nil })
+		}
+		pgtest.AwaitCount(t, conn, round+1, countEnded, "kicked")
+		see(a, id, "r") // its next call
+		await(t, there, "the agent to be back", func() bool { return there.Entry(guest) != nil })
+		if n := kick(b, by.guest, by.user, at); n != 0 {
+			t.Errorf("%d that came back were kicked by a replica that acted late", n)
+		}
+	}
+	nobody := uuid.New()
+	if n := kick(a, &nobody, nil, now()); n != 0 {
+		t.Errorf("%d were kicked in the place of nobody", n)
+	}
+	if n := pgtest.Count(t, conn, countPresence); n != 1 {
+		t.Errorf("%d rows, want 1", n)
+	}
+}

@@ -139,7 +139,7 @@ func (s *Server) assemble(core *Core) {
 		Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
 	})
 	s.commander = operate.NewCommander(operate.CommanderConfig{
-		DB: core.DB.System, Wire: core.Wire, Sockets: s.sockets, Log: s.log, Metrics: s.registry,
+		DB: core.DB.System, Wire: core.Wire, Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry,
 		Address: s.Addr, Incarnation: core.Replica.Incarnation, SendAway: s.sendAway, Admit: s.admit,
 	})
 	s.cleaner = operate.NewCleaner(operate.CleanerConfig{

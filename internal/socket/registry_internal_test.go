@@ -14,6 +14,7 @@ import (
 	"layercake/internal/task"
 	"layercake/internal/testclock"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
@@ -301,6 +302,12 @@ func TestKick(t *testing.T) {
 			}
 		}
 		gone.Close(Client)
+		guest, former := uuid.New(), uuid.New()
+		ann.SetGuests(former)
+		ann.SetGuests(uuid.New(), guest)
+		if ann.HasGuest(former) || bob.HasGuest(guest) || !ann.HasGuest(guest) {
+			t.Error("a socket has guests that it has not, or lacks one")
+		}
 		if n := r.Kick(func(s *Socket) bool { return s.User() == "ann" }, "Go away"); n != 2 {
 			t.Errorf("%d were kicked, want 2", n)
 		}

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +34,8 @@ type Socket struct {
 	cut         bool      // no goodbye, or no more waiting for the answer to one
 	closeReason Reason    // the first reason given; zero until closed
 	user        string    // id of the user; "" while unknown
-	active      int       // reader, goodbye and calls of Acquire that have not called Release; the socket has ended at 0
+	guests      []uuid.UUID
+	active      int // reader, goodbye and calls of Acquire that have not called Release; the socket has ended at 0
 }
 
 // ID returns the id of the connection.
@@ -51,6 +53,20 @@ func (s *Socket) SetUser(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.user = id
+}
+
+// SetGuests notes as which guests of presence the client is in projects, for Kick. They take the place of those that were noted before.
+func (s *Socket) SetGuests(ids ...uuid.UUID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guests = ids
+}
+
+// HasGuest reports whether the client is in a project as a guest.
+func (s *Socket) HasGuest(id uuid.UUID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.guests, id)
 }
 
 // Open gives the socket its connection. From now on it is pinged, and cut off when it is silent. If the socket was closed while the

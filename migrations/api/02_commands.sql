@@ -38,32 +38,33 @@ CREATE OR REPLACE FUNCTION layercake.kick(connection_id uuid, reason text DEFAUL
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     command bigint;
+    kind text;
 BEGIN
-    INSERT INTO public.commands (kind, connection_id, user_id, incarnation, address, reason)
-    SELECT 'kick', p.connection_id, p.user_id, r.incarnation, r.address, kick.reason
-    FROM public.presence p JOIN public.replicas r ON r.incarnation = p.incarnation AND r.expires_at > statement_timestamp()
-    WHERE p.connection_id = kick.connection_id
-    RETURNING id INTO command;
+    INSERT INTO public.commands AS c (kind, connection_id, user_id, incarnation, address, reason)
+    SELECT CASE WHEN p.incarnation IS NULL THEN 'kick_guest' ELSE 'kick' END, p.connection_id, p.user_id, r.incarnation, r.address, kick.reason
+    FROM public.presence p LEFT JOIN public.replicas r ON r.incarnation = p.incarnation
+    WHERE p.connection_id = kick.connection_id AND coalesce(p.expires_at, r.expires_at) > statement_timestamp()
+    RETURNING c.id, c.kind INTO command, kind;
     IF command IS NULL THEN
         RAISE EXCEPTION 'There is no connection %', coalesce(kick.connection_id::text, 'null') USING ERRCODE = 'no_data_found',
-            HINT = 'It may have ended, or be of a guest, who has none. Those that there are: SELECT * FROM layercake.who WHERE replica IS NOT NULL;';
+            HINT = 'It may have ended. Those that there are: SELECT * FROM layercake.who;';
     END IF;
-    PERFORM public.tell_replicas('kick');
+    PERFORM public.tell_replicas(kind);
     RETURN command;
 END $$;
 REVOKE ALL ON FUNCTION layercake.kick(uuid, text) FROM PUBLIC;
 COMMENT ON FUNCTION layercake.kick(uuid, text) IS
-    'Closes one connection, and tells its client why. Its program may come back. Returns the id in layercake.commands.';
+    'Closes one connection, and tells its client why; or removes one guest, and closes the streams of its client. Its program may come back. Returns the id in layercake.commands.';
 
 CREATE OR REPLACE FUNCTION layercake.kick_user(user_id text, reason text DEFAULT 'Disconnected by an operator') RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     command bigint;
 BEGIN
-    IF NOT EXISTS (SELECT FROM public.presence p JOIN public.replicas r ON r.incarnation = p.incarnation AND r.expires_at > statement_timestamp()
-            WHERE p.user_id = kick_user.user_id) THEN
+    IF NOT EXISTS (SELECT FROM public.presence p LEFT JOIN public.replicas r ON r.incarnation = p.incarnation
+            WHERE p.user_id = kick_user.user_id AND coalesce(p.expires_at, r.expires_at) > statement_timestamp()) THEN
         RAISE EXCEPTION 'No connection is of user "%"', coalesce(kick_user.user_id, 'null') USING ERRCODE = 'no_data_found',
-            HINT = 'Guests have none. Those that there are: SELECT * FROM layercake.who WHERE replica IS NOT NULL;';
+            HINT = 'Those that there are: SELECT * FROM layercake.who;';
     END IF;
     INSERT INTO public.commands (kind, user_id, reason) VALUES ('kick_user', kick_user.user_id, kick_user.reason) RETURNING id INTO command;
     PERFORM public.tell_replicas('kick_user');
@@ -71,7 +72,7 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION layercake.kick_user(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION layercake.kick_user(text, text) IS
-    'Closes all connections of a user, on all replicas, and tells their clients why. Returns the id in layercake.commands.';
+    'Closes all connections of a user, on all replicas, tells their clients why, and removes the guests of that user. Returns the id in layercake.commands.';
 
 CREATE OR REPLACE FUNCTION layercake.drain(replica text, spread interval DEFAULT '10 s') RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -118,10 +119,10 @@ COMMENT ON VIEW layercake.commands IS 'What operators asked of the replicas, and
 COMMENT ON COLUMN layercake.commands.id IS 'The command, as the function returned it.';
 COMMENT ON COLUMN layercake.commands.at IS 'When it was issued.';
 COMMENT ON COLUMN layercake.commands.issued_by IS 'The role that had logged in, whatever role it had taken on since.';
-COMMENT ON COLUMN layercake.commands.kind IS 'kick, kick_user, drain or undrain.';
-COMMENT ON COLUMN layercake.commands.target IS 'The connection, the user or the address of the replica that it is about.';
+COMMENT ON COLUMN layercake.commands.kind IS 'kick, kick_guest (the kick of a guest), kick_user, drain or undrain.';
+COMMENT ON COLUMN layercake.commands.target IS 'The connection or guest, the user, or the address of the replica that it is about.';
 COMMENT ON COLUMN layercake.commands.reason IS 'What clients are told; null for drains.';
 COMMENT ON COLUMN layercake.commands.spread IS 'The time over which a drain closes the sockets; else null.';
 COMMENT ON COLUMN layercake.commands.acted_at IS 'When a replica first acted on it; null while none did.';
 COMMENT ON COLUMN layercake.commands.acted_by IS 'Addresses of the replicas that acted, first to last.';
-COMMENT ON COLUMN layercake.commands.connections IS 'Connections that were closed; of a drain, those that were open when it began.';
+COMMENT ON COLUMN layercake.commands.connections IS 'Connections that were closed, and guests that were removed; of a drain, connections that were open when it began.';
