@@ -293,6 +293,64 @@ type ProjectOperation struct {
 	At time.Time
 }
 
+// Changes of plans that somebody proposes, for somebody else to decide; decided ones are kept for 30 days.
+type Proposal struct {
+	// The project.
+	ProjectID int32
+	// Its number in the project.
+	ID int32
+	// The revision of the project's proposals at which this one last changed.
+	Revision int64
+	// OPEN, ACCEPTED, REJECTED or WITHDRAWN.
+	Status string
+	// What it would do to the plan: an array of flat objects, as the tool edit_plan takes them.
+	Operations []byte
+	// Bytes of operations.
+	Size int32
+	// The version of the plan for which it was made and checked.
+	BaseVersion int64
+	// What the proposer says of it; null when nothing.
+	Note *string
+	// The id of the proposer.
+	ByID string
+	// What the proposer is: a person, an agent.
+	ByKind string
+	// The name of the proposer.
+	ByName string
+	// The actor among whose operation ids op_id is unique; empty for those without a lasting identity.
+	OpActor string
+	// The operation id of the request that made it.
+	OpID string
+	// A digest of that request: another one under the same operation id is refused.
+	RequestHash []byte
+	// When it was made.
+	CreatedAt time.Time
+	// The id of who decided; null while it is open, like the next ones.
+	DecidedByID *string
+	// What they are.
+	DecidedByKind *string
+	// Their name.
+	DecidedByName *string
+	// The operation id of the request that decided.
+	DecidedOpID *string
+	// When it was decided.
+	DecidedAt *time.Time
+	// Why, for people; null when nobody said.
+	Reason *string
+	// The version of the change that accepting made; null when nothing was left to change, and unless it was accepted.
+	Version *int64
+}
+
+// How far the proposals of a project are; no row before the first one.
+type ProposalHead struct {
+	// The project.
+	ProjectID int32
+	// The number of the last change of any of its proposals.
+	Revision int64
+	// The id of the last proposal.
+	LastID int32
+}
+
 // Leases: one row a life of a replica, renewed every second. One that expired is dead, and what it held is removed.
 type Replica struct {
 	// A life of a replica: a new id each time that it registers.

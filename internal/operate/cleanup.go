@@ -25,10 +25,14 @@ const (
 // keepVisits is how long visits stay in presence_log after their end.
 const keepVisits = 30 * 24 * time.Hour
 
+// keepProposals is how long proposals stay after they were decided.
+const keepProposals = 30 * 24 * time.Hour
+
 // CleanerConfig is what a Cleaner needs.
 type CleanerConfig struct {
 	DB         *postgres.Pool
 	Plans      *plan.Service
+	Proposals  *plan.Proposals
 	Presence   *presence.Tracker
 	Every      time.Duration // time between two removals, on average
 	KeepEvents time.Duration
@@ -97,6 +101,7 @@ func (c *Cleaner) clean(ctx context.Context) {
 		{"project_operations", func() (int64, error) { return c.trimProjectOperations(ctx, now.Add(-c.cfg.KeepEvents)) }},
 		{"commands", func() (int64, error) { return c.trimCommands(ctx) }},
 		{"presence_log", func() (int64, error) { return c.cfg.Presence.TrimLog(ctx, now.Add(-keepVisits)) }},
+		{"proposals", func() (int64, error) { return c.cfg.Proposals.Trim(ctx, now.Add(-keepProposals)) }},
 	} {
 		c.do(ctx, job.what, func() error {
 			n, err := job.remove()

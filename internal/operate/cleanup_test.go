@@ -64,7 +64,7 @@ func TestCleanUpWritesCheckpoints(t *testing.T) {
 	pgtest.Exec(t, conn, "UPDATE events SET version = 5000; UPDATE heads SET version = 5000, log_floor = 4999")
 	counters := prometheus.NewRegistry()
 	cleaner := operate.NewCleaner(operate.CleanerConfig{
-		DB: core.DB.System, Plans: core.Plans, Presence: core.Presence, Every: time.Millisecond, KeepEvents: time.Hour,
+		DB: core.DB.System, Plans: core.Plans, Proposals: core.Proposals, Presence: core.Presence, Every: time.Millisecond, KeepEvents: time.Hour,
 		Log: slog.New(slog.DiscardHandler), Metrics: counters,
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -96,7 +96,7 @@ func TestCleanUpForgetsOperations(t *testing.T) {
 	pgtest.Exec(t, conn, `INSERT INTO project_operations (op_actor, op_id, request_hash, project_id, at)
 		SELECT '', w.op_id, sha256('')::bytea, 1, now() - w.age FROM (VALUES ('young', interval '1 m'), ('old', interval '2 h')) w (op_id, age)`)
 	cleaner := operate.NewCleaner(operate.CleanerConfig{
-		DB: core.DB.System, Plans: core.Plans, Presence: core.Presence, Every: time.Millisecond, KeepEvents: time.Hour,
+		DB: core.DB.System, Plans: core.Plans, Proposals: core.Proposals, Presence: core.Presence, Every: time.Millisecond, KeepEvents: time.Hour,
 		Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 	})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -131,6 +131,8 @@ func requestName(e Edit) string {
 		return "plan.Restore"
 	case operationEdit:
 		return "plan.Operation"
+	case acceptance:
+		return "plan.Accept"
 	}
 	return fmt.Sprintf("%T", e)
 }

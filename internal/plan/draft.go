@@ -25,6 +25,7 @@ type reads struct {
 	eventsAfter   *int64          // the version after which all events are read
 	hashAt        *int64          // the version whose event's hash is read
 	undoneBy      *int64          // the version of which is read whether it is undone
+	proposal      *int32          // the proposal that is accepted: its head is locked, too
 }
 
 func newReads() *reads {
@@ -49,6 +50,7 @@ type draft struct {
 	missed   [][]byte // bodies of the events after reads.eventsAfter that the log has, at most maxMissed + 1
 	// missedTooMuch says that these events have more than maxMissedBytes: their bodies were not read.
 	missedTooMuch bool
+	proposal      proposalHead
 
 	record
 }
@@ -62,6 +64,7 @@ type record struct {
 	namedEdges   []string
 	placed       map[string]Position // where the nodes went that it placed, by id
 	undoes       int64               // the version that it takes back; 0 for none
+	accepts      *acceptance         // the proposal that it accepts; nil for none
 }
 
 // list is what a draft knows of an ordered list: some items, where it ends, and its gaps. An item's ordinal never changes. Its
@@ -460,4 +463,20 @@ func sameEnds(a, b Edge) bool { return a.Source == b.Source && a.Target == b.Tar
 
 func same(a, b *string) bool {
 	return a == b || a != nil && b != nil && *a == *b
+}
+
+// optional returns a value, or nil for the zero one, which stands for none.
+func optional[T comparable](v T) *T {
+	if v == *new(T) {
+		return nil
+	}
+	return &v
+}
+
+// value returns what optional made a pointer of.
+func value[T any](p *T) T {
+	if p == nil {
+		return *new(T)
+	}
+	return *p
 }

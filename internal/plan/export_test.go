@@ -6,6 +6,8 @@ import (
 
 	"layercake/internal/postgres"
 	"layercake/internal/testsignal"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // HoldChanges keeps changes from being run until release is called. Slots is how many the service was given.
@@ -80,3 +82,6 @@ func MaxWalks() int { return maxWalks() }
 func (s *Service) TakeAllRoom(ctx context.Context) (release func(), err error) {
 	return s.takeRoom(ctx, maxLarge)
 }
+
+// PagesRead returns how often the table was read for watchers.
+func (p *Proposals) PagesRead() int { return int(testutil.ToFloat64(p.pages)) }

@@ -44,6 +44,9 @@ func (d *draft) queue(b *pgx.Batch, project int32, r *reads) {
 	if r.undoneBy != nil {
 		b.Queue(db.GetUndoneBy, *r.undoneBy, project).QueryRow(func(row pgx.Row) error { return row.Scan(&d.undoneBy) })
 	}
+	if r.proposal != nil {
+		d.queueProposal(b, project, *r.proposal)
+	}
 	if r.all {
 		b.Queue(db.ListPlanNodes, project).Query(d.loadNodes)
 		b.Queue(db.ListPlanEdges, project).Query(d.loadEdges)

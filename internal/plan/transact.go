@@ -36,7 +36,8 @@ func (r request) small() bool {
 		return false
 	}
 	looks := r.reads()
-	return !looks.all && !looks.plan && looks.eventsAfter == nil && looks.undoneBy == nil && len(looks.nodes) <= maxSmall
+	return !looks.all && !looks.plan && looks.eventsAfter == nil && looks.undoneBy == nil && looks.proposal == nil &&
+		len(looks.nodes) <= maxSmall
 }
 
 // run carries out changes of one project and answers them, also when code panics.
@@ -172,12 +173,15 @@ func first[T any](rows pgx.Rows, f pgx.RowToFunc[*T]) (*T, error) {
 	return v, err
 }
 
+// errOperationUsed is the fault for an operation id under which something else was asked.
+var errOperationUsed = fault.New(fault.BadRequest, "Operation id was used for another request")
+
 // decide makes the change in the draft and steps its version, or returns the fault that refuses it, with the version at which it is
 // refused. The draft stays usable for the next of a group after a fault, but not after any other error.
 func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error) {
 	if earlier != nil {
 		if !slices.Equal(earlier.RequestHash, r.hash) {
-			return committed{}, fault.New(fault.BadRequest, "Operation id was used for another request").With("opId", r.OpID)
+			return committed{}, errOperationUsed.With("opId", r.OpID)
 		}
 		at := Cursor{Epoch: d.at.Epoch, Version: earlier.Version, Hash: feed.Hash(earlier.Body)}
 		return committed{at: at, body: earlier.Body}, nil
@@ -233,6 +237,9 @@ func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answe
 			size += int64(len(done.body))
 			b.Queue(db.InsertEvent, projectID, done.at.Version, d.time, t.actor.OpActor(), t.OpID, t.hash, json.RawMessage(done.body), done.at.Hash,
 				len(done.body), size, done.event.Undoes)
+			if d.accepts != nil { // then it is the only one
+				d.queueAcceptance(b, t.request, done.at.Version)
+			}
 			steps++
 		}
 	}

@@ -30,13 +30,14 @@ const CrashStatus = 86
 // Core is the storage and the core of one replica, without transports. Make it with OpenCore, then Run it once. A transport is given the
 // services that it needs; tests run as many cores on one database as they like.
 type Core struct {
-	DB       *postgres.DB
-	Wire     *fanout.Wire
-	Hub      *feed.Hub
-	Replica  *replica.Replica
-	Presence *presence.Tracker
-	Plans    *plan.Service
-	Projects *project.Service
+	DB        *postgres.DB
+	Wire      *fanout.Wire
+	Hub       *feed.Hub
+	Replica   *replica.Replica
+	Presence  *presence.Tracker
+	Plans     *plan.Service
+	Proposals *plan.Proposals
+	Projects  *project.Service
 
 	log *slog.Logger // names the replica
 }
@@ -74,6 +75,7 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 		DB: c.DB, Hub: c.Hub, WriteSlots: cfg.WriteSlots, Log: c.log, Metrics: metrics, Oldest: c.Replica.Oldest,
 		AfterCommit: cfg.crash(),
 	})
+	c.Proposals = plan.NewProposals(plan.ProposalsConfig{Plans: c.Plans, DB: c.DB, Wire: c.Wire, Log: c.log, Metrics: metrics})
 	c.Projects = project.NewService(project.Config{DB: c.DB, Wire: c.Wire})
 
 	c.Replica.Figure("open_feeds", func() int64 { feeds, _ := c.Hub.Size(); return int64(feeds) })
@@ -92,6 +94,7 @@ func (c *Core) Run(ctx context.Context, address string) error {
 	defer stopStorage()
 	parts, failed := errgroup.WithContext(storage)
 	parts.Go(func() error { return c.Hub.Run(storage) })
+	parts.Go(func() error { return c.Proposals.Run(storage) })
 	parts.Go(func() error { return c.Wire.Run(storage) })
 	lease := task.Go(storage, func(ctx context.Context) error { return c.Replica.Run(ctx, address) })
 	parts.Go(lease.Wait)

@@ -56,6 +56,12 @@ func TestPageForDBAs(t *testing.T) {
 	dba.await("4", "SELECT coalesce(sum(sockets), 0)::text FROM layercake.replicas")
 	dba.await("4", "SELECT count(*)::text FROM layercake.presence_log")
 
+	pgtest.Exec(t, dba.conn, "INSERT INTO proposal_heads (project_id, revision, last_id) VALUES (7, 3, 2)")
+	pgtest.Exec(t, dba.conn, `INSERT INTO proposals (project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor,
+			op_id, request_hash, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at)
+		VALUES (7, 1, 3, 'REJECTED', '[]', 2, 4, 'Split the sales', 'p', 'agent', 'Planner', '', '1', '', 'a', 'anonymous', 'Ann', '3', now()),
+			(7, 2, 2, 'OPEN', '[]', 2, 4, 'Orders by month', 'p', 'agent', 'Planner', '', '2', '', NULL, NULL, NULL, NULL, NULL)`)
+
 	count := 0
 	answered := example.ReplaceAllStringFunc(string(page), func(block string) string {
 		count++

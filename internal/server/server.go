@@ -143,8 +143,8 @@ func (s *Server) assemble(core *Core) {
 		Address: s.Addr, Incarnation: core.Replica.Incarnation, SendAway: s.sendAway, Admit: s.admit,
 	})
 	s.cleaner = operate.NewCleaner(operate.CleanerConfig{
-		DB: core.DB.System, Plans: core.Plans, Presence: core.Presence, Every: s.cfg.CleanUp, KeepEvents: s.cfg.EventRetention,
-		Log: s.log, Metrics: s.registry,
+		DB: core.DB.System, Plans: core.Plans, Proposals: core.Proposals, Presence: core.Presence, Every: s.cfg.CleanUp,
+		KeepEvents: s.cfg.EventRetention, Log: s.log, Metrics: s.registry,
 	})
 	s.diagnosis = operate.NewDiagnosis(core.DB.System, s.log)
 

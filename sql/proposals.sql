@@ -1,0 +1,90 @@
+-- Steps the revision of a project's proposals, and takes the lock under which they are written. It answers nothing when the project does
+-- not exist.
+-- name: StepProposals :one
+INSERT INTO proposal_heads AS h (project_id, revision, last_id)
+SELECT p.project_id, 1, @added::integer FROM heads p WHERE p.project_id = @project_id
+ON CONFLICT (project_id) DO UPDATE SET revision = h.revision + 1, last_id = h.last_id + excluded.last_id
+RETURNING revision, last_id;
+
+-- Where the proposals of projects are. Projects that do not exist are missing.
+-- name: ListProposalHeads :many
+SELECT h.project_id, coalesce(p.revision, 0)::bigint AS revision
+FROM heads h LEFT JOIN proposal_heads p ON p.project_id = h.project_id WHERE h.project_id = ANY (@project_ids::int[]);
+
+-- name: CountOpenProposals :one
+SELECT count(*) AS proposals, coalesce(sum(size), 0)::bigint AS bytes FROM proposals WHERE project_id = @project_id AND status = 'OPEN';
+
+-- name: InsertProposal :one
+INSERT INTO proposals (project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash)
+VALUES (@project_id, @id, @revision, 'OPEN', @operations, @size, @base_version, sqlc.narg(note), @by_id, @by_kind, @by_name, @op_actor,
+    @op_id, @request_hash)
+RETURNING project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
+    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version;
+
+-- name: GetProposal :one
+SELECT project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
+    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version
+FROM proposals WHERE project_id = @project_id AND id = @id;
+
+-- name: GetProposalStatus :one
+SELECT status FROM proposals WHERE project_id = @project_id AND id = @id;
+
+-- name: GetProposalOfOperation :one
+SELECT project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
+    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version
+FROM proposals WHERE project_id = @project_id AND op_actor = @op_actor AND op_id = @op_id;
+
+-- The next three are pages: at most so many proposals, which have no more bytes than given beyond the first. The sizes are summed before
+-- the proposals are read. Each asks with its own index: a page of any status, newest first, takes the newest of each.
+-- name: ListProposals :many
+SELECT p.project_id, p.id, p.revision, p.status, p.operations, p.size, p.base_version, p.note, p.by_id, p.by_kind, p.by_name, p.op_actor, p.op_id,
+    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version
+FROM (
+    SELECT k.id, sum(k.size) OVER (ORDER BY k.id DESC) - k.size AS before FROM (
+        SELECT l.id, l.size FROM unnest(@statuses::text[]) s (status) CROSS JOIN LATERAL (
+            SELECT o.id, o.size FROM proposals o
+            WHERE o.project_id = @project_id AND o.status = s.status AND o.id < @below ORDER BY o.id DESC LIMIT @most
+        ) l ORDER BY l.id DESC LIMIT @most
+    ) k
+) k
+JOIN proposals p ON p.project_id = @project_id AND p.id = k.id WHERE k.before < @max_bytes::bigint ORDER BY p.id DESC;
+
+-- name: HasProposalsBelow :one
+SELECT EXISTS (SELECT FROM proposals WHERE project_id = @project_id AND status = ANY (@statuses::text[]) AND id < @below);
+
+-- The open ones between two revisions, by ascending revision.
+-- name: ListOpenProposals :many
+SELECT p.project_id, p.id, p.revision, p.status, p.operations, p.size, p.base_version, p.note, p.by_id, p.by_kind, p.by_name, p.op_actor, p.op_id,
+    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version
+FROM (
+    SELECT k.id, sum(k.size) OVER (ORDER BY k.revision) - k.size AS before FROM (
+        SELECT o.id, o.revision, o.size FROM proposals o
+        WHERE o.project_id = @project_id AND o.status = 'OPEN' AND o.revision > @after AND o.revision <= @upto ORDER BY o.revision LIMIT @most
+    ) k
+) k
+JOIN proposals p ON p.project_id = @project_id AND p.id = k.id WHERE k.before < @max_bytes::bigint ORDER BY p.revision;
+
+-- Those that changed after a revision, by ascending revision.
+-- name: ListProposalsAfter :many
+SELECT p.project_id, p.id, p.revision, p.status, p.operations, p.size, p.base_version, p.note, p.by_id, p.by_kind, p.by_name, p.op_actor, p.op_id,
+    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version
+FROM (
+    SELECT k.id, sum(k.size) OVER (ORDER BY k.revision) - k.size AS before FROM (
+        SELECT o.id, o.revision, o.size FROM proposals o
+        WHERE o.project_id = @project_id AND o.revision > @after ORDER BY o.revision LIMIT @most
+    ) k
+) k
+JOIN proposals p ON p.project_id = @project_id AND p.id = k.id WHERE k.before < @max_bytes::bigint ORDER BY p.revision;
+
+-- Decides an open proposal, at a revision that was stepped in the same transaction.
+-- name: CloseProposal :execrows
+UPDATE proposals SET revision = @revision, status = @status, decided_by_id = @decided_by_id::text, decided_by_kind = @decided_by_kind::text,
+    decided_by_name = @decided_by_name::text, decided_op_id = @decided_op_id::text, decided_at = now(), reason = sqlc.narg(reason),
+    version = sqlc.narg(version)
+WHERE project_id = @project_id AND id = @id AND status = 'OPEN';
+
+-- Removes some that were decided long ago.
+-- name: DeleteOldProposals :execrows
+DELETE FROM proposals p USING (
+    SELECT o.project_id, o.id FROM proposals o WHERE o.decided_at < @before::timestamptz ORDER BY o.decided_at LIMIT @most
+) o WHERE p.project_id = o.project_id AND p.id = o.id;
