@@ -106,7 +106,7 @@ func onlineAt(t testing.TB, url, direct string, changes ...func(*setting)) *site
 	t.Helper()
 	core := servertest.StartCoreOn(t, url, func(c *server.Config) { c.ListenURL = direct })
 	return offline(t, append(changes, func(o *setting) {
-		o.Plans, o.Projects, o.Presence = core.Plans, core.Projects, core.Presence
+		o.Plans, o.Proposals, o.Projects, o.Presence = core.Plans, core.Proposals, core.Projects, core.Presence
 	})...)
 }
 

@@ -30,12 +30,13 @@ import (
 
 // Options are what a handler needs.
 type Options struct {
-	Sockets  *socket.Registry
-	Plans    *plan.Service
-	Projects *project.Service
-	Presence *presence.Tracker
-	Log      *slog.Logger
-	Metrics  prometheus.Registerer // may be nil
+	Sockets   *socket.Registry
+	Plans     *plan.Service
+	Proposals *plan.Proposals
+	Projects  *project.Service
+	Presence  *presence.Tracker
+	Log       *slog.Logger
+	Metrics   prometheus.Registerer // may be nil
 
 	Budget *budget.Budget // nil for the smallest
 
@@ -77,8 +78,8 @@ func New(o Options) *Handler {
 	}
 	h.answers = newAnswerCache(h.metrics)
 	r := &Resolver{
-		plans: o.Plans, projects: o.Projects, presence: o.Presence, errors: h.errors, metrics: h.metrics, running: &o.Sockets.Running,
-		pastReads: semaphore.NewWeighted(pastReads),
+		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, presence: o.Presence, errors: h.errors, metrics: h.metrics,
+		running: &o.Sockets.Running, pastReads: semaphore.NewWeighted(pastReads),
 	}
 	r.planCosts, _ = lru.New[int32, int64](knownPlans) // it fails only for a size below 1
 	config := Config{Resolvers: r}

@@ -311,6 +311,44 @@ type PlanHistory struct {
 	Version int64 `json:"version"`
 }
 
+// A change of a plan that somebody proposes, for somebody else to decide.
+type Proposal struct {
+	// Its number in the project.
+	ID        int32               `json:"id"`
+	ProjectID int32               `json:"projectId"`
+	Status    plan.ProposalStatus `json:"status"`
+	// Id of the proposer.
+	ByID string `json:"byId"`
+	// Name of the proposer.
+	ByName string `json:"byName"`
+	// Why, for people.
+	Note *string `json:"note"`
+	// The version of the plan for which it was made.
+	BaseVersion int64 `json:"baseVersion"`
+	// When it was made.
+	CreatedAt time.Time `json:"createdAt"`
+	// What it does to the plan: a list of flat objects, as the tool edit_plan takes them.
+	Operations json.RawMessage `json:"operations"`
+	// Name of who decided; null while it is open.
+	DecidedByName *string `json:"decidedByName"`
+	// When it was decided; null while it is open.
+	DecidedAt *time.Time `json:"decidedAt"`
+	// Why it was decided so, for people.
+	Reason *string `json:"reason"`
+	// The version of the change that accepting made; null when nothing was left to change, and unless it was accepted.
+	Version *int64 `json:"version"`
+	// Counts what happens to the proposals of the project: this is when it last happened to this one.
+	Revision int64 `json:"revision"`
+}
+
+// A page of proposals.
+type ProposalPage struct {
+	// The proposals of the page, newest first.
+	Proposals []Proposal `json:"proposals"`
+	// The place to read on from; null when there is no more.
+	Next *string `json:"next"`
+}
+
 // What can be asked.
 type Query struct {
 }

@@ -22,12 +22,13 @@ import (
 
 // Resolver translates between the schema and the core. It decides nothing.
 type Resolver struct {
-	plans    *plan.Service
-	projects *project.Service
-	presence *presence.Tracker
-	errors   *presenter
-	metrics  *metrics
-	running  *sync.WaitGroup // counts the producers of subscriptions
+	plans     *plan.Service
+	proposals *plan.Proposals
+	projects  *project.Service
+	presence  *presence.Tracker
+	errors    *presenter
+	metrics   *metrics
+	running   *sync.WaitGroup // counts the producers of subscriptions
 
 	planCosts *lru.Cache[int32, int64] // memory that answers with plans took, by project
 	pastReads *semaphore.Weighted      // of reads of the past

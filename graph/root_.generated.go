@@ -85,6 +85,7 @@ type ComplexityRoot struct {
 		BatchMovePlanDagNodes     func(childComplexity int, projectID int32, nodePositions []NodePositionInput, opID *string, expectedVersion *int32, clientID *string) int
 		CreatePlan                func(childComplexity int, input CreatePlanInput, opID *string, expectedVersion *int32, clientID *string) int
 		CreateProject             func(childComplexity int, input project.Input) int
+		DecideProposal            func(childComplexity int, projectID int32, id int32, decision plan.Decision, reason *string, opID *string, clientID *string) int
 		DeletePlan                func(childComplexity int, id int32, opID *string, expectedVersion *int32, clientID *string) int
 		DeletePlanDagEdge         func(childComplexity int, projectID int32, edgeID string, opID *string, expectedVersion *int32, clientID *string) int
 		DeletePlanDagNode         func(childComplexity int, projectID int32, nodeID string, opID *string, expectedVersion *int32, clientID *string) int
@@ -305,6 +306,28 @@ type ComplexityRoot struct {
 		UpdatedAt   func(childComplexity int) int
 	}
 
+	Proposal struct {
+		BaseVersion   func(childComplexity int) int
+		ByID          func(childComplexity int) int
+		ByName        func(childComplexity int) int
+		CreatedAt     func(childComplexity int) int
+		DecidedAt     func(childComplexity int) int
+		DecidedByName func(childComplexity int) int
+		ID            func(childComplexity int) int
+		Note          func(childComplexity int) int
+		Operations    func(childComplexity int) int
+		ProjectID     func(childComplexity int) int
+		Reason        func(childComplexity int) int
+		Revision      func(childComplexity int) int
+		Status        func(childComplexity int) int
+		Version       func(childComplexity int) int
+	}
+
+	ProposalPage struct {
+		Next      func(childComplexity int) int
+		Proposals func(childComplexity int) int
+	}
+
 	Query struct {
 		GetPlanDag      func(childComplexity int, projectID int32) int
 		Plan            func(childComplexity int, id int32) int
@@ -314,6 +337,7 @@ type ComplexityRoot struct {
 		PlanHistory     func(childComplexity int, projectID int32, before *int32, limit *int32, elementID *string, actorID *string, all *bool) int
 		Project         func(childComplexity int, id int32) int
 		Projects        func(childComplexity int) int
+		Proposals       func(childComplexity int, projectID int32, status *plan.ProposalStatus, first *int32, after *string) int
 		ValidatePlanDag func(childComplexity int, planDag PlanDagInput) int
 	}
 
@@ -322,6 +346,7 @@ type ComplexityRoot struct {
 		PlanDagDeltaChanged func(childComplexity int, projectID int32, after *string) int
 		PlanDagUpdated      func(childComplexity int, planID string) int
 		PlanEvents          func(childComplexity int, projectID int32, after *string) int
+		ProposalsChanged    func(childComplexity int, projectID int32) int
 	}
 
 	UndoConflict struct {
@@ -589,6 +614,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateProject(childComplexity, args["input"].(project.Input)), true
+	case "Mutation.decideProposal":
+		if e.ComplexityRoot.Mutation.DecideProposal == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_decideProposal_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DecideProposal(childComplexity, args["projectId"].(int32), args["id"].(int32), args["decision"].(plan.Decision), args["reason"].(*string), args["opId"].(*string), args["clientId"].(*string)), true
 	case "Mutation.deletePlan":
 		if e.ComplexityRoot.Mutation.DeletePlan == nil {
 			break
@@ -1599,6 +1635,104 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Project.UpdatedAt(childComplexity), true
 
+	case "Proposal.baseVersion":
+		if e.ComplexityRoot.Proposal.BaseVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.BaseVersion(childComplexity), true
+	case "Proposal.byId":
+		if e.ComplexityRoot.Proposal.ByID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.ByID(childComplexity), true
+	case "Proposal.byName":
+		if e.ComplexityRoot.Proposal.ByName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.ByName(childComplexity), true
+	case "Proposal.createdAt":
+		if e.ComplexityRoot.Proposal.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.CreatedAt(childComplexity), true
+	case "Proposal.decidedAt":
+		if e.ComplexityRoot.Proposal.DecidedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.DecidedAt(childComplexity), true
+	case "Proposal.decidedByName":
+		if e.ComplexityRoot.Proposal.DecidedByName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.DecidedByName(childComplexity), true
+	case "Proposal.id":
+		if e.ComplexityRoot.Proposal.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.ID(childComplexity), true
+	case "Proposal.note":
+		if e.ComplexityRoot.Proposal.Note == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.Note(childComplexity), true
+	case "Proposal.operations":
+		if e.ComplexityRoot.Proposal.Operations == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.Operations(childComplexity), true
+	case "Proposal.projectId":
+		if e.ComplexityRoot.Proposal.ProjectID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.ProjectID(childComplexity), true
+	case "Proposal.reason":
+		if e.ComplexityRoot.Proposal.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.Reason(childComplexity), true
+	case "Proposal.revision":
+		if e.ComplexityRoot.Proposal.Revision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.Revision(childComplexity), true
+	case "Proposal.status":
+		if e.ComplexityRoot.Proposal.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.Status(childComplexity), true
+	case "Proposal.version":
+		if e.ComplexityRoot.Proposal.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.Version(childComplexity), true
+
+	case "ProposalPage.next":
+		if e.ComplexityRoot.ProposalPage.Next == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProposalPage.Next(childComplexity), true
+	case "ProposalPage.proposals":
+		if e.ComplexityRoot.ProposalPage.Proposals == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProposalPage.Proposals(childComplexity), true
+
 	case "Query.getPlanDag":
 		if e.ComplexityRoot.Query.GetPlanDag == nil {
 			break
@@ -1683,6 +1817,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Projects(childComplexity), true
+	case "Query.proposals":
+		if e.ComplexityRoot.Query.Proposals == nil {
+			break
+		}
+
+		args, err := ec.field_Query_proposals_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Proposals(childComplexity, args["projectId"].(int32), args["status"].(*plan.ProposalStatus), args["first"].(*int32), args["after"].(*string)), true
 	case "Query.validatePlanDag":
 		if e.ComplexityRoot.Query.ValidatePlanDag == nil {
 			break
@@ -1739,6 +1884,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.PlanEvents(childComplexity, args["projectId"].(int32), args["after"].(*string)), true
+	case "Subscription.proposalsChanged":
+		if e.ComplexityRoot.Subscription.ProposalsChanged == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_proposalsChanged_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.ProposalsChanged(childComplexity, args["projectId"].(int32)), true
 
 	case "UndoConflict.actorNames":
 		if e.ComplexityRoot.UndoConflict.ActorNames == nil {
@@ -2023,7 +2179,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "schema/collaboration.graphqls" "schema/dag.graphqls" "schema/history.graphqls" "schema/plan.graphqls" "schema/project.graphqls" "schema/scalars.graphqls" "schema/subscription.graphqls"
+//go:embed "schema/collaboration.graphqls" "schema/dag.graphqls" "schema/history.graphqls" "schema/plan.graphqls" "schema/project.graphqls" "schema/proposals.graphqls" "schema/scalars.graphqls" "schema/subscription.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -2040,6 +2196,7 @@ var sources = []*ast.Source{
 	{Name: "schema/history.graphqls", Input: sourceData("schema/history.graphqls"), BuiltIn: false},
 	{Name: "schema/plan.graphqls", Input: sourceData("schema/plan.graphqls"), BuiltIn: false},
 	{Name: "schema/project.graphqls", Input: sourceData("schema/project.graphqls"), BuiltIn: false},
+	{Name: "schema/proposals.graphqls", Input: sourceData("schema/proposals.graphqls"), BuiltIn: false},
 	{Name: "schema/scalars.graphqls", Input: sourceData("schema/scalars.graphqls"), BuiltIn: false},
 	{Name: "schema/subscription.graphqls", Input: sourceData("schema/subscription.graphqls"), BuiltIn: false},
 }
@@ -2539,6 +2696,50 @@ func (ec *executionContext) childFields_Project(ctx context.Context, field graph
 		return ec.fieldContext_Project_plan(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Project", field.Name)
+}
+
+func (ec *executionContext) childFields_Proposal(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Proposal_id(ctx, field)
+	case "projectId":
+		return ec.fieldContext_Proposal_projectId(ctx, field)
+	case "status":
+		return ec.fieldContext_Proposal_status(ctx, field)
+	case "byId":
+		return ec.fieldContext_Proposal_byId(ctx, field)
+	case "byName":
+		return ec.fieldContext_Proposal_byName(ctx, field)
+	case "note":
+		return ec.fieldContext_Proposal_note(ctx, field)
+	case "baseVersion":
+		return ec.fieldContext_Proposal_baseVersion(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Proposal_createdAt(ctx, field)
+	case "operations":
+		return ec.fieldContext_Proposal_operations(ctx, field)
+	case "decidedByName":
+		return ec.fieldContext_Proposal_decidedByName(ctx, field)
+	case "decidedAt":
+		return ec.fieldContext_Proposal_decidedAt(ctx, field)
+	case "reason":
+		return ec.fieldContext_Proposal_reason(ctx, field)
+	case "version":
+		return ec.fieldContext_Proposal_version(ctx, field)
+	case "revision":
+		return ec.fieldContext_Proposal_revision(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Proposal", field.Name)
+}
+
+func (ec *executionContext) childFields_ProposalPage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "proposals":
+		return ec.fieldContext_ProposalPage_proposals(ctx, field)
+	case "next":
+		return ec.fieldContext_ProposalPage_next(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProposalPage", field.Name)
 }
 
 func (ec *executionContext) childFields_UndoConflict(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

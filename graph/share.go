@@ -38,6 +38,7 @@ type eventKey struct {
 	snapshot   bool
 	operation  int    // index in the change, where each operation is an event of its own
 	arrival    string // id of an arrival; then at is zero
+	proposal   string // state of a proposal; then at is zero, too
 }
 
 // stream lies between a resolver, which produces deliveries, and the generated code, which executes what is built of them. So the answer

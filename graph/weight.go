@@ -54,6 +54,13 @@ func setComplexity(c *ComplexityRoot) {
 		}
 		return 1 + planComplexity + changes*child
 	}
+	c.Query.Proposals = func(child int, _ int32, _ *plan.ProposalStatus, first *int32, _ *string) int {
+		proposals := pageOfProposals
+		if first != nil {
+			proposals = max(1, min(int(*first), plan.MaxProposals))
+		}
+		return 1 + proposals*child
+	}
 	c.PlanDiff.Differences = many
 	c.UndoResult.Conflicts = few
 }

@@ -129,7 +129,8 @@ func (s *Server) assemble(core *Core) {
 	s.sockets = socket.New(socket.Options{PerAddress: s.cfg.MaxSockets, Log: s.log, Metrics: s.registry})
 	memory := budget.New(budget.Config{Memory: s.cfg.requestMemory(), PerAddress: s.cfg.MaxRequests, Metrics: s.registry})
 	s.graph = graph.New(graph.Options{
-		Sockets: s.sockets, Plans: core.Plans, Projects: core.Projects, Presence: core.Presence, Budget: memory, Log: s.log, Metrics: s.registry,
+		Sockets: s.sockets, Plans: core.Plans, Proposals: core.Proposals, Projects: core.Projects, Presence: core.Presence, Budget: memory,
+		Log: s.log, Metrics: s.registry,
 	})
 	timing := socket.DefaultTiming
 	if s.cfg.Silence > 0 {
