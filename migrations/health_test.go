@@ -42,6 +42,16 @@ func replica(address, version, began, expires string) string {
 		address + "', '" + version + "', now() - interval '" + began + "', now() - interval '1 h', now() + interval '" + expires + "');"
 }
 
+// inbox returns a statement that puts a message of some age into the inbox of a session, whose stream is on the replica at an address.
+func inbox(age, key, address string) string {
+	return `INSERT INTO mcp_sessions (id, transport, protocol_version, client_name, client_title, client_version, parameters, agent_id, agent_name,
+			network, stream_id, stream_replica, expires_at)
+		SELECT '00000000-0000-0000-0000-00000000000e', 'sse', '', '', '', '', '{}', 'x', 'x', '', r.incarnation, r.incarnation, now() + interval '1 h'
+		FROM (SELECT (SELECT incarnation FROM replicas WHERE address = '` + address + `') AS incarnation) r;
+		INSERT INTO mcp_inbox (session_id, key, body, at)
+		VALUES ('00000000-0000-0000-0000-00000000000e', '` + key + `', 'x', now() - interval '` + age + `')`
+}
+
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	live := replica("a:1", "v1", "4 s", "60 s") + replica("b:1", "v1", "4 s", "60 s")
@@ -83,9 +93,16 @@ func TestHealth(t *testing.T) {
 		"people of the dead": {
 			"presence", live + replica("c:1", "v1", "4 s", "-11 s") + people, "warn: 3 connections, 1 of them overdue",
 		},
-		"a command to come":     {"commands", "INSERT INTO commands (kind, user_id) VALUES ('kick_user', 'ann')", "ok: all acted on"},
-		"a command is not seen": {"commands", old + "(now() - interval '6 s', 'kick_user', 'ann', NULL, NULL)", "warn: nobody acted on 1 (kick_user)"},
-		"a command long ago":    {"commands", old + "(now() - interval '2 h', 'kick_user', 'ann', NULL, NULL)", "ok: all acted on"},
+		"nobody sends":             {"inbox", live, "ok: 0 messages to agents wait"},
+		"a message to nobody":      {"inbox", live + inbox("11 s", "", ""), "ok: 1 messages to agents wait"},
+		"a message just came":      {"inbox", live + inbox("9 s", "", "a:1"), "ok: 1 messages to agents wait"},
+		"a message is not taken":   {"inbox", live + inbox("11 s", "", "a:1"), "warn: 1 messages to agents wait, 1 of them for longer than 10 s"},
+		"an answer is not taken":   {"inbox", live + inbox("11 s", "q", "a:1"), "ok: 1 messages to agents wait"},
+		"a message to the dead":    {"inbox", replica("c:1", "v1", "4 s", "-2 s") + inbox("11 s", "", "c:1"), "ok: 1 messages to agents wait"},
+		"a message is not removed": {"inbox", live + inbox("61 min", "", ""), "warn: 1 messages to agents wait, the oldest for 01:01:00"},
+		"a command to come":        {"commands", "INSERT INTO commands (kind, user_id) VALUES ('kick_user', 'ann')", "ok: all acted on"},
+		"a command is not seen":    {"commands", old + "(now() - interval '6 s', 'kick_user', 'ann', NULL, NULL)", "warn: nobody acted on 1 (kick_user)"},
+		"a command long ago":       {"commands", old + "(now() - interval '2 h', 'kick_user', 'ann', NULL, NULL)", "ok: all acted on"},
 		"an overruled command": {
 			"commands", old + `(now() - interval '6 s', 'undrain', NULL, '00000000-0000-0000-0000-00000000000a', 'a:1'),
 				(now(), 'undrain', NULL, '00000000-0000-0000-0000-00000000000a', 'a:1')`, "ok: all acted on",

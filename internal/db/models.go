@@ -121,6 +121,72 @@ type Head struct {
 	LogSize int64
 }
 
+// Messages of clients that one replica accepted and another one needs. Each goes when it is taken, or after a minute.
+type McpInbox struct {
+	// The session.
+	SessionID uuid.UUID
+	// The order in which the messages of a session were accepted.
+	Seq int64
+	// The call that waits for the message; empty for one to the stream of the session.
+	Key string
+	// The message.
+	Body []byte
+	// When it was accepted.
+	At time.Time
+}
+
+// Sessions of agents that speak MCP: one row each, which any replica serves, until 24 h after its last request.
+type McpSession struct {
+	// The session, as its client names it.
+	ID uuid.UUID
+	// http: requests to /mcp; sse: a stream of /mcp/sse.
+	Transport string
+	// The version of the protocol that client and server agreed on; empty before that.
+	ProtocolVersion string
+	// The name of the client program, as it says.
+	ClientName string
+	// Its name for people; may be empty.
+	ClientTitle string
+	// The version of the client program.
+	ClientVersion string
+	// What the client sent to initialize the session, from which any replica restores it.
+	Parameters []byte
+	// The agent, as the log of changes names it.
+	AgentID string
+	// How people call the agent.
+	AgentName string
+	// Where the session was made from: an IPv4 address, or a /64 of IPv6.
+	Network string
+	// Steps with each change of its subscriptions.
+	Revision int64
+	// The stream that the session has open, the newest; null while it has none.
+	StreamID *uuid.UUID
+	// The life of the replica that opened the stream. When it ended, so has the stream.
+	StreamReplica *uuid.UUID
+	// When it began.
+	CreatedAt time.Time
+	// When its client last sent something, as old as a minute.
+	SeenAt time.Time
+	// When it ends unless the client sends something.
+	ExpiresAt time.Time
+}
+
+// The resources whose changes the stream of a session hears of.
+type McpSubscription struct {
+	// The session.
+	SessionID uuid.UUID
+	// The resource.
+	Uri string
+}
+
+// One row: how many sessions there are, kept by triggers.
+type McpTotal struct {
+	// Always true: keeps the table at one row.
+	OnlyRow bool
+	// The rows of mcp_sessions.
+	Sessions int64
+}
+
 // The one plan of each project, born with it. Its graph is in plan_nodes and plan_edges.
 type Plan struct {
 	// 32-bit, because the wire's Int is.

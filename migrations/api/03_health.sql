@@ -171,6 +171,20 @@ BEGIN
             -- Of drains and undrains only the last counts.
             AND NOT EXISTS (SELECT FROM public.commands l WHERE l.incarnation = c.incarnation AND l.id > c.id
                 AND l.kind IN ('drain', 'undrain') AND c.kind IN ('drain', 'undrain'))) s;
+
+    -- A stream that is open takes its messages at once. What nobody takes is removed after a minute, by the next message or by the clean-up.
+    RETURN QUERY
+    SELECT 'inbox', CASE WHEN s.late > 0 OR s.oldest > interval '1 hour' THEN 'warn' ELSE 'ok' END,
+        format('%s messages to agents wait', s.n)
+            || CASE WHEN s.late > 0 THEN format(', %s of them for longer than 10 s although their streams are open', s.late)
+                WHEN s.oldest > interval '1 hour' THEN ', the oldest for ' || date_trunc('second', s.oldest) ELSE '' END,
+        CASE WHEN s.late > 0 THEN 'A replica does not look into its inbox: look for "messages" in its log.'
+            WHEN s.oldest > interval '1 hour' THEN 'The clean-up lags: look for "clean up" in the logs.' END
+    FROM (SELECT count(*) AS n, max(statement_timestamp() - m.at) AS oldest,
+            count(*) FILTER (WHERE m.key = '' AND m.at < statement_timestamp() - interval '10 s'
+                AND r.expires_at > statement_timestamp()) AS late
+        FROM public.mcp_inbox m JOIN public.mcp_sessions e ON e.id = m.session_id
+        LEFT JOIN public.replicas r ON r.incarnation = e.stream_replica) s;
 END $$;
 COMMENT ON FUNCTION layercake.check_health() IS 'The rows of layercake.health. Whoever may read the view may call it.';
 
