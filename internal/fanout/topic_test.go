@@ -71,6 +71,9 @@ func TestTopicOfANewerRelease(t *testing.T) {
 	if n := former.metric(t, "lines_total", `"unknown"`); n != 1 {
 		t.Errorf("%v unknown lines, want 1", n)
 	}
+	if n := former.doubted("hole") + former.doubted("format"); n != 0 {
+		t.Errorf("%d doubts of a replica that skips a line, want none", n)
+	}
 	if n := b.metric(t, "lines_total", `"build"`, `"received"`); n != 1 {
 		t.Errorf("%v lines of the new kind, want 1", n)
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"layercake/internal/agent"
 	"layercake/internal/db"
 	"layercake/internal/plan"
 	"layercake/internal/postgres"
@@ -34,6 +35,7 @@ type CleanerConfig struct {
 	Plans      *plan.Service
 	Proposals  *plan.Proposals
 	Presence   *presence.Tracker
+	Agents     *agent.Service
 	Every      time.Duration // time between two removals, on average
 	KeepEvents time.Duration
 	Log        *slog.Logger
@@ -102,6 +104,8 @@ func (c *Cleaner) clean(ctx context.Context) {
 		{"commands", func() (int64, error) { return c.trimCommands(ctx) }},
 		{"presence_log", func() (int64, error) { return c.cfg.Presence.TrimLog(ctx, now.Add(-keepVisits)) }},
 		{"proposals", func() (int64, error) { return c.cfg.Proposals.Trim(ctx, now.Add(-keepProposals)) }},
+		{"mcp_sessions", func() (int64, error) { return c.cfg.Agents.TrimSessions(ctx) }},
+		{"mcp_inbox", func() (int64, error) { return c.cfg.Agents.TrimInbox(ctx) }},
 	} {
 		c.do(ctx, job.what, func() error {
 			n, err := job.remove()

@@ -64,7 +64,8 @@ func TestCleanUpWritesCheckpoints(t *testing.T) {
 	pgtest.Exec(t, conn, "UPDATE events SET version = 5000; UPDATE heads SET version = 5000, log_floor = 4999")
 	counters := prometheus.NewRegistry()
 	cleaner := operate.NewCleaner(operate.CleanerConfig{
-		DB: core.DB.System, Plans: core.Plans, Proposals: core.Proposals, Presence: core.Presence, Every: time.Millisecond, KeepEvents: time.Hour,
+		DB: core.DB.System, Plans: core.Plans, Proposals: core.Proposals, Presence: core.Presence, Agents: core.Agents,
+		Every: time.Millisecond, KeepEvents: time.Hour,
 		Log: slog.New(slog.DiscardHandler), Metrics: counters,
 	})
 	ctx, cancel := context.WithCancel(t.Context())

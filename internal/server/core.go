@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 
+	"layercake/internal/agent"
 	"layercake/internal/fanout"
 	"layercake/internal/feed"
 	"layercake/internal/plan"
@@ -38,6 +39,7 @@ type Core struct {
 	Plans     *plan.Service
 	Proposals *plan.Proposals
 	Projects  *project.Service
+	Agents    *agent.Service
 
 	log *slog.Logger // names the replica
 }
@@ -77,6 +79,7 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 	})
 	c.Proposals = plan.NewProposals(plan.ProposalsConfig{Plans: c.Plans, DB: c.DB, Wire: c.Wire, Log: c.log, Metrics: metrics})
 	c.Projects = project.NewService(project.Config{DB: c.DB, Wire: c.Wire})
+	c.Agents = agent.New(agent.Config{DB: c.DB, Wire: c.Wire, Incarnation: c.Replica.Incarnation, Log: c.log, Metrics: metrics})
 
 	c.Replica.Figure("open_feeds", func() int64 { feeds, _ := c.Hub.Size(); return int64(feeds) })
 	c.Replica.Figure("feed_bytes", func() int64 { _, bytes := c.Hub.Size(); return int64(bytes) })
@@ -96,6 +99,7 @@ func (c *Core) Run(ctx context.Context, address string) error {
 	parts.Go(func() error { return c.Hub.Run(storage) })
 	parts.Go(func() error { return c.Proposals.Run(storage) })
 	parts.Go(func() error { return c.Wire.Run(storage) })
+	parts.Go(func() error { return c.Agents.Run(storage) })
 	lease := task.Go(storage, func(ctx context.Context) error { return c.Replica.Run(ctx, address) })
 	parts.Go(lease.Wait)
 	people := task.Go(storage, c.Presence.Run)

@@ -144,7 +144,8 @@ func (s *Server) assemble(core *Core) {
 		Address: s.Addr, Incarnation: core.Replica.Incarnation, SendAway: s.sendAway, Admit: s.admit,
 	})
 	s.cleaner = operate.NewCleaner(operate.CleanerConfig{
-		DB: core.DB.System, Plans: core.Plans, Proposals: core.Proposals, Presence: core.Presence, Every: s.cfg.CleanUp,
+		DB: core.DB.System, Plans: core.Plans, Proposals: core.Proposals, Presence: core.Presence, Agents: core.Agents,
+		Every: s.cfg.CleanUp,
 		KeepEvents: s.cfg.EventRetention, Log: s.log, Metrics: s.registry,
 	})
 	s.diagnosis = operate.NewDiagnosis(core.DB.System, s.log)
