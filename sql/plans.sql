@@ -81,7 +81,7 @@ FROM plan_nodes WHERE project_id = @project_id AND id = @id;
 -- name: GetLastPlanNode :one
 SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
     created_at, updated_at
-FROM plan_nodes WHERE project_id = @project_id ORDER BY ordinal DESC LIMIT 1;
+FROM plan_nodes WHERE project_id = @project_id AND ordinal >= 0 ORDER BY ordinal DESC LIMIT 1;
 
 -- name: GetPlanEdge :one
 SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at

@@ -103,7 +103,7 @@ func (q *Queries) GetHead(ctx context.Context, projectID int32) (GetHeadRow, err
 const GetLastPlanNode = `-- name: GetLastPlanNode :one
 SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
     created_at, updated_at
-FROM plan_nodes WHERE project_id = $1 ORDER BY ordinal DESC LIMIT 1
+FROM plan_nodes WHERE project_id = $1 AND ordinal >= 0 ORDER BY ordinal DESC LIMIT 1
 `
 
 type GetLastPlanNodeRow struct {
