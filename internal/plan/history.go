@@ -360,3 +360,18 @@ func changedParts[T any](parts []part[T], before, after json.RawMessage) (names 
 	}
 	return names, nil
 }
+
+// Parts returns the names of the parts of an element that the operation changed; none when it added or removed it.
+func (op Operation) Parts() ([]string, error) {
+	if op.Before == nil || op.After == nil {
+		return nil, nil
+	}
+	switch op.element().of {
+	case ofNode:
+		return changedParts(nodeParts, op.Before, op.After)
+	case ofEdge:
+		return changedParts(edgeParts, op.Before, op.After)
+	case ofPlan:
+	}
+	return changedParts(recordParts, op.Before, op.After)
+}

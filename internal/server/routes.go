@@ -51,6 +51,8 @@ func (s *Server) routes() http.Handler {
 	r.Handle("/graphql", s.graph.HTTP())
 	r.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
 	r.Get("/ws/collaboration", s.collab.ServeHTTP)
+	r.Handle("/mcp", s.mcp)
+	r.Handle("/mcp/", s.mcp)
 	return r
 }
 

@@ -14,6 +14,7 @@ import (
 	"layercake/graph"
 	"layercake/internal/budget"
 	"layercake/internal/collab"
+	"layercake/internal/mcpserver"
 	"layercake/internal/operate"
 	"layercake/internal/outage"
 	"layercake/internal/postgres"
@@ -39,6 +40,7 @@ type Server struct {
 	sockets   *socket.Registry
 	graph     *graph.Handler
 	collab    *collab.Handler
+	mcp       *mcpserver.Handler
 	commander *operate.Commander
 	cleaner   *operate.Cleaner
 	diagnosis *operate.Diagnosis
@@ -138,6 +140,10 @@ func (s *Server) assemble(core *Core) {
 	}
 	s.collab = collab.New(collab.Options{
 		Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
+	})
+	s.mcp = mcpserver.New(mcpserver.Options{
+		Plans: core.Plans, Projects: core.Projects, Presence: core.Presence, Budget: memory, Version: s.cfg.Version,
+		Log: s.log, Metrics: s.registry,
 	})
 	s.commander = operate.NewCommander(operate.CommanderConfig{
 		DB: core.DB.System, Wire: core.Wire, Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry,

@@ -1,0 +1,115 @@
+package mcpserver
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"layercake/internal/fault"
+)
+
+// modernVersion is the first version of the protocol without sessions (MCP 2026-07-28, "Streamable HTTP").
+const modernVersion = "2026-07-28"
+
+// The headers of the protocol.
+const (
+	versionHeader = "Mcp-Protocol-Version"
+	sessionHeader = "Mcp-Session-Id"
+	methodHeader  = "Mcp-Method"
+)
+
+// Limits of a request.
+const (
+	maxBody  = 4 << 20
+	maxDepth = 64 // objects and lists inside of each other
+)
+
+// envelope is what the handler needs to know of a JSON-RPC message. The SDK decodes the rest. A batch, and what is no message, has none of
+// it.
+type envelope struct {
+	ID     json.RawMessage `json:"id"`
+	Method string          `json:"method"`
+	Params struct {
+		Meta struct {
+			ProgressToken json.RawMessage `json:"progressToken"`
+			Client        *clientInfo     `json:"io.modelcontextprotocol/clientInfo"`
+		} `json:"_meta"`
+		Name      string      `json:"name"`
+		Client    *clientInfo `json:"clientInfo"`
+		Arguments struct {
+			WaitSeconds json.Number `json:"wait_seconds"`
+		} `json:"arguments"`
+	} `json:"params"`
+}
+
+// clientInfo is what a client says it is.
+type clientInfo struct {
+	Name    string `json:"name"`
+	Title   string `json:"title"`
+	Version string `json:"version"`
+}
+
+// parseEnvelope reads what it can. A member of another type than expected is the SDK's to refuse, so its error is none here.
+func parseEnvelope(body []byte) (e envelope) {
+	_ = json.Unmarshal(body, &e)
+	return e
+}
+
+// client returns what the client says it is, in either era's place.
+func (e envelope) client() clientInfo {
+	for _, c := range []*clientInfo{e.Params.Meta.Client, e.Params.Client} {
+		if c != nil {
+			return *c
+		}
+	}
+	return clientInfo{}
+}
+
+// waits reports whether the answer may take long or comes with notifications, so that it is a stream where the client takes one.
+func (e envelope) waits() bool {
+	seconds, err := e.Params.Arguments.WaitSeconds.Float64()
+	return e.Params.Meta.ProgressToken != nil || err == nil && seconds > 0
+}
+
+// checkDepth refuses a text whose objects and lists are too deep inside of each other. It need not be JSON.
+func checkDepth(text []byte) error {
+	depth, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case quoted:
+		case c == '{', c == '[':
+			if depth++; depth > maxDepth {
+				return fault.New(fault.BadRequest, fmt.Sprintf("The request is too deep at byte %d: at most %d objects and lists may be inside "+
+					"of each other", i, maxDepth))
+			}
+		case c == '}', c == ']':
+			depth--
+		}
+	}
+	return nil
+}
+
+// accepts returns which answers a client takes. One that does not say takes JSON, as clients of the time before streams did.
+func accepts(header http.Header) (asJSON, asStream bool) {
+	values := header.Values("Accept")
+	if len(values) == 0 {
+		return true, false
+	}
+	for part := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		media, _, _ := strings.Cut(part, ";")
+		switch strings.ToLower(strings.TrimSpace(media)) {
+		case "*/*":
+			return true, true
+		case "application/json", "application/*":
+			asJSON = true
+		case "text/event-stream", "text/*":
+			asStream = true
+		}
+	}
+	return asJSON, asStream
+}

@@ -1,0 +1,238 @@
+package mcpserver
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"layercake/internal/caller"
+	"layercake/internal/fault"
+	"layercake/internal/plan"
+	"layercake/internal/project"
+
+	"github.com/goccy/go-yaml/parser"
+)
+
+// The limits of a page of projects.
+const (
+	usualProjects = 100
+	mostProjects  = 1000
+)
+
+type projectInfo struct {
+	ID          int32  `json:"id"`
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	CreatedAt   string `json:"created_at"`
+	UpdatedAt   string `json:"updated_at"`
+}
+
+func infoOf(p project.Project) projectInfo {
+	info := projectInfo{ID: p.ID, Name: p.Name, CreatedAt: stamp(p.CreatedAt), UpdatedAt: stamp(p.UpdatedAt)}
+	if p.Description != nil {
+		info.Description = *p.Description
+	}
+	return info
+}
+
+// stamp writes a time as the tools' results do.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// ofProject is the argument that names the project of a call.
+type ofProject struct {
+	ProjectID id `json:"project_id"`
+}
+
+func (o ofProject) project() int32 { return int32(o.ProjectID) }
+
+type listProjects struct {
+	Limit  count  `json:"limit,omitempty" jsonschema:"default 100, at most 1000"`
+	Cursor string `json:"cursor,omitempty" jsonschema:"next_cursor of the page before"`
+}
+
+type projectList struct {
+	Projects   []projectInfo `json:"projects"`
+	Count      int           `json:"count"`
+	NextCursor string        `json:"next_cursor,omitempty"`
+}
+
+type createProject struct {
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	OpID        string `json:"op_id,omitempty" jsonschema:"makes repeating safe"`
+}
+
+type createdProject struct {
+	projectInfo
+	Message string `json:"message"`
+}
+
+type projectDetails struct {
+	projectInfo
+	PlanID  int32 `json:"plan_id"`
+	Version int64 `json:"version"`
+}
+
+type createPlan struct {
+	ofProject
+	Name         string  `json:"name"`
+	YAMLContent  string  `json:"yaml_content"`
+	Dependencies []int32 `json:"dependencies,omitempty" jsonschema:"ids of plans"`
+	OpID         string  `json:"op_id,omitempty"`
+}
+
+type planInfo struct {
+	ID           int32   `json:"id"`
+	ProjectID    int32   `json:"project_id"`
+	Name         string  `json:"name"`
+	Status       string  `json:"status"`
+	Dependencies []int32 `json:"dependencies"`
+	CreatedAt    string  `json:"created_at"`
+	UpdatedAt    string  `json:"updated_at"`
+}
+
+func planInfoOf(p plan.Plan) planInfo {
+	info := planInfo{
+		ID: p.ID, ProjectID: p.ProjectID, Name: p.Name, Status: p.Status, Dependencies: p.Dependencies,
+		CreatedAt: stamp(p.CreatedAt), UpdatedAt: stamp(p.UpdatedAt),
+	}
+	if info.Dependencies == nil {
+		info.Dependencies = []int32{}
+	}
+	return info
+}
+
+type createdPlan struct {
+	planInfo
+	Message string `json:"message"`
+}
+
+type getPlanStatus struct {
+	PlanID id `json:"plan_id"`
+}
+
+type planStatus struct {
+	planInfo
+	Version int64 `json:"version"`
+}
+
+func (h *Handler) addProjectTools() {
+	add(h, definition{
+		name: "list_projects", title: "List projects", does: "Projects, by id.", set: projectTools, effect: reads,
+	}, h.listProjects)
+	add(h, definition{
+		name: "create_project", title: "Create a project", does: "Makes a project with an empty plan.",
+		set: projectTools, effect: writes, makesProjects: true,
+	}, h.createProject)
+	add(h, definition{
+		name: "get_project", title: "Get a project", does: "One project, with the id and version of its plan.", set: projectTools, effect: reads,
+	}, h.getProject)
+	add(h, definition{
+		name: "create_plan", title: "Name a plan", does: "Gives the project's plan, if nobody wrote to it yet, a name and a YAML text.",
+		set: projectTools, effect: writes,
+	}, h.createPlan)
+	add(h, definition{
+		name: "get_plan_status", title: "Get a plan's status", does: "The record of a plan. get_plan has its graph.",
+		set: projectTools, effect: reads,
+	}, h.getPlanStatus)
+}
+
+func (h *Handler) listProjects(ctx context.Context, c call, in listProjects) (projectList, error) {
+	limit := int(in.Limit)
+	if limit == 0 {
+		limit = usualProjects
+	}
+	if limit > mostProjects {
+		return projectList{}, tooHigh("limit", limit, mostProjects)
+	}
+	out := projectList{Projects: []projectInfo{}}
+	if c.scope.project != 0 {
+		p, err := h.projects.Get(ctx, c.actor, c.scope.project)
+		if err != nil {
+			return projectList{}, err
+		}
+		out.Projects, out.Count = append(out.Projects, infoOf(p)), 1
+		return out, nil
+	}
+	projects, total, err := h.projects.List(ctx, c.actor)
+	if err != nil {
+		return projectList{}, err
+	}
+	for _, p := range projects[:min(limit, len(projects))] {
+		out.Projects = append(out.Projects, infoOf(p))
+	}
+	out.Count = total
+	return out, nil
+}
+
+func tooHigh(argument string, value, most int) error {
+	return fault.New(fault.BadRequest, argument+" is too high").With("path", argument).
+		With("detail", map[string]any{"value": value, "limit": most})
+}
+
+func (h *Handler) createProject(ctx context.Context, c call, in createProject) (createdProject, error) {
+	input := project.Input{Name: in.Name}
+	if in.Description != "" {
+		input.Description = &in.Description
+	}
+	p, err := h.projects.Create(ctx, c.actor, input)
+	if err != nil {
+		return createdProject{}, err
+	}
+	defer h.see(c, p.ID)
+	return createdProject{infoOf(p), "Project created"}, nil
+}
+
+func (h *Handler) getProject(ctx context.Context, c call, in ofProject) (projectDetails, error) {
+	p, err := h.projects.Get(ctx, c.actor, in.project())
+	if err != nil {
+		return projectDetails{}, err
+	}
+	pl, err := h.plans.OfProject(ctx, c.actor, in.project())
+	if err != nil {
+		return projectDetails{}, err
+	}
+	version, err := h.version(ctx, c, in.project())
+	return projectDetails{infoOf(p), pl.ID, version}, err
+}
+
+// version returns the newest version of a project's plan.
+func (h *Handler) version(ctx context.Context, c call, projectID int32) (int64, error) {
+	history, err := h.plans.History(ctx, c.actor, projectID, plan.HistoryQuery{Limit: 1, All: true})
+	return history.Version, err
+}
+
+func (h *Handler) createPlan(ctx context.Context, c call, in createPlan) (createdPlan, error) {
+	if _, err := parser.ParseBytes([]byte(in.YAMLContent), 0); err != nil {
+		return createdPlan{}, fault.New(fault.BadRequest, "yaml_content is not valid YAML").
+			With("path", "yaml_content").With("detail", firstLine(err))
+	}
+	_, err := h.plans.Change(ctx, c.actor, in.project(), plan.Change{
+		OpID: in.OpID, Via: caller.MCP,
+		Edits: []plan.Edit{plan.UpdatePlan{Name: in.Name, YAMLContent: in.YAMLContent, Dependencies: in.Dependencies, Create: true}},
+	})
+	if err != nil {
+		return createdPlan{}, err
+	}
+	p, err := h.plans.OfProject(ctx, c.actor, in.project())
+	return createdPlan{planInfoOf(p), "Plan created"}, err
+}
+
+func (h *Handler) getPlanStatus(ctx context.Context, c call, in getPlanStatus) (planStatus, error) {
+	p, err := h.plans.Get(ctx, c.actor, int32(in.PlanID))
+	if err != nil {
+		return planStatus{}, err
+	}
+	if err := c.scope.checkProject(p.ProjectID); err != nil {
+		return planStatus{}, err
+	}
+	defer h.see(c, p.ProjectID)
+	version, err := h.version(ctx, c, p.ProjectID)
+	return planStatus{planInfoOf(p), version}, err
+}
+
+// firstLine returns what an error of the YAML library says before it shows the text around.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return fault.Clip(line)
+}

@@ -1,0 +1,102 @@
+package mcpserver
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"layercake/internal/fault"
+)
+
+// toolset is a group of tools that a client can ask for.
+type toolset string
+
+const (
+	projectTools toolset = "projects"
+	planTools    toolset = "plans"
+	peopleTools  toolset = "people"
+)
+
+var toolsets = []toolset{projectTools, planTools, peopleTools}
+
+// scope is what a client may do: everything, unless its address says less.
+type scope struct {
+	readOnly bool
+	project  int32     // the only project that it sees; 0 for all
+	toolsets []toolset // nil for all
+}
+
+// parseScope reads the query of an address. A parameter or a value that is not known is a fault, because a misspelt read_only must not
+// mean that everything may be written.
+func parseScope(query url.Values) (s scope, err error) {
+	for name, values := range query {
+		if len(values) != 1 {
+			return s, unknownParameter(name, strings.Join(values, " "), "give it once")
+		}
+		value := values[0]
+		switch name {
+		case "read_only":
+			switch value {
+			case "true":
+				s.readOnly = true
+			case "false":
+			default:
+				return s, unknownParameter(name, value, "it is true or false")
+			}
+		case "project":
+			n, err := strconv.ParseInt(value, 10, 32)
+			if err != nil || n < 1 {
+				return s, unknownParameter(name, value, "it is the id of a project, a number from 1 on")
+			}
+			s.project = int32(n)
+		case "toolsets":
+			for word := range strings.SplitSeq(value, ",") {
+				if !slices.Contains(toolsets, toolset(word)) {
+					return s, unknownParameter(name, word, fmt.Sprintf("it is one or more of %s, with commas between", join(toolsets)))
+				}
+				s.toolsets = append(s.toolsets, toolset(word))
+			}
+		default:
+			return s, unknownParameter(name, value, "there are read_only, project and toolsets")
+		}
+	}
+	return s, nil
+}
+
+func unknownParameter(name, value, help string) error {
+	return fault.New(fault.BadRequest, fmt.Sprintf("The address has %s=%s: %s", fault.Clip(name), fault.Clip(value), help))
+}
+
+func join[T ~string](words []T) string {
+	texts := make([]string, len(words))
+	for i, word := range words {
+		texts[i] = string(word)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// shows reports whether a tool is in the list of a client.
+func (s scope) shows(d definition) bool { return s.check(d) == nil }
+
+// check returns the fault Forbidden for a tool that is not for this client.
+func (s scope) check(d definition) error {
+	switch {
+	case s.readOnly && d.effect != reads:
+		return fault.New(fault.Forbidden, "This client may only read (read_only=true in its address)")
+	case s.toolsets != nil && !slices.Contains(s.toolsets, d.set):
+		return fault.New(fault.Forbidden, fmt.Sprintf("This client has only the tools of %s (toolsets in its address)", join(s.toolsets)))
+	case s.project != 0 && d.makesProjects:
+		return fault.New(fault.Forbidden, fmt.Sprintf("This client is only for project %d (project in its address)", s.project))
+	}
+	return nil
+}
+
+// checkProject returns the fault Forbidden for a project that is not this client's.
+func (s scope) checkProject(project int32) error {
+	if s.project != 0 && project != s.project {
+		return fault.New(fault.Forbidden, fmt.Sprintf("This client is only for project %d (project in its address)", s.project))
+	}
+	return nil
+}
