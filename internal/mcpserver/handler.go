@@ -22,6 +22,7 @@ import (
 	"layercake/internal/plan"
 	"layercake/internal/presence"
 	"layercake/internal/project"
+	"layercake/internal/socket"
 	"layercake/internal/task"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -35,6 +36,7 @@ type Options struct {
 	Plans    *plan.Service
 	Projects *project.Service
 	Presence *presence.Tracker
+	Sockets  *socket.Registry
 	Budget   *budget.Budget
 	Version  string // of the server, for clients to show
 	Log      *slog.Logger
@@ -49,6 +51,7 @@ type Handler struct {
 	budget   *budget.Budget
 	log      *slog.Logger
 	guard    *task.Guard
+	streams  *socket.Transport
 	metrics  *metrics
 
 	server *mcp.Server
@@ -63,6 +66,7 @@ func New(o Options) *Handler {
 	h := &Handler{
 		plans: o.Plans, projects: o.Projects, presence: o.Presence, budget: o.Budget, log: o.Log,
 		guard: task.NewGuard(o.Log, o.Metrics, "mcp"), metrics: newMetrics(o.Metrics), tools: map[string]definition{}, known: knownSchemas(),
+		streams: o.Sockets.Transport(caller.MCP, eventTiming, socket.LabelKicked),
 	}
 	h.server = mcp.NewServer(&mcp.Implementation{
 		Name: "layercake", Title: "Layercake", Version: o.Version, Icons: []mcp.Icon{icon},
@@ -169,15 +173,19 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, scope scope) {
 		agent: agentOf(r, e.client()), scope: scope,
 		onGone: func(f func()) (stop func() bool) { return context.AfterFunc(gone, f) },
 	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.Header.Set("Accept", "application/json, text/event-stream") // the SDK wants both of every client
+	if modern && e.Method == listenMethod {
+		hold.Close() // a stream may stay open for days
+		h.listen(w, r.WithContext(withCall(r.Context(), c)), e.ID, body)
+		return
+	}
 	next := h.asJSON
 	if asStream && (e.waits() || !asJSON) {
 		c.stream = newStream(w)
 		w, next = c.stream, h.asStream
 	}
-	r = r.WithContext(withCall(r.Context(), c))
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	r.Header.Set("Accept", "application/json, text/event-stream") // the SDK wants both of every client
-	next.ServeHTTP(w, r)
+	next.ServeHTTP(w, r.WithContext(withCall(r.Context(), c)))
 }
 
 // agentOf returns who sends a request.

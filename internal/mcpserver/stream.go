@@ -2,8 +2,9 @@ package mcpserver
 
 import (
 	"context"
-	"io"
+	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,9 +15,8 @@ import (
 
 // The clocks of streams.
 const (
-	writeTime   = 10 * time.Second // limit for a client to take what is written
-	signOfLife  = 10 * time.Second // pause between comments while a call waits
-	lifeComment = ":\n\n"
+	writeTime  = 10 * time.Second // limit for a client to take what is written
+	signOfLife = 10 * time.Second // pause between comments while a call waits
 )
 
 // stream is a response that several goroutines write, as events. A client that does not take them ends it, and nobody else waits for that.
@@ -25,7 +25,10 @@ type stream struct {
 
 	control *http.ResponseController
 	mu      sync.Mutex
+	ended   bool // the handler has returned, and with it the response
 }
+
+var errEnded = errors.New("the stream has ended")
 
 func newStream(w http.ResponseWriter) *stream {
 	header := w.Header()
@@ -41,15 +44,41 @@ func (s *stream) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 func (s *stream) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ended {
+		return 0, errEnded
+	}
 	_ = s.control.SetWriteDeadline(time.Now().Add(writeTime)) // writers without deadlines are those of tests
 	return s.ResponseWriter.Write(b)
 }
 
 // Flush sends what was written.
-func (s *stream) Flush() {
+func (s *stream) Flush() { _ = s.flush() } // a broken connection shows at the next write
+
+func (s *stream) flush() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_ = s.control.Flush() // a broken connection shows at the next write
+	if s.ended {
+		return errEnded
+	}
+	return s.control.Flush()
+}
+
+// write writes an event and sends it.
+func (s *stream) write(before string, text []byte, after string) error {
+	if _, err := s.Write(slices.Concat([]byte(before), text, []byte(after))); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
+// comment writes what clients skip.
+func (s *stream) comment() error { return s.write(":\n", nil, "\n") }
+
+// finish ends all writing. The handler calls it before it returns.
+func (s *stream) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
 }
 
 // keepAlive sends a sign of life again and again until it is stopped, so that nobody between takes the connection for dead.
@@ -80,7 +109,5 @@ func (c call) sayAlive(ctx context.Context, n int) error {
 			ProgressToken: token, Progress: float64(n), Message: "waiting for changes",
 		})
 	}
-	_, err := io.WriteString(c.stream, lifeComment)
-	c.stream.Flush()
-	return err
+	return c.stream.comment()
 }

@@ -1,0 +1,74 @@
+package mcpserver
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"layercake/internal/socket"
+)
+
+// eventTiming is the timing of streams that a client listens to. A client sends nothing on them, so a comment that it took is heard of it.
+var eventTiming = socket.Timing{Ping: 15 * time.Second, Silence: 60 * time.Second, Write: writeTime}
+
+// eventSocket is a stream of events that stays open until the client goes, or is sent away. The goroutine of its request owns it: it waits
+// for ending, writes the last event, and calls end.
+type eventSocket struct {
+	*socket.Socket
+	*stream
+
+	ctx    context.Context //nolint:containedctx // it is that of the request, and ends with it
+	cancel context.CancelFunc
+	ending chan struct{} // closed when the socket was closed: nothing but the last event is written from then on
+}
+
+// admit opens a stream for the agent of a call, or answers the request and returns nil.
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, c call) *eventSocket {
+	s := h.streams.Admit(w, r)
+	if s == nil {
+		return nil
+	}
+	e := &eventSocket{Socket: s, stream: newStream(w), ending: make(chan struct{})}
+	e.ctx, e.cancel = context.WithCancel(r.Context())
+	s.SetUser(c.actor.ID)
+	_ = e.control.SetReadDeadline(time.Time{}) // a client that listens sends nothing
+	w.Header().Set("Content-Type", "text/event-stream")
+	s.Open(e)
+	return e
+}
+
+// end ends the stream: nobody writes to its response any more.
+func (e *eventSocket) end() {
+	e.Close(socket.Client) // unless there is another reason
+	e.cancel()
+	e.finish()
+	e.Release()
+}
+
+// Ping sends a comment, which whatever is between takes for life.
+func (e *eventSocket) Ping() {
+	if e.comment() == nil {
+		e.Hear()
+	}
+}
+
+// Goodbye tells the owner to write the last event.
+func (e *eventSocket) Goodbye(socket.Reason) { close(e.ending) }
+
+// Abort ends every write, so that the owner does not wait for the client.
+func (e *eventSocket) Abort() {
+	e.cancel()
+	_ = e.control.SetWriteDeadline(time.Unix(1, 0))
+}
+
+// OnClose does nothing: the owner stops what it does for the client.
+func (e *eventSocket) OnClose(socket.Reason) {}
+
+// event writes a message of JSON-RPC.
+func (e *eventSocket) event(message []byte) error {
+	err := e.write("event: message\ndata: ", message, "\n\n")
+	if err != nil {
+		e.Cut(socket.Slow)
+	}
+	return err
+}

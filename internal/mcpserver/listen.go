@@ -1,0 +1,90 @@
+package mcpserver
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+)
+
+// listenMethod opens a stream of 2026-07-28 (MCP, "Subscriptions").
+const listenMethod = "subscriptions/listen"
+
+// The members of `_meta` that a request of 2026-07-28 has.
+const (
+	metaVersion      = "io.modelcontextprotocol/protocolVersion"
+	metaCapabilities = "io.modelcontextprotocol/clientCapabilities"
+	metaSubscription = "io.modelcontextprotocol/subscriptionId"
+)
+
+// listen is the parameters of such a request.
+type listen struct {
+	Meta          map[string]json.RawMessage `json:"_meta"`
+	Notifications *struct {
+		Resources []string `json:"resourceSubscriptions"`
+	} `json:"notifications"`
+}
+
+// text returns a text among the members of `_meta`.
+func (l listen) text(name string) (text string) {
+	_ = json.Unmarshal(l.Meta[name], &text) // what is no text is none
+	return text
+}
+
+// listen serves a stream of updates. The SDK has one of its own, which writes to all its subscribers one after the other and waits for each.
+// What is wrong with a request is left to the SDK to say, so that it says so as of every other method.
+func (h *Handler) listen(w http.ResponseWriter, r *http.Request, id json.RawMessage, body []byte) {
+	var request struct{ Params listen }
+	err := json.Unmarshal(body, &request)
+	p := request.Params
+	version := p.text(metaVersion)
+	switch {
+	case id == nil || string(id) == "null":
+		answerError(w, r, http.StatusBadRequest, nil, jsonrpc.CodeInvalidRequest, listenMethod+" needs an id", nil)
+		return
+	case version != modernVersion || p.Meta[metaCapabilities] == nil || version != r.Header.Get(versionHeader) ||
+		r.Header.Get(methodHeader) != listenMethod:
+		h.asJSON.ServeHTTP(w, r)
+		return
+	case err != nil || p.Notifications == nil:
+		answerError(w, r, http.StatusBadRequest, id, jsonrpc.CodeInvalidParams, "The request says no notifications to listen to", nil)
+		return
+	case len(p.Notifications.Resources) > maxURIs:
+		answerError(w, r, http.StatusBadRequest, id, jsonrpc.CodeInvalidParams, fmt.Sprintf("The request names %d resources, at most %d may be "+
+			"listened to at once", len(p.Notifications.Resources), maxURIs), nil)
+		return
+	}
+	c, err := callOf(r.Context())
+	if err != nil {
+		refuse(w, r, err, id)
+		return
+	}
+	e := h.admit(w, r, c)
+	if e == nil {
+		return
+	}
+	defer e.end()
+	l := h.newListener(c)
+	defer l.stop()
+	meta := map[string]any{metaSubscription: id}
+	granted := map[string]any{}
+	if uris := l.set(e.ctx, p.Notifications.Resources); len(uris) > 0 {
+		granted["resourceSubscriptions"] = uris
+	}
+	if e.event(notification("notifications/subscriptions/acknowledged", map[string]any{"_meta": meta, "notifications": granted})) != nil {
+		return
+	}
+	err = l.run(e, func(uri string) error {
+		return e.event(notification(resourceUpdated, map[string]any{"_meta": meta, "uri": uri}))
+	})
+	if err == nil { // the last event of a stream that the server ends
+		_ = e.event(compact(map[string]any{"jsonrpc": "2.0", "id": id, "result": map[string]any{"resultType": "complete", "_meta": meta}}))
+	}
+}
+
+const resourceUpdated = "notifications/resources/updated"
+
+func notification(method string, params any) []byte {
+	return compact(map[string]any{"jsonrpc": "2.0", "method": method, "params": params})
+}
