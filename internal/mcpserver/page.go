@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	_ "embed" // for the texts
+	"encoding/base64"
 	"html/template"
 	"net/http"
 
@@ -13,11 +14,13 @@ import (
 //go:embed instructions.txt
 var instructions string
 
-// icon is a layered cake.
+// cake is a layered cake.
+const cake = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path fill="#b45309" d="M2 11h12v3H2z"/>` +
+	`<path fill="#f59e0b" d="M3 7h10v3H3z"/><path fill="#f472b6" d="M4 3h8v3H4z"/></svg>`
+
+// icon comes with every result, and is encoded in the shortest way that clients take for a URI.
 var icon = mcp.Icon{
-	Source: "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath fill='%23b45309' " +
-		"d='M2 11h12v3H2z'/%3E%3Cpath fill='%23f59e0b' d='M3 7h10v3H3z'/%3E%3Cpath fill='%23f472b6' d='M4 3h8v3H4z'/%3E%3C/svg%3E",
-	MIMEType: "image/svg+xml", Sizes: []string{"any"},
+	Source: "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString([]byte(cake)), MIMEType: "image/svg+xml", Sizes: []string{"any"},
 }
 
 //go:embed page.html
