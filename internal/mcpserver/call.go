@@ -2,42 +2,71 @@ package mcpserver
 
 import (
 	"context"
+	"net/http"
+	"sync/atomic"
 
+	"layercake/internal/agent"
 	"layercake/internal/auth"
+	"layercake/internal/caller"
 	"layercake/internal/fault"
+	"layercake/internal/presence"
 
+	"github.com/google/uuid"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // AgentHeader is the header in which a client's configuration names its agent.
 const AgentHeader = "X-Layercake-Agent"
 
-// call is a tool call: who asks, and what they may.
+// call is a tool call, or another request: who asks, and what they may.
 type call struct {
-	agent
+	requester
+
 	scope   scope
+	session uuid.UUID                       // zero for a request by itself
 	stream  *stream                         // nil where the answer comes alone
 	onGone  func(func()) (stop func() bool) // calls a function when the client has hung up
-	request *mcp.CallToolRequest
+	request *mcp.CallToolRequest            // nil outside of a tool
 }
 
-// agent is who sends a request.
-type agent struct {
+// requester is the agent that sends a request.
+type requester struct {
 	actor auth.Actor
-	key   string // what the agent is known by
+	key   string         // what the agent is known by
+	maker presence.Maker // what counts it among others
 }
 
+// identify returns who sends a request, in a session or, with a zero id, by itself. It is the place that will look at credentials.
+func (h *Handler) identify(r *http.Request, client clientInfo, session uuid.UUID) (requester, error) {
+	network := caller.From(r.Context()).Network()
+	who, err := agent.Of(r.Header.Get(AgentHeader), agent.Client(client), session, network)
+	if err != nil {
+		return requester{}, err
+	}
+	actor := auth.Agent(who.Key, who.Name)
+	return requester{actor, who.Key, presence.Maker{Caller: actor.ID, Network: network}}, nil
+}
+
+// callKey is the key under which the context of a request has its call. Who asks in a session of SSE is known only after its first message,
+// so it is a pointer.
 type callKey struct{}
 
 func withCall(ctx context.Context, c call) context.Context {
-	return context.WithValue(ctx, callKey{}, c)
+	p := new(atomic.Pointer[call])
+	p.Store(&c)
+	return context.WithValue(ctx, callKey{}, p)
 }
 
 // callOf returns the call that a request carries. Without one, nobody has decided who asks, and so nothing may be done.
 func callOf(ctx context.Context) (call, error) {
-	c, ok := ctx.Value(callKey{}).(call)
+	p, ok := ctx.Value(callKey{}).(*atomic.Pointer[call])
 	if !ok {
 		return call{}, fault.New(fault.Unauthenticated, "Sign in first")
 	}
-	return c, nil
+	return *p.Load(), nil
+}
+
+// onGone returns how to be called when the client of a request has hung up.
+func onGone(request context.Context) func(func()) (stop func() bool) {
+	return func(f func()) (stop func() bool) { return context.AfterFunc(request, f) }
 }

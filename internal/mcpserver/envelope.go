@@ -30,8 +30,11 @@ const (
 type envelope struct {
 	ID     json.RawMessage `json:"id"`
 	Method string          `json:"method"`
+	Result json.RawMessage `json:"result"`
+	Error  json.RawMessage `json:"error"`
 	Params struct {
-		Meta struct {
+		RequestID json.RawMessage `json:"requestId"`
+		Meta      struct {
 			ProgressToken json.RawMessage `json:"progressToken"`
 			Client        *clientInfo     `json:"io.modelcontextprotocol/clientInfo"`
 		} `json:"_meta"`

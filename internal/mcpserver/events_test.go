@@ -123,3 +123,17 @@ func addNode(id string) string {
 	return `mutation { addPlanDagNode(projectId: 1, node: {id: "` + id + `", nodeType: GraphNode, position: {x: 1, y: 2},
 		metadata: {label: "` + id + `"}, config: "{}"}) { id } }`
 }
+
+// eventually asks again until done, as long as a test is patient.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.After(pgtest.Patience); !done(); {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("waited too long for %s", what)
+		}
+	}
+}

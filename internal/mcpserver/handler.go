@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"mime"
 	"net/http"
 	"reflect"
@@ -15,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"layercake/internal/auth"
+	"layercake/internal/agent"
 	"layercake/internal/budget"
 	"layercake/internal/caller"
 	"layercake/internal/fault"
@@ -26,6 +27,7 @@ import (
 	"layercake/internal/task"
 
 	"github.com/google/jsonschema-go/jsonschema"
+	"github.com/google/uuid"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,6 +38,7 @@ type Options struct {
 	Plans    *plan.Service
 	Projects *project.Service
 	Presence *presence.Tracker
+	Agents   *agent.Service
 	Sockets  *socket.Registry
 	Budget   *budget.Budget
 	Version  string // of the server, for clients to show
@@ -48,6 +51,7 @@ type Handler struct {
 	plans    *plan.Service
 	projects *project.Service
 	presence *presence.Tracker
+	agents   *agent.Service
 	budget   *budget.Budget
 	log      *slog.Logger
 	guard    *task.Guard
@@ -56,6 +60,7 @@ type Handler struct {
 
 	server *mcp.Server
 	tools  map[string]definition
+	fixed  map[string]bool // resources that never change
 	known  map[reflect.Type]*jsonschema.Schema
 
 	asJSON, asStream http.Handler // SDK, one request for itself
@@ -64,15 +69,16 @@ type Handler struct {
 // New returns a handler with all tools.
 func New(o Options) *Handler {
 	h := &Handler{
-		plans: o.Plans, projects: o.Projects, presence: o.Presence, budget: o.Budget, log: o.Log,
-		guard: task.NewGuard(o.Log, o.Metrics, "mcp"), metrics: newMetrics(o.Metrics), tools: map[string]definition{}, known: knownSchemas(),
+		plans: o.Plans, projects: o.Projects, presence: o.Presence, agents: o.Agents, budget: o.Budget, log: o.Log,
+		guard: task.NewGuard(o.Log, o.Metrics, "mcp"), metrics: newMetrics(o.Metrics), tools: map[string]definition{}, fixed: map[string]bool{}, known: knownSchemas(),
 		streams: o.Sockets.Transport(caller.MCP, eventTiming, socket.LabelKicked),
 	}
 	h.server = mcp.NewServer(&mcp.Implementation{
 		Name: "layercake", Title: "Layercake", Version: o.Version, Icons: []mcp.Icon{icon},
 	}, &mcp.ServerOptions{
 		Instructions: instructions, PageSize: pageSize, SetCacheable: cacheable, Logger: slog.New(slog.DiscardHandler),
-		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}},
+		SubscribeHandler: h.subscribe, UnsubscribeHandler: h.unsubscribe,
+		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}, Resources: &mcp.ResourceCapabilities{Subscribe: true}},
 	})
 	h.server.AddReceivingMiddleware(h.narrow)
 	h.addProjectTools()
@@ -105,25 +111,33 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, err, nil)
 		return
 	}
-	switch r.Method {
-	case http.MethodPost:
+	switch name := r.Header.Get(sessionHeader); {
+	case r.Method == http.MethodPost:
 		h.post(w, r, scope)
-	case http.MethodGet:
-		h.get(w, r)
+	case name != "" && (r.Method == http.MethodGet || r.Method == http.MethodDelete):
+		if s, ok := h.sessionOf(w, r, name, agent.HTTP, nil); ok {
+			h.beside(w, r, scope, s)
+		}
+	case r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html"):
+		servePage(w, r)
 	default:
-		w.Header().Set("Allow", "GET, POST")
-		http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
+		w.Header().Set("Allow", "POST")
+		http.Error(w, "Method Not Allowed: send JSON-RPC by POST", http.StatusMethodNotAllowed)
 	}
 }
 
-// get answers a browser with a page, and everybody else with what to do: there is no session to listen to.
-func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
-	if strings.Contains(r.Header.Get("Accept"), "text/html") {
-		servePage(w, r)
+// beside serves what a session has beside its messages: its stream, and its end.
+func (h *Handler) beside(w http.ResponseWriter, r *http.Request, scope scope, s agent.Session) {
+	if r.Method == http.MethodDelete {
+		h.endSession(w, r, s)
 		return
 	}
-	w.Header().Set("Allow", "POST")
-	http.Error(w, "Method Not Allowed: send JSON-RPC by POST", http.StatusMethodNotAllowed)
+	who, err := h.identify(r, clientInfo(s.Client), s.ID)
+	if err != nil {
+		refuse(w, r, err, nil)
+		return
+	}
+	h.hearSession(w, r, call{requester: who, scope: scope, session: s.ID, onGone: onGone(r.Context())}, s)
 }
 
 // post serves a message.
@@ -134,27 +148,14 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, scope scope) {
 		return
 	}
 	defer hold.Close()
-	body, err := readBody(w, r, hold)
-	if err != nil {
-		refuse(w, r, err, nil)
-		return
-	}
-	e := parseEnvelope(body)
-	if err := checkDepth(body); err != nil {
-		refuse(w, r, err, e.ID)
+	body, e, ok := h.readMessage(w, r, hold, maxBody)
+	if !ok {
 		return
 	}
 	asJSON, asStream := accepts(r.Header)
 	version := r.Header.Get(versionHeader)
 	modern := version >= modernVersion
-	switch media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
-	case !json.Valid(body):
-		answerError(w, r, http.StatusBadRequest, e.ID, jsonrpc.CodeParseError, "The body is no JSON", nil)
-		return
-	case media != "application/json":
-		answerError(w, r, http.StatusUnsupportedMediaType, e.ID, jsonrpc.CodeInvalidRequest,
-			fmt.Sprintf("Content-Type is %q, and must be application/json", fault.Clip(media)), nil)
-		return
+	switch {
 	case !asJSON && !asStream:
 		answerError(w, r, http.StatusNotAcceptable, e.ID, jsonrpc.CodeInvalidRequest,
 			"Accept names neither application/json nor text/event-stream", nil)
@@ -168,62 +169,90 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, scope scope) {
 		return
 	}
 	h.metrics.requested(modern, e.Method)
-	gone := r.Context()
-	c := call{
-		agent: agentOf(r, e.client()), scope: scope,
-		onGone: func(f func()) (stop func() bool) { return context.AfterFunc(gone, f) },
+	var s agent.Session
+	if name := r.Header.Get(sessionHeader); name != "" && !modern {
+		if s, ok = h.sessionOf(w, r, name, agent.HTTP, e.ID); !ok {
+			return
+		}
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	r.Header.Set("Accept", "application/json, text/event-stream") // the SDK wants both of every client
-	if modern && e.Method == listenMethod {
-		hold.Close() // a stream may stay open for days
-		h.listen(w, r.WithContext(withCall(r.Context(), c)), e.ID, body)
+	client := e.client()
+	if s.ID != uuid.Nil {
+		client = clientInfo(s.Client)
+	}
+	who, err := h.identify(r, client, s.ID)
+	if err != nil {
+		refuse(w, r, err, e.ID)
 		return
 	}
-	next := h.asJSON
-	if asStream && (e.waits() || !asJSON) {
+	c := call{requester: who, scope: scope, session: s.ID, onGone: onGone(r.Context())}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.Header.Set("Accept", "application/json, text/event-stream") // the SDK wants both of every client
+	switch {
+	case modern && e.Method == listenMethod:
+		hold.Close() // a stream may stay open for days
+		h.listen(w, r.WithContext(withCall(r.Context(), c)), e.ID, body)
+	case s.ID != uuid.Nil:
+		h.inSession(w, r, c, s, e, body, asStream)
+	case !modern && e.Method == methodInitialize && asJSON:
+		h.begin(w, r, c, e, body, h.asJSON)
+	case asStream && (e.waits() || !asJSON):
 		c.stream = newStream(w)
-		w, next = c.stream, h.asStream
+		defer c.stream.finish()
+		if !modern && e.Method == methodInitialize {
+			h.begin(c.stream, r, c, e, body, h.asStream)
+			return
+		}
+		h.asStream.ServeHTTP(c.stream, r.WithContext(withCall(r.Context(), c)))
+	default:
+		h.asJSON.ServeHTTP(w, r.WithContext(withCall(r.Context(), c)))
 	}
-	next.ServeHTTP(w, r.WithContext(withCall(r.Context(), c)))
 }
 
-// agentOf returns who sends a request.
-func agentOf(r *http.Request, client clientInfo) agent {
-	name := r.Header.Get(AgentHeader)
-	if name == "" {
-		name = client.Title
+// readMessage reads a message of at most so many bytes, or answers what is none.
+func (h *Handler) readMessage(w http.ResponseWriter, r *http.Request, hold *budget.Hold, most int64) (body []byte, e envelope, ok bool) {
+	body, err := readBody(w, r, hold, most)
+	if err != nil {
+		refuse(w, r, err, nil)
+		return nil, e, false
 	}
-	if name == "" {
-		name = client.Name
+	e = parseEnvelope(body)
+	if err := checkDepth(body); err != nil {
+		refuse(w, r, err, e.ID)
+		return nil, e, false
 	}
-	if name == "" {
-		name = "Agent"
+	switch media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
+	case !json.Valid(body):
+		answerError(w, r, http.StatusBadRequest, e.ID, jsonrpc.CodeParseError, "The body is no JSON", nil)
+	case media != "application/json":
+		answerError(w, r, http.StatusUnsupportedMediaType, e.ID, jsonrpc.CodeInvalidRequest,
+			fmt.Sprintf("Content-Type is %q, and must be application/json", fault.Clip(media)), nil)
+	default:
+		return body, e, true
 	}
-	key := name + " " + caller.From(r.Context()).Network().String()
-	return agent{actor: auth.Anonymous(key), key: key}
+	return nil, e, false
 }
 
 // bodyTime is for a whole body to arrive.
 const bodyTime = time.Minute
 
-// readBody reads a body into memory that the request holds. What is decoded of it takes some more.
-func readBody(w http.ResponseWriter, r *http.Request, hold *budget.Hold) ([]byte, error) {
+// readBody reads a body of at most so many bytes into memory that the request holds. What is decoded of it takes some more.
+func readBody(w http.ResponseWriter, r *http.Request, hold *budget.Hold, most int64) ([]byte, error) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // writers without deadlines are those of tests
-	if r.ContentLength > maxBody {
-		return nil, errTooLarge
+	tooLarge := errTooLarge.With("limit", most)
+	if r.ContentLength > most {
+		return nil, tooLarge
 	}
 	const decoded = 8 // bytes of memory for each of a body
-	size := int64(maxBody)
+	size := most
 	if r.ContentLength >= 0 {
 		size = r.ContentLength
 	}
 	if err := hold.Resize(r.Context(), decoded*size); err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		return nil, errTooLarge
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	if limit := new(http.MaxBytesError); errors.As(err, &limit) {
+		return nil, tooLarge
 	}
 	if err != nil {
 		return nil, fault.New(fault.BadRequest, "The request body did not arrive")
@@ -232,7 +261,7 @@ func readBody(w http.ResponseWriter, r *http.Request, hold *budget.Hold) ([]byte
 	return body, nil
 }
 
-var errTooLarge = fault.New(fault.BadRequest, fmt.Sprintf("The request body is too large, at most %d bytes", maxBody))
+var errTooLarge = fault.New(fault.BadRequest, "The request body is too large")
 
 // refuse answers a request that the SDK does not get to see, as an error of JSON-RPC.
 func refuse(w http.ResponseWriter, r *http.Request, err error, id json.RawMessage) {
@@ -241,12 +270,14 @@ func refuse(w http.ResponseWriter, r *http.Request, err error, id json.RawMessag
 		f = fault.New(fault.Unavailable, fault.Busy)
 	}
 	answer := caller.AnswerTo(f.Code)
-	data := map[string]any{"code": f.Code}
+	data := map[string]any{}
+	maps.Copy(data, f.Details)
+	data["code"] = f.Code
 	if answer.Retry > 0 {
 		w.Header().Set("Retry-After", "1")
 		data["retryAfterMs"] = answer.Retry.Milliseconds()
 	}
-	if f == errTooLarge {
+	if f.Message == errTooLarge.Message {
 		answer.Status = http.StatusRequestEntityTooLarge
 	}
 	answerError(w, r, answer.Status, id, jsonrpc.CodeInvalidRequest, f.Message, data)

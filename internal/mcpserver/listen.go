@@ -75,7 +75,7 @@ func (h *Handler) listen(w http.ResponseWriter, r *http.Request, id json.RawMess
 	if e.event(notification("notifications/subscriptions/acknowledged", map[string]any{"_meta": meta, "notifications": granted})) != nil {
 		return
 	}
-	err = l.run(e, func(uri string) error {
+	err = l.run(e, inbox{}, func(uri string) error {
 		return e.event(notification(resourceUpdated, map[string]any{"_meta": meta, "uri": uri}))
 	})
 	if err == nil { // the last event of a stream that the server ends

@@ -24,6 +24,8 @@ type listener struct {
 	call    call
 	news    chan struct{} // signal, capacity 1: something is marked
 
+	markNew bool // what begins to be listened to counts as changed
+
 	mu      sync.Mutex
 	uris    map[string]topic
 	watches map[topic]*task.Task
@@ -41,6 +43,7 @@ func (h *Handler) newListener(c call) *listener {
 func (l *listener) set(ctx context.Context, uris []string) (granted []string) {
 	l.mu.Lock()
 	wanted := make(map[topic]bool)
+	before := l.uris
 	l.uris = make(map[string]topic)
 	for _, uri := range uris {
 		t, ok := listenable(uri)
@@ -49,6 +52,9 @@ func (l *listener) set(ctx context.Context, uris []string) (granted []string) {
 		}
 		l.uris[uri], wanted[t] = t, true
 		granted = append(granted, uri)
+		if _, known := before[uri]; l.markNew && !known {
+			l.marked[uri] = true
+		}
 	}
 	var begun []<-chan struct{}
 	for t := range wanted {
@@ -76,6 +82,7 @@ func (l *listener) set(ctx context.Context, uris []string) (granted []string) {
 		case <-ctx.Done():
 		}
 	}
+	task.Wake(l.news)
 	return granted
 }
 
@@ -109,16 +116,6 @@ func (l *listener) mark(of topic) {
 		if t == of {
 			l.marked[uri] = true
 		}
-	}
-	l.mu.Unlock()
-	task.Wake(l.news)
-}
-
-// markAll marks everything that is listened to.
-func (l *listener) markAll() {
-	l.mu.Lock()
-	for uri := range l.uris {
-		l.marked[uri] = true
 	}
 	l.mu.Unlock()
 	task.Wake(l.news)
@@ -184,7 +181,7 @@ func (l *listener) watchPresence(ctx context.Context, t topic, begun func()) err
 }
 
 // run writes updates to a stream until its client goes or it is closed. Update writes one.
-func (l *listener) run(e *eventSocket, update func(uri string) error) error {
+func (l *listener) run(e *eventSocket, from inbox, update func(uri string) error) error {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	<-pause.C
@@ -194,6 +191,11 @@ func (l *listener) run(e *eventSocket, update func(uri string) error) error {
 			return context.Cause(e.ctx)
 		case <-e.ending:
 			return nil
+		case <-from.wake:
+			if err := from.take(); err != nil {
+				return err
+			}
+			continue
 		case <-l.news:
 		}
 		for _, uri := range l.take() {

@@ -40,7 +40,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 var methods = map[string]bool{
 	"initialize": true, "ping": true, "server/discover": true, "tools/list": true, "tools/call": true, "resources/list": true,
 	"resources/templates/list": true, "resources/read": true, "resources/subscribe": true, "resources/unsubscribe": true,
-	"prompts/list": true, "prompts/get": true, "completion/complete": true, "subscriptions/listen": true,
+	"prompts/list": true, "prompts/get": true, "completion/complete": true, "logging/setLevel": true, "subscriptions/listen": true,
 	"notifications/initialized": true, "notifications/cancelled": true,
 }
 

@@ -48,6 +48,23 @@ func (h *Handler) whoIsHere(ctx context.Context, _ call, in ofProject) (peopleHe
 	return here, nil
 }
 
+// others returns how many others are in a project.
+func (h *Handler) others(ctx context.Context, c call, projectID int32) (n int, err error) {
+	room, err := h.presence.Enter(ctx, projectID)
+	if err != nil {
+		return 0, err
+	}
+	defer room.Exit()
+	for _, p := range room.Roster().People {
+		for _, e := range p.Entries {
+			if e.UserID != c.actor.ID {
+				n++
+			}
+		}
+	}
+	return n, nil
+}
+
 func personOf(e *presence.Entry, now time.Time) personInfo {
 	info := personInfo{
 		Name: e.Name, IsAgent: e.Agent, IdleSeconds: max(0, int(now.Sub(e.ActiveAt).Seconds())), ConnectionID: e.Connection.String(),

@@ -93,6 +93,10 @@ func (h *Handler) addPlanTools() {
 		name: "get_plan", title: "Get a plan", set: planTools, effect: reads,
 		does: "The plan's graph: nodes with the ids of their inputs; detail full adds place, config and edges.",
 	}, h.getPlan)
+	add(h, definition{
+		name: "edit_plan", title: "Edit a plan", set: planTools, effect: destroys,
+		does: "Does all operations in one atomic step, or none. People see it live.",
+	}, h.editPlan)
 }
 
 func (h *Handler) getPlan(ctx context.Context, c call, in getPlan) (planPage, error) {

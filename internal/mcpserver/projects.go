@@ -2,6 +2,8 @@ package mcpserver
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,6 +13,8 @@ import (
 	"layercake/internal/project"
 
 	"github.com/goccy/go-yaml/parser"
+	"github.com/google/jsonschema-go/jsonschema"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // The limits of a page of projects.
@@ -73,6 +77,12 @@ type projectDetails struct {
 	Version int64 `json:"version"`
 }
 
+type deletedProject struct {
+	ProjectID   int32  `json:"project_id"`
+	ProjectName string `json:"project_name"`
+	Message     string `json:"message"`
+}
+
 type createPlan struct {
 	ofProject
 	Name         string  `json:"name"`
@@ -128,6 +138,10 @@ func (h *Handler) addProjectTools() {
 		name: "get_project", title: "Get a project", does: "One project, with the id and version of its plan.", set: projectTools, effect: reads,
 	}, h.getProject)
 	add(h, definition{
+		name: "delete_project", title: "Delete a project", does: "Deletes a project for good, with its plan and history. A person may be asked first.",
+		set: projectTools, effect: destroys, repeatable: true, asks: true,
+	}, h.deleteProject)
+	add(h, definition{
 		name: "create_plan", title: "Name a plan", does: "Gives the project's plan, if nobody wrote to it yet, a name and a YAML text.",
 		set: projectTools, effect: writes,
 	}, h.createPlan)
@@ -154,15 +168,39 @@ func (h *Handler) listProjects(ctx context.Context, c call, in listProjects) (pr
 		out.Projects, out.Count = append(out.Projects, infoOf(p)), 1
 		return out, nil
 	}
-	projects, total, err := h.projects.List(ctx, c.actor)
+	after, err := parsePage(in.Cursor)
 	if err != nil {
 		return projectList{}, err
 	}
-	for _, p := range projects[:min(limit, len(projects))] {
-		out.Projects = append(out.Projects, infoOf(p))
+	projects, more, err := h.projects.Page(ctx, c.actor, after, limit)
+	if err != nil {
+		return projectList{}, err
 	}
-	out.Count = total
+	size := 0
+	for i, p := range projects {
+		info := infoOf(p)
+		if size += len(compact(info)); size > maxPage && i > 0 {
+			more = true
+			break
+		}
+		out.Projects = append(out.Projects, info)
+	}
+	if out.Count = len(out.Projects); more {
+		out.NextCursor = strconv.Itoa(int(out.Projects[out.Count-1].ID))
+	}
 	return out, nil
+}
+
+// parsePage reads the cursor of a list by ids: the last one of the page before.
+func parsePage(cursor string) (after int32, err error) {
+	if cursor == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(cursor, 10, 32)
+	if err != nil || n < 1 {
+		return 0, fault.New(fault.BadRequest, "The cursor is none that a page before this one gave").With("path", "cursor")
+	}
+	return int32(n), nil
 }
 
 func tooHigh(argument string, value, most int) error {
@@ -171,7 +209,7 @@ func tooHigh(argument string, value, most int) error {
 }
 
 func (h *Handler) createProject(ctx context.Context, c call, in createProject) (createdProject, error) {
-	input := project.Input{Name: in.Name}
+	input := project.Input{Name: in.Name, OpID: in.OpID}
 	if in.Description != "" {
 		input.Description = &in.Description
 	}
@@ -181,6 +219,61 @@ func (h *Handler) createProject(ctx context.Context, c call, in createProject) (
 	}
 	defer h.see(c, p.ID)
 	return createdProject{infoOf(p), "Project created"}, nil
+}
+
+func (h *Handler) deleteProject(ctx context.Context, c call, in ofProject) (deletedProject, error) {
+	p, err := h.projects.Get(ctx, c.actor, in.project())
+	if err != nil {
+		return deletedProject{}, err
+	}
+	if err := h.confirm(ctx, c, p); err != nil {
+		return deletedProject{}, err
+	}
+	if err := h.projects.Delete(ctx, c.actor, p.ID); err != nil {
+		return deletedProject{}, err
+	}
+	return deletedProject{p.ID, p.Name, "Project deleted"}, nil
+}
+
+// confirmation is the name of the question whether to delete.
+const confirmation = "confirm"
+
+// confirm asks the person at the client whether to delete a project. Who cannot be asked is not.
+func (h *Handler) confirm(ctx context.Context, c call, p project.Project) error {
+	switch answer := c.request.Params.InputResponses[confirmation].(type) {
+	case *mcp.ElicitResult:
+		if answer.Action == "accept" {
+			return nil
+		}
+		return fault.New(fault.Forbidden, "Declined")
+	case nil:
+	default:
+		return fault.New(fault.BadRequest, "The answer is none to the question that was asked")
+	}
+	if !canBeAsked(c.request.Session.InitializeParams()) {
+		return nil
+	}
+	dag, err := h.plans.DAG(ctx, c.actor, p.ID)
+	if err != nil {
+		return err
+	}
+	others, err := h.others(ctx, c, p.ID)
+	if err != nil {
+		return err
+	}
+	return &question{mcp.InputRequestMap{confirmation: &mcp.ElicitParams{
+		Mode: "form", Message: fmt.Sprintf("Delete «%s» with its %d nodes? %d others are in it.", p.Name, len(dag.Nodes), others),
+		RequestedSchema: &jsonschema.Schema{Type: "object", Properties: map[string]*jsonschema.Schema{}},
+	}}}
+}
+
+// canBeAsked reports whether a client said that it can show a question to a person.
+func canBeAsked(p *mcp.InitializeParams) bool {
+	if p == nil || p.Capabilities == nil || p.Capabilities.Elicitation == nil {
+		return false
+	}
+	e := p.Capabilities.Elicitation
+	return e.Form != nil || e.URL == nil // neither means forms, as before there were others
 }
 
 func (h *Handler) getProject(ctx context.Context, c call, in ofProject) (projectDetails, error) {

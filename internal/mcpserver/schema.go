@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"layercake/internal/fault"
+	"layercake/internal/plan"
 
 	"github.com/google/jsonschema-go/jsonschema"
 )
@@ -71,6 +72,11 @@ func knownSchemas() map[reflect.Type]*jsonschema.Schema {
 		}
 		known[words.of] = &jsonschema.Schema{Type: "string", Enum: enum}
 	}
+	steps, err := schemaOf[step](known)
+	if err != nil {
+		panic(err) // the same for every start, so every test sees it
+	}
+	known[reflect.TypeFor[operations]()] = &jsonschema.Schema{Type: "array", Items: steps}
 	return known
 }
 
@@ -83,6 +89,13 @@ type words struct {
 var enumerations = []words{
 	{reflect.TypeFor[detail](), []string{string(outline), string(full)}},
 	{reflect.TypeFor[onConflict](), []string{"fail", "skip", "overwrite"}},
+	{reflect.TypeFor[mode](), []string{string(apply), string(dryRun)}},
+	{reflect.TypeFor[stepKind](), stepKinds},
+	{reflect.TypeFor[nodeType](), []string{
+		string(plan.DataSourceNode), string(plan.GraphNode), string(plan.TransformNode), string(plan.MergeNode), string(plan.CopyNode),
+		string(plan.OutputNode),
+	}},
+	{reflect.TypeFor[dataType](), []string{string(plan.GraphData), string(plan.GraphReference)}},
 }
 
 // arguments decodes and checks what a tool is called with. Its faults are BadRequest with the path of what is wrong.

@@ -86,6 +86,7 @@ func (h *Handler) keepAlive(ctx context.Context, c call) (stop func()) {
 	if c.stream == nil {
 		return func() {}
 	}
+	_ = c.stream.comment() // so that the client has the headers; one that has gone shows below
 	ticking := task.Go(ctx, func(ctx context.Context) error {
 		tick := time.NewTicker(signOfLife)
 		defer tick.Stop()
@@ -104,6 +105,9 @@ func (h *Handler) keepAlive(ctx context.Context, c call) (stop func()) {
 }
 
 func (c call) sayAlive(ctx context.Context, n int) error {
+	if c.request == nil {
+		return c.stream.comment()
+	}
 	if token := c.request.Params.GetProgressToken(); token != nil {
 		return c.request.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{
 			ProgressToken: token, Progress: float64(n), Message: "waiting for changes",

@@ -26,6 +26,7 @@ type definition struct {
 	repeatable  bool // calling it again changes nothing more; true for what only reads
 
 	makesProjects bool // not for clients of one project
+	asks          bool // may ask a person before it does something
 }
 
 // effect is what a tool does to projects.
@@ -94,14 +95,22 @@ func runTyped[In, Out any](
 	return run(ctx, c, in)
 }
 
-// asked is the result of a tool that wants an answer of a person first.
-type asked struct{ requests mcp.InputRequestMap }
+// question is the failure of a tool that wants the answer of a person first. The SDK asks, in the way of each version, and calls again.
+type question struct{ requests mcp.InputRequestMap }
+
+func (*question) Error() string { return "a person has to answer first" }
 
 // run calls a tool and turns what it returns into a result. The error is for the metrics: the result says it, too.
 func (h *Handler) run(ctx context.Context, d definition, tool func(context.Context, call) (any, error)) (*mcp.CallToolResult, error) {
 	c, err := callOf(ctx)
 	if err == nil {
 		err = c.scope.check(d)
+	}
+	if err == nil {
+		var leave func()
+		if leave, err = h.agents.Admit(c.key); err == nil {
+			defer leave()
+		}
 	}
 	var out any
 	if err == nil {
@@ -113,8 +122,8 @@ func (h *Handler) run(ctx context.Context, d definition, tool func(context.Conte
 			return err
 		})
 	}
-	if question, ok := out.(asked); ok && err == nil {
-		return &mcp.CallToolResult{InputRequests: question.requests}, nil
+	if asked := new(question); errors.As(err, &asked) {
+		return &mcp.CallToolResult{InputRequests: asked.requests}, nil
 	}
 	var text []byte
 	if err == nil {

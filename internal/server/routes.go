@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"layercake/internal/caller"
+	"layercake/internal/mcpserver"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -31,6 +32,7 @@ var requestHeaders = []string{
 	"Traceparent", "Tracestate", "Baggage", // W3C, OpenTelemetry
 	"Sentry-Trace", "B3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags",
 	"X-Datadog-Trace-Id", "X-Datadog-Parent-Id", "X-Datadog-Origin", "X-Datadog-Sampling-Priority", "Newrelic", "X-Correlation-Id",
+	"Mcp-Protocol-Version", "Mcp-Session-Id", "Mcp-Method", "Mcp-Name", "Last-Event-ID", mcpserver.AgentHeader,
 	"Request-Id", "Uber-Trace-Id", "X-Amzn-Trace-Id", "Elastic-Apm-Traceparent", "X-GraphQL-Client-Name", "X-GraphQL-Client-Version",
 }
 
@@ -40,9 +42,9 @@ func (s *Server) routes() http.Handler {
 	r := chi.NewRouter()
 	r.Use(s.measure, s.recoverer, withoutOtherUpgrades, middleware.GetHead, callers, s.checkHost, cors.Handler(cors.Options{
 		AllowOriginFunc: func(_ *http.Request, origin string) bool { return s.cfg.allowsOrigin(origin) },
-		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions},
+		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodOptions},
 		AllowedHeaders:  slices.Concat(requestHeaders, s.cfg.AllowedHeaders),
-		ExposedHeaders:  []string{caller.RequestIDHeader, "Retry-After"},
+		ExposedHeaders:  []string{caller.RequestIDHeader, "Retry-After", "Mcp-Session-Id", "WWW-Authenticate"},
 		MaxAge:          600,
 	}), s.checkOrigin)
 	r.Get("/health", s.health)
@@ -53,6 +55,7 @@ func (s *Server) routes() http.Handler {
 	r.Get("/ws/collaboration", s.collab.ServeHTTP)
 	r.Handle("/mcp", s.mcp)
 	r.Handle("/mcp/", s.mcp)
+	r.HandleFunc("/mcp/sse", s.mcp.ServeSSE)
 	return r
 }
 

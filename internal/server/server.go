@@ -142,7 +142,7 @@ func (s *Server) assemble(core *Core) {
 		Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
 	})
 	s.mcp = mcpserver.New(mcpserver.Options{
-		Sockets: s.sockets,
+		Agents: core.Agents, Sockets: s.sockets,
 		Plans: core.Plans, Projects: core.Projects, Presence: core.Presence, Budget: memory, Version: s.cfg.Version,
 		Log: s.log, Metrics: s.registry,
 	})

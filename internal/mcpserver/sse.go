@@ -1,0 +1,157 @@
+package mcpserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"layercake/internal/agent"
+	"layercake/internal/caller"
+	"layercake/internal/fault"
+
+	"github.com/google/uuid"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// ServeSSE serves the transport of 2024-11-05: a GET that stays open, and POSTs by whichever replica.
+func (h *Handler) ServeSSE(w http.ResponseWriter, r *http.Request) {
+	if err := caller.From(r.Context()).Check(); err != nil {
+		refuse(w, r, err, nil)
+		return
+	}
+	switch r.Method {
+	case http.MethodGet:
+		h.openSSE(w, r)
+	case http.MethodPost:
+		h.postSSE(w, r)
+	default:
+		w.Header().Set("Allow", "GET, POST")
+		http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
+	}
+}
+
+// openSSE opens the stream of a new session.
+func (h *Handler) openSSE(w http.ResponseWriter, r *http.Request) {
+	scope, err := parseScope(r.URL.Query())
+	if err != nil {
+		refuse(w, r, err, nil)
+		return
+	}
+	id := uuid.New()
+	who, err := h.identify(r, clientInfo{}, id)
+	if err == nil {
+		err = h.agents.Create(r.Context(), agent.Session{
+			ID: id, Transport: agent.SSE, Network: caller.From(r.Context()).Network(),
+			Hello: agent.Hello{AgentID: who.actor.ID, AgentName: who.actor.Name},
+		})
+	}
+	if err != nil {
+		refuse(w, r, err, nil)
+		return
+	}
+	defer h.forgetSession(r.Context(), id)
+	box, err := h.agents.OpenStream(r.Context(), id)
+	if err != nil {
+		refuse(w, r, err, nil)
+		return
+	}
+	defer box.Close()
+	c := call{requester: who, scope: scope, session: id, onGone: onGone(r.Context())}
+	e := h.admit(w, r, c)
+	if e == nil {
+		return
+	}
+	defer e.end()
+	h.runSSE(e, r, c, box)
+}
+
+// runSSE lets the SDK serve the messages of a session on its stream.
+func (h *Handler) runSSE(e *eventSocket, r *http.Request, c call, box *agent.Mailbox) {
+	c.stream = e.stream
+	talk := new(atomic.Pointer[call])
+	talk.Store(&c)
+	ctx, cancel := context.WithCancel(context.WithValue(e.ctx, callKey{}, talk))
+	defer cancel()
+	transport := &mcp.SSEServerTransport{Endpoint: "/mcp/sse?session=" + c.session.String(), Response: e.stream, MaxRequestBodyBytes: maxBody}
+	session, err := h.server.Connect(ctx, transport, nil)
+	if err != nil {
+		return // the client has gone
+	}
+	defer session.Close() //nolint:errcheck // it has nothing to lose
+	l := h.newListener(c)
+	l.markNew = true
+	defer l.stop()
+	hear := func(body []byte) error {
+		message := parseEnvelope(body)
+		h.metrics.requested(false, message.Method)
+		if message.Method == methodInitialize {
+			h.introduce(ctx, r, talk, message, body)
+		}
+		if status := deliver(ctx, transport, body); status >= http.StatusBadRequest && message.ID != nil && message.Method != "" {
+			return e.event(compact(map[string]any{"jsonrpc": "2.0", "id": message.ID, "error": map[string]any{
+				"code": jsonrpc.CodeMethodNotFound, "message": fmt.Sprintf("There is no method %q", fault.Clip(message.Method)),
+			}}))
+		}
+		return nil
+	}
+	_ = l.run(e, h.sessionInbox(e, l, box, c.session, hear), func(uri string) error {
+		return e.event(notification(resourceUpdated, map[string]any{"uri": uri}))
+	})
+}
+
+// introduce notes who the client says that it is.
+func (h *Handler) introduce(ctx context.Context, r *http.Request, talk *atomic.Pointer[call], e envelope, body []byte) {
+	c := *talk.Load()
+	who, err := h.identify(r, e.client(), c.session)
+	if err != nil {
+		return // the SDK says what is wrong with the message
+	}
+	hello, err := e.hello(body, who)
+	if err != nil {
+		return
+	}
+	c.requester = who
+	talk.Store(&c)
+	if err := h.agents.Introduce(ctx, c.session, hello); err != nil {
+		h.log.DebugContext(ctx, "note who a client is", "error", err)
+	}
+}
+
+// forgetTime is for the row of a session whose stream has ended to be removed.
+const forgetTime = 3 * time.Second
+
+// forgetSession removes a session that ends with its stream. Where that fails, the clean-up does it a day later.
+func (h *Handler) forgetSession(ctx context.Context, id uuid.UUID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetTime)
+	defer cancel()
+	if err := h.agents.Delete(ctx, id); err != nil && !fault.Is(err, fault.NotFound) {
+		h.log.DebugContext(ctx, "remove the session of a stream", "error", err)
+	}
+}
+
+// postSSE accepts a message for the stream of a session.
+func (h *Handler) postSSE(w http.ResponseWriter, r *http.Request) {
+	hold, err := h.budget.Begin(r.Context(), caller.From(r.Context()).Network())
+	if err != nil {
+		refuse(w, r, err, nil)
+		return
+	}
+	defer hold.Close()
+	body, e, ok := h.readMessage(w, r, hold, agent.MaxMessage)
+	if !ok {
+		return
+	}
+	s, ok := h.sessionOf(w, r, r.URL.Query().Get("session"), agent.SSE, e.ID)
+	if !ok {
+		return
+	}
+	if !strings.HasPrefix(strings.TrimSpace(string(body[:min(len(body), 100)])), "{") {
+		answerError(w, r, http.StatusBadRequest, nil, jsonrpc.CodeInvalidRequest, "The body is no single message", nil)
+		return
+	}
+	h.pass(w, r, s.ID, "", body)
+}
