@@ -41,7 +41,9 @@ type Options struct {
 	Agents   *agent.Service
 	Sockets  *socket.Registry
 	Budget   *budget.Budget
-	Version  string // of the server, for clients to show
+	Version  string                    // of the server, for clients to show
+	Schema   string                    // of GraphQL, in its definition language
+	Health   func(context.Context) any // what the health check says, to be written as JSON
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer
 }
@@ -57,6 +59,8 @@ type Handler struct {
 	guard    *task.Guard
 	streams  *socket.Transport
 	metrics  *metrics
+	schema   string
+	health   func(context.Context) any
 
 	server *mcp.Server
 	tools  map[string]definition
@@ -72,6 +76,7 @@ func New(o Options) *Handler {
 		plans: o.Plans, projects: o.Projects, presence: o.Presence, agents: o.Agents, budget: o.Budget, log: o.Log,
 		guard: task.NewGuard(o.Log, o.Metrics, "mcp"), metrics: newMetrics(o.Metrics), tools: map[string]definition{}, fixed: map[string]bool{}, known: knownSchemas(),
 		streams: o.Sockets.Transport(caller.MCP, eventTiming, socket.LabelKicked),
+		schema:  o.Schema, health: o.Health,
 	}
 	h.server = mcp.NewServer(&mcp.Implementation{
 		Name: "layercake", Title: "Layercake", Version: o.Version, Icons: []mcp.Icon{icon},
@@ -85,6 +90,7 @@ func New(o Options) *Handler {
 	h.addPlanTools()
 	h.addChangeTools()
 	h.addPeopleTools()
+	h.addResources()
 	always := func(*http.Request) *mcp.Server { return h.server }
 	h.asJSON = mcp.NewStreamableHTTPHandler(always, h.streamable(true))
 	h.asStream = mcp.NewStreamableHTTPHandler(always, h.streamable(false))
@@ -325,7 +331,16 @@ func (h *Handler) narrow(next mcp.MethodHandler) mcp.MethodHandler {
 // pageSize is the number of tools, prompts or resources in one page of a list.
 const pageSize = 100
 
-// cacheable says how long a client may keep an answer: lists of what the binary holds for 5 minutes, what belongs to projects not at all.
-func cacheable(_ context.Context, _ mcp.Request, c *mcp.Cacheable) {
+// cacheable says how long a client may keep an answer: 5 minutes what the binary holds, not at all what belongs to projects or changes with
+// the replica.
+func cacheable(_ context.Context, request mcp.Request, c *mcp.Cacheable) {
 	c.CacheScope, c.TTLMs = "private", 300_000
+	switch request := request.(type) {
+	case *mcp.ListResourcesRequest:
+		c.TTLMs = 0
+	case *mcp.ReadResourceRequest:
+		if r, _, _ := resourceAt(request.Params.URI); !r.constant {
+			c.TTLMs = 0
+		}
+	}
 }

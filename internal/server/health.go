@@ -86,15 +86,28 @@ func (s *Server) checkDatabase(ctx context.Context) check {
 	return check{OK: true}
 }
 
+// report is what health says.
+type report struct {
+	Status    string            `json:"status"`
+	Service   string            `json:"service"`
+	Version   string            `json:"version"`
+	Checks    map[string]check  `json:"checks,omitempty"`
+	Diagnosis []operate.Finding `json:"diagnosis,omitempty"`
+}
+
+func (s *Server) report(word string, checks map[string]check, found []operate.Finding) report {
+	return report{word, "layercake-server", s.cfg.Version, checks, found}
+}
+
+// healthReport is health for agents.
+func (s *Server) healthReport(ctx context.Context) any {
+	_, word, checks := s.check(ctx)
+	return s.report(word, checks, nil)
+}
+
 func (s *Server) answer(w http.ResponseWriter, status int, word string, checks map[string]check, found []operate.Finding) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(struct {
-		Status    string            `json:"status"`
-		Service   string            `json:"service"`
-		Version   string            `json:"version"`
-		Checks    map[string]check  `json:"checks,omitempty"`
-		Diagnosis []operate.Finding `json:"diagnosis,omitempty"`
-	}{word, "layercake-server", s.cfg.Version, checks, found}) // a client that went away needs no answer
+	_ = json.NewEncoder(w).Encode(s.report(word, checks, found)) // a client that went away needs no answer
 }

@@ -1,0 +1,288 @@
+package mcpserver
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"layercake/internal/fault"
+	"layercake/internal/project"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// resource is what clients read under a URI.
+type resource struct {
+	uri         string // or a template of URIs, with project_id or plan_id in braces
+	name        string
+	description string
+	mimeType    string
+	constant    bool // whether it is the same as long as the replica runs
+
+	// read returns a text, or what becomes one as JSON. The id is the one in the URI, 0 where none is.
+	read func(h *Handler, ctx context.Context, c call, id int32) (any, error)
+}
+
+const jsonType = "application/json"
+
+// resources are those that there are, each with the arguments that a tool has by default. Projects have URIs by the first template.
+var resources = []resource{
+	{
+		uri: "layercake://schema/graphql", name: "GraphQL Schema", description: "The schema of /graphql, in its definition language.",
+		mimeType: "application/graphql", constant: true, read: (*Handler).readSchema,
+	},
+	{
+		uri: "layercake://health", name: "Health", description: "Whether the replica that answers is well, as /health says it.",
+		mimeType: jsonType, read: (*Handler).readHealth,
+	},
+	{
+		uri: projectsURI + "{project_id}", name: "Project Configuration",
+		description: "A project, with the id and version of its plan, as get_project returns it.",
+		mimeType:    jsonType, read: (*Handler).readProject,
+	},
+	{
+		uri: projectsURI + "{project_id}/plan", name: "Plan Outline",
+		description: "The nodes of a project's plan with their inputs: the first page of get_plan.",
+		mimeType:    jsonType, read: (*Handler).readOutline,
+	},
+	{
+		uri: projectsURI + "{project_id}/changes", name: "Plan Changes",
+		description: "The last changes of a project's plan, as list_changes returns them.",
+		mimeType:    jsonType, read: (*Handler).readChanges,
+	},
+	{
+		uri: projectsURI + "{project_id}/presence", name: "People Here",
+		description: "The people and agents who are in a project now, as who_is_here returns them.",
+		mimeType:    jsonType, read: (*Handler).readPresence,
+	},
+	{
+		uri: "layercake://plans/{plan_id}", name: "Transformation Plan", description: "The YAML text of a plan.",
+		mimeType: "application/yaml", read: (*Handler).readYAML,
+	},
+}
+
+// template returns what is before and after the variable of a template, and the variable; it is false for a resource with one URI.
+func (r resource) template() (before, variable, after string, ok bool) {
+	before, rest, ok := strings.Cut(r.uri, "{")
+	variable, after, _ = strings.Cut(rest, "}")
+	return before, variable, after, ok
+}
+
+// resourceAt returns the resource that a URI names, and the id in it, 0 where none is. Each resource has one URI only: an id has no sign,
+// no zeros before it, and nothing escaped.
+func resourceAt(uri string) (r resource, id int32, ok bool) {
+	for _, r := range resources {
+		before, _, after, template := r.template()
+		if !template {
+			if uri == r.uri {
+				return r, 0, true
+			}
+			continue
+		}
+		rest, begins := strings.CutPrefix(uri, before)
+		number, ends := strings.CutSuffix(rest, after)
+		if !begins || !ends {
+			continue
+		}
+		if id, ok := parseID(number); ok {
+			return r, id, true
+		}
+	}
+	return resource{}, 0, false
+}
+
+// parseID reads the id of a project or a plan as URIs and prompts have it.
+func parseID(text string) (id int32, ok bool) {
+	n, err := strconv.ParseInt(text, 10, 32)
+	return int32(n), err == nil && n >= 1 && strconv.FormatInt(n, 10) == text
+}
+
+func (h *Handler) addResources() {
+	h.server.AddReceivingMiddleware(h.resourceMethods)
+	for _, r := range resources {
+		if _, _, _, template := r.template(); template {
+			h.server.AddResourceTemplate(&mcp.ResourceTemplate{
+				URITemplate: r.uri, Name: r.name, Description: r.description, MIMEType: r.mimeType,
+			}, h.readResource)
+			continue
+		}
+		h.server.AddResource(&mcp.Resource{URI: r.uri, Name: r.name, Description: r.description, MIMEType: r.mimeType}, h.readResource)
+	}
+}
+
+// resourceMethods does what the SDK does not: it lists projects, and refuses what cannot be a URI, which the SDK would quote back in a text
+// that is no JSON.
+func (h *Handler) resourceMethods(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, request mcp.Request) (mcp.Result, error) {
+		switch request := request.(type) {
+		case *mcp.ListResourcesRequest:
+			return h.listResources(ctx, method, request, next)
+		case *mcp.ReadResourceRequest:
+			if uri := request.Params.URI; !isURI(uri) {
+				return nil, resourceNotFound(uri)
+			}
+		}
+		return next(ctx, method, request)
+	}
+}
+
+// isURI reports whether a text may be a URI: they are of visible ASCII (RFC 3986).
+func isURI(text string) bool {
+	const longest = 1000 // bytes, far more than ours have
+	return len(text) <= longest && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+func resourceNotFound(uri string) error {
+	return &jsonrpc.Error{
+		Code: jsonrpc.CodeInvalidParams, Message: "Resource not found", Data: compact(map[string]any{"uri": fault.Clip(uri)}),
+	}
+}
+
+// listResources answers with what is registered, on the first page, and then the client's projects by id.
+func (h *Handler) listResources(
+	ctx context.Context, method string, request *mcp.ListResourcesRequest, next mcp.MethodHandler,
+) (mcp.Result, error) {
+	list := &mcp.ListResourcesResult{Resources: []*mcp.Resource{}}
+	after := int32(0)
+	if request.Params != nil && request.Params.Cursor != "" {
+		var ok bool
+		if after, ok = parseProjectCursor(request.Params.Cursor); !ok {
+			return nil, h.protocolError(ctx, method, fault.New(fault.BadRequest, "The cursor is none of resources/list").With("path", "cursor"))
+		}
+	} else {
+		registered, err := next(ctx, method, request)
+		if err != nil {
+			return nil, err
+		}
+		list = registered.(*mcp.ListResourcesResult)
+	}
+	return answer(ctx, h, method, func(ctx context.Context, c call) (mcp.Result, error) {
+		projects, more, err := h.projectsAfter(ctx, c, after, max(1, pageSize-len(list.Resources)))
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range projects {
+			uri := projectsURI + strconv.Itoa(int(p.ID))
+			list.Resources = append(list.Resources, &mcp.Resource{
+				URI: uri, Name: p.Name, Description: text(p.Description), MIMEType: jsonType,
+			})
+			after = p.ID
+		}
+		if more {
+			list.NextCursor = projectCursor(after)
+		}
+		cacheable(ctx, request, &list.Cacheable)
+		return list, nil
+	})
+}
+
+// projectsAfter returns projects of a client by id, those with ids above after, and whether there are more.
+func (h *Handler) projectsAfter(ctx context.Context, c call, after int32, limit int) (projects []project.Project, more bool, err error) {
+	switch only := c.scope.project; {
+	case only == 0:
+		return h.projects.Page(ctx, c.actor, after, limit)
+	case only <= after:
+		return nil, false, nil
+	}
+	p, err := h.projects.Get(ctx, c.actor, c.scope.project)
+	if f := fault.From(err); f != nil && f.Code == fault.NotFound {
+		return nil, false, nil
+	}
+	return []project.Project{p}, false, err
+}
+
+// projectCursor returns the cursor of resources/list for what follows a project.
+func projectCursor(after int32) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Append(nil, "project ", after))
+}
+
+func parseProjectCursor(cursor string) (after int32, ok bool) {
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	number, ok := strings.CutPrefix(string(text), "project ")
+	if err != nil || !ok {
+		return 0, false
+	}
+	return parseID(number)
+}
+
+// readResource answers with a resource's text. What is not there and what is not for this client look the same.
+func (h *Handler) readResource(ctx context.Context, request *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+	uri := request.Params.URI
+	return answer(ctx, h, "resources/read", func(ctx context.Context, c call) (*mcp.ReadResourceResult, error) {
+		r, id, ok := resourceAt(uri)
+		if !ok {
+			return nil, resourceNotFound(uri)
+		}
+		shown, err := r.read(h, ctx, c, id)
+		if f := fault.From(err); f != nil && (f.Code == fault.NotFound || f.Code == fault.Forbidden) {
+			return nil, resourceNotFound(uri)
+		}
+		if err != nil {
+			return nil, err
+		}
+		text, ok := shown.(string)
+		if !ok {
+			text = string(compact(shown))
+		}
+		if len(text) > maxResult {
+			return nil, fault.New(fault.BadRequest, "The resource is too large: ask a tool for a part of it").
+				With("detail", map[string]any{"bytes": len(text), "limit": maxResult})
+		}
+		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: uri, MIMEType: r.mimeType, Text: text}}}, nil
+	})
+}
+
+func (h *Handler) readSchema(context.Context, call, int32) (any, error) { return h.schema, nil }
+
+func (h *Handler) readHealth(ctx context.Context, _ call, _ int32) (any, error) {
+	return h.health(ctx), nil
+}
+
+func (h *Handler) readProject(ctx context.Context, c call, projectID int32) (any, error) {
+	return readOfProject(ctx, h, c, projectID, h.getProject)
+}
+
+func (h *Handler) readOutline(ctx context.Context, c call, projectID int32) (any, error) {
+	return readOfProject(ctx, h, c, projectID, func(ctx context.Context, c call, of ofProject) (planPage, error) {
+		return h.getPlan(ctx, c, getPlan{ofProject: of})
+	})
+}
+
+func (h *Handler) readChanges(ctx context.Context, c call, projectID int32) (any, error) {
+	return readOfProject(ctx, h, c, projectID, func(ctx context.Context, c call, of ofProject) (changeList, error) {
+		return h.listChanges(ctx, c, listChanges{ofProject: of})
+	})
+}
+
+func (h *Handler) readPresence(ctx context.Context, c call, projectID int32) (any, error) {
+	return readOfProject(ctx, h, c, projectID, h.whoIsHere)
+}
+
+// readOfProject returns what a tool says of a project, if the client may see it.
+func readOfProject[Out any](
+	ctx context.Context, h *Handler, c call, projectID int32, tool func(context.Context, call, ofProject) (Out, error),
+) (any, error) {
+	if err := c.scope.checkProject(projectID); err != nil {
+		return nil, err
+	}
+	defer h.see(c, projectID)
+	return tool(ctx, c, ofProject{id(projectID)})
+}
+
+func (h *Handler) readYAML(ctx context.Context, c call, planID int32) (any, error) {
+	p, err := h.plans.Get(ctx, c.actor, planID)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.scope.checkProject(p.ProjectID); err != nil {
+		return nil, err
+	}
+	defer h.see(c, p.ProjectID)
+	if p.YAMLContent == "" {
+		return "\n", nil // the SDK leaves out an empty text, and clients want one; an empty line is the same YAML
+	}
+	return p.YAMLContent, nil
+}
