@@ -83,7 +83,10 @@ func New(o Options) *Handler {
 	}, &mcp.ServerOptions{
 		Instructions: instructions, PageSize: pageSize, SetCacheable: cacheable, Logger: slog.New(slog.DiscardHandler),
 		SubscribeHandler: h.subscribe, UnsubscribeHandler: h.unsubscribe,
-		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}, Resources: &mcp.ResourceCapabilities{Subscribe: true}},
+		CompletionHandler: h.complete,
+		Capabilities: &mcp.ServerCapabilities{
+			Tools: &mcp.ToolCapabilities{}, Resources: &mcp.ResourceCapabilities{Subscribe: true}, Prompts: &mcp.PromptCapabilities{},
+		},
 	})
 	h.server.AddReceivingMiddleware(h.narrow)
 	h.addProjectTools()
@@ -91,6 +94,7 @@ func New(o Options) *Handler {
 	h.addChangeTools()
 	h.addPeopleTools()
 	h.addResources()
+	h.addPrompts()
 	always := func(*http.Request) *mcp.Server { return h.server }
 	h.asJSON = mcp.NewStreamableHTTPHandler(always, h.streamable(true))
 	h.asStream = mcp.NewStreamableHTTPHandler(always, h.streamable(false))
