@@ -75,6 +75,7 @@ func (h *Handler) editPlan(ctx context.Context, c call, in editPlan) (edited, er
 	if err != nil {
 		return edited{}, err
 	}
+	h.point(c, in.project(), result)
 	return editedBy(result, result.Event != nil)
 }
 

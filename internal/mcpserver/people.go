@@ -2,8 +2,12 @@ package mcpserver
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"layercake/internal/caller"
+	"layercake/internal/fault"
+	"layercake/internal/plan"
 	"layercake/internal/presence"
 )
 
@@ -28,6 +32,10 @@ func (h *Handler) addPeopleTools() {
 	add(h, definition{
 		name: "who_is_here", title: "Who is here", does: "People and agents who are in the project now.", set: peopleTools, effect: reads,
 	}, h.whoIsHere)
+	add(h, definition{
+		name: "set_presence", title: "Say where you are", set: peopleTools, effect: writes, repeatable: true, leaves: true,
+		does: "Shows people your pointer, at a node or a place on the canvas, or takes it away.",
+	}, h.setPresence)
 }
 
 func (h *Handler) whoIsHere(ctx context.Context, _ call, in ofProject) (peopleHere, error) {
@@ -75,5 +83,66 @@ func personOf(e *presence.Entry, now time.Time) personInfo {
 	return info
 }
 
-// see notes that an agent did something in a project, so that others see it there.
-func (h *Handler) see(c call, projectID int32) {}
+// see makes the agent of a call a guest of a project, so that others see it there, for as long as it goes on calling. It never waits and
+// never fails the call.
+func (h *Handler) see(c call, projectID int32) {
+	h.presence.SeeGuest(projectID, c.actor.ID, c.maker, presence.Identity{
+		UserID: c.actor.ID, Name: c.actor.Name, Color: presence.ColorOf(c.actor.ID), Agent: true, Transport: caller.MCP,
+	})
+}
+
+// point puts the pointer of an agent to the node that an edit touched last.
+func (h *Handler) point(c call, projectID int32, result plan.Result) {
+	if result.Event == nil || len(result.Nodes) == 0 {
+		return
+	}
+	n := result.Nodes[len(result.Nodes)-1]
+	h.see(c, projectID)
+	_ = h.presence.PlaceGuest(projectID, c.actor.ID, presence.OnCanvas(n.Position.X, n.Position.Y, n.ID)) // the plan took the place, so it is one
+}
+
+type setPresence struct {
+	ofProject
+	NodeID string   `json:"node_id,omitempty"`
+	X      *float64 `json:"x,omitempty"`
+	Y      *float64 `json:"y,omitempty"`
+	Leave  bool     `json:"leave,omitempty"`
+}
+
+type presenceSet struct {
+	Here bool   `json:"here"`
+	Name string `json:"name"`
+}
+
+func (h *Handler) setPresence(ctx context.Context, c call, in setPresence) (presenceSet, error) {
+	switch {
+	case in.Leave && (in.NodeID != "" || in.X != nil || in.Y != nil):
+		return presenceSet{}, fault.New(fault.BadRequest, "leave goes with no place").With("path", "leave")
+	case in.Leave:
+		return presenceSet{Name: c.actor.Name}, h.presence.LeaveGuest(ctx, in.project(), c.actor.ID)
+	case in.NodeID != "" && (in.X != nil || in.Y != nil):
+		return presenceSet{}, fault.New(fault.BadRequest, "A place is node_id, or x and y, not both").With("path", "node_id")
+	case (in.X == nil) != (in.Y == nil):
+		return presenceSet{}, fault.New(fault.BadRequest, "A place needs both x and y").With("path", "x")
+	}
+	dag, err := h.plans.DAG(ctx, c.actor, in.project())
+	if err != nil {
+		return presenceSet{}, err
+	}
+	here := presenceSet{Here: true, Name: c.actor.Name}
+	var place presence.Place
+	switch {
+	case in.X != nil:
+		place = presence.OnCanvas(*in.X, *in.Y, "")
+	case in.NodeID == "":
+		return here, nil
+	default:
+		i := slices.IndexFunc(dag.Nodes, func(n plan.Node) bool { return n.ID == in.NodeID })
+		if i < 0 {
+			return presenceSet{}, fault.New(fault.NotFound, "Node not found").With("detail", in.NodeID)
+		}
+		place = presence.OnCanvas(dag.Nodes[i].Position.X, dag.Nodes[i].Position.Y, in.NodeID)
+	}
+	h.see(c, in.project())
+	return here, h.presence.PlaceGuest(in.project(), c.actor.ID, place)
+}

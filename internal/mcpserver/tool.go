@@ -26,6 +26,7 @@ type definition struct {
 	repeatable  bool // calling it again changes nothing more; true for what only reads
 
 	makesProjects bool // not for clients of one project
+	leaves        bool // says itself whether the agent is there
 	asks          bool // may ask a person before it does something
 }
 
@@ -90,7 +91,9 @@ func runTyped[In, Out any](
 		if err := c.scope.checkProject(at.project()); err != nil {
 			return nil, err
 		}
-		defer h.see(c, at.project())
+		if !d.leaves {
+			h.see(c, at.project())
+		}
 	}
 	return run(ctx, c, in)
 }
