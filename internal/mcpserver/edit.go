@@ -12,8 +12,9 @@ import (
 type mode string
 
 const (
-	apply  mode = "apply"
-	dryRun mode = "dry_run"
+	apply   mode = "apply"
+	dryRun  mode = "dry_run"
+	propose mode = "propose"
 )
 
 // operations are the edits of a plan. The core parses them.
@@ -57,6 +58,9 @@ type editPlan struct {
 }
 
 func (h *Handler) editPlan(ctx context.Context, c call, in editPlan) (edited, error) {
+	if in.Mode == propose {
+		return h.proposeEdit(ctx, c, in)
+	}
 	edits, err := plan.ParseOperations(json.RawMessage(in.Operations))
 	if err != nil {
 		return edited{}, err

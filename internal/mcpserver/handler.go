@@ -35,7 +35,8 @@ import (
 
 // Options are what a handler serves, and serves it with.
 type Options struct {
-	Plans    *plan.Service
+	Plans     *plan.Service
+	Proposals *plan.Proposals
 	Projects *project.Service
 	Presence *presence.Tracker
 	Agents   *agent.Service
@@ -50,7 +51,8 @@ type Options struct {
 
 // Handler serves `/mcp`. Make it with New.
 type Handler struct {
-	plans    *plan.Service
+	plans     *plan.Service
+	proposals *plan.Proposals
 	projects *project.Service
 	presence *presence.Tracker
 	agents   *agent.Service
@@ -73,7 +75,7 @@ type Handler struct {
 // New returns a handler with all tools.
 func New(o Options) *Handler {
 	h := &Handler{
-		plans: o.Plans, projects: o.Projects, presence: o.Presence, agents: o.Agents, budget: o.Budget, log: o.Log,
+		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, presence: o.Presence, agents: o.Agents, budget: o.Budget, log: o.Log,
 		guard: task.NewGuard(o.Log, o.Metrics, "mcp"), metrics: newMetrics(o.Metrics), tools: map[string]definition{}, fixed: map[string]bool{}, known: knownSchemas(),
 		streams: o.Sockets.Transport(caller.MCP, eventTiming, socket.LabelKicked),
 		schema:  o.Schema, health: o.Health,
@@ -92,6 +94,7 @@ func New(o Options) *Handler {
 	h.addProjectTools()
 	h.addPlanTools()
 	h.addChangeTools()
+	h.addProposalTools()
 	h.addPeopleTools()
 	h.addResources()
 	h.addPrompts()

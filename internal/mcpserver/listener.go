@@ -143,6 +143,9 @@ func (l *listener) watchOnce(ctx context.Context, t topic, begun func()) error {
 	if t.of == ofPresence {
 		return l.watchPresence(ctx, t, begun)
 	}
+	if t.of == ofProposals {
+		return l.watchProposals(ctx, t, begun)
+	}
 	for u, err := range l.handler.plans.Watch(ctx, l.call.actor, t.project, plan.Cursor{}) {
 		if err != nil {
 			return err
@@ -151,6 +154,19 @@ func (l *listener) watchOnce(ctx context.Context, t topic, begun func()) error {
 		if u.Event != nil || u.Missed {
 			l.mark(t)
 		}
+	}
+	return ctx.Err()
+}
+
+// watchProposals marks once when it begins, since nobody says whether one was decided just before.
+func (l *listener) watchProposals(ctx context.Context, t topic, begun func()) error {
+	begun()
+	l.mark(t)
+	for _, err := range l.handler.proposals.Watch(ctx, l.call.actor, t.project) {
+		if err != nil {
+			return err
+		}
+		l.mark(t)
 	}
 	return ctx.Err()
 }

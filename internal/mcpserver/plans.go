@@ -97,6 +97,10 @@ func (h *Handler) addPlanTools() {
 		name: "edit_plan", title: "Edit a plan", set: planTools, effect: destroys,
 		does: "Does all operations in one atomic step, or none. People see it live.",
 	}, h.editPlan)
+	add(h, definition{
+		name: "describe_node_types", title: "Describe node types", set: planTools, effect: reads,
+		does: "What nodes there are, how they connect, and what each config holds.",
+	}, h.describeNodeTypes)
 }
 
 func (h *Handler) getPlan(ctx context.Context, c call, in getPlan) (planPage, error) {

@@ -89,12 +89,11 @@ type words struct {
 var enumerations = []words{
 	{reflect.TypeFor[detail](), []string{string(outline), string(full)}},
 	{reflect.TypeFor[onConflict](), []string{"fail", "skip", "overwrite"}},
-	{reflect.TypeFor[mode](), []string{string(apply), string(dryRun)}},
+	{reflect.TypeFor[mode](), []string{string(apply), string(dryRun), string(propose)}},
+	{reflect.TypeFor[proposalStatus](), []string{"open", "accepted", "rejected", "withdrawn"}},
+	{reflect.TypeFor[decision](), []string{"accept", "reject", "withdraw"}},
 	{reflect.TypeFor[stepKind](), stepKinds},
-	{reflect.TypeFor[nodeType](), []string{
-		string(plan.DataSourceNode), string(plan.GraphNode), string(plan.TransformNode), string(plan.MergeNode), string(plan.CopyNode),
-		string(plan.OutputNode),
-	}},
+	{reflect.TypeFor[nodeType](), nodeTypeNames()},
 	{reflect.TypeFor[dataType](), []string{string(plan.GraphData), string(plan.GraphReference)}},
 }
 
