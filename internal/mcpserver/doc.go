@@ -10,4 +10,7 @@
 //
 // A tool is a definition and a function from typed arguments to a typed result (tool.go). Its schemas come from the types. A failure is a
 // result, too: a JSON text with the fault's code, its details, and what to do.
+//
+// A resource is what a tool says by default, or what the binary holds, under a URI (resources.go). A prompt is a template in a file, with
+// arguments that are checked and shown as data (prompts.go). What fails of the two is an error of the protocol (protocol.go).
 package mcpserver

@@ -31,6 +31,10 @@ const jsonType = "application/json"
 // resources are those that there are, each with the arguments that a tool has by default. Projects have URIs by the first template.
 var resources = []resource{
 	{
+		uri: "layercake://node-types", name: "Node Types", description: "What each type of node is for, what it leads to, and its config.",
+		mimeType: jsonType, constant: true, read: (*Handler).readNodeTypes,
+	},
+	{
 		uri: "layercake://schema/graphql", name: "GraphQL Schema", description: "The schema of /graphql, in its definition language.",
 		mimeType: "application/graphql", constant: true, read: (*Handler).readSchema,
 	},
@@ -233,6 +237,18 @@ func (h *Handler) readResource(ctx context.Context, request *mcp.ReadResourceReq
 		}
 		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: uri, MIMEType: r.mimeType, Text: text}}}, nil
 	})
+}
+
+func (h *Handler) readNodeTypes(ctx context.Context, c call, _ int32) (any, error) {
+	all := nodeTypes{}
+	for _, name := range nodeTypeNames() {
+		one, err := h.describeNodeTypes(ctx, c, describeNodeTypes{NodeType: nodeType(name)})
+		if err != nil {
+			return nil, err
+		}
+		all.NodeTypes = append(all.NodeTypes, one.NodeTypes...)
+	}
+	return all, nil
 }
 
 func (h *Handler) readSchema(context.Context, call, int32) (any, error) { return h.schema, nil }

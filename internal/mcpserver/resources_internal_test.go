@@ -12,6 +12,7 @@ func TestResourceAt(t *testing.T) {
 		template string
 		id       int32
 	}{
+		"layercake://node-types":                    {"layercake://node-types", 0},
 		"layercake://health":                        {"layercake://health", 0},
 		"layercake://schema/graphql":                {"layercake://schema/graphql", 0},
 		"layercake://projects/7":                    {"layercake://projects/{project_id}", 7},

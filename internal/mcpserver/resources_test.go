@@ -9,6 +9,7 @@ import (
 
 	"layercake/graph"
 	"layercake/internal/golden"
+	"layercake/internal/plan"
 	"layercake/internal/server/servertest"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -71,6 +72,21 @@ func TestResources(t *testing.T) {
 	}
 	if got, ttl := read(t, session, "layercake://schema/graphql", "application/graphql"); got != graph.SDL() || ttl != 300_000 {
 		t.Errorf("the schema for %d ms: %q", ttl, got)
+	}
+	types, ttl := read(t, session, "layercake://node-types", "application/json")
+	var said struct {
+		NodeTypes []struct {
+			Type         string          `json:"type"`
+			ConfigSchema json.RawMessage `json:"config_schema"`
+		} `json:"node_types"`
+	}
+	if err := json.Unmarshal([]byte(types), &said); err != nil || len(said.NodeTypes) != len(plan.NodeTypes()) || ttl != 300_000 {
+		t.Errorf("node types for %d ms, %v: %s", ttl, err, types)
+	}
+	for _, n := range said.NodeTypes {
+		if n.Type == "" || len(n.ConfigSchema) == 0 {
+			t.Errorf("a node type is %+v", n)
+		}
 	}
 	var health, published struct {
 		Status, Service string
