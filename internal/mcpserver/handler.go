@@ -37,32 +37,32 @@ import (
 type Options struct {
 	Plans     *plan.Service
 	Proposals *plan.Proposals
-	Projects *project.Service
-	Presence *presence.Tracker
-	Agents   *agent.Service
-	Sockets  *socket.Registry
-	Budget   *budget.Budget
-	Version  string                    // of the server, for clients to show
-	Schema   string                    // of GraphQL, in its definition language
-	Health   func(context.Context) any // what the health check says, to be written as JSON
-	Log      *slog.Logger
-	Metrics  prometheus.Registerer
+	Projects  *project.Service
+	Presence  *presence.Tracker
+	Agents    *agent.Service
+	Sockets   *socket.Registry
+	Budget    *budget.Budget
+	Version   string                    // of the server, for clients to show
+	Schema    string                    // of GraphQL, in its definition language
+	Health    func(context.Context) any // what the health check says, to be written as JSON
+	Log       *slog.Logger
+	Metrics   prometheus.Registerer
 }
 
 // Handler serves `/mcp`. Make it with New.
 type Handler struct {
 	plans     *plan.Service
 	proposals *plan.Proposals
-	projects *project.Service
-	presence *presence.Tracker
-	agents   *agent.Service
-	budget   *budget.Budget
-	log      *slog.Logger
-	guard    *task.Guard
-	streams  *socket.Transport
-	metrics  *metrics
-	schema   string
-	health   func(context.Context) any
+	projects  *project.Service
+	presence  *presence.Tracker
+	agents    *agent.Service
+	budget    *budget.Budget
+	log       *slog.Logger
+	guard     *task.Guard
+	streams   *socket.Transport
+	metrics   *metrics
+	schema    string
+	health    func(context.Context) any
 
 	server *mcp.Server
 	tools  map[string]definition

@@ -142,7 +142,7 @@ func (s *Server) assemble(core *Core) {
 		Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
 	})
 	s.mcp = mcpserver.New(mcpserver.Options{
-		Agents: core.Agents, Sockets: s.sockets,
+		Agents: core.Agents, Proposals: core.Proposals, Sockets: s.sockets,
 		Plans: core.Plans, Projects: core.Projects, Presence: core.Presence, Budget: memory, Version: s.cfg.Version,
 		Schema: graph.SDL(), Health: s.healthReport, Log: s.log, Metrics: s.registry,
 	})
@@ -152,7 +152,7 @@ func (s *Server) assemble(core *Core) {
 	})
 	s.cleaner = operate.NewCleaner(operate.CleanerConfig{
 		DB: core.DB.System, Plans: core.Plans, Proposals: core.Proposals, Presence: core.Presence, Agents: core.Agents,
-		Every: s.cfg.CleanUp,
+		Every:      s.cfg.CleanUp,
 		KeepEvents: s.cfg.EventRetention, Log: s.log, Metrics: s.registry,
 	})
 	s.diagnosis = operate.NewDiagnosis(core.DB.System, s.log)
