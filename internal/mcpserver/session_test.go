@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"layercake/internal/mcpserver"
+	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server/servertest"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -315,5 +316,36 @@ func TestSSE(t *testing.T) {
 	post(t, replicas[1].URL, endpoint, `{"jsonrpc":"2.0","id":99,"method":"tools/dance"}`)
 	if m := stream.next(t); string(m.ID) != "99" || m.Error == nil || m.Error.Code != -32601 {
 		t.Errorf("%+v", m)
+	}
+}
+
+// A replica that is killed takes its streams with it, and nothing else: its sessions go on, calls that are repeated happen once, and a stream
+// that is opened anew is told what may have been missed.
+func TestKilledReplica(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	killed, other := servertest.StartProcess(t, database), servertest.StartProcess(t, database)
+	ask(t, other.URL, newProject)
+	headers := beginSession(t, killed.URL)
+	const subscribe = `{"jsonrpc":"2.0","id":3,"method":"resources/subscribe","params":{"uri":"layercake://projects/1/plan"}}`
+	if got := post(t, killed.URL, "/mcp", subscribe, headers...); got.status != 200 {
+		t.Fatalf("%d %s", got.status, got.text)
+	}
+	stream := listenTo(t, http.MethodGet, killed.URL+"/mcp", "", headers...)
+	stream.next(t)
+	const edit = `{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"edit_plan","arguments":{"project_id":1,"op_id":"once",
+		"operations":[{"op":"add_node","node_type":"GraphNode"}]}}}`
+	first := post(t, killed.URL, "/mcp", edit, headers...)
+	killed.Kill()
+	for ok := true; ok; {
+		_, ok = stream.read(t)
+	}
+	again := listenTo(t, http.MethodGet, other.URL+"/mcp", "", headers...)
+	if m := again.next(t); m.Params.URI != "layercake://projects/1/plan" {
+		t.Fatalf("%+v", m)
+	}
+	second := post(t, other.URL, "/mcp", edit, headers...)
+	if first.text != second.text {
+		t.Errorf("%s, and after the replica was killed %s", first.text, second.text)
 	}
 }
