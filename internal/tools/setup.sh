@@ -2,7 +2,7 @@
 # Sets up what building, running and testing need beyond Go and make.
 #
 #   setup.sh run    a PostgreSQL for the embedded server, unless a database URL is given
-#   setup.sh test   that, a C compiler for the race detector, Node with the npm packages of the tests, Chromium,
+#   setup.sh test   that, a C compiler for the race detector, Node and Python with the packages of the tests, Chromium,
 #                   Graphviz, haproxy, PgBouncer
 #
 # As root on Debian or a relative, missing packages are installed; elsewhere one message names them all. An existing
@@ -26,6 +26,8 @@ has_postgres() {
 
 has_c_compiler() { echo '#include <stdlib.h>' | ${CC:-cc} -E - >/dev/null 2>&1; }
 
+has_python() { has python3 && python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
+
 look_for() {
 	missing="" optional=""
 	if [ "$1" = test ]; then
@@ -33,6 +35,7 @@ look_for() {
 		has_c_compiler || missing="$missing gcc libc6-dev"
 		has node || optional="$optional nodejs"
 		has npm || optional="$optional npm"
+		[ -x internal/pytest/venv/bin/python ] || has_python || optional="$optional python3-venv"
 		has dot || optional="$optional graphviz"
 		has chromium || optional="$optional chromium"
 		has haproxy || [ -x /usr/sbin/haproxy ] || optional="$optional haproxy"
@@ -78,7 +81,7 @@ set_up_packages() {
 		cat >&2 <<-MESSAGE
 			setup: missing, as Debian's packages:$missing$optional
 			  Debian, Ubuntu:  sudo apt-get install$missing$optional
-			  macOS, Homebrew: brew install postgresql@17 node graphviz haproxy pgbouncer; xcode-select --install
+			  macOS, Homebrew: brew install postgresql@17 node python graphviz haproxy pgbouncer; xcode-select --install
 			  PostgreSQL elsewhere: LAYERCAKE_PG_BIN=<folder of initdb and postgres>, or a server: LAYERCAKE_DATABASE_URL
 		MESSAGE
 		exit 1
@@ -88,18 +91,32 @@ set_up_packages() {
 	echo "$optional" >.tools/without
 }
 
-# The stamp is a copy of the lock file that node_modules was made from.
+# Packages are installed again when their lock file is another than the copy of it beside them.
 set_up_npm() {
-	folder=internal/npmtest stamp=internal/npmtest/node_modules/.layercake-lock
-	[ -f $folder/package-lock.json ] && has node && has npm || return 0
-	cmp -s $folder/package-lock.json $stamp && return 0
-	(cd $folder && npm ci --no-audit --no-fund --loglevel=error) >&2
-	cp $folder/package-lock.json $stamp
+	lock=$1/package-lock.json stamp=$1/node_modules/.layercake-lock
+	[ -f "$lock" ] && has node && has npm || return 0
+	cmp -s "$lock" "$stamp" && return 0
+	(cd "$1" && npm ci --no-audit --no-fund --loglevel=error) >&2
+	cp "$lock" "$stamp"
+}
+
+set_up_python() {
+	lock=$1/requirements.txt venv=$1/venv
+	cmp -s "$lock" "$venv/.layercake-lock" && return 0
+	has_python || return 0
+	python3 -m venv --clear "$venv"
+	"$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$lock" >&2
+	cp "$lock" "$venv/.layercake-lock"
 }
 
 has go || { echo "setup: Go is missing: see https://go.dev/doc/install (go.mod names the version)" >&2; exit 1; }
 case "${1:-}" in
 run) set_up_packages run ;;
-test) set_up_packages test && set_up_npm ;;
+test)
+	set_up_packages test
+	set_up_npm internal/npmtest
+	set_up_npm internal/npmtest/mcp
+	set_up_python internal/pytest
+	;;
 *) echo "usage: $0 run|test" >&2; exit 2 ;;
 esac
