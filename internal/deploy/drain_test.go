@@ -144,7 +144,7 @@ func TestSocketsOfADrainingReplicaComeBackBitByBit(t *testing.T) {
 	t.Parallel()
 	// A fifth of it is for haproxy to notice, which looks twice a second.
 	const sockets, drain = 300, 8 * time.Second
-	d := deploy(t, drain)
+	d := deploy(t, drains(drain))
 	d.stop(1)
 	d.stop(2)
 	c := gather(t, d.url, sockets, true)

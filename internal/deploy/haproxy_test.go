@@ -3,12 +3,14 @@ package deploy_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,15 +32,15 @@ type deployment struct {
 	url      string // of haproxy
 	t        testing.TB
 	database string
-	drain    time.Duration
+	tell     func(*server.Config) // what each replica is told
 	replicas []*servertest.Replica
 	log      *haproxyLog
 }
 
-// deploy runs a deployment until the test ends.
-func deploy(t testing.TB, drain time.Duration) *deployment {
+// deploy runs a deployment until the test ends. Each replica is told what it is to be other than in other tests.
+func deploy(t testing.TB, tell func(*server.Config)) *deployment {
 	t.Helper()
-	d := &deployment{t: t, database: pgtest.New(t), drain: drain}
+	d := &deployment{t: t, database: pgtest.New(t), tell: tell}
 	var addresses []string
 	for i := range 3 {
 		d.replicas = append(d.replicas, servertest.StartOn(t, d.database, 1, d.configure(servertest.Address(t)))[0])
@@ -97,8 +99,14 @@ func (d *deployment) address(i int) string { return strings.TrimPrefix(d.replica
 
 func (d *deployment) configure(address string) func(*server.Config) {
 	return func(c *server.Config) {
-		c.Drain, c.HTTPAddr = d.drain, address
+		d.tell(c)
+		c.HTTPAddr = address
 	}
+}
+
+// drains lets each replica take some time to drain.
+func drains(drain time.Duration) func(*server.Config) {
+	return func(c *server.Config) { c.Drain = drain }
 }
 
 // stop drains a replica, with haproxy noticing.
@@ -176,7 +184,7 @@ func get(t *testing.T, request *http.Request) *client.Answer {
 
 func TestHaproxyAnswersForReplicas(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, 100*time.Millisecond)
+	d := deploy(t, drains(100*time.Millisecond))
 	request := func(host string) *http.Request {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.url+"/graphql", strings.NewReader(`{"query":"{ __typename }"}`))
 		if err != nil {
@@ -209,6 +217,12 @@ func TestHaproxyAnswersForReplicas(t *testing.T) {
 		a.Header.Get("Retry-After") != "1" {
 		t.Errorf("without replicas: %d %v %s", a.Status, a.Header, a.Text)
 	}
+	r := request("")
+	r.URL.Path = "/mcp"
+	if a := get(t, r); a.Status != http.StatusServiceUnavailable || !strings.HasPrefix(string(a.Text), `{"jsonrpc":"2.0","id":null,"error":{`) ||
+		!json.Valid(a.Text) || a.Header.Get("Retry-After") != "1" {
+		t.Errorf("agents without replicas: %d %v %s", a.Status, a.Header, a.Text)
+	}
 }
 
 // nextBuild returns a way to a database for replicas of a build that follows this one: they speak on channels that this one does not listen
@@ -237,7 +251,7 @@ func TestClientsDoNotChooseTheirAddress(t *testing.T) {
 	t.Cleanup(replica.Close)
 	address := replica.Listener.Addr().String()
 	url, _ := balance(t, []string{address, address, address})
-	for _, path := range []string{"/graphql", "/graphql/ws"} {
+	for _, path := range []string{"/graphql", "/graphql/ws", "/mcp"} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+path, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
@@ -249,11 +263,57 @@ func TestClientsDoNotChooseTheirAddress(t *testing.T) {
 	}
 }
 
+// Calls of an agent go from replica to replica: nothing is to hold only because each happened to come back to the same.
+func TestAgentsGoRound(t *testing.T) {
+	t.Parallel()
+	var addresses []string
+	for i := range 3 {
+		replica := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, i) }))
+		t.Cleanup(replica.Close)
+		addresses = append(addresses, replica.Listener.Addr().String())
+	}
+	url, _ := balance(t, addresses)
+	var came []string
+	for _, path := range []string{"/mcp", "/mcp?read_only=true", "/mcp/sse?session=1"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		came = append(came, string(get(t, r).Text))
+	}
+	if slices.Sort(came); !slices.Equal(came, []string{"0", "1", "2"}) {
+		t.Errorf("the requests came to %q, want each to another replica", came)
+	}
+}
+
+// A call may wait for longer than haproxy waits for a replica that says nothing.
+func TestAgentsWaitForLong(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, func(*server.Config) {})
+	call := func(tool, arguments string) string {
+		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"arguments":%s}}`, tool, arguments)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.url+"/mcp", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Accept", "application/json, text/event-stream")
+		return string(get(t, r).Text)
+	}
+	if made := call("create_project", `{"name":"Quiet"}`); !strings.Contains(made, `"id":1,`) {
+		t.Fatalf("create_project: %s", made)
+	}
+	waited := call("list_changes", `{"project_id":1,"wait_seconds":50}`)
+	if !strings.Contains(waited, `"structuredContent":{"changes":[]`) || !strings.Contains(waited, "\n:\n") {
+		t.Errorf("list_changes: %s, want comments and no changes", waited)
+	}
+}
+
 // Everybody goes through haproxy while each replica is replaced by one of another build, one after the other.
 func TestNothingIsLostInARollingRestart(t *testing.T) {
 	t.Parallel()
 	// A fifth of it must be longer than the half second between two checks.
-	d := deploy(t, 4*time.Second)
+	d := deploy(t, drains(4*time.Second))
 	var spoke, heard *atomic.Int64
 	d.database, spoke, heard = nextBuild(t, d.database)
 	ctx, cancel := context.WithCancel(t.Context())
