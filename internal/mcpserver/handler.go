@@ -47,6 +47,9 @@ type Options struct {
 	Health    func(context.Context) any // what the health check says, to be written as JSON
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer
+
+	// Fixtures adds what suites call; nil outside of tests.
+	Fixtures func(*mcp.Server)
 }
 
 // Handler serves `/mcp`. Make it with New.
@@ -98,6 +101,9 @@ func New(o Options) *Handler {
 	h.addPeopleTools()
 	h.addResources()
 	h.addPrompts()
+	if o.Fixtures != nil {
+		o.Fixtures(h.server)
+	}
 	always := func(*http.Request) *mcp.Server { return h.server }
 	h.asJSON = mcp.NewStreamableHTTPHandler(always, h.streamable(true))
 	h.asStream = mcp.NewStreamableHTTPHandler(always, h.streamable(false))

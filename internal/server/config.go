@@ -19,6 +19,8 @@ import (
 	"layercake/internal/presence"
 	"layercake/internal/replica"
 	"layercake/internal/setting"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // Config configures one replica. Its zero values are not defaults: Settings has those.
@@ -61,6 +63,9 @@ type Config struct {
 	// Clocks that tests set. Their zero values stand for those of a deployment.
 	Lease    replica.Timing
 	Presence presence.Timing
+
+	// Fixtures adds to what agents are served, for suites that call tools of their own; nil outside of tests.
+	Fixtures func(*mcp.Server)
 }
 
 // Settings returns all settings of a replica, in the order of the help. They fill c: a setting stands here and nowhere else.

@@ -1,0 +1,162 @@
+package deploy_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"layercake/internal/npmtest"
+	"layercake/internal/server"
+)
+
+// The conformance suites of the protocol's authors: the next one knows the newest version of the protocol, the other is released.
+const (
+	nextSuite     = "conformance/dist/index.js"
+	releasedSuite = "conformance-0.1/dist/index.js"
+)
+
+// lacking are the scenarios that fail because something is not there yet, by version of the protocol.
+var lacking = map[string][]string{
+	"2026-07-28": {"completion-complete"},
+	"2025-11-25": {"completion-complete", "resources-subscribe", "resources-unsubscribe"},
+}
+
+// TestConformance runs whole suites against replicas that have what the suites call.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, func(c *server.Config) { c.Fixtures = addFixtures })
+	for _, suite := range []struct {
+		name, program, version string
+		args                   []string
+		scenarios              int // that count
+	}{
+		{"2026-07-28", nextSuite, "2026-07-28", []string{"--requirements", "2026-07-28"}, 37},
+		{"2025-11-25", nextSuite, "2025-11-25", []string{"--requirements", "2025-11-25"}, 30},
+		{"released", releasedSuite, "2025-11-25", nil, 30},
+	} {
+		t.Run(suite.name, func(t *testing.T) {
+			t.Parallel()
+			r := runSuite(t, d.url, suite.program, suite.args...)
+			for name := range r.unscored {
+				delete(r.scenarios, name)
+			}
+			if len(r.scenarios) != suite.scenarios {
+				t.Errorf("%d scenarios count, want %d", len(r.scenarios), suite.scenarios)
+			}
+			if r.check(t, lacking[suite.version]) && r.Status != 0 {
+				t.Errorf("the suite ended with status %d:\n%s", r.Status, r.Stdout)
+			}
+		})
+	}
+}
+
+// TestConformanceOfTheProduct looks at the scenarios of the suites that need no fixtures.
+func TestConformanceOfTheProduct(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, func(*server.Config) {})
+	for version, scenarios := range map[string][]string{
+		"2026-07-28": {
+			"completion-complete", "tools-list", "resources-list", "prompts-list", "sep-2164-resource-not-found", "dns-rebinding-protection", "caching",
+			"http-header-validation", "server-sse-multiple-streams", "input-required-result-unsupported-methods",
+		},
+		"2025-11-25": {
+			"server-initialize", "ping", "completion-complete", "tools-list", "resources-list", "resources-subscribe", "resources-unsubscribe",
+			"prompts-list", "dns-rebinding-protection", "server-session-lifecycle",
+		},
+	} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			r := runSuite(t, d.url, nextSuite, "--requirements", version)
+			maps.DeleteFunc(r.scenarios, func(name string, _ int) bool { return !slices.Contains(scenarios, name) })
+			if len(r.scenarios) != len(scenarios) {
+				t.Errorf("the suite has %q, want %q", slices.Sorted(maps.Keys(r.scenarios)), scenarios)
+			}
+			r.check(t, lacking[version])
+		})
+	}
+}
+
+// results are what a suite found.
+type results struct {
+	npmtest.Outcome
+	scenarios  map[string]int  // number of checks that passed; 0 for a scenario that failed, or checked nothing
+	unscored   map[string]bool // scenarios that do not count
+	complaints string          // about each check that failed
+}
+
+// The lines of a suite's summary, and those about scenarios that do not count.
+var (
+	summaryLine  = regexp.MustCompile(`(?m)^[✓✗] (\S+): (\d+) passed, (\d+) failed$`)
+	unscoredLine = regexp.MustCompile(`(?m)^ +[✓✗] (\S+) \([a-z-]+\)$`)
+)
+
+func runSuite(t *testing.T, url, program string, args ...string) results {
+	t.Helper()
+	folder := t.TempDir()
+	r := results{scenarios: map[string]int{}, unscored: map[string]bool{}}
+	r.Outcome = npmtest.MCP(t, program, append([]string{"server", "--url", url + "/mcp", "--output-dir", folder}, args...)...)
+	for _, line := range summaryLine.FindAllStringSubmatch(r.Stdout, -1) {
+		r.scenarios[line[1]] = 0
+		if line[3] == "0" {
+			r.scenarios[line[1]], _ = strconv.Atoi(line[2])
+		}
+	}
+	for _, line := range unscoredLine.FindAllStringSubmatch(r.Stdout, -1) {
+		r.unscored[line[1]] = true
+	}
+	r.complaints = complaints(t, folder)
+	return r
+}
+
+// complaints returns what a suite wrote about the checks that failed.
+func complaints(t *testing.T, folder string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*", "checks.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var checks []struct{ ID, Status, ErrorMessage string }
+		if err := json.Unmarshal(content, &checks); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range checks {
+			if c.Status == "FAILURE" || c.Status == "WARNING" {
+				fmt.Fprintf(&text, "%s: %s %s: %s\n", filepath.Base(filepath.Dir(file)), c.Status, c.ID, c.ErrorMessage)
+			}
+		}
+	}
+	return text.String()
+}
+
+// check reports whether all scenarios passed. Those that are known to lack something must not pass, so that they leave the list when they do.
+func (r results) check(t *testing.T, lacking []string) bool {
+	t.Helper()
+	checks, failed := 0, 0
+	for name, passed := range r.scenarios {
+		checks += passed
+		switch known := slices.Contains(lacking, name); {
+		case passed == 0:
+			failed++
+			if !known {
+				t.Errorf("%s failed; the suite says:\n%s%s", name, r.complaints, r.Stderr)
+			}
+		case known:
+			t.Errorf("%s passed: take it off the list of those that lack something", name)
+		}
+	}
+	t.Logf("%d of %d scenarios, %d checks passed", len(r.scenarios)-failed, len(r.scenarios), checks)
+	return failed == 0
+}
