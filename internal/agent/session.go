@@ -12,6 +12,7 @@ import (
 	"layercake/internal/db"
 	"layercake/internal/fault"
 	"layercake/internal/postgres"
+	"layercake/internal/task"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -33,9 +34,10 @@ const (
 
 	maxClientText = 200 // characters of a client's name, title or version, and of a protocol version
 
-	cacheTime      = 10 * time.Second // how long another replica may not notice an end of a session whose line was lost
-	maxCached      = 2048             // sessions
-	maxCachedBytes = 4 << 10          // of the parameters of a cached session: larger ones are read each time
+	cacheTime      = 10 * time.Second       // how long another replica may not notice an end of a session whose line was lost
+	lineTime       = 100 * time.Millisecond // that a line to the other replicas hardly ever takes
+	maxCached      = 2048                   // sessions
+	maxCachedBytes = 4 << 10                // of the parameters of a cached session: larger ones are read each time
 
 	trimChunk = 1000 // rows that one statement of the clean-up removes
 )
@@ -181,13 +183,15 @@ func (s *Service) Introduce(ctx context.Context, id uuid.UUID, h Hello) error {
 }
 
 // Delete ends a session, with its subscriptions, its inbox and, a moment later, its stream on whichever replica. It fails with
-// fault.NotFound.
+// fault.NotFound. It returns a moment later than it could: other replicas have the session in their caches until they hear of its end, and
+// the next request of the client, which may go to one of them, is to find that there is none.
 func (s *Service) Delete(ctx context.Context, id uuid.UUID) error {
 	err := s.affect(ctx, func(ctx context.Context, q *db.Queries) (int64, error) { return q.DeleteMCPSession(ctx, id) })
 	if err != nil {
 		return fmt.Errorf("delete a session: %w", err)
 	}
 	s.tell(id)
+	task.Pause(ctx, lineTime)
 	return nil
 }
 
