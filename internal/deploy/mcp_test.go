@@ -25,7 +25,7 @@ const (
 // lacking are the scenarios that fail because something is not there yet, by version of the protocol.
 var lacking = map[string][]string{
 	"2026-07-28": {"completion-complete"},
-	"2025-11-25": {"completion-complete", "resources-subscribe", "resources-unsubscribe"},
+	"2025-11-25": {"completion-complete"},
 }
 
 // TestConformance runs whole suites against replicas that have what the suites call.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"layercake/internal/agent"
@@ -251,18 +252,21 @@ func (d *discarded) Header() http.Header         { return d.header }
 func (d *discarded) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discarded) WriteHeader(status int)      { d.status = status }
 
-// subscribe and unsubscribe serve those methods of versions before 2026.
+// subscribe and unsubscribe serve those methods of versions before 2026. A name of a foreign scheme is taken, as clients expect it, but
+// nothing is kept of it: it never changes here.
 func (h *Handler) subscribe(ctx context.Context, r *mcp.SubscribeRequest) error {
 	c, err := callOf(ctx)
 	if err != nil {
 		return err
 	}
 	uri := r.Params.URI
-	if !h.isResource(uri) {
-		return mcp.ResourceNotFoundError(uri)
-	}
-	if c.session == uuid.Nil {
+	switch {
+	case c.session == uuid.Nil:
 		return errNeedsSession
+	case !h.isResource(uri) && strings.HasPrefix(uri, scheme):
+		return mcp.ResourceNotFoundError(uri)
+	case !h.isResource(uri):
+		return nil
 	}
 	return protocolError(h.agents.Subscribe(ctx, c.session, uri))
 }

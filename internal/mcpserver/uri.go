@@ -20,7 +20,11 @@ const (
 	ofProposals aspect = "proposals"
 )
 
-const projectsURI = "layercake://projects/"
+// The names of resources.
+const (
+	scheme      = "layercake:"
+	projectsURI = scheme + "//projects/"
+)
 
 // listenable returns what a client that listens to a URI hears of: what is below projects.
 func listenable(uri string) (t topic, ok bool) {
