@@ -196,11 +196,13 @@ func (l *listener) watchPresence(ctx context.Context, t topic, begun func()) err
 	}
 }
 
-// run writes updates to a stream until its client goes or it is closed. Update writes one.
+// run writes updates to a stream until its client goes or it is closed. Update writes one. Between updates is a pause, in which messages
+// that come in are taken all the same.
 func (l *listener) run(e *eventSocket, from inbox, update func(uri string) error) error {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	<-pause.C
+	news := l.news // nil during the pause
 	for {
 		select {
 		case <-e.ctx.Done():
@@ -211,21 +213,16 @@ func (l *listener) run(e *eventSocket, from inbox, update func(uri string) error
 			if err := from.take(); err != nil {
 				return err
 			}
-			continue
-		case <-l.news:
-		}
-		for _, uri := range l.take() {
-			if err := update(uri); err != nil {
-				return err
-			}
-		}
-		pause.Reset(updatePause)
-		select {
-		case <-e.ctx.Done():
-			return context.Cause(e.ctx)
-		case <-e.ending:
-			return nil
 		case <-pause.C:
+			news = l.news
+		case <-news:
+			for _, uri := range l.take() {
+				if err := update(uri); err != nil {
+					return err
+				}
+			}
+			pause.Reset(updatePause)
+			news = nil
 		}
 	}
 }
