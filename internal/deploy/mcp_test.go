@@ -13,7 +13,9 @@ import (
 	"testing"
 
 	"layercake/internal/npmtest"
+	"layercake/internal/pytest"
 	"layercake/internal/server"
+	"layercake/internal/server/servertest"
 )
 
 // The conformance suites of the protocol's authors: the next one knows the newest version of the protocol, the other is released.
@@ -80,6 +82,88 @@ func TestConformanceOfTheProduct(t *testing.T) {
 			}
 			r.check(t, lacking[version])
 		})
+	}
+}
+
+// TestClientsOfAgents runs clients of other people, each with every tool, and each with what it has beyond tools.
+func TestClientsOfAgents(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, func(*server.Config) {})
+	url := "LAYERCAKE_URL=" + d.url
+	t.Run("JavaScript", func(t *testing.T) {
+		t.Parallel()
+		npmtest.RunMCP(t, "clients-test.mjs", url)
+	})
+	t.Run("Python", func(t *testing.T) {
+		t.Parallel()
+		pytest.Run(t, "clients.py", url)
+	})
+	t.Run("inspector", func(t *testing.T) {
+		t.Parallel()
+		for _, path := range []string{"/mcp", "/mcp/sse"} {
+			inspectAll(t, d.url+path)
+		}
+		inspect(t, d.url+"/mcp", "--method tools/list --strict --protocol-era modern").expect(t, 0)
+		inspect(t, "http://"+servertest.Address(t)+"/mcp", "--method initialize").expect(t, 4)
+	})
+	t.Run("tokens", func(t *testing.T) {
+		t.Parallel()
+		t.Log(npmtest.RunMCP(t, "tokens-test.mjs", url))
+	})
+}
+
+// inspection is how the protocol's inspector ended.
+type inspection struct {
+	npmtest.Outcome
+	args string
+}
+
+// inspect runs the inspector as it is used in a shell.
+func inspect(t *testing.T, url, args string) inspection {
+	t.Helper()
+	const inspector = "@modelcontextprotocol/inspector/clients/launcher/build/index.js"
+	return inspection{npmtest.MCP(t, inspector, append([]string{"--cli", url}, strings.Fields(args)...)...), url + " " + args}
+}
+
+func (i inspection) expect(t *testing.T, status int) {
+	t.Helper()
+	if i.Status != status {
+		t.Errorf("%s: status %d, want %d\n%s%s", i.args, i.Status, status, i.Stdout, i.Stderr)
+	}
+}
+
+// list decodes the list that the inspector was asked for.
+func (i inspection) list(t *testing.T) (l struct {
+	Resources []struct{ URI string }
+	Prompts   []struct{ Name string }
+},
+) {
+	t.Helper()
+	i.expect(t, 0)
+	if err := json.Unmarshal([]byte(i.Stdout), &l); err != nil {
+		t.Fatalf("%s: %v\n%s", i.args, err, i.Stdout)
+	}
+	return l
+}
+
+// inspectAll asks for everything that the inspector has a method for.
+func inspectAll(t *testing.T, url string) {
+	t.Helper()
+	for args, status := range map[string]int{
+		"initialize":          0,
+		"tools/list --strict": 0, // strict about what some models do not understand in schemas
+		"tools/call --tool-name create_project --tool-arg name=Tea":     0,
+		"tools/call --tool-name get_project --tool-arg project_id=4711": 5,
+	} {
+		inspect(t, url, "--method "+args).expect(t, status)
+	}
+	if resources := inspect(t, url, "--method resources/list").list(t).Resources; len(resources) > 0 {
+		inspect(t, url, "--method resources/read --uri "+resources[0].URI).expect(t, 0)
+	}
+	for _, p := range inspect(t, url, "--method prompts/list").list(t).Prompts {
+		if p.Name == "review_plan" {
+			inspect(t, url, "--method prompts/get --prompt-name review_plan --prompt-args project_id=1").expect(t, 0)
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ func mcp(t testing.TB, args, env []string) Outcome {
 	if _, err := os.Stat(node); err != nil {
 		unavailable(t, "the tests of MCP need Node for Linux on x64")
 	}
-	return run(t, dir, node, args, env)
+	return run(t, dir, node, args, append(env, "HOME="+t.TempDir())) // some of them write to the folder of their user
 }
 
 // folder returns a folder beside this file that has its packages.
