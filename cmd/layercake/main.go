@@ -29,6 +29,7 @@ type commands struct {
 	Watch    watchCommand    `cmd:"" help:"Print what happens to a project's plan, as it happens."`
 	History  historyCommand  `cmd:"" help:"Print what was done to a project's plan, newest first."`
 	Undo     undoCommand     `cmd:"" help:"Take a change of a project's plan back, or an undo."`
+	MCP      mcpCommand      `cmd:"" name:"mcp" help:"Connect an agent that only starts programs: MCP on standard input and output, carried to a server."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
