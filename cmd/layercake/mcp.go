@@ -27,7 +27,7 @@ const longestName = 100
 // Validate wants a name that fits into a header, and an id.
 func (c *mcpCommand) Validate() error {
 	switch {
-	case utf8.RuneCountInString(c.Name) > longestName, strings.ContainsFunc(c.Name, fault.Hidden), !utf8.ValidString(c.Name):
+	case utf8.RuneCountInString(c.Name) > longestName, strings.ContainsFunc(c.Name, fault.Hidden):
 		return errors.New("--name has at most 100 characters, all of which can be seen")
 	case c.Project != nil && *c.Project < 1:
 		return errors.New("--project is the id of a project, a number from 1 on")
