@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -43,6 +47,59 @@ func TestAgentThatStartsPrograms(t *testing.T) {
 				t.Errorf("the program ended with %v", err)
 			}
 		})
+	}
+}
+
+// A program that writes into a closed pipe is ended by the system, unless it says otherwise; then the session would stay.
+func TestSessionEndsWithTheClient(t *testing.T) {
+	t.Parallel()
+	deleted := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodDelete:
+			deleted <- r.Header.Get("Mcp-Session-Id")
+		case http.MethodGet:
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		default:
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Mcp-Session-Id", "s1")
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}`)
+		}
+	}))
+	t.Cleanup(server.Close)
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "mcp", "--url", server.URL)
+	cmd.Env = []string{actAs + "=layercake"}
+	cmd.Stderr = t.Output()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	say := func(method string) {
+		if _, err := io.WriteString(in, `{"jsonrpc":"2.0","id":1,"method":"`+method+`"}`+"\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("initialize")
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	_ = out.Close()
+	say("ping")
+	_ = cmd.Wait() // it says that the client takes no more
+	select {
+	case id := <-deleted:
+		if id != "s1" {
+			t.Errorf("ended session %q", id)
+		}
+	default:
+		t.Error("the session was not ended")
 	}
 }
 

@@ -64,19 +64,20 @@ func Run(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	}
 	defer b.http.CloseIdleConnections()
 	listening := task.Go(ctx, b.listen)
-	lines := make(chan input)
-	go readLines(ctx, in, lines) // nothing wakes a read of standard input, so nobody waits for it
-	for more := true; more; {
-		select {
-		case <-ctx.Done():
-			more = false
-		case line, ok := <-lines:
-			if more = ok; ok {
-				b.take(ctx, line)
-			}
-		}
+	lines, read := make(chan input), make(chan struct{})
+	go func() { // nothing wakes a read of standard input, so nobody waits for it
+		defer close(read)
+		readLines(ctx, in, lines)
+	}()
+	taking := task.Go(ctx, func(ctx context.Context) error {
+		b.takeAll(ctx, lines)
+		return nil
+	})
+	select {
+	case <-read:
+	case <-ctx.Done():
 	}
-	err := b.finish(ctx, stop, listening)
+	err := b.finish(ctx, stop, taking, listening)
 	b.end(context.WithoutCancel(ctx), b.current())
 	return err
 }
@@ -87,17 +88,12 @@ var (
 )
 
 // finish waits for answers that are due, and then for everything that runs.
-func (b *bridge) finish(ctx context.Context, stop context.CancelCauseFunc, listening *task.Task) error {
-	b.mu.Lock()
-	for _, c := range b.calls {
-		if c.method == listen {
-			c.hangUp() // its answer comes when the client wants no more
-		}
-	}
-	b.mu.Unlock()
+func (b *bridge) finish(ctx context.Context, stop context.CancelCauseFunc, taking, listening *task.Task) error {
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
+		_ = taking.Wait()
+		b.hangUpListeners()
 		b.running.Wait()
 		stop(errEnded)
 		_ = listening.Stop()
@@ -114,6 +110,32 @@ func (b *bridge) finish(ctx context.Context, stop context.CancelCauseFunc, liste
 		return why
 	}
 	return nil
+}
+
+// hangUpListeners ends the requests whose answers come when the client wants no more.
+func (b *bridge) hangUpListeners() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.calls {
+		if c.method == listen {
+			c.hangUp()
+		}
+	}
+}
+
+// takeAll handles the lines of the client, one after the other.
+func (b *bridge) takeAll(ctx context.Context, lines <-chan input) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case line, ok := <-lines:
+			if !ok {
+				return
+			}
+			b.take(ctx, line)
+		}
+	}
 }
 
 // take handles a line of the client.

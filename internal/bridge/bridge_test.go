@@ -59,7 +59,7 @@ func carry(t *testing.T, o bridge.Options) *pipe {
 	p := &pipe{t: t, in: in, lines: make(chan string, 1000), ended: make(chan error, 1), notes: &notes{said: make(chan string, 100)}}
 	o.Notes = p.notes
 	go func() {
-		err := bridge.Run(context.Background(), o, read, write)
+		err := bridge.Run(context.Background(), o, read, halves{write})
 		write.Close()
 		p.ended <- err
 	}()
@@ -81,6 +81,18 @@ func carry(t *testing.T, o bridge.Options) *pipe {
 		_ = p.wait()
 	})
 	return p
+}
+
+// halves writes each text in two parts, as a file may, so that writers beside each other would mix.
+type halves struct{ io.Writer }
+
+func (h halves) Write(text []byte) (int, error) {
+	n, err := h.Writer.Write(text[:len(text)/2])
+	if err != nil {
+		return n, err
+	}
+	m, err := h.Writer.Write(text[len(text)/2:])
+	return n + m, err
 }
 
 // say writes a line.
@@ -502,6 +514,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		"a redirection":           {"tools/list", func(r posted) { r.response.Header().Set("Location", "/there"); page(r, 308, "") }, "/there"},
 		"another path":            {"tools/call", func(r posted) { page(r, 404, "not found") }, "check --url"},
 		"JSON that is no message": {"tools/list", func(r posted) { r.answer(500, `{"oops":1}`) }, "oops"},
+		"more than anybody reads": {"tools/list", func(r posted) { r.answer(200, `{"jsonrpc":"2.0","id":1,"result":"`+strings.Repeat("x", 16<<20)+`"}`) }, "ask for less"},
 		"nothing":                 {"tools/list", func(r posted) { r.response.WriteHeader(202); r.end() }, "202"},
 		"an error without an id": {"tools/list", func(r posted) {
 			r.answer(429, `{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"slow","data":{"retryAfterMs":5}}}`)
