@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -107,6 +108,42 @@ func TestOutageIsWaitedForOnce(t *testing.T) {
 		}
 		if n := strings.Count(said.String(), "\n"); n != 2 {
 			t.Errorf("notes: %s", &said)
+		}
+	})
+}
+
+func TestANotificationOvertakesNoRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		leave := make(chan struct{})
+		arrived := make(chan string, 10)
+		b := &bridge{server: newServer(Options{URL: "http://127.0.0.1:1/mcp", Notes: io.Discard}), calls: map[string]*call{}}
+		b.out = &output{w: io.Discard}
+		b.http.Transport = transport(func(r *http.Request) (*http.Response, error) {
+			text, _ := io.ReadAll(r.Body)
+			m, _ := peek(text)
+			if m.request() {
+				<-leave // a connection that takes its time
+			}
+			arrived <- m.method
+			httptrace.ContextClientTrace(r.Context()).WroteRequest(httptrace.WroteRequestInfo{})
+			return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody}, nil
+		})
+		b.take(t.Context(), input{text: []byte(`{"id":1,"method":"tools/list"}`)})
+		noting := make(chan struct{})
+		go func() {
+			defer close(noting)
+			b.take(t.Context(), input{text: []byte(`{"method":"notifications/roots/list_changed"}`)})
+		}()
+		synctest.Wait()
+		if len(arrived) != 0 {
+			t.Errorf("%s arrived first", <-arrived)
+		}
+		close(leave)
+		<-noting
+		b.running.Wait()
+		if first := <-arrived; first != "tools/list" || len(arrived) != 1 {
+			t.Errorf("%s arrived first, and %d others", first, len(arrived))
 		}
 	})
 }

@@ -9,10 +9,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -358,6 +360,42 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+func TestNothingOvertakesANotification(t *testing.T) {
+	t.Parallel()
+	const rounds = 30
+	var taken, early atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var m struct{ ID *int32 }
+		_ = json.NewDecoder(r.Body).Decode(&m)
+		if m.ID == nil {
+			for range 1000 { // so that there is somebody to overtake
+				runtime.Gosched()
+			}
+			taken.Add(1)
+			w.WriteHeader(http.StatusAccepted)
+			return
+		}
+		if taken.Load() <= *m.ID {
+			early.Add(1)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, done(int(*m.ID)))
+	}))
+	t.Cleanup(server.Close)
+	p := carry(t, bridge.Options{URL: server.URL})
+	var lines []string
+	for i := range rounds {
+		lines = append(lines, `{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`, ask(i, "ping"))
+	}
+	p.say(strings.Join(lines, "\n"))
+	for range rounds {
+		p.hear()
+	}
+	if n := early.Load(); n != 0 {
+		t.Errorf("%d requests overtook notifications", n)
+	}
+}
+
 func TestBoundOfRequests(t *testing.T) {
 	t.Parallel()
 	url, requests := script(t)
@@ -412,7 +450,16 @@ func TestCancelling(t *testing.T) {
 	note.end()
 	await(t, "the bridge hangs up", r.gone)
 
-	p.say(cancel) // it has been
+	p.say(askNew(2, "ping", "")) // a request of 2026-07-28 belongs to no session
+	r = next(t, requests)
+	if r.Get("Mcp-Session-Id") != "" || r.Get("Mcp-Protocol-Version") != "2026-07-28" {
+		t.Errorf("%v", r.Header)
+	}
+	r.answer(200, done(2))
+	if got := p.hear(); got != done(2) {
+		t.Errorf("heard %s", got)
+	}
+	p.say(cancel) // it is answered already
 	p.say(ask(3, "ping"))
 	next(t, requests).answer(200, done(3))
 	if got := p.hear(); got != done(3) { // nothing was said of those that were cancelled
