@@ -27,6 +27,7 @@ type call struct {
 	stream  *stream                         // nil where the answer comes alone
 	onGone  func(func()) (stop func() bool) // calls a function when the client has hung up
 	request *mcp.CallToolRequest            // nil outside of a tool
+	project int32                           // the project that the tool is about; 0 for none
 }
 
 // requester is the agent that sends a request.

@@ -5,7 +5,10 @@ import (
 	"net/http"
 	"time"
 
+	"layercake/internal/presence"
 	"layercake/internal/socket"
+
+	"github.com/google/uuid"
 )
 
 // eventTiming is the timing of streams that a client listens to. A client sends nothing on them, so a comment that it took is heard of it.
@@ -63,6 +66,16 @@ func (e *eventSocket) Abort() {
 
 // OnClose does nothing: the owner stops what it does for the client.
 func (e *eventSocket) OnClose(socket.Reason) {}
+
+// seen makes the listener a guest of the projects that it listens to, so that an operator who sends one of them away ends the stream.
+func (e *eventSocket) seen(l *listener) {
+	var guests []uuid.UUID
+	for _, id := range l.projects() {
+		l.handler.see(l.call, id)
+		guests = append(guests, presence.GuestID(id, l.call.actor.ID))
+	}
+	e.SetGuests(guests...)
+}
 
 // event writes a message of JSON-RPC.
 func (e *eventSocket) event(message []byte) error {

@@ -69,7 +69,6 @@ type Handler struct {
 
 	server *mcp.Server
 	tools  map[string]definition
-	fixed  map[string]bool // resources that never change
 	known  map[reflect.Type]*jsonschema.Schema
 
 	asJSON, asStream http.Handler // SDK, one request for itself
@@ -79,7 +78,7 @@ type Handler struct {
 func New(o Options) *Handler {
 	h := &Handler{
 		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, presence: o.Presence, agents: o.Agents, budget: o.Budget, log: o.Log,
-		guard: task.NewGuard(o.Log, o.Metrics, "mcp"), metrics: newMetrics(o.Metrics), tools: map[string]definition{}, fixed: map[string]bool{}, known: knownSchemas(),
+		guard: task.NewGuard(o.Log, o.Metrics, "mcp"), metrics: newMetrics(o.Metrics), tools: map[string]definition{}, known: knownSchemas(),
 		streams: o.Sockets.Transport(caller.MCP, eventTiming, socket.LabelKicked),
 		schema:  o.Schema, health: o.Health,
 	}

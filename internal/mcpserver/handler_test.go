@@ -262,7 +262,7 @@ func TestClientsThatMayLess(t *testing.T) {
 	if got := names("?read_only=true"); strings.Contains(got, "create_") || !strings.Contains(got, "list_projects") {
 		t.Errorf("read_only has %s", got)
 	}
-	if got := names("?toolsets=people"); got != "who_is_here " {
+	if got := names("?toolsets=people"); got != "set_presence who_is_here " {
 		t.Errorf("people have %s", got)
 	}
 	if got := names("?project=2"); strings.Contains(got, "create_project") || !strings.Contains(got, "create_plan") {

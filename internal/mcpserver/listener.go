@@ -15,6 +15,7 @@ const (
 	maxURIs     = 64                     // resources that one stream listens to
 	updatePause = 100 * time.Millisecond // least time between two updates about one resource
 	watchRetry  = time.Second            // pause after a watch that failed
+	seeEvery    = 30 * time.Second       // pause between two signs to others that the listener is there
 )
 
 // listener is what a stream listens to. Watches mark what changed; the owner of the stream takes the marks when it has time. So nothing is
@@ -84,6 +85,19 @@ func (l *listener) set(ctx context.Context, uris []string) (granted []string) {
 	}
 	task.Wake(l.news)
 	return granted
+}
+
+// projects returns the projects that are listened to.
+func (l *listener) projects() []int32 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var ids []int32
+	for _, t := range l.uris {
+		if !slices.Contains(ids, t.project) {
+			ids = append(ids, t.project)
+		}
+	}
+	return ids
 }
 
 // stop ends all watches.
@@ -199,6 +213,9 @@ func (l *listener) watchPresence(ctx context.Context, t topic, begun func()) err
 // run writes updates to a stream until its client goes or it is closed. Update writes one. Between updates is a pause, in which messages
 // that come in are taken all the same.
 func (l *listener) run(e *eventSocket, from inbox, update func(uri string) error) error {
+	e.seen(l)
+	life := time.NewTicker(seeEvery)
+	defer life.Stop()
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	<-pause.C
@@ -209,10 +226,14 @@ func (l *listener) run(e *eventSocket, from inbox, update func(uri string) error
 			return context.Cause(e.ctx)
 		case <-e.ending:
 			return nil
+		case <-life.C:
+			e.seen(l)
+			continue
 		case <-from.wake:
 			if err := from.take(); err != nil {
 				return err
 			}
+			e.seen(l)
 		case <-pause.C:
 			news = l.news
 		case <-news:

@@ -39,38 +39,27 @@ func (h *Handler) addPeopleTools() {
 }
 
 func (h *Handler) whoIsHere(ctx context.Context, _ call, in ofProject) (peopleHere, error) {
-	room, err := h.presence.Enter(ctx, in.project())
+	people, count, err := h.presence.People(ctx, in.project(), mostPeople)
 	if err != nil {
 		return peopleHere{}, err
 	}
-	defer room.Exit()
-	here := peopleHere{People: []personInfo{}}
+	here := peopleHere{People: []personInfo{}, Count: count}
 	now := time.Now()
-	for _, p := range room.Roster().People {
-		for _, e := range p.Entries {
-			if here.Count++; len(here.People) < mostPeople {
-				here.People = append(here.People, personOf(e, now))
-			}
-		}
+	for _, e := range people {
+		here.People = append(here.People, personOf(e, now))
 	}
 	return here, nil
 }
 
 // others returns how many others are in a project.
 func (h *Handler) others(ctx context.Context, c call, projectID int32) (n int, err error) {
-	room, err := h.presence.Enter(ctx, projectID)
-	if err != nil {
-		return 0, err
-	}
-	defer room.Exit()
-	for _, p := range room.Roster().People {
-		for _, e := range p.Entries {
-			if e.UserID != c.actor.ID {
-				n++
-			}
+	people, _, err := h.presence.People(ctx, projectID, presence.MaxPeople)
+	for _, e := range people {
+		if e.UserID != c.actor.ID {
+			n++
 		}
 	}
-	return n, nil
+	return n, err
 }
 
 func personOf(e *presence.Entry, now time.Time) personInfo {
@@ -129,6 +118,7 @@ func (h *Handler) setPresence(ctx context.Context, c call, in setPresence) (pres
 	if err != nil {
 		return presenceSet{}, err
 	}
+	h.see(c, in.project())
 	here := presenceSet{Here: true, Name: c.actor.Name}
 	var place presence.Place
 	switch {
@@ -143,6 +133,5 @@ func (h *Handler) setPresence(ctx context.Context, c call, in setPresence) (pres
 		}
 		place = presence.OnCanvas(dag.Nodes[i].Position.X, dag.Nodes[i].Position.Y, in.NodeID)
 	}
-	h.see(c, in.project())
 	return here, h.presence.PlaceGuest(in.project(), c.actor.ID, place)
 }

@@ -113,7 +113,7 @@ func TestTextsOfPrompts(t *testing.T) {
 }
 
 // upcoming are tools that prompts name and that this package does not have yet.
-var upcoming = []string{"describe_node_types"}
+var upcoming []string
 
 // Agents call the tools that a prompt names, and look for arguments by their names.
 func TestPromptsNameToolsThatExist(t *testing.T) {

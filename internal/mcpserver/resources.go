@@ -20,7 +20,8 @@ type resource struct {
 	name        string
 	description string
 	mimeType    string
-	constant    bool // whether it is the same as long as the replica runs
+	constant    bool   // whether it is the same as long as the replica runs
+	shows       aspect // side of a project that clients can listen to; empty for none
 
 	// read returns a text, or what becomes one as JSON. The id is the one in the URI, 0 where none is.
 	read func(h *Handler, ctx context.Context, c call, id int32) (any, error)
@@ -45,22 +46,27 @@ var resources = []resource{
 	{
 		uri: projectsURI + "{project_id}", name: "Project Configuration",
 		description: "A project, with the id and version of its plan, as get_project returns it.",
-		mimeType:    jsonType, read: (*Handler).readProject,
+		mimeType:    jsonType, shows: ofPlan, read: (*Handler).readProject,
 	},
 	{
 		uri: projectsURI + "{project_id}/plan", name: "Plan Outline",
 		description: "The nodes of a project's plan with their inputs: the first page of get_plan.",
-		mimeType:    jsonType, read: (*Handler).readOutline,
+		mimeType:    jsonType, shows: ofPlan, read: (*Handler).readOutline,
 	},
 	{
 		uri: projectsURI + "{project_id}/changes", name: "Plan Changes",
 		description: "The last changes of a project's plan, as list_changes returns them.",
-		mimeType:    jsonType, read: (*Handler).readChanges,
+		mimeType:    jsonType, shows: ofPlan, read: (*Handler).readChanges,
 	},
 	{
 		uri: projectsURI + "{project_id}/presence", name: "People Here",
 		description: "The people and agents who are in a project now, as who_is_here returns them.",
-		mimeType:    jsonType, read: (*Handler).readPresence,
+		mimeType:    jsonType, shows: ofPresence, read: (*Handler).readPresence,
+	},
+	{
+		uri: projectsURI + "{project_id}/proposals", name: "Open Proposals",
+		description: "The edits of a project's plan that wait for a decision, as list_proposals returns them.",
+		mimeType:    jsonType, shows: ofProposals, read: (*Handler).readProposals,
 	},
 	{
 		uri: "layercake://plans/{plan_id}", name: "Transformation Plan", description: "The YAML text of a plan.",
@@ -275,6 +281,12 @@ func (h *Handler) readChanges(ctx context.Context, c call, projectID int32) (any
 
 func (h *Handler) readPresence(ctx context.Context, c call, projectID int32) (any, error) {
 	return readOfProject(ctx, h, c, projectID, h.whoIsHere)
+}
+
+func (h *Handler) readProposals(ctx context.Context, c call, projectID int32) (any, error) {
+	return readOfProject(ctx, h, c, projectID, func(ctx context.Context, c call, of ofProject) (proposalList, error) {
+		return h.listProposals(ctx, c, listProposals{ofProject: of})
+	})
 }
 
 // readOfProject returns what a tool says of a project, if the client may see it.

@@ -260,12 +260,13 @@ func (h *Handler) subscribe(ctx context.Context, r *mcp.SubscribeRequest) error 
 		return err
 	}
 	uri := r.Params.URI
+	_, _, known := resourceAt(uri)
 	switch {
 	case c.session == uuid.Nil:
 		return errNeedsSession
-	case !h.isResource(uri) && strings.HasPrefix(uri, scheme):
+	case !known && strings.HasPrefix(uri, scheme):
 		return mcp.ResourceNotFoundError(uri)
-	case !h.isResource(uri):
+	case !known:
 		return nil
 	}
 	return protocolError(h.agents.Subscribe(ctx, c.session, uri))
@@ -290,12 +291,6 @@ func protocolError(err error) error {
 		return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: f.Message, Data: compact(map[string]any{"code": f.Code})}
 	}
 	return err
-}
-
-// isResource reports whether there may be a resource of this name.
-func (h *Handler) isResource(uri string) bool {
-	_, ok := listenable(uri)
-	return ok || h.fixed[uri]
 }
 
 // hearSession serves the stream of a session: updates of what it is subscribed to. Before the first, everything counts as changed: whoever

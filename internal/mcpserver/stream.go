@@ -96,6 +96,9 @@ func (h *Handler) keepAlive(ctx context.Context, c call) (stop func()) {
 				return nil
 			case <-tick.C:
 			}
+			if c.project != 0 {
+				h.see(c, c.project)
+			}
 			if err := h.guard.Do(func() error { return c.sayAlive(ctx, n) }); err != nil {
 				return nil // the client has gone: the context of its request ends, too
 			}

@@ -91,6 +91,7 @@ func runTyped[In, Out any](
 		if err := c.scope.checkProject(at.project()); err != nil {
 			return nil, err
 		}
+		c.project = at.project()
 		if !d.leaves {
 			h.see(c, at.project())
 		}
