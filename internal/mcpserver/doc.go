@@ -16,6 +16,6 @@
 // A resource is what a tool says by default, or what the binary holds, under a URI (resources.go). A prompt is a template in a file, with
 // arguments that are checked and shown as data (prompts.go). What fails of the two is an error of the protocol (protocol.go).
 //
-// A stream is a socket of the registry (eventsocket.go). The goroutine of its request owns it. Others mark what has changed, and write nothing
-// but comments, so a client that does not read stops only its own.
+// A stream is a socket of the registry (eventsocket.go). The goroutine of its request owns it. Others mark what has changed, and write
+// nothing but comments, so a client that does not read stops only its own.
 package mcpserver

@@ -34,7 +34,7 @@ func listenTo(t *testing.T, method, url, body string, headers ...string) *events
 		request.Header.Set(headers[i], headers[i+1])
 	}
 	transport := &http.Transport{}
-	response, err := transport.RoundTrip(request)
+	response, err := transport.RoundTrip(request) //nolint:bodyclose // the goroutine below does
 	if err != nil {
 		cancel()
 		t.Fatal(err)

@@ -32,8 +32,8 @@ func (l listen) text(name string) (text string) {
 	return text
 }
 
-// listen serves a stream of updates. The SDK has one of its own, which writes to all its subscribers one after the other and waits for each.
-// What is wrong with a request is left to the SDK to say, so that it says so as of every other method.
+// listen serves a stream of updates. The SDK has one of its own, which writes to all its subscribers one after the other and waits for
+// each. What is wrong with a request is left to the SDK to say, so that it says so as of every other method.
 func (h *Handler) listen(w http.ResponseWriter, r *http.Request, id json.RawMessage, body []byte) {
 	var request struct{ Params listen }
 	err := json.Unmarshal(body, &request)

@@ -87,7 +87,8 @@ func (h *Handler) point(c call, projectID int32, result plan.Result) {
 	}
 	n := result.Nodes[len(result.Nodes)-1]
 	h.see(c, projectID)
-	_ = h.presence.PlaceGuest(projectID, c.actor.ID, presence.OnCanvas(n.Position.X, n.Position.Y, n.ID)) // the plan took the place, so it is one
+	// The plan took the place, so it is one.
+	_ = h.presence.PlaceGuest(projectID, c.actor.ID, presence.OnCanvas(n.Position.X, n.Position.Y, n.ID))
 }
 
 type setPresence struct {

@@ -138,8 +138,9 @@ func (h *Handler) addProjectTools() {
 		name: "get_project", title: "Get a project", does: "One project, with the id and version of its plan.", set: projectTools, effect: reads,
 	}, h.getProject)
 	add(h, definition{
-		name: "delete_project", title: "Delete a project", does: "Deletes a project for good, with its plan and history. A person may be asked first.",
-		set: projectTools, effect: destroys, repeatable: true, asks: true,
+		name: "delete_project", title: "Delete a project",
+		does: "Deletes a project for good, with its plan and history. A person may be asked first.",
+		set:  projectTools, effect: destroys, repeatable: true, asks: true,
 	}, h.deleteProject)
 	add(h, definition{
 		name: "create_plan", title: "Name a plan", does: "Gives the project's plan, if nobody wrote to it yet, a name and a YAML text.",

@@ -108,7 +108,8 @@ func proposalOf(p plan.Proposal) (proposalInfo, error) {
 
 func (h *Handler) decideProposal(ctx context.Context, c call, in decideProposal) (decided, error) {
 	p, err := h.proposals.Decide(ctx, c.actor, in.project(), plan.DecideInput{
-		ID: int32(in.ProposalID), Decision: plan.Decision(strings.ToUpper(string(in.Decision))), Reason: in.Reason, OpID: in.OpID, Via: caller.MCP,
+		ID: int32(in.ProposalID), Decision: plan.Decision(strings.ToUpper(string(in.Decision))), Reason: in.Reason,
+		OpID: in.OpID, Via: caller.MCP,
 	})
 	return decided{p.ID, strings.ToLower(string(p.Status)), p.Version}, err
 }

@@ -153,8 +153,8 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, session uuid.UUID
 func answerKey(id json.RawMessage) string { return "answer " + string(id) }
 func cancelKey(id json.RawMessage) string { return "cancel " + string(id) }
 
-// questions is the response to a call of a session that may ask its client something. The SDK numbers the questions of each call from 1, and
-// two calls may run on two replicas, so a question goes out under an id of its own. Its answer comes by whichever replica.
+// questions is the response to a call of a session that may ask its client something. The SDK numbers the questions of each call from 1,
+// and two calls may run on two replicas, so a question goes out under an id of its own. Its answer comes by whichever replica.
 type questions struct {
 	*stream
 
@@ -336,12 +336,16 @@ func (h *Handler) sessionInbox(e *eventSocket, l *listener, box *agent.Mailbox, 
 		if errors.Is(err, agent.ErrReplaced) || fault.Is(err, fault.NotFound) {
 			return err
 		}
-		uris, errList := h.agents.Subscriptions(e.ctx, session)
-		if err != nil || errList != nil {
-			return nil // the next look comes within a second
+		for { // after another failure the mailbox wakes again by itself; changed subscriptions it tells only once
+			uris, err := h.agents.Subscriptions(e.ctx, session)
+			if err == nil {
+				l.set(e.ctx, uris)
+				return nil
+			}
+			if task.Pause(e.ctx, watchRetry); e.ctx.Err() != nil {
+				return context.Cause(e.ctx)
+			}
 		}
-		l.set(e.ctx, uris)
-		return nil
 	}}
 }
 
