@@ -24,24 +24,18 @@ const (
 	releasedSuite = "conformance-0.1/dist/index.js"
 )
 
-// lacking are the scenarios that fail because something is not there yet, by version of the protocol.
-var lacking = map[string][]string{
-	"2026-07-28": {"completion-complete"},
-	"2025-11-25": {"completion-complete"},
-}
-
 // TestConformance runs whole suites against replicas that have what the suites call.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, func(c *server.Config) { c.Fixtures = addFixtures })
 	for _, suite := range []struct {
-		name, program, version string
-		args                   []string
-		scenarios              int // that count
+		name, program string
+		args          []string
+		scenarios     int // that count
 	}{
-		{"2026-07-28", nextSuite, "2026-07-28", []string{"--requirements", "2026-07-28"}, 37},
-		{"2025-11-25", nextSuite, "2025-11-25", []string{"--requirements", "2025-11-25"}, 30},
-		{"released", releasedSuite, "2025-11-25", nil, 30},
+		{"2026-07-28", nextSuite, []string{"--requirements", "2026-07-28"}, 37},
+		{"2025-11-25", nextSuite, []string{"--requirements", "2025-11-25"}, 30},
+		{"released", releasedSuite, nil, 30},
 	} {
 		t.Run(suite.name, func(t *testing.T) {
 			t.Parallel()
@@ -52,7 +46,7 @@ func TestConformance(t *testing.T) {
 			if len(r.scenarios) != suite.scenarios {
 				t.Errorf("%d scenarios count, want %d", len(r.scenarios), suite.scenarios)
 			}
-			if r.check(t, lacking[suite.version]) && r.Status != 0 {
+			if r.check(t) && r.Status != 0 {
 				t.Errorf("the suite ended with status %d:\n%s", r.Status, r.Stdout)
 			}
 		})
@@ -80,7 +74,7 @@ func TestConformanceOfTheProduct(t *testing.T) {
 			if len(r.scenarios) != len(scenarios) {
 				t.Errorf("the suite has %q, want %q", slices.Sorted(maps.Keys(r.scenarios)), scenarios)
 			}
-			r.check(t, lacking[version])
+			r.check(t)
 		})
 	}
 }
@@ -225,20 +219,15 @@ func complaints(t *testing.T, folder string) string {
 	return text.String()
 }
 
-// check reports whether all scenarios passed. Those that are known to lack something must not pass, so that they leave the list when they do.
-func (r results) check(t *testing.T, lacking []string) bool {
+// check reports whether all scenarios passed.
+func (r results) check(t *testing.T) bool {
 	t.Helper()
 	checks, failed := 0, 0
 	for name, passed := range r.scenarios {
 		checks += passed
-		switch known := slices.Contains(lacking, name); {
-		case passed == 0:
+		if passed == 0 {
 			failed++
-			if !known {
-				t.Errorf("%s failed; the suite says:\n%s%s", name, r.complaints, r.Stderr)
-			}
-		case known:
-			t.Errorf("%s passed: take it off the list of those that lack something", name)
+			t.Errorf("%s failed; the suite says:\n%s%s", name, r.complaints, r.Stderr)
 		}
 	}
 	t.Logf("%d of %d scenarios, %d checks passed", len(r.scenarios)-failed, len(r.scenarios), checks)

@@ -56,7 +56,7 @@ async def every_tool(mode):
             return value
 
         for c in CALLS:
-            if {c["tool"], c.get("beside", c["tool"])} <= listed:
+            if c["tool"] in listed:
                 result = await call(client, c["tool"], {name: fill(value) for name, value in c["arguments"].items()})
                 known |= {name: result[field] for name, field in c.get("learn", {}).items()}
         for tool in listed:

@@ -3,8 +3,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 
-// Calls that succeed one after the other. A text $name stands for what an earlier call learned of its result, $new for a new id. What needs
-// another tool beside its own is left out without it.
+// Calls that succeed one after the other. A text $name stands for what an earlier call learned of its result, $new for a new id.
 const calls = JSON.parse(readFileSync(new URL('calls.json', import.meta.url)))
 
 // Calls each tool that the server has with arguments that it takes, and with some that it does not.
@@ -20,7 +19,7 @@ export const callEveryTool = async (client) => {
 
   const known = {}
   const fill = (key, value) => (value === '$new' ? randomUUID() : typeof value === 'string' && value[0] === '$' ? known[value.slice(1)] : value)
-  for (const { tool, arguments: args, learn = {} } of calls.filter(({ tool, beside = tool }) => listed.has(tool) && listed.has(beside))) {
+  for (const { tool, arguments: args, learn = {} } of calls.filter(({ tool }) => listed.has(tool))) {
     const result = await call(client, tool, JSON.parse(JSON.stringify(args, fill)))
     for (const [name, field] of Object.entries(learn)) known[name] = result[field]
   }
