@@ -254,8 +254,11 @@ func (r *Replica) renew(ctx context.Context, address string) (goesOn bool, err e
 	}
 	incarnation := cmp.Or(r.cfg.Incarnation, uuid.New())
 	r.cfg.Incarnation = uuid.Nil // used once: when the answer is lost, a lease with this id may exist
-	err = r.askOldest(ctx, func(q *db.Queries) (int32, error) {
-		return q.InsertReplica(ctx, db.InsertReplicaParams{
+	// A replica that is stopped waits for the answer, or nobody would know that there is a lease to give back.
+	registering, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.timing.Query)
+	defer cancel()
+	err = r.askOldest(registering, func(q *db.Queries) (int32, error) {
+		return q.InsertReplica(registering, db.InsertReplicaParams{
 			Incarnation: incarnation, Version: r.cfg.Version, Address: address, Wire: Wire, TtlSeconds: r.timing.TTL.Seconds(),
 		})
 	})
