@@ -4,6 +4,7 @@ import (
 	"os"
 	"testing"
 
+	"layercake/internal/mcpserver"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server/servertest"
 
@@ -14,5 +15,6 @@ func TestMain(m *testing.M) {
 	if servertest.IsProcess() {
 		os.Exit(servertest.RunProcess())
 	}
+	mcpserver.ShortenAnswerTime()
 	goleak.VerifyTestMain(pgtest.Main(m))
 }

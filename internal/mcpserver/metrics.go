@@ -14,6 +14,7 @@ type metrics struct {
 	calls    *prometheus.HistogramVec // labels: tool, outcome
 	bytes    prometheus.Histogram
 	requests *prometheus.CounterVec // labels: era, method
+	asked    prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -33,6 +34,9 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Namespace: namespace, Subsystem: subsystem, Name: "requests_total",
 			Help: "Messages of clients, by era of the protocol (modern: 2026-07-28 and later) and method.",
 		}, []string{"era", "method"}),
+		asked: f.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "questions_total", Help: "Questions that tools asked people.",
+		}),
 	}
 }
 

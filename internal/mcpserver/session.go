@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"layercake/internal/agent"
@@ -162,12 +163,15 @@ type questions struct {
 	call      call
 	ctx       context.Context //nolint:containedctx // it is that of the request
 	transport *mcp.StreamableServerTransport
-	waiting   []*task.Task
-	stops     []func()
+
+	mu      sync.Mutex
+	ended   bool
+	waiting []*task.Task
+	stops   []func()
 }
 
-// answerTime is how long a person may take to answer.
-const answerTime = 2 * time.Minute
+// answerTime is how long a person may take to answer. Tests shorten it.
+var answerTime = 2 * time.Minute
 
 // Write writes an event, which the SDK writes in one piece.
 func (q *questions) Write(event []byte) (int, error) {
@@ -181,8 +185,13 @@ func (q *questions) Write(event []byte) (int, error) {
 		return q.stream.Write(event)
 	}
 	asked := json.RawMessage(`"` + uuid.NewString() + `"`)
-	q.await(answerKey(asked), func(answer []byte) []byte { return withID(answer, message.ID) })
-	q.stops = append(q.stops, q.handler.keepAlive(q.ctx, q.call))
+	q.await(answerKey(asked), func(answer []byte) []byte {
+		if answer == nil {
+			answer = unanswered
+		}
+		return withID(answer, message.ID)
+	})
+	q.keepAlive()
 	if _, err := q.stream.Write(slices.Concat(before, []byte("data: "), withID(data, asked), []byte("\n"), after)); err != nil {
 		return 0, err
 	}
@@ -199,33 +208,60 @@ func withID(message []byte, id json.RawMessage) []byte {
 	return compact(members)
 }
 
-// await gives the SDK the first message that comes under a key.
+// unanswered is what the SDK gets for an answer that does not come.
+var unanswered = compact(map[string]any{"jsonrpc": "2.0", "error": map[string]any{"code": -32000, "message": "Nobody answered in time"}})
+
+// await gives the SDK the first message that comes under a key. Mend gets nil when none comes in time, and returns nil for nothing.
 func (q *questions) await(key string, mend func([]byte) []byte) {
 	box, err := q.handler.agents.OpenCall(q.call.session, key)
 	if err != nil {
 		return // an id that no message can have
 	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended {
+		box.Close()
+		return
+	}
 	q.waiting = append(q.waiting, task.Go(q.ctx, func(ctx context.Context) error {
 		defer box.Close()
-		ctx, cancel := context.WithTimeout(ctx, answerTime)
+		waiting, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
-		body, err := box.Await(ctx)
+		body, err := box.Await(waiting)
+		if ctx.Err() != nil {
+			return nil // the call has ended
+		}
 		if err != nil {
-			return nil // the call has ended, or nobody answers
+			body = nil
 		}
 		return q.handler.guard.Do(func() error {
-			deliver(ctx, q.transport, mend(body))
+			if message := mend(body); message != nil {
+				deliver(ctx, q.transport, message)
+			}
 			return nil
 		})
 	}))
 }
 
-// end stops all waiting.
+// keepAlive sends signs of life until the call ends: a person may think for long.
+func (q *questions) keepAlive() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.ended {
+		q.stops = append(q.stops, q.handler.keepAlive(q.ctx, q.call))
+	}
+}
+
+// end stops all waiting. What the SDK writes from now on waits for nothing.
 func (q *questions) end() {
-	for _, t := range q.waiting {
+	q.mu.Lock()
+	q.ended = true
+	waiting, stops := q.waiting, q.stops
+	q.mu.Unlock()
+	for _, t := range waiting {
 		_ = t.Stop() // it has no result
 	}
-	for _, stop := range q.stops {
+	for _, stop := range stops {
 		stop()
 	}
 }

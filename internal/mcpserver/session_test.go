@@ -349,3 +349,25 @@ func TestKilledReplica(t *testing.T) {
 		t.Errorf("%s, and after the replica was killed %s", first.text, second.text)
 	}
 }
+
+// A question that nobody answers ends its call, and nothing is deleted.
+func TestNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, nil)[0].URL
+	ask(t, url, newProject)
+	headers := []string{"Accept", "application/json, text/event-stream"}
+	begun := post(t, url, "/mcp", strings.Replace(initialize, `"capabilities":{}`, `"capabilities":{"elicitation":{}}`, 1), headers...)
+	headers = append(headers, "Mcp-Session-Id", begun.header.Get("Mcp-Session-Id"), "MCP-Protocol-Version", "2025-06-18")
+	stream := listenTo(t, http.MethodPost, url+"/mcp",
+		`{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"delete_project","arguments":{"project_id":1}}}`, headers...)
+	if m := stream.next(t); m.Method != "elicitation/create" || string(m.ID) == "1" {
+		t.Fatalf("%+v", m)
+	}
+	if m := stream.next(t); string(m.ID) != "5" || m.Error == nil || !strings.Contains(m.Error.Message, "Nobody answered") {
+		t.Errorf("%+v", m)
+	}
+	session := connect(t, url+"/mcp", "a", nil)
+	if r := use(t, session, "get_project", map[string]any{"project_id": 1}, nil); r.IsError {
+		t.Error("the project is gone")
+	}
+}

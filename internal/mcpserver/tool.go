@@ -127,6 +127,7 @@ func (h *Handler) run(ctx context.Context, d definition, tool func(context.Conte
 		})
 	}
 	if asked := new(question); errors.As(err, &asked) {
+		h.metrics.asked.Inc()
 		return &mcp.CallToolResult{InputRequests: asked.requests}, nil
 	}
 	var text []byte
