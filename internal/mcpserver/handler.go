@@ -124,7 +124,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, err, nil)
 		return
 	}
-	scope, err := parseScope(r.URL.Query())
+	scope, err := parseScope(r.URL.RawQuery)
 	if err != nil {
 		refuse(w, r, err, nil)
 		return

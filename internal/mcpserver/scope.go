@@ -28,9 +28,14 @@ type scope struct {
 	toolsets []toolset // nil for all
 }
 
-// parseScope reads the query of an address. A parameter or a value that is not known is a fault, because a misspelt read_only must not
-// mean that everything may be written.
-func parseScope(query url.Values) (s scope, err error) {
+// parseScope reads the query of an address. A parameter or a value that is not known is a fault, and so is what is no query, because a
+// misspelt read_only must not mean that everything may be written.
+func parseScope(raw string) (s scope, err error) {
+	query, err := url.ParseQuery(raw)
+	if err != nil { // url.URL.Query would leave out what is wrong
+		return s, fault.New(fault.BadRequest, fmt.Sprintf("The query of the address is wrong (%s): write ?name=value, with & between two",
+			fault.Clip(err.Error())))
+	}
 	for name, values := range query {
 		if len(values) != 1 {
 			return s, unknownParameter(name, strings.Join(values, " "), "give it once")

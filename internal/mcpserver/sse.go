@@ -36,7 +36,7 @@ func (h *Handler) ServeSSE(w http.ResponseWriter, r *http.Request) {
 
 // openSSE opens the stream of a new session.
 func (h *Handler) openSSE(w http.ResponseWriter, r *http.Request) {
-	scope, err := parseScope(r.URL.Query())
+	scope, err := parseScope(r.URL.RawQuery)
 	if err != nil {
 		refuse(w, r, err, nil)
 		return
