@@ -1,6 +1,7 @@
 package mcpserver
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -23,6 +24,7 @@ const (
 const (
 	maxBody  = 4 << 20
 	maxDepth = 64 // objects and lists inside of each other
+	maxBatch = 32 // messages of a batch: as many as an agent has calls in flight
 )
 
 // envelope is what the handler needs to know of a JSON-RPC message. The SDK decodes the rest. A batch, and what is no message, has none of
@@ -92,6 +94,32 @@ func checkDepth(text []byte) error {
 			}
 		case c == '}', c == ']':
 			depth--
+		}
+	}
+	return nil
+}
+
+// batchVersion is the version of the protocol with batches.
+const batchVersion = "2025-03-26"
+
+// checkBatch refuses a batch in a session of a version that has none, where it would get around the question before a deletion, and one
+// whose answer nothing bounds: all answers are in memory until the last is there. Other messages, and what is no JSON, pass.
+func checkBatch(body []byte, session string) error {
+	if !bytes.HasPrefix(bytes.TrimSpace(body), []byte("[")) {
+		return nil
+	}
+	var batch []json.RawMessage
+	_ = json.Unmarshal(body, &batch) // the SDK says what is wrong with it
+	switch {
+	case session != "" && session != batchVersion:
+		return fault.New(fault.BadRequest, fmt.Sprintf("The session speaks %s, and only %s has batches", session, batchVersion))
+	case len(batch) > maxBatch:
+		return fault.New(fault.BadRequest, fmt.Sprintf("The batch has %d messages, at most %d may be in one", len(batch), maxBatch)).
+			With("detail", map[string]any{"limit": maxBatch, "length": len(batch)})
+	}
+	for _, message := range batch {
+		if method := parseEnvelope(message).Method; method == listenMethod {
+			return fault.New(fault.BadRequest, fmt.Sprintf("There is no method %q in %s", method, batchVersion))
 		}
 	}
 	return nil

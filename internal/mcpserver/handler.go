@@ -182,7 +182,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, scope scope) {
 		answerError(w, r, http.StatusBadRequest, e.ID, jsonrpc.CodeInvalidRequest,
 			fmt.Sprintf("There is no version %q of the protocol here, only %s", fault.Clip(version), join(mcp.SupportedProtocolVersions())), nil)
 		return
-	case !modern && e.ID != nil && e.Method != "" && !methods[e.Method]:
+	case !modern && e.ID != nil && e.Method != "" && (!methods[e.Method] || e.Method == listenMethod):
 		answerError(w, r, http.StatusOK, e.ID, jsonrpc.CodeMethodNotFound, fmt.Sprintf("There is no method %q", fault.Clip(e.Method)), nil)
 		return
 	}
@@ -192,6 +192,10 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, scope scope) {
 		if s, ok = h.sessionOf(w, r, name, agent.HTTP, e.ID); !ok {
 			return
 		}
+	}
+	if err := checkBatch(body, s.Protocol); err != nil {
+		refuse(w, r, err, nil)
+		return
 	}
 	client := e.client()
 	if s.ID != uuid.Nil {
