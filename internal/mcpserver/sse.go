@@ -1,6 +1,7 @@
 package mcpserver
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -76,7 +77,8 @@ func (h *Handler) runSSE(e *eventSocket, r *http.Request, c call, box *agent.Mai
 	talk.Store(&c)
 	ctx, cancel := context.WithCancel(context.WithValue(e.ctx, callKey{}, talk))
 	defer cancel()
-	transport := &mcp.SSEServerTransport{Endpoint: "/mcp/sse?session=" + c.session.String(), Response: e.stream, MaxRequestBodyBytes: maxBody}
+	answers := &answers{stream: e.stream, open: make(chan struct{}, maxUnanswered)}
+	transport := &mcp.SSEServerTransport{Endpoint: "/mcp/sse?session=" + c.session.String(), Response: answers, MaxRequestBodyBytes: maxBody}
 	session, err := h.server.Connect(ctx, transport, nil)
 	if err != nil {
 		return // the client has gone
@@ -91,7 +93,15 @@ func (h *Handler) runSSE(e *eventSocket, r *http.Request, c call, box *agent.Mai
 		if message.Method == methodInitialize {
 			h.introduce(ctx, r, talk, message, body)
 		}
-		if status := deliver(ctx, transport, body); status >= http.StatusBadRequest && message.ID != nil && message.Method != "" {
+		isRequest := message.ID != nil && message.Method != ""
+		if isRequest && !answers.expect(e) {
+			return e.event(compact(map[string]any{"jsonrpc": "2.0", "id": message.ID, "error": map[string]any{
+				"code": jsonrpc.CodeInternalError, "message": fmt.Sprintf("%d requests of the session have no answer yet, which are all that may: "+
+					"read the answers", maxUnanswered), "data": map[string]any{"code": fault.RateLimited},
+			}}))
+		}
+		if status := deliver(ctx, transport, body); status >= http.StatusBadRequest && isRequest {
+			answers.came()
 			return e.event(compact(map[string]any{"jsonrpc": "2.0", "id": message.ID, "error": map[string]any{
 				"code": jsonrpc.CodeMethodNotFound, "message": fmt.Sprintf("There is no method %q", fault.Clip(message.Method)),
 			}}))
@@ -101,6 +111,52 @@ func (h *Handler) runSSE(e *eventSocket, r *http.Request, c call, box *agent.Mai
 	_ = l.run(e, h.sessionInbox(e, l, box, c.session, hear), func(uri string) error {
 		return e.event(notification(resourceUpdated, map[string]any{"uri": uri}))
 	})
+}
+
+const (
+	maxUnanswered = agent.MaxMessages // requests of a session that the SDK works at, or whose answers the client does not read
+	roomTime      = time.Second       // for one of them to be answered, before another is refused
+)
+
+// answers is the response that the SDK writes to. It counts the requests that are not answered: the SDK keeps each with its answer until
+// the client has read what comes before, so a client that does not read would have it keep any number.
+type answers struct {
+	*stream
+
+	open chan struct{} // one for each request without an answer
+}
+
+// expect notes that a request is about to be given to the SDK, and reports whether it may be: it waits a little for room.
+func (a *answers) expect(e *eventSocket) bool {
+	late := time.NewTimer(roomTime)
+	defer late.Stop()
+	select {
+	case a.open <- struct{}{}:
+		return true
+	case <-late.C:
+	case <-e.ctx.Done():
+	case <-e.ending:
+	}
+	return false
+}
+
+// came notes that a request was answered.
+func (a *answers) came() {
+	select {
+	case <-a.open:
+	default:
+	}
+}
+
+// Write writes an event, which the SDK writes in one piece.
+func (a *answers) Write(event []byte) (int, error) {
+	n, err := a.stream.Write(event)
+	_, rest, _ := bytes.Cut(event, []byte("data: "))
+	data, _, _ := bytes.Cut(rest, []byte("\n"))
+	if message := parseEnvelope(data); message.ID != nil && message.Method == "" {
+		a.came()
+	}
+	return n, err
 }
 
 // introduce notes who the client says that it is.

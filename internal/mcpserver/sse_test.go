@@ -1,0 +1,43 @@
+package mcpserver_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"layercake/internal/server/servertest"
+)
+
+// A client that sends requests and reads no answers is soon refused: no number of answers waits for it in memory.
+func TestAnswersThatNobodyReadsAreFew(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, nil)[0].URL
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.(*net.TCPConn).SetReadBuffer(4096)
+	fmt.Fprintf(conn, "GET /mcp/sse HTTP/1.1\r\nHost: %s\r\n\r\n", strings.TrimPrefix(url, "http://"))
+	endpoint := ""
+	for in := bufio.NewScanner(conn); endpoint == "" && in.Scan(); {
+		endpoint, _ = strings.CutPrefix(in.Text(), "data: ")
+		if !strings.HasPrefix(endpoint, "/mcp/sse?") {
+			endpoint = ""
+		}
+	}
+	post(t, url, endpoint, strings.Replace(initialize, "2025-06-18", "2024-11-05", 1))
+	began := time.Now()
+	for n := 2; ; n++ {
+		got := post(t, url, endpoint, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"resources/read","params":{"uri":"layercake://schema/graphql"}}`, n))
+		switch {
+		case got.status == 429 && n > 64:
+			return
+		case got.status != 202 || n == 2000:
+			t.Fatalf("request %d, after %s: %d %s", n, time.Since(began), got.status, got.text)
+		}
+	}
+}
