@@ -25,6 +25,7 @@ type call struct {
 	scope   scope
 	session uuid.UUID                       // zero for a request by itself
 	stream  *stream                         // nil where the answer comes alone
+	asking  bool                            // whether what is asked on the stream, and answered, passes through questions
 	onGone  func(func()) (stop func() bool) // calls a function when the client has hung up
 	request *mcp.CallToolRequest            // nil outside of a tool
 	project int32                           // the project that the tool is about; 0 for none

@@ -93,6 +93,7 @@ func New(o Options) *Handler {
 		},
 	})
 	h.server.AddReceivingMiddleware(h.narrow)
+	h.server.AddSendingMiddleware(askInTime)
 	h.addProjectTools()
 	h.addPlanTools()
 	h.addChangeTools()

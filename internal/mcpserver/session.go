@@ -117,7 +117,7 @@ func (h *Handler) inSession(w http.ResponseWriter, r *http.Request, c call, s ag
 	}
 	out := newStream(w)
 	defer out.finish()
-	c.stream = out
+	c.stream, c.asking = out, true
 	ctx, cancel := context.WithCancel(withCall(r.Context(), c))
 	defer cancel()
 	transport := &mcp.StreamableServerTransport{SessionID: s.ID.String()}
@@ -209,7 +209,26 @@ func withID(message []byte, id json.RawMessage) []byte {
 }
 
 // unanswered is what the SDK gets for an answer that does not come.
-var unanswered = compact(map[string]any{"jsonrpc": "2.0", "error": map[string]any{"code": -32000, "message": "Nobody answered in time"}})
+var unanswered = compact(map[string]any{"jsonrpc": "2.0", "error": errUnanswered})
+
+var errUnanswered = &jsonrpc.Error{Code: -32000, Message: "Nobody answered in time"}
+
+// askInTime ends a question that nobody answers on a stream of SSE, whose answers do not pass through questions. The SDK tells the client.
+func askInTime(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, request mcp.Request) (mcp.Result, error) {
+		c, err := callOf(ctx)
+		if method != "elicitation/create" || err != nil || c.asking {
+			return next(ctx, method, request)
+		}
+		waiting, stop := context.WithTimeoutCause(ctx, answerTime, errUnanswered)
+		defer stop()
+		result, err := next(waiting, method, request)
+		if err != nil && ctx.Err() == nil && errors.Is(context.Cause(waiting), errUnanswered) {
+			return nil, errUnanswered
+		}
+		return result, err
+	}
+}
 
 // await gives the SDK the first message that comes under a key. Mend gets nil when none comes in time, and returns nil for nothing.
 func (q *questions) await(key string, mend func([]byte) []byte) {

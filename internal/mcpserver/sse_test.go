@@ -41,3 +41,26 @@ func TestAnswersThatNobodyReadsAreFew(t *testing.T) {
 		}
 	}
 }
+
+// A question that nobody answers on a stream of 2024 ends its call, too.
+func TestNobodyAnswersOnAStream(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, nil)[0].URL
+	ask(t, url, newProject)
+	stream := listenTo(t, "GET", url+"/mcp/sse", "")
+	endpoint := <-stream.lines
+	post(t, url, endpoint, strings.Replace(strings.Replace(initialize, "2025-06-18", "2024-11-05", 1),
+		`"capabilities":{}`, `"capabilities":{"elicitation":{}}`, 1))
+	stream.next(t)
+	post(t, url, endpoint, `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"delete_project","arguments":{"project_id":1}}}`)
+	if m := stream.next(t); m.Method != "elicitation/create" {
+		t.Fatalf("%+v", m)
+	}
+	m := stream.next(t)
+	if m.Method == "notifications/cancelled" {
+		m = stream.next(t)
+	}
+	if string(m.ID) != "5" || m.Error == nil || !strings.Contains(m.Error.Message, "Nobody answered") {
+		t.Errorf("%+v", m)
+	}
+}
