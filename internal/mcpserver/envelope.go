@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"layercake/internal/fault"
@@ -69,6 +70,17 @@ func (e envelope) client() clientInfo {
 		}
 	}
 	return clientInfo{}
+}
+
+// hasOwnID reports whether the message has no id that comes back as another one: the SDK makes integers of numbers. What is neither
+// number nor text it refuses itself.
+func (e envelope) hasOwnID() bool {
+	if len(e.ID) == 0 || e.ID[0] != '-' && (e.ID[0] < '0' || e.ID[0] > '9') {
+		return true
+	}
+	const exact = 1 << 53 // the SDK decodes numbers as float64
+	n, err := strconv.ParseInt(string(e.ID), 10, 64)
+	return err == nil && -exact <= n && n <= exact
 }
 
 // waits reports whether the answer may take long or comes with notifications, so that it is a stream where the client takes one.

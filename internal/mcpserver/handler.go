@@ -249,6 +249,8 @@ func (h *Handler) readMessage(w http.ResponseWriter, r *http.Request, hold *budg
 	case media != "application/json":
 		answerError(w, r, http.StatusUnsupportedMediaType, e.ID, jsonrpc.CodeInvalidRequest,
 			fmt.Sprintf("Content-Type is %q, and must be application/json", fault.Clip(media)), nil)
+	case !e.hasOwnID():
+		answerError(w, r, http.StatusBadRequest, nil, jsonrpc.CodeInvalidRequest, "An id is a text, or an integer of at most 53 bits", nil)
 	default:
 		return body, e, true
 	}
