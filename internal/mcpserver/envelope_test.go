@@ -21,3 +21,24 @@ func TestIDsThatWouldComeBackAsOthers(t *testing.T) {
 		}
 	}
 }
+
+// An initialize that fails begins no session.
+func TestWrongInitialize(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, nil)[0].URL
+	right := strings.ReplaceAll(initialize, "\n", "")
+	for name, body := range map[string]string{
+		"without an id":         strings.Replace(right, `"id":1,`, "", 1),
+		"with no id":            strings.Replace(right, `"id":1`, `"id":null`, 1),
+		"without parameters":    `{"jsonrpc":"2.0","id":1,"method":"initialize"}`,
+		"with no parameters":    `{"jsonrpc":"2.0","id":1,"method":"initialize","params":null}`,
+		"with others":           `{"jsonrpc":"2.0","id":1,"method":"initialize","params":[]}`,
+		"of no version of rpc":  strings.Replace(right, `"jsonrpc":"2.0",`, "", 1),
+		"of another one of rpc": strings.Replace(right, `"2.0"`, `"1.0"`, 1),
+	} {
+		got := post(t, url, "/mcp", body, "Accept", "application/json, text/event-stream")
+		if session := got.header.Get("Mcp-Session-Id"); got.status != 400 || session != "" {
+			t.Errorf("%s: %d, session %q, %s", name, got.status, session, got.text)
+		}
+	}
+}

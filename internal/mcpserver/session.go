@@ -44,6 +44,9 @@ func (e envelope) hello(body []byte, who requester) (agent.Hello, error) {
 	var message struct{ Params json.RawMessage }
 	var params mcp.InitializeParams
 	err := json.Unmarshal(body, &message)
+	if err == nil && (message.Params == nil || string(message.Params) == "null") {
+		return agent.Hello{}, fault.New(fault.BadRequest, "initialize needs parameters")
+	}
 	if err == nil {
 		err = json.Unmarshal(message.Params, &params)
 	}
@@ -58,6 +61,11 @@ func (e envelope) hello(body []byte, who requester) (agent.Hello, error) {
 
 // begin answers initialize of a version before 2026 with a session, which is a row: any replica serves what comes next.
 func (h *Handler) begin(w http.ResponseWriter, r *http.Request, c call, e envelope, body []byte, next http.Handler) {
+	message, err := jsonrpc.DecodeMessage(body)
+	if request, ok := message.(*jsonrpc.Request); err != nil || !ok || !request.IsCall() {
+		next.ServeHTTP(w, r.WithContext(withCall(r.Context(), c))) // which says what is wrong
+		return
+	}
 	id := uuid.New()
 	who, err := h.identify(r, e.client(), id)
 	if err == nil {
