@@ -100,11 +100,17 @@ func (h *Handler) runSSE(e *eventSocket, r *http.Request, c call, box *agent.Mai
 					"read the answers", maxUnanswered), "data": map[string]any{"code": fault.RateLimited},
 			}}))
 		}
-		if status := deliver(ctx, transport, body); status >= http.StatusBadRequest && isRequest {
+		known := methods[message.Method] && message.Method != listenMethod
+		if isRequest && (!known || deliver(ctx, transport, body) >= http.StatusBadRequest) {
 			answers.came()
-			return e.event(compact(map[string]any{"jsonrpc": "2.0", "id": message.ID, "error": map[string]any{
-				"code": jsonrpc.CodeMethodNotFound, "message": fmt.Sprintf("There is no method %q", fault.Clip(message.Method)),
-			}}))
+			code, what := int64(jsonrpc.CodeInvalidRequest), "The request is wrong: method, id or parameters are not as they must be"
+			if !known {
+				code, what = jsonrpc.CodeMethodNotFound, fmt.Sprintf("There is no method %q", fault.Clip(message.Method))
+			}
+			return e.event(compact(map[string]any{"jsonrpc": "2.0", "id": message.ID, "error": map[string]any{"code": code, "message": what}}))
+		}
+		if !isRequest {
+			deliver(ctx, transport, body)
 		}
 		return nil
 	}

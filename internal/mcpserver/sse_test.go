@@ -64,3 +64,27 @@ func TestNobodyAnswersOnAStream(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// What is wrong with a request on a stream of 2024 is said as it is.
+func TestWrongRequestsOnAStream(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, nil)[0].URL
+	ask(t, url, newProject)
+	stream := listenTo(t, "GET", url+"/mcp/sse", "")
+	endpoint := <-stream.lines
+	post(t, url, endpoint, strings.Replace(initialize, "2025-06-18", "2024-11-05", 1))
+	stream.next(t)
+	post(t, url, endpoint, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+	for body, code := range map[string]int{
+		`{"id":2,"method":"ping"}`:                          -32600,
+		`{"jsonrpc":"2.0","id":2,"method":"tools/call"}`:    -32600,
+		`{"jsonrpc":"2.0","id":2,"method":"tools/dance"}`:   -32601,
+		`{"jsonrpc":"2.0","id":2,"method":"prompts/shout"}`: -32601,
+		`{"jsonrpc":"2.0","id":2,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["layercake://projects/1"]}}}`: -32601,
+	} {
+		post(t, url, endpoint, body)
+		if m := stream.next(t); string(m.ID) != "2" || m.Error == nil || m.Error.Code != code {
+			t.Errorf("%s: %+v", body, m)
+		}
+	}
+}
