@@ -86,7 +86,7 @@ func BenchmarkEdit(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		n++
-		time.Sleep(20 * time.Millisecond) // below the rate of an agent
+		pause(b, 20*time.Millisecond) // below the rate of an agent
 		began := time.Now()
 		p.call(b, "edit_plan", fmt.Sprintf(`{"project_id":1,"operations":[{"op":"move_node","id":"n","x":%d,"y":0}]}`, n))
 		byTool = append(byTool, time.Since(began))
@@ -114,7 +114,7 @@ func BenchmarkUpdates(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		n++
-		time.Sleep(120 * time.Millisecond) // more than the pause between two updates
+		pause(b, 120*time.Millisecond) // more than the pause between two updates
 		began := time.Now()
 		p.call(b, "edit_plan", fmt.Sprintf(`{"project_id":1,"operations":[{"op":"add_node","id":"n%d","node_type":"GraphNode"}]}`, n))
 		if err := l.until("notifications/resources/updated"); err != nil {
@@ -178,7 +178,7 @@ func BenchmarkIdleListeners(b *testing.B) {
 		p := newPoster(b, replica.URL)
 		for n := range listeners/each + 1 {
 			p.call(b, "create_project", fmt.Sprintf(`{"name":"P%d"}`, n))
-			time.Sleep(20 * time.Millisecond) // below the rate of an agent
+			pause(b, 20*time.Millisecond) // below the rate of an agent
 		}
 		for range 100 { // what the first cost is not theirs alone
 			listenThin(b, replica.URL, fmt.Sprintf("layercake://projects/%d/plan", listeners/each+1))
@@ -199,7 +199,13 @@ func BenchmarkIdleListeners(b *testing.B) {
 // settle waits until the server has given memory back that it freed.
 func settle(b *testing.B) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), 5*time.Second)
+	pause(b, 5*time.Second)
+}
+
+// pause lets some time go by between two things that are measured.
+func pause(b *testing.B, d time.Duration) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.Context(), d)
 	defer cancel()
 	<-ctx.Done()
 }

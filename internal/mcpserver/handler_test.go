@@ -304,7 +304,7 @@ func TestWrongArguments(t *testing.T) {
 		"a fraction":         {"get_plan", map[string]any{"project_id": 1.5}, "project_id"},
 		"null":               {"get_plan", map[string]any{"project_id": nil}, "project_id"},
 		"too low":            {"get_plan", map[string]any{"project_id": 0}, "project_id"},
-		"beyond 32 bits":     {"get_plan", map[string]any{"project_id": 1 << 40}, ""},
+		"beyond 32 bits":     {"get_plan", map[string]any{"project_id": 1 << 40}, "project_id"},
 		"misspelt":           {"get_plan", map[string]any{"project_id": 1, "projectId": 1}, "projectId"},
 		"no such word":       {"get_plan", map[string]any{"project_id": 1, "detail": "more"}, "detail"},
 		"an element of them": {"get_plan", map[string]any{"project_id": 1, "node_ids": []any{"a", 1}}, "node_ids[]"},

@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -116,7 +117,13 @@ func arguments(text json.RawMessage, schema *jsonschema.Resolved, into any) erro
 		return invalid(err)
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fault.New(fault.BadRequest, "An argument is wrong: "+fault.JSONReason(err))
+		f := fault.New(fault.BadRequest, "An argument does not fit: "+fault.JSONReason(err))
+		if mismatch := new(json.UnmarshalTypeError); errors.As(err, &mismatch) {
+			// The library names embedded structs, too, which callers do not know.
+			path := strings.TrimPrefix(mismatch.Field, "ofProject.")
+			f = fault.New(fault.BadRequest, "An argument does not fit: it is too large").With("path", path)
+		}
+		return f
 	}
 	return nil
 }
