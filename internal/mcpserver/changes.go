@@ -137,7 +137,7 @@ func (h *Handler) lastChanges(ctx context.Context, c call, projectID int32, limi
 		out.Changes, out.Cursor = append(out.Changes, change), past.At.String()
 	}
 	if len(out.Changes) == 0 {
-		place, err := h.place(ctx, c, projectID)
+		place, err := h.plans.Head(ctx, c.actor, projectID)
 		if err != nil {
 			return changeList{}, err
 		}
@@ -146,26 +146,16 @@ func (h *Handler) lastChanges(ctx context.Context, c call, projectID int32, limi
 	return out, nil
 }
 
-// place returns where a plan is now, as far as this replica has heard.
-func (h *Handler) place(ctx context.Context, c call, projectID int32) (plan.Cursor, error) {
-	for u, err := range h.plans.Watch(ctx, c.actor, projectID, plan.Cursor{}) {
-		if err != nil {
-			return plan.Cursor{}, err
-		}
-		return u.At, nil
-	}
-	return plan.Cursor{}, ctx.Err()
-}
-
 // changesAfter returns what follows a cursor: what there is now, or, when that is nothing, what comes first while it waits. Now is what the
 // database says, because the caller may have changed the plan on another replica.
 func (h *Handler) changesAfter(
 	ctx context.Context, c call, projectID int32, after plan.Cursor, limit int, wait time.Duration,
 ) (changeList, error) {
-	now, err := h.version(ctx, c, projectID)
+	head, err := h.plans.Head(ctx, c.actor, projectID)
 	if err != nil {
 		return changeList{}, err
 	}
+	now := head.Version
 	out := changeList{Changes: []changeInfo{}, Version: now}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()

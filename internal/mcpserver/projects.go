@@ -286,14 +286,8 @@ func (h *Handler) getProject(ctx context.Context, c call, in ofProject) (project
 	if err != nil {
 		return projectDetails{}, err
 	}
-	version, err := h.version(ctx, c, in.project())
-	return projectDetails{infoOf(p), pl.ID, version}, err
-}
-
-// version returns the newest version of a project's plan.
-func (h *Handler) version(ctx context.Context, c call, projectID int32) (int64, error) {
-	history, err := h.plans.History(ctx, c.actor, projectID, plan.HistoryQuery{Limit: 1, All: true})
-	return history.Version, err
+	head, err := h.plans.Head(ctx, c.actor, in.project())
+	return projectDetails{infoOf(p), pl.ID, head.Version}, err
 }
 
 func (h *Handler) createPlan(ctx context.Context, c call, in createPlan) (createdPlan, error) {
@@ -321,8 +315,8 @@ func (h *Handler) getPlanStatus(ctx context.Context, c call, in getPlanStatus) (
 		return planStatus{}, err
 	}
 	defer h.see(c, p.ProjectID)
-	version, err := h.version(ctx, c, p.ProjectID)
-	return planStatus{planInfoOf(p), version}, err
+	head, err := h.plans.Head(ctx, c.actor, p.ProjectID)
+	return planStatus{planInfoOf(p), head.Version}, err
 }
 
 // firstLine returns what an error of the YAML library says before it shows the text around.

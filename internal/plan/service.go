@@ -147,6 +147,23 @@ func (s *Service) DAG(ctx context.Context, _ auth.Actor, projectID int32) (DAG, 
 	return dag, nil
 }
 
+// Head returns the place of a project's plan now, as the database has it, or the fault NotFound.
+func (s *Service) Head(ctx context.Context, _ auth.Actor, projectID int32) (Cursor, error) {
+	var at Cursor
+	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error {
+		head, err := db.New(conn).GetHead(ctx, projectID)
+		at = Cursor{Epoch: postgres.EpochOfConn(conn), Version: head.Version, Hash: head.Hash}
+		return err
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Cursor{}, project.ErrNotFound
+	}
+	if err != nil {
+		return Cursor{}, fmt.Errorf("read head: %w", err)
+	}
+	return at, nil
+}
+
 // Label returns the text by which clients that know no cursors name a version. It has a hash once every living replica understands one,
 // since a client takes the label of one replica to another. This is decided here and nowhere else.
 func (s *Service) Label(at Cursor) string {
