@@ -2,7 +2,6 @@ package mcpserver
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"layercake/internal/caller"
@@ -115,24 +114,19 @@ func (h *Handler) setPresence(ctx context.Context, c call, in setPresence) (pres
 	case (in.X == nil) != (in.Y == nil):
 		return presenceSet{}, fault.New(fault.BadRequest, "A place needs both x and y").With("path", "x")
 	}
-	dag, err := h.plans.DAG(ctx, c.actor, in.project())
-	if err != nil {
+	here := presenceSet{Here: true, Name: c.actor.Name}
+	if in.NodeID != "" {
+		n, err := h.plans.Node(ctx, c.actor, in.project(), in.NodeID)
+		if err != nil {
+			return presenceSet{}, err
+		}
+		in.X, in.Y = &n.Position.X, &n.Position.Y
+	} else if _, err := h.plans.Head(ctx, c.actor, in.project()); err != nil {
 		return presenceSet{}, err
 	}
 	h.see(c, in.project())
-	here := presenceSet{Here: true, Name: c.actor.Name}
-	var place presence.Place
-	switch {
-	case in.X != nil:
-		place = presence.OnCanvas(*in.X, *in.Y, "")
-	case in.NodeID == "":
+	if in.X == nil {
 		return here, nil
-	default:
-		i := slices.IndexFunc(dag.Nodes, func(n plan.Node) bool { return n.ID == in.NodeID })
-		if i < 0 {
-			return presenceSet{}, fault.New(fault.NotFound, "Node not found").With("detail", in.NodeID)
-		}
-		place = presence.OnCanvas(dag.Nodes[i].Position.X, dag.Nodes[i].Position.Y, in.NodeID)
 	}
-	return here, h.presence.PlaceGuest(in.project(), c.actor.ID, place)
+	return here, h.presence.PlaceGuest(in.project(), c.actor.ID, presence.OnCanvas(*in.X, *in.Y, in.NodeID))
 }

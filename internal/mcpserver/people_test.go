@@ -52,4 +52,9 @@ func TestAgentsAreSeen(t *testing.T) {
 	if use(t, agent, "set_presence", map[string]any{"project_id": 1, "node_id": "m"}, &said); said.Error.Code != "NOT_FOUND" {
 		t.Errorf("a node that is not there: %+v", said)
 	}
+	for _, arguments := range []map[string]any{{"project_id": 2, "node_id": "n"}, {"project_id": 2, "x": 1, "y": 2}, {"project_id": 2}} {
+		if use(t, agent, "set_presence", arguments, &said); said.Error.Code != "NOT_FOUND" || said.Error.Message != "Project not found" {
+			t.Errorf("a project that is not there: %+v", said)
+		}
+	}
 }

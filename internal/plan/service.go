@@ -164,6 +164,27 @@ func (s *Service) Head(ctx context.Context, _ auth.Actor, projectID int32) (Curs
 	return at, nil
 }
 
+// Node returns one node of a project's plan as it is now, or the fault NotFound: for the project, or with the id as detail.
+func (s *Service) Node(ctx context.Context, _ auth.Actor, projectID int32, id string) (Node, error) {
+	looks := newReads()
+	looks.nodes[id] = true
+	var d draft
+	b := &pgx.Batch{}
+	d.queue(b, projectID, looks)
+	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error { return conn.SendBatch(ctx, b).Close() })
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Node{}, project.ErrNotFound
+	}
+	if err != nil {
+		return Node{}, fmt.Errorf("read a node: %w", err)
+	}
+	node := d.nodes.get(id)
+	if node == nil {
+		return Node{}, errNodeNotFound.With("detail", id)
+	}
+	return *node, nil
+}
+
 // Label returns the text by which clients that know no cursors name a version. It has a hash once every living replica understands one,
 // since a client takes the label of one replica to another. This is decided here and nowhere else.
 func (s *Service) Label(at Cursor) string {
