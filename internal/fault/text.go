@@ -121,3 +121,25 @@ func kindOf(value string) string {
 	}
 	return "a " + kind
 }
+
+// TooDeep returns where in a JSON text lists and objects begin to be inside of each other more than so many times, -1 for nowhere. It reads
+// any text, so that it can be asked before the text is decoded.
+func TooDeep(text []byte, most int) int {
+	depth, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case quoted:
+		case c == '{', c == '[':
+			if depth++; depth > most {
+				return i
+			}
+		case c == '}', c == ']':
+			depth--
+		}
+	}
+	return -1
+}

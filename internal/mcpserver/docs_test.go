@@ -45,11 +45,15 @@ func TestDocumentedCalls(t *testing.T) {
 			t.Fatalf("%s: %v", parts[1], err)
 		}
 		called[parts[1]] = true
-		if parts[1] == "who_is_here" { // the agent comes in the background
+		if parts[1] == "who_is_here" { // the agent comes, and points at the node, in the background
 			eventually(t, "the agent to be seen", func() bool {
-				var here struct{ Count int }
+				var here struct {
+					People []struct {
+						NodeID string `json:"node_id"`
+					}
+				}
 				use(t, session, parts[1], arguments, &here)
-				return here.Count == 1
+				return len(here.People) == 1 && here.People[0].NodeID != ""
 			})
 		}
 		result := use(t, session, parts[1], arguments, nil)

@@ -91,22 +91,9 @@ func (e envelope) waits() bool {
 
 // checkDepth refuses a text whose objects and lists are too deep inside of each other. It need not be JSON.
 func checkDepth(text []byte) error {
-	depth, quoted := 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '"':
-			quoted = !quoted
-		case quoted && c == '\\':
-			i++
-		case quoted:
-		case c == '{', c == '[':
-			if depth++; depth > maxDepth {
-				return fault.New(fault.BadRequest, fmt.Sprintf("The request is too deep at byte %d: at most %d objects and lists may be inside "+
-					"of each other", i, maxDepth))
-			}
-		case c == '}', c == ']':
-			depth--
-		}
+	if at := fault.TooDeep(text, maxDepth); at >= 0 {
+		return fault.New(fault.BadRequest, fmt.Sprintf("The request is too deep at byte %d: at most %d objects and lists may be inside of each "+
+			"other", at, maxDepth))
 	}
 	return nil
 }

@@ -140,7 +140,7 @@ func (o *operation) set(name string, text json.RawMessage) *fault.Error {
 	if err := json.Unmarshal(text, into); err != nil || string(text) == "null" {
 		return badOperation(name, fmt.Sprintf("%q must be %s", name, want))
 	}
-	if name == "config" && deeper(text, maxConfigDepth) {
+	if name == "config" && fault.TooDeep(text, maxConfigDepth) >= 0 {
 		return badOperation(name, "Node config is nested too deeply").With("detail", map[string]any{"limit": maxConfigDepth})
 	}
 	return nil
@@ -190,28 +190,6 @@ func badOperation(member, message string) *fault.Error {
 		path = "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(member)
 	}
 	return fault.New(fault.BadRequest, message).With("path", path)
-}
-
-// deeper reports whether lists and objects in a JSON text are within each other more than so many times.
-func deeper(text json.RawMessage, most int) bool {
-	depth, quoted, escaped := 0, false, false
-	for _, c := range text {
-		switch {
-		case escaped:
-			escaped = false
-		case quoted:
-			escaped, quoted = c == '\\', c != '"'
-		case c == '"':
-			quoted = true
-		case c == '{', c == '[':
-			if depth++; depth > most {
-				return true
-			}
-		case c == '}', c == ']':
-			depth--
-		}
-	}
-	return false
 }
 
 // operationEdit is an operation of a request.

@@ -49,7 +49,7 @@ func (e PatchNode) apply(d *draft) error {
 
 // mergeConfig applies a merge patch to a config, which keeps its text when nothing in it changes.
 func mergeConfig(config string, patch json.RawMessage) (string, error) {
-	if deeper(patch, maxConfigDepth) {
+	if fault.TooDeep(patch, maxConfigDepth) >= 0 {
 		return "", fault.New(fault.BadRequest, "Node config is nested too deeply").With("detail", map[string]any{"limit": maxConfigDepth})
 	}
 	if err := checkConfig(string(patch)); err != nil {
