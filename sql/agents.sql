@@ -4,8 +4,8 @@ SELECT set_config('synchronous_commit', 'off', true);
 
 -- name: InsertMCPSession :exec
 INSERT INTO mcp_sessions (id, transport, protocol_version, client_name, client_title, client_version, parameters, agent_id, agent_name,
-    network, expires_at)
-VALUES (@id, @transport, @protocol_version, @client_name, @client_title, @client_version, @parameters, @agent_id, @agent_name, @network,
+    network, scope, expires_at)
+VALUES (@id, @transport, @protocol_version, @client_name, @client_title, @client_version, @parameters, @agent_id, @agent_name, @network, @scope,
     now() + make_interval(secs => @ttl_seconds));
 
 -- Removes those sessions beyond the limit whose clients were silent for longest: the sooner one expires, the longer it was silent. The
@@ -24,7 +24,7 @@ WITH seen AS (
     WHERE id = @id AND expires_at > now() AND seen_at < now() - interval '1 minute'
 )
 SELECT s.transport, s.protocol_version, s.client_name, s.client_title, s.client_version, s.parameters, s.agent_id, s.agent_name, s.network,
-    s.created_at
+    s.scope, s.created_at
 FROM mcp_sessions s WHERE s.id = @id AND s.expires_at > now();
 
 -- The client says who it is after the session began.

@@ -38,6 +38,7 @@ func start(t testing.TB, url string, changes ...func(*server.Config)) *agent.Ser
 func newSession(transport string) agent.Session {
 	return agent.Session{
 		ID: uuid.New(), Transport: transport, Network: netip.MustParsePrefix("192.0.2.1/32"),
+		Scope: "project=7&read_only=true",
 		Hello: agent.Hello{
 			Protocol: "2025-11-25", Client: agent.Client{Name: "tester", Title: "The tester", Version: "1.0"},
 			Parameters: json.RawMessage(`{"capabilities":{}}`), AgentID: uuid.NewString(), AgentName: "Ann's agent",

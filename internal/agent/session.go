@@ -47,6 +47,7 @@ type Session struct {
 	ID        uuid.UUID // made by the transport, since the key of the agent takes it
 	Transport string    // HTTP or SSE
 	Network   netip.Prefix
+	Scope     string    // what its client may do at most, in words of the transport; at most 200 characters
 	CreatedAt time.Time // set by the Service
 	Hello
 }
@@ -100,7 +101,7 @@ func (s *Service) Create(ctx context.Context, session Session) error {
 	batch := &pgx.Batch{}
 	batch.Queue(db.DoNotWaitForDiskInBatch)
 	batch.Queue(db.InsertMCPSession, session.ID, session.Transport, h.Protocol, h.Client.Name, h.Client.Title, h.Client.Version,
-		h.Parameters, h.AgentID, h.AgentName, session.Network.String(), Silence.Seconds())
+		h.Parameters, h.AgentID, h.AgentName, session.Network.String(), session.Scope, Silence.Seconds())
 	batch.Queue(db.DeleteSilentMCPSessions, int64(MaxSessions)).Query(func(rows pgx.Rows) (err error) {
 		silent, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 		return err
@@ -147,7 +148,7 @@ func (s *Service) Get(ctx context.Context, id uuid.UUID) (Session, error) {
 	}
 	network, _ := netip.ParsePrefix(row.Network) // of an unknown address there is none
 	session := Session{
-		ID: id, Transport: row.Transport, Network: network, CreatedAt: row.CreatedAt,
+		ID: id, Transport: row.Transport, Network: network, Scope: row.Scope, CreatedAt: row.CreatedAt,
 		Hello: Hello{
 			Protocol: row.ProtocolVersion, Client: Client{Name: row.ClientName, Title: row.ClientTitle, Version: row.ClientVersion},
 			Parameters: row.Parameters, AgentID: row.AgentID, AgentName: row.AgentName,

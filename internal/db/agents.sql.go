@@ -171,9 +171,9 @@ func (q *Queries) InsertMCPMessage(ctx context.Context, arg InsertMCPMessagePara
 
 const InsertMCPSession = `-- name: InsertMCPSession :exec
 INSERT INTO mcp_sessions (id, transport, protocol_version, client_name, client_title, client_version, parameters, agent_id, agent_name,
-    network, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-    now() + make_interval(secs => $11))
+    network, scope, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+    now() + make_interval(secs => $12))
 `
 
 type InsertMCPSessionParams struct {
@@ -187,6 +187,7 @@ type InsertMCPSessionParams struct {
 	AgentID         string
 	AgentName       string
 	Network         string
+	Scope           string
 	TtlSeconds      float64
 }
 
@@ -202,6 +203,7 @@ func (q *Queries) InsertMCPSession(ctx context.Context, arg InsertMCPSessionPara
 		arg.AgentID,
 		arg.AgentName,
 		arg.Network,
+		arg.Scope,
 		arg.TtlSeconds,
 	)
 	return err
@@ -301,7 +303,7 @@ WITH seen AS (
     WHERE id = $1 AND expires_at > now() AND seen_at < now() - interval '1 minute'
 )
 SELECT s.transport, s.protocol_version, s.client_name, s.client_title, s.client_version, s.parameters, s.agent_id, s.agent_name, s.network,
-    s.created_at
+    s.scope, s.created_at
 FROM mcp_sessions s WHERE s.id = $1 AND s.expires_at > now()
 `
 
@@ -320,6 +322,7 @@ type SeeMCPSessionRow struct {
 	AgentID         string
 	AgentName       string
 	Network         string
+	Scope           string
 	CreatedAt       time.Time
 }
 
@@ -337,6 +340,7 @@ func (q *Queries) SeeMCPSession(ctx context.Context, arg SeeMCPSessionParams) (S
 		&i.AgentID,
 		&i.AgentName,
 		&i.Network,
+		&i.Scope,
 		&i.CreatedAt,
 	)
 	return i, err

@@ -169,6 +169,8 @@ type McpSession struct {
 	SeenAt time.Time
 	// When it ends unless the client sends something.
 	ExpiresAt time.Time
+	// What its client may do at most, as the query of an address says it; empty for everything.
+	Scope string
 }
 
 // The resources whose changes the stream of a session hears of.

@@ -151,6 +151,11 @@ func (h *Handler) beside(w http.ResponseWriter, r *http.Request, scope scope, s 
 		h.endSession(w, r, s)
 		return
 	}
+	scope, err := scope.within(s.Scope)
+	if err != nil {
+		refuse(w, r, err, nil)
+		return
+	}
 	who, err := h.identify(r, clientInfo(s.Client), s.ID)
 	if err != nil {
 		refuse(w, r, err, nil)
@@ -196,6 +201,11 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, scope scope) {
 	}
 	if err := checkBatch(body, s.Protocol); err != nil {
 		refuse(w, r, err, nil)
+		return
+	}
+	scope, err = scope.within(s.Scope)
+	if err != nil {
+		refuse(w, r, err, e.ID)
 		return
 	}
 	client := e.client()

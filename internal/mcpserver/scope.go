@@ -1,6 +1,7 @@
 package mcpserver
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -63,8 +64,49 @@ func parseScope(raw string) (s scope, err error) {
 				}
 				s.toolsets = append(s.toolsets, toolset(word))
 			}
+			slices.Sort(s.toolsets)
+			s.toolsets = slices.Compact(s.toolsets)
 		default:
 			return s, unknownParameter(name, value, "there are read_only, project and toolsets")
+		}
+	}
+	return s, nil
+}
+
+// query returns the shortest query that parseScope reads as this scope.
+func (s scope) query() string {
+	query := url.Values{}
+	if s.readOnly {
+		query.Set("read_only", "true")
+	}
+	if s.project != 0 {
+		query.Set("project", strconv.Itoa(int(s.project)))
+	}
+	if s.toolsets != nil {
+		query.Set("toolsets", strings.Join(texts(s.toolsets), ","))
+	}
+	return query.Encode()
+}
+
+// within narrows the scope of a request to that of the session that it belongs to, whose query is given: who was given a narrow address
+// does not get more rights by leaving out a part of it. Where nothing is left to do it is the fault Forbidden.
+func (s scope) within(query string) (scope, error) {
+	session, err := parseScope(query)
+	if err != nil {
+		return s, err
+	}
+	if err := session.checkProject(cmp.Or(s.project, session.project)); err != nil {
+		return s, err
+	}
+	s.project, s.readOnly = cmp.Or(s.project, session.project), s.readOnly || session.readOnly
+	switch {
+	case s.toolsets == nil:
+		s.toolsets = session.toolsets
+	case session.toolsets != nil:
+		s.toolsets = slices.DeleteFunc(slices.Clone(s.toolsets), func(t toolset) bool { return !slices.Contains(session.toolsets, t) })
+		if len(s.toolsets) == 0 {
+			return s, fault.New(fault.Forbidden, fmt.Sprintf("This session has only the tools of %s (toolsets in the address that it was opened "+
+				"with)", join(session.toolsets)))
 		}
 	}
 	return s, nil
@@ -74,12 +116,14 @@ func unknownParameter(name, value, help string) error {
 	return fault.New(fault.BadRequest, fmt.Sprintf("The address has %s=%s: %s", fault.Clip(name), fault.Clip(value), help))
 }
 
-func join[T ~string](words []T) string {
+func join[T ~string](words []T) string { return strings.Join(texts(words), ", ") }
+
+func texts[T ~string](words []T) []string {
 	texts := make([]string, len(words))
 	for i, word := range words {
 		texts[i] = string(word)
 	}
-	return strings.Join(texts, ", ")
+	return texts
 }
 
 // shows reports whether a tool is in the list of a client.

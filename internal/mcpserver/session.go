@@ -73,7 +73,7 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request, c call, e envelo
 		var hello agent.Hello
 		if hello, err = e.hello(body, who); err == nil {
 			err = h.agents.Create(r.Context(), agent.Session{
-				ID: id, Transport: agent.HTTP, Network: caller.From(r.Context()).Network(), Hello: hello,
+				ID: id, Transport: agent.HTTP, Network: caller.From(r.Context()).Network(), Scope: c.scope.query(), Hello: hello,
 			})
 		}
 	}
@@ -324,9 +324,12 @@ func (h *Handler) subscribe(ctx context.Context, r *mcp.SubscribeRequest) error 
 	}
 	uri := r.Params.URI
 	_, _, known := resourceAt(uri)
+	t, changes := listenable(uri)
 	switch {
 	case c.session == uuid.Nil:
 		return errNeedsSession
+	case changes && c.scope.checkProject(t.project) != nil: // as when it is read
+		return mcp.ResourceNotFoundError(uri)
 	case !known && strings.HasPrefix(uri, scheme):
 		return mcp.ResourceNotFoundError(uri)
 	case !known:

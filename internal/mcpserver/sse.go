@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -46,7 +47,7 @@ func (h *Handler) openSSE(w http.ResponseWriter, r *http.Request) {
 	who, err := h.identify(r, clientInfo{}, id)
 	if err == nil {
 		err = h.agents.Create(r.Context(), agent.Session{
-			ID: id, Transport: agent.SSE, Network: caller.From(r.Context()).Network(),
+			ID: id, Transport: agent.SSE, Network: caller.From(r.Context()).Network(), Scope: scope.query(),
 			Hello: agent.Hello{AgentID: who.actor.ID, AgentName: who.actor.Name},
 		})
 	}
@@ -207,7 +208,13 @@ func (h *Handler) postSSE(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	s, ok := h.sessionOf(w, r, r.URL.Query().Get("session"), agent.SSE, e.ID)
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	name := query.Get("session")
+	if query.Del("session"); err != nil || len(query) > 0 { // a misspelt or late read_only must not be taken for one that holds
+		refuse(w, r, fault.New(fault.BadRequest, "The address has more than session: what a client may do its stream was told"), e.ID)
+		return
+	}
+	s, ok := h.sessionOf(w, r, name, agent.SSE, e.ID)
 	if !ok {
 		return
 	}
