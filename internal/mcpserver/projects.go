@@ -295,6 +295,9 @@ func (h *Handler) createPlan(ctx context.Context, c call, in createPlan) (create
 		return createdPlan{}, fault.New(fault.BadRequest, "yaml_content is not valid YAML").
 			With("path", "yaml_content").With("detail", firstLine(err))
 	}
+	if err := h.checkDependencies(ctx, c, in); err != nil {
+		return createdPlan{}, err
+	}
 	_, err := h.plans.Change(ctx, c.actor, in.project(), plan.Change{
 		OpID: in.OpID, Via: caller.MCP,
 		Edits: []plan.Edit{plan.UpdatePlan{Name: in.Name, YAMLContent: in.YAMLContent, Dependencies: in.Dependencies, Create: true}},
@@ -304,6 +307,23 @@ func (h *Handler) createPlan(ctx context.Context, c call, in createPlan) (create
 	}
 	p, err := h.plans.OfProject(ctx, c.actor, in.project())
 	return createdPlan{planInfoOf(p), "Plan created"}, err
+}
+
+// checkDependencies refuses plans of other projects to a client of one project. Whether there are such plans it does not say.
+func (h *Handler) checkDependencies(ctx context.Context, c call, in createPlan) error {
+	if c.scope.project == 0 || len(in.Dependencies) == 0 {
+		return nil
+	}
+	own, err := h.plans.OfProject(ctx, c.actor, in.project())
+	if err != nil {
+		return err
+	}
+	for i, dependency := range in.Dependencies {
+		if dependency != own.ID {
+			return c.scope.outside().With("path", fmt.Sprintf("dependencies[%d]", i))
+		}
+	}
+	return nil
 }
 
 func (h *Handler) getPlanStatus(ctx context.Context, c call, in getPlanStatus) (planStatus, error) {

@@ -137,7 +137,7 @@ func (s scope) check(d definition) error {
 	case s.toolsets != nil && !slices.Contains(s.toolsets, d.set):
 		return fault.New(fault.Forbidden, fmt.Sprintf("This client has only the tools of %s (toolsets in its address)", join(s.toolsets)))
 	case s.project != 0 && d.makesProjects:
-		return fault.New(fault.Forbidden, fmt.Sprintf("This client is only for project %d (project in its address)", s.project))
+		return s.outside()
 	}
 	return nil
 }
@@ -145,7 +145,12 @@ func (s scope) check(d definition) error {
 // checkProject returns the fault Forbidden for a project that is not this client's.
 func (s scope) checkProject(project int32) error {
 	if s.project != 0 && project != s.project {
-		return fault.New(fault.Forbidden, fmt.Sprintf("This client is only for project %d (project in its address)", s.project))
+		return s.outside()
 	}
 	return nil
+}
+
+// outside is the fault for what is not of the only project of a client.
+func (s scope) outside() *fault.Error {
+	return fault.New(fault.Forbidden, fmt.Sprintf("This client is only for project %d (project in its address)", s.project))
 }

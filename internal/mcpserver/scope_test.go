@@ -96,3 +96,29 @@ func TestMessagesToStreamsHaveNoScope(t *testing.T) {
 		}
 	}
 }
+
+// A client of one project cannot tie its plan to those of others, nor find out which there are.
+func TestDependenciesOutsideOfTheScope(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, nil)[0].URL
+	for range 2 {
+		ask(t, url, newProject)
+	}
+	makePlan := func(dependencies string) string {
+		return toolCall(1, "create_plan", `{"project_id":1,"name":"A","yaml_content":"a: 1","dependencies":`+dependencies+`}`)
+	}
+	for dependencies, path := range map[string]string{"[2]": "dependencies[0]", "[1,99]": "dependencies[1]"} {
+		got := post(t, url, "/mcp?project=1", makePlan(dependencies))
+		if !strings.Contains(got.text, "FORBIDDEN") || !strings.Contains(got.text, path) {
+			t.Errorf("%s: %s", dependencies, got.text)
+		}
+	}
+	if got := post(t, url, "/mcp?project=1", makePlan("[]")); strings.Contains(got.text, `"isError":true`) {
+		t.Errorf("no dependencies: %s", got.text)
+	}
+	ask(t, url, newProject)
+	got := post(t, url, "/mcp", toolCall(1, "create_plan", `{"project_id":3,"name":"A","yaml_content":"a: 1","dependencies":[2]}`))
+	if strings.Contains(got.text, `"isError":true`) {
+		t.Errorf("without a scope: %s", got.text)
+	}
+}
