@@ -15,15 +15,16 @@ FROM heads h LEFT JOIN proposal_heads p ON p.project_id = h.project_id WHERE h.p
 SELECT count(*) AS proposals, coalesce(sum(size), 0)::bigint AS bytes FROM proposals WHERE project_id = @project_id AND status = 'OPEN';
 
 -- name: InsertProposal :one
-INSERT INTO proposals (project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash)
+INSERT INTO proposals (project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
+    by_lasting_id)
 VALUES (@project_id, @id, @revision, 'OPEN', @operations, @size, @base_version, sqlc.narg(note), @by_id, @by_kind, @by_name, @op_actor,
-    @op_id, @request_hash)
+    @op_id, @request_hash, sqlc.narg(by_lasting_id))
 RETURNING project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
-    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version;
+    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version, by_lasting_id;
 
 -- name: GetProposal :one
 SELECT project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
-    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version
+    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version, by_lasting_id
 FROM proposals WHERE project_id = @project_id AND id = @id;
 
 -- name: GetProposalStatus :one
@@ -31,14 +32,15 @@ SELECT status FROM proposals WHERE project_id = @project_id AND id = @id;
 
 -- name: GetProposalOfOperation :one
 SELECT project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
-    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version
+    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version, by_lasting_id
 FROM proposals WHERE project_id = @project_id AND op_actor = @op_actor AND op_id = @op_id;
 
 -- The next three are pages: at most so many proposals, which have no more bytes than given beyond the first. The sizes are summed before
 -- the proposals are read. Each asks with its own index: a page of any status, newest first, takes the newest of each.
 -- name: ListProposals :many
 SELECT p.project_id, p.id, p.revision, p.status, p.operations, p.size, p.base_version, p.note, p.by_id, p.by_kind, p.by_name, p.op_actor, p.op_id,
-    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version
+    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version,
+    p.by_lasting_id
 FROM (
     SELECT k.id, sum(k.size) OVER (ORDER BY k.id DESC) - k.size AS before FROM (
         SELECT l.id, l.size FROM unnest(@statuses::text[]) s (status) CROSS JOIN LATERAL (
@@ -55,7 +57,8 @@ SELECT EXISTS (SELECT FROM proposals WHERE project_id = @project_id AND status =
 -- The open ones between two revisions, by ascending revision.
 -- name: ListOpenProposals :many
 SELECT p.project_id, p.id, p.revision, p.status, p.operations, p.size, p.base_version, p.note, p.by_id, p.by_kind, p.by_name, p.op_actor, p.op_id,
-    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version
+    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version,
+    p.by_lasting_id
 FROM (
     SELECT k.id, sum(k.size) OVER (ORDER BY k.revision) - k.size AS before FROM (
         SELECT o.id, o.revision, o.size FROM proposals o
@@ -67,7 +70,8 @@ JOIN proposals p ON p.project_id = @project_id AND p.id = k.id WHERE k.before < 
 -- Those that changed after a revision, by ascending revision.
 -- name: ListProposalsAfter :many
 SELECT p.project_id, p.id, p.revision, p.status, p.operations, p.size, p.base_version, p.note, p.by_id, p.by_kind, p.by_name, p.op_actor, p.op_id,
-    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version
+    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version,
+    p.by_lasting_id
 FROM (
     SELECT k.id, sum(k.size) OVER (ORDER BY k.revision) - k.size AS before FROM (
         SELECT o.id, o.revision, o.size FROM proposals o

@@ -24,12 +24,14 @@ type Client struct {
 
 // Identity is who an agent is, as far as that can be known of somebody without a credential.
 type Identity struct {
-	Key  string // what tells it apart from other agents, for auth.Agent
-	Name string // for people to read
+	Key        string // what tells it apart from other agents, for auth.Agent
+	LastingKey string // the same in all its sessions
+	Name       string // for people to read
 }
 
 // Of returns the identity of the agent that sent a request. Its name is the header in which its owner named it, else the client's title,
 // else the client's name. One name in one session is one agent; without a session, which is uuid.Nil, one name at one client address is.
+// That one is also what lasts of an agent, however many sessions it begins one after the other or beside each other.
 // It fails with fault.BadRequest when the header is no name. What a client program calls itself its owner cannot change, so that is mended
 // instead.
 func Of(header string, client Client, session uuid.UUID, network netip.Prefix) (Identity, error) {
@@ -46,11 +48,12 @@ func Of(header string, client Client, session uuid.UUID, network netip.Prefix) (
 	default:
 		name = DefaultName
 	}
-	place := "network " + network.String()
+	who := Identity{LastingKey: name + "\nnetwork " + network.String(), Name: name} // no name has a line break
+	who.Key = who.LastingKey
 	if session != uuid.Nil {
-		place = "session " + session.String()
+		who.Key = name + "\nsession " + session.String()
 	}
-	return Identity{Key: name + "\n" + place, Name: name}, nil // no name has a line break
+	return who, nil
 }
 
 func checkName(name string) error {

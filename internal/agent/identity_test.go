@@ -59,6 +59,18 @@ func TestAgentsAreToldApart(t *testing.T) {
 		}
 		return who.Key
 	}
+	lasting := func(header string, session uuid.UUID, network netip.Prefix) string {
+		t.Helper()
+		who, err := agent.Of(header, agent.Client{}, session, network)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return who.LastingKey
+	}
+	if same := lasting("a", session, here); same != lasting("a", uuid.New(), here) || same != lasting("a", uuid.Nil, here) ||
+		same == lasting("a", session, there) || same == lasting("b", session, here) {
+		t.Errorf("what lasts of an agent is %q: want its name at its address", same)
+	}
 	if key("a", session, here) != key("a", session, there) {
 		t.Error("one session is two agents, from two addresses")
 	}

@@ -15,9 +15,15 @@ const (
 
 // Actor is who asks for something. The core takes it as its second argument.
 type Actor struct {
-	ID   string // stable for one caller, never empty
-	Kind Kind
-	Name string // for people to read
+	ID        string // stable for one caller, never empty
+	LastingID string // of an agent, in all its sessions; empty for others
+	Kind      Kind
+	Name      string // for people to read
+}
+
+// Is reports whether another actor is evidently the same caller: the same actor, or an agent of that name and address in another session.
+func (a Actor) Is(other Actor) bool {
+	return a.ID == other.ID || a.LastingID != "" && a.LastingID == other.LastingID
 }
 
 // OpActor returns the name among whose operation ids the actor's are unique. Who has no credential may be somebody else with the next
@@ -48,7 +54,8 @@ func Anonymous(clientID string) Actor {
 var agents = uuid.MustParse("9a1f6c58-3b7e-5d42-8c06-e27d4b915f3a")
 
 // Agent returns the actor of a program. The same key gives the same actor, so a key names what is one agent for people: a name that it
-// goes by, with the session or the address that it calls from.
-func Agent(key, name string) Actor {
-	return Actor{ID: uuid.NewSHA1(agents, []byte(key)).String(), Kind: KindAgent, Name: name}
+// goes by, with the session or the address that it calls from. The lasting key names it in all its sessions.
+func Agent(key, lastingKey, name string) Actor {
+	id := func(key string) string { return uuid.NewSHA1(agents, []byte(key)).String() }
+	return Actor{ID: id(key), LastingID: id(lastingKey), Kind: KindAgent, Name: name}
 }

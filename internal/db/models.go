@@ -407,6 +407,8 @@ type Proposal struct {
 	Reason *string
 	// The version of the change that accepting made; null when nothing was left to change, and unless it was accepted.
 	Version *int64
+	// Of a proposer that is an agent: its id in all its sessions. Null for others, and where a replica of the release before took the proposal.
+	ByLastingID *string
 }
 
 // How far the proposals of a project are; no row before the first one.

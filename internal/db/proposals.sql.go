@@ -88,7 +88,7 @@ func (q *Queries) DeleteOldProposals(ctx context.Context, arg DeleteOldProposals
 
 const GetProposal = `-- name: GetProposal :one
 SELECT project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
-    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version
+    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version, by_lasting_id
 FROM proposals WHERE project_id = $1 AND id = $2
 `
 
@@ -123,13 +123,14 @@ func (q *Queries) GetProposal(ctx context.Context, arg GetProposalParams) (Propo
 		&i.DecidedAt,
 		&i.Reason,
 		&i.Version,
+		&i.ByLastingID,
 	)
 	return i, err
 }
 
 const GetProposalOfOperation = `-- name: GetProposalOfOperation :one
 SELECT project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
-    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version
+    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version, by_lasting_id
 FROM proposals WHERE project_id = $1 AND op_actor = $2 AND op_id = $3
 `
 
@@ -165,6 +166,7 @@ func (q *Queries) GetProposalOfOperation(ctx context.Context, arg GetProposalOfO
 		&i.DecidedAt,
 		&i.Reason,
 		&i.Version,
+		&i.ByLastingID,
 	)
 	return i, err
 }
@@ -203,11 +205,12 @@ func (q *Queries) HasProposalsBelow(ctx context.Context, arg HasProposalsBelowPa
 }
 
 const InsertProposal = `-- name: InsertProposal :one
-INSERT INTO proposals (project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash)
+INSERT INTO proposals (project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
+    by_lasting_id)
 VALUES ($1, $2, $3, 'OPEN', $4, $5, $6, $7, $8, $9, $10, $11,
-    $12, $13)
+    $12, $13, $14)
 RETURNING project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
-    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version
+    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version, by_lasting_id
 `
 
 type InsertProposalParams struct {
@@ -224,6 +227,7 @@ type InsertProposalParams struct {
 	OpActor     string
 	OpID        string
 	RequestHash []byte
+	ByLastingID *string
 }
 
 func (q *Queries) InsertProposal(ctx context.Context, arg InsertProposalParams) (Proposal, error) {
@@ -241,6 +245,7 @@ func (q *Queries) InsertProposal(ctx context.Context, arg InsertProposalParams) 
 		arg.OpActor,
 		arg.OpID,
 		arg.RequestHash,
+		arg.ByLastingID,
 	)
 	var i Proposal
 	err := row.Scan(
@@ -266,13 +271,15 @@ func (q *Queries) InsertProposal(ctx context.Context, arg InsertProposalParams) 
 		&i.DecidedAt,
 		&i.Reason,
 		&i.Version,
+		&i.ByLastingID,
 	)
 	return i, err
 }
 
 const ListOpenProposals = `-- name: ListOpenProposals :many
 SELECT p.project_id, p.id, p.revision, p.status, p.operations, p.size, p.base_version, p.note, p.by_id, p.by_kind, p.by_name, p.op_actor, p.op_id,
-    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version
+    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version,
+    p.by_lasting_id
 FROM (
     SELECT k.id, sum(k.size) OVER (ORDER BY k.revision) - k.size AS before FROM (
         SELECT o.id, o.revision, o.size FROM proposals o
@@ -329,6 +336,7 @@ func (q *Queries) ListOpenProposals(ctx context.Context, arg ListOpenProposalsPa
 			&i.DecidedAt,
 			&i.Reason,
 			&i.Version,
+			&i.ByLastingID,
 		); err != nil {
 			return nil, err
 		}
@@ -373,7 +381,8 @@ func (q *Queries) ListProposalHeads(ctx context.Context, projectIds []int32) ([]
 
 const ListProposals = `-- name: ListProposals :many
 SELECT p.project_id, p.id, p.revision, p.status, p.operations, p.size, p.base_version, p.note, p.by_id, p.by_kind, p.by_name, p.op_actor, p.op_id,
-    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version
+    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version,
+    p.by_lasting_id
 FROM (
     SELECT k.id, sum(k.size) OVER (ORDER BY k.id DESC) - k.size AS before FROM (
         SELECT l.id, l.size FROM unnest($1::text[]) s (status) CROSS JOIN LATERAL (
@@ -433,6 +442,7 @@ func (q *Queries) ListProposals(ctx context.Context, arg ListProposalsParams) ([
 			&i.DecidedAt,
 			&i.Reason,
 			&i.Version,
+			&i.ByLastingID,
 		); err != nil {
 			return nil, err
 		}
@@ -446,7 +456,8 @@ func (q *Queries) ListProposals(ctx context.Context, arg ListProposalsParams) ([
 
 const ListProposalsAfter = `-- name: ListProposalsAfter :many
 SELECT p.project_id, p.id, p.revision, p.status, p.operations, p.size, p.base_version, p.note, p.by_id, p.by_kind, p.by_name, p.op_actor, p.op_id,
-    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version
+    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version,
+    p.by_lasting_id
 FROM (
     SELECT k.id, sum(k.size) OVER (ORDER BY k.revision) - k.size AS before FROM (
         SELECT o.id, o.revision, o.size FROM proposals o
@@ -501,6 +512,7 @@ func (q *Queries) ListProposalsAfter(ctx context.Context, arg ListProposalsAfter
 			&i.DecidedAt,
 			&i.Reason,
 			&i.Version,
+			&i.ByLastingID,
 		); err != nil {
 			return nil, err
 		}

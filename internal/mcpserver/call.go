@@ -45,7 +45,7 @@ func (h *Handler) identify(r *http.Request, client clientInfo, session uuid.UUID
 	if err != nil {
 		return requester{}, err
 	}
-	actor := auth.Agent(who.Key, who.Name)
+	actor := auth.Agent(who.Key, who.LastingKey, who.Name)
 	return requester{actor, who.Key, presence.Maker{Caller: actor.ID, Network: network}}, nil
 }
 

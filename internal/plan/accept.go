@@ -108,9 +108,10 @@ var errDecided = errors.New("the proposal is decided")
 // verbs say what somebody did who decided.
 var verbs = map[ProposalStatus]string{Accepted: "accepted", Rejected: "rejected", Withdrawn: "withdrew"}
 
-// mayDecide refuses decisions that are not the actor's.
+// mayDecide refuses decisions that are not the actor's. An agent does not become somebody else by beginning another session. Two agents of
+// one name at one client address count as one: they cannot be told apart, and a person, or an agent of another name, can decide.
 func (one Proposal) mayDecide(actor auth.Actor, d Decision) error {
-	switch own := one.By.ID == actor.ID; {
+	switch own := one.By.Is(actor); {
 	case own && d != Withdraw:
 		return fault.New(fault.Forbidden, "Somebody else has to decide about your proposal: you can only withdraw it")
 	case !own && d == Withdraw:

@@ -15,7 +15,7 @@ import (
 func TestAgentsUndoTheirOwn(t *testing.T) {
 	t.Parallel()
 	r, p := newProject(t)
-	one, two := auth.Agent("one", "One"), auth.Agent("two", "Two")
+	one, two := auth.Agent("one", "one", "One"), auth.Agent("two", "two", "Two")
 	r.by(t, one, p, addNode("a", plan.GraphNode))
 	r.by(t, two, p, addNode("b", plan.GraphNode))
 	r.by(t, one, p, move("b", 7))
@@ -37,7 +37,7 @@ func TestAgentsUndoTheirOwn(t *testing.T) {
 	if _, err := r.plans.Undo(t.Context(), one, p, plan.UndoInput{OpID: "undo", OnConflict: plan.Overwrite}); !fault.Is(err, fault.BadRequest) {
 		t.Errorf("another agent's undo under the same operation id: %v, want %s", err, fault.BadRequest)
 	}
-	if _, err := r.plans.Undo(t.Context(), auth.Agent("three", "Three"), p, plan.UndoInput{}); !fault.Is(err, fault.NotFound) {
+	if _, err := r.plans.Undo(t.Context(), auth.Agent("three", "three", "Three"), p, plan.UndoInput{}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("the undo of an agent that did nothing: %v, want %s", err, fault.NotFound)
 	}
 	if redone := r.redo(t, two, p, plan.UndoInput{OnConflict: plan.Overwrite}); redone.Change == nil || redone.Change.Undoes != undone.At.Version {
@@ -51,7 +51,7 @@ func TestHistoryShowsAgents(t *testing.T) {
 	r := startReplica(t, database, 0)
 	p := r.create(t)
 	change := plan.Change{Via: "mcp", Edits: []plan.Edit{addNode("a", plan.GraphNode)}}
-	if _, err := r.plans.Change(t.Context(), auth.Agent("key", "Planner"), p, change); err != nil {
+	if _, err := r.plans.Change(t.Context(), auth.Agent("key", "key", "Planner"), p, change); err != nil {
 		t.Fatal(err)
 	}
 	got := pgtest.Texts(t, pgtest.Connect(t, database), "SELECT concat_ws(' ', actor_kind, actor_name, via) FROM layercake.plan_history")

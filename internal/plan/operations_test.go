@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var agent = auth.Agent("test", "Agent")
+var agent = auth.Agent("test", "test", "Agent")
 
 // parsed reads texts of operations, which must be right.
 func parsed(t testing.TB, texts ...string) []plan.Edit {

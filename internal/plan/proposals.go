@@ -159,7 +159,7 @@ func (p *Proposals) Propose(ctx context.Context, actor auth.Actor, projectID int
 	row := db.InsertProposalParams{
 		ProjectID: projectID, Operations: in.Operations, Size: int32(len(in.Operations)), Note: optional(in.Note),
 		ByID: actor.ID, ByKind: string(actor.Kind), ByName: actor.Name,
-		OpActor: actor.OpActor(), OpID: in.OpID, RequestHash: in.hash(),
+		OpActor: actor.OpActor(), OpID: in.OpID, RequestHash: in.hash(), ByLastingID: optional(actor.LastingID),
 	}
 	kept, found, err := p.repeated(ctx, row)
 	if err != nil {
@@ -408,7 +408,7 @@ func proposalOf(row db.Proposal) Proposal {
 	one := Proposal{
 		ProjectID: row.ProjectID, ID: row.ID, Revision: row.Revision, Status: ProposalStatus(row.Status), Operations: row.Operations,
 		BaseVersion: row.BaseVersion, Note: value(row.Note), CreatedAt: row.CreatedAt,
-		By:        auth.Actor{ID: row.ByID, Kind: auth.Kind(row.ByKind), Name: row.ByName},
+		By:        auth.Actor{ID: row.ByID, LastingID: value(row.ByLastingID), Kind: auth.Kind(row.ByKind), Name: row.ByName},
 		DecidedBy: auth.Actor{ID: value(row.DecidedByID), Kind: auth.Kind(value(row.DecidedByKind)), Name: value(row.DecidedByName)},
 		Reason:    value(row.Reason), Version: value(row.Version),
 	}

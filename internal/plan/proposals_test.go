@@ -212,6 +212,19 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	})
+	t.Run("an agent is itself in another session", func(t *testing.T) {
+		robo, again := auth.Agent("robo, session 1", "robo", "Robo"), auth.Agent("robo, session 2", "robo", "Robo")
+		other := auth.Agent("robo elsewhere", "robo elsewhere", "Robo")
+		one := r.propose(t, robo, p, addition("c"))
+		for _, d := range []plan.Decision{plan.Accept, plan.Reject} {
+			if _, err := r.proposals.Decide(t.Context(), again, p, plan.DecideInput{ID: one.ID, Decision: d}); !fault.Is(err, fault.Forbidden) {
+				t.Errorf("the proposer decides %s in another session: %v, want FORBIDDEN", d, err)
+			}
+		}
+		r.decide(t, again, one, plan.Withdraw)
+		r.decide(t, other, r.propose(t, robo, p, addition("c")), plan.Reject)
+		r.decide(t, auth.Anonymous("person"), r.propose(t, robo, p, addition("c")), plan.Reject)
+	})
 	t.Run("what the rules refuse by now stays open", func(t *testing.T) {
 		one := r.propose(t, ann, p, `{"op":"delete_node","id":"b"}`)
 		r.change(t, p, plan.DeleteNode{ID: "b"})

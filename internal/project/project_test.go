@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 func TestCreateUnderAnOperationID(t *testing.T) {
 	t.Parallel()
 	core := servertest.StartCore(t, nil)
-	agent, person := auth.Agent("key", "Agent"), auth.Actor{ID: "ann", Kind: "user", Name: "Ann"}
+	agent, person := auth.Agent("key", "key", "Agent"), auth.Actor{ID: "ann", Kind: "user", Name: "Ann"}
 	description := "What it is for"
 	in := project.Input{Name: "One", Description: &description, OpID: "op"}
 	create := func(actor auth.Actor, in project.Input) project.Project {
@@ -78,7 +78,7 @@ func TestCreateAtOnce(t *testing.T) {
 	var all errgroup.Group
 	for i := range ids {
 		all.Go(func() error {
-			p, err := cores[i%2].Projects.Create(t.Context(), auth.Agent(fmt.Sprint(i), "Agent"), project.Input{Name: "One", OpID: "op"})
+			p, err := cores[i%2].Projects.Create(t.Context(), auth.Agent(fmt.Sprint(i), "lasting", "Agent"), project.Input{Name: "One", OpID: "op"})
 			ids[i] = p.ID
 			return err
 		})
