@@ -94,17 +94,21 @@ func goClient(t *testing.T, url, version string, options *mcp.ClientOptions) ses
 	t.Helper()
 	own := &http.Transport{}
 	t.Cleanup(own.CloseIdleConnections)
-	var transport mcp.Transport = &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: own}}
-	if strings.HasSuffix(url, "/sse") {
-		transport = &mcp.SSEClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: own}}
-	}
 	client := mcp.NewClient(&mcp.Implementation{Name: "go", Version: "1"}, options)
-	s, err := client.Connect(t.Context(), transport, &mcp.ClientSessionOptions{ProtocolVersion: version})
+	s, err := client.Connect(t.Context(), transportTo(url, own), &mcp.ClientSessionOptions{ProtocolVersion: version})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() }) // its error is what the transport was closed with
 	return session{s}
+}
+
+// transportTo returns the way of the SDK to an address, by its path.
+func transportTo(url string, over *http.Transport) mcp.Transport {
+	if strings.HasSuffix(url, "/sse") {
+		return &mcp.SSEClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: over}}
+	}
+	return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: over}}
 }
 
 // send calls a tool and returns whether it failed, and its text, after it has compared the text with the structure.

@@ -2,6 +2,7 @@ package servertest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,11 @@ import (
 	"layercake/internal/server"
 )
 
-// environment is what a process is told that is to be a replica: the URL of its database.
-const environment = "LAYERCAKE_SERVERTEST_DATABASE"
+// What a process is told that is to be a replica: the URL of its database and, in tests that start it again, where it serves.
+const (
+	environment        = "LAYERCAKE_SERVERTEST_DATABASE"
+	addressEnvironment = "LAYERCAKE_SERVERTEST_ADDRESS"
+)
 
 // Process is a replica in a process of its own, for tests that kill or suspend it.
 type Process struct {
@@ -38,6 +42,7 @@ func IsProcess() bool { return os.Getenv(environment) != "" }
 // RunProcess is a replica until standard input ends. It returns the status to exit with.
 func RunProcess() int {
 	cfg := config(os.Getenv(environment))
+	cfg.HTTPAddr = cmp.Or(os.Getenv(addressEnvironment), cfg.HTTPAddr)
 	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	s := server.New(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -55,6 +60,9 @@ func RunProcess() int {
 	}
 	return 0
 }
+
+// At is the variable for StartProcess that has a replica serve at an address, such as one of Address, rather than at any.
+func At(address string) string { return addressEnvironment + "=" + address }
 
 // StartProcess runs a replica of the database in a process of its own until the test ends. Variables such as GOMEMLIMIT=512MiB are added to
 // its environment.
