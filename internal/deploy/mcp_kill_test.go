@@ -37,7 +37,7 @@ func TestEditsOfAgentsHappenOnceWhoeverDies(t *testing.T) {
 	addresses, replicas := make([]string, 3), make([]*servertest.Process, 3)
 	for i := range replicas {
 		addresses[i] = servertest.Address(t)
-		replicas[i] = servertest.StartProcess(t, database, servertest.At(addresses[i]))
+		replicas[i] = servertest.StartProcess(t, database, servertest.Told{HTTPAddr: addresses[i]}.Variable())
 	}
 	url, _ := balance(t, addresses)
 	owner := goClient(t, url+"/mcp", "2026-07-28", nil)
@@ -94,7 +94,7 @@ func TestEditsOfAgentsHappenOnceWhoeverDies(t *testing.T) {
 		}
 		await("answers", answered, beforeKill)
 		replicas[round%3].Kill()
-		replicas[round%3] = servertest.StartProcess(t, database, servertest.At(addresses[round%3]))
+		replicas[round%3] = servertest.StartProcess(t, database, servertest.Told{HTTPAddr: addresses[round%3]}.Variable())
 		await("answers", answered, operations/rounds-beforeKill)
 	}
 	noMore()

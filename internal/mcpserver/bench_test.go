@@ -117,9 +117,7 @@ func BenchmarkUpdates(b *testing.B) {
 		pause(b, 120*time.Millisecond) // more than the pause between two updates
 		began := time.Now()
 		p.call(b, "edit_plan", fmt.Sprintf(`{"project_id":1,"operations":[{"op":"add_node","id":"n%d","node_type":"GraphNode"}]}`, n))
-		if err := l.until("notifications/resources/updated"); err != nil {
-			b.Fatal(err)
-		}
+		l.await(b, "notifications/resources/updated")
 		times = append(times, time.Since(began))
 	}
 	percentiles(b, "update", times)
@@ -133,40 +131,52 @@ type thin struct {
 
 func listenThin(b *testing.B, url, uri string) *thin {
 	b.Helper()
-	var d net.Dialer
-	conn, err := d.DialContext(b.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+	l := openThin(b, &net.Dialer{}, http.MethodPost, url+"/mcp", listenBody("1", uri), modern("subscriptions/listen", "")...)
+	l.await(b, "acknowledged")
+	return l
+}
+
+// openThin sends a request over a connection of its own, which ends with the test.
+func openThin(t testing.TB, dialer *net.Dialer, method, address, body string, headers ...string) *thin {
+	t.Helper()
+	host, path, _ := strings.Cut(strings.TrimPrefix(address, "http://"), "/")
+	conn, err := dialer.DialContext(t.Context(), "tcp", host)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	b.Cleanup(func() { _ = conn.Close() })
-	body := listenBody("1", uri)
+	t.Cleanup(func() { _ = conn.Close() })
 	var request strings.Builder
-	request.WriteString("POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n")
-	headers := modern("subscriptions/listen", "")
+	fmt.Fprintf(&request, "%s /%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n", method, path, len(body))
 	for i := 0; i < len(headers); i += 2 {
 		request.WriteString(headers[i] + ": " + headers[i+1] + "\r\n")
 	}
 	if _, err := io.WriteString(conn, request.String()+"\r\n"+body); err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	l := &thin{conn, bufio.NewReaderSize(conn, 512)}
-	if err := l.until("acknowledged"); err != nil {
-		b.Fatal(err)
-	}
-	return l
+	return &thin{conn, bufio.NewReaderSize(conn, 512)}
 }
 
-// until reads until a line holds a text.
-func (l *thin) until(text string) error {
+// until reads until a line holds a text, and returns the line.
+func (l *thin) until(text string) (string, error) {
 	if err := l.conn.SetReadDeadline(time.Now().Add(pgtest.Patience)); err != nil {
-		return err
+		return "", err
 	}
 	for {
 		line, err := l.in.ReadString('\n')
 		if err != nil || strings.Contains(line, text) {
-			return err
+			return line, err
 		}
 	}
+}
+
+// await is until for a line that must come.
+func (l *thin) await(t testing.TB, text string) string {
+	t.Helper()
+	line, err := l.until(text)
+	if err != nil {
+		t.Fatalf("waiting for %s: %v", text, err)
+	}
+	return line
 }
 
 // BenchmarkIdleListeners measures what a listener takes that has nothing to hear, 20 of each project.

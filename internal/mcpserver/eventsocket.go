@@ -12,7 +12,7 @@ import (
 )
 
 // eventTiming is the timing of streams that a client listens to. A client sends nothing on them, so a comment that it took is heard of it.
-var eventTiming = socket.Timing{Ping: 15 * time.Second, Silence: 60 * time.Second, Write: writeTime}
+var eventTiming = socket.Timing{Ping: 15 * time.Second, Silence: 60 * time.Second, Write: 10 * time.Second}
 
 // eventSocket is a stream of events that stays open until the client goes, or is sent away. The goroutine of its request owns it: it waits
 // for ending, writes the last event, and calls end.
@@ -31,7 +31,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, c call) *eventSo
 	if s == nil {
 		return nil
 	}
-	e := &eventSocket{Socket: s, stream: newStream(w), ending: make(chan struct{})}
+	e := &eventSocket{Socket: s, stream: h.newStream(w), ending: make(chan struct{})}
 	e.ctx, e.cancel = context.WithCancel(r.Context())
 	s.SetUser(c.actor.ID)
 	_ = e.control.SetReadDeadline(time.Time{}) // a client that listens sends nothing

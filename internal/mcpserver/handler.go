@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,6 +48,7 @@ type Options struct {
 	Health    func(context.Context) any // what the health check says, to be written as JSON
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer
+	Timing    socket.Timing // of streams; zero for eventTiming
 
 	// Fixtures adds what suites call; nil outside of tests.
 	Fixtures func(*mcp.Server)
@@ -63,6 +65,7 @@ type Handler struct {
 	log       *slog.Logger
 	guard     *task.Guard
 	streams   *socket.Transport
+	writeTime time.Duration // limit for a client to take what is written to a stream
 	metrics   *metrics
 	schema    string
 	health    func(context.Context) any
@@ -76,11 +79,12 @@ type Handler struct {
 
 // New returns a handler with all tools.
 func New(o Options) *Handler {
+	timing := cmp.Or(o.Timing, eventTiming)
 	h := &Handler{
 		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, presence: o.Presence, agents: o.Agents, budget: o.Budget, log: o.Log,
 		guard: task.NewGuard(o.Log, o.Metrics, "mcp"), metrics: newMetrics(o.Metrics), tools: map[string]definition{}, known: knownSchemas(),
-		streams: o.Sockets.Transport(caller.MCP, eventTiming, socket.LabelKicked),
-		schema:  o.Schema, health: o.Health,
+		streams: o.Sockets.Transport(caller.MCP, timing, socket.LabelKicked), writeTime: timing.Write,
+		schema: o.Schema, health: o.Health,
 	}
 	h.server = mcp.NewServer(&mcp.Implementation{
 		Name: "layercake", Title: "Layercake", Version: o.Version, Icons: []mcp.Icon{icon},
@@ -229,7 +233,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, scope scope) {
 	case !modern && e.Method == methodInitialize && asJSON:
 		h.begin(w, r, c, e, body, h.asJSON)
 	case asStream && (e.waits() || !asJSON):
-		c.stream = newStream(w)
+		c.stream = h.newStream(w)
 		defer c.stream.finish()
 		if !modern && e.Method == methodInitialize {
 			h.begin(c.stream, r, c, e, body, h.asStream)

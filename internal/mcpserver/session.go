@@ -123,7 +123,7 @@ func (h *Handler) inSession(w http.ResponseWriter, r *http.Request, c call, s ag
 		refuse(w, r, fmt.Errorf("read the parameters of a session: %w", err), e.ID)
 		return
 	}
-	out := newStream(w)
+	out := h.newStream(w)
 	defer out.finish()
 	c.stream, c.asking = out, true
 	ctx, cancel := context.WithCancel(withCall(r.Context(), c))

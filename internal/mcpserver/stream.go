@@ -13,28 +13,27 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// The clocks of streams.
-const (
-	writeTime  = 10 * time.Second // limit for a client to take what is written
-	signOfLife = 10 * time.Second // pause between comments while a call waits
-)
+// signOfLife is the pause between comments while a call waits.
+const signOfLife = 10 * time.Second
 
 // stream is a response that several goroutines write, as events. A client that does not take them ends it, and nobody else waits for that.
 type stream struct {
 	http.ResponseWriter
 
-	control *http.ResponseController
-	mu      sync.Mutex
-	ended   bool // the handler has returned, and with it the response
+	control   *http.ResponseController
+	writeTime time.Duration
+
+	mu    sync.Mutex
+	ended bool // the handler has returned, and with it the response
 }
 
 var errEnded = errors.New("the stream has ended")
 
-func newStream(w http.ResponseWriter) *stream {
+func (h *Handler) newStream(w http.ResponseWriter) *stream {
 	header := w.Header()
 	header.Set("X-Accel-Buffering", "no") // nginx would keep events back
 	header.Set("Cache-Control", "no-cache, no-transform")
-	return &stream{ResponseWriter: w, control: http.NewResponseController(w)}
+	return &stream{ResponseWriter: w, control: http.NewResponseController(w), writeTime: h.writeTime}
 }
 
 // Unwrap lets controllers reach the connection.
@@ -47,7 +46,7 @@ func (s *stream) Write(b []byte) (int, error) {
 	if s.ended {
 		return 0, errEnded
 	}
-	_ = s.control.SetWriteDeadline(time.Now().Add(writeTime)) // writers without deadlines are those of tests
+	_ = s.control.SetWriteDeadline(time.Now().Add(s.writeTime)) // writers without deadlines are those of tests
 	return s.ResponseWriter.Write(b)
 }
 

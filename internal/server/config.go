@@ -19,6 +19,7 @@ import (
 	"layercake/internal/presence"
 	"layercake/internal/replica"
 	"layercake/internal/setting"
+	"layercake/internal/socket"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -63,6 +64,7 @@ type Config struct {
 	// Clocks that tests set. Their zero values stand for those of a deployment.
 	Lease    replica.Timing
 	Presence presence.Timing
+	Streams  socket.Timing // of agents
 
 	// Fixtures adds to what agents are served, for suites that call tools of their own; nil outside of tests.
 	Fixtures func(*mcp.Server)

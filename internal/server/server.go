@@ -145,6 +145,7 @@ func (s *Server) assemble(core *Core) {
 		Agents: core.Agents, Proposals: core.Proposals, Sockets: s.sockets,
 		Plans: core.Plans, Projects: core.Projects, Presence: core.Presence, Budget: memory, Version: s.cfg.Version,
 		Schema: graph.SDL(), Health: s.healthReport, Fixtures: s.cfg.Fixtures, Log: s.log, Metrics: s.registry,
+		Timing: s.cfg.Streams,
 	})
 	s.commander = operate.NewCommander(operate.CommanderConfig{
 		DB: core.DB.System, Wire: core.Wire, Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry,

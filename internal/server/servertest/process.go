@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,13 +19,27 @@ import (
 	"layercake/internal/child"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
+	"layercake/internal/socket"
 )
 
-// What a process is told that is to be a replica: the URL of its database and, in tests that start it again, where it serves.
+// The variables of a process that is to be a replica: the URL of its database, and what else it is told.
 const (
-	environment        = "LAYERCAKE_SERVERTEST_DATABASE"
-	addressEnvironment = "LAYERCAKE_SERVERTEST_ADDRESS"
+	environment     = "LAYERCAKE_SERVERTEST_DATABASE"
+	toldEnvironment = "LAYERCAKE_SERVERTEST_TOLD"
 )
+
+// Told is what a replica in a process of its own is told beside its database. Zero values stand for what every replica of a test has.
+type Told struct {
+	HTTPAddr  string // such as one of Address, for a replica that comes back there
+	AdminAddr string
+	Streams   socket.Timing
+}
+
+// Variable is what StartProcess is given.
+func (o Told) Variable() string {
+	text, _ := json.Marshal(o) //nolint:errchkjson // texts and numbers
+	return toldEnvironment + "=" + string(text)
+}
 
 // Process is a replica in a process of its own, for tests that kill or suspend it.
 type Process struct {
@@ -42,7 +57,9 @@ func IsProcess() bool { return os.Getenv(environment) != "" }
 // RunProcess is a replica until standard input ends. It returns the status to exit with.
 func RunProcess() int {
 	cfg := config(os.Getenv(environment))
-	cfg.HTTPAddr = cmp.Or(os.Getenv(addressEnvironment), cfg.HTTPAddr)
+	var told Told
+	_ = json.Unmarshal([]byte(os.Getenv(toldEnvironment)), &told) // it was written by Variable, or is absent
+	cfg.HTTPAddr, cfg.AdminAddr, cfg.Streams = cmp.Or(told.HTTPAddr, cfg.HTTPAddr), told.AdminAddr, told.Streams
 	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	s := server.New(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -60,9 +77,6 @@ func RunProcess() int {
 	}
 	return 0
 }
-
-// At is the variable for StartProcess that has a replica serve at an address, such as one of Address, rather than at any.
-func At(address string) string { return addressEnvironment + "=" + address }
 
 // StartProcess runs a replica of the database in a process of its own until the test ends. Variables such as GOMEMLIMIT=512MiB are added to
 // its environment.
