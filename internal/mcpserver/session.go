@@ -221,15 +221,22 @@ var unanswered = compact(map[string]any{"jsonrpc": "2.0", "error": errUnanswered
 
 var errUnanswered = &jsonrpc.Error{Code: -32000, Message: "Nobody answered in time"}
 
-// askInTime ends a question that nobody answers on a stream of SSE, whose answers do not pass through questions. The SDK tells the client.
+// askInTime ends a question whose client hangs up, which the SDK would ask for ever. It also ends one that nobody answers on a stream of
+// SSE, whose answers do not pass through questions. The SDK tells the client.
 func askInTime(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, request mcp.Request) (mcp.Result, error) {
 		c, err := callOf(ctx)
-		if method != "elicitation/create" || err != nil || c.asking {
+		if method != "elicitation/create" || err != nil {
 			return next(ctx, method, request)
 		}
-		waiting, stop := context.WithTimeoutCause(ctx, answerTime, errUnanswered)
+		ctx, stop := context.WithCancel(ctx)
 		defer stop()
+		defer c.onGone(stop)()
+		if c.asking {
+			return next(ctx, method, request)
+		}
+		waiting, late := context.WithTimeoutCause(ctx, answerTime, errUnanswered)
+		defer late()
 		result, err := next(waiting, method, request)
 		if err != nil && ctx.Err() == nil && errors.Is(context.Cause(waiting), errUnanswered) {
 			return nil, errUnanswered
