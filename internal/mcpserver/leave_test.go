@@ -3,13 +3,16 @@ package mcpserver_test
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server"
 	"layercake/internal/server/servertest"
 )
 
@@ -167,5 +170,41 @@ func TestNothingIsLeftOfClientsThatGo(t *testing.T) {
 		"SELECT count(*) FROM mcp_inbox",
 	} {
 		pgtest.AwaitCount(t, db, 0, query)
+	}
+}
+
+// counter counts the lines of a log.
+type counter struct{ atomic.Int64 }
+
+func (c *counter) Write(b []byte) (int, error) {
+	c.Add(1)
+	return len(b), nil
+}
+
+// A client that hangs up while its call waits is no failure that somebody must look into.
+func TestHangingUpIsNoFailure(t *testing.T) {
+	t.Parallel()
+	const clients = 20
+	var complaints counter
+	replica := servertest.Start(t, 1, func(c *server.Config) {
+		c.AdminAddr = "127.0.0.1:0"
+		c.Log = slog.New(slog.NewTextHandler(&complaints, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	})[0]
+	ask(t, replica.URL, newProject)
+	var waiting []*thin
+	for range clients {
+		waiting = append(waiting, openThin(t, &net.Dialer{}, http.MethodPost, replica.URL+"/mcp", waitingCall,
+			"Accept", "application/json, text/event-stream"))
+	}
+	for _, w := range waiting {
+		w.await(t, ":")
+		_ = w.conn.Close()
+	}
+	eventually(t, "the calls to end", func() bool {
+		metrics, err := client.Metrics(t.Context(), replica.Admin)
+		return err == nil && metrics["layercake_mcp_call_seconds_count"] == clients
+	})
+	if n := complaints.Load(); n > 0 {
+		t.Errorf("the log complains %d times", n)
 	}
 }

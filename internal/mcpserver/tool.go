@@ -118,10 +118,11 @@ func (h *Handler) run(ctx context.Context, d definition, tool func(context.Conte
 	}
 	var out any
 	if err == nil {
+		var stop func()
+		ctx, stop = context.WithCancel(ctx)
+		defer stop()
+		defer c.onGone(stop)()
 		err = h.guard.Do(func() (err error) {
-			ctx, stop := context.WithCancel(ctx)
-			defer stop()
-			defer c.onGone(stop)()
 			out, err = tool(ctx, c)
 			return err
 		})
@@ -139,7 +140,8 @@ func (h *Handler) run(ctx context.Context, d definition, tool func(context.Conte
 		}
 	}
 	if err != nil {
-		return h.failure(ctx, d.name, err), err
+		f := h.faultOf(ctx, d.name, err)
+		return failure(ctx, f), f
 	}
 	return &mcp.CallToolResult{
 		StructuredContent: json.RawMessage(text), Content: []mcp.Content{&mcp.TextContent{Text: string(text)}},
@@ -171,8 +173,7 @@ var hints = map[fault.Code]string{
 
 // failure returns the result of a tool that failed: one JSON text, and no structured content, which clients would check against the schema
 // of a success.
-func (h *Handler) failure(ctx context.Context, tool string, err error) *mcp.CallToolResult {
-	f := h.faultOf(ctx, tool, err)
+func failure(ctx context.Context, f *fault.Error) *mcp.CallToolResult {
 	said := map[string]any{}
 	if retry := caller.AnswerTo(f.Code).Retry; retry > 0 {
 		said["retryAfterMs"] = retry.Milliseconds()
