@@ -145,6 +145,12 @@ func TestFrames(t *testing.T) {
 		{name: "initialisation with a payload", turns: []turn{saying(1, `{"type":"connection_init","payload":{"a":1}}`)}},
 		{name: "initialisation with null", turns: []turn{saying(1, `{"type":"connection_init","payload":null}`)}},
 		{name: "initialisation with a text", turns: []turn{saying(allOfIt, `{"type":"connection_init","payload":"text"}`)}},
+		{name: "initialisation with a name", turns: []turn{saying(1, `{"type":"connection_init","payload":{"name":"Zoë"}}`)}},
+		{name: "initialisation with no name", turns: []turn{saying(1, `{"type":"connection_init","payload":{"name":null}}`)}},
+		{name: "initialisation with a number as name", turns: []turn{saying(allOfIt, `{"type":"connection_init","payload":{"name":1}}`)}},
+		{name: "initialisation with a name that nobody can have", turns: []turn{
+			saying(allOfIt, `{"type":"connection_init","payload":{"name":"A\u202eB"}}`),
+		}},
 		{name: "two initialisations", turns: []turn{saying(allOfIt, initialise, initialise)}},
 		{name: "subscribe before the initialisation", turns: []turn{saying(allOfIt, subscription("1", typename))}},
 		{name: "complete before the initialisation", turns: []turn{saying(0, `{"id":"1","type":"complete"}`)}},

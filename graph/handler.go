@@ -22,6 +22,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/google/uuid"
 	"github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -39,6 +40,11 @@ type Options struct {
 	Metrics   prometheus.Registerer // may be nil
 
 	Budget *budget.Budget // nil for the smallest
+
+	// Sockets are greeted with these.
+	Incarnation func() uuid.UUID // of this replica; nil for none
+	Version     string           // of this binary
+	Page        string           // hash of the index page; empty for none
 
 	// Pace is the least that clients have to send and take; zero for the default.
 	Pace Pace
@@ -59,6 +65,9 @@ type Handler struct {
 	turns       *semaphore.Weighted // of large requests to be decoded and checked
 	sockets     *socket.Transport
 	initTimeout time.Duration
+	incarnation func() uuid.UUID
+	version     string
+	page        string
 	answers     *answerCache
 	unshared    bool // every subscriber executes each event for itself; tests and benchmarks compare sharing with that
 
@@ -72,6 +81,7 @@ func New(o Options) *Handler {
 		budget: o.Budget, pace: cmp.Or(o.Pace, DefaultPace), maxBody: maxBody,
 		turns:   semaphore.NewWeighted(int64(max(1, runtime.GOMAXPROCS(0)/2))),
 		sockets: o.Sockets.Transport(caller.GraphQL, o.Timing, labels...), initTimeout: cmp.Or(o.InitTimeout, defaultInitTimeout),
+		incarnation: o.Incarnation, version: o.Version, page: o.Page,
 	}
 	if h.budget == nil {
 		h.budget = budget.New(budget.Config{})

@@ -93,16 +93,16 @@ func (h *Handler) refused(w http.ResponseWriter, r *http.Request, media string, 
 }
 
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body *pacedBody, media string, acceptable bool) error {
-	signedOut := caller.From(r.Context()).Check()
-	if signedOut == nil && IsPage(r) {
+	barred := caller.From(r.Context()).Check()
+	if barred == nil && IsPage(r) {
 		playground.Handler("Layercake", r.URL.Path)(w, r)
 		return nil
 	}
 	if !acceptable {
 		return badRequest(http.StatusNotAcceptable, "Accept must include "+mediaResponse+" or "+mediaJSON)
 	}
-	if signedOut != nil {
-		return refuse(http.StatusUnauthorized, fault.From(signedOut))
+	if barred != nil {
+		return refuseFault(barred)
 	}
 	var params *graphql.RawParams
 	checked := func() {}

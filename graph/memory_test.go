@@ -59,7 +59,7 @@ func open(t testing.TB, url string) bare {
 		t.Fatal(response, err)
 	}
 	b.send(t, `{"type":"connection_init"}`)
-	ack := make([]byte, 2+len(`{"type":"connection_ack"}`))
+	ack := make([]byte, 2+len(`{"type":"connection_ack","payload":{"replica":"","version":"","page":""}}`))
 	if _, err := io.ReadFull(in, ack); err != nil || in.Buffered() > 0 {
 		t.Fatal(string(ack), err)
 	}

@@ -72,7 +72,8 @@ type session struct {
 
 	// Only the goroutine that reads uses these.
 	rate    *rate.Limiter
-	refused int // frames beyond the rate
+	refused int           // frames beyond the rate
+	caller  caller.Caller // nobody before connection_init
 
 	mu          sync.Mutex
 	initialised bool
@@ -157,23 +158,50 @@ func (s *session) receive(ctx context.Context, kind websocket.MessageType, b []b
 }
 
 func (s *session) init(ctx context.Context, f frame) (broken *socket.Reason) {
-	var payload map[string]any // no member of it has an effect
+	var payload map[string]any // only its name has an effect
 	if f.Payload != nil && decode(f.Payload, &payload) != nil {
 		return new(closeBadMessage("the payload of connection_init must be an object"))
+	}
+	name, isText := payload["name"].(string)
+	if !isText && payload["name"] != nil {
+		return new(closeBadMessage("the name in the payload of connection_init must be a text"))
 	}
 	s.mu.Lock()
 	again := s.initialised
 	s.initialised = true
 	s.mu.Unlock()
-	switch {
-	case again:
+	if again {
 		return &closeSecondInit
-	case caller.From(ctx).Check() != nil:
+	}
+	s.caller = caller.From(ctx)
+	err := s.caller.Check()
+	if err == nil {
+		s.caller, err = s.caller.Named(name)
+	}
+	switch {
+	case fault.Is(err, fault.BadRequest):
+		return new(closeBadMessage(fault.From(err).Message))
+	case err != nil:
 		return &closeForbidden
 	}
 	s.initTimer.Stop()
-	s.write(nil, "connection_ack")
+	s.write(nil, "connection_ack", encode(s.h.greeting()))
 	return nil
+}
+
+// greeting is the payload of connection_ack: whom the client talks to, and whether its page is that of this server.
+type greeting struct {
+	Replica string `json:"replica"` // incarnation, as layercake.replicas has it
+	Version string `json:"version"`
+	Page    string `json:"page"` // hash of the index page; empty where there is none
+}
+
+func (h *Handler) greeting() greeting {
+	g := greeting{Version: h.version, Page: h.page}
+	if h.incarnation != nil {
+		g.Replica = h.incarnation().String()
+	}
+	return g
 }
 
 // subscribe starts an operation. Of one beyond the rate not even the payload is read.
@@ -239,7 +267,7 @@ func (s *session) complete(f frame) (broken *socket.Reason) {
 
 // start executes an operation in a goroutine of its own. Errors in its document are answered before the next message is read.
 func (s *session) start(ctx context.Context, op *operation, params *graphql.RawParams) {
-	ctx, op.cancel = context.WithCancel(graphql.StartOperationTrace(ctx))
+	ctx, op.cancel = context.WithCancel(graphql.StartOperationTrace(caller.With(ctx, s.caller)))
 	executable, errs := s.prepare(ctx, params)
 	if errs != nil || !s.Acquire() {
 		op.cancel()

@@ -6,10 +6,13 @@ package caller
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"layercake/internal/auth"
 	"layercake/internal/fault"
@@ -30,21 +33,61 @@ const (
 // RequestIDHeader carries the id of a request, both ways.
 const RequestIDHeader = "X-Request-Id"
 
+// NameHeader carries the name by which somebody without a credential wants to be known, percent-encoded, since a header is ASCII.
+const NameHeader = "X-Layercake-Name"
+
+// maxName is how many characters such a name may have.
+const maxName = 100
+
 // Caller is who sent a request, or opened a socket. The zero Caller is nobody, and may do nothing.
 type Caller struct {
 	Actor     auth.Actor
 	RequestID string     // name of the request in logs and in errors, so that a user can report one
 	Address   netip.Addr // address of the client; not valid when a trusted proxy names none
 
-	admitted bool
+	admitted  bool
+	wrongName error // what is wrong with the name in the header of the request
 }
 
-// Check fails with the fault Unauthenticated unless the caller may go on. It is the only place that decides that.
+// Check fails with the fault Unauthenticated unless the caller may go on, and with BadRequest when its header states a name that nobody can
+// have. It is the only place that decides that.
 func (c Caller) Check() error {
 	if !c.admitted {
 		return fault.New(fault.Unauthenticated, "Sign in first")
 	}
-	return nil
+	return c.wrongName
+}
+
+// Named returns the caller under a name that it states, for people to read beside what it changes. The name is no identity: id and kind
+// stay as they are, and a caller with a credential keeps the name that belongs to it. An empty name changes nothing. It fails with the fault
+// BadRequest for a name that nobody can have.
+func (c Caller) Named(name string) (Caller, error) {
+	if name == "" || c.Actor.Kind != auth.KindAnonymous {
+		return c, nil
+	}
+	const field = "Name"
+	switch n := utf8.RuneCountInString(name); {
+	case !utf8.ValidString(name):
+		return c, fault.New(fault.BadRequest, field+" is no UTF-8")
+	case strings.TrimSpace(name) == "":
+		return c, fault.New(fault.BadRequest, field+" is blank")
+	case n > maxName:
+		return c, fault.New(fault.BadRequest, fmt.Sprintf("%s has %d characters, more than %d", field, n, maxName))
+	}
+	if err := fault.CheckName(field, name); err != nil {
+		return c, err
+	}
+	c.Actor.Name = name
+	return c, nil
+}
+
+// namedByHeader is Named for the name in a header.
+func (c Caller) namedByHeader(header string) (Caller, error) {
+	name, err := url.PathUnescape(header)
+	if err != nil {
+		return c, fault.New(fault.BadRequest, NameHeader+" is not percent-encoded")
+	}
+	return c.Named(name)
 }
 
 // Network returns the network that counts as one client in limits: an IPv4 address itself, or the /64 of an IPv6 address, because a client
@@ -68,7 +111,7 @@ var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 
 // Middleware gives each request its Caller. The request id is the one that the client states, if that is fit for a log, or a new one; the
 // response names it. The address is the other end of the connection, or, behind trusted proxies, the one that they report. The actor is
-// anonymous.
+// anonymous, under the name that the client states.
 func Middleware(cfg Config) func(http.Handler) http.Handler {
 	locate := middleware.ClientIPFromRemoteAddr
 	if len(cfg.TrustedProxies) > 0 {
@@ -84,8 +127,9 @@ func Middleware(cfg Config) func(http.Handler) http.Handler {
 			if !saneRequestID.MatchString(c.RequestID) {
 				c.RequestID = uuid.NewString()
 			}
+			c, c.wrongName = c.namedByHeader(r.Header.Get(NameHeader))
 			w.Header().Set(RequestIDHeader, c.RequestID)
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, c)))
+			next.ServeHTTP(w, r.WithContext(With(r.Context(), c)))
 		}))
 	}
 }
@@ -115,16 +159,25 @@ func From(ctx context.Context) Caller {
 	return c
 }
 
-// Actor returns the actor of a request: the client that states an id in an argument, or the caller of ctx when clientID is empty.
+// With returns a context whose caller is c.
+func With(ctx context.Context, c Caller) context.Context { return context.WithValue(ctx, key{}, c) }
+
+// Actor returns the actor of a request: the client that states an id in an argument, under the name of the caller of ctx, or this caller
+// when clientID is empty.
 func Actor(ctx context.Context, clientID string) auth.Actor {
-	if clientID != "" {
-		return auth.Anonymous(clientID)
+	c := From(ctx)
+	if clientID == "" {
+		return c.Actor
 	}
-	return From(ctx).Actor
+	stated := auth.Anonymous(clientID)
+	if c.Actor.Kind == auth.KindAnonymous {
+		stated.Name = c.Actor.Name
+	}
+	return stated
 }
 
 // WithNobody returns a context without a caller, for work whose result is shared by several callers. Nobody may do nothing, so whatever
 // depends on the caller fails there instead of showing one caller what another one may see.
 func WithNobody(ctx context.Context) context.Context {
-	return context.WithValue(ctx, key{}, Caller{})
+	return With(ctx, Caller{})
 }

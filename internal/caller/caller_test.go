@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -179,5 +180,56 @@ func TestEveryCodeHasAnAnswer(t *testing.T) {
 	}
 	if got := caller.AnswerTo("A_TRANSPORTS_OWN").Status; got != http.StatusBadRequest {
 		t.Errorf("a code of a transport's own is %d", got)
+	}
+}
+
+// A name is told to people, and changes nothing else of a caller.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("ü", 100)
+	for header, want := range map[string]string{
+		"": "Anonymous User", "Amber%20Otter": "Amber Otter", "Zo%C3%AB+1": "Zoë+1", "Zoë": "Zoë", "%F0%9F%A6%A6": "🦦",
+		url.PathEscape(long): long, url.PathEscape(" A "): " A ",
+		url.PathEscape(long + "x"): "", "%20": "", "%09": "", "%C2%A0": "", "A%00": "", "A%0AB": "", "A%E2%80%AEB": "", "%EF%BB%BFA": "",
+		"%FF": "", "%": "", "%zz": "", "100%": "",
+	} {
+		c, _ := serve(t, caller.Config{Open: true}, map[string]string{caller.NameHeader: header})
+		switch err := c.Check(); {
+		case want == "" && !fault.Is(err, fault.BadRequest):
+			t.Errorf("%q is answered with %v, want %s", header, err, fault.BadRequest)
+		case want != "" && (err != nil || c.Actor.Name != want):
+			t.Errorf("%q became %q, %v", header, c.Actor.Name, err)
+		case c.Actor.Kind != auth.KindAnonymous || c.Actor.OpActor() != "":
+			t.Errorf("%q became %+v", header, c.Actor)
+		}
+	}
+	if c, _ := serve(t, caller.Config{}, map[string]string{caller.NameHeader: "%"}); !fault.Is(c.Check(), fault.Unauthenticated) {
+		t.Errorf("who may not go on is told %v", c.Check())
+	}
+}
+
+// The name belongs to the caller, whatever client id an argument states, and not to anybody with a credential.
+func TestNamesOfActors(t *testing.T) {
+	t.Parallel()
+	c, _ := serve(t, caller.Config{Open: true}, map[string]string{caller.NameHeader: "Ann"})
+	ctx := caller.With(t.Context(), c)
+	if a, unnamed := caller.Actor(ctx, "tab"), auth.Anonymous("tab"); a.Name != "Ann" || a.ID != unnamed.ID || a.Kind != unnamed.Kind {
+		t.Errorf("got %+v", a)
+	}
+	if a := caller.Actor(caller.WithNobody(ctx), "tab"); a != auth.Anonymous("tab") {
+		t.Errorf("of nobody: %+v", a)
+	}
+	again, err := c.Named("Bob")
+	if err != nil || again.Actor.Name != "Bob" || again.Actor.ID != c.Actor.ID || c.Actor.Name != "Ann" {
+		t.Errorf("renamed: %+v, %v", again.Actor, err)
+	}
+	user := caller.Caller{Actor: auth.Actor{ID: "ann", Kind: "user", Name: "Ann"}}
+	for _, name := range []string{"Bob", " ", "A\n"} {
+		if got, err := user.Named(name); err != nil || got != user {
+			t.Errorf("with a credential, %q: %+v, %v", name, got.Actor, err)
+		}
+	}
+	if a := caller.Actor(caller.With(ctx, user), "tab"); a != auth.Anonymous("tab") {
+		t.Errorf("a client id beside a credential: %+v", a)
 	}
 }

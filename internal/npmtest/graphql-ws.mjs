@@ -83,13 +83,15 @@ const subscribeFrame = (id, query = deltas) => ({ id, type: 'subscribe', payload
 
 const tests = {
   async 'two subscriptions on one socket, one of them unsubscribed'() {
-    let sockets = 0
-    const client = createClient({ url: socketURL, webSocketImpl: WebSocket, on: { opened: () => sockets++ } })
+    let sockets = 0, greeting
+    const client = createClient({ url: socketURL, webSocketImpl: WebSocket, connectionParams: { name: 'Zoë' },
+      on: { opened: () => sockets++, connected: (_, payload) => { greeting = payload } } })
     const a = subscribe(client, deltas, { p: project })
     const b = subscribe(client, events, { p: project })
     const check = (await a.inbox.find((m) => m.value, 'a check')).value.data.planDagDeltaChanged
     assert.deepEqual(check.operations.map((o) => [o.op, o.path]), [['TEST', '/metadata/version']])
     assert.equal(check.snapshot, false)
+    assert.deepEqual(Object.keys(greeting), ['replica', 'version', 'page'])
     // A query on the same socket comes back after both subscriptions have begun.
     await subscribe(client, '{ projects { id } }').inbox.find((m) => m.complete, 'a query')
     await addNode('first')

@@ -26,7 +26,8 @@ var mutexWait = regexp.MustCompile(`^/sync/mutex/wait/total:seconds$`)
 // requestHeaders are the headers that pages of an allowed origin may send: ours, and those that GraphQL clients and tracing in browsers add
 // to each request. A browser sends no request at all when one of its headers is not allowed.
 var requestHeaders = []string{
-	"Accept", "Authorization", "Content-Type", "X-Layercake-Session", caller.RequestIDHeader, "X-Requested-With", "Cache-Control", "Pragma",
+	"Accept", "Authorization", "Content-Type", "X-Layercake-Session", caller.NameHeader, caller.RequestIDHeader,
+	"X-Requested-With", "Cache-Control", "Pragma",
 	"Apollo-Require-Preflight", "X-Apollo-Operation-Name", "X-Apollo-Operation-Id", "X-Apollo-Operation-Type",
 	"Apollographql-Client-Name", "Apollographql-Client-Version", "GraphQL-Require-Preflight", "GraphQL-Preflight",
 	"Traceparent", "Tracestate", "Baggage", // W3C, OpenTelemetry

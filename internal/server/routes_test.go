@@ -179,7 +179,7 @@ func TestHeadersThatPagesMaySend(t *testing.T) {
 		allowed         bool
 	}{
 		"none":                {ours, "", true},
-		"ours":                {ours, "content-type, authorization, x-layercake-session, x-request-id", true},
+		"ours":                {ours, "content-type, authorization, x-layercake-session, x-layercake-name, x-request-id", true},
 		"Sentry":              {ours, "baggage,content-type,sentry-trace", true},
 		"OpenTelemetry":       {ours, "baggage,content-type,traceparent,tracestate", true},
 		"Apollo":              {ours, "apollo-require-preflight,apollographql-client-name,apollographql-client-version,content-type,x-apollo-operation-name", true},

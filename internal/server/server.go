@@ -132,7 +132,7 @@ func (s *Server) assemble(core *Core) {
 	memory := budget.New(budget.Config{Memory: s.cfg.requestMemory(), PerAddress: s.cfg.MaxRequests, Metrics: s.registry})
 	s.graph = graph.New(graph.Options{
 		Sockets: s.sockets, Plans: core.Plans, Proposals: core.Proposals, Projects: core.Projects, Presence: core.Presence, Budget: memory,
-		Log: s.log, Metrics: s.registry,
+		Incarnation: core.Replica.Incarnation, Version: s.cfg.Version, Log: s.log, Metrics: s.registry,
 	})
 	timing := socket.DefaultTiming
 	if s.cfg.Silence > 0 {
