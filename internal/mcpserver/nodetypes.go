@@ -28,10 +28,10 @@ type nodeTypeInfo struct {
 func (h *Handler) describeNodeTypes(_ context.Context, _ call, in describeNodeTypes) (nodeTypes, error) {
 	out := nodeTypes{NodeTypes: []nodeTypeInfo{}}
 	for _, t := range plan.NodeTypes() {
-		if in.NodeType != "" && string(t.Type) != string(in.NodeType) {
+		if in.NodeType != "" && string(t.NodeType) != string(in.NodeType) {
 			continue
 		}
-		info := nodeTypeInfo{Type: string(t.Type), Does: t.Does, Inputs: t.Inputs, Outputs: t.Outputs, LeadsTo: []string{}}
+		info := nodeTypeInfo{Type: string(t.NodeType), Does: t.Does, Inputs: t.Inputs(), Outputs: t.Outputs(), LeadsTo: []string{}}
 		for _, to := range t.LeadsTo {
 			info.LeadsTo = append(info.LeadsTo, string(to))
 		}
@@ -47,7 +47,7 @@ func (h *Handler) describeNodeTypes(_ context.Context, _ call, in describeNodeTy
 func nodeTypeNames() []string {
 	names := []string{}
 	for _, t := range plan.NodeTypes() {
-		names = append(names, string(t.Type))
+		names = append(names, string(t.NodeType))
 	}
 	return slices.Clip(names)
 }

@@ -8,10 +8,11 @@ import (
 
 // NodeTypeInfo says what somebody needs to know who adds a node of a type.
 type NodeTypeInfo struct {
-	Type         NodeType
+	NodeType     NodeType
 	Does         string          // one sentence
-	Inputs       string          // how many edges enter it, in words
-	Outputs      string          // how many edges leave it, in words
+	MinInputs    int             // edges that have to enter it before it works
+	MaxInputs    *int            // edges that may enter it; nil for any number
+	MaxOutputs   *int            // edges that may leave it; nil for any number
 	LeadsTo      []NodeType      // types that its edges may lead to
 	ConfigSchema json.RawMessage // JSON Schema of its config; other members are stored, too
 	Example      json.RawMessage // a config
@@ -22,35 +23,48 @@ func NodeTypes() []NodeTypeInfo {
 	infos := slices.Clone(nodeTypes)
 	for i := range infos {
 		info := &infos[i]
-		info.Inputs = inWords(minInputs(info.Type), maxInputs(info.Type))
-		info.Outputs = inWords(0, maxOutputs(info.Type))
-		info.LeadsTo = slices.Clone(targets[info.Type])
+		info.MinInputs = minInputs(info.NodeType)
+		info.MaxInputs, info.MaxOutputs = bounded(maxInputs(info.NodeType)), bounded(maxOutputs(info.NodeType))
+		info.LeadsTo = slices.Clone(targets[info.NodeType])
 		info.ConfigSchema, info.Example = slices.Clone(info.ConfigSchema), slices.Clone(info.Example)
 	}
 	return infos
 }
 
-// inWords says how many edges a node can have on one side.
-func inWords(least, most int) string {
+// bounded returns how many edges may be on one side of a node, or nil for as many as a plan has.
+func bounded(most int) *int {
+	if most == MaxEdges {
+		return nil
+	}
+	return &most
+}
+
+// Inputs says how many edges enter a node, in words.
+func (i NodeTypeInfo) Inputs() string { return inWords(i.MinInputs, i.MaxInputs) }
+
+// Outputs says how many edges leave a node, in words.
+func (i NodeTypeInfo) Outputs() string { return inWords(0, i.MaxOutputs) }
+
+func inWords(least int, most *int) string {
 	switch {
-	case most == 0:
-		return "none"
-	case most == MaxEdges && least == 0:
+	case most == nil && least == 0:
 		return "any number"
-	case most == MaxEdges:
+	case most == nil:
 		return fmt.Sprintf("at least %d", least)
-	case least == most:
-		return fmt.Sprintf("exactly %d", most)
+	case *most == 0:
+		return "none"
+	case least == *most:
+		return fmt.Sprintf("exactly %d", *most)
 	default:
-		return fmt.Sprintf("%d to %d", least, most)
+		return fmt.Sprintf("%d to %d", least, *most)
 	}
 }
 
 // nodeTypes are those of targets, with what the rules do not say.
 var nodeTypes = []NodeTypeInfo{
 	{
-		Type: DataSourceNode,
-		Does: "Brings the nodes, edges or layers of an uploaded table or graph file into the plan.",
+		NodeType: DataSourceNode,
+		Does:     "Brings the nodes, edges or layers of an uploaded table or graph file into the plan.",
 		ConfigSchema: json.RawMessage(`{
 			"type": "object",
 			"properties": {
@@ -63,8 +77,8 @@ var nodeTypes = []NodeTypeInfo{
 		Example: json.RawMessage(`{"dataSourceId": 1, "displayMode": "summary"}`),
 	},
 	{
-		Type: GraphNode,
-		Does: "Builds a graph of all its inputs and keeps it, so that people can look at it and edit it.",
+		NodeType: GraphNode,
+		Does:     "Builds a graph of all its inputs and keeps it, so that people can look at it and edit it.",
 		ConfigSchema: json.RawMessage(`{
 			"type": "object",
 			"properties": {
@@ -83,8 +97,8 @@ var nodeTypes = []NodeTypeInfo{
 		Example: json.RawMessage(`{"isReference": false}`),
 	},
 	{
-		Type: TransformNode,
-		Does: "Changes the graph that enters it: limits the depth or width of its hierarchy, turns edges around, or filters.",
+		NodeType: TransformNode,
+		Does:     "Changes the graph that enters it: limits the depth or width of its hierarchy, turns edges around, or filters.",
 		ConfigSchema: json.RawMessage(`{
 			"type": "object",
 			"properties": {
@@ -110,8 +124,8 @@ var nodeTypes = []NodeTypeInfo{
 		Example: json.RawMessage(`{"transformType": "PartitionDepthLimit", "transformConfig": {"maxPartitionDepth": 2}}`),
 	},
 	{
-		Type: MergeNode,
-		Does: "Merges two or more graphs or tables into one graph.",
+		NodeType: MergeNode,
+		Does:     "Merges two or more graphs or tables into one graph.",
 		ConfigSchema: json.RawMessage(`{
 			"type": "object",
 			"properties": {
@@ -127,8 +141,8 @@ var nodeTypes = []NodeTypeInfo{
 		Example: json.RawMessage(`{"mergeStrategy": "Union", "conflictResolution": "PreferFirst"}`),
 	},
 	{
-		Type: CopyNode,
-		Does: "Copies the graph that enters it, so that one output can go on without changing the original.",
+		NodeType: CopyNode,
+		Does:     "Copies the graph that enters it, so that one output can go on without changing the original.",
 		ConfigSchema: json.RawMessage(`{
 			"type": "object",
 			"properties": {
@@ -139,8 +153,8 @@ var nodeTypes = []NodeTypeInfo{
 		Example: json.RawMessage(`{"copyType": "DeepCopy", "preserveMetadata": true}`),
 	},
 	{
-		Type: OutputNode,
-		Does: "Writes the graph that enters it as a file in the format of another tool.",
+		NodeType: OutputNode,
+		Does:     "Writes the graph that enters it as a file in the format of another tool.",
 		ConfigSchema: json.RawMessage(`{
 			"type": "object",
 			"properties": {

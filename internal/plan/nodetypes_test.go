@@ -23,14 +23,14 @@ func TestNodeTypesAreDescribed(t *testing.T) {
 	var got []plan.NodeType
 	counts := make(map[plan.NodeType]string)
 	for _, info := range plan.NodeTypes() {
-		got = append(got, info.Type)
-		counts[info.Type] = info.Inputs + ", " + info.Outputs
+		got = append(got, info.NodeType)
+		counts[info.NodeType] = info.Inputs() + ", " + info.Outputs()
 		if !strings.HasSuffix(info.Does, ".") || strings.Count(info.Does, ".") != 1 {
-			t.Errorf("what a %s does is no sentence: %q", info.Type, info.Does)
+			t.Errorf("what a %s does is no sentence: %q", info.NodeType, info.Does)
 		}
 		for _, target := range info.LeadsTo {
 			if !slices.Contains(allNodeTypes, target) {
-				t.Errorf("a %s leads to %q", info.Type, target)
+				t.Errorf("a %s leads to %q", info.NodeType, target)
 			}
 		}
 	}
@@ -52,30 +52,30 @@ func TestExamplesFitTheirSchemas(t *testing.T) {
 	for _, info := range plan.NodeTypes() {
 		var schema jsonschema.Schema
 		if err := json.Unmarshal(info.ConfigSchema, &schema); err != nil {
-			t.Fatalf("%s: %v", info.Type, err)
+			t.Fatalf("%s: %v", info.NodeType, err)
 		}
 		resolved, err := schema.Resolve(&jsonschema.ResolveOptions{ValidateDefaults: true})
 		if err != nil {
-			t.Fatalf("%s: %v", info.Type, err)
+			t.Fatalf("%s: %v", info.NodeType, err)
 		}
 		var example map[string]any
 		if err := json.Unmarshal(info.Example, &example); err != nil || len(example) == 0 {
-			t.Fatalf("%s: %v, %v", info.Type, example, err)
+			t.Fatalf("%s: %v, %v", info.NodeType, example, err)
 		}
 		if err := resolved.Validate(example); err != nil {
-			t.Errorf("%s: %v", info.Type, err)
+			t.Errorf("%s: %v", info.NodeType, err)
 		}
 		for name := range example {
 			if schema.Properties[name] == nil {
-				t.Errorf("%s: the schema does not know %q", info.Type, name)
+				t.Errorf("%s: the schema does not know %q", info.NodeType, name)
 			}
 			example[name] = []any{}
 		}
 		if err := resolved.Validate(example); err == nil {
-			t.Errorf("%s: the schema accepts %v", info.Type, example)
+			t.Errorf("%s: the schema accepts %v", info.NodeType, example)
 		}
 		if err := resolved.Validate([]any{}); err == nil {
-			t.Errorf("%s: the schema accepts a list", info.Type)
+			t.Errorf("%s: the schema accepts a list", info.NodeType)
 		}
 	}
 }
@@ -94,7 +94,7 @@ func TestExamplesMakePlans(t *testing.T) {
 		texts = append(texts, fmt.Sprintf(`{"op":"add_edge","source":%q,"target":%q}`, source, target))
 	}
 	for _, info := range plan.NodeTypes() {
-		infos[info.Type] = info
+		infos[info.NodeType] = info
 	}
 	add("table", plan.DataSourceNode)
 	add("table 2", plan.DataSourceNode)
