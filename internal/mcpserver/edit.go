@@ -68,19 +68,15 @@ func (h *Handler) editPlan(ctx context.Context, c call, in editPlan) (edited, er
 	change := plan.Change{
 		OpID: in.OpID, Expected: in.ExpectedVersion, Via: caller.MCP, Note: in.Note, Edits: edits, Warnings: true,
 	}
-	if in.Mode == dryRun {
-		result, err := h.plans.Try(ctx, c.actor, in.project(), change)
-		if err != nil {
-			return edited{}, err
-		}
-		return editedBy(result, false)
-	}
-	result, err := h.plans.Change(ctx, c.actor, in.project(), change)
+	result, err := h.plans.Edit(ctx, c.actor, in.project(), change, in.Mode == dryRun)
 	if err != nil {
 		return edited{}, err
 	}
-	h.point(c, in.project(), result)
-	return editedBy(result, result.Event != nil)
+	applied := result.Event != nil && in.Mode != dryRun
+	if applied {
+		h.point(c, in.project(), result)
+	}
+	return editedBy(result, applied)
 }
 
 // editedBy says what a change did, or would do.

@@ -28,6 +28,8 @@ type Change struct {
 	Note     string // reason, for people; may be ""
 	Edits    []Edit
 	Warnings bool // whether the result has warnings, which cost a look at each node that the change touches
+
+	numbered bool // whether the fault of an edit says in "edit" which one it is, see Edit
 }
 
 // Result is the outcome of a change.

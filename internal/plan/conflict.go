@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -34,6 +35,8 @@ type conflict struct {
 
 	name    string  // kind of the element, for people
 	touched element // what others touched; an edge may be in conflict because of its end
+	// afterExpected says that only those count who touched the part after it was last as expected: nobody knows when its sender saw it.
+	afterExpected bool
 }
 
 // changedOnBothSides is the reason of a conflict whose text, in updatePlanDag, names nothing but the part.
@@ -117,6 +120,16 @@ func (a attribution) add(e *Event) error {
 			if err != nil {
 				return err
 			}
+			if c.afterExpected && op.After != nil {
+				value, err := op.valueAfter(c.Part)
+				if err != nil {
+					return err
+				}
+				if bytes.Equal(value, c.Expected) {
+					c.Versions, c.ActorNames = nil, nil
+					continue
+				}
+			}
 			if n := len(c.Versions); !touched || n > 0 && c.Versions[n-1] == e.Version {
 				continue
 			}
@@ -152,6 +165,33 @@ func touches[T any](op Operation, parts []part[T], name string) (bool, error) {
 		return false, err
 	}
 	return slices.ContainsFunc(parts, func(p part[T]) bool { return p.name == name && !p.same(before, after) }), nil
+}
+
+// valueAfter returns the value of a part that an operation left.
+func (op Operation) valueAfter(name string) (json.RawMessage, error) {
+	switch op.Kind {
+	case NodeAdded, NodeUpdated:
+		return valueAfter(op, nodeParts, name)
+	case EdgeAdded, EdgeUpdated:
+		return valueAfter(op, edgeParts, name)
+	case PlanUpdated:
+		return valueAfter(op, recordParts, name)
+	case NodeRemoved, EdgeRemoved:
+	}
+	return nil, nil
+}
+
+func valueAfter[T any](op Operation, parts []part[T], name string) (json.RawMessage, error) {
+	var after T
+	if err := json.Unmarshal(op.After, &after); err != nil {
+		return nil, err
+	}
+	for _, p := range parts {
+		if p.name == name {
+			return encode(p.value(after)), nil
+		}
+	}
+	return nil, nil
 }
 
 // quoted puts an id into a sentence.

@@ -33,6 +33,7 @@ type UpdateNode struct {
 	Position *Position
 	Metadata *NodeMetadata
 	Config   *string
+	Expected *NodeParts `json:",omitempty"` // parts as the sender saw them; absent where requests were hashed before it was there
 }
 
 func (e UpdateNode) reads(r *reads) { r.nodes[e.ID] = true }
@@ -42,18 +43,13 @@ func (e UpdateNode) apply(d *draft) error {
 	if stored == nil {
 		return errNodeNotFound
 	}
-	n := *stored
-	if e.Position != nil {
-		n.Position = *e.Position
-	}
-	if e.Metadata != nil {
-		n.Metadata = *e.Metadata
-	}
-	if e.Config != nil {
-		n.Config = *e.Config
+	if e.Expected != nil {
+		if err := ofNodes.checkExpected(d, e.ID, e.Expected.onto(*stored), *stored); err != nil {
+			return err
+		}
 	}
 	d.named = append(d.named, e.ID)
-	return d.setNode(n)
+	return d.setNode(NodeParts{e.Position, e.Metadata, e.Config}.onto(*stored))
 }
 
 // MoveNodes sets the positions of many nodes. Ids that the plan does not have are skipped.
@@ -156,6 +152,7 @@ type UpdateEdge struct {
 	SourceHandle *string
 	TargetHandle *string
 	Metadata     *EdgeMetadata
+	Expected     *EdgeParts `json:",omitempty"` // as that of UpdateNode
 }
 
 func (e UpdateEdge) reads(r *reads) { r.edges[e.ID] = true }
@@ -164,6 +161,11 @@ func (e UpdateEdge) apply(d *draft) error {
 	stored := d.edges.get(e.ID)
 	if stored == nil {
 		return errEdgeNotFound
+	}
+	if e.Expected != nil {
+		if err := ofEdges.checkExpected(d, e.ID, e.Expected.onto(*stored), *stored); err != nil {
+			return err
+		}
 	}
 	edge := *stored
 	if e.SourceHandle != nil {

@@ -60,9 +60,8 @@ func ParseOperations(raw json.RawMessage) ([]Edit, error) {
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return nil, fault.New(fault.BadRequest, "Operations must be a list of objects").With("detail", fault.JSONReason(err))
 	}
-	if len(list) == 0 || len(list) > MaxOperations {
-		return nil, fault.New(fault.BadRequest, fmt.Sprintf("A request has 1 to %d operations", MaxOperations)).
-			With("detail", map[string]any{"limit": MaxOperations, "length": len(list)})
+	if err := checkCount("operations", len(list)); err != nil {
+		return nil, err
 	}
 	edits := make([]Edit, len(list))
 	for i, text := range list {
@@ -73,6 +72,15 @@ func ParseOperations(raw json.RawMessage) ([]Edit, error) {
 		edits[i] = operationEdit{operation: o, index: i}
 	}
 	return edits, nil
+}
+
+// checkCount refuses a request of no edits, or of too many. What is how the message calls them.
+func checkCount(what string, n int) error {
+	if n >= 1 && n <= MaxOperations {
+		return nil
+	}
+	return fault.New(fault.BadRequest, fmt.Sprintf("A request has 1 to %d %s", MaxOperations, what)).
+		With("detail", map[string]any{"limit": MaxOperations, "length": n})
 }
 
 func parseOperation(text json.RawMessage) (operation, *fault.Error) {

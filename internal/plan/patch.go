@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"layercake/internal/fault"
 
@@ -95,6 +96,29 @@ func mergePatch(value, patch json.RawMessage) (merged json.RawMessage, changed b
 	encoder.SetEscapeHTML(false)
 	err = encoder.Encode(members)
 	return bytes.TrimSpace(text.Bytes()), changed, err
+}
+
+// PatchPlan changes what is given of the plan's record, and leaves the rest as it is.
+type PatchPlan struct {
+	Name         *string
+	YAMLContent  *string
+	Dependencies []int32 // nil for unchanged
+}
+
+func (e PatchPlan) reads(r *reads) { r.plan = true }
+
+func (e PatchPlan) apply(d *draft) error {
+	p := *d.plan
+	if e.Name != nil {
+		p.Name = strings.TrimSpace(*e.Name)
+	}
+	if e.YAMLContent != nil {
+		p.YAMLContent = *e.YAMLContent
+	}
+	if e.Dependencies != nil {
+		p.Dependencies = e.Dependencies
+	}
+	return d.setPlan(p)
 }
 
 // EdgeRef names an edge by its id or by its two ends: no other edge connects them. With all three the ends must be those of the edge.

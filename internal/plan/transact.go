@@ -190,9 +190,9 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 		return committed{}, versionConflict(*r.Expected, d.at.Version)
 	}
 	d.record = record{}
-	for _, e := range r.Edits {
+	for i, e := range r.Edits {
 		if err := e.apply(d); err != nil {
-			return committed{at: d.at}, err
+			return committed{at: d.at}, r.numberedFault(i, err)
 		}
 	}
 	done := committed{at: d.at}
@@ -219,6 +219,15 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 	d.at.Hash = feed.Hash(done.body)
 	done.at = d.at
 	return done, nil
+}
+
+// numberedFault says in a fault which edit it comes from. Operations say so themselves.
+func (r request) numberedFault(edit int, err error) error {
+	f := fault.From(err)
+	if _, operation := r.Edits[edit].(operationEdit); f == nil || operation || !r.numbered {
+		return err
+	}
+	return f.With("edit", edit)
 }
 
 // write is the second round trip: the rows that the draft changed, the events, the head, and COMMIT.
