@@ -6,6 +6,47 @@ SELECT id, name, description, created_at, updated_at FROM projects WHERE id IN (
     ORDER BY greatest(p.updated_at, h.changed_at) DESC, p.id DESC LIMIT 1000
 ) ORDER BY id;
 
+-- A page of projects whose name or description has a text, or of all: those first whose name or plan changed last. It reads all heads, as
+-- ListProjects does. What changed is above the place where the next page begins, so who reads on sees no project twice, and misses none that
+-- stayed as it was.
+-- name: ListRecentProjects :many
+SELECT p.id, p.name, p.description, p.created_at, p.updated_at, greatest(p.updated_at, h.changed_at)::timestamptz AS changed_at
+FROM projects p JOIN heads h ON h.project_id = p.id
+WHERE (sqlc.narg(before)::timestamptz IS NULL OR (greatest(p.updated_at, h.changed_at), p.id) < (sqlc.narg(before), @below::int))
+    AND (@search::text = '' OR strpos(lower(p.name), lower(@search)) > 0 OR strpos(lower(p.description), lower(@search)) > 0)
+ORDER BY greatest(p.updated_at, h.changed_at) DESC, p.id DESC LIMIT @most::int;
+
+-- Who is in the given projects, and what last became of their plans. Bodies may be large, so the name of who made the newest change is taken
+-- from the beginning, see ListUndoable. Times of events never run backwards in a project and have no index, so the version of an hour ago is
+-- found by bisection. Who is on a replica whose lease has expired is not here any more.
+-- name: ListLive :many
+WITH RECURSIVE part (project_id, low, high) AS (
+    SELECT l.project_id, l.log_floor, l.version FROM heads l WHERE l.project_id = ANY (@project_ids::int[])
+    UNION ALL
+    SELECT p.project_id, CASE WHEN v.old THEN m.version ELSE p.low END, CASE WHEN v.old THEN p.high ELSE m.version - 1 END
+    FROM part p
+    CROSS JOIN LATERAL (SELECT (p.low + p.high + 1) / 2 AS version) m
+    LEFT JOIN LATERAL (
+        SELECT b.at < now() - interval '1 hour' AS old FROM events b WHERE b.project_id = p.project_id AND b.version = m.version OFFSET 0
+    ) v ON true
+    WHERE p.low < p.high
+)
+SELECT h.project_id, c.people::int AS people, c.agents::int AS agents, c.connections::int AS connections, h.version AS plan_version,
+    h.changed_at, coalesce(substring(e.start FROM '"actorName":("(?:[^"\\]|\\.)*")')::json #>> '{}', '')::text AS changed_by,
+    (h.version - hour.low)::int AS changes_last_hour
+FROM heads h
+JOIN part hour ON hour.project_id = h.project_id AND hour.low = hour.high
+LEFT JOIN LATERAL (
+    SELECT left(n.body::text, 4000) AS start FROM events n WHERE n.project_id = h.project_id AND n.version = h.version OFFSET 0
+) e ON true
+CROSS JOIN LATERAL (
+    SELECT count(DISTINCT w.user_id) FILTER (WHERE NOT w.is_agent) AS people, count(DISTINCT w.user_id) FILTER (WHERE w.is_agent) AS agents,
+        count(*) AS connections
+    FROM presence w LEFT JOIN replicas r ON r.incarnation = w.incarnation
+    WHERE w.project_id = h.project_id AND coalesce(w.expires_at, r.expires_at) > now()
+) c
+WHERE h.project_id = ANY (@project_ids::int[]);
+
 -- name: CountProjects :one
 SELECT count(*) FROM projects;
 

@@ -164,6 +164,78 @@ func (q *Queries) InsertProjectOperation(ctx context.Context, arg InsertProjectO
 	return result.RowsAffected(), nil
 }
 
+const ListLive = `-- name: ListLive :many
+WITH RECURSIVE part (project_id, low, high) AS (
+    SELECT l.project_id, l.log_floor, l.version FROM heads l WHERE l.project_id = ANY ($1::int[])
+    UNION ALL
+    SELECT p.project_id, CASE WHEN v.old THEN m.version ELSE p.low END, CASE WHEN v.old THEN p.high ELSE m.version - 1 END
+    FROM part p
+    CROSS JOIN LATERAL (SELECT (p.low + p.high + 1) / 2 AS version) m
+    LEFT JOIN LATERAL (
+        SELECT b.at < now() - interval '1 hour' AS old FROM events b WHERE b.project_id = p.project_id AND b.version = m.version OFFSET 0
+    ) v ON true
+    WHERE p.low < p.high
+)
+SELECT h.project_id, c.people::int AS people, c.agents::int AS agents, c.connections::int AS connections, h.version AS plan_version,
+    h.changed_at, coalesce(substring(e.start FROM '"actorName":("(?:[^"\\]|\\.)*")')::json #>> '{}', '')::text AS changed_by,
+    (h.version - hour.low)::int AS changes_last_hour
+FROM heads h
+JOIN part hour ON hour.project_id = h.project_id AND hour.low = hour.high
+LEFT JOIN LATERAL (
+    SELECT left(n.body::text, 4000) AS start FROM events n WHERE n.project_id = h.project_id AND n.version = h.version OFFSET 0
+) e ON true
+CROSS JOIN LATERAL (
+    SELECT count(DISTINCT w.user_id) FILTER (WHERE NOT w.is_agent) AS people, count(DISTINCT w.user_id) FILTER (WHERE w.is_agent) AS agents,
+        count(*) AS connections
+    FROM presence w LEFT JOIN replicas r ON r.incarnation = w.incarnation
+    WHERE w.project_id = h.project_id AND coalesce(w.expires_at, r.expires_at) > now()
+) c
+WHERE h.project_id = ANY ($1::int[])
+`
+
+type ListLiveRow struct {
+	ProjectID       int32
+	People          int32
+	Agents          int32
+	Connections     int32
+	PlanVersion     int64
+	ChangedAt       time.Time
+	ChangedBy       string
+	ChangesLastHour int32
+}
+
+// Who is in the given projects, and what last became of their plans. Bodies may be large, so the name of who made the newest change is taken
+// from the beginning, see ListUndoable. Times of events never run backwards in a project and have no index, so the version of an hour ago is
+// found by bisection. Who is on a replica whose lease has expired is not here any more.
+func (q *Queries) ListLive(ctx context.Context, projectIds []int32) ([]ListLiveRow, error) {
+	rows, err := q.db.Query(ctx, ListLive, projectIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListLiveRow{}
+	for rows.Next() {
+		var i ListLiveRow
+		if err := rows.Scan(
+			&i.ProjectID,
+			&i.People,
+			&i.Agents,
+			&i.Connections,
+			&i.PlanVersion,
+			&i.ChangedAt,
+			&i.ChangedBy,
+			&i.ChangesLastHour,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ListProjects = `-- name: ListProjects :many
 SELECT id, name, description, created_at, updated_at FROM projects WHERE id IN (
     SELECT p.id FROM projects p JOIN heads h ON h.project_id = p.id
@@ -224,6 +296,65 @@ func (q *Queries) ListProjectsAfter(ctx context.Context, arg ListProjectsAfterPa
 			&i.Description,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListRecentProjects = `-- name: ListRecentProjects :many
+SELECT p.id, p.name, p.description, p.created_at, p.updated_at, greatest(p.updated_at, h.changed_at)::timestamptz AS changed_at
+FROM projects p JOIN heads h ON h.project_id = p.id
+WHERE ($1::timestamptz IS NULL OR (greatest(p.updated_at, h.changed_at), p.id) < ($1, $2::int))
+    AND ($3::text = '' OR strpos(lower(p.name), lower($3)) > 0 OR strpos(lower(p.description), lower($3)) > 0)
+ORDER BY greatest(p.updated_at, h.changed_at) DESC, p.id DESC LIMIT $4::int
+`
+
+type ListRecentProjectsParams struct {
+	Before *time.Time
+	Below  int32
+	Search string
+	Most   int32
+}
+
+type ListRecentProjectsRow struct {
+	ID          int32
+	Name        string
+	Description *string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	ChangedAt   time.Time
+}
+
+// A page of projects whose name or description has a text, or of all: those first whose name or plan changed last. It reads all heads, as
+// ListProjects does. What changed is above the place where the next page begins, so who reads on sees no project twice, and misses none that
+// stayed as it was.
+func (q *Queries) ListRecentProjects(ctx context.Context, arg ListRecentProjectsParams) ([]ListRecentProjectsRow, error) {
+	rows, err := q.db.Query(ctx, ListRecentProjects,
+		arg.Before,
+		arg.Below,
+		arg.Search,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListRecentProjectsRow{}
+	for rows.Next() {
+		var i ListRecentProjectsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Description,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.ChangedAt,
 		); err != nil {
 			return nil, err
 		}

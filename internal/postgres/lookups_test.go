@@ -102,7 +102,7 @@ func TestStatementsAreLookUpsOrNot(t *testing.T) {
 var wholes = []string{
 	"CloseEdgeGaps", "CloseNodeGaps", "ListPlanEdges", "ListPlanNodes", "ListPlanLinks",
 	"DeleteProject", "DeleteGuestsOfProject", "ListPresence", "UpsertGuest", "DeletePresenceOfReplica", "ListOwnPresence",
-	"CountProjects", "ListProjects", "ListProjectsToTrim", "ListCheckpointsDue", "EndLostVisits",
+	"CountProjects", "ListProjects", "ListRecentProjects", "ListLive", "ListProjectsToTrim", "ListCheckpointsDue", "EndLostVisits",
 	"InsertProject", "InsertHead", "InsertPlan", "GetClock", "DoNotWaitForDisk",
 	"TryLockCleanUp", "GetWireKey", "UpsertWireKey", "LockGuestMakers", "ListCommands", "UpdateCommandActed", "DeleteOldCommands",
 	"ClaimExpiredReplica", "DeleteReplica", "GetOldestWire", "HasLease", "InsertReplica", "RenewReplica",
