@@ -1,7 +1,7 @@
 # Everything that is done to this project by hand or by CI. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo storm flood joins chaos hostile soak test flaky benchmark lint fmt generate verify build clean
+.PHONY: help run demo storm flood joins chaos hostile soak test flaky benchmark lint fmt generate web page verify build clean
 
 # Overridable: make test PACKAGES=./internal/plan/... TESTFLAGS='-run Change -v'
 PACKAGES ?= ./...
@@ -79,18 +79,28 @@ generate: .tools/sqlc ## make the Go code of sql/ and graph/schema/
 	.tools/sqlc generate
 	go tool gqlgen generate --config graph/gqlgen.yml
 
+web: page ## build the page and the client of internal/web, and check and test them
+	npm --prefix internal/web run --silent check
+	npm --prefix internal/web run --silent test
+
+# dist is committed, so that building the server needs no Node. What solves a merge conflict in it is this.
+page:
+	@internal/tools/setup.sh web
+	npm --prefix internal/web run --silent generate
+	npm --prefix internal/web run --silent build
+
 # Compares with the tree rather than with the last commit: verify holds in the middle of work, too.
-checksums = find internal/db graph -name '*.go' -exec cksum {} + | sort -k 3
-verify: .tools/sqlc ## fail when the generated code is not current
+checksums = find internal/db graph internal/web/dist -type f \( -name '*.go' -o -path '*/dist/*' \) -exec cksum {} + | sort -k 3
+verify: .tools/sqlc ## fail when the generated code, or the page, is not current
 	@$(checksums) >.tools/generated
-	@$(MAKE) --no-print-directory generate
+	@$(MAKE) --no-print-directory generate page
 	@$(checksums) | diff .tools/generated - || { echo "generated code was out of date; it is current now"; exit 1; }
 
 build: ## build ./layercake
 	go build -o layercake ./cmd/layercake
 
 clean: ## remove what was built (data and caches stay)
-	rm -rf layercake .tools internal/npmtest/node_modules internal/npmtest/mcp/node_modules internal/pytest/venv
+	rm -rf layercake .tools internal/npmtest/node_modules internal/npmtest/mcp/node_modules internal/web/node_modules internal/pytest/venv
 
 # Tools have modules of their own, so that their dependencies do not become ours.
 .tools/sqlc: PROGRAM = github.com/sqlc-dev/sqlc/cmd/sqlc

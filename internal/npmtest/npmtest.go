@@ -1,5 +1,5 @@
-// Package npmtest runs test scripts in Node, against clients of other people. `npm ci` here, and in the folder mcp, installs what they
-// import.
+// Package npmtest runs test scripts in Node, against clients of other people and our own. `npm ci` here, in the folder mcp, and in
+// internal/web installs what they import.
 package npmtest
 
 import (
@@ -31,17 +31,34 @@ type Outcome struct {
 // fails where CI is set.
 func Run(t testing.TB, script string, env ...string) string {
 	t.Helper()
-	node, err := exec.LookPath("node")
+	return run(t, folder(t, "."), program(t, "node"), []string{script}, env).mustSucceed(t, script)
+}
+
+func program(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
 	if err != nil {
-		unavailable(t, "node is not installed")
+		unavailable(t, name+" is not installed")
 	}
-	return run(t, folder(t, "."), node, []string{script}, env).mustSucceed(t, script)
+	return path
 }
 
 // RunMCP is Run for a script of the folder mcp.
 func RunMCP(t testing.TB, script string, env ...string) string {
 	t.Helper()
 	return mcp(t, []string{script}, env).mustSucceed(t, script)
+}
+
+// RunWeb is Run for a script in the folder test of internal/web.
+func RunWeb(t testing.TB, script string, env ...string) string {
+	t.Helper()
+	return run(t, folder(t, "../web"), program(t, "node"), []string{filepath.Join("test", script)}, env).mustSucceed(t, script)
+}
+
+// NPM runs a script that the package.json of internal/web names, as Run does.
+func NPM(t testing.TB, name string) string {
+	t.Helper()
+	return run(t, folder(t, "../web"), program(t, "npm"), []string{"run", "--silent", name}, nil).mustSucceed(t, "npm run "+name)
 }
 
 // MCP runs a program of a package that the folder mcp installs, by its path in node_modules, and returns how it ended. It has the Node that
@@ -61,22 +78,22 @@ func mcp(t testing.TB, args, env []string) Outcome {
 	return run(t, dir, node, args, append(env, "HOME="+t.TempDir())) // some of them write to the folder of their user
 }
 
-// folder returns a folder beside this file that has its packages.
+// folder returns a folder, by its path from this file's, that has its packages.
 func folder(t testing.TB, name string) string {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
 	dir := filepath.Join(filepath.Dir(here), name)
 	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil {
-		unavailable(t, "run `npm ci` in "+filepath.Join("internal/npmtest", name)+" first")
+		unavailable(t, "run `npm ci` in "+dir+" first")
 	}
 	return dir
 }
 
-func run(t testing.TB, dir, node string, args, env []string) Outcome {
+func run(t testing.TB, dir, program string, args, env []string) Outcome {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, node, args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), env...)
 	cmd.WaitDelay = pipesTime
@@ -85,7 +102,7 @@ func run(t testing.TB, dir, node string, args, env []string) Outcome {
 	err := cmd.Run()
 	o := Outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 	if exited := new(exec.ExitError); ctx.Err() != nil || err != nil && !errors.As(err, &exited) {
-		t.Fatalf("node %q: %v\n%s%s", args, err, o.Stdout, o.Stderr)
+		t.Fatalf("%s %q: %v\n%s%s", filepath.Base(program), args, err, o.Stdout, o.Stderr)
 	}
 	return o
 }
@@ -93,7 +110,7 @@ func run(t testing.TB, dir, node string, args, env []string) Outcome {
 func (o Outcome) mustSucceed(t testing.TB, script string) string {
 	t.Helper()
 	if o.Status != 0 {
-		t.Fatalf("node %s: status %d\n%s%s", script, o.Status, o.Stdout, o.Stderr)
+		t.Fatalf("%s: status %d\n%s%s", script, o.Status, o.Stdout, o.Stderr)
 	}
 	return o.Stdout
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"layercake/graph"
+	"layercake/internal/web"
 )
 
 // allowsOrigin reports whether pages of another origin may call this server. In open mode those on this machine may: the
@@ -71,7 +72,7 @@ func (s *Server) checkOrigin(next http.Handler) http.Handler {
 		origin := r.Header.Get("Origin")
 		own := origin == "http://"+r.Host || origin == "https://"+r.Host
 		foreign := origin != "" && !own && !s.cfg.allowsOrigin(origin)
-		if foreign || origin == "" && crossSite(r) && !(follows(r) && r.URL.Path == "/graphql" && graph.IsPage(r)) {
+		if foreign || origin == "" && crossSite(r) && !(follows(r) && isPage(r)) {
 			http.Error(w, "Pages of this origin may not call this server (LAYERCAKE_ALLOWED_ORIGINS)", http.StatusForbidden)
 			return
 		}
@@ -81,6 +82,11 @@ func (s *Server) checkOrigin(next http.Handler) http.Handler {
 
 // crossSite reports whether a browser says that a page of another site sends a request. It does so only over TLS and to loopback.
 func crossSite(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Site") == "cross-site" }
+
+// isPage reports whether a request is for a page that people look at.
+func isPage(r *http.Request) bool {
+	return r.URL.Path == "/graphql" && graph.IsPage(r) || web.IsPage(r)
+}
 
 // follows reports whether a browser says that somebody followed a link, so that the answer takes the place of the page.
 func follows(r *http.Request) bool {

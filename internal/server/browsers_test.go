@@ -53,6 +53,11 @@ func TestPagesOfOtherSites(t *testing.T) {
 		want   int
 	}{
 		"a link to the page":               {"/graphql", link, http.StatusOK},
+		"a link to the list":               {"/", link, http.StatusOK},
+		"a link to an editor":              {"/projects/7", link, http.StatusOK},
+		"a frame with an editor":           {"/projects/7", frame, http.StatusForbidden},
+		"a picture of an editor":           {"/projects/7", picture, http.StatusForbidden},
+		"a link to a script of the page":   {"/client/index.js", link, http.StatusForbidden},
 		"a link that would ask":            {query, link, http.StatusForbidden},
 		"a link to what is no page":        {"/health", link, http.StatusForbidden},
 		"a link to a socket":               {graphQLSocket, link, http.StatusForbidden},

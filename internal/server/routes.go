@@ -11,6 +11,7 @@ import (
 
 	"layercake/internal/caller"
 	"layercake/internal/mcpserver"
+	"layercake/internal/web"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -57,6 +58,7 @@ func (s *Server) routes() http.Handler {
 	r.Handle("/mcp", s.mcp)
 	r.Handle("/mcp/", s.mcp)
 	r.HandleFunc("/mcp/sse", s.mcp.ServeSSE)
+	r.Get("/*", web.ServeHTTP)
 	return r
 }
 

@@ -4,6 +4,7 @@
 #   setup.sh run    a PostgreSQL for the embedded server, unless a database URL is given
 #   setup.sh test   that, a C compiler for the race detector, Node and Python with the packages of the tests, Chromium,
 #                   Graphviz, haproxy, PgBouncer
+#   setup.sh web    Node with the packages that build the page
 #
 # As root on Debian or a relative, missing packages are installed; elsewhere one message names them all. An existing
 # installation is left alone. Nothing to do takes no time.
@@ -30,7 +31,10 @@ has_python() { has python3 && python3 -c 'import ensurepip, sys, venv; sys.exit(
 
 look_for() {
 	missing="" optional=""
-	if [ "$1" = test ]; then
+	if [ "$1" = web ]; then
+		has node || missing="$missing nodejs"
+		has npm || missing="$missing npm"
+	elif [ "$1" = test ]; then
 		has_postgres || missing="$missing postgresql"
 		has_c_compiler || missing="$missing gcc libc6-dev"
 		has node || optional="$optional nodejs"
@@ -116,7 +120,12 @@ test)
 	set_up_packages test
 	set_up_npm internal/npmtest
 	set_up_npm internal/npmtest/mcp
+	set_up_npm internal/web
 	set_up_python internal/pytest
 	;;
-*) echo "usage: $0 run|test" >&2; exit 2 ;;
+web)
+	set_up_packages web
+	set_up_npm internal/web
+	;;
+*) echo "usage: $0 run|test|web" >&2; exit 2 ;;
 esac

@@ -1,0 +1,47 @@
+// The editor of one plan.
+import { useEffect, useMemo, useSyncExternalStore } from 'react'
+import { ReactFlowProvider } from '@xyflow/react'
+import { Canvas } from './canvas.tsx'
+import { navigate } from './path.ts'
+import { openProject, type OpenProject } from './session.ts'
+import { Notices, Status } from './status.tsx'
+
+export default function Editor({ projectId }: { projectId: number }) {
+  const project = useMemo(() => openProject(projectId), [projectId])
+  const shown = useSyncExternalStore(project.plan.subscribe, project.plan.snapshot)
+  useEffect(() => {
+    document.title = shown.projectName ? `${shown.projectName} – Layercake` : 'Layercake'
+  }, [shown.projectName])
+  return (
+    <main className="editor">
+      <header>
+        <a href="/" onClick={(event) => { event.preventDefault(); navigate('/') }}>All projects</a>
+        <h1>{shown.projectName}</h1>
+        <Status shown={shown} />
+        <People project={project} />
+        <a href={location.pathname} target="_blank" rel="noopener">Open a second window</a>
+      </header>
+      <ReactFlowProvider>
+        {shown.plan ? <Canvas project={project} plan={shown.plan} /> : <p className="loading">Loading…</p>}
+      </ReactFlowProvider>
+      <Notices plan={project.plan} shown={shown} />
+    </main>
+  )
+}
+
+function People({ project }: { project: OpenProject }) {
+  const people = useSyncExternalStore(project.presence.subscribe, project.presence.snapshot)
+  return (
+    <ul className="people" aria-label="Also here">
+      {[...people.values()].map((person) => (
+        <li key={person.userId} style={{ background: person.color }} title={person.name}>
+          {initials(person.name)}<span className="unseen"> {person.name}</span>
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+function initials(name: string): string {
+  return name.split(/\s+/).map((word) => [...word][0] ?? '').join('').slice(0, 2).toUpperCase()
+}

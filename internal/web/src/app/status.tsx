@@ -1,0 +1,72 @@
+// How the connection is, and what became of one's own edits: in words.
+import type { Change, Edit, Plan, PlanSnapshot, PlanStore } from '../client/index.ts'
+
+export function Status({ shown }: { shown: PlanSnapshot }) {
+  const { status, waiting, durable } = shown
+  const words = {
+    connecting: 'Connecting', live: 'Live', reconnecting: 'Reconnecting',
+    ended: status.state === 'ended' ? endedBecause(status.failure.code, status.failure.message) : '',
+  }[status.state]
+  return (
+    <p className="status" role="status" data-state={status.state}>
+      <span className="dot" aria-hidden="true" />
+      {words}
+      {waiting > 0 && <>, <span>{waiting === 1 ? '1 edit waiting' : `${waiting} edits waiting`}</span></>}
+      {waiting > 0 && !durable && <> (a reload would lose them)</>}
+    </p>
+  )
+}
+
+function endedBecause(code: string, message: string): string {
+  if (code === 'NOT_FOUND') return 'There is no such project'
+  if (code === 'KICKED') return `Disconnected by an operator: ${message}`
+  return `Disconnected: ${message}`
+}
+
+/** What was refused, and what waits for a decision. */
+export function Notices({ plan, shown }: { plan: PlanStore; shown: PlanSnapshot }) {
+  const all = shown.undecided.map((change) => change.opId)
+  return (
+    <aside className="notices" aria-live="polite">
+      {shown.status.state === 'ended' && shown.status.failure.code === 'KICKED' && (
+        <div className="notice"><button onClick={() => void plan.comeBack()}>Come back</button></div>
+      )}
+      {all.length > 0 && (
+        <div className="notice">
+          <p>{all.length === 1 ? 'An edit was' : `${all.length} edits were`} made earlier and not sent.</p>
+          <details><summary>Look</summary><ul>{shown.undecided.map((change) => <li key={change.opId}>{wordsFor(change, shown.plan)}</li>)}</ul></details>
+          <button onClick={() => plan.send(all)}>Send</button> <button onClick={() => plan.discard(all)}>Discard</button>
+        </div>
+      )}
+      {shown.refused.map(({ change, failure }) => (
+        <div className="notice" key={change.opId}>
+          <p><strong>Not done:</strong> {wordsFor(change, shown.plan)}. {failure.message}{describe(failure.detail)}</p>
+          <button onClick={() => void navigator.clipboard?.writeText(JSON.stringify(change.edits, null, 2))}>Copy what it was</button>{' '}
+          <button onClick={() => plan.discard([change.opId])}>Dismiss</button>
+        </div>
+      ))}
+    </aside>
+  )
+}
+
+function describe(detail: unknown): string {
+  if (detail === undefined || detail === null) return ''
+  return ` (${typeof detail === 'string' ? detail : JSON.stringify(detail)})`
+}
+
+function wordsFor(change: Change, plan: Plan | null): string {
+  const [first, ...others] = change.edits
+  if (!first) return 'nothing'
+  return wordsForEdit(first, plan) + (others.length > 0 ? ` and ${others.length} more` : '')
+}
+
+function wordsForEdit(edit: Edit, plan: Plan | null): string {
+  const node = (id: string) => `“${plan?.nodes.get(id)?.metadata.label || id}”`
+  if ('addNode' in edit) return `add “${edit.addNode.metadata.label || edit.addNode.id}”`
+  if ('updateNode' in edit) return `change ${node(edit.updateNode.id)}`
+  if ('moveNodes' in edit) return `move ${edit.moveNodes.map((move) => node(move.nodeId)).join(', ')}`
+  if ('deleteNode' in edit) return `delete ${node(edit.deleteNode)}`
+  if ('addEdge' in edit) return `connect ${node(edit.addEdge.source)} to ${node(edit.addEdge.target)}`
+  if ('updateEdge' in edit) return 'change an edge'
+  return 'delete an edge'
+}

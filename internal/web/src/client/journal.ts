@@ -1,0 +1,95 @@
+// Changes that were made and not answered yet, kept beyond this page.
+import type { Change } from './edits.ts'
+
+/** Where changes are kept until they are answered. */
+export interface Journal {
+  /** Whether a reload finds them again. */
+  readonly durable: boolean
+  /** All that is kept for a project, of every window, in the order in which it was made. */
+  load(projectId: number): Promise<Change[]>
+  /** Keeps some changes and forgets others, in one step. */
+  write(kept: readonly Change[], forgotten: readonly string[]): Promise<void>
+}
+
+/** A journal in IndexedDB, or one in memory where the browser has none for us. */
+export async function openJournal(): Promise<Journal> {
+  try {
+    return new StoredJournal(await database())
+  } catch {
+    return memoryJournal()
+  }
+}
+
+/** A journal that ends with the page. */
+export function memoryJournal(): Journal {
+  const changes = new Map<string, Change>()
+  return {
+    durable: false,
+    load: async (projectId) => inOrder([...changes.values()].filter((change) => change.projectId === projectId)),
+    write: async (kept, forgotten) => {
+      for (const opId of forgotten) changes.delete(opId)
+      for (const change of kept) changes.set(change.opId, change)
+    },
+  }
+}
+
+const store = 'changes'
+const byProject = 'project'
+
+class StoredJournal implements Journal {
+  durable = true
+  private readonly db: IDBDatabase
+
+  constructor(db: IDBDatabase) {
+    this.db = db
+    // Another tab wants a newer form of the database, and must not wait for us.
+    db.onversionchange = () => db.close()
+    db.onclose = () => { this.durable = false }
+  }
+
+  async load(projectId: number): Promise<Change[]> {
+    try {
+      const found = this.db.transaction(store).objectStore(store).index(byProject).getAll(projectId)
+      return inOrder((await answered(found)) as Change[])
+    } catch {
+      this.durable = false
+      return []
+    }
+  }
+
+  // What cannot be written is still in the queue of the page, so editing goes on; durable says what a reload would lose.
+  async write(kept: readonly Change[], forgotten: readonly string[]): Promise<void> {
+    try {
+      const transaction = this.db.transaction(store, 'readwrite', { durability: 'relaxed' })
+      const changes = transaction.objectStore(store)
+      for (const opId of forgotten) changes.delete(opId)
+      for (const change of kept) changes.put(change)
+      await new Promise<void>((resolve, reject) => {
+        transaction.oncomplete = () => resolve()
+        transaction.onabort = () => reject(transaction.error)
+      })
+      this.durable = true
+    } catch {
+      this.durable = false
+    }
+  }
+}
+
+function database(): Promise<IDBDatabase> {
+  const opening = indexedDB.open('layercake', 1)
+  opening.onupgradeneeded = () => {
+    opening.result.createObjectStore(store, { keyPath: 'opId' }).createIndex(byProject, 'projectId')
+  }
+  return answered(opening)
+}
+
+function answered<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = () => reject(request.error)
+  })
+}
+
+function inOrder(changes: Change[]): Change[] {
+  return changes.toSorted((a, b) => a.seq - b.seq)
+}

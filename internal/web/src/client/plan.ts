@@ -1,0 +1,401 @@
+// One plan as this window shows it: the server's, and what waits to be sent.
+import { applyEdit, applyOperation, type Change, type Draft, type Edit, type Plan, type PlanEdge, type PlanNode } from './edits.ts'
+import { PlanDocument, PlanEventsDocument, PlanVersionDocument, type GraphFragment, type PlanEventsSubscription } from './gql/graphql.ts'
+import type { Journal } from './journal.ts'
+import { enqueue, maxBatch, nextBatch, settle, type Outcome, type Waiting } from './queue.ts'
+import { dataOf, Failure, newId, pause, type Post } from './request.ts'
+import type { Socket } from './socket.ts'
+import { completes, sendChanges } from './wire.ts'
+
+type PlanEvent = PlanEventsSubscription['planEvents']
+
+/** How a plan is followed. An ended one is not followed again by itself; failure says why. */
+export type PlanStatus =
+  | { state: 'connecting' | 'live' | 'reconnecting'; since: number }
+  | { state: 'ended'; since: number; failure: Failure }
+
+/** A change that the server refused. It is not shown any more. */
+export interface Refusal {
+  change: Change
+  failure: Failure
+}
+
+/** What a plan store shows. It is another object whenever something changed. */
+export interface PlanSnapshot {
+  /** The server's plan and what waits; null before it was read. */
+  plan: Plan | null
+  projectName: string
+  status: PlanStatus
+  /** How many changes were not answered yet. */
+  waiting: number
+  refused: readonly Refusal[]
+  /** Changes that are old, or of a window that is gone: the user decides. */
+  undecided: readonly Change[]
+  /** Whether a reload would find what waits. */
+  durable: boolean
+}
+
+/** What a plan store needs of the world. */
+export interface Surroundings {
+  projectId: number
+  clientId: string
+  journal: Journal
+  post: Post
+  socket: Pick<Socket, 'status' | 'listen' | 'follow'>
+  openWindows(): Promise<Set<string> | null>
+  now(): number
+  /** Calls a function before the next frame is drawn. */
+  beforeFrame(draw: () => void): void
+  delay(time: number): Promise<void>
+}
+
+/** A change that is older was made in a world that its author may not remember. */
+const tooOld = 60 * 60 * 1_000
+
+/** The event of a change comes before its answer or soon after it. An accepted change without one changed nothing. */
+const eventTime = 1_000
+
+export class PlanStore {
+  private readonly base: Draft = { nodes: new Map(), edges: new Map() }
+  private version = -1
+  private cursor: string | null = null
+  private projectName = ''
+  private queue: Waiting[] = []
+  private refused: Refusal[] = []
+  private undecided: Change[] = []
+  private status: PlanStatus
+  private seq = 0
+
+  private shown: PlanSnapshot | null = null
+  private drawing = false
+  private sending = false
+  private stopped = false
+  private readonly listeners = new Set<() => void>()
+  private stopFollowing = () => {}
+  private stopListening = () => {}
+  private readonly sleepers = new Set<() => void>()
+  private written: Promise<void> = Promise.resolve()
+  private readonly around: Surroundings
+
+  constructor(around: Surroundings) {
+    this.around = around
+    this.status = { state: 'connecting', since: around.now() }
+  }
+
+  /** Calls a function before a frame in which something is to be drawn anew, until what it returns is called. */
+  subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener)
+    return () => this.listeners.delete(listener)
+  }
+
+  /** What is to be shown now. */
+  snapshot = (): PlanSnapshot => {
+    this.shown ??= {
+      plan: this.version < 0 ? null : this.view(),
+      projectName: this.projectName,
+      status: this.status,
+      waiting: this.queue.filter((change) => !change.accepted).length,
+      refused: this.refused,
+      undecided: this.undecided,
+      durable: this.around.journal.durable,
+    }
+    return this.shown
+  }
+
+  /** Makes a change of the plan. It is shown at once, and sent when that is possible; returns its operation id. */
+  change(edits: Edit[]): string {
+    const { projectId, clientId } = this.around
+    const change: Change = { opId: newId(), projectId, clientId, at: this.around.now(), seq: ++this.seq, edits }
+    this.replaceQueue(enqueue(this.queue, change))
+    void this.flush()
+    return change.opId
+  }
+
+  /** Sends changes that were undecided. */
+  send(opIds: readonly string[]): void {
+    const chosen = this.undecided.filter((change) => opIds.includes(change.opId))
+    this.undecided = this.undecided.filter((change) => !opIds.includes(change.opId))
+    // They may have been sent before, so they stay as they are but for their age and whose they are now.
+    const mine = chosen.map((change) => (
+      { ...change, clientId: this.around.clientId, at: this.around.now(), seq: ++this.seq, sent: true }))
+    this.replaceQueue([...this.queue, ...mine])
+    void this.flush()
+  }
+
+  /** Forgets changes that were undecided, and refusals that were read. */
+  discard(opIds: readonly string[]): void {
+    const gone = (change: Change) => opIds.includes(change.opId)
+    this.write([], this.undecided.filter(gone).map((change) => change.opId))
+    this.undecided = this.undecided.filter((change) => !gone(change))
+    this.refused = this.refused.filter(({ change }) => !gone(change))
+    this.changed()
+  }
+
+  /** Reads the plan and follows it until stop. */
+  async start(): Promise<void> {
+    this.stopListening = this.around.socket.listen(() => {
+      const { state } = this.around.socket.status
+      this.become(state)
+      if (state === 'live') this.wake()
+    })
+    await this.restore()
+    await this.comeBack()
+  }
+
+  /** Follows a plan again that ended, such as after an operator disconnected its reader. */
+  async comeBack(): Promise<void> {
+    this.stopped = false
+    this.status = { state: 'connecting', since: this.around.now() }
+    this.changed()
+    if (await this.load()) this.follow()
+    void this.flush()
+  }
+
+  /** Ends following. What waits stays in the journal. */
+  stop(): void {
+    this.stopListening()
+    this.halt()
+  }
+
+  private halt(): void {
+    this.stopped = true
+    this.stopFollowing()
+    this.wake()
+  }
+
+  // ---- what was there before this page
+
+  private async restore(): Promise<void> {
+    const { journal, projectId, clientId } = this.around
+    const [kept, open] = await Promise.all([journal.load(projectId), this.around.openWindows()])
+    const made = new Set(this.queue.map((change) => change.opId)) // while we waited
+    const mine = kept.filter((change) => change.clientId === clientId && !made.has(change.opId))
+    this.undecided = [
+      ...mine.filter((change) => this.isOld(change)),
+      ...kept.filter((change) => change.clientId !== clientId && open && !open.has(change.clientId)),
+    ]
+    this.queue = [...mine.filter((change) => !this.isOld(change)).map((change) => ({ ...change, sent: true })), ...this.queue]
+    this.seq = Math.max(this.seq, ...kept.map((change) => change.seq))
+    this.changed()
+  }
+
+  /** A change of the future is of another clock, so nobody knows how old it is. */
+  private isOld(change: Change): boolean {
+    return Math.abs(this.around.now() - change.at) > tooOld
+  }
+
+  // ---- following
+
+  /** Reads the plan, however often that takes; false when there is none. */
+  private async load(): Promise<boolean> {
+    for (let attempt = 0; !this.stopped; attempt++) {
+      try {
+        const { project, getPlanDag } = dataOf(await this.around.post(PlanDocument, { projectId: this.around.projectId }))
+        if (!project || !getPlanDag) throw new Failure('NOT_FOUND', 'Project not found')
+        this.projectName = project.name
+        this.replaceBase(getPlanDag)
+        return true
+      } catch (error) {
+        const failure = asFailure(error)
+        if (!failure.passes) {
+          this.end(failure)
+          return false
+        }
+        this.become('reconnecting')
+        await this.sleep(pause(attempt, failure.retryAfterMs))
+      }
+    }
+    return false
+  }
+
+  private follow(attempt = 0): void {
+    const variables = () => ({ projectId: this.around.projectId, after: this.cursor })
+    let heard = false
+    this.stopFollowing = this.around.socket.follow(PlanEventsDocument, variables, ({ planEvents }) => {
+      heard = true
+      this.take(planEvents)
+    }, async (failure) => {
+      if (!failure.passes) return this.end(failure)
+      const next = heard ? 0 : attempt + 1
+      await this.sleep(pause(next, failure.retryAfterMs))
+      if (!this.stopped) this.follow(next)
+    })
+  }
+
+  /** Takes an event: the next one, or a whole plan. */
+  private take(event: PlanEvent): void {
+    if (event.snapshot) {
+      if (event.plan) this.replaceBase(event.plan)
+      return
+    }
+    if (event.version <= this.version) return
+    for (const operation of event.operations) applyOperation(this.base, operation)
+    this.version = event.version
+    this.cursor = event.cursor
+    this.replaceQueue(this.queue.filter((change) => !(event.opId && completes(change, event.opId))))
+  }
+
+  private replaceBase(graph: GraphFragment): void {
+    this.base.nodes = byId<PlanNode>(graph.nodes)
+    this.base.edges = byId<PlanEdge>(graph.edges)
+    this.version = Number(graph.version)
+    this.cursor = graph.cursor
+    // What was accepted is in there, or was lost with the server's history.
+    this.replaceQueue(this.queue.filter((change) => !change.accepted))
+  }
+
+  // ---- sending
+
+  /** Sends what waits, in order, one request at a time. */
+  private async flush(): Promise<void> {
+    if (this.sending || this.version < 0) return
+    this.sending = true
+    try {
+      let most = maxBatch
+      let attempt = 0
+      while (!this.stopped) {
+        await this.written // what the server knows, a reload must know, too
+        this.setOldAside()
+        const batch = nextBatch(this.queue, most)
+        if (batch.length === 0) return
+        for (const change of batch) change.sent = true
+        let outcomes: Outcome[]
+        try {
+          outcomes = await sendChanges(this.around.post, this.around.projectId, batch)
+        } catch (error) {
+          const failure = asFailure(error)
+          // The request as a whole was refused. Which change it was for shows when each is sent alone.
+          if (!failure.passes && batch.length > 1) {
+            most = 1
+            continue
+          }
+          outcomes = batch.map(() => ({ failure }))
+        }
+        const settled = settle(this.queue, batch, outcomes)
+        this.refused = [...this.refused, ...settled.refused]
+        if (settled.refused.length > 0) most = maxBatch
+        this.replaceQueue(settled.queue)
+        if (settled.accepted.length > 0) void this.expectEvents(settled.accepted)
+        if (settled.wait) await this.sleep(pause(attempt++, settled.wait.retryAfterMs))
+        else attempt = 0
+      }
+    } finally {
+      this.sending = false
+    }
+  }
+
+  /** A laptop that was closed for the night asks before it sends what it still has. */
+  private setOldAside(): void {
+    const old = this.queue.filter((change) => !change.accepted && this.isOld(change))
+    if (old.length === 0) return
+    this.undecided = [...this.undecided, ...old]
+    this.queue = this.queue.filter((change) => !old.includes(change))
+    this.changed()
+  }
+
+  /** An accepted change that changed nothing has no event: it goes once the plan is known to be newer than its answer. */
+  private async expectEvents(opIds: readonly string[]): Promise<void> {
+    const silent = () => this.queue.filter((change) => opIds.includes(change.opId) && change.accepted?.version === undefined)
+    for (let attempt = 0; ; attempt++) {
+      await this.around.delay(eventTime + pause(attempt))
+      if (this.stopped || silent().length === 0) return
+      try {
+        const { getPlanDag } = dataOf(await this.around.post(PlanVersionDocument, { projectId: this.around.projectId }))
+        const version = Number(getPlanDag?.version ?? 0)
+        for (const change of silent()) change.accepted = { version }
+        this.replaceQueue(this.queue)
+        return
+      } catch {
+        // Asked again; until then the change is shown.
+      }
+    }
+  }
+
+  // ---- what all of it needs
+
+  /** Puts another queue in place of the one that is there, also in the journal. What the plan shows by now is left out. */
+  private replaceQueue(next: Waiting[]): void {
+    const queue = next.filter((change) => !((change.accepted?.version ?? Infinity) <= this.version))
+    const before = unanswered(this.queue)
+    const after = unanswered(queue)
+    const undecided = new Set(this.undecided.map((change) => change.opId))
+    this.queue = queue
+    this.write(
+      [...after.values()].filter((change) => before.get(change.opId) !== change).map(withoutState),
+      [...before.keys()].filter((opId) => !after.has(opId) && !undecided.has(opId)),
+    )
+    this.changed()
+  }
+
+  private write(kept: readonly Change[], forgotten: readonly string[]): void {
+    if (kept.length === 0 && forgotten.length === 0) return
+    const { journal } = this.around
+    const durable = journal.durable
+    const writing = journal.write(kept, forgotten).then(() => {
+      if (journal.durable !== durable) this.changed()
+    })
+    this.written = Promise.all([this.written, writing]).then(() => {})
+  }
+
+  private view(): Plan {
+    const view = { version: this.version, nodes: new Map(this.base.nodes), edges: new Map(this.base.edges) }
+    for (const change of this.queue) for (const edit of change.edits) applyEdit(view, edit)
+    return view
+  }
+
+  private become(state: 'connecting' | 'live' | 'reconnecting'): void {
+    if (this.status.state === state || this.status.state === 'ended') return
+    this.status = { state, since: this.around.now() }
+    this.changed()
+  }
+
+  private end(failure: Failure): void {
+    this.status = { state: 'ended', since: this.around.now(), failure }
+    this.halt()
+    this.changed()
+  }
+
+  /** Whatever happens until the next frame is drawn by it. */
+  private changed(): void {
+    this.shown = null
+    if (this.drawing) return
+    this.drawing = true
+    this.around.beforeFrame(() => {
+      this.drawing = false
+      for (const listener of this.listeners) listener()
+    })
+  }
+
+  /** Waits, or until it is worth to try again. */
+  private sleep(time: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.sleepers.delete(wake)
+        resolve()
+      }
+      this.sleepers.add(wake)
+      void this.around.delay(time).then(wake)
+    })
+  }
+
+  private wake(): void {
+    for (const wake of this.sleepers) wake()
+  }
+}
+
+function byId<T extends { id: string }>(elements: readonly T[]): Map<string, T> {
+  return new Map(elements.map((element) => [element.id, element]))
+}
+
+function unanswered(queue: Waiting[]): Map<string, Waiting> {
+  return new Map(queue.filter((change) => !change.accepted).map((change) => [change.opId, change]))
+}
+
+/** A change as it was made. */
+function withoutState({ opId, projectId, clientId, at, seq, edits }: Waiting): Change {
+  return { opId, projectId, clientId, at, seq, edits }
+}
+
+function asFailure(error: unknown): Failure {
+  return error instanceof Failure ? error : new Failure('INTERNAL', String(error))
+}

@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs'
+import { buildSchema, getOperationAST, parse, validate } from 'graphql'
+import { getVariableValues } from 'graphql/execution'
+import { expect, test } from 'vitest'
+import type { Change, Edit, PlanEdge, PlanNode } from './edits.ts'
+import { Failure, type Post } from './request.ts'
+import { completes, documentOf, sendChanges } from './wire.ts'
+
+const schema = buildSchema(readFileSync(new URL('../../../../graph/testdata/schema.graphql', import.meta.url), 'utf8'))
+
+const node: PlanNode = {
+  id: 'n1', nodeType: 'GraphNode', position: { x: 1, y: 2.5 }, metadata: { label: 'One', description: null }, config: '{}',
+}
+const edge: PlanEdge = {
+  id: 'e1', source: 'n1', target: 'n2', sourceHandle: null, targetHandle: null, metadata: { label: null, dataType: 'GRAPH_REFERENCE' },
+}
+const all: Edit[] = [
+  { addNode: node }, { updateNode: { id: 'n1', updates: { metadata: node.metadata, config: '{"a":1}' } } },
+  { moveNodes: [{ nodeId: 'n1', position: { x: 3, y: 4 } }] }, { deleteNode: 'n1' },
+  { addEdge: edge }, { updateEdge: { id: 'e1', updates: { metadata: edge.metadata } } }, { deleteEdge: 'e1' },
+]
+
+const change = (opId: string, ...edits: Edit[]): Change => ({ opId, projectId: 7, clientId: 'window', at: 0, seq: 0, edits })
+
+test('the server understands every edit', () => {
+  const { document, variables } = documentOf(7, [...all.map((edit, i) => change(`op${i}`, edit)), change('many', ...all)])
+  const parsed = parse(document)
+  expect(validate(schema, parsed)).toEqual([])
+  const declared = getOperationAST(parsed)!.variableDefinitions!
+  // As the server reads them.
+  const { coerced, errors } = getVariableValues(schema, declared, JSON.parse(JSON.stringify(variables)))
+  expect(errors).toBeUndefined()
+  expect(Object.keys(coerced!)).toHaveLength(declared.length)
+})
+
+test('each edit has an operation id of its own, and the last one completes its change', () => {
+  const many = change('many', ...all)
+  const { variables } = documentOf(7, [many])
+  const opIds = Object.values(variables).filter((value) => typeof value === 'string' && value.startsWith('many'))
+  expect(opIds).toEqual(['many', 'many.1', 'many.2', 'many.3', 'many.4', 'many.5', 'many.6'])
+  expect(completes(many, 'many')).toBe(false)
+  expect(completes(many, 'many.6')).toBe(true)
+  expect(completes(change('one', all[0]!), 'one')).toBe(true)
+})
+
+test('errors go to the changes that they are about', async () => {
+  const answer = (value: unknown): Post => async () => value as never
+  const changes = [change('a', all[0]!), change('b', all[0]!, all[4]!), change('c', all[3]!)]
+  const refusal = { message: 'This connection is not allowed', path: ['c1e1'], extensions: { code: 'BAD_REQUEST', detail: 'rule' } }
+  const [a, b, c] = await sendChanges(answer({ data: { c0e0: {}, c1e0: {}, c1e1: null, c2e0: {} }, errors: [refusal] }), 7, changes)
+  expect(a).toEqual({})
+  expect(b).toMatchObject({ failure: { code: 'BAD_REQUEST', message: refusal.message, detail: 'rule', path: ['c1e1'] } })
+  expect(c).toEqual({})
+  const whole = { errors: [{ message: 'Unknown field', extensions: { code: 'BAD_REQUEST' } }] }
+  await expect(sendChanges(answer(whole), 7, changes)).rejects.toBeInstanceOf(Failure)
+})

@@ -1,0 +1,64 @@
+// The sample plan is opened on one replica and watched on another; a node is dragged on the first, and the drag is seen on the second.
+import assert from 'node:assert/strict'
+import { launch, open } from './browser.mjs'
+
+const [url, other] = [process.env.URL, process.env.OTHER_URL]
+const browser = await launch()
+try {
+  const one = await open(browser, url)
+  await one.getByRole('button', { name: 'Open the sample plan' }).click()
+  await one.waitForURL(/\/projects\/\d+$/)
+  await live(one)
+  const path = new URL(one.url()).pathname
+  await one.getByText('Everything we know').waitFor()
+  assert.equal(await one.locator('.card').count(), 8)
+
+  const two = await open(browser, other + path)
+  await live(two)
+  await two.getByText('Everything we know').waitFor()
+  await two.waitForFunction(() => document.querySelectorAll('.card').length === 8)
+  await two.waitForFunction(() => document.querySelectorAll('.react-flow__edge').length === 7)
+
+  const before = await place(two)
+  const box = await one.locator('[data-id=mergenode_004]').boundingBox()
+  await one.mouse.move(box.x + 40, box.y + 20)
+  await one.mouse.down()
+  await one.mouse.move(box.x + 90, box.y + 120, { steps: 8 })
+  await one.mouse.up()
+  await two.waitForFunction((was) => document.querySelector('[data-id=mergenode_004]').style.transform !== was, before)
+  await one.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
+  assert.equal(await place(two), await place(one))
+
+  await two.reload()
+  await live(two)
+  await two.locator('[data-id=mergenode_004]').waitFor()
+  assert.equal(await place(two), await place(one))
+
+  if (process.env.SHOTS) {
+    await one.screenshot({ path: `${process.env.SHOTS}/one.png` })
+    await two.emulateMedia({ colorScheme: 'dark' })
+    await two.screenshot({ path: `${process.env.SHOTS}/two.png` })
+    const list = await open(browser, url)
+    await list.getByText('Sample plan', { exact: true }).first().waitFor()
+    await list.screenshot({ path: `${process.env.SHOTS}/list.png` })
+  }
+  for (const page of [one, two]) {
+    assert.deepEqual(page.problems, [])
+    // The page takes nothing from elsewhere, and asks for public routes only.
+    const paths = new Set(page.requests.map((request) => new URL(request)).map(({ origin, pathname }) => {
+      assert.ok([url, other].includes(origin), origin)
+      return pathname.replace(/^(\/assets|\/projects)\/.*/, '$1')
+    }))
+    assert.deepEqual([...paths].filter((seen) => !['/', '/assets', '/projects', '/graphql', '/icon.svg'].includes(seen)), [])
+  }
+} finally {
+  await browser.close()
+}
+
+function live(page) {
+  return page.locator('.status[data-state=live]').waitFor()
+}
+
+function place(page) {
+  return page.locator('[data-id=mergenode_004]').evaluate((node) => node.style.transform)
+}

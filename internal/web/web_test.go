@@ -1,0 +1,232 @@
+package web_test
+
+import (
+	"compress/gzip"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"layercake/internal/npmtest"
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server/servertest"
+	"layercake/internal/web"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if servertest.IsProcess() {
+		os.Exit(servertest.RunProcess())
+	}
+	goleak.VerifyTestMain(pgtest.Main(m))
+}
+
+const html = "text/html,application/xhtml+xml,*/*;q=0.8"
+
+// get asks for a path, with headers in pairs.
+func get(t *testing.T, method, path string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	web.ServeHTTP(w, r)
+	return w
+}
+
+func TestPage(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		method, path, accept string
+		page                 bool
+	}{
+		"the list":                     {"GET", "/", html, true},
+		"the list, to a program":       {"GET", "/", "*/*", true},
+		"an editor":                    {"GET", "/projects/7", html, true},
+		"its head":                     {"HEAD", "/projects/7", html, true},
+		"what is no screen, perhaps":   {"GET", "/nowhere", html, true},
+		"an editor, to a program":      {"GET", "/projects/7", "application/json", false},
+		"an editor, to no browser":     {"GET", "/projects/7", "", false},
+		"sent to an editor":            {"POST", "/projects/7", html, false},
+		"below another handler":        {"GET", "/graphql/nothing", html, false},
+		"below sockets":                {"GET", "/ws/nothing", html, false},
+		"below agents":                 {"GET", "/mcp/nothing", html, false},
+		"below health":                 {"GET", "/health/nothing", html, false},
+		"below the routes of files":    {"GET", "/api/nothing", html, false},
+		"a file of the client":         {"GET", "/client/nothing.js", html, false},
+		"the folder of the client":     {"GET", "/client", html, false},
+		"an asset of a former release": {"GET", "/assets/index-before.js", html, false},
+		"outside of what is served":    {"GET", "/assets/../../web.go", "*/*", false},
+		"the folder of the assets":     {"GET", "/assets/", "*/*", false},
+	}
+	index := get(t, "GET", "/").Body.String()
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			response := get(t, c.method, c.path, "Accept", c.accept)
+			if !c.page {
+				if response.Code != http.StatusNotFound {
+					t.Errorf("status %d", response.Code)
+				}
+				return
+			}
+			if response.Code != http.StatusOK || response.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+				t.Errorf("%d %v", response.Code, response.Header())
+			}
+			if got := response.Body.String(); got != index && c.method != http.MethodHead {
+				t.Errorf("not the page: %q", got)
+			}
+		})
+	}
+}
+
+// Everything is served with the headers that keep a page from harm, and with those that let a browser keep what does not change.
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	script := regexp.MustCompile(`/assets/[^"]*\.js`).FindString(get(t, "GET", "/").Body.String())
+	cases := map[string]struct{ mediaType, cache string }{
+		"/":                            {"text/html; charset=utf-8", "no-cache"},
+		"/icon.svg":                    {"image/svg+xml", "no-cache"},
+		"/client/index.js":             {"text/javascript; charset=utf-8", "no-cache"},
+		"/client/layercake-client.tgz": {"application/gzip", "no-cache"},
+		script:                         {"text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
+	}
+	for path, c := range cases {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			response := get(t, "GET", path)
+			want := map[string]string{
+				"Content-Type": c.mediaType, "Cache-Control": c.cache, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+				"Cross-Origin-Opener-Policy": "same-origin",
+				"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
+					"worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types layercake",
+			}
+			for name, value := range want {
+				if got := response.Header().Get(name); got != value {
+					t.Errorf("%s: %q, want %q", name, got, value)
+				}
+			}
+			again := get(t, "GET", path, "If-None-Match", response.Header().Get("ETag"))
+			if again.Code != http.StatusNotModified {
+				t.Errorf("asked for again: %d", again.Code)
+			}
+		})
+	}
+}
+
+func unpack(t *testing.T, packed io.Reader) string {
+	t.Helper()
+	r, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func TestCompression(t *testing.T) {
+	t.Parallel()
+	plain := get(t, "GET", "/client/index.js").Body.String()
+	cases := map[string]bool{
+		"gzip": true, "br, GZIP;q=0.5": true, "deflate,gzip": true, "": false, "br": false, "gzip;q=0": false, "gzip; q=0.000": false,
+	}
+	for accept, packed := range cases {
+		t.Run(accept, func(t *testing.T) {
+			t.Parallel()
+			response := get(t, "GET", "/client/index.js", "Accept-Encoding", accept)
+			if got := response.Header().Get("Content-Encoding") == "gzip"; got != packed {
+				t.Fatalf("compressed: %v", got)
+			}
+			content := response.Body.String()
+			if packed {
+				content = unpack(t, response.Body)
+			}
+			if content != plain || response.Header().Get("Vary") != "Accept-Encoding" {
+				t.Error("other contents, or a cache would give them to everybody")
+			}
+		})
+	}
+	if got := get(t, "GET", "/client/layercake-client.tgz", "Accept-Encoding", "gzip").Header().Get("Content-Encoding"); got != "" {
+		t.Errorf("what is packed is packed again: %q", got)
+	}
+}
+
+// What people load before they see something stays small, compressed.
+func TestBudgets(t *testing.T) {
+	t.Parallel()
+	size := func(path string) int {
+		return get(t, "GET", path, "Accept-Encoding", "gzip").Body.Len()
+	}
+	if got := size("/client/index.js"); got > 10<<10 {
+		t.Errorf("the client: %d bytes", got)
+	}
+	shell := size("/")
+	for _, path := range regexp.MustCompile(`/assets/[^"]*`).FindAllString(get(t, "GET", "/").Body.String(), -1) {
+		shell += size(path)
+	}
+	if shell > 90<<10 {
+		t.Errorf("the shell: %d bytes", shell)
+	}
+	files, err := os.ReadDir("dist/assets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := size("/")
+	for _, f := range files {
+		all += size("/assets/" + f.Name())
+		if get(t, "GET", "/assets/"+f.Name()).Header().Get("Content-Type") == "" {
+			t.Errorf("mediaTypes lacks the kind of %s", f.Name())
+		}
+	}
+	if all > 180<<10 {
+		t.Errorf("with the editor: %d bytes", all)
+	}
+}
+
+// The lock file names no host: packages come from wherever npm is told to take them.
+func TestLockFileNamesNoHost(t *testing.T) {
+	t.Parallel()
+	lock, err := os.ReadFile("package-lock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(lock), `"resolved"`) {
+		t.Error("npm install without .npmrc wrote addresses into package-lock.json")
+	}
+}
+
+// The sources hold together: documents ask for what the schema has, types and style are right, and the tests beside them pass.
+func TestSources(t *testing.T) {
+	t.Parallel()
+	for _, script := range []string{"generate", "check", "test"} {
+		t.Log(npmtest.NPM(t, script))
+	}
+}
+
+// runPages runs a script that opens pages of replicas in a browser. The test is skipped where there is none, or fails in CI.
+func runPages(t *testing.T, script string, env ...string) {
+	t.Helper()
+	chromium, err := exec.LookPath("chromium")
+	switch {
+	case err != nil && os.Getenv("CI") != "":
+		t.Fatal(err)
+	case err != nil:
+		t.Skip(err)
+	}
+	t.Log(npmtest.RunWeb(t, script, append(env, "CHROMIUM="+chromium)...))
+}
+
+func TestDragIsSeenOnTheOtherReplica(t *testing.T) {
+	t.Parallel()
+	replicas := servertest.Start(t, 2, nil)
+	runPages(t, "drag.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
+}
