@@ -1,7 +1,8 @@
 // Package client talks to a replica as its clients do.
 //
-// It sends requests of GraphQL, follows subscriptions over graphql-transport-ws, and exchanges frames over the collaboration socket. It
-// imports nothing of the server, so that tests and benches which use it check the wire rather than the code behind it.
+// It sends requests of GraphQL, follows subscriptions over graphql-transport-ws, exchanges frames over the collaboration socket, and calls
+// the tools of agents. It imports nothing of the server, so that tests and benches which use it check the wire rather than the code behind
+// it.
 package client
 
 import (
