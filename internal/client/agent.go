@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -42,6 +43,17 @@ type Agent struct {
 // a resource that the agent subscribed to, one after the other; nil is for agents that never subscribe. The context bounds only connecting;
 // the caller closes the agent.
 func (c *Client) Agent(ctx context.Context, name string, era Era, updated func(uri string)) (*Agent, error) {
+	return c.agent(ctx, name, era, updated, "")
+}
+
+// AgentPosting connects an agent of Events that sends its messages to another replica than the one with its stream.
+func (c *Client) AgentPosting(ctx context.Context, name string, to *Client) (*Agent, error) {
+	_, host, _ := strings.Cut(to.url, "://")
+	return c.agent(ctx, name, Events, nil, host)
+}
+
+// agent connects an agent. What it posts goes to a host, unless that is empty.
+func (c *Client) agent(ctx context.Context, name string, era Era, updated func(uri string), host string) (*Agent, error) {
 	a := &Agent{era: era, granted: make(chan []string, 1)}
 	a.life, a.end = context.WithCancel(context.WithoutCancel(ctx))
 	connected := context.AfterFunc(ctx, a.end)
@@ -51,7 +63,7 @@ func (c *Client) Agent(ctx context.Context, name string, era Era, updated func(u
 	}
 	speaker := mcp.NewClient(&mcp.Implementation{Name: name, Version: "1"}, options)
 	speaker.AddReceivingMiddleware(a.noteGranted)
-	over := &http.Client{Transport: listening{c.http.Transport, a.end}}
+	over := &http.Client{Transport: wire{c.http.Transport, a.end, host}}
 	var transport mcp.Transport = &mcp.StreamableClientTransport{
 		Endpoint: c.url + "/mcp", HTTPClient: over, DisableStandaloneSSE: updated == nil,
 	}
@@ -172,21 +184,26 @@ func (a *Agent) Close() {
 	_ = a.session.Close() // its error is what the transport was closed with
 }
 
-// listening calls ended when a request that listens has ended, which the SDK keeps to itself.
-type listening struct {
+// wire carries the requests of an agent.
+type wire struct {
 	next  http.RoundTripper
-	ended func()
+	ended func() // called when a request that listens has ended, which the SDK keeps to itself
+	posts string // host that posts go to; "" for the one of the request
 }
 
 // RoundTrip sends a request.
-func (l listening) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := l.next.RoundTrip(r)
+func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	if w.posts != "" && r.Method == http.MethodPost {
+		r = r.Clone(r.Context()) // the caller's must not change
+		r.URL.Host = w.posts
+	}
+	response, err := w.next.RoundTrip(r)
 	switch {
 	case r.Header.Get("Mcp-Method") != "subscriptions/listen":
 	case err != nil:
-		l.ended()
+		w.ended()
 	default:
-		response.Body = streamBody{response.Body, l.ended}
+		response.Body = streamBody{response.Body, w.ended}
 	}
 	return response, err
 }

@@ -106,6 +106,30 @@ func TestAgents(t *testing.T) {
 	}
 }
 
+func TestAgentThatPostsToAnotherReplica(t *testing.T) {
+	t.Parallel()
+	ctx := within(t)
+	replicas := servertest.Start(t, 2, func(cfg *server.Config) { cfg.AdminAddr = "127.0.0.1:0" })
+	here, there := client.New(replicas[0].URL), client.New(replicas[1].URL)
+	t.Cleanup(here.Close)
+	t.Cleanup(there.Close)
+	a, err := here.AgentPosting(ctx, "a", there)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if err := a.Call(ctx, "describe_node_types", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := client.Metrics(ctx, replicas[1].Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := stored["layercake_mcp_inbox_messages_total"]; n == 0 {
+		t.Error("no message came to the other replica")
+	}
+}
+
 func TestAgentsLoseTheirReplica(t *testing.T) {
 	t.Parallel()
 	for _, era := range []client.Era{client.Stateless, client.Events} { // that of sessions comes back
