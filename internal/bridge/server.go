@@ -213,10 +213,11 @@ func (s *server) describe(r *http.Request, version string, in *session) {
 	}
 }
 
-// unreachable says what to do about a server that there is no connection to.
+// unreachable says what to do about a server that there is no connection to. ECONNREFUSED is for programs, such as the inspector, which
+// tell by the system's words for it that a server is away.
 func (s *server) unreachable(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("Nothing listens at %s: start a server with \"layercake serve\", or name another one with --url", s.shown)
+		return fmt.Errorf("Nothing listens at %s (ECONNREFUSED): start a server with \"layercake serve\", or name another one with --url", s.shown)
 	}
 	return fmt.Errorf("%s cannot be reached: %w; check --url, or start a server with \"layercake serve\"", s.shown, reason(err))
 }

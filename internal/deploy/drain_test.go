@@ -186,10 +186,7 @@ func TestSocketsOfADrainingReplicaComeBackBitByBit(t *testing.T) {
 // BenchmarkDrain stops a process with many sockets as a machine does, by SIGTERM, and shows when they are closed. Its figures are
 // how long the replica says that it is not ready before it closes the first one, and how long all closes take.
 func BenchmarkDrain(b *testing.B) {
-	program := filepath.Join(b.TempDir(), "layercake")
-	if out, err := exec.CommandContext(b.Context(), "go", "build", "-o", program, "../../cmd/layercake").CombinedOutput(); err != nil {
-		b.Fatalf("%v\n%s", err, out)
-	}
+	program := program(b)
 	for _, sockets := range []int{300, 2000} {
 		b.Run(fmt.Sprintf("%d sockets", sockets), func(b *testing.B) {
 			var notice, spread time.Duration
@@ -205,6 +202,16 @@ func BenchmarkDrain(b *testing.B) {
 			b.ReportMetric(spread.Seconds()/float64(b.N), "s-first-to-last")
 		})
 	}
+}
+
+// program builds the program, and returns where it is until the test ends.
+func program(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "layercake")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../../cmd/layercake").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
 }
 
 // drainProcess returns when a replica with sockets was seen to be not ready after SIGTERM, and what happened to the sockets.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"reflect"
 	"slices"
 	"strings"
@@ -23,17 +24,20 @@ import (
 func TestGoClientOfAgents(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, func(*server.Config) {})
-	for _, tt := range []struct{ version, path string }{
-		{"2026-07-28", "/mcp"},
-		{"2025-11-25", "/mcp"},
-		{"2025-06-18", "/mcp"},
-		{"2025-03-26", "/mcp"},
-		{"2024-11-05", "/mcp/sse"},
+	http, bridge := d.url+"/mcp", program(t)+" mcp --url "+d.url+"/mcp"
+	for name, tt := range map[string]struct{ version, target string }{
+		"2026-07-28":           {"2026-07-28", http},
+		"2025-11-25":           {"2025-11-25", http},
+		"2025-06-18":           {"2025-06-18", http},
+		"2025-03-26":           {"2025-03-26", http},
+		"2024-11-05":           {"2024-11-05", http + "/sse"},
+		"2026-07-28, by stdio": {"2026-07-28", bridge},
+		"2025-11-25, by stdio": {"2025-11-25", bridge},
 	} {
-		t.Run(tt.version, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			updates := make(chan string, 100)
-			c := goClient(t, d.url+tt.path, tt.version, &mcp.ClientOptions{
+			c := goClient(t, tt.target, tt.version, &mcp.ClientOptions{
 				ResourceUpdatedHandler: func(_ context.Context, r *mcp.ResourceUpdatedNotificationRequest) { updates <- r.Params.URI },
 			})
 			if got := c.InitializeResult().ProtocolVersion; got != tt.version {
@@ -46,7 +50,7 @@ func TestGoClientOfAgents(t *testing.T) {
 			if err := c.Subscribe(t.Context(), &mcp.SubscribeParams{URI: uri}); err != nil {
 				t.Fatal(err)
 			}
-			editor := goClient(t, d.url+"/mcp", "2026-07-28", nil) // its calls go round
+			editor := goClient(t, http, "2026-07-28", nil) // its calls go round
 			for i := range 3 {
 				for len(updates) > 0 {
 					<-updates
@@ -64,7 +68,7 @@ func TestGoClientOfAgents(t *testing.T) {
 
 			asked := make(chan string, 100)
 			says := func(action string) session {
-				return goClient(t, d.url+tt.path, tt.version, &mcp.ClientOptions{
+				return goClient(t, tt.target, tt.version, &mcp.ClientOptions{
 					ElicitationHandler: func(_ context.Context, r *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
 						asked <- r.Params.Message
 						return &mcp.ElicitResult{Action: action}, nil
@@ -89,13 +93,13 @@ func TestGoClientOfAgents(t *testing.T) {
 // session is a client's connection.
 type session struct{ *mcp.ClientSession }
 
-// goClient connects a client until the test ends.
-func goClient(t *testing.T, url, version string, options *mcp.ClientOptions) session {
+// goClient connects a client until the test ends. The target is an address, or a command.
+func goClient(t *testing.T, target, version string, options *mcp.ClientOptions) session {
 	t.Helper()
 	own := &http.Transport{}
 	t.Cleanup(own.CloseIdleConnections)
 	client := mcp.NewClient(&mcp.Implementation{Name: "go", Version: "1"}, options)
-	s, err := client.Connect(t.Context(), transportTo(url, own), &mcp.ClientSessionOptions{ProtocolVersion: version})
+	s, err := client.Connect(t.Context(), transportTo(target, own), &mcp.ClientSessionOptions{ProtocolVersion: version})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,12 +107,15 @@ func goClient(t *testing.T, url, version string, options *mcp.ClientOptions) ses
 	return session{s}
 }
 
-// transportTo returns the way of the SDK to an address, by its path.
-func transportTo(url string, over *http.Transport) mcp.Transport {
-	if strings.HasSuffix(url, "/sse") {
-		return &mcp.SSEClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: over}}
+// transportTo returns the way of the SDK to a target.
+func transportTo(target string, over *http.Transport) mcp.Transport {
+	if words := strings.Fields(target); len(words) > 1 {
+		return &mcp.CommandTransport{Command: exec.Command(words[0], words[1:]...)}
 	}
-	return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: over}}
+	if strings.HasSuffix(target, "/sse") {
+		return &mcp.SSEClientTransport{Endpoint: target, HTTPClient: &http.Client{Transport: over}}
+	}
+	return &mcp.StreamableClientTransport{Endpoint: target, HTTPClient: &http.Client{Transport: over}}
 }
 
 // send calls a tool and returns whether it failed, and its text, after it has compared the text with the structure.

@@ -94,11 +94,14 @@ func TestClientsOfAgents(t *testing.T) {
 	})
 	t.Run("inspector", func(t *testing.T) {
 		t.Parallel()
-		for _, path := range []string{"/mcp", "/mcp/sse"} {
-			inspectAll(t, d.url+path)
+		bridge := program(t) + " mcp --url "
+		for _, target := range []string{d.url + "/mcp", d.url + "/mcp/sse", bridge + d.url + "/mcp"} {
+			inspectAll(t, target)
+			inspect(t, target, "--method tools/list --strict --protocol-era auto").expect(t, 0)
 		}
-		inspect(t, d.url+"/mcp", "--method tools/list --strict --protocol-era modern").expect(t, 0)
-		inspect(t, "http://"+servertest.Address(t)+"/mcp", "--method initialize").expect(t, 4)
+		nobody := "http://" + servertest.Address(t) + "/mcp"
+		inspect(t, nobody, "--method initialize").expect(t, 4)
+		inspect(t, bridge+nobody, "--method initialize").expect(t, 4)
 	})
 	t.Run("tokens", func(t *testing.T) {
 		t.Parallel()
@@ -112,11 +115,11 @@ type inspection struct {
 	args string
 }
 
-// inspect runs the inspector as it is used in a shell.
-func inspect(t *testing.T, url, args string) inspection {
+// inspect runs the inspector as it is used in a shell. The target is an address, or a command.
+func inspect(t *testing.T, target, args string) inspection {
 	t.Helper()
 	const inspector = "@modelcontextprotocol/inspector/clients/launcher/build/index.js"
-	return inspection{npmtest.MCP(t, inspector, append([]string{"--cli", url}, strings.Fields(args)...)...), url + " " + args}
+	return inspection{npmtest.MCP(t, inspector, append([]string{"--cli"}, strings.Fields(target+" "+args)...)...), target + " " + args}
 }
 
 func (i inspection) expect(t *testing.T, status int) {
@@ -141,7 +144,7 @@ func (i inspection) list(t *testing.T) (l struct {
 }
 
 // inspectAll asks for everything that the inspector has a method for.
-func inspectAll(t *testing.T, url string) {
+func inspectAll(t *testing.T, target string) {
 	t.Helper()
 	for args, status := range map[string]int{
 		"initialize":          0,
@@ -149,14 +152,14 @@ func inspectAll(t *testing.T, url string) {
 		"tools/call --tool-name create_project --tool-arg name=Tea":     0,
 		"tools/call --tool-name get_project --tool-arg project_id=4711": 5,
 	} {
-		inspect(t, url, "--method "+args).expect(t, status)
+		inspect(t, target, "--method "+args).expect(t, status)
 	}
-	if resources := inspect(t, url, "--method resources/list").list(t).Resources; len(resources) > 0 {
-		inspect(t, url, "--method resources/read --uri "+resources[0].URI).expect(t, 0)
+	if resources := inspect(t, target, "--method resources/list").list(t).Resources; len(resources) > 0 {
+		inspect(t, target, "--method resources/read --uri "+resources[0].URI).expect(t, 0)
 	}
-	for _, p := range inspect(t, url, "--method prompts/list").list(t).Prompts {
+	for _, p := range inspect(t, target, "--method prompts/list").list(t).Prompts {
 		if p.Name == "review_plan" {
-			inspect(t, url, "--method prompts/get --prompt-name review_plan --prompt-args project_id=1").expect(t, 0)
+			inspect(t, target, "--method prompts/get --prompt-name review_plan --prompt-args project_id=1").expect(t, 0)
 		}
 	}
 }
