@@ -349,7 +349,7 @@ type Project struct {
 
 // The operation ids under which projects were created: the same request again gets the same project. Kept as long as events.
 type ProjectOperation struct {
-	// Whose operation ids these are, as in events.
+	// Whose operation ids these are: the actor's id, of agents the one that they have in all their sessions; empty for anonymous callers.
 	OpActor string
 	// The operation id that the client gave.
 	OpID string

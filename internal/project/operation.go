@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -33,7 +34,7 @@ func (s *Service) createOnce(ctx context.Context, actor auth.Actor, in Input) (P
 		}
 		created = Project(row)
 		n, err := q.InsertProjectOperation(ctx, db.InsertProjectOperationParams{
-			OpActor: actor.OpActor(), OpID: in.OpID, RequestHash: hash, ProjectID: row.ID,
+			OpActor: operator(actor), OpID: in.OpID, RequestHash: hash, ProjectID: row.ID,
 		})
 		if err == nil && n == 0 {
 			err = errRepeated
@@ -49,11 +50,16 @@ func (s *Service) createOnce(ctx context.Context, actor auth.Actor, in Input) (P
 	return created, nil
 }
 
+// operator returns among whose operation ids an actor's are unique. Those of a plan all callers without a credential share; here they would
+// be those of the whole deployment, and two agents that know nothing of each other would get each other's project for a word such as
+// "create-project". Agents may repeat a request in another session, so what counts is what lasts of them.
+func operator(actor auth.Actor) string { return cmp.Or(actor.OpActor(), actor.LastingID) }
+
 // createdBy returns the project that a request created before under an operation id. The error is pgx.ErrNoRows when none did.
 func (s *Service) createdBy(ctx context.Context, actor auth.Actor, opID string, hash []byte) (Project, error) {
 	var row db.GetProjectOperationRow
 	err := s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
-		row, err = q.GetProjectOperation(ctx, db.GetProjectOperationParams{OpActor: actor.OpActor(), OpID: opID})
+		row, err = q.GetProjectOperation(ctx, db.GetProjectOperationParams{OpActor: operator(actor), OpID: opID})
 		return err
 	})
 	switch {

@@ -34,8 +34,14 @@ func TestCreateUnderAnOperationID(t *testing.T) {
 	if again := create(agent, in); again.ID != first.ID || again.Name != "One" || *again.Description != description {
 		t.Errorf("a repeat answers %+v, want project %d", again, first.ID)
 	}
-	if other := create(auth.Anonymous(""), in); other.ID != first.ID {
-		t.Errorf("another caller without a credential gets project %d, want %d", other.ID, first.ID)
+	if again := create(auth.Agent("in another session", "key", "Agent"), in); again.ID != first.ID {
+		t.Errorf("a repeat in another session gets project %d, want %d", again.ID, first.ID)
+	}
+	if other := create(auth.Agent("elsewhere", "elsewhere", "Agent"), in); other.ID == first.ID {
+		t.Error("another agent gets the project of a stranger")
+	}
+	if other := create(auth.Anonymous(""), in); other.ID == first.ID {
+		t.Error("a caller without a credential gets the project of an agent")
 	}
 	if own := create(person, in); own.ID == first.ID {
 		t.Error("a person's operation ids are not their own")
