@@ -74,6 +74,15 @@ func (b *planBudget) check() error {
 	return nil
 }
 
+// checkOnce returns a fault when the response shows too much of plans already, or when the field of ctx shows a part of what it does more
+// than once. What a change did may be as large as a plan, and is known only when it is done.
+func (b *planBudget) checkOnce(ctx context.Context) error {
+	if timesShown(ctx) > 1 {
+		return fault.New(fault.BadRequest, "The operation asks for a field of what was done more than once")
+	}
+	return b.check()
+}
+
 // checkShown returns a fault when the field of ctx shows too much of one plan.
 func checkShown(ctx context.Context, dag plan.DAG) error {
 	if shown := timesShown(ctx); shown > 1 && shown*bytesOf(dag) > maxPlanBytes {

@@ -199,3 +199,15 @@ func (r *Resolver) leave(ctx context.Context, projectID int32, clientID string) 
 	}
 	return r.presence.LeaveGuest(ctx, projectID, clientID)
 }
+
+// presentPerson shows one connection, or a guest.
+func presentPerson(e *presence.Entry) PresentPerson {
+	p := PresentPerson{
+		ConnectionID: e.Connection.String(), UserID: e.UserID, UserName: e.Name, AvatarColor: e.Color, IsAgent: e.Agent, Transport: e.Transport,
+		JoinedAt: e.JoinedAt, ActiveAt: e.ActiveAt,
+	}
+	if e.Place != nil {
+		p.DocumentID, p.SelectedNodeID = optional(e.Place.Document), optional(e.Place.Selected)
+	}
+	return p
+}

@@ -7,6 +7,8 @@ package graph
 
 import (
 	"context"
+
+	"layercake/internal/presence"
 )
 
 func (r *mutationResolver) JoinProjectCollaboration(ctx context.Context, projectID int32, clientID *string, userName *string, avatarColor *string, isAgent *bool) (bool, error) {
@@ -17,6 +19,11 @@ func (r *mutationResolver) JoinProjectCollaboration(ctx context.Context, project
 func (r *mutationResolver) LeaveProjectCollaboration(ctx context.Context, projectID int32, clientID *string) (bool, error) {
 	err := r.leave(ctx, projectID, value(clientID))
 	return err == nil, err
+}
+
+func (r *queryResolver) Presence(ctx context.Context, projectID int32) ([]PresentPerson, error) {
+	people, _, err := r.presence.People(ctx, projectID, presence.MaxPeople)
+	return convert(people, presentPerson), err
 }
 
 func (r *subscriptionResolver) PlanDagUpdated(ctx context.Context, planID string) (<-chan *PlanDagUpdateEvent, error) {

@@ -3605,6 +3605,36 @@ var (
 	}
 )
 
+func (ec *executionContext) unmarshalNPlanDagNodeType2ᚕlayercakeᚋinternalᚋplanᚐNodeTypeᚄ(ctx context.Context, v any) ([]plan.NodeType, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]plan.NodeType, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNPlanDagNodeType2layercakeᚋinternalᚋplanᚐNodeType(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalNPlanDagNodeType2ᚕlayercakeᚋinternalᚋplanᚐNodeTypeᚄ(ctx context.Context, sel ast.SelectionSet, v []plan.NodeType) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPlanDagNodeType2layercakeᚋinternalᚋplanᚐNodeType(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) unmarshalNPlanDagNodeUpdateInput2layercakeᚋgraphᚐPlanDagNodeUpdateInput(ctx context.Context, v any) (PlanDagNodeUpdateInput, error) {
 	res, err := ec.unmarshalInputPlanDagNodeUpdateInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -3717,6 +3747,23 @@ func (ec *executionContext) unmarshalONodeMetadataInput2ᚖlayercakeᚋinternal�
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalONodePositionInput2ᚕlayercakeᚋgraphᚐNodePositionInputᚄ(ctx context.Context, v any) ([]NodePositionInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]NodePositionInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNNodePositionInput2layercakeᚋgraphᚐNodePositionInput(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
 func (ec *executionContext) marshalOPlanDag2ᚖlayercakeᚋgraphᚐPlanDag(ctx context.Context, sel ast.SelectionSet, v *PlanDag) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -3738,11 +3785,43 @@ func (ec *executionContext) marshalOPlanDagEdge2ᚖlayercakeᚋinternalᚋplan�
 	return ec._PlanDagEdge(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalOPlanDagEdgeInput2ᚖlayercakeᚋgraphᚐPlanDagEdgeInput(ctx context.Context, v any) (*PlanDagEdgeInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputPlanDagEdgeInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOPlanDagEdgeUpdateInput2ᚖlayercakeᚋgraphᚐPlanDagEdgeUpdateInput(ctx context.Context, v any) (*PlanDagEdgeUpdateInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputPlanDagEdgeUpdateInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalOPlanDagNode2ᚖlayercakeᚋinternalᚋplanᚐNode(ctx context.Context, sel ast.SelectionSet, v *plan.Node) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._PlanDagNode(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOPlanDagNodeInput2ᚖlayercakeᚋgraphᚐPlanDagNodeInput(ctx context.Context, v any) (*PlanDagNodeInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputPlanDagNodeInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOPlanDagNodeUpdateInput2ᚖlayercakeᚋgraphᚐPlanDagNodeUpdateInput(ctx context.Context, v any) (*PlanDagNodeUpdateInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputPlanDagNodeUpdateInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) unmarshalOPositionInput2ᚖlayercakeᚋinternalᚋplanᚐPosition(ctx context.Context, v any) (*plan.Position, error) {

@@ -33,9 +33,7 @@ func (r *mutationResolver) AddPlanDagNode(ctx context.Context, projectID int32, 
 }
 
 func (r *mutationResolver) UpdatePlanDagNode(ctx context.Context, projectID int32, nodeID string, updates PlanDagNodeUpdateInput, opID *string, expectedVersion *int32, clientID *string) (*plan.Node, error) {
-	return r.changeNode(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, plan.UpdateNode{
-		ID: nodeID, Position: updates.Position.Value(), Metadata: updates.Metadata.Value(), Config: updates.Config.Value(),
-	})
+	return r.changeNode(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, updates.edit(nodeID))
 }
 
 func (r *mutationResolver) DeletePlanDagNode(ctx context.Context, projectID int32, nodeID string, opID *string, expectedVersion *int32, clientID *string) (*plan.Node, error) {
@@ -57,10 +55,7 @@ func (r *mutationResolver) AddPlanDagEdge(ctx context.Context, projectID int32, 
 }
 
 func (r *mutationResolver) UpdatePlanDagEdge(ctx context.Context, projectID int32, edgeID string, updates PlanDagEdgeUpdateInput, opID *string, expectedVersion *int32, clientID *string) (*plan.Edge, error) {
-	return r.changeEdge(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, plan.UpdateEdge{
-		ID: edgeID, SourceHandle: updates.SourceHandle.Value(), TargetHandle: updates.TargetHandle.Value(),
-		Metadata: updates.Metadata.Value(),
-	})
+	return r.changeEdge(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, updates.edit(edgeID))
 }
 
 func (r *mutationResolver) DeletePlanDagEdge(ctx context.Context, projectID int32, edgeID string, opID *string, expectedVersion *int32, clientID *string) (*plan.Edge, error) {

@@ -56,14 +56,10 @@ func (args undoArgs) input() plan.UndoInput {
 	return in
 }
 
-// takeBack has a change made that takes something back. What it did may be as large as a plan, and is known only when it is done. So the
-// response may show it once, and only if it does not show too much of plans already.
+// takeBack has a change made that takes something back.
 func (r *Resolver) takeBack(ctx context.Context, projectID int32, in plan.UndoInput, undo take) (*UndoResult, error) {
-	if timesShown(ctx) > 1 {
-		return nil, fault.New(fault.BadRequest, "The operation asks for a field of what was taken back more than once")
-	}
 	shown := loadersOf(ctx).shown
-	if err := shown.check(); err != nil {
+	if err := shown.checkOnce(ctx); err != nil {
 		return nil, err
 	}
 	result, err := undo(ctx, caller.Actor(ctx, in.ClientID), projectID, in)
@@ -81,7 +77,7 @@ func (r *Resolver) takeBack(ctx context.Context, projectID int32, in plan.UndoIn
 	if result.Change != nil {
 		change := planChange(*result.Change)
 		out.Change = &change
-		bytes += bytesOfChange(*result.Change)
+		bytes += bytesOfChange(result.Change.Event)
 	}
 	shown.bytes.Add(int64(bytes))
 	return out, nil
@@ -101,7 +97,7 @@ func (r *Resolver) history(ctx context.Context, projectID int32, q plan.HistoryQ
 		read: func() (plan.History, error) { return r.plans.History(ctx, caller.Actor(ctx, ""), projectID, q) },
 		bytes: func(h plan.History) (bytes int) {
 			for _, c := range h.Changes {
-				bytes += bytesOfChange(c)
+				bytes += bytesOfChange(c.Event)
 			}
 			return bytes
 		},
@@ -187,10 +183,10 @@ func planChange(c plan.PastChange) PlanChange {
 }
 
 // bytesOfChange returns about how long a change is in a response with all of its fields.
-func bytesOfChange(c plan.PastChange) int {
+func bytesOfChange(e *plan.Event) int {
 	const change, operation = 600, 150 // names of fields, numbers, times and punctuation
-	bytes := change + len(c.Operations)*operation
-	for _, op := range c.Operations {
+	bytes := change + len(e.Operations)*operation
+	for _, op := range e.Operations {
 		bytes += len(op.Before) + len(op.After)
 	}
 	return bytes

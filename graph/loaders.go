@@ -18,11 +18,18 @@ import (
 // loaders gather what many fields of one response ask for into few queries. Each response has loaders of its own, so nothing is stale.
 type loaders struct {
 	plans    *dataloadgen.Loader[int32, *plan.Plan]           // plans by project id; nil for a project without one
+	lives    *dataloadgen.Loader[int32, *project.Live]        // who is in projects, by id
 	projects *dataloadgen.Loader[int32, *project.Project]     // projects by id; nil for one that does not exist
 	list     func(context.Context) ([]project.Project, error) // projects as they are listed, read once
 
-	plansOfListed sync.Once
-	shown         *planBudget
+	listed sync.Map // *sync.Once by listedField: what was read of all projects in a list
+	shown  *planBudget
+}
+
+// listedField is a field of the projects in a list, which has a first one.
+type listedField struct {
+	first *project.Project
+	name  string
 }
 
 type loadersKey struct{}
@@ -42,6 +49,14 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 				}
 			}
 			return plans, err
+		}, gather),
+		lives: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []int32) (map[int32]*project.Live, error) {
+			found, err := r.projects.Live(ctx, caller.Actor(ctx, ""), ids)
+			lives := make(map[int32]*project.Live, len(ids))
+			for _, id := range ids {
+				lives[id] = new(found[id]) // nobody is in a project that was deleted meanwhile
+			}
+			return lives, err
 		}, gather),
 		// Each project is a query: a plan that was reached through its project does not come here, see prime.
 		projects: dataloadgen.NewLoader(func(ctx context.Context, ids []int32) ([]*project.Project, []error) {
@@ -87,22 +102,44 @@ func (r *Resolver) listOnce(l *loaders) func(context.Context) ([]project.Project
 	}
 }
 
-// withPlans reads the plans of listed projects in one query, if the document asks for them. Fields that ask one by one share a query only
-// if they do so within the loader's wait.
-func (r *Resolver) withPlans(ctx context.Context, projects []project.Project) {
-	if !slices.Contains(graphql.CollectAllFields(ctx), "plan") {
+// withListed reads the plans of listed projects, and who is in them, in one query each, if the document asks for them. Fields that ask one
+// by one share a query only if they do so within the loader's wait. After an error they ask again, and report it.
+func (r *Resolver) withListed(ctx context.Context, projects []project.Project) {
+	if len(projects) == 0 {
 		return
 	}
-	loadersOf(ctx).plansOfListed.Do(func() {
-		ids := convert(projects, func(p project.Project) int32 { return p.ID })
-		found, err := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids, selectsYAML(graphql.GetOperationContext(ctx)))
-		if err != nil {
-			return // the fields ask again, and report the error
+	l, fields := loadersOf(ctx), graphql.CollectAllFields(ctx)
+	once := func(field string, read func(ids []int32)) {
+		if slices.Contains(fields, field) {
+			done, _ := l.listed.LoadOrStore(listedField{&projects[0], field}, new(sync.Once))
+			done.(*sync.Once).Do(func() { read(convert(projects, func(p project.Project) int32 { return p.ID })) })
 		}
+	}
+	once("plan", func(ids []int32) {
+		found, _ := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids, selectsYAML(graphql.GetOperationContext(ctx)))
 		for id, p := range found {
-			loadersOf(ctx).plans.Prime(id, &p)
+			l.plans.Prime(id, &p)
 		}
 	})
+	once("live", func(ids []int32) {
+		found, _ := r.projects.Live(ctx, caller.Actor(ctx, ""), ids)
+		for id, live := range found {
+			l.lives.Prime(id, &live)
+		}
+	})
+}
+
+// pageOfProjects is how many projects a page has unless the caller says another number.
+const pageOfProjects = 50
+
+// findProjects reads a page of projects.
+func (r *Resolver) findProjects(ctx context.Context, q project.Query) (*ProjectPage, error) {
+	found, err := r.projects.Find(ctx, caller.Actor(ctx, ""), q)
+	if err != nil {
+		return nil, err
+	}
+	loadersOf(ctx).prime(found.Projects...)
+	return &ProjectPage{Projects: found.Projects, Next: optional(found.Next)}, nil
 }
 
 // selectsYAML reports whether any part of an operation, or of a fragment, selects the YAML of a plan. All fields of a response share what

@@ -12,6 +12,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"layercake/internal/plan"
+	"layercake/internal/project"
 )
 
 // Something that happened in a project: a step of a change of its plan, or somebody who came or left.
@@ -42,14 +43,40 @@ type CreatePlanInput struct {
 	Dependencies graphql.Omittable[[]int32] `json:"dependencies"`
 }
 
+// A change of an edge.
+type EdgeEdit struct {
+	ID      string                 `json:"id"`
+	Updates PlanDagEdgeUpdateInput `json:"updates"`
+	// Parts as the sender saw them. Absent parts are not compared; metadata is one part. A null handle is none, and so is a null label.
+	Expected graphql.Omittable[*PlanDagEdgeUpdateInput] `json:"expected"`
+}
+
 // The edge that an event is about.
 type EdgeEventData struct {
 	// As it is, or as it was when it was removed.
 	Edge plan.Edge `json:"edge"`
 }
 
+// What became of some edits.
+type EditPlanResult struct {
+	// The version after them; the newest when nothing was written.
+	Version int64 `json:"version"`
+	// Resumes a subscription right after this version.
+	Cursor string `json:"cursor"`
+	// The change that was made, or with dryRun would be; null when nothing changed.
+	Change *PlanEvent `json:"change"`
+}
+
 // What can be changed. The fields of one request run one after the other.
 type Mutation struct {
+}
+
+// A change of a node.
+type NodeEdit struct {
+	ID      string                 `json:"id"`
+	Updates PlanDagNodeUpdateInput `json:"updates"`
+	// Parts as the sender saw them. Absent and null parts are not compared; metadata is one part, and a null description in it is none.
+	Expected graphql.Omittable[*PlanDagNodeUpdateInput] `json:"expected"`
 }
 
 // The node that an event is about.
@@ -269,6 +296,30 @@ type PlanDagUpdateEvent struct {
 	Timestamp string `json:"timestamp"`
 }
 
+// The parts of the plan's record to change. Absent and null parts stay as they are.
+type PlanDescription struct {
+	// 1 to 100 characters once trimmed.
+	Name        graphql.Omittable[*string] `json:"name"`
+	YamlContent graphql.Omittable[*string] `json:"yamlContent"`
+	// Ids of other plans.
+	Dependencies graphql.Omittable[[]int32] `json:"dependencies"`
+}
+
+// One thing to do to a plan: exactly one of these.
+type PlanEdit struct {
+	AddNode    graphql.Omittable[*PlanDagNodeInput] `json:"addNode"`
+	UpdateNode graphql.Omittable[*NodeEdit]         `json:"updateNode"`
+	// At most 1,000. Unknown ids are skipped.
+	MoveNodes graphql.Omittable[[]NodePositionInput] `json:"moveNodes"`
+	// Id of the node, whose edges go with it.
+	DeleteNode graphql.Omittable[*string]           `json:"deleteNode"`
+	AddEdge    graphql.Omittable[*PlanDagEdgeInput] `json:"addEdge"`
+	UpdateEdge graphql.Omittable[*EdgeEdit]         `json:"updateEdge"`
+	// Id of the edge.
+	DeleteEdge graphql.Omittable[*string]          `json:"deleteEdge"`
+	Describe   graphql.Omittable[*PlanDescription] `json:"describe"`
+}
+
 // A change of a plan: who did what, with the values before and after.
 type PlanEvent struct {
 	ProjectID int32 `json:"projectId"`
@@ -309,6 +360,35 @@ type PlanHistory struct {
 	Oldest int64 `json:"oldest"`
 	// The newest version.
 	Version int64 `json:"version"`
+}
+
+// A connection that is in a project, or a guest, who came by a request.
+type PresentPerson struct {
+	ConnectionID string `json:"connectionId"`
+	// Who the client says it is. Several connections may have the same.
+	UserID   string `json:"userId"`
+	UserName string `json:"userName"`
+	// As the client gave it; may be empty.
+	AvatarColor string `json:"avatarColor"`
+	// True for a program, false for a person.
+	IsAgent bool `json:"isAgent"`
+	// How it came: collaboration, graphql or mcp.
+	Transport string `json:"transport"`
+	// The document that it is in; null while in none.
+	DocumentID *string `json:"documentId"`
+	// The node that it has selected there; null for none.
+	SelectedNodeID *string   `json:"selectedNodeId"`
+	JoinedAt       time.Time `json:"joinedAt"`
+	// When it was last heard of, up to a minute old.
+	ActiveAt time.Time `json:"activeAt"`
+}
+
+// A page of projects.
+type ProjectPage struct {
+	// The one whose name or plan changed last comes first.
+	Projects []project.Project `json:"projects"`
+	// The place to read on from; null when there are no more.
+	Next *string `json:"next"`
 }
 
 // A change of a plan that somebody proposes, for somebody else to decide.

@@ -38,9 +38,18 @@ func (r *projectResolver) Plan(ctx context.Context, obj *project.Project) (*plan
 	return loadersOf(ctx).plans.Load(ctx, obj.ID)
 }
 
+func (r *projectResolver) Live(ctx context.Context, obj *project.Project) (*project.Live, error) {
+	return loadersOf(ctx).lives.Load(ctx, obj.ID)
+}
+
+func (r *projectPageResolver) Projects(ctx context.Context, obj *ProjectPage) ([]project.Project, error) {
+	r.withListed(ctx, obj.Projects)
+	return obj.Projects, nil
+}
+
 func (r *queryResolver) Projects(ctx context.Context) ([]project.Project, error) {
 	projects, err := loadersOf(ctx).list(ctx)
-	r.withPlans(ctx, projects)
+	r.withListed(ctx, projects)
 	return projects, err
 }
 
@@ -52,14 +61,25 @@ func (r *queryResolver) Project(ctx context.Context, id int32) (*project.Project
 	return orNull(p, err)
 }
 
+func (r *queryResolver) ProjectList(ctx context.Context, search *string, first *int32, after *string) (*ProjectPage, error) {
+	q := project.Query{Search: value(search), Limit: pageOfProjects, After: value(after)}
+	if first != nil {
+		q.Limit = int(*first)
+	}
+	return r.findProjects(ctx, q)
+}
+
 func (r *Resolver) Mutation() MutationResolver { return &mutationResolver{r} }
 
 func (r *Resolver) Project() ProjectResolver { return &projectResolver{r} }
 
+func (r *Resolver) ProjectPage() ProjectPageResolver { return &projectPageResolver{r} }
+
 func (r *Resolver) Query() QueryResolver { return &queryResolver{r} }
 
 type (
-	mutationResolver struct{ *Resolver }
-	projectResolver  struct{ *Resolver }
-	queryResolver    struct{ *Resolver }
+	mutationResolver    struct{ *Resolver }
+	projectResolver     struct{ *Resolver }
+	projectPageResolver struct{ *Resolver }
+	queryResolver       struct{ *Resolver }
 )

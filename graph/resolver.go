@@ -41,12 +41,18 @@ type changeArgs struct {
 	clientID *string
 }
 
-func (r *Resolver) change(ctx context.Context, projectID int32, args changeArgs, edits ...plan.Edit) (plan.Result, error) {
-	c := plan.Change{OpID: value(args.opID), ClientID: value(args.clientID), Via: caller.GraphQL, Edits: edits}
+// change returns a change without edits.
+func (args changeArgs) change() plan.Change {
+	c := plan.Change{OpID: value(args.opID), ClientID: value(args.clientID), Via: caller.GraphQL}
 	if args.expected != nil {
-		expected := int64(*args.expected)
-		c.Expected = &expected
+		c.Expected = new(int64(*args.expected))
 	}
+	return c
+}
+
+func (r *Resolver) change(ctx context.Context, projectID int32, args changeArgs, edits ...plan.Edit) (plan.Result, error) {
+	c := args.change()
+	c.Edits = edits
 	result, err := r.plans.Change(ctx, caller.Actor(ctx, c.ClientID), projectID, c)
 	if err == nil && c.ClientID != "" {
 		r.presence.RenewGuest(projectID, c.ClientID)

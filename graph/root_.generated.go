@@ -29,6 +29,7 @@ type ResolverRoot interface {
 	Mutation() MutationResolver
 	Plan() PlanResolver
 	Project() ProjectResolver
+	ProjectPage() ProjectPageResolver
 	Query() QueryResolver
 	Subscription() SubscriptionResolver
 }
@@ -70,6 +71,12 @@ type ComplexityRoot struct {
 		Label    func(childComplexity int) int
 	}
 
+	EditPlanResult struct {
+		Change  func(childComplexity int) int
+		Cursor  func(childComplexity int) int
+		Version func(childComplexity int) int
+	}
+
 	GraphExecutionMetadata struct {
 		ComputedDate   func(childComplexity int) int
 		EdgeCount      func(childComplexity int) int
@@ -90,6 +97,7 @@ type ComplexityRoot struct {
 		DeletePlanDagEdge         func(childComplexity int, projectID int32, edgeID string, opID *string, expectedVersion *int32, clientID *string) int
 		DeletePlanDagNode         func(childComplexity int, projectID int32, nodeID string, opID *string, expectedVersion *int32, clientID *string) int
 		DeleteProject             func(childComplexity int, id string) int
+		EditPlan                  func(childComplexity int, projectID int32, edits []PlanEdit, note *string, dryRun *bool, opID *string, expectedVersion *int32, clientID *string) int
 		JoinProjectCollaboration  func(childComplexity int, projectID int32, clientID *string, userName *string, avatarColor *string, isAgent *bool) int
 		LeaveProjectCollaboration func(childComplexity int, projectID int32, clientID *string) int
 		MovePlanDagNode           func(childComplexity int, projectID int32, nodeID string, position plan.Position, opID *string, expectedVersion *int32, clientID *string) int
@@ -110,6 +118,17 @@ type ComplexityRoot struct {
 	NodeMetadata struct {
 		Description func(childComplexity int) int
 		Label       func(childComplexity int) int
+	}
+
+	NodeTypeInfo struct {
+		ConfigSchema func(childComplexity int) int
+		Does         func(childComplexity int) int
+		Example      func(childComplexity int) int
+		LeadsTo      func(childComplexity int) int
+		MaxInputs    func(childComplexity int) int
+		MaxOutputs   func(childComplexity int) int
+		MinInputs    func(childComplexity int) int
+		NodeType     func(childComplexity int) int
 	}
 
 	PatchOperation struct {
@@ -297,13 +316,42 @@ type ComplexityRoot struct {
 		Y func(childComplexity int) int
 	}
 
+	PresentPerson struct {
+		ActiveAt       func(childComplexity int) int
+		AvatarColor    func(childComplexity int) int
+		ConnectionID   func(childComplexity int) int
+		DocumentID     func(childComplexity int) int
+		IsAgent        func(childComplexity int) int
+		JoinedAt       func(childComplexity int) int
+		SelectedNodeID func(childComplexity int) int
+		Transport      func(childComplexity int) int
+		UserID         func(childComplexity int) int
+		UserName       func(childComplexity int) int
+	}
+
 	Project struct {
 		CreatedAt   func(childComplexity int) int
 		Description func(childComplexity int) int
 		ID          func(childComplexity int) int
+		Live        func(childComplexity int) int
 		Name        func(childComplexity int) int
 		Plan        func(childComplexity int) int
 		UpdatedAt   func(childComplexity int) int
+	}
+
+	ProjectLive struct {
+		Agents          func(childComplexity int) int
+		ChangesLastHour func(childComplexity int) int
+		Connections     func(childComplexity int) int
+		LastChangeAt    func(childComplexity int) int
+		LastChangeBy    func(childComplexity int) int
+		People          func(childComplexity int) int
+		PlanVersion     func(childComplexity int) int
+	}
+
+	ProjectPage struct {
+		Next     func(childComplexity int) int
+		Projects func(childComplexity int) int
 	}
 
 	Proposal struct {
@@ -330,12 +378,15 @@ type ComplexityRoot struct {
 
 	Query struct {
 		GetPlanDag      func(childComplexity int, projectID int32) int
+		NodeTypes       func(childComplexity int) int
 		Plan            func(childComplexity int, id int32) int
 		PlanAt          func(childComplexity int, projectID int32, version *int32, at *time.Time) int
 		PlanDag         func(childComplexity int, projectID int32) int
 		PlanDiff        func(childComplexity int, projectID int32, from int32, to *int32) int
 		PlanHistory     func(childComplexity int, projectID int32, before *int32, limit *int32, elementID *string, actorID *string, all *bool) int
+		Presence        func(childComplexity int, projectID int32) int
 		Project         func(childComplexity int, id int32) int
+		ProjectList     func(childComplexity int, search *string, first *int32, after *string) int
 		Projects        func(childComplexity int) int
 		Proposals       func(childComplexity int, projectID int32, status *plan.ProposalStatus, first *int32, after *string) int
 		ValidatePlanDag func(childComplexity int, planDag PlanDagInput) int
@@ -522,6 +573,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.EdgeMetadata.Label(childComplexity), true
 
+	case "EditPlanResult.change":
+		if e.ComplexityRoot.EditPlanResult.Change == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EditPlanResult.Change(childComplexity), true
+	case "EditPlanResult.cursor":
+		if e.ComplexityRoot.EditPlanResult.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EditPlanResult.Cursor(childComplexity), true
+	case "EditPlanResult.version":
+		if e.ComplexityRoot.EditPlanResult.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EditPlanResult.Version(childComplexity), true
+
 	case "GraphExecutionMetadata.computedDate":
 		if e.ComplexityRoot.GraphExecutionMetadata.ComputedDate == nil {
 			break
@@ -669,6 +739,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteProject(childComplexity, args["id"].(string)), true
+	case "Mutation.editPlan":
+		if e.ComplexityRoot.Mutation.EditPlan == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_editPlan_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EditPlan(childComplexity, args["projectId"].(int32), args["edits"].([]PlanEdit), args["note"].(*string), args["dryRun"].(*bool), args["opId"].(*string), args["expectedVersion"].(*int32), args["clientId"].(*string)), true
 	case "Mutation.joinProjectCollaboration":
 		if e.ComplexityRoot.Mutation.JoinProjectCollaboration == nil {
 			break
@@ -810,6 +891,55 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.NodeMetadata.Label(childComplexity), true
+
+	case "NodeTypeInfo.configSchema":
+		if e.ComplexityRoot.NodeTypeInfo.ConfigSchema == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NodeTypeInfo.ConfigSchema(childComplexity), true
+	case "NodeTypeInfo.does":
+		if e.ComplexityRoot.NodeTypeInfo.Does == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NodeTypeInfo.Does(childComplexity), true
+	case "NodeTypeInfo.example":
+		if e.ComplexityRoot.NodeTypeInfo.Example == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NodeTypeInfo.Example(childComplexity), true
+	case "NodeTypeInfo.leadsTo":
+		if e.ComplexityRoot.NodeTypeInfo.LeadsTo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NodeTypeInfo.LeadsTo(childComplexity), true
+	case "NodeTypeInfo.maxInputs":
+		if e.ComplexityRoot.NodeTypeInfo.MaxInputs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NodeTypeInfo.MaxInputs(childComplexity), true
+	case "NodeTypeInfo.maxOutputs":
+		if e.ComplexityRoot.NodeTypeInfo.MaxOutputs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NodeTypeInfo.MaxOutputs(childComplexity), true
+	case "NodeTypeInfo.minInputs":
+		if e.ComplexityRoot.NodeTypeInfo.MinInputs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NodeTypeInfo.MinInputs(childComplexity), true
+	case "NodeTypeInfo.nodeType":
+		if e.ComplexityRoot.NodeTypeInfo.NodeType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NodeTypeInfo.NodeType(childComplexity), true
 
 	case "PatchOperation.from":
 		if e.ComplexityRoot.PatchOperation.From == nil {
@@ -1598,6 +1728,67 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Position.Y(childComplexity), true
 
+	case "PresentPerson.activeAt":
+		if e.ComplexityRoot.PresentPerson.ActiveAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PresentPerson.ActiveAt(childComplexity), true
+	case "PresentPerson.avatarColor":
+		if e.ComplexityRoot.PresentPerson.AvatarColor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PresentPerson.AvatarColor(childComplexity), true
+	case "PresentPerson.connectionId":
+		if e.ComplexityRoot.PresentPerson.ConnectionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PresentPerson.ConnectionID(childComplexity), true
+	case "PresentPerson.documentId":
+		if e.ComplexityRoot.PresentPerson.DocumentID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PresentPerson.DocumentID(childComplexity), true
+	case "PresentPerson.isAgent":
+		if e.ComplexityRoot.PresentPerson.IsAgent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PresentPerson.IsAgent(childComplexity), true
+	case "PresentPerson.joinedAt":
+		if e.ComplexityRoot.PresentPerson.JoinedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PresentPerson.JoinedAt(childComplexity), true
+	case "PresentPerson.selectedNodeId":
+		if e.ComplexityRoot.PresentPerson.SelectedNodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PresentPerson.SelectedNodeID(childComplexity), true
+	case "PresentPerson.transport":
+		if e.ComplexityRoot.PresentPerson.Transport == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PresentPerson.Transport(childComplexity), true
+	case "PresentPerson.userId":
+		if e.ComplexityRoot.PresentPerson.UserID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PresentPerson.UserID(childComplexity), true
+	case "PresentPerson.userName":
+		if e.ComplexityRoot.PresentPerson.UserName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PresentPerson.UserName(childComplexity), true
+
 	case "Project.createdAt":
 		if e.ComplexityRoot.Project.CreatedAt == nil {
 			break
@@ -1616,6 +1807,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Project.ID(childComplexity), true
+	case "Project.live":
+		if e.ComplexityRoot.Project.Live == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Project.Live(childComplexity), true
 	case "Project.name":
 		if e.ComplexityRoot.Project.Name == nil {
 			break
@@ -1634,6 +1831,62 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Project.UpdatedAt(childComplexity), true
+
+	case "ProjectLive.agents":
+		if e.ComplexityRoot.ProjectLive.Agents == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectLive.Agents(childComplexity), true
+	case "ProjectLive.changesLastHour":
+		if e.ComplexityRoot.ProjectLive.ChangesLastHour == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectLive.ChangesLastHour(childComplexity), true
+	case "ProjectLive.connections":
+		if e.ComplexityRoot.ProjectLive.Connections == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectLive.Connections(childComplexity), true
+	case "ProjectLive.lastChangeAt":
+		if e.ComplexityRoot.ProjectLive.LastChangeAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectLive.LastChangeAt(childComplexity), true
+	case "ProjectLive.lastChangeBy":
+		if e.ComplexityRoot.ProjectLive.LastChangeBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectLive.LastChangeBy(childComplexity), true
+	case "ProjectLive.people":
+		if e.ComplexityRoot.ProjectLive.People == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectLive.People(childComplexity), true
+	case "ProjectLive.planVersion":
+		if e.ComplexityRoot.ProjectLive.PlanVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectLive.PlanVersion(childComplexity), true
+
+	case "ProjectPage.next":
+		if e.ComplexityRoot.ProjectPage.Next == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectPage.Next(childComplexity), true
+	case "ProjectPage.projects":
+		if e.ComplexityRoot.ProjectPage.Projects == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectPage.Projects(childComplexity), true
 
 	case "Proposal.baseVersion":
 		if e.ComplexityRoot.Proposal.BaseVersion == nil {
@@ -1745,6 +1998,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.GetPlanDag(childComplexity, args["projectId"].(int32)), true
 
+	case "Query.nodeTypes":
+		if e.ComplexityRoot.Query.NodeTypes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.NodeTypes(childComplexity), true
 	case "Query.plan":
 		if e.ComplexityRoot.Query.Plan == nil {
 			break
@@ -1800,6 +2059,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.PlanHistory(childComplexity, args["projectId"].(int32), args["before"].(*int32), args["limit"].(*int32), args["elementId"].(*string), args["actorId"].(*string), args["all"].(*bool)), true
+	case "Query.presence":
+		if e.ComplexityRoot.Query.Presence == nil {
+			break
+		}
+
+		args, err := ec.field_Query_presence_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Presence(childComplexity, args["projectId"].(int32)), true
 	case "Query.project":
 		if e.ComplexityRoot.Query.Project == nil {
 			break
@@ -1811,6 +2081,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Project(childComplexity, args["id"].(int32)), true
+	case "Query.projectList":
+		if e.ComplexityRoot.Query.ProjectList == nil {
+			break
+		}
+
+		args, err := ec.field_Query_projectList_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.ProjectList(childComplexity, args["search"].(*string), args["first"].(*int32), args["after"].(*string)), true
 	case "Query.projects":
 		if e.ComplexityRoot.Query.Projects == nil {
 			break
@@ -2075,7 +2356,9 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		return graphql.NewInputUnmarshalerIndex(
 			graphql.NewInputUnmarshaler("CreatePlanInput", ec.unmarshalInputCreatePlanInput),
 			graphql.NewInputUnmarshaler("CreateProjectInput", ec.unmarshalInputCreateProjectInput),
+			graphql.NewInputUnmarshaler("EdgeEdit", ec.unmarshalInputEdgeEdit),
 			graphql.NewInputUnmarshaler("EdgeMetadataInput", ec.unmarshalInputEdgeMetadataInput),
+			graphql.NewInputUnmarshaler("NodeEdit", ec.unmarshalInputNodeEdit),
 			graphql.NewInputUnmarshaler("NodeMetadataInput", ec.unmarshalInputNodeMetadataInput),
 			graphql.NewInputUnmarshaler("NodePositionInput", ec.unmarshalInputNodePositionInput),
 			graphql.NewInputUnmarshaler("PlanDagEdgeInput", ec.unmarshalInputPlanDagEdgeInput),
@@ -2084,6 +2367,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("PlanDagMetadataInput", ec.unmarshalInputPlanDagMetadataInput),
 			graphql.NewInputUnmarshaler("PlanDagNodeInput", ec.unmarshalInputPlanDagNodeInput),
 			graphql.NewInputUnmarshaler("PlanDagNodeUpdateInput", ec.unmarshalInputPlanDagNodeUpdateInput),
+			graphql.NewInputUnmarshaler("PlanDescription", ec.unmarshalInputPlanDescription),
+			graphql.NewInputUnmarshaler("PlanEdit", ec.unmarshalInputPlanEdit),
 			graphql.NewInputUnmarshaler("PositionInput", ec.unmarshalInputPositionInput),
 			graphql.NewInputUnmarshaler("UpdatePlanInput", ec.unmarshalInputUpdatePlanInput),
 			graphql.NewInputUnmarshaler("UpdateProjectInput", ec.unmarshalInputUpdateProjectInput),
@@ -2179,7 +2464,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "schema/collaboration.graphqls" "schema/dag.graphqls" "schema/history.graphqls" "schema/plan.graphqls" "schema/project.graphqls" "schema/proposals.graphqls" "schema/scalars.graphqls" "schema/subscription.graphqls"
+//go:embed "schema/collaboration.graphqls" "schema/dag.graphqls" "schema/edits.graphqls" "schema/history.graphqls" "schema/plan.graphqls" "schema/project.graphqls" "schema/proposals.graphqls" "schema/scalars.graphqls" "schema/subscription.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -2193,6 +2478,7 @@ func sourceData(filename string) string {
 var sources = []*ast.Source{
 	{Name: "schema/collaboration.graphqls", Input: sourceData("schema/collaboration.graphqls"), BuiltIn: false},
 	{Name: "schema/dag.graphqls", Input: sourceData("schema/dag.graphqls"), BuiltIn: false},
+	{Name: "schema/edits.graphqls", Input: sourceData("schema/edits.graphqls"), BuiltIn: false},
 	{Name: "schema/history.graphqls", Input: sourceData("schema/history.graphqls"), BuiltIn: false},
 	{Name: "schema/plan.graphqls", Input: sourceData("schema/plan.graphqls"), BuiltIn: false},
 	{Name: "schema/project.graphqls", Input: sourceData("schema/project.graphqls"), BuiltIn: false},
@@ -2272,6 +2558,18 @@ func (ec *executionContext) childFields_EdgeMetadata(ctx context.Context, field 
 	return nil, fmt.Errorf("no field named %q was found under type EdgeMetadata", field.Name)
 }
 
+func (ec *executionContext) childFields_EditPlanResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "version":
+		return ec.fieldContext_EditPlanResult_version(ctx, field)
+	case "cursor":
+		return ec.fieldContext_EditPlanResult_cursor(ctx, field)
+	case "change":
+		return ec.fieldContext_EditPlanResult_change(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EditPlanResult", field.Name)
+}
+
 func (ec *executionContext) childFields_GraphExecutionMetadata(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "graphId":
@@ -2306,6 +2604,28 @@ func (ec *executionContext) childFields_NodeMetadata(ctx context.Context, field 
 		return ec.fieldContext_NodeMetadata_description(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type NodeMetadata", field.Name)
+}
+
+func (ec *executionContext) childFields_NodeTypeInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodeType":
+		return ec.fieldContext_NodeTypeInfo_nodeType(ctx, field)
+	case "does":
+		return ec.fieldContext_NodeTypeInfo_does(ctx, field)
+	case "minInputs":
+		return ec.fieldContext_NodeTypeInfo_minInputs(ctx, field)
+	case "maxInputs":
+		return ec.fieldContext_NodeTypeInfo_maxInputs(ctx, field)
+	case "maxOutputs":
+		return ec.fieldContext_NodeTypeInfo_maxOutputs(ctx, field)
+	case "leadsTo":
+		return ec.fieldContext_NodeTypeInfo_leadsTo(ctx, field)
+	case "configSchema":
+		return ec.fieldContext_NodeTypeInfo_configSchema(ctx, field)
+	case "example":
+		return ec.fieldContext_NodeTypeInfo_example(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NodeTypeInfo", field.Name)
 }
 
 func (ec *executionContext) childFields_PatchOperation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2680,6 +3000,32 @@ func (ec *executionContext) childFields_Position(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type Position", field.Name)
 }
 
+func (ec *executionContext) childFields_PresentPerson(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "connectionId":
+		return ec.fieldContext_PresentPerson_connectionId(ctx, field)
+	case "userId":
+		return ec.fieldContext_PresentPerson_userId(ctx, field)
+	case "userName":
+		return ec.fieldContext_PresentPerson_userName(ctx, field)
+	case "avatarColor":
+		return ec.fieldContext_PresentPerson_avatarColor(ctx, field)
+	case "isAgent":
+		return ec.fieldContext_PresentPerson_isAgent(ctx, field)
+	case "transport":
+		return ec.fieldContext_PresentPerson_transport(ctx, field)
+	case "documentId":
+		return ec.fieldContext_PresentPerson_documentId(ctx, field)
+	case "selectedNodeId":
+		return ec.fieldContext_PresentPerson_selectedNodeId(ctx, field)
+	case "joinedAt":
+		return ec.fieldContext_PresentPerson_joinedAt(ctx, field)
+	case "activeAt":
+		return ec.fieldContext_PresentPerson_activeAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PresentPerson", field.Name)
+}
+
 func (ec *executionContext) childFields_Project(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -2694,8 +3040,40 @@ func (ec *executionContext) childFields_Project(ctx context.Context, field graph
 		return ec.fieldContext_Project_updatedAt(ctx, field)
 	case "plan":
 		return ec.fieldContext_Project_plan(ctx, field)
+	case "live":
+		return ec.fieldContext_Project_live(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Project", field.Name)
+}
+
+func (ec *executionContext) childFields_ProjectLive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "people":
+		return ec.fieldContext_ProjectLive_people(ctx, field)
+	case "agents":
+		return ec.fieldContext_ProjectLive_agents(ctx, field)
+	case "connections":
+		return ec.fieldContext_ProjectLive_connections(ctx, field)
+	case "planVersion":
+		return ec.fieldContext_ProjectLive_planVersion(ctx, field)
+	case "lastChangeAt":
+		return ec.fieldContext_ProjectLive_lastChangeAt(ctx, field)
+	case "lastChangeBy":
+		return ec.fieldContext_ProjectLive_lastChangeBy(ctx, field)
+	case "changesLastHour":
+		return ec.fieldContext_ProjectLive_changesLastHour(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProjectLive", field.Name)
+}
+
+func (ec *executionContext) childFields_ProjectPage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "projects":
+		return ec.fieldContext_ProjectPage_projects(ctx, field)
+	case "next":
+		return ec.fieldContext_ProjectPage_next(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProjectPage", field.Name)
 }
 
 func (ec *executionContext) childFields_Proposal(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

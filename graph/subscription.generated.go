@@ -1577,4 +1577,11 @@ var (
 	}
 )
 
+func (ec *executionContext) marshalOPlanEvent2ᚖlayercakeᚋgraphᚐPlanEvent(ctx context.Context, sel ast.SelectionSet, v *PlanEvent) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._PlanEvent(ctx, sel, v)
+}
+
 // endregion ***************************** type.gotpl *****************************

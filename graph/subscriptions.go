@@ -138,11 +138,11 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 	return nil
 }
 
-// planEvent builds the event that shows a change.
+// planEvent builds the event that shows a change. In a dry run that is a change which would be, and its place the newest one.
 func planEvent(u *plan.Update) *PlanEvent {
 	e := u.Event
 	return &PlanEvent{
-		ProjectID: u.ProjectID, Version: u.At.Version, Cursor: u.At.String(), OpID: optional(e.OpID), ClientID: optional(e.ClientID),
+		ProjectID: u.ProjectID, Version: e.Version, Cursor: u.At.String(), OpID: optional(e.OpID), ClientID: optional(e.ClientID),
 		ActorID: e.ActorID, ActorName: e.ActorName, ActorKind: e.ActorKind, Via: e.Via, Note: optional(e.Note),
 		Undoes: optional(e.Undoes), Timestamp: e.At, Operations: e.Operations,
 	}

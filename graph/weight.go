@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"layercake/internal/plan"
+	"layercake/internal/project"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -22,7 +23,7 @@ const (
 // The complexity of root fields, beside what is selected of them: what a replica and its database do for each.
 const (
 	queryComplexity    = 10
-	planComplexity     = 50 // more, for one that reads a whole plan
+	planComplexity     = 50 // more, for one that reads a whole plan, or all who are in a project
 	mutationComplexity = 50
 )
 
@@ -40,6 +41,9 @@ func setComplexity(c *ComplexityRoot) {
 	c.PlanDagDocument.Nodes, c.PlanDagDocument.Edges = many, many
 	c.Mutation.BatchMovePlanDagNodes = func(child int, _ int32, _ []NodePositionInput, _ *string, _ *int32, _ *string) int {
 		return many(child)
+	}
+	c.Mutation.EditPlan = func(child int, _ int32, edits []PlanEdit, _ *string, _ *bool, _ *string, _ *int32, _ *string) int {
+		return 1 + child + len(edits)/fewItems
 	}
 	c.ValidationResult.Errors, c.ValidationResult.Warnings = few, few
 	c.PlanDagDeltaEvent.Operations, c.PlanEvent.Operations, c.PlanChange.Operations = few, few, few
@@ -61,6 +65,15 @@ func setComplexity(c *ComplexityRoot) {
 		}
 		return 1 + proposals*child
 	}
+	c.Query.ProjectList = func(child int, _ *string, first *int32, _ *string) int {
+		projects := pageOfProjects
+		if first != nil {
+			projects = max(1, min(int(*first), project.MaxFound))
+		}
+		return 1 + projects*child
+	}
+	c.Query.NodeTypes = few
+	c.Query.Presence = func(child int, _ int32) int { return planComplexity + many(child) }
 	c.PlanDiff.Differences = many
 	c.UndoResult.Conflicts = few
 }
