@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,50 @@ func TestPeopleSeeEachOtherOnAllReplicas(t *testing.T) {
 	_ = people[1].socket.Close()
 	people[0].wait("the second to close", func() bool { return len(people[0].users) == 2 })
 	rows(t, database, 2, "SELECT count(*) FROM presence")
+}
+
+// What somebody drags is seen while they do, on all replicas, and nobody finds it in the table.
+func TestDragsAreSeenOnAllReplicas(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	replicas := servertest.StartOn(t, database, 2, nil)
+	project := newProject(t, replicas[0].URL)
+	mover, here, there := open(t, replicas[0].URL, project), open(t, replicas[0].URL, project), open(t, replicas[1].URL, project)
+	for user, b := range map[string]*browser{"mover": mover, "here": here, "there": there} {
+		b.join(user, user, "canvas")
+		b.wait("the roster", func() bool { return len(b.frames) > 0 })
+	}
+	there.wait("the mover", func() bool { return there.users["mover"].IsOnline })
+	move := func(x int, dragging string) {
+		t.Helper()
+		mover.send(fmt.Sprintf(`{"type":"cursor_update","data":{"documentId":"canvas","documentType":"canvas",`+
+			`"position":{"type":"canvas","x":%d,"y":0},"timestamp":1%s}}`, x, dragging))
+	}
+	shows := func(b *browser, x int, want string) {
+		t.Helper()
+		b.wait(want, func() bool {
+			return slices.ContainsFunc(b.frames, func(f client.Frame) bool {
+				data := string(f.Data)
+				return f.Type == "user_presence" && strings.Contains(data, fmt.Sprintf(`"x":%d,`, x)) && strings.Contains(data, `"dragging":`+want+`}`)
+			})
+		})
+	}
+	const drag = `{"nodeIds":["a","<é>"],"dx":12.5,"dy":-3}`
+	move(1, `,"dragging":`+drag)
+	for _, b := range []*browser{here, there} {
+		shows(b, 1, `{"nodeIds":["a","\u003cé\u003e"],"dx":12.5,"dy":-3}`)
+	}
+	late := open(t, replicas[0].URL, project)
+	late.join("late", "late", "")
+	late.wait("the drag in the roster", func() bool {
+		return len(late.frames) > 0 && strings.Contains(string(late.frames[0].Data), `"dragging":{"nodeIds":["a",`)
+	})
+	rows(t, database, 1, `SELECT count(*) FROM presence WHERE user_id = 'mover' AND position::text LIKE '%"x":1,%'
+		AND presence::text NOT LIKE '%12.5%'`) // once it rests
+	move(2, "")
+	for _, b := range []*browser{here, there} {
+		shows(b, 2, `null`)
+	}
 }
 
 func inDocument(b *browser) []string {

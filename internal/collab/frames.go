@@ -45,6 +45,7 @@ type documentPart struct {
 	Position             json.RawMessage `json:"position"`
 	SelectedNodeID       *string         `json:"selectedNodeId"`
 	LastActiveInDocument time.Time       `json:"lastActiveInDocument"`
+	Dragging             *presence.Drag  `json:"dragging"`
 }
 
 type documentUser struct {
@@ -101,7 +102,7 @@ func online(id string, entries ...*presence.Entry) userPresence {
 		}
 		p.Documents[e.Place.Document] = documentPart{
 			DocumentType: e.Place.Type, Position: e.Place.Position, SelectedNodeID: orNull(e.Place.Selected),
-			LastActiveInDocument: e.Place.At.UTC(),
+			LastActiveInDocument: e.Place.At.UTC(), Dragging: e.Place.Drag,
 		}
 	}
 	p.LastActive = p.LastActive.UTC()

@@ -82,6 +82,7 @@ func parse(b []byte) (message, error) {
 
 func (r *reader) cursor(m message) (message, error) {
 	m.place = presence.Place{Document: r.text("documentId"), Type: r.documentType(), Selected: r.optionalText("selectedNodeId")}
+	m.place.Drag = r.drag()
 	r.integer("timestamp", 64)
 	position, ok := objectOf(r.object["position"])
 	if r.failed || !ok {
@@ -221,6 +222,32 @@ func (r *reader) nullableText(key string) *string {
 	}
 	text := r.text(key)
 	return &text
+}
+
+// drag reads which nodes the client drags, nil for none.
+func (r *reader) drag() *presence.Drag {
+	const key = "dragging"
+	if r.absent(key) {
+		return nil
+	}
+	object, ok := objectOf(r.object[key])
+	d := reader{object: object, failed: !ok}
+	drag := &presence.Drag{NodeIDs: d.texts("nodeIds"), DX: d.number("dx"), DY: d.number("dy")}
+	r.failed = r.failed || d.failed
+	return drag
+}
+
+func (r *reader) texts(key string) []string {
+	var items []*string
+	if json.Unmarshal(r.object[key], &items) != nil || slices.Contains(items, nil) {
+		r.failed = true
+		return nil
+	}
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = *item
+	}
+	return texts
 }
 
 func (r *reader) documentType() string {

@@ -24,9 +24,11 @@ const (
 	formatVersion   = "1"
 	letterHeartbeat = 'b'
 	maxPayload      = 5900 // sealedBytes of it are 7,904
-	maxText         = 5700 // of a line
 	maxReplica      = 64   // so that a header and the largest line always fit into one payload
 )
+
+// MaxText is how many bytes the text of a line may have. In the place of a longer one its hint is sent, or else its topic doubts.
+const MaxText = 5700
 
 var (
 	errFormat    = errors.New("unknown format version")
@@ -88,5 +90,5 @@ func parseLine(line string) (Line, error) {
 
 // fits reports whether a text can travel in a line: short, one line, and text that Postgres accepts.
 func fits(text string) bool {
-	return len(text) <= maxText && strings.IndexByte(text, '\n') < 0 && strings.IndexByte(text, 0) < 0 && utf8.ValidString(text)
+	return len(text) <= MaxText && strings.IndexByte(text, '\n') < 0 && strings.IndexByte(text, 0) < 0 && utf8.ValidString(text)
 }

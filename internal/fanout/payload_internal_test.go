@@ -76,7 +76,7 @@ func TestPackerFillsPayloadsWithoutExceedingThem(t *testing.T) {
 	for i := range 500 {
 		text := "2147483647 9223372036854775807"
 		if i%5 == 0 {
-			text = strings.Repeat("x", maxText)
+			text = strings.Repeat("x", MaxText)
 		} else if i%3 != 0 {
 			text += strings.Repeat("x", 1+i*37%2000)
 		}

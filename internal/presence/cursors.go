@@ -62,7 +62,7 @@ func (t *Tracker) sendMoved(moving map[uuid.UUID]movement) {
 	for connection, r := range taken {
 		moving[connection] = movement{r, time.Now()}
 		if e := r.ownEntry(connection); e != nil && e.Place != nil {
-			t.publish(letterCursor, e.Project, connection, lineOf(e, incarnation).cursorLine().encode())
+			t.publishPlace(letterCursor, e, lineOf(e, incarnation).cursorLine())
 		}
 	}
 }

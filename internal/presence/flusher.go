@@ -166,7 +166,7 @@ func (t *Tracker) writeBatches(ctx context.Context, incarnation uuid.UUID, taken
 		}
 		for _, e := range present {
 			if taken[e.Connection].announce {
-				t.publish(letterJoin, e.Project, e.Connection, lineOf(e, incarnation).encode())
+				t.publishPlace(letterJoin, e, lineOf(e, incarnation))
 			}
 		}
 		for _, connection := range absent {

@@ -116,7 +116,7 @@ func (t *Tracker) announceGuest(e *Entry, letter byte) {
 	if letter == letterCursor {
 		l = l.cursorLine()
 	}
-	t.publish(letter, e.Project, e.Connection, l.encode())
+	t.publishPlace(letter, e, l)
 }
 
 // turn is for one guest of a maker at a time.

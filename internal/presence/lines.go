@@ -58,6 +58,22 @@ func parseMessage(l fanout.Line) (message, error) {
 	return m, nil
 }
 
+// publishPlace sends the other replicas a line about who and where a connection is. It never waits.
+func (t *Tracker) publishPlace(letter byte, e *Entry, l line) {
+	t.wire.Publish(placeMessage(letter, e, l).encode())
+}
+
+// placeMessage leaves a drag out that finds no room beside the rest, which happens only where names and ids are long and JSON escapes most
+// of their characters. A line that is too long would make every replica compare with the table, as often as the cursor moves.
+func placeMessage(letter byte, e *Entry, l line) message {
+	m := message{letter, e.Project, e.Connection, l.encode()}
+	if l.Drag != nil && len(m.encode().Text) > fanout.MaxText {
+		l.Drag = nil
+		m.body = l.encode()
+	}
+	return m
+}
+
 // publish sends the other replicas a line about a connection. It never waits.
 func (t *Tracker) publish(letter byte, project int32, connection uuid.UUID, body string) {
 	t.wire.Publish(message{letter, project, connection, body}.encode())
@@ -98,7 +114,8 @@ func (t *Tracker) hear(said fanout.Line) error {
 	}
 }
 
-// line is the body of a line about a connection that joined or moved.
+// line is the body of a line about a connection that joined or moved. Releases before ignore members that they do not know: there a drag
+// is not shown, and the cursor moves all the same.
 type line struct {
 	Incarnation uuid.UUID       `json:"i"`
 	Revision    int64           `json:"r"`
@@ -114,6 +131,7 @@ type line struct {
 	At          int64           `json:"a,omitempty"` // Unix milliseconds, like the next two
 	JoinedAt    int64           `json:"j,omitempty"`
 	ActiveAt    int64           `json:"m,omitempty"`
+	Drag        *Drag           `json:"x,omitempty"`
 }
 
 func lineOf(e *Entry, incarnation uuid.UUID) line {
@@ -122,7 +140,7 @@ func lineOf(e *Entry, incarnation uuid.UUID) line {
 		Transport: e.Transport, JoinedAt: e.JoinedAt.UnixMilli(), ActiveAt: e.ActiveAt.UnixMilli(),
 	}
 	if p := e.Place; p != nil {
-		l.Document, l.Type, l.Position, l.Selected, l.At = p.Document, p.Type, p.Position, p.Selected, p.At.UnixMilli()
+		l.Document, l.Type, l.Position, l.Selected, l.At, l.Drag = p.Document, p.Type, p.Position, p.Selected, p.At.UnixMilli(), p.Drag
 	}
 	return l
 }
@@ -188,7 +206,7 @@ func (l line) check() error {
 	if l.Document == "" {
 		return nil
 	}
-	return Place{Document: l.Document, Selected: l.Selected}.Check()
+	return Place{Document: l.Document, Selected: l.Selected, Drag: l.Drag}.Check()
 }
 
 // checkMilli returns an error for a time that cannot be written everywhere.
@@ -241,7 +259,9 @@ func (l line) entry(project int32, connection uuid.UUID, known *Entry) *Entry {
 		e.Identity, e.JoinedAt = known.Identity, known.JoinedAt
 	}
 	if l.Document != "" {
-		e.Place = &Place{Document: l.Document, Type: l.Type, Position: l.Position, Selected: l.Selected, At: time.UnixMilli(l.At)}
+		e.Place = &Place{
+			Document: l.Document, Type: l.Type, Position: l.Position, Selected: l.Selected, At: time.UnixMilli(l.At), Drag: l.Drag,
+		}
 	}
 	return e
 }

@@ -3,6 +3,7 @@ package presence
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"reflect"
 	"strings"
@@ -61,6 +62,77 @@ func TestLinesOfTheFirstReleaseAreReadAndWrittenByteByByte(t *testing.T) {
 	}
 }
 
+// The lines in testdata/drags have a member that releases before do not know. They ignore it, and understand the rest.
+func TestLinesWithADragAreReadByFormerReleases(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/drags")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n") {
+		said := fanout.Line{Letter: row[0], Text: row[2:]}
+		if again, _, err := rewrite(said); err != nil || again != said {
+			t.Errorf("%s is written as %c %s, %v", row, again.Letter, again.Text, err)
+		}
+		m, err := parseMessage(said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := parseLine(m)
+		if err != nil || l.Drag == nil {
+			t.Errorf("%s says %+v, %v", row, l, err)
+		}
+		var former struct { // as it was in the first release
+			Incarnation uuid.UUID       `json:"i"`
+			Revision    int64           `json:"r"`
+			UserID      string          `json:"u,omitempty"`
+			Name        string          `json:"n,omitempty"`
+			Color       string          `json:"k,omitempty"`
+			Agent       bool            `json:"g,omitempty"`
+			Transport   string          `json:"v,omitempty"`
+			Document    string          `json:"d,omitempty"`
+			Type        string          `json:"t,omitempty"`
+			Position    json.RawMessage `json:"p,omitempty"`
+			Selected    string          `json:"s,omitempty"`
+			At          int64           `json:"a,omitempty"`
+			JoinedAt    int64           `json:"j,omitempty"`
+			ActiveAt    int64           `json:"m,omitempty"`
+		}
+		if err := json.Unmarshal([]byte(m.body), &former); err != nil {
+			t.Errorf("%s: the first release says %v", row, err)
+		}
+		l.Drag = nil
+		if understood, err := json.Marshal(former); err != nil || string(understood) != l.encode() {
+			t.Errorf("%s: the first release understands %s, %v", row, understood, err)
+		}
+	}
+}
+
+// A drag finds room in the line of a cursor, however long its ids are. Where it finds none, the line goes out without it.
+func TestDragsFitIntoLines(t *testing.T) {
+	t.Parallel()
+	c := uuid.MustParse("0d9c7f2e-3c5b-4c0e-8a55-9d2f6c1b7a01")
+	drag := &Drag{DX: -1.2345678901234567e-300, DY: -1.2345678901234567e-300}
+	for n := 1; n <= MaxDragged; n++ {
+		drag.NodeIDs = append(drag.NodeIDs, fmt.Sprintf("%056d", n))
+	}
+	if ids, err := json.Marshal(drag.NodeIDs); err != nil || len(ids) < MaxDragText-50 || drag.check() != nil {
+		t.Fatalf("ids of %d bytes: %v", len(ids), drag.check())
+	}
+	for character, fits := range map[string]bool{"x": true, "<": false} {
+		long := strings.Repeat(character, MaxDocument)
+		e := &Entry{Connection: c, Project: math.MaxInt32, revision: maxRevision, Place: &Place{
+			Document: long, Selected: long, Type: "canvas", At: time.UnixMilli(lastMilli), Drag: drag,
+			Position: json.RawMessage(`{"type":"canvas","x":-1.2345678901234567e-300,"y":-1.2345678901234567e-300,"zoom":1.2345678901234567e-300}`),
+		}}
+		m := placeMessage(letterCursor, e, lineOf(e, c).cursorLine())
+		l, err := parseLine(m)
+		if err != nil || (l.Drag != nil) != fits || l.Document != long || len(m.encode().Text) > fanout.MaxText {
+			t.Errorf("%s: a line of %d bytes with a drag: %t, %v", character, len(m.encode().Text), l.Drag != nil, err)
+		}
+	}
+}
+
 func TestMalformedLinesAreRefused(t *testing.T) {
 	t.Parallel()
 	const c = "0d9c7f2e-3c5b-4c0e-8a55-9d2f6c1b7a01"
@@ -90,6 +162,9 @@ func TestLinesAreChecked(t *testing.T) {
 		`"n":"` + long + `"`: false, `"k":"` + long + `"`: false, `"v":"` + long + `"`: false, `"t":"` + long + `"`: false, `"t":"\u0007"`: false,
 		`"d":"` + long + `"`: false, `"d":"a\u0000"`: false, `"s":"` + long + `"`: false, `"d":"plan","s":"n\u0001"`: false,
 		`"p":{"x":1}`: true, `"p":{`: false, `"p":"` + strings.Repeat("x", maxPosition) + `"`: false, "\"p\":\"\xff\"": false,
+		`"d":"plan","x":{"nodeIds":["a"],"dx":1,"dy":-2.5}`: true, `"d":"plan","x":{"nodeIds":[]}`: false, `"d":"plan","x":{}`: false,
+		`"d":"plan","x":{"nodeIds":[""]}`: false, `"d":"plan","x":{"nodeIds":["a\u0000"]}`: false, `"d":"plan","x":7`: false,
+		`"d":"plan","x":{"nodeIds":["` + long + `"]}`: false, `"d":"plan","x":{"nodeIds":["a"` + strings.Repeat(`,"a"`, 50) + `]}`: false,
 	} {
 		body := `{"i":"` + c + `","u":"ann","n":"Ann",` + member + `}`
 		if _, err := parseLine(message{letterJoin, 1, uuid.MustParse(c), body}); (err == nil) != valid {
@@ -105,8 +180,11 @@ func FuzzLine(f *testing.F) {
 		letterJoin: {
 			`{"i":"` + c + `","u":"ann","n":"A","p":{"x":1}}`, `{"i":"` + c + `","r":3,"u":"u","n":"N","j":1,"m":253402300800000}`, `{"u":"u"}`,
 		},
-		letterCursor: {`{}`, `{"i":"` + c + `","d":"plan","p":[1, 2],"a":7}`},
-		letterLeave:  {c, c + " 12"}, letterAnnounce: {`{"a":1}`, `{"l":true,"a":2}`},
+		letterCursor: {
+			`{"i":"` + c + `","d":"plan","x":{"nodeIds":["a","<\u2028>"],"dx":-0,"dy":1e300}}`, `{"i":"` + c + `","x":{"nodeIds":null}}`,
+			`{}`, `{"i":"` + c + `","d":"plan","p":[1, 2],"a":7}`,
+		},
+		letterLeave: {c, c + " 12"}, letterAnnounce: {`{"a":1}`, `{"l":true,"a":2}`},
 	} {
 		for _, body := range bodies {
 			f.Add(letter, fmt.Sprintf("7 %s %s", c, body))

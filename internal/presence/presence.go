@@ -20,6 +20,8 @@ const (
 	MaxColor    = 64   // bytes
 	MaxDocument = 200  // bytes of a document's id, and of a selected node's
 	MaxPeople   = 1000 // connections and guests in one project
+	MaxDragged  = 50   // nodes that a connection drags
+	MaxDragText = 3000 // bytes of their ids as JSON, so that they find room in a line of the wire
 )
 
 // Identity is who a connection says it is. It is a label: several connections may have the same.
@@ -73,6 +75,15 @@ type Place struct {
 	Position json.RawMessage // position of the cursor; nil before it moved
 	Selected string          // id of the selected node; empty for none
 	At       time.Time       // time of the last activity there
+	Drag     *Drag           // nil while nothing is dragged
+}
+
+// Drag is nodes that somebody moves with the mouse, before that is a change of the plan. It passes as fast as a cursor does: rooms and
+// lines have it, and the table never does.
+type Drag struct {
+	NodeIDs []string `json:"nodeIds"`
+	DX      float64  `json:"dx"` // how far they are from where the plan has them
+	DY      float64  `json:"dy"`
 }
 
 // Check returns a fault when a text is empty, too long, or cannot be stored.
@@ -83,7 +94,32 @@ func (p Place) Check() error {
 	if err := checkText("Document ID", p.Document, len(p.Document), MaxDocument, "bytes"); err != nil {
 		return err
 	}
-	return checkText("Selected node ID", p.Selected, len(p.Selected), MaxDocument, "bytes")
+	if err := checkText("Selected node ID", p.Selected, len(p.Selected), MaxDocument, "bytes"); err != nil {
+		return err
+	}
+	return p.Drag.check()
+}
+
+func (d *Drag) check() error {
+	if d == nil {
+		return nil
+	}
+	if n := len(d.NodeIDs); n == 0 || n > MaxDragged {
+		return fault.New(fault.BadRequest, fmt.Sprintf("%d nodes are dragged, want 1 to %d", n, MaxDragged))
+	}
+	for _, id := range d.NodeIDs {
+		if id == "" {
+			return fault.New(fault.BadRequest, "Dragged node ID cannot be empty")
+		}
+		if err := checkText("Dragged node ID", id, len(id), MaxDocument, "bytes"); err != nil {
+			return err
+		}
+	}
+	ids, err := json.Marshal(d.NodeIDs)
+	if err == nil && len(ids) > MaxDragText {
+		return fault.New(fault.BadRequest, fmt.Sprintf("Dragged node IDs are too long: %d bytes as JSON, at most %d", len(ids), MaxDragText))
+	}
+	return err
 }
 
 func checkText(field, text string, length, most int, unit string) error {
