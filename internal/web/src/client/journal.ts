@@ -39,6 +39,8 @@ const byProject = 'project'
 class StoredJournal implements Journal {
   durable = true
   private readonly db: IDBDatabase
+  /** What could not be written. It is tried again with the next write. */
+  private readonly missing = new Map<string, Change>()
 
   constructor(db: IDBDatabase) {
     this.db = db
@@ -59,16 +61,20 @@ class StoredJournal implements Journal {
 
   // What cannot be written is still in the queue of the page, so editing goes on; durable says what a reload would lose.
   async write(kept: readonly Change[], forgotten: readonly string[]): Promise<void> {
+    for (const opId of forgotten) this.missing.delete(opId)
+    for (const change of kept) this.missing.set(change.opId, change)
+    const writing = [...this.missing.values()]
     try {
       const transaction = this.db.transaction(store, 'readwrite', { durability: 'relaxed' })
       const changes = transaction.objectStore(store)
       for (const opId of forgotten) changes.delete(opId)
-      for (const change of kept) changes.put(change)
+      for (const change of writing) changes.put(change)
       await new Promise<void>((resolve, reject) => {
         transaction.oncomplete = () => resolve()
         transaction.onabort = () => reject(transaction.error)
       })
-      this.durable = true
+      for (const change of writing) if (this.missing.get(change.opId) === change) this.missing.delete(change.opId)
+      this.durable = this.missing.size === 0
     } catch {
       this.durable = false
     }

@@ -259,7 +259,7 @@ export class PlanStore {
         const batch = nextBatch(this.queue, most)
         if (batch.length === 0) return
         for (const change of batch) change.sent = true
-        let outcomes: Outcome[]
+        let outcomes: (Outcome | undefined)[]
         try {
           outcomes = await sendChanges(this.around.post, this.around.projectId, batch)
         } catch (error) {

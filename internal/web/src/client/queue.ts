@@ -57,7 +57,7 @@ export function nextBatch(queue: readonly Waiting[], most = maxBatch): Waiting[]
 }
 
 /** What the outcomes of a batch do to the queue, what was refused, and the failure to wait for, if any. */
-export function settle(queue: readonly Waiting[], batch: readonly Waiting[], outcomes: readonly Outcome[]) {
+export function settle(queue: readonly Waiting[], batch: readonly Waiting[], outcomes: readonly (Outcome | undefined)[]) {
   const refused: { change: Change; failure: Failure }[] = []
   const accepted = new Map<string, { version?: number }>()
   let wait: Failure | undefined

@@ -51,6 +51,9 @@ test('errors go to the changes that they are about', async () => {
   expect(a).toEqual({})
   expect(b).toMatchObject({ failure: { code: 'BAD_REQUEST', message: refusal.message, detail: 'rule', path: ['c1e1'] } })
   expect(c).toEqual({})
+  // Moves are never null, so their failure leaves nothing of the data.
+  const nothing = await sendChanges(answer({ data: null, errors: [{ ...refusal, path: ['c0e0'] }] }), 7, changes)
+  expect(nothing).toMatchObject([{ failure: { code: 'BAD_REQUEST' } }, undefined, undefined])
   const whole = { errors: [{ message: 'Unknown field', extensions: { code: 'BAD_REQUEST' } }] }
   await expect(sendChanges(answer(whole), 7, changes)).rejects.toBeInstanceOf(Failure)
 })

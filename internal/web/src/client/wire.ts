@@ -63,8 +63,11 @@ export function documentOf(projectId: number, changes: readonly Change[]) {
 
 const alias = (change: number, edit: number) => `c${change}e${edit}`
 
-/** Sends changes by one request, and returns what became of each. Fails when nothing was executed. */
-export async function sendChanges(post: Post, projectId: number, changes: readonly Change[]): Promise<Outcome[]> {
+/**
+ * Sends changes by one request, and returns what became of each, or undefined where the answer does not say: a field that may not be
+ * null and failed takes the data of all others with it. Fails when nothing was executed.
+ */
+export async function sendChanges(post: Post, projectId: number, changes: readonly Change[]): Promise<(Outcome | undefined)[]> {
   const { document, variables } = documentOf(projectId, changes)
   const answer: Answer<unknown> = await post(document, variables)
   const failures = new Map<string, Failure>()
@@ -74,8 +77,9 @@ export async function sendChanges(post: Post, projectId: number, changes: readon
     if (field === undefined) throw Failure.from(error)
     failures.set(String(field), Failure.from(error))
   }
-  return changes.map((change, i): Outcome => {
+  return changes.map((change, i): Outcome | undefined => {
     const failure = change.edits.map((_, j) => failures.get(alias(i, j))).find((found) => found)
-    return failure ? { failure } : {}
+    if (failure) return { failure }
+    return answer.data ? {} : undefined
   })
 }

@@ -1,0 +1,45 @@
+import { IDBFactory, IDBObjectStore } from 'fake-indexeddb'
+import { beforeEach, expect, test, vi } from 'vitest'
+import type { Change } from './edits.ts'
+import { openJournal } from './journal.ts'
+
+const change = (opId: string, seq: number, projectId = 1): Change => (
+  { opId, projectId, clientId: 'window', at: 5, seq, edits: [{ deleteNode: 'ä\u0000' }] })
+
+beforeEach(() => { globalThis.indexedDB = new IDBFactory() })
+
+test('what is kept is there for the next page, in order, by project', async () => {
+  const journal = await openJournal()
+  await journal.write([change('b', 2), change('a', 10), change('other', 1, 2)], [])
+  await journal.write([change('c', 3)], ['b'])
+  expect(journal.durable).toBe(true)
+  const next = await openJournal()
+  expect(await next.load(1)).toEqual([change('c', 3), change('a', 10)])
+  expect(await next.load(2)).toEqual([change('other', 1, 2)])
+})
+
+test('a change that is written again is there once', async () => {
+  const journal = await openJournal()
+  await journal.write([change('a', 1)], [])
+  await journal.write([change('a', 7)], ['a'])
+  expect(await journal.load(1)).toEqual([change('a', 7)])
+})
+
+test('a browser without storage for us has a journal in memory, and says so', async () => {
+  vi.spyOn(indexedDB, 'open').mockImplementation(() => { throw new DOMException('denied', 'SecurityError') })
+  const journal = await openJournal()
+  await journal.write([change('a', 1)], [])
+  expect(journal.durable).toBe(false)
+  expect(await journal.load(1)).toEqual([change('a', 1)])
+})
+
+test('a journal that cannot be written any more says so, and does not fail', async () => {
+  const journal = await openJournal()
+  const put = vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(() => { throw new DOMException('full', 'QuotaExceededError') })
+  await journal.write([change('a', 1)], [])
+  expect(journal.durable).toBe(false)
+  put.mockRestore()
+  await journal.write([change('b', 2)], [])
+  expect(journal.durable).toBe(true)
+  expect(await journal.load(1)).toEqual([change('a', 1), change('b', 2)])
+})

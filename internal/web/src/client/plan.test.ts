@@ -1,0 +1,338 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Edit, PlanEdge, PlanNode } from './edits.ts'
+import { Browser, FakeServer, FakeWindow, projectId, settled, type Fate } from './world.ts'
+
+const node = (id: string, x = 0): PlanNode => (
+  { id, nodeType: 'GraphNode', position: { x, y: 0 }, metadata: { label: id, description: null }, config: '{}' })
+const edge = (source: string, target: string): PlanEdge => ({
+  id: `${source}-${target}`, source, target, sourceHandle: null, targetHandle: null, metadata: { label: null, dataType: 'GRAPH_DATA' },
+})
+const move = (nodeId: string, x: number): Edit => ({ moveNodes: [{ nodeId, position: { x, y: 0 } }] })
+
+async function start(...edits: Edit[]) {
+  const server = new FakeServer()
+  edits.forEach((edit, i) => server.change(`before${i}`, edit))
+  const browser = new Browser()
+  const window = new FakeWindow(browser, server)
+  await settled()
+  await window.decide('answered') // the plan
+  return { server, browser, window }
+}
+
+const positions = (window: FakeWindow) => [...window.store.snapshot().plan!.nodes.values()].map(({ id, position }) => `${id} ${position.x}`)
+
+test('an edit is shown at once, and until the plan shows it', async () => {
+  const { window, server } = await start({ addNode: node('a') })
+  window.store.change([move('a', 5)])
+  expect(positions(window)).toEqual(['a 5'])
+  expect(window.store.snapshot().waiting).toBe(1)
+  await settled()
+  await window.decide('answered')
+  expect(window.store.snapshot().waiting).toBe(0)
+  expect(positions(window)).toEqual(['a 5']) // its event has not come yet
+  server.change('other', move('a', 9))
+  window.deliver()
+  expect(positions(window)).toEqual(['a 5'])
+  window.deliver()
+  expect(positions(window)).toEqual(['a 9'])
+})
+
+test('what an edit looked like is taken back when it is refused', async () => {
+  const { window } = await start({ addNode: node('a') })
+  window.store.change([{ addNode: node('a', 7) }])
+  await settled()
+  await window.decide('answered')
+  const { refused, plan } = window.store.snapshot()
+  expect(refused).toMatchObject([{ failure: { code: 'CONFLICT', message: 'A node with this id already exists' } }])
+  expect(plan!.nodes.get('a')!.position.x).toBe(0)
+  window.store.discard([refused[0]!.change.opId])
+  expect(window.store.snapshot().refused).toEqual([])
+})
+
+test('moves that wait become one, but not those that may have been sent', async () => {
+  const { window, server } = await start({ addNode: node('a') }, { addNode: node('b') })
+  window.store.change([move('a', 1)])
+  await settled() // the first is on its way
+  window.store.change([move('a', 2)])
+  window.store.change([{ moveNodes: [{ nodeId: 'a', position: { x: 3, y: 0 } }, { nodeId: 'b', position: { x: 3, y: 0 } }] }])
+  window.store.change([move('a', 4)])
+  expect(window.store.snapshot().waiting).toBe(3) // a to 1, b to 3, a to 4
+  await window.decide('answered')
+  await window.decide('answered')
+  expect(server.log.slice(2).map(({ operations }) => operations.map(({ after }) => (after as PlanNode).position.x))).toEqual([[1], [3], [4]])
+})
+
+test('a refusal behind an edit that has to wait is no refusal', async () => {
+  const { window, server } = await start({ addNode: node('a') }, { addNode: node('b') }, { addEdge: edge('a', 'b') })
+  window.store.change([{ moveNodes: [] }]) // keeps the line busy
+  await settled()
+  window.store.change([{ addNode: node('c') }])
+  window.store.change([{ deleteEdge: 'nowhere' }])
+  await window.decide('answered')
+  await window.decide('busyField')
+  expect(window.store.snapshot()).toMatchObject({ refused: [], waiting: 2 })
+  await window.wait()
+  await window.decide('answered') // which version the plan has: the first edit changed nothing
+  await window.decide('answered')
+  expect(server.plan.nodes.has('c')).toBe(true)
+  expect(window.store.snapshot().refused).toHaveLength(1)
+})
+
+test('edits that build on each other are not in one request', async () => {
+  const { window, server } = await start()
+  window.store.change([{ moveNodes: [] }])
+  await settled()
+  for (const edit of [{ addNode: node('a') }, { addNode: node('b') }, { addEdge: edge('a', 'b') }, { deleteNode: 'b' }]) window.store.change([edit])
+  await window.decide('answered')
+  await window.decide('busyField') // a waits, b is there
+  expect(server.log).toHaveLength(1)
+  expect(window.store.snapshot()).toMatchObject({ refused: [], waiting: 3 })
+})
+
+test('one edit that the server does not understand does not keep the others from it', async () => {
+  const { window, server } = await start()
+  window.store.change([{ moveNodes: [] }])
+  await settled()
+  window.store.change([{ addNode: node('a') }])
+  window.store.change([{ addNode: { ...node('b'), nodeType: 'NewerNode' as never } }])
+  window.store.change([{ addNode: node('c') }])
+  for (let i = 0; i < 6; i++) await window.decide('answered')
+  expect([...server.plan.nodes.keys()]).toEqual(['a', 'c'])
+  expect(window.store.snapshot()).toMatchObject({ waiting: 0, refused: [{ change: { edits: [{ addNode: { id: 'b' } }] } }] })
+})
+
+test('an accepted edit that changed nothing goes when the plan is known to be newer', async () => {
+  const { window, server } = await start({ addNode: node('a', 5) })
+  window.store.change([move('a', 5)])
+  await settled()
+  await window.decide('answered')
+  server.change('other', move('a', 8))
+  expect(positions(window)).toEqual(['a 5'])
+  window.deliver()
+  expect(positions(window)).toEqual(['a 5']) // nobody knows yet which of the two is newer
+  await window.wait()
+  await window.decide('answered')
+  expect(positions(window)).toEqual(['a 8'])
+})
+
+test('a window that was closed for long asks before it sends', async () => {
+  const { window, browser, server } = await start({ addNode: node('a') })
+  window.disconnect()
+  window.store.change([move('a', 1)])
+  await settled()
+  await window.decide('lost')
+  browser.now += 61 * 60 * 1_000
+  await window.wait()
+  expect(window.store.snapshot()).toMatchObject({ waiting: 0, undecided: [{ edits: [move('a', 1)] }] })
+  expect(positions(window)).toEqual(['a 0'])
+  window.load()
+  await settled()
+  await window.decide('answered')
+  const [kept] = window.store.snapshot().undecided
+  window.store.send([kept!.opId])
+  expect(positions(window)).toEqual(['a 1'])
+  await settled()
+  await window.decide('answered')
+  expect(server.plan.nodes.get('a')!.position.x).toBe(1)
+  expect(await browser.journal.load(projectId)).toEqual([])
+})
+
+test('an event is as good as the answer that was lost', async () => {
+  const { window, browser } = await start({ addNode: node('a') })
+  window.store.change([move('a', 1)])
+  await settled()
+  await window.decide('unanswered')
+  window.deliver()
+  expect(window.store.snapshot().waiting).toBe(0)
+  await window.wait()
+  expect(await window.decide('answered')).toBe(false) // nothing is sent again
+  expect(await browser.journal.load(projectId)).toEqual([])
+})
+
+test('what is sent is in the journal first', async () => {
+  const { window, browser } = await start({ addNode: node('a') })
+  let written = () => {}
+  browser.journal.write = () => new Promise((resolve) => { written = resolve })
+  window.store.change([move('a', 1)])
+  await settled()
+  expect(await window.decide('answered')).toBe(false)
+  written()
+  await settled()
+  expect(await window.decide('answered')).toBe(true)
+})
+
+test('edits of a window that is open are its own, those of one that died are offered', async () => {
+  const { window, browser, server } = await start({ addNode: node('a') })
+  window.disconnect()
+  window.store.change([move('a', 1)])
+  await settled()
+  const other = new FakeWindow(browser, server)
+  await settled()
+  await other.decide('answered')
+  expect(other.store.snapshot().undecided).toEqual([])
+  window.close()
+  other.load()
+  await settled()
+  await other.decide('answered')
+  expect(other.store.snapshot().undecided).toMatchObject([{ edits: [move('a', 1)] }])
+  expect(positions(other)).toEqual(['a 0'])
+})
+
+test('a thousand events are one drawing', async () => {
+  const { window, server } = await start({ addNode: node('a') })
+  let drawings = 0
+  window.store.subscribe(() => { drawings++ })
+  for (let i = 1; i <= 1_000; i++) server.change(`other${i}`, move('a', i))
+  while (window.deliver());
+  await settled()
+  expect(drawings).toBe(1)
+  expect(positions(window)).toEqual(['a 1000'])
+})
+
+test('elements that did not change stay the same objects', async () => {
+  const { window, server } = await start({ addNode: node('a') }, { addNode: node('b') })
+  const before = window.store.snapshot().plan!
+  server.change('other', move('a', 5))
+  window.deliver()
+  const after = window.store.snapshot().plan!
+  expect(after).not.toBe(before)
+  expect(after.nodes.get('b')).toBe(before.nodes.get('b'))
+  expect(after.nodes.get('a')).not.toBe(before.nodes.get('a'))
+})
+
+// Anything may happen in any order: gestures in two windows, answers, losses, events, reloads, deaths, hours. In the end, when the network
+// is well and the user has decided, each window shows the server's plan; every edit was done or refused, and none twice.
+const gestures = {
+  add: (_: FakeWindow, i: number) => [{ addNode: node(`n${i % 6}`, i) }],
+  move: (w: FakeWindow, i: number) => [move(pick(w, i), i)],
+  label: (w: FakeWindow, i: number) => [{ updateNode: { id: pick(w, i), updates: { metadata: { label: `l${i}`, description: null } } } }],
+  remove: (w: FakeWindow, i: number) => [{ deleteNode: pick(w, i) }],
+  connect: (w: FakeWindow, i: number) => [{ addEdge: edge(pick(w, i), pick(w, i * 7 + 1)) }],
+  cut: (w: FakeWindow, i: number) => [{ deleteEdge: `${pick(w, i)}-${pick(w, i * 7 + 1)}` }],
+  several: (w: FakeWindow, i: number) => [move(pick(w, i), i), { addNode: node(`n${i % 6}`, i) }, move(`n${i % 6}`, i + 1)],
+} satisfies Record<string, (w: FakeWindow, i: number) => Edit[]>
+
+/** A node that the window shows. */
+function pick(window: FakeWindow, i: number): string {
+  const shown = [...(window.store.snapshot().plan?.nodes.keys() ?? [])]
+  return shown[i % Math.max(1, shown.length)] ?? 'n0'
+}
+
+type Action =
+  | { do: keyof typeof gestures; i: number }
+  | { do: 'decide'; fate: Fate }
+  | { do: 'deliver' | 'disconnect' | 'connect' | 'wait' | 'reload' | 'die' | 'hour' | 'trim' | 'send' | 'discard' }
+  | { do: 'other'; i: number }
+
+const action: fc.Arbitrary<Action & { window: number }> = fc.tuple(fc.nat(1), fc.oneof(
+  { weight: 8, arbitrary: fc.record({ do: fc.constantFrom(...(Object.keys(gestures) as (keyof typeof gestures)[])), i: fc.nat(30) }) },
+  { weight: 8, arbitrary: fc.record({
+    do: fc.constant('decide' as const), fate: fc.constantFrom<Fate>('lost', 'unanswered', 'busy', 'busyField', 'answered', 'answered') }) },
+  { weight: 9, arbitrary: fc.record({ do: fc.constantFrom('deliver' as const, 'deliver' as const, 'wait' as const) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom(
+    'disconnect' as const, 'connect' as const, 'reload' as const, 'die' as const, 'hour' as const, 'trim' as const,
+    'send' as const, 'discard' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('other' as const), i: fc.nat(30) }) },
+)).map(([window, what]) => ({ ...what, window }))
+
+test('whatever happens, nothing is lost and nothing happens twice', async () => {
+  await fc.assert(fc.asyncProperty(fc.array(action, { minLength: 10, maxLength: 60 }), run), { numRuns: 500 })
+}, 240_000)
+
+async function run(actions: (Action & { window: number })[]): Promise<void> {
+  const server = new FakeServer()
+  const browser = new Browser()
+  const windows = [new FakeWindow(browser, server), new FakeWindow(browser, server)]
+  const made: { opId: string; window: number; edits: Edit[] }[] = []
+  const refused = new Set<string>()
+  const discarded = new Set<string>()
+  const note = () => {
+    for (const window of windows) for (const { change } of window.store.snapshot().refused) refused.add(change.opId)
+  }
+  let others = 0
+  await settled()
+  for (const what of actions) {
+    const window = windows[what.window]!
+    const undecided = window.store.snapshot().undecided.map((change) => change.opId)
+    note()
+    switch (what.do) {
+      case 'decide': await window.decide(what.fate); break
+      case 'deliver': window.deliver(); break
+      case 'disconnect': window.disconnect(); break
+      case 'connect': window.connect(); break
+      case 'wait': await window.wait(); break
+      case 'reload': await settled(); window.load(); break
+      case 'die': await settled(); window.load(`${window.clientId}+`); break
+      case 'hour': browser.now += 61 * 60 * 1_000; break
+      case 'trim': server.floor = server.version; break
+      case 'send': window.store.send(undecided); break
+      case 'discard':
+        for (const opId of undecided) discarded.add(opId)
+        window.store.discard(undecided)
+        break
+      case 'other':
+        try {
+          server.change(`other${others++}`, gestures.move(window, what.i)[0]!)
+        } catch {
+          // Refused, as others are, too.
+        }
+        break
+      default: {
+        // Nobody edits what they do not see.
+        if (!window.store.snapshot().plan) break
+        const edits = gestures[what.do](window, what.i)
+        made.push({ opId: window.store.change(edits), window: what.window, edits })
+      }
+    }
+    await settled()
+  }
+  await rest(windows, note)
+  for (const window of windows) agree(window, server)
+  // What a window that died left behind shows in the others when they are opened again.
+  for (const window of windows) window.load()
+  await rest(windows, note)
+  for (const window of windows) agree(window, server)
+  note()
+  expect(server.misused).toEqual([])
+  expect(await browser.journal.load(projectId)).toEqual([])
+  const known = (opId: string) => server.operations.has(opId) || refused.has(opId) || discarded.has(opId)
+  made.forEach(({ opId, window, edits }, i) => {
+    if (known(opId)) return
+    // It was a move that a later one replaced before it was sent.
+    const later = made.slice(i + 1).filter((other) => other.window === window && movesOnly(other.edits)).flatMap((other) => moved(other.edits))
+    expect(movesOnly(edits)).toBe(true)
+    expect(later).toEqual(expect.arrayContaining(moved(edits)))
+  })
+}
+
+const movesOnly = (edits: Edit[]) => edits.length === 1 && 'moveNodes' in edits[0]!
+const moved = (edits: Edit[]) => edits.flatMap((edit) => ('moveNodes' in edit ? edit.moveNodes.map(({ nodeId }) => nodeId) : []))
+
+function agree(window: FakeWindow, server: FakeServer): void {
+  const { plan, waiting } = window.store.snapshot()
+  expect(waiting).toBe(0)
+  expect(plan!.version).toBe(server.version)
+  expect(Object.fromEntries(plan!.nodes)).toEqual(Object.fromEntries(server.plan.nodes))
+  expect(Object.fromEntries(plan!.edges)).toEqual(Object.fromEntries(server.plan.edges))
+}
+
+/** All is well again, and the user sends what waits for a decision, until nothing happens any more. */
+async function rest(windows: FakeWindow[], note: () => void): Promise<void> {
+  for (let idle = 0, round = 0; idle < 2; round++) {
+    expect(round, 'it does not come to rest').toBeLessThan(500)
+    let busy = false
+    for (const window of windows) {
+      await settled()
+      note()
+      if (window.store.snapshot().status.state !== 'live') window.connect()
+      while (window.deliver()) busy = true
+      if (await window.decide('answered')) busy = true
+      if (await window.wait()) busy = true
+      const undecided = window.store.snapshot().undecided.map((change) => change.opId)
+      window.store.send(undecided)
+      if (undecided.length > 0) busy = true
+    }
+    idle = busy ? 0 : idle + 1
+  }
+}

@@ -1,0 +1,253 @@
+// A world for tests: a server that keeps to the real schema, networks that lose what they carry, and a clock that stands still.
+import { readFileSync } from 'node:fs'
+import { buildSchema, execute, GraphQLError, parse } from 'graphql'
+import { applyEdit, applyOperation, type Draft, type Edit, type Operation, type PlanEdge, type PlanNode } from './edits.ts'
+import { memoryJournal } from './journal.ts'
+import { PlanStore, type Surroundings } from './plan.ts'
+import { Failure, type Answer, type Post } from './request.ts'
+
+const schema = buildSchema(readFileSync(new URL('../../../../graph/testdata/schema.graphql', import.meta.url), 'utf8'))
+
+export const projectId = 7
+
+interface Event {
+  version: number
+  opId: string
+  operations: Operation[]
+}
+
+/** Lets everything happen that needs no network and no time. */
+export const settled = (): Promise<void> => new Promise((resolve) => { setImmediate(resolve) })
+
+const refusal = (code: string, message: string) => new GraphQLError(message, { extensions: { code } })
+
+/** One plan, with rules, a log and operation ids, as the real server has them. */
+export class FakeServer {
+  readonly plan: Draft = { nodes: new Map(), edges: new Map() }
+  readonly log: Event[] = []
+  /** Events up to this version are not kept. */
+  floor = 0
+  /** What was asked under each operation id, and how often it had an effect. */
+  readonly operations = new Map<string, { request: string; effects: number }>()
+  /** Operation ids that came again for something else: a fault of the client. */
+  readonly misused: string[] = []
+
+  get version(): number {
+    return this.log.length
+  }
+
+  async execute(document: string, variables: unknown, busyField: number): Promise<Answer<never>> {
+    let field = 0
+    const change = (what: (args: never) => Edit) => (args: never) => {
+      if (field++ === busyField) throw new GraphQLError('busy', { extensions: { code: 'RATE_LIMITED', retryAfterMs: 5 } })
+      return this.change((args as { opId: string }).opId, what(args))
+    }
+    const result = await execute({
+      schema,
+      document: parse(document),
+      variableValues: JSON.parse(JSON.stringify(variables)),
+      rootValue: {
+        project: { id: projectId, name: 'Project' },
+        getPlanDag: () => this.graph(),
+        addPlanDagNode: change(({ node }: { node: PlanNode }) => ({ addNode: node })),
+        updatePlanDagNode: change(({ nodeId: id, updates }: { nodeId: string; updates: object }) => ({ updateNode: { id, updates } })),
+        batchMovePlanDagNodes: change(({ nodePositions }: { nodePositions: [] }) => ({ moveNodes: nodePositions })),
+        deletePlanDagNode: change(({ nodeId }: { nodeId: string }) => ({ deleteNode: nodeId })),
+        addPlanDagEdge: change(({ edge }: { edge: PlanEdge }) => ({ addEdge: edge })),
+        updatePlanDagEdge: change(({ edgeId: id, updates }: { edgeId: string; updates: object }) => ({ updateEdge: { id, updates } })),
+        deletePlanDagEdge: change(({ edgeId }: { edgeId: string }) => ({ deleteEdge: edgeId })),
+      },
+    })
+    return JSON.parse(JSON.stringify(result))
+  }
+
+  /** Makes a change: once for an operation id, and only if the rules allow it. Returns what fits the field that asked. */
+  change(opId: string, edit: Edit): unknown {
+    const request = JSON.stringify(edit)
+    const known = this.operations.get(opId)
+    if (known && known.request !== request) this.misused.push(opId)
+    if (!known) {
+      this.check(edit)
+      this.operations.set(opId, { request, effects: this.apply(opId, edit) ? 1 : 0 })
+    }
+    return 'moveNodes' in edit ? [] : { id: 'x' }
+  }
+
+  private check(edit: Edit): void {
+    const { nodes, edges } = this.plan
+    if ('addNode' in edit && nodes.has(edit.addNode.id)) throw refusal('CONFLICT', 'A node with this id already exists')
+    if ('updateNode' in edit && !nodes.has(edit.updateNode.id)) throw refusal('NOT_FOUND', 'Node not found')
+    if ('deleteNode' in edit && !nodes.has(edit.deleteNode)) throw refusal('NOT_FOUND', 'Node not found')
+    if ('deleteEdge' in edit && !edges.has(edit.deleteEdge)) throw refusal('NOT_FOUND', 'Edge not found')
+    if ('addEdge' in edit) {
+      const { id, source, target } = edit.addEdge
+      if (edges.has(id)) throw refusal('CONFLICT', 'An edge with this id already exists')
+      if (!nodes.has(source) || !nodes.has(target)) throw refusal('BAD_REQUEST', 'Edge refers to a node that does not exist')
+    }
+  }
+
+  /** Applies an edit and logs what it did; false when that was nothing. */
+  private apply(opId: string, edit: Edit): boolean {
+    const after: Draft = { nodes: new Map(this.plan.nodes), edges: new Map(this.plan.edges) }
+    applyEdit(after, edit)
+    const operations = [
+      ...steps('EDGE', this.plan.edges, after.edges).filter(({ kind }) => kind === 'EDGE_REMOVED'),
+      ...steps('NODE', this.plan.nodes, after.nodes),
+      ...steps('EDGE', this.plan.edges, after.edges).filter(({ kind }) => kind !== 'EDGE_REMOVED'),
+    ]
+    if (operations.length === 0) return false
+    for (const operation of operations) applyOperation(this.plan, operation)
+    this.log.push({ version: this.version + 1, opId, operations })
+    return true
+  }
+
+  graph() {
+    return {
+      version: String(this.version), cursor: String(this.version), nodes: [...this.plan.nodes.values()], edges: [...this.plan.edges.values()],
+    }
+  }
+}
+
+function steps<T>(what: 'NODE' | 'EDGE', before: Map<string, T>, after: Map<string, T>): Operation[] {
+  const ids = new Set([...before.keys(), ...after.keys()])
+  return [...ids].flatMap((id): Operation[] => {
+    if (!after.has(id)) return [{ kind: `${what}_REMOVED`, id, after: null }]
+    if (JSON.stringify(before.get(id)) === JSON.stringify(after.get(id))) return []
+    return [{ kind: before.has(id) ? `${what}_UPDATED` : `${what}_ADDED`, id, after: after.get(id) }]
+  })
+}
+
+/** What may become of a request: lost on its way, executed with the answer lost, executed but for a busy server, or answered. */
+export type Fate = 'lost' | 'unanswered' | 'busy' | 'busyField' | 'answered'
+
+/** A browser: what its windows share, and what outlives them. */
+export class Browser {
+  readonly journal = memoryJournal()
+  readonly windows: FakeWindow[] = []
+  now = 1_000_000_000_000
+}
+
+/** A window with one plan. Nothing happens in it but by the test's hand. */
+export class FakeWindow {
+  store!: PlanStore
+  clientId: string
+  open = true
+  private online = true
+  private requests: { document: string; variables: unknown; answer: (answer: Answer<never>) => void; fail: (failure: Failure) => void }[] = []
+  private sleepers: (() => void)[] = []
+  private listeners = new Set<() => void>()
+  private status: Surroundings['socket']['status'] = { state: 'connecting', since: 0 }
+  private follower: { variables: () => unknown; next: (event: never) => void } | null = null
+  private at = 0
+  private page = 0
+  private readonly browser: Browser
+  private readonly server: FakeServer
+
+  constructor(browser: Browser, server: FakeServer) {
+    this.browser = browser
+    this.server = server
+    this.clientId = `window${browser.windows.length}`
+    browser.windows.push(this)
+    this.load()
+  }
+
+  /** Shows the page, anew if it was there. Of what was under way, nobody hears any more. With another id it is another window. */
+  load(clientId = this.clientId): void {
+    this.clientId = clientId
+    this.open = true
+    const page = ++this.page
+    this.requests = []
+    this.sleepers = []
+    this.listeners = new Set()
+    this.follower = null
+    const post: Post = (document, variables) => new Promise((answer, fail) => {
+      if (page === this.page) this.requests.push({ document: document.toString(), variables, answer: answer as never, fail })
+    })
+    this.store = new PlanStore({
+      projectId, clientId: this.clientId, journal: this.browser.journal, post,
+      socket: {
+        status: this.status,
+        listen: (listener) => {
+          this.listeners.add(listener)
+          return () => this.listeners.delete(listener)
+        },
+        follow: (_, variables, next) => {
+          if (page !== this.page) return () => {}
+          this.follower = { variables, next: next as never }
+          if (this.online) this.connect()
+          return () => { this.follower = null }
+        },
+      },
+      openWindows: async () => new Set(this.browser.windows.filter((window) => window.open).map((window) => window.clientId)),
+      now: () => this.browser.now,
+      beforeFrame: queueMicrotask,
+      delay: () => new Promise((resolve) => {
+        if (page === this.page) this.sleepers.push(resolve)
+      }),
+    })
+    void this.store.start()
+  }
+
+  /** Ends the window. */
+  close(): void {
+    this.open = false
+    this.page++
+    this.follower = null
+    this.requests = []
+    this.sleepers = []
+  }
+
+  /** Decides about the oldest request, if there is one. */
+  async decide(fate: Fate): Promise<boolean> {
+    const request = this.requests.shift()
+    if (!request) return false
+    const { document, variables, answer, fail } = request
+    if (fate === 'lost') fail(new Failure('NETWORK', 'lost'))
+    else if (fate === 'busy') answer({ errors: [{ message: 'busy', extensions: { code: 'UNAVAILABLE', retryAfterMs: 5 } }] })
+    else {
+      const result = await this.server.execute(document, variables, fate === 'busyField' ? 0 : -1)
+      if (fate === 'unanswered') fail(new Failure('NETWORK', 'lost'))
+      else answer(result)
+    }
+    await settled()
+    return true
+  }
+
+  /** Delivers the next event, if there is one. */
+  deliver(): boolean {
+    if (!this.follower || this.status.state !== 'live' || this.at >= this.server.version) return false
+    const { version, opId, operations } = this.server.log[this.at++]!
+    this.follower.next({ planEvents: { version, cursor: String(version), snapshot: false, opId, operations, plan: null } } as never)
+    return true
+  }
+
+  disconnect(): void {
+    this.online = false
+    this.become('reconnecting')
+  }
+
+  connect(): void {
+    this.online = true
+    if (!this.follower) return
+    this.become('live')
+    this.at = Number((this.follower.variables() as { after: string }).after)
+    if (this.at >= this.server.floor) return
+    this.at = this.server.version
+    const { cursor, ...plan } = this.server.graph()
+    const event = { version: this.at, cursor, snapshot: true, opId: null, operations: [], plan: { ...plan, cursor } }
+    this.follower.next({ planEvents: event } as never)
+  }
+
+  /** Time passes, as much as anybody waits for. */
+  async wait(): Promise<boolean> {
+    const sleeping = this.sleepers.splice(0)
+    for (const wake of sleeping) wake()
+    await settled()
+    return sleeping.length > 0
+  }
+
+  private become(state: 'live' | 'reconnecting'): void {
+    Object.assign(this.status, { state, since: 0 })
+    for (const listener of this.listeners) listener()
+  }
+}
