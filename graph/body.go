@@ -191,9 +191,6 @@ func refuseBody(err error) error {
 // largeRequest is the size of a body from which on it is decoded and checked in turns. No frame of a socket has it.
 const largeRequest = 64 << 10
 
-// turnPatience is how long a large request waits for its turn.
-const turnPatience = 5 * time.Second
-
 // takeTurn waits until a request may use a processor to decode and check its body. Large ones together get half of the processors, so that
 // those that are small are answered beside any number of them. What waits holds no more memory than the body, and whoever has a turn takes
 // what it needs: otherwise those that wait could hold what each of them lacks. The caller calls release when all is checked.
@@ -201,7 +198,7 @@ func (h *Handler) takeTurn(ctx context.Context, body []byte) (release func(), er
 	if len(body) < largeRequest {
 		return func() {}, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, turnPatience)
+	ctx, cancel := context.WithTimeout(ctx, h.patience)
 	defer cancel()
 	if err := h.turns.Acquire(ctx, 1); err != nil {
 		return nil, refuseFault(fault.New(fault.Unavailable, fault.Busy).Because(err))

@@ -225,7 +225,7 @@ func TestDeadlinesOfAnswers(t *testing.T) {
 func TestDeadlineOfBodiesThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := &Handler{pace: DefaultPace, maxBody: maxBody, budget: budget.New(budget.Config{}), turns: semaphore.NewWeighted(1), errors: &presenter{}, metrics: newMetrics(nil)}
+		h := &Handler{pace: DefaultPace, maxBody: maxBody, budget: budget.New(budget.Config{}), turns: semaphore.NewWeighted(1), patience: patience, errors: &presenter{}, metrics: newMetrics(nil)}
 		w := &conn{ResponseRecorder: httptest.NewRecorder(), began: time.Now()}
 		r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader("{}"))
 		caller.Middleware(caller.Config{Open: true})(h.HTTP()).ServeHTTP(w, r) // without a content type
@@ -241,7 +241,7 @@ var errBroken = errors.New("broken")
 func TestMemoryIsGivenBack(t *testing.T) {
 	t.Parallel()
 	b := budget.New(budget.Config{Memory: 8 << 20, Patience: time.Nanosecond})
-	h := &Handler{pace: DefaultPace, maxBody: 1 << 20, budget: b, turns: semaphore.NewWeighted(1), errors: &presenter{}, metrics: newMetrics(nil)}
+	h := &Handler{pace: DefaultPace, maxBody: 1 << 20, budget: b, turns: semaphore.NewWeighted(1), patience: patience, errors: &presenter{}, metrics: newMetrics(nil)}
 	for name, c := range map[string]struct {
 		body   io.Reader
 		status int

@@ -52,6 +52,8 @@ type Options struct {
 	Timing socket.Timing
 	// InitTimeout is the time for a socket's connection_init to come; zero for the default.
 	InitTimeout time.Duration
+	// Patience is how long a large request waits for its turn, and how long a root field takes; zero for the default.
+	Patience time.Duration
 }
 
 // Handler serves GraphQL. Make it with New.
@@ -63,6 +65,7 @@ type Handler struct {
 	pace        Pace
 	maxBody     int64
 	turns       *semaphore.Weighted // of large requests to be decoded and checked
+	patience    time.Duration
 	sockets     *socket.Transport
 	initTimeout time.Duration
 	incarnation func() uuid.UUID
@@ -79,7 +82,7 @@ func New(o Options) *Handler {
 	h := &Handler{
 		errors: &presenter{log: o.Log, guard: task.NewGuard(nil, o.Metrics, "graphql")}, metrics: newMetrics(o.Metrics),
 		budget: o.Budget, pace: cmp.Or(o.Pace, DefaultPace), maxBody: maxBody,
-		turns:   semaphore.NewWeighted(int64(max(1, runtime.GOMAXPROCS(0)/2))),
+		turns: semaphore.NewWeighted(int64(max(1, runtime.GOMAXPROCS(0)/2))), patience: cmp.Or(o.Patience, patience),
 		sockets: o.Sockets.Transport(caller.GraphQL, o.Timing, labels...), initTimeout: cmp.Or(o.InitTimeout, defaultInitTimeout),
 		incarnation: o.Incarnation, version: o.Version, page: o.Page,
 	}
@@ -89,7 +92,7 @@ func New(o Options) *Handler {
 	h.answers = newAnswerCache(h.metrics)
 	r := &Resolver{
 		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, presence: o.Presence, errors: h.errors, metrics: h.metrics,
-		running: &o.Sockets.Running, pastReads: semaphore.NewWeighted(pastReads),
+		running: &o.Sockets.Running, pastReads: semaphore.NewWeighted(pastReads), patience: h.patience,
 	}
 	r.planCosts, _ = lru.New[int32, int64](knownPlans) // it fails only for a size below 1
 	config := Config{Resolvers: r}
@@ -108,7 +111,7 @@ func New(o Options) *Handler {
 	h.exec.Use(&limits{schema: schema, documents: documents})
 	h.exec.AroundOperations(h.measure)
 	h.exec.AroundOperations(h.share)
-	h.exec.AroundRootFields(withFieldTimeout)
+	h.exec.AroundRootFields(h.withFieldTimeout)
 	h.exec.AroundResponses(capErrors)
 	h.exec.AroundResponses(r.withLoaders)
 	return h
@@ -123,13 +126,13 @@ func (h *Handler) WebSocket() http.Handler { return http.HandlerFunc(h.serveSock
 // Subscriptions returns the number of subscriptions that run.
 func (h *Handler) Subscriptions() int { return int(h.subscriptions.Load()) }
 
-// fieldTime is the time limit of each root field of a query or mutation. Events have limits of their own.
-const fieldTime = 5 * time.Second
+// patience is Options.Patience of a deployment. Events have limits of their own.
+const patience = 5 * time.Second
 
-// withFieldTimeout makes a field fail after fieldTime. Without it a field would wait for a quarter of an hour when the network between the
-// replica and the database is lost without an error.
-func withFieldTimeout(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
-	ctx, cancel := context.WithTimeout(ctx, fieldTime)
+// withFieldTimeout makes a root field of a query or mutation fail in time. Without it a field would wait for a quarter of an hour when the
+// network between the replica and the database is lost without an error.
+func (h *Handler) withFieldTimeout(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+	ctx, cancel := context.WithTimeout(ctx, h.patience)
 	defer cancel()
 	return next(ctx)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"layercake/internal/auth"
 	"layercake/internal/budget"
@@ -29,6 +30,7 @@ type Resolver struct {
 	errors    *presenter
 	metrics   *metrics
 	running   *sync.WaitGroup // counts the producers of subscriptions
+	patience  time.Duration   // time limit of a read for an event
 
 	planCosts *lru.Cache[int32, int64] // memory that answers with plans took, by project
 	pastReads *semaphore.Weighted      // of reads of the past

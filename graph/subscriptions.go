@@ -172,7 +172,7 @@ func (r *Resolver) planIDIfSelected(ctx context.Context, projectID int32) (int32
 	if !slices.Contains(graphql.CollectAllFields(ctx), "planId") {
 		return 0, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, fieldTime)
+	ctx, cancel := context.WithTimeout(ctx, r.patience)
 	defer cancel()
 	p, err := r.plans.OfProject(ctx, caller.Actor(ctx, ""), projectID)
 	return p.ID, err

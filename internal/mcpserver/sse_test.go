@@ -8,13 +8,17 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/server"
 	"layercake/internal/server/servertest"
+	"layercake/internal/socket"
 )
 
 // A client that sends requests and reads no answers is soon refused: no number of answers waits for it in memory.
 func TestAnswersThatNobodyReadsAreFew(t *testing.T) {
 	t.Parallel()
-	url := servertest.Start(t, 1, nil)[0].URL
+	url := servertest.Start(t, 1, func(c *server.Config) {
+		c.Streams = socket.Timing{Ping: time.Hour, Silence: 4 * time.Hour, Write: time.Hour} // it stays open while a busy machine fills it
+	})[0].URL
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
 		t.Fatal(err)

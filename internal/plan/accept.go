@@ -57,7 +57,7 @@ func (p *Proposals) Decide(ctx context.Context, actor auth.Actor, projectID int3
 		return Proposal{}, err
 	}
 	in.OpID = cmp.Or(in.OpID, uuid.NewString())
-	ctx, cancel := context.WithTimeout(ctx, budget)
+	ctx, cancel := context.WithTimeout(ctx, p.plans.timing.Answer)
 	defer cancel()
 	before, again, err := p.undecided(ctx, actor, projectID, in)
 	if err != nil || again {

@@ -43,12 +43,14 @@ type Result struct {
 	Warnings []Problem
 }
 
-// budget is from the arrival of a change to its answer, writingBudget to the end of its transaction. The second between them is for
-// settle, when the answer to COMMIT was lost.
-const (
-	budget        = 5 * time.Second
-	writingBudget = 4 * time.Second
-)
+// Timing bounds changes, and whatever ends in one.
+type Timing struct {
+	Answer time.Duration // time from the arrival to the answer
+	Write  time.Duration // time from the arrival to the end of the transaction; the rest is for settle, when the answer to COMMIT was lost
+}
+
+// DefaultTiming is the timing of a deployment.
+var DefaultTiming = Timing{Answer: 5 * time.Second, Write: 4 * time.Second}
 
 // Change is the only way a plan changes. All edits happen in one transaction with one event, or none does.
 //
@@ -69,12 +71,12 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 	}
 	r := newRequest(actor, projectID, c)
 	arrived := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, writingBudget)
+	ctx, cancel := context.WithTimeout(ctx, s.timing.Write)
 	defer cancel()
 	done, err := s.queue.do(ctx, arrived, r)
 	done, err = s.onceClear(ctx, arrived, r, done, err)
 	if unknown := new(commitUnknown); errors.As(err, &unknown) {
-		if done, err = s.settle(ctx, arrived.Add(budget), r, unknown); err == nil {
+		if done, err = s.settle(ctx, arrived.Add(s.timing.Answer), r, unknown); err == nil {
 			s.announce(projectID, done)
 		}
 	}

@@ -89,7 +89,7 @@ func (s *Service) Edit(ctx context.Context, actor auth.Actor, projectID int32, c
 	if err := checkCount("edits", len(c.Edits)); err != nil {
 		return Result{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, budget)
+	ctx, cancel := context.WithTimeout(ctx, s.timing.Answer)
 	defer cancel()
 	c.numbered = true
 	carryOut := s.Change

@@ -154,7 +154,7 @@ func (p *Proposals) Propose(ctx context.Context, actor auth.Actor, projectID int
 	if err := c.check(); err != nil {
 		return Proposal{}, Result{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, budget)
+	ctx, cancel := context.WithTimeout(ctx, p.plans.timing.Answer)
 	defer cancel()
 	row := db.InsertProposalParams{
 		ProjectID: projectID, Operations: in.Operations, Size: int32(len(in.Operations)), Note: optional(in.Note),

@@ -23,8 +23,9 @@ const (
 // queue runs the changes of each project one after the other, first come first served. Small changes that had to wait share a
 // transaction. A hot project thus holds one slot and one connection, and the others keep theirs.
 type queue struct {
-	slots *semaphore.Weighted
-	run   func(group []*ticket) // answers each ticket
+	slots  *semaphore.Weighted
+	budget time.Duration         // time from the arrival of a change to its answer
+	run    func(group []*ticket) // answers each ticket
 
 	mu       sync.Mutex
 	projects map[int32]*projectQueue
@@ -51,8 +52,8 @@ type answer struct {
 	err  error
 }
 
-func newQueue(slots int, run func([]*ticket)) *queue {
-	return &queue{slots: semaphore.NewWeighted(int64(slots)), run: run, projects: make(map[int32]*projectQueue)}
+func newQueue(slots int, budget time.Duration, run func([]*ticket)) *queue {
+	return &queue{slots: semaphore.NewWeighted(int64(slots)), budget: budget, run: run, projects: make(map[int32]*projectQueue)}
 }
 
 // do waits for the project's turn and a write slot, and then for the answer.
@@ -73,7 +74,7 @@ func (q *queue) do(ctx context.Context, arrived time.Time, r request) (committed
 	select {
 	case a := <-t.answer:
 		return a.done, a.err
-	case <-time.After(time.Until(arrived.Add(budget))):
+	case <-time.After(time.Until(arrived.Add(q.budget))):
 		return committed{}, postgres.Busy(ctx.Err()).With("opId", r.OpID)
 	}
 }

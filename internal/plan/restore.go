@@ -24,7 +24,7 @@ func (s *Service) Restore(ctx context.Context, actor auth.Actor, projectID int32
 	if in.Expected == nil {
 		return UndoResult{}, fault.New(fault.BadRequest, "A restore must say which version it expects")
 	}
-	ctx, cancel := context.WithTimeout(ctx, budget)
+	ctx, cancel := context.WithTimeout(ctx, s.timing.Answer)
 	defer cancel()
 	in.OpID = cmp.Or(in.OpID, uuid.NewString())
 	edit := &restore{Version: in.Version}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type Service struct {
 	metrics *metrics
 	log     *slog.Logger
 	guard   *task.Guard
+	timing  Timing
 
 	checkpoints  checkpoints
 	historyBytes int // where a page of changes ends, see maxHistoryBytes
@@ -49,6 +51,7 @@ type Config struct {
 	WriteSlots int          // changes that are in the database at once
 	Log        *slog.Logger // of panics and damage; may be nil
 	Metrics    prometheus.Registerer
+	Timing     Timing // zero for DefaultTiming
 	// Oldest returns the least wire version of the living replicas. Nil stands for replicas that understand everything.
 	Oldest func() int32
 	// AfterCommit is called when a change is committed but not announced yet. Fault tests die in it; nil does nothing.
@@ -63,11 +66,12 @@ func NewService(c Config) *Service {
 	}
 	s := &Service{
 		db: c.DB, hub: c.Hub, metrics: newMetrics(c.Metrics), log: log, guard: task.NewGuard(log, c.Metrics, "plan"),
-		walks: semaphore.NewWeighted(int64(maxWalks())), large: semaphore.NewWeighted(maxLarge),
+		timing: cmp.Or(c.Timing, DefaultTiming),
+		walks:  semaphore.NewWeighted(int64(maxWalks())), large: semaphore.NewWeighted(maxLarge),
 		checkpoints: checkpoints{spacing: checkpointSpacing, largest: maxCheckpoint}, historyBytes: maxHistoryBytes,
 		edgeWaiters: waiters{patience: edgePatience, counts: make(map[int32]int)}, oldest: c.Oldest, afterCommit: c.AfterCommit,
 	}
-	s.queue = newQueue(c.WriteSlots, s.run)
+	s.queue = newQueue(c.WriteSlots, s.timing.Answer, s.run)
 	return s
 }
 

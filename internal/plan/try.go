@@ -23,7 +23,7 @@ func (s *Service) Try(ctx context.Context, actor auth.Actor, projectID int32, c 
 	if err := c.check(); err != nil {
 		return Result{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, budget)
+	ctx, cancel := context.WithTimeout(ctx, s.timing.Answer)
 	defer cancel()
 	r := newRequest(actor, projectID, c)
 	looks := r.reads()

@@ -72,7 +72,7 @@ func (s *Service) takeBack(ctx context.Context, actor auth.Actor, projectID int3
 	if err := in.check(); err != nil {
 		return UndoResult{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, budget)
+	ctx, cancel := context.WithTimeout(ctx, s.timing.Answer)
 	defer cancel()
 	in.OpID = cmp.Or(in.OpID, uuid.NewString())
 	var passed []int64

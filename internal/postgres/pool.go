@@ -225,8 +225,8 @@ func passing(err error) bool {
 }
 
 // forQueries is a session of a pool.
-func forQueries(application string) Session {
+func forQueries(application string, timing Timing) Session {
 	return Session{
-		Application: application, Statement: 5 * time.Second, Lock: 2 * time.Second, IdleInTransaction: 2 * time.Second, Queries: true,
+		Application: application, Statement: timing.Statement, Lock: timing.Lock, IdleInTransaction: timing.IdleInTransaction, Queries: true,
 	}
 }

@@ -29,6 +29,20 @@ type Config struct {
 	Replicas  int    // number of replicas that share the server: the pool is capped so that all fit
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer
+	Timing    Timing // zero for DefaultTiming
+}
+
+// Timing is how long requests wait for the database.
+type Timing struct {
+	Acquire           time.Duration // for a connection of a pool
+	Statement         time.Duration // for a statement; the server sees to this and the next ones
+	Lock              time.Duration // for a lock
+	IdleInTransaction time.Duration // for the next statement of a transaction
+}
+
+// DefaultTiming is the timing of a deployment. Roles behind a pooler have the same settings.
+var DefaultTiming = Timing{
+	Acquire: 5 * time.Second, Statement: 5 * time.Second, Lock: 2 * time.Second, IdleInTransaction: 2 * time.Second,
 }
 
 // DB is a replica's connections. What clients ask for and the replica's own work have separate pools, so that neither starves the other.
@@ -47,7 +61,6 @@ const CatchUpConns = 2
 const (
 	systemConns    = 3
 	connectTimeout = 5 * time.Second
-	acquireTimeout = 5 * time.Second
 	// pingTimeout is for the ping of an idle connection before it is lent: a silent one must not use up the time of a request.
 	pingTimeout = 2 * time.Second
 	// ownConns are those of the system pool, of the pool of watchers that catch up, and the listener and the publisher.
@@ -96,7 +109,7 @@ func CheckSame(ctx context.Context, requests, direct string, pooled bool) error 
 	defer cancel()
 	var names [2]string
 	for i, url := range []string{requests, direct} {
-		session := forQueries("layercake start")
+		session := forQueries("layercake start", DefaultTiming)
 		session.Pooled = pooled && i == 0
 		conn, err := session.Connect(ctx, url)
 		if err != nil {
@@ -146,7 +159,7 @@ func (l limit) room(replicas int) int { return (l.most-l.spared)/replicas - ownC
 func roomFor(ctx context.Context, url string, replicas int) (room int, by limit, err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	conn, err := forQueries("layercake start").Connect(ctx, url)
+	conn, err := forQueries("layercake start", DefaultTiming).Connect(ctx, url)
 	if err != nil {
 		return 0, limit{}, fmt.Errorf("connect to the database: %w", err)
 	}
@@ -183,12 +196,13 @@ func openPool(ctx context.Context, cfg Config, url, name string, size, least int
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
-	session := forQueries("layercake/" + cfg.Replica + "/" + name)
+	timing := cmp.Or(cfg.Timing, DefaultTiming)
+	session := forQueries("layercake/"+cfg.Replica+"/"+name, timing)
 	session.Pooled = pooled
 	session.configure(c.ConnConfig)
 	m := newMetrics(cfg.Metrics, name)
 	c.ConnConfig.Tracer = tracer{m.seconds}
-	p := &Pool{acquire: acquireTimeout, metrics: m, name: name, log: cfg.Log, returned: make(chan struct{})}
+	p := &Pool{acquire: timing.Acquire, metrics: m, name: name, log: cfg.Log, returned: make(chan struct{})}
 	c.BeforeConnect = func(ctx context.Context, cfg *pgx.ConnConfig) error {
 		if err := p.mayConnect(); err != nil {
 			return err
@@ -218,7 +232,7 @@ func openPool(ctx context.Context, cfg Config, url, name string, size, least int
 	if err != nil {
 		pool.Close()
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			err = fmt.Errorf("no connection within %v, look at the log of the server or the pooler: %w", acquireTimeout, err)
+			err = fmt.Errorf("no connection within %v, look at the log of the server or the pooler: %w", p.acquire, err)
 		}
 		return nil, fmt.Errorf("open pool %s: %w", name, err)
 	}

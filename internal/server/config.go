@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"layercake/internal/budget"
+	"layercake/internal/plan"
 	"layercake/internal/postgres"
 	"layercake/internal/presence"
 	"layercake/internal/replica"
@@ -65,6 +66,9 @@ type Config struct {
 	Lease    replica.Timing
 	Presence presence.Timing
 	Streams  socket.Timing // of agents
+	Database postgres.Timing
+	Changes  plan.Timing
+	Patience time.Duration // of requests: for memory, for their turn, for a field of GraphQL
 
 	// Fixtures adds to what agents are served, for suites that call tools of their own; nil outside of tests.
 	Fixtures func(*mcp.Server)

@@ -53,7 +53,7 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 	var err error
 	c.DB, err = postgres.Open(ctx, postgres.Config{
 		URL: cfg.DatabaseURL, Pooled: cfg.Pooled, DirectURL: cfg.listenURL(), Replica: name,
-		PoolMax: cfg.PoolMax, PoolMin: cfg.PoolMin, Replicas: cfg.Replicas, Log: c.log, Metrics: metrics,
+		PoolMax: cfg.PoolMax, PoolMin: cfg.PoolMin, Replicas: cfg.Replicas, Log: c.log, Metrics: metrics, Timing: cfg.Database,
 	})
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 	})
 	c.Plans = plan.NewService(plan.Config{
 		DB: c.DB, Hub: c.Hub, WriteSlots: cfg.WriteSlots, Log: c.log, Metrics: metrics, Oldest: c.Replica.Oldest,
-		AfterCommit: cfg.crash(),
+		AfterCommit: cfg.crash(), Timing: cfg.Changes,
 	})
 	c.Proposals = plan.NewProposals(plan.ProposalsConfig{Plans: c.Plans, DB: c.DB, Wire: c.Wire, Log: c.log, Metrics: metrics})
 	c.Projects = project.NewService(project.Config{DB: c.DB, Wire: c.Wire})

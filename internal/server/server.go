@@ -129,10 +129,12 @@ func (s *Server) assemble(core *Core) {
 	s.core, s.log = core, core.log
 	s.guard = task.NewGuard(s.log, s.registry, "http")
 	s.sockets = socket.New(socket.Options{PerAddress: s.cfg.MaxSockets, Log: s.log, Metrics: s.registry})
-	memory := budget.New(budget.Config{Memory: s.cfg.requestMemory(), PerAddress: s.cfg.MaxRequests, Metrics: s.registry})
+	memory := budget.New(budget.Config{
+		Memory: s.cfg.requestMemory(), PerAddress: s.cfg.MaxRequests, Patience: s.cfg.Patience, Metrics: s.registry,
+	})
 	s.graph = graph.New(graph.Options{
 		Sockets: s.sockets, Plans: core.Plans, Proposals: core.Proposals, Projects: core.Projects, Presence: core.Presence, Budget: memory,
-		Incarnation: core.Replica.Incarnation, Version: s.cfg.Version, Log: s.log, Metrics: s.registry,
+		Incarnation: core.Replica.Incarnation, Version: s.cfg.Version, Patience: s.cfg.Patience, Log: s.log, Metrics: s.registry,
 	})
 	timing := socket.DefaultTiming
 	if s.cfg.Silence > 0 {
