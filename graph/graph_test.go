@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"layercake/graph"
+	"layercake/internal/budget"
 	"layercake/internal/caller"
 	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
@@ -47,14 +48,18 @@ type setting struct {
 	callers caller.Config
 }
 
-// offline serves a handler without a core: what needs one panics.
+// offline serves a handler without a core: what needs one panics. Requests wait as long as tests do: what a
+// busy machine is late with is answered all the same.
 func offline(t testing.TB, changes ...func(*setting)) *site {
 	t.Helper()
 	s := &site{metrics: prometheus.NewRegistry(), log: &logBuffer{}}
 	log := slog.New(slog.NewJSONHandler(s.log, nil))
 	s.Registry = socket.New(socket.Options{Log: log, Metrics: s.metrics})
 	o := setting{
-		Options: graph.Options{Sockets: s.Registry, Log: log, Metrics: s.metrics},
+		Options: graph.Options{
+			Sockets: s.Registry, Log: log, Metrics: s.metrics, Budget: budget.New(budget.Config{Patience: deadline}), Patience: deadline,
+			Pace: graph.Pace{BodyBytes: 1, BodyTime: deadline, AnswerBytes: graph.DefaultPace.AnswerBytes, AnswerTime: deadline},
+		},
 		callers: caller.Config{Open: true},
 	}
 	for _, change := range changes {

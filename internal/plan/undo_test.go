@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"layercake/internal/auth"
 	"layercake/internal/fault"
@@ -901,18 +900,8 @@ func TestUndoLargeChange(t *testing.T) {
 	r.by(t, ann, p, add...)
 	before := r.dag(t, p)
 	r.by(t, ann, p, plan.RemoveAll{})
-	retry := func(do func(context.Context, auth.Actor, int32, plan.UndoInput) (plan.UndoResult, error), in plan.UndoInput) (got plan.UndoResult, err error) {
-		in.OpID = fmt.Sprint(in)
-		for began := time.Now(); time.Since(began) < pgtest.Patience; {
-			if got, err = do(t.Context(), ann, p, in); !fault.Is(err, fault.Unavailable) {
-				break
-			}
-		}
-		return got, err
-	}
-	got, err := retry(r.plans.Undo, plan.UndoInput{Version: 2})
-	if err != nil || len(got.Change.Operations) != 5000 {
-		t.Fatalf("undoing the removal: %v", err)
+	if got := r.undo(t, ann, p, plan.UndoInput{Version: 2}); len(got.Change.Operations) != 5000 {
+		t.Fatalf("undoing the removal: %d operations", len(got.Change.Operations))
 	}
 	if after := r.dag(t, p); !slices.Equal(ids(after), ids(before)) { // the order, too
 		t.Error("the plan came back otherwise")
@@ -922,7 +911,7 @@ func TestUndoLargeChange(t *testing.T) {
 		moves = append(moves, plan.Move{ID: fmt.Sprint("n", i), Position: plan.Position{X: 1}})
 	}
 	r.by(t, bob, p, plan.MoveNodes{Moves: moves}, plan.DeleteNode{ID: "n0"})
-	_, err = retry(r.plans.Undo, plan.UndoInput{Version: 1})
+	_, err := r.plans.Undo(t.Context(), ann, p, plan.UndoInput{Version: 1})
 	conflicts := conflictsOf(err)
 	if !fault.Is(err, fault.Conflict) || len(conflicts) == 0 || len(conflicts) > 1000 {
 		t.Fatalf("%v with %d conflicts", err, len(conflicts))
@@ -930,8 +919,8 @@ func TestUndoLargeChange(t *testing.T) {
 	if c := conflicts[0]; !slices.Equal(c.Versions, []int64{2, 3, 4}) || !slices.Equal(c.ActorNames, []string{"Ann", "Bob"}) {
 		t.Errorf("the first conflict is %+v", c)
 	}
-	if got, err = retry(r.plans.Undo, plan.UndoInput{Version: 1, OnConflict: plan.Overwrite}); err != nil || len(r.dag(t, p).Nodes) != 0 {
-		t.Fatalf("overwriting them: %v", err)
+	if r.undo(t, ann, p, plan.UndoInput{Version: 1, OnConflict: plan.Overwrite}); len(r.dag(t, p).Nodes) != 0 {
+		t.Fatal("nodes are left after overwriting them")
 	}
 }
 

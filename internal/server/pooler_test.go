@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
@@ -22,7 +23,8 @@ func TestThroughAPooler(t *testing.T) {
 	through := pgtest.Bouncer(t, direct, "")
 	var log notes
 	configure := func(c *server.Config) {
-		c.DatabaseURL, c.ListenURL, c.Pooled, c.Log = through, direct, true, slog.New(slog.NewTextHandler(&log, nil))
+		c.DatabaseURL, c.Log = through, slog.New(slog.NewTextHandler(&log, nil))
+		pooled(c, direct)
 	}
 
 	err := servertest.Fails(t, through, configure)
@@ -82,7 +84,7 @@ func TestHealthOfAPooler(t *testing.T) {
 	database := pgtest.New(t)
 	settle(t, database)
 	through := pgtest.Bouncer(t, database, "")
-	replica := servertest.StartOn(t, through, 1, func(c *server.Config) { c.ListenURL, c.Pooled = database, true })[0]
+	replica := servertest.StartOn(t, through, 1, func(c *server.Config) { pooled(c, database) })[0]
 	healthy := func() bool {
 		status, _ := health(t, replica.URL+"/health")
 		return status == http.StatusOK
@@ -133,7 +135,7 @@ func TestPoolerThatNobodySpokeOf(t *testing.T) {
 			"both URLs":    func(*server.Config) {},
 			"the first":    func(cfg *server.Config) { cfg.ListenURL = database },
 			"the second":   func(cfg *server.Config) { cfg.DatabaseURL, cfg.ListenURL = database, through },
-			"both, pooled": func(cfg *server.Config) { cfg.ListenURL, cfg.Pooled = through, true },
+			"both, pooled": func(cfg *server.Config) { pooled(cfg, through) },
 		} {
 			err := servertest.Fails(t, through, configure)
 			if err == nil || !strings.Contains(err.Error(), "LAYERCAKE_POOLER=transaction") || which != "the first" && !strings.Contains(err.Error(), c.want) {
@@ -157,13 +159,19 @@ func TestPoolerWithoutRoom(t *testing.T) {
 	var log notes
 	through := pgtest.Bouncer(t, database, "max_client_conn = 6")
 	replica := servertest.StartOn(t, through, 1, func(c *server.Config) {
-		c.ListenURL, c.Pooled, c.Log = database, true, slog.New(slog.NewTextHandler(&log, nil))
+		c.Log = slog.New(slog.NewTextHandler(&log, nil))
+		pooled(c, database)
 	})[0]
 	newProject(t, replica.URL)
 	until(t, "a refusal", func() bool {
 		load(t, replica.URL)
 		return strings.Contains(log.String(), "the database refuses connections")
 	})
+}
+
+// pooled makes a replica expect a pooler, past which it works by itself. Roles have the time-outs of a deployment.
+func pooled(c *server.Config, direct string) {
+	c.ListenURL, c.Pooled, c.Database = direct, true, postgres.DefaultTiming
 }
 
 // settle gives the role what it needs behind a pooler.

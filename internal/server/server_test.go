@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"layercake/internal/client"
+	"layercake/internal/plan"
+	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
@@ -195,7 +197,10 @@ func TestSilentDatabaseIsUnavailableInTime(t *testing.T) {
 			t.Parallel()
 			database := pgtest.New(t)
 			proxy, through := pgtest.Proxy(t, database)
-			url := servertest.StartOn(t, database, 1, func(c *server.Config) { c.DatabaseURL = through })[0].URL
+			url := servertest.StartOn(t, database, 1, func(c *server.Config) {
+				c.DatabaseURL = through
+				c.Database, c.Changes, c.Patience = postgres.DefaultTiming, plan.DefaultTiming, 0
+			})[0].URL
 			newProject(t, url)
 			if a := ask(t, url, question); a.Code() != "" {
 				t.Fatalf("%+v", a.Errors)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/plan"
+	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/replica"
 	"layercake/internal/server"
@@ -51,8 +53,11 @@ func StartOn(t testing.TB, database string, n int, configure func(*server.Config
 // for the end of one, and a replica that other tests keep from the processor does not lose its own.
 var Lease = replica.Timing{
 	TTL: replica.DefaultTiming.TTL / 2, Renew: replica.DefaultTiming.Renew / 2, Retry: replica.DefaultTiming.Retry / 2,
-	Reap: replica.DefaultTiming.Reap / 2, Steady: replica.DefaultTiming.Steady, Query: replica.DefaultTiming.Query / 2,
+	Reap: replica.DefaultTiming.Reap / 2, Steady: replica.DefaultTiming.Steady, Query: patience / 3,
 }
+
+// patience is how long replicas wait for their database, unless a test says otherwise: what a busy machine is late with succeeds.
+const patience = pgtest.Patience / 2
 
 // NotSteady counts replicas that may not yet remove others, which begins with their fifth renewal in a row.
 const NotSteady = "SELECT count(*) FROM replicas WHERE now() - started_at < interval '2.75 s'"
@@ -63,7 +68,10 @@ func config(database string) server.Config {
 		DatabaseURL: database, HTTPAddr: "127.0.0.1:0", Open: true, Migrate: true,
 		PoolMax: 20, PoolMin: 1, Replicas: 8, WriteSlots: 16, Drain: 100 * time.Millisecond,
 		EventRetention: time.Hour, CleanUp: time.Minute, Lease: Lease,
-		Version: "test", Log: slog.New(slog.DiscardHandler),
+		Database: postgres.Timing{Acquire: patience, Statement: patience, Lock: patience, IdleInTransaction: patience},
+		Changes:  plan.Timing{Answer: patience, Write: patience - 5*time.Second},
+		Patience: patience,
+		Version:  "test", Log: slog.New(slog.DiscardHandler),
 	}
 }
 
