@@ -45,9 +45,10 @@ func (o Told) Variable() string {
 type Process struct {
 	URL string
 
-	t     testing.TB
-	cmd   *exec.Cmd
-	ended chan struct{}
+	t        testing.TB
+	database string
+	cmd      *exec.Cmd
+	ended    chan struct{}
 }
 
 // IsProcess reports whether this process is to be a replica rather than to run tests. Packages that call StartProcess ask
@@ -60,7 +61,7 @@ func RunProcess() int {
 	var told Told
 	_ = json.Unmarshal([]byte(os.Getenv(toldEnvironment)), &told) // it was written by Variable, or is absent
 	cfg.HTTPAddr, cfg.AdminAddr, cfg.Streams = cmp.Or(told.HTTPAddr, cfg.HTTPAddr), told.AdminAddr, told.Streams
-	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	cfg.Lease, cfg.Log = LongLease, slog.New(slog.NewTextHandler(os.Stderr, nil))
 	s := server.New(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
@@ -78,11 +79,11 @@ func RunProcess() int {
 	return 0
 }
 
-// StartProcess runs a replica of the database in a process of its own until the test ends. Variables such as GOMEMLIMIT=512MiB are added to
-// its environment.
+// StartProcess runs a replica of the database in a process of its own, with a LongLease, until the test ends. Variables such as
+// GOMEMLIMIT=512MiB are added to its environment.
 func StartProcess(t testing.TB, database string, variables ...string) *Process {
 	t.Helper()
-	p := &Process{t: t, ended: make(chan struct{})}
+	p := &Process{t: t, database: database, ended: make(chan struct{})}
 	p.cmd = exec.Command(os.Args[0])
 	p.cmd.Env = append(append(os.Environ(), environment+"="+database), variables...)
 	p.cmd.Stderr = t.Output()
@@ -134,6 +135,14 @@ func (p *Process) Suspend() { p.signal(syscall.SIGSTOP) }
 
 // Resume lets a suspended process go on.
 func (p *Process) Resume() { p.signal(syscall.SIGCONT) }
+
+// Expire ends the lease of a process that was killed or suspended, as time would. It returns when another replica has removed it.
+func (p *Process) Expire() {
+	p.t.Helper()
+	const expire = `WITH expired AS (UPDATE replicas SET renewed_at = now() - interval '2 s', expires_at = now() - interval '1 s'
+		WHERE address = $1 RETURNING 1) SELECT count(*) FROM expired` // again and again: a renewal may have been under way
+	pgtest.AwaitCount(p.t, pgtest.Connect(p.t, p.database), 0, expire, strings.TrimPrefix(p.URL, "http://"))
+}
 
 func (p *Process) signal(sig syscall.Signal) {
 	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {

@@ -56,11 +56,14 @@ var Lease = replica.Timing{
 	Reap: replica.DefaultTiming.Reap / 2, Steady: replica.DefaultTiming.Steady, Query: patience / 3,
 }
 
+// LongLease is the timing of replicas of which one is killed or suspended. No load makes the others lose theirs: Process.Expire ends that
+// of the one, rather than time.
+var LongLease = replica.Timing{
+	TTL: patience, Renew: time.Second, Retry: 250 * time.Millisecond, Reap: 250 * time.Millisecond, Steady: 1, Query: patience / 3,
+}
+
 // patience is how long replicas wait for their database, unless a test says otherwise: what a busy machine is late with succeeds.
 const patience = pgtest.Patience / 2
-
-// NotSteady counts replicas that may not yet remove others, which begins with their fifth renewal in a row.
-const NotSteady = "SELECT count(*) FROM replicas WHERE now() - started_at < interval '2.75 s'"
 
 // config is what replicas are told unless a test says otherwise.
 func config(database string) server.Config {
