@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"layercake/internal/client"
 	"layercake/internal/npmtest"
@@ -234,11 +233,7 @@ func TestLimitsOfDocuments(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			start := time.Now()
 			r := s.ask(t, c.document, nil)
-			if took := time.Since(start); took > 15*time.Second { // with the race detector, on a busy machine
-				t.Errorf("took %v", took)
-			}
 			if len(r.Errors) > 100 {
 				t.Errorf("%d errors", len(r.Errors))
 			}

@@ -1,4 +1,5 @@
-// Speaks graphql-transport-ws with the server at URL, by the client of npm's graphql-ws and, for what it never does, by hand.
+// Speaks graphql-transport-ws with the server at URL, by the client of npm's graphql-ws and, for what it never does, by hand. The server at
+// IMPATIENT waits for nobody's initialisation.
 // POST /drain on the server drains it. PROJECT is a project's id.
 import assert from 'node:assert/strict'
 import { createClient } from 'graphql-ws'
@@ -8,7 +9,8 @@ import { runAll } from './run.mjs'
 
 const url = process.env.URL
 const project = Number(process.env.PROJECT)
-const socketURL = url.replace(/^http/, 'ws') + '/graphql/ws'
+const socketAt = (url) => url.replace(/^http/, 'ws') + '/graphql/ws'
+const socketURL = socketAt(url)
 
 const within = (promise, what) => {
   let timer
@@ -59,8 +61,8 @@ const subscribe = (client, query, variables) => {
 }
 
 // A socket by hand.
-const open = async (protocol = 'graphql-transport-ws') => {
-  const socket = new WebSocket(socketURL, protocol)
+const open = async (protocol = 'graphql-transport-ws', at = socketURL) => {
+  const socket = new WebSocket(at, protocol)
   const inbox = new Inbox()
   const closed = new Promise((resolve) => socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() })))
   socket.on('message', (data) => inbox.push(JSON.parse(data)))
@@ -243,7 +245,7 @@ const tests = {
   },
 
   async 'a late initialisation closes with 4408'() {
-    const s = await open()
+    const s = await open('graphql-transport-ws', socketAt(process.env.IMPATIENT))
     assert.deepEqual(await s.closed(), { code: 4408, reason: 'Connection initialisation timeout' })
   },
 
