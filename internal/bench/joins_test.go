@@ -3,9 +3,9 @@ package bench_test
 import (
 	"bytes"
 	"testing"
-	"time"
 
 	"layercake/internal/bench"
+	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server/servertest"
 )
 
@@ -13,7 +13,7 @@ func TestJoins(t *testing.T) {
 	t.Parallel()
 	result, err := bench.Joins(t.Context(), bench.JoinsConfig{
 		URLs: servertest.URLs(servertest.Start(t, 3, nil)), Rounds: 2, Together: 20, Sockets: 100, Each: 40,
-		Within: 10 * time.Second, // other tests run, too
+		Within: pgtest.Patience, // other tests run, too
 	})
 	if err != nil {
 		t.Fatal(err)
