@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // ask sends a document. What it waits for so long never comes: no request takes more than a few seconds.
 func ask(t *testing.T, url, query string) *client.Answer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience/2)
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	c := client.New(url)
 	defer c.Close()
@@ -54,7 +54,7 @@ func get(t *testing.T, url string, header ...string) int {
 // fetch returns the answer of a path.
 func fetch(t *testing.T, url string, header ...string) *client.Answer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience/2)
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
