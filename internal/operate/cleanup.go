@@ -145,11 +145,15 @@ const operationChunk = 10_000
 
 // trimProjectOperations removes the operation ids of projects that were created before a time, as those of changes go with their events.
 func (c *Cleaner) trimProjectOperations(ctx context.Context, before time.Time) (removed int64, err error) {
-	for chunk := int64(operationChunk); chunk == operationChunk && err == nil; removed += chunk {
+	for {
+		var chunk int64
 		err = c.cfg.DB.Query(ctx, func(q *db.Queries) (err error) {
 			chunk, err = q.DeleteOldProjectOperations(ctx, db.DeleteOldProjectOperationsParams{Before: before, Chunk: operationChunk})
 			return err
 		})
+		removed += chunk
+		if err != nil || chunk < operationChunk {
+			return removed, err
+		}
 	}
-	return removed, err
 }
