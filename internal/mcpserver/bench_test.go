@@ -129,7 +129,7 @@ type thin struct {
 	in   *bufio.Reader
 }
 
-func listenThin(b *testing.B, url, uri string) *thin {
+func listenThin(b testing.TB, url, uri string) *thin {
 	b.Helper()
 	l := openThin(b, &net.Dialer{}, http.MethodPost, url+"/mcp", listenBody("1", uri), modern("subscriptions/listen", "")...)
 	l.await(b, "acknowledged")

@@ -18,6 +18,9 @@ const (
 	metaSubscription = "io.modelcontextprotocol/subscriptionId"
 )
 
+// maxListenID is the size of the longest id of such a request, which the stream keeps, and says in each update.
+const maxListenID = 1024
+
 // listen is the parameters of such a request.
 type listen struct {
 	Meta          map[string]json.RawMessage `json:"_meta"`
@@ -42,6 +45,10 @@ func (h *Handler) listen(w http.ResponseWriter, r *http.Request, id json.RawMess
 	switch {
 	case id == nil || string(id) == "null":
 		answerError(w, r, http.StatusBadRequest, nil, jsonrpc.CodeInvalidRequest, listenMethod+" needs an id", nil)
+		return
+	case len(id) > maxListenID:
+		answerError(w, r, http.StatusBadRequest, nil, jsonrpc.CodeInvalidRequest, fmt.Sprintf("The id of %s has at most %d bytes, not %d",
+			listenMethod, maxListenID, len(id)), nil)
 		return
 	case version != modernVersion || p.Meta[metaCapabilities] == nil || version != r.Header.Get(versionHeader) ||
 		r.Header.Get(methodHeader) != listenMethod:

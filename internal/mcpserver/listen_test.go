@@ -90,6 +90,7 @@ func TestListeningIsRefused(t *testing.T) {
 		holds   string
 	}{
 		"without an id":        {strings.Replace(listenBody("1"), `"id":1,`, "", 1), modern("subscriptions/listen", ""), "needs an id"},
+		"a very long id":       {listenBody(`"`+strings.Repeat("x", 1023)+`"`, many[0]), modern("subscriptions/listen", ""), "1025"},
 		"too many":             {listenBody("1", many...), modern("subscriptions/listen", ""), "65 resources"},
 		"no notifications":     {strings.Replace(listenBody("1"), "notifications", "n", 1), modern("subscriptions/listen", ""), "no notifications"},
 		"another method above": {listenBody("1"), modern("tools/list", ""), "-32020"},
