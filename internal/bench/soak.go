@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -38,7 +39,11 @@ const Silence = 90 * time.Second
 // for telling the others, which a short silence leaves no room for.
 func Noticed(silence time.Duration) time.Duration { return silence + time.Second }
 
-const soakMutators = 12
+const (
+	soakMutators = 12
+	agentsPause  = time.Second      // pause between two edits of an agent
+	agentsStay   = 10 * time.Second // time after which an agent goes, and comes back elsewhere
+)
 
 // routine is how people come and go while a deployment is soaked.
 type routine struct {
@@ -86,22 +91,23 @@ func CheckLoad(perSecond float64, projects int) error {
 
 // SoakResult is what a soak found.
 type SoakResult struct {
-	Seed    uint64  `json:"seed"`
-	Minutes float64 `json:"minutes"`
-	Trends  []Trend `json:"trends"`
-	Rounds  int     `json:"rounds"` // number of judgements of the people
-	People  People  `json:"people"` // sum of all rounds
+	Seed    uint64     `json:"seed"`
+	Minutes float64    `json:"minutes"`
+	Trends  []Trend    `json:"trends"`
+	Rounds  int        `json:"rounds"` // number of judgements of the people
+	People  People     `json:"people"` // sum of all rounds
+	Agents  TeamResult `json:"agents"`
 	Result
 }
 
-// OK reports whether nothing grew, every watcher got everything, once and in order, and everybody was told who was there.
+// OK reports whether nothing grew, every watcher and agent got everything, once and in order, and everybody was told who was there.
 func (r SoakResult) OK() bool {
 	for _, t := range r.Trends {
 		if t.Grows {
 			return false
 		}
 	}
-	return r.Result.OK() && r.People.OK() && r.Rounds > 0
+	return r.Result.OK() && r.People.OK() && r.Agents.OK() && r.Rounds > 0
 }
 
 // Trend is the straight line through the samples of one metric of one replica.
@@ -171,6 +177,14 @@ func Soak(ctx context.Context, c SoakConfig) (SoakResult, error) {
 	}
 	people.Start(ctx)
 	defer people.Close()
+	if project, err = s.CreateProject(ctx, "agents of a soak"); err != nil {
+		return result, err
+	}
+	agents, err := StartTeam(ctx, c.URLs, project, agentsPause, agentsStay)
+	if err != nil {
+		return result, err
+	}
+	defer agents.Close()
 	loading, enough := context.WithCancel(ctx)
 	var load sync.WaitGroup
 	load.Go(func() { s.Mutate(loading) })
@@ -184,6 +198,9 @@ func Soak(ctx context.Context, c SoakConfig) (SoakResult, error) {
 	}
 	enough()
 	load.Wait()
+	if result.Agents, err = agents.Settle(context.WithoutCancel(ctx)); err != nil {
+		return result, err
+	}
 	if result.Result, err = s.Settle(context.WithoutCancel(ctx)); err != nil {
 		return result, err
 	}
@@ -297,7 +314,8 @@ func (r SoakResult) Write(w io.Writer) error {
 	p := r.People
 	_, _ = fmt.Fprintf(w, "%d rounds of %v\nlongest absence %.2f s, longest ghost %.2f s, last positions seen after %.2f s\n",
 		r.Rounds, p, p.Absence, p.Presence, p.Seen)
-	for _, words := range append(p.Errors, p.Complaints...) {
+	_, _ = fmt.Fprintf(w, "%v\n", r.Agents)
+	for _, words := range slices.Concat(p.Errors, p.Complaints, r.Agents.Complaints) {
 		_, _ = fmt.Fprintf(w, "wrong: %s\n", words)
 	}
 	_, _ = fmt.Fprintln(w)

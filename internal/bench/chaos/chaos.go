@@ -187,6 +187,11 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	if err := people.Come(ctx); err != nil {
 		return result, err
 	}
+	agents, err := c.agents(ctx, s)
+	if err != nil {
+		return result, err
+	}
+	defer agents.Close()
 	counting, counted := context.WithCancel(ctx)
 	var counter sync.WaitGroup
 	tally := newTally(ctx, d)
@@ -224,10 +229,14 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	within = within.Plus(c.cfg.Slack)
 	result.People = people.Judge(after, bench.MaxRecovery, within)
 	c.say("%s: %v", f.name, result.People)
+	if result.Agents, err = agents.Settle(after); err != nil {
+		return result, err
+	}
+	c.say("%s: %v", f.name, result.Agents)
 	if result.Result, err = s.Settle(after); err != nil {
 		return result, err
 	}
-	problems, err := c.compareLog(after, s)
+	problems, err := c.compareLog(after, s, agents)
 	if err != nil {
 		return result, err
 	}
@@ -273,6 +282,18 @@ func (c *chaos) people(ctx context.Context, s *bench.RunningStorm, seed uint64) 
 	return people, nil
 }
 
+// agents lets agents of all transports come.
+func (c *chaos) agents(ctx context.Context, s *bench.RunningStorm) (*bench.Team, error) {
+	project, err := s.CreateProject(ctx, "agents of a storm")
+	if err != nil {
+		return nil, err
+	}
+	return bench.StartTeam(ctx, c.deployment.URLs(), project, editPause, 0)
+}
+
+// editPause is the pause between two edits of an agent.
+const editPause = 100 * time.Millisecond
+
 // explained are the codes of refusals that faults cause, or mutators cause each other.
 var explained = []string{"NETWORK", "UNAVAILABLE", "RATE_LIMITED", "NOT_FOUND", "BAD_REQUEST", "CONFLICT"}
 
@@ -312,9 +333,9 @@ func (c *chaos) heads(ctx context.Context, s *bench.RunningStorm) (map[int]bench
 }
 
 // compareLog returns the gaps of the logs, and the answered changes that they lack.
-func (c *chaos) compareLog(ctx context.Context, s *bench.RunningStorm) (problems []string, err error) {
+func (c *chaos) compareLog(ctx context.Context, s *bench.RunningStorm, agents *bench.Team) (problems []string, err error) {
 	err = c.deployment.Query(ctx, func(conn *pgx.Conn) error {
-		for _, project := range s.Projects() {
+		for _, project := range append(s.Projects(), agents.Project()) {
 			floor, head, ids, err := readLog(ctx, conn, project)
 			if err != nil {
 				return err
@@ -323,7 +344,11 @@ func (c *chaos) compareLog(ctx context.Context, s *bench.RunningStorm) (problems
 				problems = append(problems, fmt.Sprintf("the log of project %d has %d events between %d and %d", project, len(ids), floor, head))
 			}
 			// Events that were trimmed cannot be looked for.
-			if lost, first := s.Unlogged(project, ids); lost > 0 && floor == 0 {
+			lost, first := agents.Unlogged(ids)
+			if project != agents.Project() {
+				lost, first = s.Unlogged(project, ids)
+			}
+			if lost > 0 && floor == 0 {
 				problems = append(problems, fmt.Sprintf("project %d: %d changes were answered and are not in the log, such as %s",
 					project, lost, first))
 			}

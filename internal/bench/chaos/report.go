@@ -25,12 +25,15 @@ type FaultResult struct {
 	Counters  map[string]float64 `json:"counters"`         // growth of the replicas' counters during the fault
 	Problems  []string           `json:"problems"`
 	People    bench.People       `json:"people"`
+	Agents    bench.TeamResult   `json:"agents"`
 	bench.Result
 }
 
-// OK reports whether nothing that was answered was lost, every watcher got everything, once and in order, and everybody was told who
-// was there.
-func (r FaultResult) OK() bool { return r.Result.OK() && len(r.Problems) == 0 && r.People.OK() }
+// OK reports whether nothing that was answered was lost, every watcher and agent got everything, once and in order, and everybody was told
+// who was there.
+func (r FaultResult) OK() bool {
+	return r.Result.OK() && len(r.Problems) == 0 && r.People.OK() && r.Agents.OK()
+}
 
 // OK reports whether that holds for all faults, and no replica died by itself.
 func (r Result) OK() bool {
@@ -68,8 +71,18 @@ func (r Result) Write(w io.Writer) error {
 		return err
 	}
 	_, _ = fmt.Fprintln(w)
+	_, _ = fmt.Fprintln(t, "fault\tagents\tvisits\tedits\tchanges read\tlost\tdoubled\treordered\tdiverged\tmisapplied\tsnapshots\t")
 	for _, f := range r.Faults {
-		for _, words := range [][]string{f.Problems, f.Complaints, f.People.Errors, f.People.Complaints} {
+		a := f.Agents
+		_, _ = fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", f.Name, a.Agents, a.Visits, a.Edits, a.Changes, a.Lost+a.Unseen,
+			a.Doubled, a.Reordered, a.Diverged, a.Misapplied, a.Snapshots)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(w)
+	for _, f := range r.Faults {
+		for _, words := range [][]string{f.Problems, f.Complaints, f.People.Errors, f.People.Complaints, f.Agents.Complaints} {
 			for _, p := range words {
 				_, _ = fmt.Fprintf(w, "%s: %s\n", f.Name, p)
 			}
@@ -78,7 +91,7 @@ func (r Result) Write(w io.Writer) error {
 	for _, d := range r.Deaths {
 		_, _ = fmt.Fprintln(w, d)
 	}
-	verdict := "nothing that was answered was lost, every watcher got every change, once and in order, and everybody was told who was there"
+	verdict := "nothing that was answered was lost, every watcher and agent got every change, once and in order, and everybody was told who was there"
 	if !r.OK() {
 		verdict = "FAILED"
 	}

@@ -41,6 +41,9 @@ func versionOf(cursor string) int64 {
 // Cursor returns the cursor to ask for the next page with.
 func (w *Pages) Cursor() string { return w.cursor }
 
+// Version returns the highest version seen.
+func (w *Pages) Version() int64 { return w.version }
+
 // See takes the next page that was delivered.
 func (w *Pages) See(p Page) {
 	at, last := p.Cursor, versionOf(w.cursor)
