@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"layercake/graph"
 	"layercake/internal/caller"
 	"layercake/internal/mcpserver"
 	"layercake/internal/web"
@@ -54,6 +55,7 @@ func (s *Server) routes() http.Handler {
 	r.Get("/health/ready", s.health)
 	r.Handle("/graphql", s.graph.HTTP())
 	r.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
+	r.Get("/schema.graphql", graph.ServeSchema)
 	r.Get("/ws/collaboration", s.collab.ServeHTTP)
 	r.Handle("/mcp", s.mcp)
 	r.Handle("/mcp/", s.mcp)

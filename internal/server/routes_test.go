@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/graph"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
@@ -210,6 +211,25 @@ func TestHeadersThatPagesMaySend(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The schema is the one that tools of front ends read, and is sent again only when it is another one.
+func TestSchemaIsServed(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, nil)[0].URL
+	head, body := raw(t, url, "GET", "/schema.graphql", "")
+	tag := head.header.Get("ETag")
+	if head.status != http.StatusOK || body != graph.SDL() || tag == "" || head.header.Get("Content-Type") != "text/plain; charset=utf-8" {
+		t.Errorf("status %d, %v, %d bytes", head.status, head.header, len(body))
+	}
+	for line, want := range map[string]int{"If-None-Match: " + tag: http.StatusNotModified, `If-None-Match: "former"`: http.StatusOK} {
+		if head, body := raw(t, url, "GET", "/schema.graphql", "", line); head.status != want || (body == "") != (want == http.StatusNotModified) {
+			t.Errorf("%s: status %d, %d bytes", line, head.status, len(body))
+		}
+	}
+	if head, body := raw(t, url, "HEAD", "/schema.graphql", ""); head.status != http.StatusOK || body != "" || head.header.Get("ETag") != tag {
+		t.Errorf("HEAD: status %d, %v", head.status, head.header)
 	}
 }
 
