@@ -66,6 +66,7 @@ type Handler struct {
 	maxBody     int64
 	turns       *semaphore.Weighted // of large requests to be decoded and checked
 	patience    time.Duration
+	packer      packer
 	sockets     *socket.Transport
 	initTimeout time.Duration
 	incarnation func() uuid.UUID
@@ -83,6 +84,7 @@ func New(o Options) *Handler {
 		errors: &presenter{log: o.Log, guard: task.NewGuard(nil, o.Metrics, "graphql")}, metrics: newMetrics(o.Metrics),
 		budget: o.Budget, pace: cmp.Or(o.Pace, DefaultPace), maxBody: maxBody,
 		turns: semaphore.NewWeighted(int64(max(1, runtime.GOMAXPROCS(0)/2))), patience: cmp.Or(o.Patience, patience),
+		packer:  newPacker(),
 		sockets: o.Sockets.Transport(caller.GraphQL, o.Timing, labels...), initTimeout: cmp.Or(o.InitTimeout, defaultInitTimeout),
 		incarnation: o.Incarnation, version: o.Version, page: o.Page,
 	}

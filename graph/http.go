@@ -62,7 +62,7 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		h.serveSocket(w, r) // GraphiQL opens its socket where it sends its queries
 		return
 	}
-	w.Header().Add("Vary", "Accept")
+	w.Header().Add("Vary", "Accept, Accept-Encoding")
 	media, acceptable := negotiate(r.Header.Values("Accept"))
 	body := h.paceBody(w, r)
 	held, err := h.budget.Begin(r.Context(), caller.From(r.Context()).Network())
@@ -168,7 +168,14 @@ func (h *Handler) execute(w http.ResponseWriter, r *http.Request, media string, 
 		}
 		return refusal
 	}
-	h.respond(w, http.StatusOK, media, response)
+	parts := partsOf(response)
+	if acceptsGzip(r.Header.Values("Accept-Encoding")) && !holdsSecret(op) {
+		if packed := h.packer.pack(ctx, parts); packed != nil {
+			w.Header().Set("Content-Encoding", "gzip")
+			parts, response.Data = [][]byte{packed}, nil // the client may take its time, and the request holds only what is sent
+		}
+	}
+	h.send(w, http.StatusOK, media, parts)
 	return nil
 }
 
@@ -261,10 +268,7 @@ func negotiate(accept []string) (media string, acceptable bool) {
 		if err != nil {
 			continue
 		}
-		quality := 1.0
-		if q, err := strconv.ParseFloat(parameters["q"], 64); err == nil {
-			quality = q
-		}
+		quality := quality(parameters)
 		if charset := parameters["charset"]; quality <= best || (charset != "" && !strings.EqualFold(charset, "utf-8")) {
 			continue
 		}
@@ -276,6 +280,14 @@ func negotiate(accept []string) (media string, acceptable bool) {
 		}
 	}
 	return media, best > 0
+}
+
+// quality returns how much a client likes what its header has these parameters for: 0 for not at all, 1 when it does not say.
+func quality(parameters map[string]string) float64 {
+	if q, err := strconv.ParseFloat(parameters["q"], 64); err == nil {
+		return q
+	}
+	return 1
 }
 
 // IsPage reports whether a request comes from a browser that shows the address, rather than from a client with a query.

@@ -16,35 +16,47 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// respond sends a response. A response without data belongs to a request that was not executed, and has no member data at all, which is
-// not the same as null.
+// respond sends a response as it is.
 func (h *Handler) respond(w http.ResponseWriter, status int, media string, response *graphql.Response) {
-	parts := [][]byte{dataBefore, response.Data, dataAfter}
-	if !isPlain(response) { // else its data is not encoded again, nor copied
-		body := struct {
-			Errors     gqlerror.List    `json:"errors,omitempty"`
-			Data       *json.RawMessage `json:"data,omitempty"`
-			Extensions map[string]any   `json:"extensions,omitempty"`
-		}{Errors: response.Errors, Extensions: response.Extensions}
-		if response.Data != nil {
-			body.Data = &response.Data
-		}
-		b, err := json.Marshal(body)
-		if err != nil {
-			panic(fmt.Errorf("encode response: %w", err))
-		}
-		parts = [][]byte{b}
-	}
-	length := 0
-	for _, part := range parts {
-		length += len(part)
-	}
-	header := w.Header()
-	header.Set("Content-Type", media+"; charset=utf-8")
-	header.Set("Content-Length", strconv.Itoa(length))
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		header.Set("Retry-After", strconv.Itoa(int(caller.AnswerTo(codes(response.Errors)[0]).Retry/time.Second)))
+		w.Header().Set("Retry-After", strconv.Itoa(int(caller.AnswerTo(codes(response.Errors)[0]).Retry/time.Second)))
 	}
+	h.send(w, status, media, partsOf(response))
+}
+
+// partsOf returns the text of a response in parts. A response without data belongs to a request that was not executed, and has no member
+// data at all, which is not the same as null.
+func partsOf(response *graphql.Response) [][]byte {
+	if isPlain(response) { // its data is not encoded again, nor copied
+		return [][]byte{dataBefore, response.Data, dataAfter}
+	}
+	body := struct {
+		Errors     gqlerror.List    `json:"errors,omitempty"`
+		Data       *json.RawMessage `json:"data,omitempty"`
+		Extensions map[string]any   `json:"extensions,omitempty"`
+	}{Errors: response.Errors, Extensions: response.Extensions}
+	if response.Data != nil {
+		body.Data = &response.Data
+	}
+	b, err := json.Marshal(body)
+	if err != nil {
+		panic(fmt.Errorf("encode response: %w", err))
+	}
+	return [][]byte{b}
+}
+
+func sizeOf(parts [][]byte) int {
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
+	return size
+}
+
+// send sends an answer in parts.
+func (h *Handler) send(w http.ResponseWriter, status int, media string, parts [][]byte) {
+	w.Header().Set("Content-Type", media+"; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(sizeOf(parts)))
 	w.WriteHeader(status)
 	h.writePaced(w, parts)
 }

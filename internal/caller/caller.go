@@ -59,8 +59,8 @@ func (c Caller) Check() error {
 }
 
 // Named returns the caller under a name that it states, for people to read beside what it changes. The name is no identity: id and kind
-// stay as they are, and a caller with a credential keeps the name that belongs to it. An empty name changes nothing. It fails with the fault
-// BadRequest for a name that nobody can have.
+// stay as they are, and a caller with a credential keeps the name that belongs to it. An empty name changes nothing. Named fails with the
+// fault BadRequest for a name that nobody can have.
 func (c Caller) Named(name string) (Caller, error) {
 	if name == "" || c.Actor.Kind != auth.KindAnonymous {
 		return c, nil
