@@ -1,7 +1,7 @@
 # Everything that is done to this project by hand or by CI. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo storm flood joins chaos hostile soak test flaky benchmark lint fmt generate web page verify build clean
+.PHONY: help run demo storm flood joins agents chaos hostile soak test flaky benchmark lint fmt generate web page verify build clean
 
 # Overridable: make test PACKAGES=./internal/plan/... TESTFLAGS='-run Change -v'
 PACKAGES ?= ./...
@@ -27,6 +27,9 @@ flood: build ## move cursors in a running demo as fast as the limit lets them, a
 
 joins: build ## let many people join a running demo at once, and check that each is answered and sees all others
 	./layercake bench joins $(ARGS)
+
+agents: build ## let many agents edit and follow the plans of a running demo, and check that each is told of every change
+	./layercake bench agents $(ARGS)
 
 chaos: build ## kill, stop and cut off parts of a deployment of its own, and check that nothing is lost (ARGS='--seed 7')
 	@internal/tools/setup.sh run

@@ -21,6 +21,7 @@ type benchCommand struct {
 	Hostile hostileCommand `cmd:"" help:"Attack replicas and a database of its own, and check that honest people notice nothing."`
 	Joins   joinsCommand   `cmd:"" help:"Let many people join running replicas at once, and check that each is answered and sees all others."`
 	Flood   floodCommand   `cmd:"" help:"Let many cursors move in running replicas, and check that everybody sees them all."`
+	Agents  agentsCommand  `cmd:"" help:"Let many agents edit plans of running replicas and wait for changes, and check that each is told of every one."`
 }
 
 // stormCommand runs storms against replicas on this machine.
@@ -150,6 +151,48 @@ func (c joinsCommand) Run(ctx context.Context) error {
 	err = errors.Join(result.Write(os.Stdout), saveJSON(c.JSON, result))
 	if !result.OK() {
 		err = errors.Join(err, errors.New("the joins failed"))
+	}
+	return err
+}
+
+// agentsCommand lets agents work with replicas on this machine.
+type agentsCommand struct {
+	URL         []string      `name:"url" default:"http://127.0.0.1:3001,http://127.0.0.1:3002,http://127.0.0.1:3003" help:"Replicas of one deployment."`
+	Admin       []string      `default:"http://127.0.0.1:3101,http://127.0.0.1:3102,http://127.0.0.1:3103" help:"Their admin addresses, which tell what they hold."`
+	Agents      int           `default:"1000" help:"How many follow a project each, of every version of MCP in turn."`
+	Projects    int           `default:"50" help:"Over how many projects they are spread."`
+	Rate        float64       `default:"20" help:"Changes per second in all."`
+	For         time.Duration `default:"30s" help:"How long they change."`
+	Changes     int64         `default:"0" help:"End early after so many changes. 0: only by time."`
+	Listeners   int           `default:"-1" help:"How many also listen to one more project. -1: all, up to 1000."`
+	Updates     int           `default:"50" help:"How often that project is changed."`
+	Posts       int           `default:"300" help:"Calls on /mcp/sse by posts to another replica than that with the stream, and as many to the same."`
+	Seed        uint64        `default:"0" help:"Of who changes what. 0: another one each time."`
+	Settle      time.Duration `default:"20s" help:"How long agents may take to be told of the last change."`
+	JSON        string        `name:"json" placeholder:"FILE" help:"Write the result to this file, too."`
+	Progress    bool          `help:"Say each second how it goes, even when that is not read on a terminal."`
+	AllowRemote bool          `help:"Load replicas on other machines, too. They should be yours."`
+}
+
+// Run returns an error when an agent was not told of every change, once and in order.
+func (c agentsCommand) Run(ctx context.Context) error {
+	if c.Seed == 0 {
+		c.Seed = rand.Uint64N(1_000_000) + 1
+	}
+	if c.Listeners == -1 {
+		c.Listeners = min(c.Agents, bench.MaxListeners)
+	}
+	result, err := bench.Agents(ctx, bench.AgentsConfig{
+		URLs: c.URL, Admins: c.Admin, AllowRemote: c.AllowRemote, Agents: c.Agents, Projects: c.Projects, Rate: c.Rate, Duration: c.For,
+		Changes: c.Changes, Listeners: c.Listeners, Updates: c.Updates, Posts: c.Posts, Seed: c.Seed, Settle: c.Settle,
+		Progress: progress(c.Progress),
+	})
+	if err != nil {
+		return err
+	}
+	err = errors.Join(result.Write(os.Stdout), saveJSON(c.JSON, result))
+	if !result.OK() {
+		err = errors.Join(err, fmt.Errorf("the agents failed (seed %d)", c.Seed))
 	}
 	return err
 }

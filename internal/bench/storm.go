@@ -1,7 +1,7 @@
 // Package bench measures replicas under load.
 //
-// A storm changes plans, a flood moves cursors, joins let many people in at once, a soak does all of that for hours, with a team of agents.
-// Each also checks that every watcher saw every change and everybody was told who was there.
+// A storm changes plans, a flood moves cursors, joins let many people in at once, agents edit and wait for each other, a soak loads for
+// hours, with a team of agents. Each also checks that every watcher saw every change and everybody was told who was there.
 package bench
 
 import (
