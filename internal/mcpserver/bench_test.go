@@ -39,8 +39,7 @@ func newPoster(b *testing.B, url string) poster {
 
 func (p poster) call(b *testing.B, tool, arguments string) {
 	b.Helper()
-	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{` + meta + `,"name":"` + tool + `","arguments":` + arguments + `}}`
-	r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, p.url, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, p.url, strings.NewReader(callBody(tool, arguments)))
 	if err != nil {
 		b.Error(err)
 		return
@@ -63,6 +62,11 @@ func (p poster) call(b *testing.B, tool, arguments string) {
 	if err != nil || response.StatusCode != http.StatusOK || bytes.Contains(text, []byte(`"isError":true`)) {
 		b.Errorf("%v %d %s", err, response.StatusCode, text)
 	}
+}
+
+// callBody is the body of a call.
+func callBody(tool, arguments string) string {
+	return `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{` + meta + `,"name":"` + tool + `","arguments":` + arguments + `}}`
 }
 
 // percentiles reports the times of what was measured, in milliseconds.
@@ -252,4 +256,180 @@ func BenchmarkCalls(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+}
+
+// BenchmarkIdleSSE measures what a session on /mcp/sse takes that says nothing, after it has introduced itself.
+func BenchmarkIdleSSE(b *testing.B) {
+	const sessions = 1000
+	for b.Loop() {
+		b.StopTimer()
+		replica := servertest.StartProcess(b, pgtest.New(b))
+		for range 100 { // what the first cost is not theirs alone
+			openThinSSE(b, replica.URL)
+		}
+		settle(b)
+		before := resident(b, replica.PID())
+		b.StartTimer()
+		for range sessions {
+			openThinSSE(b, replica.URL)
+		}
+		b.StopTimer()
+		settle(b)
+		b.ReportMetric((resident(b, replica.PID())-before)/sessions, "B/session")
+		b.StartTimer()
+	}
+}
+
+// openThinSSE opens a session on /mcp/sse and introduces it. It returns the session's address, too.
+func openThinSSE(b *testing.B, url string) (l *thin, address string) {
+	b.Helper()
+	l = openThin(b, narrow, http.MethodGet, url+"/mcp/sse", "", "Accept", "text/event-stream")
+	address = url + strings.TrimSpace(strings.TrimPrefix(l.await(b, "data: "), "data: "))
+	sayThinSSE(b, address, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2024-11-05","capabilities":{},`+
+		`"clientInfo":{"name":"b","version":"1"}}}`)
+	l.await(b, `"serverInfo"`)
+	sayThinSSE(b, address, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+	return l, address
+}
+
+// sayThinSSE sends a message to a session, and returns the status of the answer.
+func sayThinSSE(b *testing.B, address, body string) (status int) {
+	b.Helper()
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, address, strings.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	_ = response.Body.Close() // empty, or a refusal
+	return response.StatusCode
+}
+
+// BenchmarkWaitingCalls measures what a call takes that waits for a change, 20 of each project, each of another agent.
+func BenchmarkWaitingCalls(b *testing.B) {
+	const calls, each = 900, 20 // an address may have 1,000 requests in flight
+	for b.Loop() {
+		b.StopTimer()
+		replica := servertest.StartProcess(b, pgtest.New(b))
+		p := newPoster(b, replica.URL)
+		for n := range calls/each + 1 {
+			p.call(b, "create_project", fmt.Sprintf(`{"name":"P%d"}`, n))
+			pause(b, 20*time.Millisecond) // below the rate of an agent
+		}
+		for range 90 { // what the first cost is not theirs alone
+			waitThin(b, replica.URL, calls/each+1)
+		}
+		settle(b)
+		before := resident(b, replica.PID())
+		b.StartTimer()
+		for n := range calls {
+			waitThin(b, replica.URL, n/each+1)
+		}
+		b.StopTimer()
+		settle(b)
+		b.ReportMetric((resident(b, replica.PID())-before)/calls, "B/call")
+		b.StartTimer()
+	}
+}
+
+// waitThin makes a call that waits for a change of a project for 50 s.
+func waitThin(b *testing.B, url string, project int) {
+	b.Helper()
+	openThin(b, &net.Dialer{}, http.MethodPost, url+"/mcp",
+		callBody("list_changes", fmt.Sprintf(`{"project_id":%d,"wait_seconds":50}`, project)), modern("tools/call", "list_changes")...)
+}
+
+// BenchmarkCallCPU measures the processor time of a call that does next to nothing, as far as the server is concerned: what the process of
+// a replica has used. The client is another process.
+func BenchmarkCallCPU(b *testing.B) {
+	replica := servertest.StartProcess(b, pgtest.New(b))
+	p := newPoster(b, replica.URL)
+	p.agents = new(atomic.Int64)
+	for range 1000 { // what a replica does to begin with is not theirs
+		p.call(b, "describe_node_types", `{"node_type":"GraphNode"}`)
+	}
+	before := processorTime(b, replica.PID())
+	n := 0
+	for b.Loop() {
+		n++
+		p.call(b, "describe_node_types", `{"node_type":"GraphNode"}`)
+	}
+	b.ReportMetric(float64((processorTime(b, replica.PID())-before).Microseconds())/float64(n), "server-µs/call")
+}
+
+// processorTime returns the time that processors have spent on a process.
+func processorTime(b *testing.B, pid int) time.Duration {
+	b.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Skipf("the processor time of processes is not known here: %v", err)
+	}
+	// The name of the program, in parentheses, may have blanks. User and system time are fields 14 and 15, in hundredths of a second.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	var ticks int64
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+// BenchmarkBesideStalledStream compares how soon 20 listeners are told of a change at a replica without and at one with a stream that its
+// client does not read, in turn.
+func BenchmarkBesideStalledStream(b *testing.B) {
+	const listeners, restall = 20, 30 // a stream is cut 10 s after a write could not go on, which is more than 30 rounds
+	replicas := servertest.Start(b, 2, nil)
+	var told [2][]time.Duration
+	var rooms [2][]*thin
+	var posters [2]poster
+	for n, replica := range replicas {
+		posters[n] = newPoster(b, replica.URL)
+		posters[n].call(b, "create_project", fmt.Sprintf(`{"name":"P%d"}`, n))
+		for range listeners {
+			rooms[n] = append(rooms[n], listenThin(b, replica.URL, fmt.Sprintf("layercake://projects/%d/plan", n+1)))
+		}
+	}
+	round := 0
+	for b.Loop() {
+		if round%restall == 0 {
+			stall(b, replicas[1].URL)
+		}
+		round++
+		for n, room := range rooms {
+			pause(b, 120*time.Millisecond) // more than the pause between two updates
+			began := time.Now()
+			posters[n].call(b, "edit_plan", fmt.Sprintf(`{"project_id":%d,"operations":[{"op":"add_node","id":"n%d","node_type":"GraphNode"}]}`,
+				n+1, round))
+			for _, l := range room {
+				l.await(b, "notifications/resources/updated")
+				told[n] = append(told[n], time.Since(began))
+			}
+		}
+	}
+	percentiles(b, "alone", told[0])
+	percentiles(b, "beside", told[1])
+	b.ReportMetric(float64(told[1][len(told[1])*99/100])/float64(told[0][len(told[0])*99/100]), "ratio-p99")
+}
+
+// stall asks for so much on a stream that nobody reads that the replica cannot go on writing: then it takes no more messages.
+func stall(b *testing.B, url string) {
+	b.Helper()
+	_, address := openThinSSE(b, url)
+	for n := range 2000 {
+		status := sayThinSSE(b, address, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"resources/read","params":{"uri":"layercake://schema/graphql"}}`, n+2))
+		switch status {
+		case http.StatusAccepted:
+		case http.StatusTooManyRequests:
+			return
+		default:
+			b.Fatalf("a message to a stream that stalls: %d", status)
+		}
+	}
+	b.Fatal("the stream does not stall")
 }
