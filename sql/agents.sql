@@ -66,16 +66,24 @@ WHERE s.id = c.id AND s.stream_id = c.stream_id;
 
 -- Removes what is too old in the inbox of one session, and returns how much it was.
 -- name: DeleteOldMCPMessagesOfSession :execrows
-DELETE FROM mcp_inbox WHERE session_id = @session_id AND at < now() - make_interval(secs => @age_seconds);
+DELETE FROM mcp_inbox
+WHERE session_id = @session_id AND at < now() - make_interval(secs => CASE WHEN passing THEN @passing_seconds::float8 ELSE @age_seconds::float8 END);
 
--- Puts a message into the inbox of a session, which is locked. Has_room is false when it was full. No row: there is no such session any more.
+-- Removes all but the newest passing messages to a session. Of those that go nobody took one, since they are many.
+-- name: DeleteDisplacedMCPMessages :exec
+DELETE FROM mcp_inbox d WHERE d.session_id = @session_id AND d.seq IN (
+    SELECT m.seq FROM mcp_inbox m WHERE m.session_id = @session_id AND m.passing ORDER BY m.seq DESC OFFSET @kept::bigint
+);
+
+-- Puts a message into the inbox of a session, which is locked. Has_room is false when it was full; passing messages have a room of their own.
+-- No row: there is no such session any more.
 -- name: InsertMCPMessage :one
 WITH inbox AS (
     SELECT s.id, count(m.seq) < @most::bigint
         AND coalesce(sum(octet_length(m.body)), 0) + octet_length(@body::bytea) <= @most_bytes::bigint AS has_room
-    FROM mcp_sessions s LEFT JOIN mcp_inbox m ON m.session_id = s.id WHERE s.id = @session_id AND s.expires_at > now() GROUP BY s.id
+    FROM mcp_sessions s LEFT JOIN mcp_inbox m ON m.session_id = s.id AND m.passing = @passing::boolean WHERE s.id = @session_id AND s.expires_at > now() GROUP BY s.id
 ), message AS (
-    INSERT INTO mcp_inbox (session_id, key, body) SELECT i.id, @key, @body FROM inbox i WHERE i.has_room
+    INSERT INTO mcp_inbox (session_id, key, body, passing) SELECT i.id, @key, @body, @passing FROM inbox i WHERE i.has_room
 )
 SELECT i.has_room FROM inbox i;
 
@@ -91,10 +99,10 @@ SELECT t.seq, t.body, extract(epoch FROM clock_timestamp() - t.at)::float8 AS wa
 SELECT s.id, s.stream_id, s.revision, ARRAY(SELECT DISTINCT m.key FROM mcp_inbox m WHERE m.session_id = s.id)::text[] AS keys
 FROM mcp_sessions s WHERE s.id = ANY (@ids::uuid[]) AND s.expires_at > now();
 
--- Figures of the whole deployment, for the metrics. Messages are counted up to 10,000.
+-- Figures of the whole deployment, for the metrics. Messages are counted up to 10,000, without those that nobody may ever take.
 -- name: GetMCPFigures :one
-SELECT t.sessions, (SELECT count(*) FROM (SELECT FROM mcp_inbox ORDER BY at LIMIT 10000) m) AS messages,
-    coalesce(extract(epoch FROM now() - (SELECT min(m.at) FROM mcp_inbox m)), 0)::float8 AS oldest_seconds
+SELECT t.sessions, (SELECT count(*) FROM (SELECT FROM mcp_inbox WHERE NOT passing ORDER BY at LIMIT 10000) m) AS messages,
+    coalesce(extract(epoch FROM now() - (SELECT min(m.at) FROM mcp_inbox m WHERE NOT m.passing)), 0)::float8 AS oldest_seconds
 FROM mcp_totals t WHERE t.only_row;
 
 -- name: TrimMCPSessions :execrows
@@ -104,6 +112,7 @@ DELETE FROM mcp_sessions WHERE id IN (
 
 -- name: TrimMCPMessages :execrows
 DELETE FROM mcp_inbox WHERE (session_id, seq) IN (
-    SELECT m.session_id, m.seq FROM mcp_inbox m WHERE m.at < now() - make_interval(secs => @age_seconds) ORDER BY m.at LIMIT @chunk
-    FOR UPDATE SKIP LOCKED
+    SELECT m.session_id, m.seq FROM mcp_inbox m
+    WHERE m.at < now() - make_interval(secs => @passing_seconds) AND (m.passing OR m.at < now() - make_interval(secs => @age_seconds))
+    ORDER BY m.at LIMIT @chunk FOR UPDATE SKIP LOCKED
 );

@@ -491,6 +491,54 @@ func TestInboxIsLimited(t *testing.T) {
 	wantCode(t, "more bytes in memory", s.Send(t.Context(), id, "", []byte("x")), fault.RateLimited)
 }
 
+// Cancellations of calls that have ended are taken by nobody. They fill no inbox, and are soon gone.
+func TestPassingMessagesTakeNoRoom(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	a, b, conn := start(t, url), start(t, url), pgtest.Connect(t, url)
+	id := create(t, a, agent.HTTP)
+	cancel := func(n int) {
+		t.Helper()
+		if err := a.SendPassing(t.Context(), id, fmt.Sprint("cancel ", n), fmt.Append(nil, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 2 * agent.MaxMessages {
+		cancel(n)
+	}
+	const waiting = "SELECT count(*) FROM mcp_inbox"
+	if n := pgtest.Count(t, conn, waiting); n != agent.MaxMessages {
+		t.Errorf("%d messages wait, want %d", n, agent.MaxMessages)
+	}
+	for range agent.MaxMessages {
+		mustSend(t, a, id, "q", "answer")
+	}
+	wantCode(t, "another answer", a.Send(t.Context(), id, "q", []byte("x")), fault.RateLimited)
+	cancel(1000)
+	m := openCall(t, b, id, "cancel 1000")
+	if got := take(t, m, 1); got[0] != "1000" {
+		t.Errorf("took %q, want the newest", got)
+	}
+	pgtest.Exec(t, conn, "UPDATE mcp_inbox SET at = at - interval '6 s'")
+	cancel(1001)
+	if n := pgtest.Count(t, conn, waiting+" WHERE passing"); n != 1 {
+		t.Errorf("%d passing messages wait, want the new one", n)
+	}
+	pgtest.Exec(t, conn, "UPDATE mcp_inbox SET at = at - interval '6 s'")
+	if n, err := a.TrimInbox(t.Context()); n != 1 || err != nil {
+		t.Errorf("removed %d messages, %v, want the passing one", n, err)
+	}
+	if n := pgtest.Count(t, conn, waiting); n != agent.MaxMessages {
+		t.Errorf("%d messages wait, want all answers", n)
+	}
+	// For a call that runs here there is as little room in memory, and it needs no more than one.
+	openCall(t, a, id, "cancel 7")
+	for range 2 * agent.MaxMessages {
+		cancel(7)
+	}
+	wantCode(t, "no session", a.SendPassing(t.Context(), uuid.New(), "cancel 7", []byte("x")), fault.NotFound)
+}
+
 // Each message is taken once, in the order in which it was accepted, whichever replicas accept it: that with the stream, or others.
 func TestMessagesAreTakenOnceInTheOrderInWhichTheyWereAccepted(t *testing.T) {
 	t.Parallel()

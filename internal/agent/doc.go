@@ -19,7 +19,8 @@
 //   - When the answer to the COMMIT of a take is lost, the mailbox keeps what it read, and takes it again. What comes again was not
 //     deleted then, and has the same number; what does not come was deleted. Either way the mailbox has it, once.
 //
-// So a message that was accepted is lost only with its mailbox, or when nobody takes it for a minute.
+// So a message that was accepted is lost only with its mailbox, or when nobody takes it for a minute, or for 5 s where it is passing: the
+// cancellation of a call, which most often has ended.
 //
 // Lines may be lost. Behind them stands a look each second, for all mailboxes of a replica in one statement, and none where there are none.
 package agent

@@ -23,6 +23,8 @@ const (
 	MaxMessage = 1 << 20
 	// messageAge is how long a message waits at most.
 	messageAge = time.Minute
+	// passingAge is how long a passing message waits: a line comes at once, and a look behind a lost one within a second.
+	passingAge = 5 * time.Second
 
 	maxKey    = 1000 // characters
 	retryFull = time.Second
@@ -38,14 +40,29 @@ var errFull = fault.New(fault.RateLimited, fmt.Sprintf("%d messages of the sessi
 // Send accepted them. It fails with fault.NotFound, fault.BadRequest, and fault.RateLimited when too many wait. The caller does not change
 // body any more.
 func (s *Service) Send(ctx context.Context, session uuid.UUID, key string, body []byte) error {
-	err := s.send(ctx, session, key, body)
+	return s.count(s.send(ctx, session, key, body, false))
+}
+
+// SendPassing accepts a message to a call that may have ended, which is of no use then: a cancellation. No replica knows whether another one
+// runs the call, so the message is stored, but takes no room of others. It is dropped when nobody takes it within 5 s, or where 64 newer
+// ones wait. It fails with fault.NotFound and fault.BadRequest.
+func (s *Service) SendPassing(ctx context.Context, session uuid.UUID, key string, body []byte) error {
+	err := s.count(s.send(ctx, session, key, body, true))
+	if fault.Is(err, fault.RateLimited) {
+		return nil // the call has as much to take already
+	}
+	return err
+}
+
+// count counts a message that found no room.
+func (s *Service) count(err error) error {
 	if fault.Is(err, fault.RateLimited) {
 		s.metrics.messages.WithLabelValues(messageRefused).Inc()
 	}
 	return err
 }
 
-func (s *Service) send(ctx context.Context, session uuid.UUID, key string, body []byte) error {
+func (s *Service) send(ctx context.Context, session uuid.UUID, key string, body []byte, passing bool) error {
 	if key != toStream {
 		if err := checkKey(key); err != nil {
 			return err
@@ -65,7 +82,7 @@ func (s *Service) send(ctx context.Context, session uuid.UUID, key string, body 
 			return err
 		}
 	}
-	if err := s.store(ctx, session, key, body); err != nil {
+	if err := s.store(ctx, session, key, body, passing); err != nil {
 		return fmt.Errorf("store a message: %w", err)
 	}
 	s.metrics.messages.WithLabelValues(messageStored).Inc()
@@ -75,17 +92,20 @@ func (s *Service) send(ctx context.Context, session uuid.UUID, key string, body 
 }
 
 // store puts a message into the table, in one transaction and one round trip.
-func (s *Service) store(ctx context.Context, session uuid.UUID, key string, body []byte) error {
+func (s *Service) store(ctx context.Context, session uuid.UUID, key string, body []byte, passing bool) error {
 	var hasRoom bool
 	var expired int64
 	batch := &pgx.Batch{}
 	batch.Queue(db.LockMCPSession, session)
-	batch.Queue(db.DeleteOldMCPMessagesOfSession, session, messageAge.Seconds()).Exec(func(tag pgconn.CommandTag) error {
+	batch.Queue(db.DeleteOldMCPMessagesOfSession, session, passingAge.Seconds(), messageAge.Seconds()).Exec(func(tag pgconn.CommandTag) error {
 		expired = tag.RowsAffected()
 		return nil
 	})
+	if passing {
+		batch.Queue(db.DeleteDisplacedMCPMessages, session, int64(MaxMessages-1))
+	}
 	// The arguments stand in the order of InsertMCPMessageParams as it is generated.
-	batch.Queue(db.InsertMCPMessage, int64(MaxMessages), body, int64(MaxInboxBytes), session, key).QueryRow(func(row pgx.Row) error {
+	batch.Queue(db.InsertMCPMessage, int64(MaxMessages), body, int64(MaxInboxBytes), passing, session, key).QueryRow(func(row pgx.Row) error {
 		return orNoSession(row.Scan(&hasRoom))
 	})
 	err := s.inTurn(ctx, session, func(ctx context.Context) error {
@@ -105,7 +125,7 @@ func (s *Service) store(ctx context.Context, session uuid.UUID, key string, body
 // also when it fails half way.
 func (s *Service) TrimInbox(ctx context.Context) (int64, error) {
 	removed, err := s.trim(ctx, func(q *db.Queries) (int64, error) {
-		return q.TrimMCPMessages(ctx, db.TrimMCPMessagesParams{AgeSeconds: messageAge.Seconds(), Chunk: trimChunk})
+		return q.TrimMCPMessages(ctx, db.TrimMCPMessagesParams{PassingSeconds: passingAge.Seconds(), AgeSeconds: messageAge.Seconds(), Chunk: trimChunk})
 	})
 	s.metrics.messages.WithLabelValues(messageExpired).Add(float64(removed))
 	return removed, err

@@ -29,6 +29,23 @@ func (q *Queries) ClearMCPStreams(ctx context.Context, arg ClearMCPStreamsParams
 	return err
 }
 
+const DeleteDisplacedMCPMessages = `-- name: DeleteDisplacedMCPMessages :exec
+DELETE FROM mcp_inbox d WHERE d.session_id = $1 AND d.seq IN (
+    SELECT m.seq FROM mcp_inbox m WHERE m.session_id = $1 AND m.passing ORDER BY m.seq DESC OFFSET $2::bigint
+)
+`
+
+type DeleteDisplacedMCPMessagesParams struct {
+	SessionID uuid.UUID
+	Kept      int64
+}
+
+// Removes all but the newest passing messages to a session. Of those that go nobody took one, since they are many.
+func (q *Queries) DeleteDisplacedMCPMessages(ctx context.Context, arg DeleteDisplacedMCPMessagesParams) error {
+	_, err := q.db.Exec(ctx, DeleteDisplacedMCPMessages, arg.SessionID, arg.Kept)
+	return err
+}
+
 const DeleteMCPSession = `-- name: DeleteMCPSession :execrows
 DELETE FROM mcp_sessions WHERE id = $1 AND expires_at > now()
 `
@@ -59,17 +76,19 @@ func (q *Queries) DeleteMCPSubscription(ctx context.Context, arg DeleteMCPSubscr
 }
 
 const DeleteOldMCPMessagesOfSession = `-- name: DeleteOldMCPMessagesOfSession :execrows
-DELETE FROM mcp_inbox WHERE session_id = $1 AND at < now() - make_interval(secs => $2)
+DELETE FROM mcp_inbox
+WHERE session_id = $1 AND at < now() - make_interval(secs => CASE WHEN passing THEN $2::float8 ELSE $3::float8 END)
 `
 
 type DeleteOldMCPMessagesOfSessionParams struct {
-	SessionID  uuid.UUID
-	AgeSeconds float64
+	SessionID      uuid.UUID
+	PassingSeconds float64
+	AgeSeconds     float64
 }
 
 // Removes what is too old in the inbox of one session, and returns how much it was.
 func (q *Queries) DeleteOldMCPMessagesOfSession(ctx context.Context, arg DeleteOldMCPMessagesOfSessionParams) (int64, error) {
-	result, err := q.db.Exec(ctx, DeleteOldMCPMessagesOfSession, arg.SessionID, arg.AgeSeconds)
+	result, err := q.db.Exec(ctx, DeleteOldMCPMessagesOfSession, arg.SessionID, arg.PassingSeconds, arg.AgeSeconds)
 	if err != nil {
 		return 0, err
 	}
@@ -117,8 +136,8 @@ func (q *Queries) DoNotWaitForDiskInBatch(ctx context.Context) error {
 }
 
 const GetMCPFigures = `-- name: GetMCPFigures :one
-SELECT t.sessions, (SELECT count(*) FROM (SELECT FROM mcp_inbox ORDER BY at LIMIT 10000) m) AS messages,
-    coalesce(extract(epoch FROM now() - (SELECT min(m.at) FROM mcp_inbox m)), 0)::float8 AS oldest_seconds
+SELECT t.sessions, (SELECT count(*) FROM (SELECT FROM mcp_inbox WHERE NOT passing ORDER BY at LIMIT 10000) m) AS messages,
+    coalesce(extract(epoch FROM now() - (SELECT min(m.at) FROM mcp_inbox m WHERE NOT m.passing)), 0)::float8 AS oldest_seconds
 FROM mcp_totals t WHERE t.only_row
 `
 
@@ -128,7 +147,7 @@ type GetMCPFiguresRow struct {
 	OldestSeconds float64
 }
 
-// Figures of the whole deployment, for the metrics. Messages are counted up to 10,000.
+// Figures of the whole deployment, for the metrics. Messages are counted up to 10,000, without those that nobody may ever take.
 func (q *Queries) GetMCPFigures(ctx context.Context) (GetMCPFiguresRow, error) {
 	row := q.db.QueryRow(ctx, GetMCPFigures)
 	var i GetMCPFiguresRow
@@ -140,9 +159,9 @@ const InsertMCPMessage = `-- name: InsertMCPMessage :one
 WITH inbox AS (
     SELECT s.id, count(m.seq) < $1::bigint
         AND coalesce(sum(octet_length(m.body)), 0) + octet_length($2::bytea) <= $3::bigint AS has_room
-    FROM mcp_sessions s LEFT JOIN mcp_inbox m ON m.session_id = s.id WHERE s.id = $4 AND s.expires_at > now() GROUP BY s.id
+    FROM mcp_sessions s LEFT JOIN mcp_inbox m ON m.session_id = s.id AND m.passing = $4::boolean WHERE s.id = $5 AND s.expires_at > now() GROUP BY s.id
 ), message AS (
-    INSERT INTO mcp_inbox (session_id, key, body) SELECT i.id, $5, $2 FROM inbox i WHERE i.has_room
+    INSERT INTO mcp_inbox (session_id, key, body, passing) SELECT i.id, $6, $2, $4 FROM inbox i WHERE i.has_room
 )
 SELECT i.has_room FROM inbox i
 `
@@ -151,16 +170,19 @@ type InsertMCPMessageParams struct {
 	Most      int64
 	Body      []byte
 	MostBytes int64
+	Passing   bool
 	SessionID uuid.UUID
 	Key       string
 }
 
-// Puts a message into the inbox of a session, which is locked. Has_room is false when it was full. No row: there is no such session any more.
+// Puts a message into the inbox of a session, which is locked. Has_room is false when it was full; passing messages have a room of their own.
+// No row: there is no such session any more.
 func (q *Queries) InsertMCPMessage(ctx context.Context, arg InsertMCPMessageParams) (*bool, error) {
 	row := q.db.QueryRow(ctx, InsertMCPMessage,
 		arg.Most,
 		arg.Body,
 		arg.MostBytes,
+		arg.Passing,
 		arg.SessionID,
 		arg.Key,
 	)
@@ -397,18 +419,20 @@ func (q *Queries) TakeMCPMessages(ctx context.Context, arg TakeMCPMessagesParams
 
 const TrimMCPMessages = `-- name: TrimMCPMessages :execrows
 DELETE FROM mcp_inbox WHERE (session_id, seq) IN (
-    SELECT m.session_id, m.seq FROM mcp_inbox m WHERE m.at < now() - make_interval(secs => $1) ORDER BY m.at LIMIT $2
-    FOR UPDATE SKIP LOCKED
+    SELECT m.session_id, m.seq FROM mcp_inbox m
+    WHERE m.at < now() - make_interval(secs => $1) AND (m.passing OR m.at < now() - make_interval(secs => $2))
+    ORDER BY m.at LIMIT $3 FOR UPDATE SKIP LOCKED
 )
 `
 
 type TrimMCPMessagesParams struct {
-	AgeSeconds float64
-	Chunk      int32
+	PassingSeconds float64
+	AgeSeconds     float64
+	Chunk          int32
 }
 
 func (q *Queries) TrimMCPMessages(ctx context.Context, arg TrimMCPMessagesParams) (int64, error) {
-	result, err := q.db.Exec(ctx, TrimMCPMessages, arg.AgeSeconds, arg.Chunk)
+	result, err := q.db.Exec(ctx, TrimMCPMessages, arg.PassingSeconds, arg.AgeSeconds, arg.Chunk)
 	if err != nil {
 		return 0, err
 	}

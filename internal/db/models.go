@@ -133,6 +133,8 @@ type McpInbox struct {
 	Body []byte
 	// When it was accepted.
 	At time.Time
+	// Whether it is of no use a moment later, such as the cancellation of a call, and so takes no room of others.
+	Passing bool
 }
 
 // Sessions of agents that speak MCP: one row each, which any replica serves, until 24 h after its last request.

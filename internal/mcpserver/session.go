@@ -109,10 +109,10 @@ func (h *Handler) sessionOf(w http.ResponseWriter, r *http.Request, name, transp
 func (h *Handler) inSession(w http.ResponseWriter, r *http.Request, c call, s agent.Session, e envelope, body []byte, asStream bool) {
 	switch {
 	case e.Method == "" && e.ID != nil && (e.Result != nil || e.Error != nil):
-		h.pass(w, r, s.ID, answerKey(e.ID), body)
+		h.accept(w, r, h.agents.Send(r.Context(), s.ID, answerKey(e.ID), body))
 		return
 	case e.Method == methodCancelled:
-		h.pass(w, r, s.ID, cancelKey(e.Params.RequestID), body)
+		h.accept(w, r, h.agents.SendPassing(r.Context(), s.ID, cancelKey(e.Params.RequestID), body))
 		return
 	case !asStream || h.isQuick(e):
 		h.asJSON.ServeHTTP(w, r.WithContext(withCall(r.Context(), c)))
@@ -149,9 +149,9 @@ func (h *Handler) isQuick(e envelope) bool {
 	return e.Method != methodCall || known && !d.asks && !e.waits()
 }
 
-// pass hands a message to the call that waits for it, on whichever replica.
-func (h *Handler) pass(w http.ResponseWriter, r *http.Request, session uuid.UUID, key string, body []byte) {
-	if err := h.agents.Send(r.Context(), session, key, body); err != nil {
+// accept answers a message that was handed to whoever waits for it, on whichever replica, or not, for an error.
+func (h *Handler) accept(w http.ResponseWriter, r *http.Request, err error) {
+	if err != nil {
 		refuse(w, r, err, nil)
 		return
 	}

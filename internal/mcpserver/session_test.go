@@ -253,6 +253,12 @@ func TestCancelling(t *testing.T) {
 	if got := post(t, replicas[1].URL, "/mcp", cancel, headers...); got.status != 202 {
 		t.Fatalf("%d %s", got.status, got.text)
 	}
+	for n := range 70 { // of calls that have ended, or never were
+		late := fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`, n)
+		if got := post(t, replicas[1].URL, "/mcp", late, headers...); got.status != 202 {
+			t.Fatalf("late cancellation %d: %d %s", n, got.status, got.text)
+		}
+	}
 	for ok := true; ok; {
 		var m rpc
 		if m, ok = waiting.read(t); ok && m.Result != nil && strings.Contains(string(m.Result), `"version"`) {

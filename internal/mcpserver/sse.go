@@ -226,5 +226,5 @@ func (h *Handler) postSSE(w http.ResponseWriter, r *http.Request) {
 		answerError(w, r, http.StatusBadRequest, nil, jsonrpc.CodeInvalidRequest, "The body is no single message", nil)
 		return
 	}
-	h.pass(w, r, s.ID, "", body)
+	h.accept(w, r, h.agents.Send(r.Context(), s.ID, "", body))
 }

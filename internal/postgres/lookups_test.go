@@ -113,7 +113,7 @@ var wholes = []string{
 var apart = []string{
 	"DoNotWaitForDiskInBatch", "InsertMCPSession", "DeleteSilentMCPSessions", "SeeMCPSession", "UpdateMCPSession", "DeleteMCPSession",
 	"LockMCPSession", "ListMCPSubscriptions", "InsertMCPSubscription", "DeleteMCPSubscription", "StepMCPSession", "UpdateMCPStream",
-	"ClearMCPStreams", "DeleteOldMCPMessagesOfSession", "InsertMCPMessage", "TakeMCPMessages", "ListMCPStates", "GetMCPFigures",
+	"ClearMCPStreams", "DeleteOldMCPMessagesOfSession", "DeleteDisplacedMCPMessages", "InsertMCPMessage", "TakeMCPMessages", "ListMCPStates", "GetMCPFigures",
 	"TrimMCPSessions", "TrimMCPMessages",
 	"StepProposals", "ListProposalHeads", "CountOpenProposals", "InsertProposal", "GetProposal", "GetProposalStatus", "GetProposalOfOperation",
 	"ListProposals", "HasProposalsBelow", "ListOpenProposals", "ListProposalsAfter", "CloseProposal", "DeleteOldProposals",
