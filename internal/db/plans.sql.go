@@ -61,6 +61,45 @@ func (q *Queries) DeletePlanNode(ctx context.Context, arg DeletePlanNodeParams) 
 	return err
 }
 
+const FindPlanNodes = `-- name: FindPlanNodes :many
+SELECT id, label FROM plan_nodes
+WHERE project_id = $1 AND ordinal >= 0
+    AND (starts_with(lower(id), $2::text) OR strpos(lower(label), $2) > 0)
+ORDER BY starts_with(lower(id), $2) DESC, ordinal LIMIT $3::int
+`
+
+type FindPlanNodesParams struct {
+	ProjectID int32
+	Typed     string
+	Most      int32
+}
+
+type FindPlanNodesRow struct {
+	ID    string
+	Label string
+}
+
+// Nodes whose id begins with a text in lower case, and after them those whose label contains it. It looks at all ids and labels, and returns few.
+func (q *Queries) FindPlanNodes(ctx context.Context, arg FindPlanNodesParams) ([]FindPlanNodesRow, error) {
+	rows, err := q.db.Query(ctx, FindPlanNodes, arg.ProjectID, arg.Typed, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FindPlanNodesRow{}
+	for rows.Next() {
+		var i FindPlanNodesRow
+		if err := rows.Scan(&i.ID, &i.Label); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const FinishHead = `-- name: FinishHead :exec
 UPDATE heads SET version = version + $1::int, hash = $2::text, log_size = $3 WHERE project_id = $4
 `

@@ -26,8 +26,9 @@ func (c candidate) fits(typed string) (byValue, byName bool) {
 	return strings.HasPrefix(strings.ToLower(c.value), typed), strings.Contains(strings.ToLower(c.name), typed)
 }
 
-// finder returns what an argument may be, in order, and whether that is all. The project is the one that other arguments name, 0 for none.
-type finder func(h *Handler, ctx context.Context, c call, projectID int32) (found []candidate, all bool, err error)
+// finder returns what an argument may be, in order, and whether that is all. It may leave out what does not fit the text that was typed. The
+// project is the one that other arguments name, 0 for none.
+type finder func(h *Handler, ctx context.Context, c call, projectID int32, typed string) (found []candidate, all bool, err error)
 
 // finders are those of the variables in templates of URIs.
 var finders = map[string]finder{"project_id": (*Handler).findProjects, "plan_id": (*Handler).findPlans}
@@ -46,7 +47,7 @@ func (h *Handler) complete(ctx context.Context, request *mcp.CompleteRequest) (*
 		if asked.Context != nil {
 			projectID, _ = parseID(asked.Context.Arguments[projectArgument.name])
 		}
-		found, all, err := find(h, ctx, c, projectID)
+		found, all, err := find(h, ctx, c, projectID, asked.Argument.Value)
 		if f := fault.From(err); f != nil && (f.Code == fault.NotFound || f.Code == fault.Forbidden) {
 			found, all, err = nil, true, nil
 		}
@@ -72,7 +73,7 @@ func finderOf(ref *mcp.CompleteReference, name string) finder {
 	if a.kind.values == nil {
 		return a.kind.find
 	}
-	return func(*Handler, context.Context, call, int32) (found []candidate, all bool, err error) {
+	return func(*Handler, context.Context, call, int32, string) (found []candidate, all bool, err error) {
 		for _, value := range a.kind.values {
 			found = append(found, candidate{value: value})
 		}
@@ -111,7 +112,7 @@ func (h *Handler) visibleProjects(ctx context.Context, c call) (projects []proje
 	return projects, len(projects) == total, err
 }
 
-func (h *Handler) findProjects(ctx context.Context, c call, _ int32) (found []candidate, all bool, err error) {
+func (h *Handler) findProjects(ctx context.Context, c call, _ int32, _ string) (found []candidate, all bool, err error) {
 	projects, all, err := h.visibleProjects(ctx, c)
 	for _, p := range projects {
 		found = append(found, candidate{strconv.Itoa(int(p.ID)), p.Name})
@@ -119,7 +120,7 @@ func (h *Handler) findProjects(ctx context.Context, c call, _ int32) (found []ca
 	return found, all, err
 }
 
-func (h *Handler) findPlans(ctx context.Context, c call, _ int32) (found []candidate, all bool, err error) {
+func (h *Handler) findPlans(ctx context.Context, c call, _ int32, _ string) (found []candidate, all bool, err error) {
 	projects, all, err := h.visibleProjects(ctx, c)
 	if err != nil {
 		return nil, false, err
@@ -136,7 +137,7 @@ func (h *Handler) findPlans(ctx context.Context, c call, _ int32) (found []candi
 	return found, all, err
 }
 
-func (h *Handler) findNodes(ctx context.Context, c call, projectID int32) (found []candidate, all bool, err error) {
+func (h *Handler) findNodes(ctx context.Context, c call, projectID int32, typed string) (found []candidate, all bool, err error) {
 	projectID = cmp.Or(projectID, c.scope.project)
 	if projectID == 0 {
 		return nil, true, nil
@@ -144,9 +145,9 @@ func (h *Handler) findNodes(ctx context.Context, c call, projectID int32) (found
 	if err := c.scope.checkProject(projectID); err != nil {
 		return nil, false, err
 	}
-	dag, err := h.plans.DAG(ctx, c.actor, projectID)
-	for _, n := range dag.Nodes {
-		found = append(found, candidate{n.ID, n.Metadata.Label})
+	nodes, err := h.plans.FindNodes(ctx, c.actor, projectID, typed, mostValues+1)
+	for _, n := range nodes {
+		found = append(found, candidate{n.ID, n.Label})
 	}
-	return found, true, err
+	return found, len(nodes) <= mostValues, err
 }

@@ -104,6 +104,31 @@ func TestLongCompletion(t *testing.T) {
 	}
 }
 
+// Of more nodes than an answer may have those are left out that fit worse.
+func TestCompletionOfManyNodes(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, nil)[0].URL
+	session := connect(t, url+"/mcp", "a", nil)
+	use(t, session, "create_project", map[string]any{"name": "P"}, nil)
+	nodes := []any{}
+	for n := range 150 {
+		nodes = append(nodes, map[string]any{"op": "add_node", "id": fmt.Sprint("n", n), "node_type": "DataSourceNode", "label": "Cake"})
+	}
+	use(t, session, "edit_plan", map[string]any{"project_id": 1, "operations": append(nodes, map[string]any{
+		"op": "add_node", "id": "Cake-1", "node_type": "DataSourceNode", "label": "Last",
+	})}, nil)
+	one := map[string]string{"project_id": "1"}
+	got := completed(t, session, ofPrompt("analyze_paths"), "source_node", "cAKE", one)
+	if len(got.Values) != 100 || !got.HasMore || got.Values[0] != "Cake-1" || got.Values[1] != "n0" {
+		t.Errorf("%+v", got)
+	}
+	for typed, want := range map[string]string{"N149": "n149", "%": "", "\x00": ""} {
+		if got := completed(t, session, ofPrompt("analyze_paths"), "source_node", typed, one); strings.Join(got.Values, " ") != want {
+			t.Errorf("%q: %+v, want %q", typed, got, want)
+		}
+	}
+}
+
 // addNodes puts data sources into a plan: ids and labels in pairs.
 func addNodes(t *testing.T, url string, projectID int, nodes ...string) {
 	t.Helper()

@@ -254,7 +254,7 @@ func (h *Handler) confirm(ctx context.Context, c call, p project.Project) error 
 	if !canBeAsked(c.request.Session.InitializeParams()) {
 		return nil
 	}
-	dag, err := h.plans.DAG(ctx, c.actor, p.ID)
+	nodes, err := h.plans.NodeCount(ctx, c.actor, p.ID)
 	if err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func (h *Handler) confirm(ctx context.Context, c call, p project.Project) error 
 		return err
 	}
 	return &question{mcp.InputRequestMap{confirmation: &mcp.ElicitParams{
-		Mode: "form", Message: fmt.Sprintf("Delete «%s» with its %d nodes? %d others are in it.", p.Name, len(dag.Nodes), others),
+		Mode: "form", Message: fmt.Sprintf("Delete «%s» with its %d nodes? %d others are in it.", p.Name, nodes, others),
 		RequestedSchema: &jsonschema.Schema{Type: "object", Properties: map[string]*jsonschema.Schema{}},
 	}}}
 }

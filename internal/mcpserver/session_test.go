@@ -151,11 +151,18 @@ func TestDeletingAsks(t *testing.T) {
 			},
 		})
 		use(t, session, "create_project", map[string]any{"name": "P"}, nil)
+		node := func(op, id string) map[string]any {
+			return map[string]any{"op": op, "id": id, "node_type": "GraphNode"}
+		}
+		use(t, session, "edit_plan", map[string]any{"project_id": 1, "operations": []any{
+			node("add_node", "a"), node("add_node", "b"), node("add_node", "c"),
+		}}, nil)
+		use(t, session, "edit_plan", map[string]any{"project_id": 1, "operations": []any{map[string]any{"op": "delete_node", "id": "b"}}}, nil)
 		var said failed
 		if use(t, session, "delete_project", map[string]any{"project_id": 1}, &said); said.Error.Code != "FORBIDDEN" || said.Error.Message != "Declined" {
 			t.Fatalf("%+v", said)
 		}
-		if asked != "Delete «P» with its 0 nodes? 0 others are in it." {
+		if asked != "Delete «P» with its 2 nodes? 0 others are in it." {
 			t.Errorf("asked %q", asked)
 		}
 		answer = "accept"

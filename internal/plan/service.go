@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"layercake/internal/auth"
 	"layercake/internal/db"
@@ -172,21 +173,58 @@ func (s *Service) Head(ctx context.Context, _ auth.Actor, projectID int32) (Curs
 func (s *Service) Node(ctx context.Context, _ auth.Actor, projectID int32, id string) (Node, error) {
 	looks := newReads()
 	looks.nodes[id] = true
-	var d draft
-	b := &pgx.Batch{}
-	d.queue(b, projectID, looks)
-	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error { return conn.SendBatch(ctx, b).Close() })
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Node{}, project.ErrNotFound
-	}
+	d, err := s.readParts(ctx, projectID, looks)
 	if err != nil {
-		return Node{}, fmt.Errorf("read a node: %w", err)
+		return Node{}, err
 	}
 	node := d.nodes.get(id)
 	if node == nil {
 		return Node{}, errNodeNotFound.With("detail", id)
 	}
 	return *node, nil
+}
+
+// NodeCount returns how many nodes a project's plan has now, or the fault NotFound. It does not read them.
+func (s *Service) NodeCount(ctx context.Context, _ auth.Actor, projectID int32) (int, error) {
+	d, err := s.readParts(ctx, projectID, newReads())
+	return d.nodes.len(), err
+}
+
+// readParts reads parts of a plan as it is now, or returns the fault NotFound.
+func (s *Service) readParts(ctx context.Context, projectID int32, parts *reads) (d draft, err error) {
+	b := &pgx.Batch{}
+	d.queue(b, projectID, parts)
+	err = s.db.Requests.Do(ctx, func(conn *pgx.Conn) error { return conn.SendBatch(ctx, b).Close() })
+	if errors.Is(err, pgx.ErrNoRows) {
+		return draft{}, project.ErrNotFound
+	}
+	if err != nil {
+		return draft{}, fmt.Errorf("read parts of a plan: %w", err)
+	}
+	return d, nil
+}
+
+// NodeName is what somebody may call a node: its id, or a part of its label.
+type NodeName struct{ ID, Label string }
+
+// FindNodes returns at most so many nodes that somebody may mean who typed a text, in any case: those whose id begins with it, and after
+// them those whose label contains it. A project that does not exist has none.
+func (s *Service) FindNodes(ctx context.Context, _ auth.Actor, projectID int32, typed string, most int) (found []NodeName, err error) {
+	if strings.ContainsRune(typed, 0) {
+		return nil, nil // no text in the database has it
+	}
+	err = s.db.Requests.Query(ctx, func(q *db.Queries) error {
+		rows, err := q.FindPlanNodes(ctx, db.FindPlanNodesParams{ProjectID: projectID, Typed: strings.ToLower(typed), Most: int32(most)})
+		found = make([]NodeName, len(rows))
+		for i, row := range rows {
+			found[i] = NodeName(row)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find nodes: %w", err)
+	}
+	return found, nil
 }
 
 // Label returns the text by which clients that know no cursors name a version. It has a hash once every living replica understands one,
