@@ -43,6 +43,8 @@ type bridge struct {
 	hello   message  // the client's initialize
 	ready   message  // the client's notifications/initialized
 	calls   map[string]*call
+
+	subscribed map[string]json.RawMessage // parameters of resources/subscribe, by URI, that a session was told and a new one has to be
 }
 
 // call is a request that is being answered.
@@ -246,6 +248,7 @@ func (b *bridge) ask(ctx context.Context, m message, sent, end func()) error {
 	defer response.Body.Close()
 	return b.relay(ctx, response, m, func(text []byte, answer bool) error {
 		if answer {
+			b.subscribes(m, text)
 			end()
 		}
 		return b.write(text)

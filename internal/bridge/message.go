@@ -14,6 +14,8 @@ const (
 	cancelled   = "notifications/cancelled"
 	listen      = "subscriptions/listen"
 	callTool    = "tools/call"
+	subscribe   = "resources/subscribe"
+	unsubscribe = "resources/unsubscribe"
 )
 
 // The error codes of JSON-RPC that the bridge answers with.
@@ -66,7 +68,7 @@ func peek(text []byte) (message, error) {
 	switch m.method {
 	case callTool, "prompts/get":
 		m.name = textOf(params["name"])
-	case "resources/read":
+	case "resources/read", subscribe, unsubscribe:
 		m.name = textOf(params["uri"])
 	case cancelled:
 		m.cancels = params["requestId"]

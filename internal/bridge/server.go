@@ -132,8 +132,8 @@ func (o *outage) end() {
 // harmless are the requests that can be made twice.
 var harmless = map[string]bool{
 	initialize: true, "server/discover": true, "ping": true, "tools/list": true, "prompts/list": true, "prompts/get": true,
-	"resources/list": true, "resources/templates/list": true, "resources/read": true, "resources/subscribe": true,
-	"resources/unsubscribe": true, "completion/complete": true, "logging/setLevel": true, listen: true,
+	"resources/list": true, "resources/templates/list": true, "resources/read": true, subscribe: true,
+	unsubscribe: true, "completion/complete": true, "logging/setLevel": true, listen: true,
 }
 
 // send sends a message and returns what the server answers. While no connection can be made it tries again, because the message never left;

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"time"
@@ -56,6 +57,9 @@ func (b *bridge) initialize(ctx context.Context, m message) {
 		return
 	}
 	if s != nil {
+		b.mu.Lock()
+		b.subscribed = nil // the client begins anew
+		b.mu.Unlock()
 		b.adopt(ctx, s, m)
 		b.end(ctx, old)
 		select {
@@ -140,9 +144,62 @@ func (b *bridge) renew(ctx context.Context, forgotten *session) (*session, error
 			return nil, err
 		}
 	}
+	if err := b.resubscribe(ctx, s); err != nil {
+		return nil, err
+	}
 	b.note("%s has forgotten the session; another one goes on", b.shown)
 	b.adopt(ctx, s, hello)
 	return s, nil
+}
+
+// maxSubscribed is how many subscriptions are told to a new session at most. Servers allow fewer.
+const maxSubscribed = 1000
+
+// subscribes notes what a client is subscribed to, by a request and the answer to it.
+func (b *bridge) subscribes(m message, answer []byte) {
+	if m.version >= modernVersion || membersOf(answer)["error"] != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case m.method == unsubscribe:
+		delete(b.subscribed, m.name)
+	case m.method == subscribe && len(b.subscribed) < maxSubscribed:
+		if b.subscribed == nil {
+			b.subscribed = map[string]json.RawMessage{}
+		}
+		b.subscribed[m.name] = membersOf(m.text)["params"]
+	}
+}
+
+// resubscribe tells a new session what the client was subscribed to. What the server refuses by now is left out: it is gone.
+func (b *bridge) resubscribe(ctx context.Context, s *session) error {
+	b.mu.Lock()
+	subscribed := maps.Clone(b.subscribed)
+	b.mu.Unlock()
+	for uri, params := range subscribed {
+		m := message{id: json.RawMessage(`"layercake-again"`), method: subscribe, name: uri}                         // one after the other, so one id does
+		m.text, _ = json.Marshal(map[string]any{"jsonrpc": "2.0", "id": m.id, "method": m.method, "params": params}) // they are JSON
+		response, err := b.send(ctx, m, s, func() {})
+		if err != nil {
+			return err
+		}
+		err = b.relay(ctx, response, m, func(text []byte, answer bool) error {
+			if !answer {
+				return b.write(text)
+			}
+			if why := membersOf(text)["error"]; why != nil {
+				b.note("the subscription of %.200s has ended: %.200s", uri, why)
+			}
+			return nil
+		})
+		response.Body.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // end ends a session, so that the server need not keep it until it expires. A server that does not answer, or cannot end it, is left alone.

@@ -253,6 +253,61 @@ func TestStreamThatBreaks(t *testing.T) {
 	}
 }
 
+// A new session hears of what the client was subscribed to in the one that the server has forgotten.
+func TestSubscriptionsOutliveSessions(t *testing.T) {
+	t.Parallel()
+	url, requests := script(t)
+	p := carry(t, bridge.Options{URL: url})
+	open := func(id string) {
+		t.Helper()
+		r := next(t, requests)
+		if r.text != hello {
+			t.Fatalf("want initialize, got %s", r.text)
+		}
+		r.response.Header().Set("Mcp-Session-Id", id)
+		r.answer(200, welcome)
+	}
+	p.say(hello)
+	open("s1")
+	page(next(t, requests), 405, "") // no stream
+	p.hear()
+	ask := func(method, uri, answer string) {
+		t.Helper()
+		p.say(`{"jsonrpc":"2.0","id":7,"method":"` + method + `","params":{"uri":"` + uri + `"}}`)
+		next(t, requests).answer(200, answer)
+		p.hear()
+	}
+	const done, refused = `{"jsonrpc":"2.0","id":7,"result":{}}`, `{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"no"}}`
+	ask("resources/subscribe", "x:kept", done)
+	ask("resources/subscribe", "x:refused", refused)
+	ask("resources/subscribe", "x:left", done)
+	ask("resources/unsubscribe", "x:left", done)
+	p.say(`{"jsonrpc":"2.0","id":8,"method":"ping"}`)
+	page(next(t, requests), 404, "")
+	open("s2")
+	again := next(t, requests)
+	if !strings.Contains(again.text, "resources/subscribe") || !strings.Contains(again.text, "x:kept") || again.Get("Mcp-Session-Id") != "s2" {
+		t.Fatalf("%v %s", again.Header, again.text)
+	}
+	again.answer(200, `{"jsonrpc":"2.0","id":"layercake-again","result":{}}`)
+	for range 2 { // the ping again, and the stream, in either order
+		switch r := next(t, requests); r.method {
+		case http.MethodGet:
+			page(r, 405, "")
+		default:
+			if !strings.Contains(r.text, "ping") {
+				t.Errorf("subscribed to %s, too", r.text)
+			}
+			r.answer(200, `{"jsonrpc":"2.0","id":8,"result":{}}`)
+		}
+	}
+	if got := p.hear(); got != `{"jsonrpc":"2.0","id":8,"result":{}}` {
+		t.Errorf("heard %s", got)
+	}
+	p.in.Close()
+	next(t, requests).end() // DELETE
+}
+
 // A session that is gone for good is said to the client, and not begun again and again.
 func TestSessionThatCannotBeRenewed(t *testing.T) {
 	t.Parallel()
