@@ -9,6 +9,7 @@ import (
 	"layercake/internal/socket"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // eventTiming is the timing of streams that a client listens to. A client sends nothing on them, so a comment that it took is heard of it.
@@ -22,20 +23,22 @@ type eventSocket struct {
 
 	ctx    context.Context //nolint:containedctx // it is that of the request, and ends with it
 	cancel context.CancelFunc
-	ending chan struct{} // closed when the socket was closed: nothing but the last event is written from then on
+	open   prometheus.Gauge // open streams of this kind
+	ending chan struct{}    // closed when the socket was closed: nothing but the last event is written from then on
 }
 
-// admit opens a stream for the agent of a call, or answers the request and returns nil.
-func (h *Handler) admit(w http.ResponseWriter, r *http.Request, c call) *eventSocket {
+// admit opens a stream of a kind for the agent of a call, or answers the request and returns nil.
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, c call, kind string) *eventSocket {
 	s := h.streams.Admit(w, r)
 	if s == nil {
 		return nil
 	}
-	e := &eventSocket{Socket: s, stream: h.newStream(w), ending: make(chan struct{})}
+	e := &eventSocket{Socket: s, stream: h.newStream(w), open: h.metrics.streams.WithLabelValues(kind), ending: make(chan struct{})}
 	e.ctx, e.cancel = context.WithCancel(r.Context())
 	s.SetUser(c.actor.ID)
 	_ = e.control.SetReadDeadline(time.Time{}) // a client that listens sends nothing
 	w.Header().Set("Content-Type", "text/event-stream")
+	e.open.Inc()
 	s.Open(e)
 	return e
 }
@@ -45,6 +48,7 @@ func (e *eventSocket) end() {
 	e.Close(socket.Client) // unless there is another reason
 	e.cancel()
 	e.finish()
+	e.open.Dec()
 	e.Release()
 }
 

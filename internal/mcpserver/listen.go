@@ -67,7 +67,7 @@ func (h *Handler) listen(w http.ResponseWriter, r *http.Request, id json.RawMess
 		refuse(w, r, err, id)
 		return
 	}
-	e := h.admit(w, r, c)
+	e := h.admit(w, r, c, listenStream)
 	if e == nil {
 		return
 	}

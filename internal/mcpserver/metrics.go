@@ -15,12 +15,21 @@ type metrics struct {
 	bytes    prometheus.Histogram
 	requests *prometheus.CounterVec // labels: era, method
 	asked    prometheus.Counter
+	streams  *prometheus.GaugeVec // label: kind
 }
+
+// The kinds of streams.
+const (
+	listenStream  = "listen"  // of subscriptions/listen
+	sessionStream = "get"     // of a session
+	sseStream     = "sse"     // of 2024
+	waitingStream = "waiting" // the answer to a call that waits
+)
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
 	f := promauto.With(registerer)
 	const namespace, subsystem = "layercake", "mcp"
-	return &metrics{
+	m := &metrics{
 		calls: f.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "call_seconds",
 			Help:    "Time of a tool call, by tool and outcome: ok, or the code of its failure.",
@@ -37,7 +46,15 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		asked: f.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "questions_total", Help: "Questions that tools asked people.",
 		}),
+		streams: f.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "streams",
+			Help: "Streams of events that are open now, by kind: listen, get (of a session), sse, or waiting (the answer to a call that waits).",
+		}, []string{"kind"}),
 	}
+	for _, kind := range []string{listenStream, sessionStream, sseStream, waitingStream} {
+		m.streams.WithLabelValues(kind) // shown as 0 before the first one
+	}
+	return m
 }
 
 // methods are those that count by name. Clients can make up others.

@@ -375,7 +375,7 @@ func (h *Handler) hearSession(w http.ResponseWriter, r *http.Request, c call, s 
 		return
 	}
 	defer box.Close()
-	e := h.admit(w, r, c)
+	e := h.admit(w, r, c, sessionStream)
 	if e == nil {
 		return
 	}

@@ -64,7 +64,7 @@ func (h *Handler) openSSE(w http.ResponseWriter, r *http.Request) {
 	}
 	defer box.Close()
 	c := call{requester: who, scope: scope, session: id, onGone: onGone(r.Context())}
-	e := h.admit(w, r, c)
+	e := h.admit(w, r, c, sseStream)
 	if e == nil {
 		return
 	}

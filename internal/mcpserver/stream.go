@@ -85,6 +85,8 @@ func (h *Handler) keepAlive(ctx context.Context, c call) (stop func()) {
 	if c.stream == nil {
 		return func() {}
 	}
+	open := h.metrics.streams.WithLabelValues(waitingStream)
+	open.Inc()
 	_ = c.stream.comment() // so that the client has the headers; one that has gone shows below
 	ticking := task.Go(ctx, func(ctx context.Context) error {
 		tick := time.NewTicker(signOfLife)
@@ -103,7 +105,10 @@ func (h *Handler) keepAlive(ctx context.Context, c call) (stop func()) {
 			}
 		}
 	})
-	return func() { _ = ticking.Stop() }
+	return func() {
+		_ = ticking.Stop()
+		open.Dec()
+	}
 }
 
 func (c call) sayAlive(ctx context.Context, n int) error {
