@@ -227,7 +227,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, scope scope) {
 	switch {
 	case modern && e.Method == listenMethod:
 		hold.Close() // a stream may stay open for days
-		h.listen(w, r.WithContext(withCall(r.Context(), c)), e.ID, body)
+		h.listen(w, r.WithContext(withCall(r.Context(), c)), e, body)
 	case s.ID != uuid.Nil:
 		h.inSession(w, r, c, s, e, body, asStream)
 	case !modern && e.Method == methodInitialize && asJSON:
@@ -239,9 +239,9 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, scope scope) {
 			h.begin(c.stream, r, c, e, body, h.asStream)
 			return
 		}
-		h.asStream.ServeHTTP(c.stream, r.WithContext(withCall(r.Context(), c)))
+		serve(h.asStream, c.stream, r.WithContext(withCall(r.Context(), c)), e)
 	default:
-		h.asJSON.ServeHTTP(w, r.WithContext(withCall(r.Context(), c)))
+		serve(h.asJSON, w, r.WithContext(withCall(r.Context(), c)), e)
 	}
 }
 
@@ -265,6 +265,8 @@ func (h *Handler) readMessage(w http.ResponseWriter, r *http.Request, hold *budg
 			fmt.Sprintf("Content-Type is %q, and must be application/json", fault.Clip(media)), nil)
 	case !e.hasOwnID():
 		answerError(w, r, http.StatusBadRequest, nil, jsonrpc.CodeInvalidRequest, "An id is a text, or an integer of at most 53 bits", nil)
+	case e.ID != nil && e.Method == "" && e.Result == nil && e.Error == nil: // the SDK takes it for an answer
+		answerError(w, r, http.StatusBadRequest, e.ID, jsonrpc.CodeInvalidRequest, "The message has no method, no result and no error", nil)
 	default:
 		return body, e, true
 	}

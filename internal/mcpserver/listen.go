@@ -37,7 +37,8 @@ func (l listen) text(name string) (text string) {
 
 // listen serves a stream of updates. The SDK has one of its own, which writes to all its subscribers one after the other and waits for
 // each. What is wrong with a request is left to the SDK to say, so that it says so as of every other method.
-func (h *Handler) listen(w http.ResponseWriter, r *http.Request, id json.RawMessage, body []byte) {
+func (h *Handler) listen(w http.ResponseWriter, r *http.Request, asked envelope, body []byte) {
+	id := asked.ID
 	var request struct{ Params listen }
 	err := json.Unmarshal(body, &request)
 	p := request.Params
@@ -52,7 +53,7 @@ func (h *Handler) listen(w http.ResponseWriter, r *http.Request, id json.RawMess
 		return
 	case version != modernVersion || p.Meta[metaCapabilities] == nil || version != r.Header.Get(versionHeader) ||
 		r.Header.Get(methodHeader) != listenMethod:
-		h.asJSON.ServeHTTP(w, r)
+		serve(h.asJSON, w, r, asked)
 		return
 	case err != nil || p.Notifications == nil:
 		answerError(w, r, http.StatusBadRequest, id, jsonrpc.CodeInvalidParams, "The request says no notifications to listen to", nil)

@@ -63,7 +63,7 @@ func (e envelope) hello(body []byte, who requester) (agent.Hello, error) {
 func (h *Handler) begin(w http.ResponseWriter, r *http.Request, c call, e envelope, body []byte, next http.Handler) {
 	message, err := jsonrpc.DecodeMessage(body)
 	if request, ok := message.(*jsonrpc.Request); err != nil || !ok || !request.IsCall() {
-		next.ServeHTTP(w, r.WithContext(withCall(r.Context(), c))) // which says what is wrong
+		serve(next, w, r.WithContext(withCall(r.Context(), c)), e) // which says what is wrong
 		return
 	}
 	id := uuid.New()
@@ -83,7 +83,7 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request, c call, e envelo
 	}
 	c.session = id
 	w.Header().Set(sessionHeader, id.String())
-	next.ServeHTTP(w, r.WithContext(withCall(r.Context(), c)))
+	serve(next, w, r.WithContext(withCall(r.Context(), c)), e)
 }
 
 // sessionOf returns the session that a request names, after it has answered one whose session is not known.
@@ -115,7 +115,7 @@ func (h *Handler) inSession(w http.ResponseWriter, r *http.Request, c call, s ag
 		h.accept(w, r, h.agents.SendPassing(r.Context(), s.ID, cancelKey(e.Params.RequestID), body))
 		return
 	case !asStream || h.isQuick(e):
-		h.asJSON.ServeHTTP(w, r.WithContext(withCall(r.Context(), c)))
+		serve(h.asJSON, w, r.WithContext(withCall(r.Context(), c)), e)
 		return
 	}
 	var params mcp.InitializeParams
@@ -140,7 +140,7 @@ func (h *Handler) inSession(w http.ResponseWriter, r *http.Request, c call, s ag
 	q := &questions{stream: out, handler: h, call: c, ctx: ctx, transport: transport}
 	defer q.end()
 	q.await(cancelKey(e.ID), func(body []byte) []byte { return body })
-	transport.ServeHTTP(q, r.WithContext(ctx))
+	serve(transport, q, r.WithContext(ctx), e)
 }
 
 // isQuick reports whether a message is answered at once, without a word of the client.
