@@ -217,7 +217,8 @@ func (s *server) describe(r *http.Request, version string, in *session) {
 // tell by the system's words for it that a server is away.
 func (s *server) unreachable(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("Nothing listens at %s (ECONNREFUSED): start a server with \"layercake serve\", or name another one with --url", s.shown)
+		return fmt.Errorf("Nothing listens at %s (ECONNREFUSED): start a server with \"layercake serve\", or name another one with --url",
+			s.shown)
 	}
 	return fmt.Errorf("%s cannot be reached: %w; check --url, or start a server with \"layercake serve\"", s.shown, reason(err))
 }
