@@ -29,3 +29,15 @@ func (b bitset) without(other bitset) (count, first int64) {
 	}
 	return count, first
 }
+
+// remove takes the numbers out that are in one set and not in another, and returns how many these are.
+func (b bitset) remove(in, notIn bitset) int64 {
+	for i, word := range in {
+		if i < len(notIn) {
+			word &^= notIn[i]
+		}
+		b[i] &^= word
+	}
+	count, _ := in.without(notIn)
+	return count
+}

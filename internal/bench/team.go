@@ -27,6 +27,7 @@ type Team struct {
 
 	operations       atomic.Int64 // operations that were begun
 	editing, reading sync.WaitGroup
+	asking           sync.RWMutex  // held for reading while an edit is on its way
 	resting          chan struct{} // closed when no edit is to begin any more
 	end              context.CancelFunc
 	readers          []*member
@@ -59,8 +60,9 @@ func (r TeamResult) OK() bool {
 
 // String shows the result in a line.
 func (r TeamResult) String() string {
-	return fmt.Sprintf("%d agents came %d times, made %d edits and read %d changes (%d snapshots): %d lost, %d doubled, %d reordered, %d misapplied, "+
-		"%d diverged, %d unseen", r.Agents, r.Visits, r.Edits, r.Changes, r.Snapshots, r.Lost, r.Doubled, r.Reordered, r.Misapplied, r.Diverged, r.Unseen)
+	return fmt.Sprintf("%d agents came %d times, made %d edits and read %d changes (%d snapshots): %d lost, %d doubled, %d reordered, "+
+		"%d misapplied, %d diverged, %d unseen", r.Agents, r.Visits, r.Edits, r.Changes, r.Snapshots, r.Lost, r.Doubled, r.Reordered,
+		r.Misapplied, r.Diverged, r.Unseen)
 }
 
 // StartTeam lets agents come to a project. They stay until Settle or Close.
@@ -104,6 +106,27 @@ func (t *Team) Close() {
 
 // Project is the id of the project that the agents are in.
 func (t *Team) Project() int { return t.project }
+
+// BetweenEdits calls f while no edit is on its way.
+func (t *Team) BetweenEdits(f func()) {
+	t.asking.Lock()
+	defer t.asking.Unlock()
+	f()
+}
+
+// Answered returns which edits were answered so far.
+func (t *Team) Answered() Answers {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return Answers{slices.Clone(t.answered)}
+}
+
+// Forget forgets the edits that were answered between two moments, and returns how many they are.
+func (t *Team) Forget(from, to Answers) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.answered.remove(to[0], from[0])
+}
 
 // Unlogged returns how many edits were answered whose operation ids are not among those of the log, and one of them. Nobody edits any more.
 func (t *Team) Unlogged(logged []string) (lost int64, first string) {
@@ -262,33 +285,25 @@ func (m *member) visit(ctx context.Context, do func(context.Context, *client.Age
 	m.team.mu.Unlock()
 	leave := time.Now().Add(m.team.stay/2 + rand.N(m.team.stay+1))
 	for m.team.stay == 0 || time.Now().Before(leave) {
-		if err := do(ctx, agent, lost); err != nil {
+		err := do(ctx, agent, lost)
+		refused := new(client.Refusal)
+		switch {
+		case err == nil:
+		case errors.As(err, &refused) && refused.Temporary():
+			m.wake()
+			_ = Wait(ctx, max(refused.RetryAfter(), minBackOff)) // what is done next looks at ctx
+		default:
 			return err
 		}
 	}
 	return nil
 }
 
+// wake makes a listener read.
 func (m *member) wake() {
 	select {
 	case m.told <- struct{}{}:
-	default:
-	}
-}
-
-// call calls a tool until the answer is not to come again later.
-func (m *member) call(ctx context.Context, agent *client.Agent, tool string, arguments map[string]any, into any) error {
-	for {
-		calling, cancel := context.WithTimeout(ctx, requestTime)
-		err := agent.Call(calling, tool, arguments, into)
-		cancel()
-		refused := new(client.Refusal)
-		if !errors.As(err, &refused) || !refused.Temporary() {
-			return err
-		}
-		if Wait(ctx, max(refused.RetryAfter(), minBackOff)) != nil {
-			return err
-		}
+	default: // it will anyway, or does not listen
 	}
 }
 
@@ -306,18 +321,30 @@ func (m *member) edit(ctx context.Context, agent *client.Agent, _ <-chan struct{
 	if !m.placed {
 		edit = map[string]any{"op": "add_node", "id": m.name, "node_type": "GraphNode", "x": m.begun, "y": 0}
 	}
-	err := m.call(ctx, agent, "edit_plan", map[string]any{
+	if err := m.ask(ctx, agent, edit); err != nil {
+		return err
+	}
+	m.begun, m.placed = 0, true
+	return Wait(ctx, m.team.pace)
+}
+
+// ask asks for an edit, and notes that it was answered.
+func (m *member) ask(ctx context.Context, agent *client.Agent, edit map[string]any) error {
+	m.team.asking.RLock()
+	defer m.team.asking.RUnlock()
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	err := agent.Call(ctx, "edit_plan", map[string]any{
 		"project_id": m.team.project, "op_id": operationID(m.begun), "operations": []any{edit},
 	}, nil)
 	if err != nil {
 		return err
 	}
 	m.team.mu.Lock()
+	defer m.team.mu.Unlock()
 	m.team.answered.add(m.begun)
 	m.team.result.Edits++
-	m.team.mu.Unlock()
-	m.begun, m.placed = 0, true
-	return Wait(ctx, m.team.pace)
+	return nil
 }
 
 // follow waits for a page of changes.
@@ -354,7 +381,9 @@ func (m *member) read(ctx context.Context, agent *client.Agent, wait time.Durati
 		convergence.Page
 		More bool
 	}
-	err = m.call(ctx, agent, "list_changes", map[string]any{
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	err = agent.Call(ctx, "list_changes", map[string]any{
 		"project_id": m.team.project, "after": m.pages.Cursor(), "limit": pageSize, "wait_seconds": int(wait.Seconds()),
 	}, &page)
 	if err != nil {

@@ -100,15 +100,7 @@ func (s *RunningStorm) Answered() Answers {
 func (s *RunningStorm) Forget(from, to Answers) (n int64) {
 	for i, p := range s.projects {
 		p.mu.Lock()
-		for word := range to[i] {
-			between := to[i][word]
-			if word < len(from[i]) {
-				between &^= from[i][word]
-			}
-			p.answered[word] &^= between
-		}
-		forgotten, _ := to[i].without(from[i])
-		n += forgotten
+		n += p.answered.remove(to[i], from[i])
 		p.mu.Unlock()
 	}
 	return n

@@ -148,6 +148,7 @@ type harm struct {
 	*chaos
 	storm    *bench.RunningStorm
 	crowd    *bench.Crowd
+	agents   *bench.Team
 	silence  time.Duration // silence after which replicas cut sockets off
 	rand     *rand.Rand
 	duration time.Duration
@@ -204,7 +205,7 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 
 	_ = bench.Wait(ctx, warmUp) // ctx is looked at below
 	began := time.Now()
-	err = f.do(&harm{chaos: c, storm: s, crowd: people, silence: silence, rand: rand.New(seed), duration: c.cfg.Duration}, ctx)
+	err = f.do(&harm{chaos: c, storm: s, crowd: people, agents: agents, silence: silence, rand: rand.New(seed), duration: c.cfg.Duration}, ctx)
 	ended := time.Now()
 	if err != nil && ctx.Err() == nil {
 		result.Problems = append(result.Problems, err.Error())

@@ -296,9 +296,9 @@ func (h *harm) promote(ctx context.Context) error {
 
 // promoteBehind cuts the standby off before the primary dies. Changes that are answered in between are lost, and no others may be.
 func (h *harm) promoteBehind(ctx context.Context) error {
-	var kept, all bench.Answers
+	var kept, all, agentsKept, agentsAll bench.Answers
 	err := h.deployment.Promote(ctx, func(ctx context.Context, primary, standby *embeddedpg.Server) error {
-		kept = h.storm.Answered()
+		kept, agentsKept = h.storm.Answered(), h.agents.Answered()
 		var lsn string
 		err := deployment.On(ctx, primary, func(conn *pgx.Conn) error {
 			return conn.QueryRow(ctx, "SELECT pg_current_wal_lsn()::text").Scan(&lsn)
@@ -326,11 +326,13 @@ func (h *harm) promoteBehind(ctx context.Context) error {
 	}, func() {
 		// An answer that the primary gave may still be on its way. Requests that begin now fail until the standby is promoted.
 		h.storm.BetweenRequests(func() { all = h.storm.Answered() })
+		h.agents.BetweenEdits(func() { agentsAll = h.agents.Answered() })
 	})
 	if err != nil {
 		return err
 	}
-	h.say("the standby is promoted; %d answered changes are lost with the primary", h.storm.Forget(kept, all))
+	lost := h.storm.Forget(kept, all) + h.agents.Forget(agentsKept, agentsAll)
+	h.say("the standby is promoted; %d answered changes are lost with the primary", lost)
 	return bench.Wait(ctx, h.duration/2)
 }
 

@@ -91,7 +91,8 @@ func (r Result) Write(w io.Writer) error {
 	for _, d := range r.Deaths {
 		_, _ = fmt.Fprintln(w, d)
 	}
-	verdict := "nothing that was answered was lost, every watcher and agent got every change, once and in order, and everybody was told who was there"
+	verdict := "nothing that was answered was lost, every watcher and agent got every change, once and in order, " +
+		"and everybody was told who was there"
 	if !r.OK() {
 		verdict = "FAILED"
 	}
