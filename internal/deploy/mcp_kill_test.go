@@ -3,7 +3,6 @@ package deploy_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,15 +13,12 @@ import (
 	"time"
 
 	"layercake/internal/bench"
+	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server/servertest"
 
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/sync/errgroup"
 )
-
-// eras are a version and a path of each transport.
-var eras = []struct{ version, path string }{{"2026-07-28", "/mcp"}, {"2025-11-25", "/mcp"}, {"2024-11-05", "/mcp/sse"}}
 
 // Agents edit, follow and listen while one replica after the other is killed in the middle of their calls. They say again what was not
 // answered, under the same operation id, and so each operation happens once; whoever follows by a cursor is told of each once, in order.
@@ -62,7 +58,7 @@ func TestEditsOfAgentsHappenOnceWhoeverDies(t *testing.T) {
 		})
 	}
 	var readers []*reader
-	for i := range eras {
+	for i := range client.Eras {
 		follower := &reader{worker: newWorker(t, url, i, fmt.Sprint("follower ", i)), cursor: start, all: operations}
 		working.Go(func() error { return follower.follow(ctx) })
 		readers = append(readers, follower)
@@ -72,8 +68,9 @@ func TestEditsOfAgentsHappenOnceWhoeverDies(t *testing.T) {
 	for kind, open := range []func(*listener, context.Context) error{(*listener).listen, (*listener).hearSession, (*listener).hearSSE} {
 		l := &listener{
 			reader: reader{worker: newWorker(t, url, 0, fmt.Sprint("listener ", kind)), cursor: start, all: operations},
-			ready:  sync.OnceFunc(func() { ready <- struct{}{} }),
+			ready:  sync.OnceFunc(func() { ready <- struct{}{} }), connections: &http.Transport{},
 		}
+		t.Cleanup(l.connections.CloseIdleConnections)
 		working.Go(func() error { return l.run(ctx, open) })
 		listeners, readers = append(listeners, l), append(readers, &l.reader)
 	}
@@ -148,74 +145,63 @@ func edit(ctx context.Context, w *worker, n int) error {
 }
 
 const (
-	tryTime = 10 * time.Second // for a call to be answered, or a session to begin
+	tryTime = 10 * time.Second // for a call to be answered, or an agent to connect
 	tryWait = 50 * time.Millisecond
 )
 
 // worker is an agent that does what its host would have it do: it connects anew when something breaks, and says the same again. One
 // goroutine uses it.
 type worker struct {
-	url, path, version, name string
+	*client.Client
 
-	connections *http.Transport
-	session     *mcp.ClientSession // nil while there is none
+	era   client.Era
+	name  string
+	agent *client.Agent // nil while it is not connected
 }
 
 // newWorker returns a worker of one of the eras, in turn.
 func newWorker(t *testing.T, url string, era int, name string) *worker {
 	t.Helper()
-	w := &worker{url: url, version: eras[era%len(eras)].version, path: eras[era%len(eras)].path, name: name, connections: &http.Transport{}}
-	t.Cleanup(w.disconnect)
+	w := &worker{Client: client.New(url), era: client.Eras[era%len(client.Eras)], name: name}
+	t.Cleanup(func() { w.disconnect(); w.Close() })
 	return w
 }
 
 func (w *worker) disconnect() {
-	if w.session != nil {
-		_ = w.session.Close() // its error is what the transport was closed with
+	if w.agent != nil {
+		w.agent.Close()
 	}
-	w.session = nil
-	w.connections.CloseIdleConnections()
+	w.agent = nil
 }
 
 // call returns when the tool has succeeded. The error says why it cannot, or that ctx has ended.
 func (w *worker) call(ctx context.Context, tool string, arguments map[string]any, into any) error {
 	for {
-		text, isError, err := w.try(ctx, tool, arguments)
+		err := w.try(ctx, tool, arguments, into)
+		refused := new(client.Refusal)
 		switch {
-		case err != nil:
+		case err == nil:
+			return nil
+		case !errors.As(err, &refused):
 			w.disconnect()
-		case !isError:
-			return json.Unmarshal([]byte(text), into)
-		case !strings.Contains(text, `"retryAfterMs"`):
-			return fmt.Errorf("%s: %s %v: %s", w.name, tool, arguments, text)
+		case !refused.Temporary():
+			return fmt.Errorf("%s: %s %v: %w", w.name, tool, arguments, err)
 		}
 		if bench.Wait(ctx, tryWait) != nil {
-			return fmt.Errorf("%s: %s %v: %w, at last %s %w", w.name, tool, arguments, context.Cause(ctx), text, err)
+			return fmt.Errorf("%s: %s %v: %w, at last %w", w.name, tool, arguments, context.Cause(ctx), err)
 		}
 	}
 }
 
-func (w *worker) try(ctx context.Context, tool string, arguments map[string]any) (text string, isError bool, err error) {
-	trying, cancel := context.WithTimeout(ctx, tryTime)
+func (w *worker) try(ctx context.Context, tool string, arguments map[string]any, into any) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
-	if w.session == nil {
-		// A session of the SDK ends with the context of its beginning.
-		client := mcp.NewClient(&mcp.Implementation{Name: w.name, Version: "1"}, nil)
-		session, err := client.Connect(ctx, transportTo(w.url+w.path, w.connections), &mcp.ClientSessionOptions{ProtocolVersion: w.version})
-		if err != nil {
-			return "", false, err
+	if w.agent == nil {
+		if w.agent, err = w.Agent(ctx, w.name, w.era, nil); err != nil {
+			return err
 		}
-		w.session = session
 	}
-	result, err := w.session.CallTool(trying, &mcp.CallToolParams{Name: tool, Arguments: arguments})
-	if err != nil {
-		return "", false, err
-	}
-	content, ok := result.Content[0].(*mcp.TextContent)
-	if !ok {
-		return "", false, fmt.Errorf("%s answered %+v", tool, result.Content[0])
-	}
-	return content.Text, result.IsError, nil
+	return w.agent.Call(ctx, tool, arguments, into)
 }
 
 // reader follows the changes of a plan by their cursors.
@@ -272,6 +258,8 @@ func (r *reader) read(ctx context.Context, waitSeconds int) (more bool, err erro
 // listener is a reader that reads only when its stream says that there is something.
 type listener struct {
 	reader
+
+	connections *http.Transport
 
 	session string       // id of its session, if it has one
 	ready   func()       // is called when a stream is open
@@ -398,7 +386,7 @@ func (l *listener) open(ctx context.Context, method, path, body string, each fun
 }
 
 func (l *listener) send(ctx context.Context, method, path, body string, headers ...string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, l.worker.url+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, l.worker.URL()+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -407,7 +395,7 @@ func (l *listener) send(ctx context.Context, method, path, body string, headers 
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
 	}
-	response, err := l.worker.connections.RoundTrip(request)
+	response, err := l.connections.RoundTrip(request)
 	if err == nil && response.StatusCode >= http.StatusMultipleChoices {
 		_ = response.Body.Close()
 		err = fmt.Errorf("%s %s was answered with %s", method, path, response.Status)
