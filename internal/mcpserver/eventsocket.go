@@ -45,7 +45,11 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, c call, kind str
 
 // end ends the stream: nobody writes to its response any more.
 func (e *eventSocket) end() {
-	e.Close(socket.Client) // unless there is another reason
+	reason := socket.Client
+	if e.isSlow() {
+		reason = socket.Slow
+	}
+	e.Close(reason) // unless there is another one
 	e.cancel()
 	e.finish()
 	e.open.Dec()

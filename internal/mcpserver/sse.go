@@ -13,7 +13,6 @@ import (
 	"layercake/internal/agent"
 	"layercake/internal/caller"
 	"layercake/internal/fault"
-	"layercake/internal/socket"
 
 	"github.com/google/uuid"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -79,7 +78,7 @@ func (h *Handler) runSSE(e *eventSocket, r *http.Request, c call, box *agent.Mai
 	talk.Store(&c)
 	ctx, cancel := context.WithCancel(context.WithValue(e.ctx, callKey{}, talk))
 	defer cancel()
-	answers := &answers{eventSocket: e, open: make(chan struct{}, maxUnanswered)}
+	answers := &answers{stream: e.stream, open: make(chan struct{}, maxUnanswered)}
 	transport := &mcp.SSEServerTransport{Endpoint: "/mcp/sse?session=" + c.session.String(), Response: answers, MaxRequestBodyBytes: maxBody}
 	session, err := h.server.Connect(ctx, transport, nil)
 	if err != nil {
@@ -96,7 +95,7 @@ func (h *Handler) runSSE(e *eventSocket, r *http.Request, c call, box *agent.Mai
 			h.introduce(ctx, r, talk, message, body)
 		}
 		isRequest := message.ID != nil && message.Method != ""
-		if isRequest && !answers.expect() {
+		if isRequest && !answers.expect(e) {
 			return e.event(compact(map[string]any{"jsonrpc": "2.0", "id": message.ID, "error": map[string]any{
 				"code": jsonrpc.CodeInternalError, "message": fmt.Sprintf("%d requests of the session have no answer yet, which are all that may: "+
 					"read the answers", maxUnanswered), "data": map[string]any{"code": fault.RateLimited},
@@ -129,21 +128,21 @@ const (
 // answers is the response that the SDK writes to. It counts the requests that are not answered: the SDK keeps each with its answer until
 // the client has read what comes before, so a client that does not read would have it keep any number.
 type answers struct {
-	*eventSocket
+	*stream
 
 	open chan struct{} // one for each request without an answer
 }
 
 // expect notes that a request is about to be given to the SDK, and reports whether it may be: it waits a little for room.
-func (a *answers) expect() bool {
+func (a *answers) expect(e *eventSocket) bool {
 	late := time.NewTimer(roomTime)
 	defer late.Stop()
 	select {
 	case a.open <- struct{}{}:
 		return true
 	case <-late.C:
-	case <-a.ctx.Done():
-	case <-a.ending:
+	case <-e.ctx.Done():
+	case <-e.ending:
 	}
 	return false
 }
@@ -159,9 +158,6 @@ func (a *answers) came() {
 // Write writes an event, which the SDK writes in one piece.
 func (a *answers) Write(event []byte) (int, error) {
 	n, err := a.stream.Write(event)
-	if err != nil {
-		a.Cut(socket.Slow)
-	}
 	_, rest, _ := bytes.Cut(event, []byte("data: "))
 	data, _, _ := bytes.Cut(rest, []byte("\n"))
 	if message := parseEnvelope(data); message.ID != nil && message.Method == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ type stream struct {
 	writeTime time.Duration
 
 	mu    sync.Mutex
+	slow  bool // a write took too long
 	ended bool // the handler has returned, and with it the response
 }
 
@@ -47,7 +49,19 @@ func (s *stream) Write(b []byte) (int, error) {
 		return 0, errEnded
 	}
 	_ = s.control.SetWriteDeadline(time.Now().Add(s.writeTime)) // writers without deadlines are those of tests
-	return s.ResponseWriter.Write(b)
+	n, err := s.ResponseWriter.Write(b)
+	s.note(err)
+	return n, err
+}
+
+// note notes that a write took too long. The error also ends the context of the request, whose owner then asks isSlow. The caller holds mu.
+func (s *stream) note(err error) { s.slow = s.slow || errors.Is(err, os.ErrDeadlineExceeded) }
+
+// isSlow reports whether the client did not take in time what was written.
+func (s *stream) isSlow() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.slow
 }
 
 // Flush sends what was written.
@@ -59,7 +73,9 @@ func (s *stream) flush() error {
 	if s.ended {
 		return errEnded
 	}
-	return s.control.Flush()
+	err := s.control.Flush()
+	s.note(err)
+	return err
 }
 
 // write writes an event and sends it.
