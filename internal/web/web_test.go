@@ -230,3 +230,14 @@ func TestDragIsSeenOnTheOtherReplica(t *testing.T) {
 	replicas := servertest.Start(t, 2, nil)
 	runPages(t, "drag.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
 }
+
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	replicas := servertest.Start(t, 2, nil)
+	runPages(t, "outage.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
+}
+
+func TestClientWithoutOurPage(t *testing.T) {
+	t.Parallel()
+	runPages(t, "client.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)
+}

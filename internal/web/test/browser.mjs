@@ -1,27 +1,48 @@
-// A browser for tests, whose pages keep what went wrong in them.
+// A browser for tests, and what they do in it.
 import { chromium } from 'playwright-core'
 
-/** Starts Debian's Chromium. Without it the process ends with status 3. */
-export async function launch() {
-  const executablePath = process.env.CHROMIUM
+/** Starts Debian's Chromium. */
+export function launch() {
   return chromium.launch({
-    executablePath,
+    executablePath: process.env.CHROMIUM,
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync'],
   })
 }
 
-/** Opens a page in a profile of its own. Its problems are what it says on the console as an error or a warning. */
+/** Opens a page in a profile of its own, which keeps what it says on the console, what fails in it, and what it asks for. */
 export async function open(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1200, height: 760 }, ...options })
   const page = await context.newPage()
   page.problems = []
   page.requests = []
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) page.problems.push(`${message.type()}: ${message.text()} ${message.location().url}`)
-  })
+  page.on('console', (message) => page.problems.push(`${message.type()}: ${message.text()} ${message.location().url}`))
   page.on('pageerror', (error) => page.problems.push(String(error.stack ?? error)))
   page.on('request', (request) => page.requests.push(request.url()))
   await page.goto(url)
   return page
+}
+
+/** Waits until a page follows its plan. */
+export function live(page) {
+  return page.locator('.status[data-state=live]').waitFor()
+}
+
+/** Waits until that many nodes are drawn. */
+export function cards(page, count) {
+  return page.waitForFunction((want) => document.querySelectorAll('.card').length === want, count)
+}
+
+/** Where a node is drawn. */
+export function place(page, node) {
+  return page.locator(`[data-id=${node}]`).evaluate((element) => element.style.transform)
+}
+
+/** Drags a node by the mouse. */
+export async function drag(page, node, dx, dy) {
+  const box = await page.locator(`[data-id=${node}]`).boundingBox()
+  await page.mouse.move(box.x + 40, box.y + 20)
+  await page.mouse.down()
+  await page.mouse.move(box.x + 40 + dx, box.y + 20 + dy, { steps: 8 })
+  await page.mouse.up()
 }

@@ -1,8 +1,9 @@
 // The sample plan is opened on one replica and watched on another; a node is dragged on the first, and the drag is seen on the second.
 import assert from 'node:assert/strict'
-import { launch, open } from './browser.mjs'
+import { cards, drag, launch, live, open, place } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
+const node = 'mergenode_004'
 const browser = await launch()
 try {
   const one = await open(browser, url)
@@ -10,29 +11,23 @@ try {
   await one.waitForURL(/\/projects\/\d+$/)
   await live(one)
   const path = new URL(one.url()).pathname
-  await one.getByText('Everything we know').waitFor()
-  assert.equal(await one.locator('.card').count(), 8)
+  await cards(one, 8)
 
   const two = await open(browser, other + path)
   await live(two)
-  await two.getByText('Everything we know').waitFor()
-  await two.waitForFunction(() => document.querySelectorAll('.card').length === 8)
+  await cards(two, 8)
   await two.waitForFunction(() => document.querySelectorAll('.react-flow__edge').length === 7)
 
-  const before = await place(two)
-  const box = await one.locator('[data-id=mergenode_004]').boundingBox()
-  await one.mouse.move(box.x + 40, box.y + 20)
-  await one.mouse.down()
-  await one.mouse.move(box.x + 90, box.y + 120, { steps: 8 })
-  await one.mouse.up()
+  const before = await place(two, node)
+  await drag(one, node, 50, 100)
   await two.waitForFunction((was) => document.querySelector('[data-id=mergenode_004]').style.transform !== was, before)
   await one.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
-  assert.equal(await place(two), await place(one))
+  assert.equal(await place(two, node), await place(one, node))
 
   await two.reload()
   await live(two)
-  await two.locator('[data-id=mergenode_004]').waitFor()
-  assert.equal(await place(two), await place(one))
+  await cards(two, 8)
+  assert.equal(await place(two, node), await place(one, node))
 
   if (process.env.SHOTS) {
     await one.screenshot({ path: `${process.env.SHOTS}/one.png` })
@@ -53,12 +48,4 @@ try {
   }
 } finally {
   await browser.close()
-}
-
-function live(page) {
-  return page.locator('.status[data-state=live]').waitFor()
-}
-
-function place(page) {
-  return page.locator('[data-id=mergenode_004]').evaluate((node) => node.style.transform)
 }

@@ -32,7 +32,8 @@ export class Connection {
   private readonly url: string
   private readonly name: string
   private readonly post: Post
-  private readonly socket: Socket
+  private readonly token: string | undefined
+  private opened: Socket | undefined
   private readonly journal: Journal
 
   constructor({ url, token, name = 'Somebody' }: Options, clientId: string, journal: Journal) {
@@ -43,7 +44,7 @@ export class Connection {
     const headers: Record<string, string> = {}
     if (token) headers['authorization'] = `Bearer ${token}`
     this.post = poster(`${this.url}/graphql`, headers)
-    this.socket = new Socket(`${this.webSocketURL()}/graphql/ws`, token ? { token } : {})
+    this.token = token
   }
 
   /** Asks or does something; fails with a Failure. */
@@ -73,7 +74,13 @@ export class Connection {
 
   /** Ends everything that is followed. */
   close(): void {
-    this.socket.close()
+    this.opened?.close()
+  }
+
+  /** The socket of all that is followed. Whoever only asks needs none. */
+  private get socket(): Socket {
+    this.opened ??= new Socket(`${this.webSocketURL()}/graphql/ws`, this.token ? { token: this.token } : {})
+    return this.opened
   }
 
   private webSocketURL(): string {

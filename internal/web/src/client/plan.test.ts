@@ -90,6 +90,22 @@ test('edits that build on each other are not in one request', async () => {
   expect(window.store.snapshot()).toMatchObject({ refused: [], waiting: 3 })
 })
 
+test('of two edits of the same part the later one is done later', async () => {
+  const label = (text: string): Edit => ({ updateNode: { id: 'a', updates: { metadata: { label: text, description: null } } } })
+  const { window, server } = await start({ addNode: node('a') })
+  window.store.change([{ addNode: node('b') }])
+  await settled()
+  window.store.change([label('first')])
+  window.store.change([label('second')])
+  await window.decide('answered')
+  await window.decide('busyField')
+  for (let i = 0; i < 4; i++) {
+    await window.wait()
+    await window.decide('answered')
+  }
+  expect(server.plan.nodes.get('a')!.metadata.label).toBe('second')
+})
+
 test('one edit that the server does not understand does not keep the others from it', async () => {
   const { window, server } = await start()
   window.store.change([{ moveNodes: [] }])
@@ -206,6 +222,8 @@ test('elements that did not change stay the same objects', async () => {
 const gestures = {
   add: (_: FakeWindow, i: number) => [{ addNode: node(`n${i % 6}`, i) }],
   move: (w: FakeWindow, i: number) => [move(pick(w, i), i)],
+  moveTwo: (w: FakeWindow, i: number) => [
+    { moveNodes: [...new Set([pick(w, i), pick(w, i + 1)])].map((nodeId) => ({ nodeId, position: { x: i, y: 1 } })) }],
   label: (w: FakeWindow, i: number) => [{ updateNode: { id: pick(w, i), updates: { metadata: { label: `l${i}`, description: null } } } }],
   remove: (w: FakeWindow, i: number) => [{ deleteNode: pick(w, i) }],
   connect: (w: FakeWindow, i: number) => [{ addEdge: edge(pick(w, i), pick(w, i * 7 + 1)) }],
@@ -222,14 +240,14 @@ function pick(window: FakeWindow, i: number): string {
 type Action =
   | { do: keyof typeof gestures; i: number }
   | { do: 'decide'; fate: Fate }
-  | { do: 'deliver' | 'disconnect' | 'connect' | 'wait' | 'reload' | 'die' | 'hour' | 'trim' | 'send' | 'discard' }
+  | { do: 'deliver' | 'repeat' | 'disconnect' | 'connect' | 'wait' | 'reload' | 'die' | 'hour' | 'trim' | 'send' | 'discard' }
   | { do: 'other'; i: number }
 
 const action: fc.Arbitrary<Action & { window: number }> = fc.tuple(fc.nat(1), fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: fc.constantFrom(...(Object.keys(gestures) as (keyof typeof gestures)[])), i: fc.nat(30) }) },
   { weight: 8, arbitrary: fc.record({
     do: fc.constant('decide' as const), fate: fc.constantFrom<Fate>('lost', 'unanswered', 'busy', 'busyField', 'answered', 'answered') }) },
-  { weight: 9, arbitrary: fc.record({ do: fc.constantFrom('deliver' as const, 'deliver' as const, 'wait' as const) }) },
+  { weight: 9, arbitrary: fc.record({ do: fc.constantFrom('deliver' as const, 'deliver' as const, 'wait' as const, 'repeat' as const) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constantFrom(
     'disconnect' as const, 'connect' as const, 'reload' as const, 'die' as const, 'hour' as const, 'trim' as const,
     'send' as const, 'discard' as const) }) },
@@ -259,6 +277,7 @@ async function run(actions: (Action & { window: number })[]): Promise<void> {
     switch (what.do) {
       case 'decide': await window.decide(what.fate); break
       case 'deliver': window.deliver(); break
+      case 'repeat': window.repeat(); break
       case 'disconnect': window.disconnect(); break
       case 'connect': window.connect(); break
       case 'wait': await window.wait(); break

@@ -221,6 +221,12 @@ export class FakeWindow {
     return true
   }
 
+  /** Delivers an event that was delivered before, if there is one. */
+  repeat(): void {
+    this.at = Math.max(this.server.floor, this.at - 1)
+    this.deliver()
+  }
+
   disconnect(): void {
     this.online = false
     this.become('reconnecting')

@@ -1,0 +1,84 @@
+// The way to a replica breaks while nodes are dragged, the window is reloaded, and somebody else edits meanwhile. When the way is there
+// again, every edit arrives once, and both windows show the same plan.
+import assert from 'node:assert/strict'
+import { connect, createServer } from 'node:net'
+import { cards, drag, launch, live, open, place } from './browser.mjs'
+
+const [url, other] = [process.env.URL, process.env.OTHER_URL]
+const way = await passage(Number(new URL(url).port))
+const browser = await launch()
+try {
+  const one = await open(browser, way.url)
+  await one.getByRole('button', { name: 'Open the sample plan' }).click()
+  await live(one)
+  await cards(one, 8)
+  const path = new URL(one.url()).pathname
+  const two = await open(browser, other + path)
+  await cards(two, 8)
+
+  await way.close()
+  await one.locator('.status[data-state=reconnecting]').waitFor()
+  await drag(one, 'mergenode_004', 20, 90)
+  await drag(one, 'graphnode_006', -30, 110)
+  await one.getByText('2 edits waiting').waitFor()
+  const before = await place(two, 'outputnode_007')
+  await drag(two, 'outputnode_007', 10, -60)
+  await live(two)
+
+  // The page is there again, but nobody who answers it.
+  await one.route('**/graphql', (route) => route.abort())
+  await way.open()
+  await one.reload()
+  await one.getByText('2 edits waiting').waitFor()
+  await one.unroute('**/graphql')
+
+  await live(one)
+  await one.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
+  for (const node of ['mergenode_004', 'graphnode_006', 'outputnode_007']) {
+    const want = await place(one, node)
+    await two.waitForFunction(([id, there]) => document.querySelector(`[data-id=${id}]`).style.transform === there, [node, want])
+  }
+  assert.notEqual(await place(one, 'outputnode_007'), before)
+
+  const query = `{ planHistory(projectId: ${path.split('/')[2]}, limit: 100) { changes { summary operations { kind } } } }`
+  const answer = await fetch(`${other}/graphql`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query }),
+  })
+  const { changes } = (await answer.json()).data.planHistory
+  const moves = changes.filter(({ operations }) => operations.every(({ kind }) => kind === 'NODE_UPDATED'))
+  assert.equal(moves.length, 3, JSON.stringify(changes))
+
+  // Browsers complain of each connection that fails; nothing else went wrong.
+  for (const page of [one, two]) assert.deepEqual(page.problems.filter((problem) => !/ERR_|WebSocket connection/.test(problem)), [])
+} finally {
+  await browser.close()
+  await way.close()
+}
+
+/** A way to a port that can be closed, with all that is under way, and opened again at the same address. */
+async function passage(port) {
+  let server
+  const sockets = new Set()
+  const listen = (at) => new Promise((resolve) => {
+    server = createServer((near) => {
+      const far = connect(port, '127.0.0.1')
+      for (const [from, to] of [[near, far], [far, near]]) {
+        sockets.add(from)
+        from.pipe(to)
+        from.on('error', () => to.destroy())
+        from.on('close', () => { sockets.delete(from); to.destroy() })
+      }
+    })
+    server.listen(at, '127.0.0.1', resolve)
+  })
+  await listen(0)
+  const own = server.address().port
+  return {
+    url: `http://127.0.0.1:${own}`,
+    open: () => listen(own),
+    close: () => new Promise((resolve) => {
+      server.close(resolve)
+      for (const socket of sockets) socket.destroy()
+    }),
+  }
+}
