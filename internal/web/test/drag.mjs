@@ -18,6 +18,11 @@ try {
   await cards(two, 8)
   await two.waitForFunction(() => document.querySelectorAll('.react-flow__edge').length === 7)
 
+  // Each sees the pointer of the other, by name.
+  await two.mouse.move(500, 300)
+  await two.mouse.move(520, 330)
+  await one.locator('.pointer').filter({ hasText: await name(two) }).waitFor()
+
   const before = await place(two, node)
   await drag(one, node, 50, 100)
   await two.waitForFunction((was) => document.querySelector('[data-id=mergenode_004]').style.transform !== was, before)
@@ -48,4 +53,9 @@ try {
   }
 } finally {
   await browser.close()
+}
+
+/** What the person in a page is called. */
+function name(page) {
+  return page.evaluate(() => localStorage.getItem('layercake-name'))
 }

@@ -5,7 +5,7 @@ import {
 } from '@xyflow/react'
 import '@xyflow/react/dist/style.css'
 import { memo, useCallback, useEffect, useMemo, useRef, useState } from 'react'
-import type { Plan, PlanNode, Position } from '../client/index.ts'
+import type { Plan, PlanEdge, PlanNode, Position } from '../client/index.ts'
 import { KindIcon, kindOf } from './kinds.tsx'
 import { hint } from './path.ts'
 import type { OpenProject } from './session.ts'
@@ -46,8 +46,7 @@ export function Canvas({ project, plan }: { project: OpenProject; plan: Plan }) 
   const [hinted, setHinted] = useState(hint)
   const flow = useReactFlow()
   const nodes = useCards(plan, held, selected, hinted)
-  const edges = useMemo(() => [...plan.edges.values()].map(({ id, source, target }): Edge => (
-    { id, source, target, markerEnd: { type: MarkerType.ArrowClosed } })), [plan.edges])
+  const edges = useMemo(() => [...plan.edges.values()].map(lineOf), [plan.edges])
 
   const onNodesChange = useCallback((changes: NodeChange<Card>[]) => {
     const moved = changes.flatMap((change) => (change.type === 'position' && change.position ? [[change.id, change.position] as const] : []))
@@ -106,6 +105,16 @@ function cardOf(node: PlanNode, position: Position, selected: boolean, hinted: b
     id: node.id, type: 'card', position, width, height, measured: { width, height }, handles, selected, data: { node, hinted },
     ariaLabel: `${kindOf(node.nodeType).word} ${node.metadata.label}`,
   }
+}
+
+const lines = new WeakMap<PlanEdge, Edge>()
+
+/** An edge as React Flow takes it: the same object as long as nothing changed. */
+function lineOf(edge: PlanEdge): Edge {
+  const { id, source, target } = edge
+  const line = lines.get(edge) ?? { id, source, target, markerEnd: { type: MarkerType.ArrowClosed, color: 'var(--quiet)', width: 18, height: 18 } }
+  lines.set(edge, line)
+  return line
 }
 
 /** The pointers of the others. They move too often for React: each frame moves what changed. */

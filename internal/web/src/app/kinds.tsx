@@ -9,7 +9,7 @@ interface Kind {
 
 const kinds: Record<NodeType, Kind> = {
   DataSourceNode: { word: 'Source', icon: 'M2 4c0-3 12-3 12 0v8c0 3-12 3-12 0zM2 4c0 3 12 3 12 0M2 8c0 3 12 3 12 0' },
-  GraphNode: { word: 'Graph', icon: 'M4 4l8 2M4 4l3 8M12 6l-5 6M4 4h.01M12 6h.01M7 12h.01' },
+  GraphNode: { word: 'Graph', icon: 'M5 4a2 2 0 1 1-4 0 2 2 0 0 1 4 0zM15 5a2 2 0 1 1-4 0 2 2 0 0 1 4 0zM10 13a2 2 0 1 1-4 0 2 2 0 0 1 4 0zM5 4.2l6 .6M4 6l3 5M12 7l-3 4' },
   TransformNode: { word: 'Transform', icon: 'M2 5h9l-3-3M14 11H5l3 3' },
   MergeNode: { word: 'Merge', icon: 'M2 3c6 0 4 5 8 5h4M2 13c6 0 4-5 8-5M11 5l3 3-3 3' },
   CopyNode: { word: 'Copy', icon: 'M2 2h8v8H2zM6 10v4h8V6h-4' },

@@ -195,6 +195,14 @@ test('edits of a window that is open are its own, those of one that died are off
   expect(positions(other)).toEqual(['a 0'])
 })
 
+test('an event that comes again is no step back', async () => {
+  const { window, server } = await start({ addNode: node('a') })
+  for (const x of [1, 2]) server.change(`other${x}`, move('a', x))
+  while (window.deliver());
+  window.repeat()
+  expect(positions(window)).toEqual(['a 2'])
+})
+
 test('a thousand events are one drawing', async () => {
   const { window, server } = await start({ addNode: node('a') })
   let drawings = 0

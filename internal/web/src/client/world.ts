@@ -221,9 +221,9 @@ export class FakeWindow {
     return true
   }
 
-  /** Delivers an event that was delivered before, if there is one. */
+  /** Delivers the event before the last one again, if there is one, and all behind it later. */
   repeat(): void {
-    this.at = Math.max(this.server.floor, this.at - 1)
+    this.at = Math.max(this.server.floor, this.at - 2)
     this.deliver()
   }
 
