@@ -46,3 +46,8 @@ export async function drag(page, node, dx, dy) {
   await page.mouse.move(box.x + 40 + dx, box.y + 20 + dy, { steps: 8 })
   await page.mouse.up()
 }
+
+/** What the person in a page is called. */
+export function name(page) {
+  return page.evaluate(() => localStorage.getItem('layercake-name'))
+}

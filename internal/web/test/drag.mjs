@@ -1,6 +1,6 @@
 // The sample plan is opened on one replica and watched on another; a node is dragged on the first, and the drag is seen on the second.
 import assert from 'node:assert/strict'
-import { cards, drag, launch, live, open, place } from './browser.mjs'
+import { cards, drag, launch, live, name, open, place } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const node = 'mergenode_004'
@@ -53,9 +53,4 @@ try {
   }
 } finally {
   await browser.close()
-}
-
-/** What the person in a page is called. */
-function name(page) {
-  return page.evaluate(() => localStorage.getItem('layercake-name'))
 }

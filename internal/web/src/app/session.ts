@@ -34,8 +34,14 @@ export function closeProject(): void {
   open = null
 }
 
-/** Calls oneself something else. The others see it with the next page. */
+/** Calls oneself something else. */
 export function rename(name: string): void {
+  me.name = name
+  connection.name = name
+  remember(name)
+}
+
+function remember(name: string): void {
   try {
     localStorage.setItem(nameKey, name)
   } catch {
@@ -57,7 +63,7 @@ function invented(): string {
     return list[Math.floor(Math.random() * list.length)]!
   }
   const name = `${one('Amber Azure Coral Ivory Jade Maroon Olive Scarlet Silver Violet')} ${one('Badger Falcon Heron Lynx Marten Otter Owl Raven Seal Stork')}`
-  rename(name)
+  remember(name)
   return name
 }
 

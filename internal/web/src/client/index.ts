@@ -29,22 +29,24 @@ export interface Options {
 export class Connection {
   /** Names this window to everybody, so that it knows its own changes. */
   readonly clientId: string
+  /** What the others see from the next request on, and in projects that are joined from now on. */
+  name: string | undefined
   private readonly url: string
-  private readonly name: string
-  private readonly post: Post
   private readonly token: string | undefined
-  private opened: Socket | undefined
+  private readonly post: Post
   private readonly journal: Journal
+  private opened: Socket | undefined
 
-  constructor({ url, token, name = 'Somebody' }: Options, clientId: string, journal: Journal) {
+  constructor({ url, token, name }: Options, clientId: string, journal: Journal) {
     this.url = url.replace(/\/$/, '')
+    this.token = token
     this.name = name
     this.clientId = clientId
     this.journal = journal
-    const headers: Record<string, string> = {}
-    if (token) headers['authorization'] = `Bearer ${token}`
-    this.post = poster(`${this.url}/graphql`, headers)
-    this.token = token
+    this.post = poster(`${this.url}/graphql`, () => ({
+      ...(this.token ? { authorization: `Bearer ${this.token}` } : {}),
+      ...(this.name ? { 'x-layercake-name': encodeURIComponent(this.name) } : {}),
+    }))
   }
 
   /** Asks or does something; fails with a Failure. */
@@ -67,7 +69,7 @@ export class Connection {
   /** Joins a project until its stop is called. */
   presence(projectId: number, color = '#3b82f6'): PresenceStore {
     const url = `${this.webSocketURL()}/ws/collaboration?project_id=${projectId}`
-    const store = new PresenceStore(url, { userId: this.clientId, name: this.name, color })
+    const store = new PresenceStore(url, { userId: this.clientId, name: this.name ?? 'Somebody', color })
     store.start()
     return store
   }
@@ -79,7 +81,10 @@ export class Connection {
 
   /** The socket of all that is followed. Whoever only asks needs none. */
   private get socket(): Socket {
-    this.opened ??= new Socket(`${this.webSocketURL()}/graphql/ws`, this.token ? { token: this.token } : {})
+    this.opened ??= new Socket(`${this.webSocketURL()}/graphql/ws`, () => ({
+      ...(this.token ? { token: this.token } : {}),
+      ...(this.name ? { name: this.name } : {}),
+    }))
     return this.opened
   }
 

@@ -1,11 +1,11 @@
 // One plan as this window shows it: the server's, and what waits to be sent.
 import { applyEdit, applyOperation, type Change, type Draft, type Edit, type Plan, type PlanEdge, type PlanNode } from './edits.ts'
-import { PlanDocument, PlanEventsDocument, PlanVersionDocument, type GraphFragment, type PlanEventsSubscription } from './gql/graphql.ts'
+import { PlanDocument, PlanEventsDocument, type GraphFragment, type PlanEventsSubscription } from './gql/graphql.ts'
 import type { Journal } from './journal.ts'
 import { enqueue, maxBatch, nextBatch, settle, type Outcome, type Waiting } from './queue.ts'
 import { dataOf, Failure, newId, pause, type Post } from './request.ts'
 import type { Socket } from './socket.ts'
-import { completes, sendChanges } from './wire.ts'
+import { sendChanges } from './wire.ts'
 
 type PlanEvent = PlanEventsSubscription['planEvents']
 
@@ -52,9 +52,6 @@ export interface Surroundings {
 /** A change that is older was made in a world that its author may not remember. */
 const tooOld = 60 * 60 * 1_000
 
-/** The event of a change comes before its answer or soon after it. An accepted change without one changed nothing. */
-const eventTime = 1_000
-
 export class PlanStore {
   private readonly base: Draft = { nodes: new Map(), edges: new Map() }
   private version = -1
@@ -94,7 +91,7 @@ export class PlanStore {
       plan: this.version < 0 ? null : this.view(),
       projectName: this.projectName,
       status: this.status,
-      waiting: this.queue.filter((change) => !change.accepted).length,
+      waiting: unanswered(this.queue).size,
       refused: this.refused,
       undecided: this.undecided,
       durable: this.around.journal.durable,
@@ -232,7 +229,7 @@ export class PlanStore {
     for (const operation of event.operations) applyOperation(this.base, operation)
     this.version = event.version
     this.cursor = event.cursor
-    this.replaceQueue(this.queue.filter((change) => !(event.opId && completes(change, event.opId))))
+    this.replaceQueue(this.queue.filter((change) => change.opId !== event.opId))
   }
 
   private replaceBase(graph: GraphFragment): void {
@@ -241,7 +238,7 @@ export class PlanStore {
     this.version = Number(graph.version)
     this.cursor = graph.cursor
     // What was accepted is in there, or was lost with the server's history.
-    this.replaceQueue(this.queue.filter((change) => !change.accepted))
+    this.replaceQueue([...unanswered(this.queue).values()])
   }
 
   // ---- sending
@@ -275,7 +272,6 @@ export class PlanStore {
         this.refused = [...this.refused, ...settled.refused]
         if (settled.refused.length > 0) most = maxBatch
         this.replaceQueue(settled.queue)
-        if (settled.accepted.length > 0) void this.expectEvents(settled.accepted)
         if (settled.wait) await this.sleep(pause(attempt++, settled.wait.retryAfterMs))
         else attempt = 0
       }
@@ -286,43 +282,24 @@ export class PlanStore {
 
   /** A laptop that was closed for the night asks before it sends what it still has. */
   private setOldAside(): void {
-    const old = this.queue.filter((change) => !change.accepted && this.isOld(change))
+    const old = this.queue.filter((change) => change.accepted === undefined && this.isOld(change))
     if (old.length === 0) return
     this.undecided = [...this.undecided, ...old]
     this.queue = this.queue.filter((change) => !old.includes(change))
     this.changed()
   }
 
-  /** An accepted change that changed nothing has no event: it goes once the plan is known to be newer than its answer. */
-  private async expectEvents(opIds: readonly string[]): Promise<void> {
-    const silent = () => this.queue.filter((change) => opIds.includes(change.opId) && change.accepted?.version === undefined)
-    for (let attempt = 0; ; attempt++) {
-      await this.around.delay(eventTime + pause(attempt))
-      if (this.stopped || silent().length === 0) return
-      try {
-        const { getPlanDag } = dataOf(await this.around.post(PlanVersionDocument, { projectId: this.around.projectId }))
-        const version = Number(getPlanDag?.version ?? 0)
-        for (const change of silent()) change.accepted = { version }
-        this.replaceQueue(this.queue)
-        return
-      } catch {
-        // Asked again; until then the change is shown.
-      }
-    }
-  }
-
   // ---- what all of it needs
 
   /** Puts another queue in place of the one that is there, also in the journal. What the plan shows by now is left out. */
   private replaceQueue(next: Waiting[]): void {
-    const queue = next.filter((change) => !((change.accepted?.version ?? Infinity) <= this.version))
+    const queue = next.filter(({ accepted }) => accepted === undefined || accepted > this.version)
     const before = unanswered(this.queue)
     const after = unanswered(queue)
-    const undecided = new Set(this.undecided.map((change) => change.opId))
     this.queue = queue
     this.write(
       [...after.values()].filter((change) => before.get(change.opId) !== change).map(withoutState),
-      [...before.keys()].filter((opId) => !after.has(opId) && !undecided.has(opId)),
+      [...before.keys()].filter((opId) => !after.has(opId)),
     )
     this.changed()
   }
@@ -388,7 +365,7 @@ function byId<T extends { id: string }>(elements: readonly T[]): Map<string, T> 
 }
 
 function unanswered(queue: Waiting[]): Map<string, Waiting> {
-  return new Map(queue.filter((change) => !change.accepted).map((change) => [change.opId, change]))
+  return new Map(queue.filter((change) => change.accepted === undefined).map((change) => [change.opId, change]))
 }
 
 /** A change as it was made. */

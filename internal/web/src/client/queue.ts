@@ -6,12 +6,12 @@ import type { Failure } from './request.ts'
 export interface Waiting extends Change {
   /** It may have reached the server, so it must stay as it is: its operation id stands for just this. */
   sent: boolean
-  /** It was accepted, and stays in view until the plan shows it. The version is the plan's with it, where that is known. */
-  accepted?: { version?: number }
+  /** The version of the plan with it, once it was accepted. It stays in view until the plan that is followed is as far. */
+  accepted?: number
 }
 
 /** What became of a change that was sent. */
-export type Outcome = { version?: number } | { failure: Failure }
+export type Outcome = { version: number } | { failure: Failure }
 
 /** Requests have at most that many changes. */
 export const maxBatch = 20
@@ -43,7 +43,7 @@ export function nextBatch(queue: readonly Waiting[], most = maxBatch): Waiting[]
   const written = new Set<string>()
   const needed = new Set<string>()
   for (const change of queue) {
-    if (change.accepted) continue
+    if (change.accepted !== undefined) continue
     const parts = change.edits.map(touches)
     const writes = parts.flatMap((part) => part.writes)
     const needs = parts.flatMap((part) => part.needs)
@@ -59,12 +59,12 @@ export function nextBatch(queue: readonly Waiting[], most = maxBatch): Waiting[]
 /** What the outcomes of a batch do to the queue, what was refused, and the failure to wait for, if any. */
 export function settle(queue: readonly Waiting[], batch: readonly Waiting[], outcomes: readonly (Outcome | undefined)[]) {
   const refused: { change: Change; failure: Failure }[] = []
-  const accepted = new Map<string, { version?: number }>()
+  const accepted = new Map<string, number>()
   let wait: Failure | undefined
   batch.forEach((change, i) => {
     const outcome = outcomes[i]
     if (!outcome) return
-    if (!('failure' in outcome)) accepted.set(change.opId, outcome)
+    if (!('failure' in outcome)) accepted.set(change.opId, outcome.version)
     else if (outcome.failure.passes) wait ??= outcome.failure
     // Behind a change that has to wait, a refusal may only say that this one came too early. It is asked for again.
     else if (!wait) refused.push({ change, failure: outcome.failure })
@@ -75,5 +75,5 @@ export function settle(queue: readonly Waiting[], batch: readonly Waiting[], out
     .map((change) => (accepted.has(change.opId) ? { ...change, accepted: accepted.get(change.opId)! } : change))
   // Its own event may have come before the answer, and taken it out of the queue.
   const known = new Set(queue.map((change) => change.opId))
-  return { queue: left, accepted: [...accepted.keys()], refused: refused.filter(({ change }) => known.has(change.opId)), wait }
+  return { queue: left, refused: refused.filter(({ change }) => known.has(change.opId)), wait }
 }

@@ -63,14 +63,14 @@ export type Post = <Result, Variables>(document: Document<Result, Variables>, va
 /** An answer may take that long, beyond what the server itself allows a request. */
 const patience = 30_000
 
-/** Returns what sends documents to a server. */
-export function poster(url: string, headers: Record<string, string>): Post {
+/** Returns what sends documents to a server, with headers that are asked for each time. */
+export function poster(url: string, headers: () => Record<string, string>): Post {
   return async (document, variables) => {
     let response: Response
     try {
       response = await fetch(url, {
         method: 'POST',
-        headers: { ...headers, 'content-type': 'application/json', accept: 'application/graphql-response+json, application/json' },
+        headers: { ...headers(), 'content-type': 'application/json', accept: 'application/graphql-response+json, application/json' },
         body: JSON.stringify({ query: document.toString(), variables }),
         signal: AbortSignal.timeout(patience),
       })

@@ -22,7 +22,7 @@ export class Socket {
   private retryAfterMs: number | undefined
   private hurry = () => {}
 
-  constructor(url: string, payload: Record<string, string>) {
+  constructor(url: string, payload: () => Record<string, string>) {
     let asked: ReturnType<typeof setTimeout> | undefined
     this.client = createClient({
       url,

@@ -4,7 +4,7 @@ import { getVariableValues } from 'graphql/execution'
 import { expect, test } from 'vitest'
 import type { Change, Edit, PlanEdge, PlanNode } from './edits.ts'
 import { Failure, type Post } from './request.ts'
-import { completes, documentOf, sendChanges } from './wire.ts'
+import { documentOf, sendChanges } from './wire.ts'
 
 const schema = buildSchema(readFileSync(new URL('../../../../graph/testdata/schema.graphql', import.meta.url), 'utf8'))
 
@@ -33,27 +33,16 @@ test('the server understands every edit', () => {
   expect(Object.keys(coerced!)).toHaveLength(declared.length)
 })
 
-test('each edit has an operation id of its own, and the last one completes its change', () => {
-  const many = change('many', ...all)
-  const { variables } = documentOf(7, [many])
-  const opIds = Object.values(variables).filter((value) => typeof value === 'string' && value.startsWith('many'))
-  expect(opIds).toEqual(['many', 'many.1', 'many.2', 'many.3', 'many.4', 'many.5', 'many.6'])
-  expect(completes(many, 'many')).toBe(false)
-  expect(completes(many, 'many.6')).toBe(true)
-  expect(completes(change('one', all[0]!), 'one')).toBe(true)
-})
-
 test('errors go to the changes that they are about', async () => {
   const answer = (value: unknown): Post => async () => value as never
   const changes = [change('a', all[0]!), change('b', all[0]!, all[4]!), change('c', all[3]!)]
-  const refusal = { message: 'This connection is not allowed', path: ['c1e1'], extensions: { code: 'BAD_REQUEST', detail: 'rule' } }
-  const [a, b, c] = await sendChanges(answer({ data: { c0e0: {}, c1e0: {}, c1e1: null, c2e0: {} }, errors: [refusal] }), 7, changes)
-  expect(a).toEqual({})
-  expect(b).toMatchObject({ failure: { code: 'BAD_REQUEST', message: refusal.message, detail: 'rule', path: ['c1e1'] } })
-  expect(c).toEqual({})
-  // Moves are never null, so their failure leaves nothing of the data.
-  const nothing = await sendChanges(answer({ data: null, errors: [{ ...refusal, path: ['c0e0'] }] }), 7, changes)
-  expect(nothing).toMatchObject([{ failure: { code: 'BAD_REQUEST' } }, undefined, undefined])
+  const refusal = { message: 'This connection is not allowed', path: ['c1'], extensions: { code: 'BAD_REQUEST', detail: 'rule' } }
+  const data = { c0: { version: 3 }, c1: { version: 3 }, c2: { version: 4 } }
+  expect(await sendChanges(answer({ data }), 7, changes)).toEqual([{ version: 3 }, { version: 3 }, { version: 4 }])
+  // No field may be null, so the failure of one leaves nothing of the data.
+  const [a, b, c] = await sendChanges(answer({ data: null, errors: [refusal] }), 7, changes)
+  expect(b).toMatchObject({ failure: { code: 'BAD_REQUEST', message: refusal.message, detail: 'rule', path: ['c1'] } })
+  expect([a, c]).toEqual([undefined, undefined])
   const whole = { errors: [{ message: 'Unknown field', extensions: { code: 'BAD_REQUEST' } }] }
   await expect(sendChanges(answer(whole), 7, changes)).rejects.toBeInstanceOf(Failure)
 })

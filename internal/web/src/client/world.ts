@@ -1,12 +1,14 @@
 // A world for tests: a server that keeps to the real schema, networks that lose what they carry, and a clock that stands still.
 import { readFileSync } from 'node:fs'
 import { buildSchema, execute, GraphQLError, parse } from 'graphql'
-import { applyEdit, applyOperation, type Draft, type Edit, type Operation, type PlanEdge, type PlanNode } from './edits.ts'
+import { applyEdit, applyOperation, type Draft, type Edit, type Operation } from './edits.ts'
 import { memoryJournal } from './journal.ts'
 import { PlanStore, type Surroundings } from './plan.ts'
 import { Failure, type Answer, type Post } from './request.ts'
 
-const schema = buildSchema(readFileSync(new URL('../../../../graph/testdata/schema.graphql', import.meta.url), 'utf8'))
+// The library here ends a mutation with the first field that fails and may not be null. The server's goes on, and answers null at last.
+const text = readFileSync(new URL('../../../../graph/testdata/schema.graphql', import.meta.url), 'utf8')
+const schema = buildSchema(text.replace('EditPlanResult!', 'EditPlanResult'))
 
 export const projectId = 7
 
@@ -27,8 +29,8 @@ export class FakeServer {
   readonly log: Event[] = []
   /** Events up to this version are not kept. */
   floor = 0
-  /** What was asked under each operation id, and how often it had an effect. */
-  readonly operations = new Map<string, { request: string; effects: number }>()
+  /** What was asked under each operation id, and the version that it was answered with. */
+  readonly operations = new Map<string, { request: string; version: number }>()
   /** Operation ids that came again for something else: a fault of the client. */
   readonly misused: string[] = []
 
@@ -38,10 +40,6 @@ export class FakeServer {
 
   async execute(document: string, variables: unknown, busyField: number): Promise<Answer<never>> {
     let field = 0
-    const change = (what: (args: never) => Edit) => (args: never) => {
-      if (field++ === busyField) throw new GraphQLError('busy', { extensions: { code: 'RATE_LIMITED', retryAfterMs: 5 } })
-      return this.change((args as { opId: string }).opId, what(args))
-    }
     const result = await execute({
       schema,
       document: parse(document),
@@ -49,62 +47,56 @@ export class FakeServer {
       rootValue: {
         project: { id: projectId, name: 'Project' },
         getPlanDag: () => this.graph(),
-        addPlanDagNode: change(({ node }: { node: PlanNode }) => ({ addNode: node })),
-        updatePlanDagNode: change(({ nodeId: id, updates }: { nodeId: string; updates: object }) => ({ updateNode: { id, updates } })),
-        batchMovePlanDagNodes: change(({ nodePositions }: { nodePositions: [] }) => ({ moveNodes: nodePositions })),
-        deletePlanDagNode: change(({ nodeId }: { nodeId: string }) => ({ deleteNode: nodeId })),
-        addPlanDagEdge: change(({ edge }: { edge: PlanEdge }) => ({ addEdge: edge })),
-        updatePlanDagEdge: change(({ edgeId: id, updates }: { edgeId: string; updates: object }) => ({ updateEdge: { id, updates } })),
-        deletePlanDagEdge: change(({ edgeId }: { edgeId: string }) => ({ deleteEdge: edgeId })),
+        editPlan: ({ opId, edits }: { opId: string; edits: Edit[] }) => {
+          if (field++ === busyField) throw new GraphQLError('busy', { extensions: { code: 'RATE_LIMITED', retryAfterMs: 5 } })
+          return this.change(opId, ...edits)
+        },
       },
     })
-    return JSON.parse(JSON.stringify(result))
+    return JSON.parse(JSON.stringify(result.errors ? { ...result, data: null } : result))
   }
 
-  /** Makes a change: once for an operation id, and only if the rules allow it. Returns what fits the field that asked. */
-  change(opId: string, edit: Edit): unknown {
-    const request = JSON.stringify(edit)
+  /** Makes a change: once for an operation id, and only if the rules allow all of it. */
+  change(opId: string, ...edits: Edit[]): { version: number } {
+    const request = JSON.stringify(edits)
     const known = this.operations.get(opId)
     if (known && known.request !== request) this.misused.push(opId)
-    if (!known) {
-      this.check(edit)
-      this.operations.set(opId, { request, effects: this.apply(opId, edit) ? 1 : 0 })
-    }
-    return 'moveNodes' in edit ? [] : { id: 'x' }
-  }
-
-  private check(edit: Edit): void {
-    const { nodes, edges } = this.plan
-    if ('addNode' in edit && nodes.has(edit.addNode.id)) throw refusal('CONFLICT', 'A node with this id already exists')
-    if ('updateNode' in edit && !nodes.has(edit.updateNode.id)) throw refusal('NOT_FOUND', 'Node not found')
-    if ('deleteNode' in edit && !nodes.has(edit.deleteNode)) throw refusal('NOT_FOUND', 'Node not found')
-    if ('deleteEdge' in edit && !edges.has(edit.deleteEdge)) throw refusal('NOT_FOUND', 'Edge not found')
-    if ('addEdge' in edit) {
-      const { id, source, target } = edit.addEdge
-      if (edges.has(id)) throw refusal('CONFLICT', 'An edge with this id already exists')
-      if (!nodes.has(source) || !nodes.has(target)) throw refusal('BAD_REQUEST', 'Edge refers to a node that does not exist')
-    }
-  }
-
-  /** Applies an edit and logs what it did; false when that was nothing. */
-  private apply(opId: string, edit: Edit): boolean {
+    if (known) return known
     const after: Draft = { nodes: new Map(this.plan.nodes), edges: new Map(this.plan.edges) }
-    applyEdit(after, edit)
+    for (const edit of edits) {
+      check(after, edit)
+      applyEdit(after, edit)
+    }
     const operations = [
       ...steps('EDGE', this.plan.edges, after.edges).filter(({ kind }) => kind === 'EDGE_REMOVED'),
       ...steps('NODE', this.plan.nodes, after.nodes),
       ...steps('EDGE', this.plan.edges, after.edges).filter(({ kind }) => kind !== 'EDGE_REMOVED'),
     ]
-    if (operations.length === 0) return false
-    for (const operation of operations) applyOperation(this.plan, operation)
-    this.log.push({ version: this.version + 1, opId, operations })
-    return true
+    if (operations.length > 0) {
+      for (const operation of operations) applyOperation(this.plan, operation)
+      this.log.push({ version: this.version + 1, opId, operations })
+    }
+    const done = { request, version: this.version }
+    this.operations.set(opId, done)
+    return done
   }
 
   graph() {
     return {
       version: String(this.version), cursor: String(this.version), nodes: [...this.plan.nodes.values()], edges: [...this.plan.edges.values()],
     }
+  }
+}
+
+function check({ nodes, edges }: Draft, edit: Edit): void {
+  if ('addNode' in edit && nodes.has(edit.addNode.id)) throw refusal('CONFLICT', 'A node with this id already exists')
+  if ('updateNode' in edit && !nodes.has(edit.updateNode.id)) throw refusal('NOT_FOUND', 'Node not found')
+  if ('deleteNode' in edit && !nodes.has(edit.deleteNode)) throw refusal('NOT_FOUND', 'Node not found')
+  if ('deleteEdge' in edit && !edges.has(edit.deleteEdge)) throw refusal('NOT_FOUND', 'Edge not found')
+  if ('addEdge' in edit) {
+    const { id, source, target } = edit.addEdge
+    if (edges.has(id)) throw refusal('CONFLICT', 'An edge with this id already exists')
+    if (!nodes.has(source) || !nodes.has(target)) throw refusal('BAD_REQUEST', 'Edge refers to a node that does not exist')
   }
 }
 
