@@ -34,6 +34,17 @@ try {
   await cards(two, 8)
   assert.equal(await place(two, node), await place(one, node))
 
+  // A window has an id of its own, which outlives a reload; one that the browser clones from it takes another.
+  const id = (page) => page.evaluate(() => sessionStorage.getItem('layercake-window'))
+  const own = await id(one)
+  const [clone] = await Promise.all([one.waitForEvent('popup'), one.evaluate(() => { window.open(location.href) })])
+  await live(clone)
+  assert.notEqual(await id(clone), own)
+  await clone.close()
+  await one.reload()
+  await live(one)
+  assert.equal(await id(one), own)
+
   if (process.env.SHOTS) {
     await one.screenshot({ path: `${process.env.SHOTS}/one.png` })
     await two.emulateMedia({ colorScheme: 'dark' })

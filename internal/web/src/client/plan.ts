@@ -162,11 +162,11 @@ export class PlanStore {
 
   // ---- what was there before this page
 
+  // The journal is asked before anything can be changed, so what is changed meanwhile is not in its answer.
   private async restore(): Promise<void> {
     const { journal, projectId, clientId } = this.around
     const [kept, open] = await Promise.all([journal.load(projectId), this.around.openWindows()])
-    const made = new Set(this.queue.map((change) => change.opId)) // while we waited
-    const mine = kept.filter((change) => change.clientId === clientId && !made.has(change.opId))
+    const mine = kept.filter((change) => change.clientId === clientId)
     this.undecided = [
       ...mine.filter((change) => this.isOld(change)),
       ...kept.filter((change) => change.clientId !== clientId && open && !open.has(change.clientId)),
