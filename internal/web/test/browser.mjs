@@ -10,9 +10,10 @@ export function launch() {
   })
 }
 
-/** Opens a page in a profile of its own, which keeps what it says on the console, what fails in it, and what it asks for. */
-export async function open(browser, url, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1200, height: 760 }, ...options })
+/** Opens a page in a profile of its own, which keeps what it says on the console, what fails in it, and what it asks for. A function may run before it. */
+export async function open(browser, url, before = () => {}) {
+  const context = await browser.newContext({ viewport: { width: 1200, height: 760 } })
+  await context.addInitScript(before)
   const page = await context.newPage()
   page.problems = []
   page.requests = []

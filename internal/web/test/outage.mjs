@@ -16,11 +16,23 @@ try {
   const two = await open(browser, other + path)
   await cards(two, 8)
 
+  const forgetful = await open(browser, way.url + path, () => {
+    Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('Not here', 'SecurityError') } })
+  })
+  await cards(forgetful, 8)
+  await live(forgetful)
+
   await way.close()
   await one.locator('.status[data-state=reconnecting]').waitFor()
   await drag(one, 'mergenode_004', 20, 90)
   await drag(one, 'graphnode_006', -30, 110)
   await one.getByText('2 edits waiting').waitFor()
+  // A page that may keep nothing says so, and asks before it is closed.
+  await drag(forgetful, 'outputnode_008', 0, 30)
+  await forgetful.getByText('1 edit waiting (lost with a reload)').waitFor()
+  const [question] = await Promise.all([forgetful.waitForEvent('dialog'), forgetful.close({ runBeforeUnload: true })])
+  assert.equal(question.type(), 'beforeunload')
+  await question.accept()
   const before = await place(two, 'outputnode_007')
   await drag(two, 'outputnode_007', 10, -60)
   await live(two)

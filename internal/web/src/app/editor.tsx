@@ -12,6 +12,14 @@ export default function Editor({ projectId }: { projectId: number }) {
   useEffect(() => {
     document.title = shown.projectName ? `${shown.projectName} – Layercake` : 'Layercake'
   }, [shown.projectName])
+  // What waits and cannot be kept would end with the page.
+  const atRisk = shown.waiting > 0 && !shown.durable
+  useEffect(() => {
+    if (!atRisk) return
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault()
+    addEventListener('beforeunload', ask)
+    return () => removeEventListener('beforeunload', ask)
+  }, [atRisk])
   return (
     <main className="editor">
       <header>

@@ -12,7 +12,7 @@ export function Status({ shown }: { shown: PlanSnapshot }) {
       <span className="dot" aria-hidden="true" />
       {words}
       {waiting > 0 && <>, <span>{waiting === 1 ? '1 edit waiting' : `${waiting} edits waiting`}</span></>}
-      {waiting > 0 && !durable && <> (a reload would lose them)</>}
+      {waiting > 0 && !durable && <> (lost with a reload)</>}
     </p>
   )
 }
