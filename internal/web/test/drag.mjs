@@ -34,6 +34,16 @@ try {
   await cards(two, 8)
   assert.equal(await place(two, node), await place(one, node))
 
+  // Arrow keys move what is selected, and are saved the same way.
+  const resting = await place(two, 'graphnode_006')
+  await one.locator('[data-id=graphnode_006]').focus()
+  await one.keyboard.press('Enter')
+  for (let i = 0; i < 3; i++) await one.keyboard.down('ArrowDown')
+  await one.keyboard.up('ArrowDown')
+  await two.waitForFunction((was) => document.querySelector('[data-id=graphnode_006]').style.transform !== was, resting)
+  await one.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
+  assert.equal(await place(two, 'graphnode_006'), await place(one, 'graphnode_006'))
+
   // A window has an id of its own, which outlives a reload; one that the browser clones from it takes another.
   const id = (page) => page.evaluate(() => sessionStorage.getItem('layercake-window'))
   const own = await id(one)
