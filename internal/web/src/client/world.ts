@@ -215,7 +215,8 @@ export class FakeWindow {
 
   /** Delivers the event before the last one again, if there is one, and all behind it later. */
   repeat(): void {
-    this.at = Math.max(this.server.floor, this.at - 2)
+    if (this.at - 2 < this.server.floor) return
+    this.at -= 2
     this.deliver()
   }
 
