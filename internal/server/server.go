@@ -20,6 +20,7 @@ import (
 	"layercake/internal/postgres"
 	"layercake/internal/socket"
 	"layercake/internal/task"
+	"layercake/internal/web"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -134,7 +135,8 @@ func (s *Server) assemble(core *Core) {
 	})
 	s.graph = graph.New(graph.Options{
 		Sockets: s.sockets, Plans: core.Plans, Proposals: core.Proposals, Projects: core.Projects, Presence: core.Presence, Budget: memory,
-		Incarnation: core.Replica.Incarnation, Version: s.cfg.Version, Patience: s.cfg.Patience, Log: s.log, Metrics: s.registry,
+		Incarnation: core.Replica.Incarnation, Version: s.cfg.Version, Page: web.Hash(), Patience: s.cfg.Patience,
+		Log: s.log, Metrics: s.registry,
 	})
 	timing := socket.DefaultTiming
 	if s.cfg.Silence > 0 {

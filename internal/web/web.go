@@ -54,8 +54,7 @@ var files = sync.OnceValue(func() map[string]*file {
 		if err != nil {
 			return err
 		}
-		sum := sha256.Sum256(content)
-		f := &file{content: content, mediaType: mediaTypes[path.Ext(name)], tag: `"` + hex.EncodeToString(sum[:16]) + `"`}
+		f := &file{content: content, mediaType: mediaTypes[path.Ext(name)], tag: `"` + hash(content) + `"`}
 		if packed := compress(content); len(packed) < len(content)*9/10 {
 			f.gzipped = packed
 		}
@@ -67,6 +66,20 @@ var files = sync.OnceValue(func() map[string]*file {
 	}
 	return found
 })
+
+func hash(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:16])
+}
+
+// Hash returns the hash of the index page, which names all other files: a page that is open can tell by it that there is another one.
+func Hash() string {
+	index, err := dist.ReadFile("dist/index.html")
+	if err != nil {
+		panic(err) // the files are part of the program
+	}
+	return hash(index)
+}
 
 func compress(content []byte) []byte {
 	var b bytes.Buffer
