@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"layercake/internal/auth"
+	"layercake/internal/client"
 	"layercake/internal/mcpserver"
 	"layercake/internal/plan"
 	"layercake/internal/postgres/pgtest"
@@ -188,7 +189,7 @@ func BenchmarkIdleListeners(b *testing.B) {
 	const listeners, each = 2000, 20
 	for b.Loop() {
 		b.StopTimer()
-		replica := servertest.StartProcess(b, pgtest.New(b))
+		replica, admin := startMeasured(b)
 		p := newPoster(b, replica.URL)
 		for n := range listeners/each + 1 {
 			p.call(b, "create_project", fmt.Sprintf(`{"name":"P%d"}`, n))
@@ -197,23 +198,15 @@ func BenchmarkIdleListeners(b *testing.B) {
 		for range 100 { // what the first cost is not theirs alone
 			listenThin(b, replica.URL, fmt.Sprintf("layercake://projects/%d/plan", listeners/each+1))
 		}
-		settle(b)
-		before := resident(b, replica.PID())
+		before := memoryOf(b, replica, admin)
 		b.StartTimer()
 		for n := range listeners {
 			listenThin(b, replica.URL, fmt.Sprintf("layercake://projects/%d/plan", n/each+1))
 		}
 		b.StopTimer()
-		settle(b)
-		b.ReportMetric((resident(b, replica.PID())-before)/listeners, "B/listener")
+		memoryOf(b, replica, admin).report(b, before, listeners, "listener")
 		b.StartTimer()
 	}
-}
-
-// settle waits until the server has given memory back that it freed.
-func settle(b *testing.B) {
-	b.Helper()
-	pause(b, 5*time.Second)
 }
 
 // pause lets some time go by between two things that are measured.
@@ -222,6 +215,42 @@ func pause(b *testing.B, d time.Duration) {
 	ctx, cancel := context.WithTimeout(b.Context(), d)
 	defer cancel()
 	<-ctx.Done()
+}
+
+// startMeasured starts a replica whose memory is looked at.
+func startMeasured(b *testing.B) (replica *servertest.Process, admin string) {
+	b.Helper()
+	admin = servertest.Address(b)
+	return servertest.StartProcess(b, pgtest.New(b), servertest.Told{AdminAddr: admin}.Variable()), admin
+}
+
+// memory is what a replica uses, in bytes.
+type memory struct {
+	held     float64 // objects and stacks, without garbage
+	resident float64 // memory of the process itself, and not of files that it maps
+}
+
+// memoryOf returns what a replica uses after collections of garbage: pools keep what they have over one, and each halves large stacks once.
+func memoryOf(b *testing.B, replica *servertest.Process, admin string) memory {
+	b.Helper()
+	pause(b, 5*time.Second) // until what was begun has ended, and freed memory was given back
+	for range 4 {
+		if _, err := client.Get(b.Context(), "http://"+admin+"/debug/pprof/heap?gc=1"); err != nil {
+			b.Fatal(err)
+		}
+	}
+	metrics, err := client.Metrics(b.Context(), "http://"+admin)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return memory{metrics["go_gc_heap_live_bytes"] + metrics["go_memstats_stack_inuse_bytes"], resident(b, replica.PID())}
+}
+
+// report reports what each of n things takes, since the memory was as before.
+func (m memory) report(b *testing.B, before memory, n float64, thing string) {
+	b.Helper()
+	b.ReportMetric((m.held-before.held)/n, "held-B/"+thing)
+	b.ReportMetric((m.resident-before.resident)/n, "resident-B/"+thing)
 }
 
 // resident returns the bytes of memory that a process holds, itself and not the files it maps.
@@ -263,19 +292,17 @@ func BenchmarkIdleSSE(b *testing.B) {
 	const sessions = 1000
 	for b.Loop() {
 		b.StopTimer()
-		replica := servertest.StartProcess(b, pgtest.New(b))
+		replica, admin := startMeasured(b)
 		for range 100 { // what the first cost is not theirs alone
 			openThinSSE(b, replica.URL)
 		}
-		settle(b)
-		before := resident(b, replica.PID())
+		before := memoryOf(b, replica, admin)
 		b.StartTimer()
 		for range sessions {
 			openThinSSE(b, replica.URL)
 		}
 		b.StopTimer()
-		settle(b)
-		b.ReportMetric((resident(b, replica.PID())-before)/sessions, "B/session")
+		memoryOf(b, replica, admin).report(b, before, sessions, "session")
 		b.StartTimer()
 	}
 }
@@ -313,7 +340,7 @@ func BenchmarkWaitingCalls(b *testing.B) {
 	const calls, each = 900, 20 // an address may have 1,000 requests in flight
 	for b.Loop() {
 		b.StopTimer()
-		replica := servertest.StartProcess(b, pgtest.New(b))
+		replica, admin := startMeasured(b)
 		p := newPoster(b, replica.URL)
 		for n := range calls/each + 1 {
 			p.call(b, "create_project", fmt.Sprintf(`{"name":"P%d"}`, n))
@@ -322,15 +349,13 @@ func BenchmarkWaitingCalls(b *testing.B) {
 		for range 90 { // what the first cost is not theirs alone
 			waitThin(b, replica.URL, calls/each+1)
 		}
-		settle(b)
-		before := resident(b, replica.PID())
+		before := memoryOf(b, replica, admin)
 		b.StartTimer()
 		for n := range calls {
 			waitThin(b, replica.URL, n/each+1)
 		}
 		b.StopTimer()
-		settle(b)
-		b.ReportMetric((resident(b, replica.PID())-before)/calls, "B/call")
+		memoryOf(b, replica, admin).report(b, before, calls, "call")
 		b.StartTimer()
 	}
 }
