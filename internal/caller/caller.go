@@ -120,18 +120,23 @@ func Middleware(cfg Config) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return locate(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c := Caller{
-				Actor: auth.Anonymous(""), RequestID: r.Header.Get(RequestIDHeader), Address: middleware.GetClientIPAddr(r.Context()),
-				admitted: cfg.Open,
-			}
-			if !saneRequestID.MatchString(c.RequestID) {
-				c.RequestID = uuid.NewString()
-			}
-			c, c.wrongName = c.namedByHeader(r.Header.Get(NameHeader))
-			w.Header().Set(RequestIDHeader, c.RequestID)
-			next.ServeHTTP(w, r.WithContext(With(r.Context(), c)))
+			next.ServeHTTP(w, r.WithContext(cfg.identify(w, r)))
 		}))
 	}
+}
+
+// identify returns the context of a request with its caller.
+func (cfg Config) identify(w http.ResponseWriter, r *http.Request) context.Context {
+	c := Caller{
+		Actor: auth.Anonymous(""), RequestID: r.Header.Get(RequestIDHeader), Address: middleware.GetClientIPAddr(r.Context()),
+		admitted: cfg.Open,
+	}
+	if !saneRequestID.MatchString(c.RequestID) {
+		c.RequestID = uuid.NewString()
+	}
+	c, c.wrongName = c.namedByHeader(r.Header.Get(NameHeader))
+	w.Header().Set(RequestIDHeader, c.RequestID)
+	return With(r.Context(), c)
 }
 
 // withoutPorts takes the ports out of X-Forwarded-For, which some proxies write and the library takes for no address. It leaves everything

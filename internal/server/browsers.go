@@ -56,8 +56,7 @@ func isLoopback(host string) bool {
 // /health says does not depend on the name, and balancers ask for it by address.
 func (s *Server) checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		health := r.URL.Path == "/health" || strings.HasPrefix(r.URL.Path, "/health/")
-		if !health && !s.cfg.allowsHost(hostOf(r)) {
+		if s.isMisdirected(r) {
 			http.Error(w, "This server is known by another name (LAYERCAKE_PUBLIC_URL, LAYERCAKE_HOSTS)", http.StatusMisdirectedRequest)
 			return
 		}
@@ -65,19 +64,30 @@ func (s *Server) checkHost(next http.Handler) http.Handler {
 	})
 }
 
+func (s *Server) isMisdirected(r *http.Request) bool {
+	health := r.URL.Path == "/health" || strings.HasPrefix(r.URL.Path, "/health/")
+	return !health && !s.cfg.allowsHost(hostOf(r))
+}
+
 // checkOrigin refuses requests from pages that may not call, also those that a browser sends without an Origin, such as for a picture.
 // CORS alone only keeps the answer from such a page.
 func (s *Server) checkOrigin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		origin := r.Header.Get("Origin")
-		own := origin == "http://"+r.Host || origin == "https://"+r.Host
-		foreign := origin != "" && !own && !s.cfg.allowsOrigin(origin)
-		if foreign || origin == "" && crossSite(r) && !(follows(r) && isPage(r)) {
+		if s.isForeign(r) {
 			http.Error(w, "Pages of this origin may not call this server (LAYERCAKE_ALLOWED_ORIGINS)", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func (s *Server) isForeign(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return crossSite(r) && !(follows(r) && isPage(r))
+	}
+	own := origin == "http://"+r.Host || origin == "https://"+r.Host
+	return !own && !s.cfg.allowsOrigin(origin)
 }
 
 // crossSite reports whether a browser says that a page of another site sends a request. It does so only over TLS and to loopback.

@@ -39,7 +39,9 @@ var requestHeaders = []string{
 	"Request-Id", "Uber-Trace-Id", "X-Amzn-Trace-Id", "Elastic-Apm-Traceparent", "X-GraphQL-Client-Name", "X-GraphQL-Client-Version",
 }
 
-// routes returns the handler of all paths for clients.
+// routes returns the handler of all paths for clients. The frame of each middleware is on the stack of each stream of events for as long
+// as it is open, so a middleware that needs much of it decides in a function of its own, which has returned by then. The frames of an idle
+// stream have to stay below 7 kB: a stack that grew to 32 kB shrinks to 16 kB only when less than a quarter of it is used.
 func (s *Server) routes() http.Handler {
 	callers := caller.Middleware(caller.Config{Open: s.cfg.Open, TrustedProxies: s.cfg.TrustedProxies})
 	r := chi.NewRouter()
