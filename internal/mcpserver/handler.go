@@ -138,9 +138,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPost:
 		h.post(w, r, scope)
 	case name != "" && (r.Method == http.MethodGet || r.Method == http.MethodDelete):
-		if s, ok := h.sessionOf(w, r, name, agent.HTTP, nil); ok {
-			h.beside(w, r, scope, s)
-		}
+		h.beside(w, r, scope, name)
 	case r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html"):
 		servePage(w, r)
 	default:
@@ -150,7 +148,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // beside serves what a session has beside its messages: its stream, and its end.
-func (h *Handler) beside(w http.ResponseWriter, r *http.Request, scope scope, s agent.Session) {
+func (h *Handler) beside(w http.ResponseWriter, r *http.Request, scope scope, name string) {
+	s, ok := h.sessionOf(w, r, name, agent.HTTP, nil)
+	if !ok {
+		return
+	}
 	if r.Method == http.MethodDelete {
 		h.endSession(w, r, s)
 		return
@@ -168,17 +170,25 @@ func (h *Handler) beside(w http.ResponseWriter, r *http.Request, scope scope, s 
 	h.hearSession(w, r, call{requester: who, scope: scope, session: s.ID, onGone: onGone(r.Context())}, s)
 }
 
-// post serves a message.
+// post serves a message. A stream of updates begins when answer has returned, because the frame of answer is large and a stream may stay
+// open for days: the stack of each would be twice as large.
 func (h *Handler) post(w http.ResponseWriter, r *http.Request, scope scope) {
+	if listen := h.answer(w, r, scope); listen != nil {
+		listen()
+	}
+}
+
+// answer answers a message, or returns what serves the stream that it asks for.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, scope scope) (listen func()) {
 	hold, err := h.budget.Begin(r.Context(), caller.From(r.Context()).Network())
 	if err != nil {
 		refuse(w, r, err, nil)
-		return
+		return nil
 	}
 	defer hold.Close()
 	body, e, ok := h.readMessage(w, r, hold, maxBody)
 	if !ok {
-		return
+		return nil
 	}
 	asJSON, asStream := accepts(r.Header)
 	version := r.Header.Get(versionHeader)
@@ -187,30 +197,30 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, scope scope) {
 	case !asJSON && !asStream:
 		answerError(w, r, http.StatusNotAcceptable, e.ID, jsonrpc.CodeInvalidRequest,
 			"Accept names neither application/json nor text/event-stream", nil)
-		return
+		return nil
 	case version != "" && !modern && !slices.Contains(mcp.SupportedProtocolVersions(), version):
 		answerError(w, r, http.StatusBadRequest, e.ID, jsonrpc.CodeInvalidRequest,
 			fmt.Sprintf("There is no version %q of the protocol here, only %s", fault.Clip(version), join(mcp.SupportedProtocolVersions())), nil)
-		return
+		return nil
 	case !modern && e.ID != nil && e.Method != "" && (!methods[e.Method] || e.Method == listenMethod):
 		answerError(w, r, http.StatusOK, e.ID, jsonrpc.CodeMethodNotFound, fmt.Sprintf("There is no method %q", fault.Clip(e.Method)), nil)
-		return
+		return nil
 	}
 	h.metrics.requested(modern, e.Method)
 	var s agent.Session
 	if name := r.Header.Get(sessionHeader); name != "" && !modern {
 		if s, ok = h.sessionOf(w, r, name, agent.HTTP, e.ID); !ok {
-			return
+			return nil
 		}
 	}
 	if err := checkBatch(body, s.Protocol); err != nil {
 		refuse(w, r, err, nil)
-		return
+		return nil
 	}
 	scope, err = scope.within(s.Scope)
 	if err != nil {
 		refuse(w, r, err, e.ID)
-		return
+		return nil
 	}
 	client := e.client()
 	if s.ID != uuid.Nil {
@@ -219,15 +229,14 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, scope scope) {
 	who, err := h.identify(r, client, s.ID)
 	if err != nil {
 		refuse(w, r, err, e.ID)
-		return
+		return nil
 	}
 	c := call{requester: who, scope: scope, session: s.ID, onGone: onGone(r.Context())}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	r.Header.Set("Accept", "application/json, text/event-stream") // the SDK wants both of every client
 	switch {
 	case modern && e.Method == listenMethod:
-		hold.Close() // a stream may stay open for days
-		h.listen(w, r.WithContext(withCall(r.Context(), c)), e, body)
+		return h.listen(w, r, c, e, body)
 	case s.ID != uuid.Nil:
 		h.inSession(w, r, c, s, e, body, asStream)
 	case !modern && e.Method == methodInitialize && asJSON:
@@ -237,12 +246,13 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, scope scope) {
 		defer c.stream.finish()
 		if !modern && e.Method == methodInitialize {
 			h.begin(c.stream, r, c, e, body, h.asStream)
-			return
+			return nil
 		}
 		serve(h.asStream, c.stream, r.WithContext(withCall(r.Context(), c)), e)
 	default:
 		serve(h.asJSON, w, r.WithContext(withCall(r.Context(), c)), e)
 	}
+	return nil
 }
 
 // readMessage reads a message of at most so many bytes, or answers what is none.

@@ -35,9 +35,10 @@ func (l listen) text(name string) (text string) {
 	return text
 }
 
-// listen serves a stream of updates. The SDK has one of its own, which writes to all its subscribers one after the other and waits for
-// each. What is wrong with a request is left to the SDK to say, so that it says so as of every other method.
-func (h *Handler) listen(w http.ResponseWriter, r *http.Request, asked envelope, body []byte) {
+// listen returns what serves the stream of updates that a request asks for, or answers a request that is wrong. The SDK has such a stream
+// of its own, which writes to all its subscribers one after the other and waits for each. What is wrong with a request is left to the SDK
+// to say, so that it says so as of every other method.
+func (h *Handler) listen(w http.ResponseWriter, r *http.Request, c call, asked envelope, body []byte) (stream func()) {
 	id := asked.ID
 	var request struct{ Params listen }
 	err := json.Unmarshal(body, &request)
@@ -46,28 +47,26 @@ func (h *Handler) listen(w http.ResponseWriter, r *http.Request, asked envelope,
 	switch {
 	case id == nil || string(id) == "null":
 		answerError(w, r, http.StatusBadRequest, nil, jsonrpc.CodeInvalidRequest, listenMethod+" needs an id", nil)
-		return
 	case len(id) > maxListenID:
 		answerError(w, r, http.StatusBadRequest, nil, jsonrpc.CodeInvalidRequest, fmt.Sprintf("The id of %s has at most %d bytes, not %d",
 			listenMethod, maxListenID, len(id)), nil)
-		return
 	case version != modernVersion || p.Meta[metaCapabilities] == nil || version != r.Header.Get(versionHeader) ||
 		r.Header.Get(methodHeader) != listenMethod:
-		serve(h.asJSON, w, r, asked)
-		return
+		serve(h.asJSON, w, r.WithContext(withCall(r.Context(), c)), asked)
 	case err != nil || p.Notifications == nil:
 		answerError(w, r, http.StatusBadRequest, id, jsonrpc.CodeInvalidParams, "The request says no notifications to listen to", nil)
-		return
 	case len(p.Notifications.Resources) > maxURIs:
 		answerError(w, r, http.StatusBadRequest, id, jsonrpc.CodeInvalidParams, fmt.Sprintf("The request names %d resources, at most %d may be "+
 			"listened to at once", len(p.Notifications.Resources), maxURIs), nil)
-		return
+	default:
+		uris := p.Notifications.Resources
+		return func() { h.update(w, r, c, id, uris) }
 	}
-	c, err := callOf(r.Context())
-	if err != nil {
-		refuse(w, r, err, id)
-		return
-	}
+	return nil
+}
+
+// update serves a stream of updates of resources to the request with an id.
+func (h *Handler) update(w http.ResponseWriter, r *http.Request, c call, id json.RawMessage, uris []string) {
 	e := h.admit(w, r, c, listenStream)
 	if e == nil {
 		return
@@ -77,13 +76,13 @@ func (h *Handler) listen(w http.ResponseWriter, r *http.Request, asked envelope,
 	defer l.stop()
 	meta := map[string]any{metaSubscription: id}
 	granted := map[string]any{}
-	if uris := l.set(e.ctx, p.Notifications.Resources); len(uris) > 0 {
+	if uris := l.set(e.ctx, uris); len(uris) > 0 {
 		granted["resourceSubscriptions"] = uris
 	}
 	if e.event(notification("notifications/subscriptions/acknowledged", map[string]any{"_meta": meta, "notifications": granted})) != nil {
 		return
 	}
-	err = l.run(e, inbox{}, func(uri string) error {
+	err := l.run(e, inbox{}, func(uri string) error {
 		return e.event(notification(resourceUpdated, map[string]any{"_meta": meta, "uri": uri}))
 	})
 	if err == nil { // the last event of a stream that the server ends

@@ -216,10 +216,8 @@ func (l *listener) run(e *eventSocket, from inbox, update func(uri string) error
 	e.seen(l)
 	life := time.NewTicker(seeEvery)
 	defer life.Stop()
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	<-pause.C
-	news := l.news // nil during the pause
+	var pause <-chan time.Time // nil but for the pause
+	news := l.news             // nil during the pause
 	for {
 		select {
 		case <-e.ctx.Done():
@@ -234,16 +232,15 @@ func (l *listener) run(e *eventSocket, from inbox, update func(uri string) error
 				return err
 			}
 			e.seen(l)
-		case <-pause.C:
-			news = l.news
+		case <-pause:
+			news, pause = l.news, nil
 		case <-news:
 			for _, uri := range l.take() {
 				if err := update(uri); err != nil {
 					return err
 				}
 			}
-			pause.Reset(updatePause)
-			news = nil
+			news, pause = nil, time.After(updatePause)
 		}
 	}
 }
