@@ -67,6 +67,7 @@ type Handler struct {
 	streams   *socket.Transport
 	writeTime time.Duration // limit for a client to take what is written to a stream
 	metrics   *metrics
+	watches   watches
 	schema    string
 	health    func(context.Context) any
 
@@ -84,7 +85,7 @@ func New(o Options) *Handler {
 		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, presence: o.Presence, agents: o.Agents, budget: o.Budget, log: o.Log,
 		guard: task.NewGuard(o.Log, o.Metrics, "mcp"), metrics: newMetrics(o.Metrics), tools: map[string]definition{}, known: knownSchemas(),
 		streams: o.Sockets.Transport(caller.MCP, timing, socket.LabelKicked), writeTime: timing.Write,
-		schema: o.Schema, health: o.Health,
+		watches: watches{of: map[topic]*watch{}}, schema: o.Schema, health: o.Health,
 	}
 	h.server = mcp.NewServer(&mcp.Implementation{
 		Name: "layercake", Title: "Layercake", Version: o.Version, Icons: []mcp.Icon{icon},

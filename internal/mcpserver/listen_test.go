@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"layercake/internal/client"
+	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
 )
@@ -107,4 +109,42 @@ func TestListeningIsRefused(t *testing.T) {
 	if m := scoped.next(t); len(m.Params.Notifications.Resources) != 0 {
 		t.Errorf("a client of project 2 listens to %v", m.Params.Notifications.Resources)
 	}
+}
+
+// Listeners of a replica share the watch of a topic: it goes on while one is left, and begins again for who comes later.
+func TestListenersShareAWatch(t *testing.T) {
+	t.Parallel()
+	admin := servertest.Address(t)
+	r := servertest.StartProcess(t, pgtest.New(t), servertest.Told{AdminAddr: admin}.Variable())
+	ask(t, r.URL, newProject)
+	const plan = "layercake://projects/1/plan"
+	listen := func() *events {
+		stream := listenTo(t, http.MethodPost, r.URL+"/mcp", listenBody("1", plan), modern("subscriptions/listen", "")...)
+		stream.next(t)
+		return stream
+	}
+	await := func(what string, streams float64, watches int) {
+		t.Helper()
+		eventually(t, what, func() bool {
+			metrics, err := client.Metrics(t.Context(), "http://"+admin)
+			return err == nil && metrics["layercake_mcp_streams"] == streams && running(t, admin, "mcpserver.(*watch).run(") == watches
+		})
+	}
+	told := func(stream *events, node string) {
+		t.Helper()
+		ask(t, r.URL, addNode(node))
+		if m := stream.next(t); m.Params.URI != plan {
+			t.Errorf("%+v", m)
+		}
+	}
+	first, second := listen(), listen()
+	await("two listeners with one watch", 2, 1)
+	first.cancel()
+	await("one listener with its watch", 1, 1)
+	told(second, "a")
+	second.cancel()
+	await("nobody with no watch", 0, 0)
+	third := listen()
+	await("another watch", 1, 1)
+	told(third, "b")
 }

@@ -6,15 +6,12 @@ import (
 	"sync"
 	"time"
 
-	"layercake/internal/fault"
-	"layercake/internal/plan"
 	"layercake/internal/task"
 )
 
 const (
 	maxURIs     = 64                     // resources that one stream listens to
 	updatePause = 100 * time.Millisecond // least time between two updates about one resource
-	watchRetry  = time.Second            // pause after a watch that failed
 	seeEvery    = 30 * time.Second       // pause between two signs to others that the listener is there
 )
 
@@ -29,14 +26,12 @@ type listener struct {
 
 	mu      sync.Mutex
 	uris    map[string]topic
-	watches map[topic]*task.Task
-	marked  map[string]bool
+	watches map[topic]*watch
+	marked  []string // each once
 }
 
 func (h *Handler) newListener(c call) *listener {
-	return &listener{
-		handler: h, call: c, news: make(chan struct{}, 1), uris: map[string]topic{}, watches: map[topic]*task.Task{}, marked: map[string]bool{},
-	}
+	return &listener{handler: h, call: c, news: make(chan struct{}, 1), watches: map[topic]*watch{}}
 }
 
 // set makes the listener listen to these resources and no others, and returns those that it does listen to: the ones that change, in the
@@ -54,19 +49,16 @@ func (l *listener) set(ctx context.Context, uris []string) (granted []string) {
 		l.uris[uri], wanted[t] = t, true
 		granted = append(granted, uri)
 		if _, known := before[uri]; l.markNew && !known {
-			l.marked[uri] = true
+			l.add(uri)
 		}
 	}
-	var begun []<-chan struct{}
+	var joined, old []*watch
 	for t := range wanted {
 		if l.watches[t] == nil {
-			ready := make(chan struct{})
-			begun = append(begun, ready)
-			begin := sync.OnceFunc(func() { close(ready) })
-			l.watches[t] = task.Go(ctx, func(ctx context.Context) error { return l.watch(ctx, t, begin) })
+			l.watches[t] = l.handler.join(l, t)
+			joined = append(joined, l.watches[t])
 		}
 	}
-	var old []*task.Task
 	for t, w := range l.watches {
 		if !wanted[t] {
 			old = append(old, w)
@@ -75,12 +67,15 @@ func (l *listener) set(ctx context.Context, uris []string) (granted []string) {
 	}
 	l.mu.Unlock()
 	for _, w := range old {
-		_ = w.Stop() // watches end without an error
+		w.leave(l)
 	}
-	for _, ready := range begun {
+	for _, w := range joined {
 		select {
-		case <-ready:
+		case <-w.begun:
 		case <-ctx.Done():
+		}
+		if w.topic.of == ofProposals {
+			l.mark(w.topic) // nobody says whether one was decided just before
 		}
 	}
 	task.Wake(l.news)
@@ -100,14 +95,14 @@ func (l *listener) projects() []int32 {
 	return ids
 }
 
-// stop ends all watches.
+// stop leaves all watches.
 func (l *listener) stop() {
 	l.mu.Lock()
 	watches := l.watches
-	l.watches = map[topic]*task.Task{}
+	l.watches = map[topic]*watch{}
 	l.mu.Unlock()
 	for _, w := range watches {
-		_ = w.Stop() // watches end without an error
+		w.leave(l)
 	}
 }
 
@@ -115,12 +110,16 @@ func (l *listener) stop() {
 func (l *listener) take() (uris []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for uri := range l.marked {
-		uris = append(uris, uri)
-	}
-	clear(l.marked)
+	uris, l.marked = l.marked, nil
 	slices.Sort(uris)
 	return uris
+}
+
+// add marks a resource. The mutex is held.
+func (l *listener) add(uri string) {
+	if !slices.Contains(l.marked, uri) {
+		l.marked = append(l.marked, uri)
+	}
 }
 
 // mark marks the resources of a topic.
@@ -128,86 +127,11 @@ func (l *listener) mark(of topic) {
 	l.mu.Lock()
 	for uri, t := range l.uris {
 		if t == of {
-			l.marked[uri] = true
+			l.add(uri)
 		}
 	}
 	l.mu.Unlock()
 	task.Wake(l.news)
-}
-
-// watch marks a topic whenever it changes, until ctx ends or the project is gone. It calls begun when nothing more can be missed. A watch
-// that fails begins anew; what happened meanwhile is not known, so that marks, too.
-func (l *listener) watch(ctx context.Context, t topic, begun func()) error {
-	defer begun()
-	for {
-		err := l.handler.guard.Do(func() error { return l.watchOnce(ctx, t, begun) })
-		if ctx.Err() != nil {
-			return nil
-		}
-		begun()
-		l.mark(t)
-		if fault.Is(err, fault.NotFound) {
-			return nil
-		}
-		task.Pause(ctx, watchRetry)
-	}
-}
-
-func (l *listener) watchOnce(ctx context.Context, t topic, begun func()) error {
-	if t.of == ofPresence {
-		return l.watchPresence(ctx, t, begun)
-	}
-	if t.of == ofProposals {
-		return l.watchProposals(ctx, t, begun)
-	}
-	for u, err := range l.handler.plans.Watch(ctx, l.call.actor, t.project, plan.Cursor{}) {
-		if err != nil {
-			return err
-		}
-		begun()
-		if u.Event != nil || u.Missed {
-			l.mark(t)
-		}
-	}
-	return ctx.Err()
-}
-
-// watchProposals marks once when it begins, since nobody says whether one was decided just before.
-func (l *listener) watchProposals(ctx context.Context, t topic, begun func()) error {
-	begun()
-	l.mark(t)
-	for _, err := range l.handler.proposals.Watch(ctx, l.call.actor, t.project) {
-		if err != nil {
-			return err
-		}
-		l.mark(t)
-	}
-	return ctx.Err()
-}
-
-var errRoomEnded = fault.New(fault.NotFound, "Project not found")
-
-func (l *listener) watchPresence(ctx context.Context, t topic, begun func()) error {
-	room, err := l.handler.presence.Enter(ctx, t.project)
-	if err != nil {
-		return err
-	}
-	defer room.Exit()
-	changed := make(chan struct{}, 1)
-	stop := room.Watch(func() { task.Wake(changed) })
-	defer stop()
-	begun()
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-changed:
-		}
-		if room.Ended() {
-			return errRoomEnded
-		}
-		l.mark(t)
-	}
 }
 
 // run writes updates to a stream until its client goes or it is closed. Update writes one. Between updates is a pause, in which messages
