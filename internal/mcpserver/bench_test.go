@@ -346,13 +346,13 @@ func BenchmarkWaitingCalls(b *testing.B) {
 			p.call(b, "create_project", fmt.Sprintf(`{"name":"P%d"}`, n))
 			pause(b, 20*time.Millisecond) // below the rate of an agent
 		}
-		for range 90 { // what the first cost is not theirs alone
-			waitThin(b, replica.URL, calls/each+1)
+		for n := range 90 { // what the first cost is not theirs alone
+			waitThin(b, replica.URL, calls/each+1, calls+n)
 		}
 		before := memoryOf(b, replica, admin)
 		b.StartTimer()
 		for n := range calls {
-			waitThin(b, replica.URL, n/each+1)
+			waitThin(b, replica.URL, n/each+1, n)
 		}
 		b.StopTimer()
 		memoryOf(b, replica, admin).report(b, before, calls, "call")
@@ -360,11 +360,12 @@ func BenchmarkWaitingCalls(b *testing.B) {
 	}
 }
 
-// waitThin makes a call that waits for a change of a project for 50 s.
-func waitThin(b *testing.B, url string, project int) {
+// waitThin makes a call of an agent that waits for a change of a project for 50 s, and returns when it waits.
+func waitThin(b *testing.B, url string, project, agent int) {
 	b.Helper()
+	headers := append(modern("tools/call", "list_changes"), mcpserver.AgentHeader, fmt.Sprint("Agent ", agent))
 	openThin(b, &net.Dialer{}, http.MethodPost, url+"/mcp",
-		callBody("list_changes", fmt.Sprintf(`{"project_id":%d,"wait_seconds":50}`, project)), modern("tools/call", "list_changes")...)
+		callBody("list_changes", fmt.Sprintf(`{"project_id":%d,"wait_seconds":50}`, project)), headers...).await(b, ":\n")
 }
 
 // BenchmarkCallCPU measures the processor time of a call that does next to nothing, as far as the server is concerned: what the process of
