@@ -66,12 +66,12 @@ SELECT id, ordinal, node_type, position_x, position_y, source_position, target_p
     created_at, updated_at
 FROM plan_nodes WHERE project_id = @project_id AND ordinal >= 0 ORDER BY ordinal;
 
--- Nodes whose id begins with a text in lower case, and after them those whose label contains it. It looks at all ids and labels, and returns few.
+-- Nodes whose id begins with a text, in any case, and after them those whose label contains it. It looks at all ids and labels, and returns few.
 -- name: FindPlanNodes :many
 SELECT id, label FROM plan_nodes
 WHERE project_id = @project_id AND ordinal >= 0
-    AND (starts_with(lower(id), @typed::text) OR strpos(lower(label), @typed) > 0)
-ORDER BY starts_with(lower(id), @typed) DESC, ordinal LIMIT @most::int;
+    AND (starts_with(lower(id), lower(@typed::text)) OR strpos(lower(label), lower(@typed)) > 0)
+ORDER BY starts_with(lower(id), lower(@typed)) DESC, ordinal LIMIT @most::int;
 
 -- name: ListPlanEdges :many
 SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at

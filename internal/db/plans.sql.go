@@ -64,8 +64,8 @@ func (q *Queries) DeletePlanNode(ctx context.Context, arg DeletePlanNodeParams) 
 const FindPlanNodes = `-- name: FindPlanNodes :many
 SELECT id, label FROM plan_nodes
 WHERE project_id = $1 AND ordinal >= 0
-    AND (starts_with(lower(id), $2::text) OR strpos(lower(label), $2) > 0)
-ORDER BY starts_with(lower(id), $2) DESC, ordinal LIMIT $3::int
+    AND (starts_with(lower(id), lower($2::text)) OR strpos(lower(label), lower($2)) > 0)
+ORDER BY starts_with(lower(id), lower($2)) DESC, ordinal LIMIT $3::int
 `
 
 type FindPlanNodesParams struct {
@@ -79,7 +79,7 @@ type FindPlanNodesRow struct {
 	Label string
 }
 
-// Nodes whose id begins with a text in lower case, and after them those whose label contains it. It looks at all ids and labels, and returns few.
+// Nodes whose id begins with a text, in any case, and after them those whose label contains it. It looks at all ids and labels, and returns few.
 func (q *Queries) FindPlanNodes(ctx context.Context, arg FindPlanNodesParams) ([]FindPlanNodesRow, error) {
 	rows, err := q.db.Query(ctx, FindPlanNodes, arg.ProjectID, arg.Typed, arg.Most)
 	if err != nil {

@@ -214,7 +214,7 @@ func (s *Service) FindNodes(ctx context.Context, _ auth.Actor, projectID int32, 
 		return nil, nil // no text in the database has it
 	}
 	err = s.db.Requests.Query(ctx, func(q *db.Queries) error {
-		rows, err := q.FindPlanNodes(ctx, db.FindPlanNodesParams{ProjectID: projectID, Typed: strings.ToLower(typed), Most: int32(most)})
+		rows, err := q.FindPlanNodes(ctx, db.FindPlanNodesParams{ProjectID: projectID, Typed: typed, Most: int32(most)})
 		found = make([]NodeName, len(rows))
 		for i, row := range rows {
 			found[i] = NodeName(row)
