@@ -256,17 +256,19 @@ func TestSessionsOfAgents(t *testing.T) {
 		('00000000-0000-0000-0000-00000000000a', 'v', 'alive', now(), now() + interval '60 s'),
 		('00000000-0000-0000-0000-00000000000d', 'v', 'dead', now() - interval '6 s', now() - interval '1 s')`)
 	pgtest.Exec(t, conn, `INSERT INTO mcp_sessions (id, transport, protocol_version, client_name, client_title, client_version, parameters, agent_id,
-			agent_name, network, seen_at, expires_at, stream_id, stream_replica) VALUES
-		('aaaaaaaa-0000-0000-0000-000000000001', 'http', '2025-11-25', 'n', 'Title', '1', '{}', 'x', 'Ann', '', now(), now() + interval '1 h', NULL, NULL),
-		('bbbbbbbb-0000-0000-0000-000000000001', 'sse', '', 'n', '', '', '{}', 'x', 'Bob', '', now(), now() + interval '1 h',
+			agent_name, network, scope, seen_at, expires_at, stream_id, stream_replica) VALUES
+		('aaaaaaaa-0000-0000-0000-000000000001', 'http', '2025-11-25', 'n', 'Title', '1', '{}', 'x', 'Ann', '', 'read_only=true', now(), now() + interval '1 h', NULL, NULL),
+		('bbbbbbbb-0000-0000-0000-000000000001', 'sse', '', 'n', '', '', '{}', 'x', 'Bob', '', '', now(), now() + interval '1 h',
 			gen_random_uuid(), '00000000-0000-0000-0000-00000000000a'),
-		('cccccccc-0000-0000-0000-000000000001', 'http', '', 'n', '', '2', '{}', 'x', 'Cleo', '', now(), now() + interval '1 h',
+		('cccccccc-0000-0000-0000-000000000001', 'http', '', 'n', '', '2', '{}', 'x', 'Cleo', '', '', now(), now() + interval '1 h',
 			gen_random_uuid(), '00000000-0000-0000-0000-00000000000d'),
-		('dddddddd-0000-0000-0000-000000000001', 'http', '', 'n', '', '', '{}', 'x', 'Dan', '', now() - interval '2 s', now() - interval '1 s', NULL, NULL)`)
-	got := pgtest.Texts(t, conn, `SELECT format('%s %s of %s %s, %s %s, %s streams', session, agent, client, version, transport, protocol, streams)
+		('dddddddd-0000-0000-0000-000000000001', 'http', '', 'n', '', '', '{}', 'x', 'Dan', '', '', now() - interval '2 s', now() - interval '1 s', NULL, NULL)`)
+	got := pgtest.Texts(t, conn, `SELECT format('%s %s of %s %s, %s %s, %s streams, may %s', session, agent, client, version, transport, protocol,
+			streams, scope)
 		FROM layercake.mcp_sessions ORDER BY 1`)
 	if diff := cmp.Diff([]string{
-		"aaaaaaaa Ann of Title 1, http 2025-11-25, 0 streams", "bbbbbbbb Bob of n , sse , 1 streams", "cccccccc Cleo of n 2, http , 0 streams",
+		"aaaaaaaa Ann of Title 1, http 2025-11-25, 0 streams, may read_only=true", "bbbbbbbb Bob of n , sse , 1 streams, may ",
+		"cccccccc Cleo of n 2, http , 0 streams, may ",
 	}, got); diff != "" {
 		t.Error(diff)
 	}

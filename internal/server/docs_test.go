@@ -61,6 +61,10 @@ func TestPageForDBAs(t *testing.T) {
 			op_id, request_hash, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at)
 		VALUES (7, 1, 3, 'REJECTED', '[]', 2, 4, 'Split the sales', 'p', 'agent', 'Planner', '', '1', '', 'a', 'anonymous', 'Ann', '3', now()),
 			(7, 2, 2, 'OPEN', '[]', 2, 4, 'Orders by month', 'p', 'agent', 'Planner', '', '2', '', NULL, NULL, NULL, NULL, NULL)`)
+	pgtest.Exec(t, dba.conn, `INSERT INTO mcp_sessions (id, transport, protocol_version, client_name, client_title, client_version, parameters, agent_id,
+			agent_name, network, scope, expires_at)
+		VALUES ('5e55104a-0000-4000-8000-000000000000', 'http', '2025-11-25', 'planner', 'Planner', '1.0', '{}', 'p', 'Planner', '',
+			'read_only=true&project=7', now() + interval '24 h')`)
 
 	count := 0
 	answered := example.ReplaceAllStringFunc(string(page), func(block string) string {

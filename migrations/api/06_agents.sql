@@ -1,7 +1,7 @@
 CREATE OR REPLACE VIEW layercake.mcp_sessions AS
 SELECT left(s.id::text, 8) AS session, coalesce(nullif(s.client_title, ''), s.client_name) AS client, s.client_version AS version,
     s.protocol_version AS protocol, s.transport, s.agent_name AS agent, s.created_at, s.seen_at,
-    CASE WHEN r.expires_at > statement_timestamp() THEN 1 ELSE 0 END AS streams, s.agent_id
+    CASE WHEN r.expires_at > statement_timestamp() THEN 1 ELSE 0 END AS streams, s.agent_id, s.scope
 FROM public.mcp_sessions s
 LEFT JOIN public.replicas r ON r.incarnation = s.stream_replica
 WHERE s.expires_at > statement_timestamp();
@@ -16,3 +16,4 @@ COMMENT ON COLUMN layercake.mcp_sessions.created_at IS 'When the session began.'
 COMMENT ON COLUMN layercake.mcp_sessions.seen_at IS 'When its client last sent something, up to about a minute old. It ends 24 h after that.';
 COMMENT ON COLUMN layercake.mcp_sessions.streams IS '1 while a live replica has its stream open, else 0.';
 COMMENT ON COLUMN layercake.mcp_sessions.agent_id IS 'The agent, as plan_history.actor_id has it.';
+COMMENT ON COLUMN layercake.mcp_sessions.scope IS 'What its client may do at most, such as read_only=true; empty for everything.';
