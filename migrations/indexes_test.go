@@ -1,7 +1,6 @@
 package migrations_test
 
 import (
-	"io/fs"
 	"strings"
 	"testing"
 
@@ -22,28 +21,27 @@ func TestIndexesAreBuiltAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := fs.Glob(migrations.FS, "*_indexes.sql")
-	if err != nil || len(files) != 1 {
-		t.Fatal(files, err)
-	}
-	version, err := goose.NumericComponent(files[0])
-	if err != nil {
-		t.Fatal(err)
-	}
 	const indexes = `SELECT pg_get_indexdef(indexrelid) || ', valid: ' || indisvalid FROM pg_index i
 		JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace = 'public'::regnamespace ORDER BY 1`
 	want := strings.Join(pgtest.Texts(t, conn, indexes), "\n")
-	for name, left := range map[string]string{
-		"all was done":              "",
-		"an index was being built":  "CREATE INDEX events_operation_new ON events (op_id)",
-		"one was not yet exchanged": "ALTER INDEX plan_edges_by_target RENAME TO plan_edges_by_target_new",
-		"tables were not altered":   "ALTER TABLE plan_nodes DROP CONSTRAINT plan_nodes_ordinal; ALTER TABLE events ALTER project_id RESET (n_distinct)",
+	for name, left := range map[string]struct {
+		migration int64
+		sql       string
+	}{
+		"all was done":                                   {18, ""},
+		"an index was being built":                       {18, "CREATE INDEX events_operation_new ON events (op_id)"},
+		"one was not yet exchanged":                      {18, "ALTER INDEX plan_edges_by_target RENAME TO plan_edges_by_target_new"},
+		"tables were not altered":                        {18, "ALTER TABLE plan_nodes DROP CONSTRAINT plan_nodes_ordinal; ALTER TABLE events ALTER project_id RESET (n_distinct)"},
+		"all was done for agents":                        {22, ""},
+		"an index of proposals was being built":          {22, "CREATE INDEX proposals_open_new ON proposals (id)"},
+		"the one of sessions was not yet exchanged":      {22, "ALTER INDEX mcp_sessions_by_expiry RENAME TO mcp_sessions_by_expiry_new"},
+		"the one of inboxes was taken away, and no more": {22, "DROP INDEX mcp_inbox_by_age"},
 	} {
-		for statement := range strings.SplitSeq(left, ";") {
+		for statement := range strings.SplitSeq(left.sql, ";") {
 			pgtest.Exec(t, conn, statement)
 		}
-		pgtest.Exec(t, conn, "DELETE FROM goose_db_version WHERE version_id = $1", version)
-		if _, err := provider.ApplyVersion(t.Context(), version, true); err != nil {
+		pgtest.Exec(t, conn, "DELETE FROM goose_db_version WHERE version_id = $1", left.migration)
+		if _, err := provider.ApplyVersion(t.Context(), left.migration, true); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if got := strings.Join(pgtest.Texts(t, conn, indexes), "\n"); got != want {

@@ -10,12 +10,13 @@ VALUES (@id, @transport, @protocol_version, @client_name, @client_title, @client
 
 -- Removes those sessions beyond the limit whose clients were silent for longest: the sooner one expires, the longer it was silent. The
 -- session that the transaction made before has locked the total, so nobody else makes one meanwhile, and the limit is exact. A session that
--- is locked at this moment is in use: it stays, and the next one goes.
+-- is locked at this moment is in use: it stays, and the next one goes. They are found first, as an array, since to join with them the planner
+-- may read all sessions, and that again for each.
 -- name: DeleteSilentMCPSessions :many
-DELETE FROM mcp_sessions WHERE id IN (
-    SELECT s.id FROM mcp_sessions s ORDER BY s.expires_at
+DELETE FROM mcp_sessions WHERE id = ANY (ARRAY(
+    SELECT s.id FROM mcp_sessions s WHERE s.expires_at > '-infinity' ORDER BY s.expires_at
     LIMIT (SELECT greatest(least(t.sessions - @most::bigint, 100), 0) FROM mcp_totals t WHERE t.only_row) FOR UPDATE SKIP LOCKED
-) RETURNING id;
+)) RETURNING id;
 
 -- A request of the client came: the session stays for longer, which is written once a minute. No row: there is no such session any more.
 -- name: SeeMCPSession :one
@@ -58,11 +59,11 @@ UPDATE mcp_sessions SET revision = revision + 1 WHERE id = @id;
 UPDATE mcp_sessions SET stream_id = @stream_id::uuid, stream_replica = @stream_replica::uuid WHERE id = @id AND expires_at > now()
 RETURNING revision;
 
--- Streams were closed. One that was replaced meanwhile is not touched.
+-- Streams were closed. One that was replaced meanwhile is not touched. Sessions are named twice, lest the planner joins with all of them.
 -- name: ClearMCPStreams :exec
 UPDATE mcp_sessions s SET stream_id = NULL, stream_replica = NULL
 FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@stream_ids::uuid[]) AS stream_id) c
-WHERE s.id = c.id AND s.stream_id = c.stream_id;
+WHERE s.id = ANY (@ids::uuid[]) AND s.id = c.id AND s.stream_id = c.stream_id;
 
 -- Removes what is too old in the inbox of one session, and returns how much it was.
 -- name: DeleteOldMCPMessagesOfSession :execrows
@@ -101,18 +102,19 @@ FROM mcp_sessions s WHERE s.id = ANY (@ids::uuid[]) AND s.expires_at > now();
 
 -- Figures of the whole deployment, for the metrics. Messages are counted up to 10,000, without those that nobody may ever take.
 -- name: GetMCPFigures :one
-SELECT t.sessions, (SELECT count(*) FROM (SELECT FROM mcp_inbox WHERE NOT passing ORDER BY at LIMIT 10000) m) AS messages,
-    coalesce(extract(epoch FROM now() - (SELECT min(m.at) FROM mcp_inbox m WHERE NOT m.passing)), 0)::float8 AS oldest_seconds
+SELECT t.sessions, (SELECT count(*) FROM (SELECT FROM mcp_inbox WHERE NOT passing AND at > '-infinity' ORDER BY at LIMIT 10000) m) AS messages,
+    coalesce(extract(epoch FROM now() - (SELECT min(m.at) FROM mcp_inbox m WHERE NOT m.passing AND m.at > '-infinity')), 0)::float8 AS oldest_seconds
 FROM mcp_totals t WHERE t.only_row;
 
 -- name: TrimMCPSessions :execrows
-DELETE FROM mcp_sessions WHERE id IN (
-    SELECT s.id FROM mcp_sessions s WHERE s.expires_at < now() ORDER BY s.expires_at LIMIT @chunk FOR UPDATE SKIP LOCKED
-);
+DELETE FROM mcp_sessions WHERE id = ANY (ARRAY(
+    SELECT s.id FROM mcp_sessions s WHERE s.expires_at > '-infinity' AND s.expires_at < now()
+    ORDER BY s.expires_at LIMIT @chunk::int FOR UPDATE SKIP LOCKED
+));
 
 -- name: TrimMCPMessages :execrows
-DELETE FROM mcp_inbox WHERE (session_id, seq) IN (
-    SELECT m.session_id, m.seq FROM mcp_inbox m
-    WHERE m.at < now() - make_interval(secs => @passing_seconds) AND (m.passing OR m.at < now() - make_interval(secs => @age_seconds))
-    ORDER BY m.at LIMIT @chunk FOR UPDATE SKIP LOCKED
-);
+DELETE FROM mcp_inbox WHERE ctid = ANY (ARRAY(
+    SELECT m.ctid FROM mcp_inbox m
+    WHERE m.passing = @passing AND m.at > '-infinity' AND m.at < now() - make_interval(secs => @age_seconds)
+    ORDER BY m.at LIMIT @chunk::int FOR UPDATE SKIP LOCKED
+));

@@ -89,6 +89,6 @@ ON CONFLICT DO NOTHING;
 
 -- Operation ids are forgotten with the events of the same age, one chunk a statement.
 -- name: DeleteOldProjectOperations :execrows
-DELETE FROM project_operations WHERE (op_actor, op_id) IN (
-    SELECT o.op_actor, o.op_id FROM project_operations o WHERE o.at < @before ORDER BY o.at LIMIT @chunk::int
-);
+DELETE FROM project_operations WHERE ctid = ANY (ARRAY(
+    SELECT o.ctid FROM project_operations o WHERE o.at < @before ORDER BY o.at LIMIT @chunk::int
+));

@@ -43,9 +43,9 @@ func (s *Service) Send(ctx context.Context, session uuid.UUID, key string, body 
 	return s.count(s.send(ctx, session, key, body, false))
 }
 
-// SendPassing accepts a message to a call that may have ended, which is of no use then: a cancellation. No replica knows whether another one
-// runs the call, so the message is stored, but takes no room of others. It is dropped when nobody takes it within 5 s, or where 64 newer
-// ones wait. It fails with fault.NotFound and fault.BadRequest.
+// SendPassing accepts a message to a call that may have ended, which is of no use then: a cancellation. No replica knows whether another
+// one runs the call, so the message is stored, but takes no room of others. It is dropped when nobody takes it within 5 s, or where 64
+// newer ones wait. It fails with fault.NotFound and fault.BadRequest.
 func (s *Service) SendPassing(ctx context.Context, session uuid.UUID, key string, body []byte) error {
 	err := s.count(s.send(ctx, session, key, body, true))
 	if fault.Is(err, fault.RateLimited) {
@@ -123,10 +123,15 @@ func (s *Service) store(ctx context.Context, session uuid.UUID, key string, body
 
 // TrimInbox removes messages that nobody took in time. While another replica cleans up it does nothing. It returns how many it removed,
 // also when it fails half way.
-func (s *Service) TrimInbox(ctx context.Context) (int64, error) {
-	removed, err := s.trim(ctx, func(q *db.Queries) (int64, error) {
-		return q.TrimMCPMessages(ctx, db.TrimMCPMessagesParams{PassingSeconds: passingAge.Seconds(), AgeSeconds: messageAge.Seconds(), Chunk: trimChunk})
-	})
-	s.metrics.messages.WithLabelValues(messageExpired).Add(float64(removed))
-	return removed, err
+func (s *Service) TrimInbox(ctx context.Context) (removed int64, err error) {
+	defer func() { s.metrics.messages.WithLabelValues(messageExpired).Add(float64(removed)) }()
+	for passing, age := range map[bool]time.Duration{false: messageAge, true: passingAge} {
+		n, err := s.trim(ctx, func(q *db.Queries) (int64, error) {
+			return q.TrimMCPMessages(ctx, db.TrimMCPMessagesParams{Passing: passing, AgeSeconds: age.Seconds(), Chunk: trimChunk})
+		})
+		if removed += n; err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
 }

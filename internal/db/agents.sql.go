@@ -15,7 +15,7 @@ import (
 const ClearMCPStreams = `-- name: ClearMCPStreams :exec
 UPDATE mcp_sessions s SET stream_id = NULL, stream_replica = NULL
 FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS stream_id) c
-WHERE s.id = c.id AND s.stream_id = c.stream_id
+WHERE s.id = ANY ($1::uuid[]) AND s.id = c.id AND s.stream_id = c.stream_id
 `
 
 type ClearMCPStreamsParams struct {
@@ -23,7 +23,7 @@ type ClearMCPStreamsParams struct {
 	StreamIds []uuid.UUID
 }
 
-// Streams were closed. One that was replaced meanwhile is not touched.
+// Streams were closed. One that was replaced meanwhile is not touched. Sessions are named twice, lest the planner joins with all of them.
 func (q *Queries) ClearMCPStreams(ctx context.Context, arg ClearMCPStreamsParams) error {
 	_, err := q.db.Exec(ctx, ClearMCPStreams, arg.Ids, arg.StreamIds)
 	return err
@@ -96,15 +96,16 @@ func (q *Queries) DeleteOldMCPMessagesOfSession(ctx context.Context, arg DeleteO
 }
 
 const DeleteSilentMCPSessions = `-- name: DeleteSilentMCPSessions :many
-DELETE FROM mcp_sessions WHERE id IN (
-    SELECT s.id FROM mcp_sessions s ORDER BY s.expires_at
+DELETE FROM mcp_sessions WHERE id = ANY (ARRAY(
+    SELECT s.id FROM mcp_sessions s WHERE s.expires_at > '-infinity' ORDER BY s.expires_at
     LIMIT (SELECT greatest(least(t.sessions - $1::bigint, 100), 0) FROM mcp_totals t WHERE t.only_row) FOR UPDATE SKIP LOCKED
-) RETURNING id
+)) RETURNING id
 `
 
 // Removes those sessions beyond the limit whose clients were silent for longest: the sooner one expires, the longer it was silent. The
 // session that the transaction made before has locked the total, so nobody else makes one meanwhile, and the limit is exact. A session that
-// is locked at this moment is in use: it stays, and the next one goes.
+// is locked at this moment is in use: it stays, and the next one goes. They are found first, as an array, since to join with them the planner
+// may read all sessions, and that again for each.
 func (q *Queries) DeleteSilentMCPSessions(ctx context.Context, most int64) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, DeleteSilentMCPSessions, most)
 	if err != nil {
@@ -136,8 +137,8 @@ func (q *Queries) DoNotWaitForDiskInBatch(ctx context.Context) error {
 }
 
 const GetMCPFigures = `-- name: GetMCPFigures :one
-SELECT t.sessions, (SELECT count(*) FROM (SELECT FROM mcp_inbox WHERE NOT passing ORDER BY at LIMIT 10000) m) AS messages,
-    coalesce(extract(epoch FROM now() - (SELECT min(m.at) FROM mcp_inbox m WHERE NOT m.passing)), 0)::float8 AS oldest_seconds
+SELECT t.sessions, (SELECT count(*) FROM (SELECT FROM mcp_inbox WHERE NOT passing AND at > '-infinity' ORDER BY at LIMIT 10000) m) AS messages,
+    coalesce(extract(epoch FROM now() - (SELECT min(m.at) FROM mcp_inbox m WHERE NOT m.passing AND m.at > '-infinity')), 0)::float8 AS oldest_seconds
 FROM mcp_totals t WHERE t.only_row
 `
 
@@ -418,21 +419,21 @@ func (q *Queries) TakeMCPMessages(ctx context.Context, arg TakeMCPMessagesParams
 }
 
 const TrimMCPMessages = `-- name: TrimMCPMessages :execrows
-DELETE FROM mcp_inbox WHERE (session_id, seq) IN (
-    SELECT m.session_id, m.seq FROM mcp_inbox m
-    WHERE m.at < now() - make_interval(secs => $1) AND (m.passing OR m.at < now() - make_interval(secs => $2))
-    ORDER BY m.at LIMIT $3 FOR UPDATE SKIP LOCKED
-)
+DELETE FROM mcp_inbox WHERE ctid = ANY (ARRAY(
+    SELECT m.ctid FROM mcp_inbox m
+    WHERE m.passing = $1 AND m.at > '-infinity' AND m.at < now() - make_interval(secs => $2)
+    ORDER BY m.at LIMIT $3::int FOR UPDATE SKIP LOCKED
+))
 `
 
 type TrimMCPMessagesParams struct {
-	PassingSeconds float64
-	AgeSeconds     float64
-	Chunk          int32
+	Passing    bool
+	AgeSeconds float64
+	Chunk      int32
 }
 
 func (q *Queries) TrimMCPMessages(ctx context.Context, arg TrimMCPMessagesParams) (int64, error) {
-	result, err := q.db.Exec(ctx, TrimMCPMessages, arg.PassingSeconds, arg.AgeSeconds, arg.Chunk)
+	result, err := q.db.Exec(ctx, TrimMCPMessages, arg.Passing, arg.AgeSeconds, arg.Chunk)
 	if err != nil {
 		return 0, err
 	}
@@ -440,9 +441,10 @@ func (q *Queries) TrimMCPMessages(ctx context.Context, arg TrimMCPMessagesParams
 }
 
 const TrimMCPSessions = `-- name: TrimMCPSessions :execrows
-DELETE FROM mcp_sessions WHERE id IN (
-    SELECT s.id FROM mcp_sessions s WHERE s.expires_at < now() ORDER BY s.expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
-)
+DELETE FROM mcp_sessions WHERE id = ANY (ARRAY(
+    SELECT s.id FROM mcp_sessions s WHERE s.expires_at > '-infinity' AND s.expires_at < now()
+    ORDER BY s.expires_at LIMIT $1::int FOR UPDATE SKIP LOCKED
+))
 `
 
 func (q *Queries) TrimMCPSessions(ctx context.Context, chunk int32) (int64, error) {

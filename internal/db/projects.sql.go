@@ -22,9 +22,9 @@ func (q *Queries) CountProjects(ctx context.Context) (int64, error) {
 }
 
 const DeleteOldProjectOperations = `-- name: DeleteOldProjectOperations :execrows
-DELETE FROM project_operations WHERE (op_actor, op_id) IN (
-    SELECT o.op_actor, o.op_id FROM project_operations o WHERE o.at < $1 ORDER BY o.at LIMIT $2::int
-)
+DELETE FROM project_operations WHERE ctid = ANY (ARRAY(
+    SELECT o.ctid FROM project_operations o WHERE o.at < $1 ORDER BY o.at LIMIT $2::int
+))
 `
 
 type DeleteOldProjectOperationsParams struct {

@@ -51,7 +51,8 @@ func (q *Queries) CloseProposal(ctx context.Context, arg CloseProposalParams) (i
 }
 
 const CountOpenProposals = `-- name: CountOpenProposals :one
-SELECT count(*) AS proposals, coalesce(sum(size), 0)::bigint AS bytes FROM proposals WHERE project_id = $1 AND status = 'OPEN'
+SELECT count(*) AS proposals, coalesce(sum(size), 0)::bigint AS bytes FROM proposals
+WHERE project_id::bigint = $1::int AND status = 'OPEN'
 `
 
 type CountOpenProposalsRow struct {
@@ -59,6 +60,7 @@ type CountOpenProposalsRow struct {
 	Bytes     int64
 }
 
+// The project is a bigint wherever another index than the primary key is to be used, see migrations/00022_agent_indexes.sql.
 func (q *Queries) CountOpenProposals(ctx context.Context, projectID int32) (CountOpenProposalsRow, error) {
 	row := q.db.QueryRow(ctx, CountOpenProposals, projectID)
 	var i CountOpenProposalsRow
@@ -67,9 +69,9 @@ func (q *Queries) CountOpenProposals(ctx context.Context, projectID int32) (Coun
 }
 
 const DeleteOldProposals = `-- name: DeleteOldProposals :execrows
-DELETE FROM proposals p USING (
-    SELECT o.project_id, o.id FROM proposals o WHERE o.decided_at < $1::timestamptz ORDER BY o.decided_at LIMIT $2
-) o WHERE p.project_id = o.project_id AND p.id = o.id
+DELETE FROM proposals WHERE ctid = ANY (ARRAY(
+    SELECT o.ctid FROM proposals o WHERE o.decided_at < $1::timestamptz ORDER BY o.decided_at LIMIT $2::int FOR UPDATE SKIP LOCKED
+))
 `
 
 type DeleteOldProposalsParams struct {
@@ -77,7 +79,7 @@ type DeleteOldProposalsParams struct {
 	Most   int32
 }
 
-// Removes some that were decided long ago.
+// Removes some that were decided long ago. Those that are locked go with their project at this moment.
 func (q *Queries) DeleteOldProposals(ctx context.Context, arg DeleteOldProposalsParams) (int64, error) {
 	result, err := q.db.Exec(ctx, DeleteOldProposals, arg.Before, arg.Most)
 	if err != nil {
@@ -131,7 +133,7 @@ func (q *Queries) GetProposal(ctx context.Context, arg GetProposalParams) (Propo
 const GetProposalOfOperation = `-- name: GetProposalOfOperation :one
 SELECT project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
     created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version, by_lasting_id
-FROM proposals WHERE project_id = $1 AND op_actor = $2 AND op_id = $3
+FROM proposals WHERE project_id::bigint = $1::int AND op_actor = $2 AND op_id = $3
 `
 
 type GetProposalOfOperationParams struct {
@@ -188,17 +190,21 @@ func (q *Queries) GetProposalStatus(ctx context.Context, arg GetProposalStatusPa
 }
 
 const HasProposalsBelow = `-- name: HasProposalsBelow :one
-SELECT EXISTS (SELECT FROM proposals WHERE project_id = $1 AND status = ANY ($2::text[]) AND id < $3)
+SELECT EXISTS (
+    SELECT FROM unnest($1::text[]) s (status) CROSS JOIN LATERAL (
+        SELECT FROM proposals o WHERE o.project_id::bigint = $2::int AND o.status = s.status AND o.id < $3 LIMIT 1
+    ) l
+)
 `
 
 type HasProposalsBelowParams struct {
-	ProjectID int32
 	Statuses  []string
+	ProjectID int32
 	Below     int32
 }
 
 func (q *Queries) HasProposalsBelow(ctx context.Context, arg HasProposalsBelowParams) (bool, error) {
-	row := q.db.QueryRow(ctx, HasProposalsBelow, arg.ProjectID, arg.Statuses, arg.Below)
+	row := q.db.QueryRow(ctx, HasProposalsBelow, arg.Statuses, arg.ProjectID, arg.Below)
 	var exists bool
 	err := row.Scan(&exists)
 	return exists, err
@@ -277,16 +283,16 @@ func (q *Queries) InsertProposal(ctx context.Context, arg InsertProposalParams) 
 }
 
 const ListOpenProposals = `-- name: ListOpenProposals :many
-SELECT p.project_id, p.id, p.revision, p.status, p.operations, p.size, p.base_version, p.note, p.by_id, p.by_kind, p.by_name, p.op_actor, p.op_id,
-    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version,
-    p.by_lasting_id
-FROM (
-    SELECT k.id, sum(k.size) OVER (ORDER BY k.revision) - k.size AS before FROM (
-        SELECT o.id, o.revision, o.size FROM proposals o
-        WHERE o.project_id = $1 AND o.status = 'OPEN' AND o.revision > $2 AND o.revision <= $3 ORDER BY o.revision LIMIT $4
-    ) k
-) k
-JOIN proposals p ON p.project_id = $1 AND p.id = k.id WHERE k.before < $5::bigint ORDER BY p.revision
+SELECT project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
+    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version, by_lasting_id
+FROM proposals WHERE ctid = ANY (ARRAY(
+    SELECT k.place FROM (
+        SELECT l.place, sum(l.size) OVER (ORDER BY l.revision) - l.size AS before FROM (
+            SELECT o.ctid AS place, o.revision, o.size FROM proposals o
+            WHERE o.project_id::bigint = $1::int AND o.status = 'OPEN' AND o.revision > $2 AND o.revision <= $3 ORDER BY o.revision LIMIT $4
+        ) l
+    ) k WHERE k.before < $5::bigint
+)) ORDER BY revision
 `
 
 type ListOpenProposalsParams struct {
@@ -380,18 +386,18 @@ func (q *Queries) ListProposalHeads(ctx context.Context, projectIds []int32) ([]
 }
 
 const ListProposals = `-- name: ListProposals :many
-SELECT p.project_id, p.id, p.revision, p.status, p.operations, p.size, p.base_version, p.note, p.by_id, p.by_kind, p.by_name, p.op_actor, p.op_id,
-    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version,
-    p.by_lasting_id
-FROM (
-    SELECT k.id, sum(k.size) OVER (ORDER BY k.id DESC) - k.size AS before FROM (
-        SELECT l.id, l.size FROM unnest($1::text[]) s (status) CROSS JOIN LATERAL (
-            SELECT o.id, o.size FROM proposals o
-            WHERE o.project_id = $2 AND o.status = s.status AND o.id < $3 ORDER BY o.id DESC LIMIT $4
-        ) l ORDER BY l.id DESC LIMIT $4
-    ) k
-) k
-JOIN proposals p ON p.project_id = $2 AND p.id = k.id WHERE k.before < $5::bigint ORDER BY p.id DESC
+SELECT project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
+    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version, by_lasting_id
+FROM proposals WHERE ctid = ANY (ARRAY(
+    SELECT k.place FROM (
+        SELECT l.place, sum(l.size) OVER (ORDER BY l.id DESC) - l.size AS before FROM (
+            SELECT n.place, n.id, n.size FROM unnest($1::text[]) s (status) CROSS JOIN LATERAL (
+                SELECT o.ctid AS place, o.id, o.size FROM proposals o
+                WHERE o.project_id::bigint = $2::int AND o.status = s.status AND o.id < $3 ORDER BY o.id DESC LIMIT $4
+            ) n ORDER BY n.id DESC LIMIT $4
+        ) l
+    ) k WHERE k.before < $5::bigint
+)) ORDER BY id DESC
 `
 
 type ListProposalsParams struct {
@@ -403,7 +409,8 @@ type ListProposalsParams struct {
 }
 
 // The next three are pages: at most so many proposals, which have no more bytes than given beyond the first. The sizes are summed before
-// the proposals are read. Each asks with its own index: a page of any status, newest first, takes the newest of each.
+// the proposals are read, by their places in the table: to join with them, the planner may read all of the project. Each asks with its own
+// index: a page of any status, newest first, takes the newest of each.
 func (q *Queries) ListProposals(ctx context.Context, arg ListProposalsParams) ([]Proposal, error) {
 	rows, err := q.db.Query(ctx, ListProposals,
 		arg.Statuses,
@@ -455,16 +462,16 @@ func (q *Queries) ListProposals(ctx context.Context, arg ListProposalsParams) ([
 }
 
 const ListProposalsAfter = `-- name: ListProposalsAfter :many
-SELECT p.project_id, p.id, p.revision, p.status, p.operations, p.size, p.base_version, p.note, p.by_id, p.by_kind, p.by_name, p.op_actor, p.op_id,
-    p.request_hash, p.created_at, p.decided_by_id, p.decided_by_kind, p.decided_by_name, p.decided_op_id, p.decided_at, p.reason, p.version,
-    p.by_lasting_id
-FROM (
-    SELECT k.id, sum(k.size) OVER (ORDER BY k.revision) - k.size AS before FROM (
-        SELECT o.id, o.revision, o.size FROM proposals o
-        WHERE o.project_id = $1 AND o.revision > $2 ORDER BY o.revision LIMIT $3
-    ) k
-) k
-JOIN proposals p ON p.project_id = $1 AND p.id = k.id WHERE k.before < $4::bigint ORDER BY p.revision
+SELECT project_id, id, revision, status, operations, size, base_version, note, by_id, by_kind, by_name, op_actor, op_id, request_hash,
+    created_at, decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at, reason, version, by_lasting_id
+FROM proposals WHERE ctid = ANY (ARRAY(
+    SELECT k.place FROM (
+        SELECT l.place, sum(l.size) OVER (ORDER BY l.revision) - l.size AS before FROM (
+            SELECT o.ctid AS place, o.revision, o.size FROM proposals o
+            WHERE o.project_id::bigint = $1::int AND o.id > 0 AND o.revision > $2 ORDER BY o.revision LIMIT $3
+        ) l
+    ) k WHERE k.before < $4::bigint
+)) ORDER BY revision
 `
 
 type ListProposalsAfterParams struct {
@@ -474,7 +481,7 @@ type ListProposalsAfterParams struct {
 	MaxBytes  int64
 }
 
-// Those that changed after a revision, by ascending revision.
+// Those that changed after a revision, by ascending revision. That ids are positive leaves it the index of revisions, and that index nobody else.
 func (q *Queries) ListProposalsAfter(ctx context.Context, arg ListProposalsAfterParams) ([]Proposal, error) {
 	rows, err := q.db.Query(ctx, ListProposalsAfter,
 		arg.ProjectID,

@@ -31,9 +31,9 @@ func TestLookUpsReadFewRowsWhateverTheStatisticsSay(t *testing.T) {
 		"very many projects of one row":    {project(1, 20000, 1), "VACUUM ANALYZE"},
 		"a large project":                  {project(1, 1, 1000), "ANALYZE"},
 		"a large project among many":       {project(1, 2000, 3), project(2001, 2001, 1000), "ANALYZE"},
-		"a large project that was deleted": {project(1, 1, 1000), "ANALYZE", "DELETE FROM projects"},
+		"a large project that was deleted": {project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM mcp_sessions; DELETE FROM project_operations"},
 		"a large project that vacuum removed": {
-			project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM presence; DELETE FROM presence_log", "VACUUM",
+			project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM presence; DELETE FROM presence_log; DELETE FROM mcp_sessions; DELETE FROM project_operations", "VACUUM",
 		},
 		"some rows, not analyzed since none":    {"ANALYZE", project(1, 100, 3)},
 		"a large project, not analyzed since 0": {"ANALYZE", project(1, 1, 1000)},
@@ -86,14 +86,8 @@ func TestLookUpsReadFewRowsWhateverTheStatisticsSay(t *testing.T) {
 func TestStatementsAreLookUpsOrNot(t *testing.T) {
 	t.Parallel()
 	for name := range statements(t) {
-		lists := 0
-		for _, list := range [][]string{slices.Collect(maps.Keys(lookUps)), wholes, apart} {
-			if slices.Contains(list, name) {
-				lists++
-			}
-		}
-		if lists != 1 {
-			t.Errorf("%s must be either in lookUps, in wholes or in apart", name)
+		if (lookUps[name] != nil) == slices.Contains(wholes, name) {
+			t.Errorf("%s must be either in lookUps or in wholes", name)
 		}
 	}
 }
@@ -103,21 +97,9 @@ var wholes = []string{
 	"CloseEdgeGaps", "CloseNodeGaps", "ListPlanEdges", "ListPlanNodes", "FindPlanNodes", "ListPlanLinks",
 	"DeleteProject", "DeleteGuestsOfProject", "ListPresence", "UpsertGuest", "DeletePresenceOfReplica", "ListOwnPresence",
 	"CountProjects", "ListProjects", "ListRecentProjects", "ListLive", "ListProjectsToTrim", "ListCheckpointsDue", "EndLostVisits",
-	"InsertProject", "InsertHead", "InsertPlan", "GetClock", "DoNotWaitForDisk",
+	"InsertProject", "InsertHead", "InsertPlan", "GetClock", "DoNotWaitForDisk", "DoNotWaitForDiskInBatch", "KickGuests", "GetMCPFigures",
 	"TryLockCleanUp", "GetWireKey", "UpsertWireKey", "LockGuestMakers", "ListCommands", "UpdateCommandActed", "DeleteOldCommands",
 	"ClaimExpiredReplica", "DeleteReplica", "GetOldestWire", "HasLease", "InsertReplica", "RenewReplica",
-}
-
-// apart are statements of tables in which a session or a project has few rows, so that no index is much worse than another. Their plans are
-// not looked at.
-var apart = []string{
-	"DoNotWaitForDiskInBatch", "InsertMCPSession", "DeleteSilentMCPSessions", "SeeMCPSession", "UpdateMCPSession", "DeleteMCPSession",
-	"LockMCPSession", "ListMCPSubscriptions", "InsertMCPSubscription", "DeleteMCPSubscription", "StepMCPSession", "UpdateMCPStream",
-	"ClearMCPStreams", "DeleteOldMCPMessagesOfSession", "DeleteDisplacedMCPMessages", "InsertMCPMessage", "TakeMCPMessages", "ListMCPStates", "GetMCPFigures",
-	"TrimMCPSessions", "TrimMCPMessages",
-	"StepProposals", "ListProposalHeads", "CountOpenProposals", "InsertProposal", "GetProposal", "GetProposalStatus", "GetProposalOfOperation",
-	"ListProposals", "HasProposalsBelow", "ListOpenProposals", "ListProposalsAfter", "CloseProposal", "DeleteOldProposals",
-	"InsertProjectOperation", "DeleteOldProjectOperations", "KickGuests",
 }
 
 // What a look-up may read: some read ten rows of the log, and follow what these take back. The database looks references up itself.
@@ -157,11 +139,14 @@ var (
 	incarnation = uuid.MustParse(replica)
 	served      = []uuid.UUID{uuid.MustParse("01000000-0000-0000-0001-000000000500")} // of the large project
 	guest       = []uuid.UUID{uuid.MustParse("01000000-0000-0000-0002-000000000500")}
+	session     = uuid.MustParse("01000000-0000-0000-0004-000000000500")
 	joined      = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// project returns statements that make projects, each with a chain of so many nodes, and as many events, checkpoints, connections, guests
-// and visits that ended. Every second event takes back the one before; ten guests have expired.
+// project returns statements that make projects, each with a chain of so many nodes, and as many events, checkpoints, connections, guests,
+// visits that ended, operations that made projects, proposals, and sessions of agents with a subscription and two messages. Every second
+// event takes back the one before; ten guests, operations, sessions and inboxes are too old; ten proposals are open, and the next ten are too
+// old. There are said to be 1,003 sessions, whatever the project is.
 func project(first, last, size int) string {
 	return strings.NewReplacer("@first", strconv.Itoa(first), "@last", strconv.Itoa(last), "@size", strconv.Itoa(size), "@replica", replica).Replace(`
 INSERT INTO projects (id, name) SELECT p, 'project ' || p FROM generate_series(@first, @last) p;
@@ -187,7 +172,28 @@ INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id,
 INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, user_id, user_name, is_agent, left_at, reason)
 	SELECT format('%s-0000-0000-000%s-%s', lpad(p::text, 8, '0'), g, lpad(n::text, 12, '0'))::uuid, '2026-01-01', '@replica', p, 'user',
 		'name', false, CASE g WHEN 3 THEN now() END, CASE g WHEN 3 THEN 'left' END
-	FROM generate_series(@first, @last) p, generate_series(1, 3) g, generate_series(1, @size) n`)
+	FROM generate_series(@first, @last) p, generate_series(1, 3) g, generate_series(1, @size) n;
+INSERT INTO project_operations (op_actor, op_id, request_hash, project_id, at)
+	SELECT 'actor', p || 'x' || n, sha256(''), p, now() + (n - 10) * interval '1 hour'
+	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO proposal_heads (project_id, revision, last_id) SELECT p, @size, @size FROM generate_series(@first, @last) p;
+INSERT INTO proposals (project_id, id, revision, status, operations, size, base_version, by_id, by_kind, by_name, op_actor, op_id, request_hash,
+	decided_by_id, decided_by_kind, decided_by_name, decided_op_id, decided_at)
+	SELECT p, n, n, CASE WHEN d IS NULL THEN 'OPEN' ELSE 'ACCEPTED' END, '[]', 2, 0, 'id', 'agent', 'name', 'actor', md5(p || 'x' || n), '',
+		d, d, d, d, CASE WHEN d IS NOT NULL THEN now() + (n - 20) * interval '1 hour' END
+	FROM generate_series(@first, @last) p, generate_series(1, @size) n, LATERAL (SELECT CASE WHEN n > 10 THEN 'somebody' END) o (d);
+INSERT INTO mcp_sessions (id, transport, protocol_version, client_name, client_title, client_version, parameters, agent_id, agent_name, network,
+	seen_at, expires_at)
+	SELECT format('%s-0000-0000-0004-%s', lpad(p::text, 8, '0'), lpad(n::text, 12, '0'))::uuid, 'http', '', '', '', '', '{}', 'id', 'name', '',
+		'2026-01-01', now() + (n - 10) * interval '1 hour'
+	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO mcp_subscriptions (session_id, uri)
+	SELECT format('%s-0000-0000-0004-%s', lpad(p::text, 8, '0'), lpad(n::text, 12, '0'))::uuid, 'uri'
+	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO mcp_inbox (session_id, key, body, passing, at)
+	SELECT format('%s-0000-0000-0004-%s', lpad(p::text, 8, '0'), lpad(n::text, 12, '0'))::uuid, 'key', 'body', g = 2, now() + (n - 10) * interval '1 hour'
+	FROM generate_series(@first, @last) p, generate_series(1, @size) n, generate_series(1, 2) g;
+UPDATE mcp_totals SET sessions = 1003`)
 }
 
 // call is one of a statement, with its arguments.
@@ -291,4 +297,60 @@ var lookUps = map[string]call{
 	"ReapGuests":               get((*db.Queries).ReapGuests, 3),
 	"TrimVisits":               get((*db.Queries).TrimVisits, db.TrimVisitsParams{Before: new(time.Now().Add(time.Hour)), Chunk: 5}),
 	"DeleteTrimmedCheckpoints": do((*db.Queries).DeleteTrimmedCheckpoints, large),
+
+	"InsertProjectOperation": get((*db.Queries).InsertProjectOperation, db.InsertProjectOperationParams{
+		OpActor: "actor", OpID: "op", RequestHash: make([]byte, 32), ProjectID: large,
+	}),
+	"DeleteOldProjectOperations": get((*db.Queries).DeleteOldProjectOperations, db.DeleteOldProjectOperationsParams{Before: time.Now(), Chunk: 3}),
+
+	"StepProposals":      get((*db.Queries).StepProposals, db.StepProposalsParams{ProjectID: large, Added: 1}),
+	"ListProposalHeads":  get((*db.Queries).ListProposalHeads, []int32{large}),
+	"CountOpenProposals": get((*db.Queries).CountOpenProposals, large),
+	"InsertProposal": get((*db.Queries).InsertProposal, db.InsertProposalParams{
+		ProjectID: large, ID: 2000, Revision: 2000, Operations: []byte("[]"), Size: 2, ByID: "id", ByKind: "agent", ByName: "name",
+		OpActor: "actor", OpID: "op", RequestHash: []byte{},
+	}),
+	"GetProposal":            get((*db.Queries).GetProposal, db.GetProposalParams{ProjectID: large, ID: 500}),
+	"GetProposalStatus":      get((*db.Queries).GetProposalStatus, db.GetProposalStatusParams{ProjectID: large, ID: 500}),
+	"GetProposalOfOperation": get((*db.Queries).GetProposalOfOperation, db.GetProposalOfOperationParams{ProjectID: large, OpActor: "actor", OpID: "op"}),
+	"ListProposals": get((*db.Queries).ListProposals, db.ListProposalsParams{
+		Statuses: []string{"OPEN", "ACCEPTED"}, ProjectID: large, Below: 900, Most: 10, MaxBytes: 1 << 20,
+	}),
+	"HasProposalsBelow": get((*db.Queries).HasProposalsBelow, db.HasProposalsBelowParams{ProjectID: large, Statuses: []string{"OPEN"}, Below: 900}),
+	"ListOpenProposals": get((*db.Queries).ListOpenProposals, db.ListOpenProposalsParams{
+		ProjectID: large, After: 5, Upto: 900, Most: 10, MaxBytes: 1 << 20,
+	}),
+	"ListProposalsAfter": get((*db.Queries).ListProposalsAfter, db.ListProposalsAfterParams{ProjectID: large, After: 500, Most: 10, MaxBytes: 1 << 20}),
+	"CloseProposal": get((*db.Queries).CloseProposal, db.CloseProposalParams{
+		Revision: 2000, Status: "REJECTED", DecidedByID: "id", DecidedByKind: "agent", DecidedByName: "name", DecidedOpID: "op", ProjectID: large, ID: 5,
+	}),
+	"DeleteOldProposals": get((*db.Queries).DeleteOldProposals, db.DeleteOldProposalsParams{Before: time.Now(), Most: 3}),
+
+	"InsertMCPSession": do((*db.Queries).InsertMCPSession, db.InsertMCPSessionParams{
+		ID: uuid.New(), Transport: "http", Parameters: []byte("{}"), AgentID: "id", AgentName: "name", TtlSeconds: 90,
+	}),
+	"DeleteSilentMCPSessions": get((*db.Queries).DeleteSilentMCPSessions, 1000),
+	"SeeMCPSession":           get((*db.Queries).SeeMCPSession, db.SeeMCPSessionParams{ID: session, TtlSeconds: 90}),
+	"UpdateMCPSession": get((*db.Queries).UpdateMCPSession, db.UpdateMCPSessionParams{
+		ID: session, Parameters: []byte("{}"), AgentID: "id", AgentName: "name",
+	}),
+	"DeleteMCPSession":      get((*db.Queries).DeleteMCPSession, session),
+	"LockMCPSession":        get((*db.Queries).LockMCPSession, session),
+	"ListMCPSubscriptions":  get((*db.Queries).ListMCPSubscriptions, session),
+	"InsertMCPSubscription": do((*db.Queries).InsertMCPSubscription, db.InsertMCPSubscriptionParams{SessionID: session, Uri: "new"}),
+	"DeleteMCPSubscription": get((*db.Queries).DeleteMCPSubscription, db.DeleteMCPSubscriptionParams{SessionID: session, Uri: "uri"}),
+	"StepMCPSession":        do((*db.Queries).StepMCPSession, session),
+	"UpdateMCPStream":       get((*db.Queries).UpdateMCPStream, db.UpdateMCPStreamParams{ID: session, StreamID: session, StreamReplica: incarnation}),
+	"ClearMCPStreams":       do((*db.Queries).ClearMCPStreams, db.ClearMCPStreamsParams{Ids: []uuid.UUID{session}, StreamIds: []uuid.UUID{session}}),
+	"DeleteOldMCPMessagesOfSession": get((*db.Queries).DeleteOldMCPMessagesOfSession, db.DeleteOldMCPMessagesOfSessionParams{
+		SessionID: session, PassingSeconds: 5, AgeSeconds: 60,
+	}),
+	"DeleteDisplacedMCPMessages": do((*db.Queries).DeleteDisplacedMCPMessages, db.DeleteDisplacedMCPMessagesParams{SessionID: session}),
+	"InsertMCPMessage": get((*db.Queries).InsertMCPMessage, db.InsertMCPMessageParams{
+		SessionID: session, Key: "key", Body: []byte("body"), Most: 64, MostBytes: 1 << 20,
+	}),
+	"TakeMCPMessages": get((*db.Queries).TakeMCPMessages, db.TakeMCPMessagesParams{SessionID: session, Key: "key", Last: 1 << 40}),
+	"ListMCPStates":   get((*db.Queries).ListMCPStates, []uuid.UUID{session}),
+	"TrimMCPSessions": get((*db.Queries).TrimMCPSessions, 3),
+	"TrimMCPMessages": get((*db.Queries).TrimMCPMessages, db.TrimMCPMessagesParams{AgeSeconds: 60, Chunk: 3}),
 }
