@@ -71,6 +71,7 @@ async def every_resource(mode):
         project = (await call(client, "create_project", {"name": "Tea"}))["id"]
         plan = (await call(client, "get_project", {"project_id": project}))["plan_id"]
         uris = [str(r.uri) for r in (await client.list_resources()).resources]
+        uris = [uri for uri in uris if not uri.startswith("layercake://projects/")]  # other clients delete theirs
         for template in (await client.list_resource_templates()).resource_templates:
             uris.append(template.uri_template.replace("{project_id}", str(project)).replace("{plan_id}", str(plan)))
         for uri in uris:
