@@ -110,6 +110,20 @@ func TestOtherOffersToUpgradeAreIgnored(t *testing.T) {
 	}
 }
 
+// The page is served wherever no route is, and takes nothing.
+func TestNobodySendsToThePage(t *testing.T) {
+	t.Parallel()
+	url := servertest.Start(t, 1, nil)[0].URL
+	for path, want := range map[string]int{
+		"/": http.StatusNotFound, "/nowhere": http.StatusNotFound, "/projects/7": http.StatusNotFound, "/icon.svg": http.StatusNotFound,
+		"/health": http.StatusMethodNotAllowed,
+	} {
+		if response, _ := raw(t, url, "POST", path, "{}", "Accept: text/html"); response.status != want {
+			t.Errorf("POST %s: %d, want %d", path, response.status, want)
+		}
+	}
+}
+
 // HEAD is GET without a body, wherever GET is.
 func TestHEADIsGETWithoutBody(t *testing.T) {
 	t.Parallel()

@@ -91,12 +91,15 @@ func compress(content []byte) []byte {
 
 // IsPage reports whether a request comes from a browser that shows an address of the page.
 func IsPage(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead || !strings.Contains(r.Header.Get("Accept"), "text/html") {
+	if !isRead(r) || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		return false
 	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	return !slices.Contains(apart, first)
 }
+
+// isRead reports whether a request only asks for something.
+func isRead(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
 // ServeHTTP answers with a file of dist, or with the page where a browser asks for an address of its.
 func ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -105,7 +108,7 @@ func ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f == nil && IsPage(r) || name == "/" {
 		f = files()["/index.html"]
 	}
-	if f == nil {
+	if f == nil || !isRead(r) {
 		http.NotFound(w, r)
 		return
 	}

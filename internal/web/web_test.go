@@ -54,6 +54,8 @@ func TestPage(t *testing.T) {
 		"an editor, to a program":      {"GET", "/projects/7", "application/json", false},
 		"an editor, to no browser":     {"GET", "/projects/7", "", false},
 		"sent to an editor":            {"POST", "/projects/7", html, false},
+		"sent to the list":             {"POST", "/", html, false},
+		"sent to a file":               {"POST", "/icon.svg", "*/*", false},
 		"below another handler":        {"GET", "/graphql/nothing", html, false},
 		"below sockets":                {"GET", "/ws/nothing", html, false},
 		"below agents":                 {"GET", "/mcp/nothing", html, false},
