@@ -78,6 +78,7 @@ export function Canvas({ project, plan }: { project: OpenProject; plan: Plan }) 
       nodes={nodes} edges={edges} nodeTypes={nodeTypes} onNodesChange={onNodesChange}
       onNodeDragStop={(_, __, dragged) => moveHeld(new Map(dragged.map(({ id, position }) => [id, position])))}
       onKeyUp={({ key }) => { if (key.startsWith('Arrow')) moveHeld(held) }}
+      onBlur={() => moveHeld(held)} // the key comes up elsewhere
       onPointerMove={({ clientX, clientY }) => project.presence.move(flow.screenToFlowPosition({ x: clientX, y: clientY }))}
       nodesConnectable={false} deleteKeyCode={null} onlyRenderVisibleElements fitView minZoom={0.05} colorMode="system"
     >

@@ -20,6 +20,11 @@ export default function Editor({ projectId }: { projectId: number }) {
     addEventListener('beforeunload', ask)
     return () => removeEventListener('beforeunload', ask)
   }, [atRisk])
+  // Whoever cannot follow the plan is not in it, either, until they come back.
+  const ended = shown.status.state === 'ended'
+  useEffect(() => {
+    if (ended) project.presence.stop()
+  }, [ended, project])
   return (
     <main className="editor">
       <header>
@@ -30,9 +35,9 @@ export default function Editor({ projectId }: { projectId: number }) {
         <a href={location.pathname} target="_blank" rel="noopener">Open a second window</a>
       </header>
       <ReactFlowProvider>
-        {shown.plan ? <Canvas project={project} plan={shown.plan} /> : <p className="loading">Loading…</p>}
+        {shown.plan ? <Canvas project={project} plan={shown.plan} /> : !ended && <p className="loading">Loading…</p>}
       </ReactFlowProvider>
-      <Notices plan={project.plan} shown={shown} />
+      <Notices project={project} shown={shown} />
     </main>
   )
 }

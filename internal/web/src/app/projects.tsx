@@ -30,7 +30,7 @@ export function Projects() {
     <main className="list">
       <header>
         <h1>Layercake</h1>
-        <Name />
+        <Name report={setProblem} />
       </header>
       <p>
         <button className="large" disabled={busy} onClick={() => create('Sample plan', true)}>Open the sample plan</button>{' '}
@@ -54,13 +54,19 @@ function messageOf(error: unknown): string {
   return error instanceof Failure ? error.message : String(error)
 }
 
-function Name() {
+function Name({ report }: { report: (problem: string) => void }) {
   const [name, setName] = useState(me.name)
-  const ask = () => {
-    const next = prompt('What shall the others call you?', name)?.trim().slice(0, 100)
+  const ask = async () => {
+    const answer = prompt('What shall the others call you?', name)?.trim() ?? ''
+    const next = [...answer].slice(0, 100).join('') // characters, as the server counts them
     if (!next) return
-    rename(next)
-    setName(next)
+    try {
+      await rename(next)
+      setName(next)
+      report('')
+    } catch (error) {
+      report(messageOf(error))
+    }
   }
   return <span>You are <button className="link" onClick={ask}>{name}</button></span>
 }

@@ -34,10 +34,16 @@ export function closeProject(): void {
   open = null
 }
 
-/** Calls oneself something else. */
-export function rename(name: string): void {
-  me.name = name
+/** Calls oneself something else; fails, and leaves the name as it was, when the server does not take it. */
+export async function rename(name: string): Promise<void> {
   connection.name = name
+  try {
+    await connection.request('{ __typename }', {}) // with a wrong name every request fails
+  } catch (error) {
+    connection.name = me.name
+    throw error
+  }
+  me.name = name
   remember(name)
 }
 

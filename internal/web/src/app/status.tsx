@@ -1,5 +1,7 @@
 // How the connection is, and what became of one's own edits: in words.
-import type { Change, Edit, Plan, PlanSnapshot, PlanStore } from '../client/index.ts'
+import { useSyncExternalStore } from 'react'
+import type { Change, Edit, Plan, PlanSnapshot } from '../client/index.ts'
+import type { OpenProject } from './session.ts'
 
 export function Status({ shown }: { shown: PlanSnapshot }) {
   const { status, waiting, durable } = shown
@@ -24,12 +26,21 @@ function endedBecause(code: string, message: string): string {
 }
 
 /** What was refused, and what waits for a decision. */
-export function Notices({ plan, shown }: { plan: PlanStore; shown: PlanSnapshot }) {
+export function Notices({ project: { plan, presence }, shown }: { project: OpenProject; shown: PlanSnapshot }) {
+  const kicked = useSyncExternalStore(presence.subscribe, () => presence.kicked)
+  const ended = shown.status.state === 'ended' && shown.status.failure.code !== 'NOT_FOUND'
+  const comeBack = () => {
+    presence.start()
+    if (ended) void plan.comeBack()
+  }
   const all = shown.undecided.map((change) => change.opId)
   return (
     <aside className="notices" aria-live="polite">
-      {shown.status.state === 'ended' && shown.status.failure.code === 'KICKED' && (
-        <div className="notice"><button onClick={() => void plan.comeBack()}>Come back</button></div>
+      {(ended || kicked !== null) && (
+        <div className="notice">
+          {kicked !== null && <p>An operator disconnected you from the others{kicked && `: ${kicked}`}</p>}
+          <button onClick={comeBack}>Come back</button>
+        </div>
       )}
       {all.length > 0 && (
         <div className="notice">

@@ -45,7 +45,7 @@ export class Connection {
     this.journal = journal
     this.post = poster(`${this.url}/graphql`, () => ({
       ...(this.token ? { authorization: `Bearer ${this.token}` } : {}),
-      ...(this.name ? { 'x-layercake-name': encodeURIComponent(this.name) } : {}),
+      ...(this.name ? { 'x-layercake-name': encodeURIComponent(this.name.toWellFormed()) } : {}),
     }))
   }
 

@@ -38,6 +38,9 @@ test('a journal that cannot be written any more says so, and does not fail', asy
   const put = vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(() => { throw new DOMException('full', 'QuotaExceededError') })
   await journal.write([change('a', 1)], [])
   expect(journal.durable).toBe(false)
+  // Whoever opens the project again on the same page still finds it.
+  expect(await journal.load(1)).toEqual([change('a', 1)])
+  expect(await journal.load(2)).toEqual([])
   put.mockRestore()
   await journal.write([change('b', 2)], [])
   expect(journal.durable).toBe(true)

@@ -52,11 +52,17 @@ class StoredJournal implements Journal {
   async load(projectId: number): Promise<Change[]> {
     try {
       const found = this.db.transaction(store).objectStore(store).index(byProject).getAll(projectId)
-      return inOrder((await answered(found)) as Change[])
+      return this.withMissing(projectId, (await answered(found)) as Change[])
     } catch {
       this.durable = false
-      return []
+      return this.withMissing(projectId, [])
     }
+  }
+
+  /** What is kept, with what would be if it could be written. */
+  private withMissing(projectId: number, stored: Change[]): Change[] {
+    const missing = [...this.missing.values()].filter((change) => change.projectId === projectId)
+    return inOrder([...stored.filter((change) => !this.missing.has(change.opId)), ...missing])
   }
 
   // What cannot be written is still in the queue of the page, so editing goes on; durable says what a reload would lose.

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Edit, PlanEdge, PlanNode } from './edits.ts'
+import { Failure } from './request.ts'
 import { Browser, FakeServer, FakeWindow, projectId, settled, type Fate } from './world.ts'
 
 const node = (id: string, x = 0): PlanNode => (
@@ -36,6 +37,37 @@ test('an edit is shown at once, and until the plan shows it', async () => {
   expect(positions(window)).toEqual(['a 5'])
   window.deliver()
   expect(positions(window)).toEqual(['a 9'])
+})
+
+// Whoever goes from one project to the next at once finds the socket of the one before.
+test('a plan that is followed by a socket that is live is live', async () => {
+  const { window } = await start({ addNode: node('a') })
+  expect(window.store.snapshot().status.state).toBe('live')
+  window.load()
+  await settled()
+  await window.decide('answered')
+  expect(window.store.snapshot().status.state).toBe('live')
+})
+
+test('what waits for a project that is deleted is shown to its author', async () => {
+  const { window } = await start({ addNode: node('a') })
+  window.store.change([move('a', 5)])
+  await settled()
+  window.end(new Failure('NOT_FOUND', 'Project not found'))
+  expect(window.store.snapshot()).toMatchObject({ waiting: 0, status: { state: 'ended' }, refused: [{ failure: { code: 'NOT_FOUND' } }] })
+  window.store.change([move('a', 6)])
+  expect(window.store.snapshot()).toMatchObject({ waiting: 0, refused: [{}, {}] })
+})
+
+test('what waits for a plan that ended otherwise goes on waiting', async () => {
+  const { window, server } = await start({ addNode: node('a') })
+  window.end(new Failure('INTERNAL', 'The server closed the connection (1011)'))
+  window.store.change([move('a', 5)])
+  expect(window.store.snapshot()).toMatchObject({ waiting: 1, refused: [] })
+  void window.store.comeBack()
+  await window.decide('answered') // the plan
+  await window.decide('answered')
+  expect(server.plan.nodes.get('a')!.position.x).toBe(5)
 })
 
 test('what an edit looked like is taken back when it is refused', async () => {

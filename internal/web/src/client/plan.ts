@@ -104,6 +104,7 @@ export class PlanStore {
     const { projectId, clientId } = this.around
     const change: Change = { opId: newId(), projectId, clientId, at: this.around.now(), seq: ++this.seq, edits }
     this.replaceQueue(enqueue(this.queue, change))
+    if (this.status.state === 'ended') this.refuseWaiting(this.status.failure)
     void this.flush()
     return change.opId
   }
@@ -144,7 +145,10 @@ export class PlanStore {
     this.stopped = false
     this.status = { state: 'connecting', since: this.around.now() }
     this.changed()
-    if (await this.load()) this.follow()
+    if (await this.load()) {
+      if (this.around.socket.status.state === 'live') this.become('live') // another plan opened it, so it will not say so
+      this.follow()
+    }
     void this.flush()
   }
 
@@ -329,7 +333,15 @@ export class PlanStore {
   private end(failure: Failure): void {
     this.status = { state: 'ended', since: this.around.now(), failure }
     this.halt()
+    this.refuseWaiting(failure)
     this.changed()
+  }
+
+  /** A plan that is gone takes no more changes: their author can only see what they were. Otherwise they wait until it is followed again. */
+  private refuseWaiting(failure: Failure): void {
+    if (failure.code !== 'NOT_FOUND') return
+    this.refused = [...this.refused, ...[...unanswered(this.queue).values()].map((change) => ({ change, failure }))]
+    this.replaceQueue([])
   }
 
   /** Whatever happens until the next frame is drawn by it. */

@@ -40,11 +40,14 @@ const canvas = 'plan-dag-canvas'
 const betweenCursors = 100
 
 /** The close codes after which nobody comes back: the project is gone, or an operator disconnected them. */
-const final = [1000, 4000]
+const gone = 1000
+const kicked = 4000
 
 export class PresenceStore {
   private readonly url: string
   private readonly me: Identity
+  /** Why an operator disconnected oneself; null unless that happened. Only start goes on then. */
+  kicked: string | null = null
   private people: People = new Map()
   private readonly listeners = new Set<() => void>()
   private socket: WebSocket | null = null
@@ -68,6 +71,8 @@ export class PresenceStore {
 
   /** Joins, and comes back whenever the connection breaks, until stop. */
   start(): void {
+    this.stopped = false
+    this.kicked = null
     const socket = new WebSocket(this.url)
     this.socket = socket
     socket.onopen = () => {
@@ -77,8 +82,10 @@ export class PresenceStore {
     }
     socket.onmessage = (message) => this.take(JSON.parse(String(message.data)))
     socket.onclose = ({ code, reason }) => {
+      if (this.socket !== socket) return
+      if (code === kicked) this.kicked = reason
       this.replace(new Map())
-      if (!this.stopped && !final.includes(code)) this.retry = setTimeout(() => this.start(), pause(this.attempt++, retryAfter(reason)))
+      if (!this.stopped && code !== gone && code !== kicked) this.retry = setTimeout(() => this.start(), pause(this.attempt++, retryAfter(reason)))
     }
   }
 

@@ -46,3 +46,21 @@ test('errors go to the changes that they are about', async () => {
   const whole = { errors: [{ message: 'Unknown field', extensions: { code: 'BAD_REQUEST' } }] }
   await expect(sendChanges(answer(whole), 7, changes)).rejects.toBeInstanceOf(Failure)
 })
+
+test('changes wait while a replica answers that does not know how they are sent', async () => {
+  const errors = [
+    { message: 'Unknown type "PlanEdit".', extensions: { code: 'BAD_REQUEST' } },
+    { message: 'Cannot query field "editPlan" on type "Mutation".', extensions: { code: 'BAD_REQUEST' } },
+  ]
+  for (const inOrder of [errors, errors.toReversed()]) {
+    await expect(sendChanges(async () => ({ errors: inOrder }) as never, 7, [change('a')])).rejects.toMatchObject({ passes: true })
+  }
+})
+
+// Otherwise the same changes would be sent again at once, for ever.
+test.each([
+  { data: null }, { data: {} }, { errors: [] }, { data: null, errors: [{ message: 'Upstream timed out', path: ['elsewhere'] }] },
+])('an answer that says nothing of any change is none: %j', async (answer) => {
+  const changes = [change('a', all[0]!), change('b', all[3]!)]
+  await expect(sendChanges(async () => answer as never, 7, changes)).rejects.toMatchObject({ code: 'NETWORK', passes: true })
+})

@@ -1,7 +1,7 @@
 // How changes are sent. This is the only place that knows by which mutation.
 import type { Change } from './edits.ts'
 import type { Outcome } from './queue.ts'
-import { Failure, type Post } from './request.ts'
+import { Failure, type Post, type WireError } from './request.ts'
 
 /** One document for all changes, each a field of it, and its variables. */
 export function documentOf(projectId: number, changes: readonly Change[]) {
@@ -19,7 +19,7 @@ const alias = (change: number) => `c${change}`
 
 /**
  * Sends changes by one request, and returns what became of each, or undefined where the answer does not say: a field may not be null, so
- * one that fails takes the data of all others with it. Fails when nothing was executed.
+ * one that fails takes the data of all others with it. Fails when nothing was executed, or when the answer is about no change at all.
  */
 export async function sendChanges(post: Post, projectId: number, changes: readonly Change[]): Promise<(Outcome | undefined)[]> {
   const { document, variables } = documentOf(projectId, changes)
@@ -28,11 +28,21 @@ export async function sendChanges(post: Post, projectId: number, changes: readon
   for (const error of answer.errors ?? []) {
     const field = error.path?.[0]
     // An error without a field is about the request as a whole.
-    if (field === undefined) throw Failure.from(error)
+    if (field === undefined) throw isOfFormerRelease(error) ? new Failure('UNAVAILABLE', error.message, error) : Failure.from(error)
     failures.set(String(field), Failure.from(error))
   }
-  return changes.map((_, i): Outcome | undefined => {
+  const outcomes = changes.map((_, i): Outcome | undefined => {
     const failure = failures.get(alias(i))
     return failure ? { failure } : answer.data?.[alias(i)]
   })
+  if (outcomes.every((outcome) => outcome === undefined)) throw new Failure('NETWORK', 'The answer is not one of the server')
+  return outcomes
+}
+
+/**
+ * While replicas are replaced by those of a new release, one of the former may answer, which does not know the mutation. The changes wait
+ * for one that does.
+ */
+function isOfFormerRelease({ message }: WireError): boolean {
+  return /^(Unknown type|Unknown argument|Cannot query field) /.test(message)
 }

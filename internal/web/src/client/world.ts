@@ -129,7 +129,7 @@ export class FakeWindow {
   private sleepers: (() => void)[] = []
   private listeners = new Set<() => void>()
   private status: Surroundings['socket']['status'] = { state: 'connecting', since: 0 }
-  private follower: { variables: () => unknown; next: (event: never) => void } | null = null
+  private follower: { variables: () => unknown; next: (event: never) => void; ended: (failure: Failure) => void } | null = null
   private at = 0
   private page = 0
   private readonly browser: Browser
@@ -163,9 +163,9 @@ export class FakeWindow {
           this.listeners.add(listener)
           return () => this.listeners.delete(listener)
         },
-        follow: (_, variables, next) => {
+        follow: (_, variables, next, ended) => {
           if (page !== this.page) return () => {}
-          this.follower = { variables, next: next as never }
+          this.follower = { variables, next: next as never, ended }
           if (this.online) this.connect()
           return () => { this.follower = null }
         },
@@ -225,6 +225,11 @@ export class FakeWindow {
     this.become('reconnecting')
   }
 
+  /** Ends what is followed, for good. */
+  end(failure: Failure): void {
+    this.follower?.ended(failure)
+  }
+
   connect(): void {
     this.online = true
     if (!this.follower) return
@@ -246,6 +251,7 @@ export class FakeWindow {
   }
 
   private become(state: 'live' | 'reconnecting'): void {
+    if (this.status.state === state) return
     Object.assign(this.status, { state, since: 0 })
     for (const listener of this.listeners) listener()
   }

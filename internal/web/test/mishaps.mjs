@@ -1,0 +1,77 @@
+// What goes wrong for people by their own doing, or an operator's: nothing is lost, and the page says how things are.
+import assert from 'node:assert/strict'
+import { cards, launch, live, name, open, place } from './browser.mjs'
+
+const [url, other] = [process.env.URL, process.env.OTHER_URL]
+const browser = await launch()
+try {
+  const one = await open(browser, url)
+  let collaboration
+  await one.routeWebSocket(/\/ws\/collaboration/, (socket) => {
+    collaboration = socket
+    socket.connectToServer()
+  })
+
+  // A name of which 100 halves of characters are no text, and one that the server does not take.
+  const rename = async (to) => {
+    one.once('dialog', (dialog) => dialog.accept(to))
+    await one.locator('.list header button').click()
+  }
+  await rename('a' + '😀'.repeat(60))
+  await one.getByRole('button', { name: 'a😀' }).waitFor()
+  await rename('Bell\u0007')
+  await one.getByText('Name may not contain the character U+0007').waitFor()
+  assert.equal(await name(one), 'a' + '😀'.repeat(60))
+
+  await one.getByRole('button', { name: 'Open the sample plan' }).click()
+  await live(one)
+  await cards(one, 8)
+  const path = new URL(one.url()).pathname
+  const two = await open(browser, other + path)
+  await cards(two, 8)
+
+  // Whoever goes to another project at once takes the socket along.
+  await one.getByRole('link', { name: 'All projects' }).click()
+  await one.getByRole('link', { name: 'Sample plan' }).click()
+  await live(one)
+  await cards(one, 8)
+
+  // The focus goes elsewhere while an arrow key is down.
+  const before = await place(two, 'graphnode_006')
+  await one.locator('[data-id=graphnode_006]').focus()
+  await one.keyboard.press('Enter')
+  await one.keyboard.down('ArrowDown')
+  await one.getByRole('link', { name: 'All projects' }).focus()
+  await one.keyboard.up('ArrowDown')
+  await two.waitForFunction((was) => document.querySelector('[data-id=graphnode_006]').style.transform !== was, before)
+  assert.equal(await place(two, 'graphnode_006'), await place(one, 'graphnode_006'))
+
+  // An operator disconnects somebody, who comes back.
+  await two.locator('.people li').waitFor()
+  await collaboration.close({ code: 4000, reason: 'Too loud' })
+  await one.getByText('An operator disconnected you from the others: Too loud').waitFor()
+  await one.getByRole('button', { name: 'Come back' }).click()
+  await one.locator('.people li').waitFor()
+  await one.getByRole('button', { name: 'Come back' }).waitFor({ state: 'detached' })
+
+  // The project is deleted while an edit waits.
+  await one.route('**/graphql', (route) => route.abort())
+  await one.locator('[data-id=graphnode_006]').press('ArrowDown')
+  await one.getByText('1 edit waiting').waitFor()
+  const query = 'mutation ($id: ID!) { deleteProject(id: $id) }'
+  await fetch(`${url}/graphql`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query, variables: { id: path.split('/')[2] } }),
+  })
+  await one.getByText('There is no such project').waitFor()
+  await one.getByText('Not done: move “Overview”').waitFor()
+  await one.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
+  await one.unroute('**/graphql')
+  await one.reload()
+  await one.getByText('There is no such project').waitFor()
+  await one.getByText('Loading').waitFor({ state: 'detached' })
+
+  assert.deepEqual(one.problems.filter((problem) => !/ERR_|status of 400|WebSocket connection/.test(problem)), [])
+  assert.deepEqual(two.problems.filter((problem) => !/WebSocket connection/.test(problem)), [])
+} finally {
+  await browser.close()
+}
