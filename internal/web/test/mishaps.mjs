@@ -46,8 +46,21 @@ try {
   await two.waitForFunction((was) => document.querySelector('[data-id=graphnode_006]').style.transform !== was, before)
   assert.equal(await place(two, 'graphnode_006'), await place(one, 'graphnode_006'))
 
+  // Of many people some are shown, in colours on which letters can be read.
+  await two.evaluate((id) => {
+    window.crowd = Array.from({ length: 14 }, (_, i) => {
+      const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/ws/collaboration?project_id=${id}`)
+      const data = { userId: `one${i}`, userName: `One ${i}`, avatarColor: '#ffffff', documentId: 'plan-dag-canvas' }
+      socket.onopen = () => socket.send(JSON.stringify({ type: 'join_session', data }))
+      return socket
+    })
+  }, path.split('/')[2])
+  await one.getByText('and 3 more').waitFor()
+  assert.equal(await one.locator('.people li[title^=One]').first().evaluate((element) => element.style.color), 'rgb(0, 0, 0)')
+  await two.evaluate(() => { for (const socket of window.crowd) socket.close() })
+  for (const page of [one, two]) await page.waitForFunction(() => document.querySelectorAll('.people li').length === 1)
+
   // An operator disconnects somebody, who comes back.
-  await two.locator('.people li').waitFor()
   await collaboration.close({ code: 4000, reason: 'Too loud' })
   await one.getByText('An operator disconnected you from the others: Too loud').waitFor()
   await one.getByRole('button', { name: 'Come back' }).click()

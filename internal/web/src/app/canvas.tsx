@@ -6,6 +6,7 @@ import {
 import '@xyflow/react/dist/style.css'
 import { memo, useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import type { Plan, PlanEdge, PlanNode, Position } from '../client/index.ts'
+import { badge } from './colors.ts'
 import { KindIcon, kindOf } from './kinds.tsx'
 import { hint } from './path.ts'
 import type { OpenProject } from './session.ts'
@@ -142,7 +143,7 @@ function Pointers({ project: { presence } }: { project: OpenProject }) {
           layer.current?.append(element)
         }
         element.textContent = name
-        element.style.background = color
+        Object.assign(element.style, badge(color))
         element.style.transform = `translate(${cursor.x}px, ${cursor.y}px)`
       }
     }

@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useSyncExternalStore } from 'react'
 import { ReactFlowProvider } from '@xyflow/react'
 import { Canvas } from './canvas.tsx'
+import { badge } from './colors.ts'
 import { navigate } from './path.ts'
 import { openProject, type OpenProject } from './session.ts'
 import { Notices, Status } from './status.tsx'
@@ -42,15 +43,19 @@ export default function Editor({ projectId }: { projectId: number }) {
   )
 }
 
+/** More people than that are counted. */
+const mostShown = 12
+
 function People({ project }: { project: OpenProject }) {
   const people = useSyncExternalStore(project.presence.subscribe, project.presence.snapshot)
   return (
     <ul className="people" aria-label="Also here">
-      {[...people.values()].map((person) => (
-        <li key={person.userId} style={{ background: person.color }} title={person.name}>
+      {[...people.values()].slice(0, mostShown).map((person) => (
+        <li key={person.userId} style={badge(person.color)} title={person.name}>
           {initials(person.name)}<span className="unseen"> {person.name}</span>
         </li>
       ))}
+      {people.size > mostShown && <li className="more">and {people.size - mostShown} more</li>}
     </ul>
   )
 }
