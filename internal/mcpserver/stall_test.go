@@ -63,7 +63,16 @@ func listenDeaf(t *testing.T, url string, clients int) (deaf []*thin) {
 	return deaf
 }
 
-// A stream whose client does not read ends with the first write that takes too long.
+// openDeafSSE opens a session of 2024 whose client reads nothing after the address for its messages.
+func openDeafSSE(t *testing.T, url string) (stream *thin, endpoint string) {
+	t.Helper()
+	stream = openThin(t, narrow, http.MethodGet, url+"/mcp/sse", "")
+	endpoint = strings.TrimSpace(strings.TrimPrefix(stream.await(t, "data: /mcp/sse"), "data: "))
+	post(t, url, endpoint, asker("2024-11-05"))
+	return stream, endpoint
+}
+
+// A stream whose client does not read ends with the first write that takes too long, whether of updates or of answers.
 func TestStalledStreamsEnd(t *testing.T) {
 	t.Parallel()
 	replica := servertest.Start(t, 1, func(c *server.Config) {
@@ -71,12 +80,17 @@ func TestStalledStreamsEnd(t *testing.T) {
 		c.Streams = socket.Timing{Ping: time.Hour, Silence: 4 * time.Hour, Write: time.Second}
 	})[0]
 	listenDeaf(t, replica.URL, 1)
+	stream, endpoint := openDeafSSE(t, replica.URL)
+	defer stream.conn.Close()
+	for n := range 30 { // 18 kB each; those that come too late are refused
+		post(t, replica.URL, endpoint, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/list"}`, n+2))
+	}
 	round := 0
-	eventually(t, "the stream to be cut off", func() bool {
+	eventually(t, "both streams to be cut off", func() bool {
 		round++
 		editAll(t, replica.URL, round)
 		metrics, err := client.Get(t.Context(), replica.Admin+"/metrics")
-		return err == nil && strings.Contains(string(metrics.Text), "\nlayercake_sockets_closed_total{reason=\"slow\",transport=\"mcp\"} 1\n")
+		return err == nil && strings.Contains(string(metrics.Text), "\nlayercake_sockets_closed_total{reason=\"slow\",transport=\"mcp\"} 2\n")
 	})
 }
 

@@ -35,7 +35,19 @@ func (h *Handler) newStream(w http.ResponseWriter) *stream {
 	header := w.Header()
 	header.Set("X-Accel-Buffering", "no") // nginx would keep events back
 	header.Set("Cache-Control", "no-cache, no-transform")
-	return &stream{ResponseWriter: w, control: http.NewResponseController(w), writeTime: h.writeTime}
+	return &stream{ResponseWriter: w, control: http.NewResponseController(innermost(w)), writeTime: h.writeTime}
+}
+
+// innermost returns the response that sends what those around it are given. They may flush without saying what fails, and most of an event
+// is sent by that.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = outer.Unwrap()
+	}
 }
 
 // Unwrap lets controllers reach the connection.
