@@ -25,6 +25,7 @@ type call struct {
 	scope   scope
 	session uuid.UUID                       // zero for a request by itself
 	stream  *stream                         // nil where the answer comes alone
+	turns   chan struct{}                   // on a stream of 2024, one for each answer that is not written yet, or comes at once; else nil
 	asking  bool                            // whether what is asked on the stream, and answered, passes through questions
 	onGone  func(func()) (stop func() bool) // calls a function when the client has hung up
 	request *mcp.CallToolRequest            // nil outside of a tool

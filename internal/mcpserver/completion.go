@@ -26,8 +26,8 @@ func (c candidate) fits(typed string) (byValue, byName bool) {
 	return strings.HasPrefix(strings.ToLower(c.value), typed), strings.Contains(strings.ToLower(c.name), typed)
 }
 
-// finder returns what an argument may be, in order, and whether that is all. It may leave out what does not fit the text that was typed. The
-// project is the one that other arguments name, 0 for none.
+// finder returns what an argument may be, in order, and whether that is all. It may leave out what does not fit the text that was typed.
+// The project is the one that other arguments name, 0 for none.
 type finder func(h *Handler, ctx context.Context, c call, projectID int32, typed string) (found []candidate, all bool, err error)
 
 // finders are those of the variables in templates of URIs.

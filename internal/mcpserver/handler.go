@@ -97,7 +97,7 @@ func New(o Options) *Handler {
 			Tools: &mcp.ToolCapabilities{}, Resources: &mcp.ResourceCapabilities{Subscribe: true}, Prompts: &mcp.PromptCapabilities{},
 		},
 	})
-	h.server.AddReceivingMiddleware(h.narrow)
+	h.server.AddReceivingMiddleware(h.narrow, h.inTurn)
 	h.server.AddSendingMiddleware(askInTime)
 	h.addProjectTools()
 	h.addPlanTools()

@@ -3,6 +3,7 @@ package mcpserver
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -74,11 +75,12 @@ func (h *Handler) openSSE(w http.ResponseWriter, r *http.Request) {
 // runSSE lets the SDK serve the messages of a session on its stream.
 func (h *Handler) runSSE(e *eventSocket, r *http.Request, c call, box *agent.Mailbox) {
 	c.stream = e.stream
+	c.turns = make(chan struct{}, maxFinished)
 	talk := new(atomic.Pointer[call])
 	talk.Store(&c)
 	ctx, cancel := context.WithCancel(context.WithValue(e.ctx, callKey{}, talk))
 	defer cancel()
-	answers := &answers{stream: e.stream, open: make(chan struct{}, maxUnanswered)}
+	answers := &answers{stream: e.stream, open: make(chan struct{}, maxUnanswered), turns: c.turns}
 	transport := &mcp.SSEServerTransport{Endpoint: "/mcp/sse?session=" + c.session.String(), Response: answers, MaxRequestBodyBytes: maxBody}
 	session, err := h.server.Connect(ctx, transport, nil)
 	if err != nil {
@@ -122,6 +124,7 @@ func (h *Handler) runSSE(e *eventSocket, r *http.Request, c call, box *agent.Mai
 
 const (
 	maxUnanswered = agent.MaxMessages // requests of a session that the SDK works at, or whose answers the client does not read
+	maxFinished   = 2                 // of those, how many have their answer, or will at once
 	roomTime      = time.Second       // for one of them to be answered, before another is refused
 )
 
@@ -130,7 +133,8 @@ const (
 type answers struct {
 	*stream
 
-	open chan struct{} // one for each request without an answer
+	open  chan struct{} // one for each request without an answer
+	turns chan struct{} // those of the session's calls
 }
 
 // expect notes that a request is about to be given to the SDK, and reports whether it may be: it waits a little for room.
@@ -162,8 +166,42 @@ func (a *answers) Write(event []byte) (int, error) {
 	data, _, _ := bytes.Cut(rest, []byte("\n"))
 	if message := parseEnvelope(data); message.ID != nil && message.Method == "" {
 		a.came()
+		select {
+		case <-a.turns:
+		default: // the SDK answered by itself
+		}
 	}
 	return n, err
+}
+
+// inTurn lets few requests of a stream of 2024 have an answer that the client has not read, since each may be large. The others wait before
+// they are worked at. A call that waits for something itself takes its turn when it has its answer, so that it holds up nobody.
+func (h *Handler) inTurn(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, request mcp.Request) (mcp.Result, error) {
+		c, err := callOf(ctx)
+		if err != nil || c.turns == nil || strings.HasPrefix(method, "notifications/") {
+			return next(ctx, method, request)
+		}
+		e := envelope{Method: method}
+		if called, ok := request.(*mcp.CallToolRequest); ok {
+			e.Params.Name = called.Params.Name
+			_ = json.Unmarshal(called.Params.Arguments, &e.Params.Arguments) // the tool says what is wrong with them
+		}
+		var result mcp.Result
+		quick := h.isQuick(e)
+		if !quick {
+			result, err = next(ctx, method, request)
+		}
+		select {
+		case c.turns <- struct{}{}:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if quick {
+			return next(ctx, method, request)
+		}
+		return result, err
+	}
 }
 
 // introduce notes who the client says that it is.
