@@ -90,13 +90,16 @@ func (h *Handler) runSSE(e *eventSocket, r *http.Request, c call, box *agent.Mai
 	l := h.newListener(c)
 	l.markNew = true
 	defer l.stop()
+	begun := false // the client has said who it is
 	hear := func(body []byte) error {
 		message := parseEnvelope(body)
 		h.metrics.requested(false, message.Method)
-		if message.Method == methodInitialize {
+		isRequest := message.ID != nil && message.Method != ""
+		begins := isRequest && message.Method == methodInitialize
+		again := begins && begun
+		if begins && !again {
 			h.introduce(ctx, r, talk, message, body)
 		}
-		isRequest := message.ID != nil && message.Method != ""
 		if isRequest && !answers.expect(e) {
 			return e.event(compact(map[string]any{"jsonrpc": "2.0", "id": message.ID, "error": map[string]any{
 				"code": jsonrpc.CodeInternalError, "message": fmt.Sprintf("%d requests of the session have no answer yet, which are all that may: "+
@@ -104,17 +107,21 @@ func (h *Handler) runSSE(e *eventSocket, r *http.Request, c call, box *agent.Mai
 			}}))
 		}
 		known := methods[message.Method] && message.Method != listenMethod
-		if isRequest && (!known || deliver(ctx, transport, body) >= http.StatusBadRequest) {
+		if isRequest && (!known || again || deliver(ctx, transport, body) >= http.StatusBadRequest) {
 			answers.came()
 			code, what := int64(jsonrpc.CodeInvalidRequest), "The request is wrong: method, id or parameters are not as they must be"
-			if !known {
+			switch {
+			case !known:
 				code, what = jsonrpc.CodeMethodNotFound, fmt.Sprintf("There is no method %q", fault.Clip(message.Method))
+			case again:
+				what = "The session has begun already"
 			}
 			return e.event(compact(map[string]any{"jsonrpc": "2.0", "id": message.ID, "error": map[string]any{"code": code, "message": what}}))
 		}
 		if !isRequest {
 			deliver(ctx, transport, body)
 		}
+		begun = begun || begins
 		return nil
 	}
 	_ = l.run(e, h.sessionInbox(e, l, box, c.session, hear), func(uri string) error {

@@ -84,11 +84,19 @@ func TestWrongRequestsOnAStream(t *testing.T) {
 		`{"jsonrpc":"2.0","id":2,"method":"tools/call"}`:    -32600,
 		`{"jsonrpc":"2.0","id":2,"method":"tools/dance"}`:   -32601,
 		`{"jsonrpc":"2.0","id":2,"method":"prompts/shout"}`: -32601,
+		`{"jsonrpc":"2.0","id":2,"method":"initialize","params":{"protocolVersion":"2024-11-05","capabilities":{},"clientInfo":{"name":"else"}}}`:  -32600,
 		`{"jsonrpc":"2.0","id":2,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["layercake://projects/1"]}}}`: -32601,
 	} {
 		post(t, url, endpoint, body)
 		if m := stream.next(t); string(m.ID) != "2" || m.Error == nil || m.Error.Code != code {
 			t.Errorf("%s: %+v", body, m)
 		}
+	}
+	post(t, url, endpoint, `{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"edit_plan","arguments":{"project_id":1,
+		"operations":[{"op":"add_node","node_type":"GraphNode"}]}}}`)
+	stream.next(t)
+	post(t, url, endpoint, `{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"list_changes","arguments":{"project_id":1}}}`)
+	if m := stream.next(t); strings.Contains(string(m.Result), `"who":"else"`) {
+		t.Errorf("an initialize that was refused made the client another one: %s", m.Result)
 	}
 }
