@@ -67,14 +67,21 @@ try {
   await one.locator('.people li').waitFor()
   await one.getByRole('button', { name: 'Come back' }).waitFor({ state: 'detached' })
 
+  // Of a long label from right to left the end is cut off, as of any other.
+  await post('mutation ($id: Int!, $edits: [PlanEdit!]!) { editPlan(projectId: $id, edits: $edits) { version } }', {
+    id: Number(path.split('/')[2]),
+    edits: [{ updateNode: { id: 'mergenode_004', updates: { metadata: { label: 'שלום '.repeat(20) } } } }],
+  })
+  await one.waitForFunction(() => {
+    const label = document.querySelector('[data-id=mergenode_004] strong')
+    return label.textContent.includes('שלום') && getComputedStyle(label).direction === 'rtl'
+  })
+
   // The project is deleted while an edit waits.
   await one.route('**/graphql', (route) => route.abort())
   await one.locator('[data-id=graphnode_006]').press('ArrowDown')
   await one.getByText('1 edit waiting').waitFor()
-  const query = 'mutation ($id: ID!) { deleteProject(id: $id) }'
-  await fetch(`${url}/graphql`, {
-    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query, variables: { id: path.split('/')[2] } }),
-  })
+  await post('mutation ($id: ID!) { deleteProject(id: $id) }', { id: path.split('/')[2] })
   await one.getByText('There is no such project').waitFor()
   await one.getByText('Not done: move “Overview”').waitFor()
   await one.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
@@ -87,4 +94,12 @@ try {
   assert.deepEqual(two.problems.filter((problem) => !/WebSocket connection/.test(problem)), [])
 } finally {
   await browser.close()
+}
+
+/** Does something without a page. */
+async function post(query, variables) {
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query, variables }),
+  })
+  assert.equal((await response.json()).errors, undefined)
 }

@@ -28,7 +28,7 @@ const nodeTypes = {
     return (
       <div className={`card${selected ? ' selected' : ''}${hinted ? ' hinted' : ''}`} data-kind={node.nodeType}>
         {node.nodeType !== 'DataSourceNode' && <Handle type="target" position={Side.Left} />}
-        <strong>{node.metadata.label}</strong>
+        <strong dir="auto">{node.metadata.label}</strong>
         <span className="kind"><KindIcon nodeType={node.nodeType} /> {word}</span>
         {hinted && <em>Drag me</em>}
         {node.nodeType !== 'OutputNode' && <Handle type="source" position={Side.Right} />}

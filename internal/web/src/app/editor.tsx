@@ -30,7 +30,7 @@ export default function Editor({ projectId }: { projectId: number }) {
     <main className="editor">
       <header>
         <a href="/" onClick={(event) => { event.preventDefault(); navigate('/') }}>All projects</a>
-        <h1>{shown.projectName}</h1>
+        <h1 dir="auto">{shown.projectName}</h1>
         <Status shown={shown} />
         <People project={project} />
         <a href={location.pathname} target="_blank" rel="noopener">Open a second window</a>
