@@ -11,5 +11,6 @@
 //
 // A request that cannot be answered is answered with an error that says what to do. Nothing that reached a server is sent again, unless the
 // server said that it has not looked at it: 503 with Retry-After, and only where asking twice does no harm, or 404 for a session that it
-// does not know any more. Then the bridge begins a new session with the client's own initialize and subscriptions, and the client notices nothing.
+// does not know any more. Then the bridge begins a new session with the client's own initialize and subscriptions, and the client notices
+// nothing.
 package bridge

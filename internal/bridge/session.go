@@ -179,7 +179,8 @@ func (b *bridge) resubscribe(ctx context.Context, s *session) error {
 	subscribed := maps.Clone(b.subscribed)
 	b.mu.Unlock()
 	for uri, params := range subscribed {
-		m := message{id: json.RawMessage(`"layercake-again"`), method: subscribe, name: uri}                         // one after the other, so one id does
+		// One after the other, so one id does.
+		m := message{id: json.RawMessage(`"layercake-again"`), method: subscribe, name: uri}
 		m.text, _ = json.Marshal(map[string]any{"jsonrpc": "2.0", "id": m.id, "method": m.method, "params": params}) // they are JSON
 		response, err := b.send(ctx, m, s, func() {})
 		if err != nil {
