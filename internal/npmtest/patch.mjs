@@ -115,8 +115,8 @@ const record = async (changes) => {
     }
   }
   await look()
-  for (let i = 0; plans.editor.size <= changes; i++) {
-    assert.ok(i < 20 * changes, `only ${plans.editor.size - 1} of ${i} edits were changes`)
+  for (let i = 0; plans.editor.size <= changes || Object.keys(undone).length <= 2; i++) { // undos of some kinds are among them
+    assert.ok(i < 20 * changes, `only ${plans.editor.size - 1} of ${i} edits were changes, and undos did ${JSON.stringify(undone)}`)
     await edit(project)
     await look()
   }
@@ -192,6 +192,5 @@ for (const [name, versions] of Object.entries(plans)) {
   }
 }
 assert.ok(counts.applied > 500 && counts.refetched > 500, JSON.stringify(counts))
-assert.ok(Object.keys(undone).length > 2, `undos did only ${JSON.stringify(undone)}`)
 console.log(`seed ${seed}: ${last} versions, ${counts.applied} deltas applied, ${counts.refetched} times fetched again, undone: ${JSON.stringify(undone)}`)
 process.exit(0)
