@@ -54,11 +54,12 @@ func acceptsGzip(accept []string) bool {
 	return others
 }
 
-// packer compresses answers, as many at once as there are processors. Its writers are all that there ever are, since each has 1 MB.
+// packer compresses answers, as many at once as half of the processors are, so that others find one. Its writers are all that there ever are,
+// since each has 1 MB.
 type packer chan *gzip.Writer
 
 func newPacker() packer {
-	p := make(packer, runtime.GOMAXPROCS(0))
+	p := make(packer, max(1, runtime.GOMAXPROCS(0)/2))
 	for range cap(p) {
 		z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // it fails only for another level, and takes its memory when it is used
 		p <- z
