@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,15 +115,17 @@ func (a *assault) http() *http.Client {
 type reply struct {
 	status int
 	text   []byte // the beginning
-	size   int64
+	size   int64  // bytes of the text, and of what came behind it
 	code   string // code of the first refusal, "" without one
 }
 
-// maxReply is how much of an answer is kept; the rest is read and thrown away.
+// maxReply is how much of an answer is kept; the rest is read and thrown away, as it came.
 const maxReply = 64 << 10
 
-// send sends a request, reads the whole answer, and counts both.
+// send sends a request, reads the whole answer, and counts both. Replicas compress what they answer; to unpack all of it would be work of the
+// attacker, on the processors that honest people need.
 func (a *assault) send(c *http.Client, r *http.Request) (reply, error) {
+	r.Header.Set("Accept-Encoding", "gzip") // said here, it is not unpacked by the transport
 	response, err := c.Do(r)
 	if err != nil {
 		a.sent(failure(err))
@@ -130,7 +133,14 @@ func (a *assault) send(c *http.Client, r *http.Request) (reply, error) {
 	}
 	defer response.Body.Close()
 	got := reply{status: response.StatusCode}
-	got.text, err = io.ReadAll(io.LimitReader(response.Body, maxReply))
+	beginning := io.Reader(response.Body)
+	if response.Header.Get("Content-Encoding") == "gzip" {
+		if beginning, err = gzip.NewReader(response.Body); err != nil {
+			a.sent(failure(err))
+			return got, err
+		}
+	}
+	got.text, err = io.ReadAll(io.LimitReader(beginning, maxReply))
 	rest, err2 := io.Copy(io.Discard, response.Body)
 	got.size = int64(len(got.text)) + rest
 	if err = errors.Join(err, err2); err != nil {

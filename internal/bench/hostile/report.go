@@ -17,9 +17,8 @@ const (
 	maxErrors  = 2           // lines of the level ERROR that a replica may log in a second
 	maxRatio   = 2           // of the honest p99 beside an attack to that without one
 	// honestFloor is a p99 that is good enough whatever it was without an attack. Attacker, replicas and database share the processors, and
-	// on two slow ones a burst of large answers, such as pages of history, makes single requests take up to 340 ms. Beside a burst of a second
-	// there are so few that the p99 is the longest.
-	honestFloor = 400 * time.Millisecond
+	// on two of them a burst that replicas refuse at once, such as large headers, makes single requests take up to 140 ms.
+	honestFloor = 150 * time.Millisecond
 )
 
 // Row is what one attack did.
