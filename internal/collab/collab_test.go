@@ -394,7 +394,7 @@ func TestManyChangesBecomeARoster(t *testing.T) {
 	project := newProject(t, replica.URL)
 	watcher := open(t, replica.URL, project)
 	watcher.join("watcher", "W", "")
-	const many = 60 // more than are sent one by one
+	const many = 120 // more than are sent one by one
 	people := make([]*browser, many)
 	for n := range people {
 		people[n] = open(t, replica.URL, project)
