@@ -109,3 +109,23 @@ func TestCleanUpForgetsOperations(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Operation ids are removed in chunks, all of them, and one that was not removed does not count.
+func TestOperationsAreForgottenInChunks(t *testing.T) {
+	t.Parallel()
+	core := servertest.StartCore(t, nil)
+	const many = 20_001
+	pgtest.Exec(t, pgtest.Connect(t, core.Database), `INSERT INTO project_operations (op_actor, op_id, request_hash, project_id, at)
+		SELECT '', n, sha256('')::bytea, 1, now() - interval '2 h' FROM generate_series(1, $1) n`, many)
+	cleaner := operate.NewCleaner(operate.CleanerConfig{
+		DB: core.DB.System, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+	})
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	if n, err := operate.TrimProjectOperations(cleaner, stopped, time.Now()); n != 0 || err == nil {
+		t.Errorf("a clean-up that was stopped removed %d, %v", n, err)
+	}
+	if n, err := operate.TrimProjectOperations(cleaner, t.Context(), time.Now()); n != many || err != nil {
+		t.Errorf("%d were removed, %v, want %d", n, err, many)
+	}
+}
