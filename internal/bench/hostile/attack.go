@@ -122,8 +122,8 @@ type reply struct {
 // maxReply is how much of an answer is kept; the rest is read and thrown away, as it came.
 const maxReply = 64 << 10
 
-// send sends a request, reads the whole answer, and counts both. Replicas compress what they answer; to unpack all of it would be work of the
-// attacker, on the processors that honest people need.
+// send sends a request, reads the whole answer, and counts both. Replicas compress what they answer; to unpack all of it would be work of
+// the attacker, on the processors that honest people need.
 func (a *assault) send(c *http.Client, r *http.Request) (reply, error) {
 	r.Header.Set("Accept-Encoding", "gzip") // said here, it is not unpacked by the transport
 	response, err := c.Do(r)
