@@ -54,8 +54,8 @@ func acceptsGzip(accept []string) bool {
 	return others
 }
 
-// packer compresses answers, as many at once as half of the processors are, so that others find one. Its writers are all that there ever are,
-// since each has 1 MB.
+// packer compresses answers, as many at once as half of the processors are, so that others find one. Its writers are all that there ever
+// are, since each has 1 MB.
 type packer chan *gzip.Writer
 
 func newPacker() packer {
