@@ -1,160 +1,133 @@
-// The plan, drawn: nodes and edges, and the pointers of the others.
+// The plan, drawn: nodes and edges, and what is done to them by the pointer.
 import {
-  Background, Controls, Handle, MarkerType, Position as Side, ReactFlow, useReactFlow, ViewportPortal,
-  type Edge, type Node, type NodeChange, type NodeProps,
+  Background, Controls, MarkerType, ReactFlow, useReactFlow, type Edge, type EdgeChange, type NodeChange, type OnConnectStartParams,
 } from '@xyflow/react'
 import '@xyflow/react/dist/style.css'
-import { memo, useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import { useCallback, useEffect, useMemo, useState } from 'react'
 import type { Plan, PlanEdge, PlanNode, Position } from '../client/index.ts'
-import { badge } from './colors.ts'
-import { KindIcon, kindOf } from './kinds.tsx'
+import { cardOf, height, nodeTypes, width, type Card, type CardState } from './card.tsx'
+import { change, planOf, update, useDesk, useDeskState } from './desk.ts'
+import { connect, move } from './operations.ts'
 import { hint } from './path.ts'
-import type { OpenProject } from './session.ts'
-
-const width = 200
-const height = 64
-
-type Card = Node<{ node: PlanNode; hinted: boolean }, 'card'>
-
-// With sizes and handles given, React Flow need not measure, and draws only what changed.
-const handles = [
-  { type: 'target' as const, position: Side.Left, x: -4, y: height / 2 - 4, width: 8, height: 8 },
-  { type: 'source' as const, position: Side.Right, x: width - 4, y: height / 2 - 4, width: 8, height: 8 },
-]
-
-const nodeTypes = {
-  card: memo(function CardOf({ data: { node, hinted }, selected }: NodeProps<Card>) {
-    const { word } = kindOf(node.nodeType)
-    return (
-      <div className={`card${selected ? ' selected' : ''}${hinted ? ' hinted' : ''}`} data-kind={node.nodeType}>
-        {node.nodeType !== 'DataSourceNode' && <Handle type="target" position={Side.Left} />}
-        <strong dir="auto">{node.metadata.label}</strong>
-        <span className="kind"><KindIcon nodeType={node.nodeType} /> {word}</span>
-        {hinted && <em>Drag me</em>}
-        {node.nodeType !== 'OutputNode' && <Handle type="source" position={Side.Right} />}
-      </div>
-    )
-  }),
-}
+import { Pointers } from './pointers.tsx'
+import { allowedSources, allowedTargets } from './rules.ts'
 
 /** Positions that a gesture holds until it ends. Nobody else's change takes them away. */
 type Held = ReadonlyMap<string, Position>
-const nothing: Held = new Map()
+const none: Held = new Map()
 
-export function Canvas({ project, plan }: { project: OpenProject; plan: Plan }) {
-  const [held, setHeld] = useState(nothing)
-  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set())
+export function Canvas({ plan }: { plan: Plan }) {
+  const desk = useDesk()
+  const { selection } = useDeskState()
+  const [held, setHeld] = useState(none)
   const [hinted, setHinted] = useState(hint)
+  /** The nodes that the edge which is being drawn may reach; null while none is. */
+  const [reachable, setReachable] = useState<ReadonlySet<string> | null>(null)
   const flow = useReactFlow()
-  const nodes = useCards(plan, held, selected, hinted)
-  const edges = useMemo(() => [...plan.edges.values()].map(lineOf), [plan.edges])
+  const nodes = useCards(plan, held, selection.nodes, hinted, reachable)
+  const edges = useLines(plan, selection.edges)
+
+  useEffect(() => {
+    desk.view.set({
+      center() {
+        const { left, top, width: wide, height: high } = document.querySelector('.canvas')!.getBoundingClientRect()
+        const { x, y } = flow.screenToFlowPosition({ x: left + wide / 2, y: top + high / 2 })
+        return { x: x - width / 2, y: y - height / 2 }
+      },
+      reveal: (ids) => void flow.fitView({ duration: 200, ...(ids && { nodes: ids.map((id) => ({ id })), maxZoom: 1 }) }),
+    })
+    return () => desk.view.set(null)
+  }, [desk, flow])
 
   const onNodesChange = useCallback((changes: NodeChange<Card>[]) => {
-    const moved = changes.flatMap((change) => (change.type === 'position' && change.position ? [[change.id, change.position] as const] : []))
-    const selections = changes.filter((change) => change.type === 'select')
+    const moved = changes.flatMap((each) => (each.type === 'position' && each.position ? [[each.id, each.position] as const] : []))
     if (moved.length > 0) setHeld((before) => new Map([...before, ...moved]))
-    if (selections.length > 0) {
-      setSelected((before) => {
-        const after = new Set(before)
-        for (const { id, selected: now } of selections) {
-          if (now) after.add(id)
-          else after.delete(id)
-        }
-        return after
-      })
-    }
-  }, [])
+    const { selection: before } = desk.state.get()
+    update(desk, { selection: { ...before, nodes: afterSelections(before.nodes, changes) } })
+  }, [desk])
+
+  const onEdgesChange = useCallback((changes: EdgeChange[]) => {
+    const { selection: before } = desk.state.get()
+    update(desk, { selection: { ...before, edges: afterSelections(before.edges, changes) } })
+  }, [desk])
 
   // A gesture, by the pointer or by the arrow keys, is one change.
   const moveHeld = (positions: Held) => {
     if (positions.size === 0) return
-    project.plan.change([{ moveNodes: [...positions].map(([nodeId, { x, y }]) => ({ nodeId, position: { x, y } })) }])
-    setHeld(nothing)
+    change(desk, move(positions))
+    setHeld(none)
     setHinted(undefined)
+  }
+
+  const onConnectStart = (_: unknown, { nodeId, handleType }: OnConnectStartParams) => {
+    const now = planOf(desk)
+    if (now && nodeId) setReachable((handleType === 'source' ? allowedTargets : allowedSources)(now, desk.rules.get(), nodeId))
   }
 
   return (
     <ReactFlow
       className="canvas"
-      nodes={nodes} edges={edges} nodeTypes={nodeTypes} onNodesChange={onNodesChange}
+      nodes={nodes} edges={edges} nodeTypes={nodeTypes} onNodesChange={onNodesChange} onEdgesChange={onEdgesChange}
       onNodeDragStop={(_, __, dragged) => moveHeld(new Map(dragged.map(({ id, position }) => [id, position])))}
       onKeyUp={({ key }) => { if (key.startsWith('Arrow')) moveHeld(held) }}
       onBlur={() => moveHeld(held)} // the key comes up elsewhere
-      onPointerMove={({ clientX, clientY }) => project.presence.move(flow.screenToFlowPosition({ x: clientX, y: clientY }))}
-      nodesConnectable={false} deleteKeyCode={null} onlyRenderVisibleElements fitView minZoom={0.05} colorMode="system"
+      onPointerMove={({ clientX, clientY }) => desk.project.presence.move(flow.screenToFlowPosition({ x: clientX, y: clientY }))}
+      onConnectStart={onConnectStart}
+      onConnectEnd={() => setReachable(null)}
+      isValidConnection={({ source, target }) => (reachable?.has(target) || reachable?.has(source)) ?? false}
+      onConnect={({ source, target }) => change(desk, connect(plan, source, target))}
+      deleteKeyCode={null} onlyRenderVisibleElements fitView minZoom={0.05} colorMode="system"
     >
       <Background />
       <Controls showInteractive={false} />
-      <Pointers project={project} />
+      <Pointers />
     </ReactFlow>
   )
 }
 
+/** The ids that are selected after some changes; the same set when nothing changed. */
+function afterSelections(before: ReadonlySet<string>, changes: (NodeChange<Card> | EdgeChange)[]): ReadonlySet<string> {
+  const selections = changes.filter((each) => each.type === 'select')
+  if (selections.every(({ id, selected }) => before.has(id) === selected)) return before
+  const after = new Set(before)
+  for (const { id, selected } of selections) {
+    if (selected) after.add(id)
+    else after.delete(id)
+  }
+  return after
+}
+
 /** The nodes as React Flow takes them. Those of which nothing changed stay the same objects, so that they are not drawn again. */
-function useCards(plan: Plan, held: Held, selected: ReadonlySet<string>, hinted: string | undefined): Card[] {
+function useCards(
+  plan: Plan, held: Held, selected: ReadonlySet<string>, hinted: string | undefined, reachable: ReadonlySet<string> | null,
+): Card[] {
   const [known] = useState(() => new WeakMap<PlanNode, Card>())
   return useMemo(() => [...plan.nodes.values()].map((node) => {
-    const card = cardOf(node, held.get(node.id) ?? node.position, selected.has(node.id), hinted === node.id)
+    const state: CardState = { hinted: hinted === node.id, allowed: reachable?.has(node.id) }
+    const card = cardOf(node, held.get(node.id) ?? node.position, selected.has(node.id), state)
     const before = known.get(node)
-    if (before?.position === card.position && before.selected === card.selected && before.data.hinted === card.data.hinted) return before
+    if (before && before.position === card.position && before.selected === card.selected && isSame(before.data, card.data)) return before
     known.set(node, card)
     return card
-  }), [plan.nodes, held, selected, hinted, known])
+  }), [plan.nodes, held, selected, hinted, reachable, known])
 }
 
-function cardOf(node: PlanNode, position: Position, selected: boolean, hinted: boolean): Card {
-  return {
-    id: node.id, type: 'card', position, width, height, measured: { width, height }, handles, selected, data: { node, hinted },
-    ariaLabel: `${kindOf(node.nodeType).word} ${node.metadata.label}`,
-  }
+function isSame(one: CardState, other: CardState): boolean {
+  return one.hinted === other.hinted && one.allowed === other.allowed
 }
 
-const lines = new WeakMap<PlanEdge, Edge>()
-
-/** An edge as React Flow takes it: the same object as long as nothing changed. */
-function lineOf(edge: PlanEdge): Edge {
-  const { id, source, target } = edge
-  const line = lines.get(edge) ?? { id, source, target, markerEnd: { type: MarkerType.ArrowClosed, color: 'var(--quiet)', width: 18, height: 18 } }
-  lines.set(edge, line)
-  return line
+/** The edges as React Flow takes them: the same objects as long as nothing changed. */
+function useLines(plan: Plan, selected: ReadonlySet<string>): Edge[] {
+  const [known] = useState(() => new WeakMap<PlanEdge, Edge>())
+  return useMemo(() => [...plan.edges.values()].map((edge) => {
+    const before = known.get(edge)
+    if (before?.selected === selected.has(edge.id)) return before
+    const line = lineOf(edge, selected.has(edge.id))
+    known.set(edge, line)
+    return line
+  }), [plan.edges, selected, known])
 }
 
-/** The pointers of the others. They move too often for React: each frame moves what changed. */
-function Pointers({ project: { presence } }: { project: OpenProject }) {
-  const layer = useRef<HTMLDivElement>(null)
-  useEffect(() => {
-    const drawn = new Map<string, HTMLElement>()
-    let frame = 0
-    const draw = () => {
-      frame = 0
-      const people = presence.snapshot()
-      for (const [id, element] of drawn) {
-        if (people.get(id)?.cursor) continue
-        element.remove()
-        drawn.delete(id)
-      }
-      for (const { userId, name, color, cursor } of people.values()) {
-        if (!cursor) continue
-        let element = drawn.get(userId)
-        if (!element) {
-          element = document.createElement('div')
-          element.className = 'pointer'
-          drawn.set(userId, element)
-          layer.current?.append(element)
-        }
-        element.textContent = name
-        Object.assign(element.style, badge(color))
-        element.style.transform = `translate(${cursor.x}px, ${cursor.y}px)`
-      }
-    }
-    const soon = () => { frame ||= requestAnimationFrame(draw) }
-    const stop = presence.subscribe(soon)
-    soon()
-    return () => {
-      stop()
-      cancelAnimationFrame(frame)
-      for (const element of drawn.values()) element.remove()
-    }
-  }, [presence])
-  return <ViewportPortal><div ref={layer} aria-hidden="true" /></ViewportPortal>
+function lineOf({ id, source, target }: PlanEdge, selected: boolean): Edge {
+  return { id, source, target, selected, markerEnd: { type: MarkerType.ArrowClosed, color: 'var(--quiet)', width: 18, height: 18 } }
 }

@@ -2,14 +2,22 @@
 import { useEffect, useMemo, useSyncExternalStore } from 'react'
 import { ReactFlowProvider } from '@xyflow/react'
 import { Canvas } from './canvas.tsx'
-import { badge } from './colors.ts'
+import { commandOf } from './commands.ts'
+import { createDesk, DeskProvider } from './desk.ts'
+import './editor.css'
+import { NodeTypesDocument } from './gql/graphql.ts'
 import { navigate } from './path.ts'
-import { openProject, type OpenProject } from './session.ts'
+import { People } from './people.tsx'
+import { rulesOf } from './rules.ts'
+import { connection, openProject } from './session.ts'
 import { Notices, Status } from './status.tsx'
+import { Toolbar } from './toolbar.tsx'
 
 export default function Editor({ projectId }: { projectId: number }) {
-  const project = useMemo(() => openProject(projectId), [projectId])
-  const shown = useSyncExternalStore(project.plan.subscribe, project.plan.snapshot)
+  const desk = useMemo(() => createDesk(openProject(projectId)), [projectId])
+  const { plan: store, presence } = desk.project
+  const shown = useSyncExternalStore(store.subscribe, store.snapshot)
+  const ended = shown.status.state === 'ended'
   useEffect(() => {
     document.title = shown.projectName ? `${shown.projectName} – Layercake` : 'Layercake'
   }, [shown.projectName])
@@ -22,44 +30,40 @@ export default function Editor({ projectId }: { projectId: number }) {
     return () => removeEventListener('beforeunload', ask)
   }, [atRisk])
   // Whoever cannot follow the plan is not in it, either, until they come back.
-  const ended = shown.status.state === 'ended'
   useEffect(() => {
-    if (ended) project.presence.stop()
-  }, [ended, project])
+    if (ended) presence.stop()
+  }, [ended, presence])
+  // Without the rules nothing lights up. They are asked for again with the next connection.
+  const { state } = shown.status
+  useEffect(() => {
+    if (state !== 'live' || desk.rules.get().size > 0) return
+    connection.request(NodeTypesDocument, {}).then((answer) => desk.rules.set(rulesOf(answer)), () => {})
+  }, [desk, state])
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent) => {
+      const command = commandOf(event)
+      if (!command?.isPossible(desk)) return
+      event.preventDefault()
+      command.run(desk)
+    }
+    addEventListener('keydown', onKeyDown)
+    return () => removeEventListener('keydown', onKeyDown)
+  }, [desk])
   return (
-    <main className="editor">
-      <header>
-        <a href="/" onClick={(event) => { event.preventDefault(); navigate('/') }}>All projects</a>
-        <h1 dir="auto">{shown.projectName}</h1>
-        <Status shown={shown} />
-        <People project={project} />
-        <a href={location.pathname} target="_blank" rel="noopener">Open a second window</a>
-      </header>
-      <ReactFlowProvider>
-        {shown.plan ? <Canvas project={project} plan={shown.plan} /> : !ended && <p className="loading">Loading…</p>}
-      </ReactFlowProvider>
-      <Notices project={project} shown={shown} />
-    </main>
+    <DeskProvider value={desk}>
+      <main className="editor">
+        <header>
+          <a href="/" onClick={(event) => { event.preventDefault(); navigate('/') }}>All projects</a>
+          <h1 dir="auto">{shown.projectName}</h1>
+          <Status shown={shown} />
+          <People />
+          <a href={location.pathname} target="_blank" rel="noopener">Open a second window</a>
+        </header>
+        <ReactFlowProvider>
+          {shown.plan ? <><Toolbar /><Canvas plan={shown.plan} /></> : !ended && <p className="loading">Loading…</p>}
+        </ReactFlowProvider>
+        <Notices project={desk.project} shown={shown} />
+      </main>
+    </DeskProvider>
   )
-}
-
-/** More people than that are counted. */
-const mostShown = 12
-
-function People({ project }: { project: OpenProject }) {
-  const people = useSyncExternalStore(project.presence.subscribe, project.presence.snapshot)
-  return (
-    <ul className="people" aria-label="Also here">
-      {[...people.values()].slice(0, mostShown).map((person) => (
-        <li key={person.userId} style={badge(person.color)} title={person.name}>
-          {initials(person.name)}<span className="unseen"> {person.name}</span>
-        </li>
-      ))}
-      {people.size > mostShown && <li className="more">and {people.size - mostShown} more</li>}
-    </ul>
-  )
-}
-
-function initials(name: string): string {
-  return name.split(/\s+/).map((word) => [...word][0] ?? '').join('').slice(0, 2).toUpperCase()
 }

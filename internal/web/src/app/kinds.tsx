@@ -16,6 +16,9 @@ const kinds: Record<NodeType, Kind> = {
   OutputNode: { word: 'Output', icon: 'M8 2v8M5 7l3 3 3-3M2 12v2h12v-2' },
 }
 
+/** All kinds, in the order of their keys. */
+export const kindNames = Object.keys(kinds) as NodeType[]
+
 /** A kind that a newer server knows is shown by its name. */
 export function kindOf(nodeType: string): Kind {
   return kinds[nodeType as NodeType] ?? { word: nodeType, icon: '' }
