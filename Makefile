@@ -1,7 +1,7 @@
 # Everything that is done to this project by hand or by CI. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo storm flood joins agents chaos hostile soak test flaky benchmark lint fmt generate web page verify build clean
+.PHONY: help run demo storm flood joins agents chaos hostile soak test flaky benchmark lint fmt generate web dist page verify build clean
 
 # Overridable: make test PACKAGES=./internal/plan/... TESTFLAGS='-run Change -v'
 PACKAGES ?= ./...
@@ -82,21 +82,25 @@ generate: .tools/sqlc ## make the Go code of sql/ and graph/schema/
 	.tools/sqlc generate
 	go tool gqlgen generate --config graph/gqlgen.yml
 
-web: page ## build the page and the client of internal/web, and check and test them
+web: dist ## build the page and the client of internal/web, and check and test them
 	npm --prefix internal/web run --silent check
 	npm --prefix internal/web run --silent test
 
 # dist is committed, so that building the server needs no Node. What solves a merge conflict in it is this.
-page:
+dist:
 	@internal/tools/setup.sh web
 	npm --prefix internal/web run --silent generate
 	npm --prefix internal/web run --silent build
+
+page: ## print what the page takes in a browser: SECONDS of each gesture, MEMORY_SECONDS of many changes
+	@internal/tools/setup.sh test
+	go test ./internal/web -run '^$$' -bench Page -benchtime 1x -timeout 2h
 
 # Compares with the tree rather than with the last commit: verify holds in the middle of work, too.
 checksums = find internal/db graph internal/web/dist -type f \( -name '*.go' -o -path '*/dist/*' \) -exec cksum {} + | sort -k 3
 verify: .tools/sqlc ## fail when the generated code, or the page, is not current
 	@$(checksums) >.tools/generated
-	@$(MAKE) --no-print-directory generate page
+	@$(MAKE) --no-print-directory generate dist
 	@$(checksums) | diff .tools/generated - || { echo "generated code was out of date; it is current now"; exit 1; }
 
 build: ## build ./layercake

@@ -214,8 +214,15 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// runPages runs a script that opens pages of replicas in a browser. The test is skipped where there is none, or fails in CI.
+// runPages logs what runInBrowser returns.
 func runPages(t *testing.T, script string, env ...string) {
+	t.Helper()
+	t.Log(runInBrowser(t, script, env...))
+}
+
+// runInBrowser runs a script that opens pages of replicas in a browser, and returns what it prints. The test is skipped where there is none,
+// or fails in CI.
+func runInBrowser(t testing.TB, script string, env ...string) string {
 	t.Helper()
 	chromium, err := exec.LookPath("chromium")
 	switch {
@@ -224,7 +231,7 @@ func runPages(t *testing.T, script string, env ...string) {
 	case err != nil:
 		t.Skip(err)
 	}
-	t.Log(npmtest.RunWeb(t, script, append(env, "CHROMIUM="+chromium)...))
+	return npmtest.RunWeb(t, script, append(env, "CHROMIUM="+chromium)...)
 }
 
 func TestDragIsSeenOnTheOtherReplica(t *testing.T) {
