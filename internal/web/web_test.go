@@ -252,6 +252,12 @@ func TestMishaps(t *testing.T) {
 	runPages(t, "mishaps.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
 }
 
+func TestProjects(t *testing.T) {
+	t.Parallel()
+	replicas := servertest.Start(t, 2, nil)
+	runPages(t, "projects.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
+}
+
 func TestClientWithoutOurPage(t *testing.T) {
 	t.Parallel()
 	runPages(t, "client.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)

@@ -14,8 +14,9 @@ try {
 
   // A name of which 100 halves of characters are no text, and one that the server does not take.
   const rename = async (to) => {
-    one.once('dialog', (dialog) => dialog.accept(to))
-    await one.locator('.list header button').click()
+    await one.locator('.own-name button').click()
+    await one.locator('.own-name input').fill(to)
+    await one.locator('.own-name input').press('Enter')
   }
   await rename('a' + '😀'.repeat(60))
   await one.getByRole('button', { name: 'a😀' }).waitFor()

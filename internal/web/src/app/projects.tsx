@@ -1,21 +1,105 @@
 // The list of projects, and the way to a first one.
-import { useEffect, useState } from 'react'
+import { useEffect, useRef, useState, type ReactNode } from 'react'
+import { flushSync } from 'react-dom'
 import { Failure } from '../client/index.ts'
-import { CreateProjectDocument, ProjectsDocument, type ProjectsQuery } from './gql/graphql.ts'
+import { CreateProjectDocument } from './gql/graphql.ts'
+import { OwnName } from './own-name.tsx'
 import { navigate } from './path.ts'
+import { DeleteProject, RenameProject } from './project-dialogs.tsx'
+import { useProjectList, type Project, type ProjectList } from './project-list.ts'
+import { ProjectRow } from './project-row.tsx'
+import './projects.css'
 import { sampleEdits, sampleHint } from './sample.ts'
-import { closeProject, connection, me, openProject, rename } from './session.ts'
+import { closeProject, connection, openProject } from './session.ts'
+import { count, messageOf } from './words.ts'
+
+/** So many projects are shown at first, and more each time that somebody asks for more. */
+const page = 50
+
+/** The pause in typing after which a search begins. */
+const typing = 200
 
 export function Projects() {
-  const [projects, setProjects] = useState<ProjectsQuery['projects'] | null>(null)
-  const [problem, setProblem] = useState('')
-  const [busy, setBusy] = useState(false)
+  const [wanted, setWanted] = useState({ search: '', length: page })
+  const { list, problem, refresh, remove } = useProjectList(wanted.search, wanted.length)
+  const [open, setOpen] = useState<{ dialog: typeof RenameProject; project: Project } | null>(null)
+  const [done, setDone] = useState<ReactNode>('')
+  const heading = useRef<HTMLHeadingElement>(null)
+  const rows = useRef<HTMLUListElement>(null)
   useEffect(() => {
     document.title = 'Layercake'
     closeProject()
-    connection.request(ProjectsDocument, {}).then((answer) => setProjects(answer.projects), (error) => setProblem(messageOf(error)))
   }, [])
-  const create = async (name: string, sample: boolean) => {
+
+  const ask = (dialog: typeof RenameProject, project: Project) => { setOpen({ dialog, project }); setDone('') }
+  const act = async (acting: NonNullable<typeof open>, request: () => Promise<unknown>) => {
+    const { dialog, project } = acting
+    const close = () => setOpen((now) => (now === acting ? null : now)) // another may be open by the time of the answer
+    let gone = dialog === DeleteProject ? 'is deleted' : ''
+    try {
+      await request()
+    } catch (error) {
+      if (!(error instanceof Failure) || error.code !== 'NOT_FOUND') throw error
+      gone = 'was already deleted by somebody else'
+    }
+    if (!gone) {
+      close()
+      refresh()
+      return
+    }
+    // The button that the focus would go back to is gone with its row.
+    flushSync(() => { close(); remove(project.id); setDone(<>“<bdi>{project.name}</bdi>” {gone}.</>) })
+    heading.current?.focus()
+  }
+  const showMore = () => {
+    setWanted({ ...wanted, length: wanted.length + page })
+    // What comes is behind this link, while the button may go.
+    rows.current?.querySelector<HTMLElement>('li:last-child a')?.focus()
+  }
+  const Dialog = open?.dialog
+  const empty = list?.search === '' && list.projects.length === 0
+  return (
+    <main className="list">
+      <header>
+        <h1>Layercake</h1>
+        <OwnName />
+      </header>
+      <Create first={empty} />
+      <div className="bar">
+        <h2 ref={heading} tabIndex={-1}>Projects</h2>
+        <Search find={(search) => { setWanted({ search, length: page }); setDone('') }} />
+      </div>
+      <p role="status">{done || (list && <Found list={list} />)}</p>
+      <p role="alert">{problem}</p>
+      {empty && <p>No projects yet.</p>}
+      <ul ref={rows}>
+        {list?.projects.map((project) => (
+          <ProjectRow key={project.id} project={project} edit={() => ask(RenameProject, project)} remove={() => ask(DeleteProject, project)} />
+        ))}
+      </ul>
+      {list?.more && <button onClick={showMore}>Show more</button>}
+      {open && Dialog && (
+        <Dialog
+          project={list?.projects.find(({ id }) => id === open.project.id) ?? open.project}
+          act={(request) => act(open, request)} close={() => setOpen(null)}
+        />
+      )}
+    </main>
+  )
+}
+
+/** What a search found, for those who do not see the list. */
+function Found({ list: { search, projects, more } }: { list: ProjectList }) {
+  if (search === '') return null
+  if (projects.length === 0) return <>No project has “<bdi>{search}</bdi>” in its name or description.</>
+  return `${more ? 'More than ' : ''}${count(projects.length, 'project', 'projects')} found`
+}
+
+/** The ways to a new project. The first one on a server begins with the sample. */
+function Create({ first }: { first: boolean }) {
+  const [problem, setProblem] = useState('')
+  const [busy, setBusy] = useState(false)
+  const create = async (name: string, sample = false) => {
     setBusy(true)
     try {
       const { createProject } = await connection.request(CreateProjectDocument, { input: { name } })
@@ -26,54 +110,38 @@ export function Projects() {
       setBusy(false)
     }
   }
+  const submit = (event: React.FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    if (!busy) void create(String(new FormData(event.currentTarget).get('name')))
+  }
   return (
-    <main className="list">
-      <header>
-        <h1>Layercake</h1>
-        <Name report={setProblem} />
-      </header>
-      <p>
-        <button className="large" disabled={busy} onClick={() => create('Sample plan', true)}>Open the sample plan</button>{' '}
-        <button disabled={busy} onClick={() => create('New plan', false)}>Empty plan</button>
-      </p>
+    <section className="create" aria-label="New project">
+      <button className={first ? 'large' : ''} disabled={busy} onClick={() => create('Sample plan', true)}>Open the sample plan</button>
+      <button disabled={busy} onClick={() => create('New plan')}>Empty plan</button>
+      <form onSubmit={submit}>
+        <label>or by name <input name="name" dir="auto" autoComplete="off" /></label>
+        <button>Create</button>
+      </form>
       <p role="alert">{problem}</p>
-      {projects?.length === 0 && <p>No projects yet.</p>}
-      <ul>
-        {projects?.toReversed().map((project) => (
-          <li key={project.id}>
-            <a href={`/projects/${project.id}`} onClick={(event) => follow(event, `/projects/${project.id}`)}>{project.name}</a>
-            {project.description && <span> {project.description}</span>}
-          </li>
-        ))}
-      </ul>
-    </main>
+    </section>
   )
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Failure ? error.message : String(error)
-}
-
-function Name({ report }: { report: (problem: string) => void }) {
-  const [name, setName] = useState(me.name)
-  const ask = async () => {
-    const answer = prompt('What shall the others call you?', name)?.trim() ?? ''
-    const next = [...answer].slice(0, 100).join('') // characters, as the server counts them
-    if (!next) return
-    try {
-      await rename(next)
-      setName(next)
-      report('')
-    } catch (error) {
-      report(messageOf(error))
-    }
+/** Asks for what is typed once the typing pauses, or at once by Enter. */
+function Search({ find }: { find: (search: string) => void }) {
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
+  const findSoon = (search: string, delay: number) => {
+    clearTimeout(timer.current)
+    timer.current = setTimeout(() => find(search.trim()), delay)
   }
-  return <span>You are <button className="link" onClick={ask}>{name}</button></span>
-}
-
-/** Follows a link within the page, unless the browser is asked for another window. */
-function follow(event: React.MouseEvent, path: string): void {
-  if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return
-  event.preventDefault()
-  navigate(path)
+  useEffect(() => () => clearTimeout(timer.current), [])
+  return (
+    <label>
+      Search{' '}
+      <input
+        type="search" dir="auto" onChange={({ target }) => findSoon(target.value, typing)}
+        onKeyDown={({ key, currentTarget }) => { if (key === 'Enter') findSoon(currentTarget.value, 0) }}
+      />
+    </label>
+  )
 }
