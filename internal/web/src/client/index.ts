@@ -31,33 +31,33 @@ export class Connection {
   readonly clientId: string
   /** What the others see from the next request on, and in projects that are joined from now on. */
   name: string | undefined
-  private readonly url: string
-  private readonly token: string | undefined
-  private readonly post: Post
-  private readonly journal: Journal
-  private opened: Socket | undefined
+  readonly #url: string
+  readonly #token: string | undefined
+  readonly #post: Post
+  readonly #journal: Journal
+  #opened: Socket | undefined
 
   constructor({ url, token, name }: Options, clientId: string, journal: Journal) {
-    this.url = url.replace(/\/$/, '')
-    this.token = token
+    this.#url = url.replace(/\/$/, '')
+    this.#token = token
     this.name = name
     this.clientId = clientId
-    this.journal = journal
-    this.post = poster(`${this.url}/graphql`, () => ({
-      ...(this.token ? { authorization: `Bearer ${this.token}` } : {}),
+    this.#journal = journal
+    this.#post = poster(`${this.#url}/graphql`, () => ({
+      ...(this.#token ? { authorization: `Bearer ${this.#token}` } : {}),
       ...(this.name ? { 'x-layercake-name': encodeURIComponent(this.name.toWellFormed()) } : {}),
     }))
   }
 
   /** Asks or does something; fails with a Failure. */
   async request<Result, Variables>(document: Document<Result, Variables>, variables: Variables): Promise<Result> {
-    return dataOf(await this.post(document, variables))
+    return dataOf(await this.#post(document, variables))
   }
 
   /** Follows a plan until its stop is called. */
   plan(projectId: number): PlanStore {
     const store = new PlanStore({
-      projectId, clientId: this.clientId, journal: this.journal, post: this.post, socket: this.socket, openWindows,
+      projectId, clientId: this.clientId, journal: this.#journal, post: this.#post, socket: this.#socket, openWindows,
       now: () => Date.now(),
       beforeFrame,
       delay: (time) => new Promise((resolve) => setTimeout(resolve, time)),
@@ -68,7 +68,7 @@ export class Connection {
 
   /** Joins a project until its stop is called. */
   presence(projectId: number, color = '#3b82f6'): PresenceStore {
-    const url = `${this.webSocketURL()}/ws/collaboration?project_id=${projectId}`
+    const url = `${this.#webSocketURL()}/ws/collaboration?project_id=${projectId}`
     const store = new PresenceStore(url, { userId: this.clientId, name: this.name ?? 'Somebody', color })
     store.start()
     return store
@@ -76,20 +76,20 @@ export class Connection {
 
   /** Ends everything that is followed. */
   close(): void {
-    this.opened?.close()
+    this.#opened?.close()
   }
 
   /** The socket of all that is followed. Whoever only asks needs none. */
-  private get socket(): Socket {
-    this.opened ??= new Socket(`${this.webSocketURL()}/graphql/ws`, () => ({
-      ...(this.token ? { token: this.token } : {}),
+  get #socket(): Socket {
+    this.#opened ??= new Socket(`${this.#webSocketURL()}/graphql/ws`, () => ({
+      ...(this.#token ? { token: this.#token } : {}),
       ...(this.name ? { name: this.name } : {}),
     }))
-    return this.opened
+    return this.#opened
   }
 
-  private webSocketURL(): string {
-    return this.url.replace(/^http/, 'ws')
+  #webSocketURL(): string {
+    return this.#url.replace(/^http/, 'ws')
   }
 }
 

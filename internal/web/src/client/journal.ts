@@ -38,12 +38,12 @@ const byProject = 'project'
 
 class StoredJournal implements Journal {
   durable = true
-  private readonly db: IDBDatabase
+  readonly #db: IDBDatabase
   /** What could not be written. It is tried again with the next write. */
-  private readonly missing = new Map<string, Change>()
+  readonly #missing = new Map<string, Change>()
 
   constructor(db: IDBDatabase) {
-    this.db = db
+    this.#db = db
     // Another tab wants a newer form of the database, and must not wait for us.
     db.onversionchange = () => db.close()
     db.onclose = () => { this.durable = false }
@@ -51,27 +51,27 @@ class StoredJournal implements Journal {
 
   async load(projectId: number): Promise<Change[]> {
     try {
-      const found = this.db.transaction(store).objectStore(store).index(byProject).getAll(projectId)
-      return this.withMissing(projectId, (await answered(found)) as Change[])
+      const found = this.#db.transaction(store).objectStore(store).index(byProject).getAll(projectId)
+      return this.#withMissing(projectId, (await answered(found)) as Change[])
     } catch {
       this.durable = false
-      return this.withMissing(projectId, [])
+      return this.#withMissing(projectId, [])
     }
   }
 
   /** What is kept, with what would be if it could be written. */
-  private withMissing(projectId: number, stored: Change[]): Change[] {
-    const missing = [...this.missing.values()].filter((change) => change.projectId === projectId)
-    return inOrder([...stored.filter((change) => !this.missing.has(change.opId)), ...missing])
+  #withMissing(projectId: number, stored: Change[]): Change[] {
+    const missing = [...this.#missing.values()].filter((change) => change.projectId === projectId)
+    return inOrder([...stored.filter((change) => !this.#missing.has(change.opId)), ...missing])
   }
 
   // What cannot be written is still in the queue of the page, so editing goes on; durable says what a reload would lose.
   async write(kept: readonly Change[], forgotten: readonly string[]): Promise<void> {
-    for (const opId of forgotten) this.missing.delete(opId)
-    for (const change of kept) this.missing.set(change.opId, change)
-    const writing = [...this.missing.values()]
+    for (const opId of forgotten) this.#missing.delete(opId)
+    for (const change of kept) this.#missing.set(change.opId, change)
+    const writing = [...this.#missing.values()]
     try {
-      const transaction = this.db.transaction(store, 'readwrite', { durability: 'relaxed' })
+      const transaction = this.#db.transaction(store, 'readwrite', { durability: 'relaxed' })
       const changes = transaction.objectStore(store)
       for (const opId of forgotten) changes.delete(opId)
       for (const change of writing) changes.put(change)
@@ -79,8 +79,8 @@ class StoredJournal implements Journal {
         transaction.oncomplete = () => resolve()
         transaction.onabort = () => reject(transaction.error)
       })
-      for (const change of writing) if (this.missing.get(change.opId) === change) this.missing.delete(change.opId)
-      this.durable = this.missing.size === 0
+      for (const change of writing) if (this.#missing.get(change.opId) === change) this.#missing.delete(change.opId)
+      this.durable = this.#missing.size === 0
     } catch {
       this.durable = false
     }

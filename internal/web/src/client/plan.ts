@@ -53,216 +53,216 @@ export interface Surroundings {
 const tooOld = 60 * 60 * 1_000
 
 export class PlanStore {
-  private readonly base: Draft = { nodes: new Map(), edges: new Map() }
-  private version = -1
-  private cursor: string | null = null
-  private projectName = ''
-  private queue: Waiting[] = []
-  private refused: Refusal[] = []
-  private undecided: Change[] = []
-  private status: PlanStatus
-  private seq = 0
+  readonly #base: Draft = { nodes: new Map(), edges: new Map() }
+  #version = -1
+  #cursor: string | null = null
+  #projectName = ''
+  #queue: Waiting[] = []
+  #refused: Refusal[] = []
+  #undecided: Change[] = []
+  #status: PlanStatus
+  #seq = 0
 
-  private shown: PlanSnapshot | null = null
-  private drawing = false
-  private sending = false
-  private stopped = false
-  private readonly listeners = new Set<() => void>()
-  private stopFollowing = () => {}
-  private stopListening = () => {}
-  private readonly sleepers = new Set<() => void>()
-  private written: Promise<void> = Promise.resolve()
-  private readonly around: Surroundings
+  #shown: PlanSnapshot | null = null
+  #drawing = false
+  #sending = false
+  #stopped = false
+  readonly #listeners = new Set<() => void>()
+  #stopFollowing = () => {}
+  #stopListening = () => {}
+  readonly #sleepers = new Set<() => void>()
+  #written: Promise<void> = Promise.resolve()
+  readonly #around: Surroundings
 
   constructor(around: Surroundings) {
-    this.around = around
-    this.status = { state: 'connecting', since: around.now() }
+    this.#around = around
+    this.#status = { state: 'connecting', since: around.now() }
   }
 
   /** Calls a function before a frame in which something is to be drawn anew, until what it returns is called. */
   subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener)
-    return () => this.listeners.delete(listener)
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /** What is to be shown now. */
   snapshot = (): PlanSnapshot => {
-    this.shown ??= {
-      plan: this.version < 0 ? null : this.view(),
-      projectName: this.projectName,
-      status: this.status,
-      waiting: unanswered(this.queue).size,
-      refused: this.refused,
-      undecided: this.undecided,
-      durable: this.around.journal.durable,
+    this.#shown ??= {
+      plan: this.#version < 0 ? null : this.#view(),
+      projectName: this.#projectName,
+      status: this.#status,
+      waiting: unanswered(this.#queue).size,
+      refused: this.#refused,
+      undecided: this.#undecided,
+      durable: this.#around.journal.durable,
     }
-    return this.shown
+    return this.#shown
   }
 
   /** Makes a change of the plan. It is shown at once, and sent when that is possible; returns its operation id. */
   change(edits: Edit[]): string {
-    const { projectId, clientId } = this.around
-    const change: Change = { opId: newId(), projectId, clientId, at: this.around.now(), seq: ++this.seq, edits }
-    this.replaceQueue(enqueue(this.queue, change))
-    if (this.status.state === 'ended') this.refuseWaiting(this.status.failure)
-    void this.flush()
+    const { projectId, clientId } = this.#around
+    const change: Change = { opId: newId(), projectId, clientId, at: this.#around.now(), seq: ++this.#seq, edits }
+    this.#replaceQueue(enqueue(this.#queue, change))
+    if (this.#status.state === 'ended') this.#refuseWaiting(this.#status.failure)
+    void this.#flush()
     return change.opId
   }
 
   /** Sends changes that were undecided. */
   send(opIds: readonly string[]): void {
-    const chosen = this.undecided.filter((change) => opIds.includes(change.opId))
-    this.undecided = this.undecided.filter((change) => !opIds.includes(change.opId))
+    const chosen = this.#undecided.filter((change) => opIds.includes(change.opId))
+    this.#undecided = this.#undecided.filter((change) => !opIds.includes(change.opId))
     // They may have been sent before, so they stay as they are but for their age and whose they are now.
     const mine = chosen.map((change) => (
-      { ...change, clientId: this.around.clientId, at: this.around.now(), seq: ++this.seq, sent: true }))
-    this.replaceQueue([...this.queue, ...mine])
-    void this.flush()
+      { ...change, clientId: this.#around.clientId, at: this.#around.now(), seq: ++this.#seq, sent: true }))
+    this.#replaceQueue([...this.#queue, ...mine])
+    void this.#flush()
   }
 
   /** Forgets changes that were undecided, and refusals that were read. */
   discard(opIds: readonly string[]): void {
     const gone = (change: Change) => opIds.includes(change.opId)
-    this.write([], this.undecided.filter(gone).map((change) => change.opId))
-    this.undecided = this.undecided.filter((change) => !gone(change))
-    this.refused = this.refused.filter(({ change }) => !gone(change))
-    this.changed()
+    this.#write([], this.#undecided.filter(gone).map((change) => change.opId))
+    this.#undecided = this.#undecided.filter((change) => !gone(change))
+    this.#refused = this.#refused.filter(({ change }) => !gone(change))
+    this.#changed()
   }
 
   /** Reads the plan and follows it until stop. */
   async start(): Promise<void> {
-    this.stopListening = this.around.socket.listen(() => {
-      const { state } = this.around.socket.status
-      this.become(state)
-      if (state === 'live') this.wake()
+    this.#stopListening = this.#around.socket.listen(() => {
+      const { state } = this.#around.socket.status
+      this.#become(state)
+      if (state === 'live') this.#wake()
     })
-    await this.restore()
+    await this.#restore()
     await this.comeBack()
   }
 
   /** Follows a plan again that ended, such as after an operator disconnected its reader. */
   async comeBack(): Promise<void> {
-    this.stopped = false
-    this.status = { state: 'connecting', since: this.around.now() }
-    this.changed()
-    if (await this.load()) {
-      if (this.around.socket.status.state === 'live') this.become('live') // another plan opened it, so it will not say so
-      this.follow()
+    this.#stopped = false
+    this.#status = { state: 'connecting', since: this.#around.now() }
+    this.#changed()
+    if (await this.#load()) {
+      if (this.#around.socket.status.state === 'live') this.#become('live') // another plan opened it, so it will not say so
+      this.#follow()
     }
-    void this.flush()
+    void this.#flush()
   }
 
   /** Ends following. What waits stays in the journal. */
   stop(): void {
-    this.stopListening()
-    this.halt()
+    this.#stopListening()
+    this.#halt()
   }
 
-  private halt(): void {
-    this.stopped = true
-    this.stopFollowing()
-    this.wake()
+  #halt(): void {
+    this.#stopped = true
+    this.#stopFollowing()
+    this.#wake()
   }
 
   // ---- what was there before this page
 
   // The journal is asked before anything can be changed, so what is changed meanwhile is not in its answer.
-  private async restore(): Promise<void> {
-    const { journal, projectId, clientId } = this.around
-    const [kept, open] = await Promise.all([journal.load(projectId), this.around.openWindows()])
+  async #restore(): Promise<void> {
+    const { journal, projectId, clientId } = this.#around
+    const [kept, open] = await Promise.all([journal.load(projectId), this.#around.openWindows()])
     const mine = kept.filter((change) => change.clientId === clientId)
-    this.undecided = [
-      ...mine.filter((change) => this.isOld(change)),
+    this.#undecided = [
+      ...mine.filter((change) => this.#isOld(change)),
       ...kept.filter((change) => change.clientId !== clientId && open && !open.has(change.clientId)),
     ]
-    this.queue = [...mine.filter((change) => !this.isOld(change)).map((change) => ({ ...change, sent: true })), ...this.queue]
-    this.seq = Math.max(this.seq, ...kept.map((change) => change.seq))
-    this.changed()
+    this.#queue = [...mine.filter((change) => !this.#isOld(change)).map((change) => ({ ...change, sent: true })), ...this.#queue]
+    this.#seq = Math.max(this.#seq, ...kept.map((change) => change.seq))
+    this.#changed()
   }
 
   /** A change of the future is of another clock, so nobody knows how old it is. */
-  private isOld(change: Change): boolean {
-    return Math.abs(this.around.now() - change.at) > tooOld
+  #isOld(change: Change): boolean {
+    return Math.abs(this.#around.now() - change.at) > tooOld
   }
 
   // ---- following
 
   /** Reads the plan, however often that takes; false when there is none. */
-  private async load(): Promise<boolean> {
-    for (let attempt = 0; !this.stopped; attempt++) {
+  async #load(): Promise<boolean> {
+    for (let attempt = 0; !this.#stopped; attempt++) {
       try {
-        const { project, getPlanDag } = dataOf(await this.around.post(PlanDocument, { projectId: this.around.projectId }))
+        const { project, getPlanDag } = dataOf(await this.#around.post(PlanDocument, { projectId: this.#around.projectId }))
         if (!project || !getPlanDag) throw new Failure('NOT_FOUND', 'Project not found')
-        this.projectName = project.name
-        this.replaceBase(getPlanDag)
+        this.#projectName = project.name
+        this.#replaceBase(getPlanDag)
         return true
       } catch (error) {
         const failure = asFailure(error)
         if (!failure.passes) {
-          this.end(failure)
+          this.#end(failure)
           return false
         }
-        this.become('reconnecting')
-        await this.sleep(pause(attempt, failure.retryAfterMs))
+        this.#become('reconnecting')
+        await this.#sleep(pause(attempt, failure.retryAfterMs))
       }
     }
     return false
   }
 
-  private follow(attempt = 0): void {
-    const variables = () => ({ projectId: this.around.projectId, after: this.cursor })
+  #follow(attempt = 0): void {
+    const variables = () => ({ projectId: this.#around.projectId, after: this.#cursor })
     let heard = false
-    this.stopFollowing = this.around.socket.follow(PlanEventsDocument, variables, ({ planEvents }) => {
+    this.#stopFollowing = this.#around.socket.follow(PlanEventsDocument, variables, ({ planEvents }) => {
       heard = true
-      this.take(planEvents)
+      this.#take(planEvents)
     }, async (failure) => {
-      if (!failure.passes) return this.end(failure)
+      if (!failure.passes) return this.#end(failure)
       const next = heard ? 0 : attempt + 1
-      await this.sleep(pause(next, failure.retryAfterMs))
-      if (!this.stopped) this.follow(next)
+      await this.#sleep(pause(next, failure.retryAfterMs))
+      if (!this.#stopped) this.#follow(next)
     })
   }
 
   /** Takes an event: the next one, or a whole plan. */
-  private take(event: PlanEvent): void {
+  #take(event: PlanEvent): void {
     if (event.snapshot) {
-      if (event.plan) this.replaceBase(event.plan)
+      if (event.plan) this.#replaceBase(event.plan)
       return
     }
-    if (event.version <= this.version) return
-    for (const operation of event.operations) applyOperation(this.base, operation)
-    this.version = event.version
-    this.cursor = event.cursor
-    this.replaceQueue(this.queue.filter((change) => change.opId !== event.opId))
+    if (event.version <= this.#version) return
+    for (const operation of event.operations) applyOperation(this.#base, operation)
+    this.#version = event.version
+    this.#cursor = event.cursor
+    this.#replaceQueue(this.#queue.filter((change) => change.opId !== event.opId))
   }
 
-  private replaceBase(graph: GraphFragment): void {
-    this.base.nodes = byId<PlanNode>(graph.nodes)
-    this.base.edges = byId<PlanEdge>(graph.edges)
-    this.version = Number(graph.version)
-    this.cursor = graph.cursor
+  #replaceBase(graph: GraphFragment): void {
+    this.#base.nodes = byId<PlanNode>(graph.nodes)
+    this.#base.edges = byId<PlanEdge>(graph.edges)
+    this.#version = Number(graph.version)
+    this.#cursor = graph.cursor
     // What was accepted is in there, or was lost with the server's history.
-    this.replaceQueue([...unanswered(this.queue).values()])
+    this.#replaceQueue([...unanswered(this.#queue).values()])
   }
 
   // ---- sending
 
   /** Sends what waits, in order, one request at a time. */
-  private async flush(): Promise<void> {
-    if (this.sending || this.version < 0) return
-    this.sending = true
+  async #flush(): Promise<void> {
+    if (this.#sending || this.#version < 0) return
+    this.#sending = true
     try {
       let most = maxBatch
       let attempt = 0
-      while (!this.stopped) {
-        await this.written // what the server knows, a reload must know, too
-        this.setOldAside()
-        const batch = nextBatch(this.queue, most)
+      while (!this.#stopped) {
+        await this.#written // what the server knows, a reload must know, too
+        this.#setOldAside()
+        const batch = nextBatch(this.#queue, most)
         if (batch.length === 0) return
         for (const change of batch) change.sent = true
         let outcomes: (Outcome | undefined)[]
         try {
-          outcomes = await sendChanges(this.around.post, this.around.projectId, batch)
+          outcomes = await sendChanges(this.#around.post, this.#around.projectId, batch)
         } catch (error) {
           const failure = asFailure(error)
           // The request as a whole was refused. Which change it was for shows when each is sent alone.
@@ -272,103 +272,103 @@ export class PlanStore {
           }
           outcomes = batch.map(() => ({ failure }))
         }
-        const settled = settle(this.queue, batch, outcomes)
-        this.refused = [...this.refused, ...settled.refused]
+        const settled = settle(this.#queue, batch, outcomes)
+        this.#refused = [...this.#refused, ...settled.refused]
         if (settled.refused.length > 0) most = maxBatch
-        this.replaceQueue(settled.queue)
-        if (settled.wait) await this.sleep(pause(attempt++, settled.wait.retryAfterMs))
+        this.#replaceQueue(settled.queue)
+        if (settled.wait) await this.#sleep(pause(attempt++, settled.wait.retryAfterMs))
         else attempt = 0
       }
     } finally {
-      this.sending = false
+      this.#sending = false
     }
   }
 
   /** A laptop that was closed for the night asks before it sends what it still has. */
-  private setOldAside(): void {
-    const old = this.queue.filter((change) => change.accepted === undefined && this.isOld(change))
+  #setOldAside(): void {
+    const old = this.#queue.filter((change) => change.accepted === undefined && this.#isOld(change))
     if (old.length === 0) return
-    this.undecided = [...this.undecided, ...old]
-    this.queue = this.queue.filter((change) => !old.includes(change))
-    this.changed()
+    this.#undecided = [...this.#undecided, ...old]
+    this.#queue = this.#queue.filter((change) => !old.includes(change))
+    this.#changed()
   }
 
   // ---- what all of it needs
 
   /** Puts another queue in place of the one that is there, also in the journal. What the plan shows by now is left out. */
-  private replaceQueue(next: Waiting[]): void {
-    const queue = next.filter(({ accepted }) => accepted === undefined || accepted > this.version)
-    const before = unanswered(this.queue)
+  #replaceQueue(next: Waiting[]): void {
+    const queue = next.filter(({ accepted }) => accepted === undefined || accepted > this.#version)
+    const before = unanswered(this.#queue)
     const after = unanswered(queue)
-    this.queue = queue
-    this.write(
+    this.#queue = queue
+    this.#write(
       [...after.values()].filter((change) => before.get(change.opId) !== change).map(withoutState),
       [...before.keys()].filter((opId) => !after.has(opId)),
     )
-    this.changed()
+    this.#changed()
   }
 
-  private write(kept: readonly Change[], forgotten: readonly string[]): void {
+  #write(kept: readonly Change[], forgotten: readonly string[]): void {
     if (kept.length === 0 && forgotten.length === 0) return
-    const { journal } = this.around
+    const { journal } = this.#around
     const durable = journal.durable
     const writing = journal.write(kept, forgotten).then(() => {
-      if (journal.durable !== durable) this.changed()
+      if (journal.durable !== durable) this.#changed()
     })
-    this.written = Promise.all([this.written, writing]).then(() => {})
+    this.#written = Promise.all([this.#written, writing]).then(() => {})
   }
 
-  private view(): Plan {
-    const view = { version: this.version, nodes: new Map(this.base.nodes), edges: new Map(this.base.edges) }
-    for (const change of this.queue) for (const edit of change.edits) applyEdit(view, edit)
+  #view(): Plan {
+    const view = { version: this.#version, nodes: new Map(this.#base.nodes), edges: new Map(this.#base.edges) }
+    for (const change of this.#queue) for (const edit of change.edits) applyEdit(view, edit)
     return view
   }
 
-  private become(state: 'connecting' | 'live' | 'reconnecting'): void {
-    if (this.status.state === state || this.status.state === 'ended') return
-    this.status = { state, since: this.around.now() }
-    this.changed()
+  #become(state: 'connecting' | 'live' | 'reconnecting'): void {
+    if (this.#status.state === state || this.#status.state === 'ended') return
+    this.#status = { state, since: this.#around.now() }
+    this.#changed()
   }
 
-  private end(failure: Failure): void {
-    this.status = { state: 'ended', since: this.around.now(), failure }
-    this.halt()
-    this.refuseWaiting(failure)
-    this.changed()
+  #end(failure: Failure): void {
+    this.#status = { state: 'ended', since: this.#around.now(), failure }
+    this.#halt()
+    this.#refuseWaiting(failure)
+    this.#changed()
   }
 
   /** A plan that is gone takes no more changes: their author can only see what they were. Otherwise they wait until it is followed again. */
-  private refuseWaiting(failure: Failure): void {
+  #refuseWaiting(failure: Failure): void {
     if (failure.code !== 'NOT_FOUND') return
-    this.refused = [...this.refused, ...[...unanswered(this.queue).values()].map((change) => ({ change, failure }))]
-    this.replaceQueue([])
+    this.#refused = [...this.#refused, ...[...unanswered(this.#queue).values()].map((change) => ({ change, failure }))]
+    this.#replaceQueue([])
   }
 
   /** Whatever happens until the next frame is drawn by it. */
-  private changed(): void {
-    this.shown = null
-    if (this.drawing) return
-    this.drawing = true
-    this.around.beforeFrame(() => {
-      this.drawing = false
-      for (const listener of this.listeners) listener()
+  #changed(): void {
+    this.#shown = null
+    if (this.#drawing) return
+    this.#drawing = true
+    this.#around.beforeFrame(() => {
+      this.#drawing = false
+      for (const listener of this.#listeners) listener()
     })
   }
 
   /** Waits, or until it is worth to try again. */
-  private sleep(time: number): Promise<void> {
+  #sleep(time: number): Promise<void> {
     return new Promise((resolve) => {
       const wake = () => {
-        this.sleepers.delete(wake)
+        this.#sleepers.delete(wake)
         resolve()
       }
-      this.sleepers.add(wake)
-      void this.around.delay(time).then(wake)
+      this.#sleepers.add(wake)
+      void this.#around.delay(time).then(wake)
     })
   }
 
-  private wake(): void {
-    for (const wake of this.sleepers) wake()
+  #wake(): void {
+    for (const wake of this.#sleepers) wake()
   }
 }
 

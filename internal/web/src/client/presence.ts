@@ -44,95 +44,95 @@ const gone = 1000
 const kicked = 4000
 
 export class PresenceStore {
-  private readonly url: string
-  private readonly me: Identity
+  readonly #url: string
+  readonly #me: Identity
   /** Why an operator disconnected oneself; null unless that happened. Only start goes on then. */
   kicked: string | null = null
-  private people: People = new Map()
-  private readonly listeners = new Set<() => void>()
-  private socket: WebSocket | null = null
-  private attempt = 0
-  private stopped = false
-  private retry: ReturnType<typeof setTimeout> | undefined
-  private place: { position: Position; selectedNodeId: string | null } | null = null
-  private sending: ReturnType<typeof setTimeout> | undefined
+  #people: People = new Map()
+  readonly #listeners = new Set<() => void>()
+  #socket: WebSocket | null = null
+  #attempt = 0
+  #stopped = false
+  #retry: ReturnType<typeof setTimeout> | undefined
+  #place: { position: Position; selectedNodeId: string | null } | null = null
+  #sending: ReturnType<typeof setTimeout> | undefined
 
   constructor(url: string, me: Identity) {
-    this.url = url
-    this.me = me
+    this.#url = url
+    this.#me = me
   }
 
   subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener)
-    return () => this.listeners.delete(listener)
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
-  snapshot = (): People => this.people
+  snapshot = (): People => this.#people
 
   /** Joins, and comes back whenever the connection breaks, until stop. */
   start(): void {
-    this.stopped = false
+    this.#stopped = false
     this.kicked = null
-    const socket = new WebSocket(this.url)
-    this.socket = socket
+    const socket = new WebSocket(this.#url)
+    this.#socket = socket
     socket.onopen = () => {
-      this.attempt = 0
-      const { userId, name, color } = this.me
-      this.tell('join_session', { userId, userName: name, avatarColor: color, documentId: canvas })
+      this.#attempt = 0
+      const { userId, name, color } = this.#me
+      this.#tell('join_session', { userId, userName: name, avatarColor: color, documentId: canvas })
     }
-    socket.onmessage = (message) => this.take(JSON.parse(String(message.data)))
+    socket.onmessage = (message) => this.#take(JSON.parse(String(message.data)))
     socket.onclose = ({ code, reason }) => {
-      if (this.socket !== socket) return
+      if (this.#socket !== socket) return
       if (code === kicked) this.kicked = reason
-      this.replace(new Map())
-      if (!this.stopped && code !== gone && code !== kicked) this.retry = setTimeout(() => this.start(), pause(this.attempt++, retryAfter(reason)))
+      this.#replace(new Map())
+      if (!this.#stopped && code !== gone && code !== kicked) this.#retry = setTimeout(() => this.start(), pause(this.#attempt++, retryAfter(reason)))
     }
   }
 
   stop(): void {
-    this.stopped = true
-    clearTimeout(this.retry)
-    clearTimeout(this.sending)
-    this.socket?.close()
+    this.#stopped = true
+    clearTimeout(this.#retry)
+    clearTimeout(this.#sending)
+    this.#socket?.close()
   }
 
   /** Shows the others where one's pointer is, and what one selected. */
   move(position: Position, selectedNodeId: string | null = null): void {
-    this.place = { position, selectedNodeId }
-    this.sending ??= setTimeout(() => {
-      this.sending = undefined
-      const { position: { x, y }, selectedNodeId: selected } = this.place!
-      this.tell('cursor_update', {
+    this.#place = { position, selectedNodeId }
+    this.#sending ??= setTimeout(() => {
+      this.#sending = undefined
+      const { position: { x, y }, selectedNodeId: selected } = this.#place!
+      this.#tell('cursor_update', {
         documentId: canvas, documentType: 'canvas', position: { type: 'canvas', x, y }, timestamp: Date.now(),
         ...(selected === null ? {} : { selectedNodeId: selected }),
       })
     }, betweenCursors)
   }
 
-  private tell(type: string, data: unknown): void {
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type, data }))
+  #tell(type: string, data: unknown): void {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify({ type, data }))
   }
 
   /** Takes a frame. Those of other types say nothing that is shown. */
-  private take({ type, data }: { type: string; data: unknown }): void {
+  #take({ type, data }: { type: string; data: unknown }): void {
     if (type === 'bulk_presence') {
-      this.replace(new Map((data as Frame[]).filter((frame) => this.isThere(frame)).map((frame) => [frame.userId, personOf(frame)])))
+      this.#replace(new Map((data as Frame[]).filter((frame) => this.#isThere(frame)).map((frame) => [frame.userId, personOf(frame)])))
     } else if (type === 'user_presence') {
       const frame = data as Frame
-      const people = new Map(this.people)
-      if (this.isThere(frame)) people.set(frame.userId, personOf(frame))
+      const people = new Map(this.#people)
+      if (this.#isThere(frame)) people.set(frame.userId, personOf(frame))
       else people.delete(frame.userId)
-      this.replace(people)
+      this.#replace(people)
     }
   }
 
-  private isThere(frame: Frame): boolean {
-    return frame.isOnline && frame.userId !== this.me.userId
+  #isThere(frame: Frame): boolean {
+    return frame.isOnline && frame.userId !== this.#me.userId
   }
 
-  private replace(people: People): void {
-    this.people = people
-    for (const listener of this.listeners) listener()
+  #replace(people: People): void {
+    this.#people = people
+    for (const listener of this.#listeners) listener()
   }
 }
 

@@ -17,14 +17,14 @@ const kicked = 4000
 
 export class Socket {
   status: SocketStatus = { state: 'connecting', since: Date.now() }
-  private readonly client
-  private readonly listeners = new Set<() => void>()
-  private retryAfterMs: number | undefined
-  private hurry = () => {}
+  readonly #client
+  readonly #listeners = new Set<() => void>()
+  #retryAfterMs: number | undefined
+  #hurry = () => {}
 
   constructor(url: string, payload: () => Record<string, string>) {
     let asked: ReturnType<typeof setTimeout> | undefined
-    this.client = createClient({
+    this.#client = createClient({
       url,
       connectionParams: payload,
       keepAlive: askEvery,
@@ -32,16 +32,16 @@ export class Socket {
       lazyCloseTimeout: 1_000,
       retryAttempts: Infinity,
       shouldRetry: (event) => !(isClose(event) && event.code === kicked),
-      retryWait: (attempt) => this.wait(pause(attempt, this.retryAfterMs)),
+      retryWait: (attempt) => this.#wait(pause(attempt, this.#retryAfterMs)),
       on: {
-        connected: () => this.become('live'),
+        connected: () => this.#become('live'),
         closed: (event) => {
           clearTimeout(asked)
-          this.retryAfterMs = isClose(event) ? retryAfter(event.reason) : undefined
-          this.become('reconnecting')
+          this.#retryAfterMs = isClose(event) ? retryAfter(event.reason) : undefined
+          this.#become('reconnecting')
         },
         ping: (received) => {
-          if (!received) asked = setTimeout(() => this.client.terminate(), silence)
+          if (!received) asked = setTimeout(() => this.#client.terminate(), silence)
         },
         pong: (received) => {
           if (received) clearTimeout(asked)
@@ -49,13 +49,13 @@ export class Socket {
       },
     })
     // A network that is back is no reason to wait any longer.
-    globalThis.addEventListener?.('online', () => this.hurry())
+    globalThis.addEventListener?.('online', () => this.#hurry())
   }
 
   /** Calls a function when the status changes, until what it returns is called. */
   listen(listener: () => void): () => void {
-    this.listeners.add(listener)
-    return () => this.listeners.delete(listener)
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /**
@@ -71,7 +71,7 @@ export class Socket {
       stopped = true
     }
     const query = { query: document.toString(), get variables() { return variables() as Record<string, unknown> } }
-    const stop = this.client.subscribe<Result>(query, {
+    const stop = this.#client.subscribe<Result>(query, {
       next: (answer) => {
         const { data, errors } = answer as Answer<Result>
         if (errors?.[0]) end(Failure.from(errors[0]))
@@ -87,19 +87,19 @@ export class Socket {
   }
 
   close(): void {
-    void this.client.dispose()
+    void this.#client.dispose()
   }
 
-  private become(state: SocketStatus['state']): void {
+  #become(state: SocketStatus['state']): void {
     if (this.status.state === state) return
     this.status = { state, since: Date.now() }
-    for (const listener of this.listeners) listener()
+    for (const listener of this.#listeners) listener()
   }
 
-  private wait(time: number): Promise<void> {
+  #wait(time: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, time)
-      this.hurry = () => {
+      this.#hurry = () => {
         clearTimeout(timer)
         resolve()
       }
