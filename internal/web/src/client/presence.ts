@@ -3,6 +3,13 @@ import type { Position } from './edits.ts'
 import { pause } from './request.ts'
 import { retryAfter } from './socket.ts'
 
+/** Nodes that somebody moves with the pointer, and how far from where they are. */
+export interface Dragging {
+  nodeIds: string[]
+  dx: number
+  dy: number
+}
+
 /** Somebody in a project. */
 export interface Person {
   userId: string
@@ -12,6 +19,9 @@ export interface Person {
   /** Where their pointer is on the canvas; null while it is elsewhere. */
   cursor: Position | null
   selectedNodeId: string | null
+  dragging: Dragging | null
+  /** When they last did something (milliseconds since 1970, by the server's clock). */
+  activeAt: number
 }
 
 /** Everybody but oneself, by user id. It is another object whenever something changed. */
@@ -31,13 +41,24 @@ interface Frame {
   avatarColor: string
   isOnline: boolean
   isAgent: boolean
-  documents: Record<string, { position: { x: number; y: number } | null; selectedNodeId: string | null } | undefined>
+  lastActive: string
+  documents: Record<string, Place | undefined>
+}
+
+/** Where somebody is in a document. Releases before say nothing of what is dragged. */
+interface Place {
+  position: Position | null
+  selectedNodeId: string | null
+  dragging?: Dragging | null
 }
 
 const canvas = 'plan-dag-canvas'
 
 /** The others see at most ten positions a second: in between, their pages draw the way. */
 const betweenCursors = 100
+
+/** The others hear of that many dragged nodes at most. */
+const mostDragged = 50
 
 /** The close codes after which nobody comes back: the project is gone, or an operator disconnected them. */
 const gone = 1000
@@ -54,7 +75,7 @@ export class PresenceStore {
   #attempt = 0
   #stopped = false
   #retry: ReturnType<typeof setTimeout> | undefined
-  #place: { position: Position; selectedNodeId: string | null } | null = null
+  #place: Place = { position: null, selectedNodeId: null }
   #sending: ReturnType<typeof setTimeout> | undefined
 
   constructor(url: string, me: Identity) {
@@ -98,15 +119,31 @@ export class PresenceStore {
 
   /** Shows the others where one's pointer is, and what one selected. */
   move(position: Position, selectedNodeId: string | null = null): void {
-    this.#place = { position, selectedNodeId }
-    this.#sending ??= setTimeout(() => {
-      this.#sending = undefined
-      const { position: { x, y }, selectedNodeId: selected } = this.#place!
-      this.#tell('cursor_update', {
-        documentId: canvas, documentType: 'canvas', position: { type: 'canvas', x, y }, timestamp: Date.now(),
-        ...(selected === null ? {} : { selectedNodeId: selected }),
-      })
-    }, betweenCursors)
+    this.#place = { ...this.#place, position, selectedNodeId }
+    this.#tellPlaceSoon()
+  }
+
+  /** Shows the others which nodes one drags, until null. They see it with the pointer, so not before it moved. */
+  drag(dragging: Dragging | null): void {
+    const before = this.#place.dragging
+    this.#place = { ...this.#place, dragging: dragging && { ...dragging, nodeIds: dragging.nodeIds.slice(0, mostDragged) } }
+    if (dragging) this.#tellPlaceSoon()
+    else if (before) this.#tellPlace()
+  }
+
+  #tellPlaceSoon(): void {
+    this.#sending ??= setTimeout(() => this.#tellPlace(), betweenCursors)
+  }
+
+  #tellPlace(): void {
+    clearTimeout(this.#sending)
+    this.#sending = undefined
+    const { position, selectedNodeId, dragging } = this.#place
+    if (!position) return
+    this.#tell('cursor_update', {
+      documentId: canvas, documentType: 'canvas', position: { type: 'canvas', x: position.x, y: position.y }, timestamp: Date.now(),
+      selectedNodeId, dragging,
+    })
   }
 
   #tell(type: string, data: unknown): void {
@@ -136,7 +173,10 @@ export class PresenceStore {
   }
 }
 
-function personOf({ userId, userName, avatarColor, isAgent, documents }: Frame): Person {
-  const { position = null, selectedNodeId = null } = documents[canvas] ?? {}
-  return { userId, name: userName, color: avatarColor, isAgent, cursor: position && { x: position.x, y: position.y }, selectedNodeId }
+function personOf({ userId, userName, avatarColor, isAgent, lastActive, documents }: Frame): Person {
+  const { position = null, selectedNodeId = null, dragging = null } = documents[canvas] ?? {}
+  return {
+    userId, name: userName, color: avatarColor, isAgent, cursor: position && { x: position.x, y: position.y }, selectedNodeId, dragging,
+    activeAt: Date.parse(lastActive),
+  }
 }
