@@ -1,6 +1,6 @@
 // How the connection is, and what became of one's own edits: in words.
 import { useSyncExternalStore } from 'react'
-import type { Change, Edit, Plan, PlanSnapshot } from '../client/index.ts'
+import type { Change, Edit, Failure, Plan, PlanSnapshot } from '../client/index.ts'
 import type { OpenProject } from './session.ts'
 
 export function Status({ shown }: { shown: PlanSnapshot }) {
@@ -51,7 +51,7 @@ export function Notices({ project: { plan, presence }, shown }: { project: OpenP
       )}
       {shown.refused.map(({ change, failure }) => (
         <div className="notice" key={change.opId}>
-          <p><strong>Not done:</strong> {wordsFor(change, shown.plan)}. {failure.message}{describe(failure.detail)}</p>
+          <p><strong>Not done:</strong> {wordsFor(change, shown.plan)}. {failure.message}{describe(failure)}</p>
           <button onClick={() => void navigator.clipboard?.writeText(JSON.stringify(change.edits, null, 2))}>Copy what it was</button>{' '}
           <button onClick={() => plan.discard([change.opId])}>Dismiss</button>
         </div>
@@ -60,7 +60,8 @@ export function Notices({ project: { plan, presence }, shown }: { project: OpenP
   )
 }
 
-function describe(detail: unknown): string {
+function describe({ detail, conflicts }: Failure): string {
+  if (conflicts.length > 0) return ` (${[...new Set(conflicts.flatMap(({ actorNames }) => actorNames))].join(', ')})`
   if (detail === undefined || detail === null) return ''
   return ` (${typeof detail === 'string' ? detail : JSON.stringify(detail)})`
 }

@@ -44,14 +44,21 @@ export interface Move {
   position: Position
 }
 
-/** One edit. Absent parts of updates stay as they are. */
+/** Parts of a node, and of an edge, that can be changed on their own. */
+export type NodeParts = Partial<Pick<PlanNode, 'metadata' | 'config'>>
+export type EdgeParts = Partial<Pick<PlanEdge, 'metadata' | 'sourceHandle' | 'targetHandle'>>
+
+/**
+ * One edit. Absent parts of updates stay as they are. Expected are parts as the author saw them, in the plan that the store shows: if one is
+ * another by then, the server refuses the change, and the failure has conflicts.
+ */
 export type Edit =
   | { addNode: PlanNode }
-  | { updateNode: { id: string; updates: Partial<Pick<PlanNode, 'metadata' | 'config'>> } }
+  | { updateNode: { id: string; updates: NodeParts; expected?: NodeParts } }
   | { moveNodes: Move[] }
   | { deleteNode: string }
   | { addEdge: PlanEdge }
-  | { updateEdge: { id: string; updates: Partial<Pick<PlanEdge, 'metadata' | 'sourceHandle' | 'targetHandle'>> } }
+  | { updateEdge: { id: string; updates: EdgeParts; expected?: EdgeParts } }
   | { deleteEdge: string }
 
 /** What one gesture did: its edits are one change of the plan. The operation id makes it safe to send again. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Edit, PlanEdge, PlanNode } from './edits.ts'
+import type { AppliedChange } from './plan.ts'
 import { Failure } from './request.ts'
 import { Browser, FakeServer, FakeWindow, projectId, settled, type Fate } from './world.ts'
 
@@ -13,7 +14,7 @@ const move = (nodeId: string, x: number): Edit => ({ moveNodes: [{ nodeId, posit
 
 async function start(...edits: Edit[]) {
   const server = new FakeServer()
-  edits.forEach((edit, i) => server.change(`before${i}`, edit))
+  edits.forEach((edit, i) => server.change(`before${i}`, [edit]))
   const browser = new Browser()
   const window = new FakeWindow(browser, server)
   await settled()
@@ -32,7 +33,7 @@ test('an edit is shown at once, and until the plan shows it', async () => {
   await window.decide('answered')
   expect(window.store.snapshot().waiting).toBe(0)
   expect(positions(window)).toEqual(['a 5']) // its event has not come yet
-  server.change('other', move('a', 9))
+  server.change('other', [move('a', 9)])
   window.deliver()
   expect(positions(window)).toEqual(['a 5'])
   window.deliver()
@@ -141,6 +142,38 @@ test('of two edits of the same part the later one is done later', async () => {
   expect(server.plan.nodes.get('a')!.metadata.label).toBe('second')
 })
 
+test('an edit on top of one that waits expects what that one will have made of the plan', async () => {
+  const { window, server } = await start({ addNode: node('a') })
+  window.disconnect()
+  window.store.change([relabel(window, 'a', 'first')])
+  await settled()
+  await window.decide('unanswered')
+  window.store.change([relabel(window, 'a', 'second')])
+  window.load() // what waits comes back from the journal
+  await settled()
+  await window.decide('answered') // the plan
+  window.store.change([relabel(window, 'a', 'third')])
+  for (let i = 0; i < 4; i++) await window.decide('answered')
+  expect(server.plan.nodes.get('a')!.metadata.label).toBe('third')
+  expect(window.store.snapshot()).toMatchObject({ waiting: 0, refused: [] })
+})
+
+test('an edit that expects what is not there any more is refused with what is', async () => {
+  const { window, server } = await start({ addNode: node('a') }, { addNode: node('b') }, { addEdge: edge('a', 'b') })
+  const metadata = { label: 'Theirs', description: null }
+  server.change('other', [{ updateNode: { id: 'a', updates: { metadata } } }])
+  window.store.change([move('b', 3), relabel(window, 'a', 'Mine')])
+  window.store.change([{ updateEdge: { id: 'a-b', updates: { sourceHandle: 'x' }, expected: { sourceHandle: 'y' } } }])
+  await settled()
+  while (await window.decide('answered'));
+  const [mine, handle] = window.store.snapshot().refused
+  expect(mine!.failure).toMatchObject({
+    code: 'CONFLICT', conflicts: [{ edit: 1, id: 'a', part: 'metadata', expected: { label: 'a', description: null }, current: metadata }],
+  })
+  expect(handle!.failure.conflicts).toMatchObject([{ edit: 0, kind: 'EDGE_UPDATED', part: 'sourceHandle', expected: 'y', current: null }])
+  expect(positions(window)).toEqual(['a 0', 'b 0']) // all edits of a change, or none
+})
+
 test('one edit that the server does not understand does not keep the others from it', async () => {
   const { window, server } = await start()
   window.store.change([{ moveNodes: [] }])
@@ -157,13 +190,13 @@ test('one edit that the server does not understand does not keep the others from
 
 test('an accepted edit that changed nothing goes when the plan is as far as its answer', async () => {
   const { window, server } = await start({ addNode: node('a', 5) })
-  server.change('other1', move('a', 8))
+  server.change('other1', [move('a', 8)])
   window.store.change([move('a', 8)])
   await settled()
   await window.decide('answered')
   expect(positions(window)).toEqual(['a 8'])
   window.deliver()
-  server.change('other2', move('a', 9))
+  server.change('other2', [move('a', 9)])
   window.deliver()
   expect(positions(window)).toEqual(['a 9'])
 })
@@ -256,17 +289,64 @@ test('what the server accepted and lost is not shown', async () => {
 
 test('an event that comes again is no step back', async () => {
   const { window, server } = await start({ addNode: node('a') })
-  for (const x of [1, 2]) server.change(`other${x}`, move('a', x))
+  for (const x of [1, 2]) server.change(`other${x}`, [move('a', x)])
   while (window.deliver());
   window.repeat()
   expect(positions(window)).toEqual(['a 2'])
+})
+
+test('who changes what is told once, as the plan shows it', async () => {
+  const { window, server } = await start({ addNode: node('a') }, { addNode: node('b') }, { addEdge: edge('a', 'b') })
+  const told: [string, AppliedChange][] = []
+  const stop = window.store.hear((change) => told.push([window.store.snapshot().plan!.nodes.get('a')?.metadata.label ?? 'gone', change]))
+  window.store.change([relabel(window, 'a', 'Mine'), { addNode: node('c') }])
+  await settled()
+  await window.decide('answered')
+  server.change('other', [move('a', 1), move('a', 2), { deleteNode: 'a' }], 'their window')
+  while (window.deliver());
+  window.repeat()
+  expect(told).toMatchObject([
+    ['Mine', { version: 4, clientId: window.clientId, nodeIds: ['a', 'c'], edgeIds: [] }],
+    ['gone', { version: 5, opId: 'other', clientId: 'their window', actorName: 'Them', nodeIds: ['a'], edgeIds: ['a-b'] }],
+  ])
+  // A whole plan does not say who made it.
+  server.change('other2', [move('b', 1)])
+  server.floor = server.version
+  window.disconnect()
+  window.connect()
+  expect(window.store.snapshot().plan!.version).toBe(6)
+  stop()
+  server.change('other3', [move('b', 2)])
+  window.deliver()
+  expect(told).toHaveLength(2)
+})
+
+test('a plan is followed, too, while a replica of the release before does not say who changes it', async () => {
+  const { window, server } = await start({ addNode: node('a') })
+  const told: (string | null)[] = []
+  window.store.hear(({ opId }) => told.push(opId))
+  server.former = true
+  window.disconnect()
+  window.connect()
+  await settled()
+  server.change('unsigned', [move('a', 1)])
+  window.deliver()
+  expect(positions(window)).toEqual(['a 1'])
+  expect(window.store.snapshot().status.state).toBe('live')
+  server.former = false
+  window.disconnect()
+  window.connect()
+  server.change('signed', [move('a', 2)])
+  window.deliver()
+  expect(positions(window)).toEqual(['a 2'])
+  expect(told).toEqual(['signed'])
 })
 
 test('a thousand events are one drawing', async () => {
   const { window, server } = await start({ addNode: node('a') })
   let drawings = 0
   window.store.subscribe(() => { drawings++ })
-  for (let i = 1; i <= 1_000; i++) server.change(`other${i}`, move('a', i))
+  for (let i = 1; i <= 1_000; i++) server.change(`other${i}`, [move('a', i)])
   while (window.deliver());
   await settled()
   expect(drawings).toBe(1)
@@ -276,7 +356,7 @@ test('a thousand events are one drawing', async () => {
 test('elements that did not change stay the same objects', async () => {
   const { window, server } = await start({ addNode: node('a') }, { addNode: node('b') })
   const before = window.store.snapshot().plan!
-  server.change('other', move('a', 5))
+  server.change('other', [move('a', 5)])
   window.deliver()
   const after = window.store.snapshot().plan!
   expect(after).not.toBe(before)
@@ -292,11 +372,18 @@ const gestures = {
   moveTwo: (w: FakeWindow, i: number) => [
     { moveNodes: [...new Set([pick(w, i), pick(w, i + 1)])].map((nodeId) => ({ nodeId, position: { x: i, y: 1 } })) }],
   label: (w: FakeWindow, i: number) => [{ updateNode: { id: pick(w, i), updates: { metadata: { label: `l${i}`, description: null } } } }],
+  relabel: (w: FakeWindow, i: number) => [relabel(w, pick(w, i), `r${i}`)],
   remove: (w: FakeWindow, i: number) => [{ deleteNode: pick(w, i) }],
   connect: (w: FakeWindow, i: number) => [{ addEdge: edge(pick(w, i), pick(w, i * 7 + 1)) }],
   cut: (w: FakeWindow, i: number) => [{ deleteEdge: `${pick(w, i)}-${pick(w, i * 7 + 1)}` }],
   several: (w: FakeWindow, i: number) => [move(pick(w, i), i), { addNode: node(`n${i % 6}`, i) }, move(`n${i % 6}`, i + 1)],
 } satisfies Record<string, (w: FakeWindow, i: number) => Edit[]>
+
+/** Gives a node another label, if it still has the one that the window shows. */
+function relabel(window: FakeWindow, id: string, label: string): Edit {
+  const seen = window.store.snapshot().plan!.nodes.get(id)
+  return { updateNode: { id, updates: { metadata: { label, description: null } }, ...(seen && { expected: { metadata: seen.metadata } }) } }
+}
 
 /** A node that the window shows. */
 function pick(window: FakeWindow, i: number): string {
@@ -359,7 +446,7 @@ async function run(actions: (Action & { window: number })[]): Promise<void> {
         break
       case 'other':
         try {
-          server.change(`other${others++}`, gestures.move(window, what.i)[0]!)
+          server.change(`other${others++}`, gestures[what.i % 3 ? 'move' : 'label'](window, what.i))
         } catch {
           // Refused, as others are, too.
         }

@@ -1,13 +1,17 @@
 // One plan as this window shows it: the server's, and what waits to be sent.
 import { applyEdit, applyOperation, type Change, type Draft, type Edit, type Plan, type PlanEdge, type PlanNode } from './edits.ts'
-import { PlanDocument, PlanEventsDocument, type GraphFragment, type PlanEventsSubscription } from './gql/graphql.ts'
+import {
+  PlanDocument, PlanEventsDocument, PlanStepsDocument,
+  type GraphFragment, type PlanEventsSubscription, type PlanEventsSubscriptionVariables, type StepFragment,
+} from './gql/graphql.ts'
 import type { Journal } from './journal.ts'
 import { enqueue, maxBatch, nextBatch, settle, type Outcome, type Waiting } from './queue.ts'
-import { dataOf, Failure, newId, pause, type Post } from './request.ts'
+import { dataOf, Failure, newId, pause, type Document, type Post } from './request.ts'
 import type { Socket } from './socket.ts'
-import { sendChanges } from './wire.ts'
+import { isOfFormerRelease, sendChanges } from './wire.ts'
 
-type PlanEvent = PlanEventsSubscription['planEvents']
+/** An event. A replica of a release before may not say who made the change. */
+type PlanEvent = StepFragment & Partial<PlanEventsSubscription['planEvents']>
 
 /** How a plan is followed. An ended one is not followed again by itself; failure says why. */
 export type PlanStatus =
@@ -18,6 +22,22 @@ export type PlanStatus =
 export interface Refusal {
   change: Change
   failure: Failure
+}
+
+/** A change that somebody made, oneself or another, when the plan that is shown has it. */
+export interface AppliedChange {
+  version: number
+  opId: string | null
+  /** The window, or the program, that made it. */
+  clientId: string | null
+  actorId: string
+  actorName: string
+  actorKind: string
+  via: string
+  timestamp: string
+  /** The nodes and edges that it wrote, or removed. */
+  nodeIds: string[]
+  edgeIds: string[]
 }
 
 /** What a plan store shows. It is another object whenever something changed. */
@@ -68,7 +88,10 @@ export class PlanStore {
   #sending = false
   #stopped = false
   readonly #listeners = new Set<() => void>()
+  readonly #hearers = new Set<(change: AppliedChange) => void>()
   #stopFollowing = () => {}
+  /** Whether the replica does not say who makes changes. */
+  #stepsOnly = false
   #stopListening = () => {}
   readonly #sleepers = new Set<() => void>()
   #written: Promise<void> = Promise.resolve()
@@ -83,6 +106,15 @@ export class PlanStore {
   subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  /**
+   * Calls a function with each change that is taken from the events, until what it returns is called. Changes that came with a whole plan
+   * are not told, and none is while a replica of a release answers that does not say who made them.
+   */
+  hear(listener: (change: AppliedChange) => void): () => void {
+    this.#hearers.add(listener)
+    return () => this.#hearers.delete(listener)
   }
 
   /** What is to be shown now. */
@@ -134,7 +166,9 @@ export class PlanStore {
     this.#stopListening = this.#around.socket.listen(() => {
       const { state } = this.#around.socket.status
       this.#become(state)
-      if (state === 'live') this.#wake()
+      if (state !== 'live') return
+      this.#wake()
+      if (this.#stepsOnly) this.#follow() // this replica may know more
     })
     await this.#restore()
     await this.comeBack()
@@ -209,13 +243,17 @@ export class PlanStore {
     return false
   }
 
-  #follow(attempt = 0): void {
+  #follow(attempt = 0, stepsOnly = false): void {
+    this.#stopFollowing()
+    this.#stepsOnly = stepsOnly
     const variables = () => ({ projectId: this.#around.projectId, after: this.#cursor })
     let heard = false
-    this.#stopFollowing = this.#around.socket.follow(PlanEventsDocument, variables, ({ planEvents }) => {
+    const document: Document<{ planEvents: PlanEvent }, PlanEventsSubscriptionVariables> = stepsOnly ? PlanStepsDocument : PlanEventsDocument
+    this.#stopFollowing = this.#around.socket.follow(document, variables, ({ planEvents }) => {
       heard = true
       this.#take(planEvents)
     }, async (failure) => {
+      if (!stepsOnly && isOfFormerRelease(failure)) return this.#follow(attempt, true)
       if (!failure.passes) return this.#end(failure)
       const next = heard ? 0 : attempt + 1
       await this.#sleep(pause(next, failure.retryAfterMs))
@@ -234,6 +272,10 @@ export class PlanStore {
     this.#version = event.version
     this.#cursor = event.cursor
     this.#replaceQueue(this.#queue.filter((change) => change.opId !== event.opId))
+    if (event.actorId === undefined) return
+    const { plan: _, operations, ...made } = event as Required<PlanEvent>
+    const idsOf = (kind: string) => [...new Set(operations.flatMap((step) => (step.kind.startsWith(kind) ? [step.id] : [])))]
+    for (const tell of this.#hearers) tell({ ...made, nodeIds: idsOf('NODE'), edgeIds: idsOf('EDGE') })
   }
 
   #replaceBase(graph: GraphFragment): void {

@@ -1,10 +1,29 @@
 // One request over HTTP, and the one error that everything here fails with.
 
+/** A part of a plan that others changed since an edit's author, or a change that is undone, left it. */
+export interface Conflict {
+  /** The index of the edit that expected it. */
+  edit?: number
+  kind: string
+  /** Of the node or edge. */
+  id: string
+  /** Such as metadata or config; element for whether it is there. */
+  part: string
+  /** What happened, for people. */
+  reason: string
+  /** What the author saw, and what is there; null for nothing. */
+  expected: unknown
+  current: unknown
+  /** The changes that touched it since, ascending, and who made them. */
+  versions: number[]
+  actorNames: string[]
+}
+
 /** What a server says about an error, beside its message. */
 export interface Extensions {
   code?: string
   detail?: unknown
-  conflicts?: unknown
+  conflicts?: Conflict[]
   retryAfterMs?: number
   requestId?: string
 }
@@ -21,6 +40,8 @@ export class Failure extends Error {
   readonly code: string
   readonly path: readonly (string | number)[] | undefined
   readonly detail: unknown
+  /** What others changed meanwhile. */
+  readonly conflicts: readonly Conflict[]
   readonly retryAfterMs: number | undefined
   readonly requestId: string | undefined
 
@@ -29,9 +50,11 @@ export class Failure extends Error {
     this.name = 'Failure'
     this.code = code
     this.path = from.path
-    this.detail = from.extensions?.detail ?? from.extensions?.conflicts
-    this.retryAfterMs = from.extensions?.retryAfterMs
-    this.requestId = from.extensions?.requestId
+    const { detail, conflicts, retryAfterMs, requestId } = from.extensions ?? {}
+    this.detail = detail
+    this.conflicts = conflicts ?? []
+    this.retryAfterMs = retryAfterMs
+    this.requestId = requestId
   }
 
   /** Whether the same request may succeed a little later. */

@@ -18,6 +18,8 @@ const all: Edit[] = [
   { addNode: node }, { updateNode: { id: 'n1', updates: { metadata: node.metadata, config: '{"a":1}' } } },
   { moveNodes: [{ nodeId: 'n1', position: { x: 3, y: 4 } }] }, { deleteNode: 'n1' },
   { addEdge: edge }, { updateEdge: { id: 'e1', updates: { metadata: edge.metadata } } }, { deleteEdge: 'e1' },
+  { updateNode: { id: 'n1', updates: { config: '{}' }, expected: { metadata: node.metadata, config: '{"a":1}' } } },
+  { updateEdge: { id: 'e1', updates: { sourceHandle: 'a' }, expected: { sourceHandle: null, metadata: edge.metadata } } },
 ]
 
 const change = (opId: string, ...edits: Edit[]): Change => ({ opId, projectId: 7, clientId: 'window', at: 0, seq: 0, edits })

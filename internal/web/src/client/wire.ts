@@ -1,7 +1,7 @@
 // How changes are sent. This is the only place that knows by which mutation.
 import type { Change } from './edits.ts'
 import type { Outcome } from './queue.ts'
-import { Failure, type Post, type WireError } from './request.ts'
+import { Failure, type Post } from './request.ts'
 
 /** One document for all changes, each a field of it, and its variables. */
 export function documentOf(projectId: number, changes: readonly Change[]) {
@@ -40,9 +40,9 @@ export async function sendChanges(post: Post, projectId: number, changes: readon
 }
 
 /**
- * While replicas are replaced by those of a new release, one of the former may answer, which does not know the mutation. The changes wait
- * for one that does.
+ * Whether an error says that while replicas are replaced by those of a new release, one of the former answered, which does not know what it was
+ * asked. Changes wait for one that does.
  */
-function isOfFormerRelease({ message }: WireError): boolean {
+export function isOfFormerRelease({ message }: { message: string }): boolean {
   return /^(Unknown type|Unknown argument|Cannot query field) /.test(message)
 }

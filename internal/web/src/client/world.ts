@@ -1,10 +1,10 @@
 // A world for tests: a server that keeps to the real schema, networks that lose what they carry, and a clock that stands still.
 import { readFileSync } from 'node:fs'
 import { buildSchema, execute, GraphQLError, parse } from 'graphql'
-import { applyEdit, applyOperation, type Draft, type Edit, type Operation } from './edits.ts'
+import { applyEdit, applyOperation, type Draft, type Edit, type Operation, type PlanEdge, type PlanNode } from './edits.ts'
 import { memoryJournal } from './journal.ts'
 import { PlanStore, type Surroundings } from './plan.ts'
-import { Failure, type Answer, type Post } from './request.ts'
+import { Failure, type Answer, type Conflict, type Post } from './request.ts'
 
 // The library here ends a mutation with the first field that fails and may not be null. The server's goes on, and answers null at last.
 const text = readFileSync(new URL('../../../../graph/testdata/schema.graphql', import.meta.url), 'utf8')
@@ -15,13 +15,14 @@ export const projectId = 7
 interface Event {
   version: number
   opId: string
+  clientId: string | null
   operations: Operation[]
 }
 
 /** Lets everything happen that needs no network and no time. */
 export const settled = (): Promise<void> => new Promise((resolve) => { setImmediate(resolve) })
 
-const refusal = (code: string, message: string) => new GraphQLError(message, { extensions: { code } })
+const refusal = (code: string, message: string, more = {}) => new GraphQLError(message, { extensions: { code, ...more } })
 
 /** One plan, with rules, a log and operation ids, as the real server has them. */
 export class FakeServer {
@@ -33,6 +34,8 @@ export class FakeServer {
   readonly operations = new Map<string, { request: string; version: number }>()
   /** Operation ids that came again for something else: a fault of the client. */
   readonly misused: string[] = []
+  /** Whether it is of a release that does not say who made a change. */
+  former = false
 
   get version(): number {
     return this.log.length
@@ -47,9 +50,9 @@ export class FakeServer {
       rootValue: {
         project: { id: projectId, name: 'Project' },
         getPlanDag: () => this.graph(),
-        editPlan: ({ opId, edits }: { opId: string; edits: Edit[] }) => {
+        editPlan: ({ opId, clientId, edits }: { opId: string; clientId: string; edits: Edit[] }) => {
           if (field++ === busyField) throw new GraphQLError('busy', { extensions: { code: 'RATE_LIMITED', retryAfterMs: 5 } })
-          return this.change(opId, ...edits)
+          return this.change(opId, edits, clientId)
         },
       },
     })
@@ -57,16 +60,16 @@ export class FakeServer {
   }
 
   /** Makes a change: once for an operation id, and only if the rules allow all of it. */
-  change(opId: string, ...edits: Edit[]): { version: number } {
+  change(opId: string, edits: Edit[], clientId: string | null = null): { version: number } {
     const request = JSON.stringify(edits)
     const known = this.operations.get(opId)
     if (known && known.request !== request) this.misused.push(opId)
     if (known) return known
     const after: Draft = { nodes: new Map(this.plan.nodes), edges: new Map(this.plan.edges) }
-    for (const edit of edits) {
-      check(after, edit)
+    edits.forEach((edit, i) => {
+      check(after, edit, i)
       applyEdit(after, edit)
-    }
+    })
     const operations = [
       ...steps('EDGE', this.plan.edges, after.edges).filter(({ kind }) => kind === 'EDGE_REMOVED'),
       ...steps('NODE', this.plan.nodes, after.nodes),
@@ -74,7 +77,7 @@ export class FakeServer {
     ]
     if (operations.length > 0) {
       for (const operation of operations) applyOperation(this.plan, operation)
-      this.log.push({ version: this.version + 1, opId, operations })
+      this.log.push({ version: this.version + 1, opId, clientId, operations })
     }
     const done = { request, version: this.version }
     this.operations.set(opId, done)
@@ -88,7 +91,7 @@ export class FakeServer {
   }
 }
 
-function check({ nodes, edges }: Draft, edit: Edit): void {
+function check({ nodes, edges }: Draft, edit: Edit, i: number): void {
   if ('addNode' in edit && nodes.has(edit.addNode.id)) throw refusal('CONFLICT', 'A node with this id already exists')
   if ('updateNode' in edit && !nodes.has(edit.updateNode.id)) throw refusal('NOT_FOUND', 'Node not found')
   if ('deleteNode' in edit && !nodes.has(edit.deleteNode)) throw refusal('NOT_FOUND', 'Node not found')
@@ -98,6 +101,17 @@ function check({ nodes, edges }: Draft, edit: Edit): void {
     if (edges.has(id)) throw refusal('CONFLICT', 'An edge with this id already exists')
     if (!nodes.has(source) || !nodes.has(target)) throw refusal('BAD_REQUEST', 'Edge refers to a node that does not exist')
   }
+  if ('updateNode' in edit) checkExpected('NODE_UPDATED', nodes.get(edit.updateNode.id), edit.updateNode.expected, i)
+  if ('updateEdge' in edit) checkExpected('EDGE_UPDATED', edges.get(edit.updateEdge.id), edit.updateEdge.expected, i)
+}
+
+function checkExpected(kind: string, there: PlanNode | PlanEdge | undefined, expected: object | undefined, edit: number): void {
+  const conflicts = Object.entries(expected ?? {}).flatMap(([part, seen]): Conflict[] => {
+    const current = there?.[part as keyof typeof there]
+    if (JSON.stringify(current) === JSON.stringify(seen)) return []
+    return [{ edit, kind, id: there!.id, part, reason: 'changed since', expected: seen, current, versions: [1], actorNames: ['Somebody'] }]
+  })
+  if (conflicts.length > 0) throw refusal('CONFLICT', 'Others have changed what this would change', { edit, conflicts })
 }
 
 function steps<T>(what: 'NODE' | 'EDGE', before: Map<string, T>, after: Map<string, T>): Operation[] {
@@ -131,6 +145,7 @@ export class FakeWindow {
   private status: Surroundings['socket']['status'] = { state: 'connecting', since: 0 }
   private follower: { variables: () => unknown; next: (event: never) => void; ended: (failure: Failure) => void } | null = null
   private at = 0
+  private authors = true
   private page = 0
   private readonly browser: Browser
   private readonly server: FakeServer
@@ -163,8 +178,9 @@ export class FakeWindow {
           this.listeners.add(listener)
           return () => this.listeners.delete(listener)
         },
-        follow: (_, variables, next, ended) => {
+        follow: (document, variables, next, ended) => {
           if (page !== this.page) return () => {}
+          this.authors = document.toString().includes('actorName')
           this.follower = { variables, next: next as never, ended }
           if (this.online) this.connect()
           return () => { this.follower = null }
@@ -208,8 +224,9 @@ export class FakeWindow {
   /** Delivers the next event, if there is one. */
   deliver(): boolean {
     if (!this.follower || this.status.state !== 'live' || this.at >= this.server.version) return false
-    const { version, opId, operations } = this.server.log[this.at++]!
-    this.follower.next({ planEvents: { version, cursor: String(version), snapshot: false, opId, operations, plan: null } } as never)
+    const { version, opId, clientId, operations } = this.server.log[this.at++]!
+    const authors = this.authors ? { clientId, actorId: 'them', actorName: 'Them', actorKind: 'anonymous', via: 'graphql', timestamp: 'then' } : {}
+    this.follower.next({ planEvents: { version, cursor: String(version), snapshot: false, opId, operations, plan: null, ...authors } } as never)
     return true
   }
 
@@ -234,6 +251,7 @@ export class FakeWindow {
     this.online = true
     if (!this.follower) return
     this.become('live')
+    if (this.server.former && this.authors) return this.end(new Failure('BAD_REQUEST', 'Cannot query field "actorName" on type "PlanEvent".'))
     this.at = Number((this.follower.variables() as { after: string }).after)
     if (this.at >= this.server.floor) return
     this.at = this.server.version
