@@ -54,7 +54,11 @@ var files = sync.OnceValue(func() map[string]*file {
 		if err != nil {
 			return err
 		}
-		f := &file{content: content, mediaType: mediaTypes[path.Ext(name)], tag: `"` + hash(content) + `"`}
+		tag := `"` + hash(content) + `"`
+		if name == index {
+			content = bytes.Replace(content, []byte("<head>"), []byte(`<head><meta name="page" content="`+Hash()+`" />`), 1)
+		}
+		f := &file{content: content, mediaType: mediaTypes[path.Ext(name)], tag: tag}
 		if packed := compress(content); len(packed) < len(content)*9/10 {
 			f.gzipped = packed
 		}
@@ -72,13 +76,16 @@ func hash(content []byte) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// Hash returns the hash of the index page, which names all other files: a page that is open can tell by it that there is another one.
+const index = "dist/index.html"
+
+// Hash returns the hash of the index page as it was built, which names all other files. It is served with its hash, so a page that is open
+// can tell that there is another one.
 func Hash() string {
-	index, err := dist.ReadFile("dist/index.html")
+	content, err := dist.ReadFile(index)
 	if err != nil {
 		panic(err) // the files are part of the program
 	}
-	return hash(index)
+	return hash(content)
 }
 
 func compress(content []byte) []byte {

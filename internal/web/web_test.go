@@ -88,6 +88,14 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// A page knows which one it is by what sockets are greeted with, too.
+func TestPageSaysItsHash(t *testing.T) {
+	t.Parallel()
+	if body := get(t, "GET", "/").Body.String(); !strings.Contains(body, `<meta name="page" content="`+web.Hash()+`"`) || len(web.Hash()) != 32 {
+		t.Errorf("not the hash %s: %s", web.Hash(), body)
+	}
+}
+
 // Everything is served with the headers that keep a page from harm, and with those that let a browser keep what does not change.
 func TestHeaders(t *testing.T) {
 	t.Parallel()

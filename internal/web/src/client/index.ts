@@ -10,7 +10,7 @@ export type { Change, EdgeParts, Edit, Move, NodeParts, NodeType, Plan, PlanEdge
 export type { AppliedChange, PlanSnapshot, PlanStatus, Refusal } from './plan.ts'
 export type { Dragging, Identity, People, Person } from './presence.ts'
 export type { Conflict, Document, Extensions } from './request.ts'
-export type { SocketStatus } from './socket.ts'
+export type { Greeting, SocketStatus } from './socket.ts'
 export { PlanStore } from './plan.ts'
 export { PresenceStore } from './presence.ts'
 export { Failure, newId } from './request.ts'
@@ -57,7 +57,7 @@ export class Connection {
   /** Follows a plan until its stop is called. */
   plan(projectId: number): PlanStore {
     const store = new PlanStore({
-      projectId, clientId: this.clientId, journal: this.#journal, post: this.#post, socket: this.#socket, openWindows,
+      projectId, clientId: this.clientId, journal: this.#journal, post: this.#post, socket: this.socket, openWindows,
       now: () => Date.now(),
       beforeFrame,
       delay: (time) => new Promise((resolve) => setTimeout(resolve, time)),
@@ -79,8 +79,8 @@ export class Connection {
     this.#opened?.close()
   }
 
-  /** The socket of all that is followed. Whoever only asks needs none. */
-  get #socket(): Socket {
+  /** The socket of all that is followed, which says how the connection is. Whoever only asks needs none. */
+  get socket(): Pick<Socket, 'subscribe' | 'snapshot' | 'follow'> {
     this.#opened ??= new Socket(`${this.#webSocketURL()}/graphql/ws`, () => ({
       ...(this.#token ? { token: this.#token } : {}),
       ...(this.name ? { name: this.name } : {}),

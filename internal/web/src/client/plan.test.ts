@@ -51,13 +51,18 @@ test('a plan that is followed by a socket that is live is live', async () => {
 })
 
 test('what waits for a project that is deleted is shown to its author', async () => {
-  const { window } = await start({ addNode: node('a') })
+  const { window, browser } = await start({ addNode: node('a') })
   window.store.change([move('a', 5)])
   await settled()
   window.end(new Failure('NOT_FOUND', 'Project not found'))
   expect(window.store.snapshot()).toMatchObject({ waiting: 0, status: { state: 'ended' }, refused: [{ failure: { code: 'NOT_FOUND' } }] })
   window.store.change([move('a', 6)])
   expect(window.store.snapshot()).toMatchObject({ waiting: 0, refused: [{}, {}] })
+  expect(positions(window)).toEqual(['a 0'])
+  // A reload shows them again, until they are discarded.
+  expect(await browser.journal.load(projectId)).toHaveLength(2)
+  window.store.discard(window.store.snapshot().refused.map(({ change }) => change.opId))
+  expect(await browser.journal.load(projectId)).toEqual([])
 })
 
 test('what waits for a plan that ended otherwise goes on waiting', async () => {
@@ -342,6 +347,51 @@ test('a plan is followed, too, while a replica of the release before does not sa
   expect(told).toEqual(['signed'])
 })
 
+test('after a reconnection it is said how many changes are missing', async () => {
+  const { window, server, browser } = await start({ addNode: node('a') })
+  const status = () => window.store.snapshot().status
+  window.disconnect()
+  for (const x of [1, 2, 3]) server.change(`other${x}`, [move('a', x)])
+  browser.now += 1_000
+  window.connect()
+  window.deliver()
+  expect(status()).toMatchObject({ state: 'reconnecting' }) // it is not known yet
+  await settled()
+  expect(status()).toMatchObject({ state: 'catchingUp', behind: 2 })
+  const { since } = status()
+  browser.now += 1_000
+  window.deliver()
+  expect(status()).toEqual({ state: 'catchingUp', behind: 1, since })
+  server.change('other4', [move('a', 4)]) // what others do from now on is no backlog
+  window.deliver()
+  expect(status()).toMatchObject({ state: 'live', behind: 0 })
+  // A whole plan in place of what is not kept any more.
+  window.disconnect()
+  server.floor = server.version
+  window.connect()
+  await settled()
+  expect(status()).toMatchObject({ state: 'live' })
+})
+
+test('a replica that does not say how far the plan is, or loses the question, is live all the same', async () => {
+  const { window, server } = await start({ addNode: node('a') })
+  window.disconnect()
+  window.connect()
+  window.disconnect() // the question is lost
+  server.former = true
+  window.connect()
+  await settled()
+  expect(window.store.snapshot().status.state).toBe('live')
+})
+
+test('a plan stays the same object while only the connection changes', async () => {
+  const { window } = await start({ addNode: node('a') })
+  const { plan } = window.store.snapshot()
+  window.disconnect()
+  expect(window.store.snapshot()).toMatchObject({ status: { state: 'reconnecting' } })
+  expect(window.store.snapshot().plan).toBe(plan)
+})
+
 test('a thousand events are one drawing', async () => {
   const { window, server } = await start({ addNode: node('a') })
   let drawings = 0
@@ -483,7 +533,8 @@ const movesOnly = (edits: Edit[]) => edits.length === 1 && 'moveNodes' in edits[
 const moved = (edits: Edit[]) => edits.flatMap((edit) => ('moveNodes' in edit ? edit.moveNodes.map(({ nodeId }) => nodeId) : []))
 
 function agree(window: FakeWindow, server: FakeServer): void {
-  const { plan, waiting } = window.store.snapshot()
+  const { plan, waiting, status } = window.store.snapshot()
+  expect(status.state).toBe('live')
   expect(waiting).toBe(0)
   expect(plan!.version).toBe(server.version)
   expect(Object.fromEntries(plan!.nodes)).toEqual(Object.fromEntries(server.plan.nodes))

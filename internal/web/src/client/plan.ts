@@ -1,21 +1,24 @@
 // One plan as this window shows it: the server's, and what waits to be sent.
 import { applyEdit, applyOperation, type Change, type Draft, type Edit, type Plan, type PlanEdge, type PlanNode } from './edits.ts'
 import {
-  PlanDocument, PlanEventsDocument, PlanStepsDocument,
+  PlanDocument, PlanEventsDocument, PlanHeadDocument, PlanStepsDocument,
   type GraphFragment, type PlanEventsSubscription, type PlanEventsSubscriptionVariables, type StepFragment,
 } from './gql/graphql.ts'
 import type { Journal } from './journal.ts'
 import { enqueue, maxBatch, nextBatch, settle, type Outcome, type Waiting } from './queue.ts'
 import { dataOf, Failure, newId, pause, type Document, type Post } from './request.ts'
-import type { Socket } from './socket.ts'
+import type { Socket, SocketStatus } from './socket.ts'
 import { isOfFormerRelease, sendChanges } from './wire.ts'
 
 /** An event. A replica of a release before may not say who made the change. */
 type PlanEvent = StepFragment & Partial<PlanEventsSubscription['planEvents']>
 
-/** How a plan is followed. An ended one is not followed again by itself; failure says why. */
+/**
+ * How a plan is followed, since when (milliseconds since 1970), and how many changes are known to be missing. An ended one is not followed
+ * again by itself; failure says why.
+ */
 export type PlanStatus =
-  | { state: 'connecting' | 'live' | 'reconnecting'; since: number }
+  | { state: 'connecting' | 'live' | 'catchingUp' | 'reconnecting'; since: number; behind: number }
   | { state: 'ended'; since: number; failure: Failure }
 
 /** A change that the server refused. It is not shown any more. */
@@ -61,7 +64,7 @@ export interface Surroundings {
   clientId: string
   journal: Journal
   post: Post
-  socket: Pick<Socket, 'status' | 'listen' | 'follow'>
+  socket: Pick<Socket, 'subscribe' | 'snapshot' | 'follow'>
   openWindows(): Promise<Set<string> | null>
   now(): number
   /** Calls a function before the next frame is drawn. */
@@ -84,6 +87,7 @@ export class PlanStore {
   #seq = 0
 
   #shown: PlanSnapshot | null = null
+  #plan: Plan | null = null
   #drawing = false
   #sending = false
   #stopped = false
@@ -93,13 +97,16 @@ export class PlanStore {
   /** Whether the replica does not say who makes changes. */
   #stepsOnly = false
   #stopListening = () => {}
+  /** How far the server's plan was after the last reconnection. */
+  #head = 0
+  #stopAsking = () => {}
   readonly #sleepers = new Set<() => void>()
   #written: Promise<void> = Promise.resolve()
   readonly #around: Surroundings
 
   constructor(around: Surroundings) {
     this.#around = around
-    this.#status = { state: 'connecting', since: around.now() }
+    this.#status = { state: 'connecting', since: around.now(), behind: 0 }
   }
 
   /** Calls a function before a frame in which something is to be drawn anew, until what it returns is called. */
@@ -120,7 +127,7 @@ export class PlanStore {
   /** What is to be shown now. */
   snapshot = (): PlanSnapshot => {
     this.#shown ??= {
-      plan: this.#version < 0 ? null : this.#view(),
+      plan: this.#version < 0 ? null : (this.#plan ??= this.#view()),
       projectName: this.#projectName,
       status: this.#status,
       waiting: unanswered(this.#queue).size,
@@ -155,7 +162,8 @@ export class PlanStore {
   /** Forgets changes that were undecided, and refusals that were read. */
   discard(opIds: readonly string[]): void {
     const gone = (change: Change) => opIds.includes(change.opId)
-    this.#write([], this.#undecided.filter(gone).map((change) => change.opId))
+    const refused = this.#refused.map(({ change }) => change)
+    this.#write([], [...this.#undecided, ...refused].filter(gone).map((change) => change.opId))
     this.#undecided = this.#undecided.filter((change) => !gone(change))
     this.#refused = this.#refused.filter(({ change }) => !gone(change))
     this.#changed()
@@ -163,12 +171,12 @@ export class PlanStore {
 
   /** Reads the plan and follows it until stop. */
   async start(): Promise<void> {
-    this.#stopListening = this.#around.socket.listen(() => {
-      const { state } = this.#around.socket.status
-      this.#become(state)
-      if (state !== 'live') return
-      this.#wake()
-      if (this.#stepsOnly) this.#follow() // this replica may know more
+    const { socket } = this.#around
+    let { state } = socket.snapshot()
+    this.#stopListening = socket.subscribe(() => {
+      const before = state
+      state = socket.snapshot().state
+      if (state !== before) this.#hearSocket(state)
     })
     await this.#restore()
     await this.comeBack()
@@ -177,10 +185,10 @@ export class PlanStore {
   /** Follows a plan again that ended, such as after an operator disconnected its reader. */
   async comeBack(): Promise<void> {
     this.#stopped = false
-    this.#status = { state: 'connecting', since: this.#around.now() }
+    this.#status = { state: 'connecting', since: this.#around.now(), behind: 0 }
     this.#changed()
     if (await this.#load()) {
-      if (this.#around.socket.status.state === 'live') this.#become('live') // another plan opened it, so it will not say so
+      if (this.#around.socket.snapshot().state === 'live') this.#become('live') // another plan opened it, so it will not say so
       this.#follow()
     }
     void this.#flush()
@@ -195,6 +203,7 @@ export class PlanStore {
   #halt(): void {
     this.#stopped = true
     this.#stopFollowing()
+    this.#stopAsking()
     this.#wake()
   }
 
@@ -241,6 +250,31 @@ export class PlanStore {
       }
     }
     return false
+  }
+
+  #hearSocket(state: SocketStatus['state']): void {
+    if (state !== 'live') return this.#become(state)
+    this.#wake()
+    if (this.#version < 0) return
+    if (this.#status.state === 'reconnecting') this.#askHead()
+    else this.#become('live')
+    if (this.#stepsOnly) this.#follow() // this replica may know more
+  }
+
+  /** Finds out how much was missed, so that people see how much is still to come. */
+  #askHead(): void {
+    this.#stopAsking()
+    const { socket, projectId } = this.#around
+    this.#stopAsking = socket.follow(PlanHeadDocument, () => ({ projectId }), ({ project }) => {
+      this.#stopAsking()
+      this.#catchUp(project?.live.planVersion)
+    }, () => this.#catchUp()) // a release before does not say
+  }
+
+  #catchUp(head = 0): void {
+    this.#head = head
+    const behind = Math.max(0, head - this.#version)
+    this.#become(behind > 0 ? 'catchingUp' : 'live', behind)
   }
 
   #follow(attempt = 0, stepsOnly = false): void {
@@ -332,17 +366,20 @@ export class PlanStore {
     if (old.length === 0) return
     this.#undecided = [...this.#undecided, ...old]
     this.#queue = this.#queue.filter((change) => !old.includes(change))
+    this.#plan = null
     this.#changed()
   }
 
   // ---- what all of it needs
 
-  /** Puts another queue in place of the one that is there, also in the journal. What the plan shows by now is left out. */
+  /** Puts another queue in place of the one that is there, also in the journal, after any change of the plan, too. What the plan shows by now is left out. */
   #replaceQueue(next: Waiting[]): void {
     const queue = next.filter(({ accepted }) => accepted === undefined || accepted > this.#version)
     const before = unanswered(this.#queue)
     const after = unanswered(queue)
     this.#queue = queue
+    this.#plan = null
+    if (this.#status.state === 'catchingUp') this.#catchUp(this.#head)
     this.#write(
       [...after.values()].filter((change) => before.get(change.opId) !== change).map(withoutState),
       [...before.keys()].filter((opId) => !after.has(opId)),
@@ -366,9 +403,10 @@ export class PlanStore {
     return view
   }
 
-  #become(state: 'connecting' | 'live' | 'reconnecting'): void {
-    if (this.#status.state === state || this.#status.state === 'ended') return
-    this.#status = { state, since: this.#around.now() }
+  #become(state: 'connecting' | 'live' | 'catchingUp' | 'reconnecting', behind = 0): void {
+    const before = this.#status
+    if (before.state === 'ended' || (before.state === state && before.behind === behind)) return
+    this.#status = { state, since: before.state === state ? before.since : this.#around.now(), behind }
     this.#changed()
   }
 
@@ -379,11 +417,16 @@ export class PlanStore {
     this.#changed()
   }
 
-  /** A plan that is gone takes no more changes: their author can only see what they were. Otherwise they wait until it is followed again. */
+  /**
+   * A plan that is gone takes no more changes: their author can only see what they were, also after a reload, until they are discarded.
+   * Otherwise they wait until it is followed again.
+   */
   #refuseWaiting(failure: Failure): void {
     if (failure.code !== 'NOT_FOUND') return
     this.#refused = [...this.#refused, ...[...unanswered(this.#queue).values()].map((change) => ({ change, failure }))]
-    this.#replaceQueue([])
+    this.#queue = []
+    this.#plan = null
+    this.#changed()
   }
 
   /** Whatever happens until the next frame is drawn by it. */

@@ -2,10 +2,22 @@
 import { createClient } from 'graphql-ws/client'
 import { Failure, pause, type Answer, type Document, type WireError } from './request.ts'
 
-/** How a connection is, and since when it is so (milliseconds since 1970). */
+/** What a replica says of itself. Releases before say nothing. */
+export interface Greeting {
+  replica?: string
+  version?: string
+  /** The hash of its page: another one than before means that there is a new page. */
+  page?: string
+}
+
+/** How a connection is. It is another object whenever something changed. */
 export interface SocketStatus {
   state: 'connecting' | 'live' | 'reconnecting'
+  /** When it came to be so (milliseconds since 1970). */
   since: number
+  /** What the replica last said of itself, and how long its latest answer took (milliseconds). */
+  greeting: Greeting
+  roundTrip: number | null
 }
 
 /** A replica that says nothing for that long after it was asked is given up. */
@@ -16,14 +28,15 @@ const askEvery = 10_000
 const kicked = 4000
 
 export class Socket {
-  status: SocketStatus = { state: 'connecting', since: Date.now() }
+  #status: SocketStatus = { state: 'connecting', since: Date.now(), greeting: {}, roundTrip: null }
   readonly #client
   readonly #listeners = new Set<() => void>()
   #retryAfterMs: number | undefined
   #hurry = () => {}
 
   constructor(url: string, payload: () => Record<string, string>) {
-    let asked: ReturnType<typeof setTimeout> | undefined
+    let patience: ReturnType<typeof setTimeout> | undefined
+    let asked = 0
     this.#client = createClient({
       url,
       connectionParams: payload,
@@ -34,17 +47,24 @@ export class Socket {
       shouldRetry: (event) => !(isClose(event) && event.code === kicked),
       retryWait: (attempt) => this.#wait(pause(attempt, this.#retryAfterMs)),
       on: {
-        connected: () => this.#become('live'),
+        opened: () => { asked = performance.now() },
+        connected: (_, greeting) => {
+          this.#become({ state: 'live', since: Date.now(), greeting: greeting ?? {}, roundTrip: performance.now() - asked })
+        },
         closed: (event) => {
-          clearTimeout(asked)
+          clearTimeout(patience)
           this.#retryAfterMs = isClose(event) ? retryAfter(event.reason) : undefined
-          this.#become('reconnecting')
+          if (this.#status.state !== 'reconnecting') this.#become({ state: 'reconnecting', since: Date.now() })
         },
         ping: (received) => {
-          if (!received) asked = setTimeout(() => this.#client.terminate(), silence)
+          if (received) return
+          asked = performance.now()
+          patience = setTimeout(() => this.#client.terminate(), silence)
         },
         pong: (received) => {
-          if (received) clearTimeout(asked)
+          if (!received) return
+          clearTimeout(patience)
+          this.#become({ roundTrip: performance.now() - asked })
         },
       },
     })
@@ -53,10 +73,13 @@ export class Socket {
   }
 
   /** Calls a function when the status changes, until what it returns is called. */
-  listen(listener: () => void): () => void {
+  subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
+
+  /** How the connection is. */
+  snapshot = (): SocketStatus => this.#status
 
   /**
    * Follows a subscription across reconnections, until it ends for good or what it returns is called. The variables are asked for each
@@ -90,9 +113,8 @@ export class Socket {
     void this.#client.dispose()
   }
 
-  #become(state: SocketStatus['state']): void {
-    if (this.status.state === state) return
-    this.status = { state, since: Date.now() }
+  #become(changed: Partial<SocketStatus>): void {
+    this.#status = { ...this.#status, ...changed }
     for (const listener of this.#listeners) listener()
   }
 

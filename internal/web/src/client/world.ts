@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs'
 import { buildSchema, execute, GraphQLError, parse } from 'graphql'
 import { applyEdit, applyOperation, type Draft, type Edit, type Operation, type PlanEdge, type PlanNode } from './edits.ts'
 import { memoryJournal } from './journal.ts'
-import { PlanStore, type Surroundings } from './plan.ts'
+import { PlanStore } from './plan.ts'
 import { Failure, type Answer, type Conflict, type Post } from './request.ts'
+import type { SocketStatus } from './socket.ts'
 
 // The library here ends a mutation with the first field that fails and may not be null. The server's goes on, and answers null at last.
 const text = readFileSync(new URL('../../../../graph/testdata/schema.graphql', import.meta.url), 'utf8')
@@ -142,7 +143,7 @@ export class FakeWindow {
   private requests: { document: string; variables: unknown; answer: (answer: Answer<never>) => void; fail: (failure: Failure) => void }[] = []
   private sleepers: (() => void)[] = []
   private listeners = new Set<() => void>()
-  private status: Surroundings['socket']['status'] = { state: 'connecting', since: 0 }
+  private status: SocketStatus = { state: 'connecting', since: 0, greeting: {}, roundTrip: null }
   private follower: { variables: () => unknown; next: (event: never) => void; ended: (failure: Failure) => void } | null = null
   private at = 0
   private authors = true
@@ -173,13 +174,14 @@ export class FakeWindow {
     this.store = new PlanStore({
       projectId, clientId: this.clientId, journal: this.browser.journal, post,
       socket: {
-        status: this.status,
-        listen: (listener) => {
+        snapshot: () => this.status,
+        subscribe: (listener) => {
           this.listeners.add(listener)
           return () => this.listeners.delete(listener)
         },
         follow: (document, variables, next, ended) => {
           if (page !== this.page) return () => {}
+          if (document.toString().includes('planVersion')) return this.tellHead(next as never, ended)
           this.authors = document.toString().includes('actorName')
           this.follower = { variables, next: next as never, ended }
           if (this.online) this.connect()
@@ -268,9 +270,20 @@ export class FakeWindow {
     return sleeping.length > 0
   }
 
+  /** Says once how far the plan is, if the connection holds so long. */
+  private tellHead(next: (answer: object) => void, ended: (failure: Failure) => void): () => void {
+    let stopped = false
+    setImmediate(() => {
+      if (stopped || this.status.state !== 'live') return
+      if (this.server.former) ended(new Failure('BAD_REQUEST', 'Cannot query field "live" on type "Project".'))
+      else next({ project: { live: { planVersion: this.server.version } } })
+    })
+    return () => { stopped = true }
+  }
+
   private become(state: 'live' | 'reconnecting'): void {
     if (this.status.state === state) return
-    Object.assign(this.status, { state, since: 0 })
+    this.status = { ...this.status, state }
     for (const listener of this.listeners) listener()
   }
 }
