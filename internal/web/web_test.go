@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -264,6 +265,14 @@ func TestProjects(t *testing.T) {
 	t.Parallel()
 	replicas := servertest.Start(t, 2, nil)
 	runPages(t, "projects.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	replicas := servertest.StartOn(t, database, 2, nil)
+	runPages(t, "status.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL,
+		"PSQL="+filepath.Join(pgtest.Binaries(t), "psql"), "DATABASE="+database)
 }
 
 func TestClientWithoutOurPage(t *testing.T) {

@@ -1,8 +1,8 @@
 // The way to a replica breaks while nodes are dragged, the window is reloaded, and somebody else edits meanwhile. When the way is there
 // again, every edit arrives once, and both windows show the same plan.
 import assert from 'node:assert/strict'
-import { connect, createServer } from 'node:net'
 import { cards, drag, launch, live, name, open, place } from './browser.mjs'
+import { passage } from './passage.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const way = await passage(Number(new URL(url).port))
@@ -26,6 +26,7 @@ try {
   await one.locator('.status[data-state=reconnecting]').waitFor()
   await drag(one, 'mergenode_004', 20, 90)
   await drag(one, 'graphnode_006', -30, 110)
+  await one.getByText(/^Reconnecting since \d/).waitFor()
   await one.getByText('2 edits waiting').waitFor()
   // A page that may keep nothing says so, and asks before it is closed.
   await drag(forgetful, 'outputnode_008', 0, 30)
@@ -65,32 +66,4 @@ try {
 } finally {
   await browser.close()
   await way.close()
-}
-
-/** A way to a port that can be closed, with all that is under way, and opened again at the same address. */
-async function passage(port) {
-  let server
-  const sockets = new Set()
-  const listen = (at) => new Promise((resolve) => {
-    server = createServer((near) => {
-      const far = connect(port, '127.0.0.1')
-      for (const [from, to] of [[near, far], [far, near]]) {
-        sockets.add(from)
-        from.pipe(to)
-        from.on('error', () => to.destroy())
-        from.on('close', () => { sockets.delete(from); to.destroy() })
-      }
-    })
-    server.listen(at, '127.0.0.1', resolve)
-  })
-  await listen(0)
-  const own = server.address().port
-  return {
-    url: `http://127.0.0.1:${own}`,
-    open: () => listen(own),
-    close: () => new Promise((resolve) => {
-      server.close(resolve)
-      for (const socket of sockets) socket.destroy()
-    }),
-  }
 }

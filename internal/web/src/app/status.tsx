@@ -105,7 +105,7 @@ function Disconnected({ project: { plan, presence }, ended }: { project: OpenPro
   }
   return (
     <div className="notice">
-      {kicked !== null && <p>An operator disconnected you from the others{kicked && `: ${kicked}`}</p>}
+      <p>{kicked === null ? 'What others do is not shown here any more.' : `An operator disconnected you from the others${kicked && `: ${kicked}`}`}</p>
       <button onClick={comeBack}>Come back</button>
     </div>
   )

@@ -1,40 +1,14 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import { FakeSocket, withFakeSockets } from './fakesocket.ts'
 import { PresenceStore } from './presence.ts'
 
-/** A socket that keeps what is sent over it. */
-class FakeSocket {
-  static readonly OPEN = 1
-  static last: FakeSocket
-  readonly readyState = FakeSocket.OPEN
-  readonly sent: { type: string; data: unknown }[] = []
-  onopen = () => {}
-  onmessage!: (message: { data: string }) => void
-
-  constructor() {
-    FakeSocket.last = this
-  }
-
-  send(text: string): void {
-    this.sent.push(JSON.parse(text))
-  }
-
-  close(): void {}
-}
-
-beforeEach(() => {
-  vi.useFakeTimers()
-  vi.stubGlobal('WebSocket', FakeSocket)
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.unstubAllGlobals()
-})
+withFakeSockets()
 
 function join() {
   const store = new PresenceStore('ws://server', { userId: 'me', name: 'Me', color: '#000' })
   store.start()
-  const socket = FakeSocket.last
-  socket.onopen()
+  const socket = FakeSocket.all[0]!
+  void socket.onopen()
   const places = () => socket.sent.flatMap(({ type, data }) => (type === 'cursor_update' ? [data] : []))
   return { store, socket, places }
 }
@@ -95,7 +69,7 @@ test('others are shown with what they drag, and without where they cannot say', 
     userId, userName: userId, avatarColor: '#111', isOnline: true, isAgent: false, lastActive: '2026-01-02T03:04:05.678Z',
     documents: place ? { 'plan-dag-canvas': { position: { ...at(1, 2), zoom: null }, selectedNodeId: 'a', ...place } } : {},
   })
-  const tell = (type: string, data: unknown) => socket.onmessage({ data: JSON.stringify({ type, data }) })
+  const tell = (type: string, data: unknown) => socket.say({ type, data })
   tell('bulk_presence', [person('ann', { dragging: drag(5) }), person('former', {}), person('elsewhere', null), person('me', {})])
   expect([...store.snapshot().values()]).toMatchObject([
     { userId: 'ann', cursor: { x: 1, y: 2 }, selectedNodeId: 'a', dragging: drag(5), activeAt: Date.UTC(2026, 0, 2, 3, 4, 5, 678) },
