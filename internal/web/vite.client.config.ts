@@ -11,6 +11,8 @@ export default defineConfig({
     rolldownOptions: {
       input: 'src/client/index.ts',
       preserveEntrySignatures: 'strict',
+      // Fragments are in the documents that need them.
+      treeshake: { manualPureFunctions: ['TypedDocumentString'] },
       output: { entryFileNames: 'index.js' },
     },
   },

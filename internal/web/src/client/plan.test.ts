@@ -53,12 +53,13 @@ test('a plan that is followed by a socket that is live is live', async () => {
 test('what waits for a project that is deleted is shown to its author', async () => {
   const { window, browser } = await start({ addNode: node('a') })
   window.store.change([move('a', 5)])
+  expect(positions(window)).toEqual(['a 5'])
   await settled()
   window.end(new Failure('NOT_FOUND', 'Project not found'))
   expect(window.store.snapshot()).toMatchObject({ waiting: 0, status: { state: 'ended' }, refused: [{ failure: { code: 'NOT_FOUND' } }] })
+  expect(positions(window)).toEqual(['a 0'])
   window.store.change([move('a', 6)])
   expect(window.store.snapshot()).toMatchObject({ waiting: 0, refused: [{}, {}] })
-  expect(positions(window)).toEqual(['a 0'])
   // A reload shows them again, until they are discarded.
   expect(await browser.journal.load(projectId)).toHaveLength(2)
   window.store.discard(window.store.snapshot().refused.map(({ change }) => change.opId))
@@ -212,6 +213,7 @@ test('a window that was closed for long asks before it sends', async () => {
   window.store.change([move('a', 1)])
   await settled()
   await window.decide('lost')
+  expect(positions(window)).toEqual(['a 1'])
   browser.now += 61 * 60 * 1_000
   await window.wait()
   expect(window.store.snapshot()).toMatchObject({ waiting: 0, undecided: [{ edits: [move('a', 1)] }] })
@@ -345,6 +347,7 @@ test('a plan is followed, too, while a replica of the release before does not sa
   window.deliver()
   expect(positions(window)).toEqual(['a 2'])
   expect(told).toEqual(['signed'])
+  expect(window.following).toBe(1)
 })
 
 test('after a reconnection it is said how many changes are missing', async () => {

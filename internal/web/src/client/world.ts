@@ -147,6 +147,8 @@ export class FakeWindow {
   private follower: { variables: () => unknown; next: (event: never) => void; ended: (failure: Failure) => void } | null = null
   private at = 0
   private authors = true
+  /** How many subscriptions to the plan nobody has stopped. */
+  following = 0
   private page = 0
   private readonly browser: Browser
   private readonly server: FakeServer
@@ -168,6 +170,7 @@ export class FakeWindow {
     this.sleepers = []
     this.listeners = new Set()
     this.follower = null
+    this.following = 0
     const post: Post = (document, variables) => new Promise((answer, fail) => {
       if (page === this.page) this.requests.push({ document: document.toString(), variables, answer: answer as never, fail })
     })
@@ -183,9 +186,14 @@ export class FakeWindow {
           if (page !== this.page) return () => {}
           if (document.toString().includes('planVersion')) return this.tellHead(next as never, ended)
           this.authors = document.toString().includes('actorName')
-          this.follower = { variables, next: next as never, ended }
+          const follower = { variables, next: next as never, ended }
+          this.follower = follower
           if (this.online) this.connect()
-          return () => { this.follower = null }
+          this.following++
+          return () => {
+            this.following--
+            if (this.follower === follower) this.follower = null
+          }
         },
       },
       openWindows: async () => new Set(this.browser.windows.filter((window) => window.open).map((window) => window.clientId)),
