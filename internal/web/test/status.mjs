@@ -40,6 +40,7 @@ try {
     new MutationObserver(() => window.said.push(status.textContent)).observe(status, { characterData: true, childList: true, subtree: true })
   })
   wire.release()
+  await words(/^Live/) // the greeting has come
   await words(new RegExp(`^Live · replica ${wire.greeting.replica.slice(0, 8)} · \\d+ ms$`))
   await cards(one, 1)
   assert.equal(await one.locator('meta[name=page]').getAttribute('content'), wire.greeting.page)

@@ -105,7 +105,9 @@ function Disconnected({ project: { plan, presence }, ended }: { project: OpenPro
   }
   return (
     <div className="notice">
-      <p>{kicked === null ? 'What others do is not shown here any more.' : `An operator disconnected you from the others${kicked && `: ${kicked}`}`}</p>
+      {kicked === null
+        ? <p>What others do is not shown here any more.</p>
+        : <p>An operator disconnected you from the others{kicked && `: ${kicked}`}</p>}
       <button onClick={comeBack}>Come back</button>
     </div>
   )

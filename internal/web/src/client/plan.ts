@@ -372,7 +372,10 @@ export class PlanStore {
 
   // ---- what all of it needs
 
-  /** Puts another queue in place of the one that is there, also in the journal, after any change of the plan, too. What the plan shows by now is left out. */
+  /**
+   * Puts another queue in place of the one that is there, also in the journal, without what the plan shows by now. So it is called after each
+   * change of the plan, too.
+   */
   #replaceQueue(next: Waiting[]): void {
     const queue = next.filter(({ accepted }) => accepted === undefined || accepted > this.#version)
     const before = unanswered(this.#queue)
