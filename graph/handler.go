@@ -39,7 +39,8 @@ type Options struct {
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer // may be nil
 
-	Budget *budget.Budget // nil for the smallest
+	Budget   *budget.Budget   // nil for the smallest
+	GraphiQL http.HandlerFunc // answers browsers that show the address; nil for none
 
 	// Sockets are greeted with these.
 	Incarnation func() uuid.UUID // of this replica; nil for none
@@ -72,6 +73,7 @@ type Handler struct {
 	incarnation func() uuid.UUID
 	version     string
 	page        string
+	graphiQL    http.HandlerFunc
 	answers     *answerCache
 	unshared    bool // every subscriber executes each event for itself; tests and benchmarks compare sharing with that
 
@@ -86,7 +88,7 @@ func New(o Options) *Handler {
 		turns: semaphore.NewWeighted(int64(max(1, runtime.GOMAXPROCS(0)/2))), patience: cmp.Or(o.Patience, patience),
 		packer:  newPacker(),
 		sockets: o.Sockets.Transport(caller.GraphQL, o.Timing, labels...), initTimeout: cmp.Or(o.InitTimeout, defaultInitTimeout),
-		incarnation: o.Incarnation, version: o.Version, page: o.Page,
+		incarnation: o.Incarnation, version: o.Version, page: o.Page, graphiQL: o.GraphiQL,
 	}
 	if h.budget == nil {
 		h.budget = budget.New(budget.Config{})

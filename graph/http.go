@@ -16,7 +16,6 @@ import (
 	"layercake/internal/fault"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/playground"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
@@ -94,8 +93,8 @@ func (h *Handler) refused(w http.ResponseWriter, r *http.Request, media string, 
 
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body *pacedBody, media string, acceptable bool) error {
 	barred := caller.From(r.Context()).Check()
-	if barred == nil && IsPage(r) {
-		playground.Handler("Layercake", r.URL.Path)(w, r)
+	if barred == nil && h.graphiQL != nil && IsPage(r) {
+		h.graphiQL(w, r)
 		return nil
 	}
 	if !acceptable {

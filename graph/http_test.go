@@ -298,7 +298,10 @@ func TestMessagesSuggestNothing(t *testing.T) {
 func TestGraphiQLIsForBrowsersInOpenMode(t *testing.T) {
 	t.Parallel()
 	page := func(open bool) *client.Answer {
-		s := offline(t, func(o *setting) { o.callers.Open = open })
+		s := offline(t, func(o *setting) {
+			o.callers.Open = open
+			o.GraphiQL = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "graphiql") }
+		})
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/graphql", nil)
 		if err != nil {
 			t.Fatal(err)

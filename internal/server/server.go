@@ -136,7 +136,7 @@ func (s *Server) assemble(core *Core) {
 	s.graph = graph.New(graph.Options{
 		Sockets: s.sockets, Plans: core.Plans, Proposals: core.Proposals, Projects: core.Projects, Presence: core.Presence, Budget: memory,
 		Incarnation: core.Replica.Incarnation, Version: s.cfg.Version, Page: web.Hash(), Patience: s.cfg.Patience,
-		Log: s.log, Metrics: s.registry,
+		GraphiQL: web.ServeGraphiQL, Log: s.log, Metrics: s.registry,
 	})
 	timing := socket.DefaultTiming
 	if s.cfg.Silence > 0 {

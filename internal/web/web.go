@@ -21,11 +21,25 @@ import (
 //go:embed dist
 var dist embed.FS
 
-// policy is the Content-Security-Policy of all that is served here: nothing from elsewhere, nothing inline, and no text that becomes a
-// script.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
-	"worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
-	"require-trusted-types-for 'script'; trusted-types layercake"
+// The names of what has a policy of its own. The build gives the worker its name.
+const (
+	graphiQL     = "/graphiql.html"
+	layoutWorker = "/assets/layout.worker-"
+)
+
+// policyOf returns the Content-Security-Policy of a file: nothing from elsewhere, nothing inline, and no text that becomes a script.
+func policyOf(name string) string {
+	switch {
+	case strings.HasPrefix(name, layoutWorker): // Graphviz is WebAssembly; a worker has the policy that it came with
+		return "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'"
+	case name == graphiQL: // its editor makes styles and HTML
+		return "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
+			"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	}
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
+		"worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+		"require-trusted-types-for 'script'; trusted-types layercake"
+}
 
 // apart are the first elements of paths that belong to other handlers, or that hold files: nothing below them is a screen of the page.
 var apart = []string{"graphql", "ws", "mcp", "api", "client", "health", "assets"}
@@ -111,17 +125,25 @@ func isRead(r *http.Request) bool { return r.Method == http.MethodGet || r.Metho
 // ServeHTTP answers with a file of dist, or with the page where a browser asks for an address of its.
 func ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := path.Clean(r.URL.Path)
-	f := files()[name]
-	if f == nil && IsPage(r) || name == "/" {
-		f = files()["/index.html"]
+	if files()[name] == nil && IsPage(r) || name == "/" {
+		name = "/index.html"
 	}
+	serve(w, r, name)
+}
+
+// ServeGraphiQL answers with GraphiQL, a page that shares nothing with ours.
+func ServeGraphiQL(w http.ResponseWriter, r *http.Request) { serve(w, r, graphiQL) }
+
+// serve answers with a file of dist.
+func serve(w http.ResponseWriter, r *http.Request, name string) {
+	f := files()[name]
 	if f == nil || !isRead(r) {
 		http.NotFound(w, r)
 		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", f.mediaType)
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Security-Policy", policyOf(name))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

@@ -3,6 +3,7 @@ package web_test
 import (
 	"compress/gzip"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 
 const html = "text/html,application/xhtml+xml,*/*;q=0.8"
 
-// get asks for a path, with headers in pairs.
+// get asks for a path, or for GraphiQL where it is served, with headers in pairs.
 func get(t *testing.T, method, path string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
@@ -37,7 +38,11 @@ func get(t *testing.T, method, path string, header ...string) *httptest.Response
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	web.ServeHTTP(w, r)
+	if path == "/graphql" {
+		web.ServeGraphiQL(w, r)
+	} else {
+		web.ServeHTTP(w, r)
+	}
 	return w
 }
 
@@ -97,16 +102,37 @@ func TestPageSaysItsHash(t *testing.T) {
 	}
 }
 
+// asset returns the path of the one file in the folder of assets that a pattern matches.
+func asset(t *testing.T, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob("dist/assets/" + pattern)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%s: %q, %v", pattern, found, err)
+	}
+	return strings.TrimPrefix(found[0], "dist")
+}
+
 // Everything is served with the headers that keep a page from harm, and with those that let a browser keep what does not change.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
-	script := regexp.MustCompile(`/assets/[^"]*\.js`).FindString(get(t, "GET", "/").Body.String())
-	cases := map[string]struct{ mediaType, cache string }{
-		"/":                            {"text/html; charset=utf-8", "no-cache"},
-		"/icon.svg":                    {"image/svg+xml", "no-cache"},
-		"/client/index.js":             {"text/javascript; charset=utf-8", "no-cache"},
-		"/client/layercake-client.tgz": {"application/gzip", "no-cache"},
-		script:                         {"text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
+	const (
+		script = "text/javascript; charset=utf-8"
+		keep   = "public, max-age=31536000, immutable"
+		page   = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
+			"worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+			"require-trusted-types-for 'script'; trusted-types layercake"
+		graphiQL = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
+			"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	)
+	cases := map[string]struct{ mediaType, cache, policy string }{
+		"/":                                {"text/html; charset=utf-8", "no-cache", page},
+		"/graphql":                         {"text/html; charset=utf-8", "no-cache", graphiQL},
+		"/icon.svg":                        {"image/svg+xml", "no-cache", page},
+		"/client/index.js":                 {script, "no-cache", page},
+		"/client/layercake-client.tgz":     {"application/gzip", "no-cache", page},
+		asset(t, "index-*.js"):             {script, keep, page},
+		asset(t, "graphiql/graphiql-*.js"): {script, keep, page},
+		asset(t, "layout.worker-*.js"):     {script, keep, "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'"},
 	}
 	for path, c := range cases {
 		t.Run(path, func(t *testing.T) {
@@ -114,9 +140,7 @@ func TestHeaders(t *testing.T) {
 			response := get(t, "GET", path)
 			want := map[string]string{
 				"Content-Type": c.mediaType, "Cache-Control": c.cache, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
-				"Cross-Origin-Opener-Policy": "same-origin",
-				"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
-					"worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types layercake",
+				"Cross-Origin-Opener-Policy": "same-origin", "Content-Security-Policy": c.policy,
 			}
 			for name, value := range want {
 				if got := response.Header().Get(name); got != value {
@@ -171,36 +195,55 @@ func TestCompression(t *testing.T) {
 	}
 }
 
-// What people load before they see something stays small, compressed.
+// What people load before they see something stays small, compressed, and so does all of it. GraphiQL is for those who ask for it.
 func TestBudgets(t *testing.T) {
 	t.Parallel()
 	size := func(path string) int {
 		return get(t, "GET", path, "Accept-Encoding", "gzip").Body.Len()
 	}
-	if got := size("/client/index.js"); got > 10<<10 {
-		t.Errorf("the client: %d bytes", got)
+	within := func(what string, size, most int) {
+		t.Helper()
+		t.Logf("%s: %d bytes", what, size)
+		if size > most {
+			t.Errorf("%s: %d bytes, at most %d", what, size, most)
+		}
 	}
+	index := get(t, "GET", "/").Body.String()
 	shell := size("/")
-	for _, path := range regexp.MustCompile(`/assets/[^"]*`).FindAllString(get(t, "GET", "/").Body.String(), -1) {
+	for _, path := range regexp.MustCompile(`/assets/[^"]*`).FindAllString(index, -1) {
 		shell += size(path)
 	}
-	if shell > 90<<10 {
-		t.Errorf("the shell: %d bytes", shell)
-	}
-	files, err := os.ReadDir("dist/assets")
+	worker := asset(t, "layout.worker-*.js")
+	editor, all := size("/"), 0
+	err := fs.WalkDir(os.DirFS("dist"), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		path := "/" + name
+		response := get(t, "GET", path)
+		if response.Header().Get("Content-Type") == "" {
+			t.Errorf("mediaTypes lacks the kind of %s", name)
+		}
+		if strings.Contains(name, "graphiql") {
+			if strings.Contains(index, path) {
+				t.Errorf("the page loads %s", path)
+			}
+			return nil
+		}
+		all += response.Body.Len()
+		if strings.HasPrefix(path, "/assets/") && path != worker {
+			editor += size(path)
+		}
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := size("/")
-	for _, f := range files {
-		all += size("/assets/" + f.Name())
-		if get(t, "GET", "/assets/"+f.Name()).Header().Get("Content-Type") == "" {
-			t.Errorf("mediaTypes lacks the kind of %s", f.Name())
-		}
-	}
-	if all > 180<<10 {
-		t.Errorf("with the editor: %d bytes", all)
-	}
+	within("the client", size("/client/index.js"), 10<<10)
+	within("the shell", shell, 90<<10)
+	within("with the editor", editor, 180<<10)
+	within("the worker", size(worker), 500_000)
+	within("all files, raw", all, 2_600_000)
 }
 
 // The lock file names no host: packages come from wherever npm is told to take them.
@@ -273,6 +316,16 @@ func TestStatus(t *testing.T) {
 	replicas := servertest.StartOn(t, database, 2, nil)
 	runPages(t, "status.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL,
 		"PSQL="+filepath.Join(pgtest.Binaries(t), "psql"), "DATABASE="+database)
+}
+
+func TestLayout(t *testing.T) {
+	t.Parallel()
+	runPages(t, "layout.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)
+}
+
+func TestGraphiQL(t *testing.T) {
+	t.Parallel()
+	runPages(t, "graphiql.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)
 }
 
 func TestClientWithoutOurPage(t *testing.T) {
