@@ -328,6 +328,12 @@ func TestGraphiQL(t *testing.T) {
 	runPages(t, "graphiql.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)
 }
 
+func TestPeopleSeeEachOther(t *testing.T) {
+	t.Parallel()
+	replicas := servertest.Start(t, 2, nil)
+	runPages(t, "people.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
+}
+
 func TestClientWithoutOurPage(t *testing.T) {
 	t.Parallel()
 	runPages(t, "client.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)

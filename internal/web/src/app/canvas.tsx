@@ -7,9 +7,14 @@ import { useCallback, useEffect, useMemo, useState } from 'react'
 import type { Plan, PlanEdge, PlanNode, Position } from '../client/index.ts'
 import { cardOf, height, nodeTypes, width, type Card, type CardState } from './card.tsx'
 import { change, planOf, update, useDesk, useDeskState } from './desk.ts'
+import { useDrags } from './drags.ts'
+import { Following } from './following.tsx'
 import { connect, move } from './operations.ts'
+import { Outlines } from './outlines.tsx'
 import { hint } from './path.ts'
+import { useOwnPlace } from './place.ts'
 import { Pointers } from './pointers.tsx'
+import { Pulses } from './pulses.tsx'
 import { allowedSources, allowedTargets } from './rules.ts'
 
 /** Positions that a gesture holds until it ends. Nobody else's change takes them away. */
@@ -24,7 +29,9 @@ export function Canvas({ plan }: { plan: Plan }) {
   /** The nodes that the edge which is being drawn may reach; null while none is. */
   const [reachable, setReachable] = useState<ReadonlySet<string> | null>(null)
   const flow = useReactFlow()
-  const nodes = useCards(plan, held, selection.nodes, hinted, reachable)
+  const places = useDrags(plan, held)
+  const ownPlace = useOwnPlace()
+  const nodes = useCards(plan, places, selection.nodes, hinted, reachable)
   const edges = useLines(plan, selection.edges)
 
   useEffect(() => {
@@ -71,7 +78,7 @@ export function Canvas({ plan }: { plan: Plan }) {
       onNodeDragStop={(_, __, dragged) => moveHeld(new Map(dragged.map(({ id, position }) => [id, position])))}
       onKeyUp={({ key }) => { if (key.startsWith('Arrow')) moveHeld(held) }}
       onBlur={() => moveHeld(held)} // the key comes up elsewhere
-      onPointerMove={({ clientX, clientY }) => desk.project.presence.move(flow.screenToFlowPosition({ x: clientX, y: clientY }))}
+      {...ownPlace}
       onConnectStart={onConnectStart}
       onConnectEnd={() => setReachable(null)}
       isValidConnection={({ source, target }) => (reachable?.has(target) || reachable?.has(source)) ?? false}
@@ -80,7 +87,10 @@ export function Canvas({ plan }: { plan: Plan }) {
     >
       <Background />
       <Controls showInteractive={false} />
+      <Pulses />
+      <Outlines plan={plan} places={places} />
       <Pointers />
+      <Following />
     </ReactFlow>
   )
 }

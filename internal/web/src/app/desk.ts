@@ -1,6 +1,7 @@
 // What one window does with a plan: what is selected, connected and renamed there. Nothing of it is in the plan, nor on the wire.
 import { createContext, useContext, useSyncExternalStore } from 'react'
 import type { Edit, Plan, Position } from '../client/index.ts'
+import type { Companion } from './follow.ts'
 import type { Rules } from './rules.ts'
 import type { OpenProject } from './session.ts'
 import { createStore, type Store } from './store.ts'
@@ -18,6 +19,8 @@ export interface DeskState {
   connecting: string | null
   /** The node whose label is being typed on the canvas; null for none. */
   renaming: string | null
+  /** To whom the view went; null for nobody, or since one went on by oneself. */
+  companion: Companion | null
 }
 
 /** What the canvas does for the rest of the editor, while it is there. */
@@ -40,7 +43,9 @@ export interface Desk {
 
 export function createDesk(project: OpenProject): Desk {
   return {
-    project, state: createStore<DeskState>({ selection: nothing, connecting: null, renaming: null }), view: createStore<View | null>(null),
+    project,
+    state: createStore<DeskState>({ selection: nothing, connecting: null, renaming: null, companion: null }),
+    view: createStore<View | null>(null),
     rules: createStore<Rules>(new Map()),
   }
 }

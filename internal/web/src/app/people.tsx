@@ -1,26 +1,45 @@
-// Who else is in the project.
-import { useSyncExternalStore } from 'react'
-import { badge } from './colors.ts'
-import { useDesk } from './desk.ts'
+// Who else is in the project. A click on somebody goes where they are, a second one follows them.
+import { AgentBadge, initials, lookOf, type Look } from './avatar.tsx'
+import { badge, standingOut } from './colors.ts'
+import { update, useDesk, useDeskState } from './desk.ts'
+import { afterClick } from './follow.ts'
+import './people.css'
+import { useOfPeople } from './presence.ts'
 
-/** More people than that are counted. */
+/** More people than that are in a list that opens. */
 const mostShown = 12
 
 export function People() {
-  const { presence } = useDesk().project
-  const people = useSyncExternalStore(presence.subscribe, presence.snapshot)
+  const people = useOfPeople((all) => [...all.values()].map(lookOf))
+  const others = people.slice(mostShown)
   return (
     <ul className="people" aria-label="Also here">
-      {[...people.values()].slice(0, mostShown).map((person) => (
-        <li key={person.userId} style={badge(person.color)} title={person.name}>
-          {initials(person.name)}<span className="unseen"> {person.name}</span>
+      {people.slice(0, mostShown).map((person) => (
+        <li key={person.userId} style={badge(standingOut(person.color))} title={person.name}>
+          <Avatar person={person}><span aria-hidden="true">{initials(person.name)}</span><span className="unseen"> {person.name}</span></Avatar>
         </li>
       ))}
-      {people.size > mostShown && <li className="more">and {people.size - mostShown} more</li>}
+      {others.length > 0 && (
+        <li className="more">
+          <button popoverTarget="more-people">and {others.length} more</button>
+          <ul id="more-people" popover="auto">
+            {others.map((person) => (
+              <li key={person.userId}><Avatar person={person}><span className="dot" style={badge(standingOut(person.color))} /> {person.name}</Avatar></li>
+            ))}
+          </ul>
+        </li>
+      )}
     </ul>
   )
 }
 
-function initials(name: string): string {
-  return name.split(/\s+/).map((word) => [...word][0] ?? '').join('').slice(0, 2).toUpperCase()
+function Avatar({ person: { userId, isAgent }, children }: { person: Look; children: React.ReactNode }) {
+  const desk = useDesk()
+  const { companion } = useDeskState()
+  const follows = companion?.userId === userId && companion.follows
+  return (
+    <button className="avatar" aria-pressed={follows} onClick={() => update(desk, { companion: afterClick(companion, userId) })}>
+      {children}{isAgent && <AgentBadge />}
+    </button>
+  )
 }
