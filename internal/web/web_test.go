@@ -334,6 +334,12 @@ func TestPeopleSeeEachOther(t *testing.T) {
 	runPages(t, "people.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
 }
 
+func TestSampleAgent(t *testing.T) {
+	t.Parallel()
+	replicas := servertest.Start(t, 2, nil)
+	runPages(t, "agent.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
+}
+
 func TestClientWithoutOurPage(t *testing.T) {
 	t.Parallel()
 	runPages(t, "client.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)

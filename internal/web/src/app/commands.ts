@@ -1,5 +1,6 @@
 // Everything that can be done by a command: its words, its key, and what it does. Menus and keys are made from this list.
 import type { NodeType } from '../client/index.ts'
+import { canSendSampleAgent, sendSampleAgent } from './agent.tsx'
 import { change, planOf, select, selected, update, type Desk } from './desk.ts'
 import { kindOf, kindNames } from './kinds.tsx'
 import { addNode, remove } from './operations.ts'
@@ -40,6 +41,7 @@ export const commands: readonly Command[] = [
     words: 'Rename', key: 'F2', isPossible: (desk) => selected(desk).nodes.length === 1,
     run: (desk) => update(desk, { renaming: selected(desk).nodes[0] ?? null }),
   },
+  { words: 'Send a sample agent', isPossible: canSendSampleAgent, run: sendSampleAgent },
   { words: 'Show the whole plan', key: 'Control+0', isPossible: always, run: (desk) => desk.view.get()?.reveal() },
 ]
 

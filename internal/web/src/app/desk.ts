@@ -21,6 +21,8 @@ export interface DeskState {
   renaming: string | null
   /** To whom the view went; null for nobody, or since one went on by oneself. */
   companion: Companion | null
+  /** What the sample agent that was sent from here says; null for none. */
+  sampleAgent: { said: readonly string[]; isRunning: boolean } | null
 }
 
 /** What the canvas does for the rest of the editor, while it is there. */
@@ -44,7 +46,7 @@ export interface Desk {
 export function createDesk(project: OpenProject): Desk {
   return {
     project,
-    state: createStore<DeskState>({ selection: nothing, connecting: null, renaming: null, companion: null }),
+    state: createStore<DeskState>({ selection: nothing, connecting: null, renaming: null, companion: null, sampleAgent: null }),
     view: createStore<View | null>(null),
     rules: createStore<Rules>(new Map()),
   }

@@ -1,6 +1,7 @@
 // The editor of one plan.
 import { useEffect, useMemo, useSyncExternalStore } from 'react'
 import { ReactFlowProvider } from '@xyflow/react'
+import { SampleAgentButton, SampleAgentNotice } from './agent.tsx'
 import { Canvas } from './canvas.tsx'
 import { commandOf } from './commands.ts'
 import { createDesk, DeskProvider } from './desk.ts'
@@ -58,11 +59,12 @@ export default function Editor({ projectId }: { projectId: number }) {
           <Status shown={shown} />
           <People />
           <a href={location.pathname} target="_blank" rel="noopener">Open a second window</a>
+          <SampleAgentButton />
         </header>
         <ReactFlowProvider>
           {shown.plan ? <><Toolbar /><Canvas plan={shown.plan} /></> : !ended && <p className="loading">Loading…</p>}
         </ReactFlowProvider>
-        <Notices project={desk.project} shown={shown} />
+        <Notices project={desk.project} shown={shown}><SampleAgentNotice /></Notices>
       </main>
     </DeskProvider>
   )

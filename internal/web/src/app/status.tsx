@@ -52,7 +52,9 @@ function count(n: number, what: string): string {
 }
 
 /** What was refused, but for the changes to skip, what waits for a decision, and what else people can do something about. */
-export function Notices({ project, shown, skip }: { project: OpenProject; shown: PlanSnapshot; skip?: ReadonlySet<string> }) {
+export function Notices(
+  { project, shown, skip, children }: { project: OpenProject; shown: PlanSnapshot; skip?: ReadonlySet<string>; children?: React.ReactNode },
+) {
   const { plan } = project
   const { status, undecided, refused } = shown
   const gone = status.state === 'ended' && status.failure.code === 'NOT_FOUND'
@@ -76,6 +78,7 @@ export function Notices({ project, shown, skip }: { project: OpenProject; shown:
           <button onClick={() => plan.discard([change.opId])}>Dismiss</button>
         </div>
       ))}
+      {children}
     </aside>
   )
 }
