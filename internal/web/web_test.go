@@ -340,6 +340,12 @@ func TestSampleAgent(t *testing.T) {
 	runPages(t, "agent.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
 }
 
+func TestInspector(t *testing.T) {
+	t.Parallel()
+	replicas := servertest.Start(t, 2, nil)
+	runPages(t, "inspector.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
+}
+
 func TestClientWithoutOurPage(t *testing.T) {
 	t.Parallel()
 	runPages(t, "client.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)

@@ -1,4 +1,5 @@
 // Everything that can be done by a command: its words, its key, and what it does. Menus and keys are made from this list.
+import { flushSync } from 'react-dom'
 import type { NodeType } from '../client/index.ts'
 import { canSendSampleAgent, sendSampleAgent } from './agent.tsx'
 import { change, planOf, select, selected, update, type Desk } from './desk.ts'
@@ -42,6 +43,18 @@ export const commands: readonly Command[] = [
     run: (desk) => update(desk, { renaming: selected(desk).nodes[0] ?? null }),
   },
   { words: 'Send a sample agent', isPossible: canSendSampleAgent, run: sendSampleAgent },
+  {
+    words: 'Edit', key: 'Enter',
+    isPossible(desk) { // Enter first selects what has the focus
+      const focused = document.activeElement?.closest<HTMLElement>('.canvas [data-id]')?.dataset.id
+      const { nodes, edges } = selected(desk)
+      return nodes.length + edges.length === 1 && (focused === undefined || nodes.includes(focused) || edges.includes(focused))
+    },
+    run(desk) {
+      flushSync(() => update(desk, { inspecting: true })) // what is not drawn cannot be focused
+      document.querySelector<HTMLElement>('.inspector input')?.focus()
+    },
+  },
   { words: 'Show the whole plan', key: 'Control+0', isPossible: always, run: (desk) => desk.view.get()?.reveal() },
 ]
 
@@ -54,6 +67,7 @@ function addAt(desk: Desk, nodeType: NodeType): void {
 /** The command whose key was pressed, unless somebody types. */
 export function commandOf(event: KeyboardEvent): Command | undefined {
   if (event.target instanceof HTMLElement && event.target.closest('input, textarea, select, dialog, [contenteditable]')) return undefined
+  if (event.key === 'Enter' && event.target instanceof HTMLElement && event.target.closest('a, button, summary')) return undefined
   const key = event.key.length === 1 ? event.key.toUpperCase() : event.key
   const pressed = [...(event.ctrlKey || event.metaKey ? ['Control'] : []), ...(event.shiftKey && event.key.length > 1 ? ['Shift'] : []), key].join('+')
   return commands.find((command) => command.key === pressed)

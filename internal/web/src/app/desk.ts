@@ -2,6 +2,8 @@
 import { createContext, useContext, useSyncExternalStore } from 'react'
 import type { Edit, Plan, Position } from '../client/index.ts'
 import type { Companion } from './follow.ts'
+import { createDrafts, type Drafts } from './drafts.ts'
+import { createOthers, type Others } from './others.ts'
 import type { Rules } from './rules.ts'
 import type { OpenProject } from './session.ts'
 import { createStore, type Store } from './store.ts'
@@ -23,6 +25,8 @@ export interface DeskState {
   companion: Companion | null
   /** What the sample agent that was sent from here says; null for none. */
   sampleAgent: { said: readonly string[]; isRunning: boolean } | null
+  /** Whether the inspector is shown. */
+  inspecting: boolean
 }
 
 /** What the canvas does for the rest of the editor, while it is there. */
@@ -41,14 +45,20 @@ export interface Desk {
   view: Store<View | null>
   /** Empty until the server has said it. */
   rules: Store<Rules>
+  drafts: Drafts
+  others: Others
 }
 
 export function createDesk(project: OpenProject): Desk {
   return {
     project,
-    state: createStore<DeskState>({ selection: nothing, connecting: null, renaming: null, companion: null, sampleAgent: null }),
+    state: createStore<DeskState>({
+      selection: nothing, connecting: null, renaming: null, companion: null, sampleAgent: null, inspecting: true,
+    }),
     view: createStore<View | null>(null),
     rules: createStore<Rules>(new Map()),
+    drafts: createDrafts(),
+    others: createOthers(),
   }
 }
 

@@ -3,10 +3,13 @@ import { useEffect, useMemo, useSyncExternalStore } from 'react'
 import { ReactFlowProvider } from '@xyflow/react'
 import { SampleAgentButton, SampleAgentNotice } from './agent.tsx'
 import { Canvas } from './canvas.tsx'
-import { commandOf } from './commands.ts'
+import { commandOf, type Command } from './commands.ts'
+import { ConflictNotice, useClashes } from './conflicts.tsx'
 import { createDesk, DeskProvider } from './desk.ts'
 import './editor.css'
 import { NodeTypesDocument } from './gql/graphql.ts'
+import { Inspector } from './inspector.tsx'
+import { mediate } from './mediate.ts'
 import { navigate } from './path.ts'
 import { People } from './people.tsx'
 import { rulesOf } from './rules.ts'
@@ -41,15 +44,27 @@ export default function Editor({ projectId }: { projectId: number }) {
     connection.request(NodeTypesDocument, {}).then((answer) => desk.rules.set(rulesOf(answer)), () => {})
   }, [desk, state])
   useEffect(() => {
+    // What is possible counts when the key goes down: the key that selects a node on the canvas does not edit it at once.
+    let pressed: Command | undefined
     const onKeyDown = (event: KeyboardEvent) => {
       const command = commandOf(event)
-      if (!command?.isPossible(desk)) return
-      event.preventDefault()
-      command.run(desk)
+      pressed = command?.isPossible(desk) ? command : undefined
     }
-    addEventListener('keydown', onKeyDown)
-    return () => removeEventListener('keydown', onKeyDown)
+    const afterOthers = (event: KeyboardEvent) => {
+      if (!pressed) return
+      event.preventDefault()
+      pressed.run(desk)
+    }
+    addEventListener('keydown', onKeyDown, true)
+    addEventListener('keydown', afterOthers)
+    return () => {
+      removeEventListener('keydown', onKeyDown, true)
+      removeEventListener('keydown', afterOthers)
+    }
   }, [desk])
+  useEffect(() => mediate(store), [store])
+  useEffect(() => store.hear((made) => { if (made.clientId !== connection.clientId) desk.others.hear(made) }), [desk, store])
+  const clashes = useClashes(shown)
   return (
     <DeskProvider value={desk}>
       <main className="editor">
@@ -62,9 +77,17 @@ export default function Editor({ projectId }: { projectId: number }) {
           <SampleAgentButton />
         </header>
         <ReactFlowProvider>
-          {shown.plan ? <><Toolbar /><Canvas plan={shown.plan} /></> : !ended && <p className="loading">Loading…</p>}
+          {shown.plan ? (
+            <>
+              <Toolbar />
+              <div className="work"><Canvas plan={shown.plan} /><Inspector plan={shown.plan} clashes={clashes} /></div>
+            </>
+          ) : !ended && <p className="loading">Loading…</p>}
         </ReactFlowProvider>
-        <Notices project={desk.project} shown={shown}><SampleAgentNotice /></Notices>
+        <Notices project={desk.project} shown={shown} skip={new Set(clashes.map(({ change }) => change.opId))}>
+          <SampleAgentNotice />
+          <ConflictNotice clashes={clashes} />
+        </Notices>
       </main>
     </DeskProvider>
   )

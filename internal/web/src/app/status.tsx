@@ -1,5 +1,5 @@
 // How the connection is, and what became of one's own edits: in words.
-import { useSyncExternalStore } from 'react'
+import { useSyncExternalStore, type ReactNode } from 'react'
 import type { Change, Edit, Failure, Plan, PlanSnapshot } from '../client/index.ts'
 import { connection, type OpenProject } from './session.ts'
 import './status.css'
@@ -52,9 +52,9 @@ function count(n: number, what: string): string {
 }
 
 /** What was refused, but for the changes to skip, what waits for a decision, and what else people can do something about. */
-export function Notices(
-  { project, shown, skip, children }: { project: OpenProject; shown: PlanSnapshot; skip?: ReadonlySet<string>; children?: React.ReactNode },
-) {
+export function Notices({ project, shown, skip, children }: {
+  project: OpenProject; shown: PlanSnapshot; skip?: ReadonlySet<string>; children?: ReactNode
+}) {
   const { plan } = project
   const { status, undecided, refused } = shown
   const gone = status.state === 'ended' && status.failure.code === 'NOT_FOUND'
@@ -62,6 +62,7 @@ export function Notices(
   return (
     <aside className="notices" aria-live="polite">
       <NewPage waiting={shown.waiting} />
+      {children}
       <Disconnected project={project} ended={status.state === 'ended' && !gone} />
       {gone && <Lost project={project} shown={shown} />}
       {!gone && all.length > 0 && (
