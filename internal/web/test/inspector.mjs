@@ -180,6 +180,18 @@ try {
   await shows(one, 'Label', 'Theirs again')
   assert.equal((await stored()).outputnode_007.metadata.label, 'Theirs again')
 
+  release = await hold(one)
+  await field(one, 'renderTarget').selectOption('GML')
+  await field(one, 'edgeLabelMaxLength').fill('40')
+  await field(one, 'edgeLabelMaxLength').press('Enter')
+  await answered(two, field(two, 'renderTarget').selectOption('JSON'))
+  release()
+  await panel.getByText('renderTarget: mine').waitFor()
+  assert.deepEqual(await panel.locator('dl div').allInnerTexts(), ['renderTarget: mine\nGML', 'renderTarget: theirs\nJSON'])
+  await panel.getByRole('button', { name: 'Keep mine' }).click()
+  await shows(two, 'renderTarget', 'GML')
+  await shows(two, 'edgeLabelMaxLength', '40')
+
   // While one types, the other's words stand below, and the field is as it was typed.
   await field(one, 'Label').press('End')
   await field(one, 'Label').pressSequentially(' and more')

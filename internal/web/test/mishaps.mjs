@@ -85,7 +85,7 @@ try {
   await post('mutation ($id: ID!) { deleteProject(id: $id) }', { id: path.split('/')[2] })
   await one.getByText('This project was deleted').waitFor()
   await one.getByText('1 edit was not sent before the project was deleted').waitFor()
-  await one.getByText('Look').click()
+  await one.getByText('Look', { exact: true }).click()
   await one.getByText('move “Overview”').waitFor()
   await one.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
   await one.unroute('**/graphql')

@@ -44,6 +44,7 @@ export function ClashPanel({ clash, plan }: { clash: Clash; plan: Plan }) {
   const decide = (side: Side) => {
     desk.project.plan.discard([clash.change.opId])
     change(desk, clash.edits[side])
+    document.querySelector<HTMLElement>('.inspector input')?.focus() // the buttons go
   }
   const made = desk.others.at(Math.max(...clash.versions))
   return (

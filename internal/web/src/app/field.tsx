@@ -29,6 +29,8 @@ export function FieldOf<Of extends Element>({ element, field: given, label, hint
   const draft = useSyncExternalStore(desk.drafts.subscribe, useCallback(() => desk.drafts.get().get(key), [desk, key]))
   const saved = useMemo(() => field.read(element), [field, element])
   const text = draft?.text ?? saved
+  // A control that became another one would lose the focus, so what was there decides.
+  const isLine = shape === 'line' && !(draft ? field.read(draft.seen) : saved).includes('\n')
   // A long text is checked when there is time, so that typing never waits for it.
   const checked = useDeferredValue(draft)
   const outcome = useMemo(() => (checked ? field.save(checked.seen, checked.text) : null), [field, checked])
@@ -46,7 +48,7 @@ export function FieldOf<Of extends Element>({ element, field: given, label, hint
   }
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return
-    if (event.key === 'Enter' && (shape === 'line' || event.ctrlKey || event.metaKey)) {
+    if (event.key === 'Enter' && (isLine || event.ctrlKey || event.metaKey)) {
       event.preventDefault()
       save()
     } else if (event.key === 'Escape' && draft) {
@@ -63,7 +65,8 @@ export function FieldOf<Of extends Element>({ element, field: given, label, hint
   }
 
   const common = {
-    id, value: text, onBlur: save, onKeyDown, placeholder, 'aria-describedby': `${id}-hint ${id}-problem ${id}-theirs`, 'aria-invalid': problem !== null,
+    id, value: text, onBlur: save, onKeyDown, placeholder, 'aria-invalid': problem !== null,
+    'aria-describedby': `${hint ? `${id}-hint ` : ''}${id}-problem ${id}-theirs`,
     onChange: (event: ChangeEvent<HTMLInputElement | HTMLTextAreaElement>) => type(event.target.value),
   }
   return (
@@ -74,7 +77,7 @@ export function FieldOf<Of extends Element>({ element, field: given, label, hint
         <select {...common} onChange={(event) => choose(event.target.value)}>
           {options.map(([value, words]) => <option key={value} value={value}>{words}</option>)}
         </select>
-      ) : shape === 'line' && !text.includes('\n') ? (
+      ) : isLine ? (
         <input {...common} dir="auto" inputMode={inputMode} autoComplete="off" />
       ) : (
         <textarea
@@ -84,7 +87,9 @@ export function FieldOf<Of extends Element>({ element, field: given, label, hint
       )}
       {hint && <p className="hint" id={`${id}-hint`}>{hint}</p>}
       {shape !== 'code' && <Problem id={id} problem={problem} show={show} />}
-      <p className="theirs" id={`${id}-theirs`} role="status" dir="auto">{draft && <Theirs field={field} seen={draft.seen} now={element} text={text} />}</p>
+      <p className="theirs" id={`${id}-theirs`} role="status" dir="auto">
+        {draft && <Theirs field={field} seen={draft.seen} now={element} text={text} />}
+      </p>
     </div>
   )
 }

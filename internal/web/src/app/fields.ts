@@ -2,20 +2,20 @@
 import type { EdgeParts, NodeParts, PlanEdge, PlanNode } from '../client/index.ts'
 import type { Field, Saved } from './drafts.ts'
 import { isObject, parse, parseObject, valueAt, withValueAt, write } from './json.ts'
-import { differencesOf } from './merge.ts'
+import { differencesOf, type Difference } from './merge.ts'
 import { textOf, valueOf, type ValueField } from './schema.ts'
 
-/** The fields of every node. Label and description are one part on the wire, so the other one is sent as it was seen. */
+/** Label and description are one part on the wire, so the other one is sent as it was seen. */
 export const nodeLabel: Field<PlanNode> = {
   name: 'Label', of: 'node',
   read: ({ metadata }) => metadata.label,
-  save: (seen, text) => within(text, 200, updateNode(seen, { metadata: { ...seen.metadata, label: text } }, { metadata: seen.metadata })),
+  save: (seen, text) => within(text, 200, saveNodeText(seen, { label: text })),
 }
 
 export const description: Field<PlanNode> = {
   name: 'Description', of: 'node',
   read: ({ metadata }) => metadata.description ?? '',
-  save: (seen, text) => within(text, 10_000, updateNode(seen, { metadata: { ...seen.metadata, description: text || null } }, { metadata: seen.metadata })),
+  save: (seen, text) => within(text, 10_000, saveNodeText(seen, { description: text || null })),
 }
 
 /** The whole config as text. */
@@ -31,7 +31,8 @@ export const configText: Field<PlanNode> = {
   tell(seen, now) {
     const [before, after] = [configOf(seen.config), configOf(now.config)]
     if (!before || !after) return now.config
-    return differencesOf(before, after).map(({ path, theirs }) => `${path.join(' › ')}: ${theirs === undefined ? 'removed' : write(theirs)}`).join(', ')
+    const tell = ({ path, theirs }: Difference) => `${path.join(' › ')}: ${theirs === undefined ? 'removed' : write(theirs)}`
+    return differencesOf(before, after).map(tell).join(', ')
   },
 }
 
@@ -52,7 +53,7 @@ export function configField(field: ValueField): Field<PlanNode> {
 export const edgeLabel: Field<PlanEdge> = {
   name: 'Label', of: 'edge',
   read: ({ metadata }) => metadata.label ?? '',
-  save: (seen, text) => within(text, 200, updateEdge(seen, { metadata: { ...seen.metadata, label: text || null } }, { metadata: seen.metadata })),
+  save: (seen, text) => within(text, 200, saveEdgeText(seen, { label: text || null })),
 }
 
 export const dataTypes = { GRAPH_DATA: 'The data of the graph', GRAPH_REFERENCE: 'A reference to the graph' } as const
@@ -60,8 +61,7 @@ export const dataTypes = { GRAPH_DATA: 'The data of the graph', GRAPH_REFERENCE:
 export const dataType: Field<PlanEdge> = {
   name: 'Data', of: 'edge',
   read: ({ metadata }) => metadata.dataType,
-  save: (seen, text) => updateEdge(
-    seen, { metadata: { ...seen.metadata, dataType: text as PlanEdge['metadata']['dataType'] } }, { metadata: seen.metadata }),
+  save: (seen, text) => saveEdgeText(seen, { dataType: text as keyof typeof dataTypes }),
 }
 
 export const sourceHandle = handle('Output of its source', 'sourceHandle')
@@ -84,6 +84,14 @@ const maxConfigBytes = 100_000
 function saveConfig(seen: PlanNode, config: string): Saved {
   if (new TextEncoder().encode(config).length > maxConfigBytes) return { problem: 'A config has at most 100,000 bytes' }
   return updateNode(seen, { config }, { config: seen.config })
+}
+
+function saveNodeText(seen: PlanNode, text: Partial<PlanNode['metadata']>): Saved {
+  return updateNode(seen, { metadata: { ...seen.metadata, ...text } }, { metadata: seen.metadata })
+}
+
+function saveEdgeText(seen: PlanEdge, text: Partial<PlanEdge['metadata']>): Saved {
+  return updateEdge(seen, { metadata: { ...seen.metadata, ...text } }, { metadata: seen.metadata })
 }
 
 function updateNode({ id }: PlanNode, updates: NodeParts, expected: NodeParts): Saved {

@@ -63,7 +63,8 @@ function Value({ node, config, field }: { node: PlanNode; config: JsonObject; fi
 /** All choices, with none, and with one that is there although the schema does not know it. */
 function optionsOf(choices: readonly string[], now: string, fallback: string | undefined): [string, string][] {
   const unknown = now === '' || choices.includes(now) ? [] : [now]
-  return [['', fallback === undefined ? 'Not set' : `Not set: ${fallback}`], ...[...choices, ...unknown].map((choice): [string, string] => [choice, choice])]
+  const none = fallback === undefined ? 'Not set' : `Not set: ${fallback} by default`
+  return [['', none], ...[...choices, ...unknown].map((choice): [string, string] => [choice, choice])]
 }
 
 /** More keys are counted. */

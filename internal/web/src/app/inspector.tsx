@@ -15,9 +15,9 @@ export function Inspector({ plan, clashes }: { plan: Plan; clashes: readonly Cla
   const desk = useDesk()
   const { inspecting } = useDeskState()
   const { nodes, edges } = selected(desk)
-  const one = nodes.length + edges.length === 1
-  const node = one ? plan.nodes.get(nodes[0] ?? '') : undefined
-  const edge = one ? plan.edges.get(edges[0] ?? '') : undefined
+  const count = nodes.length + edges.length
+  const node = count === 1 ? plan.nodes.get(nodes[0] ?? '') : undefined
+  const edge = count === 1 ? plan.edges.get(edges[0] ?? '') : undefined
   if (!inspecting) {
     return <button className="inspect" onClick={() => update(desk, { inspecting: true })}>Inspector</button>
   }
@@ -26,9 +26,8 @@ export function Inspector({ plan, clashes }: { plan: Plan; clashes: readonly Cla
     if (key === 'Escape') document.querySelector<HTMLElement>(`.canvas [data-id="${CSS.escape((node ?? edge)?.id ?? '')}"]`)?.focus()
   }
   return (
-    // Escape is for all controls in it.
-    // oxlint-disable-next-line jsx-a11y/no-noninteractive-element-interactions
-    <aside className={`inspector${nodes.length + edges.length === 0 ? ' idle' : ''}`} aria-label="Inspector" onKeyDown={onKeyDown}>
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- Escape is for all controls in it
+    <aside className={`inspector${count === 0 ? ' idle' : ''}`} aria-label="Inspector" onKeyDown={onKeyDown}>
       <header>
         <h2>{node ? kindOf(node.nodeType).word : edge ? 'Edge' : 'Inspector'}</h2>
         <button onClick={() => update(desk, { inspecting: false })}>Hide</button>
@@ -37,7 +36,7 @@ export function Inspector({ plan, clashes }: { plan: Plan; clashes: readonly Cla
       {clashes.filter(isShown).map((clash) => <ClashPanel key={clash.change.opId} clash={clash} plan={plan} />)}
       {node ? <OfNode key={node.id} node={node} plan={plan} />
         : edge ? <OfEdge key={edge.id} edge={edge} plan={plan} />
-          : <p>{nodes.length + edges.length > 0 ? `${inWords(nodes.length, edges.length)} are selected.` : 'Select a node or an edge to see and change it.'}</p>}
+          : <p>{count > 0 ? `${inWords(nodes.length, edges.length)} are selected.` : 'Select a node or an edge to see and change it.'}</p>}
     </aside>
   )
 }
@@ -92,7 +91,11 @@ function Neighbours({ plan, words, ids }: { plan: Plan; words: string; ids: read
     <section className="neighbours" aria-labelledby={heading}>
       <h3 id={heading}>{words}</h3>
       {ids.length === 0 ? <p>None</p> : (
-        <ul>{ids.map((id) => <li key={id}><button className="link" dir="auto" onClick={() => lead(id)}>{plan.nodes.get(id)?.metadata.label || id}</button></li>)}</ul>
+        <ul>
+          {ids.map((id) => (
+            <li key={id}><button className="link" dir="auto" onClick={() => lead(id)}>{plan.nodes.get(id)?.metadata.label || id}</button></li>
+          ))}
+        </ul>
       )}
     </section>
   )

@@ -21,7 +21,7 @@ export interface JsonError {
 const maxDepth = 1_000
 
 const blank = /[ \t\r\n]*/y
-const beginOfString = /"[^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\u0000-\u001f]*)*/y // eslint-disable-line no-control-regex -- JSON refuses them
+const beginOfString = /"[^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\u0000-\u001f]*)*/y // oxlint-disable-line no-control-regex -- JSON refuses them
 const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
 const word = /true|false|null/y
 const words: Record<string, Json> = { true: true, false: false, null: null }

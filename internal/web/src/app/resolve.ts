@@ -20,8 +20,10 @@ export interface Clash {
 type PartName = keyof NodeParts | keyof EdgeParts
 type Parts = Partial<Record<PartName, unknown>>
 
-/** What conflicts call parts that have another name in edits. */
-const partNames: Record<string, PartName> = { 'source handle': 'sourceHandle', 'target handle': 'targetHandle', metadata: 'metadata', config: 'config' }
+/** The parts that can be merged, by what conflicts call them. */
+const partNames: Record<string, PartName> = {
+  metadata: 'metadata', config: 'config', 'source handle': 'sourceHandle', 'target handle': 'targetHandle',
+}
 
 const known = new WeakMap<Refusal, Clash | null>()
 
@@ -34,8 +36,9 @@ export function clashOf(refusal: Refusal): Clash | null {
 function compare({ change, failure }: Refusal): Clash | null {
   const [edit, ...others] = change.edits
   if (!edit || others.length > 0 || failure.code !== 'CONFLICT' || failure.conflicts.length === 0) return null
-  const [of, update] = 'updateNode' in edit ? ['node' as const, edit.updateNode] : 'updateEdge' in edit ? ['edge' as const, edit.updateEdge] : []
-  if (!of || !update?.expected) return null
+  const of = 'updateNode' in edit ? 'node' : 'edge'
+  const update = 'updateNode' in edit ? edit.updateNode : 'updateEdge' in edit ? edit.updateEdge : undefined
+  if (!update?.expected) return null
   const updates: Parts = update.updates
   const expected: Parts = update.expected
   const differences: Difference[] = []
