@@ -48,7 +48,7 @@ export function FieldOf<Of extends Element>({ element, field: given, label, hint
   }
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return
-    if (event.key === 'Enter' && (isLine || event.ctrlKey || event.metaKey)) {
+    if (event.key === 'Enter' && !options && (isLine || event.ctrlKey || event.metaKey)) {
       event.preventDefault()
       save()
     } else if (event.key === 'Escape' && draft) {

@@ -79,7 +79,6 @@ export function Notices({ project, shown, skip, children }: {
           <button onClick={() => plan.discard([change.opId])}>Dismiss</button>
         </div>
       ))}
-      {children}
     </aside>
   )
 }
