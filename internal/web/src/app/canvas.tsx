@@ -1,129 +1,145 @@
 // The plan, drawn: nodes and edges, and what is done to them by the pointer.
 import {
-  Background, Controls, MarkerType, ReactFlow, useReactFlow, type Edge, type EdgeChange, type NodeChange, type OnConnectStartParams,
+  Background, Controls, MarkerType, MiniMap, Panel, ReactFlow, SelectionMode, useReactFlow, useStore, useStoreApi, ViewportPortal,
+  type Edge, type ReactFlowState,
 } from '@xyflow/react'
 import '@xyflow/react/dist/style.css'
 import { useCallback, useEffect, useMemo, useState } from 'react'
-import type { Plan, PlanEdge, PlanNode, Position } from '../client/index.ts'
-import { cardOf, height, nodeTypes, width, type Card, type CardState } from './card.tsx'
-import { change, planOf, update, useDesk, useDeskState } from './desk.ts'
+import type { Plan, PlanEdge, PlanNode } from '../client/index.ts'
+import { cardOf, Far, farZoom, height, nodeTypes, width, type Card, type CardState } from './card.tsx'
+import { followClipboard } from './clipboard.ts'
+import { change, update, useDesk, useDeskState, type Desk } from './desk.ts'
 import { useDrags } from './drags.ts'
 import { Following } from './following.tsx'
-import { connect, move } from './operations.ts'
+import { dropKind, endsOf, none, onConnections, onElements, type Drawing, type Held } from './gestures.ts'
+import { followLink } from './link.ts'
+import { Menu } from './menu.tsx'
+import { move } from './operations.ts'
 import { Outlines } from './outlines.tsx'
+import { Palette } from './palette.tsx'
 import { hint } from './path.ts'
 import { useOwnPlace } from './place.ts'
 import { Pointers } from './pointers.tsx'
 import { Pulses } from './pulses.tsx'
-import { allowedSources, allowedTargets } from './rules.ts'
+import { isKindDragged } from './toolbar.tsx'
+import { useView, viewOf } from './view.ts'
+import { useWarnings, type Warnings } from './warnings.ts'
 
-/** Positions that a gesture holds until it ends. Nobody else's change takes them away. */
-type Held = ReadonlyMap<string, Position>
-const none: Held = new Map()
+const isFar = ({ transform }: ReactFlowState) => transform[2] < farZoom
+const noEdges: Edge[] = []
+const mapSize = { width: 150, height: 100 }
 
-export function Canvas({ plan }: { plan: Plan }) {
+export function Canvas({ plan, isLive }: { plan: Plan; isLive: boolean }) {
   const desk = useDesk()
-  const { selection } = useDeskState()
+  const { selection, connecting, renaming, boxing, map, message } = useDeskState()
   const [held, setHeld] = useState(none)
+  const [gliding, setGliding] = useState(none)
   const [hinted, setHinted] = useState(hint)
-  /** The nodes that the edge which is being drawn may reach; null while none is. */
-  const [reachable, setReachable] = useState<ReadonlySet<string> | null>(null)
+  const [drawing, setDrawing] = useState<Drawing | null>(null)
   const flow = useReactFlow()
+  const reactFlow = useStoreApi()
+  const far = useStore(isFar)
   const places = useDrags(plan, held)
   const ownPlace = useOwnPlace()
-  const nodes = useCards(plan, places, selection.nodes, hinted, reachable)
+  const warnings = useWarnings(plan, isLive)
+  const reachable = useReachable(plan, desk, drawing, connecting)
+  const nodes = useCards(plan, places, gliding, selection.nodes, { hinted, reachable, renaming, warnings })
   const edges = useLines(plan, selection.edges)
-
-  useEffect(() => {
-    desk.view.set({
-      center() {
-        const { left, top, width: wide, height: high } = document.querySelector('.canvas')!.getBoundingClientRect()
-        const { x, y } = flow.screenToFlowPosition({ x: left + wide / 2, y: top + high / 2 })
-        return { x: x - width / 2, y: y - height / 2 }
-      },
-      reveal: (ids) => void flow.fitView({ duration: 200, ...(ids && { nodes: ids.map((id) => ({ id })), maxZoom: 1 }) }),
-    })
-    return () => desk.view.set(null)
-  }, [desk, flow])
-
-  const onNodesChange = useCallback((changes: NodeChange<Card>[]) => {
-    const moved = changes.flatMap((each) => (each.type === 'position' && each.position ? [[each.id, each.position] as const] : []))
-    if (moved.length > 0) setHeld((before) => new Map([...before, ...moved]))
-    const { selection: before } = desk.state.get()
-    update(desk, { selection: { ...before, nodes: afterSelections(before.nodes, changes) } })
-  }, [desk])
-
-  const onEdgesChange = useCallback((changes: EdgeChange[]) => {
-    const { selection: before } = desk.state.get()
-    update(desk, { selection: { ...before, edges: afterSelections(before.edges, changes) } })
-  }, [desk])
+  const [firstView] = useState(() => viewOf(plan))
+  useView(desk, setGliding)
+  useEffect(() => followClipboard(desk), [desk])
+  useEffect(() => followLink(desk), [desk])
 
   // A gesture, by the pointer or by the arrow keys, is one change.
-  const moveHeld = (positions: Held) => {
+  const moveHeld = useCallback((positions: Held) => {
     if (positions.size === 0) return
     change(desk, move(positions))
     setHeld(none)
     setHinted(undefined)
-  }
-
-  const onConnectStart = (_: unknown, { nodeId, handleType }: OnConnectStartParams) => {
-    const now = planOf(desk)
-    if (now && nodeId) setReachable((handleType === 'source' ? allowedTargets : allowedSources)(now, desk.rules.get(), nodeId))
-  }
+  }, [desk])
+  const stopDrawing = useCallback(() => {
+    setDrawing(null)
+    reactFlow.setState({ connectionClickStartHandle: null })
+  }, [reactFlow])
+  const elements = useMemo(() => onElements(desk, flow, setHeld, moveHeld), [desk, flow, moveHeld])
+  const connections = useMemo(() => onConnections(desk, flow, setDrawing, stopDrawing), [desk, flow, stopDrawing])
+  const isValidConnection = useCallback(({ source, target }: { source: string; target: string }) => (
+    (drawing !== null && reachable?.has(drawing.type === 'source' ? target : source)) ?? false), [drawing, reachable])
 
   return (
-    <ReactFlow
-      className="canvas"
-      nodes={nodes} edges={edges} nodeTypes={nodeTypes} onNodesChange={onNodesChange} onEdgesChange={onEdgesChange}
-      onNodeDragStop={(_, __, dragged) => moveHeld(new Map(dragged.map(({ id, position }) => [id, position])))}
-      onKeyUp={({ key }) => { if (key.startsWith('Arrow')) moveHeld(held) }}
-      onBlur={() => moveHeld(held)} // the key comes up elsewhere
-      {...ownPlace}
-      onConnectStart={onConnectStart}
-      onConnectEnd={() => setReachable(null)}
-      isValidConnection={({ source, target }) => (reachable?.has(target) || reachable?.has(source)) ?? false}
-      onConnect={({ source, target }) => change(desk, connect(plan, source, target))}
-      deleteKeyCode={null} onlyRenderVisibleElements fitView minZoom={0.05} colorMode="system"
-    >
-      <Background />
-      <Controls showInteractive={false} />
-      <Pulses />
-      <Outlines plan={plan} places={places} />
-      <Pointers />
-      <Following />
-    </ReactFlow>
+    <Far value={far}>
+      <ReactFlow
+        className="canvas" nodes={nodes} edges={far ? noEdges : edges} nodeTypes={nodeTypes}
+        {...elements} {...connections} isValidConnection={isValidConnection} reconnectRadius={12}
+        onKeyUp={({ key }) => { if (key.startsWith('Arrow')) moveHeld(held) }}
+        onBlur={() => moveHeld(held)} // the key comes up elsewhere
+        onKeyDown={({ key }) => { if (key === 'Escape') stopDrawing() }}
+        {...ownPlace}
+        onDragOver={(event) => { if (isKindDragged(event)) event.preventDefault() }}
+        onDrop={(event) => dropKind(desk, flow, event)}
+        selectionOnDrag={boxing} panOnDrag={boxing ? panWhileBoxing : true} selectionMode={SelectionMode.Partial}
+        deleteKeyCode={null} zoomOnDoubleClick={false} onlyRenderVisibleElements elevateNodesOnSelect={false} minZoom={0.05} colorMode="system"
+        fitView fitViewOptions={firstView}
+      >
+        <Background />
+        <Controls showInteractive={false} />
+        {map && <MiniMap<Card> pannable zoomable style={mapSize} nodeClassName={kindOfCard} ariaLabel="Map of the plan" />}
+        {far && <DistantEdges plan={plan} nodes={nodes} />}
+        <Pulses />
+        <Outlines plan={plan} places={places} />
+        <Pointers />
+        <Following />
+        {message && (
+          <Panel position="top-center" className="notice">
+            <span role="alert">{message}</span> <button onClick={() => update(desk, { message: null })}>Dismiss</button>
+          </Panel>
+        )}
+      </ReactFlow>
+      <Menu />
+      <Palette />
+    </Far>
   )
 }
 
-/** The ids that are selected after some changes; the same set when nothing changed. */
-function afterSelections(before: ReadonlySet<string>, changes: (NodeChange<Card> | EdgeChange)[]): ReadonlySet<string> {
-  const selections = changes.filter((each) => each.type === 'select')
-  if (selections.every(({ id, selected }) => before.has(id) === selected)) return before
-  const after = new Set(before)
-  for (const { id, selected } of selections) {
-    if (selected) after.add(id)
-    else after.delete(id)
-  }
-  return after
+const panWhileBoxing = [1]
+const kindOfCard = ({ data }: Card) => data.node.nodeType
+
+/** The nodes that the edge which is being drawn, by the pointer or without it, may reach; null while none is. */
+function useReachable(plan: Plan, desk: Desk, drawing: Drawing | null, connecting: string | null): ReadonlySet<string> | null {
+  return useMemo(() => {
+    const from: Drawing | null = drawing ?? (connecting === null ? null : { node: connecting, type: 'source' })
+    return from && endsOf(plan, desk, from)
+  }, [plan, desk, drawing, connecting])
+}
+
+/** What of the screen shows on cards. */
+interface Shown {
+  hinted: string | undefined
+  reachable: ReadonlySet<string> | null
+  renaming: string | null
+  warnings: Warnings
 }
 
 /** The nodes as React Flow takes them. Those of which nothing changed stay the same objects, so that they are not drawn again. */
 function useCards(
-  plan: Plan, held: Held, selected: ReadonlySet<string>, hinted: string | undefined, reachable: ReadonlySet<string> | null,
+  plan: Plan, held: Held, gliding: Held, selected: ReadonlySet<string>, { hinted, reachable, renaming, warnings }: Shown,
 ): Card[] {
   const [known] = useState(() => new WeakMap<PlanNode, Card>())
   return useMemo(() => [...plan.nodes.values()].map((node) => {
-    const state: CardState = { hinted: hinted === node.id, allowed: reachable?.has(node.id) }
-    const card = cardOf(node, held.get(node.id) ?? node.position, selected.has(node.id), state)
+    const { id } = node
+    const state: CardState = { hinted: hinted === id, allowed: reachable?.has(id), renaming: renaming === id, warnings: warnings.get(id) }
+    const position = held.get(id) ?? gliding.get(id) ?? node.position
     const before = known.get(node)
-    if (before && before.position === card.position && before.selected === card.selected && isSame(before.data, card.data)) return before
+    if (before && before.position === position && before.selected === selected.has(id) && isSame(before.data, state)) return before
+    const card = cardOf(node, position, selected.has(id), state)
     known.set(node, card)
     return card
-  }), [plan.nodes, held, selected, hinted, reachable, known])
+  }), [plan.nodes, held, gliding, selected, hinted, reachable, renaming, warnings, known])
 }
 
 function isSame(one: CardState, other: CardState): boolean {
-  return one.hinted === other.hinted && one.allowed === other.allowed
+  return one.hinted === other.hinted && one.allowed === other.allowed && one.renaming === other.renaming &&
+    one.warnings?.join('\n') === other.warnings?.join('\n')
 }
 
 /** The edges as React Flow takes them: the same objects as long as nothing changed. */
@@ -140,4 +156,18 @@ function useLines(plan: Plan, selected: ReadonlySet<string>): Edge[] {
 
 function lineOf({ id, source, target }: PlanEdge, selected: boolean): Edge {
   return { id, source, target, selected, markerEnd: { type: MarkerType.ArrowClosed, color: 'var(--quiet)', width: 18, height: 18 } }
+}
+
+/** All edges as one path, since thousands of elements that nobody can tell apart take too long to draw. */
+function DistantEdges({ plan, nodes }: { plan: Plan; nodes: readonly Card[] }) {
+  const path = useMemo(() => {
+    const places = new Map(nodes.map(({ id, position }) => [id, position]))
+    let lines = ''
+    for (const { source, target } of plan.edges.values()) {
+      const [from, to] = [places.get(source), places.get(target)]
+      if (from && to) lines += `M${from.x + width} ${from.y + height / 2}L${to.x} ${to.y + height / 2}`
+    }
+    return lines
+  }, [plan.edges, nodes])
+  return <ViewportPortal><svg className="distant" aria-hidden="true"><path d={path} /></svg></ViewportPortal>
 }

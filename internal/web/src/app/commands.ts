@@ -1,50 +1,56 @@
 // Everything that can be done by a command: its words, its key, and what it does. Menus and keys are made from this list.
 import { flushSync } from 'react-dom'
-import type { NodeType } from '../client/index.ts'
+import { Failure, type Edit, type NodeType, type Plan, type Position } from '../client/index.ts'
 import { canSendSampleAgent, sendSampleAgent } from './agent.tsx'
-import { change, planOf, select, selected, update, type Desk } from './desk.ts'
+import { duplicate, pasteByCommand } from './clipboard.ts'
+import { change, isTyping, planOf, select, selected, tell, update, type Desk } from './desk.ts'
 import { kindOf, kindNames } from './kinds.tsx'
-import { addNode, remove } from './operations.ts'
+import { addNode, align, distribute, move, remove } from './operations.ts'
 
 export interface Command {
   /** What it does, in words. */
   words: string
   /** As in Control+D, 1 or Delete. Control is Command on a Mac. */
   key?: string
+  /** The browser makes an event of the key, which does it also where a command may not. */
+  byEvent?: boolean
+  /** The menus that offer it: of what is selected, and of the empty canvas. */
+  menu?: readonly ('selection' | 'plan')[]
+  /** The kind of nodes that it is about. */
+  kind?: NodeType
   isPossible(desk: Desk): boolean
-  run(desk: Desk): void
+  /** Does it; what it adds comes to a place of the plan, or where there is room in view. */
+  run(desk: Desk, at?: Position): void
 }
 
 const always = () => true
+const hasRoomForMap = () => matchMedia('(min-width: 701px)').matches // as editor.css
+const withNodes = (least: number) => (desk: Desk) => selected(desk).nodes.length >= least
 const withSelection = (desk: Desk) => {
   const { nodes, edges } = selected(desk)
   return nodes.length + edges.length > 0
 }
 
+/** One for each kind, in their order. */
+export const additions: readonly Command[] = kindNames.map((nodeType, i): Command => ({
+  words: `Add ${kindOf(nodeType).word}`, key: String(i + 1), menu: ['plan'], kind: nodeType, isPossible: always,
+  run: (desk, at) => addAt(desk, nodeType, at),
+}))
+
+export const layOutCommand: Command = {
+  words: 'Lay out', key: 'L', menu: ['selection', 'plan'], isPossible: (desk) => (planOf(desk)?.nodes.size ?? 0) > 1,
+  run: (desk) => void layOutPlan(desk),
+}
+
 export const commands: readonly Command[] = [
-  ...kindNames.map((nodeType, i): Command => ({
-    words: `Add ${kindOf(nodeType).word}`, key: String(i + 1), isPossible: always,
-    run: (desk) => addAt(desk, nodeType),
-  })),
+  ...additions,
+  { words: 'Find a command or a node', key: 'Control+K', isPossible: always, run: (desk) => update(desk, { finding: true }) },
   {
-    words: 'Delete', key: 'Delete', isPossible: withSelection,
-    run(desk) {
-      const { nodes, edges } = selected(desk)
-      const plan = planOf(desk)
-      if (plan) change(desk, remove(plan, nodes, edges))
-    },
-  },
-  {
-    words: 'Select all', key: 'Control+A', isPossible: always,
-    run: (desk) => select(desk, planOf(desk)?.nodes.keys() ?? [], planOf(desk)?.edges.keys() ?? []),
-  },
-  {
-    words: 'Rename', key: 'F2', isPossible: (desk) => selected(desk).nodes.length === 1,
+    words: 'Rename', key: 'F2', menu: ['selection'], isPossible: (desk) => selected(desk).nodes.length === 1,
     run: (desk) => update(desk, { renaming: selected(desk).nodes[0] ?? null }),
   },
-  { words: 'Send a sample agent', isPossible: canSendSampleAgent, run: sendSampleAgent },
   {
-    words: 'Edit', key: 'Enter',
+    words: 'Edit', key: 'Enter', menu: ['selection'],
     isPossible(desk) { // Enter first selects what has the focus
       const focused = document.activeElement?.closest<HTMLElement>('.canvas [data-id]')?.dataset.id
       const { nodes, edges } = selected(desk)
@@ -55,20 +61,91 @@ export const commands: readonly Command[] = [
       document.querySelector<HTMLElement>('.inspector input')?.focus()
     },
   },
-  { words: 'Show the whole plan', key: 'Control+0', isPossible: always, run: (desk) => desk.view.get()?.reveal() },
+  { words: 'Copy', key: 'Control+C', byEvent: true, menu: ['selection'], isPossible: withNodes(1), run: () => document.execCommand('copy') },
+  { words: 'Cut', key: 'Control+X', byEvent: true, menu: ['selection'], isPossible: withNodes(1), run: () => document.execCommand('cut') },
+  {
+    words: 'Paste', key: 'Control+V', byEvent: true, menu: ['plan'], isPossible: always,
+    run: (desk, at) => void pasteByCommand(desk, at ?? null),
+  },
+  { words: 'Duplicate', key: 'Control+D', menu: ['selection'], isPossible: withNodes(1), run: duplicate },
+  {
+    words: 'Delete', key: 'Delete', menu: ['selection'], isPossible: withSelection,
+    run: (desk) => changeSelected(desk, (plan, nodes, edges) => remove(plan, nodes, edges)),
+  },
+  {
+    words: 'Select all', key: 'Control+A', menu: ['plan'], isPossible: always,
+    run: (desk) => select(desk, planOf(desk)?.nodes.keys() ?? [], planOf(desk)?.edges.keys() ?? []),
+  },
+  { words: 'Select by a box', isPossible: always, run: (desk) => update(desk, { boxing: !desk.state.get().boxing }) },
+  alignment('Align left', 'x', 0),
+  alignment('Align center', 'x', 0.5),
+  alignment('Align right', 'x', 1),
+  alignment('Align top', 'y', 0),
+  alignment('Align middle', 'y', 0.5),
+  alignment('Align bottom', 'y', 1),
+  distribution('Distribute across', 'x'),
+  distribution('Distribute down', 'y'),
+  layOutCommand,
+  { words: 'Show the whole plan', key: 'Control+0', menu: ['plan'], isPossible: always, run: (desk) => desk.view.get()?.reveal() },
+  { words: 'Show or hide the map', menu: ['plan'], isPossible: hasRoomForMap, run: (desk) => update(desk, { map: !desk.state.get().map }) },
+  { words: 'Send a sample agent', isPossible: canSendSampleAgent, run: sendSampleAgent },
 ]
 
-function addAt(desk: Desk, nodeType: NodeType): void {
-  const { id, edits } = addNode(desk.rules.get(), nodeType, desk.view.get()?.center() ?? { x: 0, y: 0 })
-  change(desk, edits)
-  select(desk, [id])
+function alignment(words: string, axis: 'x' | 'y', part: 0 | 0.5 | 1): Command {
+  return { words, menu: ['selection'], isPossible: withNodes(2), run: (desk) => changeSelected(desk, (plan, nodes) => align(plan, nodes, axis, part)) }
 }
 
-/** The command whose key was pressed, unless somebody types. */
+function distribution(words: string, axis: 'x' | 'y'): Command {
+  return { words, menu: ['selection'], isPossible: withNodes(3), run: (desk) => changeSelected(desk, (plan, nodes) => distribute(plan, nodes, axis)) }
+}
+
+function addAt(desk: Desk, nodeType: NodeType, at = desk.view.get()?.center() ?? { x: 0, y: 0 }): void {
+  const plan = planOf(desk)
+  if (!plan) return
+  const { ids, edits } = addNode(plan, desk.rules.get(), nodeType, at)
+  change(desk, edits)
+  select(desk, ids)
+}
+
+function changeSelected(desk: Desk, operation: (plan: Plan, nodes: string[], edges: string[]) => Edit[]): void {
+  const plan = planOf(desk)
+  const { nodes, edges } = selected(desk)
+  if (plan) change(desk, operation(plan, nodes, edges))
+}
+
+/** Finds new places for what is selected, or for all when that is no more than one node. */
+async function layOutPlan(desk: Desk): Promise<void> {
+  const plan = planOf(desk)
+  if (!plan) return
+  const chosen = selected(desk).nodes
+  const only = chosen.length > 1 ? new Set(chosen) : undefined
+  try {
+    const { layOut } = await import('./layout.ts') // whoever lays out nothing needs none of it
+    const places = await layOut(plan, only)
+    const now = planOf(desk)
+    if (!now) return
+    const left = [...places].filter(([id]) => now.nodes.has(id)) // the others were deleted meanwhile
+    const before = new Map(left.map(([id]) => [id, now.nodes.get(id)!.position]))
+    change(desk, move(new Map(left)))
+    await desk.view.get()?.glide(before)
+    if (!only) desk.view.get()?.reveal()
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'AbortError') return // another layout is under way
+    tell(desk, error instanceof Failure ? error.message : 'The layout could not be loaded. Try again when the server is there.')
+  }
+}
+
+/** The command whose key was pressed, unless somebody types, or the browser does it by an event. */
 export function commandOf(event: KeyboardEvent): Command | undefined {
-  if (event.target instanceof HTMLElement && event.target.closest('input, textarea, select, dialog, [contenteditable]')) return undefined
+  if (isTyping(event.target) || event.altKey) return undefined
   if (event.key === 'Enter' && event.target instanceof HTMLElement && event.target.closest('a, button, summary')) return undefined
   const key = event.key.length === 1 ? event.key.toUpperCase() : event.key
-  const pressed = [...(event.ctrlKey || event.metaKey ? ['Control'] : []), ...(event.shiftKey && event.key.length > 1 ? ['Shift'] : []), key].join('+')
-  return commands.find((command) => command.key === pressed)
+  const control = event.ctrlKey || event.metaKey
+  const pressed = [...(control ? ['Control'] : []), ...(event.shiftKey && (control || event.key.length > 1) ? ['Shift'] : []), key].join('+')
+  return commands.find((command) => command.key === pressed && !command.byEvent)
+}
+
+/** The key of a command, as it is written on keyboards. */
+export function keyWords({ key }: Command): string | undefined {
+  return key?.replace('Control', /Mac|iPhone|iPad/.test(navigator.userAgent) ? '⌘' : 'Ctrl')
 }

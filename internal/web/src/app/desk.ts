@@ -1,8 +1,8 @@
 // What one window does with a plan: what is selected, connected and renamed there. Nothing of it is in the plan, nor on the wire.
 import { createContext, useContext, useSyncExternalStore } from 'react'
-import type { Edit, Plan, Position } from '../client/index.ts'
-import type { Companion } from './follow.ts'
+import type { Edit, NodeType, Plan, Position } from '../client/index.ts'
 import { createDrafts, type Drafts } from './drafts.ts'
+import type { Companion } from './follow.ts'
 import { createOthers, type Others } from './others.ts'
 import type { Rules } from './rules.ts'
 import type { OpenProject } from './session.ts'
@@ -27,14 +27,36 @@ export interface DeskState {
   sampleAgent: { said: readonly string[]; isRunning: boolean } | null
   /** Whether the inspector is shown. */
   inspecting: boolean
+  /** Whether a drag on the empty canvas selects what is in the box, rather than move the view. */
+  boxing: boolean
+  /** Whether the small map of the whole plan is shown. */
+  map: boolean
+  /** Whether the list of all commands and nodes is open. */
+  finding: boolean
+  /** The menu that is open; null for none. */
+  menu: Menu | null
+  /** A sentence about what could not be done here; null for none. */
+  message: string | null
+}
+
+/** A menu, and where its corner is on the screen. */
+export interface Menu {
+  name: string
+  left: number
+  top: number
+  items: readonly { words: string; key?: string | undefined; kind?: NodeType; run(): void }[]
 }
 
 /** What the canvas does for the rest of the editor, while it is there. */
 export interface View {
   /** The point of the plan in the middle of what is seen. */
   center(): Position
+  /** Where the pointer is on the canvas; null while it is elsewhere. */
+  pointer(): Position | null
   /** Brings nodes into view; all of them when none is named. */
   reveal(nodeIds?: readonly string[]): void
+  /** Shows nodes on their way from where they were to where the plan has them, until they are there. */
+  glide(from: ReadonlyMap<string, Position>): Promise<void>
 }
 
 /** An open editor. */
@@ -54,6 +76,7 @@ export function createDesk(project: OpenProject): Desk {
     project,
     state: createStore<DeskState>({
       selection: nothing, connecting: null, renaming: null, companion: null, sampleAgent: null, inspecting: true,
+      boxing: false, map: true, finding: false, menu: null, message: null,
     }),
     view: createStore<View | null>(null),
     rules: createStore<Rules>(new Map()),
@@ -67,9 +90,22 @@ export function planOf(desk: Desk): Plan | null {
   return desk.project.plan.snapshot().plan
 }
 
-/** Makes one change of the plan; none when there is nothing to do. */
-export function change(desk: Desk, edits: Edit[]): void {
+/** The server takes at most that many edits in one change. */
+export const maxEdits = 500
+
+/** Makes one change of the plan; none when there is nothing to do, and a sentence when it is too much. Returns whether the plan is as meant. */
+export function change(desk: Desk, edits: Edit[]): boolean {
+  if (edits.length > maxEdits) {
+    tell(desk, `That would be ${edits.length} edits. At most ${maxEdits} can be made at once: select less.`)
+    return false
+  }
   if (edits.length > 0) desk.project.plan.change(edits)
+  return true
+}
+
+/** Says why something could not be done here, until it is dismissed. */
+export function tell(desk: Desk, message: string): void {
+  update(desk, { message })
 }
 
 /** Sets parts of the state. */
@@ -90,6 +126,11 @@ export function selected(desk: Desk): { nodes: string[]; edges: string[] } {
     nodes: [...selection.nodes].filter((id) => plan?.nodes.has(id)),
     edges: [...selection.edges].filter((id) => plan?.edges.has(id)),
   }
+}
+
+/** Whether keys and the clipboard belong to a field, a dialog or a menu, and not to the plan. */
+export function isTyping(target: EventTarget | null): boolean {
+  return target instanceof Element && target.closest('input, textarea, select, dialog, [role=menu], [contenteditable]') !== null
 }
 
 const DeskContext = createContext<Desk | null>(null)

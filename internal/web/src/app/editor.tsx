@@ -80,7 +80,10 @@ export default function Editor({ projectId }: { projectId: number }) {
           {shown.plan ? (
             <>
               <Toolbar />
-              <div className="work"><Canvas plan={shown.plan} /><Inspector plan={shown.plan} clashes={clashes} /></div>
+              <div className="work">
+                <Canvas plan={shown.plan} isLive={state === 'live'} />
+                <Inspector plan={shown.plan} clashes={clashes} />
+              </div>
             </>
           ) : !ended && <p className="loading">Loading…</p>}
         </ReactFlowProvider>

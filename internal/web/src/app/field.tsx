@@ -41,7 +41,7 @@ export function FieldOf<Of extends Element>({ element, field: given, label, hint
     if (seen) setDraft(desk.drafts, key, { field, seen, text: typed })
   }
   const save = useCallback(() => change(desk, finish(desk.drafts, key, planOf(desk))), [desk, key])
-  useEffect(() => save, [save]) // another element is selected
+  useEffect(() => () => void save(), [save]) // another element is selected
   const choose = (typed: string) => {
     type(typed)
     save()

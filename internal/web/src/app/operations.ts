@@ -1,20 +1,50 @@
 // What gestures and commands do to a plan: each returns the edits of one change.
-import { newId, type Edit, type NodeType, type Plan, type PlanEdge, type Position } from '../client/index.ts'
+import { newId, type Edit, type NodeType, type Plan, type PlanEdge, type PlanNode, type Position } from '../client/index.ts'
+import { height, width } from './card.tsx'
 import { kindOf } from './kinds.tsx'
 import type { Rules } from './rules.ts'
 
-/** Adds a node of a kind, with the defaults that its schema names. */
-export function addNode(rules: Rules, nodeType: NodeType, { x, y }: Position): { id: string; edits: Edit[] } {
-  const id = `${nodeType.toLowerCase()}_${newId().slice(0, 12)}`
-  return {
-    id,
-    edits: [{
-      addNode: {
-        id, nodeType, position: { x: Math.round(x), y: Math.round(y) }, metadata: { label: kindOf(nodeType).word, description: null },
-        config: JSON.stringify(defaultsOf(rules.get(nodeType)?.configSchema)),
-      },
-    }],
+/** The end of an edge that is being drawn: the node that it begins at, and whether that is its source. */
+export interface End {
+  node: string
+  type: 'source' | 'target'
+}
+
+/** The nodes that a change adds, beside its edits. */
+export interface Addition {
+  ids: string[]
+  edits: Edit[]
+}
+
+/** Adds a node of a kind, with the defaults that its schema names. It moves down until it covers no other. */
+export function addNode(plan: Plan, rules: Rules, nodeType: NodeType, at: Position): Addition {
+  const node: PlanNode = {
+    id: newNodeId(nodeType), nodeType, position: freePlace(plan, at), metadata: { label: kindOf(nodeType).word, description: null },
+    config: JSON.stringify(defaultsOf(rules.get(nodeType)?.configSchema)),
   }
+  return { ids: [node.id], edits: [{ addNode: node }] }
+}
+
+/** Adds a node of a kind, and an edge between it and another node. */
+export function addConnected(plan: Plan, rules: Rules, nodeType: NodeType, at: Position, { node, type }: End): Addition {
+  const added = addNode(plan, rules, nodeType, at)
+  const [id] = added.ids as [string]
+  const other = plan.nodes.get(node)?.nodeType
+  const edge = type === 'source' ? newEdge(other, node, id) : newEdge(nodeType, id, node)
+  return { ids: [id], edits: [...added.edits, { addEdge: edge }] }
+}
+
+/** Names a node that is not there yet. */
+export function newNodeId(nodeType: NodeType): string {
+  return `${nodeType.toLowerCase()}_${newId().slice(0, 12)}`
+}
+
+function freePlace({ nodes }: Plan, { x, y }: Position): Position {
+  const place = { x: Math.round(x), y: Math.round(y) }
+  const gap = 16
+  const taken = [...nodes.values()].map(({ position }) => position).filter((other) => Math.abs(other.x - place.x) < width + gap)
+  while (taken.some((other) => Math.abs(other.y - place.y) < height + gap)) place.y += height + gap
+  return place
 }
 
 function defaultsOf(schema: unknown): Record<string, unknown> {
@@ -24,11 +54,28 @@ function defaultsOf(schema: unknown): Record<string, unknown> {
 
 /** Leads an edge from one node to another. */
 export function connect(plan: Plan, source: string, target: string): Edit[] {
-  const edge: PlanEdge = {
+  return [{ addEdge: newEdge(plan.nodes.get(source)?.nodeType, source, target) }]
+}
+
+/** Leads an edge elsewhere: an edge keeps its ends, so another one takes its place. */
+export function reconnect(plan: Plan, { id, source, target, metadata }: PlanEdge, newSource: string, newTarget: string): Edit[] {
+  if (source === newSource && target === newTarget) return []
+  const edge = newEdge(plan.nodes.get(newSource)?.nodeType, newSource, newTarget)
+  return [{ deleteEdge: id }, { addEdge: { ...edge, metadata: { ...edge.metadata, label: metadata.label } } }]
+}
+
+/** An edge that is not there yet. What it carries follows from where it begins. */
+export function newEdge(sourceType: NodeType | undefined, source: string, target: string): PlanEdge {
+  return {
     id: `edge_${newId().slice(0, 12)}`, source, target, sourceHandle: null, targetHandle: null,
-    metadata: { label: null, dataType: plan.nodes.get(source)?.nodeType === 'GraphNode' ? 'GRAPH_REFERENCE' : 'GRAPH_DATA' },
+    metadata: { label: null, dataType: sourceType === 'GraphNode' ? 'GRAPH_REFERENCE' : 'GRAPH_DATA' },
   }
-  return [{ addEdge: edge }]
+}
+
+/** Gives a node another label, unless somebody else did so since it was seen. */
+export function rename({ id, metadata }: PlanNode, label: string): Edit[] {
+  if (label === metadata.label) return []
+  return [{ updateNode: { id, updates: { metadata: { ...metadata, label } }, expected: { metadata } } }]
 }
 
 /** Deletes nodes, with their edges, and edges. */
@@ -44,4 +91,30 @@ export function remove(plan: Plan, nodes: readonly string[], edges: readonly str
 /** Moves nodes to new places. */
 export function move(positions: ReadonlyMap<string, Position>): Edit[] {
   return positions.size === 0 ? [] : [{ moveNodes: [...positions].map(([nodeId, { x, y }]) => ({ nodeId, position: { x, y } })) }]
+}
+
+type Axis = 'x' | 'y'
+
+/** Puts nodes into a row or a column, at a part of the way from the first of them to the last. */
+export function align(plan: Plan, ids: readonly string[], axis: Axis, part: 0 | 0.5 | 1): Edit[] {
+  const places = ids.map((id) => plan.nodes.get(id)!.position[axis])
+  const [first, last] = [Math.min(...places), Math.max(...places)]
+  const place = Math.round(first + (last - first) * part)
+  return moveAlong(plan, axis, ids.map((id) => [id, place]))
+}
+
+/** Puts equal distances between nodes. The first and the last stay. */
+export function distribute(plan: Plan, ids: readonly string[], axis: Axis): Edit[] {
+  const place = (id: string) => plan.nodes.get(id)!.position[axis]
+  const ordered = ids.toSorted((one, other) => place(one) - place(other))
+  const first = place(ordered[0]!)
+  const step = (place(ordered.at(-1)!) - first) / (ordered.length - 1)
+  return moveAlong(plan, axis, ordered.map((id, i) => [id, Math.round(first + i * step)]))
+}
+
+function moveAlong(plan: Plan, axis: Axis, places: readonly (readonly [string, number])[]): Edit[] {
+  return move(new Map(places.flatMap(([id, place]) => {
+    const { position } = plan.nodes.get(id)!
+    return position[axis] === place ? [] : [[id, { ...position, [axis]: place }] as const]
+  })))
 }

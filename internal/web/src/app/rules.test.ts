@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Plan, PlanEdge, PlanNode } from '../client/index.ts'
-import { allowedSources, allowedTargets, rulesOf } from './rules.ts'
+import { allowedKinds, allowedSources, allowedTargets, rulesOf } from './rules.ts'
 
 const info = (nodeType: string, leadsTo: string[], maxInputs: number | null, maxOutputs: number | null) => (
   { nodeType, leadsTo, maxInputs, maxOutputs, minInputs: 0, does: '', configSchema: {}, example: {} })
@@ -45,4 +45,15 @@ test.each([
   ['t', []],
 ])('the input of %s may come from %j', (id, sources) => {
   expect([...allowedSources(plan, rules, id)]).toEqual(sources)
+})
+
+test.each([
+  ['s', 'source', ['GraphNode', 'TransformNode']],
+  ['a', 'source', ['GraphNode', 'TransformNode', 'CopyNode']],
+  ['c', 'source', ['GraphNode']],
+  ['a', 'target', ['DataSourceNode', 'GraphNode', 'TransformNode', 'CopyNode']],
+  ['t', 'target', []], // it has its input
+  ['s', 'target', []],
+] as const)('an edge that begins at %s as its %s may end at new nodes of %j', (node, type, kinds) => {
+  expect(allowedKinds(plan, rules, { node, type })).toEqual(kinds)
 })

@@ -1,6 +1,8 @@
 // Which edges the server would take, by what it says of node types. It decides; this is what lights up.
-import type { Plan, PlanNode } from '../client/index.ts'
+import type { NodeType, Plan, PlanNode } from '../client/index.ts'
 import type { NodeTypesQuery } from './gql/graphql.ts'
+import { kindNames } from './kinds.tsx'
+import type { End } from './operations.ts'
 
 export type NodeTypeInfo = NodeTypesQuery['nodeTypes'][number]
 
@@ -9,6 +11,20 @@ export type Rules = ReadonlyMap<string, NodeTypeInfo>
 
 export function rulesOf({ nodeTypes }: NodeTypesQuery): Rules {
   return new Map(nodeTypes.map((info) => [info.nodeType, info]))
+}
+
+/** The nodes at which an edge may end that begins at one. */
+export function allowedEnds(plan: Plan, rules: Rules, { node, type }: End): Set<string> {
+  return (type === 'source' ? allowedTargets : allowedSources)(plan, rules, node)
+}
+
+/** The kinds of new nodes at which an edge may end that begins at one that is there. */
+export function allowedKinds(plan: Plan, rules: Rules, begin: End): NodeType[] {
+  const idOf = (nodeType: NodeType) => `\0${nodeType}` // which no node has
+  const nodes = new Map(plan.nodes)
+  for (const nodeType of kindNames) nodes.set(idOf(nodeType), { ...plan.nodes.get(begin.node)!, id: idOf(nodeType), nodeType })
+  const ends = allowedEnds({ ...plan, nodes }, rules, begin)
+  return kindNames.filter((nodeType) => ends.has(idOf(nodeType)))
 }
 
 /** The nodes to which an edge from a node may lead. */
