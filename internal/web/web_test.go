@@ -346,6 +346,17 @@ func TestInspector(t *testing.T) {
 	runPages(t, "inspector.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
 }
 
+func TestWithoutMouseAndEyes(t *testing.T) {
+	t.Parallel()
+	replicas := servertest.Start(t, 2, nil)
+	runPages(t, "access.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
+}
+
+func TestTouch(t *testing.T) {
+	t.Parallel()
+	runPages(t, "touch.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)
+}
+
 func TestClientWithoutOurPage(t *testing.T) {
 	t.Parallel()
 	runPages(t, "client.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)

@@ -33,7 +33,7 @@ try {
   await cards(two, 9)
   const output = await two.locator('.react-flow__node').filter({ hasText: 'Output of an agent' }).getAttribute('data-id')
   // It is at what it touched last, and what it does pulses in its colour.
-  await two.locator(`[data-around=${output}] .outline`).waitFor()
+  await two.locator(`[data-around=${output}] .around`).waitFor()
   if (process.env.SHOTS) await two.screenshot({ path: `${process.env.SHOTS}/agent-seen.png` })
   await one.getByText('a OutputNode cannot lead to a GraphNode').waitFor()
   assert.equal(await two.locator('.react-flow__edge').count(), 7)

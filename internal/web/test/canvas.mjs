@@ -138,7 +138,7 @@ try {
     await one.mouse.down()
     await one.mouse.move(...await middle(handle(transform, 'target')), { steps: 6 })
     await one.mouse.up()
-  }, () => two.locator(`.react-flow__edge[aria-label="Edge from datasourcenode_003 to ${transform}"]`).waitFor({ state: 'attached' }))
+  }, () => two.locator('.react-flow__edge[aria-label="Edge from Teams to Transform"]').waitFor({ state: 'attached' }))
 
   // A label is typed in the card. What others do to the node meanwhile does not get in.
   await node(one, 'Services').dblclick()

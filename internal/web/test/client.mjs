@@ -24,7 +24,7 @@ try {
     await when(({ status }) => status.state === 'live')
     const node = { id: 'one', nodeType: 'GraphNode', position: { x: 1, y: 2 }, metadata: { label: 'One', description: null }, config: '{}' }
     plan.change([{ addNode: node }])
-    const { plan: shown } = await when((snapshot) => snapshot.plan.nodes.has('one') && snapshot.waiting === 0)
+    const { plan: shown } = await when((snapshot) => snapshot.plan.version === 1) // its event has come, too
     const edge = { id: 'e', source: 'one', target: 'one', sourceHandle: null, targetHandle: null, metadata: { label: null, dataType: 'GRAPH_DATA' } }
     plan.change([{ addEdge: edge }])
     const { refused: [{ change, failure }] } = await when(({ refused }) => refused.length > 0)

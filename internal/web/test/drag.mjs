@@ -34,10 +34,9 @@ try {
   await cards(two, 8)
   assert.equal(await place(two, node), await place(one, node))
 
-  // Arrow keys move what is selected, and are saved the same way.
+  // Arrow keys move what has the focus, and are saved the same way.
   const resting = await place(two, 'graphnode_006')
   await one.locator('[data-id=graphnode_006]').focus()
-  await one.keyboard.press('Enter')
   for (let i = 0; i < 3; i++) await one.keyboard.down('ArrowDown')
   await one.keyboard.up('ArrowDown')
   await two.waitForFunction((was) => document.querySelector('[data-id=graphnode_006]').style.transform !== was, resting)

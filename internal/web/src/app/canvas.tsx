@@ -6,31 +6,39 @@ import {
 import '@xyflow/react/dist/style.css'
 import { useCallback, useEffect, useMemo, useState } from 'react'
 import type { Plan, PlanEdge, PlanNode } from '../client/index.ts'
-import { cardOf, Far, farZoom, height, nodeTypes, width, type Card, type CardState } from './card.tsx'
+import { cardOf, Far, farZoom, height, nodeTypes, notInTabOrder, width, type Card, type CardState } from './card.tsx'
 import { followClipboard } from './clipboard.ts'
-import { change, update, useDesk, useDeskState, type Desk } from './desk.ts'
+import { change, planOf, update, useDesk, useDeskState, type Desk } from './desk.ts'
 import { useDrags } from './drags.ts'
 import { Following } from './following.tsx'
 import { dropKind, endsOf, none, onConnections, onElements, type Drawing, type Held } from './gestures.ts'
+import { useKeyboard } from './keyboard.ts'
 import { followLink } from './link.ts'
 import { Menu } from './menu.tsx'
+import { Mode, useClicks } from './modes.tsx'
 import { move } from './operations.ts'
 import { Outlines } from './outlines.tsx'
+import { orderOf } from './order.ts'
 import { Palette } from './palette.tsx'
 import { hint } from './path.ts'
 import { useOwnPlace } from './place.ts'
 import { Pointers } from './pointers.tsx'
 import { Pulses } from './pulses.tsx'
+import { useTheme } from './theme.tsx'
 import { isKindDragged } from './toolbar.tsx'
+import { useTouch } from './touch.ts'
 import { useView, viewOf } from './view.ts'
-import { useWarnings, type Warnings } from './warnings.ts'
+import type { Warnings } from './warnings.ts'
+import { nameOfEdge, nameOfNode } from './phrases.ts'
 
 const isFar = ({ transform }: ReactFlowState) => transform[2] < farZoom
 const noEdges: Edge[] = []
 const mapSize = { width: 150, height: 100 }
 
-export function Canvas({ plan, isLive }: { plan: Plan; isLive: boolean }) {
+export function Canvas({ plan: drawn, warnings }: { plan: Plan; warnings: Warnings }) {
   const desk = useDesk()
+  // When a gesture ends, what it did is in the plan a frame before the editor is drawn anew. Without it nodes would go back for that frame.
+  const plan = planOf(desk) ?? drawn
   const { selection, connecting, renaming, boxing, map, message } = useDeskState()
   const [held, setHeld] = useState(none)
   const [gliding, setGliding] = useState(none)
@@ -39,9 +47,9 @@ export function Canvas({ plan, isLive }: { plan: Plan; isLive: boolean }) {
   const flow = useReactFlow()
   const reactFlow = useStoreApi()
   const far = useStore(isFar)
+  const theme = useTheme()
   const places = useDrags(plan, held)
   const ownPlace = useOwnPlace()
-  const warnings = useWarnings(plan, isLive)
   const reachable = useReachable(plan, desk, drawing, connecting)
   const nodes = useCards(plan, places, gliding, selection.nodes, { hinted, reachable, renaming, warnings })
   const edges = useLines(plan, selection.edges)
@@ -66,19 +74,35 @@ export function Canvas({ plan, isLive }: { plan: Plan; isLive: boolean }) {
   const isValidConnection = useCallback(({ source, target }: { source: string; target: string }) => (
     (drawing !== null && reachable?.has(drawing.type === 'source' ? target : source)) ?? false), [drawing, reachable])
 
+  const nudge = (ids: readonly string[], dx: number, dy: number) => setHeld((before) => new Map([...before, ...ids.map((id) => {
+    const { x, y } = before.get(id) ?? plan.nodes.get(id)!.position
+    return [id, { x: x + dx, y: y + dy }] as const
+  })]))
+  const keyboard = useKeyboard(plan, nudge)
+  const clicks = useClicks(desk, flow)
+  useTouch()
+
   return (
     <Far value={far}>
       <ReactFlow
         className="canvas" nodes={nodes} edges={far ? noEdges : edges} nodeTypes={nodeTypes}
         {...elements} {...connections} isValidConnection={isValidConnection} reconnectRadius={12}
         onKeyUp={({ key }) => { if (key.startsWith('Arrow')) moveHeld(held) }}
-        onBlur={() => moveHeld(held)} // the key comes up elsewhere
-        onKeyDown={({ key }) => { if (key === 'Escape') stopDrawing() }}
+        onBlur={(event) => {
+          keyboard.onBlur(event)
+          moveHeld(held) // the key comes up elsewhere
+        }}
+        onKeyDown={(event) => {
+          if (event.key === 'Escape') stopDrawing()
+          keyboard.onKeyDown(event)
+        }}
+        onFocus={keyboard.onFocus} onMoveEnd={keyboard.onMoveEnd} disableKeyboardA11y
+        tabIndex={0} aria-label="Plan" aria-describedby="canvas-keys" {...clicks}
         {...ownPlace}
         onDragOver={(event) => { if (isKindDragged(event)) event.preventDefault() }}
         onDrop={(event) => dropKind(desk, flow, event)}
         selectionOnDrag={boxing} panOnDrag={boxing ? panWhileBoxing : true} selectionMode={SelectionMode.Partial}
-        deleteKeyCode={null} zoomOnDoubleClick={false} onlyRenderVisibleElements elevateNodesOnSelect={false} minZoom={0.05} colorMode="system"
+        deleteKeyCode={null} zoomOnDoubleClick={false} onlyRenderVisibleElements elevateNodesOnSelect={false} minZoom={0.05} colorMode={theme}
         fitView fitViewOptions={firstView}
       >
         <Background />
@@ -89,6 +113,10 @@ export function Canvas({ plan, isLive }: { plan: Plan; isLive: boolean }) {
         <Outlines plan={plan} places={places} />
         <Pointers />
         <Following />
+        <Mode plan={plan} />
+        <p id="canvas-keys" className="unseen">
+          Tab goes along the flow. Arrows move a node, with Shift by ten. C connects it, Enter edits it, Delete deletes it.
+        </p>
         {message && (
           <Panel position="top-center" className="notice">
             <span role="alert">{message}</span> <button onClick={() => update(desk, { message: null })}>Dismiss</button>
@@ -125,16 +153,17 @@ function useCards(
   plan: Plan, held: Held, gliding: Held, selected: ReadonlySet<string>, { hinted, reachable, renaming, warnings }: Shown,
 ): Card[] {
   const [known] = useState(() => new WeakMap<PlanNode, Card>())
-  return useMemo(() => [...plan.nodes.values()].map((node) => {
+  return useMemo(() => orderOf(plan).nodes.map((node) => {
     const { id } = node
     const state: CardState = { hinted: hinted === id, allowed: reachable?.has(id), renaming: renaming === id, warnings: warnings.get(id) }
     const position = held.get(id) ?? gliding.get(id) ?? node.position
     const before = known.get(node)
-    if (before && before.position === position && before.selected === selected.has(id) && isSame(before.data, state)) return before
-    const card = cardOf(node, position, selected.has(id), state)
+    const card = cardOf(node, nameOfNode(node, orderOf(plan).degrees.get(id)!), position, selected.has(id), state)
+    if (before && before.position === position && before.selected === card.selected && before.ariaLabel === card.ariaLabel &&
+      isSame(before.data, state)) return before
     known.set(node, card)
     return card
-  }), [plan.nodes, held, gliding, selected, hinted, reachable, renaming, warnings, known])
+  }), [plan, held, gliding, selected, hinted, reachable, renaming, warnings, known])
 }
 
 function isSame(one: CardState, other: CardState): boolean {
@@ -145,17 +174,21 @@ function isSame(one: CardState, other: CardState): boolean {
 /** The edges as React Flow takes them: the same objects as long as nothing changed. */
 function useLines(plan: Plan, selected: ReadonlySet<string>): Edge[] {
   const [known] = useState(() => new WeakMap<PlanEdge, Edge>())
-  return useMemo(() => [...plan.edges.values()].map((edge) => {
+  return useMemo(() => orderOf(plan).edges.map((edge) => {
     const before = known.get(edge)
-    if (before?.selected === selected.has(edge.id)) return before
-    const line = lineOf(edge, selected.has(edge.id))
+    const name = `Edge ${nameOfEdge(plan, edge)}`
+    if (before?.selected === selected.has(edge.id) && before.ariaLabel === name) return before
+    const line = lineOf(edge, name, selected.has(edge.id))
     known.set(edge, line)
     return line
-  }), [plan.edges, selected, known])
+  }), [plan, selected, known])
 }
 
-function lineOf({ id, source, target }: PlanEdge, selected: boolean): Edge {
-  return { id, source, target, selected, markerEnd: { type: MarkerType.ArrowClosed, color: 'var(--quiet)', width: 18, height: 18 } }
+function lineOf({ id, source, target }: PlanEdge, ariaLabel: string, selected: boolean): Edge {
+  return {
+    id, source, target, selected, ariaLabel, domAttributes: notInTabOrder,
+    markerEnd: { type: MarkerType.ArrowClosed, color: 'var(--quiet)', width: 18, height: 18 },
+  }
 }
 
 /** All edges as one path, since thousands of elements that nobody can tell apart take too long to draw. */

@@ -34,10 +34,13 @@ const handles = [
   { type: 'source' as const, position: Side.Right, x: width - 4, y: height / 2 - 4, width: 8, height: 8 },
 ]
 
-export function cardOf(node: PlanNode, position: Position, selected: boolean, state: CardState): Card {
+/** The canvas itself leads the Tab key from one element to the next. */
+export const notInTabOrder = { tabIndex: -1 }
+
+export function cardOf(node: PlanNode, name: string, position: Position, selected: boolean, state: CardState): Card {
   return {
     id: node.id, type: 'card', position, width, height, measured: { width, height }, handles, selected, data: { node, ...state },
-    ariaLabel: [`${kindOf(node.nodeType).word} ${node.metadata.label}`, ...(state.warnings ?? [])].join('. '),
+    ariaLabel: [name, ...(state.warnings ?? [])].join('. '), domAttributes: notInTabOrder,
   }
 }
 

@@ -3,9 +3,11 @@ import { flushSync } from 'react-dom'
 import { Failure, type Edit, type NodeType, type Plan, type Position } from '../client/index.ts'
 import { canSendSampleAgent, sendSampleAgent } from './agent.tsx'
 import { duplicate, pasteByCommand } from './clipboard.ts'
-import { change, isTyping, planOf, select, selected, tell, update, type Desk } from './desk.ts'
+import { change, isTyping, nothing, planOf, select, selected, tell, update, type Desk } from './desk.ts'
 import { kindOf, kindNames } from './kinds.tsx'
 import { addNode, align, distribute, move, remove } from './operations.ts'
+import { allowedTargets } from './rules.ts'
+import { labelOf } from './phrases.ts'
 
 export interface Command {
   /** What it does, in words. */
@@ -51,10 +53,9 @@ export const commands: readonly Command[] = [
   },
   {
     words: 'Edit', key: 'Enter', menu: ['selection'],
-    isPossible(desk) { // Enter first selects what has the focus
-      const focused = document.activeElement?.closest<HTMLElement>('.canvas [data-id]')?.dataset.id
+    isPossible(desk) {
       const { nodes, edges } = selected(desk)
-      return nodes.length + edges.length === 1 && (focused === undefined || nodes.includes(focused) || edges.includes(focused))
+      return nodes.length + edges.length === 1
     },
     run(desk) {
       flushSync(() => update(desk, { inspecting: true })) // what is not drawn cannot be focused
@@ -76,6 +77,15 @@ export const commands: readonly Command[] = [
     words: 'Select all', key: 'Control+A', menu: ['plan'], isPossible: always,
     run: (desk) => select(desk, planOf(desk)?.nodes.keys() ?? [], planOf(desk)?.edges.keys() ?? []),
   },
+  {
+    words: 'Connect', key: 'C', menu: ['selection'], isPossible: (desk) => selected(desk).nodes.length === 1, run: beginConnecting,
+  },
+  {
+    words: 'Move to a place', key: 'M', menu: ['selection'], isPossible: withNodes(1),
+    run: (desk) => update(desk, { moving: true, connecting: null }),
+  },
+  { words: 'Leave', key: 'Escape', isPossible: isAtSomething, run: leave },
+  { words: 'Show or hide the outline', key: 'O', menu: ['plan'], isPossible: always, run: (desk) => update(desk, { outline: !desk.state.get().outline }) },
   { words: 'Select by a box', isPossible: always, run: (desk) => update(desk, { boxing: !desk.state.get().boxing }) },
   alignment('Align left', 'x', 0),
   alignment('Align center', 'x', 0.5),
@@ -97,6 +107,26 @@ function alignment(words: string, axis: 'x' | 'y', part: 0 | 0.5 | 1): Command {
 
 function distribution(words: string, axis: 'x' | 'y'): Command {
   return { words, menu: ['selection'], isPossible: withNodes(3), run: (desk) => changeSelected(desk, (plan, nodes) => distribute(plan, nodes, axis)) }
+}
+
+/** Lets one choose where an edge from the selected node leads. */
+function beginConnecting(desk: Desk): void {
+  const [source] = selected(desk).nodes
+  const plan = planOf(desk)
+  if (!plan || !source) return
+  if (allowedTargets(plan, desk.rules.get(), source).size === 0) tell(desk, `No node can take what comes from ${labelOf(plan, source)}.`)
+  else update(desk, { connecting: source, moving: false })
+}
+
+function isAtSomething(desk: Desk): boolean {
+  const { connecting, moving, selection } = desk.state.get()
+  return connecting !== null || moving || selection.nodes.size + selection.edges.size > 0
+}
+
+/** Leaves what was begun; else selects nothing. */
+function leave(desk: Desk): void {
+  const { connecting, moving } = desk.state.get()
+  update(desk, connecting !== null || moving ? { connecting: null, moving: false } : { selection: nothing })
 }
 
 function addAt(desk: Desk, nodeType: NodeType, at = desk.view.get()?.center() ?? { x: 0, y: 0 }): void {
@@ -138,6 +168,7 @@ async function layOutPlan(desk: Desk): Promise<void> {
 /** The command whose key was pressed, unless somebody types, or the browser does it by an event. */
 export function commandOf(event: KeyboardEvent): Command | undefined {
   if (isTyping(event.target) || event.altKey) return undefined
+  if (event.key === 'Escape' && document.querySelector(':popover-open')) return undefined // it is closed first
   if (event.key === 'Enter' && event.target instanceof HTMLElement && event.target.closest('a, button, summary')) return undefined
   const key = event.key.length === 1 ? event.key.toUpperCase() : event.key
   const control = event.ctrlKey || event.metaKey

@@ -4,9 +4,11 @@ import type { Edit, NodeType, Plan, Position } from '../client/index.ts'
 import { createDrafts, type Drafts } from './drafts.ts'
 import type { Companion } from './follow.ts'
 import { createOthers, type Others } from './others.ts'
+import type { Item } from './order.ts'
 import type { Rules } from './rules.ts'
 import type { OpenProject } from './session.ts'
 import { createStore, type Store } from './store.ts'
+import { wordsForEdits } from './phrases.ts'
 
 export interface Selection {
   nodes: ReadonlySet<string>
@@ -37,6 +39,10 @@ export interface DeskState {
   menu: Menu | null
   /** A sentence about what could not be done here; null for none. */
   message: string | null
+  /** Whether the next click on the canvas says where the selected nodes go. */
+  moving: boolean
+  /** Whether the outline is shown. */
+  outline: boolean
 }
 
 /** A menu, and where its corner is on the screen. */
@@ -59,12 +65,20 @@ export interface View {
   glide(from: ReadonlyMap<string, Position>): Promise<void>
 }
 
+/** A sentence for those who hear the page. The count makes it another one when the same is said again. */
+export interface Sentence {
+  words: string
+  count: number
+}
+
 /** An open editor. */
 export interface Desk {
   project: OpenProject
   state: Store<DeskState>
   /** Null until the canvas is there. */
   view: Store<View | null>
+  /** What was done here last, for those who hear it. */
+  said: Store<Sentence>
   /** Empty until the server has said it. */
   rules: Store<Rules>
   drafts: Drafts
@@ -76,9 +90,10 @@ export function createDesk(project: OpenProject): Desk {
     project,
     state: createStore<DeskState>({
       selection: nothing, connecting: null, renaming: null, companion: null, sampleAgent: null, inspecting: true,
-      boxing: false, map: true, finding: false, menu: null, message: null,
+      boxing: false, map: true, finding: false, menu: null, message: null, moving: false, outline: false,
     }),
     view: createStore<View | null>(null),
+    said: createStore<Sentence>({ words: '', count: 0 }),
     rules: createStore<Rules>(new Map()),
     drafts: createDrafts(),
     others: createOthers(),
@@ -99,7 +114,10 @@ export function change(desk: Desk, edits: Edit[]): boolean {
     tell(desk, `That would be ${edits.length} edits. At most ${maxEdits} can be made at once: select less.`)
     return false
   }
-  if (edits.length > 0) desk.project.plan.change(edits)
+  const plan = planOf(desk)
+  if (edits.length === 0 || !plan) return true
+  desk.said.set({ words: wordsForEdits(edits, plan), count: desk.said.get().count + 1 })
+  desk.project.plan.change(edits)
   return true
 }
 
@@ -116,6 +134,11 @@ export function update(desk: Desk, parts: Partial<DeskState>): void {
 /** Selects these nodes and edges, and no others. */
 export function select(desk: Desk, nodes: Iterable<string>, edges: Iterable<string> = []): void {
   update(desk, { selection: { nodes: new Set(nodes), edges: new Set(edges) } })
+}
+
+/** Selects a node or an edge, and nothing else. */
+export function selectItem(desk: Desk, { kind, id }: Item): void {
+  select(desk, kind === 'node' ? [id] : [], kind === 'edge' ? [id] : [])
 }
 
 /** The nodes and edges that are selected and still there. */

@@ -2,20 +2,27 @@
 import { useEffect, useMemo, useSyncExternalStore } from 'react'
 import { ReactFlowProvider } from '@xyflow/react'
 import { SampleAgentButton, SampleAgentNotice } from './agent.tsx'
+import type { Plan } from '../client/index.ts'
 import { Canvas } from './canvas.tsx'
-import { commandOf, type Command } from './commands.ts'
+import { commandOf } from './commands.ts'
 import { ConflictNotice, useClashes } from './conflicts.tsx'
 import { createDesk, DeskProvider } from './desk.ts'
 import './editor.css'
+import './access.css'
 import { NodeTypesDocument } from './gql/graphql.ts'
 import { Inspector } from './inspector.tsx'
 import { mediate } from './mediate.ts'
+import { LiveRegion } from './live-region.tsx'
+import { Outline } from './outline.tsx'
 import { navigate } from './path.ts'
 import { People } from './people.tsx'
+import type { Clash } from './resolve.ts'
 import { rulesOf } from './rules.ts'
 import { connection, openProject } from './session.ts'
 import { Notices, Status } from './status.tsx'
+import { ThemeButton } from './theme.tsx'
 import { Toolbar } from './toolbar.tsx'
+import { useWarnings } from './warnings.ts'
 
 export default function Editor({ projectId }: { projectId: number }) {
   const desk = useMemo(() => createDesk(openProject(projectId)), [projectId])
@@ -44,23 +51,14 @@ export default function Editor({ projectId }: { projectId: number }) {
     connection.request(NodeTypesDocument, {}).then((answer) => desk.rules.set(rulesOf(answer)), () => {})
   }, [desk, state])
   useEffect(() => {
-    // What is possible counts when the key goes down: the key that selects a node on the canvas does not edit it at once.
-    let pressed: Command | undefined
     const onKeyDown = (event: KeyboardEvent) => {
-      const command = commandOf(event)
-      pressed = command?.isPossible(desk) ? command : undefined
-    }
-    const afterOthers = (event: KeyboardEvent) => {
-      if (!pressed) return
+      const command = event.defaultPrevented ? undefined : commandOf(event) // the canvas may have taken the key
+      if (!command?.isPossible(desk)) return
       event.preventDefault()
-      pressed.run(desk)
+      command.run(desk)
     }
-    addEventListener('keydown', onKeyDown, true)
-    addEventListener('keydown', afterOthers)
-    return () => {
-      removeEventListener('keydown', onKeyDown, true)
-      removeEventListener('keydown', afterOthers)
-    }
+    addEventListener('keydown', onKeyDown)
+    return () => removeEventListener('keydown', onKeyDown)
   }, [desk])
   useEffect(() => mediate(store), [store])
   useEffect(() => store.hear((made) => { if (made.clientId !== connection.clientId) desk.others.hear(made) }), [desk, store])
@@ -73,6 +71,7 @@ export default function Editor({ projectId }: { projectId: number }) {
           <h1 dir="auto">{shown.projectName}</h1>
           <Status shown={shown} />
           <People />
+          <ThemeButton />
           <a href={location.pathname} target="_blank" rel="noopener">Open a second window</a>
           <SampleAgentButton />
         </header>
@@ -80,18 +79,28 @@ export default function Editor({ projectId }: { projectId: number }) {
           {shown.plan ? (
             <>
               <Toolbar />
-              <div className="work">
-                <Canvas plan={shown.plan} isLive={state === 'live'} />
-                <Inspector plan={shown.plan} clashes={clashes} />
-              </div>
+              <Work plan={shown.plan} isLive={state === 'live'} clashes={clashes} />
             </>
           ) : !ended && <p className="loading">Loading…</p>}
         </ReactFlowProvider>
+        <LiveRegion />
         <Notices project={desk.project} shown={shown} skip={new Set(clashes.map(({ change }) => change.opId))}>
           <SampleAgentNotice />
           <ConflictNotice clashes={clashes} />
         </Notices>
       </main>
     </DeskProvider>
+  )
+}
+
+/** The plan: as rows, as it is drawn, and what is selected of it. */
+function Work({ plan, isLive, clashes }: { plan: Plan; isLive: boolean; clashes: Clash[] }) {
+  const warnings = useWarnings(plan, isLive)
+  return (
+    <div className="work">
+      <Outline plan={plan} warnings={warnings} />
+      <Canvas plan={plan} warnings={warnings} />
+      <Inspector plan={plan} clashes={clashes} />
+    </div>
   )
 }

@@ -118,3 +118,14 @@ function moveAlong(plan: Plan, axis: Axis, places: readonly (readonly [string, n
     return position[axis] === place ? [] : [[id, { ...position, [axis]: place }] as const]
   })))
 }
+
+/** Moves nodes together, so that the first of them comes to a place. */
+export function moveTo(plan: Plan, ids: readonly string[], place: Position): Edit[] {
+  const first = plan.nodes.get(ids[0] ?? '')?.position
+  if (!first) return []
+  const [dx, dy] = [Math.round(place.x) - first.x, Math.round(place.y) - first.y]
+  return move(new Map(ids.map((id) => {
+    const { x, y } = plan.nodes.get(id)!.position
+    return [id, { x: x + dx, y: y + dy }]
+  })))
+}

@@ -36,7 +36,7 @@ function Around({ nodeId, position: { x, y }, people }: { nodeId: string; positi
   return (
     <div className="around" data-around={nodeId} style={{ transform: `translate(${x}px, ${y}px)`, width, height }}>
       {shown.map(({ userId, name, color, isAgent }, i) => (
-        <div key={userId} className="outline" style={{ inset: -between * (i + 1), borderColor: standingOut(color) }}>
+        <div key={userId} className="around" style={{ inset: -between * (i + 1), borderColor: standingOut(color) }}>
           {!isAgent && ( // its pointer is there, and has the name
             <span className="name" style={{ ...badge(standingOut(color)), left: between * i, top: top + (between - labelHeight) * (i + 1) }}>{name}</span>
           )}

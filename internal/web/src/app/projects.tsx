@@ -11,6 +11,7 @@ import { ProjectRow } from './project-row.tsx'
 import './projects.css'
 import { sampleEdits, sampleHint } from './sample.ts'
 import { closeProject, connection, openProject } from './session.ts'
+import { ThemeButton } from './theme.tsx'
 import { count, messageOf } from './words.ts'
 
 /** So many projects are shown at first, and more each time that somebody asks for more. */
@@ -63,6 +64,7 @@ export function Projects() {
       <header>
         <h1>Layercake</h1>
         <OwnName />
+        <ThemeButton />
       </header>
       <Create first={empty} />
       <div className="bar">

@@ -1,10 +1,11 @@
 // Who sits here, and the connection that all screens share.
 import { connect, type Connection, type PlanStore, type PresenceStore } from '../client/index.ts'
+import { recall, remember } from './memory.ts'
 
 const nameKey = 'layercake-name'
 
 /** What this person is called, until they say otherwise. */
-export const me = { name: remembered() ?? invented(), color: '#3b82f6' }
+export const me = { name: recall(nameKey) ?? invented(), color: '#3b82f6' }
 
 /** The connection to the server that this page came from. */
 export const connection: Connection = await connect({ url: location.origin, name: me.name })
@@ -44,23 +45,7 @@ export async function rename(name: string): Promise<void> {
     throw error
   }
   me.name = name
-  remember(name)
-}
-
-function remember(name: string): void {
-  try {
-    localStorage.setItem(nameKey, name)
-  } catch {
-    // Without storage the name ends with the page.
-  }
-}
-
-function remembered(): string | null {
-  try {
-    return localStorage.getItem(nameKey)
-  } catch {
-    return null
-  }
+  remember(nameKey, name)
 }
 
 function invented(): string {
@@ -69,7 +54,7 @@ function invented(): string {
     return list[Math.floor(Math.random() * list.length)]!
   }
   const name = `${one('Amber Azure Coral Ivory Jade Maroon Olive Scarlet Silver Violet')} ${one('Badger Falcon Heron Lynx Marten Otter Owl Raven Seal Stork')}`
-  remember(name)
+  remember(nameKey, name)
   return name
 }
 

@@ -72,13 +72,15 @@ export function Notices({ project, shown, skip, children }: {
           <button onClick={() => plan.send(all)}>Send</button> <button onClick={() => plan.discard(all)}>Discard</button>
         </div>
       )}
-      {!gone && refused.filter(({ change }) => !skip?.has(change.opId)).map(({ change, failure }) => (
-        <div className="notice" key={change.opId}>
-          <p><strong>Not done:</strong> {wordsFor(change, shown.plan)}. {failure.message}{describe(failure)}</p>
-          <button onClick={() => void navigator.clipboard?.writeText(JSON.stringify(change.edits, null, 2))}>Copy what it was</button>{' '}
-          <button onClick={() => plan.discard([change.opId])}>Dismiss</button>
-        </div>
-      ))}
+      <div className="refused" aria-live="assertive">
+        {!gone && refused.filter(({ change }) => !skip?.has(change.opId)).map(({ change, failure }) => (
+          <div className="notice" key={change.opId}>
+            <p><strong>Not done:</strong> {wordsFor(change, shown.plan)}. {failure.message}{describe(failure)}</p>
+            <button onClick={() => void navigator.clipboard?.writeText(JSON.stringify(change.edits, null, 2))}>Copy what it was</button>{' '}
+            <button onClick={() => plan.discard([change.opId])}>Dismiss</button>
+          </div>
+        ))}
+      </div>
     </aside>
   )
 }

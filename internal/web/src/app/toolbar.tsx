@@ -4,6 +4,7 @@ import type { NodeType } from '../client/index.ts'
 import { additions, layOutCommand } from './commands.ts'
 import { update, useDesk, useDeskState } from './desk.ts'
 import { KindIcon, kindNames, kindOf } from './kinds.tsx'
+import { OutlineButton } from './outline.tsx'
 
 const dragged = 'application/x-layercake-kind'
 
@@ -34,6 +35,7 @@ export function Toolbar() {
       <button aria-pressed={boxing} title="Drag a box around nodes (or hold Shift)" onClick={() => update(desk, { boxing: !boxing })}>Select by a box</button>
       <button title="Find new places for what is selected, or for all (L)" onClick={() => layOutCommand.run(desk)}>Lay out</button>
       <button title="Every command and every node (Ctrl+K)" onClick={() => update(desk, { finding: true })}>Find…</button>
+      <OutlineButton />
     </div>
   )
 }
