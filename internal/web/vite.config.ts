@@ -13,6 +13,15 @@ export default defineConfig({
       // Layouts are an entry, too, so that a test can ask the file that is served.
       input: ['index.html', 'src/app/layout.ts'],
       preserveEntrySignatures: 'exports-only',
+      // Few files, since small ones are compressed badly: what the list needs, and what the canvas needs beyond that.
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: 'list', test: /app\/projects\.tsx$|react-dom|preload-helper/, priority: 2 },
+            { name: 'canvas', test: /app\/canvas\.tsx$/, priority: 1 },
+          ],
+        },
+      },
       checks: { pluginTimings: false }, // how long a build took is no warning
     },
   },

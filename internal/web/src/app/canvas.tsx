@@ -14,22 +14,24 @@ import { Following } from './following.tsx'
 import { dropKind, endsOf, none, onConnections, onElements, type Drawing, type Held } from './gestures.ts'
 import { useKeyboard } from './keyboard.ts'
 import { followLink } from './link.ts'
+import { signs, type Mark, type Marks } from './marks.ts'
 import { Menu } from './menu.tsx'
 import { Mode, useClicks } from './modes.tsx'
 import { move } from './operations.ts'
 import { Outlines } from './outlines.tsx'
-import { orderOf } from './order.ts'
 import { Palette } from './palette.tsx'
+import { orderOf } from './order.ts'
 import { hint } from './path.ts'
 import { useOwnPlace } from './place.ts'
 import { Pointers } from './pointers.tsx'
+import { nameOfEdge, nameOfNode } from './phrases.ts'
 import { Pulses } from './pulses.tsx'
+import { useScene } from './scene.ts'
 import { useTheme } from './theme.tsx'
 import { isKindDragged } from './toolbar.tsx'
 import { useTouch } from './touch.ts'
 import { useView, viewOf } from './view.ts'
 import type { Warnings } from './warnings.ts'
-import { nameOfEdge, nameOfNode } from './phrases.ts'
 
 const isFar = ({ transform }: ReactFlowState) => transform[2] < farZoom
 const noEdges: Edge[] = []
@@ -38,7 +40,7 @@ const mapSize = { width: 150, height: 100 }
 export function Canvas({ plan: drawn, warnings }: { plan: Plan; warnings: Warnings }) {
   const desk = useDesk()
   // When a gesture ends, what it did is in the plan a frame before the editor is drawn anew. Without it nodes would go back for that frame.
-  const plan = planOf(desk) ?? drawn
+  const { plan, marks, readOnly } = useScene(planOf(desk) ?? drawn)
   const { selection, connecting, renaming, boxing, map, message } = useDeskState()
   const [held, setHeld] = useState(none)
   const [gliding, setGliding] = useState(none)
@@ -51,8 +53,8 @@ export function Canvas({ plan: drawn, warnings }: { plan: Plan; warnings: Warnin
   const places = useDrags(plan, held)
   const ownPlace = useOwnPlace()
   const reachable = useReachable(plan, desk, drawing, connecting)
-  const nodes = useCards(plan, places, gliding, selection.nodes, { hinted, reachable, renaming, warnings })
-  const edges = useLines(plan, selection.edges)
+  const nodes = useCards(plan, places, gliding, selection.nodes, { hinted, reachable, renaming, warnings, marks: marks.nodes })
+  const edges = useLines(plan, selection.edges, marks.edges)
   const [firstView] = useState(() => viewOf(plan))
   useView(desk, setGliding)
   useEffect(() => followClipboard(desk), [desk])
@@ -85,7 +87,8 @@ export function Canvas({ plan: drawn, warnings }: { plan: Plan; warnings: Warnin
   return (
     <Far value={far}>
       <ReactFlow
-        className="canvas" nodes={nodes} edges={far ? noEdges : edges} nodeTypes={nodeTypes}
+        className={readOnly ? 'canvas read-only' : 'canvas'} nodesDraggable={!readOnly} nodesConnectable={!readOnly}
+        nodes={nodes} edges={far ? noEdges : edges} nodeTypes={nodeTypes}
         {...elements} {...connections} isValidConnection={isValidConnection} reconnectRadius={12}
         onKeyUp={({ key }) => { if (key.startsWith('Arrow')) moveHeld(held) }}
         onBlur={(event) => {
@@ -146,16 +149,19 @@ interface Shown {
   reachable: ReadonlySet<string> | null
   renaming: string | null
   warnings: Warnings
+  marks: Marks['nodes']
 }
 
 /** The nodes as React Flow takes them. Those of which nothing changed stay the same objects, so that they are not drawn again. */
 function useCards(
-  plan: Plan, held: Held, gliding: Held, selected: ReadonlySet<string>, { hinted, reachable, renaming, warnings }: Shown,
+  plan: Plan, held: Held, gliding: Held, selected: ReadonlySet<string>, { hinted, reachable, renaming, warnings, marks }: Shown,
 ): Card[] {
   const [known] = useState(() => new WeakMap<PlanNode, Card>())
   return useMemo(() => orderOf(plan).nodes.map((node) => {
     const { id } = node
-    const state: CardState = { hinted: hinted === id, allowed: reachable?.has(id), renaming: renaming === id, warnings: warnings.get(id) }
+    const state: CardState = {
+      hinted: hinted === id, allowed: reachable?.has(id), renaming: renaming === id, warnings: warnings.get(id), mark: marks.get(id),
+    }
     const position = held.get(id) ?? gliding.get(id) ?? node.position
     const before = known.get(node)
     const card = cardOf(node, nameOfNode(node, orderOf(plan).degrees.get(id)!), position, selected.has(id), state)
@@ -163,31 +169,39 @@ function useCards(
       isSame(before.data, state)) return before
     known.set(node, card)
     return card
-  }), [plan, held, gliding, selected, hinted, reachable, renaming, warnings, known])
+  }), [plan, held, gliding, selected, hinted, reachable, renaming, warnings, marks, known])
 }
 
 function isSame(one: CardState, other: CardState): boolean {
   return one.hinted === other.hinted && one.allowed === other.allowed && one.renaming === other.renaming &&
-    one.warnings?.join('\n') === other.warnings?.join('\n')
+    one.warnings?.join('\n') === other.warnings?.join('\n') && isSameMark(one.mark, other.mark)
+}
+
+function isSameMark(one: Mark | undefined, other: Mark | undefined): boolean {
+  return one?.kind === other?.kind && one?.words === other?.words
 }
 
 /** The edges as React Flow takes them: the same objects as long as nothing changed. */
-function useLines(plan: Plan, selected: ReadonlySet<string>): Edge[] {
-  const [known] = useState(() => new WeakMap<PlanEdge, Edge>())
+function useLines(plan: Plan, selected: ReadonlySet<string>, marks: Marks['edges']): Edge[] {
+  const [known] = useState(() => new WeakMap<PlanEdge, Line>())
   return useMemo(() => orderOf(plan).edges.map((edge) => {
     const before = known.get(edge)
-    const name = `Edge ${nameOfEdge(plan, edge)}`
-    if (before?.selected === selected.has(edge.id) && before.ariaLabel === name) return before
-    const line = lineOf(edge, name, selected.has(edge.id))
+    const mark = marks.get(edge.id)
+    const name = [`Edge ${nameOfEdge(plan, edge)}`, ...(mark ? [mark.words] : [])].join('. ')
+    if (before?.selected === selected.has(edge.id) && before.ariaLabel === name && isSameMark(before.data?.mark, mark)) return before
+    const line = lineOf(edge, name, selected.has(edge.id), mark)
     known.set(edge, line)
     return line
-  }), [plan, selected, known])
+  }), [plan, selected, marks, known])
 }
 
-function lineOf({ id, source, target }: PlanEdge, ariaLabel: string, selected: boolean): Edge {
+type Line = Edge<{ mark?: Mark | undefined }>
+
+function lineOf({ id, source, target }: PlanEdge, ariaLabel: string, selected: boolean, mark: Mark | undefined): Line {
   return {
-    id, source, target, selected, ariaLabel, domAttributes: notInTabOrder,
+    id, source, target, selected, ariaLabel, domAttributes: notInTabOrder, data: { mark },
     markerEnd: { type: MarkerType.ArrowClosed, color: 'var(--quiet)', width: 18, height: 18 },
+    ...(mark && { className: mark.kind, label: signs[mark.kind], selectable: mark.kind !== 'added' }),
   }
 }
 

@@ -4,6 +4,7 @@ import { createContext, memo, useContext, useEffect, useRef } from 'react'
 import type { PlanNode, Position } from '../client/index.ts'
 import { change, update, useDesk } from './desk.ts'
 import { kindOf, KindIcon } from './kinds.tsx'
+import { signs, type Mark } from './marks.ts'
 import { rename } from './operations.ts'
 
 export const width = 200
@@ -18,6 +19,7 @@ export type CardState = { // React Flow takes no interfaces
   renaming?: boolean
   /** What keeps the node from working, in sentences. */
   warnings?: readonly string[] | undefined
+  mark?: Mark | undefined
 }
 
 export type Card = Node<{ node: PlanNode } & CardState, 'card'>
@@ -37,18 +39,24 @@ const handles = [
 /** The canvas itself leads the Tab key from one element to the next. */
 export const notInTabOrder = { tabIndex: -1 }
 
+/** What the plan that can be changed does not have cannot be changed. */
+const notThere = { draggable: false, selectable: false, connectable: false }
+
 export function cardOf(node: PlanNode, name: string, position: Position, selected: boolean, state: CardState): Card {
   return {
     id: node.id, type: 'card', position, width, height, measured: { width, height }, handles, selected, data: { node, ...state },
-    ariaLabel: [name, ...(state.warnings ?? [])].join('. '), domAttributes: notInTabOrder,
+    ...(state.mark?.kind === 'added' && notThere),
+    ariaLabel: [name, ...(state.mark ? [state.mark.words] : []), ...(state.warnings ?? [])].join('. '), domAttributes: notInTabOrder,
   }
 }
 
 export const nodeTypes = {
-  card: memo(function CardOf({ data: { node, hinted, allowed, renaming, warnings }, selected }: NodeProps<Card>) {
+  card: memo(function CardOf({ data: { node, hinted, allowed, renaming, warnings, mark }, selected }: NodeProps<Card>) {
     const far = useContext(Far) && !renaming
     const { word } = kindOf(node.nodeType)
-    const classes = ['card', selected && 'selected', hinted && 'hinted', allowed === true && 'allowed', allowed === false && 'refused', far && 'far']
+    const classes = [
+      'card', selected && 'selected', hinted && 'hinted', allowed === true && 'allowed', allowed === false && 'refused', far && 'far', mark?.kind,
+    ]
     // Handles are hidden from far away, and not absent: edges would be gone for good.
     return (
       <div className={classes.filter(Boolean).join(' ')} data-kind={node.nodeType}>
@@ -57,6 +65,7 @@ export const nodeTypes = {
           <>
             {renaming ? <LabelField node={node} /> : <strong dir="auto">{node.metadata.label}</strong>}
             <span className="kind"><KindIcon nodeType={node.nodeType} /> {word}</span>
+            {mark && <span className="mark" title={mark.words}>{signs[mark.kind]} {mark.words}</span>}
             {hinted && <em>Drag me</em>}
             {warnings && <Warnings sentences={warnings} />}
           </>

@@ -1,13 +1,15 @@
 // Everything that can be done by a command: its words, its key, and what it does. Menus and keys are made from this list.
-import { flushSync } from 'react-dom'
 import { Failure, type Edit, type NodeType, type Plan, type Position } from '../client/index.ts'
 import { canSendSampleAgent, sendSampleAgent } from './agent.tsx'
 import { duplicate, pasteByCommand } from './clipboard.ts'
 import { change, isTyping, nothing, planOf, select, selected, tell, update, type Desk } from './desk.ts'
 import { kindOf, kindNames } from './kinds.tsx'
+import { showAndFocus } from './later.tsx'
 import { addNode, align, distribute, move, remove } from './operations.ts'
-import { allowedTargets } from './rules.ts'
 import { labelOf } from './phrases.ts'
+import { allowedTargets } from './rules.ts'
+import { closeHistory, isNow, openHistory } from './history-state.ts'
+import { redoOwn, undoOwn } from './undo.ts'
 
 export interface Command {
   /** What it does, in words. */
@@ -20,6 +22,8 @@ export interface Command {
   menu?: readonly ('selection' | 'plan')[]
   /** The kind of nodes that it is about. */
   kind?: NodeType
+  /** Another key that does it, too. */
+  otherKey?: string
   isPossible(desk: Desk): boolean
   /** Does it; what it adds comes to a place of the plan, or where there is room in view. */
   run(desk: Desk, at?: Position): void
@@ -58,8 +62,7 @@ export const commands: readonly Command[] = [
       return nodes.length + edges.length === 1
     },
     run(desk) {
-      flushSync(() => update(desk, { inspecting: true })) // what is not drawn cannot be focused
-      document.querySelector<HTMLElement>('.inspector input')?.focus()
+      showAndFocus('.inspector input', () => update(desk, { inspecting: true }))
     },
   },
   { words: 'Copy', key: 'Control+C', byEvent: true, menu: ['selection'], isPossible: withNodes(1), run: () => document.execCommand('copy') },
@@ -79,6 +82,12 @@ export const commands: readonly Command[] = [
   },
   {
     words: 'Connect', key: 'C', menu: ['selection'], isPossible: (desk) => selected(desk).nodes.length === 1, run: beginConnecting,
+  },
+  { words: 'Undo', key: 'Control+Z', isPossible: isNow, run: undoOwn },
+  { words: 'Redo', key: 'Control+Shift+Z', otherKey: 'Control+Y', isPossible: isNow, run: redoOwn },
+  {
+    words: 'History', key: 'Control+Shift+H', isPossible: always,
+    run: (desk) => (desk.history.get().open ? closeHistory : openHistory)(desk),
   },
   {
     words: 'Move to a place', key: 'M', menu: ['selection'], isPossible: withNodes(1),
@@ -173,7 +182,7 @@ export function commandOf(event: KeyboardEvent): Command | undefined {
   const key = event.key.length === 1 ? event.key.toUpperCase() : event.key
   const control = event.ctrlKey || event.metaKey
   const pressed = [...(control ? ['Control'] : []), ...(event.shiftKey && (control || event.key.length > 1) ? ['Shift'] : []), key].join('+')
-  return commands.find((command) => command.key === pressed && !command.byEvent)
+  return commands.find((command) => (command.key === pressed || command.otherKey === pressed) && !command.byEvent)
 }
 
 /** The key of a command, as it is written on keyboards. */

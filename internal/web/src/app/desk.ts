@@ -3,12 +3,15 @@ import { createContext, useContext, useSyncExternalStore } from 'react'
 import type { Edit, NodeType, Plan, Position } from '../client/index.ts'
 import { createDrafts, type Drafts } from './drafts.ts'
 import type { Companion } from './follow.ts'
-import { createOthers, type Others } from './others.ts'
 import type { Item } from './order.ts'
+import { createOthers, type Others } from './others.ts'
+import { wordsForEdits } from './phrases.ts'
+import type { Proposals } from './proposals.ts'
 import type { Rules } from './rules.ts'
 import type { OpenProject } from './session.ts'
 import { createStore, type Store } from './store.ts'
-import { wordsForEdits } from './phrases.ts'
+import { createHistory, isNow, type HistoryState } from './history-state.ts'
+import { createUndo, noteChange, type UndoState } from './undo-state.ts'
 
 export interface Selection {
   nodes: ReadonlySet<string>
@@ -83,6 +86,12 @@ export interface Desk {
   rules: Store<Rules>
   drafts: Drafts
   others: Others
+  /** What was taken back. */
+  undo: Store<UndoState>
+  /** What is looked at of the past. */
+  history: Store<HistoryState>
+  /** What is proposed and not decided. */
+  proposals: Store<Proposals>
 }
 
 export function createDesk(project: OpenProject): Desk {
@@ -97,6 +106,9 @@ export function createDesk(project: OpenProject): Desk {
     rules: createStore<Rules>(new Map()),
     drafts: createDrafts(),
     others: createOthers(),
+    undo: createUndo(),
+    history: createHistory(),
+    proposals: createStore<Proposals>(new Map()),
   }
 }
 
@@ -108,16 +120,24 @@ export function planOf(desk: Desk): Plan | null {
 /** The server takes at most that many edits in one change. */
 export const maxEdits = 500
 
-/** Makes one change of the plan; none when there is nothing to do, and a sentence when it is too much. Returns whether the plan is as meant. */
+/**
+ * Makes one change of the plan; none when there is nothing to do, and a sentence when it is too much or the plan of the past is shown. Returns
+ * whether the plan is as meant.
+ */
 export function change(desk: Desk, edits: Edit[]): boolean {
   if (edits.length > maxEdits) {
     tell(desk, `That would be ${edits.length} edits. At most ${maxEdits} can be made at once: select less.`)
+    return false
+  }
+  if (edits.length > 0 && !isNow(desk)) {
+    tell(desk, 'This plan is of the past. Go back to now to change it.')
     return false
   }
   const plan = planOf(desk)
   if (edits.length === 0 || !plan) return true
   desk.said.set({ words: wordsForEdits(edits, plan), count: desk.said.get().count + 1 })
   desk.project.plan.change(edits)
+  noteChange(desk)
   return true
 }
 

@@ -8,21 +8,24 @@ interface Question {
   action: string
   /** Does it. When that fails, the dialog says why and stays. */
   act: () => Promise<void>
+  /** What else can be done, by a button beside it. */
+  other?: { action: string; act: () => Promise<void> }
   close: () => void
   children: ReactNode
 }
 
-export function Dialog({ title, action, act, close, children }: Question) {
+export function Dialog({ title, action, act, other, close, children }: Question) {
   const heading = useId()
   const busy = useRef(false)
   const [problem, setProblem] = useState('')
   const submit = async (event: React.FormEvent) => {
     event.preventDefault()
+    const isOther = (event.nativeEvent as SubmitEvent).submitter?.matches('[value=other]')
     if (busy.current) return
     busy.current = true
     setProblem('')
     try {
-      await act()
+      await (isOther && other ? other.act : act)()
     } catch (error) {
       setProblem(messageOf(error))
     }
@@ -34,7 +37,9 @@ export function Dialog({ title, action, act, close, children }: Question) {
         <h2 id={heading}>{title}</h2>
         {children}
         <p role="alert">{problem}</p>
-        <p className="actions"><button className="main">{action}</button> <button type="button" onClick={close}>Cancel</button></p>
+        <p className="actions">
+          <button className="main">{action}</button> {other && <button value="other">{other.action}</button>} <button type="button" onClick={close}>Cancel</button>
+        </p>
       </form>
     </dialog>
   )

@@ -6,23 +6,30 @@ import type { Plan } from '../client/index.ts'
 import { Canvas } from './canvas.tsx'
 import { commandOf } from './commands.ts'
 import { ConflictNotice, useClashes } from './conflicts.tsx'
-import { createDesk, DeskProvider } from './desk.ts'
+import { createDesk, DeskProvider, useDesk, useDeskState } from './desk.ts'
 import './editor.css'
 import './access.css'
 import { NodeTypesDocument } from './gql/graphql.ts'
 import { Inspector } from './inspector.tsx'
 import { mediate } from './mediate.ts'
+import { later } from './later.tsx'
 import { LiveRegion } from './live-region.tsx'
-import { Outline } from './outline.tsx'
 import { navigate } from './path.ts'
 import { People } from './people.tsx'
+import { ProposalList } from './proposal-list.tsx'
 import type { Clash } from './resolve.ts'
 import { rulesOf } from './rules.ts'
+import { useScene } from './scene.ts'
 import { connection, openProject } from './session.ts'
 import { Notices, Status } from './status.tsx'
 import { ThemeButton } from './theme.tsx'
 import { Toolbar } from './toolbar.tsx'
 import { useWarnings } from './warnings.ts'
+import { UndoNotices } from './undo-notices.tsx'
+
+const Outline = later(() => import('./outline.tsx'))
+const History = later(() => import('./history.tsx'))
+const Slider = later(() => import('./slider.tsx'))
 
 export default function Editor({ projectId }: { projectId: number }) {
   const desk = useMemo(() => createDesk(openProject(projectId)), [projectId])
@@ -84,6 +91,7 @@ export default function Editor({ projectId }: { projectId: number }) {
           ) : !ended && <p className="loading">Loading…</p>}
         </ReactFlowProvider>
         <LiveRegion />
+        <UndoNotices />
         <Notices project={desk.project} shown={shown} skip={new Set(clashes.map(({ change }) => change.opId))}>
           <SampleAgentNotice />
           <ConflictNotice clashes={clashes} />
@@ -93,14 +101,22 @@ export default function Editor({ projectId }: { projectId: number }) {
   )
 }
 
-/** The plan: as rows, as it is drawn, and what is selected of it. */
+/** The plan: as rows, as it is drawn, and beside it what is selected of it, or how it came to be. */
 function Work({ plan, isLive, clashes }: { plan: Plan; isLive: boolean; clashes: Clash[] }) {
+  const { history } = useDesk()
+  const { open } = useSyncExternalStore(history.subscribe, history.get)
+  const { outline } = useDeskState()
   const warnings = useWarnings(plan, isLive)
+  const { marks, readOnly } = useScene(plan)
   return (
-    <div className="work">
-      <Outline plan={plan} warnings={warnings} />
-      <Canvas plan={plan} warnings={warnings} />
-      <Inspector plan={plan} clashes={clashes} />
-    </div>
+    <>
+      <div className="work">
+        {outline && <Outline plan={plan} warnings={warnings} />}
+        <Canvas plan={plan} warnings={warnings} />
+        <ProposalList plan={plan} readOnly={readOnly} />
+        {open ? <History /> : <Inspector plan={plan} clashes={clashes} />}
+      </div>
+      {open && <Slider now={plan} marks={marks} />}
+    </>
   )
 }

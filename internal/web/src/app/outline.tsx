@@ -2,7 +2,7 @@
 import { useEffect, useId, useRef, useState } from 'react'
 import type { Plan, PlanNode } from '../client/index.ts'
 import { commands } from './commands.ts'
-import { change, selectItem, update, useDesk, useDeskState } from './desk.ts'
+import { change, selectItem, useDesk, useDeskState } from './desk.ts'
 import { KindIcon, kindNames, kindOf } from './kinds.tsx'
 import { connect, remove, rename } from './operations.ts'
 import { neighbourOf, orderOf, type Degree, type Item } from './order.ts'
@@ -17,22 +17,12 @@ const rowHeight = 36
 /** The canvas shows the row at which one stops, in milliseconds, and not those on the way: that would keep keys waiting. */
 const whileChoosing = 150
 
-export function OutlineButton() {
-  const desk = useDesk()
-  const { outline } = useDeskState()
-  return <button aria-pressed={outline} title="Outline (O)" onClick={() => update(desk, { outline: !outline })}>Outline</button>
-}
-
 interface OutlineProps {
   plan: Plan
   warnings: Warnings
 }
 
-export function Outline(props: OutlineProps) {
-  return useDeskState().outline ? <Rows {...props} /> : null
-}
-
-function Rows({ plan, warnings }: OutlineProps) {
+export default function Outline({ plan, warnings }: OutlineProps) {
   const desk = useDesk()
   const { selection } = useDeskState()
   const { items, degrees } = orderOf(plan)

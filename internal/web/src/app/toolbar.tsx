@@ -3,8 +3,8 @@ import type { DragEvent } from 'react'
 import type { NodeType } from '../client/index.ts'
 import { additions, layOutCommand } from './commands.ts'
 import { update, useDesk, useDeskState } from './desk.ts'
+import { HistoryButtons } from './history-buttons.tsx'
 import { KindIcon, kindNames, kindOf } from './kinds.tsx'
-import { OutlineButton } from './outline.tsx'
 
 const dragged = 'application/x-layercake-kind'
 
@@ -16,7 +16,7 @@ export const isKindDragged = ({ dataTransfer }: DragEvent) => dataTransfer.types
 
 export function Toolbar() {
   const desk = useDesk()
-  const { boxing } = useDeskState()
+  const { boxing, outline } = useDeskState()
   const drag = (event: DragEvent, nodeType: NodeType) => {
     event.dataTransfer.setData(dragged, nodeType)
     event.dataTransfer.effectAllowed = 'copy'
@@ -35,7 +35,8 @@ export function Toolbar() {
       <button aria-pressed={boxing} title="Drag a box around nodes (or hold Shift)" onClick={() => update(desk, { boxing: !boxing })}>Select by a box</button>
       <button title="Find new places for what is selected, or for all (L)" onClick={() => layOutCommand.run(desk)}>Lay out</button>
       <button title="Every command and every node (Ctrl+K)" onClick={() => update(desk, { finding: true })}>Find…</button>
-      <OutlineButton />
+      <HistoryButtons />
+      <button aria-pressed={outline} title="The plan as rows (O)" onClick={() => update(desk, { outline: !outline })}>Outline</button>
     </div>
   )
 }

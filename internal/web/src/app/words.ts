@@ -5,7 +5,7 @@ export function count(number: number, one: string, many: string): string {
   return `${number.toLocaleString('en')} ${number === 1 ? one : many}`
 }
 
-const listed = new Intl.ListFormat('en')
+export const listed = new Intl.ListFormat('en')
 
 /** Such as "2 people and 1 agent are in it"; nothing when nobody is. */
 export function whoIsIn({ people, agents }: { people: number; agents: number }): string {
@@ -31,6 +31,14 @@ const dateTime = new Intl.DateTimeFormat('en', { dateStyle: 'long', timeStyle: '
 /** A time to the second, where the reader is. */
 export function exactly(time: Date): string {
   return dateTime.format(time)
+}
+
+const timeOfDay = new Intl.DateTimeFormat('en', { timeStyle: 'medium' })
+const dayAndTime = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' })
+
+/** A time of today, or the day, too. */
+export function moment(time: Date, now = new Date()): string {
+  return (time.toDateString() === now.toDateString() ? timeOfDay : dayAndTime).format(time)
 }
 
 /** Whether two texts look the same: letters may be composed differently, and a page shows several spaces as one. */

@@ -13,7 +13,7 @@ export type { Conflict, Document, Extensions } from './request.ts'
 export type { Greeting, SocketStatus } from './socket.ts'
 export { PlanStore } from './plan.ts'
 export { PresenceStore } from './presence.ts'
-export { Failure, newId } from './request.ts'
+export { Failure, newId, pause } from './request.ts'
 
 /** Where a server is, and who calls. */
 export interface Options {

@@ -40,6 +40,22 @@ test('an edit is shown at once, and until the plan shows it', async () => {
   expect(positions(window)).toEqual(['a 9'])
 })
 
+test('the newest change is dropped, unless it may have been sent', async () => {
+  const { window, server, browser } = await start({ addNode: node('a') }, { addNode: node('b') })
+  window.disconnect()
+  window.store.change([move('a', 5)])
+  await settled() // it is on its way
+  window.store.change([move('b', 6)])
+  expect(window.store.drop()?.edits).toEqual([move('b', 6)])
+  expect(positions(window)).toEqual(['a 5', 'b 0'])
+  expect(window.store.drop()).toBeUndefined()
+  await settled()
+  expect(await browser.journal.load(projectId)).toHaveLength(1)
+  await window.decide('answered')
+  expect(await window.decide('answered')).toBe(false)
+  expect([...server.plan.nodes.values()].map(({ position }) => position.x)).toEqual([5, 0])
+})
+
 // Whoever goes from one project to the next at once finds the socket of the one before.
 test('a plan that is followed by a socket that is live is live', async () => {
   const { window } = await start({ addNode: node('a') })

@@ -148,6 +148,14 @@ export class PlanStore {
     return change.opId
   }
 
+  /** Takes back the newest change, if it waits and nobody has sent it; returns it, or undefined. */
+  drop(): Change | undefined {
+    const newest = this.#queue.at(-1)
+    if (!newest || newest.sent) return undefined
+    this.#replaceQueue(this.#queue.slice(0, -1))
+    return newest
+  }
+
   /** Sends changes that were undecided. */
   send(opIds: readonly string[]): void {
     const chosen = this.#undecided.filter((change) => opIds.includes(change.opId))
