@@ -42,6 +42,11 @@ try {
   await two.waitForFunction(() => document.querySelectorAll('.react-flow__edge').length === 8)
   await two.waitForFunction((id) => window.pulses.filter(([of]) => of === id).length === 2, output)
   assert.deepEqual(await two.evaluate((id) => window.pulses.filter(([of]) => of === id).map(([, shown]) => shown), output), [color, color])
+  // The menu of its avatar takes back what it did.
+  await agent(two).click({ button: 'right' })
+  await two.getByRole('menuitem', { name: 'Undo what Sample agent did in the last hour' }).click()
+  await two.getByText('Undone: 2 of 2 changes of Sample agent').waitFor()
+  for (const page of [one, two]) await cards(page, 8)
   leaving.pass()
   await agent(two).waitFor({ state: 'detached' })
   await two.locator('.pointer').waitFor({ state: 'detached' })
@@ -54,10 +59,10 @@ try {
   // When the page ends in the middle of it, the agent goes at once.
   await one.getByRole('button', { name: 'Send a sample agent' }).click()
   await agent(two).waitFor()
-  await cards(two, 10)
+  await cards(two, 9)
   await one.goto('about:blank')
   await agent(two).waitFor({ state: 'detached' })
-  await cards(two, 10)
+  await cards(two, 9)
 
   // Where there is no graph, it brings one.
   const three = await open(browser, url)
@@ -67,6 +72,8 @@ try {
   await three.getByText('That is right').waitFor()
   await cards(three, 2)
   await three.waitForFunction(() => document.querySelectorAll('.react-flow__edge').length === 1)
+  await three.getByRole('button', { name: 'Undo what it did' }).click()
+  await three.waitForFunction(() => document.querySelectorAll('.card').length === 0)
 
   // What cannot be loaded says so, and can be tried again.
   const four = await open(browser, other + path)

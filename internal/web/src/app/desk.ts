@@ -29,7 +29,7 @@ export interface DeskState {
   /** To whom the view went; null for nobody, or since one went on by oneself. */
   companion: Companion | null
   /** What the sample agent that was sent from here says; null for none. */
-  sampleAgent: { said: readonly string[]; isRunning: boolean } | null
+  sampleAgent: SampleAgent | null
   /** Whether the inspector is shown. */
   inspecting: boolean
   /** Whether a drag on the empty canvas selects what is in the box, rather than move the view. */
@@ -54,6 +54,14 @@ export interface Menu {
   left: number
   top: number
   items: readonly { words: string; key?: string | undefined; kind?: NodeType; run(): void }[]
+}
+
+/** What the sample agent says, and as which actor it changed the plan since when; the actor is null before its first change was heard of. */
+export interface SampleAgent {
+  said: readonly string[]
+  isRunning: boolean
+  actorId: string | null
+  since: Date
 }
 
 /** What the canvas does for the rest of the editor, while it is there. */

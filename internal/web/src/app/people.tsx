@@ -1,4 +1,5 @@
 // Who else is in the project. A click on somebody goes where they are, a second one follows them.
+import { openAvatarMenu } from './avatar-menu.ts'
 import { AgentBadge, initials, lookOf, type Look } from './avatar.tsx'
 import { badge, standingOut } from './colors.ts'
 import { update, useDesk, useDeskState } from './desk.ts'
@@ -33,12 +34,21 @@ export function People() {
   )
 }
 
-function Avatar({ person: { userId, isAgent }, children }: { person: Look; children: React.ReactNode }) {
+function Avatar({ person, children }: { person: Look; children: React.ReactNode }) {
   const desk = useDesk()
+  const { userId, isAgent } = person
   const { companion } = useDeskState()
+  const onContextMenu = (event: React.MouseEvent) => {
+    event.preventDefault()
+    const { left, bottom } = event.currentTarget.getBoundingClientRect()
+    openAvatarMenu(desk, { left, top: bottom }, person)
+  }
   const follows = companion?.userId === userId && companion.follows
   return (
-    <button className="avatar" aria-pressed={follows} onClick={() => update(desk, { companion: afterClick(companion, userId) })}>
+    <button
+      className="avatar" aria-pressed={follows} aria-haspopup="menu"
+      onClick={() => update(desk, { companion: afterClick(companion, userId) })} onContextMenu={onContextMenu}
+    >
       {children}{isAgent && <AgentBadge />}
     </button>
   )

@@ -1,6 +1,6 @@
 // An agent for people to watch: a script of this page, which speaks to /mcp as every agent does.
 import { newId } from '../client/index.ts'
-import { update, type Desk } from './desk.ts'
+import { update, type Desk, type SampleAgent } from './desk.ts'
 
 const name = 'Sample agent'
 const version = '2026-07-28'
@@ -16,15 +16,23 @@ interface Edited { changes: { kind: string; id: string }[] }
 export async function run(desk: Desk): Promise<void> {
   const project = desk.project.id
   const said: string[] = []
+  // Who it is to the log shows by its changes.
+  const begun: Pick<SampleAgent, 'actorId' | 'since'> = { actorId: null, since: new Date() }
+  const opIds = new Set<string>()
+  const stopHearing = desk.project.plan.hear(({ opId, actorId }) => { if (opId !== null && opIds.has(opId)) begun.actorId = actorId })
   const say = async (words: string) => {
     said.push(words)
-    update(desk, { sampleAgent: { said: [...said], isRunning: true } })
+    update(desk, { sampleAgent: { ...begun, said: [...said], isRunning: true } })
     await new Promise((resolve) => setTimeout(resolve, betweenSteps))
   }
   const gone = new AbortController()
   const ask = <T>(tool: string, parameters: object, options: RequestInit = { signal: gone.signal }) => (
     callTool<T>(tool, { project_id: project, ...parameters }, options))
-  const edit = (...operations: object[]) => ask<Edited>('edit_plan', { operations, op_id: newId(), note: `By the ${name.toLowerCase()}` })
+  const edit = (...operations: object[]) => {
+    const opId = newId()
+    opIds.add(opId)
+    return ask<Edited>('edit_plan', { operations, op_id: opId, note: `By the ${name.toLowerCase()}` })
+  }
   // What is under way when the page ends would bring it back after it has gone.
   const leave = () => {
     gone.abort()
@@ -60,7 +68,8 @@ export async function run(desk: Desk): Promise<void> {
   } finally {
     removeEventListener('pagehide', onPageHide)
     await leave().catch(() => {}) // it is gone a little later, when it was not heard of
-    update(desk, { sampleAgent: { said, isRunning: false } })
+    stopHearing()
+    update(desk, { sampleAgent: { ...begun, said, isRunning: false } })
   }
 }
 
