@@ -44,6 +44,7 @@ test.each([
   ['another release', '{"layercake": 2, "nodes": [], "edges": []}', 'another release'],
   ['no list', '{"layercake": 1, "nodes": {}, "edges": []}', 'damaged'],
   ['a node without a place', textOf(plan, ['a']).replace('"x":0', '"x":null'), 'damaged'],
+  ['a node where no plan has one', textOf(plan, ['a']).replace('"x":0', '"x":2e20'), 'damaged'], // so far out, numbers are not next to each other
   ['a kind that nobody knows', textOf(plan, ['a']).replace('GraphNode', 'constructor'), 'damaged'],
   ['an edge to nowhere', textOf(plan, ['a', 'b']).replace('"target":"b"', '"target":"c"'), 'damaged'],
   ['a node twice', textOf(plan, ['a', 'c']).replace('"id":"c"', '"id":"a"'), 'damaged'],

@@ -13,6 +13,9 @@ export interface Clip {
 /** The version of the format, which is also what it is known by. */
 const format = 1
 
+/** The server takes no place that is farther out. */
+const farthest = 100_000
+
 /** Nodes and the edges between them as text. */
 export function textOf(plan: Plan, ids: readonly string[]): string {
   const inside = new Set(ids)
@@ -46,8 +49,12 @@ function isNode(value: unknown): value is PlanNode {
   const { id, nodeType, position, metadata, config } = object(value)
   const { x, y } = object(position)
   const { label, description } = object(metadata)
-  return typeof id === 'string' && kindNames.includes(nodeType as NodeType) && Number.isFinite(x) && Number.isFinite(y) &&
+  return typeof id === 'string' && kindNames.includes(nodeType as NodeType) && [x, y].every(isPlace) &&
     typeof label === 'string' && (description === null || typeof description === 'string') && typeof config === 'string'
+}
+
+function isPlace(value: unknown): boolean {
+  return typeof value === 'number' && Math.abs(value) <= farthest
 }
 
 function isEdge(value: unknown): value is Clip['edges'][number] {
