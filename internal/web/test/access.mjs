@@ -152,6 +152,22 @@ try {
   await cards(sample, 7)
   await sample.waitForFunction(() => document.activeElement.ariaLabel?.startsWith('Graph Overview'))
 
+  // What one began with a node ends when another deletes it, and the focus goes to the next.
+  const edit = (what) => ask('mutation ($id: Int!, $edits: [PlanEdit!]!) { editPlan(projectId: $id, edits: $edits) { version } }', {
+    id: Number(new URL(sample.url()).pathname.split('/')[2]), edits: [what],
+  })
+  const position = { x: 0, y: 0 }
+  for (const key of ['F2', 'c']) {
+    await edit({ addNode: { id: 'extra', nodeType: 'DataSourceNode', position, metadata: { label: 'Extra' }, config: '{}' } })
+    await sample.locator('[data-id=extra]').focus()
+    await sample.keyboard.press(key)
+    await sample.locator('input.label, .mode').waitFor()
+    await edit({ deleteNode: 'extra' })
+    await cards(sample, 7)
+    await sample.locator('input.label, .mode').waitFor({ state: 'detached' })
+    await sample.waitForFunction(() => document.activeElement.matches('.react-flow__node'))
+  }
+
   // Every state, in light and dark, wide and as narrow as 1280 pixels at 400 %.
   await check(sample, 'sample')
   await sample.keyboard.press(' ')

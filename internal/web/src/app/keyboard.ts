@@ -56,7 +56,7 @@ export function useKeyboard(plan: Plan, nudge: (ids: readonly string[], dx: numb
     const was = current.current
     const active = document.activeElement ?? document.body
     const isGone = was && !(was.kind === 'node' ? plan.nodes : plan.edges).has(was.id)
-    if (isGone && (active === document.body || itemAt(active)?.id === was.id)) {
+    if (isGone && (active === document.body || itemOf(active)?.id === was.id)) {
       const next = neighbourOf(was.id, before.current, items)
       queueMicrotask(() => { // flushSync is not allowed in an effect
         if (next) focus(next)
@@ -138,7 +138,7 @@ export function useKeyboard(plan: Plan, nudge: (ids: readonly string[], dx: numb
     onKeyDown,
     onFocus: ({ target, relatedTarget }: React.FocusEvent) => {
       const isKept = target === canvas() && !relatedTarget // it came from what is gone, or with the window
-      current.current = itemAt(target) ?? (isKept ? current.current : null)
+      current.current = itemOf(target) ?? (isKept ? current.current : null)
     },
     onBlur: ({ relatedTarget }: React.FocusEvent) => {
       if (relatedTarget && !canvas()?.contains(relatedTarget)) current.current = null
@@ -155,8 +155,13 @@ function elementOf({ kind, id }: Item): HTMLElement | SVGElement | null {
   return document.querySelector(`.canvas .react-flow__${kind}[data-id="${CSS.escape(id)}"]`)
 }
 
+/** The element that keys are for; null while they are for a field or a button. */
 function itemAt(target: EventTarget): Item | null {
-  if (!(target instanceof Element) || target.closest('input, textarea, button')) return null
+  return target instanceof Element && !target.closest('input, textarea, button') ? itemOf(target) : null
+}
+
+/** The element that something is in. */
+function itemOf(target: Element): Item | null {
   const element = target.closest('.react-flow__node, .react-flow__edge')
   const id = element?.getAttribute('data-id')
   return id ? { kind: element!.classList.contains('react-flow__node') ? 'node' : 'edge', id } : null

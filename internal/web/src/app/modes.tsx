@@ -1,6 +1,6 @@
 // What goes on by single clicks instead of a drag: choosing a target, and choosing a place.
 import { Panel, type ReactFlowInstance } from '@xyflow/react'
-import { useMemo } from 'react'
+import { useEffect, useMemo } from 'react'
 import type { Plan } from '../client/index.ts'
 import { height, width } from './card.tsx'
 import { change, planOf, selected, update, useDesk, useDeskState, type Desk } from './desk.ts'
@@ -37,6 +37,11 @@ export function Mode({ plan }: { plan: Plan }) {
   const desk = useDesk()
   const { connecting, moving } = useDeskState()
   const begun = connecting !== null || moving
+  // What was begun ends with the nodes that it is for.
+  useEffect(() => {
+    const isGone = connecting !== null ? !plan.nodes.has(connecting) : moving && selected(desk).nodes.length === 0
+    if (isGone) update(desk, { connecting: null, moving: false })
+  }, [desk, plan, connecting, moving])
   return (
     <Panel position="top-center" className={begun ? 'mode' : 'unseen'}>
       <span role="status">
