@@ -2,7 +2,7 @@
 import type { Edit, NodeType, Plan, PlanEdge, PlanNode, Position } from '../client/index.ts'
 import { change, isTyping, maxEdits, planOf, select, selected, tell, type Desk } from './desk.ts'
 import { kindNames } from './kinds.tsx'
-import { newEdge, newNodeId, remove, type Addition } from './operations.ts'
+import { farthest, newEdge, newNodeId, remove, type Addition } from './operations.ts'
 
 /** What is in the clipboard: nodes, and the edges between them. */
 export interface Clip {
@@ -12,9 +12,6 @@ export interface Clip {
 
 /** The version of the format, which is also what it is known by. */
 const format = 1
-
-/** The server takes no place that is farther out. */
-const farthest = 100_000
 
 /** Nodes and the edges between them as text. */
 export function textOf(plan: Plan, ids: readonly string[]): string {

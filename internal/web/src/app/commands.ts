@@ -5,7 +5,7 @@ import { duplicate, pasteByCommand } from './clipboard.ts'
 import { change, isTyping, nothing, planOf, select, selected, tell, update, type Desk } from './desk.ts'
 import { kindOf, kindNames } from './kinds.tsx'
 import { showAndFocus } from './later.tsx'
-import { addNode, align, distribute, move, remove } from './operations.ts'
+import { addNode, align, distribute, move, remove, within } from './operations.ts'
 import { labelOf } from './phrases.ts'
 import { allowedTargets } from './rules.ts'
 import { closeHistory, isNow, openHistory } from './history-state.ts'
@@ -160,7 +160,7 @@ async function layOutPlan(desk: Desk): Promise<void> {
   const only = chosen.length > 1 ? new Set(chosen) : undefined
   try {
     const { layOut } = await import('./layout.ts') // whoever lays out nothing needs none of it
-    const places = await layOut(plan, only)
+    const places = within(await layOut(plan, only))
     const now = planOf(desk)
     if (!now) return
     const left = [...places].filter(([id]) => now.nodes.has(id)) // the others were deleted meanwhile

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Edit, NodeType, Plan, PlanEdge, PlanNode } from '../client/index.ts'
-import { addConnected, addNode, align, connect, distribute, reconnect, remove, rename } from './operations.ts'
+import { addConnected, addNode, align, connect, distribute, reconnect, remove, rename, within } from './operations.ts'
 import type { Rules } from './rules.ts'
 
 const node = (id: string, x = 0, y = 0, nodeType: NodeType = 'GraphNode'): PlanNode => (
@@ -71,4 +71,14 @@ test.each([
 test('nodes are distributed between the first and the last', () => {
   expect(places(distribute(scattered, ['b', 'a', 'c'], 'x'))).toEqual([['c', 50, 30]])
   expect(distribute(scattered, ['b', 'a', 'c'], 'y')).toEqual([])
+})
+
+test('places are where the server takes them', () => {
+  const at = (...all: [x: number, y: number][]) => new Map(all.map(([x, y], i) => [String(i), { x, y }]))
+  const near = at([-5, 0], [280, 100_000])
+  expect(within(near)).toEqual(near)
+  expect(within(at([0, 60_000], [0, 120_000]))).toEqual(at([0, 40_000], [0, 100_000]))
+  expect(within(at([-150_000, 0], [-50_000, 7]))).toEqual(at([-100_000, 0], [0, 7]))
+  expect(within(at([0, 0], [200_000, 0], [400_000, 0]))).toEqual(at([-100_000, 0], [0, 0], [100_000, 0]))
+  expect(within(new Map())).toEqual(new Map())
 })

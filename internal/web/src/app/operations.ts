@@ -16,6 +16,9 @@ export interface Addition {
   edits: Edit[]
 }
 
+/** The server takes no place that is farther out, along either axis. */
+export const farthest = 100_000
+
 /** Adds a node of a kind, with the defaults that its schema names. It moves down until it covers no other. */
 export function addNode(plan: Plan, rules: Rules, nodeType: NodeType, at: Position): Addition {
   const node: PlanNode = {
@@ -91,6 +94,20 @@ export function remove(plan: Plan, nodes: readonly string[], edges: readonly str
 /** Moves nodes to new places. */
 export function move(positions: ReadonlyMap<string, Position>): Edit[] {
   return positions.size === 0 ? [] : [{ moveNodes: [...positions].map(([nodeId, { x, y }]) => ({ nodeId, position: { x, y } })) }]
+}
+
+/** The same places, moved as far as the server needs it to take them, and closer together when they span more than it has. */
+export function within(places: ReadonlyMap<string, Position>): Map<string, Position> {
+  const fit = (values: number[]) => {
+    const first = Math.min(...values)
+    const span = Math.max(...values) - first
+    const scale = Math.min(1, 2 * farthest / span)
+    const start = Math.max(-farthest, Math.min(first, farthest - span * scale))
+    return (value: number) => Math.round(start + (value - first) * scale)
+  }
+  const all = [...places.values()]
+  const [fitX, fitY] = [fit(all.map(({ x }) => x)), fit(all.map(({ y }) => y))]
+  return new Map([...places].map(([id, { x, y }]) => [id, { x: fitX(x), y: fitY(y) }]))
 }
 
 type Axis = 'x' | 'y'

@@ -1,6 +1,7 @@
 // How the connection is, and what became of one's own edits: in words.
 import { useSyncExternalStore, type ReactNode } from 'react'
 import type { Change, Edit, Failure, Plan, PlanSnapshot } from '../client/index.ts'
+import { labelOf } from './phrases.ts'
 import { connection, type OpenProject } from './session.ts'
 import './status.css'
 
@@ -161,10 +162,13 @@ function wordsFor(change: Change, plan: Plan | null): string {
 }
 
 function wordsForEdit(edit: Edit, plan: Plan | null): string {
-  const node = (id: string) => `“${plan?.nodes.get(id)?.metadata.label || id}”`
+  const node = (id: string) => `“${labelOf(plan, id)}”`
   if ('addNode' in edit) return `add “${edit.addNode.metadata.label || edit.addNode.id}”`
   if ('updateNode' in edit) return `change ${node(edit.updateNode.id)}`
-  if ('moveNodes' in edit) return `move ${edit.moveNodes.map((move) => node(move.nodeId)).join(', ')}`
+  if ('moveNodes' in edit) {
+    const [move, ...more] = edit.moveNodes
+    return `move ${more.length > 0 ? count(more.length + 1, 'node') : node(move!.nodeId)}`
+  }
   if ('deleteNode' in edit) return `delete ${node(edit.deleteNode)}`
   if ('addEdge' in edit) return `connect ${node(edit.addEdge.source)} to ${node(edit.addEdge.target)}`
   if ('updateEdge' in edit) return 'change an edge'
