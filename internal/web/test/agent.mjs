@@ -82,6 +82,12 @@ try {
   await four.getByRole('button', { name: 'Send a sample agent' }).click()
   await four.getByText('I cannot come').waitFor()
   await four.locator('button[aria-disabled=false]', { hasText: 'Send a sample agent' }).waitFor()
+
+  // What answers instead of the server is not repeated to people.
+  await four.unroute('**/sample-agent-*.js')
+  await four.route('**/mcp', (route) => route.fulfill({ contentType: 'text/html', body: '<h1>Sign in</h1>' }))
+  await four.getByRole('button', { name: 'Send a sample agent' }).click()
+  await four.getByText('I stopped: The server cannot be reached.').waitFor()
   await four.context().close()
 
   for (const page of [one, two, three]) assert.deepEqual(page.problems, [])

@@ -78,7 +78,7 @@ class Refused extends Error {}
 
 /** Calls a tool, by a request that needs no session. */
 async function callTool<T>(tool: string, parameters: object, options: RequestInit): Promise<T> {
-  const response = await fetch('/mcp', {
+  const { result, error } = await answerOf('/mcp', {
     ...options,
     method: 'POST',
     headers: {
@@ -93,15 +93,23 @@ async function callTool<T>(tool: string, parameters: object, options: RequestIni
         },
       },
     }),
-  })
-  const { result, error } = await response.json() as {
+  }) as {
     result?: { isError?: boolean; structuredContent?: T; content: { text: string }[] }
     error?: { message: string }
   }
-  if (!result) throw new Error(error?.message ?? `The server answered ${response.status}`)
+  if (!result) throw new Error(error?.message ?? 'The answer has no result')
   if (result.isError) {
     const { message, detail } = JSON.parse(result.content[0]!.text).error as { message: string; detail?: unknown }
     throw new Refused(typeof detail === 'string' ? `${message} (${detail})` : message)
   }
   return result.structuredContent!
+}
+
+/** What is answered, as JSON. Other answers come from something between us and the server. */
+async function answerOf(path: string, options: RequestInit): Promise<unknown> {
+  try {
+    return await (await fetch(path, options)).json()
+  } catch {
+    throw new Error('The server cannot be reached')
+  }
 }
