@@ -33,6 +33,15 @@ test('a browser without storage for us has a journal in memory, and says so', as
   expect(await journal.load(1)).toEqual([change('a', 1)])
 })
 
+test('a browser whose storage does not answer is not waited for', async () => {
+  vi.useFakeTimers()
+  vi.spyOn(indexedDB, 'open').mockReturnValue({} as IDBOpenDBRequest)
+  const opening = openJournal()
+  await vi.runAllTimersAsync()
+  vi.useRealTimers()
+  expect((await opening).durable).toBe(false)
+})
+
 test('a journal that cannot be written any more says so, and does not fail', async () => {
   const journal = await openJournal()
   const put = vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(() => { throw new DOMException('full', 'QuotaExceededError') })

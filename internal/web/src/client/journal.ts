@@ -11,10 +11,14 @@ export interface Journal {
   write(kept: readonly Change[], forgotten: readonly string[]): Promise<void>
 }
 
+/** Storage that is damaged may never answer. */
+const patience = 3_000
+
 /** A journal in IndexedDB, or one in memory where the browser has none for us. */
 export async function openJournal(): Promise<Journal> {
   try {
-    return new StoredJournal(await database())
+    const late = new Promise<never>((_, reject) => setTimeout(reject, patience))
+    return new StoredJournal(await Promise.race([database(), late]))
   } catch {
     return memoryJournal()
   }
