@@ -384,6 +384,12 @@ func TestWithoutMouseAndEyes(t *testing.T) {
 	runPages(t, "access.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
 }
 
+func TestCanvas(t *testing.T) {
+	t.Parallel()
+	replicas := servertest.Start(t, 2, nil)
+	runPages(t, "canvas.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
+}
+
 func TestTouch(t *testing.T) {
 	t.Parallel()
 	runPages(t, "touch.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)

@@ -144,7 +144,9 @@ try {
   await node(one, 'Services').dblclick()
   await one.keyboard.type('All serv')
   const was = await place(one, 'datasourcenode_001')
+  const version = await versionOf(project)
   await drag(two, 'datasourcenode_001', 0, -60)
+  while (await versionOf(project) === version); // a drag is seen before it is a change
   await one.waitForFunction((old) => document.querySelector('[data-id=datasourcenode_001]').style.transform !== old, was)
   await one.keyboard.type('ices')
   await once(() => one.keyboard.press('Enter'), seen('All services'))
@@ -159,8 +161,7 @@ try {
   await two.keyboard.press('Enter')
   await two.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
   await one.keyboard.press('Enter')
-  await one.getByText('Not done:').waitFor()
-  await one.getByRole('button', { name: 'Dismiss' }).click()
+  await one.getByRole('button', { name: 'Take theirs' }).click()
   await node(one, 'Theirs').waitFor()
 
   // A box selects, with Shift or with the button.
@@ -178,6 +179,14 @@ try {
   await one.getByRole('button', { name: 'Select by a box' }).click()
   await box(['datasourcenode_002', 'mergenode_004'])
   assert.equal(await selected(), 2)
+
+  // What is in the box goes together.
+  const places = () => Promise.all(['datasourcenode_002', 'mergenode_004'].map((id) => place(two, id)))
+  const placed = await places()
+  await once(() => drag(one, 'datasourcenode_002', 30, 40), () => two.waitForFunction(
+    ([first, last]) => document.querySelector('[data-id=datasourcenode_002]').style.transform !== first &&
+      document.querySelector('[data-id=mergenode_004]').style.transform !== last, placed))
+  assert.deepEqual(await places(), await Promise.all(['datasourcenode_002', 'mergenode_004'].map((id) => place(one, id))))
 
   // Copies go to other projects and windows, by keys alone.
   await one.keyboard.press('Control+C')

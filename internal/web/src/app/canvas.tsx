@@ -63,7 +63,8 @@ export function Canvas({ plan: drawn, warnings }: { plan: Plan; warnings: Warnin
   // A gesture, by the pointer or by the arrow keys, is one change.
   const moveHeld = useCallback((positions: Held) => {
     if (positions.size === 0) return
-    change(desk, move(positions))
+    const left = planOf(desk)?.nodes // somebody may have deleted some
+    change(desk, move(new Map([...positions].filter(([id]) => left?.has(id)))))
     setHeld(none)
     setHinted(undefined)
   }, [desk])

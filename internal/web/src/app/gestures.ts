@@ -30,7 +30,9 @@ export function onElements(desk: Desk, flow: ReactFlowInstance, setHeld: (next: 
   return {
     onNodesChange(changes: NodeChange<Card>[]) {
       const moved = changes.flatMap((each) => (each.type === 'position' && each.position ? [[each.id, each.position] as const] : []))
-      if (moved.length > 0) setHeld((before) => new Map([...before, ...moved]))
+      // So ends each drag: of a node, of all in the box of a selection, and one that is broken off, as by a second finger.
+      if (changes.some((each) => each.type === 'position' && each.dragging === false)) moveHeld(new Map(moved))
+      else if (moved.length > 0) setHeld((before) => new Map([...before, ...moved]))
       const { selection } = desk.state.get()
       const nodes = afterSelections(selection.nodes, changes)
       if (nodes !== selection.nodes) update(desk, { selection: { ...selection, nodes } })
@@ -40,7 +42,6 @@ export function onElements(desk: Desk, flow: ReactFlowInstance, setHeld: (next: 
       const edges = afterSelections(selection.edges, changes)
       if (edges !== selection.edges) update(desk, { selection: { ...selection, edges } })
     },
-    onNodeDragStop: (_: unknown, __: unknown, dragged: Card[]) => moveHeld(new Map(dragged.map(({ id, position }) => [id, position]))),
     onNodeDoubleClick: (_: unknown, { id }: Card) => update(desk, { renaming: id }),
     onNodeContextMenu(event: MouseEvent, { id }: Card) {
       if (!desk.state.get().selection.nodes.has(id)) select(desk, [id])
