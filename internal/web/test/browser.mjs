@@ -39,6 +39,12 @@ export function place(page, node) {
   return page.locator(`[data-id=${node}]`).evaluate((element) => element.style.transform)
 }
 
+/** Waits until a page draws a node where another does, whose own gesture has ended: a drag is seen before it is a change. */
+export async function drawnAs(page, node, another) {
+  const want = await place(another, node)
+  await page.waitForFunction(([id, transform]) => document.querySelector(`[data-id=${id}]`).style.transform === transform, [node, want])
+}
+
 /** Drags a node by the mouse. */
 export async function drag(page, node, dx, dy) {
   const box = await page.locator(`[data-id=${node}]`).boundingBox()

@@ -1,6 +1,6 @@
 // The sample plan is opened on one replica and watched on another; a node is dragged on the first, and the drag is seen on the second.
 import assert from 'node:assert/strict'
-import { cards, drag, launch, live, name, open, place } from './browser.mjs'
+import { cards, drag, drawnAs, launch, live, name, open, place } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const node = 'mergenode_004'
@@ -27,7 +27,7 @@ try {
   await drag(one, node, 50, 100)
   await two.waitForFunction((was) => document.querySelector('[data-id=mergenode_004]').style.transform !== was, before)
   await one.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
-  assert.equal(await place(two, node), await place(one, node))
+  await drawnAs(two, node, one)
 
   await two.reload()
   await live(two)
@@ -41,7 +41,7 @@ try {
   await one.keyboard.up('ArrowDown')
   await two.waitForFunction((was) => document.querySelector('[data-id=graphnode_006]').style.transform !== was, resting)
   await one.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
-  assert.equal(await place(two, 'graphnode_006'), await place(one, 'graphnode_006'))
+  await drawnAs(two, 'graphnode_006', one)
 
   // A window has an id of its own, which outlives a reload; one that the browser clones from it takes another.
   const id = (page) => page.evaluate(() => sessionStorage.getItem('layercake-window'))

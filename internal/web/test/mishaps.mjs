@@ -1,6 +1,6 @@
 // What goes wrong for people by their own doing, or an operator's: nothing is lost, and the page says how things are.
 import assert from 'node:assert/strict'
-import { cards, launch, live, name, open, place } from './browser.mjs'
+import { cards, drawnAs, launch, live, name, open, place } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const browser = await launch()
@@ -44,7 +44,7 @@ try {
   await one.getByRole('link', { name: 'All projects' }).focus()
   await one.keyboard.up('ArrowDown')
   await two.waitForFunction((was) => document.querySelector('[data-id=graphnode_006]').style.transform !== was, before)
-  assert.equal(await place(two, 'graphnode_006'), await place(one, 'graphnode_006'))
+  await drawnAs(two, 'graphnode_006', one)
 
   // Of many people some are shown, in colours on which letters can be read.
   await two.evaluate((id) => {

@@ -70,7 +70,7 @@ try {
     await held
     await route.continue()
   })
-  const asked = one.waitForRequest('**/graphql')
+  const asked = one.waitForRequest((request) => request.postData()?.includes('editPlan'))
   await drag(one, merge, 0, 40)
   await asked
   await drag(one, graph, 0, 40)

@@ -123,7 +123,7 @@ function Cells({ node, counts, warnings, isTyped, leave, finish }: {
       <span role="gridcell" dir="auto">
         {isTyped
           ? <input
-            aria-label="Label" defaultValue={label} ref={select} onKeyDown={onKeyDown}
+            aria-label="Label" maxLength={200} defaultValue={label} ref={select} onKeyDown={onKeyDown}
             onBlur={({ currentTarget }) => finish(currentTarget.value.trim())}
           />
           : label}

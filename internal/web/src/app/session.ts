@@ -5,7 +5,7 @@ import { recall, remember } from './memory.ts'
 const nameKey = 'layercake-name'
 
 /** What this person is called, until they say otherwise. */
-export const me = { name: recall(nameKey) ?? invented(), color: '#3b82f6' }
+export const me = { name: rememberedName() ?? invented(), color: '#3b82f6' }
 
 /** The connection to the server that this page came from. */
 export const connection: Connection = await connect({ url: location.origin, name: me.name })
@@ -46,6 +46,12 @@ export async function rename(name: string): Promise<void> {
   }
   me.name = name
   remember(nameKey, name)
+}
+
+/** The name that is remembered, unless no server would take it. */
+function rememberedName(): string | null {
+  const name = recall(nameKey)?.trim() ?? ''
+  return name !== '' && [...name].length <= 100 && !/\p{Cc}/u.test(name) ? name : null
 }
 
 function invented(): string {

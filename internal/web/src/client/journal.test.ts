@@ -1,4 +1,4 @@
-import { IDBFactory, IDBObjectStore } from 'fake-indexeddb'
+import { IDBDatabase, IDBFactory, IDBObjectStore } from 'fake-indexeddb'
 import { beforeEach, expect, test, vi } from 'vitest'
 import type { Change } from './edits.ts'
 import { openJournal } from './journal.ts'
@@ -54,4 +54,25 @@ test('a journal that cannot be written any more says so, and does not fail', asy
   await journal.write([change('b', 2)], [])
   expect(journal.durable).toBe(true)
   expect(await journal.load(1)).toEqual([change('a', 1), change('b', 2)])
+})
+
+test('what comes while something is written goes together', async () => {
+  const journal = await openJournal()
+  const transactions = vi.spyOn(IDBDatabase.prototype, 'transaction')
+  const puts = vi.spyOn(IDBObjectStore.prototype, 'put')
+  const writes = Array.from({ length: 1_000 }, (_, i) => journal.write([change(`op${i}`, i)], i > 0 ? [`op${i - 1}`] : []))
+  await Promise.all(writes)
+  expect(transactions).toHaveBeenCalledTimes(1)
+  expect(puts).toHaveBeenCalledTimes(1)
+  expect(await journal.load(1)).toEqual([change('op999', 999)])
+})
+
+test('what is written in between is there when its own write has ended', async () => {
+  const journal = await openJournal()
+  const first = journal.write([change('a', 1), change('b', 2)], [])
+  await Promise.resolve()
+  const second = journal.write([change('c', 3)], ['a'])
+  await first
+  await second
+  expect(await (await openJournal()).load(1)).toEqual([change('b', 2), change('c', 3)])
 })

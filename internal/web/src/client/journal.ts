@@ -43,8 +43,12 @@ const byProject = 'project'
 class StoredJournal implements Journal {
   durable = true
   readonly #db: IDBDatabase
-  /** What could not be written. It is tried again with the next write. */
+  /** What was not written yet, or could not be: it is tried again with the next write. */
   readonly #missing = new Map<string, Change>()
+  readonly #gone = new Set<string>()
+  /** The last write, and the one that has not begun: what else is to be written goes with it. */
+  #last: Promise<void> = Promise.resolve()
+  #next: Promise<void> | undefined
 
   constructor(db: IDBDatabase) {
     this.#db = db
@@ -66,24 +70,41 @@ class StoredJournal implements Journal {
   /** What is kept, with what would be if it could be written. */
   #withMissing(projectId: number, stored: Change[]): Change[] {
     const missing = [...this.#missing.values()].filter((change) => change.projectId === projectId)
-    return inOrder([...stored.filter((change) => !this.#missing.has(change.opId)), ...missing])
+    return inOrder([...stored.filter(({ opId }) => !this.#missing.has(opId) && !this.#gone.has(opId)), ...missing])
+  }
+
+  // One transaction after the other: what comes meanwhile goes together, since each takes milliseconds, whatever it holds.
+  write(kept: readonly Change[], forgotten: readonly string[]): Promise<void> {
+    for (const opId of forgotten) {
+      this.#missing.delete(opId)
+      this.#gone.add(opId)
+    }
+    for (const change of kept) {
+      this.#gone.delete(change.opId)
+      this.#missing.set(change.opId, change)
+    }
+    this.#next ??= this.#last.then(() => {
+      this.#next = undefined
+      return this.#store()
+    })
+    this.#last = this.#next
+    return this.#last
   }
 
   // What cannot be written is still in the queue of the page, so editing goes on; durable says what a reload would lose.
-  async write(kept: readonly Change[], forgotten: readonly string[]): Promise<void> {
-    for (const opId of forgotten) this.#missing.delete(opId)
-    for (const change of kept) this.#missing.set(change.opId, change)
-    const writing = [...this.#missing.values()]
+  async #store(): Promise<void> {
+    const [writing, removing] = [[...this.#missing.values()], [...this.#gone]]
     try {
       const transaction = this.#db.transaction(store, 'readwrite', { durability: 'relaxed' })
       const changes = transaction.objectStore(store)
-      for (const opId of forgotten) changes.delete(opId)
+      for (const opId of removing) changes.delete(opId)
       for (const change of writing) changes.put(change)
       await new Promise<void>((resolve, reject) => {
         transaction.oncomplete = () => resolve()
         transaction.onabort = () => reject(transaction.error)
       })
       for (const change of writing) if (this.#missing.get(change.opId) === change) this.#missing.delete(change.opId)
+      for (const opId of removing) this.#gone.delete(opId)
       this.durable = this.#missing.size === 0
     } catch {
       this.durable = false
