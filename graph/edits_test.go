@@ -90,9 +90,12 @@ func TestEditPlan(t *testing.T) {
 	t.Parallel()
 	one, two := twoReplicas(t)
 	p := one.newProject(t)
+	start := one.cursor(t, p) // nobody knows when a subscription has begun
 	events, deltas := two.dial(t, nil), two.dial(t, nil)
-	follow(t, events, "1", fmt.Sprintf(`subscription { planEvents(projectId: %d) { version clientId operations { kind id } } }`, p))
-	follow(t, deltas, "1", fmt.Sprintf(`subscription { planDagDeltaChanged(projectId: %d) { version operations { op path value } } }`, p))
+	follow(t, events, "1", fmt.Sprintf(`subscription { planEvents(projectId: %d, after: %q) { version clientId operations { kind id } } }`,
+		p, start))
+	follow(t, deltas, "1", fmt.Sprintf(`subscription { planDagDeltaChanged(projectId: %d, after: %q) { version operations { op path value } } }`,
+		p, start))
 	first := one.mustEdit(t, p, nodesAndEdge, vars{"clientId": "ann", "note": "why", "opId": "op 1"})
 	if c := first.EditPlan.Change; first.EditPlan.Version != 1 || c.Version != 1 || c.Cursor != first.EditPlan.Cursor || *c.ClientID != "ann" ||
 		*c.OpID != "op 1" || *c.Note != "why" || c.Via != "graphql" {

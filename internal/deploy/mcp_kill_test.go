@@ -105,7 +105,7 @@ func TestEditsOfAgentsHappenOnceWhoeverDies(t *testing.T) {
 	}
 	for _, l := range listeners { // each was at some replica, and each replica was killed
 		if n := l.opened.Load(); n < 2 {
-			t.Errorf("%s opened %d streams, want another after its replica was killed", l.worker.name, n)
+			t.Errorf("%s opened %d streams, want another after its replica was killed; they ended so:\n%s", l.worker.name, n, strings.Join(l.ends, "\n"))
 		}
 	}
 	db := pgtest.Connect(t, database)
@@ -264,6 +264,7 @@ type listener struct {
 	session string       // id of its session, if it has one
 	ready   func()       // is called when a stream is open
 	opened  atomic.Int64 // streams that were
+	ends    []string     // when and how each ended, and what could not be opened; for people, when run has returned
 }
 
 // errSeenAll ends a stream.
@@ -272,7 +273,9 @@ var errSeenAll = errors.New("all changes were seen")
 // run opens one stream after the other until all changes were seen.
 func (l *listener) run(ctx context.Context, open func(*listener, context.Context) error) error {
 	for {
-		switch err := open(l, ctx); {
+		err := open(l, ctx)
+		l.ends = append(l.ends, fmt.Sprintf("%s after %d changes: %v", time.Now().Format(time.TimeOnly), l.seen.Load(), err))
+		switch {
 		case errors.Is(err, errSeenAll):
 			return nil
 		case errors.Is(err, errWrong):

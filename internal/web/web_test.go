@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -280,12 +281,6 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// runPages logs what runInBrowser returns.
-func runPages(t *testing.T, script string, env ...string) {
-	t.Helper()
-	t.Log(runInBrowser(t, script, env...))
-}
-
 // runInBrowser runs a script that opens pages of replicas in a browser, and returns what it prints. The test is skipped where there is none,
 // or fails in CI.
 func runInBrowser(t testing.TB, script string, env ...string) string {
@@ -300,102 +295,27 @@ func runInBrowser(t testing.TB, script string, env ...string) string {
 	return npmtest.RunWeb(t, script, append(env, "CHROMIUM="+chromium)...)
 }
 
-func TestDragIsSeenOnTheOtherReplica(t *testing.T) {
-	t.Parallel()
-	replicas := servertest.Start(t, 2, nil)
-	runPages(t, "drag.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
-}
+// notTests are scripts of the folder test that others import, or that BenchmarkPage runs.
+var notTests = []string{"browser.mjs", "passage.mjs", "figures.mjs"}
 
-func TestOutage(t *testing.T) {
+// Each script drives pages of two replicas in a browser, or the client alone. None is forgotten: they are found in their folder.
+func TestPages(t *testing.T) {
 	t.Parallel()
-	replicas := servertest.Start(t, 2, nil)
-	runPages(t, "outage.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
-}
-
-func TestMishaps(t *testing.T) {
-	t.Parallel()
-	replicas := servertest.Start(t, 2, nil)
-	runPages(t, "mishaps.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
-}
-
-func TestProjects(t *testing.T) {
-	t.Parallel()
-	replicas := servertest.Start(t, 2, nil)
-	runPages(t, "projects.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
-}
-
-func TestUndo(t *testing.T) {
-	t.Parallel()
-	replicas := servertest.Start(t, 2, nil)
-	runPages(t, "undo.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
-}
-
-func TestHistory(t *testing.T) {
-	t.Parallel()
-	replicas := servertest.Start(t, 2, nil)
-	runPages(t, "history.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
-}
-
-func TestProposals(t *testing.T) {
-	t.Parallel()
-	replicas := servertest.Start(t, 2, nil)
-	runPages(t, "proposals.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
-}
-
-func TestStatus(t *testing.T) {
-	t.Parallel()
-	database := pgtest.New(t)
-	replicas := servertest.StartOn(t, database, 2, nil)
-	runPages(t, "status.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL,
-		"PSQL="+filepath.Join(pgtest.Binaries(t), "psql"), "DATABASE="+database)
-}
-
-func TestLayout(t *testing.T) {
-	t.Parallel()
-	runPages(t, "layout.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)
-}
-
-func TestGraphiQL(t *testing.T) {
-	t.Parallel()
-	runPages(t, "graphiql.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)
-}
-
-func TestPeopleSeeEachOther(t *testing.T) {
-	t.Parallel()
-	replicas := servertest.Start(t, 2, nil)
-	runPages(t, "people.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
-}
-
-func TestSampleAgent(t *testing.T) {
-	t.Parallel()
-	replicas := servertest.Start(t, 2, nil)
-	runPages(t, "agent.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
-}
-
-func TestInspector(t *testing.T) {
-	t.Parallel()
-	replicas := servertest.Start(t, 2, nil)
-	runPages(t, "inspector.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
-}
-
-func TestWithoutMouseAndEyes(t *testing.T) {
-	t.Parallel()
-	replicas := servertest.Start(t, 2, nil)
-	runPages(t, "access.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
-}
-
-func TestCanvas(t *testing.T) {
-	t.Parallel()
-	replicas := servertest.Start(t, 2, nil)
-	runPages(t, "canvas.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)
-}
-
-func TestTouch(t *testing.T) {
-	t.Parallel()
-	runPages(t, "touch.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)
-}
-
-func TestClientWithoutOurPage(t *testing.T) {
-	t.Parallel()
-	runPages(t, "client.mjs", "URL="+servertest.Start(t, 1, nil)[0].URL)
+	scripts, err := filepath.Glob("test/*.mjs")
+	if err != nil || len(scripts) <= len(notTests) {
+		t.Fatal(scripts, err)
+	}
+	for _, path := range scripts {
+		script := filepath.Base(path)
+		if slices.Contains(notTests, script) {
+			continue
+		}
+		t.Run(strings.TrimSuffix(script, ".mjs"), func(t *testing.T) {
+			t.Parallel()
+			database := pgtest.New(t)
+			replicas := servertest.StartOn(t, database, 2, nil)
+			t.Log(runInBrowser(t, script, "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL,
+				"PSQL="+filepath.Join(pgtest.Binaries(t), "psql"), "DATABASE="+database))
+		})
+	}
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { cards, launch, live, open } from './browser.mjs'
+import { cards, launch, live, open, settled } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
@@ -22,7 +22,7 @@ try {
   for (const key of '1143566') await one.keyboard.press(key)
   await said(one, 'Added Output')
   const id = Number(new URL(one.url()).pathname.split('/')[2])
-  await sent(one)
+  await settled(one)
   await one.keyboard.press('Control+0')
   await cards(one, 7)
 
@@ -66,7 +66,7 @@ try {
     await said(one, /^Connected /)
     await one.waitForFunction((name) => document.activeElement.ariaLabel?.startsWith(name), from)
   }
-  await sent(one)
+  await settled(one)
   assert.equal(await one.locator('.react-flow__edge').count(), 5)
 
   // A burst of the arrow keys is one change. Shift goes ten at a time.
@@ -79,7 +79,7 @@ try {
   await one.keyboard.up('ArrowRight')
   await one.keyboard.up('Shift')
   await said(one, 'Moved Transform')
-  await sent(one)
+  await settled(one)
   const at = (all) => all.find(({ nodeType }) => nodeType === 'TransformNode').position
   assert.deepEqual(at(await nodes(id)), { x: at(was).x + 10, y: at(was).y + 2 })
   assert.equal(await versionOf(id), version + 1)
@@ -91,7 +91,7 @@ try {
   await one.keyboard.up('ArrowUp')
   await one.keyboard.up('Shift')
   assert.ok((await focused(one)).startsWith('Transform'))
-  await sent(one)
+  await settled(one)
   assert.deepEqual(at(await nodes(id)), { x: at(was).x + 10, y: at(was).y + 2 - 880 })
   assert.equal(await versionOf(id), version + 2)
 
@@ -108,7 +108,7 @@ try {
   await one.keyboard.press('Delete')
   await said(one, 'Deleted the edge from Calls to Merge')
   await one.waitForFunction((name) => document.activeElement.ariaLabel?.startsWith(name), next)
-  await sent(one)
+  await settled(one)
   const made = await nodes(id)
   assert.deepEqual(made.map(({ metadata }) => metadata.label).toSorted(), ['Calls', 'Copy', 'Merge', 'Output', 'Source', 'Transform'])
   await one.keyboard.press('Control+a')
@@ -262,12 +262,6 @@ async function walkTo(page, start) {
 /** Waits until something was said. */
 function said(page, words) {
   return page.locator('[aria-live=polite]').getByText(words, { exact: true }).first().waitFor({ state: 'attached' })
-}
-
-/** Waits until the server has all that was done; what was done in this frame counts from the next on. */
-async function sent(page) {
-  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))))
-  await page.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
 }
 
 /** Waits until the page knows the rules, by which it says what may be connected. */

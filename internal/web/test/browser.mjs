@@ -29,6 +29,12 @@ export function live(page) {
   return page.locator('.status[data-state=live]').waitFor()
 }
 
+/** Waits until the server has answered all changes of a page, also one of the gesture just before: it is counted as waiting with the next frame. */
+export async function settled(page) {
+  await page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(resolve)) }))
+  await page.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
+}
+
 /** Waits until that many nodes are drawn. */
 export function cards(page, count) {
   return page.waitForFunction((want) => document.querySelectorAll('.card').length === want, count)

@@ -1,6 +1,6 @@
 // What is done on the canvas of one replica is seen on another, and each gesture is one change of the plan.
 import assert from 'node:assert/strict'
-import { cards, drag, drawnAs, launch, live, open, place } from './browser.mjs'
+import { cards, drag, drawnAs, launch, live, open, place, settled } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const browser = await launch()
@@ -31,7 +31,7 @@ try {
     const before = await versionOf(project)
     await gesture()
     await seen()
-    await one.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
+    await settled(one)
     assert.equal(await versionOf(project), before + 1, String(gesture))
   }
   const edges = (page, count) => page.waitForFunction((want) => document.querySelectorAll('.react-flow__edge').length === want, count)
@@ -159,7 +159,7 @@ try {
   await node(two, 'All services').dblclick()
   await two.keyboard.type('Theirs')
   await two.keyboard.press('Enter')
-  await two.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
+  await settled(two)
   await one.keyboard.press('Enter')
   await one.getByRole('button', { name: 'Take theirs' }).click()
   await node(one, 'Theirs').waitFor()
@@ -198,7 +198,7 @@ try {
   await cards(third, 2)
   await edges(third, 1)
   assert.equal(await third.locator('.card.selected').count(), 2)
-  await third.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
+  await settled(third)
   assert.equal(await versionOf(new URL(third.url()).pathname.split('/').at(-1)), 1)
 
   await once(() => one.keyboard.press('Control+V'), () => cards(two, 13))

@@ -1,6 +1,6 @@
 // The sample plan is opened on one replica and watched on another; a node is dragged on the first, and the drag is seen on the second.
 import assert from 'node:assert/strict'
-import { cards, drag, drawnAs, launch, live, name, open, place } from './browser.mjs'
+import { cards, drag, drawnAs, launch, live, name, open, place, settled } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const node = 'mergenode_004'
@@ -26,7 +26,7 @@ try {
   const before = await place(two, node)
   await drag(one, node, 50, 100)
   await two.waitForFunction((was) => document.querySelector('[data-id=mergenode_004]').style.transform !== was, before)
-  await one.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
+  await settled(one)
   await drawnAs(two, node, one)
 
   await two.reload()
@@ -40,7 +40,7 @@ try {
   for (let i = 0; i < 3; i++) await one.keyboard.down('ArrowDown')
   await one.keyboard.up('ArrowDown')
   await two.waitForFunction((was) => document.querySelector('[data-id=graphnode_006]').style.transform !== was, resting)
-  await one.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
+  await settled(one)
   await drawnAs(two, 'graphnode_006', one)
 
   // A window has an id of its own, which outlives a reload; one that the browser clones from it takes another.

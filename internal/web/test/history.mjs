@@ -1,6 +1,6 @@
 // The history beside the canvas: who did what; the plan of the past on the canvas, and back to it; all of somebody taken back.
 import assert from 'node:assert/strict'
-import { cards, drag, launch, live, name, open, place } from './browser.mjs'
+import { cards, drag, launch, live, name, open, place, settled } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const [merge, graph, picture] = ['mergenode_004', 'graphnode_006', 'outputnode_007']
@@ -125,10 +125,6 @@ try {
   for (const page of [one, two]) assert.deepEqual(page.problems, [])
 } finally {
   await browser.close()
-}
-
-function settled(page) {
-  return page.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
 }
 
 function seen(page, node, where) {

@@ -1,6 +1,6 @@
 // Nodes and edges are edited in the inspector of one window and seen in that of another, on another replica. Two change the same.
 import assert from 'node:assert/strict'
-import { cards, launch, live, name, open } from './browser.mjs'
+import { cards, launch, live, name, open, settled } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const browser = await launch()
@@ -31,7 +31,6 @@ try {
   const answered = async (page, action) => {
     await Promise.all([page.waitForResponse((response) => response.request().postData()?.includes('editPlan')), action])
   }
-  const idle = (page) => page.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
   /** Holds what a window sends to GraphQL; returns what lets it go on. */
   const hold = async (page) => {
     let release
@@ -140,7 +139,7 @@ try {
     await shows(page, 'orientation', 'TB')
     await shows(page, 'Label', 'By two')
     await shows(page, 'Description', 'By one')
-    await idle(page)
+    await settled(page)
   }
   const merged = (await stored()).outputnode_007
   assert.equal(merged.config, '{"renderTarget":"DOT","renderConfig":{"orientation":"TB"},"outputPath":"one.dot"}')

@@ -1,6 +1,6 @@
 // What goes wrong for people by their own doing, or an operator's: nothing is lost, and the page says how things are.
 import assert from 'node:assert/strict'
-import { cards, drawnAs, launch, live, name, open, place } from './browser.mjs'
+import { cards, drawnAs, launch, live, name, open, place, settled } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const browser = await launch()
@@ -86,7 +86,7 @@ try {
   await one.getByText('1 edit was not sent before the project was deleted').waitFor()
   await one.getByText('Look', { exact: true }).click()
   await one.getByText('move “Overview”').waitFor()
-  await one.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
+  await settled(one)
   await one.unroute('**/graphql')
   await one.reload()
   await one.getByText('There is no such project').waitFor()

@@ -1,7 +1,7 @@
 // The way to a replica breaks while nodes are dragged, the window is reloaded, and somebody else edits meanwhile. When the way is there
 // again, every edit arrives once, and both windows show the same plan.
 import assert from 'node:assert/strict'
-import { cards, drag, launch, live, name, open, place } from './browser.mjs'
+import { cards, drag, launch, live, name, open, place, settled } from './browser.mjs'
 import { passage } from './passage.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
@@ -46,7 +46,7 @@ try {
   await one.unroute('**/graphql')
 
   await live(one)
-  await one.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
+  await settled(one)
   for (const node of ['mergenode_004', 'graphnode_006', 'outputnode_007']) {
     const want = await place(one, node)
     await two.waitForFunction(([id, there]) => document.querySelector(`[data-id=${id}]`).style.transform === there, [node, want])

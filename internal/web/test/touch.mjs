@@ -1,6 +1,6 @@
 // The page under fingers: pan, drag a node, connect by two taps, a long press, and a second finger that lets go.
 import assert from 'node:assert/strict'
-import { cards, launch, live, place } from './browser.mjs'
+import { cards, launch, live, place, settled } from './browser.mjs'
 
 const browser = await launch()
 try {
@@ -25,7 +25,6 @@ try {
     return [box.x + box.width / 2, box.y + box.height / 2]
   }
   const viewport = () => page.locator('.react-flow__viewport').evaluate((element) => element.style.transform)
-  const sent = () => page.waitForFunction(() => !document.querySelector('.status').textContent.includes('waiting'))
   const edges = () => page.locator('.react-flow__edge').count()
 
   // A finger on the empty canvas moves the view; two bring it nearer.
@@ -45,7 +44,7 @@ try {
   const at = await middle('[data-id=graphnode_006]')
   await slide(at, [at[0], at[1] + 60])
   await page.waitForFunction((was) => document.querySelector('[data-id=graphnode_006]').style.transform !== was, before)
-  await sent()
+  await settled(page)
 
   // A tap on an output and one on an input connect them.
   const output = '[data-id=datasourcenode_001] .react-flow__handle.source'
@@ -58,7 +57,7 @@ try {
   await page.locator(output).tap()
   await page.locator(input).tap()
   await page.waitForFunction(() => document.querySelectorAll('.react-flow__edge').length === 7)
-  await sent()
+  await settled(page)
 
   // While an edge follows a finger, a second one ends that, and nothing is connected.
   const [from, to] = [await middle('[data-id=datasourcenode_002] .react-flow__handle.source'), await middle('[data-id=graphnode_006] .react-flow__handle.target')]
@@ -87,7 +86,7 @@ try {
   await page.getByText('Click where it should go.').waitFor()
   await page.touchscreen.tap(emptyX, emptyY)
   await page.waitForFunction((was) => document.querySelector('[data-id=outputnode_007]').style.transform !== was, resting)
-  await sent()
+  await settled(page)
   if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/touch.png` })
   assert.deepEqual(problems, [])
 } finally {

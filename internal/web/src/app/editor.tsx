@@ -36,6 +36,7 @@ export default function Editor({ projectId }: { projectId: number }) {
   const { plan: store, presence } = desk.project
   const shown = useSyncExternalStore(store.subscribe, store.snapshot)
   const ended = shown.status.state === 'ended'
+  const gone = shown.status.state === 'ended' && shown.status.failure.code === 'NOT_FOUND'
   useEffect(() => {
     document.title = shown.projectName ? `${shown.projectName} – Layercake` : 'Layercake'
   }, [shown.projectName])
@@ -79,13 +80,17 @@ export default function Editor({ projectId }: { projectId: number }) {
           <Status shown={shown} />
           <People />
           <ThemeButton />
-          <a href={location.pathname} target="_blank" rel="noopener">Open a second window</a>
-          <SampleAgentButton />
+          {!gone && (
+            <>
+              <a href={location.pathname} target="_blank" rel="noopener">Open a second window</a>
+              <SampleAgentButton />
+            </>
+          )}
         </header>
         <ReactFlowProvider>
           {shown.plan ? (
             <>
-              <Toolbar />
+              {!gone && <Toolbar />}
               <Work plan={shown.plan} isLive={state === 'live'} clashes={clashes} />
             </>
           ) : !ended && <p className="loading">Loading…</p>}

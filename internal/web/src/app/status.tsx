@@ -152,7 +152,9 @@ function saveAs(name: string, text: string): void {
 function describe({ detail, conflicts }: Failure): string {
   if (conflicts.length > 0) return ` (${[...new Set(conflicts.flatMap(({ actorNames }) => actorNames))].join(', ')})`
   if (detail === undefined || detail === null) return ''
-  return ` (${typeof detail === 'string' ? detail : JSON.stringify(detail)})`
+  if (typeof detail !== 'object') return ` (${String(detail)})`
+  const facts = Array.isArray(detail) ? detail : Object.entries(detail).map(([name, value]) => `${name} ${JSON.stringify(value)}`)
+  return ` (${facts.join(', ')})`
 }
 
 function wordsFor(change: Change, plan: Plan | null): string {
