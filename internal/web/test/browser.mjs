@@ -10,10 +10,20 @@ export function launch() {
   })
 }
 
+/** What people in these pages are called: the page would draw lots, and two could be called the same. */
+const names = 'Amber Azure Coral Ivory Jade Maroon Olive Scarlet Silver Violet'.split(' ').map((color) => `${color} Otter`)
+
 /** Opens a page in a profile of its own, which keeps what it says on the console, what fails in it, and what it asks for. A function may run before it. */
 export async function open(browser, url, before = () => {}) {
   const context = await browser.newContext({ viewport: { width: 1200, height: 760 } })
   await context.addInitScript(before)
+  await context.addInitScript((own) => {
+    try {
+      if (localStorage.getItem('layercake-name') === null) localStorage.setItem('layercake-name', own)
+    } catch {
+      // A test took the storage away.
+    }
+  }, names.shift())
   const page = await context.newPage()
   page.problems = []
   page.requests = []

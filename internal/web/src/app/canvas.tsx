@@ -50,7 +50,8 @@ export function Canvas({ plan: drawn, warnings }: { plan: Plan; warnings: Warnin
   const reactFlow = useStoreApi()
   const far = useStore(isFar)
   const theme = useTheme()
-  const places = useDrags(plan, held)
+  const dragged = useDrags(plan, held)
+  const places = readOnly ? none : dragged // what people drag now is not in the past
   const ownPlace = useOwnPlace()
   const reachable = useReachable(plan, desk, drawing, connecting)
   const nodes = useCards(plan, places, gliding, selection.nodes, { hinted, reachable, renaming, warnings, marks: marks.nodes })
