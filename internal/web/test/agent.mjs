@@ -1,18 +1,11 @@
 // The sample agent: sent from one page, seen from another, refused, and gone.
 import assert from 'node:assert/strict'
-import { cards, launch, live, open } from './browser.mjs'
+import { cards, launch, live, open, openSample } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const browser = await launch()
 try {
-  const one = await open(browser, url)
-  await one.getByRole('button', { name: 'Open the sample plan' }).click()
-  await live(one)
-  await cards(one, 8)
-  const path = new URL(one.url()).pathname
-  const two = await open(browser, other + path)
-  await live(two)
-  await cards(two, 8)
+  const { one, two, path } = await openSample(browser, url, other)
   const agent = (page) => page.locator('.people').getByRole('button', { name: 'Sample agent agent' })
   await two.evaluate(watchPulses)
 

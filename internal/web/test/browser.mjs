@@ -50,6 +50,19 @@ export function cards(page, count) {
   return page.waitForFunction((want) => document.querySelectorAll('.card').length === want, count)
 }
 
+/** Opens the sample plan in a page of one replica, and in one of another; returns both, and the path of the project. */
+export async function openSample(browser, url, other) {
+  const one = await open(browser, url)
+  await one.getByRole('button', { name: 'Open the sample plan' }).click()
+  await live(one)
+  await cards(one, 8)
+  const path = new URL(one.url()).pathname
+  const two = await open(browser, other + path)
+  await live(two)
+  await cards(two, 8)
+  return { one, two, path }
+}
+
 /** Where a node is drawn. */
 export function place(page, node) {
   return page.locator(`[data-id=${node}]`).evaluate((element) => element.style.transform)

@@ -1,19 +1,12 @@
 // The history beside the canvas: who did what; the plan of the past on the canvas, and back to it; all of somebody taken back.
 import assert from 'node:assert/strict'
-import { cards, drag, launch, live, name, open, place, settled } from './browser.mjs'
+import { cards, drag, launch, name, openSample, place, settled } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const [merge, graph, picture] = ['mergenode_004', 'graphnode_006', 'outputnode_007']
 const browser = await launch()
 try {
-  const one = await open(browser, url)
-  await one.getByRole('button', { name: 'Open the sample plan' }).click()
-  await live(one)
-  await cards(one, 8)
-  const path = new URL(one.url()).pathname
-  const two = await open(browser, other + path)
-  await live(two)
-  await cards(two, 8)
+  const { one, two } = await openSample(browser, url, other)
   const [nameOfOne, nameOfTwo] = [await name(one), await name(two)]
   const places = { merge: await place(one, merge), graph: await place(one, graph) }
 
@@ -119,6 +112,18 @@ try {
   assert.deepEqual([...await one.evaluate(() => [...window.counted])], ['0 of 5', '1 of 5', '2 of 5', '3 of 5', '4 of 5'])
   await seen(two, merge, places.merge)
   await seen(two, graph, places.graph)
+
+  // What somebody drags now is seen now, and not in the past.
+  await history.getByLabel('By').selectOption({ label: 'everybody' })
+  const card = await two.locator(`[data-id=${graph}]`).boundingBox()
+  await two.mouse.move(card.x + 40, card.y + 20)
+  await two.mouse.down()
+  await two.mouse.move(card.x + 40, card.y + 120, { steps: 5 })
+  await seen(one, graph, await place(two, graph))
+  await entries.filter({ hasText: 'added 8 nodes and 7 edges' }).getByRole('button', { name: 'Look' }).click()
+  await one.getByRole('button', { name: 'Back to now' }).click({ trial: true })
+  await seen(one, graph, places.graph)
+  await two.mouse.up()
 
   await history.getByRole('button', { name: 'Close' }).click()
   await history.waitFor({ state: 'detached' })

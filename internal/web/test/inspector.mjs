@@ -1,19 +1,12 @@
 // Nodes and edges are edited in the inspector of one window and seen in that of another, on another replica. Two change the same.
 import assert from 'node:assert/strict'
-import { cards, launch, live, name, open, settled } from './browser.mjs'
+import { launch, name, openSample, settled } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const browser = await launch()
 try {
-  const one = await open(browser, url)
-  await one.getByRole('button', { name: 'Open the sample plan' }).click()
-  await live(one)
-  await cards(one, 8)
-  const path = new URL(one.url()).pathname
+  const { one, two, path } = await openSample(browser, url, other)
   const project = Number(path.split('/')[2])
-  const two = await open(browser, other + path)
-  await live(two)
-  await cards(two, 8)
   const pages = [one, two]
   const select = async (id, ...where) => {
     for (const page of where) await page.locator(`[data-id=${id}]`).click()

@@ -1,20 +1,13 @@
 // Two people on two replicas see each other: pointers, selections, drags while they last, and whose change it was.
 import assert from 'node:assert/strict'
-import { cards, launch, live, name, open, place } from './browser.mjs'
+import { cards, launch, live, name, open, openSample, place } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const node = 'mergenode_004'
 const browser = await launch()
 try {
-  const one = await open(browser, url)
-  await one.getByRole('button', { name: 'Open the sample plan' }).click()
-  await live(one)
-  await cards(one, 8)
-  const path = new URL(one.url()).pathname
+  const { one, two, path } = await openSample(browser, url, other)
   const projectId = Number(path.split('/')[2])
-  const two = await open(browser, other + path)
-  await live(two)
-  await cards(two, 8)
   const [first, second] = [await name(one), await name(two)]
   const nameOf = (page, person) => page.locator('.people').getByRole('button', { name: person })
   await nameOf(one, second).waitFor()

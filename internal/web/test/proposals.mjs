@@ -1,18 +1,11 @@
 // An agent proposes by MCP; people see ghosts on the canvas, and accept or reject.
 import assert from 'node:assert/strict'
-import { cards, launch, live, name, open } from './browser.mjs'
+import { cards, launch, name, openSample } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const browser = await launch()
 try {
-  const one = await open(browser, url)
-  await one.getByRole('button', { name: 'Open the sample plan' }).click()
-  await live(one)
-  await cards(one, 8)
-  const path = new URL(one.url()).pathname
-  const two = await open(browser, other + path)
-  await live(two)
-  await cards(two, 8)
+  const { one, two, path } = await openSample(browser, url, other)
   const propose = await agent(url, 'Robo', Number(path.split('/')[2]))
 
   // What would be added and deleted is drawn, on every replica, and changes nothing.

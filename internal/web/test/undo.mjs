@@ -1,18 +1,12 @@
 // Two people edit one plan on two replicas. Each takes back their own changes only; what the other changed since is asked about.
 import assert from 'node:assert/strict'
-import { cards, drag, launch, live, name, open, place, settled } from './browser.mjs'
+import { drag, launch, name, openSample, place, settled } from './browser.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
 const [merge, graph] = ['mergenode_004', 'graphnode_006']
 const browser = await launch()
 try {
-  const one = await open(browser, url)
-  await one.getByRole('button', { name: 'Open the sample plan' }).click()
-  await live(one)
-  await cards(one, 8)
-  const two = await open(browser, other + new URL(one.url()).pathname)
-  await live(two)
-  await cards(two, 8)
+  const { one, two } = await openSample(browser, url, other)
   const places = { merge: await place(one, merge), graph: await place(one, graph) }
 
   // One's own, and nobody else's, although that is newer.

@@ -3,10 +3,11 @@ import type { AppliedChange, Edit, Plan, PlanEdge, PlanNode } from '../client/in
 import { groupBy } from './group.ts'
 import { kindOf } from './kinds.tsx'
 import type { Degree } from './order.ts'
+import { count } from './words.ts'
 
 /** What a node is called: its kind, its label, and how much leads to it and from it. */
 export function nameOfNode({ nodeType, metadata }: PlanNode, { inputs, outputs }: Degree): string {
-  return `${kindOf(nodeType).word} ${metadata.label}, ${counted(inputs, 'input')}, ${counted(outputs, 'output')}`
+  return `${kindOf(nodeType).word} ${metadata.label}, ${count(inputs, 'input', 'inputs')}, ${count(outputs, 'output', 'outputs')}`
 }
 
 /** What an edge is called: where it leads. */
@@ -26,7 +27,7 @@ export function wordsForEdits(edits: readonly Edit[], plan: Plan): string {
   if (others.length > 0) {
     const kinds = new Set(edits.map((edit) => Object.keys(edit)[0]!.replace(/[A-Z].*/, '')))
     const done = kinds.size === 1 ? ({ add: 'Added', delete: 'Deleted' }[[...kinds][0]!] ?? 'Changed') : 'Changed'
-    return `${done} ${counted(edits.length, 'element')}`
+    return `${done} ${count(edits.length, 'element', 'elements')}`
   }
   if ('addNode' in first) return `Added ${first.addNode.metadata.label}`
   if ('updateNode' in first) {
@@ -36,7 +37,7 @@ export function wordsForEdits(edits: readonly Edit[], plan: Plan): string {
   }
   if ('moveNodes' in first) {
     const [move, ...more] = first.moveNodes
-    return `Moved ${more.length > 0 ? counted(more.length + 1, 'node') : labelOf(plan, move!.nodeId)}`
+    return `Moved ${more.length > 0 ? count(more.length + 1, 'node', 'nodes') : labelOf(plan, move!.nodeId)}`
   }
   if ('deleteNode' in first) return `Deleted ${labelOf(plan, first.deleteNode)}`
   if ('addEdge' in first) return `Connected ${labelOf(plan, first.addEdge.source)} to ${labelOf(plan, first.addEdge.target)}`
@@ -64,7 +65,7 @@ function partsFor<T extends PlanNode | PlanEdge>(
   const deeds = groupBy(ids, (id) => deed(before.get(id), after.get(id)))
   return [...deeds].flatMap(([did, done]) => {
     if (did === null) return []
-    return [`${did} ${done.length === 1 && name ? name(done[0]!) : counted(done.length, noun)}`]
+    return [`${did} ${done.length === 1 && name ? name(done[0]!) : count(done.length, noun, `${noun}s`)}`]
   })
 }
 
@@ -76,8 +77,4 @@ function deed(before: PlanNode | PlanEdge | undefined, after: PlanNode | PlanEdg
   const moved = before.position.x !== after.position.x || before.position.y !== after.position.y
   const rest = JSON.stringify([before.metadata, before.config]) === JSON.stringify([after.metadata, after.config])
   return moved && rest ? 'moved' : 'changed'
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }

@@ -2,14 +2,15 @@
 import { useSyncExternalStore, type ReactNode } from 'react'
 import type { Change, Edit, Failure, Plan, PlanSnapshot } from '../client/index.ts'
 import { labelOf } from './phrases.ts'
+import { count } from './words.ts'
 import { connection, type OpenProject } from './session.ts'
 import './status.css'
 
 export function Status({ shown }: { shown: PlanSnapshot }) {
   const { status, waiting, durable } = shown
   const more = [
-    status.state === 'catchingUp' && `${count(status.behind, 'change')} to go`,
-    waiting > 0 && `${count(waiting, 'edit')} waiting${durable ? '' : ' (lost with a reload)'}`,
+    status.state === 'catchingUp' && `${count(status.behind, 'change', 'changes')} to go`,
+    waiting > 0 && `${count(waiting, 'edit', 'edits')} waiting${durable ? '' : ' (lost with a reload)'}`,
   ].filter((words) => words !== false)
   return (
     <p className="status" data-state={status.state}>
@@ -48,10 +49,6 @@ function endedBecause({ code, message }: Failure, plan: Plan | null): string {
   return `Disconnected: ${message}`
 }
 
-function count(n: number, what: string): string {
-  return `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`
-}
-
 /** What was refused, but for the changes to skip, what waits for a decision, and what else people can do something about. */
 export function Notices({ project, shown, skip, children }: {
   project: OpenProject; shown: PlanSnapshot; skip?: ReadonlySet<string>; children?: ReactNode
@@ -68,7 +65,7 @@ export function Notices({ project, shown, skip, children }: {
       {gone && <Lost project={project} shown={shown} />}
       {!gone && all.length > 0 && (
         <div className="notice">
-          <p>{all.length === 1 ? '1 edit was' : `${count(all.length, 'edit')} were`} made earlier and not sent.</p>
+          <p>{all.length === 1 ? '1 edit was' : `${count(all.length, 'edit', 'edits')} were`} made earlier and not sent.</p>
           <Look changes={undecided} plan={shown.plan} />
           <button onClick={() => plan.send(all)}>Send</button> <button onClick={() => plan.discard(all)}>Discard</button>
         </div>
@@ -129,7 +126,7 @@ function Lost({ project: { id, plan }, shown }: { project: OpenProject; shown: P
   }
   return (
     <div className="notice">
-      <p>{changes.length === 1 ? '1 edit was' : `${count(changes.length, 'edit')} were`} not sent before the project was deleted.</p>
+      <p>{changes.length === 1 ? '1 edit was' : `${count(changes.length, 'edit', 'edits')} were`} not sent before the project was deleted.</p>
       <Look changes={changes} plan={shown.plan} />
       <button onClick={save}>Save as a file</button>{' '}
       <button onClick={() => plan.discard(changes.map((change) => change.opId))}>Discard</button>
@@ -169,7 +166,7 @@ function wordsForEdit(edit: Edit, plan: Plan | null): string {
   if ('updateNode' in edit) return `change ${node(edit.updateNode.id)}`
   if ('moveNodes' in edit) {
     const [move, ...more] = edit.moveNodes
-    return `move ${more.length > 0 ? count(more.length + 1, 'node') : node(move!.nodeId)}`
+    return `move ${more.length > 0 ? count(more.length + 1, 'node', 'nodes') : node(move!.nodeId)}`
   }
   if ('deleteNode' in edit) return `delete ${node(edit.deleteNode)}`
   if ('addEdge' in edit) return `connect ${node(edit.addEdge.source)} to ${node(edit.addEdge.target)}`

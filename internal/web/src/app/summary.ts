@@ -1,15 +1,12 @@
 // What changes did, in words.
 import type { PlanNode } from '../client/index.ts'
+import { groupBy } from './group.ts'
 import type { Step } from './past.ts'
 import { count, listed } from './words.ts'
 
 /** Such as: moved 3 nodes and added “Teams”. */
 export function summaryOf(operations: readonly Step[]): string {
-  const done = new Map<string, Step[]>()
-  for (const step of operations) {
-    const verb = verbOf(step)
-    done.set(verb, [...(done.get(verb) ?? []), step])
-  }
+  const done = groupBy(operations, verbOf)
   if (done.size === 0) return 'changed nothing'
   return listed.format([...done].map(([verb, steps]) => `${verb} ${objects(verb, steps)}`))
 }
