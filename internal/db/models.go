@@ -19,6 +19,46 @@ type Binary struct {
 	MinBinarySchema int64
 }
 
+// What was asked to be built, one row for all that asked before it began. Finished ones are kept for 30 days.
+type Build struct {
+	// Ascending by request.
+	ID int64
+	// The project.
+	ProjectID int32
+	// The node of the plan.
+	NodeID string
+	// Label of the node when it was asked for.
+	Label string
+	// The graph; it may be gone.
+	GraphID int32
+	// graphs.requested of the newest request that it answers.
+	Generation int32
+	// pending until a replica first claims it; cancelled when somebody ended it, or its node went.
+	State string
+	// How often it was begun. The third that fails, or kills its replica, is the last.
+	Attempt int32
+	// Incarnation of the replica that began the last attempt.
+	Replica *uuid.UUID
+	// Why the graph was stale, for people.
+	Reason *string
+	// Why the last attempt failed; null when it did not.
+	Error *string
+	// Name of who asked first.
+	RequestedBy string
+	// When it was first asked for.
+	RequestedAt time.Time
+	// When another attempt may begin; null at once.
+	RetryAt *time.Time
+	// When the last attempt began.
+	StartedAt *time.Time
+	// When it ended, however; null while it is open.
+	FinishedAt *time.Time
+	// Nodes of the result.
+	Nodes *int32
+	// Edges of the result.
+	Edges *int32
+}
+
 // Whole plans as they were, each 5,000 versions: any other version is a few events from one of them.
 type Checkpoint struct {
 	// The project.
@@ -31,6 +71,30 @@ type Checkpoint struct {
 	Sum []byte
 	// When it was written.
 	CreatedAt time.Time
+}
+
+// Which replica builds what now. A claim goes with the lease of its replica. It may be lost with a crash of the server: then another replica claims.
+type Claim struct {
+	// The graph.
+	GraphID int32
+	// Its project.
+	ProjectID int32
+	// The replica that builds.
+	Incarnation uuid.UUID
+	// graphs.requested when the build began.
+	Generation int32
+	// reading, computing or writing.
+	Phase string
+	// Elements of the phase that are done.
+	Done int64
+	// Elements of the phase; null when unknown.
+	Total *int64
+	// The content that is being written, which the clean-up leaves alone; null before.
+	ContentID *int64
+	// When the build began.
+	ClaimedAt time.Time
+	// When the replica last told its progress.
+	ToldAt time.Time
 }
 
 // One row, which the replica locks that removes what is old: one at a time does.
@@ -69,6 +133,116 @@ type Command struct {
 	Connections int32
 }
 
+// Elements of built graphs: immutable once they are complete, shared by graphs with equal ones. A content counts once a graph refers to it.
+type Content struct {
+	// Never used again.
+	ID int64
+	// The project; it may be gone.
+	ProjectID int32
+	// Hash of all elements, without names of graphs; null until the content is complete.
+	Hash *string
+	// Nodes that have been written.
+	Nodes int32
+	// Edges that have been written.
+	Edges int32
+	// Bytes of elements, about.
+	Bytes int64
+	// The layers, in their order.
+	Layers []byte
+	// When a chunk was last written, or the content was last found equal to a result.
+	TouchedAt time.Time
+}
+
+// Edges of contents, as content_nodes.
+type ContentEdge struct {
+	// The content.
+	ContentID int64
+	// Place in the graph, dense from 0.
+	Ordinal int32
+	// Id in the graph.
+	ID string
+	// Id of the node that it leaves.
+	Source string
+	// Id of the node that it enters.
+	Target string
+	// What people call it; may be empty.
+	Label string
+	// Id of its layer; null for none.
+	Layer *string
+	// Weight; 1 unless the source says otherwise.
+	Weight float64
+	// What people say of it; null when nothing.
+	Comment *string
+	// What else the source said, by column; null when nothing.
+	Attrs []byte
+}
+
+// Nodes of contents. They are never changed, only removed with their content.
+type ContentNode struct {
+	// The content.
+	ContentID int64
+	// Place in the graph, dense from 0.
+	Ordinal int32
+	// Id in the graph.
+	ID string
+	// What people call it; may be empty.
+	Label string
+	// Id of its layer; null for none.
+	Layer *string
+	// Weight; 1 unless the source says otherwise.
+	Weight float64
+	// Whether it contains others.
+	IsPartition bool
+	// Id of its parent; null for none.
+	BelongsTo *string
+	// What people say of it; null when nothing.
+	Comment *string
+	// What else the source said, by column; null when nothing.
+	Attrs []byte
+}
+
+// Uploaded tables and graphs. What a file holds is parsed again by whoever needs it.
+type DataSource struct {
+	// 32-bit, because the wire's Int is.
+	ID int32
+	// The project; only its nodes may name the source.
+	ProjectID int32
+	// Given by people, trimmed.
+	Name string
+	// What people say of it; null when nothing.
+	Description *string
+	// Name of the file as it was uploaded.
+	Filename string
+	// How the file is written.
+	Format string
+	// What the file holds.
+	Kind string
+	// active when the file can be used, error when it cannot; processing is for clients only.
+	Status string
+	// Why the file cannot be used; null when it can.
+	ErrorMessage *string
+	// The file, in files.
+	FileID int64
+	// Bytes of the file.
+	Size int64
+	// SHA-256 of the file, 64 hex digits.
+	Sha256 string
+	// Rows of the table, or elements of the graph.
+	RowCount int32
+	// Problems of all its rows.
+	ProblemCount int32
+	// The first 100 problems: a list of {row, column, reason, warning}; null when there are none.
+	Problems []byte
+	// Byte in the file at which each 1,000th row of a table begins, from the first; null for a graph.
+	Marks []int64
+	// When the file was last read successfully; null before.
+	ProcessedAt *time.Time
+	// When it was uploaded first.
+	CreatedAt time.Time
+	// When anything of it last changed.
+	UpdatedAt time.Time
+}
+
 // The log of each project: one row a committed change, versions without gaps above heads.log_floor.
 type Event struct {
 	// The project.
@@ -94,6 +268,68 @@ type Event struct {
 	TotalSize *int64
 	// The version that this event takes back; null for one that takes nothing back. Equal to undoes in the body.
 	Undoes *int64
+	// Whether it changes what people edit; false of states of executions. Only such events are in the way of an expected version.
+	Edits bool
+}
+
+// Uploaded files, byte for byte in file_chunks. A file counts once a data source refers to it; others are removed some minutes after their last chunk.
+type File struct {
+	// Never used again.
+	ID int64
+	// The project to which it was uploaded; it may be gone.
+	ProjectID int32
+	// Bytes that have arrived.
+	Size int64
+	// When its last chunk was written.
+	TouchedAt time.Time
+}
+
+// The bytes of files. Every chunk but the last has 262,144 bytes, so a place in a file says which chunk has it.
+type FileChunk struct {
+	// The file.
+	FileID int64
+	// Number of the chunk, from 0.
+	Ordinal int32
+	// Bytes, not compressed.
+	Body []byte
+}
+
+// Headers of built graphs, one a node of a plan that builds one. They go with their node.
+type Graph struct {
+	// 32-bit, because the wire's Int is. It survives rebuilds.
+	ID int32
+	// The project.
+	ProjectID int32
+	// The node of the plan that builds it.
+	NodeID string
+	// The label of the node when the graph was first asked for, or what people called it since.
+	Name string
+	// State of the newest request.
+	State string
+	// Its elements, in contents; null before the first build that succeeded.
+	ContentID *int64
+	// Hash of the content.
+	ContentHash *string
+	// Hash of all that the content was built from; null before the first build that succeeded.
+	Recipe *string
+	// What the recipe is made of, to say what changed since.
+	Ingredients []byte
+	// How often a build was asked for: the generation of the next one.
+	Requested int32
+	// Nodes of the content.
+	NodeCount int32
+	// Edges of the content.
+	EdgeCount int32
+	// Why the last build failed; null when it did not.
+	ErrorMessage *string
+	// Notes of the last build: what its steps did. Null when there are none.
+	Metadata []byte
+	// When the content was put in place; null before.
+	ComputedAt *time.Time
+	// When it was first asked for.
+	CreatedAt time.Time
+	// When anything of it last changed.
+	UpdatedAt time.Time
 }
 
 // Locks: who makes a guest now. A row lives as long as its transaction, so nobody else sees it.
@@ -119,6 +355,24 @@ type Head struct {
 	// The total_size of the newest event. It stands here because a change has the head anyway: looking the event
 	// before up again would be slow whenever a plan from when the table was small is kept.
 	LogSize int64
+}
+
+// Layers of built graphs. Their ids survive rebuilds.
+type Layer struct {
+	// 32-bit, because the wire's Int is.
+	ID int32
+	// The graph.
+	GraphID int32
+	// Place in the palette, dense from 0.
+	Ordinal int32
+	// Id by which nodes and edges name it.
+	LayerID string
+	// Its label.
+	Name string
+	// Null; for clients that look for it.
+	Color *string
+	// Colours: background_color, border_color, text_color, hex digits without #; null when it has none.
+	Properties []byte
 }
 
 // Messages of clients that one replica accepted and another one needs. Each goes when it is taken, or after a minute.
@@ -269,6 +523,8 @@ type PlanNode struct {
 	CreatedAt time.Time
 	// When a change last touched it.
 	UpdatedAt time.Time
+	// State of the data source that the node names, or of the graph that it builds, as events show it; null while there is neither.
+	Execution []byte
 }
 
 // Who is in a project now: one row a connection. Two tabs are two rows. Written by the replica that serves the connection.

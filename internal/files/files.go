@@ -1,0 +1,2 @@
+// Package files serves uploads, downloads and outputs over HTTP.
+package files
