@@ -1,6 +1,7 @@
 -- name: InsertEvent :exec
-INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash, size, total_size, undoes)
-VALUES (@project_id, @version, @at, @op_actor, @op_id, @request_hash, @body, @hash::text, @size::int, @total_size::bigint, nullif(@undoes::bigint, 0));
+INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash, size, total_size, undoes, edits)
+VALUES (@project_id, @version, @at, @op_actor, @op_id, @request_hash, @body, @hash::text, @size::int, @total_size::bigint, nullif(@undoes::bigint, 0),
+    @edits);
 
 -- The event of an operation id, for a change that is asked for again.
 -- name: GetOperation :one

@@ -32,6 +32,11 @@ RETURNING version, changed_at, coalesce(hash, '')::text AS hash, log_size;
 -- name: FinishHead :exec
 UPDATE heads SET version = version + @steps::int, hash = @hash::text, log_size = @log_size WHERE project_id = @project_id;
 
+-- As StepHead, for a change that may have nothing to tell: the head is locked alike, and stepped only by a later statement.
+-- name: HoldHead :one
+SELECT version, greatest(changed_at, now())::timestamptz AS changed_at, coalesce(hash, '')::text AS hash, log_size
+FROM heads WHERE project_id = @project_id FOR NO KEY UPDATE;
+
 -- name: GetHead :one
 SELECT version, changed_at, coalesce(hash, '')::text AS hash FROM heads WHERE project_id = @project_id;
 
@@ -63,7 +68,7 @@ WHERE e.project_id = @project_id AND e.id = v.id;
 
 -- name: ListPlanNodes :many
 SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
-    created_at, updated_at
+    created_at, updated_at, execution
 FROM plan_nodes WHERE project_id = @project_id AND ordinal >= 0 ORDER BY ordinal;
 
 -- Nodes whose id begins with a text, in any case, and after them those whose label contains it. It looks at all ids and labels, and returns few.
@@ -81,13 +86,13 @@ FROM plan_edges WHERE project_id = @project_id AND ordinal >= 0 ORDER BY ordinal
 -- the planner to read the whole plan.
 -- name: GetPlanNode :one
 SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
-    created_at, updated_at
+    created_at, updated_at, execution
 FROM plan_nodes WHERE project_id = @project_id AND id = @id;
 
 -- The node that was added last.
 -- name: GetLastPlanNode :one
 SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
-    created_at, updated_at
+    created_at, updated_at, execution
 FROM plan_nodes WHERE project_id = @project_id AND ordinal >= 0 ORDER BY ordinal DESC LIMIT 1;
 
 -- name: GetPlanEdge :one
@@ -141,6 +146,10 @@ SET node_type = @node_type, position_x = @position_x, position_y = @position_y, 
     target_position = sqlc.narg(target_position), label = @label, description = sqlc.narg(description), config = @config,
     updated_at = @updated_at
 WHERE project_id = @project_id AND id = @id;
+
+-- The state of what a node names or builds is no part of what people edit, so updated_at stays.
+-- name: UpdatePlanNodeExecution :exec
+UPDATE plan_nodes SET execution = sqlc.narg(execution) WHERE project_id = @project_id AND id = @id;
 
 -- name: DeletePlanNode :exec
 DELETE FROM plan_nodes WHERE project_id = @project_id AND id = @id;

@@ -67,8 +67,9 @@ func (q *Queries) GetOperation(ctx context.Context, arg GetOperationParams) (Get
 }
 
 const InsertEvent = `-- name: InsertEvent :exec
-INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash, size, total_size, undoes)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text, $9::int, $10::bigint, nullif($11::bigint, 0))
+INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash, size, total_size, undoes, edits)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text, $9::int, $10::bigint, nullif($11::bigint, 0),
+    $12)
 `
 
 type InsertEventParams struct {
@@ -83,6 +84,7 @@ type InsertEventParams struct {
 	Size        int32
 	TotalSize   int64
 	Undoes      int64
+	Edits       bool
 }
 
 func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error {
@@ -98,6 +100,7 @@ func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error 
 		arg.Size,
 		arg.TotalSize,
 		arg.Undoes,
+		arg.Edits,
 	)
 	return err
 }

@@ -141,7 +141,7 @@ func (q *Queries) GetHead(ctx context.Context, projectID int32) (GetHeadRow, err
 
 const GetLastPlanNode = `-- name: GetLastPlanNode :one
 SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
-    created_at, updated_at
+    created_at, updated_at, execution
 FROM plan_nodes WHERE project_id = $1 AND ordinal >= 0 ORDER BY ordinal DESC LIMIT 1
 `
 
@@ -158,6 +158,7 @@ type GetLastPlanNodeRow struct {
 	Config         []byte
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Execution      []byte
 }
 
 // The node that was added last.
@@ -177,6 +178,7 @@ func (q *Queries) GetLastPlanNode(ctx context.Context, projectID int32) (GetLast
 		&i.Config,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Execution,
 	)
 	return i, err
 }
@@ -281,7 +283,7 @@ func (q *Queries) GetPlanEdge(ctx context.Context, arg GetPlanEdgeParams) (GetPl
 
 const GetPlanNode = `-- name: GetPlanNode :one
 SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
-    created_at, updated_at
+    created_at, updated_at, execution
 FROM plan_nodes WHERE project_id = $1 AND id = $2
 `
 
@@ -303,6 +305,7 @@ type GetPlanNodeRow struct {
 	Config         []byte
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Execution      []byte
 }
 
 // Elements are looked up, updated and deleted one statement each, many in one round trip: a list of ids in one statement tempts
@@ -323,6 +326,7 @@ func (q *Queries) GetPlanNode(ctx context.Context, arg GetPlanNodeParams) (GetPl
 		&i.Config,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Execution,
 	)
 	return i, err
 }
@@ -387,6 +391,31 @@ func (q *Queries) GetPlanShape(ctx context.Context, projectID int32) (GetPlanSha
 		&i.EdgeGaps,
 		&i.LastNode,
 		&i.LastEdge,
+	)
+	return i, err
+}
+
+const HoldHead = `-- name: HoldHead :one
+SELECT version, greatest(changed_at, now())::timestamptz AS changed_at, coalesce(hash, '')::text AS hash, log_size
+FROM heads WHERE project_id = $1 FOR NO KEY UPDATE
+`
+
+type HoldHeadRow struct {
+	Version   int64
+	ChangedAt time.Time
+	Hash      string
+	LogSize   int64
+}
+
+// As StepHead, for a change that may have nothing to tell: the head is locked alike, and stepped only by a later statement.
+func (q *Queries) HoldHead(ctx context.Context, projectID int32) (HoldHeadRow, error) {
+	row := q.db.QueryRow(ctx, HoldHead, projectID)
+	var i HoldHeadRow
+	err := row.Scan(
+		&i.Version,
+		&i.ChangedAt,
+		&i.Hash,
+		&i.LogSize,
 	)
 	return i, err
 }
@@ -676,7 +705,7 @@ func (q *Queries) ListPlanLinksFrom(ctx context.Context, arg ListPlanLinksFromPa
 
 const ListPlanNodes = `-- name: ListPlanNodes :many
 SELECT id, ordinal, node_type, position_x, position_y, source_position, target_position, label, description, config,
-    created_at, updated_at
+    created_at, updated_at, execution
 FROM plan_nodes WHERE project_id = $1 AND ordinal >= 0 ORDER BY ordinal
 `
 
@@ -693,6 +722,7 @@ type ListPlanNodesRow struct {
 	Config         []byte
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Execution      []byte
 }
 
 func (q *Queries) ListPlanNodes(ctx context.Context, projectID int32) ([]ListPlanNodesRow, error) {
@@ -717,6 +747,7 @@ func (q *Queries) ListPlanNodes(ctx context.Context, projectID int32) ([]ListPla
 			&i.Config,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Execution,
 		); err != nil {
 			return nil, err
 		}
@@ -916,5 +947,21 @@ func (q *Queries) UpdatePlanNode(ctx context.Context, arg UpdatePlanNodeParams) 
 		arg.ProjectID,
 		arg.ID,
 	)
+	return err
+}
+
+const UpdatePlanNodeExecution = `-- name: UpdatePlanNodeExecution :exec
+UPDATE plan_nodes SET execution = $1 WHERE project_id = $2 AND id = $3
+`
+
+type UpdatePlanNodeExecutionParams struct {
+	Execution []byte
+	ProjectID int32
+	ID        string
+}
+
+// The state of what a node names or builds is no part of what people edit, so updated_at stays.
+func (q *Queries) UpdatePlanNodeExecution(ctx context.Context, arg UpdatePlanNodeExecutionParams) error {
+	_, err := q.db.Exec(ctx, UpdatePlanNodeExecution, arg.Execution, arg.ProjectID, arg.ID)
 	return err
 }

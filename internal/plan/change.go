@@ -27,10 +27,29 @@ type Change struct {
 	Via      string // transport that the change came by
 	Note     string // reason, for people; may be ""
 	Edits    []Edit
-	Warnings bool // whether the result has warnings, which cost a look at each node that the change touches
+	// Within runs statements of the caller in the change's transaction, once the head is locked, and returns further edits. It may run again
+	// in another transaction, so it has no effects but through Tx. What it wrote is committed also when no edit changes anything: then there is
+	// no version and no event. A fault refuses the change, ErrUnchanged ends it quietly, and either takes back what was written. The server ends
+	// a transaction that is idle for 2 s, so Within does no long work of its own. Its change shares a transaction with no other.
+	Within func(context.Context, Tx) ([]Edit, error)
+	// Request is what Within is asked to do, as JSON: part of what a repeat must ask for again. A repeat of what is in the log does not run Within.
+	Request  any
+	Budget   time.Duration // time for the answer; 0 for that of all changes
+	Warnings bool          // whether the result has warnings, which cost a look at each node that the change touches
 
 	numbered bool // whether the fault of an edit says in "edit" which one it is, see Edit
 }
+
+// Tx is the transaction of a change.
+type Tx struct {
+	*db.Queries           // statements of the transaction
+	Conn        *pgx.Conn // for batches and COPY
+	At          Cursor    // place before the change
+	Time        time.Time // time of the change
+}
+
+// ErrUnchanged is what Change.Within returns when there is nothing to do. The result has the place as it is, and no event.
+var ErrUnchanged = errors.New("nothing to change")
 
 // Result is the outcome of a change.
 type Result struct {
@@ -52,6 +71,14 @@ type Timing struct {
 // DefaultTiming is the timing of a deployment.
 var DefaultTiming = Timing{Answer: 5 * time.Second, Write: 4 * time.Second}
 
+// of returns the timing of one change. As much is left for settle as in any other.
+func (t Timing) of(c Change) Timing {
+	if c.Budget == 0 {
+		return t
+	}
+	return Timing{Answer: c.Budget, Write: c.Budget - min(t.Answer-t.Write, c.Budget/2)}
+}
+
 // Change is the only way a plan changes. All edits happen in one transaction with one event, or none does.
 //
 // Faults: NotFound for the project and for ids that edits need; BadRequest for what the rules refuse; Conflict for another version
@@ -70,13 +97,13 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 		return Result{}, err
 	}
 	r := newRequest(actor, projectID, c)
-	arrived := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, s.timing.Write)
+	arrived, timing := time.Now(), s.timing.of(c)
+	ctx, cancel := context.WithTimeout(ctx, timing.Write)
 	defer cancel()
 	done, err := s.queue.do(ctx, arrived, r)
 	done, err = s.onceClear(ctx, arrived, r, done, err)
 	if unknown := new(commitUnknown); errors.As(err, &unknown) {
-		if done, err = s.settle(ctx, arrived.Add(s.timing.Answer), r, unknown); err == nil {
+		if done, err = s.settle(ctx, arrived.Add(timing.Answer), r, unknown); err == nil {
 			s.announce(projectID, done)
 		}
 	}
@@ -119,6 +146,9 @@ func (c Change) hash() []byte {
 		_, _ = fmt.Fprint(h, requestName(e), " ")
 		_ = encoder.Encode(e)
 	}
+	if c.Request != nil {
+		_ = encoder.Encode(c.Request)
+	}
 	return h.Sum(nil)
 }
 
@@ -153,9 +183,12 @@ type request struct {
 func newRequest(actor auth.Actor, projectID int32, c Change) request {
 	c.OpID = cmp.Or(c.OpID, uuid.NewString())
 	r := request{Change: c, actor: actor, project: projectID, hash: c.hash()}
-	r.Edits = bindOperations(c.Edits, actor.OpActor()+" "+c.OpID)
+	r.Edits = bindOperations(c.Edits, r.operationKey())
 	return r
 }
+
+// operationKey is of the operation id and whose it is.
+func (r request) operationKey() string { return r.actor.OpActor() + " " + r.OpID }
 
 // reads names what the edits of a request look at.
 func (r request) reads() *reads {
@@ -226,6 +259,12 @@ func (c committed) result() (Result, error) {
 			r.Nodes = append(r.Nodes, *node)
 		case edge != nil:
 			r.Edges = append(r.Edges, *edge)
+		case op.Kind == ExecutionChanged:
+			for i, n := range r.Nodes {
+				if n.ID == op.ID {
+					r.Nodes[i] = n.withExecution(storedExecution(op.After))
+				}
+			}
 		}
 	}
 	return r, nil

@@ -38,8 +38,12 @@ func (s *Service) Check(at Cursor) []PatchOperation {
 // since the existing client drops those: the enclosing object is replaced instead. createdAt and updatedAt are not patched.
 func (s *Service) Delta(u *Update) ([]PatchOperation, error) {
 	patch := s.Check(u.Before)
+	values := make(map[string]json.RawMessage) // nodes that the event tells, by id
 	for _, op := range u.Event.Operations {
-		part, err := op.patch()
+		if op.element().of == ofNode {
+			values[op.ID] = op.After
+		}
+		part, err := op.patch(values)
 		if err != nil {
 			return nil, fmt.Errorf("delta of %s %q: %w", op.Kind, op.ID, err)
 		}
@@ -51,7 +55,8 @@ func (s *Service) Delta(u *Update) ([]PatchOperation, error) {
 	), nil
 }
 
-func (op Operation) patch() ([]PatchOperation, error) {
+// patch returns the operations of a patch that do the same. Values are the nodes that the event tells before it, by id.
+func (op Operation) patch(values map[string]json.RawMessage) ([]PatchOperation, error) {
 	switch op.Kind {
 	case NodeAdded:
 		return []PatchOperation{{Op: patchAdd, Path: at("nodes", op.Index), Value: nodeValue(op.After)}}, nil
@@ -71,6 +76,8 @@ func (op Operation) patch() ([]PatchOperation, error) {
 			return nil, err
 		}
 		return []PatchOperation{{Op: patchAdd, Path: "/metadata/name", Value: encode(after.Name)}}, nil
+	case ExecutionChanged:
+		return op.patchExecution(values[op.ID])
 	}
 	return nil, fmt.Errorf("unknown kind of operation")
 }
@@ -101,9 +108,33 @@ func (op Operation) patchNode() ([]PatchOperation, error) {
 	return appendSet(patch, path+"/targetPosition", before.TargetPosition, after.TargetPosition), nil
 }
 
-// nodeValue completes a node of an event to what getPlanDag answers. Nothing is built yet, so its executions are null.
+// nodeValue completes a node of an event to what getPlanDag answers. Its executions are null until an operation tells them.
 func nodeValue(node json.RawMessage) json.RawMessage {
 	return slices.Concat(bytes.TrimSuffix(node, []byte("}")), []byte(`,"datasourceExecution":null,"graphExecution":null}`))
+}
+
+// patchExecution sets the execution of a node. One that is cleared is told with the node, when the event has that, since no value is null.
+func (op Operation) patchExecution(node json.RawMessage) ([]PatchOperation, error) {
+	var e Execution
+	text := op.After
+	if text == nil {
+		text = op.Before
+	}
+	if err := json.Unmarshal(text, &e); err != nil {
+		return nil, err
+	}
+	path := at("nodes", op.Index)
+	member := path + "/graphExecution"
+	if e.DataSource != nil {
+		member = path + "/datasourceExecution"
+	}
+	switch {
+	case op.After != nil:
+		return []PatchOperation{{Op: patchAdd, Path: member, Value: op.After}}, nil
+	case node != nil:
+		return []PatchOperation{{Op: patchReplace, Path: path, Value: nodeValue(node)}}, nil
+	}
+	return []PatchOperation{{Op: patchRemove, Path: member}}, nil
 }
 
 func (op Operation) patchEdge() ([]PatchOperation, error) {

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// element names a node, an edge, or the plan's record, whose id is empty.
+// element names a node, an edge, the plan's record, whose id is empty, or the execution of a node, which nobody edits.
 type element struct {
 	of elementKind
 	id string
@@ -19,6 +19,7 @@ const (
 	ofNode elementKind = iota
 	ofEdge
 	ofPlan
+	ofExecution
 )
 
 // element returns what an operation is about.
@@ -28,6 +29,8 @@ func (op Operation) element() element {
 		return element{ofNode, op.ID}
 	case EdgeAdded, EdgeUpdated, EdgeRemoved:
 		return element{ofEdge, op.ID}
+	case ExecutionChanged:
+		return element{ofExecution, op.ID}
 	case PlanUpdated:
 	}
 	return element{of: ofPlan}
@@ -55,7 +58,7 @@ type differences struct {
 	operations int // how many were added
 }
 
-// add adds what an event did. Events come in their order, without a gap.
+// add adds what an event did, but for executions. Events come in their order, without a gap.
 func (d *differences) add(e *Event) {
 	if d.all == nil {
 		d.all = make(map[element]*difference)
@@ -63,6 +66,9 @@ func (d *differences) add(e *Event) {
 	for _, op := range e.Operations {
 		d.operations++
 		el := op.element()
+		if el.of == ofExecution {
+			continue
+		}
 		known := d.all[el]
 		if known == nil {
 			known = &difference{element: el, before: op.Before}

@@ -37,6 +37,8 @@ func newReads() *reads {
 // draft is the part of a plan that changes look at, and what they do to it so far.
 type draft struct {
 	time   time.Time
+	held   bool   // whether the head is locked, but not stepped yet
+	wrote  bool   // whether statements of the caller ran, which are to be committed
 	at     Cursor // place right after the last change in the draft
 	size   int64  // bytes of all events before the draft
 	plan   *Plan
@@ -62,6 +64,7 @@ type record struct {
 	touchedEdges []Edge
 	named        []string // ids of nodes that the edits named
 	namedEdges   []string
+	executions   []string            // ids of nodes whose execution changed
 	placed       map[string]Position // where the nodes went that it placed, by id
 	undoes       int64               // the version that it takes back; 0 for none
 	accepts      *acceptance         // the proposal that it accepts; nil for none
@@ -321,6 +324,7 @@ func (d *draft) setNode(n Node) error {
 		return err
 	}
 	n.CreatedAt, n.UpdatedAt = before.CreatedAt, d.time
+	n = n.withExecution(before.execution()) // only setExecution changes it
 	i := d.nodes.items[n.ID]
 	d.noteOperation(NodeUpdated, n.ID, d.nodes.index(i), *before, n)
 	d.touchedNodes = append(d.touchedNodes, n)

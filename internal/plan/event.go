@@ -40,10 +40,12 @@ const (
 	EdgeUpdated OperationKind = "EDGE_UPDATED"
 	EdgeRemoved OperationKind = "EDGE_REMOVED"
 	PlanUpdated OperationKind = "PLAN_UPDATED"
+	// ExecutionChanged tells the state of what a node names or builds. Nobody edits it, so it is in the way of no edit.
+	ExecutionChanged OperationKind = "EXECUTION_CHANGED"
 )
 
 // operationKinds are the kinds that this binary knows.
-var operationKinds = []OperationKind{NodeAdded, NodeUpdated, NodeRemoved, EdgeAdded, EdgeUpdated, EdgeRemoved, PlanUpdated}
+var operationKinds = []OperationKind{NodeAdded, NodeUpdated, NodeRemoved, EdgeAdded, EdgeUpdated, EdgeRemoved, PlanUpdated, ExecutionChanged}
 
 func (k OperationKind) known() bool { return slices.Contains(operationKinds, k) }
 
@@ -52,8 +54,13 @@ type Operation struct {
 	Kind   OperationKind   `json:"kind"`
 	ID     string          `json:"id"`               // id of the node or edge; the plan's decimal id for PLAN_UPDATED
 	Index  *int            `json:"index,omitempty"`  // place in DAG.Nodes or DAG.Edges when this operation applies
-	Before json.RawMessage `json:"before,omitempty"` // whole Node or Edge; absent when added
-	After  json.RawMessage `json:"after,omitempty"`  // whole Node or Edge; absent when removed
+	Before json.RawMessage `json:"before,omitempty"` // whole Node or Edge, or Execution; absent when there was none
+	After  json.RawMessage `json:"after,omitempty"`  // whole Node or Edge, or Execution; absent when there is none
+}
+
+// edits reports whether an event changes what people edit. States of executions alone do not.
+func (e *Event) edits() bool {
+	return slices.ContainsFunc(e.Operations, func(op Operation) bool { return op.Kind != ExecutionChanged })
 }
 
 // CheckEvent returns an error unless a body is an event that can be shown to everybody, and that of a version of a project. Feeds call it
@@ -124,7 +131,11 @@ func (e *Event) check() error {
 
 func (op Operation) check() error {
 	added, removed := op.Kind == NodeAdded || op.Kind == EdgeAdded, op.Kind == NodeRemoved || op.Kind == EdgeRemoved
-	if (op.Before == nil) != added || (op.After == nil) != removed {
+	missing := (op.Before == nil) != added || (op.After == nil) != removed
+	if op.Kind == ExecutionChanged {
+		missing = op.Before == nil && op.After == nil
+	}
+	if missing {
 		return errors.New("a value before or after it is missing, or is there")
 	}
 	if op.Kind != PlanUpdated && (op.Index == nil || *op.Index < 0 || *op.Index > math.MaxInt32) {
@@ -147,6 +158,10 @@ func (op Operation) checkValue(text json.RawMessage) error {
 		if err := json.Unmarshal(text, &edge); err != nil || edge.ID != op.ID || op.ID == "" {
 			return cmp.Or(err, errors.New("its value is not that of the edge"))
 		}
+	case ExecutionChanged:
+		if err := json.Unmarshal(text, new(Execution)); err != nil || op.ID == "" {
+			return cmp.Or(err, errors.New("it names no node"))
+		}
 	case PlanUpdated:
 		if err := json.Unmarshal(text, &plan); err != nil || plan == nil {
 			return cmp.Or(err, errors.New("its value is not that of a plan"))
@@ -155,7 +170,8 @@ func (op Operation) checkValue(text json.RawMessage) error {
 	return nil
 }
 
-// Element returns the node or the edge of an operation: after it, or before it when it was removed. Both are nil for the plan's record.
+// Element returns the node or the edge of an operation: after it, or before it when it was removed. Both are nil for the
+// plan's record and for executions.
 func (op Operation) Element() (node *Node, edge *Edge, err error) {
 	text := op.After
 	if text == nil {
@@ -166,7 +182,7 @@ func (op Operation) Element() (node *Node, edge *Edge, err error) {
 		err = json.Unmarshal(text, &node)
 	case EdgeAdded, EdgeUpdated, EdgeRemoved:
 		err = json.Unmarshal(text, &edge)
-	case PlanUpdated:
+	case PlanUpdated, ExecutionChanged:
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s %q: %w", op.Kind, op.ID, err)

@@ -56,7 +56,16 @@ func TestCheckEvent(t *testing.T) {
 		`{"kind":"EDGE_UPDATED","id":"e","index":0,"before":` + wholeEdge + `,"after":` + wholeEdge + `}`: true,
 		`{"kind":"EDGE_REMOVED","id":"e","index":0,"before":` + wholeEdge + `}`:                           true,
 		`{"kind":"PLAN_UPDATED","id":"1","before":{"name":"a"},"after":{"name":"b"}}`:                     true,
+		`{"kind":"EXECUTION_CHANGED","id":"n","index":0,"after":{"graphId":1}}`:                           true,
+		`{"kind":"EXECUTION_CHANGED","id":"n","index":0,"before":{"dataSourceId":1}}`:                     true,
 		`{"kind":"FUTURE"}`: true,
+
+		`{"kind":"EXECUTION_CHANGED","id":"n","index":0}`:                                   false,
+		`{"kind":"EXECUTION_CHANGED","id":"n","after":{"graphId":1}}`:                       false,
+		`{"kind":"EXECUTION_CHANGED","id":"","index":0,"after":{"graphId":1}}`:              false,
+		`{"kind":"EXECUTION_CHANGED","id":"n","index":0,"after":{}}`:                        false,
+		`{"kind":"EXECUTION_CHANGED","id":"n","index":0,"after":{"graphId":"1"}}`:           false,
+		`{"kind":"EXECUTION_CHANGED","id":"n","index":0,"before":[],"after":{"graphId":1}}`: false,
 
 		`{"kind":"NODE_ADDED","id":"n","after":` + wholeNode + `}`:                                        false,
 		`{"kind":"NODE_ADDED","id":"n","index":null,"after":` + wholeNode + `}`:                           false,
@@ -102,6 +111,7 @@ func FuzzEvent(f *testing.F) {
 		`{"kind":"EDGE_UPDATED","id":"e","index":0,"before":` + wholeEdge + `,"after":{"id":"e","sourceHandle":"h","metadata":{"label":"l"}}}`,
 		`{"kind":"EDGE_REMOVED","id":"e","index":0,"before":` + wholeEdge + `}`, `{"kind":"EDGE_ADDED","id":"e","index":0,"after":` + wholeEdge + `}`,
 		`{"kind":"PLAN_UPDATED","id":"1","before":{"name":"a"},"after":{"name":"b"}}`, `{"kind":7}`, `null`,
+		`{"kind":"EXECUTION_CHANGED","id":"n","index":0,"after":{"graphId":1}}`, `{"kind":"EXECUTION_CHANGED","id":"n","index":0,"before":{"dataSourceId":1}}`,
 	} {
 		f.Add([]byte(`{"prev":"0a1b2c3d","projectId":1,"version":5,"at":"2026-01-02T03:04:05Z","actorId":"x","operations":[` + operation + `]}`))
 	}
@@ -130,7 +140,7 @@ func FuzzEvent(f *testing.F) {
 		}
 		for _, op := range u.Event.Operations {
 			node, edge, err := op.Element()
-			if checked && (err != nil || (node == nil) == (edge == nil) && op.Kind != PlanUpdated) {
+			if checked && (err != nil || (node == nil) == (edge == nil) && op.Kind != PlanUpdated && op.Kind != ExecutionChanged) {
 				t.Errorf("%q: %v, %v, %v", body, node, edge, err)
 			}
 			shown = append(shown, node, edge)

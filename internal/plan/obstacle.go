@@ -47,7 +47,7 @@ func (s *Service) onceClear(ctx context.Context, arrived time.Time, r request, d
 // obstacleOf returns what a request should wait for, or nil. Waiting helps only a request that adds one edge and expects no version: with
 // a version, the removal that it waits for would refuse it.
 func (r request) obstacleOf(err error) *obstacle {
-	if len(r.Edits) != 1 || r.Expected != nil {
+	if len(r.Edits) != 1 || r.Expected != nil || r.Within != nil {
 		return nil
 	}
 	var o *obstacle

@@ -80,29 +80,9 @@ type Node struct {
 	CreatedAt      time.Time    `json:"createdAt"`
 	UpdatedAt      time.Time    `json:"updatedAt"`
 
-	// Executions are no part of a change, so events leave them out.
+	// Executions have operations of their own, so the values of nodes in events leave them out.
 	DatasourceExecution *DataSourceExecution `json:"-"` // nil while there is no data source
 	GraphExecution      *GraphExecution      `json:"-"` // nil while nothing was built
-}
-
-// DataSourceExecution is the state of the data source that a node names.
-type DataSourceExecution struct {
-	DataSourceID   int32
-	Filename       string
-	Status         string // active, processing or error
-	ProcessedAt    *string
-	ExecutionState string // not_started, pending, processing, completed or error
-	ErrorMessage   *string
-}
-
-// GraphExecution is the state of the graph that a node builds.
-type GraphExecution struct {
-	GraphID        int32
-	NodeCount      int32
-	EdgeCount      int32
-	ExecutionState string // not_started, pending, processing, completed or error
-	ComputedDate   *string
-	ErrorMessage   *string
 }
 
 // Position is a place on the canvas, in its own units.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -24,7 +25,7 @@ const (
 // transaction. A hot project thus holds one slot and one connection, and the others keep theirs.
 type queue struct {
 	slots  *semaphore.Weighted
-	budget time.Duration         // time from the arrival of a change to its answer
+	budget time.Duration         // time from the arrival of a change to its answer, unless it says so itself
 	run    func(group []*ticket) // answers each ticket
 
 	mu       sync.Mutex
@@ -74,7 +75,7 @@ func (q *queue) do(ctx context.Context, arrived time.Time, r request) (committed
 	select {
 	case a := <-t.answer:
 		return a.done, a.err
-	case <-time.After(time.Until(arrived.Add(q.budget))):
+	case <-time.After(time.Until(arrived.Add(cmp.Or(r.Budget, q.budget)))):
 		return committed{}, postgres.Busy(ctx.Err()).With("opId", r.OpID)
 	}
 }

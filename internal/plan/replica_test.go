@@ -17,6 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
 // replica is the core of one server process: everything but its transports.
 type replica struct {
+	url       string // of its database
 	name      string
 	plans     *plan.Service
 	proposals *plan.Proposals
@@ -32,7 +33,7 @@ func startReplica(t testing.TB, url string, loss float64) *replica {
 	t.Helper()
 	core := servertest.StartCoreOn(t, url, func(c *server.Config) { c.WriteSlots, c.Loss = writeSlots, loss })
 	name := core.Replica.Incarnation().String()[:8]
-	return &replica{name: name, plans: core.Plans, proposals: core.Proposals, projects: core.Projects, actor: auth.Anonymous(name)}
+	return &replica{url: url, name: name, plans: core.Plans, proposals: core.Proposals, projects: core.Projects, actor: auth.Anonymous(name)}
 }
 
 // newProject makes a replica on a database of its own and a project in it.

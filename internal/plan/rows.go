@@ -94,7 +94,7 @@ func (d *draft) loadNodes(rows pgx.Rows) error {
 			SourcePosition: r.SourcePosition, TargetPosition: r.TargetPosition,
 			Metadata: NodeMetadata{Label: r.Label, Description: r.Description}, Config: string(r.Config),
 			CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
-		})
+		}.withExecution(storedExecution(r.Execution)))
 	})
 }
 
@@ -136,8 +136,20 @@ func (d *draft) queueWrites(b *pgx.Batch, project int32) {
 			c.targetPositions, c.labels, c.descriptions, c.configs, c.createdAts)
 	}
 	for _, n := range nodes.changed {
+		if before := d.nodes.items[n.ID].before; sameNode(*before, n) && before.UpdatedAt.Equal(n.UpdatedAt) {
+			continue // only its execution is another one
+		}
 		b.Queue(db.UpdatePlanNode, n.NodeType, n.Position.X, n.Position.Y, n.SourcePosition, n.TargetPosition, n.Metadata.Label,
 			n.Metadata.Description, json.RawMessage(n.Config), n.UpdatedAt, project, n.ID)
+	}
+	for id, i := range d.nodes.items {
+		var before *Execution
+		if i.before != nil && !i.added {
+			before = i.before.execution()
+		}
+		if i.now != nil && i.now != i.before && !sameExecution(before, i.now.execution()) {
+			b.Queue(db.UpdatePlanNodeExecution, i.now.execution().text(), project, id)
+		}
 	}
 	if len(edges.added) > 0 {
 		c := edgeColumns(edges.added)

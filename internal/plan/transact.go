@@ -28,11 +28,11 @@ func (e *commitUnknown) Unwrap() error { return e.cause }
 // maxSmall is how many nodes a request that shares a transaction may read: others wait for the head's lock meanwhile.
 const maxSmall = 16
 
-// small reports whether a request may share a transaction. It has one edit, because an edit that is refused leaves the draft unchanged,
+// small reports whether a request may share a transaction. It runs no statements of its caller. It has one edit, because an edit that is refused leaves the draft unchanged,
 // while of several edits the first would stay in it. It does not read the whole plan, and wants no warnings: these are of the plan right
 // after the request, and others of the group would change it more.
 func (r request) small() bool {
-	if len(r.Edits) != 1 || r.Warnings {
+	if len(r.Edits) != 1 || r.Warnings || r.Within != nil {
 		return false
 	}
 	looks := r.reads()
@@ -86,7 +86,8 @@ func (s *Service) runTogether(group []*ticket) {
 	}
 }
 
-// transact fills the answers in two round trips: lock and read, then write and commit. After an error none of them counts.
+// transact fills the answers in two round trips: lock and read, then write and commit. A change with statements of its caller locks, runs
+// these, and then reads. After an error none of the answers counts.
 func (s *Service) transact(ctx context.Context, conn *pgx.Conn, group []*ticket, answers []answer) (err error) {
 	committing := false
 	defer func() {
@@ -102,17 +103,42 @@ func (s *Service) transact(ctx context.Context, conn *pgx.Conn, group []*ticket,
 		return err
 	}
 	for i, t := range group {
-		done, err := t.decide(d, earlier[i])
+		done, err := t.run(ctx, conn, d, earlier[i])
 		if err != nil && fault.From(err) == nil {
 			return err
 		}
 		answers[i] = answer{done, err}
-		committing = committing || done.event != nil
+		committing = committing || done.event != nil || d.wrote && err == nil
 	}
 	if !committing {
 		return nil
 	}
 	return write(ctx, conn, d, group, answers)
+}
+
+// run decides a request, after the statements of its caller if it has any.
+func (r request) run(ctx context.Context, conn *pgx.Conn, d *draft, earlier *db.GetOperationRow) (committed, error) {
+	if r.Within == nil {
+		return r.decide(d, earlier)
+	}
+	if done, err := r.answered(d, earlier); done != nil || err != nil {
+		return value(done), err
+	}
+	edits, err := r.Within(ctx, Tx{Queries: db.New(conn), Conn: conn, At: d.at, Time: d.time})
+	if errors.Is(err, ErrUnchanged) {
+		return committed{at: d.at}, nil
+	}
+	if err != nil {
+		return committed{at: d.at}, err
+	}
+	r.Edits = slices.Concat(r.Edits, bindOperations(edits, r.operationKey()))
+	b := &pgx.Batch{}
+	d.queue(b, r.project, r.reads())
+	if err := conn.SendBatch(ctx, b).Close(); err != nil {
+		return committed{}, fmt.Errorf("read after the caller's statements: %w", err)
+	}
+	d.wrote = true
+	return r.decide(d, nil)
 }
 
 // rollback ends the transaction. A connection on which that fails is not lent again.
@@ -123,7 +149,7 @@ func rollback(ctx context.Context, conn *pgx.Conn) {
 }
 
 // read is the first round trip. Stepping the head comes first and waits for its lock; every later statement sees what was
-// committed before the lock was given. It returns the draft, and for each request the row of its own earlier event.
+// committed before the lock was given. A change with statements of its caller only holds the head, and reads after them. It returns the draft, and for each request the row of its own earlier event.
 func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.GetOperationRow, error) {
 	looks := newReads()
 	for _, t := range group {
@@ -134,16 +160,22 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 	projectID := group[0].project
 	d := &draft{}
 	earlier := make([]*db.GetOperationRow, len(group))
+	lock := db.StepHead
+	if d.held = group[0].Within != nil; d.held { // then it is the only one
+		lock = db.HoldHead
+	}
 	var head db.StepHeadRow
 	b := &pgx.Batch{}
 	b.Queue("begin")
-	b.Queue(db.StepHead, projectID).QueryRow(func(row pgx.Row) error {
+	b.Queue(lock, projectID).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&head.Version, &head.ChangedAt, &head.Hash, &head.LogSize)
 	})
 	for i, t := range group {
 		queueOperation(b, t.request, &earlier[i])
 	}
-	d.queue(b, projectID, looks)
+	if !d.held {
+		d.queue(b, projectID, looks)
+	}
 	err := conn.SendBatch(ctx, b).Close()
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil, project.ErrNotFound
@@ -151,7 +183,10 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 	if err != nil {
 		return nil, nil, fmt.Errorf("lock and read: %w", err)
 	}
-	d.at = Cursor{Epoch: postgres.EpochOfConn(conn), Version: head.Version - 1, Hash: head.Hash}
+	if !d.held {
+		head.Version--
+	}
+	d.at = Cursor{Epoch: postgres.EpochOfConn(conn), Version: head.Version, Hash: head.Hash}
 	d.time, d.size = head.ChangedAt, head.LogSize
 	return d, earlier, nil
 }
@@ -179,15 +214,8 @@ var errOperationUsed = fault.New(fault.BadRequest, "Operation id was used for an
 // decide makes the change in the draft and steps its version, or returns the fault that refuses it, with the version at which it is
 // refused. The draft stays usable for the next of a group after a fault, but not after any other error.
 func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error) {
-	if earlier != nil {
-		if !slices.Equal(earlier.RequestHash, r.hash) {
-			return committed{}, errOperationUsed.With("opId", r.OpID)
-		}
-		at := Cursor{Epoch: d.at.Epoch, Version: earlier.Version, Hash: feed.Hash(earlier.Body)}
-		return committed{at: at, body: earlier.Body}, nil
-	}
-	if r.Expected != nil && *r.Expected != d.at.Version {
-		return committed{}, versionConflict(*r.Expected, d.at.Version)
+	if done, err := r.answered(d, earlier); done != nil || err != nil {
+		return value(done), err
 	}
 	d.record = record{}
 	for i, e := range r.Edits {
@@ -205,7 +233,7 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 		}
 		return done, nil
 	}
-	done.nodes, done.edges = d.touchedNodes, d.touchedEdges
+	done.nodes, done.edges = d.changedNodes(), d.touchedEdges
 	done.event = &Event{
 		Prev: d.at.Hash, ProjectID: r.project, Version: d.at.Version + 1, At: d.time, OpID: r.OpID, ClientID: r.ClientID,
 		ActorID: r.actor.ID, ActorKind: string(r.actor.Kind), ActorName: r.actor.Name,
@@ -219,6 +247,21 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 	d.at.Hash = feed.Hash(done.body)
 	done.at = d.at
 	return done, nil
+}
+
+// answered returns the answer of a request that was carried out before, or the fault of one that cannot be now; neither when it is to be
+// decided.
+func (r request) answered(d *draft, earlier *db.GetOperationRow) (*committed, error) {
+	switch {
+	case earlier != nil && !slices.Equal(earlier.RequestHash, r.hash):
+		return nil, errOperationUsed.With("opId", r.OpID)
+	case earlier != nil:
+		at := Cursor{Epoch: d.at.Epoch, Version: earlier.Version, Hash: feed.Hash(earlier.Body)}
+		return &committed{at: at, body: earlier.Body}, nil
+	case r.Expected != nil && *r.Expected != d.at.Version:
+		return nil, versionConflict(*r.Expected, d.at.Version)
+	}
+	return nil, nil
 }
 
 // numberedFault says in a fault which edit it comes from. Operations say so themselves.
@@ -235,7 +278,7 @@ func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answe
 	b := &pgx.Batch{}
 	projectID := group[0].project
 	var near *touched
-	if group[0].Warnings { // it is alone in its group
+	if group[0].Warnings && answers[0].done.event != nil { // it is alone in its group
 		near = touchedBy(answers[0].done.event.Operations, d.record)
 		near.queue(b, projectID) // before the writes, as Try does
 	}
@@ -245,14 +288,19 @@ func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answe
 		if done := answers[i].done; done.event != nil {
 			size += int64(len(done.body))
 			b.Queue(db.InsertEvent, projectID, done.at.Version, d.time, t.actor.OpActor(), t.OpID, t.hash, json.RawMessage(done.body), done.at.Hash,
-				len(done.body), size, done.event.Undoes)
+				len(done.body), size, done.event.Undoes, done.event.edits())
 			if d.accepts != nil { // then it is the only one
 				d.queueAcceptance(b, t.request, done.at.Version)
 			}
 			steps++
 		}
 	}
-	b.Queue(db.FinishHead, steps-1, d.at.Hash, size, projectID)
+	if d.held && steps > 0 {
+		b.Queue(db.StepHead, projectID)
+	}
+	if steps > 0 {
+		b.Queue(db.FinishHead, steps-1, d.at.Hash, size, projectID)
+	}
 	b.Queue("commit")
 	err := conn.SendBatch(ctx, b).Close()
 	if err == nil {

@@ -23,6 +23,9 @@ func (s *Service) Try(ctx context.Context, actor auth.Actor, projectID int32, c 
 	if err := c.check(); err != nil {
 		return Result{}, err
 	}
+	if c.Within != nil {
+		return Result{}, errors.New("what a change does within its transaction cannot be tried")
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.timing.Answer)
 	defer cancel()
 	r := newRequest(actor, projectID, c)

@@ -56,7 +56,7 @@ func touchedBy(operations []Operation, done record) *touched {
 		case EdgeUpdated:
 			edges = edges[1:]
 			continue
-		case PlanUpdated:
+		case PlanUpdated, ExecutionChanged:
 			continue
 		}
 		t.of(edges[0].Source).outputs += step

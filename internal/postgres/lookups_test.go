@@ -215,6 +215,7 @@ func do[P any](f func(*db.Queries, context.Context, P) error, params P) call {
 // lookUps are calls of statements that look up a few rows of the large project.
 var lookUps = map[string]call{
 	"StepHead":            get((*db.Queries).StepHead, large),
+	"HoldHead":            get((*db.Queries).HoldHead, large),
 	"FinishHead":          do((*db.Queries).FinishHead, db.FinishHeadParams{ProjectID: large, Hash: "12345678"}),
 	"GetHead":             get((*db.Queries).GetHead, large),
 	"LockHead":            get((*db.Queries).LockHead, large),
@@ -238,8 +239,9 @@ var lookUps = map[string]call{
 		PositionYs: []float64{0}, SourcePositions: []string{""}, TargetPositions: []string{""}, Labels: []string{""}, Descriptions: []string{""},
 		Configs: []string{"{}"}, CreatedAts: []time.Time{joined}, At: joined,
 	}),
-	"UpdatePlanNode": do((*db.Queries).UpdatePlanNode, db.UpdatePlanNodeParams{ProjectID: large, ID: "node-500", NodeType: "GraphNode", Config: []byte("{}")}),
-	"DeletePlanNode": do((*db.Queries).DeletePlanNode, db.DeletePlanNodeParams{ProjectID: large, ID: "node-500"}),
+	"UpdatePlanNode":          do((*db.Queries).UpdatePlanNode, db.UpdatePlanNodeParams{ProjectID: large, ID: "node-500", NodeType: "GraphNode", Config: []byte("{}")}),
+	"UpdatePlanNodeExecution": do((*db.Queries).UpdatePlanNodeExecution, db.UpdatePlanNodeExecutionParams{ProjectID: large, ID: "node-500"}),
+	"DeletePlanNode":          do((*db.Queries).DeletePlanNode, db.DeletePlanNodeParams{ProjectID: large, ID: "node-500"}),
 	"InsertPlanEdges": do((*db.Queries).InsertPlanEdges, db.InsertPlanEdgesParams{
 		ProjectID: large, Ids: []string{"new"}, Ordinals: []int64{2000}, Sources: []string{"node-1"}, Targets: []string{"node-900"},
 		SourceHandles: []string{""}, TargetHandles: []string{""}, Labels: []string{""}, DataTypes: []string{"GRAPH_DATA"},
