@@ -7,7 +7,15 @@ VALUES (@project_id, @version, @at, @op_actor, @op_id, @request_hash, @body, @ha
 -- name: GetOperation :one
 SELECT version, request_hash, body FROM events WHERE project_id = @project_id AND op_actor = @op_actor AND op_id = @op_id;
 
--- The events that a sender missed since the version that it knew, at most so many. Their bodies stay behind when they have more bytes than
+-- Where the log of a project begins, and its newest version whose event edits: the former when no event does. A sender who knows that one, or
+-- a later one, has missed no edit.
+-- name: GetLogOfEdits :one
+SELECT h.log_floor, coalesce((
+    SELECT e.version FROM events e WHERE e.project_id::bigint = @project_id::int AND e.edits ORDER BY e.version DESC LIMIT 1
+), h.log_floor)::bigint AS last_edit
+FROM heads h WHERE h.project_id = @project_id;
+
+-- The edits that a sender missed since the version that it knew, at most so many. Their bodies stay behind when they have more bytes than
 -- given, all together.
 -- name: ListEventBodies :many
 SELECT s.version, CASE WHEN s.total <= @max_bytes::int THEN s.body END::json AS body
@@ -15,7 +23,7 @@ FROM (
     SELECT m.version, m.body, sum(coalesce(m.size, octet_length(m.body::text))) OVER () AS total
     FROM (
         SELECT e.version, e.body, e.size FROM events e
-        WHERE e.project_id = @project_id AND e.version > @after ORDER BY e.version LIMIT @most::int
+        WHERE e.project_id::bigint = @project_id::int AND e.edits AND e.version > @after ORDER BY e.version LIMIT @most::int
     ) m
 ) s
 ORDER BY s.version;

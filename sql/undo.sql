@@ -23,18 +23,18 @@ WITH RECURSIVE chain (version, place) AS (
 )
 SELECT (CASE WHEN count(c.version) % 2 = 0 THEN max(c.version) FILTER (WHERE c.place = 1) ELSE 0 END)::bigint AS undone_by FROM chain c;
 
--- The newest events of a project, with what each takes back (0 for nothing) and whether it is the caller's own: of an actor and, unless that is
+-- The newest events of a project that edit, with what each takes back (0 for nothing) and whether it is the caller's own: of an actor and, unless that is
 -- empty, with a text near the beginning of the body, the client id or the id of an agent. A body begins with at most 4,000 characters of what is no operation,
 -- and in JSON no text of somebody else's can look like the member.
 -- name: ListUndoable :many
 SELECT e.version, coalesce(e.undoes, 0)::bigint AS undoes,
     (e.op_actor = @op_actor AND (@own_text::text = '' OR strpos(left(e.body::text, 4000), @own_text::text) > 0))::boolean AS own
-FROM events e WHERE e.project_id = @project_id ORDER BY e.version DESC LIMIT @most::int;
+FROM events e WHERE e.project_id::bigint = @project_id::int AND e.edits ORDER BY e.version DESC LIMIT @most::int;
 
--- What is taken back by so many of the newest events, one through the other, as far as it is older than these: it tells undos from redos.
+-- What is taken back by so many of the newest events that edit, one through the other, as far as it is older than these: it tells undos from redos.
 -- name: ListUndoneOlder :many
 WITH RECURSIVE recent AS MATERIALIZED (
-    SELECT r.version, r.undoes FROM events r WHERE r.project_id = @project_id ORDER BY r.version DESC LIMIT @most::int
+    SELECT r.version, r.undoes FROM events r WHERE r.project_id::bigint = @project_id::int AND r.edits ORDER BY r.version DESC LIMIT @most::int
 ), older (version) AS (
     SELECT r.undoes FROM recent r WHERE r.undoes < (SELECT min(o.version) FROM recent o)
     UNION

@@ -42,6 +42,27 @@ func (q *Queries) GetEventHash(ctx context.Context, arg GetEventHashParams) (str
 	return hash, err
 }
 
+const GetLogOfEdits = `-- name: GetLogOfEdits :one
+SELECT h.log_floor, coalesce((
+    SELECT e.version FROM events e WHERE e.project_id::bigint = $1::int AND e.edits ORDER BY e.version DESC LIMIT 1
+), h.log_floor)::bigint AS last_edit
+FROM heads h WHERE h.project_id = $1
+`
+
+type GetLogOfEditsRow struct {
+	LogFloor int64
+	LastEdit int64
+}
+
+// Where the log of a project begins, and its newest version whose event edits: the former when no event does. A sender who knows that one, or
+// a later one, has missed no edit.
+func (q *Queries) GetLogOfEdits(ctx context.Context, projectID int32) (GetLogOfEditsRow, error) {
+	row := q.db.QueryRow(ctx, GetLogOfEdits, projectID)
+	var i GetLogOfEditsRow
+	err := row.Scan(&i.LogFloor, &i.LastEdit)
+	return i, err
+}
+
 const GetOperation = `-- name: GetOperation :one
 SELECT version, request_hash, body FROM events WHERE project_id = $1 AND op_actor = $2 AND op_id = $3
 `
@@ -111,7 +132,7 @@ FROM (
     SELECT m.version, m.body, sum(coalesce(m.size, octet_length(m.body::text))) OVER () AS total
     FROM (
         SELECT e.version, e.body, e.size FROM events e
-        WHERE e.project_id = $2 AND e.version > $3 ORDER BY e.version LIMIT $4::int
+        WHERE e.project_id::bigint = $2::int AND e.edits AND e.version > $3 ORDER BY e.version LIMIT $4::int
     ) m
 ) s
 ORDER BY s.version
@@ -129,7 +150,7 @@ type ListEventBodiesRow struct {
 	Body    []byte
 }
 
-// The events that a sender missed since the version that it knew, at most so many. Their bodies stay behind when they have more bytes than
+// The edits that a sender missed since the version that it knew, at most so many. Their bodies stay behind when they have more bytes than
 // given, all together.
 func (q *Queries) ListEventBodies(ctx context.Context, arg ListEventBodiesParams) ([]ListEventBodiesRow, error) {
 	rows, err := q.db.Query(ctx, ListEventBodies,

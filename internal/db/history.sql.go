@@ -332,7 +332,7 @@ WITH RECURSIVE page AS MATERIALIZED (
     WHERE e.project_id = $2 AND e.version < $3
         AND ($4::text = '' OR e.op_actor = $4 OR e.op_actor = '' AND strpos(e.body::text, $5::text) > 0)
         AND ($6::text = '' OR strpos(e.body::text, $6) > 0)
-        AND ($7::bool OR strpos(e.body::text, $8::text) = 0)
+        AND ($7::bool OR e.edits AND strpos(e.body::text, $8::text) = 0)
     ORDER BY e.version DESC LIMIT $9::int
 ), undone (version, undoer) AS (
     SELECT p.version, (SELECT max(u.version) FROM events u WHERE u.project_id = $2 AND u.undoes = p.version) FROM page p

@@ -118,7 +118,7 @@ func (q *Queries) ListEventsAbout(ctx context.Context, arg ListEventsAboutParams
 const ListUndoable = `-- name: ListUndoable :many
 SELECT e.version, coalesce(e.undoes, 0)::bigint AS undoes,
     (e.op_actor = $1 AND ($2::text = '' OR strpos(left(e.body::text, 4000), $2::text) > 0))::boolean AS own
-FROM events e WHERE e.project_id = $3 ORDER BY e.version DESC LIMIT $4::int
+FROM events e WHERE e.project_id::bigint = $3::int AND e.edits ORDER BY e.version DESC LIMIT $4::int
 `
 
 type ListUndoableParams struct {
@@ -134,7 +134,7 @@ type ListUndoableRow struct {
 	Own     bool
 }
 
-// The newest events of a project, with what each takes back (0 for nothing) and whether it is the caller's own: of an actor and, unless that is
+// The newest events of a project that edit, with what each takes back (0 for nothing) and whether it is the caller's own: of an actor and, unless that is
 // empty, with a text near the beginning of the body, the client id or the id of an agent. A body begins with at most 4,000 characters of what is no operation,
 // and in JSON no text of somebody else's can look like the member.
 func (q *Queries) ListUndoable(ctx context.Context, arg ListUndoableParams) ([]ListUndoableRow, error) {
@@ -164,7 +164,7 @@ func (q *Queries) ListUndoable(ctx context.Context, arg ListUndoableParams) ([]L
 
 const ListUndoneOlder = `-- name: ListUndoneOlder :many
 WITH RECURSIVE recent AS MATERIALIZED (
-    SELECT r.version, r.undoes FROM events r WHERE r.project_id = $1 ORDER BY r.version DESC LIMIT $2::int
+    SELECT r.version, r.undoes FROM events r WHERE r.project_id::bigint = $1::int AND r.edits ORDER BY r.version DESC LIMIT $2::int
 ), older (version) AS (
     SELECT r.undoes FROM recent r WHERE r.undoes < (SELECT min(o.version) FROM recent o)
     UNION
@@ -186,7 +186,7 @@ type ListUndoneOlderRow struct {
 	Own     bool
 }
 
-// What is taken back by so many of the newest events, one through the other, as far as it is older than these: it tells undos from redos.
+// What is taken back by so many of the newest events that edit, one through the other, as far as it is older than these: it tells undos from redos.
 func (q *Queries) ListUndoneOlder(ctx context.Context, arg ListUndoneOlderParams) ([]ListUndoneOlderRow, error) {
 	rows, err := q.db.Query(ctx, ListUndoneOlder, arg.ProjectID, arg.Most)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 // Change is what a caller asks of a plan: edits that happen together or not at all.
 type Change struct {
 	OpID     string // id that makes repeats safe: the same request again gets the same answer; "" for a fresh one
-	Expected *int64 // the version that the plan must be at; nil for any
+	Expected *int64 // a version after which nobody may have edited the plan; nil for any
 	ClientID string // shown to every watcher, so that a client knows its own changes; may be ""
 	Via      string // transport that the change came by
 	Note     string // reason, for people; may be ""
@@ -81,8 +81,8 @@ func (t Timing) of(c Change) Timing {
 
 // Change is the only way a plan changes. All edits happen in one transaction with one event, or none does.
 //
-// Faults: NotFound for the project and for ids that edits need; BadRequest for what the rules refuse; Conflict for another version
-// than expected and for ids that are taken; RateLimited and Unavailable when it may succeed a little later. After Unavailable the
+// Faults: NotFound for the project and for ids that edits need; BadRequest for what the rules refuse; Conflict when somebody edited
+// since the expected version and for ids that are taken; RateLimited and Unavailable when it may succeed a little later. After Unavailable the
 // change may have been committed: repeating it with the same OpID is safe and answers what happened. A change that only adds an
 // edge is refused because of another edge no sooner than 300 ms later: somebody may be moving its end.
 func (s *Service) Change(ctx context.Context, actor auth.Actor, projectID int32, c Change) (Result, error) {

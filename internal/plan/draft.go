@@ -22,10 +22,16 @@ type reads struct {
 	lastNode      bool            // the node that was added last
 	plan          bool            // the plan's record
 	all           bool            // all nodes and edges
-	eventsAfter   *int64          // the version after which all events are read
+	eventsAfter   *int64          // the version after which all events that edit are read
 	hashAt        *int64          // the version whose event's hash is read
 	undoneBy      *int64          // the version of which is read whether it is undone
 	proposal      *int32          // the proposal that is accepted: its head is locked, too
+}
+
+// knows reports whether a sender who saw the plan at a version has missed no edit. States of executions, which step the version, too, are in
+// nobody's way.
+func (d *draft) knows(version int64) bool {
+	return version == d.at.Version || version >= d.lastEdit && version < d.at.Version
 }
 
 func newReads() *reads {
@@ -41,6 +47,8 @@ type draft struct {
 	wrote  bool   // whether statements of the caller ran, which are to be committed
 	at     Cursor // place right after the last change in the draft
 	size   int64  // bytes of all events before the draft
+	// floor is where the log begins, and lastEdit the newest version whose event edits, floor when none does. They are read for who names a version.
+	floor, lastEdit int64
 	plan   *Plan
 	edited bool // whether the plan's record changed
 	nodes  list[Node]
@@ -49,7 +57,7 @@ type draft struct {
 	hashAt string // hash of the event that led to reads.hashAt, empty where nobody knows it
 	// undoneBy is the version that took reads.undoneBy back and stands; 0 for none.
 	undoneBy int64
-	missed   [][]byte // bodies of the events after reads.eventsAfter that the log has, at most maxMissed + 1
+	missed   [][]byte // bodies of the events after reads.eventsAfter that edit, at most maxMissed + 1
 	// missedTooMuch says that these events have more than maxMissedBytes: their bodies were not read.
 	missedTooMuch bool
 	proposal      proposalHead

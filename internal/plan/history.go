@@ -27,7 +27,7 @@ type HistoryQuery struct {
 	Limit   int    // 1 to MaxHistory
 	Element string // id of a node or an edge that they touched; "" for any
 	Actor   string // id of who made them; "" for anybody
-	All     bool   // also what the server did by itself
+	All     bool   // also what the server did by itself, and states of executions
 }
 
 // MaxHistory is the largest page of changes.

@@ -50,9 +50,10 @@ func TestSummaryIsThatOfTheView(t *testing.T) {
 	r.change(t, p, plan.UpdatePlan{Name: "Another"}, plan.AddNode{Node: node("c d", plan.GraphNode)}, plan.DeleteEdge{ID: "ab"})
 	r.change(t, p, plan.DeleteNode{ID: "a"})
 	r.change(t, p, plan.RemoveAll{}, plan.AddNode{Node: node("a", plan.GraphNode)})
+	r.change(t, p, plan.SetExecution{NodeID: "a", Execution: graphExecution(1, "pending")})
 	want := pgtest.Texts(t, pgtest.Connect(t, url), "SELECT summary FROM layercake.plan_history ORDER BY version DESC")
 	var got []string
-	for _, c := range r.history(t, p, plan.HistoryQuery{Limit: 50}).Changes {
+	for _, c := range r.history(t, p, plan.HistoryQuery{Limit: 50, All: true}).Changes {
 		got = append(got, c.Summary())
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -99,12 +99,12 @@ func (e Replace) apply(d *draft) error {
 	return d.carryOut(e.work(d, node, edge), true)
 }
 
-// base returns the plan that the sender knew: the current one, with the events since then undone from the last to the first. It returns
-// these events, too.
+// base returns the plan that the sender knew, but for states of executions: the current one, with the edits since then undone from the last to
+// the first. It returns their events, too.
 func (e Replace) base(d *draft) (map[string]Node, map[string]Edge, []*Event, error) {
 	nodes, edges := d.nodes.present(), d.edges.present()
 	known, err := strconv.ParseInt(e.Base, 10, 64)
-	if err != nil || known < 0 || known > d.at.Version || int64(len(d.missed)) != d.at.Version-known || e.isOfAnotherHistory(d) {
+	if err != nil || known < 0 || known > d.at.Version || known < d.floor || len(d.missed) > maxMissed || e.isOfAnotherHistory(d) {
 		if len(nodes)+len(edges) > 0 {
 			return nil, nil, nil, versionConflict(e.Base, d.at.Version)
 		}

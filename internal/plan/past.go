@@ -306,11 +306,14 @@ type state struct {
 	edges     sequence[Edge]
 }
 
-// plan decodes the state.
+// plan decodes the state. States of executions are no part of it: rows have those of now.
 func (s *state) plan() (*pastPlan, error) {
 	p := &pastPlan{at: s.at, changedAt: s.changedAt, createdAt: s.createdAt, record: s.record}
 	var err1, err2 error
 	p.nodes, err1 = s.nodes.values()
+	for i, n := range p.nodes {
+		p.nodes[i] = n.withExecution(nil)
+	}
 	p.edges, err2 = s.edges.values()
 	return p, errors.Join(err1, err2)
 }

@@ -31,6 +31,7 @@ func (d *draft) queue(b *pgx.Batch, project int32, r *reads) {
 		return err
 	})
 	if r.eventsAfter != nil {
+		d.queueLog(b, project)
 		b.Queue(db.ListEventBodies, maxMissedBytes, project, *r.eventsAfter, maxMissed+1).Query(func(rows pgx.Rows) error {
 			return each(rows, func(row db.ListEventBodiesRow) {
 				d.missed = append(d.missed, row.Body)
@@ -74,6 +75,11 @@ func (d *draft) queue(b *pgx.Batch, project int32, r *reads) {
 	for id := range storable(r.reachableFrom) {
 		b.Queue(db.ListPlanLinksFrom, project, id).Query(loadLinks)
 	}
+}
+
+// queueLog reads how far the log reaches, and which version edited last.
+func (d *draft) queueLog(b *pgx.Batch, project int32) {
+	b.Queue(db.GetLogOfEdits, project).QueryRow(func(row pgx.Row) error { return row.Scan(&d.floor, &d.lastEdit) })
 }
 
 // storable yields the ids in a set that can be in the database at all: one with a NUL would fail the query.

@@ -173,6 +173,9 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 	for i, t := range group {
 		queueOperation(b, t.request, &earlier[i])
 	}
+	if slices.ContainsFunc(group, func(t *ticket) bool { return t.Expected != nil }) {
+		d.queueLog(b, projectID)
+	}
 	if !d.held {
 		d.queue(b, projectID, looks)
 	}
@@ -245,6 +248,9 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 	}
 	d.at.Version++
 	d.at.Hash = feed.Hash(done.body)
+	if done.event.edits() {
+		d.lastEdit = d.at.Version
+	}
 	done.at = d.at
 	return done, nil
 }
@@ -258,7 +264,7 @@ func (r request) answered(d *draft, earlier *db.GetOperationRow) (*committed, er
 	case earlier != nil:
 		at := Cursor{Epoch: d.at.Epoch, Version: earlier.Version, Hash: feed.Hash(earlier.Body)}
 		return &committed{at: at, body: earlier.Body}, nil
-	case r.Expected != nil && *r.Expected != d.at.Version:
+	case r.Expected != nil && !d.knows(*r.Expected):
 		return nil, versionConflict(*r.Expected, d.at.Version)
 	}
 	return nil, nil

@@ -70,6 +70,9 @@ func (r request) try(ctx context.Context, conn *pgx.Conn, looks *reads) (done co
 	b.Queue("begin isolation level repeatable read read only")
 	b.Queue(db.GetHead, r.project).QueryRow(func(row pgx.Row) error { return row.Scan(&head.Version, &head.ChangedAt, &head.Hash) })
 	queueOperation(b, r, &earlier)
+	if r.Expected != nil {
+		d.queueLog(b, r.project)
+	}
 	d.queue(b, r.project, looks)
 	if !r.Warnings {
 		b.Queue("commit")

@@ -253,6 +253,7 @@ var lookUps = map[string]call{
 		ProjectID: large, Version: 1001, At: joined, OpActor: "actor", OpID: "op", RequestHash: []byte{}, Body: []byte("{}"), Hash: "12345678", Size: 2, TotalSize: 100002,
 	}),
 	"GetOperation":    get((*db.Queries).GetOperation, db.GetOperationParams{ProjectID: large, OpActor: "actor", OpID: "op"}),
+	"GetLogOfEdits":   get((*db.Queries).GetLogOfEdits, large),
 	"ListEventBodies": get((*db.Queries).ListEventBodies, db.ListEventBodiesParams{ProjectID: large, After: 990, MaxBytes: 1 << 20, Most: 100}),
 	"GetEventHash":    get((*db.Queries).GetEventHash, db.GetEventHashParams{ProjectID: large, Version: 500}),
 	"ListEventsAfter": get((*db.Queries).ListEventsAfter, db.ListEventsAfterParams{

@@ -33,7 +33,7 @@ SELECT e.project_id, e.version, e.at, e.body ->> 'actorName' AS actor_name, e.bo
     WHEN 0 THEN 'nothing'
     WHEN 1 THEN (
         SELECT CASE WHEN o.kind = 'PLAN_UPDATED' THEN 'updated the plan'
-            WHEN o.kind ~ '^(NODE|EDGE)_(ADDED|UPDATED|REMOVED)$'
+            WHEN o.kind ~ '^((NODE|EDGE)_(ADDED|UPDATED|REMOVED)|EXECUTION_CHANGED)$'
             THEN lower(split_part(o.kind, '_', 2) || ' ' || split_part(o.kind, '_', 1)) || ' ' || o.id
             ELSE concat_ws(' ', coalesce(o.kind, 'unknown'), o.id) END
         FROM (SELECT e.body #>> '{operations,0,kind}' AS kind, e.body #>> '{operations,0,id}' AS id) o
