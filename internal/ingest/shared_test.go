@@ -81,8 +81,8 @@ func TestSharedDataSets(t *testing.T) {
 					t.Errorf("%s: %d nodes (%d partitions), %d edges, %d layers", g.name,
 						len(g.graph.Nodes), partitions, len(g.graph.Edges), len(g.graph.Layers))
 				}
-				if p := layered.Violations(layered.Check(g.graph), g.rules); len(p) != 0 {
-					t.Errorf("%s: %d problems, the first: %s", g.name, len(p), p[0].Message)
+				if p := layered.Check(g.graph, g.rules); p.Total != 0 {
+					t.Errorf("%s: %d problems, the first: %s", g.name, p.Total, p.Listed[0].Message)
 				}
 			}
 		})
@@ -94,15 +94,15 @@ func TestSharedLibrary(t *testing.T) {
 	t.Parallel()
 	risks := readGraph(t, shared(t, "later-revision/library/OWASP-LLM-Top-10-Risks-2025.json"))
 	controls := readGraph(t, shared(t, "later-revision/library/OWASP-LLM-Controls.json"))
-	if p := layered.Violations(layered.Check(controls), layered.BuildRules()); len(p) != 26 {
-		t.Errorf("the controls alone have %d problems, want one for each of 26 edges", len(p))
+	if p := layered.Check(controls, layered.BuildRules()); p.Total != 26 {
+		t.Errorf("the controls alone have %d problems, want one for each of 26 edges", p.Total)
 	}
 	both, err := layered.Merge([]layered.Graph{risks, controls}, layered.Union, layered.PreferLast)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := layered.Violations(layered.Check(both), layered.BuildRules()); len(p) != 0 {
-		t.Errorf("together they have %d problems, the first: %s", len(p), p[0].Message)
+	if p := layered.Check(both, layered.BuildRules()); p.Total != 0 {
+		t.Errorf("together they have %d problems, the first: %s", p.Total, p.Listed[0].Message)
 	}
 	if len(both.Nodes) != 27 || len(both.Edges) != 26 {
 		t.Errorf("%d nodes and %d edges, want 27 and 26", len(both.Nodes), len(both.Edges))

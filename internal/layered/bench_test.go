@@ -77,8 +77,8 @@ func BenchmarkTransform(b *testing.B) {
 	run("aggregate edges", ten["aggregate edges"])
 	b.Run("check", func(b *testing.B) {
 		for b.Loop() {
-			if p := layered.Violations(layered.Check(g), layered.BuildRules()); len(p) > 0 {
-				b.Fatal(p[0].Message)
+			if p := layered.Check(g, layered.BuildRules()); p.Total > 0 {
+				b.Fatal(p.Listed[0].Message)
 			}
 		}
 		b.ReportMetric(float64(len(g.Nodes)*b.N)/b.Elapsed().Seconds(), "nodes/s")

@@ -1,9 +1,6 @@
 package layered
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // Rule names an invariant of a graph. Callers choose which of them matter to them.
 type Rule string
@@ -45,20 +42,21 @@ func PlanFileRules() []Rule {
 	}
 }
 
-// Violations returns the problems that break one of rules, in order.
-func Violations(problems []Problem, rules []Rule) []Problem {
-	var found []Problem
-	for _, p := range problems {
-		if slices.Contains(rules, p.Rule) {
-			found = append(found, p)
-		}
-	}
-	return found
+// MaxListed is how many problems of a graph are listed; all are counted.
+const MaxListed = 100
+
+// Problems are the first MaxListed problems of a graph and the number of all.
+type Problems struct {
+	Listed []Problem
+	Total  int
 }
 
-// Check lists every broken rule: first of the nodes in their order, then of the edges in theirs.
-func Check(g Graph) []Problem {
-	c := checker{graph: g, forest: newForest(g.Nodes), palette: make(map[string]bool, len(g.Layers))}
+// Check finds what breaks one of rules: first among the nodes in their order, then among the edges in theirs.
+func Check(g Graph, rules []Rule) Problems {
+	c := checker{graph: g, forest: newForest(g.Nodes), palette: make(map[string]bool, len(g.Layers)), rules: make(map[Rule]bool)}
+	for _, r := range rules {
+		c.rules[r] = true
+	}
 	for _, l := range g.Layers {
 		c.palette[l.ID] = true
 	}
@@ -71,7 +69,33 @@ type checker struct {
 	graph    Graph
 	forest   *forest
 	palette  map[string]bool
-	problems []Problem
+	rules    map[Rule]bool // those that matter
+	problems Problems
+}
+
+// node counts a problem of node i, if its rule matters. The message is made only when the problem is listed.
+func (c *checker) node(rule Rule, i int, message func(n *Node) string) {
+	n := &c.graph.Nodes[i]
+	if c.count(rule) {
+		c.problems.Listed = append(c.problems.Listed, Problem{Rule: rule, Index: i, ID: n.ID, Message: message(n)})
+	}
+}
+
+// edge is node for edge i.
+func (c *checker) edge(rule Rule, i int, message func(e *Edge) string) {
+	e := &c.graph.Edges[i]
+	if c.count(rule) {
+		c.problems.Listed = append(c.problems.Listed, Problem{Rule: rule, Edge: true, Index: i, ID: e.ID, Message: message(e)})
+	}
+}
+
+// count reports whether to list a problem that breaks this rule.
+func (c *checker) count(rule Rule) bool {
+	if !c.rules[rule] {
+		return false
+	}
+	c.problems.Total++
+	return c.problems.Total <= MaxListed
 }
 
 func (c *checker) checkNodes() {
@@ -79,26 +103,27 @@ func (c *checker) checkNodes() {
 	seen := make(map[string]bool, len(c.graph.Nodes))
 	for i := range c.graph.Nodes {
 		n := &c.graph.Nodes[i]
-		report := func(rule Rule, format string, args ...any) {
-			c.problems = append(c.problems, Problem{Rule: rule, Index: i, ID: n.ID, Message: fmt.Sprintf(format, args...)})
-		}
 		switch {
 		case n.ID == "":
-			report(EmptyID, "Node %d has no id", i+1)
+			c.node(EmptyID, i, func(*Node) string { return fmt.Sprintf("Node %d has no id", i+1) })
 		case seen[n.ID]:
-			report(DuplicateNode, "Node %.100q occurs more than once", n.ID)
+			c.node(DuplicateNode, i, func(n *Node) string { return fmt.Sprintf("Node %.100q occurs more than once", n.ID) })
 		}
 		seen[n.ID] = true
 		switch {
 		case n.BelongsTo == "" && !n.IsPartition:
-			report(NoParent, "Node %.100q has no parent and is not a partition", n.ID)
+			c.node(NoParent, i, func(n *Node) string { return fmt.Sprintf("Node %.100q has no parent and is not a partition", n.ID) })
 		case n.BelongsTo != "" && c.forest.parent[i] == none:
-			report(MissingParent, "Node %.100q belongs to %.100q, which does not exist", n.ID, n.BelongsTo)
+			c.node(MissingParent, i, func(n *Node) string {
+				return fmt.Sprintf("Node %.100q belongs to %.100q, which does not exist", n.ID, n.BelongsTo)
+			})
 		case cyclic[i]:
-			report(ParentCycle, "Node %.100q belongs to itself through its parents", n.ID)
+			c.node(ParentCycle, i, func(n *Node) string { return fmt.Sprintf("Node %.100q belongs to itself through its parents", n.ID) })
 		}
 		if n.Layer != "" && !c.palette[n.Layer] {
-			report(MissingLayer, "Node %.100q has layer %.100q, which does not exist", n.ID, n.Layer)
+			c.node(MissingLayer, i, func(n *Node) string {
+				return fmt.Sprintf("Node %.100q has layer %.100q, which does not exist", n.ID, n.Layer)
+			})
 		}
 	}
 }
@@ -107,41 +132,53 @@ func (c *checker) checkEdges() {
 	seen := make(map[string]bool, len(c.graph.Edges))
 	for i := range c.graph.Edges {
 		e := &c.graph.Edges[i]
-		report := func(rule Rule, format string, args ...any) {
-			c.problems = append(c.problems, Problem{Rule: rule, Edge: true, Index: i, ID: e.ID, Message: fmt.Sprintf(format, args...)})
-		}
 		switch {
 		case e.ID == "":
-			report(EmptyID, "Edge %d, from %.100q to %.100q, has no id", i+1, e.Source, e.Target)
+			c.edge(EmptyID, i, func(e *Edge) string {
+				return fmt.Sprintf("Edge %d, from %.100q to %.100q, has no id", i+1, e.Source, e.Target)
+			})
 		case seen[e.ID]:
-			report(DuplicateEdge, "Edge %.100q occurs more than once", e.ID)
+			c.edge(DuplicateEdge, i, func(e *Edge) string { return fmt.Sprintf("Edge %.100q occurs more than once", e.ID) })
 		}
 		seen[e.ID] = true
-		c.checkEnds(e, report)
+		c.checkEnds(i)
 		if e.Layer != "" && !c.palette[e.Layer] {
-			report(MissingEdgeLayer, "Edge %.100q has layer %.100q, which does not exist", e.ID, e.Layer)
+			c.edge(MissingEdgeLayer, i, func(e *Edge) string {
+				return fmt.Sprintf("Edge %.100q has layer %.100q, which does not exist", e.ID, e.Layer)
+			})
 		}
 	}
 }
 
-func (c *checker) checkEnds(e *Edge, report func(rule Rule, format string, args ...any)) {
+func (c *checker) checkEnds(i int) {
+	e := &c.graph.Edges[i]
 	s, t := c.forest.position(e.Source), c.forest.position(e.Target)
 	if s == none {
-		report(MissingEnd, "Edge %.100q starts at node %.100q, which does not exist", e.ID, e.Source)
+		c.edge(MissingEnd, i, func(e *Edge) string {
+			return fmt.Sprintf("Edge %.100q starts at node %.100q, which does not exist", e.ID, e.Source)
+		})
 	}
 	if t == none {
-		report(MissingEnd, "Edge %.100q ends at node %.100q, which does not exist", e.ID, e.Target)
+		c.edge(MissingEnd, i, func(e *Edge) string {
+			return fmt.Sprintf("Edge %.100q ends at node %.100q, which does not exist", e.ID, e.Target)
+		})
 	}
 	if s == none || t == none {
 		return
 	}
 	switch from, to := c.graph.Nodes[s].IsPartition, c.graph.Nodes[t].IsPartition; {
 	case from && to:
-		report(PartitionEnds, "Edge %.100q joins the partitions %.100q and %.100q", e.ID, e.Source, e.Target)
+		c.edge(PartitionEnds, i, func(e *Edge) string {
+			return fmt.Sprintf("Edge %.100q joins the partitions %.100q and %.100q", e.ID, e.Source, e.Target)
+		})
 	case from:
-		report(MixedEnds, "Edge %.100q starts at the partition %.100q", e.ID, e.Source)
+		c.edge(MixedEnds, i, func(e *Edge) string {
+			return fmt.Sprintf("Edge %.100q starts at the partition %.100q", e.ID, e.Source)
+		})
 	case to:
-		report(MixedEnds, "Edge %.100q ends at the partition %.100q", e.ID, e.Target)
+		c.edge(MixedEnds, i, func(e *Edge) string {
+			return fmt.Sprintf("Edge %.100q ends at the partition %.100q", e.ID, e.Target)
+		})
 	}
 }
 

@@ -124,7 +124,7 @@ func TestCheckListsEveryProblem(t *testing.T) {
 		ID   string
 	}
 	var got []broken
-	for _, p := range layered.Check(g) {
+	for _, p := range layered.Check(g, allRules()).Listed {
 		got = append(got, broken{p.Rule, p.ID})
 		if p.ID != "" && !strings.Contains(p.Message, `"`+p.ID+`"`) {
 			t.Errorf("message %q does not name %q", p.Message, p.ID)
@@ -157,9 +157,30 @@ func TestCheckListsEveryProblem(t *testing.T) {
 		rules []layered.Rule
 		want  int
 	}{{layered.BuildRules(), 9}, {layered.PlanFileRules(), 13}, {nil, 0}} {
-		if n := len(layered.Violations(layered.Check(g), c.rules)); n != c.want {
+		if n := layered.Check(g, c.rules).Total; n != c.want {
 			t.Errorf("%v: %d violations, want %d", c.rules, n, c.want)
 		}
+	}
+}
+
+func allRules() []layered.Rule {
+	return append(layered.PlanFileRules(), layered.PartitionEnds, layered.MissingEdgeLayer)
+}
+
+// TestCheckListsAHundred: a graph without a palette breaks a rule at every element.
+func TestCheckListsAHundred(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts those of everybody
+	g := layered.Graph{Nodes: make([]layered.Node, 100_000)}
+	for i := range g.Nodes {
+		g.Nodes[i] = layered.Node{ID: name(i), Layer: "none", IsPartition: true}
+	}
+	p := layered.Check(g, []layered.Rule{layered.MissingLayer})
+	if p.Total != len(g.Nodes) || len(p.Listed) != layered.MaxListed || p.Listed[99].Index != 99 {
+		t.Errorf("%d problems, %d listed", p.Total, len(p.Listed))
+	}
+	// Beside what is listed only the indexes cost memory, which is a tenth of an allocation a node.
+	allocations := testing.AllocsPerRun(1, func() { layered.Check(g, []layered.Rule{layered.MissingLayer}) })
+	if allocations > float64(len(g.Nodes))/2 {
+		t.Errorf("%.0f allocations for %d problems", allocations, p.Total)
 	}
 }
 
@@ -479,14 +500,14 @@ func TestDeepAndCyclicHierarchies(t *testing.T) {
 	ring := layered.Graph{Nodes: append([]layered.Node(nil), chain.Nodes...)}
 	ring.Nodes[0].BelongsTo = name(deep - 1)
 
-	if p := layered.Violations(layered.Check(chain), layered.PlanFileRules()); len(p) != 0 {
-		t.Errorf("the chain breaks rules: %v", p[0])
+	if p := layered.Check(chain, layered.PlanFileRules()); p.Total != 0 {
+		t.Errorf("the chain breaks rules: %v", p.Listed[0])
 	}
 	if cut := must(t)(layered.LimitDepth(chain, 2)); len(cut.Nodes) != 3 || cut.Nodes[2].Weight != deep-2 {
 		t.Errorf("the chain was cut to %d nodes", len(cut.Nodes))
 	}
-	if p := layered.Check(ring); len(p) != deep || p[0].Rule != layered.ParentCycle {
-		t.Errorf("the ring has %d problems, want one per node", len(p))
+	if p := layered.Check(ring, allRules()); p.Total != deep || p.Listed[0].Rule != layered.ParentCycle {
+		t.Errorf("the ring has %d problems, want one per node", p.Total)
 	}
 	for _, g := range []layered.Graph{chain, ring} {
 		must(t)(layered.LimitDepth(g, deep-2))

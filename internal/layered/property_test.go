@@ -101,9 +101,9 @@ func TestTransformsKeepGraphsWhole(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", what, err)
 			}
-			for _, p := range layered.Violations(layered.Check(out), []layered.Rule{
+			for _, p := range layered.Check(out, []layered.Rule{
 				layered.EmptyID, layered.DuplicateNode, layered.DuplicateEdge, layered.MissingEnd,
-			}) {
+			}).Listed {
 				t.Errorf("%s: %s", what, p.Message)
 			}
 			for parent := range missingParents(out) {

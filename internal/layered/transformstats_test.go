@@ -104,7 +104,7 @@ func measure(g layered.Graph) stats {
 		}
 		s.EdgeWeight += e.Weight
 	}
-	s.IntegrityErrs = len(layered.Violations(layered.Check(g), layered.PlanFileRules()))
+	s.IntegrityErrs = layered.Check(g, layered.PlanFileRules()).Total
 	return s
 }
 

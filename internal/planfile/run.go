@@ -165,9 +165,8 @@ func (r *runner) load(ctx context.Context, p Plan) (layered.Graph, error) {
 		return g, err
 	}
 	r.nameEdges(&g)
-	found := layered.Check(g)
-	r.warnOfLayers(g, found)
-	return g, report(found, r.place)
+	r.warnOfLayers(g)
+	return g, report(g, r.place)
 }
 
 func (r *runner) read(ctx context.Context, name string, in Import, g *layered.Graph) error {
@@ -240,22 +239,23 @@ func (r *runner) place(p layered.Problem) string {
 }
 
 // warnOfLayers warns of edges whose layer is not in the palette: they are drawn like edges without a layer.
-func (r *runner) warnOfLayers(g layered.Graph, problems []layered.Problem) {
-	of := layered.Violations(problems, []layered.Rule{layered.MissingEdgeLayer})
-	if len(of) > 0 {
-		e := g.Edges[of[0].Index]
-		r.warn("%s: the layer %.100q of edge %.100q does not exist (%d such edges)", r.place(of[0]), e.Layer, e.ID, len(of))
+func (r *runner) warnOfLayers(g layered.Graph) {
+	of := layered.Check(g, []layered.Rule{layered.MissingEdgeLayer})
+	if of.Total > 0 {
+		first := of.Listed[0]
+		e := g.Edges[first.Index]
+		r.warn("%s: the layer %.100q of edge %.100q does not exist (%d such edges)", r.place(first), e.Layer, e.ID, of.Total)
 	}
 }
 
-// report makes an error of the problems that break the rules of plan files.
-func report(problems []layered.Problem, place func(layered.Problem) string) error {
-	violations := layered.Violations(problems, layered.PlanFileRules())
+// report makes an error of what breaks the rules of plan files.
+func report(g layered.Graph, place func(layered.Problem) string) error {
+	problems := layered.Check(g, layered.PlanFileRules())
 	var lines []error
-	for _, v := range violations[:min(len(violations), ingest.MaxListed)] {
-		lines = append(lines, fmt.Errorf("%s: %s", place(v), v.Message))
+	for _, p := range problems.Listed {
+		lines = append(lines, fmt.Errorf("%s: %s", place(p), p.Message))
 	}
-	if more := len(violations) - len(lines); more > 0 {
+	if more := problems.Total - len(lines); more > 0 {
 		lines = append(lines, fmt.Errorf("graph: and %d more", more))
 	}
 	return errors.Join(lines...)
@@ -375,7 +375,7 @@ func (r *runner) transform(g layered.Graph, name string, s layered.Settings) (la
 			r.warn("%s: %s", name, n.Text)
 		}
 	}
-	if err := report(layered.Check(g), func(layered.Problem) string { return "graph" }); err != nil {
+	if err := report(g, func(layered.Problem) string { return "graph" }); err != nil {
 		return g, err
 	}
 	r.settings, r.transformed, r.ready = s, g, true
