@@ -87,25 +87,27 @@ func (b *builder) addObject(k Kind, object map[string]any) {
 	switch k {
 	case Nodes:
 		n := layered.Node{Weight: 1}
-		b.eachValue(object, &n.Attrs, func(c column, v string) { b.node(&n, c, v) })
+		b.eachValue(object, func(c column, v string) { b.node(&n, c, v) })
+		n.Attrs = b.strings.object(b.attrs.object())
 		b.identified(k, n.ID)
 		g.Nodes = append(g.Nodes, n)
 	case Edges:
 		e := layered.Edge{Weight: 1}
-		b.eachValue(object, &e.Attrs, func(c column, v string) { b.edge(&e, c, v) })
+		b.eachValue(object, func(c column, v string) { b.edge(&e, c, v) })
+		e.Attrs = b.strings.object(b.attrs.object())
 		b.identified(k, e.ID)
 		g.Edges = append(g.Edges, e)
 	case Layers:
 		var l layered.Layer
-		var dropped map[string]any // a layer has no attributes
-		b.eachValue(object, &dropped, func(c column, v string) { b.layer(&l, c, v) })
+		b.eachValue(object, func(c column, v string) { b.layer(&l, c, v) })
+		b.attrs.object() // a layer has none
 		b.endLayer(&l)
 		g.Layers = append(g.Layers, l)
 	}
 }
 
-// eachValue passes the values of known fields to set, as text, and keeps all others in attrs.
-func (b *builder) eachValue(object map[string]any, attrs *map[string]any, set func(column, string)) {
+// eachValue passes the values of known fields to set, as text, and makes attributes of all others.
+func (b *builder) eachValue(object map[string]any, set func(column, string)) {
 	if names := slices.Sorted(maps.Keys(object)); !slices.Equal(names, b.names) { // sorted: of two spellings the same one wins
 		b.names, b.columns = names, columnsOf(b.fields, names, b.strings)
 	}
@@ -125,14 +127,14 @@ func (b *builder) eachValue(object map[string]any, attrs *map[string]any, set fu
 				b.result.Warnings.add(b.row, c.name, "%s is not a text; it counts as none", abbreviate(v))
 			}
 			b.checkSize(c, v)
-			setAttr(attrs, c.name, plain(v))
+			b.attrs.add(c.name, plain(v))
 		}
 	}
 }
 
 func (b *builder) checkSize(c column, v any) {
 	if text, ok := asText(v); ok {
-		b.value(c, text)
+		b.checkValue(c, text)
 	} else if body, err := json.Marshal(v); err == nil && b.limits.Value > 0 && len(body) > b.limits.Value {
 		b.problems.add(b.row, c.name, "has %d bytes, the limit is %d", len(body), b.limits.Value)
 	}

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -94,6 +95,89 @@ func TestMemoryFollowsTheGraph(t *testing.T) { //nolint:paralleltest // see abov
 		}
 		runtime.KeepAlive(g)
 	}
+}
+
+// attributedNodes is a table with two attributes, as the promised sizes have them: 72 bytes a row.
+func attributedNodes(rows int) io.Reader {
+	t := &table{rows: rows, row: func(b *bytes.Buffer, i int) {
+		fmt.Fprintf(b, "node_%07d,Label of node %d,layer_%d,false,part_%d,%d,team %d,%d\n", i, i, i%10, i%1000, i%5, i%977, i*7919%65536)
+	}}
+	t.buffer.WriteString("id,label,layer,is_partition,belongs_to,weight,owner,port\n")
+	return t
+}
+
+// TestAttributesAreSmall: a node with two attributes takes at most 250 bytes. Few of these attributes are equal to others.
+func TestAttributesAreSmall(t *testing.T) { //nolint:paralleltest // it measures the heap
+	const rows = 200_000
+	if n := bytesPerNode(t, rows); n > 250 {
+		t.Errorf("%.0f bytes a node, want at most 250", n)
+	}
+}
+
+func BenchmarkBytesPerNode(b *testing.B) {
+	const rows = 1_000_000
+	n := 0.0
+	for b.Loop() {
+		n = bytesPerNode(b, rows)
+	}
+	b.ReportMetric(n, "B/node")
+}
+
+func bytesPerNode(t testing.TB, rows int) float64 {
+	t.Helper()
+	before := heap()
+	got, err := ingest.Read(attributedNodes(rows), ingest.CSV, ingest.Nodes, ingest.DefaultLimits())
+	if err != nil || len(got.Graph.Nodes) != rows {
+		t.Fatalf("%d nodes, %v", len(got.Graph.Nodes), err)
+	}
+	size := float64(heap()-before) / float64(rows)
+	runtime.KeepAlive(got)
+	return size
+}
+
+// TestWriteJSONStreams: what is written is never in memory as a whole.
+func TestWriteJSONStreams(t *testing.T) {
+	t.Parallel()
+	got, err := ingest.Read(attributedNodes(20_000), ingest.CSV, ingest.Nodes, ingest.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &largestWrite{}
+	if err := ingest.WriteJSON(w, got.Graph); err != nil {
+		t.Fatal(err)
+	}
+	if w.total < 1<<20 || w.largest > 1<<17 {
+		t.Errorf("%d bytes, up to %d at once", w.total, w.largest)
+	}
+	full := errors.New("disk full")
+	if err := ingest.WriteJSON(&failingWriter{full}, got.Graph); !errors.Is(err, full) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+type largestWrite struct{ total, largest int }
+
+func (w *largestWrite) Write(p []byte) (int, error) {
+	w.total, w.largest = w.total+len(p), max(w.largest, len(p))
+	return len(p), nil
+}
+
+type failingWriter struct{ err error }
+
+func (w *failingWriter) Write([]byte) (int, error) { return 0, w.err }
+
+func BenchmarkWriteJSON(b *testing.B) {
+	got, err := ingest.Read(attributedNodes(100_000), ingest.CSV, ingest.Nodes, ingest.DefaultLimits())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := ingest.WriteJSON(io.Discard, got.Graph); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(100_000*b.N)/b.Elapsed().Seconds(), "nodes/s")
 }
 
 func heap() uint64 {

@@ -47,6 +47,7 @@ type builder struct {
 	seen     map[string]bool  // IDs of the kind in hand
 	names    []string         // keys of the last JSON object, sorted
 	columns  []column         // what they mean
+	attrs    attrs            // of the element in hand
 	problems Problems
 	result   Result
 }
@@ -71,24 +72,24 @@ func (b *builder) node(n *layered.Node, c column, v string) {
 	case fieldComment:
 		n.Comment = b.value(c, unlessNull(v))
 	case fieldWeight:
-		n.Weight = b.weight(&n.Attrs, c, v)
+		n.Weight = b.weight(c, v)
 	case fieldPartition:
 		var ok bool
 		if n.IsPartition, ok = parseBool(v); !ok && unlessNull(v) != "" {
 			b.result.Warnings.add(b.row, c.name, notTrueOrFalse, v)
-			b.attr(&n.Attrs, c, v)
+			b.attr(c, v)
 		}
 	case fieldX, fieldY:
 		if x, ok := parseNumber(v); ok {
-			setAttr(&n.Attrs, c.name, x)
+			b.attrs.add(c.name, x)
 			return
 		}
 		if unlessNull(v) != "" {
 			b.result.Warnings.add(b.row, c.name, "%.100q is not a number", v)
-			b.attr(&n.Attrs, c, v)
+			b.attr(c, v)
 		}
 	default:
-		b.attr(&n.Attrs, c, v)
+		b.attr(c, v)
 	}
 }
 
@@ -108,9 +109,9 @@ func (b *builder) edge(e *layered.Edge, c column, v string) {
 	case fieldComment:
 		e.Comment = b.value(c, unlessNull(v))
 	case fieldWeight:
-		e.Weight = b.weight(&e.Attrs, c, v)
+		e.Weight = b.weight(c, v)
 	default:
-		b.attr(&e.Attrs, c, v)
+		b.attr(c, v)
 	}
 }
 
@@ -168,10 +169,14 @@ func (b *builder) label(c column, v string) string {
 }
 
 func (b *builder) value(c column, v string) string {
+	b.checkValue(c, v)
+	return b.strings.value(v)
+}
+
+func (b *builder) checkValue(c column, v string) {
 	if limit := b.limits.Value; limit > 0 && len(v) > limit {
 		b.problems.add(b.row, c.name, "has %d bytes, the limit is %d", len(v), limit)
 	}
-	return b.strings.value(v)
 }
 
 func (b *builder) colour(c column, v string) string {
@@ -183,28 +188,22 @@ func (b *builder) colour(c column, v string) string {
 }
 
 // weight of something that weighs 1 unless v is a number. Other text is kept as an attribute.
-func (b *builder) weight(attrs *map[string]any, c column, v string) float64 {
+func (b *builder) weight(c column, v string) float64 {
 	if w, ok := parseNumber(v); ok {
 		return w
 	}
 	if unlessNull(v) != "" {
 		b.result.Warnings.add(b.row, c.name, notAWeight, v)
-		b.attr(attrs, c, v)
+		b.attr(c, v)
 	}
 	return 1
 }
 
-func (b *builder) attr(attrs *map[string]any, c column, v string) {
+func (b *builder) attr(c column, v string) {
 	if v = unlessNull(v); v != "" {
-		setAttr(attrs, c.name, b.value(c, v))
+		b.checkValue(c, v)
+		b.attrs.add(c.name, v)
 	}
-}
-
-func setAttr(attrs *map[string]any, name string, v any) {
-	if *attrs == nil {
-		*attrs = make(map[string]any)
-	}
-	(*attrs)[name] = v
 }
 
 func unlessNull(v string) string {

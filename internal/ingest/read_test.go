@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,23 +131,23 @@ func TestOtherEdgeCases(t *testing.T) {
 		"nodes-tabs.tsv": {kind: ingest.Nodes, want: layered.Graph{Nodes: []layered.Node{
 			{
 				ID: "p1", Label: "Parent", Layer: "base", IsPartition: true, Weight: 1,
-				Attrs: map[string]any{"x": 0.0, "y": 0.0, "colour": "red"},
+				Attrs: json.RawMessage(`{"colour":"red","x":0,"y":0}`),
 			},
 			{
 				ID: "n1", Label: "Child, one", Layer: "base", BelongsTo: "p1", Weight: 2.5,
-				Attrs: map[string]any{"x": 10.5, "y": -20.0},
+				Attrs: json.RawMessage(`{"x":10.5,"y":-20}`),
 			},
 			{
 				ID: "n2", Label: "Child two", BelongsTo: "p1", IsPartition: true, Weight: 1,
-				Attrs: map[string]any{"x": "abc", "y": 7.0, "colour": "blue"},
+				Attrs: json.RawMessage(`{"colour":"blue","x":"abc","y":7}`),
 			},
 		}}},
 		"edges-basic.csv": {kind: ingest.Edges, want: layered.Graph{Edges: []layered.Edge{
 			{ID: "e1", Source: "n1", Target: "n2", Label: "one to two", Layer: "base", Weight: 2.5},
-			{ID: "e2", Source: "n2", Target: "n1", Weight: 1, Attrs: map[string]any{"weight": "abc"}},
+			{ID: "e2", Source: "n2", Target: "n1", Weight: 1, Attrs: json.RawMessage(`{"weight":"abc"}`)},
 		}}},
 		"edges-missing-target-column.csv": {kind: ingest.Nodes, want: layered.Graph{Nodes: []layered.Node{
-			{ID: "e1", Label: "x", Weight: 1, Attrs: map[string]any{"source": "n1"}},
+			{ID: "e1", Label: "x", Weight: 1, Attrs: json.RawMessage(`{"source":"n1"}`)},
 		}}},
 		"graph-no-layers.json": {kind: ingest.Graph, refused: `The file has no "layers"`},
 		"graph-broken.json":    {kind: ingest.Graph, refused: "The file ends in the middle of its JSON"},
@@ -256,23 +257,21 @@ func TestReadUnderstands(t *testing.T) {
 		{
 			"attributes, with numbers as coordinates only", ingest.CSV, ingest.Nodes,
 			"id,label,x,y,Owner,\na,A,1.5,-2,12,loose\n",
-			nodes(layered.Node{ID: "a", Label: "A", Weight: 1, Attrs: map[string]any{
-				"x": 1.5, "y": -2.0, "Owner": "12", "column_6": "loose",
-			}}),
+			nodes(layered.Node{ID: "a", Label: "A", Weight: 1, Attrs: json.RawMessage(`{"Owner":"12","column_6":"loose","x":1.5,"y":-2}`)}),
 		},
 		{
 			"name as label where there is none", ingest.CSV, ingest.Nodes, "id,name\na,A\n", nodes(node("a", "A")),
 		},
 		{
 			"name as attribute beside a label", ingest.CSV, ingest.Nodes, "id,name,label\na,N,A\n",
-			nodes(layered.Node{ID: "a", Label: "A", Weight: 1, Attrs: map[string]any{"name": "N"}}),
+			nodes(layered.Node{ID: "a", Label: "A", Weight: 1, Attrs: json.RawMessage(`{"name":"N"}`)}),
 		},
 		{
 			"stray quotes", ingest.CSV, ingest.Nodes, "id,label\na,5\" disk\n", nodes(node("a", `5" disk`)),
 		},
 		{
 			"edges", ingest.CSV, ingest.Edges, "Target,ID,Source,weight,kind\nb,e,a,2.5,call\n",
-			edges(layered.Edge{ID: "e", Source: "a", Target: "b", Weight: 2.5, Attrs: map[string]any{"kind": "call"}}),
+			edges(layered.Edge{ID: "e", Source: "a", Target: "b", Weight: 2.5, Attrs: json.RawMessage(`{"kind":"call"}`)}),
 		},
 		{
 			"layers, short names", ingest.CSV, ingest.Layers, "layer,label,background,border,text\nl,L,#aabbcc,001122,ffffff\n",
@@ -294,9 +293,7 @@ func TestReadUnderstands(t *testing.T) {
 			  "edges":[{"id":"e","source":1,"target":"b","label":"null","comment":"null"}]}`,
 			layered.Graph{
 				Nodes: []layered.Node{
-					{ID: "1", Label: "One", Weight: 2, IsPartition: true, Attrs: map[string]any{
-						"tags": []any{"x", map[string]any{"n": 1.0}}, "big": json.Number("9007199254740993"),
-					}},
+					{ID: "1", Label: "One", Weight: 2, IsPartition: true, Attrs: json.RawMessage(`{"big":9007199254740993,"tags":["x",{"n":1}]}`)},
 					{ID: "b", BelongsTo: "1", Weight: 1},
 				},
 				Edges:  []layered.Edge{{ID: "e", Source: "1", Target: "b", Label: "null", Weight: 1}},
@@ -334,7 +331,7 @@ func TestReadUnderstandsEveryLineEnd(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 			a, b, c := node("a", "two\nlines"), node("b", ""), node("c", "C")
-			b.Attrs, c.Attrs = map[string]any{"weight": "x"}, map[string]any{"weight": "y"}
+			b.Attrs, c.Attrs = json.RawMessage(`{"weight":"x"}`), json.RawMessage(`{"weight":"y"}`)
 			equalGraphs(t, layered.Graph{Nodes: []layered.Node{a, b, c}}, got.Graph)
 			want := []string{
 				`row 6, column "weight": "x" is not a number; the weight is 1`, `row 7, column "weight": "y" is not a number; the weight is 1`,
@@ -455,8 +452,8 @@ func TestReadWarns(t *testing.T) {
 				t.Error(diff)
 			}
 			for _, n := range got.Graph.Nodes {
-				if n.ID == "a" && n.Label == "A" && n.Attrs["weight"] != "abc" {
-					t.Errorf("attributes = %v, want the weight's text kept", n.Attrs)
+				if n.ID == "a" && n.Label == "A" && !strings.Contains(string(n.Attrs), `"weight":"abc"`) {
+					t.Errorf("attributes = %v, want the weight's text kept", string(n.Attrs))
 				}
 			}
 		})
@@ -666,4 +663,24 @@ func (f *failing) Read(p []byte) (int, error) {
 		return 0, f.err
 	}
 	return f.start.Read(p)
+}
+
+func TestElementsAsJSON(t *testing.T) {
+	t.Parallel()
+	for want, got := range map[string]json.RawMessage{
+		`{"Owner":"<ann>","belongs_to":"p","id":"a","is_partition":true,"label":"日\n","port":80,"weight":"heavy","z":[1]}`: ingest.NodeJSON(
+			layered.Node{
+				ID: "a", Label: "日\n", BelongsTo: "p", IsPartition: true, Weight: 1,
+				Attrs: json.RawMessage(`{"z":[1],"id":"other","Owner":"<ann>","port":80,"weight":"heavy"}`),
+			}),
+		`{"id":"","is_partition":false,"label":"","layer":{"x":1},"weight":0.5}`: ingest.NodeJSON(
+			layered.Node{Weight: 0.5, Attrs: json.RawMessage(`{"layer":{"x":1}}`)}),
+		`{"comment":"c","id":"e","label":"l","layer":"x","source":"a","target":"b","weight":null}`: ingest.EdgeJSON(
+			layered.Edge{ID: "e", Source: "a", Target: "b", Label: "l", Layer: "x", Comment: "c", Weight: math.Inf(1)}),
+		`{"background_color":"fff","id":"l","label":"L"}`: ingest.LayerJSON(layered.Layer{ID: "l", Label: "L", Background: "fff"}),
+	} {
+		if string(got) != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
 }

@@ -59,6 +59,7 @@ func (b *builder) addRow(k Kind, columns []column, cells []string) {
 		for i, c := range columns {
 			b.node(&n, c, cells[i])
 		}
+		n.Attrs = b.strings.object(b.attrs.object())
 		b.identified(k, n.ID)
 		g.Nodes = append(g.Nodes, n)
 	case Edges:
@@ -66,6 +67,7 @@ func (b *builder) addRow(k Kind, columns []column, cells []string) {
 		for i, c := range columns {
 			b.edge(&e, c, cells[i])
 		}
+		e.Attrs = b.strings.object(b.attrs.object())
 		b.identified(k, e.ID)
 		g.Edges = append(g.Edges, e)
 	case Layers:

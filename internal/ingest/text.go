@@ -3,6 +3,7 @@ package ingest
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"hash/maphash"
 	"io"
@@ -78,9 +79,10 @@ func textLength(b []byte) int {
 
 // interner saves copies of equal strings. What it returns never holds on to a larger text.
 type interner struct {
-	kept   map[string]string
-	recent [1 << 12]string // by hash
-	seed   maphash.Seed
+	kept    map[string]string
+	recent  [1 << 12]string          // by hash
+	objects [1 << 12]json.RawMessage // by hash
+	seed    maphash.Seed
 }
 
 // maxKept bounds what an interner keeps; strings beyond it are copied each time.
@@ -107,6 +109,18 @@ func (in *interner) value(s string) string {
 	slot := &in.recent[maphash.String(in.seed, s)%uint64(len(in.recent))]
 	if *slot != s {
 		*slot = strings.Clone(s)
+	}
+	return *slot
+}
+
+// object returns a copy of a JSON object, as value does. Nil is none.
+func (in *interner) object(o []byte) json.RawMessage {
+	if len(o) == 0 {
+		return nil
+	}
+	slot := &in.objects[maphash.Bytes(in.seed, o)%uint64(len(in.objects))]
+	if !bytes.Equal(*slot, o) {
+		*slot = bytes.Clone(o)
 	}
 	return *slot
 }

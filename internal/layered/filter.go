@@ -341,24 +341,6 @@ func (l Layer) field(name string) *string {
 	return nil
 }
 
-func attribute(attrs map[string]any, name string) *string {
-	switch v := attrs[name].(type) {
-	case nil:
-		return nil
-	case string:
-		return &v
-	case float64:
-		return number(v)
-	default:
-		body, err := json.Marshal(v)
-		if err != nil {
-			return nil
-		}
-		s := string(body)
-		return &s
-	}
-}
-
 func number(f float64) *string {
 	s := strconv.FormatFloat(f, 'f', -1, 64)
 	return &s

@@ -1,6 +1,7 @@
 package layered_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,8 +23,8 @@ func filterGraph(t *testing.T) layered.Graph {
 		E e1 a b w2 calls
 		E e2 b c
 		E e3 r r`)
-	g.Nodes[1].Attrs = map[string]any{"owner": "ann", "port": 80.0, "tags": []any{"x", 1.0}, "live": true}
-	g.Nodes[2].Attrs = map[string]any{"owner": "", "port": "8080"}
+	g.Nodes[1].Attrs = json.RawMessage(`{"owner":"ann","port":80,"tags":["x",1],"live":true}`)
+	g.Nodes[2].Attrs = json.RawMessage(`{"owner":"","port":"8080"}`)
 	g.Nodes[2].Comment = "note"
 	return g
 }

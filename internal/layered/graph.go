@@ -2,6 +2,8 @@
 // randomness; the same input always gives the same output.
 package layered
 
+import "encoding/json"
+
 // Graph is a layered graph. Order matters: it is the order of the input, and every operation keeps it.
 type Graph struct {
 	Name   string
@@ -18,8 +20,11 @@ type Node struct {
 	IsPartition bool
 	BelongsTo   string // the ID of the parent; "" is none
 	Weight      float64
-	Comment     string         // "" is none
-	Attrs       map[string]any // what else the source said, by column; nil when nothing; never changed in place
+	Comment     string // "" is none
+
+	// Attrs is what else the source said: a JSON object by column, nil when there is nothing. It stays JSON because few look at it and a map
+	// takes four times the memory. Elements share attributes, so that they are never changed in place.
+	Attrs json.RawMessage
 }
 
 // Edge is a directed link from Source to Target, both Node.IDs.
@@ -30,8 +35,8 @@ type Edge struct {
 	Label   string
 	Layer   string // a Layer.ID; "" is none
 	Weight  float64
-	Comment string         // "" is none
-	Attrs   map[string]any // as Node.Attrs
+	Comment string          // "" is none
+	Attrs   json.RawMessage // as Node.Attrs
 }
 
 // Layer is a style class that nodes and edges refer to by ID. Colours are hex digits without "#"; "" is not set.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"hash"
 	"math"
 )
@@ -83,17 +82,12 @@ func (h *Hasher) flag(b bool) {
 	}
 }
 
-// attrs adds attributes by name; no attributes are equal to an empty map.
-func (h *Hasher) attrs(attrs map[string]any) {
-	if len(attrs) == 0 {
-		h.Text("")
-		return
-	}
-	body, err := json.Marshal(attrs) // sorts the names
-	if err != nil {
-		body = fmt.Append(nil, attrs) // not from JSON or a table; fmt sorts the names too
-	}
-	h.Text(string(body))
+// attrs adds attributes whatever the order of their names; no attributes are equal to an empty object.
+func (h *Hasher) attrs(attrs json.RawMessage) {
+	attrs = CanonicalAttrs(attrs)
+	h.scratch = binary.AppendUvarint(append(h.scratch[:0], 't'), uint64(len(attrs)))
+	h.scratch = append(h.scratch, attrs...)
+	h.h.Write(h.scratch)
 }
 
 // Hash returns the content hash of a graph.

@@ -1,6 +1,7 @@
 package layered_test
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"testing"
@@ -529,7 +530,7 @@ func TestHashSeesEverything(t *testing.T) {
 	t.Parallel()
 	base := func() layered.Graph {
 		g := sketch(t, "L base\nP r\nN a < r / base\nE e a a / base x")
-		g.Nodes[1].Attrs = map[string]any{"k": "v", "j": 1.0}
+		g.Nodes[1].Attrs = json.RawMessage(`{"j":1,"k":"v"}`)
 		return g
 	}
 	first, second := layered.Hash(base()), layered.Hash(base())
@@ -543,11 +544,11 @@ func TestHashSeesEverything(t *testing.T) {
 		"moved text":  func(g *layered.Graph) { g.Nodes[1].ID, g.Nodes[1].Label = "", "a" },
 		"partition":   func(g *layered.Graph) { g.Nodes[1].IsPartition = true },
 		"weight":      func(g *layered.Graph) { g.Nodes[1].Weight = 2 },
-		"attribute":   func(g *layered.Graph) { g.Nodes[1].Attrs = map[string]any{"k": "v", "j": 2.0} },
+		"attribute":   func(g *layered.Graph) { g.Nodes[1].Attrs = json.RawMessage(`{"k":"v","j":2}`) },
 		"no attrs":    func(g *layered.Graph) { g.Nodes[1].Attrs = nil },
 		"order":       func(g *layered.Graph) { g.Nodes[0], g.Nodes[1] = g.Nodes[1], g.Nodes[0] },
 		"edge end":    func(g *layered.Graph) { g.Edges[0].Target = "r" },
-		"edge attrs":  func(g *layered.Graph) { g.Edges[0].Attrs = map[string]any{"k": nil} },
+		"edge attrs":  func(g *layered.Graph) { g.Edges[0].Attrs = json.RawMessage(`{"k":null}`) },
 		"no edge":     func(g *layered.Graph) { g.Edges = nil },
 		"layer":       func(g *layered.Graph) { g.Layers[0].Text = "fff" },
 		"layer other": func(g *layered.Graph) { g.Layers[0].Border = "fff" },

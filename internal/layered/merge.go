@@ -47,9 +47,9 @@ func Merge(inputs []Graph, s Strategy, r Resolution) (Graph, error) {
 	if r != PreferLast && r != PreferFirst && r != Manual {
 		return Graph{}, fault.New(fault.BadRequest, fmt.Sprintf("Unknown conflict resolution %q", r))
 	}
-	nodes := newMerger("node", r, func(n *Node) string { return n.ID })
-	edges := newMerger("edge", r, func(e *Edge) string { return e.ID })
-	layers := newMerger("layer", r, func(l *Layer) string { return l.ID })
+	nodes := newMerger("node", r, func(n *Node) string { return n.ID }, sameNode)
+	edges := newMerger("edge", r, func(e *Edge) string { return e.ID }, sameEdge)
+	layers := newMerger("layer", r, func(l *Layer) string { return l.ID }, func(a, b *Layer) bool { return *a == *b })
 	for i, g := range inputs {
 		nodes.add(i, g.Nodes)
 		layers.add(i, g.Layers)
@@ -91,14 +91,15 @@ type merger[T any] struct {
 	kind      string
 	resolve   Resolution
 	id        func(*T) string
+	same      func(a, b *T) bool
 	at        map[string]int // ID to position in list
 	list      []T
 	inputs    [][]int // for each element, the inputs that have it, ascending
 	conflicts []string
 }
 
-func newMerger[T any](kind string, r Resolution, id func(*T) string) *merger[T] {
-	return &merger[T]{kind: kind, resolve: r, id: id, at: make(map[string]int)}
+func newMerger[T any](kind string, r Resolution, id func(*T) string, same func(a, b *T) bool) *merger[T] {
+	return &merger[T]{kind: kind, resolve: r, id: id, same: same, at: make(map[string]int)}
 }
 
 func (m *merger[T]) add(input int, elements []T) {
@@ -118,12 +119,24 @@ func (m *merger[T]) add(input int, elements []T) {
 		case PreferLast:
 			m.list[at] = *e
 		case Manual:
-			if !reflect.DeepEqual(m.list[at], *e) {
+			if !m.same(&m.list[at], e) {
 				m.conflicts = append(m.conflicts, fmt.Sprintf("%s %q differs between input %d and input %d",
 					m.kind, m.id(e), m.inputs[at][0]+1, input+1))
 			}
 		}
 	}
+}
+
+func sameNode(a, b *Node) bool {
+	x, y := *a, *b
+	x.Attrs, y.Attrs = CanonicalAttrs(a.Attrs), CanonicalAttrs(b.Attrs)
+	return reflect.DeepEqual(x, y)
+}
+
+func sameEdge(a, b *Edge) bool {
+	x, y := *a, *b
+	x.Attrs, y.Attrs = CanonicalAttrs(a.Attrs), CanonicalAttrs(b.Attrs)
+	return reflect.DeepEqual(x, y)
 }
 
 // sameEnds refuses an edge whose ID stands for an edge with other ends already.

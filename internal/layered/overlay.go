@@ -434,11 +434,15 @@ func weightField(at *float64) *editField {
 	}}
 }
 
-func attrsField(at *map[string]any) *editField {
+func attrsField(at *json.RawMessage) *editField {
 	return &editField{now: *at, set: func(v any) string {
-		attrs, ok := v.(map[string]any)
+		values, ok := v.(map[string]any)
 		if !ok && v != nil {
 			return "The attributes must be an object"
+		}
+		attrs, err := NewAttrs(values)
+		if err != nil {
+			return "The attributes are not readable"
 		}
 		*at = attrs
 		return ""

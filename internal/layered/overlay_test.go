@@ -108,7 +108,7 @@ func TestOverlay(t *testing.T) {
 func TestOverlayOfStructuredFields(t *testing.T) {
 	t.Parallel()
 	g := layered.Graph{
-		Nodes:  []layered.Node{{ID: "a", Attrs: map[string]any{"port": 80.0}}},
+		Nodes:  []layered.Node{{ID: "a", Attrs: json.RawMessage(`{"port":80}`)}},
 		Layers: []layered.Layer{{ID: "l", Background: "ffffff", Text: "000000"}},
 	}
 	got, outcomes := layered.Overlay(g, []layered.Edit{
@@ -118,7 +118,7 @@ func TestOverlayOfStructuredFields(t *testing.T) {
 		edit(4, "layer l update color", `null`, `"#123456"`),
 	})
 	want := layered.Graph{
-		Nodes:  []layered.Node{{ID: "a", Attrs: map[string]any{"port": json.Number("9007199254740993")}}},
+		Nodes:  []layered.Node{{ID: "a", Attrs: json.RawMessage(`{"port":9007199254740993}`)}},
 		Layers: []layered.Layer{{ID: "l", Background: "123456", Border: "abc"}},
 	}
 	same(t, want, got)
