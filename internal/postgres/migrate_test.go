@@ -135,15 +135,18 @@ func TestPoolIsCappedByTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	// (400 - 3 reserved - 10 spared) / 3 - 7 of the replica's own
-	if n := db.Requests.Stat().MaxConns(); n != 122 {
-		t.Errorf("the request pool holds %d connections, want 122", n)
+	// (400 - 3 reserved - 10 spared) / 3 - 9 of the replica's own
+	if n := db.Requests.Stat().MaxConns(); n != 120 {
+		t.Errorf("the request pool holds %d connections, want 120", n)
 	}
 	if n := db.System.Stat().MaxConns(); n != 3 {
 		t.Errorf("the system pool holds %d connections, want 3", n)
 	}
 	if n := db.CatchUp.Stat().MaxConns(); n != 2 {
 		t.Errorf("the pool of watchers that catch up holds %d connections, want 2", n)
+	}
+	if n := db.Builds.Stat().MaxConns(); n != 2 {
+		t.Errorf("the pool of builds holds %d connections, want 2", n)
 	}
 	if _, err := open(200); err == nil || !strings.Contains(err.Error(), "LAYERCAKE_REPLICAS") {
 		t.Errorf("200 replicas: %v, want advice", err)

@@ -45,10 +45,16 @@ var DefaultTiming = Timing{
 	Acquire: 5 * time.Second, Statement: 5 * time.Second, Lock: 2 * time.Second, IdleInTransaction: 2 * time.Second,
 }
 
+// BuildTiming is that of the build pool: one COPY of a chunk takes longer than a request may, above all beside others.
+var BuildTiming = Timing{
+	Acquire: 30 * time.Second, Statement: 60 * time.Second, Lock: 2 * time.Second, IdleInTransaction: 30 * time.Second,
+}
+
 // DB is a replica's connections. What clients ask for and the replica's own work have separate pools, so that neither starves the other.
 type DB struct {
 	Requests *Pool // requests of clients
 	CatchUp  *Pool // reads of the log by watchers that are behind
+	Builds   *Pool // reads and writes of whole graphs by builds, with BuildTiming
 	// System is for what the replica does by itself: lease, health, sweep, gaps, presence, agents' inboxes, commands and
 	// clean-up. Each of them has one statement under way at most, and none of them a request of a client. So however many clients
 	// come, none of these waits for them.
@@ -58,13 +64,16 @@ type DB struct {
 // CatchUpConns is how many watchers read the log at once.
 const CatchUpConns = 2
 
+// BuildConns is how many builds read or write rows at once.
+const BuildConns = 2
+
 const (
 	systemConns    = 3
 	connectTimeout = 5 * time.Second
 	// pingTimeout is for the ping of an idle connection before it is lent: a silent one must not use up the time of a request.
 	pingTimeout = 2 * time.Second
-	// ownConns are those of the system pool, of the pool of watchers that catch up, and the listener and the publisher.
-	ownConns = systemConns + CatchUpConns + 2
+	// ownConns are those of the system pool, of the pools of watchers that catch up and of builds, and the listener and the publisher.
+	ownConns = systemConns + CatchUpConns + BuildConns + 2
 	// sparedConns are left of the server's connections for psql, backups and monitoring; the next, of the connections of one role or
 	// database, for `layercake doctor`.
 	sparedConns    = 10
@@ -84,23 +93,27 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		cfg.Log.InfoContext(ctx, "request pool is capped", "by", limit.name, "limit", limit.most, "wanted", cfg.PoolMax, "size", size,
 			"replicas", cfg.Replicas)
 	}
-	requests, err := openPool(ctx, cfg, cfg.URL, "requests", size, min(cfg.PoolMin, size), cfg.Pooled)
-	if err != nil {
-		return nil, err
+	timing := cmp.Or(cfg.Timing, DefaultTiming)
+	d := &DB{}
+	for _, p := range []struct {
+		pool        **Pool
+		name, url   string
+		size, least int
+		pooled      bool
+		timing      Timing
+	}{
+		{&d.Requests, "requests", cfg.URL, size, min(cfg.PoolMin, size), cfg.Pooled, timing},
+		{&d.CatchUp, "catch_up", cfg.DirectURL, CatchUpConns, 0, false, timing},
+		{&d.Builds, "builds", cfg.DirectURL, BuildConns, 0, false, BuildTiming},
+		{&d.System, "system", cfg.DirectURL, systemConns, 1, false, timing},
+	} {
+		if *p.pool, err = openPool(ctx, cfg, p.url, p.name, p.size, p.least, p.pooled, p.timing); err != nil {
+			d.Close()
+			return nil, err
+		}
 	}
-	catchUp, err := openPool(ctx, cfg, cfg.DirectURL, "catch_up", CatchUpConns, 0, false)
-	if err != nil {
-		requests.Close()
-		return nil, err
-	}
-	system, err := openPool(ctx, cfg, cfg.DirectURL, "system", systemConns, 1, false)
-	if err != nil {
-		requests.Close()
-		catchUp.Close()
-		return nil, err
-	}
-	cfg.Metrics.MustRegister(newContention(system))
-	return &DB{Requests: requests, CatchUp: catchUp, System: system}, nil
+	cfg.Metrics.MustRegister(newContention(d.System))
+	return d, nil
 }
 
 // CheckSame fails unless two URLs lead to the same database, which has one schema and one history.
@@ -132,7 +145,7 @@ func CheckSame(ctx context.Context, requests, direct string, pooled bool) error 
 // Refused returns the text with which the server last refused a connection, or "" when that is more than a minute ago.
 func (d *DB) Refused() string {
 	var pg *pgconn.PgError
-	if errors.As(cmp.Or(d.Requests.refusal(), d.CatchUp.refusal(), d.System.refusal()), &pg) {
+	if errors.As(cmp.Or(d.Requests.refusal(), d.CatchUp.refusal(), d.Builds.refusal(), d.System.refusal()), &pg) {
 		return pg.Message
 	}
 	return ""
@@ -140,9 +153,11 @@ func (d *DB) Refused() string {
 
 // Close closes all pools after lent connections came back.
 func (d *DB) Close() {
-	d.Requests.Close()
-	d.CatchUp.Close()
-	d.System.Close()
+	for _, p := range []*Pool{d.Requests, d.CatchUp, d.Builds, d.System} {
+		if p != nil { // Open failed before it
+			p.Close()
+		}
+	}
 }
 
 // limit is a limit of connections that replicas share.
@@ -188,7 +203,9 @@ func roomFor(ctx context.Context, url string, replicas int) (room int, by limit,
 	return room, by, nil
 }
 
-func openPool(ctx context.Context, cfg Config, url, name string, size, least int, pooled bool) (*Pool, error) {
+func openPool(
+	ctx context.Context, cfg Config, url, name string, size, least int, pooled bool, timing Timing,
+) (*Pool, error) {
 	if err := CheckURL(url); err != nil {
 		return nil, fmt.Errorf("the database URL %w", err)
 	}
@@ -196,7 +213,6 @@ func openPool(ctx context.Context, cfg Config, url, name string, size, least int
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
-	timing := cmp.Or(cfg.Timing, DefaultTiming)
 	session := forQueries("layercake/"+cfg.Replica+"/"+name, timing)
 	session.Pooled = pooled
 	session.configure(c.ConnConfig)
