@@ -1,18 +1,21 @@
-// Package graphdata keeps built graphs: headers, layers, and contents, which are immutable.
 package graphdata
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
-	"iter"
+	"fmt"
+	"strings"
 	"time"
 
 	"layercake/internal/auth"
+	"layercake/internal/db"
+	"layercake/internal/fault"
 	"layercake/internal/layered"
-)
+	"layercake/internal/postgres"
 
-var errUnbuilt = errors.New("not built yet")
+	"github.com/jackc/pgx/v5"
+)
 
 // Graph is the header of a built graph.
 type Graph struct {
@@ -25,7 +28,7 @@ type Graph struct {
 	ContentHash  *string
 	Recipe       *string // hash of what the content was built from
 	Ingredients  json.RawMessage
-	Requested    int32
+	Requested    int32 // generation of the next build
 	NodeCount    int32
 	EdgeCount    int32
 	ErrorMessage *string
@@ -58,70 +61,136 @@ type Edge struct {
 }
 
 // Service keeps the built graphs of projects.
-type Service struct{}
-
-// Get returns one graph, or the fault NotFound.
-func (s *Service) Get(ctx context.Context, actor auth.Actor, id int32) (Graph, error) {
-	return Graph{}, errUnbuilt
+type Service struct {
+	db    *postgres.DB
+	chunk int // elements of a chunk that is written
 }
 
-// List returns the graphs of a project by id.
-func (s *Service) List(ctx context.Context, actor auth.Actor, projectID int32) ([]Graph, error) {
-	return nil, errUnbuilt
+// Config is what a service needs.
+type Config struct {
+	DB    *postgres.DB
+	Chunk int // elements of a chunk that is written; 0 for 50,000
+}
+
+// writeChunk is how many elements one transaction writes: some 10 MB.
+const writeChunk = 50_000
+
+// NewService returns the built graphs in a database.
+func NewService(c Config) *Service {
+	if c.Chunk == 0 {
+		c.Chunk = writeChunk
+	}
+	return &Service{db: c.DB, chunk: c.Chunk}
+}
+
+// ErrNotFound is the fault for a graph that does not exist.
+var ErrNotFound = fault.New(fault.NotFound, "Graph not found")
+
+// Get returns one graph, or the fault NotFound.
+func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Graph, error) {
+	return s.one(ctx, func(q *db.Queries) (db.Graph, error) { return q.GetGraph(ctx, id) })
 }
 
 // OfNode returns the graph that a node builds, or nil when none was asked for yet.
-func (s *Service) OfNode(ctx context.Context, actor auth.Actor, projectID int32, nodeID string) (*Graph, error) {
-	return nil, errUnbuilt
+func (s *Service) OfNode(ctx context.Context, _ auth.Actor, projectID int32, nodeID string) (*Graph, error) {
+	g, err := s.one(ctx, func(q *db.Queries) (db.Graph, error) {
+		return q.GetGraphOfNode(ctx, db.GetGraphOfNodeParams{ProjectID: projectID, NodeID: nodeID})
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil //nolint:nilnil // a graph that nobody asked for is no fault
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &g, nil
 }
 
-// Rename sets the name of a graph.
-func (s *Service) Rename(ctx context.Context, actor auth.Actor, id int32, name string) (Graph, error) {
-	return Graph{}, errUnbuilt
+// List returns the graphs of a project by id; none for a project that does not exist.
+func (s *Service) List(ctx context.Context, _ auth.Actor, projectID int32) ([]Graph, error) {
+	return s.many(ctx, func(q *db.Queries) ([]db.Graph, error) { return q.ListGraphs(ctx, []int32{projectID}) })
 }
 
-// Layers returns the layers of many graphs in one statement, by graph.
+// OfProjects returns the graphs of many projects by id, in one statement.
+func (s *Service) OfProjects(ctx context.Context, projectIDs []int32) ([]Graph, error) {
+	return s.many(ctx, func(q *db.Queries) ([]db.Graph, error) { return q.ListGraphs(ctx, projectIDs) })
+}
+
+// Many returns those of some graphs that exist, in one statement and in any order.
+func (s *Service) Many(ctx context.Context, ids []int32) ([]Graph, error) {
+	return s.many(ctx, func(q *db.Queries) ([]db.Graph, error) { return q.ListGraphsByID(ctx, ids) })
+}
+
+// maxName is how many characters the name of a graph has at most.
+const maxName = 10_000
+
+// Rename sets the name of a graph, trimmed. Faults: NotFound, and BadRequest for a name that is empty, too long, or has hidden characters.
+func (s *Service) Rename(ctx context.Context, _ auth.Actor, id int32, name string) (Graph, error) {
+	name = strings.TrimSpace(name)
+	if name == "" {
+		return Graph{}, fault.New(fault.BadRequest, "Graph name cannot be empty")
+	}
+	if err := errors.Join(fault.CheckText("Graph name", name, maxName), fault.CheckLabel("Graph name", name)); err != nil {
+		return Graph{}, err
+	}
+	return s.one(ctx, func(q *db.Queries) (db.Graph, error) {
+		return q.RenameGraph(ctx, db.RenameGraphParams{ID: id, Name: name})
+	})
+}
+
+// Layers returns the layers of many graphs in one statement, by graph and in the order of the palette.
 func (s *Service) Layers(ctx context.Context, graphIDs []int32) (map[int32][]Layer, error) {
-	return nil, errUnbuilt
+	layers := make(map[int32][]Layer, len(graphIDs))
+	err := s.db.Requests.Query(ctx, func(q *db.Queries) error {
+		rows, err := q.ListLayers(ctx, graphIDs)
+		for _, row := range rows {
+			layers[row.GraphID] = append(layers[row.GraphID], Layer{
+				ID: row.ID, GraphID: row.GraphID, LayerID: row.LayerID, Name: row.Name, Color: row.Color, Properties: row.Properties,
+			})
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list layers: %w", err)
+	}
+	return layers, nil
 }
 
-// Nodes returns at most limit nodes of a content from an ordinal on.
-func (s *Service) Nodes(ctx context.Context, contentID int64, from, limit int32) ([]Node, error) {
-	return nil, errUnbuilt
+func (s *Service) one(ctx context.Context, get func(*db.Queries) (db.Graph, error)) (g Graph, err error) {
+	err = s.db.Requests.Query(ctx, func(q *db.Queries) error {
+		row, err := get(q)
+		g, err = graphOf(row, err)
+		return err
+	})
+	return g, err
 }
 
-// Edges returns at most limit edges of a content from an ordinal on.
-func (s *Service) Edges(ctx context.Context, contentID int64, from, limit int32) ([]Edge, error) {
-	return nil, errUnbuilt
+func (s *Service) many(ctx context.Context, list func(*db.Queries) ([]db.Graph, error)) (graphs []Graph, err error) {
+	err = s.db.Requests.Query(ctx, func(q *db.Queries) error {
+		rows, err := list(q)
+		graphs = make([]Graph, len(rows))
+		for i, row := range rows {
+			graphs[i], _ = graphOf(row, nil)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list graphs: %w", err)
+	}
+	return graphs, nil
 }
 
-// EachNode yields all nodes of a content, a range of ordinals a statement, so a slow reader holds no connection.
-func (s *Service) EachNode(ctx context.Context, contentID int64) iter.Seq2[layered.Node, error] {
-	return nil
-}
-
-// EachEdge yields all edges of a content, as EachNode.
-func (s *Service) EachEdge(ctx context.Context, contentID int64) iter.Seq2[layered.Edge, error] {
-	return nil
-}
-
-// Load reads a whole content into memory. Progress is called with the elements read so far; it may be nil.
-func (s *Service) Load(ctx context.Context, contentID int64, progress func(done int64)) (layered.Graph, error) {
-	return layered.Graph{}, errUnbuilt
-}
-
-// Content is what Write stored.
-type Content struct {
-	ID    int64
-	Hash  string
-	Nodes int32
-	Edges int32
-}
-
-// Write stores a graph as a content, in chunks of 50,000 rows with a transaction each, or finds an equal one of the project. Began is called
-// with the id of a content before its first chunk, so that a claim can name it; progress with the elements written so far.
-func (s *Service) Write(ctx context.Context, projectID int32, g layered.Graph, began func(ctx context.Context, contentID int64) error,
-	progress func(done int64),
-) (Content, error) {
-	return Content{}, errUnbuilt
+// graphOf returns the graph of a row, or ErrNotFound when there was none.
+func graphOf(row db.Graph, err error) (Graph, error) {
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return Graph{}, ErrNotFound
+	case err != nil:
+		return Graph{}, fmt.Errorf("read a graph: %w", err)
+	}
+	return Graph{
+		ID: row.ID, ProjectID: row.ProjectID, NodeID: row.NodeID, Name: row.Name, State: row.State, ContentID: row.ContentID,
+		ContentHash: row.ContentHash, Recipe: row.Recipe, Ingredients: row.Ingredients, Requested: row.Requested, NodeCount: row.NodeCount,
+		EdgeCount: row.EdgeCount, ErrorMessage: row.ErrorMessage, Metadata: row.Metadata, ComputedAt: row.ComputedAt,
+		CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+	}, nil
 }

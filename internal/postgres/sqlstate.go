@@ -13,6 +13,7 @@ const (
 	ProtocolViolation            = "08P01" // also the answer of PgBouncer to everything that it refuses
 	CardinalityViolation         = "21000"
 	InvalidParameterValue        = "22023"
+	UniqueViolation              = "23505"
 	CheckViolation               = "23514"
 	ReadOnlyTransaction          = "25006" // a standby, or a primary that was demoted
 	IdleInTransactionTimeout     = "25P03"
