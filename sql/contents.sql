@@ -17,7 +17,7 @@ UPDATE contents SET hash = @hash::text, touched_at = now() WHERE id = @id AND ha
 -- name: ShareContent :one
 UPDATE contents SET touched_at = now()
 WHERE hash = @hash::text AND id = (
-    SELECT c.id FROM contents c WHERE c.project_id::bigint = @project_id::bigint AND c.hash = @hash ORDER BY c.id LIMIT 1
+    SELECT c.id FROM contents c WHERE c.project_id::bigint = @project_id::bigint AND c.hash = @hash AND c.nodes >= 0 LIMIT 1
 )
 RETURNING id, nodes, edges;
 

@@ -202,7 +202,7 @@ func (q *Queries) LockContent(ctx context.Context, id int64) (int64, error) {
 const ShareContent = `-- name: ShareContent :one
 UPDATE contents SET touched_at = now()
 WHERE hash = $1::text AND id = (
-    SELECT c.id FROM contents c WHERE c.project_id::bigint = $2::bigint AND c.hash = $1 ORDER BY c.id LIMIT 1
+    SELECT c.id FROM contents c WHERE c.project_id::bigint = $2::bigint AND c.hash = $1 AND c.nodes >= 0 LIMIT 1
 )
 RETURNING id, nodes, edges
 `

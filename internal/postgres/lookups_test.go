@@ -31,9 +31,9 @@ func TestLookUpsReadFewRowsWhateverTheStatisticsSay(t *testing.T) {
 		"very many projects of one row":    {project(1, 20000, 1), "VACUUM ANALYZE"},
 		"a large project":                  {project(1, 1, 1000), "ANALYZE"},
 		"a large project among many":       {project(1, 2000, 3), project(2001, 2001, 1000), "ANALYZE"},
-		"a large project that was deleted": {project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM mcp_sessions; DELETE FROM project_operations"},
+		"a large project that was deleted": {project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM contents; DELETE FROM content_nodes; DELETE FROM content_edges; DELETE FROM mcp_sessions; DELETE FROM project_operations"},
 		"a large project that vacuum removed": {
-			project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM presence; DELETE FROM presence_log; DELETE FROM mcp_sessions; DELETE FROM project_operations", "VACUUM",
+			project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM contents; DELETE FROM content_nodes; DELETE FROM content_edges; DELETE FROM presence; DELETE FROM presence_log; DELETE FROM mcp_sessions; DELETE FROM project_operations", "VACUUM",
 		},
 		"some rows, not analyzed since none":    {"ANALYZE", project(1, 100, 3)},
 		"a large project, not analyzed since 0": {"ANALYZE", project(1, 1, 1000)},
@@ -99,7 +99,7 @@ var wholes = []string{
 	"CountProjects", "ListProjects", "ListRecentProjects", "ListLive", "ListProjectsToTrim", "ListCheckpointsDue", "EndLostVisits",
 	"InsertProject", "InsertHead", "InsertPlan", "GetClock", "DoNotWaitForDisk", "DoNotWaitForDiskInBatch", "KickGuests", "GetMCPFigures",
 	"TryLockCleanUp", "GetWireKey", "UpsertWireKey", "LockGuestMakers", "ListCommands", "UpdateCommandActed", "DeleteOldCommands",
-	"ClaimExpiredReplica", "DeleteReplica", "GetOldestWire", "HasLease", "InsertReplica", "RenewReplica",
+	"ListGraphs", "ListForgottenContents", "ListForgottenFiles", "GetStorageFigures", "ClaimExpiredReplica", "DeleteReplica", "GetOldestWire", "HasLease", "InsertReplica", "RenewReplica",
 }
 
 // What a look-up may read: some read ten rows of the log, and follow what these take back. The database looks references up itself.
@@ -128,6 +128,9 @@ func measure(t *testing.T, conn *pgx.Conn, call call) (rows, pages int, err erro
 	rows, pages = read()
 	return rows - rowsBefore, pages - pagesBefore, nil
 }
+
+// content is one of the large project, with a thousand nodes and edges, and large * 1000 + n a graph of it.
+const content = large*10000 + 1
 
 // large is the id of the project that grows, and replica serves everybody.
 const (
@@ -193,6 +196,23 @@ INSERT INTO mcp_subscriptions (session_id, uri)
 INSERT INTO mcp_inbox (session_id, key, body, passing, at)
 	SELECT format('%s-0000-0000-0004-%s', lpad(p::text, 8, '0'), lpad(n::text, 12, '0'))::uuid, 'key', 'body', g = 2, now() + (n - 10) * interval '1 hour'
 	FROM generate_series(@first, @last) p, generate_series(1, @size) n, generate_series(1, 2) g;
+INSERT INTO contents (id, project_id, hash, nodes, edges, touched_at) OVERRIDING SYSTEM VALUE
+	SELECT p * 10000::bigint + n, p, 'hash-' || n, CASE n WHEN 1 THEN @size ELSE 0 END, CASE n WHEN 1 THEN @size ELSE 0 END, now() + (n - 10) * interval '1 hour'
+	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO content_nodes (content_id, ordinal, id, label, weight, is_partition)
+	SELECT p * 10000::bigint + 1, n - 1, md5(n::text), 'label', 1, false FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO content_edges (content_id, ordinal, id, source, target, label, weight)
+	SELECT p * 10000::bigint + 1, n - 1, md5(n::text), 'a', 'b', 'label', 1 FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO graphs (id, project_id, node_id, name, content_id, content_hash)
+	SELECT p * 1000 + n, p, 'node-' || n, 'name', p * 10000::bigint + n, 'hash-' || n
+	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO layers (graph_id, ordinal, layer_id, name)
+	SELECT p * 1000 + n, g, 'layer-' || g, 'name'
+	FROM generate_series(@first, @last) p, generate_series(1, @size) n, generate_series(0, 1) g;
+INSERT INTO builds (project_id, node_id, label, graph_id, generation, state, requested_by, finished_at)
+	SELECT p, 'node-' || n, 'label', p * 1000 + n, 1, CASE WHEN n < 10 THEN 'pending' ELSE 'completed' END, 'somebody',
+		CASE WHEN n > 10 THEN now() + (n - 20) * interval '1 hour' END
+	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
 UPDATE mcp_totals SET sessions = 1003`)
 }
 
@@ -355,5 +375,46 @@ var lookUps = map[string]call{
 	"TakeMCPMessages": get((*db.Queries).TakeMCPMessages, db.TakeMCPMessagesParams{SessionID: session, Key: "key", Last: 1 << 40}),
 	"ListMCPStates":   get((*db.Queries).ListMCPStates, []uuid.UUID{session}),
 	"TrimMCPSessions": get((*db.Queries).TrimMCPSessions, 3),
-	"TrimMCPMessages": get((*db.Queries).TrimMCPMessages, db.TrimMCPMessagesParams{AgeSeconds: 60, Chunk: 3}),
+
+	"InsertContent":   get((*db.Queries).InsertContent, db.InsertContentParams{ProjectID: large, Layers: []byte("[]")}),
+	"StepContent":     get((*db.Queries).StepContent, db.StepContentParams{ID: content, AddNodes: 1, Nodes: 1000, Edges: 1000}),
+	"CompleteContent": get((*db.Queries).CompleteContent, db.CompleteContentParams{ID: content, Hash: "hash", Nodes: 1000, Edges: 1000}),
+	"ShareContent":    get((*db.Queries).ShareContent, db.ShareContentParams{ProjectID: large, Hash: "hash-500"}),
+	"GetContent":      get((*db.Queries).GetContent, content),
+	"LockContent":     get((*db.Queries).LockContent, content),
+	"TouchContent":    do((*db.Queries).TouchContent, content),
+	"ListContentNodes": get((*db.Queries).ListContentNodes, db.ListContentNodesParams{
+		ContentID: content, First: 900, Below: 910,
+	}),
+	"ListContentEdges": get((*db.Queries).ListContentEdges, db.ListContentEdgesParams{
+		ContentID: content, First: 900, Below: 910,
+	}),
+	"GetGraph":         get((*db.Queries).GetGraph, large*1000+500),
+	"GetGraphOfNode":   get((*db.Queries).GetGraphOfNode, db.GetGraphOfNodeParams{ProjectID: large, NodeID: "node-500"}),
+	"ListGraphsByID":   get((*db.Queries).ListGraphsByID, []int32{large*1000 + 500, large*1000 + 501}),
+	"RenameGraph":      get((*db.Queries).RenameGraph, db.RenameGraphParams{ID: large*1000 + 500, Name: "new"}),
+	"RequestGraph":     get((*db.Queries).RequestGraph, db.RequestGraphParams{ProjectID: large, NodeID: "node-500", Name: "new"}),
+	"UpdateGraphState": get((*db.Queries).UpdateGraphState, db.UpdateGraphStateParams{ID: large*1000 + 500, State: "error"}),
+	"FinishGraph": get((*db.Queries).FinishGraph, db.FinishGraphParams{
+		ID: large*1000 + 500, ContentID: content, ContentHash: "hash", Recipe: "recipe",
+	}),
+	"ListLayers":        get((*db.Queries).ListLayers, []int32{large*1000 + 500, large*1000 + 501}),
+	"DeleteOtherLayers": do((*db.Queries).DeleteOtherLayers, db.DeleteOtherLayersParams{GraphID: large*1000 + 500, LayerIds: []string{"layer-1"}}),
+	"UpsertLayers": do((*db.Queries).UpsertLayers, db.UpsertLayersParams{
+		GraphID: large*1000 + 500, Ordinals: []int32{0}, LayerIds: []string{"layer-1"}, Names: []string{"name"}, Properties: []string{"{}"},
+	}),
+
+	"LockForgottenContent": get((*db.Queries).LockForgottenContent, db.LockForgottenContentParams{ID: content, Before: time.Now()}),
+	"IsContentInUse":       get((*db.Queries).IsContentInUse, content),
+	"DeleteContentNodes":   get((*db.Queries).DeleteContentNodes, db.DeleteContentNodesParams{ContentID: content, First: 990}),
+	"DeleteContentEdges":   get((*db.Queries).DeleteContentEdges, db.DeleteContentEdgesParams{ContentID: content, First: 990}),
+	"ShrinkContent":        do((*db.Queries).ShrinkContent, db.ShrinkContentParams{ID: content, Nodes: 990, Edges: 990}),
+	"DeleteContent":        do((*db.Queries).DeleteContent, content+499),
+	"LockForgottenFile":    get((*db.Queries).LockForgottenFile, db.LockForgottenFileParams{ID: content, Before: time.Now()}),
+	"IsFileInUse":          get((*db.Queries).IsFileInUse, content),
+	"DeleteFileChunks":     get((*db.Queries).DeleteFileChunks, db.DeleteFileChunksParams{FileID: content, First: 990}),
+	"ShrinkFile":           do((*db.Queries).ShrinkFile, db.ShrinkFileParams{ID: content}),
+	"DeleteFile":           do((*db.Queries).DeleteFile, content),
+	"DeleteOldBuilds":      get((*db.Queries).DeleteOldBuilds, db.DeleteOldBuildsParams{Before: time.Now(), Chunk: 3}),
+	"TrimMCPMessages":      get((*db.Queries).TrimMCPMessages, db.TrimMCPMessagesParams{AgeSeconds: 60, Chunk: 3}),
 }
