@@ -11,8 +11,8 @@ SELECT nodes, edges FROM contents WHERE id = @id AND touched_at < @before FOR UP
 
 -- Asked in a statement of its own after the lock was given: what was committed before that is seen.
 -- name: IsContentInUse :one
-SELECT EXISTS (SELECT FROM graphs g WHERE g.content_id = @id::bigint)
-    OR EXISTS (SELECT FROM claims k WHERE k.content_id = @id) AS in_use;
+SELECT (EXISTS (SELECT FROM graphs g WHERE g.content_id = @id::bigint)
+    OR EXISTS (SELECT FROM claims k WHERE k.content_id = @id))::bool AS in_use;
 
 -- name: DeleteContentNodes :execrows
 DELETE FROM content_nodes WHERE content_id = @content_id AND ordinal >= @first::int;
@@ -54,6 +54,6 @@ DELETE FROM builds WHERE ctid = ANY (ARRAY(
 ));
 
 -- name: GetStorageFigures :one
-SELECT c.contents::bigint, c.content_bytes::bigint, f.files::bigint, f.file_bytes::bigint
+SELECT c.contents::bigint AS contents, c.content_bytes::bigint AS content_bytes, f.files::bigint AS files, f.file_bytes::bigint AS file_bytes
 FROM (SELECT count(*) AS contents, coalesce(sum(bytes), 0) AS content_bytes FROM contents) c,
     (SELECT count(*) AS files, coalesce(sum(size), 0) AS file_bytes FROM files) f;

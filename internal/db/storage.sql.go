@@ -99,39 +99,39 @@ func (q *Queries) DeleteOldBuilds(ctx context.Context, arg DeleteOldBuildsParams
 }
 
 const GetStorageFigures = `-- name: GetStorageFigures :one
-SELECT c.contents::bigint, c.content_bytes::bigint, f.files::bigint, f.file_bytes::bigint
+SELECT c.contents::bigint AS contents, c.content_bytes::bigint AS content_bytes, f.files::bigint AS files, f.file_bytes::bigint AS file_bytes
 FROM (SELECT count(*) AS contents, coalesce(sum(bytes), 0) AS content_bytes FROM contents) c,
     (SELECT count(*) AS files, coalesce(sum(size), 0) AS file_bytes FROM files) f
 `
 
 type GetStorageFiguresRow struct {
-	CContents     int64
-	CContentBytes int64
-	FFiles        int64
-	FFileBytes    int64
+	Contents     int64
+	ContentBytes int64
+	Files        int64
+	FileBytes    int64
 }
 
 func (q *Queries) GetStorageFigures(ctx context.Context) (GetStorageFiguresRow, error) {
 	row := q.db.QueryRow(ctx, GetStorageFigures)
 	var i GetStorageFiguresRow
 	err := row.Scan(
-		&i.CContents,
-		&i.CContentBytes,
-		&i.FFiles,
-		&i.FFileBytes,
+		&i.Contents,
+		&i.ContentBytes,
+		&i.Files,
+		&i.FileBytes,
 	)
 	return i, err
 }
 
 const IsContentInUse = `-- name: IsContentInUse :one
-SELECT EXISTS (SELECT FROM graphs g WHERE g.content_id = $1::bigint)
-    OR EXISTS (SELECT FROM claims k WHERE k.content_id = $1) AS in_use
+SELECT (EXISTS (SELECT FROM graphs g WHERE g.content_id = $1::bigint)
+    OR EXISTS (SELECT FROM claims k WHERE k.content_id = $1))::bool AS in_use
 `
 
 // Asked in a statement of its own after the lock was given: what was committed before that is seen.
-func (q *Queries) IsContentInUse(ctx context.Context, id int64) (*bool, error) {
+func (q *Queries) IsContentInUse(ctx context.Context, id int64) (bool, error) {
 	row := q.db.QueryRow(ctx, IsContentInUse, id)
-	var in_use *bool
+	var in_use bool
 	err := row.Scan(&in_use)
 	return in_use, err
 }

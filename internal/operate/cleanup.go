@@ -44,10 +44,11 @@ type CleanerConfig struct {
 
 // Cleaner removes what is too old, and writes checkpoints of what is not. Every replica has one; the database lets one at a time do so.
 type Cleaner struct {
-	cfg       CleanerConfig
-	guard     *task.Guard
-	removed   *prometheus.CounterVec // removed rows, by what they were
-	succeeded *prometheus.GaugeVec
+	cfg                 CleanerConfig
+	guard               *task.Guard
+	removed             *prometheus.CounterVec // removed rows, by what they were
+	succeeded           *prometheus.GaugeVec
+	stored, storedBytes *prometheus.GaugeVec // contents and files, by which
 }
 
 // NewCleaner returns a Cleaner. It starts nothing.
@@ -61,6 +62,14 @@ func NewCleaner(cfg CleanerConfig) *Cleaner {
 		succeeded: f.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "layercake", Subsystem: "cleanup", Name: "last_success_timestamp_seconds",
 			Help: "When the clean-up last ended well on this replica.",
+		}, []string{"what"}),
+		stored: f.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "layercake", Subsystem: "storage", Name: "objects",
+			Help: "Contents of built graphs, and uploaded files, in the database at this replica's last clean-up.",
+		}, []string{"what"}),
+		storedBytes: f.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "layercake", Subsystem: "storage", Name: "bytes",
+			Help: "Bytes of contents of built graphs, about and with indexes, and of uploaded files, at this replica's last clean-up.",
 		}, []string{"what"}),
 	}
 }
@@ -106,6 +115,9 @@ func (c *Cleaner) clean(ctx context.Context) {
 		{"proposals", func() (int64, error) { return c.cfg.Proposals.Trim(ctx, now.Add(-keepProposals)) }},
 		{"mcp_sessions", func() (int64, error) { return c.cfg.Agents.TrimSessions(ctx) }},
 		{"mcp_inbox", func() (int64, error) { return c.cfg.Agents.TrimInbox(ctx) }},
+		{"builds", func() (int64, error) { return c.trimBuilds(ctx, now.Add(-keepBuilds)) }},
+		{"contents", func() (int64, error) { return c.trimContents(ctx, now.Add(-keepForgotten)) }},
+		{"files", func() (int64, error) { return c.trimFiles(ctx, now.Add(-keepForgotten)) }},
 	} {
 		c.do(ctx, job.what, func() error {
 			n, err := job.remove()
@@ -113,6 +125,7 @@ func (c *Cleaner) clean(ctx context.Context) {
 			return err
 		})
 	}
+	c.do(ctx, "storage", func() error { return c.measureStorage(ctx) })
 	// Last, since it is the longest, and after the trimming, which says what needs no checkpoint.
 	c.do(ctx, "checkpoints", func() error {
 		_, err := c.cfg.Plans.Checkpoint(ctx)
