@@ -2,19 +2,96 @@
 package executor
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"iter"
+	"fmt"
+	"log/slog"
+	"sync"
 	"time"
 
 	"layercake/internal/auth"
+	"layercake/internal/fanout"
+	"layercake/internal/fault"
+	"layercake/internal/graphdata"
 	"layercake/internal/plan"
+	"layercake/internal/postgres"
+	"layercake/internal/source"
+	"layercake/internal/task"
+	"layercake/internal/testsignal"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-var errUnbuilt = errors.New("not built yet")
+// Timing sets the clocks of builds.
+type Timing struct {
+	Look     time.Duration // pause between looks for work that nobody told of
+	Progress time.Duration // pause between reports of how far builds are, which also find out that a claim has gone
+	Shown    time.Duration // time after which a build is shown as under way: most end before
+	Settle   time.Duration // time for writing what became of a build; then its claim is left to the clean-up
+	// Retries are the pauses after attempts that failed for reasons of the database or the machine. The next failure is final.
+	Retries [3]time.Duration
+}
 
-// Service asks for builds, and builds.
-type Service struct{}
+// DefaultTiming is the timing of a deployment.
+var DefaultTiming = Timing{
+	Look: time.Second, Progress: time.Second, Shown: 250 * time.Millisecond, Settle: 30 * time.Second,
+	Retries: [3]time.Duration{time.Second, 5 * time.Second, 25 * time.Second},
+}
+
+// Config is what a Service needs.
+type Config struct {
+	DB      *postgres.DB
+	Wire    *fanout.Wire // wire to the other replicas; it runs as long as the service does
+	Plans   *plan.Service
+	Sources *source.Service
+	Graphs  *graphdata.Service
+
+	Incarnation func() uuid.UUID // current incarnation of the replica; Nil before its first lease
+	Lost        func(uuid.UUID)  // called when the lease of an incarnation is found to be gone
+
+	Builds int           // builds under way at once; 0 for none
+	Memory int64         // bytes that they may need together
+	Limit  time.Duration // time that one may take
+
+	Log     *slog.Logger
+	Metrics prometheus.Registerer // nil: not registered
+	Timing  Timing                // zero for DefaultTiming
+
+	// Computed is called when a build has computed a graph, and before anything of it is written. Fault tests stop in it; nil does nothing.
+	Computed func(ctx context.Context, projectID int32, nodeID string)
+}
+
+// Service asks for builds, and builds. Make it with NewService, then Run it once.
+type Service struct {
+	// Ended is said when an attempt of a build has ended on this replica, whatever became of it.
+	Ended testsignal.Signal
+
+	cfg     Config
+	timing  Timing
+	metrics *metrics
+	guard   *task.Guard
+	looks   chan struct{} // signal, capacity 1: there may be work
+
+	mu       sync.Mutex
+	running  map[int32]*attempt // builds of this replica, by graph
+	reserved int64              // bytes that they are estimated to need
+	draining bool               // whether nothing more is claimed
+	asked    bool               // whether this replica made the work that it is about to look for
+	watched  map[int32]map[*progress]bool
+}
+
+// NewService returns a Service that hears of the others on the wire. It starts nothing.
+func NewService(cfg Config) *Service {
+	s := &Service{
+		cfg: cfg, timing: cmp.Or(cfg.Timing, DefaultTiming), guard: task.NewGuard(cfg.Log, cfg.Metrics, "builds"),
+		looks: make(chan struct{}, 1), running: make(map[int32]*attempt), watched: make(map[int32]map[*progress]bool),
+	}
+	s.metrics = newMetrics(cfg.Metrics, s)
+	cfg.Wire.Handle(s.topic())
+	return s
+}
 
 // Request says how a build was asked for, as in plan.Change.
 type Request struct {
@@ -26,7 +103,7 @@ type Request struct {
 type Outcome struct {
 	At    plan.Cursor // place right after the change that asked; the present one when nothing was stale
 	Done  bool        // whether all that was asked for has ended; false when it goes on
-	Nodes []NodeState // the nodes that were asked for, in the order of the plan
+	Nodes []NodeState // nodes that were asked for and build graphs, inputs first
 }
 
 // NodeState is the state of one node.
@@ -38,21 +115,225 @@ type NodeState struct {
 // Failed returns the first node that failed, or nil.
 func (o Outcome) Failed() *NodeState {
 	for i := range o.Nodes {
-		if o.Nodes[i].State == "error" {
+		if o.Nodes[i].State == stateError {
 			return &o.Nodes[i]
 		}
 	}
 	return nil
 }
 
-// Execute asks for what is stale among a node and its ancestors, or in the whole plan when nodeID is "", and waits for it.
+// maxWait is how long a request waits for its builds at most.
+const maxWait = 25 * time.Second
+
+// Execute asks for what is stale among a node and its ancestors, or in the whole plan when nodeID is "", in one change, and waits for it. Who
+// hangs up cancels nothing. Faults: NotFound for the project, and with the id as detail for the node; those of plan.Service.Change.
 func (s *Service) Execute(ctx context.Context, actor auth.Actor, projectID int32, nodeID string, r Request) (Outcome, error) {
-	return Outcome{}, errUnbuilt
+	c := r.change()
+	c.Request = map[string]string{"execute": nodeID}
+	done, err := s.change(ctx, actor, projectID, c, nil, func(b *board) error {
+		targets, err := b.targets(nodeID)
+		if err != nil {
+			return err
+		}
+		b.request(b.ancestors(targets), actor.Name)
+		b.advance()
+		return nil
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	s.look(true)
+	return s.wait(ctx, actor, projectID, nodeID, done.At, min(r.Wait, maxWait))
 }
 
-// Cancel ends the build of a node, or all of a project when nodeID is "". It reports whether there was one.
+// Cancel ends the build of a node and of what depends on it, or all of a project when nodeID is "". It reports whether there was one.
 func (s *Service) Cancel(ctx context.Context, actor auth.Actor, projectID int32, nodeID string, r Request) (bool, error) {
-	return false, errUnbuilt
+	c := r.change()
+	c.Request = map[string]string{"cancel": nodeID}
+	var cancelled []int32
+	done, err := s.change(ctx, actor, projectID, c, nil, func(b *board) error {
+		targets, err := b.targets(nodeID)
+		if err != nil {
+			return err
+		}
+		cancelled = b.cancel(b.descendants(targets))
+		b.advance()
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	s.stop(errLost, cancelled...) // those of other replicas find out when they report
+	return done.Event != nil, nil
+}
+
+func (r Request) change() plan.Change {
+	return plan.Change{OpID: r.OpID, ClientID: r.ClientID, Via: r.Via, Note: r.Note}
+}
+
+// targets returns a node, or all nodes for "".
+func (b *board) targets(nodeID string) ([]*step, error) {
+	if nodeID == "" {
+		return b.steps, nil
+	}
+	s := b.byID[nodeID]
+	if s == nil {
+		return nil, fault.New(fault.NotFound, "Node not found").With("detail", nodeID)
+	}
+	return []*step{s}, nil
+}
+
+// change lets f decide about a project under the lock of its head, and writes what it decided, in one change. Ending, when it is not nil, is
+// an attempt whose claim ends with the change: when the claim is not there any more, nothing is changed, and the error is errLost.
+func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32, c plan.Change, ending *attempt, f func(*board) error,
+) (plan.Result, error) {
+	lost := false
+	c.Within = func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
+		if ending != nil {
+			// This comes first and locks the claim: nobody takes it away before the commit, and nobody else puts anything into place.
+			n, err := tx.DeleteClaim(ctx, ending.claim())
+			if err != nil {
+				return nil, fmt.Errorf("delete a claim: %w", err)
+			}
+			if lost = n == 0; lost {
+				return nil, plan.ErrUnchanged
+			}
+		}
+		b, err := s.loadBoard(ctx, tx.Conn, projectID)
+		if err != nil {
+			return nil, err
+		}
+		b.now = tx.Time
+		if err := f(b); err != nil {
+			return nil, err
+		}
+		return b.store(ctx, tx.Conn)
+	}
+	done, err := s.cfg.Plans.Change(ctx, actor, projectID, c)
+	if err == nil && lost {
+		err = errLost
+	}
+	return done, err
+}
+
+func (s *Service) loadBoard(ctx context.Context, conn *pgx.Conn, projectID int32) (*board, error) {
+	boards, err := loadBoards(ctx, conn, []int32{projectID}, engineVersion)
+	if err != nil {
+		return nil, err
+	}
+	b := boards[projectID]
+	b.retries = s.timing.Retries[:]
+	return b, nil
+}
+
+// snapshot reads projects as builds see them.
+func (s *Service) snapshot(ctx context.Context, projectIDs []int32) (boards map[int32]*board, err error) {
+	err = s.cfg.DB.Requests.Do(ctx, func(conn *pgx.Conn) error {
+		options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+		return pgx.BeginTxFunc(ctx, conn, options, func(tx pgx.Tx) error {
+			boards, err = loadBoards(ctx, tx.Conn(), projectIDs, engineVersion)
+			return err
+		})
+	})
+	return boards, err
+}
+
+// wait returns the states of what was asked for, when all of it has ended, and at the latest after some time.
+func (s *Service) wait(ctx context.Context, actor auth.Actor, projectID int32, nodeID string, at plan.Cursor, most time.Duration,
+) (Outcome, error) {
+	o := Outcome{At: at}
+	waiting, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	look := func() error {
+		nodes, done, err := s.states(ctx, projectID, nodeID)
+		if err == nil {
+			o.Nodes, o.Done = nodes, done
+		}
+		return err
+	}
+	if err := look(); err != nil || o.Done || most <= 0 {
+		return o, err
+	}
+	open := make(map[string]bool) // as events say
+	for _, n := range o.Nodes {
+		open[n.ID] = n.State == statePending || n.State == stateProcessing
+	}
+	for u, err := range s.cfg.Plans.Watch(waiting, actor, projectID, at) {
+		if err != nil {
+			return o, err
+		}
+		if !ends(open, u) {
+			continue
+		}
+		if err := look(); err != nil || o.Done {
+			return o, err
+		}
+		at = u.At
+	}
+	if ctx.Err() != nil {
+		return o, nil // nobody waits any more
+	}
+	return o, look()
+}
+
+// ends notes in open what an update says of nodes, and reports whether none of them seems to be open any more.
+func ends(open map[string]bool, u *plan.Update) bool {
+	if u.Missed {
+		return true
+	}
+	if u.Event == nil {
+		return false
+	}
+	told := false
+	for _, op := range u.Event.Operations {
+		if _, asked := open[op.ID]; !asked {
+			continue
+		}
+		switch op.Kind {
+		case plan.ExecutionChanged:
+			e := graphExecution(op.After)
+			open[op.ID] = e != nil && (e.ExecutionState == statePending || e.ExecutionState == stateProcessing)
+			told = true
+		case plan.NodeRemoved:
+			open[op.ID] = false
+			told = true
+		}
+	}
+	if !told {
+		return false
+	}
+	for _, is := range open {
+		if is {
+			return false
+		}
+	}
+	return true
+}
+
+// states returns the states of a node and its ancestors, or of all nodes, and whether none of them is open.
+func (s *Service) states(ctx context.Context, projectID int32, nodeID string) (nodes []NodeState, done bool, err error) {
+	boards, err := s.snapshot(ctx, []int32{projectID})
+	if err != nil {
+		return nil, false, err
+	}
+	b := boards[projectID]
+	targets, err := b.targets(nodeID)
+	if err != nil {
+		return nil, true, nil //nolint:nilerr // the node went meanwhile, and its builds with it
+	}
+	done = true
+	for _, st := range b.ancestors(targets) {
+		if !builds(st.kind) {
+			continue
+		}
+		n := NodeState{ID: st.id, State: stateNotStarted}
+		if st.graph != nil {
+			n.State, n.Error = st.graph.State, st.graph.ErrorMessage
+		}
+		nodes = append(nodes, n)
+		done = done && !st.open()
+	}
+	return nodes, done, nil
 }
 
 // Staleness is whether a graph is what it would be built as now.
@@ -63,24 +344,17 @@ type Staleness struct {
 
 // Stale returns the staleness of all graphs of projects, by graph id, with as many statements for many as for one.
 func (s *Service) Stale(ctx context.Context, projectIDs []int32) (map[int32]Staleness, error) {
-	return nil, errUnbuilt
-}
-
-// Execution is the state of a node's build at one time.
-type Execution struct {
-	ProjectID    int32
-	NodeID       string
-	GraphID      int32
-	State        string
-	Phase        *string // reading, computing or writing
-	Done, Total  *int32
-	Attempt      int32
-	Replica      *string
-	ErrorMessage *string
-	Timestamp    time.Time
-}
-
-// Watch yields the executions of a project: first what is so now, then each that changes.
-func (s *Service) Watch(ctx context.Context, actor auth.Actor, projectID int32) iter.Seq2[Execution, error] {
-	return nil
+	boards, err := s.snapshot(ctx, projectIDs)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[int32]Staleness)
+	for _, b := range boards {
+		for _, st := range b.order {
+			if st.graph != nil {
+				found[st.graph.ID] = Staleness{Stale: len(st.because) > 0, Because: append([]string{}, st.because...)}
+			}
+		}
+	}
+	return found, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"layercake/internal/budget"
+	"layercake/internal/executor"
 	"layercake/internal/plan"
 	"layercake/internal/postgres"
 	"layercake/internal/presence"
@@ -41,12 +43,15 @@ type Config struct {
 	Migrate        bool     // whether the schema is brought up to date at the start, rather than only compared
 	PoolMax        int
 	PoolMin        int
-	Replicas       int // number of replicas that share the database server
-	WriteSlots     int // changes that are in the database at once
-	MaxSockets     int // sockets that a client address may have open at this replica; 0 for any number
-	MaxRequests    int // requests that a client address may have in flight at this replica; 0 for any number
-	RequestMemory  int // bytes that all requests may hold; 0 for a quarter of the machine's
-	MaxGuests      int // guests that may be there from a client address; 0 for any number
+	Replicas       int           // number of replicas that share the database server
+	WriteSlots     int           // changes that are in the database at once
+	MaxSockets     int           // sockets that a client address may have open at this replica; 0 for any number
+	MaxRequests    int           // requests that a client address may have in flight at this replica; 0 for any number
+	RequestMemory  int           // bytes that all requests may hold; 0 for a quarter of the machine's
+	Builds         int           // builds of graphs that are under way at once at this replica; 0 for none
+	BuildMemory    int           // bytes that they may need together
+	BuildTimeout   time.Duration // time that one may take
+	MaxGuests      int           // guests that may be there from a client address; 0 for any number
 	Drain          time.Duration
 	EventRetention time.Duration // age at which events are removed; watchers from before get a snapshot
 	CleanUp        time.Duration // time between two removals, on average
@@ -63,12 +68,16 @@ type Config struct {
 	PGDataDir string // data folder of a private PostgreSQL; "" for the usual one
 
 	// Clocks that tests set. Their zero values stand for those of a deployment.
-	Lease    replica.Timing
-	Presence presence.Timing
-	Streams  socket.Timing // of agents
-	Database postgres.Timing
-	Changes  plan.Timing
-	Patience time.Duration // of requests: for memory, for their turn, for a field of GraphQL
+	Lease       replica.Timing
+	Presence    presence.Timing
+	Streams     socket.Timing // of agents
+	Database    postgres.Timing
+	Changes     plan.Timing
+	BuildTiming executor.Timing
+	Patience    time.Duration // of requests: for memory, for their turn, for a field of GraphQL
+
+	// Computed is called when a build has computed a graph and written nothing of it yet; nil outside of tests.
+	Computed func(ctx context.Context, projectID int32, nodeID string)
 
 	// Fixtures adds to what agents are served, for suites that call tools of their own; nil outside of tests.
 	Fixtures func(*mcp.Server)
@@ -129,6 +138,17 @@ func (c *Config) Settings() []setting.Setting {
 			Flag: "request-memory", Placeholder: "SIZE", Value: setting.One(&c.RequestMemory, parseSize, checkMemory),
 			Help: "Memory that all requests may hold, such as 512MB; at least 256MB. " +
 				"Without one: a quarter of the memory that the process may have.",
+		},
+		{
+			Flag: "builds", Default: "2", Value: setting.Number(&c.Builds, setting.From(0, 64, "from 0, for none, to 64")),
+			Help: "Graphs that this replica builds at once; 0: it leaves builds to others.",
+		},
+		{
+			Flag: "build-memory", Default: "2GB", Placeholder: "SIZE", Value: setting.One(&c.BuildMemory, parseSize, checkBuildMemory),
+			Help: "Memory that its builds may need together, such as 512MB; at least 64MB. A build that needs more is refused.",
+		},
+		{
+			Flag: "build-timeout", Default: "10m", Value: setting.Duration(&c.BuildTimeout, lasting), Help: "Time that one build may take.",
 		},
 		{
 			Flag: "guests-per-address", Default: "200",
@@ -333,6 +353,16 @@ func checkMemory(bytes int) error {
 		return nil
 	}
 	return fmt.Errorf("is %dMB: it is at least %dMB", bytes>>20, budget.Least>>20)
+}
+
+// leastBuildMemory is room for a build of some ten thousand elements.
+const leastBuildMemory = 64 << 20
+
+func checkBuildMemory(bytes int) error {
+	if bytes >= leastBuildMemory {
+		return nil
+	}
+	return fmt.Errorf("is %dMB: it is at least %dMB", bytes>>20, leastBuildMemory>>20)
 }
 
 func checkSilence(d time.Duration) error {

@@ -8,13 +8,16 @@ import (
 	"os"
 
 	"layercake/internal/agent"
+	"layercake/internal/executor"
 	"layercake/internal/fanout"
 	"layercake/internal/feed"
+	"layercake/internal/graphdata"
 	"layercake/internal/plan"
 	"layercake/internal/postgres"
 	"layercake/internal/presence"
 	"layercake/internal/project"
 	"layercake/internal/replica"
+	"layercake/internal/source"
 	"layercake/internal/task"
 
 	"github.com/google/uuid"
@@ -40,6 +43,9 @@ type Core struct {
 	Proposals *plan.Proposals
 	Projects  *project.Service
 	Agents    *agent.Service
+	Sources   *source.Service
+	Graphs    *graphdata.Service
+	Builds    *executor.Service
 
 	log *slog.Logger // names the replica
 }
@@ -79,6 +85,13 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 	})
 	c.Proposals = plan.NewProposals(plan.ProposalsConfig{Plans: c.Plans, DB: c.DB, Wire: c.Wire, Log: c.log, Metrics: metrics})
 	c.Projects = project.NewService(project.Config{DB: c.DB, Wire: c.Wire})
+	c.Sources = &source.Service{}
+	c.Graphs = graphdata.NewService(graphdata.Config{DB: c.DB})
+	c.Builds = executor.NewService(executor.Config{
+		DB: c.DB, Wire: c.Wire, Plans: c.Plans, Sources: c.Sources, Graphs: c.Graphs, Incarnation: c.Replica.Incarnation, Lost: c.Replica.Lost,
+		Builds: cfg.Builds, Memory: int64(cfg.BuildMemory), Limit: cfg.BuildTimeout, Log: c.log, Metrics: metrics, Timing: cfg.BuildTiming,
+		Computed: cfg.Computed,
+	})
 	c.Agents = agent.New(agent.Config{DB: c.DB, Wire: c.Wire, Incarnation: c.Replica.Incarnation, Log: c.log, Metrics: metrics})
 
 	c.Replica.Figure("open_feeds", func() int64 { feeds, _ := c.Hub.Size(); return int64(feeds) })
@@ -89,9 +102,9 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 	return c, nil
 }
 
-// Run runs the parts of a replica that serves clients at an address, until ctx ends or one of them fails. Presence takes its last rows
-// out from under the lease, and the wire carries its last lines. So presence ends first; then the lease is given back; then the rest of
-// storage ends.
+// Run runs the parts of a replica that serves clients at an address, until ctx ends or one of them fails. Builds give back what they have
+// claimed, which is held under the lease and told as events; presence takes its last rows out from under the lease, and the wire carries its
+// last lines. So builds end first, then presence; then the lease is given back; then the rest of storage ends.
 func (c *Core) Run(ctx context.Context, address string) error {
 	storage, stopStorage := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopStorage()
@@ -104,12 +117,14 @@ func (c *Core) Run(ctx context.Context, address string) error {
 	parts.Go(lease.Wait)
 	people := task.Go(storage, c.Presence.Run)
 	parts.Go(people.Wait)
+	builds := task.Go(storage, c.Builds.Run)
+	parts.Go(builds.Wait)
 
 	select {
 	case <-ctx.Done():
 	case <-failed.Done():
 	}
-	_, _ = people.Stop(), lease.Stop() // parts.Wait returns their errors
+	_, _, _ = builds.Stop(), people.Stop(), lease.Stop() // parts.Wait returns their errors
 	stopStorage()
 	return parts.Wait()
 }

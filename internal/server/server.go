@@ -241,6 +241,7 @@ func (s *Server) drain(ctx context.Context, clients *http.Server) error {
 // sendAway says why this replica is not ready, lets the balancer notice for a fifth of a time, and closes the sockets over the rest of it.
 func (s *Server) sendAway(ctx context.Context, why string, over time.Duration) {
 	s.unready.Store(&why)
+	s.core.Builds.Drain()
 	balancer := time.NewTimer(over / 5)
 	defer balancer.Stop()
 	select {
@@ -253,6 +254,7 @@ func (s *Server) sendAway(ctx context.Context, why string, over time.Duration) {
 // admit takes sockets again after sendAway.
 func (s *Server) admit() {
 	s.unready.Store(nil)
+	s.core.Builds.Admit()
 	s.sockets.Resume()
 }
 

@@ -70,6 +70,7 @@ func config(database string) server.Config {
 	return server.Config{
 		DatabaseURL: database, HTTPAddr: "127.0.0.1:0", Open: true, Migrate: true,
 		PoolMax: 20, PoolMin: 1, Replicas: 8, WriteSlots: 16, Drain: 100 * time.Millisecond,
+		Builds: 2, BuildMemory: 2 << 30, BuildTimeout: patience,
 		EventRetention: time.Hour, CleanUp: time.Minute, Lease: Lease,
 		Database: postgres.Timing{Acquire: patience, Statement: patience, Lock: patience, IdleInTransaction: patience},
 		Changes:  plan.Timing{Answer: patience, Write: patience - 5*time.Second},

@@ -1,0 +1,586 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"layercake/internal/auth"
+	"layercake/internal/db"
+	"layercake/internal/fault"
+	"layercake/internal/graphdata"
+	"layercake/internal/layered"
+	"layercake/internal/outage"
+	"layercake/internal/plan"
+	"layercake/internal/source"
+	"layercake/internal/task"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Why the context of an attempt ends.
+var (
+	errLost     = errors.New("the claim has gone")
+	errDraining = errors.New("the replica stops")
+	errTooLong  = errors.New("the build took too long")
+)
+
+// builder is who claims and finishes.
+func builder() auth.Actor { return auth.Actor{ID: "builds", Kind: auth.KindSystem, Name: "Layercake"} }
+
+const via = "builds"
+
+// attempt is a build that this replica has claimed.
+type attempt struct {
+	project     int32
+	node        string
+	graph       int32
+	generation  int32
+	incarnation uuid.UUID
+	number      int32
+
+	kind        plan.NodeType
+	config      string
+	inputs      []input
+	recipe      string
+	ingredients ingredients
+
+	opID   string                  // of the change that ends it, so that repeating that is safe
+	needs  int64                   // bytes that it reserves, guarded by Service.mu
+	cancel context.CancelCauseFunc // ends the work
+
+	mu    sync.Mutex
+	phase string
+	done  int64
+	total int64 // -1 when unknown
+	began time.Time
+}
+
+// input is what an attempt reads, as it was when it was claimed.
+type input struct {
+	source   *source.Source // nil for a graph
+	content  int64
+	elements int64
+}
+
+// The phases of a build.
+const (
+	phaseReading   = "reading"
+	phaseComputing = "computing"
+	phaseWriting   = "writing"
+)
+
+// Run looks for work and builds until ctx ends. Then it gives back what it has claimed, and waits until all of it has ended.
+func (s *Service) Run(ctx context.Context) error {
+	var loops, builds sync.WaitGroup
+	reporting, stopReports := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopReports()
+	loops.Go(func() { s.report(reporting) })
+	s.lookForWork(ctx, &builds)
+	s.stopAll()
+	builds.Wait()
+	stopReports()
+	loops.Wait()
+	return nil
+}
+
+// Drain stops claiming, and gives back what is claimed.
+func (s *Service) Drain() { s.stopAll() }
+
+// Admit takes up claiming again after Drain.
+func (s *Service) Admit() {
+	s.mu.Lock()
+	s.draining = false
+	s.mu.Unlock()
+	s.look(false)
+}
+
+func (s *Service) stopAll() {
+	s.mu.Lock()
+	s.draining = true
+	ids := slices.Collect(maps.Keys(s.running))
+	s.mu.Unlock()
+	s.stop(errDraining, ids...)
+}
+
+// stop ends the attempts to build graphs.
+func (s *Service) stop(why error, graphs ...int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range graphs {
+		if a := s.running[id]; a != nil {
+			a.cancel(why)
+		}
+	}
+}
+
+// load returns how many builds are under way, and the bytes that they reserve.
+func (s *Service) load() (running int, reserved int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.running), s.reserved
+}
+
+// look makes the service look for work. When asked, this replica made the work, and tells the others of what it does not take.
+func (s *Service) look(asked bool) {
+	s.mu.Lock()
+	s.asked = s.asked || asked
+	s.mu.Unlock()
+	task.Wake(s.looks)
+}
+
+func (s *Service) lookForWork(ctx context.Context, builds *sync.WaitGroup) {
+	looking := outage.New(s.cfg.Log, "cannot look for builds, trying again", "")
+	tick := time.NewTicker(s.timing.Look)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-s.looks:
+		}
+		s.mu.Lock()
+		asked := s.asked
+		s.asked = false
+		s.mu.Unlock()
+		var left bool
+		err := s.guard.Do(func() (err error) {
+			left, err = s.takeWork(ctx, builds)
+			return err
+		})
+		looking.Note(ctx, err)
+		if asked && left {
+			s.tell()
+		}
+	}
+}
+
+// takeWork claims what this replica has room for, and begins to build it. It reports whether there may be more work.
+func (s *Service) takeWork(ctx context.Context, builds *sync.WaitGroup) (left bool, err error) {
+	for s.free() {
+		var projects []int32
+		err := s.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
+			projects, err = q.ListWork(ctx)
+			return err
+		})
+		if err != nil {
+			return true, fmt.Errorf("list work: %w", err)
+		}
+		var a *attempt
+		var failed error
+		for _, project := range projects {
+			found, full, err := s.claim(ctx, project)
+			if full {
+				return true, failed
+			}
+			if err != nil { // others have work that can be claimed
+				failed = errors.Join(failed, fmt.Errorf("claim a build of project %d: %w", project, err))
+				continue
+			}
+			if found != nil {
+				a = found
+				break // the turns of projects are other ones now
+			}
+		}
+		if a == nil {
+			return false, failed
+		}
+		s.start(ctx, a, builds)
+	}
+	return true, nil
+}
+
+// free reports whether this replica may claim something.
+func (s *Service) free() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.draining && len(s.running) < s.cfg.Builds
+}
+
+// claim claims the first build of a project that is ready, and carries on what needs no builder. It returns nil when nothing is ready, and
+// full when there is not enough memory left for what is first: it waits for its turn, or small builds would keep it waiting for ever.
+func (s *Service) claim(ctx context.Context, project int32) (found *attempt, full bool, err error) {
+	incarnation := s.cfg.Incarnation()
+	if incarnation == uuid.Nil {
+		return nil, true, nil
+	}
+	taken := false
+	var waited time.Duration
+	_, err = s.change(ctx, builder(), project, plan.Change{Via: via}, nil, func(b *board) error {
+		found, full, taken = nil, false, false
+		for ready := b.advance(); len(ready) > 0; ready = b.advance() {
+			st := ready[0]
+			needs := estimate(st.size())
+			if needs > s.cfg.Memory {
+				b.fail(st, tooLarge(needs, s.cfg.Memory).Message)
+				continue
+			}
+			if _, reserved := s.load(); reserved+needs > s.cfg.Memory { // it can only become less meanwhile
+				full = true
+				return nil
+			}
+			taken = st.graph.build.Attempt > 0 && st.graph.build.RetryAt == nil && st.graph.build.Replica != nil
+			waited = b.now.Sub(st.graph.build.RequestedAt)
+			b.begin(st, incarnation)
+			found = newAttempt(b, st, needs)
+			return nil
+		}
+		return nil
+	})
+	if refused := new(pgconn.PgError); errors.As(err, &refused) && refused.ConstraintName == "claims_replica" {
+		s.cfg.Lost(incarnation) // the claim refers to the lease, and it is not there
+	}
+	if err != nil || found == nil {
+		return nil, full && err == nil, err
+	}
+	s.metrics.wait.Observe(waited.Seconds())
+	if taken {
+		s.metrics.takeovers.Inc()
+	}
+	return found, false, nil
+}
+
+func newAttempt(b *board, st *step, needs int64) *attempt {
+	g := st.graph
+	a := &attempt{
+		project: b.project, node: st.id, graph: g.ID, generation: g.claim.Generation, incarnation: g.claim.Incarnation, number: g.build.Attempt,
+		kind: st.kind, config: st.config, recipe: st.recipe, ingredients: st.from, opID: uuid.NewString(), needs: needs,
+		phase: phaseReading, total: -1, began: time.Now(),
+	}
+	for _, in := range st.inputs {
+		if in.source != nil {
+			a.inputs = append(a.inputs, input{source: in.source, elements: int64(in.source.Rows)})
+			continue
+		}
+		elements := int64(in.graph.NodeCount) + int64(in.graph.EdgeCount)
+		a.inputs = append(a.inputs, input{content: *in.graph.ContentID, elements: elements})
+	}
+	return a
+}
+
+// claim names the row of the attempt.
+func (a *attempt) claim() db.DeleteClaimParams {
+	return db.DeleteClaimParams{GraphID: a.graph, Incarnation: a.incarnation, Generation: a.generation}
+}
+
+// start builds beside the caller. What is under way does not end with ctx: it is given back.
+func (s *Service) start(ctx context.Context, a *attempt, builds *sync.WaitGroup) {
+	ctx, a.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	s.mu.Lock()
+	s.running[a.graph] = a
+	s.reserved += a.needs
+	if s.draining { // since it was claimed
+		a.cancel(errDraining)
+	}
+	s.mu.Unlock()
+	builds.Go(func() {
+		outcome := outcomeAbandoned
+		_ = s.guard.Do(func() error {
+			outcome = s.build(ctx, a)
+			return nil
+		})
+		a.cancel(nil)
+		s.mu.Lock()
+		delete(s.running, a.graph)
+		s.reserved -= a.needs
+		s.mu.Unlock()
+		s.metrics.outcomes.WithLabelValues(outcome).Inc()
+		s.look(true) // something may have become ready
+		s.Ended.Say()
+	})
+}
+
+// build carries out an attempt and writes what became of it.
+func (s *Service) build(ctx context.Context, a *attempt) (outcome string) {
+	working, cancel := context.WithTimeoutCause(ctx, s.cfg.Limit, errTooLong)
+	defer cancel()
+	shown := task.Go(working, func(ctx context.Context) error { s.show(ctx, a); return nil })
+	var made graphdata.Result
+	err := s.guard.Do(func() (err error) {
+		made, err = s.make(working, a)
+		return err
+	})
+	_ = shown.Stop()
+	if cause := context.Cause(working); err != nil && cause != nil {
+		err = cause // what failed did so because of that
+	}
+	ended := func(b *board, st *step) {}
+	switch why := final(err, s.cfg.Limit); {
+	case err == nil:
+		outcome, ended = outcomeCompleted, func(b *board, st *step) { b.finish(st, made) }
+	case errors.Is(err, errLost):
+		return outcomeLost
+	case errors.Is(err, errDraining):
+		outcome, ended = outcomeReturned, func(b *board, st *step) { b.giveBack(st) }
+	case why != "":
+		outcome, ended = outcomeFailed, func(b *board, st *step) { b.fail(st, why) }
+	default:
+		s.cfg.Log.WarnContext(ctx, "an attempt of a build failed", "project", a.project, "node", a.node, "attempt", a.number, "error", err)
+		outcome, ended = outcomeRetried, s.retried(err)
+	}
+	err = s.end(ctx, a, ended)
+	if errors.Is(err, graphdata.ErrContentGone) {
+		outcome = outcomeRetried
+		err = s.end(ctx, a, s.retried(err))
+	}
+	switch {
+	case err == nil:
+		return outcome
+	case errors.Is(err, errLost) || fault.Is(err, fault.NotFound): // the project was deleted
+		return outcomeLost
+	}
+	s.cfg.Log.WarnContext(ctx, "cannot write what became of a build", "project", a.project, "node", a.node, "error", err)
+	return outcomeAbandoned
+}
+
+// retried ends an attempt that failed for no fault of the build: it is tried again, if not too often.
+func (s *Service) retried(err error) func(*board, *step) {
+	return func(b *board, st *step) {
+		if !b.retry(st, fmt.Sprintf("Attempt %d failed: %s", st.graph.build.Attempt, publicText(err))) {
+			b.fail(st, fmt.Sprintf("The build was given up after %d attempts: %s", st.graph.build.Attempt, publicText(err)))
+		}
+	}
+}
+
+// publicText is what people may see of a failure.
+func publicText(err error) string {
+	if f := fault.From(err); f != nil {
+		return f.Message
+	}
+	return "the server or its database failed; its log says how"
+}
+
+// final returns why a build that failed is not tried again, or "" when it is: the input, the settings, its size or its time were at fault, or
+// the code.
+func final(err error, limit time.Duration) string {
+	if err == nil {
+		return ""
+	}
+	if errors.Is(err, errTooLong) {
+		return fmt.Sprintf("The build took longer than %v", limit)
+	}
+	if errors.As(err, new(*task.Panic)) {
+		return "The build failed by a mistake of the server; its log says which"
+	}
+	f := fault.From(err)
+	if f == nil {
+		return ""
+	}
+	switch f.Code {
+	case fault.Unavailable, fault.RateLimited, fault.NotFound: // not found: an input was replaced, and what was there before is gone
+		return ""
+	}
+	return f.Message
+}
+
+// make reads the inputs, computes, and writes the content.
+func (s *Service) make(ctx context.Context, a *attempt) (made graphdata.Result, err error) {
+	var total int64
+	for _, in := range a.inputs {
+		total += in.elements
+	}
+	s.enter(a, phaseReading, total)
+	graphs := make([]layered.Graph, len(a.inputs))
+	var read int64
+	for i, in := range a.inputs {
+		before := read
+		if in.source != nil {
+			graphs[i], err = s.cfg.Sources.Read(ctx, *in.source)
+		} else {
+			graphs[i], err = s.cfg.Graphs.Load(ctx, in.content, func(done int64) { a.progress(before + done) })
+		}
+		if err != nil {
+			return made, fmt.Errorf("read input %d: %w", i+1, err)
+		}
+		read += in.elements
+		a.progress(read)
+	}
+	if err := s.reserve(a, graphs...); err != nil {
+		return made, err
+	}
+	s.enter(a, phaseComputing, total)
+	g, notes, err := compute(ctx, a.kind, a.config, graphs)
+	if err != nil {
+		return made, err
+	}
+	if err := s.reserve(a, append(graphs, g)...); err != nil {
+		return made, err
+	}
+	if s.cfg.Computed != nil {
+		s.cfg.Computed(ctx, a.project, a.node)
+	}
+	s.enter(a, phaseWriting, int64(len(g.Nodes)+len(g.Edges)))
+	content, err := s.cfg.Graphs.Write(ctx, a.project, g, func(ctx context.Context, id int64) error { return s.name(ctx, a, id) }, a.progress)
+	s.enter(a, "", 0)
+	return graphdata.Result{
+		Content: content, Layers: g.Layers, Recipe: a.recipe, Ingredients: a.ingredients.json(), Metadata: notesJSON(notes),
+	}, err
+}
+
+// enter begins a phase.
+func (s *Service) enter(a *attempt, phase string, total int64) {
+	a.mu.Lock()
+	former, began := a.phase, a.began
+	if phase != "" {
+		a.phase, a.done, a.total = phase, 0, total
+	}
+	a.began = time.Now()
+	a.mu.Unlock()
+	if former != phase {
+		s.metrics.phases.WithLabelValues(former).Observe(time.Since(began).Seconds())
+	}
+}
+
+func (a *attempt) progress(done int64) {
+	a.mu.Lock()
+	a.done = done
+	a.mu.Unlock()
+}
+
+// reserve corrects what an attempt reserves, once it is known what it holds. It may be more than there is left: then nothing else begins. It
+// fails when it is more than there is at all.
+func (s *Service) reserve(a *attempt, holds ...layered.Graph) error {
+	needs := measure(holds)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if needs > s.cfg.Memory {
+		return tooLarge(needs, s.cfg.Memory)
+	}
+	if needs > a.needs {
+		s.reserved += needs - a.needs
+		a.needs = needs
+	}
+	return nil
+}
+
+// name names the content that an attempt writes, in its claim.
+func (s *Service) name(ctx context.Context, a *attempt, content int64) error {
+	var n int64
+	err := s.cfg.DB.Builds.Query(ctx, func(q *db.Queries) (err error) {
+		n, err = q.UpdateClaimContent(ctx, db.UpdateClaimContentParams{
+			GraphID: a.graph, Incarnation: a.incarnation, Generation: a.generation, ContentID: content,
+		})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("name a content in a claim: %w", err)
+	}
+	if n == 0 {
+		a.cancel(errLost)
+		return errLost
+	}
+	return nil
+}
+
+// show shows that a build is under way, once it lasts.
+func (s *Service) show(ctx context.Context, a *attempt) {
+	if !task.Pause(ctx, s.timing.Shown) {
+		return
+	}
+	_, err := s.change(ctx, builder(), a.project, plan.Change{Via: via}, nil, func(b *board) error {
+		st := b.byID[a.node]
+		if st == nil || !st.claimed(a) {
+			return plan.ErrUnchanged
+		}
+		st.graph.State, st.graph.changed = stateProcessing, true
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		s.cfg.Log.DebugContext(ctx, "cannot show that a build is under way", "project", a.project, "node", a.node, "error", err)
+	}
+}
+
+// claimed reports whether the claim of the step is that of an attempt.
+func (s *step) claimed(a *attempt) bool {
+	return s.graph != nil && s.graph.claim != nil && s.graph.ID == a.graph && s.graph.claim.Incarnation == a.incarnation &&
+		s.graph.claim.Generation == a.generation
+}
+
+// settlePause is between two tries to write what became of a build.
+const settlePause = 250 * time.Millisecond
+
+// end writes what became of an attempt, in one change that also ends its claim. It tries again while the database is away, under the same
+// operation id: what was committed although nobody heard of it is not done twice.
+func (s *Service) end(ctx context.Context, a *attempt, f func(*board, *step)) error {
+	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timing.Settle)
+	defer cancel()
+	for {
+		gone := false
+		_, err := s.change(writing, builder(), a.project, plan.Change{OpID: a.opID, Via: via}, a, func(b *board) error {
+			st := b.byID[a.node]
+			if gone = st == nil || st.graph == nil || st.graph.ID != a.graph || st.graph.build == nil; gone {
+				return nil // and the claim, if it is there, goes
+			}
+			f(b, st)
+			b.advance()
+			return nil
+		})
+		if err == nil && gone {
+			err = errLost
+		}
+		passes := fault.Is(err, fault.Unavailable) || fault.Is(err, fault.RateLimited)
+		// Who drains, or has lost the claim, tries once.
+		if !passes || !task.Pause(ctx, settlePause) || writing.Err() != nil {
+			return err
+		}
+	}
+}
+
+// report writes how far builds are, again and again, and ends those whose claim has gone.
+func (s *Service) report(ctx context.Context) {
+	reporting := outage.New(s.cfg.Log, "cannot report how far builds are, trying again", "")
+	tick := time.NewTicker(s.timing.Progress)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		reporting.Note(ctx, s.guard.Do(func() error { return errors.Join(s.reportClaims(ctx), s.pollProgress(ctx)) }))
+	}
+}
+
+func (s *Service) reportClaims(ctx context.Context) error {
+	s.mu.Lock()
+	attempts := slices.Collect(maps.Values(s.running))
+	s.mu.Unlock()
+	ids := make([]int32, 0, len(attempts))
+	var p db.UpdateClaimsParams
+	for _, a := range attempts {
+		a.mu.Lock()
+		ids = append(ids, a.graph)
+		p.GraphIds, p.Generations, p.Incarnations = append(p.GraphIds, a.graph), append(p.Generations, a.generation), append(p.Incarnations, a.incarnation)
+		p.Phases, p.Done, p.Totals = append(p.Phases, a.phase), append(p.Done, a.done), append(p.Totals, a.total)
+		a.mu.Unlock()
+	}
+	standing := make(map[int32]bool)
+	err := s.cfg.DB.System.Query(ctx, func(q *db.Queries) error {
+		if _, err := q.DeleteLeftClaims(ctx, db.DeleteLeftClaimsParams{Incarnation: s.cfg.Incarnation(), GraphIds: ids}); err != nil {
+			return fmt.Errorf("delete claims that are left: %w", err)
+		}
+		if len(attempts) == 0 {
+			return nil
+		}
+		found, err := q.UpdateClaims(ctx, p)
+		for _, id := range found {
+			standing[id] = true
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("report progress: %w", err)
+	}
+	for _, a := range attempts {
+		if !standing[a.graph] {
+			a.cancel(errLost)
+		}
+	}
+	return nil
+}
