@@ -15,6 +15,7 @@ import (
 	"layercake/internal/graphdata"
 	"layercake/internal/plan"
 	"layercake/internal/postgres"
+	"layercake/internal/project"
 	"layercake/internal/source"
 	"layercake/internal/task"
 	"layercake/internal/testsignal"
@@ -42,11 +43,12 @@ var DefaultTiming = Timing{
 
 // Config is what a Service needs.
 type Config struct {
-	DB      *postgres.DB
-	Wire    *fanout.Wire // wire to the other replicas; it runs as long as the service does
-	Plans   *plan.Service
-	Sources *source.Service
-	Graphs  *graphdata.Service
+	DB       *postgres.DB
+	Wire     *fanout.Wire // wire to the other replicas; it runs as long as the service does
+	Plans    *plan.Service
+	Projects *project.Service
+	Sources  *source.Service
+	Graphs   *graphdata.Service
 
 	Incarnation func() uuid.UUID // current incarnation of the replica; Nil before its first lease
 	Lost        func(uuid.UUID)  // called when the lease of an incarnation is found to be gone

@@ -2,18 +2,18 @@ package layered
 
 // Settings are the transforms of one export of a plan file (its graph_config), which always run in the same order. Zero is off.
 type Settings struct {
-	Invert          bool  `json:"invert_graph" yaml:"invert_graph"`
-	MaxDepth        int   `json:"max_partition_depth" yaml:"max_partition_depth"`
-	MaxWidth        int   `json:"max_partition_width" yaml:"max_partition_width"`
-	NodeLabelLength int   `json:"node_label_max_length" yaml:"node_label_max_length"`
-	NodeLabelWrap   int   `json:"node_label_insert_newlines_at" yaml:"node_label_insert_newlines_at"`
-	EdgeLabelLength int   `json:"edge_label_max_length" yaml:"edge_label_max_length"`
-	EdgeLabelWrap   int   `json:"edge_label_insert_newlines_at" yaml:"edge_label_insert_newlines_at"`
-	DropUnconnected bool  `json:"drop_unconnected_nodes" yaml:"drop_unconnected_nodes"`
-	AggregateEdges  *bool `json:"aggregate_edges" yaml:"aggregate_edges"` // nil is true
+	Invert          bool  `json:"invert_graph,omitzero" yaml:"invert_graph"`
+	MaxDepth        int   `json:"max_partition_depth,omitzero" yaml:"max_partition_depth"`
+	MaxWidth        int   `json:"max_partition_width,omitzero" yaml:"max_partition_width"`
+	NodeLabelLength int   `json:"node_label_max_length,omitzero" yaml:"node_label_max_length"`
+	NodeLabelWrap   int   `json:"node_label_insert_newlines_at,omitzero" yaml:"node_label_insert_newlines_at"`
+	EdgeLabelLength int   `json:"edge_label_max_length,omitzero" yaml:"edge_label_max_length"`
+	EdgeLabelWrap   int   `json:"edge_label_insert_newlines_at,omitzero" yaml:"edge_label_insert_newlines_at"`
+	DropUnconnected bool  `json:"drop_unconnected_nodes,omitzero" yaml:"drop_unconnected_nodes"`
+	AggregateEdges  *bool `json:"aggregate_edges,omitzero" yaml:"aggregate_edges"` // nil is true
 
 	// GenerateHierarchy is accepted and has no effect, as published.
-	GenerateHierarchy bool `json:"generate_hierarchy" yaml:"generate_hierarchy"`
+	GenerateHierarchy bool `json:"generate_hierarchy,omitzero" yaml:"generate_hierarchy"`
 }
 
 // Transforms returns the settings as steps: invert, depth, width, node labels, edge labels, unconnected nodes, and at last the

@@ -109,43 +109,44 @@ type customExporter struct {
 	Partials map[string]string `yaml:"partials"`
 }
 
-// Render is a render_config.
+// Render is a render_config. Its JSON has the same keys.
 type Render struct {
-	ContainNodes   *bool  `yaml:"contain_nodes"` // nil is true
-	Orientation    string `yaml:"orientation"`
-	ApplyLayers    *bool  `yaml:"apply_layers"` // nil is true
-	Styles         string `yaml:"built_in_styles"`
-	Notes          bool   `yaml:"add_node_comments_as_notes"`
-	NotePosition   string `yaml:"note_position"`
-	UseNodeWeight  *bool  `yaml:"use_node_weight"` // nil is true
-	UseEdgeWeight  bool   `yaml:"use_edge_weight"`
-	TargetOptions  Target `yaml:"target_options"`
-	CSVWeight      bool   `yaml:"csv_weight"`
-	CSVGuard       bool   `yaml:"csv_guard_formulas"`
-	GMLIntegerIDs  bool   `yaml:"gml_integer_ids"`
-	TimeoutSeconds int    `yaml:"template_timeout_seconds"` // for Custom, at most maxTimeout; 0 is the exporter's default
+	ContainNodes  *bool  `json:"contain_nodes,omitzero" yaml:"contain_nodes"` // nil is true
+	Orientation   string `json:"orientation,omitzero" yaml:"orientation"`
+	ApplyLayers   *bool  `json:"apply_layers,omitzero" yaml:"apply_layers"` // nil is true
+	Styles        string `json:"built_in_styles,omitzero" yaml:"built_in_styles"`
+	Notes         bool   `json:"add_node_comments_as_notes,omitzero" yaml:"add_node_comments_as_notes"`
+	NotePosition  string `json:"note_position,omitzero" yaml:"note_position"`
+	UseNodeWeight *bool  `json:"use_node_weight,omitzero" yaml:"use_node_weight"` // nil is true
+	UseEdgeWeight bool   `json:"use_edge_weight,omitzero" yaml:"use_edge_weight"`
+	TargetOptions Target `json:"target_options,omitzero" yaml:"target_options"`
+	CSVWeight     bool   `json:"csv_weight,omitzero" yaml:"csv_weight"`
+	CSVGuard      bool   `json:"csv_guard_formulas,omitzero" yaml:"csv_guard_formulas"`
+	GMLIntegerIDs bool   `json:"gml_integer_ids,omitzero" yaml:"gml_integer_ids"`
+	// TimeoutSeconds is for Custom, at most maxTimeout; 0 is the exporter's default.
+	TimeoutSeconds int `json:"template_timeout_seconds,omitzero" yaml:"template_timeout_seconds"`
 }
 
 // Target has the options of single tools.
 type Target struct {
 	Graphviz struct {
-		Layout       string  `yaml:"layout"`
-		Overlap      bool    `yaml:"overlap"`
-		Splines      *bool   `yaml:"splines"` // nil is true
-		NodeSep      float64 `yaml:"nodesep"`
-		RankSep      float64 `yaml:"ranksep"`
-		CommentStyle string  `yaml:"comment_style"`
-	} `yaml:"graphviz"`
+		Layout       string  `json:"layout,omitzero" yaml:"layout"`
+		Overlap      bool    `json:"overlap,omitzero" yaml:"overlap"`
+		Splines      *bool   `json:"splines,omitzero" yaml:"splines"` // nil is true
+		NodeSep      float64 `json:"nodesep,omitzero" yaml:"nodesep"`
+		RankSep      float64 `json:"ranksep,omitzero" yaml:"ranksep"`
+		CommentStyle string  `json:"comment_style,omitzero" yaml:"comment_style"`
+	} `json:"graphviz,omitzero" yaml:"graphviz"`
 	Mermaid struct {
-		Look       string `yaml:"look"`
-		Display    string `yaml:"display"`
-		Theme      string `yaml:"theme"`
-		EdgeLabels bool   `yaml:"edge_labels"`
-	} `yaml:"mermaid"`
+		Look       string `json:"look,omitzero" yaml:"look"`
+		Display    string `json:"display,omitzero" yaml:"display"`
+		Theme      string `json:"theme,omitzero" yaml:"theme"`
+		EdgeLabels bool   `json:"edge_labels,omitzero" yaml:"edge_labels"`
+	} `json:"mermaid,omitzero" yaml:"mermaid"`
 }
 
-// options translates a render_config. Templates are not read yet.
-func (r Render) options() export.Options {
+// Options translates a render_config. Templates are not read yet.
+func (r Render) Options() export.Options {
 	isFalse := func(b *bool) bool { return b != nil && !*b }
 	gv, mm := r.TargetOptions.Graphviz, r.TargetOptions.Mermaid
 	return export.Options{

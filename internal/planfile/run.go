@@ -341,7 +341,7 @@ func (r *runner) claim(written map[string]int, target string, profile int) error
 func isDOT(f export.Format) bool { return f == export.DOT || f == export.DOTHierarchy }
 
 func (r *runner) writeOne(ctx context.Context, g layered.Graph, name string, out Export, target string) error {
-	opt := out.Render.options()
+	opt := out.Render.Options()
 	opt.Limits.Time = time.Duration(out.Render.TimeoutSeconds) * time.Second
 	opt.Warn = func(text string) { r.warn("%s: %s", name, text) }
 	if out.Exporter.Format == export.Custom {
