@@ -299,7 +299,7 @@ func renamed(value any, rename func(string) string) any {
 		}
 	}
 	for name, member := range given {
-		if _, taken := changed[name]; !taken {
+		if _, taken := changed[name]; !taken && rename(name) == name {
 			changed[name] = renamed(member, rename)
 		}
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -199,7 +200,8 @@ type UpdatePlan struct {
 	Name         string
 	YAMLContent  string
 	Dependencies []int32
-	Create       bool // whether it fails for a plan that was written to before
+	Create       bool   // whether it fails for a plan that was written to before
+	Status       string `json:",omitempty"` // "" leaves it; absent where requests were hashed before it was there
 }
 
 func (e UpdatePlan) reads(r *reads) { r.plan = true }
@@ -213,6 +215,7 @@ func (e UpdatePlan) apply(d *draft) error {
 		}
 		p.Status = "pending"
 	}
+	p.Status = cmp.Or(e.Status, p.Status)
 	return d.setPlan(p)
 }
 
