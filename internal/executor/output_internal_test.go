@@ -177,7 +177,7 @@ func TestOutputWrites(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out := Output{config: c, read: func(context.Context) (layered.Graph, error) { return g, nil }}
+		out := Output{config: c, with: func(_ context.Context, use func(layered.Graph) error) error { return use(g) }}
 		var b bytes.Buffer
 		if err := out.Write(t.Context(), &b); err != nil {
 			t.Fatal(err)

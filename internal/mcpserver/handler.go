@@ -20,11 +20,14 @@ import (
 	"layercake/internal/agent"
 	"layercake/internal/budget"
 	"layercake/internal/caller"
+	"layercake/internal/executor"
 	"layercake/internal/fault"
+	"layercake/internal/graphdata"
 	"layercake/internal/plan"
 	"layercake/internal/presence"
 	"layercake/internal/project"
 	"layercake/internal/socket"
+	"layercake/internal/source"
 	"layercake/internal/task"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -41,6 +44,9 @@ type Options struct {
 	Projects  *project.Service
 	Presence  *presence.Tracker
 	Agents    *agent.Service
+	Sources   *source.Service
+	Graphs    *graphdata.Service
+	Executor  *executor.Service
 	Sockets   *socket.Registry
 	Budget    *budget.Budget
 	Version   string                    // of the server, for clients to show
@@ -61,6 +67,9 @@ type Handler struct {
 	projects  *project.Service
 	presence  *presence.Tracker
 	agents    *agent.Service
+	sources   *source.Service
+	graphs    *graphdata.Service
+	executor  *executor.Service
 	budget    *budget.Budget
 	log       *slog.Logger
 	guard     *task.Guard
@@ -83,6 +92,7 @@ func New(o Options) *Handler {
 	timing := cmp.Or(o.Timing, eventTiming)
 	h := &Handler{
 		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, presence: o.Presence, agents: o.Agents, budget: o.Budget, log: o.Log,
+		sources: o.Sources, graphs: o.Graphs, executor: o.Executor,
 		guard: task.NewGuard(o.Log, o.Metrics, "mcp"), metrics: newMetrics(o.Metrics), tools: map[string]definition{}, known: knownSchemas(),
 		streams: o.Sockets.Transport(caller.MCP, timing, socket.LabelKicked), writeTime: timing.Write,
 		watches: watches{of: map[topic]*watch{}}, schema: o.Schema, health: o.Health,
@@ -104,6 +114,8 @@ func New(o Options) *Handler {
 	h.addChangeTools()
 	h.addProposalTools()
 	h.addPeopleTools()
+	h.addDataTools()
+	h.addGraphTools()
 	h.addResources()
 	h.addPrompts()
 	if o.Fixtures != nil {

@@ -95,6 +95,7 @@ var enumerations = []words{
 	{reflect.TypeFor[decision](), []string{"accept", "reject", "withdraw"}},
 	{reflect.TypeFor[stepKind](), stepKinds},
 	{reflect.TypeFor[nodeType](), nodeTypeNames()},
+	{reflect.TypeFor[exportFormat](), exportFormats()},
 	{reflect.TypeFor[dataType](), []string{string(plan.GraphData), string(plan.GraphReference)}},
 }
 
@@ -120,7 +121,7 @@ func arguments(text json.RawMessage, schema *jsonschema.Resolved, into any) erro
 		f := fault.New(fault.BadRequest, "An argument does not fit: "+fault.JSONReason(err))
 		if mismatch := new(json.UnmarshalTypeError); errors.As(err, &mismatch) {
 			// The library names embedded structs, too, which callers do not know.
-			path := strings.TrimPrefix(mismatch.Field, "ofProject.")
+			path := strings.NewReplacer("ofProject.", "", "ofGraph.", "").Replace(mismatch.Field)
 			f = fault.New(fault.BadRequest, "An argument does not fit: it is too large").With("path", path)
 		}
 		return f

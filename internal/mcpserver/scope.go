@@ -17,10 +17,12 @@ type toolset string
 const (
 	projectTools toolset = "projects"
 	planTools    toolset = "plans"
+	dataTools    toolset = "data"
+	graphTools   toolset = "graphs"
 	peopleTools  toolset = "people"
 )
 
-var toolsets = []toolset{projectTools, planTools, peopleTools}
+var toolsets = []toolset{projectTools, planTools, dataTools, graphTools, peopleTools}
 
 // scope is what a client may do: everything, unless its address says less.
 type scope struct {

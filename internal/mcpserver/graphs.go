@@ -1,0 +1,407 @@
+package mcpserver
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"layercake/internal/caller"
+	"layercake/internal/executor"
+	"layercake/internal/export"
+	"layercake/internal/fault"
+	"layercake/internal/graphdata"
+	"layercake/internal/plan"
+)
+
+// The limits of the tools that read graphs.
+const (
+	usualWait     = 20 * time.Second // for a build
+	usualElements = 100
+	mostElements  = 1000
+	mostListed    = 50 // nodes in a fault
+)
+
+type executePlan struct {
+	PlanID      id     `json:"plan_id"`
+	NodeID      string `json:"node_id,omitempty" jsonschema:"only this node and what it needs; absent: all"`
+	WaitSeconds *int   `json:"wait_seconds,omitempty" jsonschema:"default 20, at most 25"`
+}
+
+type execution struct {
+	PlanID  int32       `json:"plan_id"`
+	Status  string      `json:"status"`
+	Message string      `json:"message"`
+	Nodes   []nodeState `json:"nodes"`
+}
+
+type nodeState struct {
+	ID    string `json:"id"`
+	State string `json:"state"`
+	Error string `json:"error,omitempty"`
+}
+
+// ofGraph are the arguments that name a graph.
+type ofGraph struct {
+	ofProject
+	NodeID string `json:"node_id,omitempty" jsonschema:"absent: the only GraphNode"`
+}
+
+type getGraphData struct {
+	ofGraph
+	IncludeNodes  *bool  `json:"include_nodes,omitempty" jsonschema:"default true"`
+	IncludeEdges  *bool  `json:"include_edges,omitempty" jsonschema:"default true"`
+	IncludeLayers *bool  `json:"include_layers,omitempty" jsonschema:"default true"`
+	Limit         count  `json:"limit,omitempty" jsonschema:"of nodes and of edges, default 100, at most 1000"`
+	Page          string `json:"page,omitempty" jsonschema:"a next_page"`
+}
+
+type graphData struct {
+	NodeID       string    `json:"node_id"`
+	State        string    `json:"state"`
+	StaleBecause []string  `json:"stale_because,omitempty"`
+	Nodes        *elements `json:"nodes,omitempty"`
+	Edges        *elements `json:"edges,omitempty"`
+	Layers       *elements `json:"layers,omitempty"`
+}
+
+type elements struct {
+	Count    int      `json:"count"`
+	Items    []object `json:"items"`
+	NextPage string   `json:"next_page,omitempty"`
+}
+
+type exportGraph struct {
+	ofGraph
+	Format exportFormat `json:"format"`
+}
+
+// exportFormat is a format in lower case.
+type exportFormat string
+
+// exportFormats are the formats that need no files of templates.
+func exportFormats() []string {
+	var names []string
+	for _, f := range export.Formats() {
+		if f != export.Custom {
+			names = append(names, strings.ToLower(string(f)))
+		}
+	}
+	return append(names, "csv") // the nodes
+}
+
+type exported struct {
+	Content  string `json:"content,omitempty"`
+	Download string `json:"download,omitempty"`
+	Filename string `json:"filename"`
+	MIMEType string `json:"mime_type"`
+}
+
+func (h *Handler) addGraphTools() {
+	add(h, definition{
+		name: "execute_plan", title: "Execute a plan", set: graphTools, effect: writes, repeatable: true,
+		does: "Builds the graphs that are stale, and waits for them. What is running when it answers goes on: call again to wait.",
+	}, h.executePlan)
+	add(h, definition{
+		name: "get_graph_data", title: "Get a graph's data", set: graphTools, effect: reads,
+		does: "Nodes, edges and layers of a built graph, page by page.",
+	}, h.getGraphData)
+	add(h, definition{
+		name: "export_graph", title: "Export a graph", set: graphTools, effect: reads,
+		does: "A built graph, or the file of an OutputNode, in a format of other tools; a large one as a path to download.",
+	}, h.exportGraph)
+}
+
+func (h *Handler) executePlan(ctx context.Context, c call, in executePlan) (execution, error) {
+	wait := usualWait
+	if in.WaitSeconds != nil {
+		wait = time.Duration(*in.WaitSeconds) * time.Second
+	}
+	switch {
+	case wait < 0:
+		return execution{}, fault.New(fault.BadRequest, "wait_seconds is negative").With("path", "wait_seconds")
+	case wait > mostSilence:
+		return execution{}, tooHigh("wait_seconds", *in.WaitSeconds, int(mostSilence.Seconds()))
+	}
+	p, err := h.plans.Get(ctx, c.actor, int32(in.PlanID))
+	if err != nil {
+		return execution{}, err
+	}
+	if err := c.scope.checkProject(p.ProjectID); err != nil {
+		return execution{}, err
+	}
+	h.see(c, p.ProjectID)
+	defer h.keepAlive(ctx, c)()
+	outcome, err := h.executor.Execute(ctx, c.actor, p.ProjectID, in.NodeID, executor.Request{Via: caller.MCP, Wait: wait})
+	if err != nil {
+		return execution{}, err
+	}
+	return executionOf(p.ID, outcome), nil
+}
+
+// executionOf says in words what became of a request.
+func executionOf(planID int32, outcome executor.Outcome) execution {
+	out := execution{PlanID: planID, Status: "completed", Nodes: []nodeState{}}
+	ended, failed := 0, 0
+	for _, n := range outcome.Nodes {
+		switch n.State {
+		case "completed":
+			ended++
+		case "error":
+			ended++
+			failed++
+		}
+		out.Nodes = append(out.Nodes, nodeState{ID: n.ID, State: n.State, Error: text(n.Error)})
+	}
+	switch {
+	case !outcome.Done:
+		out.Status = "running"
+		out.Message = fmt.Sprintf("%d of %d nodes have ended: call again to wait for the others", ended, len(outcome.Nodes))
+	case failed > 0:
+		out.Status, out.Message = "failed", fmt.Sprintf("%d of %d nodes failed", failed, len(outcome.Nodes))
+	case len(outcome.Nodes) == 0:
+		out.Message = "Nothing was stale"
+	default:
+		out.Message = fmt.Sprintf("All %d nodes are built", len(outcome.Nodes))
+	}
+	return out
+}
+
+// graphNode returns the id of the node that a call names, or of the only GraphNode of the plan.
+func (h *Handler) graphNode(ctx context.Context, c call, in ofGraph) (string, error) {
+	if in.NodeID != "" {
+		return in.NodeID, nil
+	}
+	dag, err := h.plans.DAG(ctx, c.actor, in.project())
+	if err != nil {
+		return "", err
+	}
+	return onlyGraphNode(dag.Nodes)
+}
+
+// onlyGraphNode returns the id of the only GraphNode, or the fault BadRequest that lists them.
+func onlyGraphNode(nodes []plan.Node) (string, error) {
+	var ids []string
+	listed := []nodeName{}
+	for _, n := range nodes {
+		if n.NodeType == plan.GraphNode {
+			ids, listed = append(ids, n.ID), append(listed, nodeName{n.ID, n.Metadata.Label})
+		}
+	}
+	switch len(ids) {
+	case 1:
+		return ids[0], nil
+	case 0:
+		return "", fault.New(fault.BadRequest, "The plan has no GraphNode: name the node of a graph").With("path", "node_id")
+	}
+	return "", fault.New(fault.BadRequest, fmt.Sprintf("The plan has %d GraphNodes: name one", len(ids))).With("path", "node_id").
+		With("detail", listed[:min(len(listed), mostListed)])
+}
+
+// nodeName is a node in a list of those to choose from.
+type nodeName struct {
+	ID    string `json:"id"`
+	Label string `json:"label"`
+}
+
+// graphOf returns the header of a graph that was built.
+func (h *Handler) graphOf(ctx context.Context, c call, in ofGraph) (graphdata.Graph, error) {
+	node, err := h.graphNode(ctx, c, in)
+	if err != nil {
+		return graphdata.Graph{}, err
+	}
+	g, err := h.graphs.OfNode(ctx, c.actor, in.project(), node)
+	if err != nil {
+		return graphdata.Graph{}, err
+	}
+	if g == nil || g.ContentID == nil {
+		return graphdata.Graph{}, fault.New(fault.NotFound, "The node has no graph yet: call execute_plan first").
+			With("path", "node_id").With("detail", node)
+	}
+	return *g, nil
+}
+
+func (h *Handler) getGraphData(ctx context.Context, c call, in getGraphData) (graphData, error) {
+	limit := int32(in.Limit)
+	switch {
+	case limit == 0:
+		limit = usualElements
+	case in.Limit > mostElements:
+		return graphData{}, tooHigh("limit", int(in.Limit), mostElements)
+	}
+	g, err := h.graphOf(ctx, c, in.ofGraph)
+	if err != nil {
+		return graphData{}, err
+	}
+	from, err := parseElementPage(in.Page, *g.ContentID)
+	if err != nil {
+		return graphData{}, err
+	}
+	stale, err := h.executor.Stale(ctx, []int32{g.ProjectID})
+	if err != nil {
+		return graphData{}, err
+	}
+	out := graphData{NodeID: g.NodeID, State: g.State, StaleBecause: stale[g.ID].Because}
+	room := maxPage
+	if wanted(in.IncludeLayers) {
+		if out.Layers, err = h.layersOf(ctx, g); err != nil {
+			return graphData{}, err
+		}
+		room = max(room/2, room-len(compact(out.Layers)))
+	}
+	if wanted(in.IncludeNodes) && wanted(in.IncludeEdges) {
+		room /= 2
+	}
+	if wanted(in.IncludeNodes) {
+		nodes, err := h.graphs.Nodes(ctx, *g.ContentID, from, limit)
+		if err != nil {
+			return graphData{}, err
+		}
+		items := make([]any, len(nodes))
+		for i, n := range nodes {
+			items[i] = elementOf(n)
+		}
+		if out.Nodes, err = pageOf(g, items, from, g.NodeCount, room); err != nil {
+			return graphData{}, err
+		}
+	}
+	if wanted(in.IncludeEdges) {
+		edges, err := h.graphs.Edges(ctx, *g.ContentID, from, limit)
+		if err != nil {
+			return graphData{}, err
+		}
+		items := make([]any, len(edges))
+		for i, e := range edges {
+			items[i] = linkOf(e)
+		}
+		if out.Edges, err = pageOf(g, items, from, g.EdgeCount, room); err != nil {
+			return graphData{}, err
+		}
+	}
+	return out, nil
+}
+
+func wanted(include *bool) bool { return include == nil || *include }
+
+// node is a node of a graph as agents see it.
+type node struct {
+	ID          string  `json:"id"`
+	Label       string  `json:"label"`
+	Layer       string  `json:"layer,omitempty"`
+	IsPartition bool    `json:"is_partition,omitempty"`
+	BelongsTo   string  `json:"belongs_to,omitempty"`
+	Weight      float64 `json:"weight"`
+	Comment     string  `json:"comment,omitempty"`
+	Attributes  any     `json:"attributes,omitempty"`
+}
+
+func elementOf(n graphdata.Node) node {
+	out := node{
+		ID: n.ID, Label: n.Label, Layer: n.Layer, IsPartition: n.IsPartition, BelongsTo: n.BelongsTo, Weight: n.Weight, Comment: n.Comment,
+	}
+	if len(n.Attrs) > 0 {
+		out.Attributes = n.Attrs
+	}
+	return out
+}
+
+// link is an edge of a graph as agents see it.
+type link struct {
+	ID         string  `json:"id"`
+	Source     string  `json:"source"`
+	Target     string  `json:"target"`
+	Label      string  `json:"label,omitempty"`
+	Layer      string  `json:"layer,omitempty"`
+	Weight     float64 `json:"weight"`
+	Comment    string  `json:"comment,omitempty"`
+	Attributes any     `json:"attributes,omitempty"`
+}
+
+func linkOf(e graphdata.Edge) link {
+	out := link{ID: e.ID, Source: e.Source, Target: e.Target, Label: e.Label, Layer: e.Layer, Weight: e.Weight, Comment: e.Comment}
+	if len(e.Attrs) > 0 {
+		out.Attributes = e.Attrs
+	}
+	return out
+}
+
+// errRebuilt is what a reader of pages is told whose graph became another.
+var errRebuilt = fault.New(fault.Conflict, "The graph was built again: begin with the first page")
+
+// pageOf returns the elements from one ordinal on that fit. A content without the elements that its header counts has gone meanwhile.
+func pageOf(g graphdata.Graph, items []any, from, total int32, room int) (*elements, error) {
+	out := &elements{Count: int(total), Items: []object{}}
+	for _, item := range items {
+		text := compact(item)
+		if room -= len(text); room < 0 && len(out.Items) > 0 {
+			break
+		}
+		out.Items = append(out.Items, object(text))
+	}
+	next := from + int32(len(out.Items))
+	switch {
+	case next >= total:
+	case len(out.Items) == 0:
+		return nil, errRebuilt
+	default:
+		out.NextPage = fmt.Sprintf("%d.%d", *g.ContentID, next)
+	}
+	return out, nil
+}
+
+// parseElementPage reads a next_page: the content, which must still be that of the graph, and the ordinal.
+func parseElementPage(page string, content int64) (from int32, err error) {
+	if page == "" {
+		return 0, nil
+	}
+	id, ordinal, _ := strings.Cut(page, ".")
+	of, err := strconv.ParseInt(id, 10, 64)
+	n, errOrdinal := strconv.ParseInt(ordinal, 10, 32)
+	switch {
+	case err != nil || errOrdinal != nil || n < 0:
+		return 0, fault.New(fault.BadRequest, "The page is none that a page before this one gave").With("path", "page")
+	case of != content:
+		return 0, errRebuilt
+	}
+	return int32(n), nil
+}
+
+// layersOf returns all layers: they are few, or a page of them is cut.
+func (h *Handler) layersOf(ctx context.Context, g graphdata.Graph) (*elements, error) {
+	layers, err := h.graphs.Layers(ctx, []int32{g.ID})
+	if err != nil {
+		return nil, err
+	}
+	out, room := &elements{Count: len(layers[g.ID]), Items: []object{}}, maxPage/2
+	for _, l := range layers[g.ID] {
+		text := compact(struct {
+			ID         string `json:"id"`
+			Label      string `json:"label"`
+			Properties object `json:"properties,omitempty"`
+		}{l.LayerID, l.Name, object(l.Properties)})
+		if room -= len(text); room < 0 {
+			break
+		}
+		out.Items = append(out.Items, object(text))
+	}
+	return out, nil
+}
+
+func (h *Handler) exportGraph(ctx context.Context, c call, in exportGraph) (exported, error) {
+	node, err := h.graphNode(ctx, c, in.ofGraph)
+	if err != nil {
+		return exported{}, err
+	}
+	output, err := h.executor.Output(ctx, c.actor, in.project(), node, executor.OutputRequest{Format: export.Format(in.Format)})
+	if err != nil {
+		return exported{}, err
+	}
+	out := exported{Filename: output.Filename, MIMEType: output.MIMEType}
+	content, fits, err := output.Bytes(ctx, maxPage)
+	if !fits {
+		out.Download = output.Download
+	}
+	out.Content = string(content)
+	return out, err
+}
