@@ -33,6 +33,16 @@ type finder func(h *Handler, ctx context.Context, c call, projectID int32, typed
 // finders are those of the variables in templates of URIs.
 var finders = map[string]finder{"project_id": (*Handler).findProjects, "plan_id": (*Handler).findPlans}
 
+// findWords returns those that there are.
+func findWords(words []string) finder {
+	return func(*Handler, context.Context, call, int32, string) (found []candidate, all bool, err error) {
+		for _, word := range words {
+			found = append(found, candidate{value: word})
+		}
+		return found, true, nil
+	}
+}
+
 // complete answers what an argument of a prompt, or a variable of a resource, may be. To what is not known there is nothing to suggest:
 // that is no error, since a client asks while somebody types.
 func (h *Handler) complete(ctx context.Context, request *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
@@ -62,8 +72,13 @@ func (h *Handler) complete(ctx context.Context, request *mcp.CompleteRequest) (*
 func finderOf(ref *mcp.CompleteReference, name string) finder {
 	if ref.Type == "ref/resource" {
 		for _, r := range resources {
-			if _, variable, _, ok := r.template(); ok && r.uri == ref.URI && variable == name {
+			_, variable, after, ok := r.template()
+			switch {
+			case !ok || r.uri != ref.URI:
+			case variable == name:
 				return finders[name]
+			case r.words != nil && after == "/{"+name+"}":
+				return findWords(r.words)
 			}
 		}
 		return nil
@@ -73,12 +88,7 @@ func finderOf(ref *mcp.CompleteReference, name string) finder {
 	if a.kind.values == nil {
 		return a.kind.find
 	}
-	return func(*Handler, context.Context, call, int32, string) (found []candidate, all bool, err error) {
-		for _, value := range a.kind.values {
-			found = append(found, candidate{value: value})
-		}
-		return found, true, nil
-	}
+	return findWords(a.kind.values)
 }
 
 // completionOf returns the values of the candidates that fit what was typed: first those that begin with it, then those with it in their

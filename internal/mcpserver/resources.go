@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"layercake/internal/executor"
+	"layercake/internal/export"
 	"layercake/internal/fault"
 	"layercake/internal/project"
 
@@ -25,6 +27,10 @@ type resource struct {
 
 	// read returns a text, or what becomes one as JSON. The id is the one in the URI, 0 where none is.
 	read func(h *Handler, ctx context.Context, c call, id int32) (any, error)
+
+	// words are what a second variable may be, at the end of the template, and word returns the resource of one; nil where there is none.
+	words []string
+	word  func(word string) resource
 }
 
 const jsonType = "application/json"
@@ -69,9 +75,33 @@ var resources = []resource{
 		mimeType:    jsonType, shows: ofProposals, read: (*Handler).readProposals,
 	},
 	{
+		uri: "layercake://graphs/{project_id}/{format}", name: "Graph Export",
+		description: "The only graph of a project's plan in a format such as json, dot or mermaid, as export_graph writes it.",
+		mimeType:    "text/plain", words: exportFormats(), word: graphIn,
+	},
+	{
 		uri: "layercake://plans/{plan_id}", name: "Transformation Plan", description: "The YAML text of a plan.",
 		mimeType: "application/yaml", read: (*Handler).readYAML,
 	},
+}
+
+// addressed are the resources, each of those with words once for each word.
+var addressed = expand(resources)
+
+func expand(all []resource) []resource {
+	var expanded []resource
+	for _, r := range all {
+		if r.words == nil {
+			expanded = append(expanded, r)
+			continue
+		}
+		for _, word := range r.words {
+			of := r.word(word)
+			of.uri = r.uri[:strings.LastIndex(r.uri, "{")] + word
+			expanded = append(expanded, of)
+		}
+	}
+	return expanded
 }
 
 // template returns what is before and after the variable of a template, and the variable; it is false for a resource with one URI.
@@ -84,7 +114,7 @@ func (r resource) template() (before, variable, after string, ok bool) {
 // resourceAt returns the resource that a URI names, and the id in it, 0 where none is. Each resource has one URI only: an id has no sign,
 // no zeros before it, and nothing escaped.
 func resourceAt(uri string) (r resource, id int32, ok bool) {
-	for _, r := range resources {
+	for _, r := range addressed {
 		before, _, after, template := r.template()
 		if !template {
 			if uri == r.uri {
@@ -287,6 +317,31 @@ func (h *Handler) readProposals(ctx context.Context, c call, projectID int32) (a
 	return readOfProject(ctx, h, c, projectID, func(ctx context.Context, c call, of ofProject) (proposalList, error) {
 		return h.listProposals(ctx, c, listProposals{ofProject: of})
 	})
+}
+
+// graphIn is the resource of a graph in one format.
+func graphIn(format string) resource {
+	known, err := export.ParseFormat(format)
+	if err != nil {
+		panic(err) // the words are the formats
+	}
+	return resource{mimeType: known.MIME(), shows: ofPlan, read: func(h *Handler, ctx context.Context, c call, projectID int32) (any, error) {
+		return readOfProject(ctx, h, c, projectID, func(ctx context.Context, c call, of ofProject) (string, error) {
+			node, err := h.graphNode(ctx, c, ofGraph{ofProject: of})
+			if err != nil {
+				return "", err
+			}
+			output, err := h.executor.Output(ctx, c.actor, projectID, node, executor.OutputRequest{Format: known})
+			if err != nil {
+				return "", err
+			}
+			content, fits, err := output.Bytes(ctx, maxResult)
+			if err == nil && !fits {
+				err = fault.New(fault.BadRequest, "The graph is too large for a resource: download it").With("download", output.Download)
+			}
+			return string(content), err
+		})
+	}}
 }
 
 // readOfProject returns what a tool says of a project, if the client may see it.
