@@ -13,10 +13,13 @@ import (
 
 	"layercake/internal/budget"
 	"layercake/internal/caller"
+	builds "layercake/internal/executor"
+	"layercake/internal/graphdata"
 	"layercake/internal/plan"
 	"layercake/internal/presence"
 	"layercake/internal/project"
 	"layercake/internal/socket"
+	"layercake/internal/source"
 	"layercake/internal/task"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -35,6 +38,9 @@ type Options struct {
 	Plans     *plan.Service
 	Proposals *plan.Proposals
 	Projects  *project.Service
+	Sources   *source.Service
+	Graphs    *graphdata.Service
+	Executor  *builds.Service
 	Presence  *presence.Tracker
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer // may be nil
@@ -95,7 +101,8 @@ func New(o Options) *Handler {
 	}
 	h.answers = newAnswerCache(h.metrics)
 	r := &Resolver{
-		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, presence: o.Presence, errors: h.errors, metrics: h.metrics,
+		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, sources: o.Sources, graphs: o.Graphs, executor: o.Executor,
+		presence: o.Presence, errors: h.errors, metrics: h.metrics,
 		running: &o.Sockets.Running, pastReads: semaphore.NewWeighted(pastReads), patience: h.patience,
 	}
 	r.planCosts, _ = lru.New[int32, int64](knownPlans) // it fails only for a size below 1
@@ -136,7 +143,11 @@ const patience = 5 * time.Second
 // withFieldTimeout makes a root field of a query or mutation fail in time. Without it a field would wait for a quarter of an hour when the
 // network between the replica and the database is lost without an error.
 func (h *Handler) withFieldTimeout(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
-	ctx, cancel := context.WithTimeout(ctx, h.patience)
+	patience := h.patience
+	if slowFields[graphql.GetRootFieldContext(ctx).Field.Name] {
+		patience = max(patience, longPatience)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return next(ctx)
 }

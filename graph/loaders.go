@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"layercake/internal/caller"
+	"layercake/internal/executor"
+	"layercake/internal/graphdata"
 	"layercake/internal/plan"
 	"layercake/internal/project"
 
@@ -22,8 +24,14 @@ type loaders struct {
 	projects *dataloadgen.Loader[int32, *project.Project]     // projects by id; nil for one that does not exist
 	list     func(context.Context) ([]project.Project, error) // projects as they are listed, read once
 
-	listed sync.Map // *sync.Once by listedField: what was read of all projects in a list
-	shown  *planBudget
+	graphs *dataloadgen.Loader[int32, *graphdata.Graph]             // graphs by id; nil for one that does not exist
+	layers *dataloadgen.Loader[int32, []graphdata.Layer]            // layers by the id of their graph
+	stale  *dataloadgen.Loader[int32, map[int32]executor.Staleness] // staleness of all graphs of projects, by project id
+
+	listed   sync.Map // *sync.Once by listedField: what was read of all projects in a list
+	shown    *planBudget
+	sources  *sourceBudget
+	contents *contentBudget
 }
 
 // listedField is a field of the projects in a list, which has a first one.
@@ -38,7 +46,7 @@ type loadersKey struct{}
 func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	gather := dataloadgen.WithWait(500 * time.Microsecond)
 	l := &loaders{
-		shown: newPlanBudget(),
+		shown: newPlanBudget(), sources: newSourceBudget(), contents: &contentBudget{},
 		plans: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []int32) (map[int32]*plan.Plan, error) {
 			found, err := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids, selectsYAML(graphql.GetOperationContext(ctx)))
 			plans := make(map[int32]*plan.Plan, len(ids))
@@ -67,6 +75,31 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 			}
 			return projects, errs
 		}, gather),
+		// Each graph is a query: one that was reached through a list, or through its own field, does not come here.
+		graphs: dataloadgen.NewLoader(func(ctx context.Context, ids []int32) ([]*graphdata.Graph, []error) {
+			graphs, errs := make([]*graphdata.Graph, len(ids)), make([]error, len(ids))
+			for i, id := range ids {
+				g, err := r.graphs.Get(ctx, caller.Actor(ctx, ""), id)
+				graphs[i], errs[i] = orNull(g, err)
+			}
+			return graphs, errs
+		}, gather),
+		layers: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []int32) (map[int32][]graphdata.Layer, error) {
+			found, err := r.graphs.Layers(ctx, ids)
+			layers := make(map[int32][]graphdata.Layer, len(ids))
+			for _, id := range ids {
+				layers[id] = found[id] // none, or of a graph that was deleted meanwhile
+			}
+			return layers, err
+		}, gather),
+		stale: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []int32) (map[int32]map[int32]executor.Staleness, error) {
+			found, err := r.executor.Stale(ctx, ids)
+			stale := make(map[int32]map[int32]executor.Staleness, len(ids))
+			for _, id := range ids {
+				stale[id] = found
+			}
+			return stale, err
+		}, gather),
 	}
 	l.list = r.listOnce(l)
 	return next(context.WithValue(ctx, loadersKey{}, l))
@@ -79,6 +112,32 @@ func (l *loaders) prime(projects ...project.Project) {
 	for i := range projects {
 		l.projects.Prime(projects[i].ID, &projects[i])
 	}
+}
+
+// projectAbove returns the project of something that has one.
+func (r *Resolver) projectAbove(ctx context.Context, id int32) (*project.Project, error) {
+	p, err := loadersOf(ctx).projects.Load(ctx, id)
+	if err == nil && p == nil {
+		err = project.ErrNotFound // it was deleted meanwhile
+	}
+	return p, err
+}
+
+// withGraphs remembers listed graphs for what is below them, and reads the layers of all of them in one query if the document asks for
+// them.
+func (r *Resolver) withGraphs(ctx context.Context, graphs []graphdata.Graph) error {
+	l := loadersOf(ctx)
+	for i := range graphs {
+		l.graphs.Prime(graphs[i].ID, &graphs[i])
+	}
+	if len(graphs) == 0 || !slices.Contains(graphql.CollectAllFields(ctx), "layers") {
+		return nil
+	}
+	found, err := r.graphs.Layers(ctx, convert(graphs, func(g graphdata.Graph) int32 { return g.ID }))
+	for _, g := range graphs {
+		l.layers.Prime(g.ID, found[g.ID])
+	}
+	return err
 }
 
 // listOnce returns a function that lists projects once, for all fields of a response that ask. The extension "truncated" of the response

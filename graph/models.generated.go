@@ -11,9 +11,22 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"layercake/internal/graphdata"
+	"layercake/internal/ingest"
 	"layercake/internal/plan"
 	"layercake/internal/project"
 )
+
+// One of many files to be uploaded. Its format follows from its extension, and what it holds from its content.
+type BulkUploadDataSourceInput struct {
+	// Blank for the name of the file.
+	Name        string                     `json:"name"`
+	Description graphql.Omittable[*string] `json:"description"`
+	// Ends in .csv, .tsv or .json, and has no path.
+	Filename string `json:"filename"`
+	// The bytes in base64.
+	FileContent string `json:"fileContent"`
+}
 
 // Something that happened in a project: a step of a change of its plan, or somebody who came or left.
 type CollaborationEvent struct {
@@ -35,12 +48,56 @@ type CollaborationEventData struct {
 	UserEvent *UserEventData `json:"userEvent"`
 }
 
+// A file to be uploaded.
+type CreateDataSourceInput struct {
+	ProjectID int32 `json:"projectId"`
+	// Blank for the name of the file.
+	Name        string                     `json:"name"`
+	Description graphql.Omittable[*string] `json:"description"`
+	// Has the extension of the format, and no path.
+	Filename string `json:"filename"`
+	// The bytes in base64. Larger files are taken by POST /api/projects/{id}/data-sources.
+	FileContent string        `json:"fileContent"`
+	FileFormat  ingest.Format `json:"fileFormat"`
+	DataType    ingest.Kind   `json:"dataType"`
+}
+
+// A graph to be added to a plan.
+type CreateGraphInput struct {
+	ProjectID int32 `json:"projectId"`
+	// 1 to 100 characters once trimmed. The node has it as its label.
+	Name string `json:"name"`
+	// Ignored: the server makes the id of the node.
+	NodeID graphql.Omittable[*string] `json:"nodeId"`
+}
+
 // What people say about a plan that was never written to.
 type CreatePlanInput struct {
 	ProjectID    int32                      `json:"projectId"`
 	Name         string                     `json:"name"`
 	YamlContent  string                     `json:"yamlContent"`
 	Dependencies graphql.Omittable[[]int32] `json:"dependencies"`
+}
+
+// Some rows of the table that a node names.
+type DataSourcePreview struct {
+	// Id of the node.
+	NodeID       string `json:"nodeId"`
+	DatasourceID int32  `json:"datasourceId"`
+	Name         string `json:"name"`
+	// Name of the file.
+	FilePath string `json:"filePath"`
+	// nodes or edges.
+	FileType string `json:"fileType"`
+	// Rows of the whole table.
+	TotalRows int32         `json:"totalRows"`
+	Columns   []TableColumn `json:"columns"`
+	Rows      []TableRow    `json:"rows"`
+	// When the file was last read successfully.
+	ImportDate *string `json:"importDate"`
+	// completed or error.
+	ExecutionState string  `json:"executionState"`
+	ErrorMessage   *string `json:"errorMessage"`
 }
 
 // A change of an edge.
@@ -67,6 +124,91 @@ type EditPlanResult struct {
 	Change *PlanEvent `json:"change"`
 }
 
+// An edge of a built graph.
+type GraphEdge struct {
+	// Unique among the edges of its graph.
+	ID      string `json:"id"`
+	GraphID int32  `json:"graphId"`
+	// Id of the node that it leaves.
+	Source string `json:"source"`
+	// Id of the node that it enters.
+	Target string  `json:"target"`
+	Label  *string `json:"label"`
+	// Id of its layer.
+	Layer  *string  `json:"layer"`
+	Weight *float64 `json:"weight"`
+	// The whole element, as graphJson shows it.
+	Attrs     json.RawMessage `json:"attrs"`
+	CreatedAt time.Time       `json:"createdAt"`
+	// Begins a page after this edge.
+	Cursor string `json:"cursor"`
+}
+
+// An edge of a GraphPreview.
+type GraphEdgePreview struct {
+	ID     string   `json:"id"`
+	Source string   `json:"source"`
+	Target string   `json:"target"`
+	Label  *string  `json:"label"`
+	Layer  *string  `json:"layer"`
+	Weight *float64 `json:"weight"`
+	// The whole element, as graphJson shows it.
+	Attrs json.RawMessage `json:"attrs"`
+}
+
+// A node of a built graph.
+type GraphNode struct {
+	// Unique among the nodes of its graph.
+	ID      string  `json:"id"`
+	GraphID int32   `json:"graphId"`
+	Label   *string `json:"label"`
+	// Id of its layer.
+	Layer  *string  `json:"layer"`
+	Weight *float64 `json:"weight"`
+	// Whether it contains others.
+	IsPartition bool `json:"isPartition"`
+	// Id of the node that contains it.
+	BelongsTo *string `json:"belongsTo"`
+	// The whole element, as graphJson shows it.
+	Attrs     json.RawMessage `json:"attrs"`
+	CreatedAt time.Time       `json:"createdAt"`
+	// Begins a page after this node.
+	Cursor string `json:"cursor"`
+}
+
+// A node of a GraphPreview.
+type GraphNodePreview struct {
+	ID          string   `json:"id"`
+	Label       *string  `json:"label"`
+	Layer       *string  `json:"layer"`
+	Weight      *float64 `json:"weight"`
+	IsPartition bool     `json:"isPartition"`
+	// The whole element, as graphJson shows it.
+	Attrs json.RawMessage `json:"attrs"`
+}
+
+// A built graph, to be looked at.
+type GraphPreview struct {
+	// Id of the node that builds it.
+	NodeID  string             `json:"nodeId"`
+	GraphID int32              `json:"graphId"`
+	Name    string             `json:"name"`
+	Nodes   []GraphNodePreview `json:"nodes"`
+	// Those whose ends are among the nodes.
+	Edges  []GraphEdgePreview `json:"edges"`
+	Layers []graphdata.Layer  `json:"layers"`
+	// All nodes of the graph.
+	NodeCount int32 `json:"nodeCount"`
+	// All edges of the graph.
+	EdgeCount int32 `json:"edgeCount"`
+	// not_started, pending, processing, completed or error.
+	ExecutionState string  `json:"executionState"`
+	ComputedDate   *string `json:"computedDate"`
+	ErrorMessage   *string `json:"errorMessage"`
+	// Whether there are more nodes or edges than are shown: beyond 50,000 together, or 16 MB.
+	Truncated bool `json:"truncated"`
+}
+
 // What can be changed. The fields of one request run one after the other.
 type Mutation struct {
 }
@@ -83,6 +225,14 @@ type NodeEdit struct {
 type NodeEventData struct {
 	// As it is, or as it was when it was removed.
 	Node plan.Node `json:"node"`
+}
+
+// What became of a request to build a node.
+type NodeExecutionResult struct {
+	Success bool `json:"success"`
+	// For people. When building takes longer than the answer may, it says that it goes on.
+	Message string `json:"message"`
+	NodeID  string `json:"nodeId"`
 }
 
 // Where one node goes.
@@ -350,6 +500,15 @@ type PlanEvent struct {
 	Undoes *int64 `json:"undoes"`
 }
 
+// What became of a request to build a plan.
+type PlanExecutionResult struct {
+	Success bool `json:"success"`
+	// For people.
+	Message string `json:"message"`
+	// Empty, always: outputs are made when they are downloaded.
+	OutputFiles []string `json:"outputFiles"`
+}
+
 // A page of changes, newest first.
 type PlanHistory struct {
 	// The changes of the page.
@@ -439,6 +598,23 @@ type Query struct {
 type Subscription struct {
 }
 
+// A column of a table.
+type TableColumn struct {
+	Name string `json:"name"`
+	// string, always.
+	DataType string `json:"dataType"`
+	// true, always.
+	Nullable bool `json:"nullable"`
+}
+
+// A row of a table.
+type TableRow struct {
+	// Number in the whole table, from 1.
+	RowNumber int32 `json:"rowNumber"`
+	// The row as graphJson shows it.
+	Data json.RawMessage `json:"data"`
+}
+
 // What became of an undo, a redo or a restore.
 type UndoResult struct {
 	// The version after it; the newest when nothing was written.
@@ -451,6 +627,21 @@ type UndoResult struct {
 	Conflicts []plan.UndoConflict `json:"conflicts"`
 	// What could not come back, such as the file of a source.
 	Notes []string `json:"notes"`
+}
+
+// The parts of a data source to change. Absent and null parts stay as they are.
+type UpdateDataSourceInput struct {
+	Name        graphql.Omittable[*string] `json:"name"`
+	Description graphql.Omittable[*string] `json:"description"`
+	Filename    graphql.Omittable[*string] `json:"filename"`
+	// The bytes, in base64, of a file in the place of the former one. It holds what the former one held.
+	FileContent graphql.Omittable[*string] `json:"fileContent"`
+}
+
+// The parts of a graph to change. Absent and null parts stay as they are.
+type UpdateGraphInput struct {
+	// 1 to 100 characters once trimmed.
+	Name graphql.Omittable[*string] `json:"name"`
 }
 
 // What people say about a plan from now on. Absent dependencies become none.

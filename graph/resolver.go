@@ -12,10 +12,13 @@ import (
 	"layercake/internal/auth"
 	"layercake/internal/budget"
 	"layercake/internal/caller"
+	"layercake/internal/executor"
 	"layercake/internal/fault"
+	"layercake/internal/graphdata"
 	"layercake/internal/plan"
 	"layercake/internal/presence"
 	"layercake/internal/project"
+	"layercake/internal/source"
 
 	"github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/semaphore"
@@ -26,6 +29,9 @@ type Resolver struct {
 	plans     *plan.Service
 	proposals *plan.Proposals
 	projects  *project.Service
+	sources   *source.Service
+	graphs    *graphdata.Service
+	executor  *executor.Service
 	presence  *presence.Tracker
 	errors    *presenter
 	metrics   *metrics

@@ -26,6 +26,10 @@ func NewExecutableSchema(cfg Config) graphql.ExecutableSchema {
 type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
+	DataSource() DataSourceResolver
+	DataSourceReference() DataSourceReferenceResolver
+	Graph() GraphResolver
+	Layer() LayerResolver
 	Mutation() MutationResolver
 	Plan() PlanResolver
 	Project() ProjectResolver
@@ -53,6 +57,31 @@ type ComplexityRoot struct {
 		UserEvent func(childComplexity int) int
 	}
 
+	DataSource struct {
+		CreatedAt         func(childComplexity int) int
+		DataType          func(childComplexity int) int
+		Description       func(childComplexity int) int
+		ErrorMessage      func(childComplexity int) int
+		FileFormat        func(childComplexity int) int
+		FileSizeFormatted func(childComplexity int) int
+		Filename          func(childComplexity int) int
+		GraphJSON         func(childComplexity int) int
+		HasError          func(childComplexity int) int
+		ID                func(childComplexity int) int
+		IsReady           func(childComplexity int) int
+		Name              func(childComplexity int) int
+		ProblemCount      func(childComplexity int) int
+		Problems          func(childComplexity int) int
+		ProcessedAt       func(childComplexity int) int
+		Project           func(childComplexity int) int
+		ProjectID         func(childComplexity int) int
+		Rows              func(childComplexity int) int
+		SHA256            func(childComplexity int) int
+		Size              func(childComplexity int) int
+		Status            func(childComplexity int) int
+		UpdatedAt         func(childComplexity int) int
+	}
+
 	DataSourceExecutionMetadata struct {
 		DataSourceID   func(childComplexity int) int
 		ErrorMessage   func(childComplexity int) int
@@ -60,6 +89,28 @@ type ComplexityRoot struct {
 		Filename       func(childComplexity int) int
 		ProcessedAt    func(childComplexity int) int
 		Status         func(childComplexity int) int
+	}
+
+	DataSourcePreview struct {
+		Columns        func(childComplexity int) int
+		DatasourceID   func(childComplexity int) int
+		ErrorMessage   func(childComplexity int) int
+		ExecutionState func(childComplexity int) int
+		FilePath       func(childComplexity int) int
+		FileType       func(childComplexity int) int
+		ImportDate     func(childComplexity int) int
+		Name           func(childComplexity int) int
+		NodeID         func(childComplexity int) int
+		Rows           func(childComplexity int) int
+		TotalRows      func(childComplexity int) int
+	}
+
+	DataSourceReference struct {
+		CreatedAt   func(childComplexity int) int
+		DataType    func(childComplexity int) int
+		Description func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Name        func(childComplexity int) int
 	}
 
 	EdgeEventData struct {
@@ -77,6 +128,65 @@ type ComplexityRoot struct {
 		Version func(childComplexity int) int
 	}
 
+	ExecutionEvent struct {
+		Attempt      func(childComplexity int) int
+		Done         func(childComplexity int) int
+		ErrorMessage func(childComplexity int) int
+		GraphID      func(childComplexity int) int
+		NodeID       func(childComplexity int) int
+		Phase        func(childComplexity int) int
+		ProjectID    func(childComplexity int) int
+		Replica      func(childComplexity int) int
+		State        func(childComplexity int) int
+		Timestamp    func(childComplexity int) int
+		Total        func(childComplexity int) int
+	}
+
+	Graph struct {
+		ComputedAt   func(childComplexity int) int
+		CreatedAt    func(childComplexity int) int
+		EdgeCount    func(childComplexity int) int
+		ErrorMessage func(childComplexity int) int
+		GraphEdges   func(childComplexity int, first *int32, after *string) int
+		GraphNodes   func(childComplexity int, first *int32, after *string) int
+		ID           func(childComplexity int) int
+		Layers       func(childComplexity int) int
+		Metadata     func(childComplexity int) int
+		Name         func(childComplexity int) int
+		NodeCount    func(childComplexity int) int
+		NodeID       func(childComplexity int) int
+		Project      func(childComplexity int) int
+		ProjectID    func(childComplexity int) int
+		Recipe       func(childComplexity int) int
+		Stale        func(childComplexity int) int
+		StaleBecause func(childComplexity int) int
+		State        func(childComplexity int) int
+		UpdatedAt    func(childComplexity int) int
+	}
+
+	GraphEdge struct {
+		Attrs     func(childComplexity int) int
+		CreatedAt func(childComplexity int) int
+		Cursor    func(childComplexity int) int
+		GraphID   func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Label     func(childComplexity int) int
+		Layer     func(childComplexity int) int
+		Source    func(childComplexity int) int
+		Target    func(childComplexity int) int
+		Weight    func(childComplexity int) int
+	}
+
+	GraphEdgePreview struct {
+		Attrs  func(childComplexity int) int
+		ID     func(childComplexity int) int
+		Label  func(childComplexity int) int
+		Layer  func(childComplexity int) int
+		Source func(childComplexity int) int
+		Target func(childComplexity int) int
+		Weight func(childComplexity int) int
+	}
+
 	GraphExecutionMetadata struct {
 		ComputedDate   func(childComplexity int) int
 		EdgeCount      func(childComplexity int) int
@@ -86,24 +196,82 @@ type ComplexityRoot struct {
 		NodeCount      func(childComplexity int) int
 	}
 
+	GraphNode struct {
+		Attrs       func(childComplexity int) int
+		BelongsTo   func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		Cursor      func(childComplexity int) int
+		GraphID     func(childComplexity int) int
+		ID          func(childComplexity int) int
+		IsPartition func(childComplexity int) int
+		Label       func(childComplexity int) int
+		Layer       func(childComplexity int) int
+		Weight      func(childComplexity int) int
+	}
+
+	GraphNodePreview struct {
+		Attrs       func(childComplexity int) int
+		ID          func(childComplexity int) int
+		IsPartition func(childComplexity int) int
+		Label       func(childComplexity int) int
+		Layer       func(childComplexity int) int
+		Weight      func(childComplexity int) int
+	}
+
+	GraphPreview struct {
+		ComputedDate   func(childComplexity int) int
+		EdgeCount      func(childComplexity int) int
+		Edges          func(childComplexity int) int
+		ErrorMessage   func(childComplexity int) int
+		ExecutionState func(childComplexity int) int
+		GraphID        func(childComplexity int) int
+		Layers         func(childComplexity int) int
+		Name           func(childComplexity int) int
+		NodeCount      func(childComplexity int) int
+		NodeID         func(childComplexity int) int
+		Nodes          func(childComplexity int) int
+		Truncated      func(childComplexity int) int
+	}
+
+	Layer struct {
+		Color      func(childComplexity int) int
+		Graph      func(childComplexity int) int
+		GraphID    func(childComplexity int) int
+		ID         func(childComplexity int) int
+		LayerID    func(childComplexity int) int
+		Name       func(childComplexity int) int
+		Properties func(childComplexity int) int
+	}
+
 	Mutation struct {
 		AddPlanDagEdge            func(childComplexity int, projectID int32, edge PlanDagEdgeInput, opID *string, expectedVersion *int32, clientID *string) int
 		AddPlanDagNode            func(childComplexity int, projectID int32, node PlanDagNodeInput, opID *string, expectedVersion *int32, clientID *string) int
 		BatchMovePlanDagNodes     func(childComplexity int, projectID int32, nodePositions []NodePositionInput, opID *string, expectedVersion *int32, clientID *string) int
+		BulkUploadDataSources     func(childComplexity int, projectID int32, files []BulkUploadDataSourceInput, opID *string, clientID *string) int
+		CancelExecution           func(childComplexity int, projectID int32, nodeID *string, opID *string, clientID *string) int
+		CreateDataSourceFromFile  func(childComplexity int, input CreateDataSourceInput, opID *string, clientID *string) int
+		CreateGraph               func(childComplexity int, input CreateGraphInput, opID *string, expectedVersion *int32, clientID *string) int
 		CreatePlan                func(childComplexity int, input CreatePlanInput, opID *string, expectedVersion *int32, clientID *string) int
 		CreateProject             func(childComplexity int, input project.Input) int
 		DecideProposal            func(childComplexity int, projectID int32, id int32, decision plan.Decision, reason *string, opID *string, clientID *string) int
+		DeleteDataSource          func(childComplexity int, id int32, opID *string, clientID *string) int
+		DeleteGraph               func(childComplexity int, id int32, opID *string, expectedVersion *int32, clientID *string) int
 		DeletePlan                func(childComplexity int, id int32, opID *string, expectedVersion *int32, clientID *string) int
 		DeletePlanDagEdge         func(childComplexity int, projectID int32, edgeID string, opID *string, expectedVersion *int32, clientID *string) int
 		DeletePlanDagNode         func(childComplexity int, projectID int32, nodeID string, opID *string, expectedVersion *int32, clientID *string) int
 		DeleteProject             func(childComplexity int, id string) int
 		EditPlan                  func(childComplexity int, projectID int32, edits []PlanEdit, note *string, dryRun *bool, opID *string, expectedVersion *int32, clientID *string) int
+		ExecuteNode               func(childComplexity int, projectID int32, nodeID string, opID *string, clientID *string) int
+		ExecutePlan               func(childComplexity int, id int32, opID *string, clientID *string) int
 		JoinProjectCollaboration  func(childComplexity int, projectID int32, clientID *string, userName *string, avatarColor *string, isAgent *bool) int
 		LeaveProjectCollaboration func(childComplexity int, projectID int32, clientID *string) int
 		MovePlanDagNode           func(childComplexity int, projectID int32, nodeID string, position plan.Position, opID *string, expectedVersion *int32, clientID *string) int
 		RedoChange                func(childComplexity int, projectID int32, version *int32, onConflict *plan.OnConflict, dryRun *bool, note *string, opID *string, expectedVersion *int32, clientID *string) int
+		ReprocessDataSource       func(childComplexity int, id int32, opID *string, clientID *string) int
 		RestorePlan               func(childComplexity int, projectID int32, version int32, expectedVersion int32, dryRun *bool, note *string, opID *string, clientID *string) int
 		UndoChange                func(childComplexity int, projectID int32, version *int32, onConflict *plan.OnConflict, dryRun *bool, note *string, opID *string, expectedVersion *int32, clientID *string) int
+		UpdateDataSource          func(childComplexity int, id int32, input UpdateDataSourceInput, opID *string, clientID *string) int
+		UpdateGraph               func(childComplexity int, id int32, input UpdateGraphInput) int
 		UpdatePlan                func(childComplexity int, id int32, input UpdatePlanInput, opID *string, expectedVersion *int32, clientID *string) int
 		UpdatePlanDag             func(childComplexity int, projectID int32, planDag PlanDagInput, opID *string, expectedVersion *int32, clientID *string) int
 		UpdatePlanDagEdge         func(childComplexity int, projectID int32, edgeID string, updates PlanDagEdgeUpdateInput, opID *string, expectedVersion *int32, clientID *string) int
@@ -113,6 +281,12 @@ type ComplexityRoot struct {
 
 	NodeEventData struct {
 		Node func(childComplexity int) int
+	}
+
+	NodeExecutionResult struct {
+		Message func(childComplexity int) int
+		NodeID  func(childComplexity int) int
+		Success func(childComplexity int) int
 	}
 
 	NodeMetadata struct {
@@ -296,6 +470,12 @@ type ComplexityRoot struct {
 		Via        func(childComplexity int) int
 	}
 
+	PlanExecutionResult struct {
+		Message     func(childComplexity int) int
+		OutputFiles func(childComplexity int) int
+		Success     func(childComplexity int) int
+	}
+
 	PlanHistory struct {
 		Changes func(childComplexity int) int
 		More    func(childComplexity int) int
@@ -377,27 +557,55 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		GetPlanDag      func(childComplexity int, projectID int32) int
-		NodeTypes       func(childComplexity int) int
-		Plan            func(childComplexity int, id int32) int
-		PlanAt          func(childComplexity int, projectID int32, version *int32, at *time.Time) int
-		PlanDag         func(childComplexity int, projectID int32) int
-		PlanDiff        func(childComplexity int, projectID int32, from int32, to *int32) int
-		PlanHistory     func(childComplexity int, projectID int32, before *int32, limit *int32, elementID *string, actorID *string, all *bool) int
-		Presence        func(childComplexity int, projectID int32) int
-		Project         func(childComplexity int, id int32) int
-		ProjectList     func(childComplexity int, search *string, first *int32, after *string) int
-		Projects        func(childComplexity int) int
-		Proposals       func(childComplexity int, projectID int32, status *plan.ProposalStatus, first *int32, after *string) int
-		ValidatePlanDag func(childComplexity int, planDag PlanDagInput) int
+		AvailableDataSources   func(childComplexity int, projectID int32) int
+		DataSource             func(childComplexity int, id int32) int
+		DataSources            func(childComplexity int, projectID int32) int
+		DatasourcePreview      func(childComplexity int, projectID int32, nodeID string, limit int32, offset int32) int
+		DownloadDataSourceJSON func(childComplexity int, id int32) int
+		DownloadDataSourceRaw  func(childComplexity int, id int32) int
+		GetPlanDag             func(childComplexity int, projectID int32) int
+		Graph                  func(childComplexity int, id int32) int
+		GraphPreview           func(childComplexity int, projectID int32, nodeID string) int
+		Graphs                 func(childComplexity int, projectID int32) int
+		NodeTypes              func(childComplexity int) int
+		Plan                   func(childComplexity int, id int32) int
+		PlanAt                 func(childComplexity int, projectID int32, version *int32, at *time.Time) int
+		PlanDag                func(childComplexity int, projectID int32) int
+		PlanDiff               func(childComplexity int, projectID int32, from int32, to *int32) int
+		PlanHistory            func(childComplexity int, projectID int32, before *int32, limit *int32, elementID *string, actorID *string, all *bool) int
+		Presence               func(childComplexity int, projectID int32) int
+		Project                func(childComplexity int, id int32) int
+		ProjectList            func(childComplexity int, search *string, first *int32, after *string) int
+		Projects               func(childComplexity int) int
+		Proposals              func(childComplexity int, projectID int32, status *plan.ProposalStatus, first *int32, after *string) int
+		ValidatePlanDag        func(childComplexity int, planDag PlanDagInput) int
+	}
+
+	RowProblem struct {
+		Column  func(childComplexity int) int
+		Reason  func(childComplexity int) int
+		Row     func(childComplexity int) int
+		Warning func(childComplexity int) int
 	}
 
 	Subscription struct {
 		CollaborationEvents func(childComplexity int, planID string) int
+		Executions          func(childComplexity int, projectID int32) int
 		PlanDagDeltaChanged func(childComplexity int, projectID int32, after *string) int
 		PlanDagUpdated      func(childComplexity int, planID string) int
 		PlanEvents          func(childComplexity int, projectID int32, after *string) int
 		ProposalsChanged    func(childComplexity int, projectID int32) int
+	}
+
+	TableColumn struct {
+		DataType func(childComplexity int) int
+		Name     func(childComplexity int) int
+		Nullable func(childComplexity int) int
+	}
+
+	TableRow struct {
+		Data      func(childComplexity int) int
+		RowNumber func(childComplexity int) int
 	}
 
 	UndoConflict struct {
@@ -516,6 +724,139 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CollaborationEventData.UserEvent(childComplexity), true
 
+	case "DataSource.createdAt":
+		if e.ComplexityRoot.DataSource.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.CreatedAt(childComplexity), true
+	case "DataSource.dataType":
+		if e.ComplexityRoot.DataSource.DataType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.DataType(childComplexity), true
+	case "DataSource.description":
+		if e.ComplexityRoot.DataSource.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.Description(childComplexity), true
+	case "DataSource.errorMessage":
+		if e.ComplexityRoot.DataSource.ErrorMessage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.ErrorMessage(childComplexity), true
+	case "DataSource.fileFormat":
+		if e.ComplexityRoot.DataSource.FileFormat == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.FileFormat(childComplexity), true
+	case "DataSource.fileSizeFormatted":
+		if e.ComplexityRoot.DataSource.FileSizeFormatted == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.FileSizeFormatted(childComplexity), true
+	case "DataSource.filename":
+		if e.ComplexityRoot.DataSource.Filename == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.Filename(childComplexity), true
+	case "DataSource.graphJson":
+		if e.ComplexityRoot.DataSource.GraphJSON == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.GraphJSON(childComplexity), true
+	case "DataSource.hasError":
+		if e.ComplexityRoot.DataSource.HasError == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.HasError(childComplexity), true
+	case "DataSource.id":
+		if e.ComplexityRoot.DataSource.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.ID(childComplexity), true
+	case "DataSource.isReady":
+		if e.ComplexityRoot.DataSource.IsReady == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.IsReady(childComplexity), true
+	case "DataSource.name":
+		if e.ComplexityRoot.DataSource.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.Name(childComplexity), true
+	case "DataSource.problemCount":
+		if e.ComplexityRoot.DataSource.ProblemCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.ProblemCount(childComplexity), true
+	case "DataSource.problems":
+		if e.ComplexityRoot.DataSource.Problems == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.Problems(childComplexity), true
+	case "DataSource.processedAt":
+		if e.ComplexityRoot.DataSource.ProcessedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.ProcessedAt(childComplexity), true
+	case "DataSource.project":
+		if e.ComplexityRoot.DataSource.Project == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.Project(childComplexity), true
+	case "DataSource.projectId":
+		if e.ComplexityRoot.DataSource.ProjectID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.ProjectID(childComplexity), true
+	case "DataSource.rowCount":
+		if e.ComplexityRoot.DataSource.Rows == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.Rows(childComplexity), true
+	case "DataSource.contentHash":
+		if e.ComplexityRoot.DataSource.SHA256 == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.SHA256(childComplexity), true
+	case "DataSource.fileSize":
+		if e.ComplexityRoot.DataSource.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.Size(childComplexity), true
+	case "DataSource.status":
+		if e.ComplexityRoot.DataSource.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.Status(childComplexity), true
+	case "DataSource.updatedAt":
+		if e.ComplexityRoot.DataSource.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSource.UpdatedAt(childComplexity), true
+
 	case "DataSourceExecutionMetadata.dataSourceId":
 		if e.ComplexityRoot.DataSourceExecutionMetadata.DataSourceID == nil {
 			break
@@ -552,6 +893,104 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DataSourceExecutionMetadata.Status(childComplexity), true
+
+	case "DataSourcePreview.columns":
+		if e.ComplexityRoot.DataSourcePreview.Columns == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourcePreview.Columns(childComplexity), true
+	case "DataSourcePreview.datasourceId":
+		if e.ComplexityRoot.DataSourcePreview.DatasourceID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourcePreview.DatasourceID(childComplexity), true
+	case "DataSourcePreview.errorMessage":
+		if e.ComplexityRoot.DataSourcePreview.ErrorMessage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourcePreview.ErrorMessage(childComplexity), true
+	case "DataSourcePreview.executionState":
+		if e.ComplexityRoot.DataSourcePreview.ExecutionState == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourcePreview.ExecutionState(childComplexity), true
+	case "DataSourcePreview.filePath":
+		if e.ComplexityRoot.DataSourcePreview.FilePath == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourcePreview.FilePath(childComplexity), true
+	case "DataSourcePreview.fileType":
+		if e.ComplexityRoot.DataSourcePreview.FileType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourcePreview.FileType(childComplexity), true
+	case "DataSourcePreview.importDate":
+		if e.ComplexityRoot.DataSourcePreview.ImportDate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourcePreview.ImportDate(childComplexity), true
+	case "DataSourcePreview.name":
+		if e.ComplexityRoot.DataSourcePreview.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourcePreview.Name(childComplexity), true
+	case "DataSourcePreview.nodeId":
+		if e.ComplexityRoot.DataSourcePreview.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourcePreview.NodeID(childComplexity), true
+	case "DataSourcePreview.rows":
+		if e.ComplexityRoot.DataSourcePreview.Rows == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourcePreview.Rows(childComplexity), true
+	case "DataSourcePreview.totalRows":
+		if e.ComplexityRoot.DataSourcePreview.TotalRows == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourcePreview.TotalRows(childComplexity), true
+
+	case "DataSourceReference.createdAt":
+		if e.ComplexityRoot.DataSourceReference.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourceReference.CreatedAt(childComplexity), true
+	case "DataSourceReference.dataType":
+		if e.ComplexityRoot.DataSourceReference.DataType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourceReference.DataType(childComplexity), true
+	case "DataSourceReference.description":
+		if e.ComplexityRoot.DataSourceReference.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourceReference.Description(childComplexity), true
+	case "DataSourceReference.id":
+		if e.ComplexityRoot.DataSourceReference.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourceReference.ID(childComplexity), true
+	case "DataSourceReference.name":
+		if e.ComplexityRoot.DataSourceReference.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataSourceReference.Name(childComplexity), true
 
 	case "EdgeEventData.edge":
 		if e.ComplexityRoot.EdgeEventData.Edge == nil {
@@ -592,6 +1031,302 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.EditPlanResult.Version(childComplexity), true
 
+	case "ExecutionEvent.attempt":
+		if e.ComplexityRoot.ExecutionEvent.Attempt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.Attempt(childComplexity), true
+	case "ExecutionEvent.done":
+		if e.ComplexityRoot.ExecutionEvent.Done == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.Done(childComplexity), true
+	case "ExecutionEvent.errorMessage":
+		if e.ComplexityRoot.ExecutionEvent.ErrorMessage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.ErrorMessage(childComplexity), true
+	case "ExecutionEvent.graphId":
+		if e.ComplexityRoot.ExecutionEvent.GraphID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.GraphID(childComplexity), true
+	case "ExecutionEvent.nodeId":
+		if e.ComplexityRoot.ExecutionEvent.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.NodeID(childComplexity), true
+	case "ExecutionEvent.phase":
+		if e.ComplexityRoot.ExecutionEvent.Phase == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.Phase(childComplexity), true
+	case "ExecutionEvent.projectId":
+		if e.ComplexityRoot.ExecutionEvent.ProjectID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.ProjectID(childComplexity), true
+	case "ExecutionEvent.replica":
+		if e.ComplexityRoot.ExecutionEvent.Replica == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.Replica(childComplexity), true
+	case "ExecutionEvent.state":
+		if e.ComplexityRoot.ExecutionEvent.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.State(childComplexity), true
+	case "ExecutionEvent.timestamp":
+		if e.ComplexityRoot.ExecutionEvent.Timestamp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.Timestamp(childComplexity), true
+	case "ExecutionEvent.total":
+		if e.ComplexityRoot.ExecutionEvent.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExecutionEvent.Total(childComplexity), true
+
+	case "Graph.computedDate":
+		if e.ComplexityRoot.Graph.ComputedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.ComputedAt(childComplexity), true
+	case "Graph.createdAt":
+		if e.ComplexityRoot.Graph.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.CreatedAt(childComplexity), true
+	case "Graph.edgeCount":
+		if e.ComplexityRoot.Graph.EdgeCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.EdgeCount(childComplexity), true
+	case "Graph.errorMessage":
+		if e.ComplexityRoot.Graph.ErrorMessage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.ErrorMessage(childComplexity), true
+	case "Graph.graphEdges":
+		if e.ComplexityRoot.Graph.GraphEdges == nil {
+			break
+		}
+
+		args, err := ec.field_Graph_graphEdges_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Graph.GraphEdges(childComplexity, args["first"].(*int32), args["after"].(*string)), true
+	case "Graph.graphNodes":
+		if e.ComplexityRoot.Graph.GraphNodes == nil {
+			break
+		}
+
+		args, err := ec.field_Graph_graphNodes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Graph.GraphNodes(childComplexity, args["first"].(*int32), args["after"].(*string)), true
+	case "Graph.id":
+		if e.ComplexityRoot.Graph.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.ID(childComplexity), true
+	case "Graph.layers":
+		if e.ComplexityRoot.Graph.Layers == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.Layers(childComplexity), true
+	case "Graph.metadata":
+		if e.ComplexityRoot.Graph.Metadata == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.Metadata(childComplexity), true
+	case "Graph.name":
+		if e.ComplexityRoot.Graph.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.Name(childComplexity), true
+	case "Graph.nodeCount":
+		if e.ComplexityRoot.Graph.NodeCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.NodeCount(childComplexity), true
+	case "Graph.nodeId":
+		if e.ComplexityRoot.Graph.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.NodeID(childComplexity), true
+	case "Graph.project":
+		if e.ComplexityRoot.Graph.Project == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.Project(childComplexity), true
+	case "Graph.projectId":
+		if e.ComplexityRoot.Graph.ProjectID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.ProjectID(childComplexity), true
+	case "Graph.sourceHash":
+		if e.ComplexityRoot.Graph.Recipe == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.Recipe(childComplexity), true
+	case "Graph.stale":
+		if e.ComplexityRoot.Graph.Stale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.Stale(childComplexity), true
+	case "Graph.staleBecause":
+		if e.ComplexityRoot.Graph.StaleBecause == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.StaleBecause(childComplexity), true
+	case "Graph.executionState":
+		if e.ComplexityRoot.Graph.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.State(childComplexity), true
+	case "Graph.updatedAt":
+		if e.ComplexityRoot.Graph.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Graph.UpdatedAt(childComplexity), true
+
+	case "GraphEdge.attrs":
+		if e.ComplexityRoot.GraphEdge.Attrs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdge.Attrs(childComplexity), true
+	case "GraphEdge.createdAt":
+		if e.ComplexityRoot.GraphEdge.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdge.CreatedAt(childComplexity), true
+	case "GraphEdge.cursor":
+		if e.ComplexityRoot.GraphEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdge.Cursor(childComplexity), true
+	case "GraphEdge.graphId":
+		if e.ComplexityRoot.GraphEdge.GraphID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdge.GraphID(childComplexity), true
+	case "GraphEdge.id":
+		if e.ComplexityRoot.GraphEdge.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdge.ID(childComplexity), true
+	case "GraphEdge.label":
+		if e.ComplexityRoot.GraphEdge.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdge.Label(childComplexity), true
+	case "GraphEdge.layer":
+		if e.ComplexityRoot.GraphEdge.Layer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdge.Layer(childComplexity), true
+	case "GraphEdge.source":
+		if e.ComplexityRoot.GraphEdge.Source == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdge.Source(childComplexity), true
+	case "GraphEdge.target":
+		if e.ComplexityRoot.GraphEdge.Target == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdge.Target(childComplexity), true
+	case "GraphEdge.weight":
+		if e.ComplexityRoot.GraphEdge.Weight == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdge.Weight(childComplexity), true
+
+	case "GraphEdgePreview.attrs":
+		if e.ComplexityRoot.GraphEdgePreview.Attrs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdgePreview.Attrs(childComplexity), true
+	case "GraphEdgePreview.id":
+		if e.ComplexityRoot.GraphEdgePreview.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdgePreview.ID(childComplexity), true
+	case "GraphEdgePreview.label":
+		if e.ComplexityRoot.GraphEdgePreview.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdgePreview.Label(childComplexity), true
+	case "GraphEdgePreview.layer":
+		if e.ComplexityRoot.GraphEdgePreview.Layer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdgePreview.Layer(childComplexity), true
+	case "GraphEdgePreview.source":
+		if e.ComplexityRoot.GraphEdgePreview.Source == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdgePreview.Source(childComplexity), true
+	case "GraphEdgePreview.target":
+		if e.ComplexityRoot.GraphEdgePreview.Target == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdgePreview.Target(childComplexity), true
+	case "GraphEdgePreview.weight":
+		if e.ComplexityRoot.GraphEdgePreview.Weight == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphEdgePreview.Weight(childComplexity), true
+
 	case "GraphExecutionMetadata.computedDate":
 		if e.ComplexityRoot.GraphExecutionMetadata.ComputedDate == nil {
 			break
@@ -629,6 +1364,220 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.GraphExecutionMetadata.NodeCount(childComplexity), true
 
+	case "GraphNode.attrs":
+		if e.ComplexityRoot.GraphNode.Attrs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNode.Attrs(childComplexity), true
+	case "GraphNode.belongsTo":
+		if e.ComplexityRoot.GraphNode.BelongsTo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNode.BelongsTo(childComplexity), true
+	case "GraphNode.createdAt":
+		if e.ComplexityRoot.GraphNode.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNode.CreatedAt(childComplexity), true
+	case "GraphNode.cursor":
+		if e.ComplexityRoot.GraphNode.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNode.Cursor(childComplexity), true
+	case "GraphNode.graphId":
+		if e.ComplexityRoot.GraphNode.GraphID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNode.GraphID(childComplexity), true
+	case "GraphNode.id":
+		if e.ComplexityRoot.GraphNode.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNode.ID(childComplexity), true
+	case "GraphNode.isPartition":
+		if e.ComplexityRoot.GraphNode.IsPartition == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNode.IsPartition(childComplexity), true
+	case "GraphNode.label":
+		if e.ComplexityRoot.GraphNode.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNode.Label(childComplexity), true
+	case "GraphNode.layer":
+		if e.ComplexityRoot.GraphNode.Layer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNode.Layer(childComplexity), true
+	case "GraphNode.weight":
+		if e.ComplexityRoot.GraphNode.Weight == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNode.Weight(childComplexity), true
+
+	case "GraphNodePreview.attrs":
+		if e.ComplexityRoot.GraphNodePreview.Attrs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNodePreview.Attrs(childComplexity), true
+	case "GraphNodePreview.id":
+		if e.ComplexityRoot.GraphNodePreview.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNodePreview.ID(childComplexity), true
+	case "GraphNodePreview.isPartition":
+		if e.ComplexityRoot.GraphNodePreview.IsPartition == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNodePreview.IsPartition(childComplexity), true
+	case "GraphNodePreview.label":
+		if e.ComplexityRoot.GraphNodePreview.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNodePreview.Label(childComplexity), true
+	case "GraphNodePreview.layer":
+		if e.ComplexityRoot.GraphNodePreview.Layer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNodePreview.Layer(childComplexity), true
+	case "GraphNodePreview.weight":
+		if e.ComplexityRoot.GraphNodePreview.Weight == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphNodePreview.Weight(childComplexity), true
+
+	case "GraphPreview.computedDate":
+		if e.ComplexityRoot.GraphPreview.ComputedDate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphPreview.ComputedDate(childComplexity), true
+	case "GraphPreview.edgeCount":
+		if e.ComplexityRoot.GraphPreview.EdgeCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphPreview.EdgeCount(childComplexity), true
+	case "GraphPreview.edges":
+		if e.ComplexityRoot.GraphPreview.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphPreview.Edges(childComplexity), true
+	case "GraphPreview.errorMessage":
+		if e.ComplexityRoot.GraphPreview.ErrorMessage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphPreview.ErrorMessage(childComplexity), true
+	case "GraphPreview.executionState":
+		if e.ComplexityRoot.GraphPreview.ExecutionState == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphPreview.ExecutionState(childComplexity), true
+	case "GraphPreview.graphId":
+		if e.ComplexityRoot.GraphPreview.GraphID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphPreview.GraphID(childComplexity), true
+	case "GraphPreview.layers":
+		if e.ComplexityRoot.GraphPreview.Layers == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphPreview.Layers(childComplexity), true
+	case "GraphPreview.name":
+		if e.ComplexityRoot.GraphPreview.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphPreview.Name(childComplexity), true
+	case "GraphPreview.nodeCount":
+		if e.ComplexityRoot.GraphPreview.NodeCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphPreview.NodeCount(childComplexity), true
+	case "GraphPreview.nodeId":
+		if e.ComplexityRoot.GraphPreview.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphPreview.NodeID(childComplexity), true
+	case "GraphPreview.nodes":
+		if e.ComplexityRoot.GraphPreview.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphPreview.Nodes(childComplexity), true
+	case "GraphPreview.truncated":
+		if e.ComplexityRoot.GraphPreview.Truncated == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GraphPreview.Truncated(childComplexity), true
+
+	case "Layer.color":
+		if e.ComplexityRoot.Layer.Color == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Layer.Color(childComplexity), true
+	case "Layer.graph":
+		if e.ComplexityRoot.Layer.Graph == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Layer.Graph(childComplexity), true
+	case "Layer.graphId":
+		if e.ComplexityRoot.Layer.GraphID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Layer.GraphID(childComplexity), true
+	case "Layer.id":
+		if e.ComplexityRoot.Layer.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Layer.ID(childComplexity), true
+	case "Layer.layerId":
+		if e.ComplexityRoot.Layer.LayerID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Layer.LayerID(childComplexity), true
+	case "Layer.name":
+		if e.ComplexityRoot.Layer.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Layer.Name(childComplexity), true
+	case "Layer.properties":
+		if e.ComplexityRoot.Layer.Properties == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Layer.Properties(childComplexity), true
+
 	case "Mutation.addPlanDagEdge":
 		if e.ComplexityRoot.Mutation.AddPlanDagEdge == nil {
 			break
@@ -662,6 +1611,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.BatchMovePlanDagNodes(childComplexity, args["projectId"].(int32), args["nodePositions"].([]NodePositionInput), args["opId"].(*string), args["expectedVersion"].(*int32), args["clientId"].(*string)), true
+	case "Mutation.bulkUploadDataSources":
+		if e.ComplexityRoot.Mutation.BulkUploadDataSources == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_bulkUploadDataSources_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.BulkUploadDataSources(childComplexity, args["projectId"].(int32), args["files"].([]BulkUploadDataSourceInput), args["opId"].(*string), args["clientId"].(*string)), true
+	case "Mutation.cancelExecution":
+		if e.ComplexityRoot.Mutation.CancelExecution == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_cancelExecution_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CancelExecution(childComplexity, args["projectId"].(int32), args["nodeId"].(*string), args["opId"].(*string), args["clientId"].(*string)), true
+	case "Mutation.createDataSourceFromFile":
+		if e.ComplexityRoot.Mutation.CreateDataSourceFromFile == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createDataSourceFromFile_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateDataSourceFromFile(childComplexity, args["input"].(CreateDataSourceInput), args["opId"].(*string), args["clientId"].(*string)), true
+	case "Mutation.createGraph":
+		if e.ComplexityRoot.Mutation.CreateGraph == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createGraph_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateGraph(childComplexity, args["input"].(CreateGraphInput), args["opId"].(*string), args["expectedVersion"].(*int32), args["clientId"].(*string)), true
 	case "Mutation.createPlan":
 		if e.ComplexityRoot.Mutation.CreatePlan == nil {
 			break
@@ -695,6 +1688,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DecideProposal(childComplexity, args["projectId"].(int32), args["id"].(int32), args["decision"].(plan.Decision), args["reason"].(*string), args["opId"].(*string), args["clientId"].(*string)), true
+	case "Mutation.deleteDataSource":
+		if e.ComplexityRoot.Mutation.DeleteDataSource == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteDataSource_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteDataSource(childComplexity, args["id"].(int32), args["opId"].(*string), args["clientId"].(*string)), true
+	case "Mutation.deleteGraph":
+		if e.ComplexityRoot.Mutation.DeleteGraph == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteGraph_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteGraph(childComplexity, args["id"].(int32), args["opId"].(*string), args["expectedVersion"].(*int32), args["clientId"].(*string)), true
 	case "Mutation.deletePlan":
 		if e.ComplexityRoot.Mutation.DeletePlan == nil {
 			break
@@ -750,6 +1765,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.EditPlan(childComplexity, args["projectId"].(int32), args["edits"].([]PlanEdit), args["note"].(*string), args["dryRun"].(*bool), args["opId"].(*string), args["expectedVersion"].(*int32), args["clientId"].(*string)), true
+	case "Mutation.executeNode":
+		if e.ComplexityRoot.Mutation.ExecuteNode == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_executeNode_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ExecuteNode(childComplexity, args["projectId"].(int32), args["nodeId"].(string), args["opId"].(*string), args["clientId"].(*string)), true
+	case "Mutation.executePlan":
+		if e.ComplexityRoot.Mutation.ExecutePlan == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_executePlan_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ExecutePlan(childComplexity, args["id"].(int32), args["opId"].(*string), args["clientId"].(*string)), true
 	case "Mutation.joinProjectCollaboration":
 		if e.ComplexityRoot.Mutation.JoinProjectCollaboration == nil {
 			break
@@ -794,6 +1831,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RedoChange(childComplexity, args["projectId"].(int32), args["version"].(*int32), args["onConflict"].(*plan.OnConflict), args["dryRun"].(*bool), args["note"].(*string), args["opId"].(*string), args["expectedVersion"].(*int32), args["clientId"].(*string)), true
+	case "Mutation.reprocessDataSource":
+		if e.ComplexityRoot.Mutation.ReprocessDataSource == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_reprocessDataSource_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ReprocessDataSource(childComplexity, args["id"].(int32), args["opId"].(*string), args["clientId"].(*string)), true
 	case "Mutation.restorePlan":
 		if e.ComplexityRoot.Mutation.RestorePlan == nil {
 			break
@@ -816,6 +1864,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UndoChange(childComplexity, args["projectId"].(int32), args["version"].(*int32), args["onConflict"].(*plan.OnConflict), args["dryRun"].(*bool), args["note"].(*string), args["opId"].(*string), args["expectedVersion"].(*int32), args["clientId"].(*string)), true
+	case "Mutation.updateDataSource":
+		if e.ComplexityRoot.Mutation.UpdateDataSource == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateDataSource_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateDataSource(childComplexity, args["id"].(int32), args["input"].(UpdateDataSourceInput), args["opId"].(*string), args["clientId"].(*string)), true
+	case "Mutation.updateGraph":
+		if e.ComplexityRoot.Mutation.UpdateGraph == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateGraph_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateGraph(childComplexity, args["id"].(int32), args["input"].(UpdateGraphInput)), true
 	case "Mutation.updatePlan":
 		if e.ComplexityRoot.Mutation.UpdatePlan == nil {
 			break
@@ -878,6 +1948,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.NodeEventData.Node(childComplexity), true
+
+	case "NodeExecutionResult.message":
+		if e.ComplexityRoot.NodeExecutionResult.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NodeExecutionResult.Message(childComplexity), true
+	case "NodeExecutionResult.nodeId":
+		if e.ComplexityRoot.NodeExecutionResult.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NodeExecutionResult.NodeID(childComplexity), true
+	case "NodeExecutionResult.success":
+		if e.ComplexityRoot.NodeExecutionResult.Success == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NodeExecutionResult.Success(childComplexity), true
 
 	case "NodeMetadata.description":
 		if e.ComplexityRoot.NodeMetadata.Description == nil {
@@ -1659,6 +2748,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PlanEvent.Via(childComplexity), true
 
+	case "PlanExecutionResult.message":
+		if e.ComplexityRoot.PlanExecutionResult.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanExecutionResult.Message(childComplexity), true
+	case "PlanExecutionResult.outputFiles":
+		if e.ComplexityRoot.PlanExecutionResult.OutputFiles == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanExecutionResult.OutputFiles(childComplexity), true
+	case "PlanExecutionResult.success":
+		if e.ComplexityRoot.PlanExecutionResult.Success == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanExecutionResult.Success(childComplexity), true
+
 	case "PlanHistory.changes":
 		if e.ComplexityRoot.PlanHistory.Changes == nil {
 			break
@@ -1986,6 +3094,72 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ProposalPage.Proposals(childComplexity), true
 
+	case "Query.availableDataSources":
+		if e.ComplexityRoot.Query.AvailableDataSources == nil {
+			break
+		}
+
+		args, err := ec.field_Query_availableDataSources_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.AvailableDataSources(childComplexity, args["projectId"].(int32)), true
+	case "Query.dataSource":
+		if e.ComplexityRoot.Query.DataSource == nil {
+			break
+		}
+
+		args, err := ec.field_Query_dataSource_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.DataSource(childComplexity, args["id"].(int32)), true
+	case "Query.dataSources":
+		if e.ComplexityRoot.Query.DataSources == nil {
+			break
+		}
+
+		args, err := ec.field_Query_dataSources_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.DataSources(childComplexity, args["projectId"].(int32)), true
+	case "Query.datasourcePreview":
+		if e.ComplexityRoot.Query.DatasourcePreview == nil {
+			break
+		}
+
+		args, err := ec.field_Query_datasourcePreview_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.DatasourcePreview(childComplexity, args["projectId"].(int32), args["nodeId"].(string), args["limit"].(int32), args["offset"].(int32)), true
+	case "Query.downloadDataSourceJson":
+		if e.ComplexityRoot.Query.DownloadDataSourceJSON == nil {
+			break
+		}
+
+		args, err := ec.field_Query_downloadDataSourceJson_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.DownloadDataSourceJSON(childComplexity, args["id"].(int32)), true
+	case "Query.downloadDataSourceRaw":
+		if e.ComplexityRoot.Query.DownloadDataSourceRaw == nil {
+			break
+		}
+
+		args, err := ec.field_Query_downloadDataSourceRaw_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.DownloadDataSourceRaw(childComplexity, args["id"].(int32)), true
 	case "Query.getPlanDag":
 		if e.ComplexityRoot.Query.GetPlanDag == nil {
 			break
@@ -1997,6 +3171,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.GetPlanDag(childComplexity, args["projectId"].(int32)), true
+	case "Query.graph":
+		if e.ComplexityRoot.Query.Graph == nil {
+			break
+		}
+
+		args, err := ec.field_Query_graph_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Graph(childComplexity, args["id"].(int32)), true
+	case "Query.graphPreview":
+		if e.ComplexityRoot.Query.GraphPreview == nil {
+			break
+		}
+
+		args, err := ec.field_Query_graphPreview_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.GraphPreview(childComplexity, args["projectId"].(int32), args["nodeId"].(string)), true
+	case "Query.graphs":
+		if e.ComplexityRoot.Query.Graphs == nil {
+			break
+		}
+
+		args, err := ec.field_Query_graphs_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Graphs(childComplexity, args["projectId"].(int32)), true
 
 	case "Query.nodeTypes":
 		if e.ComplexityRoot.Query.NodeTypes == nil {
@@ -2121,6 +3328,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.ValidatePlanDag(childComplexity, args["planDag"].(PlanDagInput)), true
 
+	case "RowProblem.column":
+		if e.ComplexityRoot.RowProblem.Column == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RowProblem.Column(childComplexity), true
+	case "RowProblem.reason":
+		if e.ComplexityRoot.RowProblem.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RowProblem.Reason(childComplexity), true
+	case "RowProblem.row":
+		if e.ComplexityRoot.RowProblem.Row == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RowProblem.Row(childComplexity), true
+	case "RowProblem.warning":
+		if e.ComplexityRoot.RowProblem.Warning == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RowProblem.Warning(childComplexity), true
+
 	case "Subscription.collaborationEvents":
 		if e.ComplexityRoot.Subscription.CollaborationEvents == nil {
 			break
@@ -2132,6 +3364,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.CollaborationEvents(childComplexity, args["planId"].(string)), true
+	case "Subscription.executions":
+		if e.ComplexityRoot.Subscription.Executions == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_executions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.Executions(childComplexity, args["projectId"].(int32)), true
 	case "Subscription.planDagDeltaChanged":
 		if e.ComplexityRoot.Subscription.PlanDagDeltaChanged == nil {
 			break
@@ -2176,6 +3419,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.ProposalsChanged(childComplexity, args["projectId"].(int32)), true
+
+	case "TableColumn.dataType":
+		if e.ComplexityRoot.TableColumn.DataType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TableColumn.DataType(childComplexity), true
+	case "TableColumn.name":
+		if e.ComplexityRoot.TableColumn.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TableColumn.Name(childComplexity), true
+	case "TableColumn.nullable":
+		if e.ComplexityRoot.TableColumn.Nullable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TableColumn.Nullable(childComplexity), true
+
+	case "TableRow.data":
+		if e.ComplexityRoot.TableRow.Data == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TableRow.Data(childComplexity), true
+	case "TableRow.rowNumber":
+		if e.ComplexityRoot.TableRow.RowNumber == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TableRow.RowNumber(childComplexity), true
 
 	case "UndoConflict.actorNames":
 		if e.ComplexityRoot.UndoConflict.ActorNames == nil {
@@ -2354,6 +3629,9 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalers := func() *graphql.InputUnmarshalerIndex {
 		return graphql.NewInputUnmarshalerIndex(
+			graphql.NewInputUnmarshaler("BulkUploadDataSourceInput", ec.unmarshalInputBulkUploadDataSourceInput),
+			graphql.NewInputUnmarshaler("CreateDataSourceInput", ec.unmarshalInputCreateDataSourceInput),
+			graphql.NewInputUnmarshaler("CreateGraphInput", ec.unmarshalInputCreateGraphInput),
 			graphql.NewInputUnmarshaler("CreatePlanInput", ec.unmarshalInputCreatePlanInput),
 			graphql.NewInputUnmarshaler("CreateProjectInput", ec.unmarshalInputCreateProjectInput),
 			graphql.NewInputUnmarshaler("EdgeEdit", ec.unmarshalInputEdgeEdit),
@@ -2370,6 +3648,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("PlanDescription", ec.unmarshalInputPlanDescription),
 			graphql.NewInputUnmarshaler("PlanEdit", ec.unmarshalInputPlanEdit),
 			graphql.NewInputUnmarshaler("PositionInput", ec.unmarshalInputPositionInput),
+			graphql.NewInputUnmarshaler("UpdateDataSourceInput", ec.unmarshalInputUpdateDataSourceInput),
+			graphql.NewInputUnmarshaler("UpdateGraphInput", ec.unmarshalInputUpdateGraphInput),
 			graphql.NewInputUnmarshaler("UpdatePlanInput", ec.unmarshalInputUpdatePlanInput),
 			graphql.NewInputUnmarshaler("UpdateProjectInput", ec.unmarshalInputUpdateProjectInput),
 		)
@@ -2464,7 +3744,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "schema/collaboration.graphqls" "schema/dag.graphqls" "schema/edits.graphqls" "schema/history.graphqls" "schema/plan.graphqls" "schema/project.graphqls" "schema/proposals.graphqls" "schema/scalars.graphqls" "schema/subscription.graphqls"
+//go:embed "schema/collaboration.graphqls" "schema/dag.graphqls" "schema/data.graphqls" "schema/edits.graphqls" "schema/graphs.graphqls" "schema/history.graphqls" "schema/plan.graphqls" "schema/project.graphqls" "schema/proposals.graphqls" "schema/scalars.graphqls" "schema/subscription.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -2478,7 +3758,9 @@ func sourceData(filename string) string {
 var sources = []*ast.Source{
 	{Name: "schema/collaboration.graphqls", Input: sourceData("schema/collaboration.graphqls"), BuiltIn: false},
 	{Name: "schema/dag.graphqls", Input: sourceData("schema/dag.graphqls"), BuiltIn: false},
+	{Name: "schema/data.graphqls", Input: sourceData("schema/data.graphqls"), BuiltIn: false},
 	{Name: "schema/edits.graphqls", Input: sourceData("schema/edits.graphqls"), BuiltIn: false},
+	{Name: "schema/graphs.graphqls", Input: sourceData("schema/graphs.graphqls"), BuiltIn: false},
 	{Name: "schema/history.graphqls", Input: sourceData("schema/history.graphqls"), BuiltIn: false},
 	{Name: "schema/plan.graphqls", Input: sourceData("schema/plan.graphqls"), BuiltIn: false},
 	{Name: "schema/project.graphqls", Input: sourceData("schema/project.graphqls"), BuiltIn: false},
@@ -2522,6 +3804,56 @@ func (ec *executionContext) childFields_CollaborationEventData(ctx context.Conte
 	return nil, fmt.Errorf("no field named %q was found under type CollaborationEventData", field.Name)
 }
 
+func (ec *executionContext) childFields_DataSource(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_DataSource_id(ctx, field)
+	case "projectId":
+		return ec.fieldContext_DataSource_projectId(ctx, field)
+	case "name":
+		return ec.fieldContext_DataSource_name(ctx, field)
+	case "description":
+		return ec.fieldContext_DataSource_description(ctx, field)
+	case "fileFormat":
+		return ec.fieldContext_DataSource_fileFormat(ctx, field)
+	case "dataType":
+		return ec.fieldContext_DataSource_dataType(ctx, field)
+	case "filename":
+		return ec.fieldContext_DataSource_filename(ctx, field)
+	case "graphJson":
+		return ec.fieldContext_DataSource_graphJson(ctx, field)
+	case "status":
+		return ec.fieldContext_DataSource_status(ctx, field)
+	case "errorMessage":
+		return ec.fieldContext_DataSource_errorMessage(ctx, field)
+	case "fileSize":
+		return ec.fieldContext_DataSource_fileSize(ctx, field)
+	case "processedAt":
+		return ec.fieldContext_DataSource_processedAt(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_DataSource_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_DataSource_updatedAt(ctx, field)
+	case "project":
+		return ec.fieldContext_DataSource_project(ctx, field)
+	case "fileSizeFormatted":
+		return ec.fieldContext_DataSource_fileSizeFormatted(ctx, field)
+	case "isReady":
+		return ec.fieldContext_DataSource_isReady(ctx, field)
+	case "hasError":
+		return ec.fieldContext_DataSource_hasError(ctx, field)
+	case "rowCount":
+		return ec.fieldContext_DataSource_rowCount(ctx, field)
+	case "problemCount":
+		return ec.fieldContext_DataSource_problemCount(ctx, field)
+	case "problems":
+		return ec.fieldContext_DataSource_problems(ctx, field)
+	case "contentHash":
+		return ec.fieldContext_DataSource_contentHash(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DataSource", field.Name)
+}
+
 func (ec *executionContext) childFields_DataSourceExecutionMetadata(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "dataSourceId":
@@ -2538,6 +3870,50 @@ func (ec *executionContext) childFields_DataSourceExecutionMetadata(ctx context.
 		return ec.fieldContext_DataSourceExecutionMetadata_errorMessage(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DataSourceExecutionMetadata", field.Name)
+}
+
+func (ec *executionContext) childFields_DataSourcePreview(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodeId":
+		return ec.fieldContext_DataSourcePreview_nodeId(ctx, field)
+	case "datasourceId":
+		return ec.fieldContext_DataSourcePreview_datasourceId(ctx, field)
+	case "name":
+		return ec.fieldContext_DataSourcePreview_name(ctx, field)
+	case "filePath":
+		return ec.fieldContext_DataSourcePreview_filePath(ctx, field)
+	case "fileType":
+		return ec.fieldContext_DataSourcePreview_fileType(ctx, field)
+	case "totalRows":
+		return ec.fieldContext_DataSourcePreview_totalRows(ctx, field)
+	case "columns":
+		return ec.fieldContext_DataSourcePreview_columns(ctx, field)
+	case "rows":
+		return ec.fieldContext_DataSourcePreview_rows(ctx, field)
+	case "importDate":
+		return ec.fieldContext_DataSourcePreview_importDate(ctx, field)
+	case "executionState":
+		return ec.fieldContext_DataSourcePreview_executionState(ctx, field)
+	case "errorMessage":
+		return ec.fieldContext_DataSourcePreview_errorMessage(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DataSourcePreview", field.Name)
+}
+
+func (ec *executionContext) childFields_DataSourceReference(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_DataSourceReference_id(ctx, field)
+	case "name":
+		return ec.fieldContext_DataSourceReference_name(ctx, field)
+	case "description":
+		return ec.fieldContext_DataSourceReference_description(ctx, field)
+	case "dataType":
+		return ec.fieldContext_DataSourceReference_dataType(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_DataSourceReference_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DataSourceReference", field.Name)
 }
 
 func (ec *executionContext) childFields_EdgeEventData(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2570,6 +3946,124 @@ func (ec *executionContext) childFields_EditPlanResult(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type EditPlanResult", field.Name)
 }
 
+func (ec *executionContext) childFields_ExecutionEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "projectId":
+		return ec.fieldContext_ExecutionEvent_projectId(ctx, field)
+	case "nodeId":
+		return ec.fieldContext_ExecutionEvent_nodeId(ctx, field)
+	case "graphId":
+		return ec.fieldContext_ExecutionEvent_graphId(ctx, field)
+	case "state":
+		return ec.fieldContext_ExecutionEvent_state(ctx, field)
+	case "phase":
+		return ec.fieldContext_ExecutionEvent_phase(ctx, field)
+	case "done":
+		return ec.fieldContext_ExecutionEvent_done(ctx, field)
+	case "total":
+		return ec.fieldContext_ExecutionEvent_total(ctx, field)
+	case "attempt":
+		return ec.fieldContext_ExecutionEvent_attempt(ctx, field)
+	case "replica":
+		return ec.fieldContext_ExecutionEvent_replica(ctx, field)
+	case "errorMessage":
+		return ec.fieldContext_ExecutionEvent_errorMessage(ctx, field)
+	case "timestamp":
+		return ec.fieldContext_ExecutionEvent_timestamp(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExecutionEvent", field.Name)
+}
+
+func (ec *executionContext) childFields_Graph(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Graph_id(ctx, field)
+	case "projectId":
+		return ec.fieldContext_Graph_projectId(ctx, field)
+	case "name":
+		return ec.fieldContext_Graph_name(ctx, field)
+	case "nodeId":
+		return ec.fieldContext_Graph_nodeId(ctx, field)
+	case "executionState":
+		return ec.fieldContext_Graph_executionState(ctx, field)
+	case "computedDate":
+		return ec.fieldContext_Graph_computedDate(ctx, field)
+	case "sourceHash":
+		return ec.fieldContext_Graph_sourceHash(ctx, field)
+	case "nodeCount":
+		return ec.fieldContext_Graph_nodeCount(ctx, field)
+	case "edgeCount":
+		return ec.fieldContext_Graph_edgeCount(ctx, field)
+	case "errorMessage":
+		return ec.fieldContext_Graph_errorMessage(ctx, field)
+	case "metadata":
+		return ec.fieldContext_Graph_metadata(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Graph_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_Graph_updatedAt(ctx, field)
+	case "project":
+		return ec.fieldContext_Graph_project(ctx, field)
+	case "layers":
+		return ec.fieldContext_Graph_layers(ctx, field)
+	case "graphNodes":
+		return ec.fieldContext_Graph_graphNodes(ctx, field)
+	case "graphEdges":
+		return ec.fieldContext_Graph_graphEdges(ctx, field)
+	case "stale":
+		return ec.fieldContext_Graph_stale(ctx, field)
+	case "staleBecause":
+		return ec.fieldContext_Graph_staleBecause(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Graph", field.Name)
+}
+
+func (ec *executionContext) childFields_GraphEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_GraphEdge_id(ctx, field)
+	case "graphId":
+		return ec.fieldContext_GraphEdge_graphId(ctx, field)
+	case "source":
+		return ec.fieldContext_GraphEdge_source(ctx, field)
+	case "target":
+		return ec.fieldContext_GraphEdge_target(ctx, field)
+	case "label":
+		return ec.fieldContext_GraphEdge_label(ctx, field)
+	case "layer":
+		return ec.fieldContext_GraphEdge_layer(ctx, field)
+	case "weight":
+		return ec.fieldContext_GraphEdge_weight(ctx, field)
+	case "attrs":
+		return ec.fieldContext_GraphEdge_attrs(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_GraphEdge_createdAt(ctx, field)
+	case "cursor":
+		return ec.fieldContext_GraphEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GraphEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_GraphEdgePreview(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_GraphEdgePreview_id(ctx, field)
+	case "source":
+		return ec.fieldContext_GraphEdgePreview_source(ctx, field)
+	case "target":
+		return ec.fieldContext_GraphEdgePreview_target(ctx, field)
+	case "label":
+		return ec.fieldContext_GraphEdgePreview_label(ctx, field)
+	case "layer":
+		return ec.fieldContext_GraphEdgePreview_layer(ctx, field)
+	case "weight":
+		return ec.fieldContext_GraphEdgePreview_weight(ctx, field)
+	case "attrs":
+		return ec.fieldContext_GraphEdgePreview_attrs(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GraphEdgePreview", field.Name)
+}
+
 func (ec *executionContext) childFields_GraphExecutionMetadata(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "graphId":
@@ -2588,12 +4082,118 @@ func (ec *executionContext) childFields_GraphExecutionMetadata(ctx context.Conte
 	return nil, fmt.Errorf("no field named %q was found under type GraphExecutionMetadata", field.Name)
 }
 
+func (ec *executionContext) childFields_GraphNode(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_GraphNode_id(ctx, field)
+	case "graphId":
+		return ec.fieldContext_GraphNode_graphId(ctx, field)
+	case "label":
+		return ec.fieldContext_GraphNode_label(ctx, field)
+	case "layer":
+		return ec.fieldContext_GraphNode_layer(ctx, field)
+	case "weight":
+		return ec.fieldContext_GraphNode_weight(ctx, field)
+	case "isPartition":
+		return ec.fieldContext_GraphNode_isPartition(ctx, field)
+	case "belongsTo":
+		return ec.fieldContext_GraphNode_belongsTo(ctx, field)
+	case "attrs":
+		return ec.fieldContext_GraphNode_attrs(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_GraphNode_createdAt(ctx, field)
+	case "cursor":
+		return ec.fieldContext_GraphNode_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GraphNode", field.Name)
+}
+
+func (ec *executionContext) childFields_GraphNodePreview(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_GraphNodePreview_id(ctx, field)
+	case "label":
+		return ec.fieldContext_GraphNodePreview_label(ctx, field)
+	case "layer":
+		return ec.fieldContext_GraphNodePreview_layer(ctx, field)
+	case "weight":
+		return ec.fieldContext_GraphNodePreview_weight(ctx, field)
+	case "isPartition":
+		return ec.fieldContext_GraphNodePreview_isPartition(ctx, field)
+	case "attrs":
+		return ec.fieldContext_GraphNodePreview_attrs(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GraphNodePreview", field.Name)
+}
+
+func (ec *executionContext) childFields_GraphPreview(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodeId":
+		return ec.fieldContext_GraphPreview_nodeId(ctx, field)
+	case "graphId":
+		return ec.fieldContext_GraphPreview_graphId(ctx, field)
+	case "name":
+		return ec.fieldContext_GraphPreview_name(ctx, field)
+	case "nodes":
+		return ec.fieldContext_GraphPreview_nodes(ctx, field)
+	case "edges":
+		return ec.fieldContext_GraphPreview_edges(ctx, field)
+	case "layers":
+		return ec.fieldContext_GraphPreview_layers(ctx, field)
+	case "nodeCount":
+		return ec.fieldContext_GraphPreview_nodeCount(ctx, field)
+	case "edgeCount":
+		return ec.fieldContext_GraphPreview_edgeCount(ctx, field)
+	case "executionState":
+		return ec.fieldContext_GraphPreview_executionState(ctx, field)
+	case "computedDate":
+		return ec.fieldContext_GraphPreview_computedDate(ctx, field)
+	case "errorMessage":
+		return ec.fieldContext_GraphPreview_errorMessage(ctx, field)
+	case "truncated":
+		return ec.fieldContext_GraphPreview_truncated(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GraphPreview", field.Name)
+}
+
+func (ec *executionContext) childFields_Layer(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Layer_id(ctx, field)
+	case "graphId":
+		return ec.fieldContext_Layer_graphId(ctx, field)
+	case "layerId":
+		return ec.fieldContext_Layer_layerId(ctx, field)
+	case "name":
+		return ec.fieldContext_Layer_name(ctx, field)
+	case "color":
+		return ec.fieldContext_Layer_color(ctx, field)
+	case "properties":
+		return ec.fieldContext_Layer_properties(ctx, field)
+	case "graph":
+		return ec.fieldContext_Layer_graph(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Layer", field.Name)
+}
+
 func (ec *executionContext) childFields_NodeEventData(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "node":
 		return ec.fieldContext_NodeEventData_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type NodeEventData", field.Name)
+}
+
+func (ec *executionContext) childFields_NodeExecutionResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "success":
+		return ec.fieldContext_NodeExecutionResult_success(ctx, field)
+	case "message":
+		return ec.fieldContext_NodeExecutionResult_message(ctx, field)
+	case "nodeId":
+		return ec.fieldContext_NodeExecutionResult_nodeId(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NodeExecutionResult", field.Name)
 }
 
 func (ec *executionContext) childFields_NodeMetadata(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2960,6 +4560,18 @@ func (ec *executionContext) childFields_PlanEvent(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type PlanEvent", field.Name)
 }
 
+func (ec *executionContext) childFields_PlanExecutionResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "success":
+		return ec.fieldContext_PlanExecutionResult_success(ctx, field)
+	case "message":
+		return ec.fieldContext_PlanExecutionResult_message(ctx, field)
+	case "outputFiles":
+		return ec.fieldContext_PlanExecutionResult_outputFiles(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PlanExecutionResult", field.Name)
+}
+
 func (ec *executionContext) childFields_PlanHistory(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "changes":
@@ -3118,6 +4730,42 @@ func (ec *executionContext) childFields_ProposalPage(ctx context.Context, field 
 		return ec.fieldContext_ProposalPage_next(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ProposalPage", field.Name)
+}
+
+func (ec *executionContext) childFields_RowProblem(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "row":
+		return ec.fieldContext_RowProblem_row(ctx, field)
+	case "column":
+		return ec.fieldContext_RowProblem_column(ctx, field)
+	case "reason":
+		return ec.fieldContext_RowProblem_reason(ctx, field)
+	case "warning":
+		return ec.fieldContext_RowProblem_warning(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RowProblem", field.Name)
+}
+
+func (ec *executionContext) childFields_TableColumn(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_TableColumn_name(ctx, field)
+	case "dataType":
+		return ec.fieldContext_TableColumn_dataType(ctx, field)
+	case "nullable":
+		return ec.fieldContext_TableColumn_nullable(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TableColumn", field.Name)
+}
+
+func (ec *executionContext) childFields_TableRow(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "rowNumber":
+		return ec.fieldContext_TableRow_rowNumber(ctx, field)
+	case "data":
+		return ec.fieldContext_TableRow_data(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TableRow", field.Name)
 }
 
 func (ec *executionContext) childFields_UndoConflict(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

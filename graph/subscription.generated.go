@@ -13,6 +13,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"layercake/internal/executor"
 	"layercake/internal/plan"
 )
 
@@ -23,6 +24,7 @@ type SubscriptionResolver interface {
 	PlanEvents(ctx context.Context, projectID int32, after *string) (<-chan *PlanEvent, error)
 	PlanDagUpdated(ctx context.Context, planID string) (<-chan *PlanDagUpdateEvent, error)
 	CollaborationEvents(ctx context.Context, planID string) (<-chan *CollaborationEvent, error)
+	Executions(ctx context.Context, projectID int32) (<-chan *executor.Execution, error)
 	ProposalsChanged(ctx context.Context, projectID int32) (<-chan *Proposal, error)
 }
 
@@ -41,6 +43,20 @@ func (ec *executionContext) field_Subscription_collaborationEvents_args(ctx cont
 		return nil, err
 	}
 	args["planId"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_executions_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "projectId",
+		func(ctx context.Context, v any) (int32, error) {
+			return ec.unmarshalNInt2int32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["projectId"] = arg0
 	return args, nil
 }
 
@@ -1105,6 +1121,50 @@ func (ec *executionContext) fieldContext_Subscription_collaborationEvents(ctx co
 	return fc, nil
 }
 
+func (ec *executionContext) _Subscription_executions(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_executions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().Executions(ctx, fc.Args["projectId"].(int32))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *executor.Execution) graphql.Marshaler {
+			return ec.marshalNExecutionEvent2ᚖlayercakeᚋinternalᚋexecutorᚐExecution(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_executions(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ExecutionEvent(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_executions_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Subscription_proposalsChanged(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
 	return graphql.ResolveFieldStream(
 		ctx,
@@ -1464,6 +1524,8 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 		return ec._Subscription_planDagUpdated(ctx, fields[0])
 	case "collaborationEvents":
 		return ec._Subscription_collaborationEvents(ctx, fields[0])
+	case "executions":
+		return ec._Subscription_executions(ctx, fields[0])
 	case "proposalsChanged":
 		return ec._Subscription_proposalsChanged(ctx, fields[0])
 	default:

@@ -73,6 +73,16 @@ func setComplexity(c *ComplexityRoot) {
 		return 1 + projects*child
 	}
 	c.Query.NodeTypes = few
+
+	// What is in sources and graphs counts by the budgets of a response, so that the existing client may ask for all of it.
+	c.Query.DataSources = func(child int, _ int32) int { return many(child) }
+	c.Query.AvailableDataSources, c.Query.Graphs = c.Query.DataSources, c.Query.DataSources
+	c.Mutation.BulkUploadDataSources = func(child int, _ int32, _ []BulkUploadDataSourceInput, _, _ *string) int { return many(child) }
+	c.DataSource.Problems = few
+	c.DataSourcePreview.Columns, c.DataSourcePreview.Rows = few, many
+	page := func(child int, _ *int32, _ *string) int { return many(child) }
+	c.Graph.GraphNodes, c.Graph.GraphEdges, c.Graph.Layers = page, page, few
+	c.GraphPreview.Nodes, c.GraphPreview.Edges, c.GraphPreview.Layers = many, many, few
 	c.Query.Presence = func(child int, _ int32) int { return planComplexity + many(child) }
 	c.PlanDiff.Differences = many
 	c.UndoResult.Conflicts = few

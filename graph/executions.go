@@ -1,0 +1,109 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"layercake/internal/caller"
+	"layercake/internal/executor"
+	"layercake/internal/fault"
+	"layercake/internal/graphdata"
+	"layercake/internal/plan"
+)
+
+// A field that uploads or builds waits for the end, and answers before clients give up, which take 30 s.
+const (
+	longPatience  = 27 * time.Second // of the field
+	executionWait = 25 * time.Second // for the states
+)
+
+// slowFields are the fields that have longPatience.
+var slowFields = map[string]bool{
+	"executeNode": true, "executePlan": true, "exportNodeOutput": true,
+	"createDataSourceFromFile": true, "bulkUploadDataSources": true, "updateDataSource": true, "reprocessDataSource": true,
+}
+
+func executionRequest(opID, clientID *string) executor.Request {
+	return executor.Request{OpID: value(opID), ClientID: value(clientID), Via: caller.GraphQL, Wait: executionWait}
+}
+
+// execute asks for what is stale among a node and its ancestors, or in the whole plan when nodeID is "". It returns what to tell people.
+func (r *Resolver) execute(ctx context.Context, projectID int32, nodeID string, request executor.Request) (string, error) {
+	outcome, err := r.executor.Execute(ctx, caller.Actor(ctx, request.ClientID), projectID, nodeID, request)
+	if err != nil {
+		return "", err
+	}
+	r.renewGuest(projectID, request.ClientID)
+	if failed := outcome.Failed(); failed != nil {
+		return "", fault.New(fault.BadRequest, value(failed.Error)).With("detail", map[string]any{"nodeId": failed.ID})
+	}
+	return outcomeText(outcome), nil
+}
+
+// outcomeText says for people what became of a request that did not fail.
+func outcomeText(o executor.Outcome) string {
+	built := 0
+	for _, n := range o.Nodes {
+		if n.State == "completed" {
+			built++
+		}
+	}
+	switch {
+	case len(o.Nodes) == 0:
+		return "Everything is current, so there is nothing to build"
+	case !o.Done:
+		return fmt.Sprintf("%d of %d graphs are built; building goes on", built, len(o.Nodes))
+	case len(o.Nodes) == 1:
+		return "The graph is built"
+	}
+	return fmt.Sprintf("%d graphs are built", len(o.Nodes))
+}
+
+// executions sends the states and the progress of the builds of a project to out. It returns when ctx ends, or with the error that ended
+// the watch.
+func (r *Resolver) executions(ctx context.Context, projectID int32, out chan<- delivery[*executor.Execution]) error {
+	for e, err := range r.executor.Watch(ctx, caller.Actor(ctx, ""), projectID) {
+		if err != nil {
+			return err
+		}
+		if !offer(ctx, out, delivery[*executor.Execution]{build: func() (*executor.Execution, error) { return &e, nil }}) {
+			break
+		}
+	}
+	return nil
+}
+
+// createGraph adds a GraphNode, and the graph that it will build.
+func (r *Resolver) createGraph(ctx context.Context, projectID int32, name string, args changeArgs) (*graphdata.Graph, error) {
+	request := executionRequest(args.opID, args.clientID)
+	g, err := r.executor.Create(ctx, caller.Actor(ctx, request.ClientID), projectID, name, args.change().Expected, request)
+	if err != nil {
+		return nil, err
+	}
+	r.renewGuest(projectID, request.ClientID)
+	return &g, nil
+}
+
+// renameGraph names a graph, unless the name is null.
+func (r *Resolver) renameGraph(ctx context.Context, id int32, name *string) (*graphdata.Graph, error) {
+	who := caller.Actor(ctx, "")
+	g, err := r.graphs.Get(ctx, who, id)
+	if err == nil && name != nil {
+		g, err = r.graphs.Rename(ctx, who, id, *name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &g, nil
+}
+
+// deleteGraph deletes the node that builds a graph. The graph goes with it.
+func (r *Resolver) deleteGraph(ctx context.Context, id int32, args changeArgs) error {
+	g, err := r.graphs.Get(ctx, caller.Actor(ctx, value(args.clientID)), id)
+	if err != nil {
+		return err
+	}
+	_, err = r.change(ctx, g.ProjectID, args, plan.DeleteNode{ID: g.NodeID})
+	return err
+}
