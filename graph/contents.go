@@ -2,11 +2,8 @@ package graph
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +11,7 @@ import (
 	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/graphdata"
+	"layercake/internal/ingest"
 
 	"github.com/99designs/gqlgen/graphql"
 )
@@ -55,7 +53,7 @@ type part struct {
 
 // readPart shows a range of a content, a page at a time. It reports whether the response had room for all of it. Show returns what the
 // response shows of an element, and how many bytes of text it has.
-func readPart[E, V any](ctx context.Context, p part, read reader[E], show func(E) (V, int, error)) ([]V, bool, error) {
+func readPart[E, V any](ctx context.Context, p part, read reader[E], show func(E) (V, int)) ([]V, bool, error) {
 	b := loadersOf(ctx).contents
 	shown := []V{}
 	for p.limit > 0 {
@@ -69,10 +67,7 @@ func readPart[E, V any](ctx context.Context, p part, read reader[E], show func(E
 		}
 		page := int64(0)
 		for _, e := range elements {
-			v, text, err := show(e)
-			if err != nil {
-				return nil, false, err
-			}
+			v, text := show(e)
 			page += int64(text)
 			used := b.bytes.Add(int64(elementBytes + text))
 			if used > maxElementBytes && used > int64(elementBytes+text) {
@@ -111,7 +106,7 @@ func (r *Resolver) partOf(ctx context.Context, g *graphdata.Graph, count int32, 
 	if after == nil {
 		return p, nil
 	}
-	content, ordinal, err := parsePlace(*after)
+	content, ordinal, err := graphdata.ParseCursor(*after)
 	if err != nil {
 		return p, err
 	}
@@ -122,22 +117,6 @@ func (r *Resolver) partOf(ctx context.Context, g *graphdata.Graph, count int32, 
 	}
 	p.content, p.from = content, ordinal+1
 	return p, nil
-}
-
-// placeText returns the cursor of an element.
-func placeText(content int64, ordinal int32) string {
-	return strconv.FormatInt(content, 10) + "." + strconv.Itoa(int(ordinal))
-}
-
-// parsePlace reads the cursor of an element.
-func parsePlace(cursor string) (content int64, ordinal int32, err error) {
-	left, right, _ := strings.Cut(cursor, ".")
-	content, contentErr := strconv.ParseInt(left, 10, 64)
-	number, ordinalErr := strconv.ParseInt(right, 10, 32)
-	if contentErr != nil || ordinalErr != nil || content < 1 || number < 0 || number == 1<<31-1 {
-		return 0, 0, fault.New(fault.BadRequest, "Cursor is not valid").With("detail", cursor)
-	}
-	return content, int32(number), nil
 }
 
 // builtAt returns when the contents of a graph were made.
@@ -154,12 +133,12 @@ func (r *Resolver) graphNodes(ctx context.Context, g *graphdata.Graph, first *in
 	if err != nil || p.content == 0 {
 		return []GraphNode{}, err
 	}
-	nodes, all, err := readPart(ctx, p, r.graphs.Nodes, func(n graphdata.Node) (GraphNode, int, error) {
-		attrs, err := nodeJSON(n.Node)
+	nodes, all, err := readPart(ctx, p, r.graphs.Nodes, func(n graphdata.Node) (GraphNode, int) {
+		attrs := ingest.NodeJSON(n.Node)
 		return GraphNode{
 			ID: n.ID, GraphID: g.ID, Label: &n.Label, Layer: optional(n.Layer), Weight: &n.Weight, IsPartition: n.IsPartition,
-			BelongsTo: optional(n.BelongsTo), Attrs: attrs, CreatedAt: builtAt(g), Cursor: placeText(p.content, n.Ordinal),
-		}, 2 * len(attrs), err
+			BelongsTo: optional(n.BelongsTo), Attrs: attrs, CreatedAt: builtAt(g), Cursor: graphdata.Cursor(p.content, n.Ordinal),
+		}, len(attrs)
 	})
 	return nodes, orTooLarge(all, err)
 }
@@ -170,12 +149,12 @@ func (r *Resolver) graphEdges(ctx context.Context, g *graphdata.Graph, first *in
 	if err != nil || p.content == 0 {
 		return []GraphEdge{}, err
 	}
-	edges, all, err := readPart(ctx, p, r.graphs.Edges, func(e graphdata.Edge) (GraphEdge, int, error) {
-		attrs, err := edgeJSON(e.Edge)
+	edges, all, err := readPart(ctx, p, r.graphs.Edges, func(e graphdata.Edge) (GraphEdge, int) {
+		attrs := ingest.EdgeJSON(e.Edge)
 		return GraphEdge{
 			ID: e.ID, GraphID: g.ID, Source: e.Source, Target: e.Target, Label: &e.Label, Layer: optional(e.Layer), Weight: &e.Weight,
-			Attrs: attrs, CreatedAt: builtAt(g), Cursor: placeText(p.content, e.Ordinal),
-		}, 2 * len(attrs), err
+			Attrs: attrs, CreatedAt: builtAt(g), Cursor: graphdata.Cursor(p.content, e.Ordinal),
+		}, len(attrs)
 	})
 	return edges, orTooLarge(all, err)
 }
@@ -189,7 +168,7 @@ func orTooLarge(all bool, err error) error {
 		With("detail", map[string]any{"limit": maxElementBytes})
 }
 
-// preview reads what is shown of the graph that a node builds, as far as the document selects it: nodes first, then edges among them.
+// preview reads what is shown of the graph that a node builds.
 func (r *Resolver) preview(ctx context.Context, projectID int32, nodeID string) (*GraphPreview, error) {
 	g, err := r.graphs.OfNode(ctx, caller.Actor(ctx, ""), projectID, nodeID)
 	if g == nil || err != nil {
@@ -205,36 +184,34 @@ func (r *Resolver) preview(ctx context.Context, projectID int32, nodeID string) 
 	if g.ContentID == nil {
 		return shown, nil
 	}
-	fields := graphql.CollectAllFields(ctx)
-	selected := func(field string) bool { return slices.Contains(fields, field) }
-	nodes := part{content: *g.ContentID, limit: min(g.NodeCount, maxElements)}
-	edges := part{content: *g.ContentID, limit: min(g.EdgeCount, maxElements-nodes.limit)}
-	allNodes, allEdges := true, true
-	if selected("nodes") {
-		shown.Nodes, allNodes, err = readPart(ctx, nodes, r.graphs.Nodes, func(n graphdata.Node) (GraphNodePreview, int, error) {
-			attrs, err := nodeJSON(n.Node)
-			return GraphNodePreview{
-				ID: n.ID, Label: &n.Label, Layer: optional(n.Layer), Weight: &n.Weight, IsPartition: n.IsPartition, Attrs: attrs,
-			}, 2 * len(attrs), err
-		})
+	if err := l.contents.take(ctx, min(g.NodeCount, maxElements)+min(g.EdgeCount, max(0, maxElements-g.NodeCount))); err != nil {
+		return nil, err
 	}
-	if err == nil && allNodes && selected("edges") {
-		shown.Edges, allEdges, err = readPart(ctx, edges, r.graphs.Edges, func(e graphdata.Edge) (GraphEdgePreview, int, error) {
-			attrs, err := edgeJSON(e.Edge)
-			return GraphEdgePreview{
-				ID: e.ID, Source: e.Source, Target: e.Target, Label: &e.Label, Layer: optional(e.Layer), Weight: &e.Weight, Attrs: attrs,
-			}, 2 * len(attrs), err
-		})
+	p, err := r.graphs.Preview(ctx, *g.ContentID)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil && selected("layers") {
+	shown.Truncated = p.Truncated
+	bytes := 0
+	shown.Nodes = convert(p.Nodes, func(n graphdata.Node) GraphNodePreview {
+		attrs := ingest.NodeJSON(n.Node)
+		bytes += len(attrs)
+		return GraphNodePreview{
+			ID: n.ID, Label: &n.Label, Layer: optional(n.Layer), Weight: &n.Weight, IsPartition: n.IsPartition, Attrs: attrs,
+		}
+	})
+	shown.Edges = convert(p.Edges, func(e graphdata.Edge) GraphEdgePreview {
+		attrs := ingest.EdgeJSON(e.Edge)
+		bytes += len(attrs)
+		return GraphEdgePreview{
+			ID: e.ID, Source: e.Source, Target: e.Target, Label: &e.Label, Layer: optional(e.Layer), Weight: &e.Weight, Attrs: attrs,
+		}
+	})
+	if err := budget.From(ctx).Take(ctx, encodedCost*int64(bytes)); err != nil {
+		return nil, err
+	}
+	if slices.Contains(graphql.CollectAllFields(ctx), "layers") {
 		shown.Layers, err = l.layers.Load(ctx, g.ID)
 	}
-	shown.Truncated = !allNodes || !allEdges || nodes.limit < g.NodeCount || edges.limit < g.EdgeCount
 	return shown, err
 }
-
-// nodeJSON returns a node as graphJson shows it.
-func nodeJSON(n any) (json.RawMessage, error) { return json.Marshal(n) }
-
-// edgeJSON returns an edge as graphJson shows it.
-func edgeJSON(e any) (json.RawMessage, error) { return json.Marshal(e) }

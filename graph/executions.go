@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -74,15 +75,27 @@ func (r *Resolver) executions(ctx context.Context, projectID int32, out chan<- d
 	return nil
 }
 
-// createGraph adds a GraphNode, and the graph that it will build.
+// createGraph adds a GraphNode whose id and place the server makes, and then the graph that it will build.
 func (r *Resolver) createGraph(ctx context.Context, projectID int32, name string, args changeArgs) (*graphdata.Graph, error) {
-	request := executionRequest(args.opID, args.clientID)
-	g, err := r.executor.Create(ctx, caller.Actor(ctx, request.ClientID), projectID, name, args.change().Expected, request)
+	name, err := graphdata.Name(name)
 	if err != nil {
 		return nil, err
 	}
-	r.renewGuest(projectID, request.ClientID)
-	return &g, nil
+	operation, err := json.Marshal([]map[string]string{{"op": "add_node", "node_type": string(plan.GraphNode), "label": name}})
+	if err != nil {
+		return nil, err
+	}
+	edits, err := plan.ParseOperations(operation)
+	if err != nil {
+		return nil, err
+	}
+	result, err := r.change(ctx, projectID, args, edits...)
+	node, err := single(result.Nodes, err)
+	if err != nil {
+		return nil, err
+	}
+	g, err := r.graphs.Ensure(ctx, projectID, node.ID, name)
+	return &g, err
 }
 
 // renameGraph names a graph, unless the name is null.

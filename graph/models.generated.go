@@ -65,7 +65,7 @@ type CreateDataSourceInput struct {
 // A graph to be added to a plan.
 type CreateGraphInput struct {
 	ProjectID int32 `json:"projectId"`
-	// 1 to 100 characters once trimmed. The node has it as its label.
+	// Not empty once trimmed. The node has it as its label.
 	Name string `json:"name"`
 	// Ignored: the server makes the id of the node.
 	NodeID graphql.Omittable[*string] `json:"nodeId"`
@@ -205,7 +205,7 @@ type GraphPreview struct {
 	ExecutionState string  `json:"executionState"`
 	ComputedDate   *string `json:"computedDate"`
 	ErrorMessage   *string `json:"errorMessage"`
-	// Whether there are more nodes or edges than are shown: beyond 50,000 together, or 16 MB.
+	// Whether there are more nodes or edges than are shown: of 50,000 together, or 16 MB.
 	Truncated bool `json:"truncated"`
 }
 
@@ -640,7 +640,7 @@ type UpdateDataSourceInput struct {
 
 // The parts of a graph to change. Absent and null parts stay as they are.
 type UpdateGraphInput struct {
-	// 1 to 100 characters once trimmed.
+	// Not empty once trimmed.
 	Name graphql.Omittable[*string] `json:"name"`
 }
 

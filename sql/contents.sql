@@ -24,6 +24,9 @@ RETURNING id, nodes, edges;
 -- name: GetContent :one
 SELECT id, nodes, edges, bytes, layers FROM contents WHERE id = @id AND hash IS NOT NULL;
 
+-- name: GetContentOfProject :one
+SELECT id FROM contents WHERE id = @id AND project_id = @project_id AND hash IS NOT NULL;
+
 -- Keeps a complete content from the clean-up until the transaction ends, in which a graph is to refer to it.
 -- name: LockContent :one
 SELECT id FROM contents WHERE id = @id AND hash IS NOT NULL FOR KEY SHARE;

@@ -58,6 +58,22 @@ func (q *Queries) GetContent(ctx context.Context, id int64) (GetContentRow, erro
 	return i, err
 }
 
+const GetContentOfProject = `-- name: GetContentOfProject :one
+SELECT id FROM contents WHERE id = $1 AND project_id = $2 AND hash IS NOT NULL
+`
+
+type GetContentOfProjectParams struct {
+	ID        int64
+	ProjectID int32
+}
+
+func (q *Queries) GetContentOfProject(ctx context.Context, arg GetContentOfProjectParams) (int64, error) {
+	row := q.db.QueryRow(ctx, GetContentOfProject, arg.ID, arg.ProjectID)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
+
 const InsertContent = `-- name: InsertContent :one
 INSERT INTO contents (project_id, layers) VALUES ($1, $2) RETURNING id
 `

@@ -144,6 +144,24 @@ func (q *Queries) GetGraphOfNode(ctx context.Context, arg GetGraphOfNodeParams) 
 	return i, err
 }
 
+const InsertGraph = `-- name: InsertGraph :exec
+INSERT INTO graphs (project_id, node_id, name)
+SELECT n.project_id, n.id, $1 FROM plan_nodes n WHERE n.project_id = $2 AND n.id = $3 FOR KEY SHARE
+ON CONFLICT (project_id, node_id) DO NOTHING
+`
+
+type InsertGraphParams struct {
+	Name      string
+	ProjectID int32
+	NodeID    string
+}
+
+// The graph of a node that was just added. The rows of plan_nodes that are deleted meanwhile have none: then nothing is written.
+func (q *Queries) InsertGraph(ctx context.Context, arg InsertGraphParams) error {
+	_, err := q.db.Exec(ctx, InsertGraph, arg.Name, arg.ProjectID, arg.NodeID)
+	return err
+}
+
 const ListGraphs = `-- name: ListGraphs :many
 SELECT id, project_id, node_id, name, state, content_id, content_hash, recipe, ingredients, requested, node_count, edge_count, error_message,
     metadata, computed_at, created_at, updated_at

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"layercake/internal/auth"
@@ -125,11 +124,8 @@ const maxName = 10_000
 
 // Rename sets the name of a graph, trimmed. Faults: NotFound, and BadRequest for a name that is empty, too long, or has hidden characters.
 func (s *Service) Rename(ctx context.Context, _ auth.Actor, id int32, name string) (Graph, error) {
-	name = strings.TrimSpace(name)
-	if name == "" {
-		return Graph{}, fault.New(fault.BadRequest, "Graph name cannot be empty")
-	}
-	if err := errors.Join(fault.CheckText("Graph name", name, maxName), fault.CheckLabel("Graph name", name)); err != nil {
+	name, err := Name(name)
+	if err != nil {
 		return Graph{}, err
 	}
 	return s.one(ctx, func(q *db.Queries) (db.Graph, error) {
