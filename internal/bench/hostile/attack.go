@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"layercake/internal/bench/deployment"
 	"layercake/internal/client"
 
 	"github.com/jackc/pgx/v5"
@@ -55,8 +56,8 @@ type assault struct {
 	ends     []func() // what ends with the attack
 	requests int64
 	answers  map[string]int64
-	process  usage    // what the process used that was attacked in the place of replicas; zero for none
-	found    []string // what should not have happened, in words
+	process  deployment.Usage // what the process used that was attacked in the place of replicas; zero for none
+	found    []string         // what should not have happened, in words
 }
 
 // sent counts a request that was answered in some way.

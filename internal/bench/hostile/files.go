@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"layercake/internal/bench"
+	"layercake/internal/bench/deployment"
 	"layercake/internal/child"
 )
 
@@ -126,7 +127,7 @@ func (a *assault) awaitFile(ctx context.Context, cmd *exec.Cmd, r run, ended <-c
 	ctx, cancel := context.WithTimeout(ctx, r.within)
 	defer cancel()
 	var err error
-	var used usage // as of the last look: what Linux says of ended processes includes ours, which they were forked from
+	var used deployment.Usage // as of the last look: what Linux says of ended processes includes ours, which they were forked from
 	for running := true; running; {
 		select {
 		case err = <-ended:
@@ -136,10 +137,10 @@ func (a *assault) awaitFile(ctx context.Context, cmd *exec.Cmd, r run, ended <-c
 			_ = cmd.Process.Kill() // it may have ended meanwhile
 			err, running = <-ended, false
 		case <-time.After(samplePeriod):
-			if u, err := readUsage(cmd.Process.Pid); err == nil && u.peak > 0 {
+			if u, err := deployment.ReadUsage(cmd.Process.Pid); err == nil && u.Peak > 0 {
 				used = u
 			}
-			if used.rss > tooMuchMemory {
+			if used.RSS > tooMuchMemory {
 				_ = cmd.Process.Kill() // it may have ended meanwhile
 			}
 		}
@@ -149,7 +150,7 @@ func (a *assault) awaitFile(ctx context.Context, cmd *exec.Cmd, r run, ended <-c
 	} else {
 		a.sent(err.Error())
 	}
-	used.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	used.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	a.mu.Lock()
 	a.process = used
 	a.mu.Unlock()

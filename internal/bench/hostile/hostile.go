@@ -269,15 +269,15 @@ func (h *hostile) judged(ctx context.Context, a attack, quiet float64) Row {
 // refresh replaces the replicas that the last attack has left in a bad state, so that each attack answers for itself alone.
 func (h *hostile) refresh(ctx context.Context) error {
 	replicas := h.deployment.Replicas
-	before := make([]usage, len(replicas))
+	before := make([]deployment.Usage, len(replicas))
 	for i, r := range replicas {
-		before[i], _ = readUsage(r.PID()) // one that is away is looked at below
+		before[i], _ = deployment.ReadUsage(r.PID()) // one that is away is looked at below
 	}
 	_ = bench.Wait(ctx, busyTime) // the next one looks at ctx
 	for i, r := range replicas {
-		now, err := readUsage(r.PID())
-		busy := now.cpu-before[i].cpu > busyTime/2
-		if err == nil && !busy && now.rss < warmRSS && r.Healthy(ctx) {
+		now, err := deployment.ReadUsage(r.PID())
+		busy := now.CPU-before[i].CPU > busyTime/2
+		if err == nil && !busy && now.RSS < warmRSS && r.Healthy(ctx) {
 			continue
 		}
 		if err := r.Restart(ctx, stopPatience); err != nil {

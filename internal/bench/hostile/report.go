@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"layercake/internal/bench/deployment"
 )
 
 // The limits by which attacks are judged.
@@ -41,7 +43,7 @@ type Row struct {
 	Wrong     []string         `json:"wrong"`          // what should not have happened, in words
 	Failures  []string         `json:"failures"`       // limits that were not kept, in words, with Wrong
 
-	process usage // of the process attacked in the place of replicas
+	process deployment.Usage // of the process attacked in the place of replicas
 }
 
 // Result is what all attacks did. Its first row is a quiet one.
@@ -131,8 +133,8 @@ func (r *Row) attackOf(a *assault) {
 // usageOf takes what the replicas used, or the process that was attacked in their place. The quiet round says what the honest load
 // explains; it is empty for that round itself.
 func (r *Row) usageOf(g *gauge, quiet Row) {
-	if r.process != (usage{}) {
-		r.CPU, r.RSSPeak = r.process.cpu.Seconds(), float64(r.process.peak>>20)
+	if r.process != (deployment.Usage{}) {
+		r.CPU, r.RSSPeak = r.process.CPU.Seconds(), float64(r.process.Peak>>20)
 		return
 	}
 	r.CPU = g.cpu.Seconds()

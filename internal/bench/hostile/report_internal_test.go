@@ -2,7 +2,6 @@ package hostile
 
 import (
 	"bytes"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -101,21 +100,6 @@ func TestWriteNamesEachFailure(t *testing.T) {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, &text)
 		}
-	}
-}
-
-// This process surely uses memory, and at no time less than now.
-func TestReadUsage(t *testing.T) {
-	t.Parallel()
-	u, err := readUsage(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if u.rss < 1<<20 || u.peak < u.rss {
-		t.Errorf("usage = %+v, want more than a megabyte, and a peak that is no less", u)
-	}
-	if _, err := readUsage(0); err == nil {
-		t.Error("no error for a process that does not run")
 	}
 }
 
