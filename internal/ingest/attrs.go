@@ -17,11 +17,15 @@ type attrs struct {
 
 type attr struct {
 	name  string
-	value any
+	text  string
+	value any // what it is when it is no text, else nil
 }
 
 // add gives an attribute a value. Of several values of one name the last one counts.
-func (a *attrs) add(name string, value any) { a.list = append(a.list, attr{name, value}) }
+func (a *attrs) add(name string, value any) { a.list = append(a.list, attr{name: name, value: value}) }
+
+// addText is add for a text.
+func (a *attrs) addText(name, text string) { a.list = append(a.list, attr{name: name, text: text}) }
 
 // object returns the attributes as layered.Node.Attrs has them, sorted by name, and forgets them. It is nil when there are none, and valid
 // until the next call.
@@ -38,8 +42,12 @@ func (a *attrs) object() []byte {
 		if len(a.text) > 1 {
 			a.text = append(a.text, ',')
 		}
-		a.text = append(appendJSON(a.text, x.name), ':')
-		a.text = appendJSON(a.text, x.value)
+		a.text = append(appendText(a.text, x.name), ':')
+		if x.value == nil {
+			a.text = appendText(a.text, x.text)
+		} else {
+			a.text = appendJSON(a.text, x.value)
+		}
 	}
 	a.text = append(a.text, '}')
 	a.list = a.list[:0]
@@ -50,11 +58,7 @@ func (a *attrs) object() []byte {
 func appendJSON(dst []byte, value any) []byte {
 	switch v := value.(type) {
 	case string:
-		if isPlain(v) {
-			dst = append(dst, '"')
-			dst = append(dst, v...)
-			return append(dst, '"')
-		}
+		return appendText(dst, v)
 	case bool:
 		return strconv.AppendBool(dst, v)
 	case float64:
@@ -63,6 +67,19 @@ func appendJSON(dst []byte, value any) []byte {
 			return strconv.AppendInt(dst, n, 10)
 		}
 	}
+	return encode(dst, value)
+}
+
+func appendText(dst []byte, s string) []byte {
+	if !isPlain(s) {
+		return encode(dst, s)
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}
+
+func encode(dst []byte, value any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

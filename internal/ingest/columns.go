@@ -27,6 +27,15 @@ const (
 	fieldText
 )
 
+// key is what a field is called in elements as NodeJSON writes them; "" is under its own name.
+func (f field) key() string {
+	return [...]string{
+		fieldID: "id", fieldSource: "source", fieldTarget: "target", fieldLabel: "label", fieldLayer: "layer", fieldPartition: "is_partition",
+		fieldParent: "belongs_to", fieldWeight: "weight", fieldComment: "comment", fieldBackground: "background_color",
+		fieldBorder: "border_color", fieldText: "text_color",
+	}[f]
+}
+
 // fieldsOf returns the names that each kind gives to its fields. Names are compared as normal spells them.
 func fieldsOf(k Kind) map[string]field {
 	switch k {

@@ -33,7 +33,7 @@ func Detect(r io.Reader, filename string) (Format, Kind, error) {
 }
 
 func detectTable(r io.Reader, f Format) (Kind, error) {
-	header, err := newRows(r, f).next()
+	header, err := newRows(newText(r), f, DefaultLimits().Row).next()
 	if errors.Is(err, io.EOF) {
 		return "", nil
 	}
@@ -61,7 +61,9 @@ func kindByColumns(names []string) Kind {
 }
 
 func detectJSON(r io.Reader) (Kind, error) {
-	d := json.NewDecoder(newText(r))
+	bounded := &boundedReader{r: newText(r), most: DefaultLimits().Row}
+	bounded.reset()
+	d := json.NewDecoder(bounded)
 	d.UseNumber() // numbers beyond float64 are fine
 	t, err := d.Token()
 	if err != nil {
@@ -69,6 +71,7 @@ func detectJSON(r io.Reader) (Kind, error) {
 	}
 	switch t {
 	case json.Delim('['):
+		bounded.reset()
 		return detectElements(d)
 	case json.Delim('{'):
 	default:
@@ -81,7 +84,7 @@ func detectJSON(r io.Reader) (Kind, error) {
 			return "", jsonError(err)
 		}
 		found[Kind(name.(string))] = true
-		if err := skip(d); err != nil {
+		if err := skip(d, bounded); err != nil {
 			return "", jsonError(err)
 		}
 	}

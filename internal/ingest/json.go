@@ -15,8 +15,10 @@ import (
 
 // readJSON reads an object with the arrays nodes, edges and layers, element by element.
 func (b *builder) readJSON(r io.Reader) error {
-	d := json.NewDecoder(newText(r))
+	bounded := &boundedReader{r: newText(r), most: b.limits.Row}
+	d := json.NewDecoder(bounded)
 	d.UseNumber()
+	bounded.reset()
 	if t, err := d.Token(); err != nil {
 		return jsonError(err)
 	} else if t != json.Delim('{') {
@@ -24,6 +26,7 @@ func (b *builder) readJSON(r io.Reader) error {
 	}
 	found := make(map[Kind]bool)
 	for d.More() {
+		bounded.reset()
 		t, err := d.Token()
 		if err != nil {
 			return jsonError(err)
@@ -34,9 +37,9 @@ func (b *builder) readJSON(r io.Reader) error {
 				return refuse("The file has %q twice", k)
 			}
 			found[k] = true
-			err = b.readArray(d, k)
+			err = b.readArray(d, bounded, k)
 		default:
-			err = skip(d)
+			err = skip(d, bounded)
 		}
 		if err != nil {
 			return jsonError(err)
@@ -56,7 +59,7 @@ func (b *builder) readJSON(r io.Reader) error {
 	return nil
 }
 
-func (b *builder) readArray(d *json.Decoder, k Kind) error {
+func (b *builder) readArray(d *json.Decoder, bounded *boundedReader, k Kind) error {
 	if t, err := d.Token(); err != nil {
 		return err
 	} else if t != json.Delim('[') {
@@ -64,19 +67,27 @@ func (b *builder) readArray(d *json.Decoder, k Kind) error {
 	}
 	b.begin(k)
 	for b.row = 1; d.More(); b.row++ {
+		bounded.reset()
 		if err := b.limits.exceeded(b.row, string(k)); err != nil {
 			return err
 		}
 		var element any
-		if err := d.Decode(&element); err != nil {
+		if err := d.Decode(&element); errors.Is(err, errTooLong) {
+			return refuse("Element %d of %q has more than %d bytes, which is the limit", b.row, k, bounded.most)
+		} else if err != nil {
 			return err
 		}
 		object, ok := element.(map[string]any)
-		if !ok {
+		switch most := b.limits.Columns; {
+		case !ok:
 			b.problems.add(b.row, string(k), "must be an object, not %s", abbreviate(element))
-			continue
+		case most > 0 && len(object) > most:
+			b.problems.add(b.row, string(k), "has %d keys, the limit is %d", len(object), most)
+		case isDeeper(element, maxDepth):
+			b.problems.add(b.row, string(k), "is more than %d levels deep", maxDepth)
+		default:
+			b.addObject(k, object)
 		}
-		b.addObject(k, object)
 	}
 	_, err := d.Token()
 	return err
@@ -104,6 +115,51 @@ func (b *builder) addObject(k Kind, object map[string]any) {
 		b.endLayer(&l)
 		g.Layers = append(g.Layers, l)
 	}
+	b.end(k)
+}
+
+// maxDepth is how deep an element may be: what stores and shows it recurses.
+const maxDepth = 100
+
+func isDeeper(v any, depth int) bool {
+	switch v := v.(type) {
+	case []any:
+		return depth == 0 || slices.ContainsFunc(v, func(x any) bool { return isDeeper(x, depth-1) })
+	case map[string]any:
+		if depth == 0 {
+			return true
+		}
+		for _, x := range v {
+			if isDeeper(x, depth-1) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// boundedReader bounds what a decoder reads for one value, because the decoder keeps all of it.
+type boundedReader struct {
+	r    io.Reader
+	most int // bytes; 0 is no limit
+	left int
+}
+
+var errTooLong = errors.New("the value is too long")
+
+// reset begins a value.
+func (b *boundedReader) reset() { b.left = b.most }
+
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if b.most > 0 {
+		if b.left <= 0 {
+			return 0, errTooLong
+		}
+		p = p[:min(len(p), b.left)]
+	}
+	n, err := b.r.Read(p)
+	b.left -= n
+	return n, err
 }
 
 // eachValue passes the values of known fields to set, as text, and makes attributes of all others.
@@ -226,9 +282,16 @@ func abbreviate(v any) string {
 	return string(body)
 }
 
+// maxSkipped is how deep a value may be that is not kept: the decoder remembers the brackets.
+const maxSkipped = 10_000
+
 // skip reads past the next value without keeping it.
-func skip(d *json.Decoder) error {
+func skip(d *json.Decoder, bounded *boundedReader) error {
 	for depth := 0; ; {
+		bounded.reset()
+		if depth > maxSkipped {
+			return refuse("The file's JSON is more than %d levels deep at byte %d", maxSkipped, d.InputOffset())
+		}
 		t, err := d.Token()
 		if err != nil {
 			return err
@@ -252,6 +315,8 @@ func jsonError(err error) error {
 	switch {
 	case errors.As(err, &refused):
 		return err
+	case errors.Is(err, errTooLong):
+		return refuse("The file has a value that is longer than an element may be")
 	case errors.As(err, &syntax):
 		return refuse("The file is not valid JSON at byte %d: %v", syntax.Offset, err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

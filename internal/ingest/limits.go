@@ -4,15 +4,17 @@ import "unicode/utf8"
 
 // Limits bound what Read accepts. A zero is no limit.
 type Limits struct {
-	Rows  int // rows of a table, or elements of one array of a JSON graph
-	ID    int // bytes of an ID: also of sources, targets, parents and layers
-	Label int // characters of a label
-	Value int // bytes of any other value
+	Rows    int // rows of a table, or elements of one array of a JSON graph
+	Row     int // bytes of a row or element; the rest of the file is not read then
+	Columns int // columns of a table, or keys of an element
+	ID      int // bytes of an ID: also of sources, targets, parents and layers
+	Label   int // characters of a label
+	Value   int // bytes of any other value
 }
 
 // DefaultLimits are the limits of the server.
 func DefaultLimits() Limits {
-	return Limits{Rows: 1_000_000, ID: 1_000, Label: 10_000, Value: 100_000}
+	return Limits{Rows: 1_000_000, Row: 4 << 20, Columns: 1_000, ID: 1_000, Label: 10_000, Value: 100_000}
 }
 
 // exceeded refuses row n when there may not be that many. The rest of the file need not be read then.

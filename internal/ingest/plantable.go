@@ -38,7 +38,7 @@ func ReadPlanTable(r io.Reader, f Format, k Kind, g *layered.Graph) (PlanTable, 
 	if err := Allowed(f, k); err != nil {
 		return PlanTable{}, err
 	}
-	rows := newRows(r, f)
+	rows := newRows(newText(r), f, 0)
 	header, err := rows.next()
 	if errors.Is(err, io.EOF) {
 		return PlanTable{}, refuse("The file is empty")

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"hash/maphash"
 	"io"
 	"strings"
 
@@ -22,7 +23,18 @@ func Read(r io.Reader, f Format, k Kind, limits Limits) (Result, error) {
 	if err := Allowed(f, k); err != nil {
 		return Result{}, err
 	}
-	b := &builder{limits: limits, strings: newInterner()}
+	b := newBuilder(limits)
+	b.strings = newInterner()
+	if err := b.read(r, f, k); err != nil {
+		return Result{}, err
+	}
+	return b.result, nil
+}
+
+func newBuilder(limits Limits) *builder { return &builder{limits: limits, seed: maphash.MakeSeed()} }
+
+// read reads a whole file.
+func (b *builder) read(r io.Reader, f Format, k Kind) error {
 	var err error
 	if f == JSON {
 		err = b.readJSON(r)
@@ -32,10 +44,7 @@ func Read(r io.Reader, f Format, k Kind, limits Limits) (Result, error) {
 	if err == nil {
 		err = b.problems.err()
 	}
-	if err != nil {
-		return Result{}, err
-	}
-	return b.result, nil
+	return err
 }
 
 // builder turns the values of a file into elements.
@@ -44,17 +53,21 @@ type builder struct {
 	strings  *interner
 	row      int              // of the element in hand
 	fields   map[string]field // of the kind in hand
-	seen     map[string]bool  // IDs of the kind in hand
+	seen     hashes           // of the IDs of the kind in hand
+	seed     maphash.Seed     // of these hashes
 	names    []string         // keys of the last JSON object, sorted
-	columns  []column         // what they mean
+	columns  []column         // what they mean, or those of the table
+	marks    []int64          // where each RowsPerMark-th row of the table begins
 	attrs    attrs            // of the element in hand
+	take     func(k Kind)     // takes each element out of the graph when it is complete; nil keeps them
+	full     func() bool      // reports that no more rows are needed; nil needs all
 	problems Problems
 	result   Result
 }
 
 // begin starts with the elements of one kind.
 func (b *builder) begin(k Kind) {
-	b.fields, b.seen = fieldsOf(k), make(map[string]bool)
+	b.fields, b.seen = fieldsOf(k), hashes{}
 	b.names, b.columns = nil, nil
 }
 
@@ -62,7 +75,7 @@ func (b *builder) begin(k Kind) {
 func (b *builder) node(n *layered.Node, c column, v string) {
 	switch c.field {
 	case fieldID:
-		n.ID = strings.Clone(b.id(c, v))
+		n.ID = b.strings.id(b.id(c, v))
 	case fieldLabel:
 		n.Label = b.label(c, v)
 	case fieldLayer:
@@ -97,7 +110,7 @@ func (b *builder) node(n *layered.Node, c column, v string) {
 func (b *builder) edge(e *layered.Edge, c column, v string) {
 	switch c.field {
 	case fieldID:
-		e.ID = strings.Clone(b.id(c, v))
+		e.ID = b.strings.id(b.id(c, v))
 	case fieldSource:
 		e.Source = b.strings.reference(b.id(c, v))
 	case fieldTarget:
@@ -122,7 +135,7 @@ func (b *builder) layer(l *layered.Layer, c column, v string) {
 	}
 	switch c.field {
 	case fieldID:
-		l.ID = strings.Clone(b.id(c, v))
+		l.ID = b.strings.id(b.id(c, v))
 	case fieldLabel:
 		l.Label = b.label(c, v)
 	case fieldBackground:
@@ -144,13 +157,23 @@ func (b *builder) endLayer(l *layered.Layer) {
 
 // identified warns about an element whose ID is missing or not the first of its kind.
 func (b *builder) identified(k Kind, id string) {
+	added := b.seen.add(maphash.String(b.seed, id))
 	switch {
 	case id == "":
 		b.result.Warnings.add(b.row, "id", "one of the %s has no id", k)
-	case b.seen[id]:
+	case !added:
 		b.result.Warnings.add(b.row, "id", "%.100q occurs more than once among the %s", id, k)
 	}
-	b.seen[id] = true
+}
+
+// end hands over the element that was added last.
+func (b *builder) end(k Kind) {
+	if b.take == nil {
+		return
+	}
+	b.take(k)
+	g := &b.result.Graph
+	g.Nodes, g.Edges, g.Layers = g.Nodes[:0], g.Edges[:0], g.Layers[:0]
 }
 
 // id checks v, which is still part of the file's text.
@@ -202,7 +225,7 @@ func (b *builder) weight(c column, v string) float64 {
 func (b *builder) attr(c column, v string) {
 	if v = unlessNull(v); v != "" {
 		b.checkValue(c, v)
-		b.attrs.add(c.name, v)
+		b.attrs.addText(c.name, v)
 	}
 }
 

@@ -11,17 +11,21 @@ import (
 
 // rows reads the rows of a table one by one and skips empty lines.
 type rows struct {
-	csv *csv.Reader
-	row int // the line where the last row begins, from 1
+	csv    *csv.Reader
+	syntax *syntax
+	row    int   // the line where the last row begins, from 1
+	end    int64 // byte of the file behind the last row, where the next one begins
 }
 
-func newRows(r io.Reader, f Format) *rows {
-	c := csv.NewReader(newSyntax(newText(r), f.comma()))
+// newRows reads a table of a file. A row of more than maxRow bytes is refused, unless that is 0.
+func newRows(t *text, f Format, maxRow int) *rows {
+	s := newSyntax(t, t.offset, f.comma(), maxRow)
+	c := csv.NewReader(s)
 	c.Comma = f.comma()
 	c.FieldsPerRecord = -1 // rows of another length are reported, not fatal
 	c.LazyQuotes = true    // a quote inside an unquoted value is accepted; syntax refuses what else this lets pass
 	c.ReuseRecord = true
-	return &rows{csv: c}
+	return &rows{csv: c, syntax: s, end: t.offset}
 }
 
 // next returns the cells of the next row, which are valid until the next call, or io.EOF after the last.
@@ -31,6 +35,7 @@ func (r *rows) next() ([]string, error) {
 	switch {
 	case err == nil:
 		r.row, _ = r.csv.FieldPos(0)
+		r.end = r.syntax.positionOf(r.csv.InputOffset())
 		return cells, nil
 	case errors.Is(err, io.EOF), errors.As(err, &refused):
 		return nil, err

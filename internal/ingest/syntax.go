@@ -2,7 +2,9 @@ package ingest
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -20,7 +22,16 @@ type syntax struct {
 	field  int    // number of the field in hand
 	quoted []byte // beginning of the quoted value in hand, for messages
 	err    error  // reason why nothing more can be read
+
+	maxRow int         // bytes that a row may have; 0 is no limit, because whoever reads a row keeps all of it
+	in     int64       // byte of the file that is next
+	out    int64       // bytes that came out
+	start  int64       // in, where the row in hand begins
+	starts []lineStart // of rows that came out and that positionOf was not asked for yet
 }
+
+// lineStart is where the line behind a row begins.
+type lineStart struct{ out, in int64 }
 
 type syntaxState int
 
@@ -32,8 +43,23 @@ const (
 	afterQuote // behind blanks that follow it
 )
 
-func newSyntax(r io.Reader, comma rune) *syntax {
-	return &syntax{r: r, comma: byte(comma), line: 1, row: 1, field: 1}
+// newSyntax reads what begins at a byte of the file.
+func newSyntax(r io.Reader, offset int64, comma rune, maxRow int) *syntax {
+	return &syntax{r: r, comma: byte(comma), line: 1, row: 1, field: 1, maxRow: maxRow, in: offset, start: offset}
+}
+
+// positionOf returns where in the file a line begins that begins at byte out of what came out, right behind a row. It forgets the lines
+// before.
+func (s *syntax) positionOf(out int64) int64 {
+	i := 0
+	for i < len(s.starts) && s.starts[i].out < out {
+		i++
+	}
+	s.starts = slices.Delete(s.starts, 0, i)
+	if len(s.starts) == 0 {
+		return s.in // the last row, which no line end follows
+	}
+	return s.starts[0].in
 }
 
 func (s *syntax) Read(p []byte) (int, error) {
@@ -57,8 +83,10 @@ func (s *syntax) Read(p []byte) (int, error) {
 func (s *syntax) check(p []byte) int {
 	n := 0
 	for _, c := range p {
+		s.in++
 		if s.cr && c == '\n' {
 			s.cr = false
+			s.lineEndGrew()
 			continue
 		}
 		if s.cr = c == '\r'; s.cr {
@@ -79,6 +107,7 @@ func (s *syntax) check(p []byte) int {
 		case c == '\n':
 			s.state = fieldStart
 			s.row, s.field = s.line+1, 1
+			s.endRow()
 		case s.state == fieldStart && c == '"':
 			s.state, s.quoted = inQuotes, s.quoted[:0]
 		case s.state <= unquoted:
@@ -90,17 +119,59 @@ func (s *syntax) check(p []byte) int {
 			s.err = s.wrong("is followed by more text")
 			return n
 		}
+		if s.maxRow > 0 && (s.in-s.start > int64(s.maxRow) || s.field > maxFields) {
+			s.err = s.tooLong()
+			return n
+		}
 		if c == '\n' {
 			s.line++
 		}
 		p[n] = c
 		n++
+		s.out++
 	}
 	return n
 }
 
 // sampleSize is how much of a quoted value a message shows, in bytes.
 const sampleSize = 40
+
+// endRow notes where the next line begins. A line without anything is no row, and nobody asks what is behind it: a file of nothing else
+// would make the list as long as the file.
+func (s *syntax) endRow() {
+	if s.in-s.start > 1 {
+		s.starts = append(s.starts, lineStart{s.out + 1, s.in})
+	}
+	s.start = s.in
+}
+
+// lineEndGrew moves the beginning of the next line behind a "\n" that follows a "\r".
+func (s *syntax) lineEndGrew() {
+	if s.start != s.in-1 {
+		return // within quotes
+	}
+	s.start = s.in
+	if last := len(s.starts) - 1; last >= 0 && s.starts[last].out == s.out {
+		s.starts[last].in = s.in
+	}
+}
+
+// maxFields bounds the fields of a row, also of one that has not as many as the header: each takes 40 bytes, if it is empty, too.
+const maxFields = 100_000
+
+// tooLong refuses the row in hand.
+func (s *syntax) tooLong() error {
+	if s.state == inQuotes {
+		return s.wrong(fmt.Sprintf("does not end within the %d bytes that a row may have", s.maxRow))
+	}
+	var ps Problems
+	if s.field > maxFields {
+		ps.add(s.row, "", "has more than %d fields", maxFields)
+	} else {
+		ps.add(s.row, "", "has more than %d bytes, which is the limit; field %d is the last that was read", s.maxRow, s.field)
+	}
+	return ps.err()
+}
 
 // wrong refuses the quoted value in hand.
 func (s *syntax) wrong(what string) error {

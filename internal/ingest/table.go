@@ -10,7 +10,15 @@ import (
 
 // readTable reads a CSV or TSV table. Rows without any value are skipped.
 func (b *builder) readTable(r io.Reader, f Format, k Kind) error {
-	rows := newRows(r, f)
+	rows := newRows(newText(r), f, b.limits.Row)
+	if err := b.readHeader(rows, k); err != nil {
+		return err
+	}
+	return b.readRows(rows, f, k)
+}
+
+// readHeader reads and checks the names of the columns.
+func (b *builder) readHeader(rows *rows, k Kind) error {
 	header, err := rows.next()
 	if errors.Is(err, io.EOF) {
 		return refuse("The file is empty; the %s table needs the columns %s", k, requiredNames(k))
@@ -18,17 +26,26 @@ func (b *builder) readTable(r io.Reader, f Format, k Kind) error {
 	if err != nil {
 		return err
 	}
+	if most := b.limits.Columns; most > 0 && len(header) > most {
+		return refuse("The table has %d columns, the limit is %d", len(header), most)
+	}
 	b.begin(k)
-	columns := columnsOf(b.fields, header, b.strings)
-	if err := checkHeader(columns); err != nil {
+	b.columns = columnsOf(b.fields, header, b.strings)
+	if err := checkHeader(b.columns); err != nil {
 		return err
 	}
-	if err := requireColumns(k, columns); err != nil {
-		return err
-	}
-	for n := 0; ; {
+	return requireColumns(k, b.columns)
+}
+
+// readRows reads the rows behind the header.
+func (b *builder) readRows(rows *rows, f Format, k Kind) error {
+	for n := 0; b.full == nil || !b.full(); {
+		start := rows.end
 		cells, err := rows.next()
 		if errors.Is(err, io.EOF) {
+			if n == 0 {
+				b.result.Warnings.add(0, "", "The table has no rows")
+			}
 			return nil
 		}
 		if err != nil {
@@ -38,25 +55,29 @@ func (b *builder) readTable(r io.Reader, f Format, k Kind) error {
 		if !trim(cells) {
 			continue
 		}
+		if n%RowsPerMark == 0 {
+			b.marks = append(b.marks, start)
+		}
 		n++
 		if err := b.limits.exceeded(n, "rows"); err != nil {
 			return err
 		}
-		if len(cells) != len(columns) {
-			b.problems.wrongWidth(b.row, cells, len(columns))
+		if len(cells) != len(b.columns) {
+			b.problems.wrongWidth(b.row, cells, len(b.columns))
 			continue
 		}
 		b.result.Warnings.swallowedRow(b.row, cells, f.comma())
-		b.addRow(k, columns, cells)
+		b.addRow(k, cells)
 	}
+	return nil
 }
 
-func (b *builder) addRow(k Kind, columns []column, cells []string) {
+func (b *builder) addRow(k Kind, cells []string) {
 	g := &b.result.Graph
 	switch k {
 	case Nodes:
 		n := layered.Node{Weight: 1}
-		for i, c := range columns {
+		for i, c := range b.columns {
 			b.node(&n, c, cells[i])
 		}
 		n.Attrs = b.strings.object(b.attrs.object())
@@ -64,7 +85,7 @@ func (b *builder) addRow(k Kind, columns []column, cells []string) {
 		g.Nodes = append(g.Nodes, n)
 	case Edges:
 		e := layered.Edge{Weight: 1}
-		for i, c := range columns {
+		for i, c := range b.columns {
 			b.edge(&e, c, cells[i])
 		}
 		e.Attrs = b.strings.object(b.attrs.object())
@@ -72,12 +93,13 @@ func (b *builder) addRow(k Kind, columns []column, cells []string) {
 		g.Edges = append(g.Edges, e)
 	case Layers:
 		var l layered.Layer
-		for i, c := range columns {
+		for i, c := range b.columns {
 			b.layer(&l, c, cells[i])
 		}
 		b.endLayer(&l)
 		g.Layers = append(g.Layers, l)
 	}
+	b.end(k)
 }
 
 // trim removes blanks around the cells, in place, and says whether any has a value.

@@ -24,14 +24,26 @@ func Text(file []byte) ([]byte, error) { return io.ReadAll(newText(bytes.NewRead
 
 func newText(r io.Reader) *text {
 	t := &text{r: bufio.NewReaderSize(r, 64<<10)}
-	switch start, _ := t.r.Peek(3); {
+	switch start, _ := t.r.Peek(4); {
 	case bytes.HasPrefix(start, []byte("\xEF\xBB\xBF")):
 		_, _ = t.r.Discard(3)
 		t.offset = 3
-	case bytes.HasPrefix(start, []byte("\xFF\xFE")), bytes.HasPrefix(start, []byte("\xFE\xFF")):
+	case isUTF16(start):
 		t.err = refuse("The file is UTF-16; save it as UTF-8")
 	}
 	return t
+}
+
+// middleOfText is newText for what does not begin where the file begins.
+func middleOfText(r io.Reader) *text { return &text{r: bufio.NewReaderSize(r, 64<<10)} }
+
+// isUTF16 recognises the byte-order marks of UTF-16, and two ASCII characters in it.
+func isUTF16(start []byte) bool {
+	if bytes.HasPrefix(start, []byte("\xFF\xFE")) || bytes.HasPrefix(start, []byte("\xFE\xFF")) {
+		return true
+	}
+	zero := func(i int) bool { return start[i] == 0 }
+	return len(start) == 4 && zero(0) == zero(2) && zero(1) == zero(3) && zero(0) != zero(1)
 }
 
 func (t *text) Read(p []byte) (int, error) {
@@ -77,7 +89,8 @@ func textLength(b []byte) int {
 	return n
 }
 
-// interner saves copies of equal strings. What it returns never holds on to a larger text.
+// interner saves copies of equal strings. What it returns never holds on to a larger text. A nil one makes no copies: it returns what it is
+// given, for those who keep nothing.
 type interner struct {
 	kept    map[string]string
 	recent  [1 << 12]string          // by hash
@@ -94,6 +107,9 @@ func newInterner() *interner {
 
 // reference returns the one copy of a string that others are likely to be equal to, such as the ID of a node at an edge.
 func (in *interner) reference(s string) string {
+	if in == nil {
+		return s
+	}
 	if kept, ok := in.kept[s]; ok {
 		return kept
 	}
@@ -104,8 +120,19 @@ func (in *interner) reference(s string) string {
 	return kept
 }
 
+// id returns a copy of a string that occurs once.
+func (in *interner) id(s string) string {
+	if in == nil {
+		return s
+	}
+	return strings.Clone(s)
+}
+
 // value returns a copy of a string that may or may not occur again soon, such as a label.
 func (in *interner) value(s string) string {
+	if in == nil {
+		return s
+	}
 	slot := &in.recent[maphash.String(in.seed, s)%uint64(len(in.recent))]
 	if *slot != s {
 		*slot = strings.Clone(s)
@@ -115,8 +142,8 @@ func (in *interner) value(s string) string {
 
 // object returns a copy of a JSON object, as value does. Nil is none.
 func (in *interner) object(o []byte) json.RawMessage {
-	if len(o) == 0 {
-		return nil
+	if len(o) == 0 || in == nil {
+		return o
 	}
 	slot := &in.objects[maphash.Bytes(in.seed, o)%uint64(len(in.objects))]
 	if !bytes.Equal(*slot, o) {

@@ -90,7 +90,7 @@ func appendElement(dst []byte, attrs json.RawMessage, members []member) []byte {
 		} else {
 			dst = append(dst, '{')
 		}
-		dst = append(appendJSON(dst, name), ':')
+		dst = append(appendText(dst, name), ':')
 	}
 	next := func() { // writes the first of members
 		if m := members[0]; m.value != nil {
