@@ -97,7 +97,7 @@ func TestSharedLibrary(t *testing.T) {
 	if p := layered.Check(controls, layered.BuildRules()); p.Total != 26 {
 		t.Errorf("the controls alone have %d problems, want one for each of 26 edges", p.Total)
 	}
-	both, err := layered.Merge([]layered.Graph{risks, controls}, layered.Union, layered.PreferLast)
+	both, err := layered.Merge(t.Context(), []layered.Graph{risks, controls}, layered.Union, layered.PreferLast)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package layered_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -70,7 +71,7 @@ func BenchmarkTransform(b *testing.B) {
 	run("pipeline", pipeline(layered.Settings{MaxDepth: 4, MaxWidth: 10, NodeLabelLength: 9, EdgeLabelLength: 3}))
 	run("merge two halves", func(g layered.Graph) (layered.Graph, error) {
 		half := len(g.Nodes) / 2
-		return layered.Merge([]layered.Graph{
+		return layered.Merge(context.Background(), []layered.Graph{
 			{Nodes: g.Nodes[half:], Edges: g.Edges}, {Nodes: g.Nodes[:half], Edges: g.Edges},
 		}, layered.Union, layered.PreferLast)
 	})

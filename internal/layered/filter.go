@@ -1,6 +1,7 @@
 package layered
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -75,8 +76,8 @@ func ParseFilter(config []byte) (Filter, error) {
 }
 
 // Apply keeps or removes the elements that match, and prunes edges. Children of removed nodes move to their nearest ancestor
-// that stays. It returns notes about what it did and about operators it does not know, which match everything.
-func (f Filter) Apply(g Graph) (Graph, []string, error) {
+// that stays. It returns notes about what it did and about operators it does not know, which match everything. It ends with its context.
+func (f Filter) Apply(ctx context.Context, g Graph) (Graph, []string, error) {
 	compiled, err := f.compile()
 	if err != nil {
 		return Graph{}, nil, err
@@ -101,6 +102,9 @@ func (f Filter) Apply(g Graph) (Graph, []string, error) {
 	if edgesToo {
 		out.Edges = nil
 		for i := range g.Edges {
+			if err := ended(ctx, i); err != nil {
+				return Graph{}, nil, err
+			}
 			if keeps(g.Edges[i].field) {
 				out.Edges = append(out.Edges, g.Edges[i])
 			}
@@ -110,6 +114,9 @@ func (f Filter) Apply(g Graph) (Graph, []string, error) {
 		hierarchy := newForest(g.Nodes)
 		keep := make([]bool, len(g.Nodes))
 		for i := range g.Nodes {
+			if err := ended(ctx, i); err != nil {
+				return Graph{}, nil, err
+			}
 			keep[i] = keeps(g.Nodes[i].field)
 		}
 		if edgesToo || f.Pruning != RetainEdges && f.Pruning != DropOrphanNodes {

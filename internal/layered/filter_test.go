@@ -86,7 +86,7 @@ func TestFilterOperators(t *testing.T) {
 			g := filterGraph(t)
 			f := parseFilter(t, fmt.Sprintf(`{"query":{"ruleGroup":{"rules":[{"type":"rule","field":%q,"operator":%q,"value":%q}]}}}`,
 				c.field, c.operator, c.value))
-			kept, notes, err := f.Apply(g)
+			kept, notes, err := f.Apply(t.Context(), g)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,7 +97,7 @@ func TestFilterOperators(t *testing.T) {
 				t.Errorf("notes: %q", notes)
 			}
 			f.Mode = layered.Exclude
-			rest, _, err := f.Apply(g)
+			rest, _, err := f.Apply(t.Context(), g)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -146,7 +146,7 @@ func TestFilterEffects(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			g, _, err := parseFilter(t, `{"query":{`+c.query+`}}`).Apply(filterGraph(t))
+			g, _, err := parseFilter(t, `{"query":{`+c.query+`}}`).Apply(t.Context(), filterGraph(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -166,7 +166,7 @@ func TestFilterEffects(t *testing.T) {
 func TestFilterNotesUnknownOperators(t *testing.T) {
 	t.Parallel()
 	f := parseFilter(t, `{"query":{"ruleGroup":{"rules":[{"field":"id","operator":"resembles","value":"a"}]}}}`)
-	g, notes, err := f.Apply(filterGraph(t))
+	g, notes, err := f.Apply(t.Context(), filterGraph(t))
 	if err != nil || len(g.Nodes) != 4 || len(notes) != 2 || !strings.Contains(notes[0], `"resembles"`) {
 		t.Errorf("%d nodes, notes %q, %v", len(g.Nodes), notes, err)
 	}

@@ -35,7 +35,7 @@ func FuzzFilter(f *testing.F) {
 			return
 		}
 		g := sketch(t, fuzzSketch)
-		out, _, err := filter.Apply(g)
+		out, _, err := filter.Apply(t.Context(), g)
 		if err != nil || !json.Valid(config) || len(out.Nodes) > len(g.Nodes) || len(out.Edges) > len(g.Edges) || len(out.Layers) > len(g.Layers) {
 			t.Errorf("%q makes %d nodes of %d, %v", config, len(out.Nodes), len(g.Nodes), err)
 		}
@@ -58,7 +58,7 @@ func FuzzTransforms(f *testing.F) {
 			if len(config) > 0 && !json.Valid(config) {
 				t.Errorf("%q is accepted", config)
 			}
-			_, _, err = layered.ApplyAll(sketch(t, fuzzSketch), list)
+			_, _, err = layered.ApplyAll(t.Context(), sketch(t, fuzzSketch), list)
 		}
 		if err != nil && fault.From(err) == nil {
 			t.Errorf("%q: %v", config, err)

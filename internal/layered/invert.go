@@ -1,6 +1,7 @@
 package layered
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,23 +12,35 @@ import (
 // MaxInvertedEdges is how many edges Invert may make: their number is quadratic in the degree of nodes.
 const MaxInvertedEdges = 5_000_000
 
+// MaxInvertedBytes is how long the IDs of these edges may be together: each has those of two nodes, which have those of two others.
+const MaxInvertedBytes = 512 << 20
+
 // invertedRoot is the ID and the layer of the one partition of an inverted graph.
 const invertedRoot = "inverted_root"
 
 // Invert returns the line graph: each edge becomes a flow node, and two of these are joined when their edges met at a node. A
 // single root partition holds them all. Of parallel edges the last one stands for all. It is a BAD_REQUEST when the result would
-// have more than MaxInvertedEdges edges; nothing is built then.
-func Invert(g Graph) (Graph, error) {
+// have more than MaxInvertedEdges edges or MaxInvertedBytes of IDs; nothing is built then. It ends with its context.
+func Invert(ctx context.Context, g Graph) (Graph, error) {
 	index := indexNodes(g.Nodes)
 	incident := incidence(g, index)
-	total := 0
+	total, size := 0, 0
 	for i := range g.Nodes {
 		degree := incident.degree(i)
 		total += degree * (degree - 1) / 2
+		for _, k := range incident.edges(i) { // each is the first or second part of an ID as often as there are others
+			const rest = 16 // what stands around the IDs of the ends: separators and numbers
+			e := &g.Edges[k]
+			size += (degree - 1) * (len(e.Source) + len(e.Target) + rest)
+		}
 	}
 	if total > MaxInvertedEdges {
 		return Graph{}, fault.New(fault.BadRequest, fmt.Sprintf(
 			"Inverting this graph would make %d edges; the limit is %d", total, MaxInvertedEdges))
+	}
+	if size > MaxInvertedBytes {
+		return Graph{}, fault.New(fault.BadRequest, fmt.Sprintf(
+			"Inverting this graph would make %d edges with about %d bytes of ids; the limit is %d", total, size, MaxInvertedBytes))
 	}
 
 	out := Graph{Name: "Inverted " + g.Name, Layers: slices.Clip(g.Layers)}
@@ -36,6 +49,9 @@ func Invert(g Graph) (Graph, error) {
 	type ends struct{ source, target string }
 	standIn := make(map[ends]string, len(g.Edges)) // the node that stands for all edges with these ends
 	for i, e := range g.Edges {
+		if err := ended(ctx, i); err != nil {
+			return Graph{}, err
+		}
 		n := Node{
 			ID:        "n_" + e.Source + "_" + e.Target + "_" + strconv.Itoa(i),
 			Label:     orElse(e.Label, e.Source+" -> "+e.Target),
@@ -53,6 +69,9 @@ func Invert(g Graph) (Graph, error) {
 		edges := incident.edges(i)
 		for a, first := range edges {
 			for _, second := range edges[a+1:] {
+				if err := ended(ctx, len(out.Edges)); err != nil {
+					return Graph{}, err
+				}
 				e := Edge{
 					Source: standIn[ends{g.Edges[first].Source, g.Edges[first].Target}],
 					Target: standIn[ends{g.Edges[second].Source, g.Edges[second].Target}],

@@ -322,7 +322,7 @@ func TestInvert(t *testing.T) {
 		E e2 a b w3
 		E e3 b b`)
 	g.Name = "G"
-	got := must(t)(layered.Invert(g))
+	got := must(t)(layered.Invert(t.Context(), g))
 	if got.Name != "Inverted G" {
 		t.Errorf("name = %q", got.Name)
 	}
@@ -350,8 +350,16 @@ func TestInvertRefusesToGrowTooLarge(t *testing.T) {
 	for range 3200 {
 		g.Edges = append(g.Edges, layered.Edge{ID: "e", Source: "hub", Target: "hub"})
 	}
-	_, err := layered.Invert(g)
+	_, err := layered.Invert(t.Context(), g)
 	refusedAs(t, fault.BadRequest, err, "5118400", "5000000")
+
+	long := strings.Repeat("x", 1000)
+	g = layered.Graph{Nodes: []layered.Node{{ID: long}}}
+	for range 1000 {
+		g.Edges = append(g.Edges, layered.Edge{ID: "e", Source: long, Target: long})
+	}
+	_, err = layered.Invert(t.Context(), g)
+	refusedAs(t, fault.BadRequest, err, "499500 edges with about 2013984000 bytes of ids; the limit is 536870912")
 }
 
 func TestReverseEdges(t *testing.T) {
@@ -453,17 +461,17 @@ func TestAggregateLayers(t *testing.T) {
 		E e1 agg_r_1 hub w2
 		E e2 hub agg_r_1 w3
 		E e4 agg_r_1 small w2
-		E e7 d agg_r_1`, must(t)(layered.AggregateLayers(sketch(t, in), 3)))
-	sameSketch(t, in, must(t)(layered.AggregateLayers(sketch(t, in), 4)))
+		E e7 d agg_r_1`, must(t)(layered.AggregateLayers(t.Context(), sketch(t, in), 3)))
+	sameSketch(t, in, must(t)(layered.AggregateLayers(t.Context(), sketch(t, in), 4)))
 	sameSketch(t, "N agg_layer_l_1 / l w2 l agg(2)\nN hub / m\nE e1 agg_layer_l_1 hub w2",
-		reorder(must(t)(layered.AggregateLayers(sketch(t, "N a / l\nN b / l\nN hub / m\nE e1 a hub\nE e2 b hub"), 1))))
+		reorder(must(t)(layered.AggregateLayers(t.Context(), sketch(t, "N a / l\nN b / l\nN hub / m\nE e1 a hub\nE e2 b hub"), 1))))
 	// a and b are replaced first; only then do p, q and r share a neighbour, and are replaced at once.
 	sameSketch(t, `
 		N z / n
 		N agg_layer_l_1 / l w2 l agg(2)
 		N agg_layer_m_1 / m w3 m agg(3)
 		E e1 agg_layer_l_1 z w2
-		E e3 agg_layer_m_1 agg_layer_l_1 w3`, must(t)(layered.AggregateLayers(sketch(t, `
+		E e3 agg_layer_m_1 agg_layer_l_1 w3`, must(t)(layered.AggregateLayers(t.Context(), sketch(t, `
 		N a / l
 		N b / l
 		N z / n
@@ -475,7 +483,7 @@ func TestAggregateLayers(t *testing.T) {
 		E e3 p a
 		E e4 q a
 		E e5 r b`), 2)))
-	_, err := layered.AggregateLayers(layered.Graph{}, 0)
+	_, err := layered.AggregateLayers(t.Context(), layered.Graph{}, 0)
 	refusedAs(t, fault.BadRequest, err, "threshold", "0")
 }
 
@@ -514,13 +522,13 @@ func TestDeepAndCyclicHierarchies(t *testing.T) {
 		must(t)(layered.LimitDepth(g, deep-2))
 		must(t)(layered.LimitWidth(g, 1, false))
 		must(t)(layered.LimitWidth(g, 1, true))
-		must(t)(layered.AggregateLayers(g, 2))
+		must(t)(layered.AggregateLayers(t.Context(), g, 2))
 		layered.GenerateHierarchy(g, true)
 		if left := layered.DropUnconnected(g, false); len(left.Nodes) != 0 {
 			t.Errorf("%d nodes left, want none", len(left.Nodes))
 		}
 		dropAll := layered.Filter{Mode: layered.Exclude, Rules: layered.RuleGroup{}}
-		if left, _, err := dropAll.Apply(g); err != nil || len(left.Nodes) != 0 {
+		if left, _, err := dropAll.Apply(t.Context(), g); err != nil || len(left.Nodes) != 0 {
 			t.Errorf("%d nodes left, %v", len(left.Nodes), err)
 		}
 	}

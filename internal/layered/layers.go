@@ -2,6 +2,7 @@ package layered
 
 import (
 	"container/heap"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,12 +20,12 @@ const MaxAggregationWork = 30_000_000
 // AggregateLayers replaces flow nodes of one parent and one layer that share a neighbour of another layer by one node with their
 // summed weight, wherever at least threshold of them do, largest sets first, until there is nothing left to replace. Edges move
 // to the new node; those that become equal in source, target and layer are merged. A threshold below 1 is a BAD_REQUEST, and so
-// is a graph that takes more than MaxAggregationWork.
-func AggregateLayers(g Graph, threshold int) (Graph, error) {
-	return aggregateLayers(g, threshold, MaxAggregationWork)
+// is a graph that takes more than MaxAggregationWork. It ends with its context.
+func AggregateLayers(ctx context.Context, g Graph, threshold int) (Graph, error) {
+	return aggregateLayers(ctx, g, threshold, MaxAggregationWork)
 }
 
-func aggregateLayers(g Graph, threshold, maxWork int) (Graph, error) {
+func aggregateLayers(ctx context.Context, g Graph, threshold, maxWork int) (Graph, error) {
 	if threshold < 1 {
 		return Graph{}, fault.New(fault.BadRequest, fmt.Sprintf(
 			"The layer connections threshold must be at least 1, not %d", threshold))
@@ -40,7 +41,10 @@ func aggregateLayers(g Graph, threshold, maxWork int) (Graph, error) {
 				"Aggregating this graph by layer takes more than %d rounds over its nodes and edges; the limit is %d visits in all",
 				round-1, maxWork))
 		}
-		next, changed := aggregateRound(g, threshold, taken)
+		next, changed, err := aggregateRound(ctx, g, threshold, taken)
+		if err != nil {
+			return Graph{}, err
+		}
 		if !changed {
 			return g, nil
 		}
@@ -53,7 +57,10 @@ type cohort struct{ parent, layer string }
 
 // aggregateRound looks at each cohort once, with the neighbours that the graph had at the start of the round. A node that was
 // replaced in this round is out of it until the next: its edges are known anew only then.
-func aggregateRound(g Graph, threshold int, taken map[string]bool) (Graph, bool) {
+func aggregateRound(ctx context.Context, g Graph, threshold int, taken map[string]bool) (Graph, bool, error) {
+	if err := context.Cause(ctx); err != nil {
+		return Graph{}, false, err
+	}
 	f := newForest(g.Nodes)
 	touching := incidence(g, f.index)
 	members := make(map[cohort][]int)
@@ -71,6 +78,9 @@ func aggregateRound(g Graph, threshold int, taken map[string]bool) (Graph, bool)
 	var groups []group
 	var merged []Node
 	for _, c := range cohorts {
+		if err := context.Cause(ctx); err != nil {
+			return Graph{}, false, err
+		}
 		if len(members[c]) < threshold {
 			continue
 		}
@@ -93,9 +103,9 @@ func aggregateRound(g Graph, threshold int, taken map[string]bool) (Graph, bool)
 		}
 	}
 	if len(groups) == 0 {
-		return g, false
+		return g, false, nil
 	}
-	return replaceGroups(g, f, groups, merged, true), true
+	return replaceGroups(g, f, groups, merged, true), true, nil
 }
 
 // sharedNeighbours returns disjoint sets of at least threshold members that share a neighbour of another layer, and marks their nodes as

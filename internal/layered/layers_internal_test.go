@@ -23,12 +23,12 @@ func TestAggregateLayersEndsOnLadders(t *testing.T) {
 			g.Edges = append(g.Edges, Edge{ID: fmt.Sprint("e", side, i), Source: below, Target: fmt.Sprint(side, i)})
 		}
 	}
-	whole, err := aggregateLayers(g, 2, MaxAggregationWork)
+	whole, err := aggregateLayers(t.Context(), g, 2, MaxAggregationWork)
 	if err != nil || len(whole.Nodes) != rungs+1 {
 		t.Fatalf("%d nodes, %v, want one for each rung and the hub", len(whole.Nodes), err)
 	}
 	const limit = 1000 // about 160 visits a round
-	_, err = aggregateLayers(g, 2, limit)
+	_, err = aggregateLayers(t.Context(), g, 2, limit)
 	if !fault.Is(err, fault.BadRequest) || !strings.Contains(err.Error(), "more than 6 rounds") ||
 		!strings.Contains(err.Error(), "1000 visits") {
 		t.Errorf("error is %v", err)

@@ -1,8 +1,10 @@
 package layered
 
 import (
+	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"layercake/internal/fault"
@@ -33,8 +35,9 @@ const (
 // their children move to the nearest ancestor that stays.
 //
 // An edge ID with other ends in another place is a BAD_REQUEST that names both, whatever the resolution. With Manual, elements
-// that differ are a CONFLICT whose detail "conflicts" lists them all. Unknown strategies and resolutions are a BAD_REQUEST.
-func Merge(inputs []Graph, s Strategy, r Resolution) (Graph, error) {
+// that differ are a CONFLICT whose detail "conflicts" lists the first MaxListed. Unknown strategies and resolutions are a BAD_REQUEST. It
+// ends with its context.
+func Merge(ctx context.Context, inputs []Graph, s Strategy, r Resolution) (Graph, error) {
 	if s == "" {
 		s = Union
 	}
@@ -51,14 +54,22 @@ func Merge(inputs []Graph, s Strategy, r Resolution) (Graph, error) {
 	edges := newMerger("edge", r, func(e *Edge) string { return e.ID }, sameEdge)
 	layers := newMerger("layer", r, func(l *Layer) string { return l.ID }, func(a, b *Layer) bool { return *a == *b })
 	for i, g := range inputs {
-		nodes.add(i, g.Nodes)
-		layers.add(i, g.Layers)
-		if err := sameEnds(edges, g.Edges); err != nil {
+		err := nodes.add(ctx, i, g.Nodes)
+		if err == nil {
+			err = layers.add(ctx, i, g.Layers)
+		}
+		if err == nil {
+			err = sameEnds(ctx, edges, g.Edges)
+		}
+		if err == nil {
+			err = edges.add(ctx, i, g.Edges)
+		}
+		if err != nil {
 			return Graph{}, err
 		}
-		edges.add(i, g.Edges)
 	}
-	if err := conflictError(nodes.conflicts, edges.conflicts, layers.conflicts); err != nil {
+	conflicts := slices.Concat(nodes.conflicts, edges.conflicts, layers.conflicts)
+	if err := conflictError(nodes.total+edges.total+layers.total, conflicts); err != nil {
 		return Graph{}, err
 	}
 	out := Graph{Nodes: nodes.list, Edges: edges.list, Layers: layers.list}
@@ -94,16 +105,20 @@ type merger[T any] struct {
 	same      func(a, b *T) bool
 	at        map[string]int // ID to position in list
 	list      []T
-	inputs    [][]int // for each element, the inputs that have it, ascending
-	conflicts []string
+	inputs    [][]int  // for each element, the inputs that have it, ascending
+	conflicts []string // the first MaxListed
+	total     int      // of all
 }
 
 func newMerger[T any](kind string, r Resolution, id func(*T) string, same func(a, b *T) bool) *merger[T] {
 	return &merger[T]{kind: kind, resolve: r, id: id, same: same, at: make(map[string]int)}
 }
 
-func (m *merger[T]) add(input int, elements []T) {
+func (m *merger[T]) add(ctx context.Context, input int, elements []T) error {
 	for i := range elements {
+		if err := ended(ctx, i); err != nil {
+			return err
+		}
 		e := &elements[i]
 		at, ok := m.at[m.id(e)]
 		if !ok {
@@ -119,12 +134,16 @@ func (m *merger[T]) add(input int, elements []T) {
 		case PreferLast:
 			m.list[at] = *e
 		case Manual:
-			if !m.same(&m.list[at], e) {
+			if m.same(&m.list[at], e) {
+				continue
+			}
+			if m.total++; m.total <= MaxListed {
 				m.conflicts = append(m.conflicts, fmt.Sprintf("%s %q differs between input %d and input %d",
 					m.kind, m.id(e), m.inputs[at][0]+1, input+1))
 			}
 		}
 	}
+	return nil
 }
 
 func sameNode(a, b *Node) bool {
@@ -140,10 +159,13 @@ func sameEdge(a, b *Edge) bool {
 }
 
 // sameEnds refuses an edge whose ID stands for an edge with other ends already.
-func sameEnds(m *merger[Edge], edges []Edge) error {
+func sameEnds(ctx context.Context, m *merger[Edge], edges []Edge) error {
 	type ends struct{ source, target string }
 	here := make(map[string]ends)
-	for _, e := range edges {
+	for i, e := range edges {
+		if err := ended(ctx, i); err != nil {
+			return err
+		}
 		former, ok := here[e.ID]
 		if at, merged := m.at[e.ID]; !ok && merged {
 			former, ok = ends{m.list[at].Source, m.list[at].Target}, true
@@ -157,18 +179,14 @@ func sameEnds(m *merger[Edge], edges []Edge) error {
 	return nil
 }
 
-func conflictError(kinds ...[]string) error {
-	var all []string
-	for _, list := range kinds {
-		all = append(all, list...)
-	}
-	if len(all) == 0 {
+func conflictError(total int, listed []string) error {
+	if total == 0 {
 		return nil
 	}
 	const shown = 3
-	message := fmt.Sprintf("The inputs conflict in %d places: %s", len(all), strings.Join(all[:min(shown, len(all))], "; "))
-	if len(all) > shown {
+	message := fmt.Sprintf("The inputs conflict in %d places: %s", total, strings.Join(listed[:min(shown, len(listed))], "; "))
+	if total > shown {
 		message += "; ..."
 	}
-	return fault.New(fault.Conflict, message).With("conflicts", all)
+	return fault.New(fault.Conflict, message).With("conflicts", listed[:min(MaxListed, len(listed))])
 }

@@ -60,7 +60,7 @@ func TestMerge(t *testing.T) {
 			for _, text := range c.inputs {
 				inputs = append(inputs, sketch(t, text))
 			}
-			same(t, sketch(t, c.want), must(t)(layered.Merge(inputs, c.strategy, c.resolve)))
+			same(t, sketch(t, c.want), must(t)(layered.Merge(t.Context(), inputs, c.strategy, c.resolve)))
 		})
 	}
 }
@@ -74,13 +74,13 @@ func TestMergeRefuses(t *testing.T) {
 		return list
 	}
 	for _, r := range []layered.Resolution{layered.PreferFirst, layered.PreferLast, layered.Manual} {
-		_, err := layered.Merge(graphs("E e a b", "E e b c"), layered.Union, r)
+		_, err := layered.Merge(t.Context(), graphs("E e a b", "E e b c"), layered.Union, r)
 		refusedAs(t, fault.BadRequest, err, `"e"`, `"a" to "b"`, `"b" to "c"`)
 	}
-	_, err := layered.Merge(graphs("E e a b\nE e b c"), layered.Union, "")
+	_, err := layered.Merge(t.Context(), graphs("E e a b\nE e b c"), layered.Union, "")
 	refusedAs(t, fault.BadRequest, err, `"a" to "b"`, `"b" to "c"`)
 
-	_, err = layered.Merge(graphs("L l\nN a A\nN b\nE e a b", "L l x\nN a B\nN b\nE e a b w2"), layered.Union, layered.Manual)
+	_, err = layered.Merge(t.Context(), graphs("L l\nN a A\nN b\nE e a b", "L l x\nN a B\nN b\nE e a b w2"), layered.Union, layered.Manual)
 	refusedAs(t, fault.Conflict, err, "3 places")
 	want := []string{
 		`node "a" differs between input 1 and input 2`,
@@ -90,8 +90,8 @@ func TestMergeRefuses(t *testing.T) {
 	if diff := cmp.Diff(want, fault.From(err).Details["conflicts"]); diff != "" {
 		t.Errorf("conflicts: %s", diff)
 	}
-	_, err = layered.Merge(nil, "Both", "")
+	_, err = layered.Merge(t.Context(), nil, "Both", "")
 	refusedAs(t, fault.BadRequest, err, "Both")
-	_, err = layered.Merge(nil, "", "PreferMine")
+	_, err = layered.Merge(t.Context(), nil, "", "PreferMine")
 	refusedAs(t, fault.BadRequest, err, "PreferMine")
 }

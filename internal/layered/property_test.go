@@ -1,6 +1,7 @@
 package layered_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -48,7 +49,7 @@ func drawGraphOf(t *rapid.T, nodes, edges int) layered.Graph {
 
 func pipeline(s layered.Settings) func(layered.Graph) (layered.Graph, error) {
 	return func(g layered.Graph) (layered.Graph, error) {
-		g, _, err := s.Apply(g)
+		g, _, err := s.Apply(context.Background(), g)
 		return g, err
 	}
 }
@@ -65,16 +66,18 @@ func everything(n int) map[string]func(layered.Graph) (layered.Graph, error) {
 		"depth":           func(g layered.Graph) (layered.Graph, error) { return layered.LimitDepth(g, n) },
 		"width":           func(g layered.Graph) (layered.Graph, error) { return layered.LimitWidth(g, n, false) },
 		"width, retained": func(g layered.Graph) (layered.Graph, error) { return layered.LimitWidth(g, n, true) },
-		"invert":          layered.Invert,
+		"invert":          func(g layered.Graph) (layered.Graph, error) { return layered.Invert(context.Background(), g) },
 		"reverse":         ok(layered.ReverseEdges),
 		"labels":          func(g layered.Graph) (layered.Graph, error) { return layered.LimitNodeLabels(g, n) },
 		"aggregate edges": ok(layered.AggregateEdges),
 		"drop":            ok(func(g layered.Graph) layered.Graph { return layered.DropUnconnected(g, n%2 == 0) }),
 		"hierarchy":       ok(func(g layered.Graph) layered.Graph { return layered.GenerateHierarchy(g, n%2 == 0) }),
-		"layers":          func(g layered.Graph) (layered.Graph, error) { return layered.AggregateLayers(g, n) },
-		"pipeline":        pipeline(layered.Settings{Invert: n == 1, MaxDepth: n, MaxWidth: n, DropUnconnected: n == 2}),
+		"layers": func(g layered.Graph) (layered.Graph, error) {
+			return layered.AggregateLayers(context.Background(), g, n)
+		},
+		"pipeline": pipeline(layered.Settings{Invert: n == 1, MaxDepth: n, MaxWidth: n, DropUnconnected: n == 2}),
 		"filter": func(g layered.Graph) (layered.Graph, error) {
-			g, _, err := filter.Apply(g)
+			g, _, err := filter.Apply(context.Background(), g)
 			return g, err
 		},
 		"overlay": func(g layered.Graph) (layered.Graph, error) {
@@ -82,7 +85,7 @@ func everything(n int) map[string]func(layered.Graph) (layered.Graph, error) {
 			return g, nil
 		},
 		"merge": func(g layered.Graph) (layered.Graph, error) {
-			return layered.Merge([]layered.Graph{g, {Nodes: g.Nodes[len(g.Nodes)/2:]}},
+			return layered.Merge(context.Background(), []layered.Graph{g, {Nodes: g.Nodes[len(g.Nodes)/2:]}},
 				[]layered.Strategy{layered.Union, layered.Intersection, layered.Difference}[n%3], layered.PreferFirst)
 		},
 	}
@@ -227,7 +230,7 @@ func TestMergeIsAssociative(t *testing.T) {
 			g[i].Layers = []layered.Layer{{ID: name(rapid.IntRange(0, 2).Draw(t, "layer")), Label: name(i)}}
 		}
 		merge := func(inputs ...layered.Graph) layered.Graph {
-			out, err := layered.Merge(inputs, layered.Union, layered.PreferLast)
+			out, err := layered.Merge(t.Context(), inputs, layered.Union, layered.PreferLast)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,5 +1,7 @@
 package layered
 
+import "context"
+
 // Settings are the transforms of one export of a plan file (its graph_config), which always run in the same order. Zero is off.
 type Settings struct {
 	Invert          bool  `json:"invert_graph,omitzero" yaml:"invert_graph"`
@@ -37,11 +39,11 @@ func (s Settings) Transforms() []Transform {
 	return list
 }
 
-// Apply runs the settings on g. It fails only when an inversion would grow too large.
-func (s Settings) Apply(g Graph) (Graph, []Note, error) {
+// Apply runs the settings on g. It fails only when an inversion would grow too large, or ctx ends.
+func (s Settings) Apply(ctx context.Context, g Graph) (Graph, []Note, error) {
 	list := s.Transforms()
 	if len(list) == 0 {
 		return g, nil, nil
 	}
-	return ApplyAll(g, list)
+	return ApplyAll(ctx, g, list)
 }

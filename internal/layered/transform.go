@@ -1,6 +1,7 @@
 package layered
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -27,6 +28,7 @@ const (
 	KindGenerateHierarchy Kind = "GenerateHierarchy"
 	KindAggregateLayers   Kind = "AggregateLayerNodes"
 	KindAggregateEdges    Kind = "AggregateEdges"
+	KindFilter            Kind = "Filter"
 )
 
 // Transform is one step: a kind with its parameters. A nil parameter was not given.
@@ -37,6 +39,8 @@ type Transform struct {
 
 // Params are the parameters of all kinds; each kind reads its own. Limits count from 1.
 type Params struct {
+	Filter // of KindFilter
+
 	Enabled           *bool `json:"enabled"` // nil is true
 	MaxDepth          *int  `json:"maxPartitionDepth"`
 	MaxWidth          *int  `json:"maxPartitionWidth"`
@@ -50,8 +54,9 @@ type Params struct {
 	Threshold         *int  `json:"layerConnectionsThreshold"` // nil is 3
 }
 
-// step applies one kind. It returns an error that names the parameter when that is missing or out of range.
-type step func(Graph, Params) (Graph, error)
+// step applies one kind. It returns an error that names the parameter when that is missing or out of range. One whose work can be quadratic
+// ends with its context.
+type step func(context.Context, Graph, Params) (Graph, error)
 
 // steps is a function because the table would otherwise be a mutable global.
 func steps() map[Kind]step {
@@ -63,28 +68,34 @@ func steps() map[Kind]step {
 		KindEdgeLabelLength: limited("edgeLabelMaxLength", func(p Params) *int { return p.EdgeLabelLength }, LimitEdgeLabels),
 		KindEdgeLabelWrap: limited("edgeLabelInsertNewlinesAt",
 			func(p Params) *int { return p.EdgeLabelWrap }, WrapEdgeLabels),
-		KindWidthLimit: func(g Graph, p Params) (Graph, error) {
+		KindWidthLimit: func(ctx context.Context, g Graph, p Params) (Graph, error) {
 			limit := func(g Graph, n int) (Graph, error) { return LimitWidth(g, n, p.Retain) }
-			return limited("maxPartitionWidth", func(p Params) *int { return p.MaxWidth }, limit)(g, p)
+			return limited("maxPartitionWidth", func(p Params) *int { return p.MaxWidth }, limit)(ctx, g, p)
 		},
-		KindDropUnconnected: func(g Graph, p Params) (Graph, error) {
+		KindDropUnconnected: func(_ context.Context, g Graph, p Params) (Graph, error) {
 			return DropUnconnected(g, p.ExcludePartitions == nil || *p.ExcludePartitions), nil
 		},
-		KindInvert:            func(g Graph, _ Params) (Graph, error) { return Invert(g) },
-		KindReverse:           func(g Graph, _ Params) (Graph, error) { return ReverseEdges(g), nil },
-		KindGenerateHierarchy: func(g Graph, p Params) (Graph, error) { return GenerateHierarchy(g, p.KeepFlowEdges), nil },
-		KindAggregateLayers: func(g Graph, p Params) (Graph, error) {
-			if p.Threshold == nil {
-				return AggregateLayers(g, DefaultThreshold)
-			}
-			return AggregateLayers(g, *p.Threshold)
+		KindInvert:  func(ctx context.Context, g Graph, _ Params) (Graph, error) { return Invert(ctx, g) },
+		KindReverse: func(_ context.Context, g Graph, _ Params) (Graph, error) { return ReverseEdges(g), nil },
+		KindGenerateHierarchy: func(_ context.Context, g Graph, p Params) (Graph, error) {
+			return GenerateHierarchy(g, p.KeepFlowEdges), nil
 		},
-		KindAggregateEdges: func(g Graph, _ Params) (Graph, error) { return AggregateEdges(g), nil },
+		KindAggregateLayers: func(ctx context.Context, g Graph, p Params) (Graph, error) {
+			if p.Threshold == nil {
+				return AggregateLayers(ctx, g, DefaultThreshold)
+			}
+			return AggregateLayers(ctx, g, *p.Threshold)
+		},
+		KindFilter: func(ctx context.Context, g Graph, p Params) (Graph, error) {
+			out, _, err := p.Filter.Apply(ctx, g)
+			return out, err
+		},
+		KindAggregateEdges: func(_ context.Context, g Graph, _ Params) (Graph, error) { return AggregateEdges(g), nil },
 	}
 }
 
 func limited(name string, param func(Params) *int, apply func(Graph, int) (Graph, error)) step {
-	return func(g Graph, p Params) (Graph, error) {
+	return func(_ context.Context, g Graph, p Params) (Graph, error) {
 		n := param(p)
 		if n == nil {
 			return Graph{}, fault.New(fault.BadRequest, "The transform needs the parameter "+name)
@@ -100,8 +111,8 @@ type Note struct {
 }
 
 // ApplyAll applies the enabled steps in order. It returns a note for each of them, and stops at the first that fails with an error
-// that names it. An empty list is a BAD_REQUEST.
-func ApplyAll(g Graph, list []Transform) (Graph, []Note, error) {
+// that names it. An empty list is a BAD_REQUEST. It ends with its context: between steps, and within those whose work can be quadratic.
+func ApplyAll(ctx context.Context, g Graph, list []Transform) (Graph, []Note, error) {
 	if len(list) == 0 {
 		return Graph{}, nil, fault.New(fault.BadRequest, "The transform has no steps")
 	}
@@ -119,7 +130,10 @@ func ApplyAll(g Graph, list []Transform) (Graph, []Note, error) {
 			notes = append(notes, Note{fmt.Sprintf("%s: skipped, the graph has neither partitions nor parents", t.Kind), true})
 			continue
 		}
-		next, err := apply(g, t.Params)
+		if err := context.Cause(ctx); err != nil {
+			return Graph{}, nil, err
+		}
+		next, err := apply(ctx, g, t.Params)
 		if err != nil {
 			return Graph{}, nil, fmt.Errorf("step %d, %s: %w", i+1, t.Kind, err)
 		}
@@ -133,6 +147,12 @@ func ApplyAll(g Graph, list []Transform) (Graph, []Note, error) {
 			}
 		}
 		notes = append(notes, note)
+		if t.Kind == KindFilter {
+			compiled, _ := t.Params.compile() // it has just been applied
+			for _, text := range compiled.notes {
+				notes = append(notes, Note{Text: text, Warning: true})
+			}
+		}
 		g = next
 	}
 	return g, notes, nil
@@ -179,6 +199,9 @@ func ParseTransforms(config []byte) ([]Transform, error) {
 				return nil, unknownKind(i, t.Kind)
 			}
 			params, err := parseParams(t.Params)
+			if err == nil && t.Kind == KindFilter {
+				err = parseQuery(t.Params, &params.Filter)
+			}
 			if err != nil {
 				return nil, fault.New(fault.BadRequest, fmt.Sprintf(
 					"The parameters of transform step %d, %s, are not readable: %v", i+1, t.Kind, err))
@@ -192,6 +215,24 @@ func ParseTransforms(config []byte) ([]Transform, error) {
 		return migrate(c.Type, c.Former)
 	}
 	return nil, nil
+}
+
+// parseQuery checks the filter of a step. It also accepts the configuration of a FilterNode, {"query": {...}}, which would match everything
+// if nobody looked into it.
+func parseQuery(raw json.RawMessage, f *Filter) error {
+	var c struct {
+		Query *Filter `json:"query"`
+	}
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &c); err != nil {
+			return err
+		}
+	}
+	if c.Query != nil {
+		*f = *c.Query
+	}
+	_, err := f.compile()
+	return err
 }
 
 // parseParams accepts snake_case spellings too.

@@ -1,6 +1,11 @@
 package layered_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -90,7 +95,7 @@ func TestApplyAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, notes, err := layered.ApplyAll(sketch(t, "N a\nN b\nE e1 a b\nE e2 a b"), list)
+	got, notes, err := layered.ApplyAll(t.Context(), sketch(t, "N a\nN b\nE e1 a b\nE e2 a b"), list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,10 +110,105 @@ func TestApplyAll(t *testing.T) {
 	}
 }
 
+func TestFilterAsAStep(t *testing.T) {
+	t.Parallel()
+	query := `"targets":["nodes"],"mode":"exclude","link_pruning_mode":"retainEdges","ruleGroup":{"rules":[{"field":"id","operator":"equals","value":"b"}]}`
+	for _, params := range []string{
+		`{` + query + `}`, `{"enabled":true,"query":{` + strings.Replace(query, "link_pruning_mode", "linkPruningMode", 1) + `}}`,
+	} {
+		list, err := layered.ParseTransforms([]byte(`{"transforms":[{"kind":"Filter","params":` + params + `},{"kind":"ReverseEdges"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, notes, err := layered.ApplyAll(t.Context(), sketch(t, "N a\nN b\nN c\nE e1 a b\nE e2 a c"), list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameSketch(t, "N a\nN c\nE e1 b a\nE e2 c a", got)
+		if len(notes) != 2 || notes[0] != (layered.Note{Text: "Filter: 3 nodes and 2 edges became 2 and 2"}) {
+			t.Errorf("%+v", notes)
+		}
+	}
+	list, err := layered.ParseTransforms([]byte(`{"transforms":[{"kind":"Filter","params":{"ruleGroup":{"rules":[{"field":"id","operator":"like"}]}}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, notes, err := layered.ApplyAll(t.Context(), sketch(t, "N a"), list); err != nil || len(notes) != 2 || !notes[1].Warning {
+		t.Errorf("%+v, %v", notes, err)
+	}
+	for _, params := range []string{`{"mode":"keep"}`, `{"query":{"targets":["all"]}}`, `{"ruleGroup":7}`, `{"ruleGroup":{"rules":[{"operator":"between","value":"1"}]}}`} {
+		_, err := layered.ParseTransforms([]byte(`{"transforms":[{"kind":"Filter","params":` + params + `}]}`))
+		refusedAs(t, fault.BadRequest, err, "step 1, Filter")
+	}
+}
+
+// TestComputingEndsWithItsContext: what can take long looks at its context again and again, and not only before it begins.
+func TestComputingEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	const many = 30_000
+	var wide layered.Graph
+	for i := range many {
+		wide.Nodes = append(wide.Nodes, layered.Node{ID: name(i), Layer: "l"})
+		wide.Edges = append(wide.Edges, layered.Edge{ID: fmt.Sprint("e", i), Source: name(i), Target: name(i / 2)})
+	}
+	star := layered.Graph{Nodes: wide.Nodes[:3000]}
+	for i := range star.Nodes {
+		star.Edges = append(star.Edges, layered.Edge{ID: fmt.Sprint("e", i), Source: "n0", Target: name(i)})
+	}
+	reverse := layered.Transform{Kind: layered.KindReverse}
+	for what, run := range map[string]func(context.Context) error{
+		"steps": func(ctx context.Context) error {
+			_, _, err := layered.ApplyAll(ctx, star, slices.Repeat([]layered.Transform{reverse}, 10))
+			return err
+		},
+		"inversion": func(ctx context.Context) error {
+			_, err := layered.Invert(ctx, star)
+			return err
+		},
+		"layers": func(ctx context.Context) error {
+			g := layered.Graph{Nodes: slices.Clone(star.Nodes), Edges: star.Edges}
+			for i := range g.Nodes {
+				g.Nodes[i].Layer = name(i % 20)
+			}
+			_, err := layered.AggregateLayers(ctx, g, 2)
+			return err
+		},
+		"merge": func(ctx context.Context) error {
+			_, err := layered.Merge(ctx, []layered.Graph{wide, wide}, "", "")
+			return err
+		},
+		"filter": func(ctx context.Context) error {
+			_, _, err := layered.Filter{Targets: []layered.FilterTarget{layered.FilterNodes, layered.FilterEdges}}.Apply(ctx, wide)
+			return err
+		},
+	} {
+		if err := run(t.Context()); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		ctx := &endsAfter{Context: context.Background(), looks: 5}
+		if err := run(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, want the reason why the context ended after 5 looks", what, err)
+		}
+	}
+}
+
+// endsAfter is a context that ends when it has been looked at that often.
+type endsAfter struct {
+	context.Context //nolint:containedctx // it is one
+	looks           int
+}
+
+func (c *endsAfter) Err() error {
+	if c.looks--; c.looks < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
 func TestWidthLimitSaysWhatItLeavesAlone(t *testing.T) {
 	t.Parallel()
 	g := sketch(t, "P r\nP a < r\nP b < r\nN c < a\nN d < a\nP s\nN e < s\nN f < s")
-	_, notes, err := layered.Settings{MaxWidth: 1}.Apply(g)
+	_, notes, err := layered.Settings{MaxWidth: 1}.Apply(t.Context(), g)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +217,7 @@ func TestWidthLimitSaysWhatItLeavesAlone(t *testing.T) {
 	if diff := cmp.Diff(want, notes[0]); diff != "" {
 		t.Error(diff)
 	}
-	if _, notes, _ := (layered.Settings{MaxWidth: 2}).Apply(g); notes[0].Warning {
+	if _, notes, _ := (layered.Settings{MaxWidth: 2}).Apply(t.Context(), g); notes[0].Warning {
 		t.Errorf("%+v", notes[0])
 	}
 }
@@ -138,7 +238,7 @@ func TestApplyAllRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _, err = layered.ApplyAll(sketch(t, "P r\nN a < r"), list)
+		_, _, err = layered.ApplyAll(t.Context(), sketch(t, "P r\nN a < r"), list)
 		refusedAs(t, fault.BadRequest, err, c.part)
 	}
 }

@@ -63,7 +63,7 @@ func compareStats(t *testing.T, dir string) {
 		t.Fatalf("input has %d nodes, %d edges, %d layers, want %+v", len(g.Nodes), len(g.Edges), len(g.Layers), want.Input)
 	}
 	for _, w := range want.Results {
-		out, _, err := w.Config.Apply(g)
+		out, _, err := w.Config.Apply(t.Context(), g)
 		if err != nil {
 			t.Fatalf("%+v: %v", w.Config, err)
 		}

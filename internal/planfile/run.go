@@ -351,7 +351,7 @@ func (r *runner) writeOne(ctx context.Context, g layered.Graph, name string, out
 		}
 		opt.Template = t
 	}
-	g, err := r.transform(g, name, out.Graph)
+	g, err := r.transform(ctx, g, name, out.Graph)
 	if err != nil {
 		return err
 	}
@@ -362,11 +362,11 @@ func (r *runner) writeOne(ctx context.Context, g layered.Graph, name string, out
 }
 
 // transform applies the settings, and checks what came out as the tables were checked.
-func (r *runner) transform(g layered.Graph, name string, s layered.Settings) (layered.Graph, error) {
+func (r *runner) transform(ctx context.Context, g layered.Graph, name string, s layered.Settings) (layered.Graph, error) {
 	if r.ready && reflect.DeepEqual(s, r.settings) {
 		return r.transformed, nil
 	}
-	g, notes, err := s.Apply(g)
+	g, notes, err := s.Apply(ctx, g)
 	if err != nil {
 		return g, err
 	}
