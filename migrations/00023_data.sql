@@ -104,12 +104,12 @@ COMMENT ON COLUMN contents.touched_at IS 'When a chunk was last written, or the 
 -- of a content looks cheap before it is analyzed.
 CREATE TABLE content_nodes (
     content_id   bigint           NOT NULL,
+    weight       double precision NOT NULL, -- columns of a fixed size come first, since there are millions of rows
     ordinal      integer          NOT NULL,
-    id           text             NOT NULL,
+    is_partition boolean          NOT NULL,
+    id           text COLLATE "C" NOT NULL,
     label        text             NOT NULL,
     layer        text,
-    weight       double precision NOT NULL,
-    is_partition boolean          NOT NULL,
     belongs_to   text,
     comment      text,
     attrs        json,
@@ -130,13 +130,13 @@ COMMENT ON COLUMN content_nodes.attrs IS 'What else the source said, by column; 
 
 CREATE TABLE content_edges (
     content_id bigint           NOT NULL,
+    weight     double precision NOT NULL,
     ordinal    integer          NOT NULL,
-    id         text             NOT NULL,
+    id         text COLLATE "C" NOT NULL,
     source     text             NOT NULL,
     target     text             NOT NULL,
     label      text             NOT NULL,
     layer      text,
-    weight     double precision NOT NULL,
     comment    text,
     attrs      json,
     CONSTRAINT content_edges_pkey PRIMARY KEY (content_id, ordinal)

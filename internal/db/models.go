@@ -157,6 +157,8 @@ type Content struct {
 type ContentEdge struct {
 	// The content.
 	ContentID int64
+	// Weight; 1 unless the source says otherwise.
+	Weight float64
 	// Place in the graph, dense from 0.
 	Ordinal int32
 	// Id in the graph.
@@ -169,8 +171,6 @@ type ContentEdge struct {
 	Label string
 	// Id of its layer; null for none.
 	Layer *string
-	// Weight; 1 unless the source says otherwise.
-	Weight float64
 	// What people say of it; null when nothing.
 	Comment *string
 	// What else the source said, by column; null when nothing.
@@ -181,18 +181,18 @@ type ContentEdge struct {
 type ContentNode struct {
 	// The content.
 	ContentID int64
+	// Weight; 1 unless the source says otherwise.
+	Weight float64
 	// Place in the graph, dense from 0.
 	Ordinal int32
+	// Whether it contains others.
+	IsPartition bool
 	// Id in the graph.
 	ID string
 	// What people call it; may be empty.
 	Label string
 	// Id of its layer; null for none.
 	Layer *string
-	// Weight; 1 unless the source says otherwise.
-	Weight float64
-	// Whether it contains others.
-	IsPartition bool
 	// Id of its parent; null for none.
 	BelongsTo *string
 	// What people say of it; null when nothing.

@@ -15,7 +15,7 @@ func large(size int) layered.Graph {
 		id := fmt.Sprint("node_", i)
 		g.Nodes[i] = layered.Node{
 			ID: id, Label: fmt.Sprint("Service number ", i), Layer: "layer-1", Weight: 1,
-			Attrs: map[string]any{"owner": fmt.Sprint("team-", i%100), "region": "eu-west-1"},
+			Attrs: fmt.Appendf(nil, `{"owner":"team-%d","region":"eu-west-1"}`, i%100),
 		}
 		g.Edges[i] = layered.Edge{ID: fmt.Sprint("edge_", i), Source: id, Target: fmt.Sprint("node_", (i*7)%size), Label: "calls", Layer: "layer-1", Weight: 1}
 	}

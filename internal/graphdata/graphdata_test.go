@@ -62,7 +62,7 @@ func chain(name string, size int) layered.Graph {
 	for i := range size {
 		n := layered.Node{ID: fmt.Sprint("n", i), Label: fmt.Sprint("Node ", i), Layer: "l", Weight: 1}
 		if i > 0 {
-			n.BelongsTo, n.Comment = "n0", "a comment"
+			n.BelongsTo, n.Comment, n.Attrs = "n0", "a comment", fmt.Appendf(nil, `{"big":9007199254740993,"n":%d,"text":"\\u0000 é"}`, i)
 			g.Edges = append(g.Edges, layered.Edge{
 				ID: fmt.Sprint("e", i), Source: fmt.Sprint("n", i-1), Target: n.ID, Label: "", Layer: "m", Weight: float64(i) / 3,
 			})
@@ -252,13 +252,14 @@ func TestGraphsThatCannotBeStored(t *testing.T) {
 		change func(*layered.Graph)
 		want   string
 	}{
-		"a NUL in a label":        {func(g *layered.Graph) { g.Nodes[1].Label = "a\x00b" }, `label of the node "n1"`},
-		"a NUL in an id":          {func(g *layered.Graph) { g.Nodes[1].ID = "a\x00b" }, "The id of the node"},
-		"a comment with no UTF-8": {func(g *layered.Graph) { g.Edges[2].Comment = "\xff" }, `comment of the edge "e3"`},
-		"a NUL in a layer":        {func(g *layered.Graph) { g.Layers[1].Label = "\x00" }, `label of the layer "m"`},
-		"a long id":               {func(g *layered.Graph) { g.Nodes[1].ID = strings.Repeat("x", 1001) }, "1001 bytes"},
-		"a long id of a layer":    {func(g *layered.Graph) { g.Layers[0].ID = strings.Repeat("x", 1001) }, "1001 bytes"},
-		"many layers":             {func(g *layered.Graph) { g.Layers = make([]layered.Layer, 10_001) }, "10001 layers"},
+		"a NUL in a label":         {func(g *layered.Graph) { g.Nodes[1].Label = "a\x00b" }, `label of the node "n1"`},
+		"a NUL in an id":           {func(g *layered.Graph) { g.Nodes[1].ID = "a\x00b" }, "The id of the node"},
+		"a comment with no UTF-8":  {func(g *layered.Graph) { g.Edges[2].Comment = "\xff" }, `comment of the edge "e3"`},
+		"a NUL in a layer":         {func(g *layered.Graph) { g.Layers[1].Label = "\x00" }, `label of the layer "m"`},
+		"attributes without UTF-8": {func(g *layered.Graph) { g.Nodes[2].Attrs = []byte("{\"a\":\"\xff\"}") }, `attributes of the node "n2"`},
+		"a long id":                {func(g *layered.Graph) { g.Nodes[1].ID = strings.Repeat("x", 1001) }, "1001 bytes"},
+		"a long id of a layer":     {func(g *layered.Graph) { g.Layers[0].ID = strings.Repeat("x", 1001) }, "1001 bytes"},
+		"many layers":              {func(g *layered.Graph) { g.Layers = make([]layered.Layer, 10_001) }, "10001 layers"},
 	} {
 		g := chain("", 5)
 		c.change(&g)

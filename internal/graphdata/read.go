@@ -229,11 +229,8 @@ var nodes = kind[Node]{
 		for i, row := range rows {
 			nodes[i] = Node{Ordinal: row.Ordinal, Node: layered.Node{
 				ID: row.ID, Label: row.Label, Layer: row.Layer, IsPartition: row.IsPartition, BelongsTo: row.BelongsTo, Weight: row.Weight,
-				Comment: row.Comment,
+				Comment: row.Comment, Attrs: row.Attrs,
 			}}
-			if nodes[i].Attrs, err = decodeAttrs(row.Attrs); err != nil {
-				return nil, err
-			}
 		}
 		return nodes, nil
 	},
@@ -250,11 +247,8 @@ var edges = kind[Edge]{
 		for i, row := range rows {
 			edges[i] = Edge{Ordinal: row.Ordinal, Edge: layered.Edge{
 				ID: row.ID, Source: row.Source, Target: row.Target, Label: row.Label, Layer: row.Layer, Weight: row.Weight,
-				Comment: row.Comment,
+				Comment: row.Comment, Attrs: row.Attrs,
 			}}
-			if edges[i].Attrs, err = decodeAttrs(row.Attrs); err != nil {
-				return nil, err
-			}
 		}
 		return edges, nil
 	},

@@ -121,10 +121,9 @@ func (w *writer) nodes(ctx context.Context, first int, nodes []layered.Node) err
 	values := make([]any, len(columns))
 	return w.write(ctx, "content_nodes", columns, int32(len(nodes)), 0, bytes, pgx.CopyFromSlice(len(nodes), func(i int) ([]any, error) {
 		n := &nodes[i]
-		attrs, err := encodeAttrs(n.Attrs)
 		values[0], values[1], values[2], values[3], values[4] = w.id, int32(first+i), n.ID, n.Label, orNull(n.Layer)
-		values[5], values[6], values[7], values[8], values[9] = n.Weight, n.IsPartition, orNull(n.BelongsTo), orNull(n.Comment), attrs
-		return values, err
+		values[5], values[6], values[7], values[8], values[9] = n.Weight, n.IsPartition, orNull(n.BelongsTo), orNull(n.Comment), attrsOrNull(n.Attrs)
+		return values, nil
 	}))
 }
 
@@ -137,10 +136,9 @@ func (w *writer) edges(ctx context.Context, first int, edges []layered.Edge) err
 	values := make([]any, len(columns))
 	return w.write(ctx, "content_edges", columns, 0, int32(len(edges)), bytes, pgx.CopyFromSlice(len(edges), func(i int) ([]any, error) {
 		e := &edges[i]
-		attrs, err := encodeAttrs(e.Attrs)
 		values[0], values[1], values[2], values[3], values[4] = w.id, int32(first+i), e.ID, e.Source, e.Target
-		values[5], values[6], values[7], values[8], values[9] = e.Label, orNull(e.Layer), e.Weight, orNull(e.Comment), attrs
-		return values, err
+		values[5], values[6], values[7], values[8], values[9] = e.Label, orNull(e.Layer), e.Weight, orNull(e.Comment), attrsOrNull(e.Attrs)
+		return values, nil
 	}))
 }
 
@@ -176,17 +174,24 @@ func orNull(s string) any {
 	return s
 }
 
+func attrsOrNull(attrs json.RawMessage) any {
+	if len(attrs) == 0 {
+		return nil
+	}
+	return []byte(attrs) // which pgx sends as it is
+}
+
 // nodeOverhead and edgeOverhead are the bytes of a row and its entries in two indexes beside the texts, as measured.
 const nodeOverhead, edgeOverhead = 110, 100
 
 // nodeSize returns about how many bytes a node takes on disk.
 func nodeSize(n *layered.Node) int64 {
-	return int64(nodeOverhead + 2*len(n.ID) + len(n.Label) + len(n.Layer) + len(n.BelongsTo) + len(n.Comment))
+	return int64(nodeOverhead + 2*len(n.ID) + len(n.Label) + len(n.Layer) + len(n.BelongsTo) + len(n.Comment) + len(n.Attrs))
 }
 
 // edgeSize returns about how many bytes an edge takes on disk.
 func edgeSize(e *layered.Edge) int64 {
-	return int64(edgeOverhead + 2*len(e.ID) + len(e.Source) + len(e.Target) + len(e.Label) + len(e.Layer) + len(e.Comment))
+	return int64(edgeOverhead + 2*len(e.ID) + len(e.Source) + len(e.Target) + len(e.Label) + len(e.Layer) + len(e.Comment) + len(e.Attrs))
 }
 
 // check refuses a graph that cannot be stored.
@@ -199,11 +204,17 @@ func check(g layered.Graph) error {
 		if err := checkElement("node", n.ID, "label", n.Label, "layer", n.Layer, "parent", n.BelongsTo, "comment", n.Comment); err != nil {
 			return err
 		}
+		if err := checkAttrs("node", n.ID, n.Attrs); err != nil {
+			return err
+		}
 	}
 	for i := range g.Edges {
 		e := &g.Edges[i]
 		err := checkElement("edge", e.ID, "source", e.Source, "target", e.Target, "label", e.Label, "layer", e.Layer, "comment", e.Comment)
 		if err != nil {
+			return err
+		}
+		if err := checkAttrs("edge", e.ID, e.Attrs); err != nil {
 			return err
 		}
 	}
@@ -215,24 +226,34 @@ func check(g layered.Graph) error {
 	return nil
 }
 
+// cannot is why a text is refused.
+const cannot = "cannot be stored: it has a NUL character, or is not UTF-8"
+
 // checkElement checks an id, and texts after their names.
 func checkElement(kind, id string, texts ...string) error {
-	refuse := func(what, why string) error {
-		return fault.New(fault.BadRequest, fmt.Sprintf("The %s of the %s %q %s", what, kind, fault.Clip(strings.ToValidUTF8(id, "?")), why))
-	}
 	if len(id) > maxID {
-		return refuse("id", fmt.Sprintf("has %d bytes, more than %d", len(id), maxID))
+		return refuse("id", kind, id, fmt.Sprintf("has %d bytes, more than %d", len(id), maxID))
 	}
-	const cannot = "cannot be stored: it has a NUL character, or is not UTF-8"
 	if !storable(id) {
-		return refuse("id", cannot)
+		return refuse("id", kind, id, cannot)
 	}
 	for i := 0; i < len(texts); i += 2 {
 		if !storable(texts[i+1]) {
-			return refuse(texts[i], cannot)
+			return refuse(texts[i], kind, id, cannot)
 		}
 	}
 	return nil
+}
+
+func checkAttrs(kind, id string, attrs json.RawMessage) error {
+	if len(attrs) > 0 && (!utf8.Valid(attrs) || !json.Valid(attrs)) {
+		return refuse("value in the attributes", kind, id, cannot)
+	}
+	return nil
+}
+
+func refuse(what, kind, id, why string) error {
+	return fault.New(fault.BadRequest, fmt.Sprintf("The %s of the %s %q %s", what, kind, fault.Clip(strings.ToValidUTF8(id, "?")), why))
 }
 
 // storable reports whether PostgreSQL stores a text.
