@@ -79,7 +79,7 @@ COMMENT ON COLUMN data_sources.created_at IS 'When it was uploaded first.';
 COMMENT ON COLUMN data_sources.updated_at IS 'When anything of it last changed.';
 
 CREATE TABLE contents (
-    id         bigint      GENERATED ALWAYS AS IDENTITY CONSTRAINT contents_pkey PRIMARY KEY,
+    id         bigint      GENERATED ALWAYS AS IDENTITY (MAXVALUE 2147483647) CONSTRAINT contents_pkey PRIMARY KEY,
     project_id integer     NOT NULL,
     hash       text,
     nodes      integer     NOT NULL DEFAULT 0,
@@ -91,7 +91,7 @@ CREATE TABLE contents (
 CREATE INDEX contents_by_hash ON contents ((project_id::bigint), hash) WHERE nodes >= 0;
 CREATE INDEX contents_by_age ON contents (touched_at) WHERE touched_at > '-infinity';
 COMMENT ON TABLE contents IS 'Elements of built graphs: immutable once they are complete, shared by graphs with equal ones. A content counts once a graph refers to it.';
-COMMENT ON COLUMN contents.id IS 'Never used again.';
+COMMENT ON COLUMN contents.id IS 'Never used again. It fits into 32 bits, which save a tenth of each element.';
 COMMENT ON COLUMN contents.project_id IS 'The project; it may be gone.';
 COMMENT ON COLUMN contents.hash IS 'Hash of all elements, without names of graphs; null until the content is complete.';
 COMMENT ON COLUMN contents.nodes IS 'Nodes that have been written.';
@@ -103,9 +103,9 @@ COMMENT ON COLUMN contents.touched_at IS 'When a chunk was last written, or the 
 -- The condition of the indexes by id, which always holds, keeps statements that read or remove ranges of ordinals away from them: sorting all
 -- of a content looks cheap before it is analyzed.
 CREATE TABLE content_nodes (
-    content_id   bigint           NOT NULL,
-    weight       double precision NOT NULL, -- columns of a fixed size come first, since there are millions of rows
+    content_id   integer          NOT NULL, -- columns are in an order that wastes no bytes, since there are millions of rows
     ordinal      integer          NOT NULL,
+    weight       double precision NOT NULL,
     is_partition boolean          NOT NULL,
     id           text COLLATE "C" NOT NULL,
     label        text             NOT NULL,
@@ -129,9 +129,9 @@ COMMENT ON COLUMN content_nodes.comment IS 'What people say of it; null when not
 COMMENT ON COLUMN content_nodes.attrs IS 'What else the source said, by column; null when nothing.';
 
 CREATE TABLE content_edges (
-    content_id bigint           NOT NULL,
-    weight     double precision NOT NULL,
+    content_id integer          NOT NULL,
     ordinal    integer          NOT NULL,
+    weight     double precision NOT NULL,
     id         text COLLATE "C" NOT NULL,
     source     text             NOT NULL,
     target     text             NOT NULL,

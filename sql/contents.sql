@@ -39,11 +39,11 @@ UPDATE contents SET touched_at = now() WHERE id = @id;
 SELECT ordinal, id, label, coalesce(layer, '')::text AS layer, weight, is_partition, coalesce(belongs_to, '')::text AS belongs_to,
     coalesce(comment, '')::text AS comment, attrs
 FROM content_nodes
-WHERE content_id = @content_id AND ordinal >= @first::int AND ordinal < @below::int
+WHERE content_id = @content_id::bigint AND ordinal >= @first::int AND ordinal < @below::int
 ORDER BY ordinal;
 
 -- name: ListContentEdges :many
 SELECT ordinal, id, source, target, label, coalesce(layer, '')::text AS layer, weight, coalesce(comment, '')::text AS comment, attrs
 FROM content_edges
-WHERE content_id = @content_id AND ordinal >= @first::int AND ordinal < @below::int
+WHERE content_id = @content_id::bigint AND ordinal >= @first::int AND ordinal < @below::int
 ORDER BY ordinal;

@@ -15,10 +15,10 @@ SELECT (EXISTS (SELECT FROM graphs g WHERE g.content_id = @id::bigint)
     OR EXISTS (SELECT FROM claims k WHERE k.content_id = @id))::bool AS in_use;
 
 -- name: DeleteContentNodes :execrows
-DELETE FROM content_nodes WHERE content_id = @content_id AND ordinal >= @first::int;
+DELETE FROM content_nodes WHERE content_id = @content_id::bigint AND ordinal >= @first::int;
 
 -- name: DeleteContentEdges :execrows
-DELETE FROM content_edges WHERE content_id = @content_id AND ordinal >= @first::int;
+DELETE FROM content_edges WHERE content_id = @content_id::bigint AND ordinal >= @first::int;
 
 -- What is left of a content. Without a hash nobody shares it, nor goes on writing it, since the counts are not those that a writer left.
 -- name: ShrinkContent :exec

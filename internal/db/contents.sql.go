@@ -95,7 +95,7 @@ func (q *Queries) InsertContent(ctx context.Context, arg InsertContentParams) (i
 const ListContentEdges = `-- name: ListContentEdges :many
 SELECT ordinal, id, source, target, label, coalesce(layer, '')::text AS layer, weight, coalesce(comment, '')::text AS comment, attrs
 FROM content_edges
-WHERE content_id = $1 AND ordinal >= $2::int AND ordinal < $3::int
+WHERE content_id = $1::bigint AND ordinal >= $2::int AND ordinal < $3::int
 ORDER BY ordinal
 `
 
@@ -151,7 +151,7 @@ const ListContentNodes = `-- name: ListContentNodes :many
 SELECT ordinal, id, label, coalesce(layer, '')::text AS layer, weight, is_partition, coalesce(belongs_to, '')::text AS belongs_to,
     coalesce(comment, '')::text AS comment, attrs
 FROM content_nodes
-WHERE content_id = $1 AND ordinal >= $2::int AND ordinal < $3::int
+WHERE content_id = $1::bigint AND ordinal >= $2::int AND ordinal < $3::int
 ORDER BY ordinal
 `
 

@@ -135,7 +135,7 @@ type Command struct {
 
 // Elements of built graphs: immutable once they are complete, shared by graphs with equal ones. A content counts once a graph refers to it.
 type Content struct {
-	// Never used again.
+	// Never used again. It fits into 32 bits, which save a tenth of each element.
 	ID int64
 	// The project; it may be gone.
 	ProjectID int32
@@ -156,11 +156,11 @@ type Content struct {
 // Edges of contents, as content_nodes.
 type ContentEdge struct {
 	// The content.
-	ContentID int64
-	// Weight; 1 unless the source says otherwise.
-	Weight float64
+	ContentID int32
 	// Place in the graph, dense from 0.
 	Ordinal int32
+	// Weight; 1 unless the source says otherwise.
+	Weight float64
 	// Id in the graph.
 	ID string
 	// Id of the node that it leaves.
@@ -180,11 +180,11 @@ type ContentEdge struct {
 // Nodes of contents. They are never changed, only removed with their content.
 type ContentNode struct {
 	// The content.
-	ContentID int64
-	// Weight; 1 unless the source says otherwise.
-	Weight float64
+	ContentID int32
 	// Place in the graph, dense from 0.
 	Ordinal int32
+	// Weight; 1 unless the source says otherwise.
+	Weight float64
 	// Whether it contains others.
 	IsPartition bool
 	// Id in the graph.

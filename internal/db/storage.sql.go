@@ -20,7 +20,7 @@ func (q *Queries) DeleteContent(ctx context.Context, id int64) error {
 }
 
 const DeleteContentEdges = `-- name: DeleteContentEdges :execrows
-DELETE FROM content_edges WHERE content_id = $1 AND ordinal >= $2::int
+DELETE FROM content_edges WHERE content_id = $1::bigint AND ordinal >= $2::int
 `
 
 type DeleteContentEdgesParams struct {
@@ -37,7 +37,7 @@ func (q *Queries) DeleteContentEdges(ctx context.Context, arg DeleteContentEdges
 }
 
 const DeleteContentNodes = `-- name: DeleteContentNodes :execrows
-DELETE FROM content_nodes WHERE content_id = $1 AND ordinal >= $2::int
+DELETE FROM content_nodes WHERE content_id = $1::bigint AND ordinal >= $2::int
 `
 
 type DeleteContentNodesParams struct {

@@ -121,7 +121,7 @@ func (w *writer) nodes(ctx context.Context, first int, nodes []layered.Node) err
 	values := make([]any, len(columns))
 	return w.write(ctx, "content_nodes", columns, int32(len(nodes)), 0, bytes, pgx.CopyFromSlice(len(nodes), func(i int) ([]any, error) {
 		n := &nodes[i]
-		values[0], values[1], values[2], values[3], values[4] = w.id, int32(first+i), n.ID, n.Label, orNull(n.Layer)
+		values[0], values[1], values[2], values[3], values[4] = int32(w.id), int32(first+i), n.ID, n.Label, orNull(n.Layer)
 		values[5], values[6], values[7], values[8], values[9] = n.Weight, n.IsPartition, orNull(n.BelongsTo), orNull(n.Comment), attrsOrNull(n.Attrs)
 		return values, nil
 	}))
@@ -136,7 +136,7 @@ func (w *writer) edges(ctx context.Context, first int, edges []layered.Edge) err
 	values := make([]any, len(columns))
 	return w.write(ctx, "content_edges", columns, 0, int32(len(edges)), bytes, pgx.CopyFromSlice(len(edges), func(i int) ([]any, error) {
 		e := &edges[i]
-		values[0], values[1], values[2], values[3], values[4] = w.id, int32(first+i), e.ID, e.Source, e.Target
+		values[0], values[1], values[2], values[3], values[4] = int32(w.id), int32(first+i), e.ID, e.Source, e.Target
 		values[5], values[6], values[7], values[8], values[9] = e.Label, orNull(e.Layer), e.Weight, orNull(e.Comment), attrsOrNull(e.Attrs)
 		return values, nil
 	}))
@@ -182,7 +182,7 @@ func attrsOrNull(attrs json.RawMessage) any {
 }
 
 // nodeOverhead and edgeOverhead are the bytes of a row and its entries in two indexes beside the texts, as measured.
-const nodeOverhead, edgeOverhead = 110, 100
+const nodeOverhead, edgeOverhead = 130, 110
 
 // nodeSize returns about how many bytes a node takes on disk.
 func nodeSize(n *layered.Node) int64 {

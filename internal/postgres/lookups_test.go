@@ -129,8 +129,8 @@ func measure(t *testing.T, conn *pgx.Conn, call call) (rows, pages int, err erro
 	return rows - rowsBefore, pages - pagesBefore, nil
 }
 
-// content is one of the large project, with a thousand nodes and edges, and large * 1000 + n a graph of it.
-const content = large*10000 + 1
+// content is one of the large project, with a thousand nodes and edges. The other contents, and the graphs, are large * 1000 + n.
+const content = large*1000 + 1
 
 // large is the id of the project that grows, and replica serves everybody.
 const (
@@ -197,14 +197,14 @@ INSERT INTO mcp_inbox (session_id, key, body, passing, at)
 	SELECT format('%s-0000-0000-0004-%s', lpad(p::text, 8, '0'), lpad(n::text, 12, '0'))::uuid, 'key', 'body', g = 2, now() + (n - 10) * interval '1 hour'
 	FROM generate_series(@first, @last) p, generate_series(1, @size) n, generate_series(1, 2) g;
 INSERT INTO contents (id, project_id, hash, nodes, edges, touched_at) OVERRIDING SYSTEM VALUE
-	SELECT p * 10000::bigint + n, p, 'hash-' || n, CASE n WHEN 1 THEN @size ELSE 0 END, CASE n WHEN 1 THEN @size ELSE 0 END, now() + (n - 10) * interval '1 hour'
+	SELECT p * 1000 + n, p, 'hash-' || n, CASE n WHEN 1 THEN @size ELSE 0 END, CASE n WHEN 1 THEN @size ELSE 0 END, now() + (n - 10) * interval '1 hour'
 	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
 INSERT INTO content_nodes (content_id, ordinal, id, label, weight, is_partition)
-	SELECT p * 10000::bigint + 1, n - 1, md5(n::text), 'label', 1, false FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+	SELECT p * 1000 + 1, n - 1, md5(n::text), 'label', 1, false FROM generate_series(@first, @last) p, generate_series(1, @size) n;
 INSERT INTO content_edges (content_id, ordinal, id, source, target, label, weight)
-	SELECT p * 10000::bigint + 1, n - 1, md5(n::text), 'a', 'b', 'label', 1 FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+	SELECT p * 1000 + 1, n - 1, md5(n::text), 'a', 'b', 'label', 1 FROM generate_series(@first, @last) p, generate_series(1, @size) n;
 INSERT INTO graphs (id, project_id, node_id, name, content_id, content_hash)
-	SELECT p * 1000 + n, p, 'node-' || n, 'name', p * 10000::bigint + n, 'hash-' || n
+	SELECT p * 1000 + n, p, 'node-' || n, 'name', p * 1000 + n, 'hash-' || n
 	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
 INSERT INTO layers (graph_id, ordinal, layer_id, name)
 	SELECT p * 1000 + n, g, 'layer-' || g, 'name'
