@@ -221,7 +221,7 @@ func (s *Service) claim(ctx context.Context, project int32) (found *attempt, ful
 				b.fail(st, tooLarge(needs, s.cfg.Memory).Message)
 				continue
 			}
-			if _, reserved := s.load(); reserved+needs > s.cfg.Memory { // it can only become less meanwhile
+			if _, reserved := s.load(); reserved+needs > s.cfg.Memory { // an output may take some meanwhile: it has its own estimate
 				full = true
 				return nil
 			}
@@ -288,10 +288,9 @@ func (s *Service) start(ctx context.Context, a *attempt, builds *sync.WaitGroup)
 		a.cancel(nil)
 		s.mu.Lock()
 		delete(s.running, a.graph)
-		s.reserved -= a.needs
 		s.mu.Unlock()
+		s.giveMemory(a.needs) // something may have become ready, too
 		s.metrics.outcomes.WithLabelValues(outcome).Inc()
-		s.look(true) // something may have become ready
 		s.Ended.Say()
 	})
 }

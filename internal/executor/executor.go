@@ -78,7 +78,8 @@ type Service struct {
 
 	mu       sync.Mutex
 	running  map[int32]*attempt // builds of this replica, by graph
-	reserved int64              // bytes that they are estimated to need
+	reserved int64              // bytes that they, and outputs, are estimated to need
+	room     chan struct{}      // closed when some of them are given back; then there is another
 	draining bool               // whether nothing more is claimed
 	asked    bool               // whether this replica made the work that it is about to look for
 	watched  map[int32]map[*progress]bool
@@ -88,7 +89,7 @@ type Service struct {
 func NewService(cfg Config) *Service {
 	s := &Service{
 		cfg: cfg, timing: cmp.Or(cfg.Timing, DefaultTiming), guard: task.NewGuard(cfg.Log, cfg.Metrics, "builds"),
-		looks: make(chan struct{}, 1), running: make(map[int32]*attempt), watched: make(map[int32]map[*progress]bool),
+		looks: make(chan struct{}, 1), room: make(chan struct{}), running: make(map[int32]*attempt), watched: make(map[int32]map[*progress]bool),
 	}
 	s.metrics = newMetrics(cfg.Metrics, s)
 	cfg.Wire.Handle(s.topic())

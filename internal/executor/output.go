@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -47,7 +48,7 @@ type OutputRequest struct {
 // stale. Faults: NotFound for the node and for a graph that was never built, BadRequest for a configuration that cannot be exported and for
 // a build that failed, Unavailable while the build goes on.
 func (s *Service) Output(ctx context.Context, actor auth.Actor, projectID int32, nodeID string, r OutputRequest) (Output, error) {
-	dag, err := s.plans.DAG(ctx, actor, projectID)
+	dag, err := s.cfg.Plans.DAG(ctx, actor, projectID)
 	if err != nil {
 		return Output{}, err
 	}
@@ -55,7 +56,7 @@ func (s *Service) Output(ctx context.Context, actor auth.Actor, projectID int32,
 	if err != nil {
 		return Output{}, err
 	}
-	project, err := s.projects.Get(ctx, actor, projectID)
+	project, err := s.cfg.Projects.Get(ctx, actor, projectID)
 	if err != nil {
 		return Output{}, err
 	}
@@ -68,7 +69,7 @@ func (s *Service) Output(ctx context.Context, actor auth.Actor, projectID int32,
 		return out, err
 	}
 	if r.Execute {
-		if err := s.build(ctx, actor, projectID, upstream, r.Request); err != nil {
+		if err := s.makeCurrent(ctx, actor, projectID, upstream, r.Request); err != nil {
 			return Output{}, err
 		}
 	}
@@ -111,8 +112,8 @@ func nodeOf(dag plan.DAG, id string) *plan.Node {
 	return &dag.Nodes[i]
 }
 
-// build executes a node, and returns why its graph is not current afterwards.
-func (s *Service) build(ctx context.Context, actor auth.Actor, projectID int32, node plan.Node, r Request) error {
+// makeCurrent executes a node, and returns why its graph is not current afterwards.
+func (s *Service) makeCurrent(ctx context.Context, actor auth.Actor, projectID int32, node plan.Node, r Request) error {
 	outcome, err := s.Execute(ctx, actor, projectID, node.ID, r)
 	if err != nil {
 		return err
@@ -134,23 +135,26 @@ func (s *Service) build(ctx context.Context, actor auth.Actor, projectID int32, 
 func (s *Service) withSourceOf(
 	ctx context.Context, actor auth.Actor, projectID int32, node plan.Node,
 ) (func(context.Context, func(layered.Graph) error) error, error) {
-	var config struct {
-		DataSourceID int32 `json:"dataSourceId"`
-	}
-	if err := json.Unmarshal([]byte(node.Config), &config); err != nil || config.DataSourceID <= 0 {
+	id := sourceOf(node.Config)
+	if id <= 0 {
 		return nil, fault.New(fault.BadRequest, "The DataSourceNode has no data source").With("nodeId", node.ID)
 	}
-	source, err := s.sources.Get(ctx, actor, config.DataSourceID)
+	source, err := s.cfg.Sources.Get(ctx, actor, id)
 	switch {
 	case err != nil:
 		return nil, err
 	case source.ProjectID != projectID:
-		return nil, fault.New(fault.NotFound, "DataSource not found").With("detail", config.DataSourceID)
+		return nil, fault.New(fault.NotFound, "DataSource not found").With("detail", id)
 	case source.Status != "active":
 		return nil, fault.New(fault.BadRequest, "The data source cannot be used").With("detail", source.ErrorMessage)
 	}
 	return func(ctx context.Context, use func(layered.Graph) error) error {
-		g, err := s.sources.Read(ctx, source)
+		release, err := s.takeMemory(ctx, estimate(int64(source.Rows), source.Size))
+		if err != nil {
+			return err
+		}
+		defer release()
+		g, err := s.cfg.Sources.Read(ctx, source)
 		if err != nil {
 			return err
 		}
@@ -163,7 +167,7 @@ func (s *Service) withSourceOf(
 func (s *Service) withGraphOf(
 	ctx context.Context, actor auth.Actor, projectID int32, node plan.Node,
 ) (func(context.Context, func(layered.Graph) error) error, error) {
-	header, err := s.graphs.OfNode(ctx, actor, projectID, node.ID)
+	header, err := s.cfg.Graphs.OfNode(ctx, actor, projectID, node.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -173,18 +177,63 @@ func (s *Service) withGraphOf(
 	return func(ctx context.Context, use func(layered.Graph) error) error { return s.WithGraph(ctx, *header, use) }, nil
 }
 
-// WithGraph calls a function with a built graph, which is in memory meanwhile. Fault: Unavailable when another build has taken the place of
-// the content since the header was read, and the content is gone.
+// WithGraph calls a function with a built graph, which is in memory meanwhile. Faults: BadRequest for one that needs more memory than
+// builds may take, Unavailable when there is no memory for it now, NotFound when another content has taken the place of this one since the header
+// was read, and it was removed.
 func (s *Service) WithGraph(ctx context.Context, header graphdata.Graph, use func(layered.Graph) error) error {
-	g, err := s.graphs.Load(ctx, *header.ContentID, nil)
+	elements := int64(header.NodeCount) + int64(header.EdgeCount)
+	release, err := s.takeMemory(ctx, estimate(elements, elements*storedBytes))
 	if err != nil {
 		return err
 	}
-	if len(g.Nodes) != int(header.NodeCount) || len(g.Edges) != int(header.EdgeCount) {
-		return fault.New(fault.Unavailable, "The graph was built again meanwhile: try again") // the clean-up took its elements while they were read
+	defer release()
+	g, err := s.cfg.Graphs.Load(ctx, *header.ContentID, nil)
+	if err != nil {
+		return err
 	}
 	g.Name = header.Name
 	return use(g)
+}
+
+const (
+	storedBytes = 250              // of an element with two attributes
+	roomWait    = 10 * time.Second // for memory
+)
+
+// takeMemory takes memory from that of builds. It waits some time for others to give it back.
+func (s *Service) takeMemory(ctx context.Context, needs int64) (release func(), err error) {
+	if needs > s.cfg.Memory {
+		return nil, fault.New(fault.BadRequest, fmt.Sprintf("The graph needs about %s of memory, and builds and outputs here may take %s: "+
+			"make it smaller, or raise LAYERCAKE_BUILD_MEMORY", megabytes(needs), megabytes(s.cfg.Memory)))
+	}
+	ctx, cancel := context.WithTimeout(ctx, roomWait)
+	defer cancel()
+	for {
+		s.mu.Lock()
+		room, free := s.room, s.reserved+needs <= s.cfg.Memory
+		if free {
+			s.reserved += needs
+		}
+		s.mu.Unlock()
+		if free {
+			return func() { s.giveMemory(needs) }, nil
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return nil, fault.New(fault.Unavailable, "Other graphs take all memory of builds now: try again").With("needs", needs)
+		}
+	}
+}
+
+// giveMemory gives memory back, and wakes those who wait for it.
+func (s *Service) giveMemory(bytes int64) {
+	s.mu.Lock()
+	s.reserved -= bytes
+	close(s.room)
+	s.room = make(chan struct{})
+	s.mu.Unlock()
+	s.look(true) // a build may have waited for it
 }
 
 // Write reads the graph and writes the file, as a stream: after an error w holds a beginning.

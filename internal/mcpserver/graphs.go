@@ -3,7 +3,6 @@ package mcpserver
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -234,7 +233,7 @@ func (h *Handler) getGraphData(ctx context.Context, c call, in getGraphData) (gr
 	if err != nil {
 		return graphData{}, err
 	}
-	from, err := parseElementPage(in.Page, *g.ContentID)
+	from, err := firstOf(in.Page, g)
 	if err != nil {
 		return graphData{}, err
 	}
@@ -262,9 +261,7 @@ func (h *Handler) getGraphData(ctx context.Context, c call, in getGraphData) (gr
 		for i, n := range nodes {
 			items[i] = elementOf(n)
 		}
-		if out.Nodes, err = pageOf(g, items, from, g.NodeCount, room); err != nil {
-			return graphData{}, err
-		}
+		out.Nodes = pageOf(g, items, from, g.NodeCount, room)
 	}
 	if wanted(in.IncludeEdges) {
 		edges, err := h.graphs.Edges(ctx, *g.ContentID, from, limit)
@@ -275,9 +272,7 @@ func (h *Handler) getGraphData(ctx context.Context, c call, in getGraphData) (gr
 		for i, e := range edges {
 			items[i] = linkOf(e)
 		}
-		if out.Edges, err = pageOf(g, items, from, g.EdgeCount, room); err != nil {
-			return graphData{}, err
-		}
+		out.Edges = pageOf(g, items, from, g.EdgeCount, room)
 	}
 	return out, nil
 }
@@ -326,11 +321,8 @@ func linkOf(e graphdata.Edge) link {
 	return out
 }
 
-// errRebuilt is what a reader of pages is told whose graph became another.
-var errRebuilt = fault.New(fault.Conflict, "The graph was built again: begin with the first page")
-
-// pageOf returns the elements from one ordinal on that fit. A content without the elements that its header counts has gone meanwhile.
-func pageOf(g graphdata.Graph, items []any, from, total int32, room int) (*elements, error) {
+// pageOf returns the elements from one ordinal on that fit, and the first of them in any case.
+func pageOf(g graphdata.Graph, items []any, from, total int32, room int) *elements {
 	out := &elements{Count: int(total), Items: []object{}}
 	for _, item := range items {
 		text := compact(item)
@@ -339,32 +331,25 @@ func pageOf(g graphdata.Graph, items []any, from, total int32, room int) (*eleme
 		}
 		out.Items = append(out.Items, object(text))
 	}
-	next := from + int32(len(out.Items))
-	switch {
-	case next >= total:
-	case len(out.Items) == 0:
-		return nil, errRebuilt
-	default:
-		out.NextPage = fmt.Sprintf("%d.%d", *g.ContentID, next)
+	if next := from + int32(len(out.Items)); next < total {
+		out.NextPage = graphdata.Cursor(*g.ContentID, next-1)
 	}
-	return out, nil
+	return out
 }
 
-// parseElementPage reads a next_page: the content, which must still be that of the graph, and the ordinal.
-func parseElementPage(page string, content int64) (from int32, err error) {
+// firstOf returns the first ordinal of a page. A page of a content that is not the graph's any more is the fault Conflict.
+func firstOf(page string, g graphdata.Graph) (int32, error) {
 	if page == "" {
 		return 0, nil
 	}
-	id, ordinal, _ := strings.Cut(page, ".")
-	of, err := strconv.ParseInt(id, 10, 64)
-	n, errOrdinal := strconv.ParseInt(ordinal, 10, 32)
+	content, last, err := graphdata.ParseCursor(page)
 	switch {
-	case err != nil || errOrdinal != nil || n < 0:
-		return 0, fault.New(fault.BadRequest, "The page is none that a page before this one gave").With("path", "page")
-	case of != content:
-		return 0, errRebuilt
+	case err != nil:
+		return 0, fault.From(err).With("path", "page")
+	case content != *g.ContentID:
+		return 0, fault.New(fault.Conflict, "The graph was built again: begin with the first page").With("path", "page")
 	}
-	return int32(n), nil
+	return last + 1, nil
 }
 
 // layersOf returns all layers: they are few, or a page of them is cut.

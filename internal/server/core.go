@@ -88,7 +88,8 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 	c.Sources = &source.Service{}
 	c.Graphs = graphdata.NewService(graphdata.Config{DB: c.DB})
 	c.Builds = executor.NewService(executor.Config{
-		DB: c.DB, Wire: c.Wire, Plans: c.Plans, Sources: c.Sources, Graphs: c.Graphs, Incarnation: c.Replica.Incarnation, Lost: c.Replica.Lost,
+		DB: c.DB, Wire: c.Wire, Plans: c.Plans, Projects: c.Projects, Sources: c.Sources, Graphs: c.Graphs,
+		Incarnation: c.Replica.Incarnation, Lost: c.Replica.Lost,
 		Builds: cfg.Builds, Memory: int64(cfg.BuildMemory), Limit: cfg.BuildTimeout, Log: c.log, Metrics: metrics, Timing: cfg.BuildTiming,
 		Computed: cfg.Computed,
 	})

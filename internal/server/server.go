@@ -146,7 +146,7 @@ func (s *Server) assemble(core *Core) {
 		Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
 	})
 	s.mcp = mcpserver.New(mcpserver.Options{
-		Agents: core.Agents, Proposals: core.Proposals, Sockets: s.sockets,
+		Agents: core.Agents, Proposals: core.Proposals, Sockets: s.sockets, Sources: core.Sources, Graphs: core.Graphs, Executor: core.Builds,
 		Plans: core.Plans, Projects: core.Projects, Presence: core.Presence, Budget: memory, Version: s.cfg.Version,
 		Schema: graph.SDL(), Health: s.healthReport, Fixtures: s.cfg.Fixtures, Log: s.log, Metrics: s.registry,
 		Timing: s.cfg.Streams,
