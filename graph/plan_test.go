@@ -55,6 +55,42 @@ var clientDocuments = map[string]string{
 	"DeletePlanDagEdge": `mutation DeletePlanDagEdge($projectId: Int!, $edgeId: String!) { deletePlanDagEdge(projectId: $projectId, edgeId: $edgeId) { id } }`,
 	"PlanDagDeltaChanged": `subscription PlanDagDeltaChanged($projectId: Int!) { planDagDeltaChanged(projectId: $projectId) {
 		projectId version userId timestamp operations { op path value from } } }`,
+
+	"GetDataSources": `query GetDataSources($projectId: Int!) { dataSources(projectId: $projectId) {
+		id name description fileFormat dataType filename status errorMessage fileSize processedAt createdAt updatedAt graphJson } }`,
+	"GetAvailableDataSources": `query GetAvailableDataSources($projectId: Int!) { dataSources(projectId: $projectId) {
+		id name description fileFormat dataType filename status fileSize } }`,
+	"GetDataSource": `query GetDataSource($id: Int!) { dataSource(id: $id) {
+		id projectId name description fileFormat dataType filename graphJson status errorMessage fileSize processedAt createdAt updatedAt } }`,
+	"GetDataSourcePreview": `query GetDataSourcePreview($projectId: Int!, $nodeId: String!, $limit: Int, $offset: Int) {
+		datasourcePreview(projectId: $projectId, nodeId: $nodeId, limit: $limit, offset: $offset) {
+		nodeId datasourceId name filePath fileType totalRows columns { name dataType nullable } rows { rowNumber data }
+		importDate executionState errorMessage } }`,
+	"CreateDataSourceFromFile": `mutation CreateDataSourceFromFile($input: CreateDataSourceInput!) { createDataSourceFromFile(input: $input) {
+		id projectId name description fileFormat dataType filename status errorMessage fileSize processedAt createdAt updatedAt } }`,
+	"BulkUploadDataSources": `mutation BulkUploadDataSources($projectId: Int!, $files: [BulkUploadDataSourceInput!]!) {
+		bulkUploadDataSources(projectId: $projectId, files: $files) { id name description filename fileFormat dataType status } }`,
+	"UpdateDataSource": `mutation UpdateDataSource($id: Int!, $input: UpdateDataSourceInput!) { updateDataSource(id: $id, input: $input) {
+		id name description fileFormat dataType filename status errorMessage fileSize processedAt updatedAt } }`,
+	"DeleteDataSource":    `mutation DeleteDataSource($id: Int!) { deleteDataSource(id: $id) }`,
+	"ReprocessDataSource": `mutation ReprocessDataSource($id: Int!) { reprocessDataSource(id: $id) { id status errorMessage processedAt graphJson } }`,
+	"GetGraphs": `query GetGraphs($projectId: Int!) { graphs(projectId: $projectId) {
+		id name nodeId executionState computedDate sourceHash nodeCount edgeCount errorMessage metadata createdAt updatedAt } }`,
+	"GetGraphDetails": `query GetGraphDetails($id: Int!) { graph(id: $id) { id projectId name nodeId executionState nodeCount edgeCount
+		layers { id graphId layerId name color properties } graphNodes { id label layer weight isPartition belongsTo attrs }
+		graphEdges { id source target label layer weight attrs } } }`,
+	"GetGraphPreview": `query GetGraphPreview($projectId: Int!, $nodeId: String!) { graphPreview(projectId: $projectId, nodeId: $nodeId) {
+		nodeId graphId name nodes { id label layer weight isPartition attrs } edges { id source target label layer weight attrs }
+		layers { id layerId name color properties } nodeCount edgeCount executionState computedDate errorMessage } }`,
+	"CreateGraph": `mutation CreateGraph($input: CreateGraphInput!) { createGraph(input: $input) { id name nodeId executionState } }`,
+	"UpdateGraph": `mutation UpdateGraph($id: Int!, $input: UpdateGraphInput!) { updateGraph(id: $id, input: $input) { id name updatedAt } }`,
+	"DeleteGraph": `mutation DeleteGraph($id: Int!) { deleteGraph(id: $id) }`,
+	"ExecuteNode": `mutation ExecuteNode($projectId: Int!, $nodeId: String!) { executeNode(projectId: $projectId, nodeId: $nodeId) {
+		success message nodeId } }`,
+	"ExportNodeOutput": `mutation ExportNodeOutput($projectId: Int!, $nodeId: String!) { exportNodeOutput(projectId: $projectId, nodeId: $nodeId) {
+		success message content filename mimeType } }`,
+	"ImportPlanYaml": `mutation ImportPlanYaml($projectId: Int!, $yamlContent: String!) {
+		importPlanYaml(projectId: $projectId, yamlContent: $yamlContent) { success message nodeCount edgeCount } }`,
 }
 
 // withTypenames adds __typename to every selection but the root, as the existing client does.
