@@ -31,7 +31,7 @@ func executionRequest(opID, clientID *string) executor.Request {
 
 // execute asks for what is stale among a node and its ancestors, or in the whole plan when nodeID is "". It returns what to tell people.
 func (r *Resolver) execute(ctx context.Context, projectID int32, nodeID string, request executor.Request) (string, error) {
-	outcome, err := r.executor.Execute(ctx, caller.Actor(ctx, request.ClientID), projectID, nodeID, request)
+	outcome, err := r.builds.Execute(ctx, caller.Actor(ctx, request.ClientID), projectID, nodeID, request)
 	if err != nil {
 		return "", err
 	}
@@ -64,7 +64,7 @@ func outcomeText(o executor.Outcome) string {
 // executions sends the states and the progress of the builds of a project to out. It returns when ctx ends, or with the error that ended
 // the watch.
 func (r *Resolver) executions(ctx context.Context, projectID int32, out chan<- delivery[*executor.Execution]) error {
-	for e, err := range r.executor.Watch(ctx, caller.Actor(ctx, ""), projectID) {
+	for e, err := range r.builds.Watch(ctx, caller.Actor(ctx, ""), projectID) {
 		if err != nil {
 			return err
 		}

@@ -112,6 +112,7 @@ func onlineAt(t testing.TB, url, direct string, changes ...func(*setting)) *site
 	core := servertest.StartCoreOn(t, url, func(c *server.Config) { c.ListenURL = direct })
 	return offline(t, append(changes, func(o *setting) {
 		o.Plans, o.Proposals, o.Projects, o.Presence = core.Plans, core.Proposals, core.Projects, core.Presence
+		o.Sources, o.Graphs, o.Builds = core.Sources, core.Graphs, core.Builds
 	})...)
 }
 

@@ -82,7 +82,7 @@ func (r *mutationResolver) ExecutePlan(ctx context.Context, id int32, opID *stri
 
 func (r *mutationResolver) CancelExecution(ctx context.Context, projectID int32, nodeID *string, opID *string, clientID *string) (bool, error) {
 	request := executionRequest(opID, clientID)
-	return r.executor.Cancel(ctx, caller.Actor(ctx, request.ClientID), projectID, value(nodeID), request)
+	return r.builds.Cancel(ctx, caller.Actor(ctx, request.ClientID), projectID, value(nodeID), request)
 }
 
 func (r *queryResolver) Graphs(ctx context.Context, projectID int32) ([]graphdata.Graph, error) {

@@ -40,7 +40,7 @@ type Options struct {
 	Projects  *project.Service
 	Sources   *source.Service
 	Graphs    *graphdata.Service
-	Executor  *builds.Service
+	Builds    *builds.Service
 	Presence  *presence.Tracker
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer // may be nil
@@ -101,7 +101,7 @@ func New(o Options) *Handler {
 	}
 	h.answers = newAnswerCache(h.metrics)
 	r := &Resolver{
-		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, sources: o.Sources, graphs: o.Graphs, executor: o.Executor,
+		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, sources: o.Sources, graphs: o.Graphs, builds: o.Builds,
 		presence: o.Presence, errors: h.errors, metrics: h.metrics,
 		running: &o.Sockets.Running, pastReads: semaphore.NewWeighted(pastReads), patience: h.patience,
 	}

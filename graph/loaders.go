@@ -93,7 +93,7 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 			return layers, err
 		}, gather),
 		stale: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []int32) (map[int32]map[int32]executor.Staleness, error) {
-			found, err := r.executor.Stale(ctx, ids)
+			found, err := r.builds.Stale(ctx, ids)
 			stale := make(map[int32]map[int32]executor.Staleness, len(ids))
 			for _, id := range ids {
 				stale[id] = found

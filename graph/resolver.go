@@ -31,7 +31,7 @@ type Resolver struct {
 	projects  *project.Service
 	sources   *source.Service
 	graphs    *graphdata.Service
-	executor  *executor.Service
+	builds    *executor.Service
 	presence  *presence.Tracker
 	errors    *presenter
 	metrics   *metrics

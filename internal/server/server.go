@@ -135,6 +135,7 @@ func (s *Server) assemble(core *Core) {
 	})
 	s.graph = graph.New(graph.Options{
 		Sockets: s.sockets, Plans: core.Plans, Proposals: core.Proposals, Projects: core.Projects, Presence: core.Presence, Budget: memory,
+		Sources: core.Sources, Graphs: core.Graphs, Builds: core.Builds,
 		Incarnation: core.Replica.Incarnation, Version: s.cfg.Version, Page: web.Hash(), Patience: s.cfg.Patience,
 		GraphiQL: web.ServeGraphiQL, Log: s.log, Metrics: s.registry,
 	})
