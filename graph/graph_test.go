@@ -110,10 +110,15 @@ func online(t testing.TB, changes ...func(*setting)) *site {
 func onlineAt(t testing.TB, url, direct string, changes ...func(*setting)) *site {
 	t.Helper()
 	core := servertest.StartCoreOn(t, url, func(c *server.Config) { c.ListenURL = direct })
-	return offline(t, append(changes, func(o *setting) {
+	return offline(t, append(changes, of(core))...)
+}
+
+// of gives a handler the services of a core.
+func of(core *servertest.Core) func(*setting) {
+	return func(o *setting) {
 		o.Plans, o.Proposals, o.Projects, o.Presence = core.Plans, core.Proposals, core.Projects, core.Presence
 		o.Sources, o.Graphs, o.Builds = core.Sources, core.Graphs, core.Builds
-	})...)
+	}
 }
 
 type vars map[string]any
