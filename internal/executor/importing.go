@@ -33,7 +33,7 @@ func (s *Service) Import(ctx context.Context, actor auth.Actor, projectID int32,
 		first, _, _ := strings.Cut(err.Error(), "\n")
 		return Imported{}, fault.New(fault.BadRequest, "Failed to parse YAML: "+fault.Clip(first)).With("detail", err.Error())
 	}
-	result, err := s.plans.Change(ctx, actor, projectID, plan.Change{
+	result, err := s.cfg.Plans.Change(ctx, actor, projectID, plan.Change{
 		OpID: r.OpID, ClientID: r.ClientID, Via: r.Via, Note: r.Note, Request: map[string]string{"import": yaml},
 		Within: func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
 			tables, err := tablesOf(ctx, tx, projectID)
