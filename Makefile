@@ -1,7 +1,7 @@
 # Everything that is done to this project by hand or by CI. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo storm flood joins agents chaos hostile soak test flaky benchmark lint fmt generate web dist page verify build clean
+.PHONY: help run demo storm flood joins agents builds chaos hostile soak test flaky benchmark lint fmt generate web dist page verify build clean
 
 # Overridable: make test PACKAGES=./internal/plan/... TESTFLAGS='-run Change -v'
 PACKAGES ?= ./...
@@ -30,6 +30,10 @@ joins: build ## let many people join a running demo at once, and check that each
 
 agents: build ## let many agents edit and follow the plans of a running demo, and check that each is told of every change
 	./layercake bench agents $(ARGS)
+
+builds: build ## build graphs over a deployment of its own, kill those that build, and check every result (ARGS='--rows 1000000 --replicas 10')
+	@internal/tools/setup.sh run
+	./layercake bench builds $(ARGS)
 
 chaos: build ## kill, stop and cut off parts of a deployment of its own, and check that nothing is lost (ARGS='--seed 7')
 	@internal/tools/setup.sh run

@@ -19,6 +19,7 @@ type benchCommand struct {
 	Soak    soakCommand    `cmd:"" help:"Load replicas and a database of its own for minutes, and check that nothing grows."`
 	Chaos   chaosCommand   `cmd:"" help:"Do harm to replicas and a database of its own, and check that nothing is lost."`
 	Hostile hostileCommand `cmd:"" help:"Attack replicas and a database of its own, and check that honest people notice nothing."`
+	Builds  buildsCommand  `cmd:"" help:"Upload tables, build graphs of them and kill those that build, over replicas and a database of its own, and check every result."`
 	Joins   joinsCommand   `cmd:"" help:"Let many people join running replicas at once, and check that each is answered and sees all others."`
 	Flood   floodCommand   `cmd:"" help:"Let many cursors move in running replicas, and check that everybody sees them all."`
 	Agents  agentsCommand  `cmd:"" help:"Let many agents edit plans of running replicas and wait for changes, and check that each is told of every one."`

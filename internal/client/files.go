@@ -81,8 +81,8 @@ func writeForm(form *multipart.Writer, files []File) error {
 	return form.Close()
 }
 
-// Download hands the body of a path, such as /api/data-sources/1/download/raw, to take. It may have any size. The errors are those of Upload
-// and those of take. A body that breaks off is an error when it is read.
+// Download hands the body of a path, such as /api/data-sources/1/download/raw, to take. It may have any size. The errors are those of
+// Upload and those of take. A body that breaks off is an error when it is read.
 func (c *Client) Download(ctx context.Context, path string, take func(io.Reader) error) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+path, http.NoBody)
 	if err != nil {
