@@ -23,16 +23,16 @@ func compute(ctx context.Context, kind plan.NodeType, config string, inputs []la
 	var err error
 	switch kind {
 	case plan.GraphNode:
-		made, err = checked(layered.Merge(inputs, layered.Union, layered.PreferLast))
+		made, err = checked(layered.Merge(ctx, inputs, layered.Union, layered.PreferLast))
 	case plan.MergeNode:
 		var settings mergeSettings
 		if settings, err = parseMerge(config); err == nil {
-			made, err = checked(layered.Merge(inputs, settings.Strategy, settings.Resolution))
+			made, err = checked(layered.Merge(ctx, inputs, settings.Strategy, settings.Resolution))
 		}
 	case plan.TransformNode:
 		var steps []layered.Transform
 		if steps, err = layered.ParseTransforms([]byte(config)); err == nil {
-			made, notes, err = layered.ApplyAll(inputs[0], steps)
+			made, notes, err = layered.ApplyAll(ctx, inputs[0], steps)
 		}
 	case plan.CopyNode:
 		made = inputs[0]

@@ -240,7 +240,7 @@ func (s *Service) giveMemory(bytes int64) {
 func (o Output) Write(ctx context.Context, w io.Writer) error {
 	return o.with(ctx, func(g layered.Graph) (err error) {
 		if o.config.settings != nil {
-			if g, _, err = o.config.settings.Apply(g); err != nil {
+			if g, _, err = o.config.settings.Apply(ctx, g); err != nil {
 				return err
 			}
 		}
