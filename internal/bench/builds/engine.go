@@ -51,7 +51,7 @@ func compute(ctx context.Context, folder string, inputs []input) (wanted, error)
 			return wanted{}, fmt.Errorf("the pure engine reads input %d: %w", i+1, err)
 		}
 	}
-	g, err := layered.Merge(graphs, layered.Union, layered.PreferLast)
+	g, err := layered.Merge(ctx, graphs, layered.Union, layered.PreferLast)
 	if err != nil {
 		return wanted{}, fmt.Errorf("the pure engine merges: %w", err)
 	}
