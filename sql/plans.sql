@@ -151,6 +151,15 @@ WHERE project_id = @project_id AND id = @id;
 -- name: UpdatePlanNodeExecution :exec
 UPDATE plan_nodes SET execution = sqlc.narg(execution) WHERE project_id = @project_id AND id = @id;
 
+-- What the nodes of a project show of its data sources. OFFSET 0 keeps the planner from reading all of them.
+-- name: ListSourceStates :many
+SELECT s.id, s.filename, s.status, s.processed_at, s.error_message
+FROM (SELECT unnest(@ids::int[]) AS id) g
+CROSS JOIN LATERAL (
+    SELECT d.id, d.filename, d.status, d.processed_at, d.error_message FROM data_sources d
+    WHERE d.id = g.id AND d.project_id = @project_id OFFSET 0
+) s;
+
 -- name: DeletePlanNode :exec
 DELETE FROM plan_nodes WHERE project_id = @project_id AND id = @id;
 

@@ -811,6 +811,55 @@ func (q *Queries) ListPlansByProject(ctx context.Context, arg ListPlansByProject
 	return items, nil
 }
 
+const ListSourceStates = `-- name: ListSourceStates :many
+SELECT s.id, s.filename, s.status, s.processed_at, s.error_message
+FROM (SELECT unnest($1::int[]) AS id) g
+CROSS JOIN LATERAL (
+    SELECT d.id, d.filename, d.status, d.processed_at, d.error_message FROM data_sources d
+    WHERE d.id = g.id AND d.project_id = $2 OFFSET 0
+) s
+`
+
+type ListSourceStatesParams struct {
+	Ids       []int32
+	ProjectID int32
+}
+
+type ListSourceStatesRow struct {
+	ID           int32
+	Filename     string
+	Status       string
+	ProcessedAt  *time.Time
+	ErrorMessage *string
+}
+
+// What the nodes of a project show of its data sources. OFFSET 0 keeps the planner from reading all of them.
+func (q *Queries) ListSourceStates(ctx context.Context, arg ListSourceStatesParams) ([]ListSourceStatesRow, error) {
+	rows, err := q.db.Query(ctx, ListSourceStates, arg.Ids, arg.ProjectID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListSourceStatesRow{}
+	for rows.Next() {
+		var i ListSourceStatesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Filename,
+			&i.Status,
+			&i.ProcessedAt,
+			&i.ErrorMessage,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const StepHead = `-- name: StepHead :one
 UPDATE heads SET version = version + 1, changed_at = greatest(changed_at, now()) WHERE project_id = $1
 RETURNING version, changed_at, coalesce(hash, '')::text AS hash, log_size

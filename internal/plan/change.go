@@ -54,7 +54,7 @@ var ErrUnchanged = errors.New("nothing to change")
 // Result is the outcome of a change.
 type Result struct {
 	At    Cursor // place right after the change
-	Event *Event // nil when nothing changed
+	Event *Event // nil when nothing changed; the first one when many states are told in parts
 	Nodes []Node // nodes that changed, as they are now, removed ones as they were; when none did, nodes that the edits named
 	Edges []Edge // edges, by the same rule
 	// Warnings say of each node that the change touched, or an edge of which it added or removed, what keeps it from working: as Validate
@@ -120,10 +120,9 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 
 // announce brings a change to the watchers of this replica, and to the other replicas.
 func (s *Service) announce(project int32, done committed) {
-	if done.body == nil {
-		return
+	for _, e := range done.written {
+		s.hub.Publish(project, e.at, e.body)
 	}
-	s.hub.Publish(project, done.at, done.body)
 }
 
 // check refuses what is wrong whatever the plan holds.
@@ -207,9 +206,11 @@ func (r request) sameOperation(o request) bool {
 type committed struct {
 	at    Cursor // place right after the change; when it was refused, the place at which it was
 	event *Event // nil when nothing changed, and after a repeat until result decodes it
-	body  []byte // event, encoded; nil when nothing changed
-	nodes []Node // nodes that changed; when none did, nodes that the edits named
-	edges []Edge
+	// written are the events as the log has them: none when nothing changed, and several when states of executions are told in parts. Then event
+	// is the first.
+	written []written
+	nodes   []Node // nodes that changed; when none did, nodes that the edits named
+	edges   []Edge
 
 	warnings []Problem
 }
@@ -227,8 +228,9 @@ func (s *Service) settle(ctx context.Context, deadline time.Time, r request, unk
 				return err
 			}
 			row, err := q.GetOperation(ctx, db.GetOperationParams{ProjectID: r.project, OpActor: r.actor.OpActor(), OpID: r.OpID})
-			done.at = Cursor{Epoch: postgres.EpochOfConn(conn), Version: row.Version, Hash: feed.Hash(row.Body)}
-			done.body = row.Body
+			if err == nil {
+				done = earlierEvent(postgres.EpochOfConn(conn), row)
+			}
 			return err
 		})
 	})
@@ -239,13 +241,26 @@ func (s *Service) settle(ctx context.Context, deadline time.Time, r request, unk
 	return done, nil
 }
 
+// written is an event of the log.
+type written struct {
+	at   Cursor // place right after it
+	opID string
+	body []byte // encoded
+}
+
+// earlierEvent returns what was committed under an operation id that is in the log. Of states that were told in parts it is the first part.
+func earlierEvent(epoch postgres.Epoch, row db.GetOperationRow) committed {
+	at := Cursor{Epoch: epoch, Version: row.Version, Hash: feed.Hash(row.Body)}
+	return committed{at: at, written: []written{{at: at, body: row.Body}}}
+}
+
 // result answers with what was committed. A repeat finds in the event what the first answer had at hand.
 func (c committed) result() (Result, error) {
 	r := Result{At: c.at, Event: c.event, Nodes: c.nodes, Edges: c.edges, Warnings: c.warnings}
-	if c.body == nil || c.event != nil {
+	if len(c.written) == 0 || c.event != nil {
 		return r, nil
 	}
-	event, err := decodeEvent(c.body)
+	event, err := decodeEvent(c.written[0].body)
 	if err != nil {
 		return Result{}, err
 	}

@@ -88,8 +88,7 @@ func (op Operation) patchNode() ([]PatchOperation, error) {
 		return nil, err
 	}
 	path := at("nodes", op.Index)
-	if before.NodeType != after.NodeType || cleared(before.SourcePosition, after.SourcePosition) ||
-		cleared(before.TargetPosition, after.TargetPosition) {
+	if shownWhole(before, after) {
 		return []PatchOperation{{Op: patchReplace, Path: path, Value: nodeValue(op.After)}}, nil
 	}
 	var patch []PatchOperation
@@ -106,6 +105,12 @@ func (op Operation) patchNode() ([]PatchOperation, error) {
 	}
 	patch = appendSet(patch, path+"/sourcePosition", before.SourcePosition, after.SourcePosition)
 	return appendSet(patch, path+"/targetPosition", before.TargetPosition, after.TargetPosition), nil
+}
+
+// shownWhole reports whether a patch replaces a node as a whole. The event tells its execution again then.
+func shownWhole(before, after Node) bool {
+	return before.NodeType != after.NodeType || cleared(before.SourcePosition, after.SourcePosition) ||
+		cleared(before.TargetPosition, after.TargetPosition)
 }
 
 // nodeValue completes a node of an event to what getPlanDag answers. Its executions are null until an operation tells them.

@@ -25,6 +25,7 @@ type reads struct {
 	eventsAfter   *int64          // the version after which all events that edit are read
 	hashAt        *int64          // the version whose event's hash is read
 	undoneBy      *int64          // the version of which is read whether it is undone
+	sources       map[int32]bool  // data sources, by id
 	proposal      *int32          // the proposal that is accepted: its head is locked, too
 }
 
@@ -36,25 +37,27 @@ func (d *draft) knows(version int64) bool {
 
 func newReads() *reads {
 	return &reads{
-		nodes: map[string]bool{}, edges: map[string]bool{}, edgesOf: map[string]bool{}, reachableFrom: map[string]bool{},
+		nodes: map[string]bool{}, edges: map[string]bool{}, edgesOf: map[string]bool{}, reachableFrom: map[string]bool{}, sources: map[int32]bool{},
 	}
 }
 
 // draft is the part of a plan that changes look at, and what they do to it so far.
 type draft struct {
-	time   time.Time
-	held   bool   // whether the head is locked, but not stepped yet
-	wrote  bool   // whether statements of the caller ran, which are to be committed
-	at     Cursor // place right after the last change in the draft
-	size   int64  // bytes of all events before the draft
+	time  time.Time
+	held  bool   // whether the head is locked, but not stepped yet
+	wrote bool   // whether statements of the caller ran, which are to be committed
+	at    Cursor // place right after the last change in the draft
+	size  int64  // bytes of all events before the draft
 	// floor is where the log begins, and lastEdit the newest version whose event edits, floor when none does. They are read for who names a version.
 	floor, lastEdit int64
-	plan   *Plan
-	edited bool // whether the plan's record changed
-	nodes  list[Node]
-	edges  list[Edge]
-	links  links
-	hashAt string // hash of the event that led to reads.hashAt, empty where nobody knows it
+	plan            *Plan
+	edited          bool // whether the plan's record changed
+	nodes           list[Node]
+	edges           list[Edge]
+	links           links
+	// sources are the states of the data sources that reads named, but for those that the project does not have.
+	sources map[int32]*Execution
+	hashAt  string // hash of the event that led to reads.hashAt, empty where nobody knows it
 	// undoneBy is the version that took reads.undoneBy back and stands; 0 for none.
 	undoneBy int64
 	missed   [][]byte // bodies of the events after reads.eventsAfter that edit, at most maxMissed + 1
@@ -74,6 +77,7 @@ type record struct {
 	namedEdges   []string
 	executions   []string            // ids of nodes whose execution changed
 	placed       map[string]Position // where the nodes went that it placed, by id
+	lenient      bool                // whether nodes may name data sources that are gone
 	undoes       int64               // the version that it takes back; 0 for none
 	accepts      *acceptance         // the proposal that it accepts; nil for none
 }
@@ -305,15 +309,21 @@ func (d *draft) insertNode(n Node) error {
 	if err := errors.Join(checkNode(n), n.checkWords(NodeMetadata{})); err != nil {
 		return err
 	}
+	n = n.withExecution(nil)
 	if d.nodes.get(n.ID) != nil {
 		return fault.New(fault.Conflict, "A node with this id already exists").With("detail", n.ID)
 	}
 	if d.nodes.len() >= MaxNodes {
 		return tooMany("nodes", MaxNodes)
 	}
+	e, err := d.sourceState(n)
+	if err != nil {
+		return err
+	}
 	n.UpdatedAt = d.time
 	d.noteOperation(NodeAdded, n.ID, d.nodes.add(n.ID, n), nil, n)
 	d.touchedNodes = append(d.touchedNodes, n)
+	d.setExecution(n.ID, e)
 	return nil
 }
 
@@ -332,11 +342,19 @@ func (d *draft) setNode(n Node) error {
 		return err
 	}
 	n.CreatedAt, n.UpdatedAt = before.CreatedAt, d.time
-	n = n.withExecution(before.execution()) // only setExecution changes it
+	n = n.withExecution(before.execution())
+	e, err := d.executionAfter(*before, n)
+	if err != nil {
+		return err
+	}
 	i := d.nodes.items[n.ID]
 	d.noteOperation(NodeUpdated, n.ID, d.nodes.index(i), *before, n)
 	d.touchedNodes = append(d.touchedNodes, n)
 	i.now = &n
+	d.setExecution(n.ID, e)
+	if e != nil && sameExecution(e, before.execution()) && shownWhole(*before, n) {
+		d.noteExecution(n.ID, e, e)
+	}
 	return nil
 }
 

@@ -21,7 +21,10 @@ type Edit interface {
 // AddNode adds a node; its CreatedAt and UpdatedAt are set by the change.
 type AddNode struct{ Node Node }
 
-func (e AddNode) reads(r *reads) { r.nodes[e.Node.ID] = true }
+func (e AddNode) reads(r *reads) {
+	r.nodes[e.Node.ID] = true
+	r.source([]byte(e.Node.Config))
+}
 
 func (e AddNode) apply(d *draft) error {
 	d.named = append(d.named, e.Node.ID)
@@ -37,7 +40,12 @@ type UpdateNode struct {
 	Expected *NodeParts `json:",omitempty"` // parts as the sender saw them; absent where requests were hashed before it was there
 }
 
-func (e UpdateNode) reads(r *reads) { r.nodes[e.ID] = true }
+func (e UpdateNode) reads(r *reads) {
+	r.nodes[e.ID] = true
+	if e.Config != nil {
+		r.source([]byte(*e.Config))
+	}
+}
 
 func (e UpdateNode) apply(d *draft) error {
 	stored := d.nodes.get(e.ID)

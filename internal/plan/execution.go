@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+
+	"layercake/internal/feed"
 )
 
 // Execution is the state of what a node names or builds: exactly one of the two, and its JSON is that of the one.
@@ -57,6 +59,34 @@ func (e *Execution) UnmarshalJSON(text []byte) error {
 	return errors.New("it is the execution of neither a data source nor a graph")
 }
 
+// maxStateMessage is how many characters of a message a state has.
+const maxStateMessage = 1000
+
+// clipped returns the execution with the beginning of its message, when that is long: events that tell it have a bounded size.
+func (e *Execution) clipped() *Execution {
+	clip := func(message *string) *string {
+		if message == nil {
+			return nil
+		}
+		if runes := []rune(*message); len(runes) > maxStateMessage {
+			return new(string(runes[:maxStateMessage-1]) + "…")
+		}
+		return message
+	}
+	switch {
+	case e == nil:
+		return nil
+	case e.DataSource != nil:
+		s := *e.DataSource
+		s.ErrorMessage = clip(s.ErrorMessage)
+		return &Execution{DataSource: &s}
+	default:
+		g := *e.Graph
+		g.ErrorMessage = clip(g.ErrorMessage)
+		return &Execution{Graph: &g}
+	}
+}
+
 // text is how the row of a node has an execution: nil for none.
 func (e *Execution) text() json.RawMessage {
 	if e == nil {
@@ -91,6 +121,27 @@ func (n Node) withExecution(e *Execution) Node {
 		n.DatasourceExecution, n.GraphExecution = e.DataSource, e.Graph
 	}
 	return n
+}
+
+// maxStates is how many bytes of states an event has: a run of a large plan tells those of all its nodes at once, and lines carry no longer
+// event. The rest is for what is no operation.
+const maxStates = feed.MaxBody - 16<<10
+
+// inParts returns operations as those of one event, or of several when they are nothing but states and too long for one.
+func inParts(operations []Operation) [][]Operation {
+	if (&Event{Operations: operations}).edits() {
+		return [][]Operation{operations}
+	}
+	var parts [][]Operation
+	first, bytes := 0, 0
+	for i, op := range operations {
+		size := len(encode(op)) + 1
+		if bytes += size; bytes > maxStates && i > first {
+			parts = append(parts, operations[first:i])
+			first, bytes = i, size
+		}
+	}
+	return append(parts, operations[first:])
 }
 
 // builds reports whether nodes of a type build a graph.
@@ -139,14 +190,20 @@ func (d *draft) changedNodes() []Node {
 	return nodes
 }
 
+// noteExecution records an operation that tells an execution. The same before and after tells it again to who shows the node anew.
+func (d *draft) noteExecution(id string, before, after *Execution) {
+	index := d.nodes.index(d.nodes.items[id])
+	d.operations = append(d.operations, Operation{Kind: ExecutionChanged, ID: id, Index: index, Before: before.text(), After: after.text()})
+}
+
 // setExecution sets the execution of a node that is there. An equal one changes nothing.
 func (d *draft) setExecution(id string, e *Execution) {
 	i := d.nodes.items[id]
-	before := i.now.execution()
+	before, e := i.now.execution(), e.clipped()
 	if sameExecution(before, e) {
 		return
 	}
-	d.operations = append(d.operations, Operation{Kind: ExecutionChanged, ID: id, Index: d.nodes.index(i), Before: before.text(), After: e.text()})
+	d.noteExecution(id, before, e)
 	n := i.now.withExecution(e)
 	d.executions = append(d.executions, id)
 	i.now = &n

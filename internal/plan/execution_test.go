@@ -2,7 +2,10 @@ package plan_test
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"testing"
 
 	"layercake/internal/auth"
@@ -243,5 +246,209 @@ func TestPastHasNoExecutions(t *testing.T) {
 	}
 	if e := r.dag(t, p).Nodes[1].GraphExecution; e == nil {
 		t.Error("restoring took the state")
+	}
+}
+
+// addSource puts a data source into a project, as an upload does.
+func (r *replica) addSource(t testing.TB, project, id int32) {
+	t.Helper()
+	pgtest.Exec(t, pgtest.Connect(t, r.url), `INSERT INTO data_sources (id, project_id, name, filename, format, kind, status, file_id, size, sha256)
+		VALUES ($1, $2, 'Nodes', 'nodes.csv', 'csv', 'nodes', 'active', 1, 1, '')`, id, project)
+}
+
+// naming returns a node that names a data source.
+func naming(id, config string) plan.Node {
+	n := node(id, plan.DataSourceNode)
+	n.Config = config
+	return n
+}
+
+// What a node shows of a data source follows its config, in the same change, whichever edit changes that.
+func TestExecutionFollowsTheDataSource(t *testing.T) {
+	t.Parallel()
+	r, p := newProject(t)
+	r.addSource(t, p, 3)
+	r.addSource(t, p, 4)
+	want := func(id string, source int32) {
+		t.Helper()
+		for _, n := range r.dag(t, p).Nodes {
+			var e *plan.DataSourceExecution
+			if source > 0 {
+				e = sourceExecution(source).DataSource
+			}
+			if n.ID == id && !cmp.Equal(e, n.DatasourceExecution) {
+				t.Errorf("%s shows %+v, want %+v", id, n.DatasourceExecution, e)
+			}
+		}
+	}
+	added := r.change(t, p, plan.AddNode{Node: naming("a", `{"dataSourceId": 3}`)})
+	want("a", 3)
+	if kinds := kindsOf(added.Event); kinds != "NODE_ADDED EXECUTION_CHANGED" || added.Nodes[0].DatasourceExecution == nil {
+		t.Errorf("told by %s, answered with %+v", kinds, added.Nodes)
+	}
+	r.change(t, p, plan.UpdateNode{ID: "a", Config: new(`{"dataSourceId": 4}`)})
+	want("a", 4)
+	r.change(t, p, plan.PatchNode{ID: "a", ConfigPatch: []byte(`{"filename": "x"}`)})
+	want("a", 4)
+	r.change(t, p, plan.PatchNode{ID: "a", ConfigPatch: []byte(`{"dataSourceId": 3.0}`)})
+	want("a", 3)
+	if cleared := r.change(t, p, plan.UpdateNode{ID: "a", Config: new(`{"dataSourceId": 0}`)}); kindsOf(cleared.Event) != "NODE_UPDATED EXECUTION_CHANGED" {
+		t.Errorf("cleared by %s", kindsOf(cleared.Event))
+	}
+	want("a", 0)
+	r.change(t, p, plan.Replace{Base: strconv.FormatInt(r.dag(t, p).At.Version, 10), Nodes: []plan.Node{naming("a", `{"dataSourceId":4}`), naming("b", `{"dataSourceId":3}`)}})
+	want("a", 4)
+	want("b", 3)
+	r.edit(t, p, `{"op":"update_node","id":"b","config":{"dataSourceId":4}}`, `{"op":"add_node","id":"c","node_type":"DataSourceNode","config":{"dataSourceId":3}}`)
+	want("b", 4)
+	want("c", 3)
+
+	// A node of another type names no data source, and its graph, if it builds one, stays.
+	other := r.dag(t, p).Nodes
+	other[0].NodeType, other[1].NodeType = plan.GraphNode, plan.OutputNode
+	r.change(t, p, plan.Replace{Base: strconv.FormatInt(r.dag(t, p).At.Version, 10), Nodes: other})
+	want("a", 0)
+	want("b", 0)
+	r.change(t, p, plan.SetExecution{NodeID: "a", Execution: graphExecution(1, "completed")})
+	other[0].NodeType = plan.MergeNode
+	told := r.change(t, p, plan.Replace{Base: strconv.FormatInt(r.dag(t, p).At.Version, 10), Nodes: other})
+	if kindsOf(told.Event) != "NODE_UPDATED EXECUTION_CHANGED" || r.dag(t, p).Nodes[0].GraphExecution == nil {
+		t.Errorf("another type that builds is told by %s: %+v", kindsOf(told.Event), r.dag(t, p).Nodes[0])
+	}
+	other[0].NodeType = plan.OutputNode
+	r.change(t, p, plan.Replace{Base: strconv.FormatInt(r.dag(t, p).At.Version, 10), Nodes: other})
+	if n := r.dag(t, p).Nodes[0]; n.GraphExecution != nil {
+		t.Errorf("an output shows the state of a graph: %+v", n)
+	}
+}
+
+func kindsOf(e *plan.Event) string {
+	var kinds []string
+	for _, op := range e.Operations {
+		kinds = append(kinds, string(op.Kind))
+	}
+	return strings.Join(kinds, " ")
+}
+
+// A node may name only data sources of its project. What is there already, or comes back, is not refused.
+func TestUnknownDataSources(t *testing.T) {
+	t.Parallel()
+	r, p := newProject(t)
+	elsewhere := r.create(t)
+	r.addSource(t, p, 3)
+	r.addSource(t, elsewhere, 4)
+	r.change(t, p, plan.AddNode{Node: naming("a", `{"dataSourceId":3}`)}, addNode("b", plan.DataSourceNode), addNode("g", plan.GraphNode))
+	at := r.dag(t, p).At
+	operation := func(text string) plan.Edit {
+		edits, err := plan.ParseOperations([]byte("[" + text + "]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return edits[0]
+	}
+	whole := r.dag(t, p).Nodes
+	whole[1].Config = `{"dataSourceId":4}`
+	for detail, edits := range map[int64][]plan.Edit{
+		4: {
+			plan.AddNode{Node: naming("new", `{"dataSourceId":4}`)},
+			plan.UpdateNode{ID: "b", Config: new(`{"dataSourceId":4}`)},
+			plan.PatchNode{ID: "a", ConfigPatch: []byte(`{"dataSourceId":4}`)},
+			plan.Replace{Base: "1", Nodes: whole},
+			operation(`{"op":"add_node","node_type":"DataSourceNode","config":{"dataSourceId":4}}`),
+			operation(`{"op":"update_node","id":"b","config":{"dataSourceId":4}}`),
+		},
+		1 << 40: {plan.AddNode{Node: naming("new", `{"dataSourceId":1099511627776}`)}},
+	} {
+		for _, edit := range edits {
+			_, err := r.plans.Change(t.Context(), r.actor, p, plan.Change{Edits: []plan.Edit{edit}})
+			if f := fault.From(err); !fault.Is(err, fault.BadRequest) || f.Message != "The project has no such data source" || f.Details["detail"] != detail {
+				t.Errorf("%#v: %v", edit, err)
+			}
+		}
+	}
+	if now := r.dag(t, p).At; now != at {
+		t.Errorf("the plan is at %v, want %v", now, at)
+	}
+	for _, none := range []string{`{"dataSourceId":0}`, `{"dataSourceId":-1}`, `{"dataSourceId":"4"}`, `{"dataSourceId":4.5}`, `{"dataSourceId":null}`, `{"datasourceid":4}`, `{}`} {
+		r.change(t, p, plan.UpdateNode{ID: "b", Config: &none})
+	}
+	r.change(t, p, plan.UpdateNode{ID: "g", Config: new(`{"dataSourceId":4}`)}) // a graph names none
+
+	deleted := r.change(t, p, plan.DeleteNode{ID: "a"})
+	pgtest.Exec(t, pgtest.Connect(t, r.url), "DELETE FROM data_sources WHERE id = 3")
+	r.undo(t, r.actor, p, plan.UndoInput{Version: deleted.At.Version})
+	nodes := r.dag(t, p).Nodes
+	if back := nodes[len(nodes)-1]; back.ID != "a" || back.DatasourceExecution != nil {
+		t.Errorf("the node came back as %+v", back)
+	}
+	r.change(t, p, plan.UpdateNode{ID: "a", Config: new(`{"dataSourceId":3,"displayMode":"summary"}`)}) // as it was
+	if _, err := r.plans.Restore(t.Context(), r.actor, p, plan.UndoInput{Version: 1, Expected: new(r.dag(t, p).At.Version)}); err != nil {
+		t.Error(err)
+	}
+	r.addSource(t, p, 3)
+	undone := r.change(t, p, plan.DeleteNode{ID: "a"})
+	r.undo(t, r.actor, p, plan.UndoInput{Version: undone.At.Version})
+	if nodes := r.dag(t, p).Nodes; nodes[len(nodes)-1].DatasourceExecution == nil {
+		t.Errorf("a node that comes back shows nothing of its source: %+v", nodes)
+	}
+}
+
+// The states of a large run are told in events that lines can carry. Together they are one change.
+func TestManyExecutionsAreToldInParts(t *testing.T) {
+	t.Parallel()
+	r, p := newProject(t)
+	var adding []plan.Edit
+	for i := range plan.MaxNodes {
+		adding = append(adding, addNode(fmt.Sprintf("node-%d-%s", i, strings.Repeat("x", 100)), plan.GraphNode))
+	}
+	began := r.change(t, p, adding...).At
+	watch := r.watch(t, p, began)
+	watch.next(t)
+	pending := func(state string) plan.Change {
+		var edits []plan.Edit
+		for i, n := range r.dag(t, p).Nodes {
+			e := graphExecution(int32(i+1), state)
+			e.Graph.ErrorMessage = new(strings.Repeat("<", 2000)) // more than is kept, and long in JSON
+			edits = append(edits, plan.SetExecution{NodeID: n.ID, Execution: e})
+		}
+		return plan.Change{OpID: "run-" + state, Edits: edits[:300]}
+	}
+	c := pending("pending")
+	done, err := r.plans.Change(t.Context(), r.actor, p, c)
+	if err != nil || done.At.Version < 3 || done.Event.Version != 2 || len(done.Nodes) != 300 {
+		t.Fatalf("%v, %v with %d nodes", done.At, err, len(done.Nodes))
+	}
+	conn := pgtest.Connect(t, r.url)
+	if long := pgtest.Texts(t, conn, "SELECT version::text FROM events WHERE project_id = $1 AND version > 1 AND (size > 65536 OR edits)", p); len(long) != 0 {
+		t.Errorf("events %v are too long, or edit", long)
+	}
+	ids := pgtest.Texts(t, conn, "SELECT op_id FROM events WHERE project_id = $1 AND version > 1 ORDER BY version", p)
+	for i, id := range ids {
+		if want := map[bool]string{true: "run-pending", false: fmt.Sprintf("run-pending/%d", i+1)}[i == 0]; id != want {
+			t.Errorf("event %d has the operation id %q, want %q", i+2, id, want)
+		}
+	}
+	told := 0
+	for u := watch.next(t); ; u = watch.next(t) {
+		if u.Missed || u.Event == nil {
+			t.Fatalf("the watch missed something: %+v", u)
+		}
+		told += len(u.Event.Operations)
+		if u.At.Version == done.At.Version {
+			break
+		}
+	}
+	if told != 300 {
+		t.Errorf("%d states were told, want 300", told)
+	}
+	if wrong := pgtest.Texts(t, conn, "SELECT v::text FROM layercake.verify_plan($1) v WHERE v.status <> 'ok'", p); len(wrong) != 0 {
+		t.Errorf("the log: %v", wrong)
+	}
+	if e := r.dag(t, p).Nodes[299].GraphExecution; e == nil || len([]rune(*e.ErrorMessage)) != 1000 {
+		t.Errorf("the last node shows %+v", e)
+	}
+	again, err := r.plans.Change(t.Context(), r.actor, p, c)
+	if err != nil || again.At.Version != 2 || r.dag(t, p).At != done.At {
+		t.Errorf("the same again is at %v, %v", again.At, err)
 	}
 }

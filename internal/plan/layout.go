@@ -54,6 +54,7 @@ type placeNode struct {
 
 func (e placeNode) reads(r *reads) {
 	r.nodes[e.node.ID] = true
+	r.source([]byte(e.node.Config))
 	if e.layout[e.node.ID].at != nil {
 		return
 	}

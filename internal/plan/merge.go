@@ -34,6 +34,9 @@ const (
 
 func (e Replace) reads(r *reads) {
 	r.all = true
+	for _, n := range e.Nodes {
+		r.source([]byte(n.Config))
+	}
 	if known, err := strconv.ParseInt(e.Base, 10, 64); err == nil && known >= 0 {
 		r.eventsAfter = &known
 	}

@@ -47,6 +47,7 @@ func (r *replica) refused(t testing.TB, project int32, texts ...string) *fault.E
 func TestOperations(t *testing.T) {
 	t.Parallel()
 	r, p := newProject(t)
+	r.addSource(t, p, 3)
 	added := r.edit(t, p,
 		`{"op":"add_node","id":"in","node_type":"DataSourceNode","label":"Input","description":"A table","config":{"dataSourceId":3},"x":10,"y":20}`,
 		`{"op":"add_node","id":"g","node_type":"GraphNode","label":"Graph","x":100,"y":2}`,

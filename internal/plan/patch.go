@@ -20,7 +20,10 @@ type PatchNode struct {
 	ConfigPatch json.RawMessage // a JSON Merge Patch (RFC 7396); nil for none
 }
 
-func (e PatchNode) reads(r *reads) { r.nodes[e.ID] = true }
+func (e PatchNode) reads(r *reads) {
+	r.nodes[e.ID] = true
+	r.source(e.ConfigPatch)
+}
 
 func (e PatchNode) apply(d *draft) error {
 	stored := d.nodes.get(e.ID)

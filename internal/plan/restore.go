@@ -58,12 +58,21 @@ type restore struct {
 	past *pastPlan // nil when the operation is in the log already
 }
 
-func (e *restore) reads(r *reads) { r.all, r.plan = true, true }
+func (e *restore) reads(r *reads) {
+	r.all, r.plan = true, true
+	if e.past == nil {
+		return
+	}
+	for _, n := range e.past.nodes {
+		r.source([]byte(n.Config))
+	}
+}
 
 func (e *restore) apply(d *draft) error {
 	if e.past == nil {
 		return postgres.Busy(errLogMoved)
 	}
+	d.lenient = true
 	var w work
 	nodes, edges := make(map[string]bool, len(e.past.nodes)), make(map[string]bool, len(e.past.edges))
 	for _, n := range e.past.nodes {

@@ -45,6 +45,9 @@ func (d *draft) queue(b *pgx.Batch, project int32, r *reads) {
 	if r.undoneBy != nil {
 		b.Queue(db.GetUndoneBy, *r.undoneBy, project).QueryRow(func(row pgx.Row) error { return row.Scan(&d.undoneBy) })
 	}
+	if len(r.sources) > 0 {
+		d.queueSources(b, project, r.sources)
+	}
 	if r.proposal != nil {
 		d.queueProposal(b, project, *r.proposal)
 	}

@@ -125,6 +125,11 @@ func (u *takeBack) reads(r *reads) {
 	}
 	r.undoneBy = &u.event.Version
 	r.plan = r.plan || u.record != nil
+	for _, n := range u.nodes.list {
+		if n.before != nil {
+			r.source([]byte(n.before.Config))
+		}
+	}
 	if u.whole() {
 		r.all = true
 		return
@@ -169,7 +174,7 @@ func (u *takeBack) apply(d *draft) error {
 	if u.OnConflict == Fail && len(u.conflicts) > 0 {
 		return fault.New(fault.Conflict, "Others have changed what this would take back").Because(errInConflict)
 	}
-	d.undoes = u.event.Version
+	d.undoes, d.lenient = u.event.Version, true
 	return broken(u.carryOut(d, w))
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"time"
 
 	"layercake/internal/db"
@@ -74,7 +75,7 @@ func (s *Service) runTogether(group []*ticket) {
 		}
 		return
 	}
-	if err == nil && s.afterCommit != nil && slices.ContainsFunc(answers, func(a answer) bool { return a.done.body != nil }) {
+	if err == nil && s.afterCommit != nil && slices.ContainsFunc(answers, func(a answer) bool { return len(a.done.written) > 0 }) {
 		s.afterCommit()
 	}
 	for i, t := range group {
@@ -237,19 +238,27 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 		return done, nil
 	}
 	done.nodes, done.edges = d.changedNodes(), d.touchedEdges
-	done.event = &Event{
-		Prev: d.at.Hash, ProjectID: r.project, Version: d.at.Version + 1, At: d.time, OpID: r.OpID, ClientID: r.ClientID,
-		ActorID: r.actor.ID, ActorKind: string(r.actor.Kind), ActorName: r.actor.Name,
-		Via: r.Via, Note: r.Note, Undoes: d.undoes, Operations: d.operations,
-	}
-	var err error
-	if done.body, err = json.Marshal(done.event); err != nil {
-		return committed{}, fmt.Errorf("encode event: %w", err)
-	}
-	d.at.Version++
-	d.at.Hash = feed.Hash(done.body)
-	if done.event.edits() {
-		d.lastEdit = d.at.Version
+	for part, operations := range inParts(d.operations) {
+		event := &Event{
+			Prev: d.at.Hash, ProjectID: r.project, Version: d.at.Version + 1, At: d.time, OpID: r.OpID, ClientID: r.ClientID,
+			ActorID: r.actor.ID, ActorKind: string(r.actor.Kind), ActorName: r.actor.Name,
+			Via: r.Via, Note: r.Note, Undoes: d.undoes, Operations: operations,
+		}
+		if part == 0 {
+			done.event = event
+		} else {
+			event.OpID += "/" + strconv.Itoa(part+1)
+		}
+		body, err := json.Marshal(event)
+		if err != nil {
+			return committed{}, fmt.Errorf("encode event: %w", err)
+		}
+		d.at.Version++
+		d.at.Hash = feed.Hash(body)
+		if event.edits() {
+			d.lastEdit = d.at.Version
+		}
+		done.written = append(done.written, written{at: d.at, opID: event.OpID, body: body})
 	}
 	done.at = d.at
 	return done, nil
@@ -262,8 +271,7 @@ func (r request) answered(d *draft, earlier *db.GetOperationRow) (*committed, er
 	case earlier != nil && !slices.Equal(earlier.RequestHash, r.hash):
 		return nil, errOperationUsed.With("opId", r.OpID)
 	case earlier != nil:
-		at := Cursor{Epoch: d.at.Epoch, Version: earlier.Version, Hash: feed.Hash(earlier.Body)}
-		return &committed{at: at, body: earlier.Body}, nil
+		return new(earlierEvent(d.at.Epoch, *earlier)), nil
 	case r.Expected != nil && !d.knows(*r.Expected):
 		return nil, versionConflict(*r.Expected, d.at.Version)
 	}
@@ -292,13 +300,15 @@ func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answe
 	steps, size := 0, d.size
 	for i, t := range group {
 		if done := answers[i].done; done.event != nil {
-			size += int64(len(done.body))
-			b.Queue(db.InsertEvent, projectID, done.at.Version, d.time, t.actor.OpActor(), t.OpID, t.hash, json.RawMessage(done.body), done.at.Hash,
-				len(done.body), size, done.event.Undoes, done.event.edits())
+			for _, e := range done.written {
+				size += int64(len(e.body))
+				b.Queue(db.InsertEvent, projectID, e.at.Version, d.time, t.actor.OpActor(), e.opID, t.hash, json.RawMessage(e.body), e.at.Hash,
+					len(e.body), size, done.event.Undoes, done.event.edits())
+				steps++
+			}
 			if d.accepts != nil { // then it is the only one
 				d.queueAcceptance(b, t.request, done.at.Version)
 			}
-			steps++
 		}
 	}
 	if d.held && steps > 0 {

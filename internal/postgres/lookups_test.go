@@ -260,6 +260,7 @@ var lookUps = map[string]call{
 		Configs: []string{"{}"}, CreatedAts: []time.Time{joined}, At: joined,
 	}),
 	"UpdatePlanNode":          do((*db.Queries).UpdatePlanNode, db.UpdatePlanNodeParams{ProjectID: large, ID: "node-500", NodeType: "GraphNode", Config: []byte("{}")}),
+	"ListSourceStates":        get((*db.Queries).ListSourceStates, db.ListSourceStatesParams{ProjectID: large, Ids: []int32{1, 500}}),
 	"UpdatePlanNodeExecution": do((*db.Queries).UpdatePlanNodeExecution, db.UpdatePlanNodeExecutionParams{ProjectID: large, ID: "node-500"}),
 	"DeletePlanNode":          do((*db.Queries).DeletePlanNode, db.DeletePlanNodeParams{ProjectID: large, ID: "node-500"}),
 	"InsertPlanEdges": do((*db.Queries).InsertPlanEdges, db.InsertPlanEdgesParams{
