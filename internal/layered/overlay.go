@@ -63,14 +63,12 @@ const (
 // person decides. Deleting a node takes its edges along, and its children move to its parent. Always start from the built
 // graph, never from an earlier result: edits that were each recorded on a graph that showed the former ones then all apply and
 // give what their editors saw.
+//
+// Only what edits name is indexed, and only the kinds of elements that they change are copied.
 func Overlay(g Graph, edits []Edit) (Graph, []Outcome) {
 	edits = slices.Clone(edits)
 	slices.SortStableFunc(edits, func(a, b Edit) int { return cmp.Compare(a.Sequence, b.Sequence) })
-	o := overlay{
-		nodes:  newShelf(g.Nodes, func(n *Node) string { return n.ID }),
-		edges:  newShelf(g.Edges, func(e *Edge) string { return e.ID }),
-		layers: newShelf(g.Layers, func(l *Layer) string { return l.ID }),
-	}
+	o := newOverlay(g, edits)
 	outcomes := make([]Outcome, len(edits))
 	for i, e := range edits {
 		result, message := o.apply(e)
@@ -79,19 +77,31 @@ func Overlay(g Graph, edits []Edit) (Graph, []Outcome) {
 	return Graph{Name: g.Name, Nodes: o.nodes.list(), Edges: o.edges.list(), Layers: o.layers.list()}, outcomes
 }
 
-// shelf holds elements by ID and keeps their order.
+// shelf holds elements by position. Those that edits name are known by ID, too.
 type shelf[T any] struct {
-	items []T
-	gone  []bool
-	at    map[string]int
+	items  []T // the graph's, until one changes
+	copied bool
+	gone   map[int]bool
+	at     map[string]int
+	id     func(*T) string
 }
 
-func newShelf[T any](items []T, id func(*T) string) *shelf[T] {
-	s := &shelf[T]{items: slices.Clone(items), gone: make([]bool, len(items)), at: make(map[string]int, len(items))}
-	for i := range items {
-		s.at[id(&items[i])] = i
-	}
+func newShelf[T any](items []T, id func(*T) string, named map[string]bool) *shelf[T] {
+	s := &shelf[T]{items: slices.Clip(items), gone: make(map[int]bool), at: make(map[string]int), id: id}
+	s.index(named)
 	return s
+}
+
+// index makes elements known by their IDs.
+func (s *shelf[T]) index(named map[string]bool) {
+	if len(named) == 0 {
+		return
+	}
+	for i := range s.items {
+		if id := s.id(&s.items[i]); named[id] {
+			s.at[id] = i
+		}
+	}
 }
 
 func (s *shelf[T]) get(id string) *T {
@@ -101,19 +111,33 @@ func (s *shelf[T]) get(id string) *T {
 	return nil
 }
 
-func (s *shelf[T]) add(id string, item T) {
-	s.at[id] = len(s.items)
-	s.items = append(s.items, item)
-	s.gone = append(s.gone, false)
+// set replaces an element. The graph that was given stays as it is.
+func (s *shelf[T]) set(i int, item T) {
+	if !s.copied {
+		s.items, s.copied = slices.Clone(s.items), true
+	}
+	s.items[i] = item
 }
 
-func (s *shelf[T]) remove(id string) {
-	s.gone[s.at[id]] = true
-	delete(s.at, id)
+// add returns the position of the new element.
+func (s *shelf[T]) add(id string, item T) int {
+	s.at[id] = len(s.items)
+	s.items = append(s.items, item)
+	return len(s.items) - 1
+}
+
+func (s *shelf[T]) remove(i int) {
+	s.gone[i] = true
+	if id := s.id(&s.items[i]); s.at[id] == i {
+		delete(s.at, id)
+	}
 }
 
 func (s *shelf[T]) list() []T {
-	kept := make([]T, 0, len(s.at))
+	if len(s.gone) == 0 {
+		return s.items
+	}
+	kept := make([]T, 0, len(s.items)-len(s.gone))
 	for i := range s.items {
 		if !s.gone[i] {
 			kept = append(kept, s.items[i])
@@ -128,9 +152,62 @@ type overlay struct {
 	edges  *shelf[Edge]
 	layers *shelf[Layer]
 
-	// What may hang on a node, by its ID; made when a node is first deleted, and never cleaned: check before use.
-	touching map[string][]string // IDs of edges
-	children map[string][]string // IDs of nodes
+	// What may hang on the nodes that edits delete, by position; made when the first is deleted, and never cleaned: check before use.
+	deleted  map[string]bool // IDs of nodes that an edit deletes
+	touching map[string][]int
+	children map[string][]int
+}
+
+func newOverlay(g Graph, edits []Edit) *overlay {
+	named := map[EditTarget]map[string]bool{EditNode: {}, EditEdge: {}, EditLayer: {}}
+	o := &overlay{deleted: make(map[string]bool)}
+	for _, e := range edits {
+		if named[e.Target] == nil {
+			continue
+		}
+		named[e.Target][e.ID] = true
+		for _, id := range mentioned(e) {
+			named[EditNode][id] = true
+		}
+		if e.Target == EditNode && e.Operation == EditDelete {
+			o.deleted[e.ID] = true
+		}
+	}
+	o.nodes = newShelf(g.Nodes, func(n *Node) string { return n.ID }, named[EditNode])
+	o.edges = newShelf(g.Edges, func(e *Edge) string { return e.ID }, named[EditEdge])
+	o.layers = newShelf(g.Layers, func(l *Layer) string { return l.ID }, named[EditLayer])
+
+	heirs := make(map[string]bool) // parents of nodes that are deleted: children move there
+	for id := range o.deleted {
+		if n := o.nodes.get(id); n != nil && n.BelongsTo != "" && !named[EditNode][n.BelongsTo] {
+			heirs[n.BelongsTo] = true
+		}
+	}
+	o.nodes.index(heirs)
+	return o
+}
+
+// mentioned returns the nodes that an edit's new value names.
+func mentioned(e Edit) []string {
+	var value any
+	if len(e.New) == 0 || decode(e.New, &value) != nil {
+		return nil
+	}
+	switch value := value.(type) {
+	case string:
+		if e.Field == "belongsTo" || e.Field == "belongs_to" {
+			return []string{value}
+		}
+	case map[string]any:
+		var ids []string
+		for _, name := range []string{"belongsTo", "source", "target"} {
+			if id, ok := value[name].(string); ok {
+				ids = append(ids, id)
+			}
+		}
+		return ids
+	}
+	return nil
 }
 
 func (o *overlay) apply(e Edit) (EditResult, string) {
@@ -167,17 +244,27 @@ func (o *overlay) apply(e Edit) (EditResult, string) {
 	}
 	switch e.Target {
 	case EditNode:
-		n := o.nodes.get(e.ID)
+		i := o.nodes.at[e.ID]
 		if parent := o.missingParent(e); parent != "" {
 			return EditSkipped, fmt.Sprintf("The node %q cannot belong to %q, which does not exist", e.ID, parent)
 		}
-		result, message := update(e, nodeField(n, e.Field))
-		o.rememberChild(*n)
+		result, message := updateAt(o.nodes, i, e, nodeField)
+		o.rememberChild(i)
 		return result, message
 	case EditEdge:
-		return update(e, edgeField(o.edges.get(e.ID), e.Field))
+		return updateAt(o.edges, o.edges.at[e.ID], e, edgeField)
 	}
-	return update(e, layerField(o.layers.get(e.ID), e.Field))
+	return updateAt(o.layers, o.layers.at[e.ID], e, layerField)
+}
+
+// updateAt updates a copy of an element, which takes its place if the edit applies.
+func updateAt[T any](s *shelf[T], i int, e Edit, fieldOf func(*T, string) *editField) (EditResult, string) {
+	item := s.items[i]
+	result, message := update(e, fieldOf(&item, e.Field))
+	if result == EditApplied {
+		s.set(i, item)
+	}
+	return result, message
 }
 
 func (o *overlay) create(e Edit) (EditResult, string) {
@@ -193,8 +280,7 @@ func (o *overlay) create(e Edit) (EditResult, string) {
 				return EditFailed, message
 			}
 		}
-		o.nodes.add(e.ID, n)
-		o.rememberChild(n)
+		o.rememberChild(o.nodes.add(e.ID, n))
 	case EditEdge:
 		edge := Edge{ID: e.ID, Weight: 1}
 		edge.Source, _ = given["source"].(string)
@@ -212,8 +298,7 @@ func (o *overlay) create(e Edit) (EditResult, string) {
 				return EditFailed, message
 			}
 		}
-		o.edges.add(e.ID, edge)
-		o.rememberEdge(edge)
+		o.rememberEdge(o.edges.add(e.ID, edge))
 	case EditLayer:
 		l := Layer{ID: e.ID, Label: e.ID}
 		for _, name := range []string{"name", "color", "properties"} {
@@ -243,59 +328,61 @@ func setGiven(given map[string]any, name string, f *editField) string {
 	return ""
 }
 
-func (o *overlay) rememberEdge(e Edge) {
-	if o.touching != nil {
-		o.touching[e.Source] = append(o.touching[e.Source], e.ID)
-		o.touching[e.Target] = append(o.touching[e.Target], e.ID)
+func (o *overlay) rememberEdge(i int) {
+	if o.touching == nil {
+		return
+	}
+	e := &o.edges.items[i]
+	for _, id := range []string{e.Source, e.Target} {
+		if o.deleted[id] {
+			o.touching[id] = append(o.touching[id], i)
+		}
 	}
 }
 
-func (o *overlay) rememberChild(n Node) {
-	if o.children != nil && n.BelongsTo != "" {
-		o.children[n.BelongsTo] = append(o.children[n.BelongsTo], n.ID)
+func (o *overlay) rememberChild(i int) {
+	if parent := o.nodes.items[i].BelongsTo; o.children != nil && o.deleted[parent] {
+		o.children[parent] = append(o.children[parent], i)
 	}
 }
 
 func (o *overlay) remove(e Edit) {
 	switch e.Target {
 	case EditEdge:
-		o.edges.remove(e.ID)
+		o.edges.remove(o.edges.at[e.ID])
 		return
 	case EditLayer:
-		o.layers.remove(e.ID)
+		o.layers.remove(o.layers.at[e.ID])
 		return
 	}
 	if o.touching == nil {
-		o.touching, o.children = make(map[string][]string), make(map[string][]string)
+		o.touching, o.children = make(map[string][]int), make(map[string][]int)
 		for i := range o.edges.items {
-			if !o.edges.gone[i] {
-				o.rememberEdge(o.edges.items[i])
-			}
+			o.rememberEdge(i)
 		}
 		for i := range o.nodes.items {
-			if !o.nodes.gone[i] {
-				o.rememberChild(o.nodes.items[i])
-			}
+			o.rememberChild(i)
 		}
 	}
-	for _, id := range o.touching[e.ID] {
-		if edge := o.edges.get(id); edge != nil && (edge.Source == e.ID || edge.Target == e.ID) {
-			o.edges.remove(id)
+	for _, i := range o.touching[e.ID] {
+		if edge := &o.edges.items[i]; !o.edges.gone[i] && (edge.Source == e.ID || edge.Target == e.ID) {
+			o.edges.remove(i)
 		}
 	}
 	parent := o.nodes.get(e.ID).BelongsTo
 	if parent == e.ID || o.nodes.get(parent) == nil {
 		parent = ""
 	}
-	for _, id := range o.children[e.ID] {
-		if child := o.nodes.get(id); child != nil && child.BelongsTo == e.ID {
+	for _, i := range o.children[e.ID] {
+		if child := o.nodes.items[i]; !o.nodes.gone[i] && child.BelongsTo == e.ID {
 			child.BelongsTo = parent
-			o.rememberChild(*child)
+			o.nodes.set(i, child)
+			o.rememberChild(i)
 		}
 	}
 	delete(o.touching, e.ID)
 	delete(o.children, e.ID)
-	o.nodes.remove(e.ID)
+	o.nodes.remove(o.nodes.at[e.ID])
 }
 
 // editField is one field of an element: its value now, and how to set it. set returns what is wrong with a value, or "".

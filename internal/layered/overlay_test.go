@@ -132,3 +132,23 @@ func TestOverlayOfStructuredFields(t *testing.T) {
 		}
 	}
 }
+
+// TestOverlayTouchesWhatEditsName: edits of a few elements neither index the others nor copy what they leave alone.
+func TestOverlayTouchesWhatEditsName(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts those of everybody
+	g := layered.Graph{Nodes: make([]layered.Node, 50_000), Edges: make([]layered.Edge, 50_000)}
+	for i := range g.Nodes {
+		g.Nodes[i] = layered.Node{ID: name(i), BelongsTo: "n7"}
+		g.Edges[i] = layered.Edge{ID: "e" + name(i), Source: name(i), Target: "n0"}
+	}
+	edits := []layered.Edit{edit(1, "node n9 update label", "", `"New"`), edit(2, "node n8 delete", "", "")}
+	got, _ := layered.Overlay(g, edits[:1])
+	if got.Nodes[9].Label != "New" || g.Nodes[9].Label != "" || &got.Edges[0] != &g.Edges[0] {
+		t.Error("the edit went wrong, or edges were copied for an edit of a node")
+	}
+	if got, _ = layered.Overlay(g, edits[1:]); len(got.Nodes) != len(g.Nodes)-1 || len(got.Edges) != len(g.Edges)-1 {
+		t.Errorf("%d nodes and %d edges", len(got.Nodes), len(got.Edges))
+	}
+	if n := testing.AllocsPerRun(1, func() { layered.Overlay(g, edits) }); n > 200 {
+		t.Errorf("%.0f allocations for two edits", n)
+	}
+}
