@@ -285,9 +285,41 @@ COMMENT ON COLUMN claims.content_id IS 'The content that is being written, which
 COMMENT ON COLUMN claims.claimed_at IS 'When the build began.';
 COMMENT ON COLUMN claims.told_at IS 'When the replica last told its progress.';
 
+-- Every replica has the command to cancel a build, and one of them acts on it.
+ALTER TABLE commands
+    ADD COLUMN project_id integer,
+    ADD COLUMN node_id text,
+    DROP CONSTRAINT commands_kind,
+    DROP CONSTRAINT commands_complete,
+    ADD CONSTRAINT commands_kind CHECK (kind IN ('kick', 'kick_guest', 'kick_user', 'drain', 'undrain', 'cancel_build')),
+    ADD CONSTRAINT commands_complete CHECK (CASE kind
+        WHEN 'kick' THEN connection_id IS NOT NULL AND incarnation IS NOT NULL
+        WHEN 'kick_guest' THEN connection_id IS NOT NULL AND incarnation IS NULL
+        WHEN 'kick_user' THEN user_id IS NOT NULL AND incarnation IS NULL
+        WHEN 'drain' THEN incarnation IS NOT NULL AND spread IS NOT NULL
+        WHEN 'cancel_build' THEN project_id IS NOT NULL AND node_id IS NOT NULL AND incarnation IS NULL
+        ELSE incarnation IS NOT NULL END);
+COMMENT ON COLUMN commands.kind IS 'kick, kick_guest, kick_user, drain, undrain or cancel_build.';
+COMMENT ON COLUMN commands.project_id IS 'The project whose build to cancel; else null.';
+COMMENT ON COLUMN commands.node_id IS 'The node whose build to cancel; else null.';
+
 REVOKE ALL ON files, file_chunks, data_sources, contents, content_nodes, content_edges, graphs, layers, builds, claims FROM PUBLIC;
 
 -- +goose Down
+DELETE FROM commands WHERE kind = 'cancel_build'; -- the release before has no place for them
+ALTER TABLE commands
+    DROP CONSTRAINT commands_kind,
+    DROP CONSTRAINT commands_complete,
+    ADD CONSTRAINT commands_kind CHECK (kind IN ('kick', 'kick_guest', 'kick_user', 'drain', 'undrain')),
+    ADD CONSTRAINT commands_complete CHECK (CASE kind
+        WHEN 'kick' THEN connection_id IS NOT NULL AND incarnation IS NOT NULL
+        WHEN 'kick_guest' THEN connection_id IS NOT NULL AND incarnation IS NULL
+        WHEN 'kick_user' THEN user_id IS NOT NULL AND incarnation IS NULL
+        WHEN 'drain' THEN incarnation IS NOT NULL AND spread IS NOT NULL
+        ELSE incarnation IS NOT NULL END),
+    DROP COLUMN project_id,
+    DROP COLUMN node_id;
+COMMENT ON COLUMN commands.kind IS 'kick, kick_guest, kick_user, drain or undrain.';
 DROP TABLE claims, builds, layers, graphs, content_edges, content_nodes, contents, data_sources, file_chunks, files;
 ALTER TABLE events DROP COLUMN edits;
 ALTER TABLE plan_nodes DROP COLUMN execution;

@@ -26,7 +26,8 @@ func (q *Queries) DeleteOldCommands(ctx context.Context) (int64, error) {
 }
 
 const ListCommands = `-- name: ListCommands :many
-SELECT id, at, issued_by, kind, connection_id, user_id, incarnation, reason, coalesce(extract(epoch FROM spread), 0)::float8 AS spread_seconds
+SELECT id, at, issued_by, kind, connection_id, user_id, incarnation, reason, coalesce(extract(epoch FROM spread), 0)::float8 AS spread_seconds,
+    project_id, node_id
 FROM commands
 WHERE (kind NOT IN ('drain', 'undrain') AND at > now() - make_interval(secs => $1))
     OR id = (SELECT max(c.id) FROM commands c WHERE c.incarnation = $2::uuid AND c.kind IN ('drain', 'undrain'))
@@ -48,6 +49,8 @@ type ListCommandsRow struct {
 	Incarnation   *uuid.UUID
 	Reason        *string
 	SpreadSeconds float64
+	ProjectID     *int32
+	NodeID        *string
 }
 
 // The commands that a replica may have to act on: those since it began that are young enough, and, of any age, the last drain or undrain of
@@ -71,6 +74,8 @@ func (q *Queries) ListCommands(ctx context.Context, arg ListCommandsParams) ([]L
 			&i.Incarnation,
 			&i.Reason,
 			&i.SpreadSeconds,
+			&i.ProjectID,
+			&i.NodeID,
 		); err != nil {
 			return nil, err
 		}
@@ -80,6 +85,18 @@ func (q *Queries) ListCommands(ctx context.Context, arg ListCommandsParams) ([]L
 		return nil, err
 	}
 	return items, nil
+}
+
+const LockCommand = `-- name: LockCommand :one
+SELECT acted_at FROM commands WHERE id = $1 FOR UPDATE SKIP LOCKED
+`
+
+// Locks a command on which one replica is to act. There is no row while another one does.
+func (q *Queries) LockCommand(ctx context.Context, id int64) (*time.Time, error) {
+	row := q.db.QueryRow(ctx, LockCommand, id)
+	var acted_at *time.Time
+	err := row.Scan(&acted_at)
+	return acted_at, err
 }
 
 const UpdateCommandActed = `-- name: UpdateCommandActed :exec

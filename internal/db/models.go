@@ -111,7 +111,7 @@ type Command struct {
 	At time.Time
 	// The role that had logged in, whatever role it had taken on since.
 	IssuedBy string
-	// kick, kick_guest, kick_user, drain or undrain.
+	// kick, kick_guest, kick_user, drain, undrain or cancel_build.
 	Kind string
 	// The connection to close, or the guest to remove; null unless it is a kick of one.
 	ConnectionID *uuid.UUID
@@ -131,6 +131,10 @@ type Command struct {
 	ActedBy []string
 	// Connections that were closed, and guests that were removed; of a drain, connections that were open when it began.
 	Connections int32
+	// The project whose build to cancel; else null.
+	ProjectID *int32
+	// The node whose build to cancel; else null.
+	NodeID *string
 }
 
 // Elements of built graphs: immutable once they are complete, shared by graphs with equal ones. A content counts once a graph refers to it.

@@ -17,6 +17,7 @@ import (
 	"layercake/internal/task"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
@@ -51,6 +52,9 @@ type CommanderConfig struct {
 	// SendAway makes the replica unready, and then sends the clients of its sockets away, over a time.
 	SendAway func(ctx context.Context, reason string, spread time.Duration)
 	Admit    func() // undoes SendAway
+
+	// CancelBuild ends the build of a node. It may be nil: then commands to do so are left to other replicas.
+	CancelBuild func(ctx context.Context, projectID int32, nodeID string) error
 }
 
 // Commander acts on what operators command in SQL (migrations/api/02_commands.sql).
@@ -83,7 +87,7 @@ func NewCommander(cfg CommanderConfig) *Commander {
 	}
 	for kind, outcomes := range map[string][]string{
 		"kick": {outcomeActed, outcomeNobody}, "kick_guest": {outcomeActed, outcomeNobody}, "kick_user": {outcomeActed, outcomeNobody},
-		"drain": {outcomeActed}, "undrain": {outcomeActed}, outcomeUnknown: {outcomeUnknown},
+		"drain": {outcomeActed}, "undrain": {outcomeActed}, "cancel_build": {outcomeActed}, outcomeUnknown: {outcomeUnknown},
 	} {
 		for _, outcome := range outcomes {
 			c.acted.WithLabelValues(kind, outcome) // shown as 0 before the first one
@@ -156,6 +160,9 @@ func (c *Commander) poll(ctx context.Context) error {
 			if r == nil {
 				r = new(result) // what a panic leaves: the command is not acted on again, and not noted as acted on
 				err := c.guard.Do(func() (err error) { r, err = c.act(ctx, q, row, incarnation); return err })
+				if errors.Is(err, errTaken) {
+					continue
+				}
 				if err != nil && !errors.As(err, new(*task.Panic)) {
 					failed = errors.Join(failed, err)
 					continue // nothing was done: the next poll tries again
@@ -204,6 +211,14 @@ func (c *Commander) act(ctx context.Context, q *db.Queries, row db.ListCommandsR
 	case "undrain":
 		_ = c.drain.Stop()
 		c.cfg.Admit()
+	case "cancel_build":
+		if c.cfg.CancelBuild == nil {
+			return &result{}, nil
+		}
+		if r.acted, err = c.cancelBuild(ctx, row); err != nil {
+			return nil, err
+		}
+		r.noted = r.acted
 	default:
 		r.acted, kind, outcome = false, outcomeUnknown, outcomeUnknown
 	}
@@ -224,6 +239,35 @@ func (c *Commander) kickGuests(ctx context.Context, q *db.Queries, row db.ListCo
 	ctx, cancel := context.WithTimeout(ctx, pollTime)
 	defer cancel()
 	return c.cfg.Presence.KickGuests(ctx, q, guest, user, row.At)
+}
+
+// errTaken is the error of act when another replica acts on the command now. Unless that one fails, the next poll finds it done.
+var errTaken = errors.New("another replica acts on the command")
+
+// cancelTime is what the cancelling of a build may take: the transaction that holds the lock of the command is idle meanwhile.
+const cancelTime = 1500 * time.Millisecond
+
+// cancelBuild ends a build, unless another replica did. Every replica has the command, and the one that locks it acts: a second one would end
+// a build that somebody asked for since.
+func (c *Commander) cancelBuild(ctx context.Context, row db.ListCommandsRow) (acted bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, cancelTime)
+	defer cancel()
+	err = c.cfg.DB.InTx(ctx, func(q *db.Queries) error {
+		acted = false
+		actedAt, err := q.LockCommand(ctx, row.ID)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return errTaken
+		}
+		if err != nil || actedAt != nil {
+			return err
+		}
+		if err := c.cfg.CancelBuild(ctx, *row.ProjectID, *row.NodeID); err != nil {
+			return fmt.Errorf("cancel a build: %w", err)
+		}
+		acted = true
+		return q.UpdateCommandActed(ctx, db.UpdateCommandActedParams{ID: row.ID, Address: c.cfg.Address()})
+	})
+	return acted && err == nil, err
 }
 
 // startDrain begins to send the clients of sockets to other replicas. Plain requests are served as before. The next renewal of the

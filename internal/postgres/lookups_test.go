@@ -98,7 +98,7 @@ var wholes = []string{
 	"DeleteProject", "DeleteGuestsOfProject", "ListPresence", "UpsertGuest", "DeletePresenceOfReplica", "ListOwnPresence",
 	"CountProjects", "ListProjects", "ListRecentProjects", "ListLive", "ListProjectsToTrim", "ListCheckpointsDue", "EndLostVisits",
 	"InsertProject", "InsertHead", "InsertPlan", "GetClock", "DoNotWaitForDisk", "DoNotWaitForDiskInBatch", "KickGuests", "GetMCPFigures",
-	"TryLockCleanUp", "GetWireKey", "UpsertWireKey", "LockGuestMakers", "ListCommands", "UpdateCommandActed", "DeleteOldCommands",
+	"TryLockCleanUp", "GetWireKey", "UpsertWireKey", "LockGuestMakers", "ListCommands", "LockCommand", "UpdateCommandActed", "DeleteOldCommands",
 	"ListGraphs", "ListForgottenContents", "ListForgottenFiles", "GetStorageFigures", "ClaimExpiredReplica", "DeleteReplica", "GetOldestWire", "HasLease", "InsertReplica", "RenewReplica",
 }
 

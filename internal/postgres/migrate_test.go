@@ -162,9 +162,10 @@ func TestPresenceIsConvertedBothWays(t *testing.T) {
 		if err := postgres.SetPresence(t.Context(), url, logged, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
 			t.Fatal(err)
 		}
-		const ask = `SELECT count(*) FROM pg_class WHERE oid IN ('replicas'::regclass, 'presence'::regclass) AND (relpersistence = 'p') = $1`
-		if n := pgtest.Count(t, pgtest.Connect(t, url), ask, logged); n != 2 {
-			t.Errorf("%d of 2 tables have logged = %t", n, logged)
+		const ask = `SELECT count(*) FROM pg_class
+			WHERE oid IN ('replicas'::regclass, 'presence'::regclass, 'claims'::regclass) AND (relpersistence = 'p') = $1`
+		if n := pgtest.Count(t, pgtest.Connect(t, url), ask, logged); n != 3 {
+			t.Errorf("%d of 3 tables have logged = %t", n, logged)
 		}
 	}
 	convert(false)

@@ -17,8 +17,8 @@ const (
 	convertTries = 30
 )
 
-// SetPresence makes the tables that say who is here logged or unlogged. Logged ones can be read on a hot standby and outlive a crash;
-// each change of presence then waits for the disk. Tables that are as asked are left alone.
+// SetPresence makes the tables that say who is here, and which replica builds what, logged or unlogged. Logged ones can be read on a hot
+// standby and outlive a crash; each change of presence then waits for the disk. Tables that are as asked are left alone.
 func SetPresence(ctx context.Context, url string, logged bool, log *slog.Logger) error {
 	conn, err := maintenance.Connect(ctx, url)
 	if err != nil {
@@ -47,12 +47,13 @@ func SetPresence(ctx context.Context, url string, logged bool, log *slog.Logger)
 
 func convertPresence(ctx context.Context, conn *pgx.Conn, logged bool) (converted bool, err error) {
 	// A logged table cannot refer to an unlogged one.
-	statements := []string{"ALTER TABLE presence SET UNLOGGED", "ALTER TABLE replicas SET UNLOGGED"}
+	statements := []string{"ALTER TABLE claims SET UNLOGGED", "ALTER TABLE presence SET UNLOGGED", "ALTER TABLE replicas SET UNLOGGED"}
 	if logged {
-		statements = []string{"ALTER TABLE replicas SET LOGGED", "ALTER TABLE presence SET LOGGED"}
+		statements = []string{"ALTER TABLE replicas SET LOGGED", "ALTER TABLE presence SET LOGGED", "ALTER TABLE claims SET LOGGED"}
 	}
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		const ask = "SELECT bool_or((relpersistence = 'p') <> $1) FROM pg_class WHERE oid IN ('replicas'::regclass, 'presence'::regclass)"
+		const ask = `SELECT bool_or((relpersistence = 'p') <> $1) FROM pg_class
+			WHERE oid IN ('replicas'::regclass, 'presence'::regclass, 'claims'::regclass)`
 		if err := tx.QueryRow(ctx, ask, logged).Scan(&converted); err != nil || !converted {
 			return err
 		}

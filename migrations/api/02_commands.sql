@@ -112,15 +112,15 @@ COMMENT ON FUNCTION layercake.undrain(text) IS
     'Lets a drained replica take sockets again. Give the beginning of its id, or its address. Returns the id in layercake.commands.';
 
 CREATE OR REPLACE VIEW layercake.commands AS
-SELECT c.id, c.at, c.issued_by, c.kind, coalesce(c.connection_id::text, c.user_id, c.address) AS target, c.reason, c.spread, c.acted_at,
+SELECT c.id, c.at, c.issued_by, c.kind, coalesce(c.connection_id::text, c.user_id, c.address, c.project_id || ' ' || c.node_id) AS target, c.reason, c.spread, c.acted_at,
     c.acted_by, c.connections
 FROM public.commands c;
 COMMENT ON VIEW layercake.commands IS 'What operators asked of the replicas, and what came of it; kept for a year.';
 COMMENT ON COLUMN layercake.commands.id IS 'The command, as the function returned it.';
 COMMENT ON COLUMN layercake.commands.at IS 'When it was issued.';
 COMMENT ON COLUMN layercake.commands.issued_by IS 'The role that had logged in, whatever role it had taken on since.';
-COMMENT ON COLUMN layercake.commands.kind IS 'kick, kick_guest (the kick of a guest), kick_user, drain or undrain.';
-COMMENT ON COLUMN layercake.commands.target IS 'The connection or guest, the user, or the address of the replica that it is about.';
+COMMENT ON COLUMN layercake.commands.kind IS 'kick, kick_guest (the kick of a guest), kick_user, drain, undrain or cancel_build.';
+COMMENT ON COLUMN layercake.commands.target IS 'The connection or guest, the user, the address of the replica, or the project and node of the build that it is about.';
 COMMENT ON COLUMN layercake.commands.reason IS 'What clients are told; null for drains.';
 COMMENT ON COLUMN layercake.commands.spread IS 'The time over which a drain closes the sockets; else null.';
 COMMENT ON COLUMN layercake.commands.acted_at IS 'When a replica first acted on it; null while none did.';

@@ -185,6 +185,39 @@ BEGIN
                 AND r.expires_at > statement_timestamp()) AS late
         FROM public.mcp_inbox m JOIN public.mcp_sessions e ON e.id = m.session_id
         LEFT JOIN public.replicas r ON r.incarnation = e.stream_replica) s;
+
+    -- What waits for its inputs waits as long as one of its project is built.
+    RETURN QUERY
+    SELECT 'builds', CASE WHEN s.late > 0 OR s.given_up > 0 THEN 'warn' ELSE 'ok' END,
+        format('%s under way, %s wait', s.claimed, s.waiting)
+            || CASE WHEN s.late > 0 THEN format(', %s of them for longer than a minute', s.late) ELSE '' END
+            || CASE WHEN s.given_up > 0 THEN format('; %s given up within the last hour', s.given_up) ELSE '' END,
+        CASE WHEN s.late > 0 THEN 'No replica takes them: look whether LAYERCAKE_BUILDS is 0 everywhere, or all builds are busy, and at the logs.'
+            WHEN s.given_up > 0 THEN 'Their machine or the database failed three times: layercake.builds says how, the logs of their replicas why.' END
+    FROM (SELECT count(k.graph_id) AS claimed, count(*) FILTER (WHERE b.finished_at IS NULL AND k.graph_id IS NULL) AS waiting,
+            count(*) FILTER (WHERE b.finished_at IS NULL AND coalesce(b.retry_at, b.requested_at) < statement_timestamp() - interval '1 min'
+                AND NOT EXISTS (SELECT FROM public.claims o WHERE o.project_id = b.project_id)) AS late,
+            count(*) FILTER (WHERE b.state = 'error' AND b.attempt >= 3) AS given_up
+        FROM public.builds b LEFT JOIN public.claims k ON k.graph_id = b.graph_id AND b.finished_at IS NULL
+        WHERE b.finished_at IS NULL OR b.finished_at > statement_timestamp() - interval '1 hour') s;
+
+    -- What nothing refers to goes 10 minutes after it was last touched.
+    RETURN QUERY
+    SELECT 'storage', CASE WHEN s.forgotten > 0 THEN 'warn' ELSE 'ok' END,
+        format('graphs %s, files %s', pg_size_pretty(s.graphs), pg_size_pretty(s.files))
+            || CASE WHEN s.forgotten > 0
+                THEN format(', %s of them in %s graphs and files that nothing refers to', pg_size_pretty(s.bytes), s.forgotten) ELSE '' END,
+        CASE WHEN s.forgotten > 0 THEN 'The clean-up lags: look for "clean up" with contents or files in the logs.' END
+    FROM (SELECT coalesce(sum(o.bytes) FILTER (WHERE o.graph), 0) AS graphs, coalesce(sum(o.bytes) FILTER (WHERE NOT o.graph), 0) AS files,
+            count(*) FILTER (WHERE o.forgotten) AS forgotten, coalesce(sum(o.bytes) FILTER (WHERE o.forgotten), 0) AS bytes
+        FROM (SELECT true AS graph, c.bytes, c.touched_at < statement_timestamp() - interval '1 hour'
+                AND NOT EXISTS (SELECT FROM public.graphs g WHERE g.content_id = c.id)
+                AND NOT EXISTS (SELECT FROM public.claims k WHERE k.content_id = c.id) AS forgotten
+            FROM public.contents c
+            UNION ALL
+            SELECT false, f.size, f.touched_at < statement_timestamp() - interval '1 hour'
+                AND NOT EXISTS (SELECT FROM public.data_sources d WHERE d.file_id = f.id)
+            FROM public.files f) o) s;
 END $$;
 COMMENT ON FUNCTION layercake.check_health() IS 'The rows of layercake.health. Whoever may read the view may call it.';
 
