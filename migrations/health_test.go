@@ -107,6 +107,30 @@ func TestHealth(t *testing.T) {
 			"commands", old + `(now() - interval '6 s', 'undrain', NULL, '00000000-0000-0000-0000-00000000000a', 'a:1'),
 				(now(), 'undrain', NULL, '00000000-0000-0000-0000-00000000000a', 'a:1')`, "ok: all acted on",
 		},
+		"nothing is built":       {"builds", "", "ok: 0 under way, 0 wait"},
+		"builds under way":       {"builds", data + build("a", "processing", "1", "2 min", none) + claim("a") + build("b", "pending", "0", "2 min", none), "ok: 1 under way, 1 wait"},
+		"a build just asked for": {"builds", data + build("a", "pending", "0", "50 s", none), "ok: 0 under way, 1 wait"},
+		"a build that nobody takes": {
+			"builds", data + build("a", "pending", "0", "70 s", none), "warn: 0 under way, 1 wait, 1 of them for longer than a minute",
+		},
+		"a build that is tried again": {
+			"builds", data + build("a", "processing", "1", "70 s", none) + "UPDATE builds SET retry_at = now() + interval '1 s'", "ok: 0 under way, 1 wait",
+		},
+		"a build that failed":  {"builds", data + build("a", "error", "1", "70 s", "interval '1 s'"), "ok: 0 under way, 0 wait"},
+		"a build given up":     {"builds", data + build("a", "error", "3", "70 s", "interval '1 s'"), "warn: 0 under way, 0 wait; 1 given up within the last hour"},
+		"a build long ago":     {"builds", data + build("a", "error", "3", "70 min", "interval '61 min'"), "ok: 0 under way, 0 wait"},
+		"nothing is stored":    {"storage", "", "ok: graphs 0 bytes, files 0 bytes"},
+		"contents are used":    {"storage", data + contents, "ok: graphs 1000 kB, files 500 kB"},
+		"contents are claimed": {"storage", data + contents + "UPDATE graphs SET content_id = NULL;" + claim("a") + "UPDATE claims SET content_id = (SELECT id FROM contents)", "ok: graphs 1000 kB, files 500 kB"},
+		"contents are forgotten": {
+			"storage", data + contents + "UPDATE graphs SET content_id = NULL", "warn: graphs 1000 kB, files 500 kB, 1000 kB of them in 1 graphs and files that nothing refers to",
+		},
+		"files are forgotten": {
+			"storage", data + contents + "DELETE FROM data_sources", "warn: graphs 1000 kB, files 500 kB, 500 kB of them in 1 graphs and files that nothing refers to",
+		},
+		"contents were forgotten just now": {
+			"storage", data + contents + "UPDATE graphs SET content_id = NULL; UPDATE contents SET touched_at = now()", "ok: graphs 1000 kB, files 500 kB",
+		},
 		"fsync is off": {"durability", "", "fail: fsync, full_page_writes"}, // of the tests' server
 		"read-only": {
 			"database", "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$", "fail",
@@ -148,6 +172,13 @@ func TestHealth(t *testing.T) {
 }
 
 const (
+	none     = "NULL::interval"
+	contents = `INSERT INTO contents (project_id, hash, bytes, touched_at) VALUES (1, 'h', 1024000, now() - interval '2 h');
+		UPDATE graphs SET content_id = (SELECT id FROM contents) WHERE node_id = 'b';
+		INSERT INTO files (project_id, size, touched_at) VALUES (1, 512000, now() - interval '2 h');
+		INSERT INTO data_sources (project_id, name, filename, format, kind, status, file_id, size, sha256)
+			SELECT 1, 'n', 'n.csv', 'csv', 'nodes', 'active', id, size, 'x' FROM files;`
+
 	people = `INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
 		joined_at, active_at) SELECT gen_random_uuid(), incarnation, 1, 1, 'u', 'u', '', false, 'collaboration', now(), now() FROM replicas;`
 	guest = `INSERT INTO presence (connection_id, expires_at, project_id, revision, user_id, user_name, avatar_color, is_agent, transport,
