@@ -26,8 +26,9 @@ const (
 	GraphQL       = "graphql"
 	Collaboration = "collaboration" // the presence socket of browsers
 	MCP           = "mcp"
-	Job           = "job" // the server's own work
-	SQL           = "sql" // a DBA
+	Job           = "job"   // the server's own work
+	Files         = "files" // uploads over HTTP
+	SQL           = "sql"   // a DBA
 )
 
 // RequestIDHeader carries the id of a request, both ways.

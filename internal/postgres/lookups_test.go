@@ -94,6 +94,7 @@ func TestStatementsAreLookUpsOrNot(t *testing.T) {
 
 // wholes are statements that read all of a project, a room, a replica or the deployment, or no rows at all, or tables that have few.
 var wholes = []string{
+	"CountDataSources", "CountPlanNodes", "GetFailedDataSource", "ListDataSources", "ListNodesOfDataSource", "InsertFile",
 	"CloseEdgeGaps", "CloseNodeGaps", "ListPlanEdges", "ListPlanNodes", "FindPlanNodes", "ListPlanLinks",
 	"DeleteProject", "DeleteGuestsOfProject", "ListPresence", "UpsertGuest", "DeletePresenceOfReplica", "ListOwnPresence",
 	"CountProjects", "ListProjects", "ListRecentProjects", "ListLive", "ListProjectsToTrim", "ListCheckpointsDue", "EndLostVisits",
@@ -134,8 +135,9 @@ const content = large*1000 + 1
 
 // large is the id of the project that grows, and replica serves everybody.
 const (
-	large   = 1000000
-	replica = "00000000-0000-0000-0000-000000000001"
+	large                  = 1000000
+	largeFile, largeSource = 1000*large + 500, 1000*large + 500 // one of its files, and one of its data sources
+	replica                = "00000000-0000-0000-0000-000000000001"
 )
 
 var (
@@ -176,6 +178,13 @@ INSERT INTO presence_log (connection_id, joined_at, incarnation, project_id, use
 	SELECT format('%s-0000-0000-000%s-%s', lpad(p::text, 8, '0'), g, lpad(n::text, 12, '0'))::uuid, '2026-01-01', '@replica', p, 'user',
 		'name', false, CASE g WHEN 3 THEN now() END, CASE g WHEN 3 THEN 'left' END
 	FROM generate_series(@first, @last) p, generate_series(1, 3) g, generate_series(1, @size) n;
+INSERT INTO files (id, project_id, size, touched_at) OVERRIDING SYSTEM VALUE
+	SELECT p * 1000::bigint + n, p, 1, now() FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO file_chunks (file_id, ordinal, body)
+	SELECT p * 1000::bigint + n, 0, 'x' FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO data_sources (id, project_id, name, filename, format, kind, status, file_id, size, sha256, marks)
+	SELECT p * 1000 + n, p, 'name', 'n.csv', 'csv', 'nodes', 'active', p * 1000::bigint + n, 1, '', '{3}'
+	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
 INSERT INTO project_operations (op_actor, op_id, request_hash, project_id, at)
 	SELECT 'actor', p || 'x' || n, sha256(''), p, now() + (n - 10) * interval '1 hour'
 	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
@@ -325,6 +334,20 @@ var lookUps = map[string]call{
 	"InsertProjectOperation": get((*db.Queries).InsertProjectOperation, db.InsertProjectOperationParams{
 		OpActor: "actor", OpID: "op", RequestHash: make([]byte, 32), ProjectID: large,
 	}),
+	"InsertFileChunk": do((*db.Queries).InsertFileChunk, db.InsertFileChunkParams{FileID: largeFile, Ordinal: 1, Body: []byte("x"), Upload: []int64{largeFile}}),
+	"GetFileChunk":    get((*db.Queries).GetFileChunk, db.GetFileChunkParams{FileID: largeFile}),
+	"TouchFiles":      get((*db.Queries).TouchFiles, []int64{largeFile}),
+	"ForgetFiles":     do((*db.Queries).ForgetFiles, []int64{largeFile}),
+	"InsertDataSource": get((*db.Queries).InsertDataSource, db.InsertDataSourceParams{
+		ProjectID: large, Format: "csv", Kind: "nodes", Status: "active", FileID: largeFile,
+	}),
+	"GetDataSource":        get((*db.Queries).GetDataSource, largeSource),
+	"ListDataSourcesByID":  get((*db.Queries).ListDataSourcesByID, []int32{largeSource}),
+	"GetDataSourceMark":    get((*db.Queries).GetDataSourceMark, db.GetDataSourceMarkParams{ID: largeSource, FileID: largeFile, Number: 1}),
+	"UpdateDataSource":     get((*db.Queries).UpdateDataSource, db.UpdateDataSourceParams{ID: largeSource, ProjectID: large}),
+	"UpdateDataSourceFile": get((*db.Queries).UpdateDataSourceFile, db.UpdateDataSourceFileParams{ID: largeSource, ProjectID: large, Format: "csv", Status: "active"}),
+	"DeleteDataSource":     get((*db.Queries).DeleteDataSource, db.DeleteDataSourceParams{ID: largeSource, ProjectID: large}),
+
 	"DeleteOldProjectOperations": get((*db.Queries).DeleteOldProjectOperations, db.DeleteOldProjectOperationsParams{Before: time.Now(), Chunk: 3}),
 
 	"StepProposals":      get((*db.Queries).StepProposals, db.StepProposalsParams{ProjectID: large, Added: 1}),

@@ -17,6 +17,7 @@ import (
 
 	"layercake/internal/budget"
 	"layercake/internal/executor"
+	"layercake/internal/files"
 	"layercake/internal/plan"
 	"layercake/internal/postgres"
 	"layercake/internal/presence"
@@ -52,6 +53,7 @@ type Config struct {
 	BuildMemory    int           // bytes that they may need together
 	BuildTimeout   time.Duration // time that one may take
 	MaxGuests      int           // guests that may be there from a client address; 0 for any number
+	MaxUpload      int           // bytes of the files of one upload; 0 for 256 MB
 	Drain          time.Duration
 	EventRetention time.Duration // age at which events are removed; watchers from before get a snapshot
 	CleanUp        time.Duration // time between two removals, on average
@@ -74,6 +76,7 @@ type Config struct {
 	Database    postgres.Timing
 	Changes     plan.Timing
 	BuildTiming executor.Timing
+	Pace        files.Pace    // of uploads and downloads
 	Patience    time.Duration // of requests: for memory, for their turn, for a field of GraphQL
 
 	// Computed is called when a build has computed a graph and written nothing of it yet; nil outside of tests.
@@ -149,6 +152,10 @@ func (c *Config) Settings() []setting.Setting {
 		},
 		{
 			Flag: "build-timeout", Default: "10m", Value: setting.Duration(&c.BuildTimeout, lasting), Help: "Time that one build may take.",
+		},
+		{
+			Flag: "max-upload", Default: "256MB", Placeholder: "SIZE", Value: setting.One(&c.MaxUpload, parseSize, checkUpload),
+			Help: "Size of the files of one upload, at most; up to 2GB. At once a replica takes four.",
 		},
 		{
 			Flag: "guests-per-address", Default: "200",
@@ -363,6 +370,14 @@ func checkBuildMemory(bytes int) error {
 		return nil
 	}
 	return fmt.Errorf("is %dMB: it is at least %dMB", bytes>>20, leastBuildMemory>>20)
+}
+
+// checkUpload wants what the slowest client sends within some hours.
+func checkUpload(bytes int) error {
+	if bytes > 2<<30 {
+		return fmt.Errorf("is %dMB: it is at most 2GB", bytes>>20)
+	}
+	return nil
 }
 
 func checkSilence(d time.Duration) error {

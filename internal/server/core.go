@@ -85,7 +85,9 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 	})
 	c.Proposals = plan.NewProposals(plan.ProposalsConfig{Plans: c.Plans, DB: c.DB, Wire: c.Wire, Log: c.log, Metrics: metrics})
 	c.Projects = project.NewService(project.Config{DB: c.DB, Wire: c.Wire})
-	c.Sources = &source.Service{}
+	c.Sources = source.NewService(source.Config{
+		DB: c.DB, Plans: c.Plans, MaxUpload: int64(cfg.MaxUpload), Log: c.log, Metrics: metrics,
+	})
 	c.Graphs = graphdata.NewService(graphdata.Config{DB: c.DB})
 	c.Builds = executor.NewService(executor.Config{
 		DB: c.DB, Wire: c.Wire, Plans: c.Plans, Projects: c.Projects, Sources: c.Sources, Graphs: c.Graphs,

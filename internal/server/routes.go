@@ -62,6 +62,7 @@ func (s *Server) routes() http.Handler {
 	r.Handle("/mcp", s.mcp)
 	r.Handle("/mcp/", s.mcp)
 	r.HandleFunc("/mcp/sse", s.mcp.ServeSSE)
+	s.files.Routes(r)
 	r.NotFound(web.ServeHTTP)
 	return r
 }

@@ -14,6 +14,7 @@ import (
 	"layercake/graph"
 	"layercake/internal/budget"
 	"layercake/internal/collab"
+	"layercake/internal/files"
 	"layercake/internal/mcpserver"
 	"layercake/internal/operate"
 	"layercake/internal/outage"
@@ -42,6 +43,7 @@ type Server struct {
 	graph     *graph.Handler
 	collab    *collab.Handler
 	mcp       *mcpserver.Handler
+	files     *files.Handler
 	commander *operate.Commander
 	cleaner   *operate.Cleaner
 	diagnosis *operate.Diagnosis
@@ -152,6 +154,7 @@ func (s *Server) assemble(core *Core) {
 		Schema: graph.SDL(), Health: s.healthReport, Fixtures: s.cfg.Fixtures, Log: s.log, Metrics: s.registry,
 		Timing: s.cfg.Streams,
 	})
+	s.files = files.New(files.Options{Sources: core.Sources, Budget: memory, MaxUpload: int64(s.cfg.MaxUpload), Pace: s.cfg.Pace, Log: s.log})
 	s.commander = operate.NewCommander(operate.CommanderConfig{
 		DB: core.DB.System, Wire: core.Wire, Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry,
 		Address: s.Addr, Incarnation: core.Replica.Incarnation, SendAway: s.sendAway, Admit: s.admit,

@@ -1,19 +1,27 @@
-// Package source keeps uploaded data sources: the bytes of files, and what they hold.
 package source
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"layercake/internal/auth"
+	"layercake/internal/db"
+	"layercake/internal/fault"
 	"layercake/internal/ingest"
 	"layercake/internal/layered"
 	"layercake/internal/plan"
-)
+	"layercake/internal/postgres"
+	"layercake/internal/project"
 
-var errUnbuilt = errors.New("not built yet")
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Source is an uploaded file: its record, without its bytes.
 type Source struct {
@@ -52,7 +60,7 @@ type Upload struct {
 	Filename    string
 	Format      ingest.Format // "" for that of the extension
 	Kind        ingest.Kind   // "" to detect it
-	Content     io.Reader
+	Content     io.Reader     // faults that it returns, such as of wrong base64, reach the caller
 }
 
 // Update is what changes of a source. Nil leaves a part as it is.
@@ -68,82 +76,120 @@ type Request struct {
 	OpID, ClientID, Via, Note string
 }
 
-// Service keeps the data sources of projects.
-type Service struct{}
+// The statuses of sources. A client may show another one while it sends a file.
+const (
+	StatusActive = "active" // the file can be used
+	StatusError  = "error"  // it cannot
+)
+
+// DefaultMaxUpload is how many bytes an upload may have, unless an operator says otherwise.
+const DefaultMaxUpload = 256 << 20
+
+// Service keeps the data sources of projects. In open mode every actor may use every project.
+type Service struct {
+	db        *postgres.DB
+	plans     *plan.Service
+	maxUpload int64
+	log       *slog.Logger
+	metrics   *metrics
+}
+
+// Config is what a service needs.
+type Config struct {
+	DB        *postgres.DB
+	Plans     *plan.Service
+	MaxUpload int64        // bytes of all files of one upload; 0 for DefaultMaxUpload
+	Log       *slog.Logger // may be nil
+	Metrics   prometheus.Registerer
+}
+
+// NewService returns the data sources in a database.
+func NewService(c Config) *Service {
+	log := c.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{
+		db: c.DB, plans: c.Plans, maxUpload: cmp.Or(c.MaxUpload, DefaultMaxUpload), log: log, metrics: newMetrics(c.Metrics),
+	}
+}
+
+// ErrNotFound is the fault for a data source that does not exist.
+var ErrNotFound = fault.New(fault.NotFound, "DataSource not found")
 
 // Hash identifies what builds read of the source: its bytes, format and kind.
 func (s Source) Hash() string {
 	return layered.HashParts("source", string(s.Format), string(s.Kind), s.SHA256)
 }
 
-// Create stores files and adds a DataSourceNode for each, in one change: all or none. Result.At is the version right after it.
-func (s *Service) Create(ctx context.Context, actor auth.Actor, projectID int32, uploads []Upload, r Request) ([]Source, plan.Result, error) {
-	return nil, plan.Result{}, errUnbuilt
-}
-
-// Change replaces parts of a source. What its nodes show follows in the same change.
-func (s *Service) Change(ctx context.Context, actor auth.Actor, id int32, u Update, r Request) (Source, error) {
-	return Source{}, errUnbuilt
-}
-
-// Reprocess reads the stored file again.
-func (s *Service) Reprocess(ctx context.Context, actor auth.Actor, id int32, r Request) (Source, error) {
-	return Source{}, errUnbuilt
-}
-
-// Delete removes a source with its nodes and their edges, in one change.
-func (s *Service) Delete(ctx context.Context, actor auth.Actor, id int32, r Request) error {
-	return errUnbuilt
-}
-
 // Get returns one source, or the fault NotFound.
-func (s *Service) Get(ctx context.Context, actor auth.Actor, id int32) (Source, error) {
-	return Source{}, errUnbuilt
+func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Source, error) {
+	var row db.GetDataSourceRow
+	err := s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
+		row, err = q.GetDataSource(ctx, id)
+		return err
+	})
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return Source{}, ErrNotFound.With("detail", id)
+	case err != nil:
+		return Source{}, fmt.Errorf("get data source: %w", err)
+	}
+	return sourceOf(row), nil
 }
 
-// List returns the sources of a project by id, or the fault NotFound for the project.
+// List returns the sources of a project by ascending id, or the fault NotFound for the project. There are at most 1,000.
 func (s *Service) List(ctx context.Context, actor auth.Actor, projectID int32) ([]Source, error) {
-	return nil, errUnbuilt
+	var sources []Source
+	err := s.db.Requests.Query(ctx, func(q *db.Queries) error {
+		if _, err := q.GetProject(ctx, projectID); err != nil {
+			return err
+		}
+		rows, err := q.ListDataSources(ctx, int64(projectID))
+		sources = make([]Source, len(rows))
+		for i, row := range rows {
+			sources[i] = sourceOf(db.GetDataSourceRow(row))
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, project.ErrNotFound
+	case err != nil:
+		return nil, fmt.Errorf("list data sources: %w", err)
+	}
+	return sources, nil
 }
 
-// Open reads the bytes of a source's file, a chunk a statement, so a slow reader holds no connection. A file that was removed meanwhile
-// is the fault NotFound. The caller closes.
-func (s *Service) Open(ctx context.Context, src Source) io.ReadCloser { return nil }
-
-// Read parses a source's file.
-func (s *Service) Read(ctx context.Context, src Source) (layered.Graph, error) {
-	return layered.Graph{}, errUnbuilt
+// Many returns some sources in one query, by id. Those that do not exist are missing.
+func (s *Service) Many(ctx context.Context, ids []int32) (map[int32]Source, error) {
+	sources := make(map[int32]Source, len(ids))
+	if len(ids) == 0 {
+		return sources, nil
+	}
+	err := s.db.Requests.Query(ctx, func(q *db.Queries) error {
+		rows, err := q.ListDataSourcesByID(ctx, ids)
+		for _, row := range rows {
+			sources[row.ID] = sourceOf(db.GetDataSourceRow(row))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("get data sources: %w", err)
+	}
+	return sources, nil
 }
 
-// WriteJSON writes all that a source holds as graphJson shows it.
-func (s *Service) WriteJSON(ctx context.Context, w io.Writer, src Source) error { return errUnbuilt }
-
-// JSON returns what WriteJSON writes, when it has at most limit bytes. Beyond, it is a valid object with empty arrays, "truncated": true
-// and the path of the download.
-func (s *Service) JSON(ctx context.Context, src Source, limit int64) (string, error) {
-	return "", errUnbuilt
-}
-
-// Page is a part of a source's rows.
-type Page struct {
-	Source  Source
-	Columns []string
-	Rows    []Row
-	Total   int32
-}
-
-// Row is one element as graphJson shows it.
-type Row struct {
-	Number int32 // from 1
-	Data   []byte
-}
-
-// Page returns rows of a table. Sources of layers and graphs are a BadRequest.
-func (s *Service) Page(ctx context.Context, src Source, offset, limit int) (Page, error) {
-	return Page{}, errUnbuilt
-}
-
-// PageOfNode returns rows of the table that a node names.
-func (s *Service) PageOfNode(ctx context.Context, actor auth.Actor, projectID int32, nodeID string, offset, limit int) (Page, error) {
-	return Page{}, errUnbuilt
+// sourceOf returns the source of a row.
+func sourceOf(row db.GetDataSourceRow) Source {
+	src := Source{
+		ID: row.ID, ProjectID: row.ProjectID, Name: row.Name, Description: row.Description, Filename: row.Filename,
+		Format: ingest.Format(row.Format), Kind: ingest.Kind(row.Kind), Status: row.Status, ErrorMessage: row.ErrorMessage,
+		FileID: row.FileID, Size: row.Size, SHA256: row.Sha256, Rows: row.RowCount, ProblemCount: row.ProblemCount,
+		ProcessedAt: row.ProcessedAt, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+	}
+	if len(row.Problems) > 0 {
+		_ = json.Unmarshal(row.Problems, &src.Problems) // it was written by problemsOf
+	}
+	return src
 }

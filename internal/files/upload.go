@@ -1,0 +1,176 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	"layercake/internal/budget"
+	"layercake/internal/caller"
+	"layercake/internal/fault"
+	"layercake/internal/ingest"
+	"layercake/internal/plan"
+	"layercake/internal/project"
+	"layercake/internal/source"
+)
+
+const (
+	// formSize is what a form may have beside the bytes of its files.
+	formSize = 1 << 20
+	maxField = 16 << 10
+	// uploadMemory is what an upload takes while it is parsed. BenchmarkUpload measures it.
+	uploadMemory = 24 << 20
+)
+
+// upload stores the files of a form, which is read part by part.
+func (h *Handler) upload(w http.ResponseWriter, r *http.Request) error {
+	projectID, err := pathID(r, project.ErrNotFound)
+	if err != nil {
+		return err
+	}
+	if r.ContentLength > h.maxUpload+formSize {
+		return source.TooLarge(h.maxUpload)
+	}
+	body := h.paceBody(w, r)
+	r.Body = io.NopCloser(body)
+	form, err := r.MultipartReader()
+	if err != nil {
+		return refused(http.StatusUnsupportedMediaType, "Content-Type must be multipart/form-data, with a part \"file\"")
+	}
+	select {
+	case h.turns <- struct{}{}:
+		defer func() { <-h.turns }()
+	default:
+		return fault.New(fault.RateLimited, fmt.Sprintf("This server takes %d uploads at once, try again", cap(h.turns)))
+	}
+	if err := budget.From(r.Context()).Take(r.Context(), uploadMemory); err != nil {
+		return err
+	}
+	query := r.URL.Query()
+	request := source.Request{OpID: query.Get("op_id"), ClientID: query.Get("client_id"), Via: caller.Files}
+	actor := caller.Actor(r.Context(), request.ClientID)
+	sources, result, err := h.sources.Receive(r.Context(), actor, projectID, uploads(form), request)
+	switch {
+	case body.err != nil:
+		return h.broken(body.err)
+	case err != nil:
+		return err
+	}
+	records := make([]record, len(sources))
+	for i, src := range sources {
+		records[i] = recordOf(src)
+	}
+	writeJSON(w, http.StatusCreated, map[string]any{"dataSources": records, "version": result.At.Version})
+	return nil
+}
+
+// broken is why the rest of a body did not come.
+func (h *Handler) broken(err error) error {
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		return source.TooLarge(h.maxUpload)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return refused(http.StatusRequestTimeout, fmt.Sprintf("The upload came too slowly: at least %d kB must come in every %v",
+			h.pace.BodyBytes>>10, h.pace.BodyTime))
+	}
+	return refused(http.StatusBadRequest, "The upload did not arrive")
+}
+
+// uploads returns the files of a form, each with the fields that come before it and after the file before.
+func uploads(form *multipart.Reader) iter.Seq2[source.Upload, error] {
+	return func(yield func(source.Upload, error) bool) {
+		var next source.Upload
+		for {
+			part, err := form.NextPart()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err == nil && part.FormName() == "file" {
+				next.Filename, next.Content = part.FileName(), part
+				if !yield(next, nil) {
+					return
+				}
+				next = source.Upload{}
+				continue
+			}
+			if err == nil {
+				err = setField(&next, part)
+			} else {
+				err = refused(http.StatusBadRequest, "The form cannot be read: it is no multipart/form-data, or ends too early")
+			}
+			if err != nil {
+				yield(next, err)
+				return
+			}
+		}
+	}
+}
+
+// setField reads a field of a form.
+func setField(u *source.Upload, part *multipart.Part) error {
+	text, err := io.ReadAll(io.LimitReader(part, maxField+1))
+	name := part.FormName()
+	switch {
+	case err != nil:
+		return err
+	case len(text) > maxField:
+		return fault.New(fault.BadRequest, "A field of the form is too long").With("detail", map[string]any{"field": name, "limit": maxField})
+	}
+	switch value := string(text); name {
+	case "name":
+		u.Name = value
+	case "description":
+		u.Description = &value
+	case "data_type":
+		u.Kind = ingest.Kind(strings.ToLower(strings.TrimSpace(value)))
+		if !slices.Contains([]ingest.Kind{"", ingest.Nodes, ingest.Edges, ingest.Layers, ingest.Graph}, u.Kind) {
+			return fault.New(fault.BadRequest, "The data_type is none of nodes, edges, layers and graph").With("detail", value)
+		}
+	default:
+		return fault.New(fault.BadRequest, "The form has an unknown field").With("detail", name).
+			With("known", []string{"name", "description", "data_type", "file"})
+	}
+	return nil
+}
+
+// record is a data source as the answer to an upload shows it. Its names are those of GraphQL.
+type record struct {
+	ID           int32            `json:"id"`
+	ProjectID    int32            `json:"projectId"`
+	Name         string           `json:"name"`
+	Description  *string          `json:"description"`
+	Filename     string           `json:"filename"`
+	FileFormat   ingest.Format    `json:"fileFormat"`
+	DataType     ingest.Kind      `json:"dataType"`
+	Status       string           `json:"status"`
+	FileSize     int64            `json:"fileSize"`
+	ContentHash  string           `json:"contentHash"`
+	RowCount     int32            `json:"rowCount"`
+	ProblemCount int32            `json:"problemCount"`
+	Problems     []source.Problem `json:"problems"`
+	ProcessedAt  *string          `json:"processedAt"`
+	CreatedAt    string           `json:"createdAt"`
+	UpdatedAt    string           `json:"updatedAt"`
+}
+
+func recordOf(src source.Source) record {
+	r := record{
+		ID: src.ID, ProjectID: src.ProjectID, Name: src.Name, Description: src.Description, Filename: src.Filename,
+		FileFormat: src.Format, DataType: src.Kind, Status: src.Status, FileSize: src.Size, ContentHash: src.SHA256, RowCount: src.Rows,
+		ProblemCount: src.ProblemCount, Problems: src.Problems,
+		CreatedAt: plan.FormatTime(src.CreatedAt), UpdatedAt: plan.FormatTime(src.UpdatedAt),
+	}
+	if r.Problems == nil {
+		r.Problems = []source.Problem{}
+	}
+	if src.ProcessedAt != nil {
+		r.ProcessedAt = new(plan.FormatTime(*src.ProcessedAt))
+	}
+	return r
+}

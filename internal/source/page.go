@@ -1,0 +1,140 @@
+package source
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"layercake/internal/auth"
+	"layercake/internal/db"
+	"layercake/internal/fault"
+	"layercake/internal/ingest"
+	"layercake/internal/layered"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Read parses a source's file. Faults: BadRequest when it cannot be used; NotFound when it was removed meanwhile.
+func (s *Service) Read(ctx context.Context, src Source) (layered.Graph, error) {
+	file := &watched{r: s.Open(ctx, src)}
+	result, err := ingest.Read(file, src.Format, src.Kind, ingest.DefaultLimits())
+	if file.err != nil {
+		err = file.err
+	}
+	if err != nil {
+		return layered.Graph{}, fmt.Errorf("read data source %d: %w", src.ID, err)
+	}
+	return result.Graph, nil
+}
+
+// Page is a part of a source's rows.
+type Page struct {
+	Source  Source
+	Columns []string // keys that the rows may have, in the order of the table
+	Rows    []Row
+	Total   int32
+}
+
+// Row is one element as graphJson shows it.
+type Row struct {
+	Number int32 // from 1
+	Data   []byte
+}
+
+// MaxPage is how many rows a page has at most.
+const MaxPage = 500
+
+// markedRows is how many rows there are from one mark to the next.
+const markedRows = 1000
+
+// Page returns at most 500 rows of a table from an offset on. It reads 1,500 rows at most, wherever they are.
+//
+// Faults: BadRequest for sources that are no tables of nodes or edges, or cannot be used, and for an offset or limit that is not one;
+// NotFound when the file was replaced meanwhile.
+func (s *Service) Page(ctx context.Context, src Source, offset, limit int) (Page, error) {
+	switch {
+	case src.Kind != ingest.Nodes && src.Kind != ingest.Edges:
+		return Page{}, fault.New(fault.BadRequest, "Only tables of nodes or edges have a preview").With("detail", string(src.Kind))
+	case src.Status != StatusActive:
+		return Page{}, fault.New(fault.BadRequest, "The data source cannot be used").With("detail", *cmp.Or(src.ErrorMessage, new(string)))
+	case offset < 0:
+		return Page{}, fault.New(fault.BadRequest, "The offset is not one of a row").With("detail", map[string]any{"least": 0, "value": offset})
+	case limit < 0 || limit > MaxPage:
+		return Page{}, fault.New(fault.BadRequest, "The limit is not one of a page").
+			With("detail", map[string]any{"least": 0, "limit": MaxPage, "value": limit})
+	}
+	page := Page{Source: src, Total: src.Rows}
+	header, rows, err := s.rows(ctx, src, offset-offset%markedRows)
+	if err != nil {
+		return Page{}, err
+	}
+	if page.Columns, err = pageColumns(bytes.NewReader(header), src.Format, src.Kind); err != nil {
+		return Page{}, fmt.Errorf("read the header of data source %d: %w", src.ID, err)
+	}
+	if limit == 0 || offset >= int(src.Rows) {
+		return page, nil
+	}
+	elements, err := readPage(bytes.NewReader(header), rows, src.Format, src.Kind, offset%markedRows, limit)
+	if err != nil {
+		return Page{}, fmt.Errorf("read rows of data source %d: %w", src.ID, err)
+	}
+	for i, element := range elements {
+		page.Rows = append(page.Rows, Row{Number: int32(offset + i + 1), Data: element})
+	}
+	return page, nil
+}
+
+// maxHeader bounds the header of a table, which pages keep in memory.
+const maxHeader = 1 << 20
+
+// rows returns the bytes of a table's header, and a reader that begins with a row whose number is a multiple of 1,000.
+func (s *Service) rows(ctx context.Context, src Source, first int) (header []byte, from io.Reader, err error) {
+	var mark db.GetDataSourceMarkRow
+	err = s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
+		mark, err = q.GetDataSourceMark(ctx, db.GetDataSourceMarkParams{ID: src.ID, FileID: src.FileID, Number: int32(first/markedRows + 1)})
+		return err
+	})
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, nil, errFileGone
+	case err != nil:
+		return nil, nil, fmt.Errorf("find a row: %w", err)
+	}
+	end := mark.First
+	if src.Rows == 0 {
+		end = src.Size
+	}
+	if end > maxHeader {
+		return nil, nil, fault.New(fault.BadRequest, "The header of the table is too large for pages").With("detail", end)
+	}
+	file := s.Open(ctx, src)
+	header = make([]byte, end)
+	if _, err := io.ReadFull(file, header); err != nil {
+		return nil, nil, err
+	}
+	_, err = file.Seek(mark.Mark, io.SeekStart)
+	return header, file, err
+}
+
+// PageOfNode returns rows of the table that a node names. Faults: as of Page, and NotFound for the project, the node and its source.
+func (s *Service) PageOfNode(ctx context.Context, actor auth.Actor, projectID int32, nodeID string, offset, limit int) (Page, error) {
+	node, err := s.plans.Node(ctx, actor, projectID, nodeID)
+	if err != nil {
+		return Page{}, err
+	}
+	id := named(node)
+	if id <= 0 {
+		return Page{}, fault.New(fault.BadRequest, "The node names no data source").With("detail", nodeID)
+	}
+	src, err := s.Get(ctx, actor, id)
+	if err == nil && src.ProjectID != projectID {
+		err = ErrNotFound.With("detail", id)
+	}
+	if err != nil {
+		return Page{}, err
+	}
+	return s.Page(ctx, src, offset, limit)
+}
