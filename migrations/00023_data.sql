@@ -238,6 +238,7 @@ CREATE TABLE builds (
 );
 CREATE UNIQUE INDEX builds_one_open_a_graph ON builds (graph_id) WHERE finished_at IS NULL;
 CREATE INDEX builds_open ON builds ((project_id::bigint), id) WHERE finished_at IS NULL;
+CREATE INDEX builds_by_start ON builds ((project_id::bigint), started_at) WHERE started_at IS NOT NULL;
 CREATE INDEX builds_by_age ON builds (finished_at) WHERE finished_at IS NOT NULL;
 COMMENT ON TABLE builds IS 'What was asked to be built, one row for all that asked before it began. Finished ones are kept for 30 days.';
 COMMENT ON COLUMN builds.id IS 'Ascending by request.';

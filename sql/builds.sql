@@ -61,20 +61,18 @@ INSERT INTO claims (graph_id, project_id, incarnation, generation) VALUES (@grap
 
 -- The fence of builds: who does not find their claim any more, or that of a later attempt, changes nothing. Deleting it keeps others from
 -- deleting it at the same time, and it is there again when the transaction is rolled back.
+-- IS NOT DISTINCT FROM keeps the planner off the index of replicas, here and below: a graph has one claim, a replica may have many.
 -- name: DeleteClaim :execrows
-DELETE FROM claims WHERE graph_id = @graph_id AND incarnation = @incarnation AND generation = @generation;
+DELETE FROM claims WHERE graph_id = @graph_id AND incarnation IS NOT DISTINCT FROM @incarnation::uuid AND generation = @generation;
 
 -- The claim of a build that is cancelled, whosever it is.
 -- name: DropClaim :exec
 DELETE FROM claims WHERE graph_id = @graph_id;
 
--- How far the builds of a replica are. It returns those whose claim still stands.
--- name: UpdateClaims :many
-UPDATE claims c SET phase = v.phase, done = v.done, total = nullif(v.total, -1), told_at = now()
-FROM (SELECT unnest(@graph_ids::int[]) AS graph_id, unnest(@generations::int[]) AS generation, unnest(@incarnations::uuid[]) AS incarnation,
-    unnest(@phases::text[]) AS phase, unnest(@done::bigint[]) AS done, unnest(@totals::bigint[]) AS total) v
-WHERE c.graph_id = v.graph_id AND c.generation = v.generation AND c.incarnation = v.incarnation
-RETURNING c.graph_id;
+-- How far a build is, unless its claim has gone.
+-- name: UpdateClaim :execrows
+UPDATE claims SET phase = @phase, done = @done, total = sqlc.narg(total), told_at = now()
+WHERE graph_id = @graph_id AND incarnation IS NOT DISTINCT FROM @incarnation::uuid AND generation = @generation;
 
 -- Claims that nobody works on: the answer to a COMMIT was lost, or nothing could be written when the build ended. Younger ones may be about to
 -- be worked on.
@@ -84,21 +82,22 @@ WHERE incarnation = @incarnation AND claimed_at < now() - interval '10 seconds' 
 
 -- Names the content that a build writes, so that the clean-up leaves it alone.
 -- name: UpdateClaimContent :execrows
-UPDATE claims SET content_id = @content_id::bigint WHERE graph_id = @graph_id AND incarnation = @incarnation AND generation = @generation;
+UPDATE claims SET content_id = @content_id::bigint
+WHERE graph_id = @graph_id AND incarnation IS NOT DISTINCT FROM @incarnation::uuid AND generation = @generation;
 
 -- Projects with builds that somebody can carry on now: nobody does, the pause after an attempt is over, and no input is to be built first.
--- First come those with fewest builds under way, of these the one served longest ago.
+-- First come those with fewest builds under way, of these the one served longest ago. OFFSET 0 keeps the planner from joining with all of a table.
 -- name: ListWork :many
 SELECT w.project_id
 FROM (
     SELECT DISTINCT b.project_id FROM builds b
     WHERE b.finished_at IS NULL AND (b.retry_at IS NULL OR b.retry_at <= now())
-        AND NOT EXISTS (SELECT FROM claims c WHERE c.graph_id = b.graph_id)
+        AND NOT EXISTS (SELECT FROM claims c WHERE c.graph_id = b.graph_id OFFSET 0)
         AND NOT EXISTS (
             SELECT FROM plan_edges e
-            JOIN graphs g ON g.project_id = e.project_id AND g.node_id = e.source
-            JOIN builds i ON i.graph_id = g.id AND i.finished_at IS NULL
-            WHERE e.project_id = b.project_id AND e.target = b.node_id
+            CROSS JOIN LATERAL (SELECT g.id FROM graphs g WHERE g.project_id = e.project_id AND g.node_id = e.source OFFSET 0) g
+            CROSS JOIN LATERAL (SELECT i.id FROM builds i WHERE i.graph_id = g.id AND i.finished_at IS NULL OFFSET 0) i
+            WHERE e.project_id = b.project_id AND e.target = b.node_id OFFSET 0
         )
 ) w
 ORDER BY (SELECT count(*) FROM claims c WHERE c.project_id::bigint = w.project_id AND c.project_id > 0),

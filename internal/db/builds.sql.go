@@ -31,7 +31,7 @@ func (q *Queries) CopyLayers(ctx context.Context, arg CopyLayersParams) error {
 }
 
 const DeleteClaim = `-- name: DeleteClaim :execrows
-DELETE FROM claims WHERE graph_id = $1 AND incarnation = $2 AND generation = $3
+DELETE FROM claims WHERE graph_id = $1 AND incarnation IS NOT DISTINCT FROM $2::uuid AND generation = $3
 `
 
 type DeleteClaimParams struct {
@@ -42,6 +42,7 @@ type DeleteClaimParams struct {
 
 // The fence of builds: who does not find their claim any more, or that of a later attempt, changes nothing. Deleting it keeps others from
 // deleting it at the same time, and it is there again when the transaction is rolled back.
+// IS NOT DISTINCT FROM keeps the planner off the index of replicas, here and below: a graph has one claim, a replica may have many.
 func (q *Queries) DeleteClaim(ctx context.Context, arg DeleteClaimParams) (int64, error) {
 	result, err := q.db.Exec(ctx, DeleteClaim, arg.GraphID, arg.Incarnation, arg.Generation)
 	if err != nil {
@@ -495,12 +496,12 @@ SELECT w.project_id
 FROM (
     SELECT DISTINCT b.project_id FROM builds b
     WHERE b.finished_at IS NULL AND (b.retry_at IS NULL OR b.retry_at <= now())
-        AND NOT EXISTS (SELECT FROM claims c WHERE c.graph_id = b.graph_id)
+        AND NOT EXISTS (SELECT FROM claims c WHERE c.graph_id = b.graph_id OFFSET 0)
         AND NOT EXISTS (
             SELECT FROM plan_edges e
-            JOIN graphs g ON g.project_id = e.project_id AND g.node_id = e.source
-            JOIN builds i ON i.graph_id = g.id AND i.finished_at IS NULL
-            WHERE e.project_id = b.project_id AND e.target = b.node_id
+            CROSS JOIN LATERAL (SELECT g.id FROM graphs g WHERE g.project_id = e.project_id AND g.node_id = e.source OFFSET 0) g
+            CROSS JOIN LATERAL (SELECT i.id FROM builds i WHERE i.graph_id = g.id AND i.finished_at IS NULL OFFSET 0) i
+            WHERE e.project_id = b.project_id AND e.target = b.node_id OFFSET 0
         )
 ) w
 ORDER BY (SELECT count(*) FROM claims c WHERE c.project_id::bigint = w.project_id AND c.project_id > 0),
@@ -509,7 +510,7 @@ LIMIT 100
 `
 
 // Projects with builds that somebody can carry on now: nobody does, the pause after an attempt is over, and no input is to be built first.
-// First come those with fewest builds under way, of these the one served longest ago.
+// First come those with fewest builds under way, of these the one served longest ago. OFFSET 0 keeps the planner from joining with all of a table.
 func (q *Queries) ListWork(ctx context.Context) ([]int32, error) {
 	rows, err := q.db.Query(ctx, ListWork)
 	if err != nil {
@@ -569,8 +570,39 @@ func (q *Queries) UpdateBuild(ctx context.Context, arg UpdateBuildParams) error 
 	return err
 }
 
+const UpdateClaim = `-- name: UpdateClaim :execrows
+UPDATE claims SET phase = $1, done = $2, total = $3, told_at = now()
+WHERE graph_id = $4 AND incarnation IS NOT DISTINCT FROM $5::uuid AND generation = $6
+`
+
+type UpdateClaimParams struct {
+	Phase       string
+	Done        int64
+	Total       *int64
+	GraphID     int32
+	Incarnation uuid.UUID
+	Generation  int32
+}
+
+// How far a build is, unless its claim has gone.
+func (q *Queries) UpdateClaim(ctx context.Context, arg UpdateClaimParams) (int64, error) {
+	result, err := q.db.Exec(ctx, UpdateClaim,
+		arg.Phase,
+		arg.Done,
+		arg.Total,
+		arg.GraphID,
+		arg.Incarnation,
+		arg.Generation,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const UpdateClaimContent = `-- name: UpdateClaimContent :execrows
-UPDATE claims SET content_id = $1::bigint WHERE graph_id = $2 AND incarnation = $3 AND generation = $4
+UPDATE claims SET content_id = $1::bigint
+WHERE graph_id = $2 AND incarnation IS NOT DISTINCT FROM $3::uuid AND generation = $4
 `
 
 type UpdateClaimContentParams struct {
@@ -592,51 +624,6 @@ func (q *Queries) UpdateClaimContent(ctx context.Context, arg UpdateClaimContent
 		return 0, err
 	}
 	return result.RowsAffected(), nil
-}
-
-const UpdateClaims = `-- name: UpdateClaims :many
-UPDATE claims c SET phase = v.phase, done = v.done, total = nullif(v.total, -1), told_at = now()
-FROM (SELECT unnest($1::int[]) AS graph_id, unnest($2::int[]) AS generation, unnest($3::uuid[]) AS incarnation,
-    unnest($4::text[]) AS phase, unnest($5::bigint[]) AS done, unnest($6::bigint[]) AS total) v
-WHERE c.graph_id = v.graph_id AND c.generation = v.generation AND c.incarnation = v.incarnation
-RETURNING c.graph_id
-`
-
-type UpdateClaimsParams struct {
-	GraphIds     []int32
-	Generations  []int32
-	Incarnations []uuid.UUID
-	Phases       []string
-	Done         []int64
-	Totals       []int64
-}
-
-// How far the builds of a replica are. It returns those whose claim still stands.
-func (q *Queries) UpdateClaims(ctx context.Context, arg UpdateClaimsParams) ([]int32, error) {
-	rows, err := q.db.Query(ctx, UpdateClaims,
-		arg.GraphIds,
-		arg.Generations,
-		arg.Incarnations,
-		arg.Phases,
-		arg.Done,
-		arg.Totals,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []int32{}
-	for rows.Next() {
-		var graph_id int32
-		if err := rows.Scan(&graph_id); err != nil {
-			return nil, err
-		}
-		items = append(items, graph_id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const UpdateGraphBuilt = `-- name: UpdateGraphBuilt :exec

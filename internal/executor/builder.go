@@ -20,6 +20,7 @@ import (
 	"layercake/internal/task"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -57,7 +58,7 @@ type attempt struct {
 	mu    sync.Mutex
 	phase string
 	done  int64
-	total int64 // -1 when unknown
+	total *int64 // nil when unknown
 	began time.Time
 }
 
@@ -251,7 +252,7 @@ func newAttempt(b *board, st *step, needs int64) *attempt {
 	a := &attempt{
 		project: b.project, node: st.id, graph: g.ID, generation: g.claim.Generation, incarnation: g.claim.Incarnation, number: g.build.Attempt,
 		kind: st.kind, config: st.config, recipe: st.recipe, ingredients: st.from, opID: uuid.NewString(), needs: needs,
-		phase: phaseReading, total: -1, began: time.Now(),
+		phase: phaseReading, began: time.Now(),
 	}
 	for _, in := range st.inputs {
 		if in.source != nil {
@@ -427,7 +428,7 @@ func (s *Service) enter(a *attempt, phase string, total int64) {
 	a.mu.Lock()
 	former, began := a.phase, a.began
 	if phase != "" {
-		a.phase, a.done, a.total = phase, 0, total
+		a.phase, a.done, a.total = phase, 0, &total
 	}
 	a.began = time.Now()
 	a.mu.Unlock()
@@ -550,36 +551,24 @@ func (s *Service) reportClaims(ctx context.Context) error {
 	s.mu.Lock()
 	attempts := slices.Collect(maps.Values(s.running))
 	s.mu.Unlock()
-	ids := make([]int32, 0, len(attempts))
-	var p db.UpdateClaimsParams
-	for _, a := range attempts {
+	b := &pgx.Batch{}
+	ids := make([]int32, len(attempts))
+	for i, a := range attempts {
+		ids[i] = a.graph
 		a.mu.Lock()
-		ids = append(ids, a.graph)
-		p.GraphIds, p.Generations, p.Incarnations = append(p.GraphIds, a.graph), append(p.Generations, a.generation), append(p.Incarnations, a.incarnation)
-		p.Phases, p.Done, p.Totals = append(p.Phases, a.phase), append(p.Done, a.done), append(p.Totals, a.total)
+		phase, done, total := a.phase, a.done, a.total
 		a.mu.Unlock()
-	}
-	standing := make(map[int32]bool)
-	err := s.cfg.DB.System.Query(ctx, func(q *db.Queries) error {
-		if _, err := q.DeleteLeftClaims(ctx, db.DeleteLeftClaimsParams{Incarnation: s.cfg.Incarnation(), GraphIds: ids}); err != nil {
-			return fmt.Errorf("delete claims that are left: %w", err)
-		}
-		if len(attempts) == 0 {
+		b.Queue(db.UpdateClaim, phase, done, total, a.graph, a.incarnation, a.generation).Exec(func(tag pgconn.CommandTag) error {
+			if tag.RowsAffected() == 0 {
+				a.cancel(errLost)
+			}
 			return nil
-		}
-		found, err := q.UpdateClaims(ctx, p)
-		for _, id := range found {
-			standing[id] = true
-		}
-		return err
-	})
+		})
+	}
+	b.Queue(db.DeleteLeftClaims, s.cfg.Incarnation(), ids)
+	err := s.cfg.DB.System.Do(ctx, func(conn *pgx.Conn) error { return conn.SendBatch(ctx, b).Close() })
 	if err != nil {
 		return fmt.Errorf("report progress: %w", err)
-	}
-	for _, a := range attempts {
-		if !standing[a.graph] {
-			a.cancel(errLost)
-		}
 	}
 	return nil
 }

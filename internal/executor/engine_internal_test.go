@@ -43,8 +43,10 @@ func TestCompute(t *testing.T) {
 		"merge":        {plan.MergeNode, "{}", []layered.Graph{a, b}, graphOf("a b c", "a-b", "b-c"), 0},
 		"intersection": {plan.MergeNode, `{"mergeStrategy":"Intersection"}`, []layered.Graph{a, b}, graphOf("b"), 0},
 		"transform": {
-			plan.TransformNode, `{"transforms":[{"kind":"ReverseEdges"}]}`, []layered.Graph{a},
-			layered.Graph{Nodes: graphOf("a b").Nodes, Edges: []layered.Edge{{ID: "a-b", Source: "b", Target: "a", Weight: 1}}}, 1,
+			plan.TransformNode, `{"transforms":[{"kind":"ReverseEdges"}]}`,
+			[]layered.Graph{a},
+			layered.Graph{Nodes: graphOf("a b").Nodes, Edges: []layered.Edge{{ID: "a-b", Source: "b", Target: "a", Weight: 1}}},
+			1,
 		},
 		"copy": {plan.CopyNode, "{}", []layered.Graph{a}, graphOf("a b", "a-b"), 0},
 	} {

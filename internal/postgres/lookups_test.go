@@ -100,6 +100,8 @@ var wholes = []string{
 	"CountProjects", "ListProjects", "ListRecentProjects", "ListLive", "ListProjectsToTrim", "ListCheckpointsDue", "EndLostVisits",
 	"InsertProject", "InsertHead", "InsertPlan", "GetClock", "DoNotWaitForDisk", "DoNotWaitForDiskInBatch", "KickGuests", "GetMCPFigures",
 	"TryLockCleanUp", "GetWireKey", "UpsertWireKey", "LockGuestMakers", "ListCommands", "LockCommand", "UpdateCommandActed", "DeleteOldCommands",
+	"TryLockCleanUp", "GetWireKey", "UpsertWireKey", "LockGuestMakers", "ListCommands", "UpdateCommandActed", "DeleteOldCommands",
+	"ListSteps", "ListStepLinks", "ListStepSources", "ListStepGraphs", "ListOpenBuilds", "ListClaims", "ListWork", "DeleteLeftClaims",
 	"ListGraphs", "ListForgottenContents", "ListForgottenFiles", "GetStorageFigures", "ClaimExpiredReplica", "DeleteReplica", "GetOldestWire", "HasLease", "InsertReplica", "RenewReplica",
 }
 
@@ -222,6 +224,8 @@ INSERT INTO builds (project_id, node_id, label, graph_id, generation, state, req
 	SELECT p, 'node-' || n, 'label', p * 1000 + n, 1, CASE WHEN n < 10 THEN 'pending' ELSE 'completed' END, 'somebody',
 		CASE WHEN n > 10 THEN now() + (n - 20) * interval '1 hour' END
 	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO claims (graph_id, project_id, incarnation, generation)
+	SELECT p * 1000 + n, p, '@replica', 1 FROM generate_series(@first, @last) p, generate_series(2, @size) n;
 UPDATE mcp_totals SET sessions = 1003`)
 }
 
@@ -427,6 +431,24 @@ var lookUps = map[string]call{
 	"UpsertLayers": do((*db.Queries).UpsertLayers, db.UpsertLayersParams{
 		GraphID: large*1000 + 500, Ordinals: []int32{0}, LayerIds: []string{"layer-1"}, Names: []string{"name"}, Properties: []string{"{}"},
 	}),
+
+	"InsertGraphs":     get((*db.Queries).InsertGraphs, db.InsertGraphsParams{ProjectID: large, NodeIds: []string{"node-0"}, Names: []string{"name"}}),
+	"UpdateGraphBuilt": do((*db.Queries).UpdateGraphBuilt, db.UpdateGraphBuiltParams{ID: large*1000 + 500, State: "pending", Requested: 2}),
+	"InsertBuild": do((*db.Queries).InsertBuild, db.InsertBuildParams{
+		ProjectID: large, NodeID: "node-500", Label: "label", GraphID: large*1000 + 500, Generation: 2, State: "pending", RequestedBy: "somebody",
+	}),
+	"UpdateBuild": do((*db.Queries).UpdateBuild, db.UpdateBuildParams{ID: 500, Generation: 2, State: "completed"}),
+	"InsertClaim": do((*db.Queries).InsertClaim, db.InsertClaimParams{GraphID: large*1000 + 1, ProjectID: large, Incarnation: incarnation, Generation: 2}),
+	"DeleteClaim": get((*db.Queries).DeleteClaim, db.DeleteClaimParams{GraphID: large*1000 + 500, Incarnation: incarnation, Generation: 1}),
+	"DropClaim":   do((*db.Queries).DropClaim, large*1000+500),
+	"UpdateClaim": get((*db.Queries).UpdateClaim, db.UpdateClaimParams{
+		GraphID: large*1000 + 500, Incarnation: incarnation, Generation: 1, Phase: "writing", Done: 1,
+	}),
+	"UpdateClaimContent": get((*db.Queries).UpdateClaimContent, db.UpdateClaimContentParams{
+		ContentID: content, GraphID: large*1000 + 500, Incarnation: incarnation, Generation: 1,
+	}),
+	"CopyLayers":        do((*db.Queries).CopyLayers, db.CopyLayersParams{GraphID: large*1000 + 500, FromID: large*1000 + 501}),
+	"DeleteLayersNotIn": do((*db.Queries).DeleteLayersNotIn, db.DeleteLayersNotInParams{GraphID: large*1000 + 500, FromID: large*1000 + 501}),
 
 	"LockForgottenContent": get((*db.Queries).LockForgottenContent, db.LockForgottenContentParams{ID: content, Before: time.Now()}),
 	"IsContentInUse":       get((*db.Queries).IsContentInUse, content),
