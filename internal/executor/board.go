@@ -14,8 +14,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// board is a project as builds see it: its plan, data sources, graphs, open builds and claims, all of one moment. It decides, in memory, what
-// is stale, what is built next, and what becomes of builds. Whoever writes what it decided holds the lock of the project's head.
+// board is a project as builds see it: its plan, data sources, graphs, open builds and claims, all of one moment. It decides, in memory,
+// what is stale, what is built next, and what becomes of builds. Whoever writes what it decided holds the lock of the project's head.
 type board struct {
 	project int32
 	version string          // of the engine
@@ -282,9 +282,9 @@ func (b *board) reopen(s *step, by string) {
 	g.State, g.ErrorMessage, g.changed = statePending, nil, true
 }
 
-// advance carries open builds on, inputs first, as far as that goes without computing: a build whose input failed fails, one that would make
-// what is there is completed, and one that would copy an input shares its content. It returns the steps that can be built now, those that
-// were asked for first at first.
+// advance carries open builds on, inputs first, as far as that goes without computing: a build whose input failed fails, one that would
+// make what is there is completed, and one that would copy an input shares its content. It returns the steps that can be built now, those
+// that were asked for first at first.
 func (b *board) advance() []*step {
 	for _, lost := range b.lost {
 		lost.end(b.now, stateCancelled, nil)
@@ -301,7 +301,8 @@ func (b *board) advance() []*step {
 	return ready
 }
 
-// ready reports whether a step that is open can be built now. A build that was just asked for has no row yet, so it waits for the next look.
+// ready reports whether a step that is open can be built now. A build that was just asked for has no row yet, so it waits for the next
+// look.
 func (b *board) ready(s *step) bool {
 	retry := s.graph.build.RetryAt
 	return s.graph.build.ID != 0 && s.recipe != "" && (retry == nil || !retry.After(b.now)) && !slices.ContainsFunc(s.inputs, (*step).open)

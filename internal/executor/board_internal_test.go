@@ -32,7 +32,8 @@ var letters = map[byte]plan.NodeType{
 	's': plan.DataSourceNode, 'g': plan.GraphNode, 'm': plan.MergeNode, 't': plan.TransformNode, 'c': plan.CopyNode, 'o': plan.OutputNode,
 }
 
-// plot returns a board of nodes, whose ids begin with the letter of their type, and edges such as "s1-g1". Each source has a file of its own.
+// plot returns a board of nodes, whose ids begin with the letter of their type, and edges such as "s1-g1". Each source has a file of its
+// own.
 func plot(t testing.TB, nodes, edges string) *table {
 	t.Helper()
 	tb := &table{t: t, board: &board{
@@ -137,18 +138,18 @@ func (tb *table) state(id string) string {
 	return tb.at(id).graph.State
 }
 
-func (tb *table) claim(id string, by uuid.UUID) attempt {
+func (tb *table) claim(id string, by uuid.UUID) *attempt {
 	tb.t.Helper()
 	var a *attempt
 	tb.in(func() {
 		tb.begin(tb.at(id), by)
 		a = newAttempt(tb.board, tb.at(id), 0)
 	})
-	return *a
+	return a
 }
 
 // finish ends an attempt as change does: it is thrown away when the claim is not there.
-func (tb *table) finish(a attempt) bool {
+func (tb *table) finish(a *attempt) bool {
 	return tb.end(a, func(s *step) {
 		tb.board.finish(s, graphdata.Result{
 			Content: graphdata.Content{ID: int64(a.graph)*1000 + int64(a.number), Hash: "made by " + a.recipe}, Recipe: a.recipe, Ingredients: a.ingredients.json(),
@@ -156,9 +157,9 @@ func (tb *table) finish(a attempt) bool {
 	})
 }
 
-func (tb *table) end(a attempt, f func(*step)) bool {
+func (tb *table) end(a *attempt, f func(*step)) bool {
 	s := tb.at(a.node)
-	if s == nil || !s.claimed(&a) {
+	if s == nil || !s.claimed(a) {
 		return false
 	}
 	tb.in(func() { s.graph.claim = nil; f(s) })
@@ -523,7 +524,7 @@ func TestEveryBuildEnds(t *testing.T) {
 			nodes = append(nodes, id)
 		}
 		tb := plot(t, strings.Join(nodes, " "), strings.Join(edges, " "))
-		var attempts []attempt
+		var attempts []*attempt
 		for range 60 {
 			id := nodes[r.IntN(len(nodes))]
 			s := tb.at(id)

@@ -310,7 +310,7 @@ func (s *Service) build(ctx context.Context, a *attempt) (outcome string) {
 	if cause := context.Cause(working); err != nil && cause != nil {
 		err = cause // what failed did so because of that
 	}
-	ended := func(b *board, st *step) {}
+	var ended func(b *board, st *step)
 	switch why := final(err, s.cfg.Limit); {
 	case err == nil:
 		outcome, ended = outcomeCompleted, func(b *board, st *step) { b.finish(st, made) }
@@ -356,8 +356,8 @@ func publicText(err error) string {
 	return "the server or its database failed; its log says how"
 }
 
-// final returns why a build that failed is not tried again, or "" when it is: the input, the settings, its size or its time were at fault, or
-// the code.
+// final returns why a build that failed is not tried again, or "" when it is: the input, the settings, its size or its time were at fault,
+// or the code.
 func final(err error, limit time.Duration) string {
 	if err == nil {
 		return ""
@@ -443,8 +443,8 @@ func (a *attempt) progress(done int64) {
 	a.mu.Unlock()
 }
 
-// reserve corrects what an attempt reserves, once it is known what it holds. It may be more than there is left: then nothing else begins. It
-// fails when it is more than there is at all.
+// reserve corrects what an attempt reserves, once it is known what it holds. It may be more than there is left: then nothing else begins.
+// It fails when it is more than there is at all.
 func (s *Service) reserve(a *attempt, holds ...layered.Graph) error {
 	needs := measure(holds)
 	s.mu.Lock()

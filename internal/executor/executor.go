@@ -128,8 +128,8 @@ func (o Outcome) Failed() *NodeState {
 // maxWait is how long a request waits for its builds at most.
 const maxWait = 25 * time.Second
 
-// Execute asks for what is stale among a node and its ancestors, or in the whole plan when nodeID is "", in one change, and waits for it. Who
-// hangs up cancels nothing. Faults: NotFound for the project, and with the id as detail for the node; those of plan.Service.Change.
+// Execute asks for what is stale among a node and its ancestors, or in the whole plan when nodeID is "", in one change, and waits for it.
+// Who hangs up cancels nothing. Faults: NotFound for the project, and with the id as detail for the node; those of plan.Service.Change.
 func (s *Service) Execute(ctx context.Context, actor auth.Actor, projectID int32, nodeID string, r Request) (Outcome, error) {
 	c := r.change()
 	c.Request = map[string]string{"execute": nodeID}
@@ -186,8 +186,8 @@ func (b *board) targets(nodeID string) ([]*step, error) {
 	return []*step{s}, nil
 }
 
-// change lets f decide about a project under the lock of its head, and writes what it decided, in one change. Ending, when it is not nil, is
-// an attempt whose claim ends with the change: when the claim is not there any more, nothing is changed, and the error is errLost.
+// change lets f decide about a project under the lock of its head, and writes what it decided, in one change. Ending, when it is not nil,
+// is an attempt whose claim ends with the change: when the claim is not there any more, nothing is changed, and the error is errLost.
 func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32, c plan.Change, ending *attempt, f func(*board) error,
 ) (plan.Result, error) {
 	lost := false
@@ -271,7 +271,6 @@ func (s *Service) wait(ctx context.Context, actor auth.Actor, projectID int32, n
 		if err := look(); err != nil || o.Done {
 			return o, err
 		}
-		at = u.At
 	}
 	if ctx.Err() != nil {
 		return o, nil // nobody waits any more

@@ -20,8 +20,8 @@ type loading struct {
 	graphs map[int32]*header // by id
 }
 
-// loadBoards reads projects as builds see them, in one round trip. All is of one moment in a snapshot or, for one project, under the lock of its
-// head. Projects that do not exist have boards without steps.
+// loadBoards reads projects as builds see them, in one round trip. All is of one moment in a snapshot or, for one project, under the lock
+// of its head. Projects that do not exist have boards without steps.
 func loadBoards(ctx context.Context, conn *pgx.Conn, projects []int32, version string) (map[int32]*board, error) {
 	l := loading{boards: make(map[int32]*board), edges: make(map[int32][][2]string), graphs: make(map[int32]*header)}
 	wide := make([]int64, len(projects))

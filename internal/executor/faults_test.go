@@ -1,0 +1,463 @@
+package executor_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"layercake/internal/executor"
+	"layercake/internal/plan"
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server"
+	"layercake/internal/testsignal"
+
+	"github.com/google/uuid"
+)
+
+// quick are clocks for tests that wait for what a replica notices.
+func quick(c *server.Config) {
+	c.BuildTiming = executor.DefaultTiming
+	c.BuildTiming.Look, c.BuildTiming.Progress, c.BuildTiming.Shown = 50*time.Millisecond, 50*time.Millisecond, time.Hour
+	c.BuildTiming.Retries = [3]time.Duration{}
+}
+
+// computed counts what replicas compute, and can hold it.
+type computed struct {
+	changed testsignal.Signal
+
+	mu    sync.Mutex
+	nodes []string // in order, as "project node"
+	held  map[string]chan struct{}
+}
+
+// on makes a replica tell what it computes.
+func (c *computed) on(cfg *server.Config) {
+	cfg.Computed = func(ctx context.Context, project int32, node string) {
+		c.mu.Lock()
+		c.nodes = append(c.nodes, fmt.Sprintf("%d %s", project, node))
+		held := c.held[node]
+		c.mu.Unlock()
+		c.changed.Say()
+		if held != nil {
+			<-held
+		}
+	}
+}
+
+// hold stops the computing of a node until the test releases it.
+func (c *computed) hold(t testing.TB, node string) (release func()) {
+	t.Helper()
+	held := make(chan struct{})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held == nil {
+		c.held = make(map[string]chan struct{})
+	}
+	c.held[node] = held
+	release = sync.OnceFunc(func() {
+		c.mu.Lock()
+		delete(c.held, node)
+		c.mu.Unlock()
+		close(held)
+	})
+	t.Cleanup(release)
+	return release
+}
+
+// count returns how often a node was computed.
+func (c *computed) count(project int32, node string) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range c.nodes {
+		if name == fmt.Sprintf("%d %s", project, node) {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *computed) await(t testing.TB, project int32, node string, times int) {
+	t.Helper()
+	c.changed.Await(t, fmt.Sprintf("%s to be computed %d times", node, times), func() bool { return c.count(project, node) >= times })
+}
+
+// ask asks for a node, or for all with "", and does not wait.
+func (r *replica) ask(t testing.TB, project int32, id string) executor.Outcome {
+	t.Helper()
+	done, err := r.Builds.Execute(t.Context(), r.actor, project, id, executor.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done
+}
+
+// rest waits until nothing is open any more in a project. Asking again shows the states and waits for what is open.
+func (r *replica) rest(t testing.TB, project int32) map[string]*plan.GraphExecution {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
+	defer cancel()
+	for u, err := range r.Plans.Watch(ctx, r.actor, project, plan.Cursor{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = u
+		if pgtest.Count(t, pgtest.Connect(t, r.Database), "SELECT count(*) FROM builds WHERE finished_at IS NULL AND project_id = $1", project) == 0 {
+			return r.states(t, project)
+		}
+	}
+	t.Fatal("builds do not end")
+	return nil
+}
+
+// states returns what the plan shows of the graphs of nodes.
+func (r *replica) states(t testing.TB, project int32) map[string]*plan.GraphExecution {
+	t.Helper()
+	dag, err := r.Plans.DAG(t.Context(), r.actor, project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := make(map[string]*plan.GraphExecution)
+	for _, n := range dag.Nodes {
+		if n.GraphExecution != nil {
+			states[n.ID] = n.GraphExecution
+		}
+	}
+	return states
+}
+
+func wantStates(t testing.TB, got map[string]*plan.GraphExecution, want string, nodes ...string) {
+	t.Helper()
+	for _, id := range nodes {
+		switch g := got[id]; {
+		case g == nil:
+			t.Errorf("%s shows no graph", id)
+		case g.ExecutionState != want:
+			message := ""
+			if g.ErrorMessage != nil {
+				message = *g.ErrorMessage
+			}
+			t.Errorf("%s is %s (%s), want %s", id, g.ExecutionState, message, want)
+		}
+	}
+}
+
+// restyle changes the settings of a merge, so that it is stale.
+func (r *replica) restyle(t testing.TB, project int32, id, strategy string) {
+	t.Helper()
+	config := fmt.Sprintf(`{"mergeStrategy":%q}`, strategy)
+	r.edit(t, project, plan.UpdateNode{ID: id, Config: &config})
+}
+
+func merges(n int) (edits []plan.Edit) {
+	for i := range n {
+		edits = append(edits, node(plan.MergeNode, fmt.Sprintf("m%d", i), "{}"))
+	}
+	return edits
+}
+
+// expire ends the lease of a replica, as its death does, and what is held under it.
+func (r *replica) expire(t testing.TB) uuid.UUID {
+	t.Helper()
+	dead := r.Replica.Incarnation()
+	pgtest.Exec(t, pgtest.Connect(t, r.Database), "DELETE FROM replicas WHERE incarnation = $1", dead)
+	return dead
+}
+
+func TestReplicasBuildEachNodeOnce(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	var c computed
+	var replicas []*replica
+	for range 3 {
+		replicas = append(replicas, start(t, database, quick, c.on))
+	}
+	p := replicas[0].newProject(t, merges(30)...)
+	var asking sync.WaitGroup
+	for _, r := range replicas {
+		asking.Go(func() { _, _ = r.Builds.Execute(t.Context(), r.actor, p, "", executor.Request{}) })
+	}
+	asking.Wait()
+	states := replicas[1].rest(t, p)
+	for i := range 30 {
+		id := fmt.Sprintf("m%d", i)
+		wantStates(t, states, "completed", id)
+		if n := c.count(p, id); n != 1 {
+			t.Errorf("%s was computed %d times", id, n)
+		}
+	}
+	if n := pgtest.Count(t, pgtest.Connect(t, database), "SELECT count(*) FROM contents"); n > 6 {
+		t.Errorf("equal results have %d contents, want one for each that was written at once", n)
+	}
+}
+
+// A builder that dies loses its claim with its lease. Another builds, and what the first one made is thrown away when it comes back.
+func TestKilledBuilder(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	var onA, onB computed
+	a, b := start(t, database, quick, onA.on), start(t, database, quick, onB.on, func(c *server.Config) { c.Builds = 0 })
+	p := a.newProject(t, merges(1)...)
+	release := onA.hold(t, "m0")
+	a.ask(t, p, "")
+	onA.await(t, p, "m0", 1)
+	a.Builds.Drain() // it builds nothing else; what is under way is computing and does not notice
+	dead := a.expire(t)
+
+	c := start(t, database, quick, onB.on)
+	states := c.rest(t, p)
+	wantStates(t, states, "completed", "m0")
+	if n := onB.count(p, "m0"); n != 1 {
+		t.Errorf("m0 was computed %d times by others", n)
+	}
+	at, err := c.Plans.Head(t.Context(), c.actor, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	a.Builds.Ended.Await(t, "the end of the former attempt", func() bool { return a.Builds.Running() == 0 })
+	if again, err := c.Plans.Head(t.Context(), c.actor, p); err != nil || again != at {
+		t.Errorf("the plan is at %v after the former builder came back, %v, want %v", again, err, at)
+	}
+	admin := pgtest.Connect(t, database)
+	const ask = "SELECT count(*) FROM builds WHERE state = 'completed' AND attempt = 2 AND replica <> $1 AND replica = $2"
+	if n := pgtest.Count(t, admin, ask, dead, c.Replica.Incarnation()); n != 1 {
+		t.Errorf("%d builds were completed by the other replica in the second attempt", n)
+	}
+	_ = b
+}
+
+// Postgres that is restarted has no claims: somebody claims, and only one result is put into place.
+func TestClaimsThatAreLostWithTheServer(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	var c computed
+	a := start(t, database, quick, c.on)
+	p := a.newProject(t, merges(1)...)
+	release := c.hold(t, "m0")
+	a.ask(t, p, "")
+	c.await(t, p, "m0", 1)
+	pgtest.Exec(t, pgtest.Connect(t, database), "TRUNCATE claims")
+	// The first attempt does not notice before it ends. It reports in vain and is stopped, and then the replica claims again.
+	release()
+	wantStates(t, a.rest(t, p), "completed", "m0")
+	const ask = "SELECT count(*) FROM builds WHERE state = 'completed' AND attempt BETWEEN 1 AND 2"
+	if n := pgtest.Count(t, pgtest.Connect(t, database), ask); n != 1 {
+		t.Errorf("%d builds", n)
+	}
+}
+
+func TestBuildIsGivenUpAfterTheThirdDeath(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	var c computed
+	a := start(t, database, quick, c.on)
+	p := a.newProject(t, append(merges(1), node(plan.CopyNode, "c", "{}"), edge("m0", "c"))...)
+	admin := pgtest.Connect(t, database)
+	for i := range 3 {
+		release := c.hold(t, "m0")
+		if i == 0 {
+			a.ask(t, p, "")
+		}
+		c.await(t, p, "m0", i+1)
+		pgtest.Exec(t, admin, "DELETE FROM claims")
+		release()
+	}
+	states := a.rest(t, p)
+	wantStates(t, states, "error", "m0", "c")
+	if n := c.count(p, "m0"); n != 3 {
+		t.Errorf("it was computed %d times", n)
+	}
+}
+
+func TestRequestWhileItIsBuilt(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	var c computed
+	a := start(t, database, quick, c.on)
+	p := a.newProject(t, merges(1)...)
+	release := c.hold(t, "m0")
+	a.ask(t, p, "")
+	c.await(t, p, "m0", 1)
+	a.restyle(t, p, "m0", "Difference")
+	a.ask(t, p, "")
+	release()
+	wantStates(t, a.rest(t, p), "completed", "m0")
+	if n := c.count(p, "m0"); n != 2 {
+		t.Errorf("it was computed %d times, want again with the new settings", n)
+	}
+	a.wantCurrent(t, p)
+}
+
+// wantCurrent fails when a graph is stale.
+func (r *replica) wantCurrent(t testing.TB, project int32) {
+	t.Helper()
+	stale, err := r.Builds.Stale(t.Context(), []int32{project})
+	if err != nil || len(stale) == 0 {
+		t.Fatalf("%v, %v", stale, err)
+	}
+	for id, s := range stale {
+		if s.Stale || len(s.Because) > 0 {
+			t.Errorf("graph %d is stale: %q", id, s.Because)
+		}
+	}
+}
+
+func TestWhatIsDeletedUnderABuild(t *testing.T) {
+	t.Parallel()
+	for name, remove := range map[string]func(*testing.T, *replica, int32){
+		"node": func(t *testing.T, r *replica, p int32) { t.Helper(); r.edit(t, p, plan.DeleteNode{ID: "m0"}) },
+		"edge": func(t *testing.T, r *replica, p int32) { t.Helper(); r.edit(t, p, plan.DeleteEdge{ID: "m1-m0"}) },
+		"project": func(t *testing.T, r *replica, p int32) {
+			t.Helper()
+			if err := r.Projects.Delete(t.Context(), r.actor, p); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			database := pgtest.New(t)
+			var c computed
+			a := start(t, database, quick, c.on)
+			const reverse = `{"transforms":[{"kind":"ReverseEdges"}]}`
+			p := a.newProject(t, append(merges(2), node(plan.TransformNode, "t", reverse), edge("m1", "m0"), edge("m0", "t"))...)
+			release := c.hold(t, "m0")
+			a.ask(t, p, "")
+			c.await(t, p, "m0", 1)
+			remove(t, a, p)
+			release()
+			admin := pgtest.Connect(t, database)
+			switch name {
+			case "edge":
+				wantStates(t, a.rest(t, p), "completed", "m0", "t")
+				a.execute(t, p, "")
+				a.wantCurrent(t, p)
+			case "node":
+				states := a.rest(t, p)
+				wantStates(t, states, "error", "t") // it has no input any more
+				if n := pgtest.Count(t, admin, "SELECT count(*) FROM builds WHERE node_id = 'm0' AND state = 'cancelled'"); n != 1 {
+					t.Errorf("%d builds of the node were cancelled", n)
+				}
+			case "project":
+				a.Builds.Ended.Await(t, "the end of the attempt", func() bool { return a.Builds.Running() == 0 })
+			}
+			if n := pgtest.Count(t, admin, "SELECT count(*) FROM claims"); n != 0 {
+				t.Errorf("%d claims are left", n)
+			}
+		})
+	}
+}
+
+// What is cancelled on one replica ends on the one that builds, and is not put into place.
+func TestCancelOnAnotherReplica(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	var c computed
+	a, b := start(t, database, quick, c.on), start(t, database, quick, func(c *server.Config) { c.Builds = 0 })
+	p := a.newProject(t, append(merges(2), node(plan.CopyNode, "c", "{}"), edge("m0", "c"))...)
+	release := c.hold(t, "m0")
+	a.ask(t, p, "")
+	c.await(t, p, "m0", 1)
+	if any, err := b.Builds.Cancel(t.Context(), b.actor, p, "m0", executor.Request{}); !any || err != nil {
+		t.Fatalf("cancelled: %t, %v", any, err)
+	}
+	states := b.rest(t, p)
+	wantStates(t, states, "not_started", "m0", "c")
+	wantStates(t, states, "completed", "m1")
+	release()
+	a.Builds.Ended.Await(t, "the end of the attempt", func() bool { return a.Builds.Running() == 0 })
+	wantStates(t, a.states(t, p), "not_started", "m0", "c")
+	if any, err := b.Builds.Cancel(t.Context(), b.actor, p, "", executor.Request{}); any || err != nil {
+		t.Errorf("cancelled what is not open: %t, %v", any, err)
+	}
+	wantStates(t, func() map[string]*plan.GraphExecution { a.execute(t, p, ""); return a.states(t, p) }(), "completed", "m0", "m1", "c")
+}
+
+// A replica that stops gives back what it builds, and that attempt does not count.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	var c computed
+	a := start(t, database, quick, c.on)
+	p := a.newProject(t, merges(1)...)
+	release := c.hold(t, "m0")
+	a.ask(t, p, "")
+	c.await(t, p, "m0", 1)
+	a.Builds.Drain()
+	release()
+	a.Builds.Ended.Await(t, "the end of the attempt", func() bool { return a.Builds.Running() == 0 })
+	admin := pgtest.Connect(t, database)
+	if n := pgtest.Count(t, admin, "SELECT count(*) FROM builds WHERE finished_at IS NULL AND attempt = 0"); n != 1 {
+		t.Errorf("%d builds wait as if they had not begun", n)
+	}
+	if n := pgtest.Count(t, admin, "SELECT count(*) FROM claims"); n != 0 {
+		t.Errorf("%d claims are left", n)
+	}
+	wantStates(t, a.states(t, p), "pending", "m0")
+	a.ask(t, p, "")
+	a.Builds.Admit()
+	wantStates(t, a.rest(t, p), "completed", "m0")
+	// The end of a core is the same.
+	a.restyle(t, p, "m0", "Difference")
+	release = c.hold(t, "m0")
+	a.ask(t, p, "")
+	c.await(t, p, "m0", 3)
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); a.Stop(t) }()
+	b := start(t, database, quick)
+	release()
+	<-stopped
+	wantStates(t, b.rest(t, p), "completed", "m0")
+	if n := pgtest.Count(t, admin, "SELECT count(*) FROM builds WHERE attempt = 1 AND replica = $1", b.Replica.Incarnation()); n != 1 {
+		t.Errorf("%d builds were completed in the first attempt that counts", n)
+	}
+}
+
+// One build of a project waits for at most two of the many of another.
+func TestProjectsTakeTurns(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	var c computed
+	a := start(t, database, quick, c.on, func(cfg *server.Config) { cfg.Builds = 1 })
+	many, one := a.newProject(t, merges(500)...), a.newProject(t, merges(1)...)
+	release := c.hold(t, "m0")
+	a.ask(t, many, "")
+	c.await(t, many, "m0", 1)
+	a.ask(t, one, "")
+	release()
+	c.await(t, one, "m0", 1)
+	c.mu.Lock()
+	place := slices.Index(c.nodes, fmt.Sprintf("%d m0", one))
+	c.mu.Unlock()
+	if place > 2 {
+		t.Errorf("%d builds of the other project came first", place)
+	}
+}
+
+func TestNothingStaleIsNoEvent(t *testing.T) {
+	t.Parallel()
+	a := start(t, pgtest.New(t), quick)
+	var edits []plan.Edit
+	for i := range 999 {
+		edits = append(edits, node(plan.GraphNode, fmt.Sprintf("g%d", i), "{}"))
+		if i > 0 {
+			edits = append(edits, edge(fmt.Sprintf("g%d", (i-1)/2), fmt.Sprintf("g%d", i)))
+		}
+	}
+	p := a.newProject(t, edits...)
+	a.execute(t, p, "")
+	at, err := a.Plans.Head(t.Context(), a.actor, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"", "g998"} {
+		done := a.execute(t, p, id)
+		if done.At != at {
+			t.Errorf("asking for %q made an event: at %v, before %v", id, done.At, at)
+		}
+	}
+	a.wantCurrent(t, p)
+}
