@@ -1,6 +1,9 @@
--- What builds look at, of many projects in one round trip, in a snapshot or under the lock of the project's head: the plan, ...
+-- What builds look at, of many projects in one round trip, in a snapshot or under the lock of the project's head: the plan, with those
+-- configurations that matter, ...
 -- name: ListSteps :many
-SELECT project_id, id, node_type, label, config FROM plan_nodes
+SELECT project_id, id, node_type, label,
+    (CASE WHEN node_type IN ('DataSourceNode', 'MergeNode', 'TransformNode') THEN config ELSE '{}' END)::json AS config
+FROM plan_nodes
 WHERE project_id = ANY (@project_ids::int[]) AND ordinal >= 0 ORDER BY project_id, ordinal;
 
 -- name: ListStepLinks :many

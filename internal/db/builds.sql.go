@@ -452,7 +452,9 @@ func (q *Queries) ListStepSources(ctx context.Context, projectIds []int64) ([]Li
 }
 
 const ListSteps = `-- name: ListSteps :many
-SELECT project_id, id, node_type, label, config FROM plan_nodes
+SELECT project_id, id, node_type, label,
+    (CASE WHEN node_type IN ('DataSourceNode', 'MergeNode', 'TransformNode') THEN config ELSE '{}' END)::json AS config
+FROM plan_nodes
 WHERE project_id = ANY ($1::int[]) AND ordinal >= 0 ORDER BY project_id, ordinal
 `
 
@@ -464,7 +466,8 @@ type ListStepsRow struct {
 	Config    []byte
 }
 
-// What builds look at, of many projects in one round trip, in a snapshot or under the lock of the project's head: the plan, ...
+// What builds look at, of many projects in one round trip, in a snapshot or under the lock of the project's head: the plan, with those
+// configurations that matter, ...
 func (q *Queries) ListSteps(ctx context.Context, projectIds []int32) ([]ListStepsRow, error) {
 	rows, err := q.db.Query(ctx, ListSteps, projectIds)
 	if err != nil {

@@ -38,9 +38,10 @@ type step struct {
 	graph     *header        // graph of the node; nil until one is asked for
 
 	// What assess finds out.
-	from    ingredients
-	recipe  string   // "" while an input has no output
-	because []string // why the graph is stale; empty when it is current
+	settings string // hash of those that matter; "" before
+	from     ingredients
+	recipe   string   // "" while an input has no output
+	because  []string // why the graph is stale; empty when it is current
 	// edited says that the graph, or one before it, is stale for other reasons than a new version of the engine: replicas of two releases
 	// would ask each other for ever to build what is stale for that.
 	edited bool
@@ -185,7 +186,10 @@ func (s *step) assess(version string) {
 	if !builds(s.kind) {
 		return
 	}
-	s.from = ingredients{Version: version, Kind: s.kind, Settings: hashSettings(s.kind, s.config), Inputs: make([]ingredient, len(s.inputs))}
+	if s.settings == "" {
+		s.settings = hashSettings(s.kind, s.config)
+	}
+	s.from = ingredients{Version: version, Kind: s.kind, Settings: s.settings, Inputs: make([]ingredient, len(s.inputs))}
 	for i, in := range s.inputs {
 		s.from.Inputs[i] = in.input()
 	}
@@ -469,18 +473,22 @@ func (b *board) retry(s *step, why string) bool {
 	}
 	at := b.now.Add(b.retries[build.Attempt-1])
 	build.RetryAt, build.Error, build.changed = &at, &why, true
-	s.graph.claim = nil
+	s.graph.wait()
 	return true
 }
 
 // giveBack ends an attempt as if it had not begun.
 func (b *board) giveBack(s *step) {
-	g := s.graph
-	g.build.Attempt--
-	g.build.changed = true
-	g.claim = nil
-	if g.State == stateProcessing {
-		g.State, g.changed = statePending, true
+	s.graph.build.Attempt--
+	s.graph.build.changed = true
+	s.graph.wait()
+}
+
+// wait leaves the open build without a claim.
+func (h *header) wait() {
+	h.claim = nil
+	if h.State == stateProcessing {
+		h.State, h.changed = statePending, true
 	}
 }
 

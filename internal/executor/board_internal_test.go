@@ -61,7 +61,7 @@ func plot(t testing.TB, nodes, edges string) *table {
 // load begins a transaction: what is stored is linked again.
 func (tb *table) load() {
 	for _, s := range tb.steps {
-		s.inputs, s.outputs = nil, nil
+		s.inputs, s.outputs, s.settings = nil, nil, ""
 	}
 	tb.link(tb.edges)
 }

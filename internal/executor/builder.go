@@ -319,7 +319,11 @@ func (s *Service) build(ctx context.Context, a *attempt) (outcome string) {
 	case errors.Is(err, errDraining):
 		outcome, ended = outcomeReturned, func(b *board, st *step) { b.giveBack(st) }
 	case why != "":
-		outcome, ended = outcomeFailed, func(b *board, st *step) { b.fail(st, why) }
+		problems := problemsJSON(err)
+		outcome, ended = outcomeFailed, func(b *board, st *step) {
+			st.graph.Metadata = problems
+			b.fail(st, why)
+		}
 	default:
 		s.cfg.Log.WarnContext(ctx, "an attempt of a build failed", "project", a.project, "node", a.node, "attempt", a.number, "error", err)
 		outcome, ended = outcomeRetried, s.retried(err)

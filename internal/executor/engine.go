@@ -90,6 +90,19 @@ func notesJSON(notes []layered.Note) json.RawMessage {
 	return text
 }
 
+// problemsJSON is how the problems of a graph that broke the rules are stored: null for another failure.
+func problemsJSON(err error) json.RawMessage {
+	f := fault.From(err)
+	if f == nil || f.Details["problems"] == nil {
+		return nil
+	}
+	text, err := json.Marshal(map[string]any{"problems": f.Details["problems"], "total": f.Details["total"]})
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
 // What a build needs, measured with 1,000,000 nodes and edges of two attributes: an element that was read takes about 300 bytes beside its
 // texts, and the engine holds the inputs, the result, and an index of both.
 const (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -460,4 +461,50 @@ func TestNothingStaleIsNoEvent(t *testing.T) {
 		}
 	}
 	a.wantCurrent(t, p)
+}
+
+// What the database or the machine is to blame for is tried again, and given up in the end.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	var c computed
+	a := start(t, database, quick, c.on)
+	admin := pgtest.Connect(t, database)
+	pgtest.Exec(t, admin, `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no space left' USING ERRCODE = '53100'; END $$`)
+	pgtest.Exec(t, admin, "CREATE TRIGGER full_disk BEFORE INSERT ON contents FOR EACH STATEMENT EXECUTE FUNCTION full_disk()")
+	p := a.newProject(t, append(merges(1), node(plan.CopyNode, "c", "{}"), edge("m0", "c"))...)
+	a.execute(t, p, "")
+	states := a.states(t, p)
+	wantStates(t, states, "error", "m0", "c")
+	if n := c.count(p, "m0"); n != 4 {
+		t.Errorf("it was computed %d times", n)
+	}
+	pgtest.Exec(t, admin, "DROP TRIGGER full_disk ON contents")
+	a.execute(t, p, "")
+	wantStates(t, a.states(t, p), "completed", "m0", "c")
+}
+
+// A build that does not fit is refused with both numbers, and one that takes too long ends.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	a := start(t, pgtest.New(t), quick, func(c *server.Config) { c.BuildMemory = 1 })
+	p := a.newProject(t, merges(1)...)
+	a.execute(t, p, "")
+	states := a.states(t, p)
+	wantStates(t, states, "error", "m0")
+	if message := *states["m0"].ErrorMessage; !strings.Contains(message, "LAYERCAKE_BUILD_MEMORY") || strings.Count(message, " MB") != 2 {
+		t.Errorf("it says %q", message)
+	}
+
+	b := start(t, pgtest.New(t), quick, func(c *server.Config) {
+		c.BuildTimeout = time.Millisecond
+		c.Computed = func(ctx context.Context, _ int32, _ string) { <-ctx.Done() }
+	})
+	p = b.newProject(t, merges(1)...)
+	b.execute(t, p, "")
+	states = b.states(t, p)
+	wantStates(t, states, "error", "m0")
+	if message := *states["m0"].ErrorMessage; !strings.Contains(message, "1ms") {
+		t.Errorf("it says %q", message)
+	}
 }
