@@ -106,29 +106,34 @@ func attributedNodes(rows int) io.Reader {
 	return t
 }
 
-// TestAttributesAreSmall: a node with two attributes takes at most 250 bytes. Few of these attributes are equal to others.
-func TestAttributesAreSmall(t *testing.T) { //nolint:paralleltest // it measures the heap
+// TestElementsAreSmall: a node with two attributes takes at most 250 bytes, and an edge 200. Few of these attributes are equal to others.
+func TestElementsAreSmall(t *testing.T) { //nolint:paralleltest // it measures the heap
 	const rows = 200_000
-	if n := bytesPerNode(t, rows); n > 250 {
+	if n := bytesPerRow(t, attributedNodes(rows), ingest.Nodes, rows); n > 250 {
 		t.Errorf("%.0f bytes a node, want at most 250", n)
 	}
-}
-
-func BenchmarkBytesPerNode(b *testing.B) {
-	const rows = 1_000_000
-	n := 0.0
-	for b.Loop() {
-		n = bytesPerNode(b, rows)
+	if n := bytesPerRow(t, edgeTable(rows), ingest.Edges, rows); n > 200 {
+		t.Errorf("%.0f bytes an edge, want at most 200", n)
 	}
-	b.ReportMetric(n, "B/node")
 }
 
-func bytesPerNode(t testing.TB, rows int) float64 {
+func BenchmarkBytesPerElement(b *testing.B) {
+	const rows = 1_000_000
+	nodes, edges := 0.0, 0.0
+	for b.Loop() {
+		nodes = bytesPerRow(b, attributedNodes(rows), ingest.Nodes, rows)
+		edges = bytesPerRow(b, edgeTable(rows), ingest.Edges, rows)
+	}
+	b.ReportMetric(nodes, "B/node")
+	b.ReportMetric(edges, "B/edge")
+}
+
+func bytesPerRow(t testing.TB, file io.Reader, kind ingest.Kind, rows int) float64 {
 	t.Helper()
 	before := heap()
-	got, err := ingest.Read(attributedNodes(rows), ingest.CSV, ingest.Nodes, ingest.DefaultLimits())
-	if err != nil || len(got.Graph.Nodes) != rows {
-		t.Fatalf("%d nodes, %v", len(got.Graph.Nodes), err)
+	got, err := ingest.Read(file, ingest.CSV, kind, ingest.DefaultLimits())
+	if err != nil || len(got.Graph.Nodes)+len(got.Graph.Edges) != rows {
+		t.Fatalf("%d nodes, %d edges, %v", len(got.Graph.Nodes), len(got.Graph.Edges), err)
 	}
 	size := float64(heap()-before) / float64(rows)
 	runtime.KeepAlive(got)

@@ -41,9 +41,9 @@ func CanonicalAttrs(attrs json.RawMessage) json.RawMessage {
 }
 
 // isCanonical recognises most attributes that are canonical: sorted names, one value each, no blanks, and no text that could be spelled in
-// another way. It says no to objects and arrays within, although these may be canonical, too.
+// another way. It says no to objects and arrays within, and to escapes in names, although these may be canonical, too.
 func isCanonical(attrs json.RawMessage) bool {
-	if len(attrs) == 0 || bytes.IndexByte(attrs, '\\') >= 0 || !utf8.Valid(attrs) ||
+	if len(attrs) == 0 || !utf8.Valid(attrs) || hasOtherEscapes(attrs) ||
 		bytes.Contains(attrs, []byte("\u2028")) || bytes.Contains(attrs, []byte("\u2029")) {
 		return attrs == nil
 	}
@@ -56,6 +56,21 @@ func isCanonical(attrs json.RawMessage) bool {
 		last = name
 	}
 	return size > len("{") && size == len(attrs)
+}
+
+// hasOtherEscapes reports escapes of characters that could stand for themselves or be written by a shorter escape.
+func hasOtherEscapes(text []byte) bool {
+	for i := bytes.IndexByte(text, '\\'); i >= 0 && i+1 < len(text); {
+		if bytes.IndexByte([]byte(`"\nrtbf`), text[i+1]) < 0 {
+			return true
+		}
+		next := bytes.IndexByte(text[i+2:], '\\')
+		if next < 0 {
+			return false
+		}
+		i += 2 + next
+	}
+	return false
 }
 
 // Attributes yields names and values of attributes in their order. Of what is no JSON object it yields what looks like a member.

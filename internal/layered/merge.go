@@ -50,16 +50,13 @@ func Merge(ctx context.Context, inputs []Graph, s Strategy, r Resolution) (Graph
 	if r != PreferLast && r != PreferFirst && r != Manual {
 		return Graph{}, fault.New(fault.BadRequest, fmt.Sprintf("Unknown conflict resolution %q", r))
 	}
-	nodes := newMerger("node", r, func(n *Node) string { return n.ID }, sameNode)
-	edges := newMerger("edge", r, func(e *Edge) string { return e.ID }, sameEdge)
-	layers := newMerger("layer", r, func(l *Layer) string { return l.ID }, func(a, b *Layer) bool { return *a == *b })
+	nodes := newMerger("node", r, func(n *Node) string { return n.ID }, sameNode, nil)
+	edges := newMerger("edge", r, func(e *Edge) string { return e.ID }, sameEdge, sameEnds)
+	layers := newMerger("layer", r, func(l *Layer) string { return l.ID }, func(a, b *Layer) bool { return *a == *b }, nil)
 	for i, g := range inputs {
 		err := nodes.add(ctx, i, g.Nodes)
 		if err == nil {
 			err = layers.add(ctx, i, g.Layers)
-		}
-		if err == nil {
-			err = sameEnds(ctx, edges, g.Edges)
 		}
 		if err == nil {
 			err = edges.add(ctx, i, g.Edges)
@@ -76,17 +73,17 @@ func Merge(ctx context.Context, inputs []Graph, s Strategy, r Resolution) (Graph
 	if s == Union || len(inputs) < 2 {
 		return out, nil
 	}
-	stays := func(inputsWithIt []int) bool { return len(inputsWithIt) == len(inputs) }
+	stays := func(in occurrence) bool { return in.inputs == len(inputs) }
 	if s == Difference {
-		stays = func(inputsWithIt []int) bool { return len(inputsWithIt) == 1 && inputsWithIt[0] == 0 }
+		stays = func(in occurrence) bool { return in.inputs == 1 && in.first == 0 }
 	}
 	keep := make([]bool, len(out.Nodes))
 	for i := range out.Nodes {
-		keep[i] = stays(nodes.inputs[i])
+		keep[i] = stays(nodes.in[i])
 	}
 	kept := make([]Edge, 0, len(out.Edges))
 	for i, e := range out.Edges {
-		if stays(edges.inputs[i]) {
+		if stays(edges.in[i]) {
 			kept = append(kept, e)
 		}
 	}
@@ -103,18 +100,31 @@ type merger[T any] struct {
 	resolve   Resolution
 	id        func(*T) string
 	same      func(a, b *T) bool
-	at        map[string]int // ID to position in list
+	clash     func(former, e *T) error // refuses two elements that cannot be one; nil refuses none
+	at        map[string]int           // ID to position in list
 	list      []T
-	inputs    [][]int  // for each element, the inputs that have it, ascending
-	conflicts []string // the first MaxListed
-	total     int      // of all
+	in        []occurrence // of each element
+	conflicts []string     // the first MaxListed
+	total     int          // of all
 }
 
-func newMerger[T any](kind string, r Resolution, id func(*T) string, same func(a, b *T) bool) *merger[T] {
-	return &merger[T]{kind: kind, resolve: r, id: id, same: same, at: make(map[string]int)}
+// occurrence is where an element occurs.
+type occurrence struct {
+	first, last int // inputs
+	inputs      int // how many
+}
+
+func newMerger[T any](
+	kind string, r Resolution, id func(*T) string, same func(a, b *T) bool, clash func(former, e *T) error,
+) *merger[T] {
+	return &merger[T]{kind: kind, resolve: r, id: id, same: same, clash: clash, at: make(map[string]int)}
 }
 
 func (m *merger[T]) add(ctx context.Context, input int, elements []T) error {
+	if len(m.list) == 0 && len(elements) > 0 { // most merges are of different kinds: the first input of a kind is all there is
+		m.at = make(map[string]int, len(elements))
+		m.list, m.in = make([]T, 0, len(elements)), make([]occurrence, 0, len(elements))
+	}
 	for i := range elements {
 		if err := ended(ctx, i); err != nil {
 			return err
@@ -124,11 +134,17 @@ func (m *merger[T]) add(ctx context.Context, input int, elements []T) error {
 		if !ok {
 			m.at[m.id(e)] = len(m.list)
 			m.list = append(m.list, *e)
-			m.inputs = append(m.inputs, []int{input})
+			m.in = append(m.in, occurrence{first: input, last: input, inputs: 1})
 			continue
 		}
-		if seen := m.inputs[at]; seen[len(seen)-1] != input {
-			m.inputs[at] = append(seen, input)
+		if m.clash != nil {
+			if err := m.clash(&m.list[at], e); err != nil {
+				return err
+			}
+		}
+		if in := &m.in[at]; in.last != input {
+			in.last = input
+			in.inputs++
 		}
 		switch m.resolve {
 		case PreferLast:
@@ -139,7 +155,7 @@ func (m *merger[T]) add(ctx context.Context, input int, elements []T) error {
 			}
 			if m.total++; m.total <= MaxListed {
 				m.conflicts = append(m.conflicts, fmt.Sprintf("%s %q differs between input %d and input %d",
-					m.kind, m.id(e), m.inputs[at][0]+1, input+1))
+					m.kind, m.id(e), m.in[at].first+1, input+1))
 			}
 		}
 	}
@@ -159,24 +175,12 @@ func sameEdge(a, b *Edge) bool {
 }
 
 // sameEnds refuses an edge whose ID stands for an edge with other ends already.
-func sameEnds(ctx context.Context, m *merger[Edge], edges []Edge) error {
-	type ends struct{ source, target string }
-	here := make(map[string]ends)
-	for i, e := range edges {
-		if err := ended(ctx, i); err != nil {
-			return err
-		}
-		former, ok := here[e.ID]
-		if at, merged := m.at[e.ID]; !ok && merged {
-			former, ok = ends{m.list[at].Source, m.list[at].Target}, true
-		}
-		if ok && former != (ends{e.Source, e.Target}) {
-			return fault.New(fault.BadRequest, fmt.Sprintf("Edge id %q stands for two edges: from %q to %q, and from %q to %q",
-				e.ID, former.source, former.target, e.Source, e.Target))
-		}
-		here[e.ID] = ends{e.Source, e.Target}
+func sameEnds(former, e *Edge) error {
+	if former.Source == e.Source && former.Target == e.Target {
+		return nil
 	}
-	return nil
+	return fault.New(fault.BadRequest, fmt.Sprintf("Edge id %q stands for two edges: from %q to %q, and from %q to %q",
+		e.ID, former.Source, former.Target, e.Source, e.Target))
 }
 
 func conflictError(total int, listed []string) error {
