@@ -70,28 +70,28 @@ func importedBy(result plan.Result) Imported {
 	return done
 }
 
-// fileTable is a data source that a plan file may mean.
-type fileTable struct {
+// uploaded is a data source that a plan file may mean.
+type uploaded struct {
 	id       int32
 	filename string
 	kind     string
 }
 
 // tablesOf returns the data sources of a project.
-func tablesOf(ctx context.Context, tx plan.Tx, projectID int32) (tables []fileTable, err error) {
+func tablesOf(ctx context.Context, tx plan.Tx, projectID int32) (tables []uploaded, err error) {
 	return nil, nil
 }
 
 // importer makes the edits of a plan file.
 type importer struct {
 	stamp  int64 // milliseconds, in all ids
-	tables []fileTable
+	tables []uploaded
 	edits  []plan.Edit
 }
 
 // importEdits returns what a plan file adds to a plan: its tables, one merge of them, one graph of that, and for each export an output. An
 // export that changes the graph has a transform and a graph of its own before it.
-func importEdits(p planfile.Plan, tables []fileTable, now time.Time) []plan.Edit {
+func importEdits(p planfile.Plan, tables []uploaded, now time.Time) []plan.Edit {
 	im := importer{stamp: now.UnixMilli(), tables: tables}
 	var sources []string
 	for i, in := range p.Import.Profiles {

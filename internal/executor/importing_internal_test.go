@@ -55,7 +55,7 @@ func imported(t *testing.T, edits []plan.Edit) (nodes []plan.Node, edges []plan.
 
 func TestImportedNodes(t *testing.T) {
 	t.Parallel()
-	tables := []fileTable{{3, "nodes.csv", "nodes"}, {5, "nodes.csv", "nodes"}, {4, "nodes.csv", "nodes"}, {9, "edges.csv", "nodes"}}
+	tables := []uploaded{{3, "nodes.csv", "nodes"}, {5, "nodes.csv", "nodes"}, {4, "nodes.csv", "nodes"}, {9, "edges.csv", "nodes"}}
 	nodes, edges := imported(t, importEdits(parsePlan(t, tinyPlan), tables, time.UnixMilli(1234)))
 	type seen struct {
 		id, label string
