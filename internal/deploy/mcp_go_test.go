@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -195,8 +196,20 @@ func callEveryTool(t *testing.T, s session) {
 		}
 		result := s.call(t, c.Tool, arguments)
 		called[c.Tool] = true
-		for name, field := range c.Learn {
-			known[name] = result[field]
+		for name, path := range c.Learn {
+			var value any = result
+			for key := range strings.SplitSeq(path, ".") {
+				if list, ok := value.([]any); ok {
+					i, err := strconv.Atoi(key)
+					if err != nil || i >= len(list) {
+						t.Fatalf("%s has nothing at %s", c.Tool, path)
+					}
+					value = list[i]
+					continue
+				}
+				value = value.(map[string]any)[key]
+			}
+			known[name] = value
 		}
 	}
 	for _, tool := range listed {

@@ -31,6 +31,11 @@ type importedCSV struct {
 }
 
 type importedSource struct {
+	tableInfo
+	NodeID string `json:"node_id,omitempty"`
+}
+
+type tableInfo struct {
 	ID       int32  `json:"id"`
 	Name     string `json:"name"`
 	Kind     string `json:"kind"`
@@ -38,8 +43,8 @@ type importedSource struct {
 	Problems int32  `json:"problems"`
 }
 
-func importedOf(s source.Source) importedSource {
-	return importedSource{ID: s.ID, Name: s.Name, Kind: string(s.Kind), Rows: s.Rows, Problems: s.ProblemCount}
+func tableOf(s source.Source) tableInfo {
+	return tableInfo{ID: s.ID, Name: s.Name, Kind: string(s.Kind), Rows: s.Rows, Problems: s.ProblemCount}
 }
 
 type listDataSources struct {
@@ -54,7 +59,7 @@ type dataSourceList struct {
 }
 
 type dataSourceInfo struct {
-	importedSource
+	tableInfo
 	Filename string `json:"filename"`
 	Bytes    int64  `json:"bytes"`
 	Status   string `json:"status"`
@@ -111,9 +116,15 @@ func (h *Handler) importCSV(ctx context.Context, c call, in importCSV) (imported
 		return importedCSV{}, err
 	}
 	h.point(c, in.project(), result)
-	out := importedCSV{Version: result.At.Version}
+	nodes := map[int32]string{}
+	for _, n := range result.Nodes {
+		if n.DatasourceExecution != nil {
+			nodes[n.DatasourceExecution.DataSourceID] = n.ID
+		}
+	}
+	out := importedCSV{Version: result.At.Version, DataSources: []importedSource{}}
 	for _, s := range sources {
-		out.DataSources = append(out.DataSources, importedOf(s))
+		out.DataSources = append(out.DataSources, importedSource{tableOf(s), nodes[s.ID]})
 	}
 	return out, nil
 }
@@ -127,7 +138,7 @@ func (h *Handler) listDataSources(ctx context.Context, c call, in listDataSource
 	size := 0
 	for i := int(in.Page); i < len(sources); i++ {
 		s := sources[i]
-		info := dataSourceInfo{importedOf(s), s.Filename, s.Size, s.Status, text(s.ErrorMessage)}
+		info := dataSourceInfo{tableOf(s), s.Filename, s.Size, s.Status, text(s.ErrorMessage)}
 		if size += len(compact(info)); size > maxPage && len(out.DataSources) > 0 {
 			out.NextPage = i
 			break

@@ -12,7 +12,8 @@ from mcp.types import ElicitResult
 URL = os.environ["LAYERCAKE_URL"] + "/mcp"
 PATIENCE = 60  # seconds for each test
 
-# Calls that succeed one after the other. A text $name stands for what an earlier call learned of its result, $new for a new id.
+# Calls that succeed one after the other. A text $name stands for what an earlier call learned of its result, by names and places in lists
+# with dots between; $new for a new id.
 CALLS = json.loads((Path(__file__).parent.parent / "npmtest" / "mcp" / "calls.json").read_text())
 
 
@@ -53,12 +54,21 @@ async def every_tool(mode):
                     return str(uuid.uuid4())
                 case str() if value.startswith("$"):
                     return known[value[1:]]
+                case list():
+                    return [fill(item) for item in value]
+                case dict():
+                    return {name: fill(item) for name, item in value.items()}
             return value
+
+        def at(result, path):
+            for key in path.split("."):
+                result = result[int(key)] if isinstance(result, list) else result[key]
+            return result
 
         for c in CALLS:
             if c["tool"] in listed:
-                result = await call(client, c["tool"], {name: fill(value) for name, value in c["arguments"].items()})
-                known |= {name: result[field] for name, field in c.get("learn", {}).items()}
+                result = await call(client, c["tool"], fill(c["arguments"]))
+                known |= {name: at(result, path) for name, path in c.get("learn", {}).items()}
         for tool in listed:
             code = await fail(client, tool, {"no_such_argument": 1})
             assert code == "BAD_REQUEST", (tool, code)

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 
-// Calls that succeed one after the other. A text $name stands for what an earlier call learned of its result, $new for a new id.
+// Calls that succeed one after the other. A text $name stands for what an earlier call learned of its result, by names and places in lists
+// with dots between; $new for a new id.
 const calls = JSON.parse(readFileSync(new URL('calls.json', import.meta.url)))
 
 // Calls each tool that the server has with arguments that it takes, and with some that it does not.
@@ -21,7 +22,7 @@ export const callEveryTool = async (client) => {
   const fill = (key, value) => (value === '$new' ? randomUUID() : typeof value === 'string' && value[0] === '$' ? known[value.slice(1)] : value)
   for (const { tool, arguments: args, learn = {} } of calls.filter(({ tool }) => listed.has(tool))) {
     const result = await call(client, tool, JSON.parse(JSON.stringify(args, fill)))
-    for (const [name, field] of Object.entries(learn)) known[name] = result[field]
+    for (const [name, path] of Object.entries(learn)) known[name] = path.split('.').reduce((value, key) => value[key], result)
   }
   for (const name of listed) {
     const { code } = await fail(client, name, { no_such_argument: 1 })
