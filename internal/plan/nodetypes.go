@@ -105,11 +105,48 @@ var nodeTypes = []NodeTypeInfo{
 				"transformType": {
 					"type": "string",
 					"enum": ["PartitionDepthLimit", "InvertGraph", "FilterNodes", "FilterEdges"],
-					"default": "PartitionDepthLimit"
+					"default": "PartitionDepthLimit",
+					"description": "Former shape: one type with transformConfig; transforms, where it is there, counts alone"
+				},
+				"transforms": {
+					"type": "array",
+					"minItems": 1,
+					"description": "Steps, done in this order",
+					"items": {
+						"type": "object",
+						"properties": {
+							"kind": {
+								"type": "string",
+								"enum": [
+									"PartitionDepthLimit", "PartitionWidthLimit", "DropUnconnectedNodes", "NodeLabelMaxLength",
+									"NodeLabelInsertNewlines", "EdgeLabelMaxLength", "EdgeLabelInsertNewlines", "InvertGraph", "ReverseEdges",
+									"GenerateHierarchy", "AggregateLayerNodes", "AggregateEdges", "Filter"
+								]
+							},
+							"params": {
+								"type": "object",
+								"description": "What the kind needs, with the same name in camelCase",
+								"properties": {
+									"enabled": {"type": "boolean", "default": true},
+									"maxPartitionDepth": {"type": "integer", "minimum": 1},
+									"maxPartitionWidth": {"type": "integer", "minimum": 1},
+									"retain": {"type": "boolean", "description": "Whether PartitionWidthLimit keeps as many children as it may"},
+									"excludePartitionNodes": {"type": "boolean", "default": true},
+									"nodeLabelMaxLength": {"type": "integer", "minimum": 1},
+									"nodeLabelInsertNewlinesAt": {"type": "integer", "minimum": 1},
+									"edgeLabelMaxLength": {"type": "integer", "minimum": 1},
+									"edgeLabelInsertNewlinesAt": {"type": "integer", "minimum": 1},
+									"keepFlowEdges": {"type": "boolean", "description": "For GenerateHierarchy"},
+									"layerConnectionsThreshold": {"type": "integer", "minimum": 1, "default": 3},
+									"query": {"type": "object", "description": "For Filter: targets, mode, linkPruningMode, ruleGroup"}
+								}
+							}
+						}
+					}
 				},
 				"transformConfig": {
 					"type": "object",
-					"description": "Settings of the transform",
+					"description": "Settings of transformType",
 					"properties": {
 						"maxPartitionDepth": {"type": "integer", "minimum": 1, "description": "For PartitionDepthLimit; editors offer 1 to 20"},
 						"maxPartitionWidth": {"type": "integer", "minimum": 1, "description": "For PartitionDepthLimit; editors offer 1 to 100"},
@@ -121,7 +158,7 @@ var nodeTypes = []NodeTypeInfo{
 				}
 			}
 		}`),
-		Example: json.RawMessage(`{"transformType": "PartitionDepthLimit", "transformConfig": {"maxPartitionDepth": 2}}`),
+		Example: json.RawMessage(`{"transforms": [{"kind": "PartitionDepthLimit", "params": {"maxPartitionDepth": 2}}]}`),
 	},
 	{
 		NodeType: MergeNode,
@@ -160,7 +197,10 @@ var nodeTypes = []NodeTypeInfo{
 			"properties": {
 				"renderTarget": {
 					"type": "string",
-					"enum": ["DOT", "GML", "JSON", "PlantUML", "CSVNodes", "CSVEdges", "Mermaid", "Custom"],
+					"enum": [
+						"DOT", "DOTHierarchy", "GML", "JSON", "PlantUML", "PlantUmlMindmap", "PlantUmlWbs", "Mermaid", "MermaidMindmap",
+						"MermaidTreemap", "CSVNodes", "CSVEdges", "CSVMatrix", "JSGraph", "Custom"
+					],
 					"default": "GML",
 					"description": "Format; Custom needs a template and is for plan files only"
 				},
@@ -170,7 +210,15 @@ var nodeTypes = []NodeTypeInfo{
 					"description": "How it is drawn",
 					"properties": {
 						"containNodes": {"type": "boolean", "description": "Whether nodes are drawn within their parents"},
-						"orientation": {"type": "string", "enum": ["LR", "TB"], "description": "From left to right, or from top to bottom"}
+						"orientation": {"type": "string", "enum": ["LR", "TB"], "description": "From left to right, or from top to bottom"},
+						"applyLayers": {"type": "boolean", "default": true},
+						"builtInStyles": {"type": "string", "enum": ["none", "light", "dark"]},
+						"addNodeCommentsAsNotes": {"type": "boolean"},
+						"useNodeWeight": {"type": "boolean", "default": true},
+						"useEdgeWeight": {"type": "boolean", "description": "Whether heavy edges are drawn wide"},
+						"csvWeight": {"type": "boolean", "description": "Whether tables have a column of weights"},
+						"csvGuardFormulas": {"type": "boolean", "description": "Whether spreadsheets take no text for a formula"},
+						"gmlIntegerIds": {"type": "boolean"}
 					}
 				},
 				"graphConfig": {
@@ -184,7 +232,9 @@ var nodeTypes = []NodeTypeInfo{
 						"nodeLabelMaxLength": {"type": "integer", "minimum": 0},
 						"nodeLabelInsertNewlinesAt": {"type": "integer", "minimum": 0},
 						"edgeLabelMaxLength": {"type": "integer", "minimum": 0},
-						"edgeLabelInsertNewlinesAt": {"type": "integer", "minimum": 0}
+						"edgeLabelInsertNewlinesAt": {"type": "integer", "minimum": 0},
+						"dropUnconnectedNodes": {"type": "boolean"},
+						"aggregateEdges": {"type": "boolean", "description": "Whether parallel edges become one; false by default"}
 					}
 				}
 			}
