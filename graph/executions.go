@@ -2,10 +2,12 @@ package graph
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"time"
 
+	"layercake/internal/budget"
 	"layercake/internal/caller"
 	"layercake/internal/executor"
 	"layercake/internal/fault"
@@ -59,6 +61,34 @@ func outcomeText(o executor.Outcome) string {
 		return "The graph is built"
 	}
 	return fmt.Sprintf("%d graphs are built", len(o.Nodes))
+}
+
+// maxOutput is the largest file that is sent in a response.
+const maxOutput = 32 << 20
+
+// export makes the file of an OutputNode. It takes the memory of the largest one before, because its size is known only when it is made.
+func (r *Resolver) export(ctx context.Context, projectID int32, nodeID string, request executor.Request) (*ExportNodeOutputResult, error) {
+	held := budget.From(ctx)
+	if err := held.Take(ctx, maxOutput); err != nil {
+		return nil, err
+	}
+	out, err := r.builds.Output(ctx, caller.Actor(ctx, request.ClientID), projectID, nodeID, executor.OutputRequest{Request: request, Execute: true})
+	if err != nil {
+		return nil, ofPlan("", err)
+	}
+	r.renewGuest(projectID, request.ClientID)
+	content, fits, err := out.Bytes(ctx, maxOutput)
+	switch {
+	case err != nil:
+		return nil, prefixed("Export failed: ", err)
+	case !fits:
+		return nil, fault.New(fault.BadRequest, fmt.Sprintf("The file has more than %d MB: download %s", maxOutput>>20, out.Download)).
+			With("detail", map[string]any{"limit": maxOutput, "download": out.Download})
+	}
+	return &ExportNodeOutputResult{
+		Success: true, Message: fmt.Sprintf("Exported %s as %s", out.Filename, out.Format), Content: base64.StdEncoding.EncodeToString(content),
+		Filename: out.Filename, MimeType: out.MIMEType,
+	}, held.Take(ctx, encodedCost*int64(len(content))-maxOutput)
 }
 
 // executions sends the states and the progress of the builds of a project to out. It returns when ctx ends, or with the error that ended

@@ -337,6 +337,121 @@ func (ec *executionContext) fieldContext_ExecutionEvent_timestamp(_ context.Cont
 	return graphql.NewScalarFieldContext("ExecutionEvent", field, false, false, "DateTime")
 }
 
+func (ec *executionContext) _ExportNodeOutputResult_success(ctx context.Context, field graphql.CollectedField, obj *ExportNodeOutputResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExportNodeOutputResult_success(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Success, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExportNodeOutputResult_success(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExportNodeOutputResult", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _ExportNodeOutputResult_message(ctx context.Context, field graphql.CollectedField, obj *ExportNodeOutputResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExportNodeOutputResult_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExportNodeOutputResult_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExportNodeOutputResult", field, false, false, "String")
+}
+
+func (ec *executionContext) _ExportNodeOutputResult_content(ctx context.Context, field graphql.CollectedField, obj *ExportNodeOutputResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExportNodeOutputResult_content(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Content, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExportNodeOutputResult_content(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExportNodeOutputResult", field, false, false, "String")
+}
+
+func (ec *executionContext) _ExportNodeOutputResult_filename(ctx context.Context, field graphql.CollectedField, obj *ExportNodeOutputResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExportNodeOutputResult_filename(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Filename, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExportNodeOutputResult_filename(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExportNodeOutputResult", field, false, false, "String")
+}
+
+func (ec *executionContext) _ExportNodeOutputResult_mimeType(ctx context.Context, field graphql.CollectedField, obj *ExportNodeOutputResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExportNodeOutputResult_mimeType(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MimeType, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExportNodeOutputResult_mimeType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ExportNodeOutputResult", field, false, false, "String")
+}
+
 func (ec *executionContext) _Graph_id(ctx context.Context, field graphql.CollectedField, obj *graphdata.Graph) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1896,6 +2011,98 @@ func (ec *executionContext) fieldContext_GraphPreview_truncated(_ context.Contex
 	return graphql.NewScalarFieldContext("GraphPreview", field, false, false, "Boolean")
 }
 
+func (ec *executionContext) _ImportPlanResult_success(ctx context.Context, field graphql.CollectedField, obj *ImportPlanResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImportPlanResult_success(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Success, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImportPlanResult_success(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImportPlanResult", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _ImportPlanResult_message(ctx context.Context, field graphql.CollectedField, obj *ImportPlanResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImportPlanResult_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImportPlanResult_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImportPlanResult", field, false, false, "String")
+}
+
+func (ec *executionContext) _ImportPlanResult_nodeCount(ctx context.Context, field graphql.CollectedField, obj *ImportPlanResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImportPlanResult_nodeCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImportPlanResult_nodeCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImportPlanResult", field, false, false, "Int")
+}
+
+func (ec *executionContext) _ImportPlanResult_edgeCount(ctx context.Context, field graphql.CollectedField, obj *ImportPlanResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImportPlanResult_edgeCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EdgeCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImportPlanResult_edgeCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImportPlanResult", field, false, false, "Int")
+}
+
 func (ec *executionContext) _Layer_id(ctx context.Context, field graphql.CollectedField, obj *graphdata.Layer) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2377,6 +2584,59 @@ func (ec *executionContext) _ExecutionEvent(ctx context.Context, sel ast.Selecti
 			}
 		case "timestamp":
 			out.Values[i] = ec._ExecutionEvent_timestamp(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var exportNodeOutputResultImplementors = []string{"ExportNodeOutputResult"}
+
+func (ec *executionContext) _ExportNodeOutputResult(ctx context.Context, sel ast.SelectionSet, obj *ExportNodeOutputResult) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, exportNodeOutputResultImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExportNodeOutputResult")
+		case "success":
+			out.Values[i] = ec._ExportNodeOutputResult_success(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._ExportNodeOutputResult_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "content":
+			out.Values[i] = ec._ExportNodeOutputResult_content(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "filename":
+			out.Values[i] = ec._ExportNodeOutputResult_filename(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "mimeType":
+			out.Values[i] = ec._ExportNodeOutputResult_mimeType(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -2891,6 +3151,54 @@ func (ec *executionContext) _GraphPreview(ctx context.Context, sel ast.Selection
 	return out
 }
 
+var importPlanResultImplementors = []string{"ImportPlanResult"}
+
+func (ec *executionContext) _ImportPlanResult(ctx context.Context, sel ast.SelectionSet, obj *ImportPlanResult) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, importPlanResultImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ImportPlanResult")
+		case "success":
+			out.Values[i] = ec._ImportPlanResult_success(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._ImportPlanResult_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "nodeCount":
+			out.Values[i] = ec._ImportPlanResult_nodeCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "edgeCount":
+			out.Values[i] = ec._ImportPlanResult_edgeCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var layerImplementors = []string{"Layer"}
 
 func (ec *executionContext) _Layer(ctx context.Context, sel ast.SelectionSet, obj *graphdata.Layer) graphql.Marshaler {
@@ -3058,6 +3366,14 @@ func (ec *executionContext) marshalNExecutionEvent2ᚖlayercakeᚋinternalᚋexe
 	return ec._ExecutionEvent(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNExportNodeOutputResult2ᚖlayercakeᚋgraphᚐExportNodeOutputResult(ctx context.Context, sel ast.SelectionSet, v *ExportNodeOutputResult) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ExportNodeOutputResult!")
+		return graphql.Null
+	}
+	return ec._ExportNodeOutputResult(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNGraph2layercakeᚋinternalᚋgraphdataᚐGraph(ctx context.Context, sel ast.SelectionSet, v graphdata.Graph) graphql.Marshaler {
 	return ec._Graph(ctx, sel, &v)
 }
@@ -3164,6 +3480,14 @@ func (ec *executionContext) marshalNGraphNodePreview2ᚕlayercakeᚋgraphᚐGrap
 	}
 
 	return ret
+}
+
+func (ec *executionContext) marshalNImportPlanResult2ᚖlayercakeᚋgraphᚐImportPlanResult(ctx context.Context, sel ast.SelectionSet, v *ImportPlanResult) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ImportPlanResult!")
+		return graphql.Null
+	}
+	return ec._ImportPlanResult(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNLayer2layercakeᚋinternalᚋgraphdataᚐLayer(ctx context.Context, sel ast.SelectionSet, v graphdata.Layer) graphql.Marshaler {

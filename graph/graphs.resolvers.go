@@ -7,6 +7,7 @@ package graph
 
 import (
 	"context"
+	"fmt"
 
 	"layercake/internal/caller"
 	"layercake/internal/executor"
@@ -78,6 +79,21 @@ func (r *mutationResolver) ExecutePlan(ctx context.Context, id int32, opID *stri
 		return nil, ofPlan("Failed to execute plan: ", err)
 	}
 	return &PlanExecutionResult{Success: true, Message: message, OutputFiles: []string{}}, nil
+}
+
+func (r *mutationResolver) ImportPlanYaml(ctx context.Context, projectID int32, yamlContent string, opID *string, clientID *string) (*ImportPlanResult, error) {
+	request := executionRequest(opID, clientID)
+	done, err := r.builds.Import(ctx, caller.Actor(ctx, request.ClientID), projectID, yamlContent, request)
+	if err != nil {
+		return nil, err
+	}
+	r.renewGuest(projectID, request.ClientID)
+	message := fmt.Sprintf("The plan file added %d nodes and %d edges", done.Nodes, done.Edges)
+	return &ImportPlanResult{Success: true, Message: message, NodeCount: int32(done.Nodes), EdgeCount: int32(done.Edges)}, nil
+}
+
+func (r *mutationResolver) ExportNodeOutput(ctx context.Context, projectID int32, nodeID string, opID *string, clientID *string) (*ExportNodeOutputResult, error) {
+	return r.export(ctx, projectID, nodeID, executionRequest(opID, clientID))
 }
 
 func (r *mutationResolver) CancelExecution(ctx context.Context, projectID int32, nodeID *string, opID *string, clientID *string) (bool, error) {

@@ -124,6 +124,18 @@ type EditPlanResult struct {
 	Change *PlanEvent `json:"change"`
 }
 
+// A file that an OutputNode makes.
+type ExportNodeOutputResult struct {
+	Success bool `json:"success"`
+	// For people.
+	Message string `json:"message"`
+	// The bytes in base64.
+	Content string `json:"content"`
+	// Name of the file, never empty and without a path.
+	Filename string `json:"filename"`
+	MimeType string `json:"mimeType"`
+}
+
 // An edge of a built graph.
 type GraphEdge struct {
 	// Unique among the edges of its graph.
@@ -207,6 +219,17 @@ type GraphPreview struct {
 	ErrorMessage   *string `json:"errorMessage"`
 	// Whether there are more nodes or edges than are shown: of 50,000 together, or 16 MB.
 	Truncated bool `json:"truncated"`
+}
+
+// What an import added.
+type ImportPlanResult struct {
+	Success bool `json:"success"`
+	// For people.
+	Message string `json:"message"`
+	// Nodes that were added.
+	NodeCount int32 `json:"nodeCount"`
+	// Edges that were added.
+	EdgeCount int32 `json:"edgeCount"`
 }
 
 // What can be changed. The fields of one request run one after the other.

@@ -142,6 +142,14 @@ type ComplexityRoot struct {
 		Total        func(childComplexity int) int
 	}
 
+	ExportNodeOutputResult struct {
+		Content  func(childComplexity int) int
+		Filename func(childComplexity int) int
+		Message  func(childComplexity int) int
+		MimeType func(childComplexity int) int
+		Success  func(childComplexity int) int
+	}
+
 	Graph struct {
 		ComputedAt   func(childComplexity int) int
 		CreatedAt    func(childComplexity int) int
@@ -233,6 +241,13 @@ type ComplexityRoot struct {
 		Truncated      func(childComplexity int) int
 	}
 
+	ImportPlanResult struct {
+		EdgeCount func(childComplexity int) int
+		Message   func(childComplexity int) int
+		NodeCount func(childComplexity int) int
+		Success   func(childComplexity int) int
+	}
+
 	Layer struct {
 		Color      func(childComplexity int) int
 		Graph      func(childComplexity int) int
@@ -263,6 +278,8 @@ type ComplexityRoot struct {
 		EditPlan                  func(childComplexity int, projectID int32, edits []PlanEdit, note *string, dryRun *bool, opID *string, expectedVersion *int32, clientID *string) int
 		ExecuteNode               func(childComplexity int, projectID int32, nodeID string, opID *string, clientID *string) int
 		ExecutePlan               func(childComplexity int, id int32, opID *string, clientID *string) int
+		ExportNodeOutput          func(childComplexity int, projectID int32, nodeID string, opID *string, clientID *string) int
+		ImportPlanYaml            func(childComplexity int, projectID int32, yamlContent string, opID *string, clientID *string) int
 		JoinProjectCollaboration  func(childComplexity int, projectID int32, clientID *string, userName *string, avatarColor *string, isAgent *bool) int
 		LeaveProjectCollaboration func(childComplexity int, projectID int32, clientID *string) int
 		MovePlanDagNode           func(childComplexity int, projectID int32, nodeID string, position plan.Position, opID *string, expectedVersion *int32, clientID *string) int
@@ -1098,6 +1115,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ExecutionEvent.Total(childComplexity), true
 
+	case "ExportNodeOutputResult.content":
+		if e.ComplexityRoot.ExportNodeOutputResult.Content == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExportNodeOutputResult.Content(childComplexity), true
+	case "ExportNodeOutputResult.filename":
+		if e.ComplexityRoot.ExportNodeOutputResult.Filename == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExportNodeOutputResult.Filename(childComplexity), true
+	case "ExportNodeOutputResult.message":
+		if e.ComplexityRoot.ExportNodeOutputResult.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExportNodeOutputResult.Message(childComplexity), true
+	case "ExportNodeOutputResult.mimeType":
+		if e.ComplexityRoot.ExportNodeOutputResult.MimeType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExportNodeOutputResult.MimeType(childComplexity), true
+	case "ExportNodeOutputResult.success":
+		if e.ComplexityRoot.ExportNodeOutputResult.Success == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExportNodeOutputResult.Success(childComplexity), true
+
 	case "Graph.computedDate":
 		if e.ComplexityRoot.Graph.ComputedAt == nil {
 			break
@@ -1535,6 +1583,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.GraphPreview.Truncated(childComplexity), true
 
+	case "ImportPlanResult.edgeCount":
+		if e.ComplexityRoot.ImportPlanResult.EdgeCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportPlanResult.EdgeCount(childComplexity), true
+	case "ImportPlanResult.message":
+		if e.ComplexityRoot.ImportPlanResult.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportPlanResult.Message(childComplexity), true
+	case "ImportPlanResult.nodeCount":
+		if e.ComplexityRoot.ImportPlanResult.NodeCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportPlanResult.NodeCount(childComplexity), true
+	case "ImportPlanResult.success":
+		if e.ComplexityRoot.ImportPlanResult.Success == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportPlanResult.Success(childComplexity), true
+
 	case "Layer.color":
 		if e.ComplexityRoot.Layer.Color == nil {
 			break
@@ -1787,6 +1860,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ExecutePlan(childComplexity, args["id"].(int32), args["opId"].(*string), args["clientId"].(*string)), true
+	case "Mutation.exportNodeOutput":
+		if e.ComplexityRoot.Mutation.ExportNodeOutput == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_exportNodeOutput_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ExportNodeOutput(childComplexity, args["projectId"].(int32), args["nodeId"].(string), args["opId"].(*string), args["clientId"].(*string)), true
+	case "Mutation.importPlanYaml":
+		if e.ComplexityRoot.Mutation.ImportPlanYaml == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_importPlanYaml_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ImportPlanYaml(childComplexity, args["projectId"].(int32), args["yamlContent"].(string), args["opId"].(*string), args["clientId"].(*string)), true
 	case "Mutation.joinProjectCollaboration":
 		if e.ComplexityRoot.Mutation.JoinProjectCollaboration == nil {
 			break
@@ -3974,6 +4069,22 @@ func (ec *executionContext) childFields_ExecutionEvent(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type ExecutionEvent", field.Name)
 }
 
+func (ec *executionContext) childFields_ExportNodeOutputResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "success":
+		return ec.fieldContext_ExportNodeOutputResult_success(ctx, field)
+	case "message":
+		return ec.fieldContext_ExportNodeOutputResult_message(ctx, field)
+	case "content":
+		return ec.fieldContext_ExportNodeOutputResult_content(ctx, field)
+	case "filename":
+		return ec.fieldContext_ExportNodeOutputResult_filename(ctx, field)
+	case "mimeType":
+		return ec.fieldContext_ExportNodeOutputResult_mimeType(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExportNodeOutputResult", field.Name)
+}
+
 func (ec *executionContext) childFields_Graph(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -4154,6 +4265,20 @@ func (ec *executionContext) childFields_GraphPreview(ctx context.Context, field 
 		return ec.fieldContext_GraphPreview_truncated(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type GraphPreview", field.Name)
+}
+
+func (ec *executionContext) childFields_ImportPlanResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "success":
+		return ec.fieldContext_ImportPlanResult_success(ctx, field)
+	case "message":
+		return ec.fieldContext_ImportPlanResult_message(ctx, field)
+	case "nodeCount":
+		return ec.fieldContext_ImportPlanResult_nodeCount(ctx, field)
+	case "edgeCount":
+		return ec.fieldContext_ImportPlanResult_edgeCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ImportPlanResult", field.Name)
 }
 
 func (ec *executionContext) childFields_Layer(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
