@@ -23,9 +23,9 @@ const (
 	maxPage         = 1000     // nodes or edges in a page
 )
 
-// contentCost is the memory that a node or edge of a graph takes in an answer, beside encodedCost for each byte of its texts.
-// TestCostOfContents measures it.
-const contentCost = 8000
+// contentCost is the memory that a node or edge of a graph takes while it is answered, beside textCost for each byte of its JSON. The
+// collector finds half of it meanwhile. TestCostOfContents measures it.
+const contentCost = 5000
 
 // elementBytes is the length of a node or edge in a response beside its texts: names of fields, numbers, times and punctuation.
 const elementBytes = 200
@@ -75,7 +75,7 @@ func readPart[E, V any](ctx context.Context, p part, read reader[E], show func(E
 			}
 			shown = append(shown, v)
 		}
-		if err := budget.From(ctx).Take(ctx, encodedCost*page); err != nil {
+		if err := budget.From(ctx).Take(ctx, textCost*page); err != nil {
 			return nil, false, err
 		}
 		if len(elements) < int(length) {
@@ -207,7 +207,7 @@ func (r *Resolver) preview(ctx context.Context, projectID int32, nodeID string) 
 			ID: e.ID, Source: e.Source, Target: e.Target, Label: &e.Label, Layer: optional(e.Layer), Weight: &e.Weight, Attrs: attrs,
 		}
 	})
-	if err := budget.From(ctx).Take(ctx, encodedCost*int64(bytes)); err != nil {
+	if err := budget.From(ctx).Take(ctx, textCost*int64(bytes)); err != nil {
 		return nil, err
 	}
 	if slices.Contains(graphql.CollectAllFields(ctx), "layers") {

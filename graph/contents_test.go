@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"layercake/graph"
+	"layercake/internal/budget"
 	"layercake/internal/db"
 	"layercake/internal/graphdata"
 	"layercake/internal/layered"
@@ -139,7 +141,7 @@ func TestPagesThatAreRefused(t *testing.T) {
 // A graph that is too large to be shown at once is refused with what to do instead, and its preview is cut.
 func TestLargeGraphs(t *testing.T) {
 	t.Parallel()
-	s, core := withCore(t)
+	s, core := withCore(t, func(o *setting) { o.Budget = budget.New(budget.Config{Memory: 2 << 30, Patience: deadline}) })
 	p := s.newProject(t)
 	g := chained("", 25_001)
 	header := put(t, s, core, p, "g", g)
@@ -161,7 +163,7 @@ func TestLargeGraphs(t *testing.T) {
 		}
 	}
 	s.must(t, &data, fmt.Sprintf(`{ graphPreview(projectId: %d, nodeId: "g") { nodes { id } edges { id } truncated nodeCount edgeCount } }`, p), nil)
-	if v := data.GraphPreview; !v.Truncated || len(v.Nodes)+len(v.Edges) != 50_000 || v.NodeCount != 25_001 || v.EdgeCount != 25_000 {
+	if v := data.GraphPreview; !v.Truncated || len(v.Nodes) != 25_000 || len(v.Edges) != 24_999 || v.NodeCount != 25_001 || v.EdgeCount != 25_000 {
 		t.Errorf("%d nodes of %d, %d edges of %d, truncated %t", len(v.Nodes), v.NodeCount, len(v.Edges), v.EdgeCount, v.Truncated)
 	}
 	if r := s.ask(t, fmt.Sprintf(`{ a: graphPreview(projectId: %d, nodeId: "g") { nodes { id } } b: graphPreview(projectId: %[1]d, nodeId: "g") {
@@ -307,6 +309,35 @@ func TestGraphsOfAListShareStatements(t *testing.T) {
 		}
 		if a, b := statements(one), statements(many); a != b {
 			t.Errorf("%s: %d statements for one graph, %d for 20", selection, a, b)
+		}
+	}
+}
+
+// What an answer with a part of a graph costs, all fields selected.
+func TestCostOfContents(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
+	s, core := withCore(t)
+	p := s.newProject(t)
+	const elements = 600
+	for name, text := range map[string]string{"elements": "x", "texts": strings.Repeat("x", 8000), "escapes": strings.Repeat(`\"`, 4000)} {
+		g := chained(name, elements/2)
+		bytes := 0
+		for i := range g.Nodes {
+			g.Nodes[i].Attrs = fmt.Appendf(nil, `{"owner":"%s"}`, text)
+			bytes += len(g.Nodes[i].Attrs)
+		}
+		header := put(t, s, core, p, name, g)
+		for _, query := range []string{
+			fmt.Sprintf(`{ graph(id: %d) { graphNodes { id graphId label layer weight isPartition belongsTo attrs createdAt cursor }
+				graphEdges { id graphId source target label layer weight attrs createdAt cursor } } }`, header.ID),
+			fmt.Sprintf(`{ graphPreview(projectId: %d, nodeId: %q) { nodes { id label layer weight isPartition attrs }
+				edges { id source target label layer weight attrs } } }`, p, name),
+		} {
+			size, took := s.measure(t, query, elements*40)
+			counted := graph.ContentCost(elements, bytes+100*elements)
+			t.Logf("%s: an answer of %d kB took %d kB, counted as %d kB", name, size>>10, took>>10, counted>>10)
+			if took > 2*counted || took < counted/4 { // the collector finds some of it before the answer is made
+				t.Errorf("%s: an answer of %d kB took %d kB, counted as %d kB", name, size>>10, took>>10, counted>>10)
+			}
 		}
 	}
 }

@@ -50,3 +50,6 @@ func (h *Handler) TakeTurns(t testing.TB) (release func()) {
 	}
 	return func() { h.turns.Release(n) }
 }
+
+// ContentCost is the memory that is taken for an answer with so many elements of graphs, which have so many bytes of JSON.
+func ContentCost(elements, text int) int64 { return contentCost*int64(elements) + textCost*int64(text) }
