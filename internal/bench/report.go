@@ -74,7 +74,7 @@ func (s *RunningStorm) result(rows []convergence.Plan) Result {
 		other.add(&sub.other)
 		committed.add(&sub.committed)
 		r.Neighbours += sub.neighbours
-		p := slices.Index(s.projects, sub.project)
+		p := slices.Index(s.watched, sub.project)
 		r.add(fmt.Sprintf("subscriber %d at %s, project %d", i+1, sub.urls[sub.replica], sub.project.id), sub, rows[p])
 	}
 	r.Same, r.Other, r.Committed = same.latency(), other.latency(), committed.latency()

@@ -31,6 +31,7 @@ type Config struct {
 	Duration    time.Duration
 	Changes     int64         // number of answered changes that ends the storm early; 0 for any number
 	Projects    int           // projects that are changed; 1 is a hot project
+	Others      []int         // ids of more projects with as many subscribers, which somebody else changes
 	Subscribers int           // subscribers per replica and project to planEvents with a cursor
 	Deltas      int           // subscribers per project to planDagDeltaChanged without one, as the existing client
 	Nappers     int           // subscribers per project that hang up again and again, and go on later at another replica
@@ -65,7 +66,9 @@ func (c Config) Check() error {
 	return errors.Join(errs...)
 }
 
-func (c Config) sockets() int { return (c.Subscribers*len(c.URLs) + c.Deltas + c.Nappers) * c.Projects }
+func (c Config) sockets() int {
+	return (c.Subscribers*len(c.URLs) + c.Deltas + c.Nappers) * (c.Projects + len(c.Others))
+}
 
 // checkURL accepts the address of a replica. Load is for one's own machines, so others have to be asked for.
 func checkURL(text string, remote bool) error {
@@ -113,7 +116,8 @@ type RunningStorm struct {
 	cfg         Config
 	clients     clients
 	projects    []*project
-	others      []int // projects that are deleted in the end, too
+	watched     []*project // those, and the others that subscribers follow
+	others      []int      // projects that are deleted in the end, too
 	subscribers []*subscriber
 	counts      counts
 	asking      sync.RWMutex  // held for reading while a request is on its way
@@ -169,8 +173,13 @@ func (s *RunningStorm) prepare(ctx context.Context) error {
 			return fmt.Errorf("create a project (do the replicas run?): %w", err)
 		}
 		p := &project{id: id, run: run, pairs: map[[2]int64]bool{}}
-		s.projects = append(s.projects, p)
-		base, err := s.clients.plan(ctx, id)
+		s.projects, s.watched = append(s.projects, p), append(s.watched, p)
+	}
+	for _, id := range s.cfg.Others {
+		s.watched = append(s.watched, &project{id: id, run: run})
+	}
+	for i, p := range s.watched {
+		base, err := s.clients.plan(ctx, p.id)
 		if err != nil {
 			return fmt.Errorf("read a plan: %w", err)
 		}
@@ -269,8 +278,8 @@ func (s *RunningStorm) report(ctx context.Context) {
 func (s *RunningStorm) Settle(ctx context.Context) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Settle)
 	defer cancel()
-	rows := make([]convergence.Plan, len(s.projects))
-	for i, p := range s.projects {
+	rows := make([]convergence.Plan, len(s.watched))
+	for i, p := range s.watched {
 		for {
 			// A change without an answer may still commit, so the plan is read again until no subscriber is ahead of it.
 			plan, err := s.read(ctx, p.id)

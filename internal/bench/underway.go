@@ -20,6 +20,9 @@ func (s *RunningStorm) Projects() []int {
 	return ids
 }
 
+// Watched returns the ids of all projects that subscribers follow: those that the storm changes first.
+func (s *RunningStorm) Watched() []int { return append(s.Projects(), s.cfg.Others...) }
+
 // CreateProject makes another project, which Close deletes, too.
 func (s *RunningStorm) CreateProject(ctx context.Context, name string) (int, error) {
 	id, err := s.clients.createProject(ctx, name)

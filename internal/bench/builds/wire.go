@@ -109,15 +109,6 @@ func replaceFile(ctx context.Context, c *client.Client, source int, op, filename
 	}, nil)
 }
 
-// deleteSource removes a source with its nodes.
-func deleteSource(ctx context.Context, c *client.Client, source int, op string) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
-	defer cancel()
-	return c.Do(ctx, client.Request{
-		Query: `mutation($id: Int!, $op: String!) { deleteDataSource(id: $id, opId: $op) }`, Variables: map[string]any{"id": source, "op": op},
-	}, nil)
-}
-
 // upload uploads a table, and returns the source.
 func upload(ctx context.Context, c *client.Client, project int, op string, tables ...table) (sources []client.Source, err error) {
 	ctx, cancel := context.WithTimeout(ctx, fileTime)

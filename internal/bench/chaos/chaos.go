@@ -1,7 +1,7 @@
 // Package chaos does harm to a deployment under load.
 //
 // It runs replicas as processes over a PostgreSQL of their own, breaks one thing after the other, and checks each time that no answered
-// change is lost, no watcher misses an event, and everybody is told who is there.
+// change is lost, no watcher misses an event, everybody is told who is there, and built graphs are what the pure engine computes.
 package chaos
 
 import (
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"layercake/internal/bench"
+	"layercake/internal/bench/builds"
 	"layercake/internal/bench/convergence"
 	"layercake/internal/bench/deployment"
 	"layercake/internal/postgres"
@@ -149,6 +150,7 @@ type harm struct {
 	storm    *bench.RunningStorm
 	crowd    *bench.Crowd
 	agents   *bench.Team
+	builds   *builds.Load
 	silence  time.Duration // silence after which replicas cut sockets off
 	rand     *rand.Rand
 	duration time.Duration
@@ -172,8 +174,13 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 		pace = 0
 	}
 	seed := rand.NewPCG(c.cfg.Seed, uint64(slices.Index(FaultNames(), f.name)))
+	building, err := builds.NewLoad(ctx, d.URLs(), seed.Uint64())
+	if err != nil {
+		return result, err
+	}
+	defer building.Close(ctx)
 	s, err := bench.StartStorm(ctx, bench.Config{
-		URLs: d.URLs(), Mutators: mutators, Duration: time.Hour, Projects: c.cfg.Projects,
+		URLs: d.URLs(), Mutators: mutators, Duration: time.Hour, Projects: c.cfg.Projects, Others: []int{building.Project()},
 		Subscribers: 1, Deltas: 1, Nappers: 1, Naps: f.naps, Rate: pace, Seed: seed.Uint64(), Settle: bench.MaxRecovery,
 	})
 	if err != nil {
@@ -193,6 +200,7 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 		return result, err
 	}
 	defer agents.Close()
+	building.Start(ctx)
 	counting, counted := context.WithCancel(ctx)
 	var counter sync.WaitGroup
 	tally := newTally(ctx, d)
@@ -205,7 +213,9 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 
 	_ = bench.Wait(ctx, warmUp) // ctx is looked at below
 	began := time.Now()
-	err = f.do(&harm{chaos: c, storm: s, crowd: people, agents: agents, silence: silence, rand: rand.New(seed), duration: c.cfg.Duration}, ctx)
+	err = f.do(&harm{
+		chaos: c, storm: s, crowd: people, agents: agents, builds: building, silence: silence, rand: rand.New(seed), duration: c.cfg.Duration,
+	}, ctx)
 	ended := time.Now()
 	if err != nil && ctx.Err() == nil {
 		result.Problems = append(result.Problems, err.Error())
@@ -234,7 +244,19 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 		return result, err
 	}
 	c.say("%s: %v", f.name, result.Agents)
+	if result.Builds, err = building.Settle(after); err != nil {
+		return result, err
+	}
+	c.say("%s: %v", f.name, result.Builds)
 	if result.Result, err = s.Settle(after); err != nil {
+		return result, err
+	}
+	err = d.Query(after, func(conn *pgx.Conn) error {
+		left, err := builds.AtRest(after, conn)
+		result.Builds.Problems = append(result.Builds.Problems, left...)
+		return err
+	})
+	if err != nil {
 		return result, err
 	}
 	problems, err := c.compareLog(after, s, agents)
@@ -321,7 +343,7 @@ func (c *chaos) heads(ctx context.Context, s *bench.RunningStorm) (map[int]bench
 	heads := map[int]bench.Place{}
 	err := c.deployment.Query(ctx, func(conn *pgx.Conn) error {
 		epoch, err := postgres.ReadEpoch(ctx, conn)
-		for _, project := range s.Projects() {
+		for _, project := range s.Watched() {
 			at := bench.Place{Epoch: string(epoch)}
 			if err == nil {
 				err = conn.QueryRow(ctx, "SELECT version FROM heads WHERE project_id = $1", project).Scan(&at.Version)

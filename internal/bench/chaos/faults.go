@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"layercake/internal/bench"
+	"layercake/internal/bench/builds"
 	"layercake/internal/bench/convergence"
 	"layercake/internal/bench/deployment"
 	"layercake/internal/client"
@@ -297,8 +298,9 @@ func (h *harm) promote(ctx context.Context) error {
 // promoteBehind cuts the standby off before the primary dies. Changes that are answered in between are lost, and no others may be.
 func (h *harm) promoteBehind(ctx context.Context) error {
 	var kept, all, agentsKept, agentsAll bench.Answers
+	var sourcesKept, sourcesAll builds.Sources
 	err := h.deployment.Promote(ctx, func(ctx context.Context, primary, standby *embeddedpg.Server) error {
-		kept, agentsKept = h.storm.Answered(), h.agents.Answered()
+		kept, agentsKept, sourcesKept = h.storm.Answered(), h.agents.Answered(), h.builds.Answered()
 		var lsn string
 		err := deployment.On(ctx, primary, func(conn *pgx.Conn) error {
 			return conn.QueryRow(ctx, "SELECT pg_current_wal_lsn()::text").Scan(&lsn)
@@ -327,11 +329,12 @@ func (h *harm) promoteBehind(ctx context.Context) error {
 		// An answer that the primary gave may still be on its way. Requests that begin now fail until the standby is promoted.
 		h.storm.BetweenRequests(func() { all = h.storm.Answered() })
 		h.agents.BetweenEdits(func() { agentsAll = h.agents.Answered() })
+		h.builds.BetweenRequests(func() { sourcesAll = h.builds.Answered() })
 	})
 	if err != nil {
 		return err
 	}
-	lost := h.storm.Forget(kept, all) + h.agents.Forget(agentsKept, agentsAll)
+	lost := h.storm.Forget(kept, all) + h.agents.Forget(agentsKept, agentsAll) + h.builds.Forget(sourcesKept, sourcesAll)
 	h.say("the standby is promoted; %d answered changes are lost with the primary", lost)
 	return bench.Wait(ctx, h.duration/2)
 }

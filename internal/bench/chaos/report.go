@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 
 	"layercake/internal/bench"
+	"layercake/internal/bench/builds"
 )
 
 // Result is what a deployment did under each fault.
@@ -26,13 +27,14 @@ type FaultResult struct {
 	Problems  []string           `json:"problems"`
 	People    bench.People       `json:"people"`
 	Agents    bench.TeamResult   `json:"agents"`
+	Builds    builds.LoadResult  `json:"builds"`
 	bench.Result
 }
 
-// OK reports whether nothing that was answered was lost, every watcher and agent got everything, once and in order, and everybody was told
-// who was there.
+// OK reports whether nothing that was answered was lost, every watcher and agent got everything, once and in order, everybody was told who
+// was there, and graphs are in the end what the pure engine computes.
 func (r FaultResult) OK() bool {
-	return r.Result.OK() && len(r.Problems) == 0 && r.People.OK() && r.Agents.OK()
+	return r.Result.OK() && len(r.Problems) == 0 && r.People.OK() && r.Agents.OK() && r.Builds.OK()
 }
 
 // OK reports whether that holds for all faults, and no replica died by itself.
@@ -81,8 +83,20 @@ func (r Result) Write(w io.Writer) error {
 		return err
 	}
 	_, _ = fmt.Fprintln(w)
+	_, _ = fmt.Fprintln(t, "fault\tuploads\treplaced\tdeleted\texecutions\tcancelled\tgiven up\tfiles\tnodes\tedges\twrong\t")
 	for _, f := range r.Faults {
-		for _, words := range [][]string{f.Problems, f.Complaints, f.People.Errors, f.People.Complaints, f.Agents.Complaints} {
+		b := f.Builds
+		_, _ = fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", f.Name, b.Uploads, b.Replaced, b.Deleted, b.Executed, b.Canceled,
+			b.GaveUp, b.Inputs, b.Nodes, b.Edges, len(b.Problems))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(w)
+	for _, f := range r.Faults {
+		for _, words := range [][]string{
+			f.Problems, f.Complaints, f.People.Errors, f.People.Complaints, f.Agents.Complaints, f.Builds.Problems,
+		} {
 			for _, p := range words {
 				_, _ = fmt.Fprintf(w, "%s: %s\n", f.Name, p)
 			}
@@ -92,7 +106,7 @@ func (r Result) Write(w io.Writer) error {
 		_, _ = fmt.Fprintln(w, d)
 	}
 	verdict := "nothing that was answered was lost, every watcher and agent got every change, once and in order, " +
-		"and everybody was told who was there"
+		"everybody was told who was there, and graphs are what the pure engine computes"
 	if !r.OK() {
 		verdict = "FAILED"
 	}
