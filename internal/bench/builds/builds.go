@@ -363,8 +363,7 @@ func (r *run) ask(ctx context.Context, project int, node string) {
 
 // await waits until a project was asked for builds and none is open. A build that failed is an error.
 func (r *run) await(ctx context.Context, project int) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, buildTime, fmt.Errorf("project %d is not built after %v", project, buildTime))
-	defer cancel()
+	end := time.Now().Add(buildTime)
 	for {
 		var open, current int
 		var failed *string
@@ -380,11 +379,23 @@ func (r *run) await(ctx context.Context, project int) error {
 			return fmt.Errorf("project %d: %s", project, *failed)
 		case open == 0 && current > 0:
 			return nil
+		case time.Now().After(end):
+			return fmt.Errorf("project %d is not built after %v: %s", project, buildTime, r.states(ctx, project))
 		}
 		if err := bench.Wait(ctx, pollPause); err != nil {
 			return err
 		}
 	}
+}
+
+// states says in words how the newest builds of a project are, for an error.
+func (r *run) states(ctx context.Context, project int) (words string) {
+	err := r.conn.QueryRow(context.WithoutCancel(ctx), `SELECT coalesce(string_agg(format('%s %s %s', node_id, state, error), '; '), 'no builds')
+		FROM (SELECT node_id, state, error FROM builds WHERE project_id = $1 ORDER BY id DESC LIMIT 10) _`, project).Scan(&words)
+	if err != nil {
+		return err.Error()
+	}
+	return words
 }
 
 // measureBuilds reads what the tables say of the builds so far.

@@ -96,7 +96,7 @@ func (r *run) clicks(ctx context.Context) error {
 		case <-watched:
 			return fmt.Errorf("the watcher was cut off: %w", ended)
 		case <-time.After(killTime):
-			return fmt.Errorf("nobody told of the end of a build within %v", killTime)
+			return fmt.Errorf("nobody told of the end of a build within %v: %s", killTime, r.states(ctx, id))
 		case <-ctx.Done():
 			return ctx.Err()
 		}

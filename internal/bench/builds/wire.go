@@ -27,6 +27,9 @@ const (
 func outputNode(f export.Format) string { return "out_" + string(f) }
 
 func addNode(id, kind string, config map[string]any) map[string]any {
+	if config == nil {
+		config = map[string]any{} // an object, not null
+	}
 	text, _ := json.Marshal(config) // texts and numbers
 	return map[string]any{"addNode": map[string]any{
 		"id": id, "nodeType": kind, "position": map[string]any{"x": 0, "y": 0}, "metadata": map[string]any{"label": id}, "config": string(text),
