@@ -62,10 +62,9 @@ FROM unnest(@ids::int[]) i (id) CROSS JOIN LATERAL (
     FROM data_sources s WHERE s.id = i.id OFFSET 0
 ) d ORDER BY d.id;
 
--- Where the rows of a table begin: the first of all, and the one with a number that is a multiple of 1,000. There is no such row when the
--- file was replaced meanwhile.
+-- Where a row of a table begins whose number is a multiple of 1,000. There is none when the file was replaced meanwhile.
 -- name: GetDataSourceMark :one
-SELECT coalesce(marks[1], 0)::bigint AS first, coalesce(marks[@number::int], 0)::bigint AS mark
+SELECT coalesce(marks[@number::int], 0)::bigint AS mark
 FROM data_sources WHERE id = (SELECT @id::int) AND file_id = @file_id;
 
 -- What people call a source. Null leaves a part as it is; an empty description removes it.

@@ -115,7 +115,7 @@ func (q *Queries) GetDataSource(ctx context.Context, id int32) (GetDataSourceRow
 }
 
 const GetDataSourceMark = `-- name: GetDataSourceMark :one
-SELECT coalesce(marks[1], 0)::bigint AS first, coalesce(marks[$1::int], 0)::bigint AS mark
+SELECT coalesce(marks[$1::int], 0)::bigint AS mark
 FROM data_sources WHERE id = (SELECT $2::int) AND file_id = $3
 `
 
@@ -125,18 +125,12 @@ type GetDataSourceMarkParams struct {
 	FileID int64
 }
 
-type GetDataSourceMarkRow struct {
-	First int64
-	Mark  int64
-}
-
-// Where the rows of a table begin: the first of all, and the one with a number that is a multiple of 1,000. There is no such row when the
-// file was replaced meanwhile.
-func (q *Queries) GetDataSourceMark(ctx context.Context, arg GetDataSourceMarkParams) (GetDataSourceMarkRow, error) {
+// Where a row of a table begins whose number is a multiple of 1,000. There is none when the file was replaced meanwhile.
+func (q *Queries) GetDataSourceMark(ctx context.Context, arg GetDataSourceMarkParams) (int64, error) {
 	row := q.db.QueryRow(ctx, GetDataSourceMark, arg.Number, arg.ID, arg.FileID)
-	var i GetDataSourceMarkRow
-	err := row.Scan(&i.First, &i.Mark)
-	return i, err
+	var mark int64
+	err := row.Scan(&mark)
+	return mark, err
 }
 
 const GetFailedDataSource = `-- name: GetFailedDataSource :one

@@ -17,12 +17,8 @@ import (
 // mediaOf are the media types of files, by format. A file is what somebody sent, in whichever encoding, so none is stated.
 var mediaOf = map[ingest.Format]string{ingest.CSV: "text/csv", ingest.TSV: "text/tab-separated-values", ingest.JSON: "application/json"}
 
-const (
-	// downloadMemory is what a download takes: a chunk, and what is written of it.
-	downloadMemory = 1 << 20
-	// graphMemory is how much larger a JSON graph is in memory than its file.
-	graphMemory = 6
-)
+// downloadMemory is what a download of a file takes: a chunk, and what is written of it.
+const downloadMemory = 1 << 20
 
 func (h *Handler) source(r *http.Request) (source.Source, error) {
 	id, err := pathID(r, source.ErrNotFound)
@@ -60,11 +56,7 @@ func (h *Handler) downloadJSON(w http.ResponseWriter, r *http.Request) error {
 	if src.Status != source.StatusActive {
 		return fault.New(fault.BadRequest, "The data source cannot be used").With("detail", *src.ErrorMessage)
 	}
-	memory := int64(downloadMemory)
-	if src.Format == ingest.JSON {
-		memory += graphMemory * src.Size
-	}
-	if err := budget.From(r.Context()).Take(r.Context(), memory); err != nil {
+	if err := budget.From(r.Context()).Take(r.Context(), parsingMemory); err != nil {
 		return err
 	}
 	attach(w, strings.TrimSuffix(src.Filename, path.Ext(src.Filename))+".json", "application/json")

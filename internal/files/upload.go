@@ -24,8 +24,8 @@ const (
 	// formSize is what a form may have beside the bytes of its files.
 	formSize = 1 << 20
 	maxField = 16 << 10
-	// uploadMemory is what an upload takes while it is parsed. BenchmarkUpload measures it.
-	uploadMemory = 24 << 20
+	// parsingMemory is what it takes to parse a file while it comes or goes. BenchmarkUpload measures it.
+	parsingMemory = 24 << 20
 )
 
 // upload stores the files of a form, which is read part by part.
@@ -49,7 +49,7 @@ func (h *Handler) upload(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return fault.New(fault.RateLimited, fmt.Sprintf("This server takes %d uploads at once, try again", cap(h.turns)))
 	}
-	if err := budget.From(r.Context()).Take(r.Context(), uploadMemory); err != nil {
+	if err := budget.From(r.Context()).Take(r.Context(), parsingMemory); err != nil {
 		return err
 	}
 	query := r.URL.Query()

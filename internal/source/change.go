@@ -115,7 +115,7 @@ func (s *Service) Reprocess(ctx context.Context, actor auth.Actor, id int32, r R
 		file: src.FileID, filename: src.Filename, format: src.Format, kind: src.Kind, size: src.Size, sha256: src.SHA256,
 	}
 	file := &watched{r: s.Open(ctx, src)}
-	got.summary, err = scan(file, got.format, got.kind, ingest.DefaultLimits())
+	got.summary, err = ingest.Scan(file, got.format, got.kind, ingest.DefaultLimits())
 	switch {
 	case file.err != nil:
 		return Source{}, file.err

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,74 +15,36 @@ func DownloadPath(id int32, what string) string {
 	return fmt.Sprintf("/api/data-sources/%d/download/%s", id, what)
 }
 
-// WriteJSON writes all that a source holds as graphJson shows it: an object with the arrays nodes, edges and layers. Tables are written
-// while they are read; of a JSON graph all is in memory meanwhile. Of a file that cannot be used it writes an empty object.
+// WriteJSON writes all that a source holds as graphJson shows it: an object with the arrays nodes, edges and layers. Elements are written
+// while the file is read, so the same memory is enough for any. Of a file that cannot be used it writes an empty object. On an error w holds
+// a beginning.
 func (s *Service) WriteJSON(ctx context.Context, w io.Writer, src Source) error {
+	return writeJSON(w, s.Open(ctx, src), src)
+}
+
+func writeJSON(w io.Writer, r io.Reader, src Source) error {
 	if src.Status != StatusActive {
 		_, err := io.WriteString(w, "{}")
 		return err
 	}
-	if src.Format == ingest.JSON {
-		g, err := s.Read(ctx, src)
-		if err != nil {
-			return err
-		}
-		return ingest.WriteJSON(w, g)
+	file := &watched{r: r}
+	err := ingest.Convert(w, file, src.Format, src.Kind, ingest.DefaultLimits())
+	if file.err != nil {
+		err = file.err
 	}
-	return s.writeTable(ctx, w, src)
-}
-
-// writeTable writes the elements of a table, some rows at a time.
-func (s *Service) writeTable(ctx context.Context, w io.Writer, src Source) error {
-	separator := "{"
-	for _, kind := range []ingest.Kind{ingest.Nodes, ingest.Edges, ingest.Layers} {
-		if _, err := fmt.Fprintf(w, "%s%q:[", separator, kind); err != nil {
-			return err
-		}
-		if kind == src.Kind {
-			if err := s.writeRows(ctx, w, src); err != nil {
-				return err
-			}
-		}
-		separator = "],"
-	}
-	_, err := io.WriteString(w, "]}")
-	return err
-}
-
-func (s *Service) writeRows(ctx context.Context, w io.Writer, src Source) error {
-	separator := ""
-	for first := 0; first < int(src.Rows); first += markedRows {
-		header, from, err := s.rows(ctx, src, first)
-		if err != nil {
-			return err
-		}
-		elements, err := readPage(bytes.NewReader(header), from, src.Format, src.Kind, 0, markedRows)
-		if err != nil {
-			return fmt.Errorf("read rows of data source %d: %w", src.ID, err)
-		}
-		for _, element := range elements {
-			if _, err := io.WriteString(w, separator); err != nil {
-				return err
-			}
-			if _, err := w.Write(element); err != nil {
-				return err
-			}
-			separator = ","
-		}
+	if err != nil {
+		return fmt.Errorf("write data source %d: %w", src.ID, err)
 	}
 	return nil
 }
 
 // JSON returns what WriteJSON writes, when it has at most limit bytes. Beyond, it is a valid object with empty arrays, "truncated": true
-// and the path of the download. A JSON graph is not even read when its file has twice as many bytes.
+// and the path of the download; the rest of the file is not read then.
 func (s *Service) JSON(ctx context.Context, src Source, limit int64) (string, error) {
-	if src.Format == ingest.JSON && src.Size > 2*limit {
-		return truncated(src), nil
-	}
 	w := limited{left: limit}
-	switch err := s.WriteJSON(ctx, &w, src); {
-	case errors.Is(err, errLimit):
+	err := writeJSON(&w, readerUntil{s.Open(ctx, src), &w}, src)
+	switch {
+	case w.left < 0:
 		return truncated(src), nil
 	case err != nil:
 		return "", err
@@ -108,4 +69,17 @@ func (l *limited) Write(p []byte) (int, error) {
 		return 0, errLimit
 	}
 	return l.text.Write(p)
+}
+
+// readerUntil ends a reader when a text is longer than allowed.
+type readerUntil struct {
+	io.Reader
+	text *limited
+}
+
+func (r readerUntil) Read(p []byte) (int, error) {
+	if r.text.left < 0 {
+		return 0, errLimit
+	}
+	return r.Reader.Read(p)
 }

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -47,9 +46,6 @@ type Row struct {
 // MaxPage is how many rows a page has at most.
 const MaxPage = 500
 
-// markedRows is how many rows there are from one mark to the next.
-const markedRows = 1000
-
 // Page returns at most 500 rows of a table from an offset on. It reads 1,500 rows at most, wherever they are.
 //
 // Faults: BadRequest for sources that are no tables of nodes or edges, or cannot be used, and for an offset or limit that is not one;
@@ -67,17 +63,18 @@ func (s *Service) Page(ctx context.Context, src Source, offset, limit int) (Page
 			With("detail", map[string]any{"least": 0, "limit": MaxPage, "value": limit})
 	}
 	page := Page{Source: src, Total: src.Rows}
-	header, rows, err := s.rows(ctx, src, offset-offset%markedRows)
-	if err != nil {
-		return Page{}, err
-	}
-	if page.Columns, err = pageColumns(bytes.NewReader(header), src.Format, src.Kind); err != nil {
+	var err error
+	if page.Columns, err = ingest.Columns(s.Open(ctx, src), src.Format, src.Kind); err != nil {
 		return Page{}, fmt.Errorf("read the header of data source %d: %w", src.ID, err)
 	}
 	if limit == 0 || offset >= int(src.Rows) {
 		return page, nil
 	}
-	elements, err := readPage(bytes.NewReader(header), rows, src.Format, src.Kind, offset%markedRows, limit)
+	header, from := s.Open(ctx, src), s.Open(ctx, src)
+	if err := s.seekRow(ctx, src, from, offset/ingest.RowsPerMark); err != nil {
+		return Page{}, err
+	}
+	elements, err := ingest.ReadPage(header, from, src.Format, src.Kind, offset%ingest.RowsPerMark, limit)
 	if err != nil {
 		return Page{}, fmt.Errorf("read rows of data source %d: %w", src.ID, err)
 	}
@@ -87,36 +84,21 @@ func (s *Service) Page(ctx context.Context, src Source, offset, limit int) (Page
 	return page, nil
 }
 
-// maxHeader bounds the header of a table, which pages keep in memory.
-const maxHeader = 1 << 20
-
-// rows returns the bytes of a table's header, and a reader that begins with a row whose number is a multiple of 1,000.
-func (s *Service) rows(ctx context.Context, src Source, first int) (header []byte, from io.Reader, err error) {
-	var mark db.GetDataSourceMarkRow
-	err = s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
-		mark, err = q.GetDataSourceMark(ctx, db.GetDataSourceMarkParams{ID: src.ID, FileID: src.FileID, Number: int32(first/markedRows + 1)})
+// seekRow brings a file to a mark.
+func (s *Service) seekRow(ctx context.Context, src Source, file *File, mark int) error {
+	var offset int64
+	err := s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
+		offset, err = q.GetDataSourceMark(ctx, db.GetDataSourceMarkParams{ID: src.ID, FileID: src.FileID, Number: int32(mark + 1)})
 		return err
 	})
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return nil, nil, errFileGone
+		return errFileGone
 	case err != nil:
-		return nil, nil, fmt.Errorf("find a row: %w", err)
+		return fmt.Errorf("find a row: %w", err)
 	}
-	end := mark.First
-	if src.Rows == 0 {
-		end = src.Size
-	}
-	if end > maxHeader {
-		return nil, nil, fault.New(fault.BadRequest, "The header of the table is too large for pages").With("detail", end)
-	}
-	file := s.Open(ctx, src)
-	header = make([]byte, end)
-	if _, err := io.ReadFull(file, header); err != nil {
-		return nil, nil, err
-	}
-	_, err = file.Seek(mark.Mark, io.SeekStart)
-	return header, file, err
+	_, err = file.Seek(offset, io.SeekStart)
+	return err
 }
 
 // PageOfNode returns rows of the table that a node names. Faults: as of Page, and NotFound for the project, the node and its source.

@@ -23,7 +23,7 @@ type received struct {
 	kind     ingest.Kind
 	size     int64
 	sha256   string
-	summary  summary
+	summary  ingest.Summary
 	bad      *ingest.Error // why the file cannot be used; nil when it can
 }
 
@@ -98,7 +98,7 @@ func (in *intake) take(ctx context.Context, u Upload) (got received, err error) 
 	in.files = append(in.files, file)
 	got = received{file: file, filename: u.Filename, format: u.Format, kind: u.Kind}
 	tee := &watched{r: io.TeeReader(content, w)}
-	got.summary, err = scan(tee, u.Format, u.Kind, ingest.DefaultLimits())
+	got.summary, err = ingest.Scan(tee, u.Format, u.Kind, ingest.DefaultLimits())
 	if tee.err == nil && (err == nil || errors.As(err, &got.bad)) {
 		_, err = io.Copy(io.Discard, tee) // what follows a bad row is part of the file, too
 	}

@@ -230,7 +230,7 @@ func TestFilesAreKeptByteForByte(t *testing.T) {
 			if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, text[from:]) {
 				t.Errorf("%d bytes from %d on, want %d: %v", len(got), from, size-from, err)
 			}
-			f.Close()
+			_ = f.Close()
 		}
 	}
 }
