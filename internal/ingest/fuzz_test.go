@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -56,11 +57,32 @@ func FuzzJSON(f *testing.F) {
 // checkRead reads, and when that succeeds writes the graph and reads it back.
 func checkRead(t *testing.T, body []byte, format ingest.Format, kind ingest.Kind) {
 	t.Helper()
-	limits := ingest.Limits{Rows: 50, ID: 100, Label: 100, Value: 100}
+	limits := ingest.Limits{Rows: 50, Row: 1000, Columns: 20, ID: 100, Label: 100, Value: 100}
 	got, err := ingest.Read(bytes.NewReader(body), format, kind, limits)
+	scanned, scanErr := ingest.Scan(bytes.NewReader(body), format, kind, limits)
 	if err != nil {
 		checkError(t, err)
+		if scanErr == nil || scanErr.Error() != err.Error() {
+			t.Fatalf("Scan says %v, Read says %v", scanErr, err)
+		}
 		return
+	}
+	if n := len(got.Graph.Nodes) + len(got.Graph.Edges) + len(got.Graph.Layers); scanErr != nil || scanned.Rows != n {
+		t.Fatalf("Scan: %d elements, %v; Read has %d", scanned.Rows, scanErr, n)
+	}
+	if diff := cmp.Diff(got.Warnings, scanned.Warnings); diff != "" {
+		t.Fatalf("warnings: -Read +Scan\n%s", diff)
+	}
+	var converted bytes.Buffer
+	if err := ingest.Convert(&converted, bytes.NewReader(body), format, kind, limits); err != nil || !json.Valid(converted.Bytes()) {
+		t.Fatalf("converted to %q, %v", converted.Bytes(), err)
+	}
+	if format != ingest.JSON && len(scanned.Marks) > 0 {
+		page, err := ingest.ReadPage(bytes.NewReader(body), bytes.NewReader(body[scanned.Marks[0]:]), format, kind, 1, 1)
+		want := elements(got.Graph, kind)[1:]
+		if err != nil || len(page) != min(len(want), 1) || len(page) == 1 && string(page[0]) != string(want[0]) {
+			t.Fatalf("the second row is %s, want the first of %d, %v", page, len(want), err)
+		}
 	}
 	checkText(t, got.Graph)
 	if n := len(got.Graph.Nodes); n > limits.Rows {
