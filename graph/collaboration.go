@@ -59,18 +59,43 @@ func (r *Resolver) updates(ctx context.Context, planID string, out chan<- delive
 	}
 	return r.eachOperation(ctx, projectID, func(o operationUpdate) bool {
 		return offer(ctx, out, delivery[*PlanDagUpdateEvent]{
-			event: o.event(), build: func() (*PlanDagUpdateEvent, error) { return o.updateEvent(planID) },
+			event: o.event(), build: func() (*PlanDagUpdateEvent, error) { return o.updateEvent(ctx, r.plans, planID) },
 		})
 	})
 }
 
-func (o operationUpdate) updateEvent(planID string) (*PlanDagUpdateEvent, error) {
-	node, edge, err := o.operation().Element()
+// element returns the node or the edge of the operation. A node has the execution that it has now, which its event does not say, and is as it
+// is now when the operation tells its execution. Of a node that is gone meanwhile there is no more than the event says.
+func (o operationUpdate) element(ctx context.Context, plans *plan.Service) (node *plan.Node, edge *plan.Edge, err error) {
+	op := o.operation()
+	if node, edge, err = op.Element(); err != nil || edge != nil || op.Kind == plan.NodeRemoved || op.Kind == plan.PlanUpdated {
+		return node, edge, err
+	}
+	nodes, err := plans.NodesNow(ctx, o.update)
+	if err != nil {
+		return nil, nil, err
+	}
+	now, there := nodes[op.ID]
+	switch {
+	case !there:
+	case node == nil:
+		node = &now
+	default:
+		node.DatasourceExecution, node.GraphExecution = now.DatasourceExecution, now.GraphExecution
+	}
+	return node, nil, nil
+}
+
+func (o operationUpdate) updateEvent(ctx context.Context, plans *plan.Service, planID string) (*PlanDagUpdateEvent, error) {
+	node, edge, err := o.element(ctx, plans)
 	e := &PlanDagUpdateEvent{
 		PlanID: planID, UpdateType: PlanDagUpdateType(o.operation().Kind), Data: PlanDagUpdateData{Node: node, Edge: edge},
 		UserID: o.update.Event.ActorID, Timestamp: plan.FormatTime(o.update.Event.At),
 	}
-	if o.operation().Kind == plan.PlanUpdated {
+	switch o.operation().Kind { //nolint:exhaustive // all others have a type of their own
+	case plan.ExecutionChanged:
+		e.UpdateType = PlanDagUpdateTypeNodeUpdated
+	case plan.PlanUpdated:
 		e.UpdateType, e.Data.Metadata = PlanDagUpdateTypeMetadataUpdated, optional(string(o.operation().After))
 	}
 	return e, err
@@ -84,6 +109,8 @@ var collaborationTypes = map[plan.OperationKind]CollaborationEventType{
 	plan.EdgeAdded:   CollaborationEventTypeEdgeCreated,
 	plan.EdgeUpdated: CollaborationEventTypeEdgeUpdated,
 	plan.EdgeRemoved: CollaborationEventTypeEdgeDeleted,
+
+	plan.ExecutionChanged: CollaborationEventTypeNodeUpdated,
 }
 
 // collaboration sends the operations of a plan, and who arrives and leaves, to out. It returns when ctx ends, or with the error that ended
@@ -109,7 +136,7 @@ func (r *Resolver) operationEvents(ctx context.Context, projectID int32, planID 
 	return r.eachOperation(ctx, projectID, func(o operationUpdate) bool {
 		kind, known := collaborationTypes[o.operation().Kind]
 		return !known || offer(ctx, out, delivery[*CollaborationEvent]{
-			event: o.event(), build: func() (*CollaborationEvent, error) { return o.collaborationEvent(planID, kind) },
+			event: o.event(), build: func() (*CollaborationEvent, error) { return o.collaborationEvent(ctx, r.plans, planID, kind) },
 		})
 	})
 }
@@ -130,8 +157,10 @@ func (r *Resolver) arrivalEvents(ctx context.Context, projectID int32, planID st
 	return nil
 }
 
-func (o operationUpdate) collaborationEvent(planID string, kind CollaborationEventType) (*CollaborationEvent, error) {
-	node, edge, err := o.operation().Element()
+func (o operationUpdate) collaborationEvent(
+	ctx context.Context, plans *plan.Service, planID string, kind CollaborationEventType,
+) (*CollaborationEvent, error) {
+	node, edge, err := o.element(ctx, plans)
 	e := &CollaborationEvent{
 		EventID: fmt.Sprintf("%s.%d", o.update.At, o.index), PlanID: planID, UserID: o.update.Event.ActorID, EventType: kind,
 		Timestamp: plan.FormatTime(o.update.Event.At),

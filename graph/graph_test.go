@@ -16,6 +16,7 @@ import (
 	"layercake/internal/budget"
 	"layercake/internal/caller"
 	"layercake/internal/client"
+	"layercake/internal/plan"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
@@ -39,6 +40,7 @@ type site struct {
 	client  *client.Client
 	metrics *prometheus.Registry
 	log     *logBuffer
+	plans   *plan.Service
 }
 
 // setting is what a test may change of a site.
@@ -65,7 +67,7 @@ func offline(t testing.TB, changes ...func(*setting)) *site {
 	for _, change := range changes {
 		change(&o)
 	}
-	s.Handler = graph.New(o.Options)
+	s.Handler, s.plans = graph.New(o.Options), o.Plans
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", s.HTTP())
 	mux.Handle("/graphql/ws", s.WebSocket())

@@ -31,7 +31,8 @@ func (r *queryResolver) PlanHistory(ctx context.Context, projectID int32, before
 		return nil, err
 	}
 	q := plan.HistoryQuery{
-		Before: int64(value(before)), Limit: pageOfChanges, Element: value(elementID), Actor: value(actorID), All: value(all),
+		Before: int64(value(before)), Limit: pageOfChanges, Element: value(elementID), Actor: value(actorID),
+		System: value(all), States: value(all),
 	}
 	if limit != nil {
 		q.Limit = int(*limit)

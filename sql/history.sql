@@ -66,7 +66,7 @@ WITH RECURSIVE page AS MATERIALIZED (
     WHERE e.project_id = @project_id AND e.version < @before
         AND (@actor_id::text = '' OR e.op_actor = @actor_id OR e.op_actor = '' AND strpos(e.body::text, @actor::text) > 0)
         AND (@element::text = '' OR strpos(e.body::text, @element) > 0)
-        AND (@everything::bool OR e.edits AND strpos(e.body::text, @system::text) = 0)
+        AND (@states::bool OR e.edits) AND (@everything::bool OR strpos(e.body::text, @system::text) = 0)
     ORDER BY e.version DESC LIMIT @most::int
 ), undone (version, undoer) AS (
     SELECT p.version, (SELECT max(u.version) FROM events u WHERE u.project_id = @project_id AND u.undoes = p.version) FROM page p

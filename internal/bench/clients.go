@@ -79,9 +79,11 @@ func (c clients) deleteProjects(ctx context.Context, ids []int) {
 	}
 }
 
-// planFields are all fields of a plan that events show.
+// planFields are all fields of a plan that events show, and those that deltas do.
 const planFields = `{ version cursor metadata { version }
-	nodes { id nodeType position { x y } sourcePosition targetPosition metadata { label description } config createdAt updatedAt }
+	nodes { id nodeType position { x y } sourcePosition targetPosition metadata { label description } config createdAt updatedAt
+		datasourceExecution { dataSourceId filename status processedAt executionState errorMessage }
+		graphExecution { graphId nodeCount edgeCount executionState computedDate errorMessage } }
 	edges { id source target sourceHandle targetHandle metadata { label dataType } createdAt updatedAt } }`
 
 func (c clients) plan(ctx context.Context, project int) (convergence.Plan, error) {

@@ -332,8 +332,8 @@ WITH RECURSIVE page AS MATERIALIZED (
     WHERE e.project_id = $2 AND e.version < $3
         AND ($4::text = '' OR e.op_actor = $4 OR e.op_actor = '' AND strpos(e.body::text, $5::text) > 0)
         AND ($6::text = '' OR strpos(e.body::text, $6) > 0)
-        AND ($7::bool OR e.edits AND strpos(e.body::text, $8::text) = 0)
-    ORDER BY e.version DESC LIMIT $9::int
+        AND ($7::bool OR e.edits) AND ($8::bool OR strpos(e.body::text, $9::text) = 0)
+    ORDER BY e.version DESC LIMIT $10::int
 ), undone (version, undoer) AS (
     SELECT p.version, (SELECT max(u.version) FROM events u WHERE u.project_id = $2 AND u.undoes = p.version) FROM page p
     UNION
@@ -355,6 +355,7 @@ type ListHistoryParams struct {
 	ActorID    string
 	Actor      string
 	Element    string
+	States     bool
 	Everything bool
 	System     string
 	Most       int32
@@ -381,6 +382,7 @@ func (q *Queries) ListHistory(ctx context.Context, arg ListHistoryParams) ([]Lis
 		arg.ActorID,
 		arg.Actor,
 		arg.Element,
+		arg.States,
 		arg.Everything,
 		arg.System,
 		arg.Most,

@@ -53,10 +53,13 @@ type operation struct {
 	Parts []string `json:"parts,omitempty"`
 }
 
-// operationsOf says in short what an event did.
+// operationsOf says in short what an event did, but for states of executions.
 func operationsOf(e *plan.Event) ([]operation, error) {
 	steps := []operation{}
 	for _, op := range e.Operations {
+		if op.Kind == plan.ExecutionChanged {
+			continue
+		}
 		parts, err := op.Parts()
 		if err != nil {
 			return nil, err
@@ -124,7 +127,7 @@ func (h *Handler) listChanges(ctx context.Context, c call, in listChanges) (chan
 
 // lastChanges returns the newest changes, oldest first.
 func (h *Handler) lastChanges(ctx context.Context, c call, projectID int32, limit int) (changeList, error) {
-	history, err := h.plans.History(ctx, c.actor, projectID, plan.HistoryQuery{Limit: limit, All: true})
+	history, err := h.plans.History(ctx, c.actor, projectID, plan.HistoryQuery{Limit: limit, System: true})
 	if err != nil {
 		return changeList{}, err
 	}
@@ -146,7 +149,8 @@ func (h *Handler) lastChanges(ctx context.Context, c call, projectID int32, limi
 	return out, nil
 }
 
-// changesAfter returns what follows a cursor: what there is now, or, when that is nothing, what comes first while it waits. Now is what the
+// changesAfter returns what follows a cursor: what there is now, or, when that is nothing, what comes first while it waits. States of
+// executions are none of it: a build would wake whoever waits for others. Now is what the
 // database says, because the caller may have changed the plan on another replica.
 func (h *Handler) changesAfter(
 	ctx context.Context, c call, projectID int32, after plan.Cursor, limit int, wait time.Duration,
@@ -159,7 +163,7 @@ func (h *Handler) changesAfter(
 	out := changeList{Changes: []changeInfo{}, Version: now}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	size := 0
+	size, waiting := 0, false
 	for u, err := range h.plans.Watch(watching, c.actor, projectID, after) {
 		if err != nil {
 			return changeList{}, err
@@ -169,7 +173,7 @@ func (h *Handler) changesAfter(
 			out.Missed = true
 			return out, nil
 		}
-		if u.Event != nil {
+		if u.Event != nil && u.Event.Edits() {
 			change, err := changeOf(u.Event)
 			if err != nil {
 				return changeList{}, err
@@ -184,7 +188,8 @@ func (h *Handler) changesAfter(
 			return out, nil
 		case len(out.Changes) > 0 || wait == 0:
 			return out, nil
-		default: // the watch begins where the plan is
+		case !waiting: // nothing that counts has come yet
+			waiting = true
 			defer time.AfterFunc(wait, stop).Stop()
 			defer h.keepAlive(ctx, c)()
 		}

@@ -58,8 +58,8 @@ type Operation struct {
 	After  json.RawMessage `json:"after,omitempty"`  // whole Node or Edge, or Execution; absent when there is none
 }
 
-// edits reports whether an event changes what people edit. States of executions alone do not.
-func (e *Event) edits() bool {
+// Edits reports whether an event changes what people edit. States of executions alone do not.
+func (e *Event) Edits() bool {
 	return slices.ContainsFunc(e.Operations, func(op Operation) bool { return op.Kind != ExecutionChanged })
 }
 

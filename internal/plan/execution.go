@@ -129,7 +129,7 @@ const maxStates = feed.MaxBody - 16<<10
 
 // inParts returns operations as those of one event, or of several when they are nothing but states and too long for one.
 func inParts(operations []Operation) [][]Operation {
-	if (&Event{Operations: operations}).edits() {
+	if (&Event{Operations: operations}).Edits() {
 		return [][]Operation{operations}
 	}
 	var parts [][]Operation

@@ -191,7 +191,7 @@ func TestHistoryAndUndoPassExecutionsOver(t *testing.T) {
 	if diff := cmp.Diff([]int64{2, 1}, versions(r.history(t, p, plan.HistoryQuery{Limit: 50}))); diff != "" {
 		t.Errorf("the history (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]int64{62, 61}, versions(r.history(t, p, plan.HistoryQuery{Limit: 2, All: true, Element: "b"}))); diff != "" {
+	if diff := cmp.Diff([]int64{62, 61}, versions(r.history(t, p, plan.HistoryQuery{Limit: 2, States: true, Element: "b"}))); diff != "" {
 		t.Errorf("all of the history (-want +got):\n%s", diff)
 	}
 	r.fails(t, false, ann, p, plan.UndoInput{Version: 62}, fault.BadRequest)

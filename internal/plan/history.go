@@ -27,7 +27,8 @@ type HistoryQuery struct {
 	Limit   int    // 1 to MaxHistory
 	Element string // id of a node or an edge that they touched; "" for any
 	Actor   string // id of who made them; "" for anybody
-	All     bool   // also what the server did by itself, and states of executions
+	System  bool   // also what the server did by itself
+	States  bool   // also events of nothing but states of executions
 }
 
 // MaxHistory is the largest page of changes.
@@ -171,7 +172,7 @@ func (q HistoryQuery) check() error {
 // matches reports whether the query wants an event. The database only looked for texts in its body.
 func (q HistoryQuery) matches(e *Event) bool {
 	touches := func(op Operation) bool { return op.Kind != PlanUpdated && op.ID == q.Element }
-	return (q.All || e.ActorKind != string(auth.KindSystem)) && (q.Actor == "" || e.ActorID == q.Actor) &&
+	return (q.System || e.ActorKind != string(auth.KindSystem)) && (q.Actor == "" || e.ActorID == q.Actor) &&
 		(q.Element == "" || slices.ContainsFunc(e.Operations, touches))
 }
 
@@ -198,7 +199,7 @@ func (s *Service) readPage(
 		}
 		return `"` + key + `":` + string(encode(value))
 	}
-	b.Queue(db.ListHistory, s.historyBytes, projectID, before, q.Actor, text("actorId", q.Actor), text("id", q.Element), q.All, systemText,
+	b.Queue(db.ListHistory, s.historyBytes, projectID, before, q.Actor, text("actorId", q.Actor), text("id", q.Element), q.States, q.System, systemText,
 		q.Limit+1).Query(func(rows pgx.Rows) error {
 		undone := make(map[int64]bool)
 		return each(rows, func(row db.ListHistoryRow) {
@@ -361,7 +362,8 @@ func changedParts[T any](parts []part[T], before, after json.RawMessage) (names 
 	return names, nil
 }
 
-// Parts returns the names of the parts of an element that the operation changed; none when it added or removed it.
+// Parts returns the names of the parts of an element that the operation changed; none when it added or removed it, and of
+// executions.
 func (op Operation) Parts() ([]string, error) {
 	if op.Before == nil || op.After == nil {
 		return nil, nil
@@ -371,6 +373,8 @@ func (op Operation) Parts() ([]string, error) {
 		return changedParts(nodeParts, op.Before, op.After)
 	case ofEdge:
 		return changedParts(edgeParts, op.Before, op.After)
+	case ofExecution:
+		return nil, nil
 	case ofPlan:
 	}
 	return changedParts(recordParts, op.Before, op.After)

@@ -53,7 +53,7 @@ func TestSummaryIsThatOfTheView(t *testing.T) {
 	r.change(t, p, plan.SetExecution{NodeID: "a", Execution: graphExecution(1, "pending")})
 	want := pgtest.Texts(t, pgtest.Connect(t, url), "SELECT summary FROM layercake.plan_history ORDER BY version DESC")
 	var got []string
-	for _, c := range r.history(t, p, plan.HistoryQuery{Limit: 50, All: true}).Changes {
+	for _, c := range r.history(t, p, plan.HistoryQuery{Limit: 50, States: true}).Changes {
 		got = append(got, c.Summary())
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -98,14 +98,14 @@ func TestHistory(t *testing.T) {
 		more bool
 	}{
 		"all people":          {plan.HistoryQuery{Limit: 50}, []int64{7, 6, 5, 3, 2, 1}, false},
-		"the server, too":     {plan.HistoryQuery{Limit: 50, All: true}, []int64{7, 6, 5, 4, 3, 2, 1}, false},
+		"the server, too":     {plan.HistoryQuery{Limit: 50, System: true}, []int64{7, 6, 5, 4, 3, 2, 1}, false},
 		"the first page":      {plan.HistoryQuery{Limit: 2}, []int64{7, 6}, true},
 		"the next":            {plan.HistoryQuery{Limit: 2, Before: 6}, []int64{5, 3}, true},
 		"the last":            {plan.HistoryQuery{Limit: 2, Before: 3}, []int64{2, 1}, false},
 		"before all":          {plan.HistoryQuery{Limit: 2, Before: 1}, nil, false},
 		"from beyond the end": {plan.HistoryQuery{Limit: 1, Before: 99}, []int64{7}, true},
 		"a node":              {plan.HistoryQuery{Limit: 50, Element: "a"}, []int64{1}, false},
-		"a node, all":         {plan.HistoryQuery{Limit: 50, Element: "a", All: true}, []int64{4, 1}, false},
+		"a node, all":         {plan.HistoryQuery{Limit: 50, Element: "a", System: true}, []int64{4, 1}, false},
 		"an edge":             {plan.HistoryQuery{Limit: 50, Element: "e"}, []int64{7}, false},
 		"quotes":              {plan.HistoryQuery{Limit: 50, Element: `b<&>"`}, []int64{6, 2}, false},
 		"the plan's id":       {plan.HistoryQuery{Limit: 50, Element: planID}, []int64{3}, false},

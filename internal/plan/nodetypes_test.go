@@ -109,6 +109,7 @@ func TestExamplesMakePlans(t *testing.T) {
 	connect("graph", "transform")
 	connect("transform", "copy")
 	connect("copy", "out")
+	r.addSource(t, p, 1) // the one of the example
 	done, err := r.plans.Change(t.Context(), agent, p, plan.Change{Warnings: true, Edits: parsed(t, texts...)})
 	if err != nil || len(done.Warnings) > 0 {
 		t.Fatalf("%v, %v", done.Warnings, err)

@@ -255,7 +255,7 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 		}
 		d.at.Version++
 		d.at.Hash = feed.Hash(body)
-		if event.edits() {
+		if event.Edits() {
 			d.lastEdit = d.at.Version
 		}
 		done.written = append(done.written, written{at: d.at, opID: event.OpID, body: body})
@@ -303,7 +303,7 @@ func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answe
 			for _, e := range done.written {
 				size += int64(len(e.body))
 				b.Queue(db.InsertEvent, projectID, e.at.Version, d.time, t.actor.OpActor(), e.opID, t.hash, json.RawMessage(e.body), e.at.Hash,
-					len(e.body), size, done.event.Undoes, done.event.edits())
+					len(e.body), size, done.event.Undoes, done.event.Edits())
 				steps++
 			}
 			if d.accepts != nil { // then it is the only one

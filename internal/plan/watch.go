@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"iter"
+	"sync"
 
 	"layercake/internal/auth"
 	"layercake/internal/feed"
@@ -17,6 +18,38 @@ type Update struct {
 	Missed     bool   // events up to At cannot be had: read the plan again
 	Generation int64  // see feed.Delivery: what was made of the update in one does not hold in another
 	TooLarge   bool   // only the event that led to At was missed: a reader who has read the plan since then lacks nothing
+
+	nodes nodesNow
+}
+
+// nodesNow are the nodes of an update as they are now, which are read once for all its watchers.
+type nodesNow struct {
+	reading sync.Mutex
+	byID    map[string]Node // nil before they were read
+}
+
+// NodesNow returns the nodes that an update's event changed, or whose states it tells, as they are now, by id. Those that are gone are
+// missing. Events have no states of nodes that they change, nor nodes whose states they tell.
+func (s *Service) NodesNow(ctx context.Context, u *Update) (map[string]Node, error) {
+	u.nodes.reading.Lock() // for no longer than a read may take
+	defer u.nodes.reading.Unlock()
+	if u.nodes.byID != nil {
+		return u.nodes.byID, nil
+	}
+	looks := newReads()
+	for _, op := range u.Event.Operations {
+		if op.Kind == NodeAdded || op.Kind == NodeUpdated || op.Kind == ExecutionChanged {
+			looks.nodes[op.ID] = true
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedReadLimit)
+	defer cancel()
+	d, err := s.readParts(ctx, u.ProjectID, looks)
+	if err != nil {
+		return nil, err
+	}
+	u.nodes.byID = d.nodes.present()
+	return u.nodes.byID, nil
 }
 
 // Watch yields where it begins, then every change of a plan after a cursor, in order, each once, until ctx ends. After the zero cursor

@@ -299,7 +299,7 @@ var lookUps = map[string]call{
 	"GetPast":             get((*db.Queries).GetPast, db.GetPastParams{ProjectID: large, Version: 500, Damaged: []int64{}}),
 	"GetVersionAt":        get((*db.Queries).GetVersionAt, db.GetVersionAtParams{ProjectID: large, At: joined}),
 	"GetNextRecordEvent":  get((*db.Queries).GetNextRecordEvent, db.GetNextRecordEventParams{ProjectID: large, Version: 998}),
-	"ListHistory":         get((*db.Queries).ListHistory, db.ListHistoryParams{ProjectID: large, Before: 900, MaxBytes: 1 << 20, Everything: true, Most: 10}),
+	"ListHistory":         get((*db.Queries).ListHistory, db.ListHistoryParams{ProjectID: large, Before: 900, MaxBytes: 1 << 20, States: true, Everything: true, Most: 10}),
 	"GetEventToUndo":      get((*db.Queries).GetEventToUndo, db.GetEventToUndoParams{ProjectID: large, Version: 500, Most: 1 << 20}),
 	"GetUndoneBy":         get((*db.Queries).GetUndoneBy, db.GetUndoneByParams{ProjectID: large, Version: 499}),
 	"ListUndoable":        get((*db.Queries).ListUndoable, db.ListUndoableParams{ProjectID: large, OpActor: "actor", Most: 10}),

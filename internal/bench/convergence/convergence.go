@@ -21,7 +21,7 @@ import (
 type Plan struct {
 	Version int64             `json:"version,string"`
 	Cursor  string            `json:"cursor"`
-	Nodes   []json.RawMessage `json:"nodes"` // nodes with their ids and all other fields that events show
+	Nodes   []json.RawMessage `json:"nodes"` // nodes with their ids and all other fields that events show, and their executions
 	Edges   []json.RawMessage `json:"edges"`
 
 	Metadata struct {

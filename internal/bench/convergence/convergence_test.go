@@ -413,3 +413,72 @@ func TestManyGapsAreCounted(t *testing.T) {
 		t.Errorf("lost %d with %d complaints, want %d with 10", got.Lost, len(got.First), gaps)
 	}
 }
+
+// build sets the execution of a node, or clears it with "null".
+func (h *history) build(i int, state string) {
+	nodes := slices.Clone(h.last().Nodes)
+	var members map[string]json.RawMessage
+	_ = json.Unmarshal(nodes[i], &members)
+	before := members["graphExecution"]
+	members["graphExecution"] = json.RawMessage(state)
+	nodes[i], _ = json.Marshal(members)
+	var id string
+	_ = json.Unmarshal(members["id"], &id)
+	op := convergence.Operation{Kind: "EXECUTION_CHANGED", ID: id, Index: &i, Before: before, After: json.RawMessage(state)}
+	patch := convergence.PatchOperation{Op: "ADD", Path: fmt.Sprintf("/nodes/%d/graphExecution", i), Value: json.RawMessage(state)}
+	if state == "null" {
+		patch = convergence.PatchOperation{Op: "REMOVE", Path: patch.Path}
+	}
+	h.step(nodes, op, patch)
+}
+
+// Executions are a part of what watchers show, whichever way it comes to them, and differences are found.
+func TestExecutionsAreFollowed(t *testing.T) {
+	t.Parallel()
+	const pending, completed = `{"graphId":1,"executionState":"pending"}`, `{"graphId":1,"executionState":"completed"}`
+	newStates := func() *history {
+		h := newHistory()
+		h.build(1, pending)
+		h.build(2, pending)
+		h.build(1, completed)
+		h.build(2, "null")
+		h.build(0, pending)
+		h.remove(0)
+		h.events[len(h.events)-1].Operations[0].Before = node("n0", 0) // events leave executions out
+		return h
+	}
+	h := newStates()
+	for start := range h.plans {
+		events := watchEvents(h.plans[start], h.events[start:]).Finish(h.last())
+		deltas := watchDeltas(h.plans[start], h.deltas[start:]).Finish(h.last())
+		if !events.OK() || !deltas.OK() {
+			t.Errorf("from version %d: %+v, %+v", start, events, deltas)
+		}
+	}
+	last := len(h.events) - 1
+	for name, got := range map[string]convergence.Report{
+		"events that end too early": watchEvents(h.plans[0], h.events[:last-3]).Finish(h.last()),
+		"deltas that end too early": watchDeltas(h.plans[0], h.deltas[:last-3]).Finish(h.last()),
+		"rows of another state":     watchEvents(h.plans[0], h.events).Finish(newest(h, pending)),
+		"rows, as deltas see them":  watchDeltas(h.plans[0], h.deltas).Finish(newest(h, pending)),
+		"rows without a state":      watchEvents(h.plans[0], h.events).Finish(newest(h, "null")),
+	} {
+		if got.Divergence == "" {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	spoiled := newStates()
+	spoiled.events[last-3].Operations[0].Before = json.RawMessage(completed)
+	check(t, watchEvents(spoiled.plans[0], spoiled.events).Finish(spoiled.last()), convergence.Report{Misapplied: 1}, "it was")
+}
+
+// newest returns the newest plan with another state of its first node.
+func newest(h *history, state string) convergence.Plan {
+	plan := h.last()
+	plan.Nodes = slices.Clone(plan.Nodes)
+	var members map[string]json.RawMessage
+	_ = json.Unmarshal(plan.Nodes[0], &members)
+	members["graphExecution"] = json.RawMessage(state)
+	plan.Nodes[0], _ = json.Marshal(members)
+	return plan
+}

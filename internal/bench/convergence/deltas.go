@@ -152,16 +152,20 @@ func (w *Deltas) compare(rows Plan) string {
 	return ""
 }
 
-// sameButTimes compares an element that deltas patched with one of a Plan, without the fields that only one of them has: deltas do not
-// patch times, and a Plan does not hold executions.
+// sameButTimes compares an element that deltas patched with one of a Plan, but for times, which deltas do not patch. An execution that is null
+// is none.
 func sameButTimes(a, b json.RawMessage) bool {
 	var x, y map[string]json.RawMessage
 	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
 		return false
 	}
 	for _, object := range []map[string]json.RawMessage{x, y} {
-		for _, member := range []string{"createdAt", "updatedAt", "datasourceExecution", "graphExecution"} {
-			delete(object, member)
+		delete(object, "createdAt")
+		delete(object, "updatedAt")
+		for _, member := range executions {
+			if absent(object[member]) {
+				delete(object, member)
+			}
 		}
 	}
 	return maps.EqualFunc(x, y, sameJSON)

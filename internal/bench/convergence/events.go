@@ -29,7 +29,8 @@ type Operation struct {
 type Events struct {
 	sequence
 	nodes, edges list
-	broken       bool // whether the state is unknown after a gap or a misfit, until a snapshot comes
+	states       map[string]json.RawMessage // executions that are not null, by id of their node: the values of nodes in events leave them out
+	broken       bool                       // whether the state is unknown after a gap or a misfit, until a snapshot comes
 }
 
 // NewEvents returns the check of a watcher that read the plan and follows it after its cursor.
@@ -68,9 +69,40 @@ func (w *Events) See(e Event) {
 	}
 }
 
+// executions are the members of a node that are no part of what people edit.
+var executions = []string{"datasourceExecution", "graphExecution"}
+
+// split takes the executions that are not null out of nodes.
+func split(nodes []json.RawMessage) (others []json.RawMessage, states map[string]json.RawMessage, err error) {
+	states = make(map[string]json.RawMessage)
+	for i, node := range nodes {
+		var members map[string]json.RawMessage
+		var v struct{ ID string }
+		if err := errors.Join(json.Unmarshal(node, &members), json.Unmarshal(node, &v)); err != nil {
+			return nil, nil, fmt.Errorf("node %d: %w", i, err)
+		}
+		for _, member := range executions {
+			if state := members[member]; !absent(state) {
+				states[v.ID] = state
+			}
+			delete(members, member)
+		}
+		rest, err := json.Marshal(members)
+		if err != nil {
+			return nil, nil, err
+		}
+		others = append(others, rest)
+	}
+	return others, states, nil
+}
+
 func (w *Events) load(plan Plan) {
-	w.broken = false
-	for l, values := range map[*list][]json.RawMessage{&w.nodes: plan.Nodes, &w.edges: plan.Edges} {
+	nodes, states, err := split(plan.Nodes)
+	w.broken, w.states = err != nil, states
+	if err != nil {
+		w.misapplied(plan.Version, err)
+	}
+	for l, values := range map[*list][]json.RawMessage{&w.nodes: nodes, &w.edges: plan.Edges} {
 		if err := l.load(values); err != nil {
 			w.broken = true
 			w.misapplied(plan.Version, err)
@@ -88,7 +120,10 @@ func (w *Events) apply(op Operation) error {
 	case "NODE_UPDATED":
 		return w.nodes.update(op)
 	case "NODE_REMOVED":
+		delete(w.states, op.ID)
 		return w.nodes.remove(op)
+	case "EXECUTION_CHANGED":
+		return w.setState(op)
 	case "EDGE_ADDED":
 		return w.edges.add(op)
 	case "EDGE_UPDATED":
@@ -101,9 +136,36 @@ func (w *Events) apply(op Operation) error {
 	return errors.New("unknown kind of operation")
 }
 
+func (w *Events) setState(op Operation) error {
+	before := w.states[op.ID]
+	switch {
+	case op.Index == nil || *op.Index < 0 || *op.Index >= len(w.nodes.ids) || w.nodes.ids[*op.Index] != op.ID:
+		return fmt.Errorf("index %s is not its node", text(op.Index))
+	case absent(before) != absent(op.Before) || !absent(before) && !sameJSON(before, op.Before):
+		return fmt.Errorf("it was %s, not %s", before, op.Before)
+	case absent(op.After):
+		delete(w.states, op.ID)
+	default:
+		w.states[op.ID] = op.After
+	}
+	return nil
+}
+
 // Finish compares with the plan in the end, and returns the report.
 func (w *Events) Finish(rows Plan) Report {
-	divergence := compareLists("node", w.nodes.values, rows.Nodes, sameJSON)
+	nodes, states, err := split(rows.Nodes)
+	divergence := compareLists("node", w.nodes.values, nodes, sameJSON)
+	if err != nil {
+		divergence = err.Error()
+	}
+	for id := range states {
+		if divergence == "" && !sameJSON(w.states[id], states[id]) {
+			divergence = fmt.Sprintf("execution of %q: seen %s, in the rows %s", id, w.states[id], states[id])
+		}
+	}
+	if divergence == "" && len(w.states) > len(states) {
+		divergence = fmt.Sprintf("executions: %d seen, %d in the rows", len(w.states), len(states))
+	}
 	if divergence == "" {
 		divergence = compareLists("edge", w.edges.values, rows.Edges, sameJSON)
 	}

@@ -6,6 +6,8 @@ import { farthest, newEdge, newNodeId, remove, type Addition } from './operation
 
 /** What is in the clipboard: nodes, and the edges between them. */
 export interface Clip {
+  /** Where it was copied; null when that is not known. */
+  from: string | null
   nodes: PlanNode[]
   edges: Pick<PlanEdge, 'source' | 'target' | 'metadata'>[]
 }
@@ -13,15 +15,18 @@ export interface Clip {
 /** The version of the format, which is also what it is known by. */
 const format = 1
 
-/** Nodes and the edges between them as text. */
-export function textOf(plan: Plan, ids: readonly string[]): string {
+/** Names a project of this deployment. */
+const placeOf = (projectId: number): string => `${location.origin}/${projectId}`
+
+/** Nodes and the edges between them as text, which says where they are from. */
+export function textOf(plan: Plan, ids: readonly string[], from: string): string {
   const inside = new Set(ids)
   const nodes = [...plan.nodes.values()].filter(({ id }) => inside.has(id))
     .map(({ id, nodeType, position: { x, y }, metadata: { label, description }, config }): PlanNode => (
       { id, nodeType, position: { x, y }, metadata: { label, description }, config }))
   const edges = [...plan.edges.values()].filter(({ source, target }) => inside.has(source) && inside.has(target))
     .map(({ source, target, metadata: { label, dataType } }) => ({ source, target, metadata: { label, dataType } }))
-  return JSON.stringify({ layercake: format, nodes, edges })
+  return JSON.stringify({ layercake: format, from, nodes, edges })
 }
 
 /** What a text has; null when it is none of ours, and a sentence when it cannot be pasted. */
@@ -34,12 +39,12 @@ export function clipOf(text: string): Clip | string | null {
   } catch {
     return damaged
   }
-  const { layercake, nodes, edges } = value
+  const { layercake, from, nodes, edges } = value
   if (layercake !== format) return 'What was copied comes from another release of this page, which this one does not understand.'
   if (!Array.isArray(nodes) || !Array.isArray(edges) || !nodes.every(isNode)) return damaged
   const ids = new Set(nodes.map(({ id }) => id))
   if (ids.size < nodes.length || !edges.every((edge) => isEdge(edge) && ids.has(edge.source) && ids.has(edge.target))) return damaged
-  return { nodes, edges }
+  return { from: typeof from === 'string' ? from : null, nodes, edges }
 }
 
 function isNode(value: unknown): value is PlanNode {
@@ -64,8 +69,19 @@ function object(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null ? { ...value } : {}
 }
 
-/** Adds what was copied, under new ids: around a point, or else beside the originals, and beside what was pasted there before. */
-export function paste(plan: Plan, { nodes, edges }: Clip, center: Position | null): Addition {
+/** A config without the data source that it names, which other projects do not have. */
+function withoutSource(config: string): string {
+  try {
+    const { dataSourceId, ...rest } = object(JSON.parse(config))
+    return dataSourceId === undefined ? config : JSON.stringify(rest)
+  } catch {
+    return config // whether it is allowed is for the server to say
+  }
+}
+
+/** Adds what was copied into the project of a place, under new ids: around a point, or else beside the originals, and beside what was pasted there before. */
+export function paste(plan: Plan, { from, nodes, edges }: Clip, center: Position | null, into: string): Addition {
+  const configOf = ({ nodeType, config }: PlanNode) => (nodeType === 'DataSourceNode' && from !== into ? withoutSource(config) : config)
   const corner = (of: typeof Math.min) => ({ x: of(...nodes.map(({ position }) => position.x)), y: of(...nodes.map(({ position }) => position.y)) })
   const [first, last] = [corner(Math.min), corner(Math.max)]
   const by = center
@@ -81,8 +97,11 @@ export function paste(plan: Plan, { nodes, edges }: Clip, center: Position | nul
   return {
     ids: [...ids.values()],
     edits: [
-      ...nodes.map(({ id, nodeType, position: { x, y }, metadata: { label, description }, config }): Edit => (
-        { addNode: { id: ids.get(id)!, nodeType, position: { x: x + by.x, y: y + by.y }, metadata: { label, description }, config } })),
+      ...nodes.map((node): Edit => {
+        const { id, nodeType, position: { x, y }, metadata: { label, description } } = node
+        const position = { x: x + by.x, y: y + by.y }
+        return { addNode: { id: ids.get(id)!, nodeType, position, metadata: { label, description }, config: configOf(node) } }
+      }),
       ...edges.map(({ source, target, metadata: { label } }): Edit => {
         const edge = newEdge(types.get(source), ids.get(source)!, ids.get(target)!)
         return { addEdge: { ...edge, metadata: { ...edge.metadata, label } } }
@@ -101,7 +120,7 @@ export function pasteText(desk: Desk, text: string, center: Position | null): vo
   if (clip.nodes.length + clip.edges.length > maxEdits) {
     return tell(desk, `That would add ${clip.nodes.length + clip.edges.length} nodes and edges. At most ${maxEdits} can be pasted at once.`)
   }
-  const { ids, edits } = paste(plan, clip, center)
+  const { ids, edits } = paste(plan, clip, center, placeOf(desk.project.id))
   change(desk, edits)
   select(desk, ids)
 }
@@ -109,7 +128,7 @@ export function pasteText(desk: Desk, text: string, center: Position | null): vo
 /** Copies and pastes what is selected again, without the clipboard. */
 export function duplicate(desk: Desk): void {
   const plan = planOf(desk)
-  if (plan) pasteText(desk, textOf(plan, selected(desk).nodes), null)
+  if (plan) pasteText(desk, textOf(plan, selected(desk).nodes, placeOf(desk.project.id)), null)
 }
 
 /** Pastes by a command rather than by the key. Only the key works without asking, and without HTTPS. */
@@ -130,7 +149,7 @@ export function followClipboard(desk: Desk): () => void {
     if (!plan || nodes.length === 0 || !isOurs(event)) return
     event.preventDefault()
     if (event.type === 'cut' && !change(desk, remove(plan, nodes, edges))) return
-    event.clipboardData?.setData('text/plain', textOf(plan, nodes))
+    event.clipboardData?.setData('text/plain', textOf(plan, nodes, placeOf(desk.project.id)))
   }
   const onPaste = (event: ClipboardEvent) => {
     if (!isTyping(event.target)) pasteText(desk, event.clipboardData?.getData('text/plain') ?? '', desk.view.get()?.pointer() ?? null)

@@ -129,6 +129,7 @@ export function authorsSince({ changes }: Known, after: number): AuthorOf {
   const since = [...changes.values()].filter(({ version }) => version > after).toSorted((a, b) => a.version - b.version)
   for (const { actorName, operations } of since) {
     for (const { kind, id } of operations) {
+      if (kind === 'EXECUTION_CHANGED') continue // the server made it, and the element is the same
       touched.set(id, actorName)
       if (kind.endsWith('ADDED')) added.set(id, actorName)
     }

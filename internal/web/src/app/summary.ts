@@ -6,7 +6,9 @@ import { count, listed } from './words.ts'
 
 /** Such as: moved 3 nodes and added “Teams”. */
 export function summaryOf(operations: readonly Step[]): string {
-  const done = groupBy(operations, verbOf)
+  const edits = operations.filter(({ kind }) => kind !== 'EXECUTION_CHANGED')
+  if (edits.length === 0 && operations.length > 0) return 'told the state of a build'
+  const done = groupBy(edits, verbOf)
   if (done.size === 0) return 'changed nothing'
   return listed.format([...done].map(([verb, steps]) => `${verb} ${objects(verb, steps)}`))
 }

@@ -7,6 +7,26 @@ export interface Position {
   y: number
 }
 
+/** The state of the data source that a node names. */
+export interface DataSourceExecution {
+  dataSourceId: number
+  filename: string
+  status: string
+  processedAt: string | null
+  executionState: string
+  errorMessage: string | null
+}
+
+/** The state of the graph that a node builds. */
+export interface GraphExecution {
+  graphId: number
+  nodeCount: number
+  edgeCount: number
+  executionState: string
+  computedDate: string | null
+  errorMessage: string | null
+}
+
 /** A step of a plan. The config is the text of a JSON object. */
 export interface PlanNode {
   id: string
@@ -14,6 +34,9 @@ export interface PlanNode {
   position: Position
   metadata: { label: string; description: string | null }
   config: string
+  /** What the server tells of it, and nobody edits. Absent while there is nothing, and in the past. */
+  datasourceExecution?: DataSourceExecution
+  graphExecution?: GraphExecution
 }
 
 /** Leads from one node's output to another's input. */
@@ -114,9 +137,20 @@ export interface Operation {
 export function applyOperation(draft: Draft, { kind, id, after }: Operation): void {
   switch (kind) {
     case 'NODE_ADDED':
-    case 'NODE_UPDATED':
       draft.nodes.set(id, after as PlanNode)
       break
+    case 'NODE_UPDATED': { // executions have steps of their own
+      const { datasourceExecution, graphExecution } = draft.nodes.get(id) ?? {}
+      draft.nodes.set(id, asNode({ ...after as PlanNode, datasourceExecution, graphExecution }))
+      break
+    }
+    case 'EXECUTION_CHANGED': {
+      const node = draft.nodes.get(id)
+      if (!node) break
+      const { datasourceExecution: _, graphExecution: __, ...rest } = node
+      draft.nodes.set(id, { ...rest, ...executionOf(after) })
+      break
+    }
     case 'NODE_REMOVED':
       draft.nodes.delete(id)
       break
@@ -127,6 +161,21 @@ export function applyOperation(draft: Draft, { kind, id, after }: Operation): vo
     case 'EDGE_REMOVED':
       draft.edges.delete(id)
   }
+}
+
+/** A node as the server answers it. What is null there is absent here. */
+export function asNode({ datasourceExecution, graphExecution, ...rest }: Read<PlanNode>): PlanNode {
+  return { ...rest, ...(datasourceExecution && { datasourceExecution }), ...(graphExecution && { graphExecution }) }
+}
+
+type Executions = 'datasourceExecution' | 'graphExecution'
+type Read<T extends PlanNode> = Omit<T, Executions> & { [E in Executions]?: T[E] | null }
+
+/** The field of a node that an execution is for; none for null. */
+function executionOf(execution: unknown): Pick<PlanNode, 'datasourceExecution' | 'graphExecution'> {
+  if (execution === null || execution === undefined) return {}
+  return 'dataSourceId' in (execution as object)
+    ? { datasourceExecution: execution as DataSourceExecution } : { graphExecution: execution as GraphExecution }
 }
 
 /** The elements that an edit changes, and those that it needs to be there. */

@@ -6,7 +6,9 @@ import { dataOf, poster, type Document, type Post } from './request.ts'
 import { Socket } from './socket.ts'
 import { claimWindow, openWindows } from './window.ts'
 
-export type { Change, EdgeParts, Edit, Move, NodeParts, NodeType, Plan, PlanEdge, PlanNode, Position } from './edits.ts'
+export type {
+  Change, DataSourceExecution, EdgeParts, Edit, GraphExecution, Move, NodeParts, NodeType, Plan, PlanEdge, PlanNode, Position,
+} from './edits.ts'
 export type { AppliedChange, PlanSnapshot, PlanStatus, Refusal } from './plan.ts'
 export type { Dragging, Identity, People, Person } from './presence.ts'
 export type { Conflict, Document, Extensions } from './request.ts'

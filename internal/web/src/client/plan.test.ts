@@ -10,6 +10,7 @@ const node = (id: string, x = 0): PlanNode => (
 const edge = (source: string, target: string): PlanEdge => ({
   id: `${source}-${target}`, source, target, sourceHandle: null, targetHandle: null, metadata: { label: null, dataType: 'GRAPH_DATA' },
 })
+const pending = { graphId: 1, nodeCount: 4, edgeCount: 2, executionState: 'pending', computedDate: null, errorMessage: null }
 const move = (nodeId: string, x: number): Edit => ({ moveNodes: [{ nodeId, position: { x, y: 0 } }] })
 
 async function start(...edits: Edit[]) {
@@ -344,6 +345,33 @@ test('who changes what is told once, as the plan shows it', async () => {
   expect(told).toHaveLength(2)
 })
 
+test('a node shows what became of it, whatever else changes, and nobody is told that somebody changed it', async () => {
+  const { window, server } = await start({ addNode: node('a') }, { addNode: { ...node('b'), nodeType: 'DataSourceNode' } })
+  const told: AppliedChange[] = []
+  window.store.hear((change) => told.push(change))
+  const states = () => [...window.store.snapshot().plan!.nodes.values()].map(({ datasourceExecution, graphExecution }) => (
+    datasourceExecution?.executionState ?? graphExecution?.executionState ?? null))
+  server.build('a', pending)
+  server.build('b', { dataSourceId: 3, filename: 'a.csv', status: 'active', processedAt: null, executionState: 'completed', errorMessage: null })
+  server.build('gone', pending)
+  while (window.deliver());
+  expect(states()).toEqual(['pending', 'completed'])
+  expect(told).toEqual([])
+  server.change('other', [move('a', 5), move('b', 6)])
+  window.store.change([relabel(window, 'a', 'Mine')])
+  while (window.deliver());
+  expect(states()).toEqual(['pending', 'completed'])
+  expect(positions(window)).toEqual(['a 5', 'b 6'])
+  window.load() // a whole plan has them, too
+  await settled()
+  await window.decide('answered')
+  expect(states()).toEqual(['pending', 'completed'])
+  server.build('a', { ...pending, executionState: 'completed' })
+  server.build('b', null)
+  while (window.deliver());
+  expect(states()).toEqual(['completed', null])
+})
+
 test('a plan is followed, too, while a replica of the release before does not say who changes it', async () => {
   const { window, server } = await start({ addNode: node('a') })
   const told: (string | null)[] = []
@@ -464,7 +492,7 @@ type Action =
   | { do: keyof typeof gestures; i: number }
   | { do: 'decide'; fate: Fate }
   | { do: 'deliver' | 'repeat' | 'disconnect' | 'connect' | 'wait' | 'reload' | 'die' | 'hour' | 'trim' | 'send' | 'discard' }
-  | { do: 'other'; i: number }
+  | { do: 'other' | 'build'; i: number }
 
 const action: fc.Arbitrary<Action & { window: number }> = fc.tuple(fc.nat(1), fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: fc.constantFrom(...(Object.keys(gestures) as (keyof typeof gestures)[])), i: fc.nat(30) }) },
@@ -474,7 +502,7 @@ const action: fc.Arbitrary<Action & { window: number }> = fc.tuple(fc.nat(1), fc
   { weight: 4, arbitrary: fc.record({ do: fc.constantFrom(
     'disconnect' as const, 'connect' as const, 'reload' as const, 'die' as const, 'hour' as const, 'trim' as const,
     'send' as const, 'discard' as const) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('other' as const), i: fc.nat(30) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('other' as const, 'build' as const), i: fc.nat(30) }) },
 )).map(([window, what]) => ({ ...what, window }))
 
 test('whatever happens, nothing is lost and nothing happens twice', async () => {
@@ -520,6 +548,11 @@ async function run(actions: (Action & { window: number })[]): Promise<void> {
           // Refused, as others are, too.
         }
         break
+      case 'build': {
+        const ids = [...server.plan.nodes.keys()]
+        server.build(ids[what.i % (ids.length + 1)] ?? 'gone', what.i % 3 ? { ...pending, nodeCount: what.i } : null)
+        break
+      }
       default: {
         // Nobody edits what they do not see.
         if (!window.store.snapshot().plan) break

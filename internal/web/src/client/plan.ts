@@ -1,5 +1,5 @@
 // One plan as this window shows it: the server's, and what waits to be sent.
-import { applyEdit, applyOperation, type Change, type Draft, type Edit, type Plan, type PlanEdge, type PlanNode } from './edits.ts'
+import { applyEdit, applyOperation, asNode, type Change, type Draft, type Edit, type Plan, type PlanEdge } from './edits.ts'
 import {
   PlanDocument, PlanEventsDocument, PlanHeadDocument, PlanStepsDocument,
   type GraphFragment, type PlanEventsSubscription, type PlanEventsSubscriptionVariables, type StepFragment,
@@ -116,8 +116,9 @@ export class PlanStore {
   }
 
   /**
-   * Calls a function with each change that is taken from the events, until what it returns is called. Changes that came with a whole plan
-   * are not told, and none is while a replica of a release answers that does not say who made them.
+   * Calls a function with each change that is taken from the events, until what it returns is called. States of executions are no changes
+   * that somebody made, and are not told; neither are changes that came with a whole plan, and none is while a replica of a release answers
+   * that does not say who made them.
    */
   hear(listener: (change: AppliedChange) => void): () => void {
     this.#hearers.add(listener)
@@ -314,14 +315,14 @@ export class PlanStore {
     this.#version = event.version
     this.#cursor = event.cursor
     this.#replaceQueue(this.#queue.filter((change) => change.opId !== event.opId))
-    if (event.actorId === undefined) return
+    if (event.actorId === undefined || event.operations.every(({ kind }) => kind === 'EXECUTION_CHANGED')) return
     const { plan: _, operations, ...made } = event as Required<PlanEvent>
     const idsOf = (kind: string) => [...new Set(operations.flatMap((step) => (step.kind.startsWith(kind) ? [step.id] : [])))]
     for (const tell of this.#hearers) tell({ ...made, nodeIds: idsOf('NODE'), edgeIds: idsOf('EDGE') })
   }
 
   #replaceBase(graph: GraphFragment): void {
-    this.#base.nodes = byId<PlanNode>(graph.nodes)
+    this.#base.nodes = byId(graph.nodes.map(asNode))
     this.#base.edges = byId<PlanEdge>(graph.edges)
     this.#version = Number(graph.version)
     this.#cursor = graph.cursor

@@ -85,6 +85,13 @@ export class FakeServer {
     return done
   }
 
+  /** Tells the state of a node, as builds do. */
+  build(id: string, after: object | null): void {
+    const operations = [{ kind: 'EXECUTION_CHANGED', id, after }]
+    for (const operation of operations) applyOperation(this.plan, operation)
+    this.log.push({ version: this.version + 1, opId: `build${this.version}`, clientId: null, operations })
+  }
+
   graph() {
     return {
       version: String(this.version), cursor: String(this.version), nodes: [...this.plan.nodes.values()], edges: [...this.plan.edges.values()],
