@@ -1,12 +1,12 @@
 // Shows that the deltas of planDagDeltaChanged guard themselves: applied by fast-json-patch to a plan that was fetched at any
 // version, through any loss, repetition and exchange, they end in the plan that getPlanDag answers or in fetching it again, and
-// never in another plan. The client at URL is the existing web client's: same documents, same way to apply. SEED repeats a run.
+// never in another plan. States of data sources and graphs are told by OTHERS. The client at URL is the existing web client's: same documents, same way to apply. SEED repeats a run.
 import assert from 'node:assert/strict'
 import { createClient } from 'graphql-ws'
 import jsonpatch from 'fast-json-patch'
 import WebSocket from 'ws'
 
-const { URL: url, SEED: seed = String(Date.now()) } = process.env
+const { URL: url, OTHERS: others, SEED: seed = String(Date.now()) } = process.env
 
 // mulberry32
 let state = Number(seed) >>> 0
@@ -50,7 +50,8 @@ const texts = ['', 'a', 'Web & API', '"quoted" \\ /', 'line\nbreak', 'ünïcöd�
 const position = () => ({ x: below(1000) / 8, y: -below(1000) })
 const side = () => pick(['left', 'right', 'top', 'bottom'])
 const metadata = () => ({ label: pick(texts), description: pick([null, ...texts]) })
-const config = () => JSON.stringify(pick([{}, { a: 1 }, { text: pick(texts) }, { nested: { list: [1, null, 'x'] } }]), null, below(3))
+const config = () => JSON.stringify(pick([{}, { a: 1 }, { text: pick(texts) }, { nested: { list: [1, null, 'x'] } }, { dataSourceId: 1 }, { dataSourceId: 1, a: 2 }, { dataSourceId: 2 },
+  { dataSourceId: 9 }]), null, below(3))
 const edits = [
   () => [`addPlanDagNode(projectId: $p, node: $a)`, '$a: PlanDagNodeInput!',
     { a: { id: pick(nodes), nodeType: pick(types), position: position(), metadata: metadata(), config: config() } }],
@@ -73,6 +74,7 @@ const likely = [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8, 8]
 let newest = 0
 const undone = {}
 const edit = async (project) => {
+  if (random() < 0.2) return fetch(`${others}?project=${project}&node=${pick(nodes)}&state=${pick(['pending', 'completed', 'error'])}`)
   const [field, parameters, variables, selection = 'id'] = edits[pick(likely)]()
   const answer = await post(`mutation ($p: Int!, ${parameters}) { ${field} { ${selection} } }`, { p: project, ...variables })
   for (const { kind } of answer.data?.undoChange?.change?.operations ?? []) undone[kind] = (undone[kind] ?? 0) + 1
@@ -81,6 +83,7 @@ const edit = async (project) => {
 // Makes edits until so many changed something, and records the plan at each version and the delta to each version.
 const record = async (changes) => {
   const project = (await post('mutation { createProject(input: { name: "Patched" }) { id } }')).data.createProject.id
+  for (const _ of [1, 2]) await fetch(`${others}?project=${project}`) // data sources
   const client = createClient({ url: url.replace(/^http/, 'ws') + '/graphql/ws', webSocketImpl: WebSocket, lazy: false })
   const deltas = new Map()
   const checks = []
@@ -115,7 +118,9 @@ const record = async (changes) => {
     }
   }
   await look()
-  for (let i = 0; plans.editor.size <= changes || Object.keys(undone).length <= 2; i++) { // undos of some kinds are among them
+  const tells = (member) => [...deltas.values()].some(({ operations }) => operations.some(({ op, path }) => op === 'ADD' && path.endsWith(member)))
+  const enough = () => Object.keys(undone).length > 2 && tells('/graphExecution') && tells('/datasourceExecution')
+  for (let i = 0; plans.editor.size <= changes || !enough(); i++) { // undos of some kinds, and states, are among them
     assert.ok(i < 20 * changes, `only ${plans.editor.size - 1} of ${i} edits were changes, and undos did ${JSON.stringify(undone)}`)
     await edit(project)
     await look()

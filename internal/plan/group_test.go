@@ -304,7 +304,7 @@ func drawChange(t *rapid.T) plan.Change {
 	edgeID := rapid.SampledFrom([]string{"1", "2", "3"})
 	x := rapid.SampledFrom([]float64{0, 1, 2, 1e9})
 	draw := func() plan.Edit {
-		switch rapid.IntRange(0, 9).Draw(t, "kind") {
+		switch rapid.IntRange(0, 11).Draw(t, "kind") {
 		case 0, 1, 2:
 			return plan.AddNode{Node: node(id.Draw(t, "id"), kind.Draw(t, "type"))}
 		case 3:
@@ -321,6 +321,8 @@ func drawChange(t *rapid.T) plan.Change {
 		case 8:
 			label := rapid.SampledFrom([]string{"x", "y"}).Draw(t, "label")
 			return plan.UpdateEdge{ID: edgeID.Draw(t, "id"), Metadata: &plan.EdgeMetadata{Label: &label, DataType: plan.GraphData}}
+		case 9, 10:
+			return plan.SetExecution{NodeID: id.Draw(t, "id"), Execution: drawExecution(t)}
 		default:
 			return plan.DeleteEdge{ID: edgeID.Draw(t, "id")}
 		}
@@ -336,6 +338,11 @@ func drawChange(t *rapid.T) plan.Change {
 		c.Expected = &v
 	}
 	return c
+}
+
+// drawExecution draws the state of a graph, or of a data source, or none.
+func drawExecution(t *rapid.T) *plan.Execution {
+	return rapid.SampledFrom([]*plan.Execution{nil, graphExecution(1, "pending"), graphExecution(1, "completed"), sourceExecution(1)}).Draw(t, "execution")
 }
 
 // Whether changes share a transaction or not, everybody is told the same and the plan is the same.

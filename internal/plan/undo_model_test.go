@@ -185,7 +185,7 @@ func drawEdit(t *rapid.T, dag plan.DAG) plan.Edit {
 		first := rapid.IntRange(0, 3).Draw(t, "source")
 		return letters[first], letters[rapid.IntRange(first+1, 4).Draw(t, "target")]
 	}
-	switch rapid.IntRange(0, 14).Draw(t, "edit") {
+	switch rapid.IntRange(0, 16).Draw(t, "edit") {
 	case 0, 1, 2:
 		return plan.AddNode{Node: node(id.Draw(t, "id"), kind.Draw(t, "type"))}
 	case 3, 4:
@@ -209,6 +209,8 @@ func drawEdit(t *rapid.T, dag plan.DAG) plan.Edit {
 		return plan.DeleteEdge{ID: edgeID.Draw(t, "edge")}
 	case 13:
 		return plan.UpdatePlan{Name: text.Draw(t, "name")}
+	case 14, 15:
+		return plan.SetExecution{NodeID: id.Draw(t, "id"), Execution: drawExecution(t)}
 	}
 	// A whole plan changes what no other edit can: the type of a node, the ends of an edge.
 	submission := plan.Replace{Base: fmt.Sprint(dag.At.Version), Nodes: slices.Clone(dag.Nodes), Edges: slices.Clone(dag.Edges)}

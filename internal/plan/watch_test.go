@@ -341,7 +341,13 @@ func (f *follower) check(want plan.DAG) error {
 			var err error
 			switch op.Kind {
 			case plan.NodeAdded, plan.NodeUpdated, plan.NodeRemoved:
+				before := nodes
 				nodes, err = applyTo(nodes, op, func(n plan.Node) string { return n.ID })
+				if i := *op.Index; err == nil && op.Kind == plan.NodeUpdated { // executions have operations of their own
+					nodes[i].DatasourceExecution, nodes[i].GraphExecution = before[i].DatasourceExecution, before[i].GraphExecution
+				}
+			case plan.ExecutionChanged:
+				nodes, err = setExecution(nodes, op)
 			case plan.EdgeAdded, plan.EdgeUpdated, plan.EdgeRemoved:
 				edges, err = applyTo(edges, op, func(e plan.Edge) string { return e.ID })
 			case plan.PlanUpdated:
@@ -355,6 +361,31 @@ func (f *follower) check(want plan.DAG) error {
 		return fmt.Errorf("events lead to another plan (-rows +events):\n%s", diff)
 	}
 	return nil
+}
+
+// setExecution sets the execution of a node by its index, when it was as the operation says.
+func setExecution(nodes []plan.Node, op plan.Operation) ([]plan.Node, error) {
+	i := *op.Index
+	nodes = slices.Clone(nodes)
+	if i >= len(nodes) || nodes[i].ID != op.ID {
+		return nil, fmt.Errorf("%s: index %d is not %s", op.Kind, i, op.ID)
+	}
+	n := &nodes[i]
+	var before, after, now plan.Execution
+	for text, e := range map[*json.RawMessage]*plan.Execution{&op.Before: &before, &op.After: &after} {
+		if *text == nil {
+			continue
+		}
+		if err := json.Unmarshal(*text, e); err != nil {
+			return nil, err
+		}
+	}
+	now.DataSource, now.Graph = n.DatasourceExecution, n.GraphExecution
+	if diff := cmp.Diff(before, now); diff != "" {
+		return nil, fmt.Errorf("%s of %s does not say what was there (-says +is):\n%s", op.Kind, op.ID, diff)
+	}
+	n.DatasourceExecution, n.GraphExecution = after.DataSource, after.Graph
+	return nodes, nil
 }
 
 // applyTo applies an operation the way a client would: by index, trusting it.
