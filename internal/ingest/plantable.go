@@ -77,6 +77,7 @@ func ReadPlanTable(r io.Reader, f Format, k Kind, g *layered.Graph) (PlanTable, 
 	if err := t.problems.err(); err != nil {
 		return PlanTable{}, err
 	}
+	fit(&t.graph)
 	*g = t.graph
 	return t.result, nil
 }

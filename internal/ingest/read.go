@@ -3,6 +3,7 @@ package ingest
 import (
 	"hash/maphash"
 	"io"
+	"slices"
 	"strings"
 
 	"layercake/internal/layered"
@@ -28,7 +29,20 @@ func Read(r io.Reader, f Format, k Kind, limits Limits) (Result, error) {
 	if err := b.read(r, f, k); err != nil {
 		return Result{}, err
 	}
+	fit(&b.result.Graph)
 	return b.result, nil
+}
+
+// fit gives back the room that lists have left from growing, up to a quarter of them.
+func fit(g *layered.Graph) {
+	g.Nodes, g.Edges = fitted(g.Nodes), fitted(g.Edges)
+}
+
+func fitted[T any](list []T) []T {
+	if cap(list)-len(list) <= len(list)/16 {
+		return list
+	}
+	return slices.Clone(list)
 }
 
 func newBuilder(limits Limits) *builder { return &builder{limits: limits, seed: maphash.MakeSeed()} }
