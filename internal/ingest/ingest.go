@@ -1,7 +1,7 @@
 // Package ingest reads CSV, TSV and JSON into a layered graph. It is pure: it reads from an io.Reader and touches nothing else.
 //
-// Read is for uploads: it forgives (aliases, any case, blank values) and reports every bad row. ReadPlanTable is for the tables
-// of plan files and keeps to the published rules of those.
+// Read is for uploads: it forgives (aliases, any case, blank values) and reports every bad row. Scan, ReadPage and Convert read as it
+// does and keep nothing. ReadPlanTable is for the tables of plan files and keeps to the published rules of those.
 package ingest
 
 import (
