@@ -384,6 +384,23 @@ func TestReadersOfAContentThatGoes(t *testing.T) {
 	}
 }
 
+// The clean-up may begin while somebody reads.
+func TestReadersOfAContentThatGoesMeanwhile(t *testing.T) {
+	t.Parallel()
+	s, _, conn := open(t, 0)
+	c := write(t, s, 1, chain("", 10_010))
+	read, err := 0, error(nil)
+	for _, err = range s.EachNode(t.Context(), c.ID) {
+		if read++; read == 1 {
+			pgtest.Exec(t, conn, "DELETE FROM content_nodes WHERE ordinal >= 10005")
+			pgtest.Exec(t, conn, "UPDATE contents SET hash = NULL, nodes = 10005")
+		}
+	}
+	if !fault.Is(err, fault.NotFound) {
+		t.Errorf("it ended after %d with %v", read, err)
+	}
+}
+
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	s, pg, conn := open(t, 10)
