@@ -66,6 +66,18 @@ func TestPageForDBAs(t *testing.T) {
 		VALUES ('5e55104a-0000-4000-8000-000000000000', 'http', '2025-11-25', 'planner', 'Planner', '1.0', '{}', 'p', 'Planner', '',
 			'read_only=true&project=7', now() + interval '24 h')`)
 
+	pgtest.Exec(t, dba.conn, `INSERT INTO graphs (id, project_id, node_id, name, state) VALUES (1, 7, 'n0', 'Customers', 'processing')`)
+	pgtest.Exec(t, dba.conn, `INSERT INTO builds (project_id, node_id, label, graph_id, generation, state, attempt, replica, reason, requested_by, started_at,
+			finished_at, nodes, edges)
+		VALUES (7, 'n0', 'Customers', 1, 1, 'completed', 1, gen_random_uuid(), 'it was never built', 'Ann', now() - interval '50 s', now() - interval '42 s',
+			81234, 400120),
+		(7, 'n0', 'Customers', 1, 2, 'processing', 1, NULL, 'customers.csv was replaced', 'Bob', now() - interval '3 s', NULL, NULL, NULL)`)
+	pgtest.Exec(t, dba.conn, `INSERT INTO claims (graph_id, project_id, incarnation, generation, phase, done, total)
+		SELECT 1, 7, min(incarnation::text)::uuid, 2, 'writing', 250000, 481354 FROM replicas`)
+	pgtest.Exec(t, dba.conn, `INSERT INTO data_sources (project_id, name, filename, format, kind, status, file_id, size, sha256, row_count)
+		VALUES (7, 'Customers', 'customers.csv', 'csv', 'nodes', 'active', 1, 5961234, '5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8', 81234),
+			(7, 'Orders', 'orders.csv', 'csv', 'edges', 'active', 2, 21961234, '0b14d501a594442a01c6859541bcb3e8164d183d32937b851835442f69d5c94e', 400120)`)
+
 	count := 0
 	answered := example.ReplaceAllStringFunc(string(page), func(block string) string {
 		count++
