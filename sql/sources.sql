@@ -86,10 +86,11 @@ WHERE id = (SELECT @id::int) AND project_id = @project_id AND (sqlc.narg(expecte
 -- name: DeleteDataSource :execrows
 DELETE FROM data_sources WHERE id = (SELECT @id::int) AND project_id = @project_id;
 
--- The nodes of a plan that name a data source in their config.
--- name: ListNodesOfDataSource :many
-SELECT id FROM plan_nodes
-WHERE project_id = @project_id AND ordinal >= 0 AND node_type = 'DataSourceNode' AND config ->> 'dataSourceId' = @data_source_id::text
+-- The nodes of a plan whose config has the member by which nodes name a data source, as JSON. What is a name is decided where names are
+-- checked.
+-- name: ListNodesOfDataSources :many
+SELECT id, (config -> 'dataSourceId')::text AS data_source_id FROM plan_nodes
+WHERE project_id = @project_id AND ordinal >= 0 AND node_type = 'DataSourceNode' AND config -> 'dataSourceId' IS NOT NULL
 ORDER BY ordinal;
 
 -- name: CountPlanNodes :one

@@ -413,31 +413,32 @@ func (q *Queries) ListDataSourcesByID(ctx context.Context, ids []int32) ([]ListD
 	return items, nil
 }
 
-const ListNodesOfDataSource = `-- name: ListNodesOfDataSource :many
-SELECT id FROM plan_nodes
-WHERE project_id = $1 AND ordinal >= 0 AND node_type = 'DataSourceNode' AND config ->> 'dataSourceId' = $2::text
+const ListNodesOfDataSources = `-- name: ListNodesOfDataSources :many
+SELECT id, (config -> 'dataSourceId')::text AS data_source_id FROM plan_nodes
+WHERE project_id = $1 AND ordinal >= 0 AND node_type = 'DataSourceNode' AND config -> 'dataSourceId' IS NOT NULL
 ORDER BY ordinal
 `
 
-type ListNodesOfDataSourceParams struct {
-	ProjectID    int32
+type ListNodesOfDataSourcesRow struct {
+	ID           string
 	DataSourceID string
 }
 
-// The nodes of a plan that name a data source in their config.
-func (q *Queries) ListNodesOfDataSource(ctx context.Context, arg ListNodesOfDataSourceParams) ([]string, error) {
-	rows, err := q.db.Query(ctx, ListNodesOfDataSource, arg.ProjectID, arg.DataSourceID)
+// The nodes of a plan whose config has the member by which nodes name a data source, as JSON. What is a name is decided where names are
+// checked.
+func (q *Queries) ListNodesOfDataSources(ctx context.Context, projectID int32) ([]ListNodesOfDataSourcesRow, error) {
+	rows, err := q.db.Query(ctx, ListNodesOfDataSources, projectID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []string{}
+	items := []ListNodesOfDataSourcesRow{}
 	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
+		var i ListNodesOfDataSourcesRow
+		if err := rows.Scan(&i.ID, &i.DataSourceID); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

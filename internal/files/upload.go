@@ -24,8 +24,8 @@ const (
 	// formSize is what a form may have beside the bytes of its files.
 	formSize = 1 << 20
 	maxField = 16 << 10
-	// parsingMemory is what it takes to parse a file while it comes or goes. BenchmarkUpload measures it.
-	parsingMemory = 24 << 20
+	// parsingMemory is what it takes to parse a file while it comes or goes. BenchmarkUpload of package source measures it, with garbage.
+	parsingMemory = 32 << 20
 )
 
 // upload stores the files of a form, which is read part by part.

@@ -94,7 +94,7 @@ func TestStatementsAreLookUpsOrNot(t *testing.T) {
 
 // wholes are statements that read all of a project, a room, a replica or the deployment, or no rows at all, or tables that have few.
 var wholes = []string{
-	"CountDataSources", "CountPlanNodes", "GetFailedDataSource", "ListDataSources", "ListNodesOfDataSource", "InsertFile",
+	"CountDataSources", "CountPlanNodes", "GetFailedDataSource", "ListDataSources", "ListNodesOfDataSources", "InsertFile",
 	"CloseEdgeGaps", "CloseNodeGaps", "ListPlanEdges", "ListPlanNodes", "FindPlanNodes", "ListPlanLinks",
 	"DeleteProject", "DeleteGuestsOfProject", "ListPresence", "UpsertGuest", "DeletePresenceOfReplica", "ListOwnPresence",
 	"CountProjects", "ListProjects", "ListRecentProjects", "ListLive", "ListProjectsToTrim", "ListCheckpointsDue", "EndLostVisits",

@@ -157,13 +157,15 @@ func (s *Service) rewrite(
 		if err != nil {
 			return nil, fmt.Errorf("read the changed data source: %w", err)
 		}
-		nodes, err := tx.ListNodesOfDataSource(ctx, db.ListNodesOfDataSourceParams{ProjectID: src.ProjectID, DataSourceID: fmt.Sprint(src.ID)})
+		nodes, err := nodesOf(ctx, tx.Queries, src.ProjectID, src.ID)
 		if err != nil {
-			return nil, fmt.Errorf("list nodes of a data source: %w", err)
+			return nil, err
 		}
 		edits := make([]plan.Edit, len(nodes))
 		for i, id := range nodes {
-			edits[i] = plan.SetExecution{NodeID: id, Execution: sourceOf(row).execution()}
+			edits[i] = plan.SetExecution{
+				NodeID: id, Execution: plan.SourceExecution(row.ID, row.Filename, row.Status, row.ProcessedAt, row.ErrorMessage),
+			}
 		}
 		return edits, nil
 	}))
@@ -192,9 +194,9 @@ func (s *Service) Delete(ctx context.Context, actor auth.Actor, id int32, r Requ
 		if err := updated(tx.DeleteDataSource(ctx, db.DeleteDataSourceParams{ID: id, ProjectID: src.ProjectID})); err != nil {
 			return nil, err
 		}
-		nodes, err := tx.ListNodesOfDataSource(ctx, db.ListNodesOfDataSourceParams{ProjectID: src.ProjectID, DataSourceID: fmt.Sprint(id)})
+		nodes, err := nodesOf(ctx, tx.Queries, src.ProjectID, id)
 		if err != nil {
-			return nil, fmt.Errorf("list nodes of a data source: %w", err)
+			return nil, err
 		}
 		edits := make([]plan.Edit, len(nodes))
 		for i, node := range nodes {
@@ -205,16 +207,17 @@ func (s *Service) Delete(ctx context.Context, actor auth.Actor, id int32, r Requ
 	return err
 }
 
-// execution returns what the nodes of a source show.
-func (s Source) execution() *plan.Execution {
-	e := plan.DataSourceExecution{
-		DataSourceID: s.ID, Filename: s.Filename, Status: s.Status, ExecutionState: "completed", ErrorMessage: s.ErrorMessage,
+// nodesOf returns the nodes of a plan that name a source.
+func nodesOf(ctx context.Context, q *db.Queries, project, id int32) (nodes []string, err error) {
+	rows, err := q.ListNodesOfDataSources(ctx, project)
+	if err != nil {
+		return nil, fmt.Errorf("list nodes of a data source: %w", err)
 	}
-	if s.Status == StatusError {
-		e.ExecutionState = "error"
+	for _, row := range rows {
+		named := plan.Node{NodeType: plan.DataSourceNode, Config: `{"dataSourceId":` + row.DataSourceID + `}`}.DataSourceID()
+		if named == int64(id) {
+			nodes = append(nodes, row.ID)
+		}
 	}
-	if s.ProcessedAt != nil {
-		e.ProcessedAt = new(plan.FormatTime(*s.ProcessedAt))
-	}
-	return &plan.Execution{DataSource: &e}
+	return nodes, nil
 }

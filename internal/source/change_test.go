@@ -34,7 +34,10 @@ func TestNodesFollowTheirSource(t *testing.T) {
 	id := newProject(t, core)
 	sources := create(t, core, id, file("nodes.csv", nodesCSV), file("edges.csv", "id,source,target\ne,a,b\n"))
 	src := sources[0]
-	name(t, core, id, "second", src.ID)
+	node := plan.AddNode{Node: plan.Node{ID: "second", NodeType: plan.DataSourceNode, Config: fmt.Sprintf(`{"dataSourceId": %d.0}`, src.ID)}}
+	if _, err := core.Plans.Change(t.Context(), ann, id, plan.Change{Edits: []plan.Edit{node}}); err != nil {
+		t.Fatal(err)
+	}
 	graph := plan.AddNode{Node: plan.Node{ID: "graph", NodeType: plan.GraphNode, Config: "{}"}}
 	edge := plan.AddEdge{Edge: plan.Edge{ID: "edge", Source: "second", Target: "graph", Metadata: plan.EdgeMetadata{DataType: plan.GraphData}}}
 	if _, err := core.Plans.Change(t.Context(), ann, id, plan.Change{Edits: []plan.Edit{graph, edge}}); err != nil {

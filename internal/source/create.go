@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 
 	"layercake/internal/auth"
 	"layercake/internal/db"
@@ -148,7 +149,7 @@ func (s *Service) insert(
 				continue
 			}
 			node := src.node(tx, count+i)
-			edits = append(edits, plan.AddNode{Node: node}, plan.SetExecution{NodeID: node.ID, Execution: src.execution()})
+			edits = append(edits, plan.AddNode{Node: node}) // what it shows follows from what it names
 		}
 		return edits, nil
 	}))
@@ -263,8 +264,8 @@ func (s Source) node(tx plan.Tx, count int) plan.Node {
 func (s *Service) ofNodes(ctx context.Context, nodes []plan.Node) ([]Source, error) {
 	var ids []int32
 	for _, n := range nodes {
-		if id := named(n); id > 0 {
-			ids = append(ids, id)
+		if id := n.DataSourceID(); id > 0 && id <= math.MaxInt32 {
+			ids = append(ids, int32(id))
 		}
 	}
 	found, err := s.Many(ctx, ids)
@@ -278,15 +279,4 @@ func (s *Service) ofNodes(ctx context.Context, nodes []plan.Node) ([]Source, err
 		return nil, fault.New(fault.NotFound, "Data sources that this operation created were deleted")
 	}
 	return sources, err
-}
-
-// named returns the id of the source that a node names, 0 when it names none.
-func named(n plan.Node) int32 {
-	var config struct {
-		DataSourceID int32 `json:"dataSourceId"`
-	}
-	if n.NodeType != plan.DataSourceNode || json.Unmarshal([]byte(n.Config), &config) != nil {
-		return 0
-	}
-	return config.DataSourceID
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"layercake/internal/auth"
 	"layercake/internal/db"
@@ -107,11 +108,14 @@ func (s *Service) PageOfNode(ctx context.Context, actor auth.Actor, projectID in
 	if err != nil {
 		return Page{}, err
 	}
-	id := named(node)
-	if id <= 0 {
+	id := node.DataSourceID()
+	switch {
+	case id == 0:
 		return Page{}, fault.New(fault.BadRequest, "The node names no data source").With("detail", nodeID)
+	case id > math.MaxInt32:
+		return Page{}, ErrNotFound.With("detail", id)
 	}
-	src, err := s.Get(ctx, actor, id)
+	src, err := s.Get(ctx, actor, int32(id))
 	if err == nil && src.ProjectID != projectID {
 		err = ErrNotFound.With("detail", id)
 	}
