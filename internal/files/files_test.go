@@ -12,6 +12,7 @@ import (
 	"mime/multipart"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
+func TestMain(m *testing.M) {
+	if servertest.IsProcess() {
+		os.Exit(servertest.RunProcess())
+	}
+	goleak.VerifyTestMain(pgtest.Main(m))
+}
 
 // client hangs up after each answer, so that no connection outlives a test.
 var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -294,9 +300,9 @@ func TestNamesOfFilesDoNotBreakHeaders(t *testing.T) {
 var slow = files.Pace{BodyBytes: 100 << 10, BodyTime: 300 * time.Millisecond, AnswerTime: 300 * time.Millisecond}
 
 // dial returns a connection on which a test sends bytes as it likes.
-func dial(t testing.TB, replica *servertest.Replica) net.Conn {
+func dial(t testing.TB, base string) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(replica.URL, "http://"))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,11 +312,11 @@ func dial(t testing.TB, replica *servertest.Replica) net.Conn {
 }
 
 // begin sends the beginning of an upload that says that it is a megabyte long.
-func begin(t testing.TB, replica *servertest.Replica, text string) net.Conn {
+func begin(t testing.TB, base, text string) net.Conn {
 	t.Helper()
-	conn := dial(t, replica)
+	conn := dial(t, base)
 	_, err := fmt.Fprintf(conn, "POST /api/projects/1/data-sources HTTP/1.1\r\nHost: %s\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000000\r\n\r\n"+
-		"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"nodes.csv\"\r\n\r\n%s", strings.TrimPrefix(replica.URL, "http://"), text)
+		"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"nodes.csv\"\r\n\r\n%s", strings.TrimPrefix(base, "http://"), text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,17 +331,39 @@ func TestSlowAndBrokenUploads(t *testing.T) {
 	conn := pgtest.Connect(t, database)
 	text := "id,label\n" + strings.Repeat("a,Alpha\n", 40_000)
 
-	stalled := begin(t, replica, text)
+	stalled := begin(t, replica.URL, text)
 	got, err := io.ReadAll(stalled)
 	if err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 408 ") || !strings.Contains(string(got), "too slowly") {
 		t.Errorf("a client that stands still gets %q, %v", got, err)
 	}
-	broken := begin(t, replica, text)
+	broken := begin(t, replica.URL, text)
 	pgtest.AwaitCount(t, conn, 1, `SELECT count(*) FROM files WHERE size > 0 AND touched_at > 'epoch'`)
 	_ = broken.Close()
 	pgtest.AwaitCount(t, conn, 2, `SELECT count(*) FROM files WHERE touched_at = 'epoch'`)
 	if n := pgtest.Count(t, conn, `SELECT count(*) FROM data_sources`); n != 0 {
 		t.Errorf("%d data sources are there", n)
+	}
+}
+
+// A replica that is killed in the middle of an upload leaves chunks that nobody sees. The client sends them again, to another one.
+func TestAReplicaDiesInAnUpload(t *testing.T) {
+	t.Parallel()
+	database, replicas := start(t, 1, func(c *server.Config) { c.Lease = servertest.LongLease })
+	conn := pgtest.Connect(t, database)
+	process := servertest.StartProcess(t, database)
+	text := "id,label\n" + strings.Repeat("a,Alpha\n", 40_000)
+	interrupted := begin(t, process.URL, text)
+	pgtest.AwaitCount(t, conn, 1, `SELECT count(*) FROM file_chunks`)
+	process.Kill()
+	if _, err := io.ReadAll(interrupted); err == nil {
+		t.Log("the connection ended as if nothing was wrong, without an answer")
+	}
+	if n := pgtest.Count(t, conn, `SELECT count(*) FROM data_sources`); n != 0 {
+		t.Errorf("%d data sources are there", n)
+	}
+	got := upload(t, replicas[0].URL, "?op_id=op", part{"file", "nodes.csv", text})
+	if got.Status != http.StatusCreated || got.Version != 1 {
+		t.Errorf("on another replica: %+v %+v", got, got.Error)
 	}
 }
 
@@ -347,7 +375,7 @@ func TestUploadsAtOnce(t *testing.T) {
 	conn := pgtest.Connect(t, database)
 	var open []net.Conn
 	for n := range 4 {
-		open = append(open, begin(t, replica, "id,label\n"+strings.Repeat("a,Alpha\n", 40_000)))
+		open = append(open, begin(t, replica.URL, "id,label\n"+strings.Repeat("a,Alpha\n", 40_000)))
 		pgtest.AwaitCount(t, conn, n+1, `SELECT count(*) FROM files`)
 	}
 	if got := upload(t, replica.URL, "", part{"file", "nodes.csv", nodesCSV}); got.Status != http.StatusTooManyRequests || got.Error.Code != "RATE_LIMITED" {
@@ -373,7 +401,7 @@ func TestSlowDownloads(t *testing.T) {
 	replica := replicas[0]
 	id := upload(t, replica.URL, "", part{"file", "nodes.csv", "id,label\n" + strings.Repeat("a,"+strings.Repeat("x", 1000)+"\n", 16_000)}).DataSources[0].ID
 	for _, what := range []string{"raw", "json"} {
-		conn := dial(t, replica)
+		conn := dial(t, replica.URL)
 		_, err := fmt.Fprintf(conn, "GET /api/data-sources/%d/download/%s HTTP/1.1\r\nHost: %s\r\n\r\n", id, what, strings.TrimPrefix(replica.URL, "http://"))
 		if err != nil {
 			t.Fatal(err)
