@@ -39,7 +39,7 @@ func compute(ctx context.Context, kind plan.NodeType, config string, inputs []la
 	default:
 		err = fault.New(fault.BadRequest, fmt.Sprintf("A %s builds no graph", kind))
 	}
-	if err == nil {
+	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	made.Name = "" // what people call a graph is no part of its content

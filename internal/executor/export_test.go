@@ -5,3 +5,6 @@ func (s *Service) Running() int {
 	running, _ := s.load()
 	return running
 }
+
+// Compute is what builds compute.
+var Compute = compute

@@ -12,8 +12,11 @@ import (
 	"time"
 
 	"layercake/graph"
+	"layercake/internal/auth"
 	"layercake/internal/budget"
 	"layercake/internal/collab"
+	"layercake/internal/executor"
+	"layercake/internal/fault"
 	"layercake/internal/files"
 	"layercake/internal/mcpserver"
 	"layercake/internal/operate"
@@ -157,7 +160,7 @@ func (s *Server) assemble(core *Core) {
 	s.files = files.New(files.Options{Sources: core.Sources, Budget: memory, MaxUpload: int64(s.cfg.MaxUpload), Pace: s.cfg.Pace, Log: s.log})
 	s.commander = operate.NewCommander(operate.CommanderConfig{
 		DB: core.DB.System, Wire: core.Wire, Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry,
-		Address: s.Addr, Incarnation: core.Replica.Incarnation, SendAway: s.sendAway, Admit: s.admit,
+		Address: s.Addr, Incarnation: core.Replica.Incarnation, SendAway: s.sendAway, Admit: s.admit, CancelBuild: s.cancelBuild,
 	})
 	s.cleaner = operate.NewCleaner(operate.CleanerConfig{
 		DB: core.DB.System, Plans: core.Plans, Proposals: core.Proposals, Presence: core.Presence, Agents: core.Agents,
@@ -256,6 +259,16 @@ func (s *Server) sendAway(ctx context.Context, why string, over time.Duration) {
 }
 
 // admit takes sockets again after sendAway.
+// cancelBuild ends a build in the name of an operator.
+func (s *Server) cancelBuild(ctx context.Context, projectID int32, nodeID string) error {
+	operator := auth.Actor{ID: "operator", Kind: auth.KindSystem, Name: "Operator"}
+	_, err := s.core.Builds.Cancel(ctx, operator, projectID, nodeID, executor.Request{Via: "sql"})
+	if fault.Is(err, fault.NotFound) {
+		return nil // it went meanwhile
+	}
+	return err
+}
+
 func (s *Server) admit() {
 	s.unready.Store(nil)
 	s.core.Builds.Admit()
