@@ -103,19 +103,20 @@ func (s *Service) Admit() {
 
 func (s *Service) stopAll() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.draining = true
-	ids := slices.Collect(maps.Keys(s.running))
-	s.mu.Unlock()
-	s.stop(errDraining, ids...)
+	for a := range s.running {
+		a.cancel(errDraining)
+	}
 }
 
-// stop ends the attempts to build graphs.
-func (s *Service) stop(why error, graphs ...int32) {
+// stop ends the attempts to build graphs whose claims have gone.
+func (s *Service) stop(graphs []int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, id := range graphs {
-		if a := s.running[id]; a != nil {
-			a.cancel(why)
+	for a := range s.running {
+		if slices.Contains(graphs, a.graph) {
+			a.cancel(errLost)
 		}
 	}
 }
@@ -274,7 +275,7 @@ func (a *attempt) claim() db.DeleteClaimParams {
 func (s *Service) start(ctx context.Context, a *attempt, builds *sync.WaitGroup) {
 	ctx, a.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.mu.Lock()
-	s.running[a.graph] = a
+	s.running[a] = true
 	s.reserved += a.needs
 	if s.draining { // since it was claimed
 		a.cancel(errDraining)
@@ -288,7 +289,7 @@ func (s *Service) start(ctx context.Context, a *attempt, builds *sync.WaitGroup)
 		})
 		a.cancel(nil)
 		s.mu.Lock()
-		delete(s.running, a.graph)
+		delete(s.running, a)
 		s.mu.Unlock()
 		s.giveMemory(a.needs) // something may have become ready, too
 		s.metrics.outcomes.WithLabelValues(outcome).Inc()
@@ -553,7 +554,7 @@ func (s *Service) report(ctx context.Context) {
 
 func (s *Service) reportClaims(ctx context.Context) error {
 	s.mu.Lock()
-	attempts := slices.Collect(maps.Values(s.running))
+	attempts := slices.Collect(maps.Keys(s.running))
 	s.mu.Unlock()
 	b := &pgx.Batch{}
 	ids := make([]int32, len(attempts))

@@ -77,11 +77,11 @@ type Service struct {
 	looks   chan struct{} // signal, capacity 1: there may be work
 
 	mu       sync.Mutex
-	running  map[int32]*attempt // builds of this replica, by graph
-	reserved int64              // bytes that they, and outputs, are estimated to need
-	room     chan struct{}      // closed when some of them are given back; then there is another
-	draining bool               // whether nothing more is claimed
-	asked    bool               // whether this replica made the work that it is about to look for
+	running  map[*attempt]bool // builds of this replica; of one graph there are two while one that has lost its claim goes on computing
+	reserved int64             // bytes that they, and outputs, are estimated to need
+	room     chan struct{}     // closed when some of them are given back; then there is another
+	draining bool              // whether nothing more is claimed
+	asked    bool              // whether this replica made the work that it is about to look for
 	watched  map[int32]map[*progress]bool
 }
 
@@ -89,7 +89,7 @@ type Service struct {
 func NewService(cfg Config) *Service {
 	s := &Service{
 		cfg: cfg, timing: cmp.Or(cfg.Timing, DefaultTiming), guard: task.NewGuard(cfg.Log, cfg.Metrics, "builds"),
-		looks: make(chan struct{}, 1), room: make(chan struct{}), running: make(map[int32]*attempt), watched: make(map[int32]map[*progress]bool),
+		looks: make(chan struct{}, 1), room: make(chan struct{}), running: make(map[*attempt]bool), watched: make(map[int32]map[*progress]bool),
 	}
 	s.metrics = newMetrics(cfg.Metrics, s)
 	cfg.Wire.Handle(s.topic())
@@ -166,7 +166,7 @@ func (s *Service) Cancel(ctx context.Context, actor auth.Actor, projectID int32,
 	if err != nil {
 		return false, err
 	}
-	s.stop(errLost, cancelled...) // those of other replicas find out when they report
+	s.stop(cancelled) // those of other replicas find out when they report
 	return done.Event != nil, nil
 }
 

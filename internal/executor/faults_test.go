@@ -377,6 +377,32 @@ func TestCancelOnAnotherReplica(t *testing.T) {
 	wantStates(t, func() map[string]*plan.GraphExecution { a.execute(t, p, ""); return a.states(t, p) }(), "completed", "m0", "m1", "c")
 }
 
+// A claim of the same replica for a later request is no claim of the former attempt.
+func TestFormerAttemptOfTheSameReplica(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	var c computed
+	a := start(t, database, quick, c.on, func(c *server.Config) { c.BuildTiming.Progress = time.Hour }) // it does not notice
+	b := start(t, database, quick, func(c *server.Config) { c.Builds = 0 })
+	p := a.newProject(t, merges(1)...)
+	releaseFormer := c.hold(t, "m0")
+	a.ask(t, p, "")
+	c.await(t, p, "m0", 1)
+	if any, err := b.Builds.Cancel(t.Context(), b.actor, p, "", executor.Request{}); !any || err != nil {
+		t.Fatalf("cancelled: %t, %v", any, err)
+	}
+	a.restyle(t, p, "m0", "Difference")
+	release := c.hold(t, "m0")
+	a.ask(t, p, "")
+	c.await(t, p, "m0", 2)
+	releaseFormer()
+	a.Builds.Ended.Await(t, "the end of the former attempt", func() bool { return a.Builds.Running() == 1 })
+	wantStates(t, a.states(t, p), "pending", "m0")
+	release()
+	wantStates(t, a.rest(t, p), "completed", "m0")
+	a.wantCurrent(t, p)
+}
+
 // A replica that stops gives back what it builds, and that attempt does not count.
 func TestDrain(t *testing.T) {
 	t.Parallel()

@@ -33,7 +33,7 @@ func newMetrics(r prometheus.Registerer, s *Service) *metrics {
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "running", Help: "Builds that this replica has under way.",
 	}, func() float64 { running, _ := s.load(); return float64(running) })
-	return &metrics{
+	m := &metrics{
 		outcomes: f.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "total",
 			Help: "Attempts of builds on this replica by outcome: completed, failed, retried after a failure of database or machine, " +
@@ -52,4 +52,11 @@ func newMetrics(r prometheus.Registerer, s *Service) *metrics {
 			Help: "Builds that this replica claimed after another replica had lost its claim.",
 		}),
 	}
+	for _, outcome := range []string{outcomeCompleted, outcomeFailed, outcomeRetried, outcomeLost, outcomeReturned, outcomeAbandoned} {
+		m.outcomes.WithLabelValues(outcome) // shown as 0 before the first one
+	}
+	for _, phase := range []string{phaseReading, phaseComputing, phaseWriting} {
+		m.phases.WithLabelValues(phase)
+	}
+	return m
 }
