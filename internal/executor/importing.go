@@ -78,8 +78,13 @@ type uploaded struct {
 }
 
 // tablesOf returns the data sources of a project.
-func tablesOf(ctx context.Context, tx plan.Tx, projectID int32) (tables []uploaded, err error) {
-	return nil, nil
+func tablesOf(ctx context.Context, tx plan.Tx, projectID int32) ([]uploaded, error) {
+	rows, err := tx.ListDataSources(ctx, int64(projectID))
+	tables := make([]uploaded, len(rows))
+	for i, row := range rows {
+		tables[i] = uploaded{row.ID, row.Filename, row.Kind}
+	}
+	return tables, err
 }
 
 // importer makes the edits of a plan file.

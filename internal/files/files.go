@@ -18,6 +18,7 @@ import (
 
 	"layercake/internal/budget"
 	"layercake/internal/caller"
+	"layercake/internal/executor"
 	"layercake/internal/fault"
 	"layercake/internal/source"
 
@@ -27,6 +28,7 @@ import (
 // Options is what a handler needs.
 type Options struct {
 	Sources   *source.Service
+	Executor  *executor.Service
 	Budget    *budget.Budget
 	MaxUpload int64 // bytes of an upload; 0 for source.DefaultMaxUpload
 	Uploads   int   // uploads at once; 0 for 4
@@ -37,6 +39,7 @@ type Options struct {
 // Handler serves the routes of files.
 type Handler struct {
 	sources   *source.Service
+	executor  *executor.Service
 	budget    *budget.Budget
 	maxUpload int64
 	turns     chan struct{} // has one of each upload
@@ -47,7 +50,7 @@ type Handler struct {
 // New returns a handler.
 func New(o Options) *Handler {
 	return &Handler{
-		sources: o.Sources, budget: o.Budget, maxUpload: cmp.Or(o.MaxUpload, source.DefaultMaxUpload),
+		sources: o.Sources, executor: o.Executor, budget: o.Budget, maxUpload: cmp.Or(o.MaxUpload, source.DefaultMaxUpload),
 		turns: make(chan struct{}, cmp.Or(o.Uploads, 4)), pace: cmp.Or(o.Pace, DefaultPace), log: o.Log,
 	}
 }
@@ -57,6 +60,7 @@ func (h *Handler) Routes(r chi.Router) {
 	r.Post("/api/projects/{id}/data-sources", h.answer(h.upload))
 	r.Get("/api/data-sources/{id}/download/raw", h.answer(h.downloadRaw))
 	r.Get("/api/data-sources/{id}/download/json", h.answer(h.downloadJSON))
+	r.Get("/api/projects/{id}/outputs/{node}", h.answer(h.output))
 }
 
 // answer makes a handler of a function that fails with the error that the client is told. Once the function has written something, the

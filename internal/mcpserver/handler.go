@@ -116,6 +116,7 @@ func New(o Options) *Handler {
 	h.addPeopleTools()
 	h.addDataTools()
 	h.addGraphTools()
+	h.addAnalysisTools()
 	h.addResources()
 	h.addPrompts()
 	if o.Fixtures != nil {

@@ -10,6 +10,7 @@ import (
 	"layercake/internal/executor"
 	"layercake/internal/export"
 	"layercake/internal/fault"
+	"layercake/internal/layered"
 	"layercake/internal/project"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -78,6 +79,11 @@ var resources = []resource{
 		uri: "layercake://graphs/{project_id}/{format}", name: "Graph Export",
 		description: "The only graph of a project's plan in a format such as json, dot or mermaid, as export_graph writes it.",
 		mimeType:    "text/plain", words: exportFormats(), word: graphIn,
+	},
+	{
+		uri: "layercake://analysis/{project_id}/{analysis_type}", name: "Graph Analysis",
+		description: "The connectivity of the only graph of a project's plan, as analyze_connectivity returns it.",
+		mimeType:    jsonType, words: []string{"connectivity"}, word: analysisBy,
 	},
 	{
 		uri: "layercake://plans/{plan_id}", name: "Transformation Plan", description: "The YAML text of a plan.",
@@ -340,6 +346,15 @@ func graphIn(format string) resource {
 				err = fault.New(fault.BadRequest, "The graph is too large for a resource: download it").With("download", output.Download)
 			}
 			return string(content), err
+		})
+	}}
+}
+
+// analysisBy is the resource of an analysis.
+func analysisBy(string) resource {
+	return resource{mimeType: jsonType, shows: ofPlan, read: func(h *Handler, ctx context.Context, c call, projectID int32) (any, error) {
+		return readOfProject(ctx, h, c, projectID, func(ctx context.Context, c call, of ofProject) (layered.Connections, error) {
+			return h.analyzeConnectivity(ctx, c, ofGraph{ofProject: of})
 		})
 	}}
 }

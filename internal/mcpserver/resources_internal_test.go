@@ -21,6 +21,7 @@ func TestResourceAt(t *testing.T) {
 		"layercake://projects/7/presence":           {"layercake://projects/{project_id}/presence", 7},
 		"layercake://plans/3":                       {"layercake://plans/{plan_id}", 3},
 		"layercake://graphs/7/dot":                  {"layercake://graphs/{project_id}/dot", 7},
+		"layercake://analysis/7/connectivity":       {"layercake://analysis/{project_id}/connectivity", 7},
 		"layercake://graphs/7/{format}":             {},
 		"layercake://graphs/7/custom":               {},
 		"layercake://graphs/7/DOT":                  {},

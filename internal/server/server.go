@@ -157,7 +157,9 @@ func (s *Server) assemble(core *Core) {
 		Schema: graph.SDL(), Health: s.healthReport, Fixtures: s.cfg.Fixtures, Log: s.log, Metrics: s.registry,
 		Timing: s.cfg.Streams,
 	})
-	s.files = files.New(files.Options{Sources: core.Sources, Budget: memory, MaxUpload: int64(s.cfg.MaxUpload), Pace: s.cfg.Pace, Log: s.log})
+	s.files = files.New(files.Options{
+		Sources: core.Sources, Executor: core.Builds, Budget: memory, MaxUpload: int64(s.cfg.MaxUpload), Pace: s.cfg.Pace, Log: s.log,
+	})
 	s.commander = operate.NewCommander(operate.CommanderConfig{
 		DB: core.DB.System, Wire: core.Wire, Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry,
 		Address: s.Addr, Incarnation: core.Replica.Incarnation, SendAway: s.sendAway, Admit: s.admit, CancelBuild: s.cancelBuild,
