@@ -1,0 +1,151 @@
+package files_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"testing"
+
+	"layercake/internal/server/servertest"
+)
+
+// outputs is a deployment with a project 1, whose plan a test makes.
+type outputs struct {
+	t   *testing.T
+	url string
+}
+
+func startOutputs(t *testing.T) outputs {
+	t.Helper()
+	o := outputs{t, servertest.Start(t, 1, nil)[0].URL}
+	o.query(`mutation { createProject(input: {name: "Tea / \"green\""}) { id } }`)
+	return o
+}
+
+// do sends a request, and returns the answer with its whole body.
+func (o outputs) do(method, path, media string, body io.Reader) (*http.Response, string) {
+	o.t.Helper()
+	request, err := http.NewRequestWithContext(o.t.Context(), method, o.url+path, body)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	request.Close = true
+	if media != "" {
+		request.Header.Set("Content-Type", media)
+	}
+	r, err := http.DefaultClient.Do(request)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return r, string(text)
+}
+
+func (o outputs) query(document string) {
+	o.t.Helper()
+	body, _ := json.Marshal(map[string]string{"query": document})
+	if _, text := o.do(http.MethodPost, "/graphql", "application/json", bytes.NewReader(body)); strings.Contains(text, `"errors"`) {
+		o.t.Fatalf("%s: %s", document, text)
+	}
+}
+
+func (o outputs) upload(filename, text string) {
+	o.t.Helper()
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	to, err := w.CreateFormFile("file", filename)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	_, _ = io.WriteString(to, text)
+	_ = w.Close()
+	if r, text := o.do(http.MethodPost, "/api/projects/1/data-sources", w.FormDataContentType(), &b); r.StatusCode != http.StatusCreated {
+		o.t.Fatalf("%d: %s", r.StatusCode, text)
+	}
+}
+
+func (o outputs) add(id, kind, config string, inputs ...string) {
+	o.t.Helper()
+	text, _ := json.Marshal(config)
+	name, _ := json.Marshal(id)
+	o.query(fmt.Sprintf(`mutation { addPlanDagNode(projectId: 1, node: {
+		id: %s, nodeType: %s, position: {x: 0, y: 0}, metadata: {label: %s}, config: %s}) { id } }`, name, kind, name, text))
+	for _, from := range inputs {
+		o.query(fmt.Sprintf(`mutation { addPlanDagEdge(projectId: 1, edge: {
+			id: "%s-to-%s", source: "%s", target: %s, metadata: {dataType: GRAPH_DATA}}) { id } }`, from, strings.ReplaceAll(id, "/", ""), from, name))
+	}
+}
+
+func TestOutputs(t *testing.T) {
+	t.Parallel()
+	o := startOutputs(t)
+	const rows = 20_000
+	var table strings.Builder
+	table.WriteString("id,label\n")
+	for i := range rows {
+		fmt.Fprintf(&table, "n%05d,Leaf %d\n", i, i)
+	}
+	o.upload("nodes.csv", table.String())
+	o.add("source", "DataSourceNode", `{"dataSourceId":1}`)
+	o.add("graph", "GraphNode", `{}`, "source")
+	o.add("a/b %", "OutputNode", `{"renderTarget":"CSVNodes","outputPath":"../x/all \"of\" it.csv"}`, "graph")
+	o.add("named", "OutputNode", `{"renderTarget":"DOT"}`, "graph")
+	o.add("matrix", "OutputNode", `{"renderTarget":"CSVMatrix"}`, "graph")
+	const path = "/api/projects/1/outputs/"
+
+	r, text := o.do(http.MethodGet, path+"named?execute=false", "", nil)
+	if r.StatusCode != http.StatusNotFound || !strings.Contains(text, "Graph not found for node graph") ||
+		r.Header.Get("Content-Disposition") != "" || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+		t.Errorf("what was never built: %d %v: %s", r.StatusCode, r.Header, text)
+	}
+	r, text = o.do(http.MethodGet, path+"a%2Fb%20%25", "", nil)
+	if r.StatusCode != http.StatusOK || strings.Count(text, "\n") != rows+1 || !strings.HasSuffix(text, "n19999,Leaf 19999,,false,,\n") {
+		t.Errorf("%d: %d bytes, %.100s", r.StatusCode, len(text), text)
+	}
+	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Disposition"))
+	if err != nil || kind != "attachment" || parameters["filename"] != `all "of" it.csv` || r.Header.Get("Content-Type") != "text/csv" ||
+		r.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("headers are %v", r.Header)
+	}
+	r, text = o.do(http.MethodGet, path+"named?execute=false", "", nil)
+	_, parameters, err = mime.ParseMediaType(r.Header.Get("Content-Disposition"))
+	if err != nil || r.StatusCode != http.StatusOK || !strings.HasPrefix(text, "digraph") || parameters["filename"] != `Tea _ "green".dot` {
+		t.Errorf("%d %v %.100s", r.StatusCode, r.Header, text)
+	}
+	if r, text = o.do(http.MethodGet, path+"graph?format=json", "", nil); r.StatusCode != http.StatusOK || !json.Valid([]byte(text)) ||
+		r.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("a graph in a format: %d %v", r.StatusCode, r.Header)
+	}
+	if r, text = o.do(http.MethodHead, path+"named", "", nil); r.StatusCode != http.StatusOK || text != "" ||
+		r.Header.Get("Content-Disposition") == "" {
+		t.Errorf("HEAD: %d %v", r.StatusCode, r.Header)
+	}
+	for name, c := range map[string]struct {
+		path   string
+		status int
+		part   string
+	}{
+		"too large for the format": {path + "matrix", http.StatusBadRequest, "Too many nodes for a matrix"},
+		"no node":                  {path + "nobody", http.StatusNotFound, "Output node not found"},
+		"no project":               {"/api/projects/2/outputs/named", http.StatusNotFound, "Project not found"},
+		"no id":                    {"/api/projects/x/outputs/named", http.StatusNotFound, "Project not found"},
+		"no format":                {path + "graph", http.StatusBadRequest, "name a format"},
+		"an unknown format":        {path + "graph?format=svg", http.StatusBadRequest, "Unsupported export format: svg"},
+		"a misspelt flag":          {path + "named?execute=no", http.StatusBadRequest, "execute is true or false"},
+	} {
+		r, text := o.do(http.MethodGet, c.path, "", nil)
+		if r.StatusCode != c.status || !strings.Contains(text, c.part) || r.Header.Get("Content-Disposition") != "" ||
+			!strings.HasPrefix(text, `{"error":{"code":`) {
+			t.Errorf("%s: %d %v %s", name, r.StatusCode, r.Header, text)
+		}
+	}
+}
