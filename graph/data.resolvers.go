@@ -65,7 +65,8 @@ func (r *mutationResolver) BulkUploadDataSources(ctx context.Context, projectID 
 			return nil, err
 		}
 	}
-	return r.upload(ctx, projectID, uploads, sourceRequest(opID, clientID))
+	made, err := r.upload(ctx, projectID, uploads, sourceRequest(opID, clientID))
+	return made, ofFiles(files, err)
 }
 
 func (r *mutationResolver) UpdateDataSource(ctx context.Context, id int32, input UpdateDataSourceInput, opID *string, clientID *string) (*source.Source, error) {

@@ -16,15 +16,6 @@ import (
 
 func b64(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 
-func (s *site) refused(t *testing.T, name string, variables vars, code, message string) *client.Answer {
-	t.Helper()
-	r := s.call(t, name, variables, nil)
-	if r.Code() != code || r.Errors[0].Message != message {
-		t.Errorf("%s: want %s %q, got %.500s", name, code, message, r.Text)
-	}
-	return r
-}
-
 // at is a site of a replica that runs by itself.
 func at(t testing.TB, r *servertest.Replica) *site {
 	t.Helper()

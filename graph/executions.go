@@ -72,7 +72,8 @@ func (r *Resolver) export(ctx context.Context, projectID int32, nodeID string, r
 	if err := held.Take(ctx, maxOutput); err != nil {
 		return nil, err
 	}
-	out, err := r.builds.Output(ctx, caller.Actor(ctx, request.ClientID), projectID, nodeID, executor.OutputRequest{Request: request, Execute: true})
+	wanted := executor.OutputRequest{Request: request, Execute: true}
+	out, err := r.builds.Output(ctx, caller.Actor(ctx, request.ClientID), projectID, nodeID, wanted)
 	if err != nil {
 		return nil, ofPlan("", err)
 	}

@@ -74,6 +74,24 @@ func (r *Resolver) upload(ctx context.Context, projectID int32, uploads []source
 	return made, err
 }
 
+// ofFiles says in the message of a fault which of the files it is about. The core names the bad ones when there are several files.
+func ofFiles(files []BulkUploadDataSourceInput, err error) error {
+	f := fault.From(err)
+	if f == nil {
+		return err
+	}
+	bad, _ := f.Details["files"].([]map[string]any)
+	switch {
+	case len(bad) > 1:
+		return prefixed("Failed to create DataSources: ", err)
+	case len(bad) == 1:
+		return prefixed("Failed to create DataSource for ", err)
+	case len(files) == 0:
+		return prefixed("Failed to create DataSources: ", err)
+	}
+	return prefixed(fmt.Sprintf("Failed to create DataSource for %s: ", fault.Clip(files[0].Filename)), err)
+}
+
 // changeSource makes a change of one data source.
 func (r *Resolver) changeSource(
 	ctx context.Context, request source.Request, change func(context.Context) (source.Source, error),

@@ -146,6 +146,15 @@ func TestDataSourcesThatAreRefused(t *testing.T) {
 	if r.Code() != "BAD_REQUEST" || !strings.Contains(string(r.Text), "bad1.csv") || !strings.Contains(string(r.Text), "bad2.txt") {
 		t.Errorf("in bulk: %s", r.Text)
 	}
+	for filename, others := range map[string][]any{
+		"only.csv": nil, "second.csv": {vars{"name": "a", "filename": "good.csv", "fileContent": b64("id,label\na,A\n")}},
+	} {
+		bad := vars{"name": "b", "filename": filename, "fileContent": b64("id,label\na\n")}
+		r := s.call(t, "BulkUploadDataSources", vars{"projectId": p, "files": append(others, bad)}, nil)
+		if prefix := "Failed to create DataSource for " + filename + ": "; r.Code() != "BAD_REQUEST" || !strings.HasPrefix(r.Errors[0].Message, prefix) {
+			t.Errorf("in bulk: %s", r.Text)
+		}
+	}
 	var left []struct{ Filename, Status string }
 	s.call(t, "GetDataSources", vars{"projectId": p}, &left)
 	for _, one := range left {
