@@ -390,7 +390,8 @@ func (r *run) await(ctx context.Context, project int) error {
 
 // states says in words how the newest builds of a project are, for an error.
 func (r *run) states(ctx context.Context, project int) (words string) {
-	err := r.conn.QueryRow(context.WithoutCancel(ctx), `SELECT coalesce(string_agg(format('%s %s %s', node_id, state, error), '; '), 'no builds')
+	err := r.conn.QueryRow(context.WithoutCancel(ctx), `SELECT
+		coalesce(string_agg(format('%s %s %s', node_id, state, error), '; '), 'no builds')
 		FROM (SELECT node_id, state, error FROM builds WHERE project_id = $1 ORDER BY id DESC LIMIT 10) _`, project).Scan(&words)
 	if err != nil {
 		return err.Error()

@@ -24,7 +24,9 @@ const (
 	loadRows    = 100                    // nodes of the plan, and edges
 	loadPause   = 150 * time.Millisecond // pause of a worker between two things that it does
 	loadTries   = 10 * time.Second       // time for one thing, with its retries
+	pageSize    = 30                     // nodes that a reader asks for at once
 	mostSources = 12                     // uploaded by workers and not yet deleted
+	maxProblems = 10                     // in words
 	againPause  = 200 * time.Millisecond
 )
 
@@ -56,6 +58,7 @@ type LoadResult struct {
 	Deleted  int              `json:"deleted"`  // sources
 	Executed int              `json:"executed"` // requests to build
 	Canceled int              `json:"canceled"` // requests to end builds
+	Read     int              `json:"read"`     // graphs that were read to the end, page by page
 	GaveUp   int              `json:"gaveUp"`   // requests that were not answered in time
 	Refused  map[string]int64 `json:"refused"`  // answers that refuse, by code; NETWORK when none came
 	Inputs   int              `json:"inputs"`   // files that flow into the graph in the end
@@ -66,13 +69,14 @@ type LoadResult struct {
 
 // OK reports whether something was built, and in the end was what the pure engine computes.
 func (r LoadResult) OK() bool {
-	return r.Uploads > 0 && r.Executed > 0 && r.Nodes > 0 && len(r.Problems) == 0
+	return r.Uploads > 0 && r.Executed > 0 && r.Read > 0 && r.Nodes > 0 && len(r.Problems) == 0
 }
 
 // String shows the result in a line.
 func (r LoadResult) String() string {
-	return fmt.Sprintf("%d uploads, %d replaced, %d deleted, %d executions, %d cancelled, %d given up; %d files make %d nodes and %d edges",
-		r.Uploads, r.Replaced, r.Deleted, r.Executed, r.Canceled, r.GaveUp, r.Inputs, r.Nodes, r.Edges)
+	return fmt.Sprintf("%d uploads, %d replaced, %d deleted, %d executions, %d cancelled, %d given up, %d times read; "+
+		"%d files make %d nodes and %d edges",
+		r.Uploads, r.Replaced, r.Deleted, r.Executed, r.Canceled, r.GaveUp, r.Read, r.Inputs, r.Nodes, r.Edges)
 }
 
 // NewLoad makes a plan in a project of its own, which Close deletes.
@@ -94,13 +98,14 @@ func NewLoad(ctx context.Context, urls []string, seed uint64) (_ *Load, err erro
 	return l, nil
 }
 
-// Start lets a worker come to each replica. They work until Settle or Close.
+// Start lets a worker and a reader come to each replica. They stay until Settle or Close.
 func (l *Load) Start(ctx context.Context) {
 	working, enough := context.WithCancel(context.WithoutCancel(ctx))
 	l.enough = enough
 	for n := range l.clients {
 		w := &worker{Load: l, replica: n, rand: dice(l.seed, l.project, n)}
 		l.working.Go(func() { w.run(working) })
+		l.working.Go(func() { l.read(working, n) })
 	}
 }
 
@@ -185,6 +190,80 @@ func (l *Load) furnish(ctx context.Context) error {
 		edits = append(edits, addEdge(node, mergeNode))
 	}
 	return edit(ctx, c, l.project, "base-edges", edits)
+}
+
+// read reads the graph again and again, page by page over all replicas. A reader who was refused, or not answered, begins again.
+func (l *Load) read(ctx context.Context, n int) {
+	for ctx.Err() == nil {
+		problem, err := l.readPages(ctx, n)
+		l.mu.Lock()
+		switch {
+		case problem != "":
+			l.wrong("a reader was shown what no build made: %s", problem)
+		case err == nil:
+			l.result.Read++
+		}
+		l.mu.Unlock()
+		_ = bench.Wait(ctx, loadPause) // the loop looks at ctx
+	}
+}
+
+type builtGraph struct {
+	ID     int
+	NodeID string
+}
+
+// readPages reads the graph once, and returns in words what is wrong with the pages: all are of one content, dense, and to its end.
+func (l *Load) readPages(ctx context.Context, n int) (problem string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, loadTries)
+	defer cancel()
+	var graphs struct{ Graphs []builtGraph }
+	err = l.clients[n].Do(ctx, client.Request{
+		Query: `query($id: Int!) { graphs(projectId: $id) { id nodeId } }`, Variables: map[string]any{"id": l.project},
+	}, &graphs)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(graphs.Graphs, func(g builtGraph) bool { return g.NodeID == graphNode })
+	if i < 0 {
+		return "", errors.New("nobody has built it yet")
+	}
+	var content string
+	after, seen := any(nil), 0
+	for {
+		n = (n + 1) % len(l.clients)
+		var page struct {
+			Graph struct{ GraphNodes []struct{ ID, Cursor string } }
+		}
+		err := l.clients[n].Do(ctx, client.Request{
+			Query: `query($id: Int!, $first: Int, $after: String) {
+				graph(id: $id) { graphNodes(first: $first, after: $after) { id cursor } } }`,
+			Variables: map[string]any{"id": graphs.Graphs[i].ID, "first": pageSize, "after": after},
+		}, &page)
+		if err != nil {
+			return "", err
+		}
+		for _, node := range page.Graph.GraphNodes {
+			of, _, _ := strings.Cut(node.Cursor, ".")
+			if content == "" {
+				content = of
+			}
+			if want := fmt.Sprintf("%s.%d", content, seen); node.Cursor != want {
+				return fmt.Sprintf("the cursor of %s is %s, want %s", node.ID, node.Cursor, want), nil
+			}
+			seen++
+			after = node.Cursor
+		}
+		switch {
+		case len(page.Graph.GraphNodes) == pageSize:
+		case seen == 0:
+			return "", errors.New("it was never completed")
+		case seen != loadRows:
+			return fmt.Sprintf("content %s ends after %d nodes, want %d", content, seen, loadRows), nil
+		default:
+			return "", nil
+		}
+	}
 }
 
 // worker is somebody who works with a plan.
@@ -377,8 +456,11 @@ func (l *Load) Settle(ctx context.Context) (LoadResult, error) {
 	return l.result, l.judge(ctx)
 }
 
+// wrong notes what does not hold, if it is one of the first. The caller holds the mutex, or works alone.
 func (l *Load) wrong(format string, args ...any) {
-	l.result.Problems = append(l.result.Problems, fmt.Sprintf(format, args...))
+	if len(l.result.Problems) < maxProblems {
+		l.result.Problems = append(l.result.Problems, fmt.Sprintf(format, args...))
+	}
 }
 
 // anywhere asks one replica after the other until one succeeds, at most until ctx ends.

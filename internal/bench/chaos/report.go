@@ -83,11 +83,11 @@ func (r Result) Write(w io.Writer) error {
 		return err
 	}
 	_, _ = fmt.Fprintln(w)
-	_, _ = fmt.Fprintln(t, "fault\tuploads\treplaced\tdeleted\texecutions\tcancelled\tgiven up\tfiles\tnodes\tedges\twrong\t")
+	_, _ = fmt.Fprintln(t, "fault\tuploads\treplaced\tdeleted\texecutions\tcancelled\tgiven up\tread\tfiles\tnodes\tedges\twrong\t")
 	for _, f := range r.Faults {
 		b := f.Builds
-		_, _ = fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", f.Name, b.Uploads, b.Replaced, b.Deleted, b.Executed, b.Canceled,
-			b.GaveUp, b.Inputs, b.Nodes, b.Edges, len(b.Problems))
+		_, _ = fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", f.Name, b.Uploads, b.Replaced, b.Deleted, b.Executed,
+			b.Canceled, b.GaveUp, b.Read, b.Inputs, b.Nodes, b.Edges, len(b.Problems))
 	}
 	if err := t.Flush(); err != nil {
 		return err
