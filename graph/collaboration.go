@@ -64,8 +64,8 @@ func (r *Resolver) updates(ctx context.Context, planID string, out chan<- delive
 	})
 }
 
-// element returns the node or the edge of the operation. A node has the execution that it has now, which its event does not say, and is as it
-// is now when the operation tells its execution. Of a node that is gone meanwhile there is no more than the event says.
+// element returns the node or the edge of the operation. A node has the execution that it has now, which its event does not say, and is
+// as it is now when the operation tells its execution. Of a node that is gone meanwhile there is no more than the event says.
 func (o operationUpdate) element(ctx context.Context, plans *plan.Service) (node *plan.Node, edge *plan.Edge, err error) {
 	op := o.operation()
 	if node, edge, err = op.Element(); err != nil || edge != nil || op.Kind == plan.NodeRemoved || op.Kind == plan.PlanUpdated {

@@ -27,12 +27,14 @@ type Change struct {
 	Via      string // transport that the change came by
 	Note     string // reason, for people; may be ""
 	Edits    []Edit
-	// Within runs statements of the caller in the change's transaction, once the head is locked, and returns further edits. It may run again
-	// in another transaction, so it has no effects but through Tx. What it wrote is committed also when no edit changes anything: then there is
-	// no version and no event. A fault refuses the change, ErrUnchanged ends it quietly, and either takes back what was written. The server ends
-	// a transaction that is idle for 2 s, so Within does no long work of its own. Its change shares a transaction with no other.
+	// Within runs statements of the caller in the change's transaction, once the head is locked, and returns further edits. It may run
+	// again in another transaction, so it has no effects but through Tx. What it wrote is committed also when no edit changes anything:
+	// then there is no version and no event. A fault refuses the change, ErrUnchanged ends it quietly, and either takes back what was
+	// written. The server ends a transaction that is idle for 2 s, so Within does no long work of its own. Its change shares a
+	// transaction with no other.
 	Within func(context.Context, Tx) ([]Edit, error)
-	// Request is what Within is asked to do, as JSON: part of what a repeat must ask for again. A repeat of what is in the log does not run Within.
+	// Request is what Within is asked to do, as JSON: part of what a repeat must ask for again. A repeat of what is in the log does not
+	// run Within.
 	Request  any
 	Budget   time.Duration // time for the answer; 0 for that of all changes
 	Warnings bool          // whether the result has warnings, which cost a look at each node that the change touches
@@ -81,8 +83,8 @@ func (t Timing) of(c Change) Timing {
 
 // Change is the only way a plan changes. All edits happen in one transaction with one event, or none does.
 //
-// Faults: NotFound for the project and for ids that edits need; BadRequest for what the rules refuse; Conflict when somebody edited
-// since the expected version and for ids that are taken; RateLimited and Unavailable when it may succeed a little later. After Unavailable the
+// Faults: NotFound for the project and for ids that edits need; BadRequest for what the rules refuse; Conflict when somebody edited since
+// the expected version and for ids that are taken; RateLimited and Unavailable when it may succeed a little later. After Unavailable the
 // change may have been committed: repeating it with the same OpID is safe and answers what happened. A change that only adds an
 // edge is refused because of another edge no sooner than 300 ms later: somebody may be moving its end.
 func (s *Service) Change(ctx context.Context, actor auth.Actor, projectID int32, c Change) (Result, error) {
@@ -206,8 +208,8 @@ func (r request) sameOperation(o request) bool {
 type committed struct {
 	at    Cursor // place right after the change; when it was refused, the place at which it was
 	event *Event // nil when nothing changed, and after a repeat until result decodes it
-	// written are the events as the log has them: none when nothing changed, and several when states of executions are told in parts. Then event
-	// is the first.
+	// written are the events as the log has them: none when nothing changed, and several when states of executions are told in parts.
+	// Then event is the first.
 	written []written
 	nodes   []Node // nodes that changed; when none did, nodes that the edits named
 	edges   []Edge

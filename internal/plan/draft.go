@@ -29,15 +29,16 @@ type reads struct {
 	proposal      *int32          // the proposal that is accepted: its head is locked, too
 }
 
-// knows reports whether a sender who saw the plan at a version has missed no edit. States of executions, which step the version, too, are in
-// nobody's way.
+// knows reports whether a sender who saw the plan at a version has missed no edit. States of executions, which step the version, too, are
+// in nobody's way.
 func (d *draft) knows(version int64) bool {
 	return version == d.at.Version || version >= d.lastEdit && version < d.at.Version
 }
 
 func newReads() *reads {
 	return &reads{
-		nodes: map[string]bool{}, edges: map[string]bool{}, edgesOf: map[string]bool{}, reachableFrom: map[string]bool{}, sources: map[int32]bool{},
+		nodes: map[string]bool{}, edges: map[string]bool{}, edgesOf: map[string]bool{}, reachableFrom: map[string]bool{},
+		sources: map[int32]bool{},
 	}
 }
 
@@ -48,7 +49,8 @@ type draft struct {
 	wrote bool   // whether statements of the caller ran, which are to be committed
 	at    Cursor // place right after the last change in the draft
 	size  int64  // bytes of all events before the draft
-	// floor is where the log begins, and lastEdit the newest version whose event edits, floor when none does. They are read for who names a version.
+	// floor is where the log begins, and lastEdit the newest version whose event edits, floor when none does. They are read for whoever names
+	// a version.
 	floor, lastEdit int64
 	plan            *Plan
 	edited          bool // whether the plan's record changed

@@ -45,7 +45,9 @@ const (
 )
 
 // operationKinds are the kinds that this binary knows.
-var operationKinds = []OperationKind{NodeAdded, NodeUpdated, NodeRemoved, EdgeAdded, EdgeUpdated, EdgeRemoved, PlanUpdated, ExecutionChanged}
+var operationKinds = []OperationKind{
+	NodeAdded, NodeUpdated, NodeRemoved, EdgeAdded, EdgeUpdated, EdgeRemoved, PlanUpdated, ExecutionChanged,
+}
 
 func (k OperationKind) known() bool { return slices.Contains(operationKinds, k) }
 

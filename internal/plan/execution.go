@@ -154,8 +154,8 @@ func (t NodeType) takes(e *Execution) bool {
 	return e == nil || e.DataSource != nil && t == DataSourceNode || e.Graph != nil && t.builds()
 }
 
-// SetExecution tells the state of what a node names or builds: nil for none. It is skipped when the plan does not have the node, or when the
-// node has become of a type that cannot have such a state: it may have gone while its graph was built.
+// SetExecution tells the state of what a node names or builds: nil for none. It is skipped when the plan does not have the node, which may
+// have gone while its graph was built, or when the node has become of a type that cannot have such a state.
 type SetExecution struct {
 	NodeID    string
 	Execution *Execution

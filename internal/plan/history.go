@@ -199,8 +199,8 @@ func (s *Service) readPage(
 		}
 		return `"` + key + `":` + string(encode(value))
 	}
-	b.Queue(db.ListHistory, s.historyBytes, projectID, before, q.Actor, text("actorId", q.Actor), text("id", q.Element), q.States, q.System, systemText,
-		q.Limit+1).Query(func(rows pgx.Rows) error {
+	b.Queue(db.ListHistory, s.historyBytes, projectID, before, q.Actor, text("actorId", q.Actor), text("id", q.Element), q.States, q.System,
+		systemText, q.Limit+1).Query(func(rows pgx.Rows) error {
 		undone := make(map[int64]bool)
 		return each(rows, func(row db.ListHistoryRow) {
 			// Undoers have higher versions than what they undo, so they come first.

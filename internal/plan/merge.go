@@ -102,8 +102,8 @@ func (e Replace) apply(d *draft) error {
 	return d.carryOut(e.work(d, node, edge), true)
 }
 
-// base returns the plan that the sender knew, but for states of executions: the current one, with the edits since then undone from the last to
-// the first. It returns their events, too.
+// base returns the plan that the sender knew, but for states of executions: the current one, with the edits since then undone from the last
+// to the first. It returns their events, too.
 func (e Replace) base(d *draft) (map[string]Node, map[string]Edge, []*Event, error) {
 	nodes, edges := d.nodes.present(), d.edges.present()
 	known, err := strconv.ParseInt(e.Base, 10, 64)

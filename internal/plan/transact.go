@@ -29,9 +29,9 @@ func (e *commitUnknown) Unwrap() error { return e.cause }
 // maxSmall is how many nodes a request that shares a transaction may read: others wait for the head's lock meanwhile.
 const maxSmall = 16
 
-// small reports whether a request may share a transaction. It runs no statements of its caller. It has one edit, because an edit that is refused leaves the draft unchanged,
-// while of several edits the first would stay in it. It does not read the whole plan, and wants no warnings: these are of the plan right
-// after the request, and others of the group would change it more.
+// small reports whether a request may share a transaction. It runs no statements of its caller. It has one edit, because an edit that is
+// refused leaves the draft unchanged, while of several edits the first would stay in it. It does not read the whole plan, and wants no
+// warnings: these are of the plan right after the request, and others of the group would change it more.
 func (r request) small() bool {
 	if len(r.Edits) != 1 || r.Warnings || r.Within != nil {
 		return false
@@ -150,7 +150,8 @@ func rollback(ctx context.Context, conn *pgx.Conn) {
 }
 
 // read is the first round trip. Stepping the head comes first and waits for its lock; every later statement sees what was
-// committed before the lock was given. A change with statements of its caller only holds the head, and reads after them. It returns the draft, and for each request the row of its own earlier event.
+// committed before the lock was given. A change with statements of its caller only holds the head, and reads after them. It returns the
+// draft, and for each request the row of its own earlier event.
 func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.GetOperationRow, error) {
 	looks := newReads()
 	for _, t := range group {

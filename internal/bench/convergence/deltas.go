@@ -152,8 +152,8 @@ func (w *Deltas) compare(rows Plan) string {
 	return ""
 }
 
-// sameButTimes compares an element that deltas patched with one of a Plan, but for times, which deltas do not patch. An execution that is null
-// is none.
+// sameButTimes compares an element that deltas patched with one of a Plan, but for times, which deltas do not patch. An execution that is
+// null is none.
 func sameButTimes(a, b json.RawMessage) bool {
 	var x, y map[string]json.RawMessage
 	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
