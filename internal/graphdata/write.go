@@ -122,7 +122,8 @@ func (w *writer) nodes(ctx context.Context, first int, nodes []layered.Node) err
 	return w.write(ctx, "content_nodes", columns, int32(len(nodes)), 0, bytes, pgx.CopyFromSlice(len(nodes), func(i int) ([]any, error) {
 		n := &nodes[i]
 		values[0], values[1], values[2], values[3], values[4] = int32(w.id), int32(first+i), n.ID, n.Label, orNull(n.Layer)
-		values[5], values[6], values[7], values[8], values[9] = n.Weight, n.IsPartition, orNull(n.BelongsTo), orNull(n.Comment), attrsOrNull(n.Attrs)
+		values[5], values[6], values[7], values[8] = n.Weight, n.IsPartition, orNull(n.BelongsTo), orNull(n.Comment)
+		values[9] = attrsOrNull(n.Attrs)
 		return values, nil
 	}))
 }
@@ -143,7 +144,9 @@ func (w *writer) edges(ctx context.Context, first int, edges []layered.Edge) err
 }
 
 // write commits one chunk. Its first statement locks the content, so the clean-up never removes a content while rows are added to it.
-func (w *writer) write(ctx context.Context, table string, columns []string, nodes, edges int32, bytes int64, rows pgx.CopyFromSource) error {
+func (w *writer) write(
+	ctx context.Context, table string, columns []string, nodes, edges int32, bytes int64, rows pgx.CopyFromSource,
+) error {
 	step := w.done
 	step.ID, step.AddNodes, step.AddEdges, step.AddBytes = w.id, nodes, edges, bytes
 	err := w.s.db.Builds.Do(ctx, func(conn *pgx.Conn) error {
@@ -219,7 +222,8 @@ func check(g layered.Graph) error {
 		}
 	}
 	for _, l := range g.Layers {
-		if err := checkElement("layer", l.ID, "label", l.Label, "background", l.Background, "border", l.Border, "text colour", l.Text); err != nil {
+		err := checkElement("layer", l.ID, "label", l.Label, "background", l.Background, "border", l.Border, "text colour", l.Text)
+		if err != nil {
 			return err
 		}
 	}

@@ -247,8 +247,8 @@ var errTaken = errors.New("another replica acts on the command")
 // cancelTime is what the cancelling of a build may take: the transaction that holds the lock of the command is idle meanwhile.
 const cancelTime = 1500 * time.Millisecond
 
-// cancelBuild ends a build, unless another replica did. Every replica has the command, and the one that locks it acts: a second one would end
-// a build that somebody asked for since.
+// cancelBuild ends a build, unless another replica did. Every replica has the command, and the one that locks it acts: a second one would
+// end a build that somebody asked for since.
 func (c *Commander) cancelBuild(ctx context.Context, row db.ListCommandsRow) (acted bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cancelTime)
 	defer cancel()

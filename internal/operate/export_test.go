@@ -8,4 +8,6 @@ var (
 	TrimContents = (*Cleaner).trimContents
 	TrimFiles    = (*Cleaner).trimFiles
 	TrimBuilds   = (*Cleaner).trimBuilds
+
+	MeasureStorage = (*Cleaner).measureStorage
 )

@@ -311,27 +311,39 @@ func TestOldBuildsGo(t *testing.T) {
 	}
 }
 
-// The clean-up does all of that by itself, and says how much is stored.
+// The clean-up does all of that by itself.
 func TestCleanUpOfStorage(t *testing.T) {
 	t.Parallel()
 	s := store(t, pgtest.New(t))
 	s.write(150)
-	pgtest.Exec(t, s.conn, "INSERT INTO files (project_id, size) VALUES (1, 5)")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.cleaner.Run(ctx) }()
 	pgtest.AwaitCount(t, s.conn, 0, "SELECT count(*) FROM contents")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStorageIsMeasured(t *testing.T) {
+	t.Parallel()
+	s := store(t, pgtest.New(t))
+	pgtest.Exec(t, s.conn, "INSERT INTO contents (project_id, bytes) VALUES (1, 20), (2, 30)")
+	pgtest.Exec(t, s.conn, "INSERT INTO files (project_id, size) VALUES (1, 5)")
+	if err := operate.MeasureStorage(s.cleaner, t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	const want = `# HELP layercake_storage_bytes Bytes of contents of built graphs, about and with indexes, and of uploaded files, at this replica's last clean-up.
 # TYPE layercake_storage_bytes gauge
-layercake_storage_bytes{what="contents"} 0
+layercake_storage_bytes{what="contents"} 50
 layercake_storage_bytes{what="files"} 5
+# HELP layercake_storage_objects Contents of built graphs, and uploaded files, in the database at this replica's last clean-up.
+# TYPE layercake_storage_objects gauge
+layercake_storage_objects{what="contents"} 2
+layercake_storage_objects{what="files"} 1
 `
-	err := errors.New("not measured")
-	for until := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
-		err = testutil.GatherAndCompare(s.registry, strings.NewReader(want), "layercake_storage_bytes")
-	}
-	cancel()
-	if err := errors.Join(err, <-ended); err != nil {
+	if err := testutil.GatherAndCompare(s.registry, strings.NewReader(want), "layercake_storage_bytes", "layercake_storage_objects"); err != nil {
 		t.Error(err)
 	}
 }
