@@ -307,6 +307,7 @@ COMMENT ON COLUMN commands.node_id IS 'The node whose build to cancel; else null
 REVOKE ALL ON files, file_chunks, data_sources, contents, content_nodes, content_edges, graphs, layers, builds, claims FROM PUBLIC;
 
 -- +goose Down
+DROP SCHEMA IF EXISTS layercake CASCADE; -- its views stand on these tables; the next migration makes them again
 DELETE FROM commands WHERE kind = 'cancel_build'; -- the release before has no place for them
 ALTER TABLE commands
     DROP CONSTRAINT commands_kind,

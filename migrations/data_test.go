@@ -7,8 +7,11 @@ import (
 
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
+	"layercake/migrations"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
 )
 
 // data is a project with four nodes that build graphs, and a replica.
@@ -104,4 +107,30 @@ func TestBuildsOnAStandby(t *testing.T) {
 	pgtest.Exec(t, conn, data+build("b", "processing", "1", "5 s", none)+claim("b"))
 	standby := pgtest.Connect(t, pgtest.Standby(t, primary))
 	pgtest.AwaitTexts(t, standby, []string{"b processing 50"}, "SELECT format('%s %s %s', node_id, state, done) FROM layercake.builds")
+}
+
+// The migration is taken back whatever there is, and done again.
+func TestDataIsTakenBack(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Connect(t, pgtest.New(t))
+	pgtest.Exec(t, conn, data+build("a", "pending", "0", "3 s", none)+claim("a"))
+	pgtest.Exec(t, conn, "SELECT layercake.cancel_build(1, 'a')")
+	const columns = `SELECT format('%s.%s %s', attrelid::regclass, attname, atttypid::regtype) FROM pg_attribute
+		WHERE attnum > 0 AND NOT attisdropped AND attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace) ORDER BY 1`
+	want := pgtest.Texts(t, conn, columns)
+	pool := stdlib.OpenDB(*conn.Config())
+	defer func() { _ = pool.Close() }()
+	provider, err := goose.NewProvider(goose.DialectPostgres, pool, migrations.FS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.DownTo(t.Context(), 22); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, pgtest.Texts(t, conn, columns)); diff != "" {
+		t.Error(diff)
+	}
 }
