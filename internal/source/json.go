@@ -16,8 +16,8 @@ func DownloadPath(id int32, what string) string {
 }
 
 // WriteJSON writes all that a source holds as graphJson shows it: an object with the arrays nodes, edges and layers. Elements are written
-// while the file is read, so the same memory is enough for any. Of a file that cannot be used it writes an empty object. On an error w holds
-// a beginning.
+// while the file is read, so the same memory is enough for any. Of a file that cannot be used it writes an empty object. On an error w
+// holds a beginning.
 func (s *Service) WriteJSON(ctx context.Context, w io.Writer, src Source) error {
 	return writeJSON(w, s.Open(ctx, src), src)
 }
