@@ -127,6 +127,7 @@ func (s *Service) Open(ctx context.Context, src Source) *File {
 		if err != nil {
 			return nil, fmt.Errorf("read a chunk: %w", err)
 		}
+		s.metrics.read.Add(float64(len(body)))
 		return body, nil
 	}
 	return &File{load: load, size: src.Size, held: -1}
