@@ -417,15 +417,23 @@ func (s *Service) make(ctx context.Context, a *attempt) (made graphdata.Result, 
 	if err := s.reserve(a, append(graphs, g)...); err != nil {
 		return made, err
 	}
-	if s.cfg.Computed != nil {
-		s.cfg.Computed(ctx, a.project, a.node)
-	}
+	s.reach(ctx, Computed, a)
 	s.enter(a, phaseWriting, int64(len(g.Nodes)+len(g.Edges)))
 	content, err := s.cfg.Graphs.Write(ctx, a.project, g, func(ctx context.Context, id int64) error { return s.name(ctx, a, id) }, a.progress)
+	if err != nil {
+		return made, err
+	}
 	s.enter(a, "", 0)
+	s.reach(ctx, Written, a)
 	return graphdata.Result{
 		Content: content, Layers: g.Layers, Recipe: a.recipe, Ingredients: a.ingredients.json(), Metadata: notesJSON(notes),
-	}, err
+	}, nil
+}
+
+func (s *Service) reach(ctx context.Context, p Point, a *attempt) {
+	if s.cfg.Reached != nil {
+		s.cfg.Reached(ctx, p, a.project, a.node)
+	}
 }
 
 // enter begins a phase.

@@ -41,6 +41,15 @@ var DefaultTiming = Timing{
 	Retries: [3]time.Duration{time.Second, 5 * time.Second, 25 * time.Second},
 }
 
+// Point is a place in a build at which faults are tested.
+type Point string
+
+// The points.
+const (
+	Computed Point = "computed" // the graph is computed, and nothing of it is written
+	Written  Point = "written"  // the content is written, and not in place
+)
+
 // Config is what a Service needs.
 type Config struct {
 	DB       *postgres.DB
@@ -61,8 +70,8 @@ type Config struct {
 	Metrics prometheus.Registerer // nil: not registered
 	Timing  Timing                // zero for DefaultTiming
 
-	// Computed is called when a build has computed a graph, and before anything of it is written. Fault tests stop in it; nil does nothing.
-	Computed func(ctx context.Context, projectID int32, nodeID string)
+	// Reached is called when a build comes to a point. Fault tests stop in it; nil does nothing.
+	Reached func(ctx context.Context, p Point, projectID int32, nodeID string)
 }
 
 // Service asks for builds, and builds. Make it with NewService, then Run it once.

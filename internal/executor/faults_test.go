@@ -1,6 +1,7 @@
 package executor_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -25,8 +26,12 @@ func quick(c *server.Config) {
 	c.BuildTiming.Retries = [3]time.Duration{}
 }
 
+// blind makes a replica build one graph at a time, and not notice before the end that a claim has gone, as one that is stopped.
+func blind(c *server.Config) { c.Builds, c.BuildTiming.Progress = 1, time.Hour }
+
 // computed counts what replicas compute, and can hold it.
 type computed struct {
+	point   executor.Point // at which it counts and holds; "" for Computed
 	changed testsignal.Signal
 
 	mu    sync.Mutex
@@ -36,7 +41,10 @@ type computed struct {
 
 // on makes a replica tell what it computes.
 func (c *computed) on(cfg *server.Config) {
-	cfg.Computed = func(ctx context.Context, project int32, node string) {
+	cfg.Reached = func(ctx context.Context, p executor.Point, project int32, node string) {
+		if p != cmp.Or(c.point, executor.Computed) {
+			return
+		}
 		c.mu.Lock()
 		c.nodes = append(c.nodes, fmt.Sprintf("%d %s", project, node))
 		held := c.held[node]
@@ -194,40 +202,47 @@ func TestReplicasBuildEachNodeOnce(t *testing.T) {
 	}
 }
 
-// A builder that dies loses its claim with its lease. Another builds, and what the first one made is thrown away when it comes back.
+// A builder that dies loses its claim with its lease, and another builds. When the first one was only stopped, and comes back between COPY and
+// finish, its result is thrown away, whether the other one is done or still builds.
 func TestKilledBuilder(t *testing.T) {
 	t.Parallel()
-	database := pgtest.New(t)
-	var onA, onB computed
-	a, b := start(t, database, quick, onA.on), start(t, database, quick, onB.on, func(c *server.Config) { c.Builds = 0 })
-	p := a.newProject(t, merges(1)...)
-	release := onA.hold(t, "m0")
-	a.ask(t, p, "")
-	onA.await(t, p, "m0", 1)
-	a.Builds.Drain() // it builds nothing else; what is under way is computing and does not notice
-	dead := a.expire(t)
+	for _, done := range []bool{false, true} {
+		t.Run(fmt.Sprintf("the other is done %t", done), func(t *testing.T) {
+			t.Parallel()
+			database := pgtest.New(t)
+			onA, onB := computed{point: executor.Written}, computed{point: executor.Written}
+			a := start(t, database, quick, onA.on, blind)
+			p := a.newProject(t, merges(1)...)
+			comeBack := onA.hold(t, "m0")
+			a.ask(t, p, "")
+			onA.await(t, p, "m0", 1)
+			dead := a.expire(t)
 
-	c := start(t, database, quick, onB.on)
-	states := c.rest(t, p)
-	wantStates(t, states, "completed", "m0")
-	if n := onB.count(p, "m0"); n != 1 {
-		t.Errorf("m0 was computed %d times by others", n)
+			release := onB.hold(t, "m0")
+			b := start(t, database, quick, onB.on)
+			onB.await(t, p, "m0", 1)
+			if done {
+				release()
+				wantStates(t, b.rest(t, p), "completed", "m0")
+			}
+			at := b.head(t, p)
+			comeBack()
+			a.Builds.Ended.Await(t, "the end of the former attempt", func() bool { return a.Builds.Running() == 0 })
+			if now := b.head(t, p); now != at {
+				t.Errorf("the former builder came back, and the plan is at %v, want %v", now, at)
+			}
+			admin := pgtest.Connect(t, database)
+			if n := pgtest.Count(t, admin, "SELECT count(*) FROM claims WHERE incarnation = $1", b.Replica.Incarnation()); !done && n != 1 {
+				t.Errorf("the other replica has %d claims", n)
+			}
+			release()
+			wantStates(t, b.rest(t, p), "completed", "m0")
+			const ask = "SELECT count(*) FROM builds WHERE state = 'completed' AND attempt = 2 AND replica <> $1 AND replica = $2"
+			if n := pgtest.Count(t, admin, ask, dead, b.Replica.Incarnation()); n != 1 {
+				t.Errorf("%d builds were completed by the other replica in the second attempt", n)
+			}
+		})
 	}
-	at, err := c.Plans.Head(t.Context(), c.actor, p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	release()
-	a.Builds.Ended.Await(t, "the end of the former attempt", func() bool { return a.Builds.Running() == 0 })
-	if again, err := c.Plans.Head(t.Context(), c.actor, p); err != nil || again != at {
-		t.Errorf("the plan is at %v after the former builder came back, %v, want %v", again, err, at)
-	}
-	admin := pgtest.Connect(t, database)
-	const ask = "SELECT count(*) FROM builds WHERE state = 'completed' AND attempt = 2 AND replica <> $1 AND replica = $2"
-	if n := pgtest.Count(t, admin, ask, dead, c.Replica.Incarnation()); n != 1 {
-		t.Errorf("%d builds were completed by the other replica in the second attempt", n)
-	}
-	_ = b
 }
 
 // Postgres that is restarted has no claims: somebody claims, and only one result is put into place.
@@ -381,8 +396,8 @@ func TestCancelOnAnotherReplica(t *testing.T) {
 func TestFormerAttemptOfTheSameReplica(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
-	var c computed
-	a := start(t, database, quick, c.on, func(c *server.Config) { c.BuildTiming.Progress = time.Hour }) // it does not notice
+	c := computed{point: executor.Written}
+	a := start(t, database, quick, c.on, blind, func(c *server.Config) { c.Builds = 2 })
 	b := start(t, database, quick, func(c *server.Config) { c.Builds = 0 })
 	p := a.newProject(t, merges(1)...)
 	releaseFormer := c.hold(t, "m0")
@@ -524,7 +539,7 @@ func TestLimits(t *testing.T) {
 
 	b := start(t, pgtest.New(t), quick, func(c *server.Config) {
 		c.BuildTimeout = time.Millisecond
-		c.Computed = func(ctx context.Context, _ int32, _ string) { <-ctx.Done() }
+		c.Reached = func(ctx context.Context, _ executor.Point, _ int32, _ string) { <-ctx.Done() }
 	})
 	p = b.newProject(t, merges(1)...)
 	b.execute(t, p, "")

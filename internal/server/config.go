@@ -70,17 +70,17 @@ type Config struct {
 	PGDataDir string // data folder of a private PostgreSQL; "" for the usual one
 
 	// Clocks that tests set. Their zero values stand for those of a deployment.
-	Lease       replica.Timing
-	Presence    presence.Timing
-	Streams     socket.Timing // of agents
-	Database    postgres.Timing
-	Changes     plan.Timing
-	BuildTiming executor.Timing
-	Pace        files.Pace    // of uploads and downloads
-	Patience    time.Duration // of requests: for memory, for their turn, for a field of GraphQL
+	Lease    replica.Timing
+	Presence presence.Timing
+	Streams  socket.Timing // of agents
+	Database postgres.Timing
+	Changes  plan.Timing
+	Pace     files.Pace    // of uploads and downloads
+	Patience time.Duration // of requests: for memory, for their turn, for a field of GraphQL
 
-	// Computed is called when a build has computed a graph and written nothing of it yet; nil outside of tests.
-	Computed func(ctx context.Context, projectID int32, nodeID string)
+	// BuildTiming sets the clocks of builds, and Reached is called when one comes to a point. Their zero values stand for a deployment's.
+	BuildTiming executor.Timing
+	Reached     func(ctx context.Context, p executor.Point, projectID int32, nodeID string)
 
 	// Fixtures adds to what agents are served, for suites that call tools of their own; nil outside of tests.
 	Fixtures func(*mcp.Server)

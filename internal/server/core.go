@@ -93,7 +93,7 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 		DB: c.DB, Wire: c.Wire, Plans: c.Plans, Projects: c.Projects, Sources: c.Sources, Graphs: c.Graphs,
 		Incarnation: c.Replica.Incarnation, Lost: c.Replica.Lost,
 		Builds: cfg.Builds, Memory: int64(cfg.BuildMemory), Limit: cfg.BuildTimeout, Log: c.log, Metrics: metrics, Timing: cfg.BuildTiming,
-		Computed: cfg.Computed,
+		Reached: cfg.Reached,
 	})
 	c.Agents = agent.New(agent.Config{DB: c.DB, Wire: c.Wire, Incarnation: c.Replica.Incarnation, Log: c.log, Metrics: metrics})
 
