@@ -64,6 +64,8 @@ func TestCompletion(t *testing.T) {
 		"plans by name":                  {"", ofResource("layercake://plans/{plan_id}"), "plan_id", "bread", nil, []string{"2"}},
 		"plans by their project's name":  {"", ofResource("layercake://plans/{plan_id}"), "plan_id", "cake 99", nil, []string{"2"}},
 		"the plan of the client":         {"?project=2", ofResource("layercake://plans/{plan_id}"), "plan_id", "", nil, []string{"2"}},
+		"formats of a URI":               {"", ofResource("layercake://graphs/{project_id}/{format}"), "format", "dot", nil, []string{"dot", "dothierarchy"}},
+		"projects of a URI of two":       {"", ofResource("layercake://graphs/{project_id}/{format}"), "project_id", "12", nil, []string{"12"}},
 		"nodes":                          {"", ofPrompt("analyze_paths"), "source_node", "", two, []string{"flour", "yeast", "salt"}},
 		"nodes by id, then label":        {"", ofPrompt("analyze_paths"), "target_node", "Flour", two, []string{"flour", "yeast"}},
 		"nodes of the client's project":  {"?project=2", ofPrompt("analyze_paths"), "target_node", "s", nil, []string{"salt"}},

@@ -25,6 +25,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "2026-11-30T12:00:00Z"},
 	{regexp.MustCompile(`"[0-9a-z-]+~[0-9a-f]*\.(\d+)"`), `"1f0c2-1~5e884898.$1"`},
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "0b0f8f7e-6a0e-4d39-9c9e-6d3d1d4b7a11"},
+	{regexp.MustCompile(`datasourcenode_\d+_`), "datasourcenode_1796040000000_"},
 	{regexp.MustCompile(`"idle_seconds":\d+`), `"idle_seconds":0`},
 }
 

@@ -159,10 +159,8 @@ func executionOf(planID int32, outcome executor.Outcome) execution {
 		out.Message = fmt.Sprintf("%d of %d nodes have ended: call again to wait for the others", ended, len(outcome.Nodes))
 	case failed > 0:
 		out.Status, out.Message = "failed", fmt.Sprintf("%d of %d nodes failed", failed, len(outcome.Nodes))
-	case len(outcome.Nodes) == 0:
-		out.Message = "Nothing was stale"
 	default:
-		out.Message = fmt.Sprintf("All %d nodes are built", len(outcome.Nodes))
+		out.Message = fmt.Sprintf("Graphs that are current: %d", len(outcome.Nodes))
 	}
 	return out
 }
