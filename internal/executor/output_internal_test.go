@@ -203,3 +203,42 @@ func TestOutputWrites(t *testing.T) {
 		t.Errorf("labels are not cut: %s", got)
 	}
 }
+
+// Graphs that are written share the memory of builds, and wait for it.
+func TestMemoryOfOutputs(t *testing.T) {
+	t.Parallel()
+	const most = 100 << 20
+	s := &Service{cfg: Config{Memory: most}, room: make(chan struct{}), looks: make(chan struct{}, 1)}
+	if _, err := s.takeMemory(t.Context(), most+1); !fault.Is(err, fault.BadRequest) || !strings.Contains(err.Error(), "LAYERCAKE_BUILD_MEMORY") {
+		t.Errorf("more than there is: %v", err)
+	}
+	release, err := s.takeMemory(t.Context(), most)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hasty, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.takeMemory(hasty, 1); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("who does not wait: %v", err)
+	}
+	waited := make(chan error, 1)
+	go func() {
+		releaseOther, err := s.takeMemory(t.Context(), most)
+		if err == nil {
+			releaseOther()
+		}
+		waited <- err
+	}()
+	release()
+	if err := <-waited; err != nil {
+		t.Errorf("who waits: %v", err)
+	}
+	if _, reserved := s.load(); reserved != 0 {
+		t.Errorf("%d bytes are still reserved", reserved)
+	}
+	select {
+	case <-s.looks:
+	default:
+		t.Error("builds were not told of the room")
+	}
+}
