@@ -27,8 +27,15 @@ func startOutputs(t *testing.T) outputs {
 	return o
 }
 
-// do sends a request, and returns the answer with its whole body.
-func (o outputs) do(method, path, media string, body io.Reader) (*http.Response, string) {
+// received is an answer with its whole body.
+type received struct {
+	status int
+	header http.Header
+	text   string
+}
+
+// do sends a request.
+func (o outputs) do(method, path, media string, body io.Reader) received {
 	o.t.Helper()
 	request, err := http.NewRequestWithContext(o.t.Context(), method, o.url+path, body)
 	if err != nil {
@@ -47,14 +54,14 @@ func (o outputs) do(method, path, media string, body io.Reader) (*http.Response,
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	return r, string(text)
+	return received{r.StatusCode, r.Header, string(text)}
 }
 
 func (o outputs) query(document string) {
 	o.t.Helper()
 	body, _ := json.Marshal(map[string]string{"query": document})
-	if _, text := o.do(http.MethodPost, "/graphql", "application/json", bytes.NewReader(body)); strings.Contains(text, `"errors"`) {
-		o.t.Fatalf("%s: %s", document, text)
+	if r := o.do(http.MethodPost, "/graphql", "application/json", bytes.NewReader(body)); strings.Contains(r.text, `"errors"`) {
+		o.t.Fatalf("%s: %s", document, r.text)
 	}
 }
 
@@ -68,8 +75,8 @@ func (o outputs) upload(filename, text string) {
 	}
 	_, _ = io.WriteString(to, text)
 	_ = w.Close()
-	if r, text := o.do(http.MethodPost, "/api/projects/1/data-sources", w.FormDataContentType(), &b); r.StatusCode != http.StatusCreated {
-		o.t.Fatalf("%d: %s", r.StatusCode, text)
+	if r := o.do(http.MethodPost, "/api/projects/1/data-sources", w.FormDataContentType(), &b); r.status != http.StatusCreated {
+		o.t.Fatalf("%d: %s", r.status, r.text)
 	}
 }
 
@@ -102,32 +109,32 @@ func TestOutputs(t *testing.T) {
 	o.add("matrix", "OutputNode", `{"renderTarget":"CSVMatrix"}`, "graph")
 	const path = "/api/projects/1/outputs/"
 
-	r, text := o.do(http.MethodGet, path+"named?execute=false", "", nil)
-	if r.StatusCode != http.StatusNotFound || !strings.Contains(text, "Graph not found for node graph") ||
-		r.Header.Get("Content-Disposition") != "" || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
-		t.Errorf("what was never built: %d %v: %s", r.StatusCode, r.Header, text)
+	r := o.do(http.MethodGet, path+"named?execute=false", "", nil)
+	if r.status != http.StatusNotFound || !strings.Contains(r.text, "Graph not found for node graph") ||
+		r.header.Get("Content-Disposition") != "" || !strings.HasPrefix(r.header.Get("Content-Type"), "application/json") {
+		t.Errorf("what was never built: %d %v: %s", r.status, r.header, r.text)
 	}
-	r, text = o.do(http.MethodGet, path+"a%2Fb%20%25", "", nil)
-	if r.StatusCode != http.StatusOK || strings.Count(text, "\n") != rows+1 || !strings.HasSuffix(text, "n19999,Leaf 19999,,false,,\n") {
-		t.Errorf("%d: %d bytes, %.100s", r.StatusCode, len(text), text)
+	r = o.do(http.MethodGet, path+"a%2Fb%20%25", "", nil)
+	if r.status != http.StatusOK || strings.Count(r.text, "\n") != rows+1 || !strings.HasSuffix(r.text, "n19999,Leaf 19999,,false,,\n") {
+		t.Errorf("%d: %d bytes, %.100s", r.status, len(r.text), r.text)
 	}
-	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Disposition"))
-	if err != nil || kind != "attachment" || parameters["filename"] != `all "of" it.csv` || r.Header.Get("Content-Type") != "text/csv" ||
-		r.Header.Get("X-Content-Type-Options") != "nosniff" {
-		t.Errorf("headers are %v", r.Header)
+	kind, parameters, err := mime.ParseMediaType(r.header.Get("Content-Disposition"))
+	if err != nil || kind != "attachment" || parameters["filename"] != `all "of" it.csv` || r.header.Get("Content-Type") != "text/csv" ||
+		r.header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("headers are %v", r.header)
 	}
-	r, text = o.do(http.MethodGet, path+"named?execute=false", "", nil)
-	_, parameters, err = mime.ParseMediaType(r.Header.Get("Content-Disposition"))
-	if err != nil || r.StatusCode != http.StatusOK || !strings.HasPrefix(text, "digraph") || parameters["filename"] != `Tea _ "green".dot` {
-		t.Errorf("%d %v %.100s", r.StatusCode, r.Header, text)
+	r = o.do(http.MethodGet, path+"named?execute=false", "", nil)
+	_, parameters, err = mime.ParseMediaType(r.header.Get("Content-Disposition"))
+	if err != nil || r.status != http.StatusOK || !strings.HasPrefix(r.text, "digraph") || parameters["filename"] != `Tea _ "green".dot` {
+		t.Errorf("%d %v %.100s", r.status, r.header, r.text)
 	}
-	if r, text = o.do(http.MethodGet, path+"graph?format=json", "", nil); r.StatusCode != http.StatusOK || !json.Valid([]byte(text)) ||
-		r.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("a graph in a format: %d %v", r.StatusCode, r.Header)
+	if r = o.do(http.MethodGet, path+"graph?format=json", "", nil); r.status != http.StatusOK || !json.Valid([]byte(r.text)) ||
+		r.header.Get("Content-Type") != "application/json" {
+		t.Errorf("a graph in a format: %d %v", r.status, r.header)
 	}
-	if r, text = o.do(http.MethodHead, path+"named", "", nil); r.StatusCode != http.StatusOK || text != "" ||
-		r.Header.Get("Content-Disposition") == "" {
-		t.Errorf("HEAD: %d %v", r.StatusCode, r.Header)
+	if r = o.do(http.MethodHead, path+"named", "", nil); r.status != http.StatusOK || r.text != "" ||
+		r.header.Get("Content-Disposition") == "" {
+		t.Errorf("HEAD: %d %v", r.status, r.header)
 	}
 	for name, c := range map[string]struct {
 		path   string
@@ -142,10 +149,10 @@ func TestOutputs(t *testing.T) {
 		"an unknown format":        {path + "graph?format=svg", http.StatusBadRequest, "Unsupported export format: svg"},
 		"a misspelt flag":          {path + "named?execute=no", http.StatusBadRequest, "execute is true or false"},
 	} {
-		r, text := o.do(http.MethodGet, c.path, "", nil)
-		if r.StatusCode != c.status || !strings.Contains(text, c.part) || r.Header.Get("Content-Disposition") != "" ||
-			!strings.HasPrefix(text, `{"error":{"code":`) {
-			t.Errorf("%s: %d %v %s", name, r.StatusCode, r.Header, text)
+		r := o.do(http.MethodGet, c.path, "", nil)
+		if r.status != c.status || !strings.Contains(r.text, c.part) || r.header.Get("Content-Disposition") != "" ||
+			!strings.HasPrefix(r.text, `{"error":{"code":`) {
+			t.Errorf("%s: %d %v %s", name, r.status, r.header, r.text)
 		}
 	}
 }

@@ -262,7 +262,7 @@ func TestGraphToolsRefuse(t *testing.T) {
 		}
 	}
 	_, err = other.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: "layercake://graphs/1/dot"})
-	refused(t, err, jsonrpc.CodeInvalidParams)
+	_, _ = refused(t, err, jsonrpc.CodeInvalidParams)
 	reader := connect(t, url+"/mcp?read_only=true", "c", nil)
 	for tool, arguments := range map[string]map[string]any{
 		"execute_plan": {"plan_id": 1}, "import_csv": {"project_id": 1, "nodes_csv": "id,label\n"},
