@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"layercake/internal/auth"
@@ -103,6 +104,9 @@ func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Graph, error
 
 // OfNode returns the graph that a node builds, or nil when none was asked for yet.
 func (s *Service) OfNode(ctx context.Context, _ auth.Actor, projectID int32, nodeID string) (*Graph, error) {
+	if strings.ContainsRune(nodeID, 0) {
+		return nil, nil //nolint:nilnil // no node has such an id, and PostgreSQL knows no such text
+	}
 	g, err := s.one(ctx, func(q *db.Queries) (db.Graph, error) {
 		return q.GetGraphOfNode(ctx, db.GetGraphOfNodeParams{ProjectID: projectID, NodeID: nodeID})
 	})
