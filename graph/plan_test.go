@@ -99,6 +99,11 @@ func withTypenames(document string) string {
 	return document[:root] + strings.ReplaceAll(document[root:], "}", " __typename }")
 }
 
+// asSent returns a document as the existing client sends it: the root has no __typename.
+func asSent(document string) string {
+	return strings.TrimSuffix(strings.TrimSpace(withTypenames(document)), "__typename }") + "}"
+}
+
 // call sends a document of the existing client and decodes the one field that it asks for.
 func (s *site) call(t testing.TB, name string, variables vars, into any) *client.Answer {
 	t.Helper()
@@ -106,9 +111,7 @@ func (s *site) call(t testing.TB, name string, variables vars, into any) *client
 	if !ok {
 		t.Fatalf("no document %s", name)
 	}
-	document = withTypenames(document)
-	document = strings.TrimSuffix(strings.TrimSpace(document), "__typename }") + "}" // the root has none
-	r := s.ask(t, document, variables)
+	r := s.ask(t, asSent(document), variables)
 	if into != nil {
 		var fields map[string]json.RawMessage
 		if err := json.Unmarshal(r.Data, &fields); err != nil || len(r.Errors) > 0 {
