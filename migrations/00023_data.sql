@@ -273,6 +273,7 @@ CREATE UNLOGGED TABLE claims (
     told_at     timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX claims_by_replica ON claims (incarnation) WHERE incarnation IS NOT NULL;
+CREATE INDEX claims_by_content ON claims (content_id) WHERE content_id IS NOT NULL;
 CREATE INDEX claims_by_project ON claims ((project_id::bigint)) WHERE project_id > 0;
 COMMENT ON TABLE claims IS 'Which replica builds what now. A claim goes with the lease of its replica. It may be lost with a crash of the server: then another replica claims.';
 COMMENT ON COLUMN claims.graph_id IS 'The graph.';

@@ -55,5 +55,5 @@ DELETE FROM builds WHERE ctid = ANY (ARRAY(
 
 -- name: GetStorageFigures :one
 SELECT c.contents::bigint AS contents, c.content_bytes::bigint AS content_bytes, f.files::bigint AS files, f.file_bytes::bigint AS file_bytes
-FROM (SELECT count(*) AS contents, coalesce(sum(bytes), 0) AS content_bytes FROM contents) c,
-    (SELECT count(*) AS files, coalesce(sum(size), 0) AS file_bytes FROM files) f;
+FROM (SELECT count(*) AS contents, coalesce(sum(bytes), 0) AS content_bytes FROM contents WHERE touched_at > '-infinity') c,
+    (SELECT count(*) AS files, coalesce(sum(size), 0) AS file_bytes FROM files WHERE touched_at > '-infinity') f;
