@@ -284,8 +284,13 @@ func (w *worker) run(ctx context.Context) {
 		case dice < 50:
 			w.remove(ctx, n)
 		case dice < 85:
-			w.try(ctx, func(ctx context.Context, c *client.Client) error { return execute(ctx, c, w.project, graphNode) },
-				func(r *LoadResult) { r.Executed++ })
+			w.try(ctx, func(ctx context.Context, c *client.Client) error {
+				err := execute(ctx, c, w.project, graphNode)
+				if errors.Is(err, errNotBuilt) {
+					return nil // somebody cancelled it
+				}
+				return err
+			}, func(r *LoadResult) { r.Executed++ })
 		default:
 			w.try(ctx, func(ctx context.Context, c *client.Client) error { return cancelBuilds(ctx, c, w.project) },
 				func(r *LoadResult) { r.Canceled++ })

@@ -61,6 +61,9 @@ func edit(ctx context.Context, c *client.Client, project int, op string, edits [
 	return nil
 }
 
+// errNotBuilt says that a replica has answered that a build failed or was cancelled.
+var errNotBuilt = errors.New("not built")
+
 // execute builds a node with what it needs. It returns when the replica says that it is done, or that it goes on.
 func execute(ctx context.Context, c *client.Client, project int, node string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
@@ -76,7 +79,7 @@ func execute(ctx context.Context, c *client.Client, project int, node string) er
 		Variables: map[string]any{"project": project, "node": node},
 	}, &data)
 	if err == nil && !data.ExecuteNode.Success {
-		err = errors.New(data.ExecuteNode.Message)
+		err = fmt.Errorf("%w: %s", errNotBuilt, data.ExecuteNode.Message)
 	}
 	return err
 }

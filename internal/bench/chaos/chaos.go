@@ -264,9 +264,11 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 		return result, err
 	}
 	result.Problems = append(result.Problems, problems...)
-	for code, n := range result.Refused {
-		if !slices.Contains(explained, code) {
-			result.Problems = append(result.Problems, fmt.Sprintf("%d changes were answered with %s", n, code))
+	for what, refused := range map[string]map[string]int64{"changes": result.Refused, "uploads and builds": result.Builds.Refused} {
+		for code, n := range refused {
+			if !slices.Contains(explained, code) {
+				result.Problems = append(result.Problems, fmt.Sprintf("%d %s were answered with %s", n, what, code))
+			}
 		}
 	}
 	if f.check != nil {
