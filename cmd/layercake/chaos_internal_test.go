@@ -24,7 +24,7 @@ func TestChaos(t *testing.T) {
 	t.Parallel()
 	result, err := chaos.Run(t.Context(), chaos.Config{
 		Serve: serveAs, Binaries: pgtest.Binaries(t), Duration: time.Second, Rate: 50, Projects: 2, Seed: 1, Progress: t.Output(),
-		Faults:  []string{"listeners-killed", "replica-lost", "postgres-crashed", "standby-behind", "cables-pulled"},
+		Faults:  []string{"listeners-killed", "replica-lost", "builder-killed", "postgres-crashed", "standby-behind", "cables-pulled"},
 		Silence: 3 * time.Second, Slack: 10 * time.Second, // other tests run, too
 	})
 	var table bytes.Buffer
@@ -41,6 +41,9 @@ func TestChaos(t *testing.T) {
 		}
 		if f.People.Browsers != 12 || f.People.Stays < 12 {
 			t.Errorf("%s: %d people came %d times, want 12, each at least once", f.Name, f.People.Browsers, f.People.Stays)
+		}
+		if b := f.Builds; b.Uploads == 0 || b.Executed == 0 || b.Read == 0 || b.Inputs < 3 || b.Nodes != 100 || b.Edges != 100 {
+			t.Errorf("%s: %v, want uploads, builds, readers, and the nodes and edges of the first tables", f.Name, b)
 		}
 	}
 }

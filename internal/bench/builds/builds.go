@@ -59,9 +59,8 @@ func (c Config) Check() error {
 const (
 	quietTime    = 5 * time.Second // time of the edits that the others are compared with, and least time of those
 	buildTime    = 15 * time.Minute
-	killTime     = time.Minute // limit for a builder to be seen, and for another to take over
-	pollPause    = 5 * time.Millisecond
-	editRate     = 50 // edits a second in all
+	killTime     = time.Minute // limit for another replica to take over, and for a watcher to be told
+	editRate     = 50          // edits a second in all
 	crowdSources = 20
 	overlays     = 1000 // number of the first overlay among the tables of a project
 )

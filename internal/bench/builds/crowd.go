@@ -33,7 +33,7 @@ func (r *run) crowd(ctx context.Context) error {
 	began := time.Now()
 	c := r.next()
 	r.asking.Go(func() { _ = executePlan(ctx, c, plan) }) // the table says what becomes of it
-	err = r.until(ctx, killTime, "nobody builds many graphs", func(ctx context.Context) (begun bool, err error) {
+	err = until(ctx, killTime, "nobody builds many graphs", func(ctx context.Context) (begun bool, err error) {
 		err = r.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM builds WHERE project_id = $1 AND started_at IS NOT NULL)", id).Scan(&begun)
 		return begun, err
 	})

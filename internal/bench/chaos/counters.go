@@ -21,6 +21,7 @@ var counters = map[string]string{
 	"publisherConnects": "layercake_fanout_publisher_connects_total",
 	"publisherErrors":   "layercake_fanout_publisher_errors_total",
 	"trimmed":           "layercake_cleanup_removed_total",
+	"takeovers":         "layercake_builds_takeovers_total",
 }
 
 // metricsTime is the limit for a live replica to answer with its metrics.

@@ -63,6 +63,14 @@ var faults = []fault{
 		do: (*harm).wait, check: happened("crashes"),
 	},
 	{name: "replica-stopped", summary: "a replica is stopped, and continued", do: (*harm).stopReplica},
+	{
+		name: "builder-killed", summary: "a replica is killed while it writes a graph, and another one takes over",
+		do: (*harm).killBuilders, check: happened("takeovers"),
+	},
+	{
+		name: "builder-stopped", summary: "a replica is stopped while it writes a graph, and continued when another one has taken over",
+		do: (*harm).stopBuilder, check: happened("takeovers"),
+	},
 	{name: "postgres-restarted", summary: "PostgreSQL is restarted in order, twice", do: (*harm).restartDatabase},
 	{name: "postgres-crashed", summary: "PostgreSQL is ended at once and recovers, twice", do: (*harm).crashDatabase},
 	{name: "standby-promoted", summary: "PostgreSQL dies and its synchronous standby is promoted: nothing is lost", do: (*harm).promote},
@@ -204,17 +212,54 @@ func (h *harm) killReplicas(ctx context.Context) error {
 }
 
 func (h *harm) stopReplica(ctx context.Context) error {
-	r := h.any()
+	return h.stop(ctx, h.any(), func() {}, h.duration)
+}
+
+// stop stops a replica for some time. Stopped is called when it has stopped.
+func (h *harm) stop(ctx context.Context, r *deployment.Replica, stopped func(), during time.Duration) error {
 	if !r.Signal(syscall.SIGSTOP) {
 		return nil // the replica is being started again
 	}
 	h.say("replica %d is stopped", r.Number)
 	h.crowd.Pause(r.Number-1, true)
-	err := bench.Wait(ctx, h.duration)
+	stopped()
+	err := bench.Wait(ctx, during)
 	r.Signal(syscall.SIGCONT)
 	h.crowd.Pause(r.Number-1, false)
 	// The replica reads at once what people sent meanwhile, so its limit may refuse what they send now.
 	return errors.Join(err, bench.Wait(ctx, bench.LimitForgets))
+}
+
+// takenWithin is more than it takes until another replica builds what a dead one was building.
+const takenWithin = 8 * time.Second
+
+// killBuilders kills replicas that write a graph, each at another place. Until another one has taken over, the next one cannot be caught.
+func (h *harm) killBuilders(ctx context.Context) error {
+	for n, end := 0, time.Now().Add(max(h.duration, takenWithin)); time.Now().Before(end); n++ {
+		c, err := builds.Catch(ctx, h.deployment, h.builds.Project(), builds.Places[n%len(builds.Places)], func() {})
+		if err != nil {
+			return err
+		}
+		c.Replica.Kill()
+		c.Release()
+		h.say("replica %d is killed while it writes to %s", c.Replica.Number, builds.Places[n%len(builds.Places)])
+		if err := bench.Wait(ctx, takenWithin); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stopBuilder stops a replica that writes a graph for longer than its lease. When it goes on, its result must not count any more.
+func (h *harm) stopBuilder(ctx context.Context) error {
+	place := builds.Places[h.rand.IntN(len(builds.Places))]
+	c, err := builds.Catch(ctx, h.deployment, h.builds.Project(), place, func() {})
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	h.say("replica %d writes to %s", c.Replica.Number, place)
+	return h.stop(ctx, c.Replica, c.Release, max(h.duration, takenWithin))
 }
 
 // goneWithin is the limit for everybody to know that the people of a killed replica are gone: 5 s for its lease, 1 s for others to
