@@ -296,7 +296,7 @@ func TestPastInSQLIsThatOfTheServer(t *testing.T) {
 			t.Fatalf("%d to %d (-server +SQL):\n%s", from, to, diff)
 		}
 	}
-	history, err := s.core.Plans.History(t.Context(), actors[0], s.project, plan.HistoryQuery{Limit: 100, All: true})
+	history, err := s.core.Plans.History(t.Context(), actors[0], s.project, plan.HistoryQuery{Limit: 100, System: true, States: true})
 	if err != nil {
 		t.Fatal(err)
 	}

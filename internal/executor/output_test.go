@@ -2,8 +2,10 @@ package executor_test
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,21 +15,16 @@ import (
 	"layercake/internal/fault"
 	"layercake/internal/plan"
 	"layercake/internal/postgres/pgtest"
-	"layercake/internal/source"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// upload stores tables, by file name.
-func (r *replica) upload(t testing.TB, project int32, tables map[string]string) {
-	t.Helper()
-	var uploads []source.Upload
-	for name, text := range tables {
-		uploads = append(uploads, source.Upload{Filename: name, Content: strings.NewReader(text)})
+// listed returns the names and texts of files, by name.
+func listed(tables map[string]string) (files []string) {
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		files = append(files, name, tables[name])
 	}
-	if _, _, err := r.Sources.Create(t.Context(), r.actor, project, uploads, source.Request{}); err != nil {
-		t.Fatal(err)
-	}
+	return files
 }
 
 // output returns a file that is built first.
@@ -91,7 +88,7 @@ func TestImportRuns(t *testing.T) {
 	t.Parallel()
 	r := start(t, pgtest.New(t))
 	p := r.newProject(t)
-	r.upload(t, p, smallTables())
+	r.upload(t, p, listed(smallTables())...)
 	name := func() string {
 		record, err := r.Plans.OfProject(t.Context(), r.actor, p)
 		if err != nil {
@@ -199,7 +196,7 @@ func TestOutput(t *testing.T) {
 	}
 
 	// The file of a data source needs no graph.
-	r.upload(t, p, map[string]string{"nodes.csv": "id,label\na,Alpha\n"})
+	r.upload(t, p, "nodes.csv", "id,label\na,Alpha\n")
 	sources, err := r.Sources.List(t.Context(), r.actor, p)
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +229,7 @@ func TestPublishedOutputs(t *testing.T) {
 		}
 		tables[name] = string(text)
 	}
-	r.upload(t, p, tables)
+	r.upload(t, p, listed(tables)...)
 	if _, err := r.Builds.Import(t.Context(), r.actor, p, string(yaml), executor.Request{}); err != nil {
 		t.Fatal(err)
 	}
