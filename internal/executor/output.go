@@ -178,8 +178,8 @@ func (s *Service) withGraphOf(
 }
 
 // WithGraph calls a function with a built graph, which is in memory meanwhile. Faults: BadRequest for one that needs more memory than
-// builds may take, Unavailable when there is no memory for it now, NotFound when another content has taken the place of this one since the header
-// was read, and it was removed.
+// builds may take, Unavailable when there is no memory for it now, NotFound when another content has taken the place of this one since the
+// header was read, and it was removed.
 func (s *Service) WithGraph(ctx context.Context, header graphdata.Graph, use func(layered.Graph) error) error {
 	elements := int64(header.NodeCount) + int64(header.EdgeCount)
 	release, err := s.takeMemory(ctx, estimate(elements, elements*storedBytes))

@@ -106,8 +106,8 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 }
 
 // Run runs the parts of a replica that serves clients at an address, until ctx ends or one of them fails. Builds give back what they have
-// claimed, which is held under the lease and told as events; presence takes its last rows out from under the lease, and the wire carries its
-// last lines. So builds end first, then presence; then the lease is given back; then the rest of storage ends.
+// claimed, which is held under the lease and told as events; presence takes its last rows out from under the lease, and the wire carries
+// its last lines. So builds end first, then presence; then the lease is given back; then the rest of storage ends.
 func (c *Core) Run(ctx context.Context, address string) error {
 	storage, stopStorage := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopStorage()
