@@ -103,16 +103,21 @@ func problemsJSON(err error) json.RawMessage {
 	return text
 }
 
-// What a build needs, measured with 1,000,000 nodes and edges of two attributes: an element that was read takes about 300 bytes beside its
-// texts, and the engine holds the inputs, the result, and an index of both.
+// What graphs are estimated to need in memory, so that all of them fit into LAYERCAKE_BUILD_MEMORY. A node with two attributes takes 208 bytes
+// and an edge 136 (BenchmarkBytesPerElement of package ingest), and lists and indexes by id come on top. `layercake bench builds` with
+// 1,000,000 nodes and edges saw a replica take 1,075 MB for the build, which is estimated as 1,430 MB, and 1,051 MB for an output, which is
+// estimated as 1,020 MB.
 const (
-	elementBytes = 300
-	copies       = 2 // elements of the inputs are shared with the result, but not their lists and indexes
+	elementBytes = 300 // of an element beside its texts
+	copies       = 2   // elements of the inputs are shared with the result, but not their lists and indexes
 	leastBytes   = 1 << 20
 )
 
-// estimate returns how many bytes a build needs, from the elements of its inputs and the bytes in which they are stored.
-func estimate(elements, bytes int64) int64 { return leastBytes + copies*(elements*elementBytes+bytes) }
+// held returns how many bytes a graph is estimated to need, from its elements and the bytes in which they are stored.
+func held(elements, bytes int64) int64 { return leastBytes + elements*elementBytes + bytes }
+
+// estimate returns how many bytes a build is estimated to need, from what its inputs have together.
+func estimate(elements, bytes int64) int64 { return copies * held(elements, bytes) }
 
 // size returns the elements and stored bytes of what the step reads.
 func (s *step) size() (elements, bytes int64) {

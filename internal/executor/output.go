@@ -149,7 +149,7 @@ func (s *Service) withSourceOf(
 		return nil, fault.New(fault.BadRequest, "The data source cannot be used").With("detail", source.ErrorMessage)
 	}
 	return func(ctx context.Context, use func(layered.Graph) error) error {
-		release, err := s.takeMemory(ctx, estimate(int64(source.Rows), source.Size))
+		release, err := s.takeMemory(ctx, held(int64(source.Rows), source.Size))
 		if err != nil {
 			return err
 		}
@@ -182,7 +182,7 @@ func (s *Service) withGraphOf(
 // header was read, and it was removed.
 func (s *Service) WithGraph(ctx context.Context, header graphdata.Graph, use func(layered.Graph) error) error {
 	elements := int64(header.NodeCount) + int64(header.EdgeCount)
-	release, err := s.takeMemory(ctx, estimate(elements, elements*storedBytes))
+	release, err := s.takeMemory(ctx, held(elements, elements*storedBytes))
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (s *Service) WithGraph(ctx context.Context, header graphdata.Graph, use fun
 }
 
 const (
-	storedBytes = 250              // of an element with two attributes
+	storedBytes = 210              // of an element with two attributes
 	roomWait    = 10 * time.Second // for memory
 )
 
