@@ -74,7 +74,7 @@ var nodeTypes = []NodeTypeInfo{
 				"dataType": {"type": "string", "description": "nodes, edges, layers or graph, for people"}
 			}
 		}`),
-		Example: json.RawMessage(`{"dataSourceId": 1, "displayMode": "summary"}`),
+		Example: json.RawMessage(`{"dataSourceId": 0, "displayMode": "summary"}`),
 	},
 	{
 		NodeType: GraphNode,
