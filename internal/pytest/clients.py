@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import uuid
 from pathlib import Path
 
@@ -80,10 +81,17 @@ async def every_resource(mode):
             return
         project = (await call(client, "create_project", {"name": "Tea"}))["id"]
         plan = (await call(client, "get_project", {"project_id": project}))["plan_id"]
+        table = {"project_id": project, "nodes_csv": "id,label\na,Assam\n"}
+        source = (await call(client, "import_csv", table))["data_sources"][0]["node_id"]
+        operations = [{"op": "add_node", "id": "teas", "node_type": "GraphNode"}, {"op": "add_edge", "source": source, "target": "teas"}]
+        await call(client, "edit_plan", {"project_id": project, "operations": operations})
+        built = await call(client, "execute_plan", {"plan_id": plan, "wait_seconds": 25})
+        assert built["status"] == "completed", built
         uris = [str(r.uri) for r in (await client.list_resources()).resources]
         uris = [uri for uri in uris if not uri.startswith("layercake://projects/")]  # other clients delete theirs
         for template in (await client.list_resource_templates()).resource_templates:
-            uris.append(template.uri_template.replace("{project_id}", str(project)).replace("{plan_id}", str(plan)))
+            values = {"project_id": project, "plan_id": plan, "format": "dot", "analysis_type": "connectivity"}
+            uris.append(re.sub(r"{(\w+)}", lambda name: str(values[name[1]]), template.uri_template))
         for uri in uris:
             contents = (await client.read_resource(uri)).contents
             assert len(contents) == 1 and str(contents[0].uri) == uri, (uri, contents)

@@ -48,9 +48,13 @@ const tests = {
     if (!client.getServerCapabilities().resources) return
     const project_id = await project(client)
     const { plan_id } = await call(client, 'get_project', { project_id })
+    const { data_sources: [{ node_id }] } = await call(client, 'import_csv', { project_id, nodes_csv: 'id,label\na,Assam\n' })
+    const operations = [{ op: 'add_node', id: 'teas', node_type: 'GraphNode' }, { op: 'add_edge', source: node_id, target: 'teas' }]
+    await call(client, 'edit_plan', { project_id, operations })
+    assert.equal((await call(client, 'execute_plan', { plan_id, wait_seconds: 25 })).status, 'completed')
     const { resources } = await client.listResources()
     const { resourceTemplates } = await client.listResourceTemplates()
-    const fill = (ids) => resourceTemplates.map(({ uriTemplate }) => uriTemplate.replace(/{(\w+)}/g, (_, name) => ids[name]))
+    const fill = (ids) => resourceTemplates.map(({ uriTemplate }) => uriTemplate.replace(/{(\w+)}/g, (_, name) => ({ format: 'dot', analysis_type: 'connectivity', ...ids })[name]))
     const lasting = resources.map(({ uri }) => uri).filter((uri) => !uri.startsWith('layercake://projects/')) // other clients delete theirs
     for (const uri of [...lasting, ...fill({ project_id, plan_id })]) {
       const { contents: [content, ...more] } = await client.readResource({ uri })

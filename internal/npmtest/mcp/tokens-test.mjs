@@ -4,8 +4,8 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { encode } from 'gpt-tokenizer/encoding/o200k_base'
 
-const mostTokens = 2400 // of what clients show to models
-const mostBytes = 18_000 // of the list
+const mostTokens = 3600 // of what clients show to models
+const mostBytes = 30_000 // of the list
 
 const client = new Client({ name: 'tokens', version: '1' })
 await client.connect(new StreamableHTTPClientTransport(new URL(process.env.LAYERCAKE_URL + '/mcp')))
