@@ -66,7 +66,9 @@ func TestMetricsAreAsPromised(t *testing.T) {
 	replica := servertest.Start(t, 1, func(c *server.Config) { c.AdminAddr, c.CleanUp = "127.0.0.1:0", 10*time.Millisecond })[0]
 	newProject(t, replica.URL)
 	ask(t, replica.URL, addNode(1))
-	// Its gauge is the last that there is.
-	until(t, "the first clean-up", func() bool { return strings.Contains(scrape(t, replica.Admin), "layercake_cleanup_last_success") })
+	// The gauge of its last job is the last that there is.
+	until(t, "the first clean-up", func() bool {
+		return strings.Contains(string(fetch(t, replica.Admin+"/metrics").Text), `last_success_timestamp_seconds{what="checkpoints"}`)
+	})
 	golden.Compare(t, "testdata/metrics.txt", scrape(t, replica.Admin))
 }
