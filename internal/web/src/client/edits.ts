@@ -34,9 +34,9 @@ export interface PlanNode {
   position: Position
   metadata: { label: string; description: string | null }
   config: string
-  /** What the server tells of it, and nobody edits. Absent while there is nothing, and in the past. */
-  datasourceExecution?: DataSourceExecution
-  graphExecution?: GraphExecution
+  /** What the server tells of it, and nobody edits. Null or absent while there is nothing, and in the past. */
+  datasourceExecution?: DataSourceExecution | null
+  graphExecution?: GraphExecution | null
 }
 
 /** Leads from one node's output to another's input. */
@@ -139,16 +139,14 @@ export function applyOperation(draft: Draft, { kind, id, after }: Operation): vo
     case 'NODE_ADDED':
       draft.nodes.set(id, after as PlanNode)
       break
-    case 'NODE_UPDATED': { // executions have steps of their own
-      const { datasourceExecution, graphExecution } = draft.nodes.get(id) ?? {}
-      draft.nodes.set(id, asNode({ ...after as PlanNode, datasourceExecution, graphExecution }))
+    case 'NODE_UPDATED': // executions have steps of their own
+      draft.nodes.set(id, { ...draft.nodes.get(id), ...after as PlanNode })
       break
-    }
     case 'EXECUTION_CHANGED': {
       const node = draft.nodes.get(id)
-      if (!node) break
-      const { datasourceExecution: _, graphExecution: __, ...rest } = node
-      draft.nodes.set(id, { ...rest, ...executionOf(after) })
+      const none = { datasourceExecution: null, graphExecution: null }
+      const field = after && 'graphId' in (after as object) ? 'graphExecution' : 'datasourceExecution'
+      if (node) draft.nodes.set(id, { ...node, ...none, [field]: after ?? null })
       break
     }
     case 'NODE_REMOVED':
@@ -161,21 +159,6 @@ export function applyOperation(draft: Draft, { kind, id, after }: Operation): vo
     case 'EDGE_REMOVED':
       draft.edges.delete(id)
   }
-}
-
-/** A node as the server answers it. What is null there is absent here. */
-export function asNode({ datasourceExecution, graphExecution, ...rest }: Read<PlanNode>): PlanNode {
-  return { ...rest, ...(datasourceExecution && { datasourceExecution }), ...(graphExecution && { graphExecution }) }
-}
-
-type Executions = 'datasourceExecution' | 'graphExecution'
-type Read<T extends PlanNode> = Omit<T, Executions> & { [E in Executions]?: T[E] | null }
-
-/** The field of a node that an execution is for; none for null. */
-function executionOf(execution: unknown): Pick<PlanNode, 'datasourceExecution' | 'graphExecution'> {
-  if (execution === null || execution === undefined) return {}
-  return 'dataSourceId' in (execution as object)
-    ? { datasourceExecution: execution as DataSourceExecution } : { graphExecution: execution as GraphExecution }
 }
 
 /** The elements that an edit changes, and those that it needs to be there. */

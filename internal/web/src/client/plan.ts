@@ -1,5 +1,5 @@
 // One plan as this window shows it: the server's, and what waits to be sent.
-import { applyEdit, applyOperation, asNode, type Change, type Draft, type Edit, type Plan, type PlanEdge } from './edits.ts'
+import { applyEdit, applyOperation, type Change, type Draft, type Edit, type Plan, type PlanEdge, type PlanNode } from './edits.ts'
 import {
   PlanDocument, PlanEventsDocument, PlanHeadDocument, PlanStepsDocument,
   type GraphFragment, type PlanEventsSubscription, type PlanEventsSubscriptionVariables, type StepFragment,
@@ -322,7 +322,7 @@ export class PlanStore {
   }
 
   #replaceBase(graph: GraphFragment): void {
-    this.#base.nodes = byId(graph.nodes.map(asNode))
+    this.#base.nodes = byId<PlanNode>(graph.nodes)
     this.#base.edges = byId<PlanEdge>(graph.edges)
     this.#version = Number(graph.version)
     this.#cursor = graph.cursor
