@@ -48,6 +48,9 @@ func TestExecutions(t *testing.T) {
 			t.Errorf("it cancelled something%s", what)
 		}
 	}
+	if r := s.ask(t, fmt.Sprintf(`mutation { cancelExecution(projectId: %d, nodeId: "") }`, p), nil); r.Code() != "BAD_REQUEST" {
+		t.Errorf("of a node without an id: %s", r.Text)
+	}
 	if r := s.ask(t, `mutation { cancelExecution(projectId: 99) }`, nil); r.Code() != "NOT_FOUND" {
 		t.Errorf("of no project: %s", r.Text)
 	}

@@ -31,6 +31,14 @@ func executionRequest(opID, clientID *string) executor.Request {
 	return executor.Request{OpID: value(opID), ClientID: value(clientID), Via: caller.GraphQL, Wait: executionWait}
 }
 
+// namesNode returns a fault for the id of a node that is empty, which would stand for the whole plan.
+func namesNode(nodeID *string) error {
+	if nodeID != nil && *nodeID == "" {
+		return fault.New(fault.BadRequest, "nodeId is empty: name a node")
+	}
+	return nil
+}
+
 // execute asks for what is stale among a node and its ancestors, or in the whole plan when nodeID is "". It returns what to tell people.
 func (r *Resolver) execute(ctx context.Context, projectID int32, nodeID string, request executor.Request) (string, error) {
 	outcome, err := r.builds.Execute(ctx, caller.Actor(ctx, request.ClientID), projectID, nodeID, request)

@@ -62,6 +62,9 @@ func (r *mutationResolver) DeleteGraph(ctx context.Context, id int32, opID *stri
 }
 
 func (r *mutationResolver) ExecuteNode(ctx context.Context, projectID int32, nodeID string, opID *string, clientID *string) (*NodeExecutionResult, error) {
+	if err := namesNode(&nodeID); err != nil {
+		return nil, prefixed("Failed to execute node: ", err)
+	}
 	message, err := r.execute(ctx, projectID, nodeID, executionRequest(opID, clientID))
 	if err != nil {
 		return nil, ofPlan("Failed to execute node: ", err)
@@ -97,6 +100,9 @@ func (r *mutationResolver) ExportNodeOutput(ctx context.Context, projectID int32
 }
 
 func (r *mutationResolver) CancelExecution(ctx context.Context, projectID int32, nodeID *string, opID *string, clientID *string) (bool, error) {
+	if err := namesNode(nodeID); err != nil {
+		return false, err
+	}
 	request := executionRequest(opID, clientID)
 	return r.builds.Cancel(ctx, caller.Actor(ctx, request.ClientID), projectID, value(nodeID), request)
 }

@@ -126,6 +126,7 @@ func TestDataSourcesThatAreRefused(t *testing.T) {
 		"import of no YAML":   {"ImportPlanYaml", vars{"projectId": p, "yamlContent": "a: [1"}, "BAD_REQUEST", "Failed to parse YAML: "},
 		"export of no node":   {"ExportNodeOutput", vars{"projectId": p, "nodeId": "x"}, "NOT_FOUND", "Output node not found"},
 		"export of no plan":   {"ExportNodeOutput", vars{"projectId": 99, "nodeId": "x"}, "NOT_FOUND", "Plan not found for project"},
+		"execution of no id":  {"ExecuteNode", vars{"projectId": p, "nodeId": ""}, "BAD_REQUEST", "Failed to execute node: nodeId is empty"},
 		"execution of nobody": {"ExecuteNode", vars{"projectId": p, "nodeId": "x"}, "NOT_FOUND", "Failed to execute node: Node not found"},
 	} {
 		r := s.call(t, c.document, c.variables, nil)
