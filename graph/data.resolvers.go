@@ -60,10 +60,7 @@ func (r *mutationResolver) CreateDataSourceFromFile(ctx context.Context, input C
 func (r *mutationResolver) BulkUploadDataSources(ctx context.Context, projectID int32, files []BulkUploadDataSourceInput, opID *string, clientID *string) ([]source.Source, error) {
 	uploads := make([]source.Upload, len(files))
 	for i, file := range files {
-		var err error
-		if uploads[i], err = file.upload(); err != nil {
-			return nil, err
-		}
+		uploads[i] = file.upload()
 	}
 	made, err := r.upload(ctx, projectID, uploads, sourceRequest(opID, clientID))
 	return made, ofFiles(files, err)

@@ -122,10 +122,19 @@ func (in CreateDataSourceInput) upload() (source.Upload, error) {
 	}, err
 }
 
-func (in BulkUploadDataSourceInput) upload() (source.Upload, error) {
+// upload returns a file of many. One that is no base64 fails when it is read, so that it is named among the bad ones.
+func (in BulkUploadDataSourceInput) upload() source.Upload {
 	content, err := decodeFile(in.FileContent)
-	return source.Upload{Name: in.Name, Description: in.Description.Value(), Filename: in.Filename, Content: content}, err
+	if err != nil {
+		content = failing{err}
+	}
+	return source.Upload{Name: in.Name, Description: in.Description.Value(), Filename: in.Filename, Content: content}
 }
+
+// failing is a reader that has nothing but an error.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func (in UpdateDataSourceInput) update() (source.Update, error) {
 	u := source.Update{Name: in.Name.Value(), Description: in.Description.Value(), Filename: in.Filename.Value()}

@@ -143,8 +143,10 @@ func TestDataSourcesThatAreRefused(t *testing.T) {
 		vars{"name": "a", "filename": "good.csv", "fileContent": b64("id,label\na,A\n")},
 		vars{"name": "b", "filename": "bad1.csv", "fileContent": b64("id,label\na\n")},
 		vars{"name": "c", "filename": "bad2.txt", "fileContent": b64("x")},
+		vars{"name": "d", "filename": "bad3.csv", "fileContent": "a!b="},
 	}}, nil)
-	if r.Code() != "BAD_REQUEST" || !strings.Contains(string(r.Text), "bad1.csv") || !strings.Contains(string(r.Text), "bad2.txt") {
+	if r.Code() != "BAD_REQUEST" || !strings.Contains(string(r.Text), "bad1.csv") || !strings.Contains(string(r.Text), "bad2.txt") ||
+		!strings.Contains(string(r.Text), "bad3.csv") || !strings.Contains(string(r.Text), "decode base64") {
 		t.Errorf("in bulk: %s", r.Text)
 	}
 	for filename, others := range map[string][]any{
