@@ -115,7 +115,7 @@ func (r *Resolver) partOf(ctx context.Context, g *graphdata.Graph, count int32, 
 			return p, err
 		}
 	}
-	p.content, p.from = content, ordinal+1
+	p.content, p.from = content, graphdata.After(ordinal)
 	return p, nil
 }
 

@@ -135,6 +135,9 @@ func TestPagesThatAreRefused(t *testing.T) {
 		if r.Code() != c.code {
 			t.Errorf("%s: %s", c.arguments, r.Text)
 		}
+		if strings.Contains(c.arguments, "2147483647") && !strings.Contains(string(r.Text), `"graphNodes":[]`) {
+			t.Errorf("after the last one: %s", r.Text)
+		}
 	}
 }
 

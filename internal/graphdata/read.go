@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,9 @@ func ParseCursor(cursor string) (contentID int64, ordinal int32, err error) {
 	}
 	return contentID, int32(n), nil
 }
+
+// After returns where a page after an element begins. After the last ordinal that there can be a page is empty.
+func After(ordinal int32) int32 { return ordinal + min(1, math.MaxInt32-ordinal) }
 
 // Nodes returns at most limit nodes of a content from an ordinal on. The fault is NotFound when the content was removed.
 func (s *Service) Nodes(ctx context.Context, contentID int64, from, limit int32) ([]Node, error) {
