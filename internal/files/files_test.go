@@ -243,6 +243,8 @@ func TestRefusedUploads(t *testing.T) {
 		"an unknown field":   {[]part{{"kind", "", "nodes"}}, 400, "unknown field"},
 		"an unknown kind":    {[]part{{"data_type", "", "photos"}}, 400, "data_type"},
 		"a long field":       {[]part{{"name", "", strings.Repeat("x", 20_000)}}, 400, "too long"},
+		"fields and no file": {[]part{{"name", "", "Ours"}}, 400, "no file"},
+		"a late field":       {[]part{{"file", "nodes.csv", nodesCSV}, {"name", "", "Ours"}}, 400, "before it"},
 		"a wrong file":       {[]part{{"file", "nodes.csv", "x\n"}}, 400, "lacks the columns"},
 		"an unknown format":  {[]part{{"file", "photo.png", "x"}}, 400, "photo.png"},
 		"a large file":       {[]part{{"file", "nodes.csv", large}}, 413, "1 MB"},

@@ -82,13 +82,18 @@ func (h *Handler) broken(err error) error {
 	return refused(http.StatusBadRequest, "The upload did not arrive")
 }
 
-// uploads returns the files of a form, each with the fields that come before it and after the file before.
+// uploads returns the files of a form, each with the fields that come before it and after the file before. Fields after the last file are
+// refused, because nobody would see that they had no effect.
 func uploads(form *multipart.Reader) iter.Seq2[source.Upload, error] {
 	return func(yield func(source.Upload, error) bool) {
 		var next source.Upload
+		files := false
 		for {
 			part, err := form.NextPart()
 			if errors.Is(err, io.EOF) {
+				if files && next != (source.Upload{}) {
+					yield(next, fault.New(fault.BadRequest, "The form has fields after its last file: send the fields of a file before it"))
+				}
 				return
 			}
 			if err == nil && part.FormName() == "file" {
@@ -96,7 +101,7 @@ func uploads(form *multipart.Reader) iter.Seq2[source.Upload, error] {
 				if !yield(next, nil) {
 					return
 				}
-				next = source.Upload{}
+				next, files = source.Upload{}, true
 				continue
 			}
 			if err == nil {
