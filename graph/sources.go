@@ -12,6 +12,7 @@ import (
 	"layercake/internal/budget"
 	"layercake/internal/caller"
 	"layercake/internal/fault"
+	"layercake/internal/ingest"
 	"layercake/internal/plan"
 	"layercake/internal/project"
 	"layercake/internal/source"
@@ -188,6 +189,17 @@ func (r *Resolver) previewRows(ctx context.Context, projectID int32, nodeID stri
 		return nil, ofPlan("", err)
 	}
 	src := page.Source
+	if wanted := min(int(limit), int(page.Total)-int(offset)); len(page.Rows) < wanted {
+		return nil, fault.New(fault.BadRequest, "The rows are too long to be shown together: ask for fewer at once").
+			With("detail", map[string]any{"rows": len(page.Rows), "limit": ingest.MaxPageBytes})
+	}
+	bytes := 0
+	for _, row := range page.Rows {
+		bytes += len(row.Data)
+	}
+	if err := budget.From(ctx).Take(ctx, textCost*int64(bytes)); err != nil {
+		return nil, err
+	}
 	return &DataSourcePreview{
 		NodeID: nodeID, DatasourceID: src.ID, Name: src.Name, FilePath: src.Filename, FileType: string(src.Kind), TotalRows: page.Total,
 		Columns: convert(page.Columns, func(name string) TableColumn {

@@ -170,6 +170,35 @@ func TestDataSourcesThatAreRefused(t *testing.T) {
 	}
 }
 
+// A preview of rows that are long shows no more of them than memory is meant for, and says what to do instead.
+func TestPreviewsOfLongRows(t *testing.T) {
+	t.Parallel()
+	s := online(t)
+	p := s.newProject(t)
+	const columns, rows = 300, 4
+	var b strings.Builder
+	b.WriteString("id,label")
+	for i := range columns {
+		fmt.Fprintf(&b, ",c%d", i)
+	}
+	for i := range rows {
+		fmt.Fprintf(&b, "\nn%d,x", i)
+		for range columns {
+			b.WriteString("," + strings.Repeat("x", 10_000))
+		}
+	}
+	s.upload(t, p, "long", b.String())
+	read := vars{"projectId": p, "nodeId": s.dag(t, p).Nodes[0]["id"], "limit": rows, "offset": 0}
+	if r := s.call(t, "GetDataSourcePreview", read, nil); r.Code() != "BAD_REQUEST" || !strings.Contains(string(r.Text), "ask for fewer") {
+		t.Errorf("all: %.400s", r.Text)
+	}
+	read["limit"], read["offset"] = 2, 2
+	var page struct{ Rows []struct{ RowNumber int } }
+	if s.call(t, "GetDataSourcePreview", read, &page); len(page.Rows) != 2 || page.Rows[1].RowNumber != rows {
+		t.Errorf("the last ones: %+v", page.Rows)
+	}
+}
+
 // What is in sources is shown to 1 MB each in a list, 8 MB together, and 16 MB alone. What does not fit names the route.
 func TestContentsOfSourcesAreBounded(t *testing.T) {
 	t.Parallel()

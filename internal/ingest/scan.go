@@ -49,9 +49,12 @@ func Columns(header io.Reader, f Format, k Kind) ([]string, error) {
 	return b.keys(), nil
 }
 
+// MaxPageBytes is how many bytes of rows end a page.
+const MaxPageBytes = 8 << 20
+
 // ReadPage reads at most limit rows of a table, after it has skipped some. Header reads from the beginning of the file and from from a mark
 // that Scan has set, or from the end of the header. The rows are as NodeJSON, EdgeJSON and LayerJSON write them, and no more of the file
-// is read than they need.
+// is read than they need. A page ends early with the row by which it has MaxPageBytes.
 func ReadPage(header, from io.Reader, f Format, k Kind, skip, limit int) ([]json.RawMessage, error) {
 	if err := Allowed(f, k); err != nil {
 		return nil, err
@@ -61,12 +64,14 @@ func ReadPage(header, from io.Reader, f Format, k Kind, skip, limit int) ([]json
 		return nil, err
 	}
 	var page []json.RawMessage
+	bytes := 0
 	b.take = func(k Kind) {
 		if skip--; skip < 0 {
-			page = append(page, b.appendTaken(nil, k))
+			row := b.appendTaken(nil, k)
+			page, bytes = append(page, row), bytes+len(row)
 		}
 	}
-	b.full = func() bool { return len(page) >= limit }
+	b.full = func() bool { return len(page) >= limit || bytes >= MaxPageBytes }
 	err := b.readRows(newRows(middleOfText(from), f, 0), f, k)
 	if err == nil {
 		err = b.problems.err()

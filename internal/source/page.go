@@ -47,7 +47,8 @@ type Row struct {
 // MaxPage is how many rows a page has at most.
 const MaxPage = 500
 
-// Page returns at most 500 rows of a table from an offset on. It reads 1,500 rows at most, wherever they are.
+// Page returns at most 500 rows of a table from an offset on, and fewer when they have ingest.MaxPageBytes. It reads 1,500 rows at most,
+// wherever they are.
 //
 // Faults: BadRequest for sources that are no tables of nodes or edges, or cannot be used, and for an offset or limit that is not one;
 // NotFound when the file was replaced meanwhile.
