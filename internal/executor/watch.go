@@ -218,7 +218,8 @@ func (w *watcher) poll(p *progress) bool {
 	for _, id := range slices.Sorted(maps.Keys(w.known)) {
 		e := w.known[id]
 		c, building := claims[e.GraphID]
-		if !building {
+		// A claim of a graph that is not open is older than the event that ended its build, or younger than one that is about to come.
+		if open := e.State == statePending || e.State == stateProcessing; !building || !open {
 			continue
 		}
 		done, replica, phase := clamp(c.Done), c.Incarnation.String(), c.Phase
