@@ -272,7 +272,10 @@ func (b *board) ask(s *step, by string) {
 	case g.build == nil:
 		b.reopen(s, by)
 	case g.claim == nil:
-		g.build.Generation, g.build.RetryAt, g.build.changed = g.Requested, nil, true
+		g.build.Generation, g.build.changed = g.Requested, true
+		if g.build.RetryAt != nil {
+			g.build.RetryAt = &b.now // who asks does not wait for the pause, which says that no death came before it
+		}
 	}
 }
 
@@ -477,10 +480,11 @@ func (b *board) retry(s *step, why string) bool {
 	return true
 }
 
-// giveBack ends an attempt as if it had not begun.
+// giveBack ends an attempt as if it had not begun. The time of the next one says that none died.
 func (b *board) giveBack(s *step) {
-	s.graph.build.Attempt--
-	s.graph.build.changed = true
+	build := s.graph.build
+	build.Attempt--
+	build.RetryAt, build.changed = &b.now, true
 	s.graph.wait()
 }
 

@@ -459,6 +459,29 @@ func TestFailuresOfTheMachineAreRetried(t *testing.T) {
 	same(t, "ready", tb.ask("g1"), "g1")
 }
 
+// Failures of the machine are no deaths: when a replica gives the last attempt back, or somebody asks again in the pause before it, there is
+// a last attempt all the same.
+func TestLastAttemptAfterFailures(t *testing.T) {
+	t.Parallel()
+	for name, between := range map[string]func(*table){
+		"given back": func(tb *table) {
+			tb.now = tb.now.Add(time.Minute)
+			tb.end(tb.claim("g1", one), tb.giveBack)
+		},
+		"asked again": func(tb *table) { tb.ask("g1") },
+	} {
+		tb := plot(t, "s1 g1", "s1-g1")
+		tb.retries = DefaultTiming.Retries[:]
+		tb.ask("")
+		for range tb.retries {
+			tb.now = tb.now.Add(time.Minute)
+			tb.end(tb.claim("g1", one), func(s *step) { tb.retry(s, "Away") })
+		}
+		between(tb)
+		same(t, name, tb.look(), "g1")
+	}
+}
+
 func TestBuildThatKillsItsReplicas(t *testing.T) {
 	t.Parallel()
 	tb := plot(t, "s1 g1", "s1-g1")
