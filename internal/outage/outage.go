@@ -4,6 +4,8 @@ package outage
 import (
 	"context"
 	"log/slog"
+
+	"layercake/internal/fault"
 )
 
 // Log warns when something begins to fail, and again only after it has succeeded in between. Otherwise a loop that tries several times a
@@ -30,6 +32,6 @@ func (l *Log) Note(ctx context.Context, err error, facts ...any) {
 		}
 	case err != nil && !l.failing && ctx.Err() == nil:
 		l.failing = true
-		l.log.WarnContext(ctx, l.begins, append(facts, "error", err)...) //nolint:sloglint // New is given a constant
+		l.log.WarnContext(ctx, l.begins, append(facts, "error", fault.Logged(err))...) //nolint:sloglint // New is given a constant
 	}
 }

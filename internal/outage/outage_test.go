@@ -3,10 +3,12 @@ package outage_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 
+	"layercake/internal/fault"
 	"layercake/internal/outage"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,6 +17,7 @@ import (
 func TestNote(t *testing.T) {
 	t.Parallel()
 	lost := errors.New("lost")
+	busy := fmt.Errorf("ask: %w", fault.New(fault.Unavailable, "busy").Because(lost))
 	for name, c := range map[string]struct {
 		ends  string
 		tries []error
@@ -23,6 +26,7 @@ func TestNote(t *testing.T) {
 		"an outage is logged once":         {"", []error{nil, lost, lost, lost}, []string{"WARN cannot reason=x error=lost"}},
 		"its end need not be":              {"", []error{lost, nil, nil}, []string{"WARN cannot reason=x error=lost"}},
 		"its end is, once, where asked to": {"can again", []error{nil, lost, nil, nil}, []string{"WARN cannot reason=x error=lost", `INFO "can again" reason=x`}},
+		"the log says why":                 {"", []error{busy}, []string{`WARN cannot reason=x error="ask: busy: lost"`}},
 		"the next outage is another": {
 			"",
 			[]error{lost, nil, lost},
