@@ -158,7 +158,7 @@ var nodeTypes = []NodeTypeInfo{
 				}
 			}
 		}`),
-		Example: json.RawMessage(`{"transforms": [{"kind": "PartitionDepthLimit", "params": {"maxPartitionDepth": 2}}]}`),
+		Example: json.RawMessage(`{"transformType": "PartitionDepthLimit", "transformConfig": {"maxPartitionDepth": 2}}`),
 	},
 	{
 		NodeType: MergeNode,
