@@ -9,6 +9,7 @@ const properties = {
   target: { type: 'string', enum: ['DOT', 'GML'], default: 'GML' },
   deep: { type: 'boolean', default: true },
   inner: { type: 'object', properties: { width: { type: 'integer' } } },
+  steps: { type: 'array', items: { type: 'string' } }, // makes no field
 }
 const fields = fieldsOf({ type: 'object', properties })!
 const field = (name: string) => fields.find(({ path }) => path[0] === name) as ValueField

@@ -38,7 +38,8 @@ export function fieldsOf(schema: unknown): FormField[] | null {
 
 function membersOf({ properties = {} }: Schema, path: readonly string[]): FormField[] | null {
   if (typeof properties !== 'object' || properties === null) return null
-  const fields = Object.entries(properties).map(([key, part]) => fieldOf(part, [...path, key] as unknown as Named['path']))
+  const members = Object.entries(properties).filter(([, part]) => path.length > 0 || !isList(part))
+  const fields = members.map(([key, part]) => fieldOf(part, [...path, key] as unknown as Named['path']))
   return fields.every((field) => field !== null) ? fields : null
 }
 
@@ -58,6 +59,11 @@ function fieldOf(schema: unknown, path: Named['path']): FormField | null {
   if (Array.isArray(choices)) return { ...value, kind: 'choice', choices: choices.map(jsonOf) }
   if (type === 'boolean') return { ...value, kind: 'choice', choices: [true, false] }
   return type === 'string' || type === 'integer' || type === 'number' ? { ...value, kind: type } : null
+}
+
+/** Whether a member is a list. One of the config itself has no field: people edit it as JSON, and the form says that it is there. */
+function isList(schema: unknown): boolean {
+  return typeof schema === 'object' && schema !== null && 'type' in schema && schema.type === 'array'
 }
 
 function isSchema(value: unknown): value is Schema {
