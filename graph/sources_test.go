@@ -173,7 +173,7 @@ func TestDataSourcesThatAreRefused(t *testing.T) {
 // A preview of rows that are long shows no more of them than memory is meant for, and says what to do instead.
 func TestPreviewsOfLongRows(t *testing.T) {
 	t.Parallel()
-	s := online(t)
+	s := online(t, func(o *setting) { o.Budget = budget.New(budget.Config{Memory: 2 << 30, Patience: deadline}) })
 	p := s.newProject(t)
 	const columns, rows = 300, 4
 	var b strings.Builder
