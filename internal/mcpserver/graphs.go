@@ -113,16 +113,17 @@ func (h *Handler) addGraphTools() {
 }
 
 func (h *Handler) executePlan(ctx context.Context, c call, in executePlan) (execution, error) {
-	wait := usualWait
+	seconds, most := int(usualWait/time.Second), int(mostSilence/time.Second)
 	if in.WaitSeconds != nil {
-		wait = time.Duration(*in.WaitSeconds) * time.Second
+		seconds = *in.WaitSeconds
 	}
 	switch {
-	case wait < 0:
+	case seconds < 0:
 		return execution{}, fault.New(fault.BadRequest, "wait_seconds is negative").With("path", "wait_seconds")
-	case wait > mostSilence:
-		return execution{}, tooHigh("wait_seconds", *in.WaitSeconds, int(mostSilence.Seconds()))
+	case seconds > most:
+		return execution{}, tooHigh("wait_seconds", seconds, most)
 	}
+	wait := time.Duration(seconds) * time.Second
 	p, err := h.plans.Get(ctx, c.actor, int32(in.PlanID))
 	if err != nil {
 		return execution{}, err

@@ -219,6 +219,7 @@ func TestGraphToolsRefuse(t *testing.T) {
 		"no format":           {"export_graph", map[string]any{"project_id": 1, "node_id": "g", "format": "svg"}, "BAD_REQUEST", ""},
 		"an export of none":   {"export_graph", map[string]any{"project_id": 1, "node_id": "h", "format": "dot"}, "NOT_FOUND", "execute"},
 		"a long wait":         {"execute_plan", map[string]any{"plan_id": 1, "wait_seconds": 26}, "BAD_REQUEST", "wait_seconds"},
+		"an endless wait":     {"execute_plan", map[string]any{"plan_id": 1, "wait_seconds": 1 << 62}, "BAD_REQUEST", "wait_seconds"},
 		"a negative wait":     {"execute_plan", map[string]any{"plan_id": 1, "wait_seconds": -1}, "BAD_REQUEST", "wait_seconds"},
 		"no plan":             {"execute_plan", map[string]any{"plan_id": 9}, "NOT_FOUND", ""},
 		"no node":             {"execute_plan", map[string]any{"plan_id": 1, "node_id": "x"}, "NOT_FOUND", "Node"},
