@@ -65,6 +65,8 @@ func outcomeText(o executor.Outcome) string {
 		return "Everything is current, so there is nothing to build"
 	case !o.Done:
 		return fmt.Sprintf("%d of %d graphs are built; building goes on", built, len(o.Nodes))
+	case built < len(o.Nodes):
+		return fmt.Sprintf("%d of %d graphs are built; what was cancelled stays as it was", built, len(o.Nodes))
 	case len(o.Nodes) == 1:
 		return "The graph is built"
 	}

@@ -138,7 +138,8 @@ func (o Outcome) Failed() *NodeState {
 const maxWait = 25 * time.Second
 
 // Execute asks for what is stale among a node and its ancestors, or in the whole plan when nodeID is "", in one change, and waits for it.
-// Who hangs up cancels nothing. Faults: NotFound for the project, and with the id as detail for the node; those of plan.Service.Change.
+// Who hangs up cancels nothing. Faults: NotFound for the project, and with the id as detail for the node, also when they are deleted
+// meanwhile; those of plan.Service.Change.
 func (s *Service) Execute(ctx context.Context, actor auth.Actor, projectID int32, nodeID string, r Request) (Outcome, error) {
 	c := r.change()
 	c.Request = map[string]string{"execute": nodeID}
@@ -330,7 +331,7 @@ func (s *Service) states(ctx context.Context, projectID int32, nodeID string) (n
 	b := boards[projectID]
 	targets, err := b.targets(nodeID)
 	if err != nil {
-		return nil, true, nil //nolint:nilerr // the node went meanwhile, and its builds with it
+		return nil, false, err // the node went meanwhile, and its builds with it
 	}
 	done = true
 	for _, st := range b.ancestors(targets) {

@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"layercake/internal/executor"
+	"layercake/internal/fault"
 	"layercake/internal/plan"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
+	"layercake/internal/task"
 	"layercake/internal/testsignal"
 
 	"github.com/google/uuid"
@@ -318,6 +320,25 @@ func (r *replica) wantCurrent(t testing.TB, project int32) {
 		if s.Stale || len(s.Because) > 0 {
 			t.Errorf("graph %d is stale: %q", id, s.Because)
 		}
+	}
+}
+
+// Who waits for a node that somebody deletes is told so.
+func TestNodeIsDeletedBeforeItIsBuilt(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	var c computed
+	a := start(t, database, quick, c.on)
+	p := a.newProject(t, merges(1)...)
+	c.hold(t, "m0")
+	answer := task.Go(t.Context(), func(ctx context.Context) error {
+		_, err := a.Builds.Execute(ctx, a.actor, p, "m0", executor.Request{Wait: pgtest.Patience})
+		return err
+	})
+	c.await(t, p, "m0", 1)
+	a.edit(t, p, plan.DeleteNode{ID: "m0"})
+	if err := answer.Wait(); !fault.Is(err, fault.NotFound) {
+		t.Errorf("who waits is told %v", err)
 	}
 }
 
