@@ -160,6 +160,10 @@ func executionOf(planID int32, outcome executor.Outcome) execution {
 		out.Message = fmt.Sprintf("%d of %d nodes have ended: call again to wait for the others", ended, len(outcome.Nodes))
 	case failed > 0:
 		out.Status, out.Message = "failed", fmt.Sprintf("%d of %d nodes failed", failed, len(outcome.Nodes))
+	case ended < len(outcome.Nodes):
+		out.Status = "cancelled"
+		out.Message = fmt.Sprintf("%d of %d nodes have ended, and somebody cancelled the others: their graphs stay as they were", ended,
+			len(outcome.Nodes))
 	default:
 		out.Message = fmt.Sprintf("Graphs that are current: %d", len(outcome.Nodes))
 	}
