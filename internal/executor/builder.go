@@ -326,7 +326,8 @@ func (s *Service) build(ctx context.Context, a *attempt) (outcome string) {
 			b.fail(st, why)
 		}
 	default:
-		s.cfg.Log.WarnContext(ctx, "an attempt of a build failed", "project", a.project, "node", a.node, "attempt", a.number, "error", fault.Logged(err))
+		s.cfg.Log.WarnContext(ctx, "an attempt of a build failed", "project", a.project, "node", a.node, "attempt", a.number,
+			"error", outage.Logged(err))
 		outcome, ended = outcomeRetried, s.retried(err)
 	}
 	err = s.end(ctx, a, ended)
@@ -340,7 +341,7 @@ func (s *Service) build(ctx context.Context, a *attempt) (outcome string) {
 	case errors.Is(err, errLost) || fault.Is(err, fault.NotFound): // the project was deleted
 		return outcomeLost
 	}
-	s.cfg.Log.WarnContext(ctx, "cannot write what became of a build", "project", a.project, "node", a.node, "error", fault.Logged(err))
+	s.cfg.Log.WarnContext(ctx, "cannot write what became of a build", "project", a.project, "node", a.node, "error", outage.Logged(err))
 	return outcomeAbandoned
 }
 
@@ -505,7 +506,7 @@ func (s *Service) show(ctx context.Context, a *attempt) {
 		return nil
 	})
 	if err != nil && ctx.Err() == nil {
-		s.cfg.Log.DebugContext(ctx, "cannot show that a build is under way", "project", a.project, "node", a.node, "error", fault.Logged(err))
+		s.cfg.Log.DebugContext(ctx, "cannot show that a build is under way", "project", a.project, "node", a.node, "error", outage.Logged(err))
 	}
 }
 

@@ -66,16 +66,7 @@ func (e *Error) LogValue() slog.Value {
 	if e.cause == nil {
 		return slog.StringValue(e.Message)
 	}
-	return Logged(e)
-}
-
-// Logged returns what logs say of an error: where a fault is wrapped, as in "read heads: The server is busy", its cause follows.
-func Logged(err error) slog.Value {
-	e := From(err)
-	if e == nil || e.cause == nil {
-		return slog.AnyValue(err)
-	}
-	return slog.StringValue(err.Error() + ": " + e.cause.Error())
+	return slog.StringValue(e.Message + ": " + e.cause.Error())
 }
 
 // Unwrap returns the cause, or nil.

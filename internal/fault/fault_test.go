@@ -3,7 +3,6 @@ package fault_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -21,16 +20,9 @@ func TestLogsSayTheCause(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	err := fault.New(fault.Unavailable, fault.Busy).Because(errors.New("too many connections for role"))
-	for want, logged := range map[string]any{
-		fault.Busy + ": too many connections for role":                  err,
-		"read heads: " + fault.Busy + ": too many connections for role": fault.Logged(fmt.Errorf("read heads: %w", err)),
-		"read heads: lost": fault.Logged(errors.New("read heads: lost")),
-	} {
-		log.Reset()
-		slog.New(slog.NewTextHandler(&log, nil)).Info("failed", "error", logged)
-		if !strings.Contains(log.String(), want) {
-			t.Errorf("the log says %s, want %s", &log, want)
-		}
+	slog.New(slog.NewTextHandler(&log, nil)).Info("failed", "error", err)
+	if !strings.Contains(log.String(), fault.Busy+": too many connections for role") {
+		t.Errorf("the log says %s", &log)
 	}
 	if err.Error() != fault.Busy {
 		t.Errorf("clients are told %q", err)

@@ -8,7 +8,7 @@ import (
 
 	"layercake/internal/agent"
 	"layercake/internal/db"
-	"layercake/internal/fault"
+	"layercake/internal/outage"
 	"layercake/internal/plan"
 	"layercake/internal/postgres"
 	"layercake/internal/presence"
@@ -99,7 +99,7 @@ func (c *Cleaner) clean(ctx context.Context) {
 	})
 	if err != nil {
 		if ctx.Err() == nil {
-			c.cfg.Log.WarnContext(ctx, "clean up", "error", fault.Logged(err))
+			c.cfg.Log.WarnContext(ctx, "clean up", "error", outage.Logged(err))
 		}
 		return
 	}
@@ -141,7 +141,7 @@ func (c *Cleaner) do(ctx context.Context, what string, job func() error) {
 	case err == nil:
 		c.succeeded.WithLabelValues(what).SetToCurrentTime()
 	case ctx.Err() == nil:
-		c.cfg.Log.WarnContext(ctx, "clean up", "what", what, "error", fault.Logged(err))
+		c.cfg.Log.WarnContext(ctx, "clean up", "what", what, "error", outage.Logged(err))
 	}
 }
 

@@ -3,9 +3,9 @@ package outage
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-
-	"layercake/internal/fault"
+	"strings"
 )
 
 // Log warns when something begins to fail, and again only after it has succeeded in between. Otherwise a loop that tries several times a
@@ -32,6 +32,18 @@ func (l *Log) Note(ctx context.Context, err error, facts ...any) {
 		}
 	case err != nil && !l.failing && ctx.Err() == nil:
 		l.failing = true
-		l.log.WarnContext(ctx, l.begins, append(facts, "error", fault.Logged(err))...) //nolint:sloglint // New is given a constant
+		l.log.WarnContext(ctx, l.begins, append(facts, "error", Logged(err))...) //nolint:sloglint // New is given a constant
 	}
+}
+
+// Logged returns what the log says of an error. One that it wraps may say more to the log than elsewhere, as faults do of their causes.
+func Logged(err error) slog.Value {
+	var wrapped interface {
+		error
+		slog.LogValuer
+	}
+	if !errors.As(err, &wrapped) {
+		return slog.AnyValue(err)
+	}
+	return slog.StringValue(strings.Replace(err.Error(), wrapped.Error(), wrapped.LogValue().String(), 1))
 }
