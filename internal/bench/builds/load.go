@@ -41,6 +41,7 @@ type Load struct {
 	working sync.WaitGroup
 	enough  context.CancelFunc
 	asking  sync.RWMutex // held for reading while a request is on its way
+	cancels sync.RWMutex // held for reading while somebody cancels
 
 	mu      sync.Mutex
 	sources Sources // of which the answer is known, but for those that somebody changes now
@@ -134,6 +135,13 @@ func (l *Load) BetweenRequests(f func()) {
 	f()
 }
 
+// WithoutCancels calls f while nobody cancels builds: one that f harms is there until it is taken over.
+func (l *Load) WithoutCancels(f func() error) error {
+	l.cancels.Lock()
+	defer l.cancels.Unlock()
+	return f()
+}
+
 // Answered copies what is known of the sources so far.
 func (l *Load) Answered() Sources {
 	l.mu.Lock()
@@ -177,6 +185,7 @@ func (l *Load) furnish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.result.Uploads++
 	plan, err := readPlan(ctx, c, l.project)
 	if err != nil {
 		return err
@@ -291,9 +300,10 @@ func (w *worker) run(ctx context.Context) {
 				}
 				return err
 			}, func(r *LoadResult) { r.Executed++ })
-		default:
+		case w.cancels.TryRLock():
 			w.try(ctx, func(ctx context.Context, c *client.Client) error { return cancelBuilds(ctx, c, w.project) },
 				func(r *LoadResult) { r.Canceled++ })
+			w.cancels.RUnlock()
 		}
 		_ = bench.Wait(ctx, loadPause) // the loop looks at ctx
 	}
@@ -458,6 +468,19 @@ func (l *Load) Settle(ctx context.Context) (LoadResult, error) {
 		l.wrong("%v", err)
 		return l.result, nil
 	}
+	l.result.Executed++
+	err := l.anywhere(ctx, func(ctx context.Context, _ *client.Client) error {
+		problem, err := l.readPages(ctx, 0)
+		if problem != "" {
+			l.wrong("a reader was shown in the end what no build made: %s", problem)
+		}
+		return err
+	})
+	if err != nil {
+		l.wrong("the graph cannot be read in the end: %v", err)
+		return l.result, nil
+	}
+	l.result.Read++
 	return l.result, l.judge(ctx)
 }
 

@@ -236,14 +236,18 @@ const takenWithin = 8 * time.Second
 // killBuilders kills replicas that write a graph, each at another place. Until another one has taken over, the next one cannot be caught.
 func (h *harm) killBuilders(ctx context.Context) error {
 	for n, end := 0, time.Now().Add(max(h.duration, takenWithin)); time.Now().Before(end); n++ {
-		c, err := builds.Catch(ctx, h.deployment, h.builds.Project(), builds.Places[n%len(builds.Places)], func() {})
+		place := builds.Places[n%len(builds.Places)]
+		err := h.builds.WithoutCancels(func() error {
+			c, err := builds.Catch(ctx, h.deployment, h.builds.Project(), place, func() {})
+			if err != nil {
+				return err
+			}
+			c.Replica.Kill()
+			c.Release()
+			h.say("replica %d is killed while it writes to %s", c.Replica.Number, place)
+			return bench.Wait(ctx, takenWithin)
+		})
 		if err != nil {
-			return err
-		}
-		c.Replica.Kill()
-		c.Release()
-		h.say("replica %d is killed while it writes to %s", c.Replica.Number, builds.Places[n%len(builds.Places)])
-		if err := bench.Wait(ctx, takenWithin); err != nil {
 			return err
 		}
 	}
@@ -253,13 +257,15 @@ func (h *harm) killBuilders(ctx context.Context) error {
 // stopBuilder stops a replica that writes a graph for longer than its lease. When it goes on, its result must not count any more.
 func (h *harm) stopBuilder(ctx context.Context) error {
 	place := builds.Places[h.rand.IntN(len(builds.Places))]
-	c, err := builds.Catch(ctx, h.deployment, h.builds.Project(), place, func() {})
-	if err != nil {
-		return err
-	}
-	defer c.Release()
-	h.say("replica %d writes to %s", c.Replica.Number, place)
-	return h.stop(ctx, c.Replica, c.Release, max(h.duration, takenWithin))
+	return h.builds.WithoutCancels(func() error {
+		c, err := builds.Catch(ctx, h.deployment, h.builds.Project(), place, func() {})
+		if err != nil {
+			return err
+		}
+		defer c.Release()
+		h.say("replica %d writes to %s", c.Replica.Number, place)
+		return h.stop(ctx, c.Replica, c.Release, max(h.duration, takenWithin))
+	})
 }
 
 // goneWithin is the limit for everybody to know that the people of a killed replica are gone: 5 s for its lease, 1 s for others to
