@@ -29,7 +29,7 @@ func (h *Handler) source(r *http.Request) (source.Source, error) {
 }
 
 // downloadRaw sends the file of a source, byte for byte, or a range of it.
-func (h *Handler) downloadRaw(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) downloadRaw(w *pacedAnswer, r *http.Request) error {
 	src, err := h.source(r)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (h *Handler) downloadRaw(w http.ResponseWriter, r *http.Request) error {
 }
 
 // downloadJSON sends what a source holds as graphJson shows it.
-func (h *Handler) downloadJSON(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) downloadJSON(w *pacedAnswer, r *http.Request) error {
 	src, err := h.source(r)
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func (h *Handler) Routes(r chi.Router) {
 
 // answer makes a handler of a function that fails with the error that the client is told. Once the function has written something, the
 // connection is broken instead, so that nobody takes a part for the whole.
-func (h *Handler) answer(f func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+func (h *Handler) answer(f func(*pacedAnswer, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		paced := h.paceAnswer(w)
 		err := h.within(f, paced, r)
@@ -81,7 +81,7 @@ func (h *Handler) answer(f func(http.ResponseWriter, *http.Request) error) http.
 }
 
 // within calls a function for a caller who may call, with memory of the budget.
-func (h *Handler) within(f func(http.ResponseWriter, *http.Request) error, w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) within(f func(*pacedAnswer, *http.Request) error, w *pacedAnswer, r *http.Request) error {
 	who := caller.From(r.Context())
 	if err := who.Check(); err != nil {
 		return err

@@ -21,7 +21,7 @@ const buildWait = 25 * time.Second
 
 // output sends the file of an OutputNode, or with ?format= that of the graph of another node. Unless the query has execute=false, what is
 // stale is built first. Its name and type are those of the node, and any size is sent as it is written.
-func (h *Handler) output(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) output(w *pacedAnswer, r *http.Request) error {
 	projectID, err := pathID(r, project.ErrNotFound)
 	if err != nil {
 		return err
@@ -53,6 +53,7 @@ func (h *Handler) output(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead {
 		return nil
 	}
+	w.output = true
 	buffered := bufio.NewWriterSize(w, pieceSize) // what fails before it is full has a status
 	if err := output.Write(r.Context(), buffered); err != nil {
 		return err

@@ -10,7 +10,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"layercake/internal/files"
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server"
 	"layercake/internal/server/servertest"
 )
 
@@ -90,6 +94,39 @@ func (o outputs) add(id, kind, config string, inputs ...string) {
 		o.query(fmt.Sprintf(`mutation { addPlanDagEdge(projectId: 1, edge: {
 			id: "%s-to-%s", source: "%s", target: %s, metadata: {dataType: GRAPH_DATA}}) { id } }`, from, strings.ReplaceAll(id, "/", ""), from, name))
 	}
+}
+
+// An output holds memory that builds need, so who takes it slowly is cut off, although other downloads may take longer.
+func TestSlowOutputs(t *testing.T) {
+	t.Parallel()
+	_, replicas := start(t, 1, func(c *server.Config) {
+		c.AdminAddr = "127.0.0.1:0"
+		c.Pace = files.Pace{
+			BodyBytes: 1, BodyTime: pgtest.Patience, AnswerTime: pgtest.Patience, OutputBytes: 100 << 10, OutputTime: 300 * time.Millisecond,
+		}
+	})
+	o := outputs{t, replicas[0].URL}
+	o.upload("nodes.csv", "id,label\n"+numbered(16_000, strings.Repeat("x", 1000)))
+	o.add("source", "DataSourceNode", `{"dataSourceId":1}`)
+	conn := dial(t, o.url)
+	_, err := fmt.Fprintf(conn, "GET /api/projects/1/outputs/source?format=json HTTP/1.1\r\nHost: %s\r\n\r\n", strings.TrimPrefix(o.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := make([]byte, len("HTTP/1.1 200"))
+	if _, err := io.ReadFull(conn, begun); err != nil || string(begun) != "HTTP/1.1 200" {
+		t.Fatalf("%s, %v", begun, err)
+	}
+	awaitRequests(t, replicas[0], 0) // without reading more
+}
+
+// numbered returns rows with a label each.
+func numbered(rows int, label string) string {
+	var table strings.Builder
+	for i := range rows {
+		fmt.Fprintf(&table, "n%05d,%s\n", i, label)
+	}
+	return table.String()
 }
 
 func TestOutputs(t *testing.T) {

@@ -13,10 +13,16 @@ type Pace struct {
 	BodyTime  time.Duration // also the time for the last of them
 	// AnswerTime is the time to take 64 kB of an answer. The kernel holds some more for the client.
 	AnswerTime time.Duration
+	// An output holds memory that builds need, so its client has to take as much as this in each OutputTime of waiting for it.
+	OutputBytes int
+	OutputTime  time.Duration
 }
 
-// DefaultPace is the pace for clients of a deployment: uploads of 64 kB a second, downloads of 2 kB a second.
-var DefaultPace = Pace{BodyBytes: 30 * 64 << 10, BodyTime: 30 * time.Second, AnswerTime: 30 * time.Second}
+// DefaultPace is the pace for clients of a deployment: uploads and outputs of 64 kB a second, other downloads of 2 kB a second.
+var DefaultPace = Pace{
+	BodyBytes: 30 * 64 << 10, BodyTime: 30 * time.Second, AnswerTime: 30 * time.Second,
+	OutputBytes: 30 * 64 << 10, OutputTime: 30 * time.Second,
+}
 
 // pacedBody is a body whose client has to keep the pace. Only the time that is spent waiting for the client counts, not that of storing
 // what came.
@@ -61,20 +67,24 @@ func (p *pacedBody) Read(b []byte) (int, error) {
 type pacedAnswer struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	time    time.Duration
+	pace    Pace
 	wrote   bool // whether the client may have got something
+
+	output bool          // whether the pace of outputs counts
+	taken  int           // bytes of an output since its pace was last kept
+	spent  time.Duration // time that they took
 }
 
 const pieceSize = 64 << 10
 
 func (h *Handler) paceAnswer(w http.ResponseWriter) *pacedAnswer {
-	return &pacedAnswer{ResponseWriter: w, control: http.NewResponseController(w), time: h.pace.AnswerTime}
+	return &pacedAnswer{ResponseWriter: w, control: http.NewResponseController(w), pace: h.pace}
 }
 
 // WriteHeader begins the answer. What came before, such as an upload, may have used up the time of the request.
 func (p *pacedAnswer) WriteHeader(status int) {
 	p.wrote = true
-	_ = p.control.SetWriteDeadline(time.Now().Add(p.time))
+	_ = p.control.SetWriteDeadline(time.Now().Add(p.patience()))
 	p.ResponseWriter.WriteHeader(status)
 }
 
@@ -82,12 +92,25 @@ func (p *pacedAnswer) WriteHeader(status int) {
 func (p *pacedAnswer) Write(b []byte) (written int, err error) {
 	p.wrote = true
 	for len(b) > 0 && err == nil {
-		_ = p.control.SetWriteDeadline(time.Now().Add(p.time))
+		began := time.Now()
+		_ = p.control.SetWriteDeadline(began.Add(p.patience()))
 		var n int
 		n, err = p.ResponseWriter.Write(b[:min(len(b), pieceSize)])
 		written, b = written+n, b[n:]
+		p.spent += time.Since(began)
+		if p.taken += n; p.taken >= p.pace.OutputBytes {
+			p.taken, p.spent = 0, 0
+		}
 	}
 	return written, err
+}
+
+// patience returns how long the client may take for what is written next.
+func (p *pacedAnswer) patience() time.Duration {
+	if p.output {
+		return p.pace.OutputTime - p.spent
+	}
+	return p.pace.AnswerTime
 }
 
 // Unwrap lets http.ResponseController find the deadlines.

@@ -29,7 +29,7 @@ const (
 )
 
 // upload stores the files of a form, which is read part by part.
-func (h *Handler) upload(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) upload(w *pacedAnswer, r *http.Request) error {
 	projectID, err := pathID(r, project.ErrNotFound)
 	if err != nil {
 		return err
