@@ -250,7 +250,8 @@ func TestStopBeforeItIsReady(t *testing.T) {
 			pgtest.Exec(t, conn, "LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE")
 			s := server.New(server.Config{
 				DatabaseURL: database, HTTPAddr: "127.0.0.1:0", Open: true, Migrate: true, PoolMax: 5, Replicas: 8, WriteSlots: 1,
-				EventRetention: time.Hour, CleanUp: time.Minute, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+				EventRetention: time.Hour, CleanUp: time.Minute, BuildMemory: 64 << 20, BuildTimeout: time.Minute,
+				Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 			})
 			running := task.Go(t.Context(), s.Run)
 			pgtest.AwaitCount(t, conn, 1, `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::regclass`, table)
