@@ -103,10 +103,10 @@ func problemsJSON(err error) json.RawMessage {
 	return text
 }
 
-// What graphs are estimated to need in memory, so that all of them fit into LAYERCAKE_BUILD_MEMORY. A node with two attributes takes 208 bytes
-// and an edge 136 (BenchmarkBytesPerElement of package ingest), and lists and indexes by id come on top. `layercake bench builds` with
-// 1,000,000 nodes and edges saw a replica take 1,075 MB for the build, which is estimated as 1,430 MB, and 1,051 MB for an output, which is
-// estimated as 1,020 MB.
+// What graphs are estimated to need in memory, so that all of them fit into LAYERCAKE_BUILD_MEMORY. A node with two attributes takes
+// 208 bytes and an edge 136 (BenchmarkBytesPerElement of package ingest), and lists and indexes by id come on top. `layercake bench
+// builds` with 1,000,000 nodes and edges saw a replica take 1,075 MB for the build, which is estimated as 1,430 MB, and 1,051 MB for an
+// output, which is estimated as 1,020 MB.
 const (
 	elementBytes = 300 // of an element beside its texts
 	copies       = 2   // elements of the inputs are shared with the result, but not their lists and indexes
