@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"layercake/internal/bench"
+	"layercake/internal/plan"
+	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
@@ -209,7 +211,11 @@ func TestStormInChaos(t *testing.T) {
 	t.Parallel()
 	direct := pgtest.New(t)
 	proxy, through := pgtest.Proxy(t, direct)
-	replicas := servertest.StartOn(t, direct, 3, func(c *server.Config) { c.DatabaseURL, c.Loss = through, 0.05 })
+	replicas := servertest.StartOn(t, direct, 3, func(c *server.Config) {
+		c.DatabaseURL, c.Loss = through, 0.05
+		// A replica that stops waits for its requests. They give up a silent database in the time of a deployment, not in that of tests.
+		c.Database, c.Changes, c.Patience = postgres.DefaultTiming, plan.DefaultTiming, 0
+	})
 	cfg := config(replicas)
 	cfg.Changes, cfg.Rate, cfg.Projects, cfg.Subscribers, cfg.Deltas, cfg.Nappers = 0, 100, 2, 1, 1, 1
 	ctx, cancel := context.WithCancel(t.Context())
