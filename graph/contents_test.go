@@ -52,11 +52,12 @@ func put(t testing.TB, s *site, core *servertest.Core, project int, node string,
 	if err != nil {
 		t.Fatal(err)
 	}
-	var header graphdata.Graph
+	header, err := core.Graphs.Ensure(t.Context(), int32(project), node, "Graph of "+node)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := core.DB.Requests.InTx(t.Context(), func(q *db.Queries) (err error) {
-		if header, err = graphdata.Request(t.Context(), q, int32(project), node, "Graph of "+node); err == nil {
-			header, err = graphdata.Finish(t.Context(), q, header.ID, graphdata.Result{Content: content, Layers: g.Layers, Recipe: "r"})
-		}
+		header, err = graphdata.Finish(t.Context(), q, header.ID, graphdata.Result{Content: content, Layers: g.Layers, Recipe: "r"})
 		return err
 	}); err != nil {
 		t.Fatal(err)

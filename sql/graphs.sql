@@ -23,23 +23,11 @@ UPDATE graphs SET name = @name, updated_at = now() WHERE id = @id
 RETURNING id, project_id, node_id, name, state, content_id, content_hash, recipe, ingredients, requested, node_count, edge_count, error_message,
     metadata, computed_at, created_at, updated_at;
 
--- A request for a build. The name is only that of a graph that nobody asked for before.
--- name: RequestGraph :one
-INSERT INTO graphs (project_id, node_id, name, state, requested) VALUES (@project_id, @node_id, @name, 'pending', 1)
-ON CONFLICT (project_id, node_id) DO UPDATE SET state = 'pending', requested = graphs.requested + 1, updated_at = now()
-RETURNING id, project_id, node_id, name, state, content_id, content_hash, recipe, ingredients, requested, node_count, edge_count, error_message,
-    metadata, computed_at, created_at, updated_at;
-
 -- The graph of a node that was just added. The rows of plan_nodes that are deleted meanwhile have none: then nothing is written.
 -- name: InsertGraph :exec
 INSERT INTO graphs (project_id, node_id, name)
 SELECT n.project_id, n.id, @name FROM plan_nodes n WHERE n.project_id = @project_id AND n.id = @node_id FOR KEY SHARE
 ON CONFLICT (project_id, node_id) DO NOTHING;
-
--- name: UpdateGraphState :one
-UPDATE graphs SET state = @state, error_message = sqlc.narg(error_message), updated_at = now() WHERE id = @id
-RETURNING id, project_id, node_id, name, state, content_id, content_hash, recipe, ingredients, requested, node_count, edge_count, error_message,
-    metadata, computed_at, created_at, updated_at;
 
 -- name: FinishGraph :one
 UPDATE graphs

@@ -84,13 +84,21 @@ func write(t testing.TB, s *graphdata.Service, project int32, g layered.Graph) g
 // finish makes a content that of a node's graph, as a build does.
 func finish(t testing.TB, pg *postgres.DB, node string, r graphdata.Result) (g graphdata.Graph) {
 	t.Helper()
+	g = ensure(t, pg, node)
 	err := pg.Requests.InTx(t.Context(), func(q *db.Queries) (err error) {
-		if g, err = graphdata.Request(t.Context(), q, 1, node, "Graph "+node); err != nil {
-			return err
-		}
 		g, err = graphdata.Finish(t.Context(), q, g.ID, r)
 		return err
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// ensure makes the header of a node's graph.
+func ensure(t testing.TB, pg *postgres.DB, node string) graphdata.Graph {
+	t.Helper()
+	g, err := graphdata.NewService(graphdata.Config{DB: pg}).Ensure(t.Context(), 1, node, "Graph "+node)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -410,18 +418,14 @@ func TestHeaders(t *testing.T) {
 	if _, err := s.Get(t.Context(), ann, 4711); !errors.Is(err, graphdata.ErrNotFound) {
 		t.Errorf("there is none: %v", err)
 	}
-	var asked graphdata.Graph
-	err := pg.Requests.InTx(t.Context(), func(q *db.Queries) (err error) {
-		asked, err = graphdata.Request(t.Context(), q, 1, "a", "Graph a")
-		return err
-	})
-	if err != nil || asked.State != "pending" || asked.Requested != 1 || asked.ContentID != nil || asked.Recipe != nil {
-		t.Fatalf("%+v, %v", asked, err)
+	made := ensure(t, pg, "a")
+	if made.State != "not_started" || made.Requested != 0 || made.ContentID != nil || made.Recipe != nil {
+		t.Fatalf("%+v", made)
 	}
 	graph := chain("", 25)
 	c := write(t, s, 1, graph)
 	built := finish(t, pg, "a", graphdata.Result{Content: c, Layers: graph.Layers, Recipe: "r", Ingredients: []byte(`{"i":1}`), Metadata: []byte(`[]`)})
-	if built.ID != asked.ID || built.State != "completed" || built.Requested != 2 || *built.ContentID != c.ID || *built.ContentHash != c.Hash ||
+	if built.ID != made.ID || built.State != "completed" || built.Requested != 0 || *built.ContentID != c.ID || *built.ContentHash != c.Hash ||
 		*built.Recipe != "r" || string(built.Ingredients) != `{"i":1}` || string(built.Metadata) != "[]" || built.NodeCount != 25 ||
 		built.EdgeCount != 24 || built.ComputedAt == nil || built.Name != "Graph a" {
 		t.Errorf("built %+v", built)
@@ -436,32 +440,23 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 	other := finish(t, pg, "b", graphdata.Result{Content: c, Recipe: "r"})
-	if other.Ingredients != nil || other.Metadata != nil || other.Requested != 1 {
+	if other.Ingredients != nil || other.Metadata != nil || other.Requested != 0 {
 		t.Errorf("other %+v", other)
 	}
-	message := "no input"
-	var failed graphdata.Graph
-	err = pg.Requests.InTx(t.Context(), func(q *db.Queries) (err error) {
-		failed, err = graphdata.SetState(t.Context(), q, other.ID, "error", &message)
-		return err
-	})
-	if err != nil || failed.State != "error" || *failed.ErrorMessage != message || *failed.ContentID != c.ID || *failed.Recipe != "r" {
-		t.Errorf("failed %+v, %v", failed, err)
-	}
 	got, err := s.Get(t.Context(), ann, other.ID)
-	if diff := cmp.Diff(failed, got); diff != "" || err != nil {
+	if diff := cmp.Diff(other, got); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
 	list, err := s.List(t.Context(), ann, 1)
-	if diff := cmp.Diff([]graphdata.Graph{renamed, failed}, list); diff != "" || err != nil {
+	if diff := cmp.Diff([]graphdata.Graph{renamed, other}, list); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
 	many, err := s.Many(t.Context(), []int32{other.ID, 4711})
-	if diff := cmp.Diff([]graphdata.Graph{failed}, many); diff != "" || err != nil {
+	if diff := cmp.Diff([]graphdata.Graph{other}, many); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
 	of, err := s.OfNode(t.Context(), ann, 1, "b")
-	if diff := cmp.Diff(&failed, of); diff != "" || err != nil {
+	if diff := cmp.Diff(&other, of); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
 	pgtest.Exec(t, conn, "DELETE FROM plan_nodes WHERE id = 'a'")
@@ -525,12 +520,9 @@ func TestFinishWithoutAContent(t *testing.T) {
 		s, pg, conn := open(t, 10)
 		c := write(t, s, 1, chain("", 3))
 		pgtest.Exec(t, conn, sql)
+		g := ensure(t, pg, "a")
 		err := pg.Requests.InTx(t.Context(), func(q *db.Queries) error {
-			g, err := graphdata.Request(t.Context(), q, 1, "a", "a")
-			if err != nil {
-				return err
-			}
-			_, err = graphdata.Finish(t.Context(), q, g.ID, graphdata.Result{Content: c})
+			_, err := graphdata.Finish(t.Context(), q, g.ID, graphdata.Result{Content: c})
 			return err
 		})
 		if !errors.Is(err, graphdata.ErrContentGone) {

@@ -14,17 +14,6 @@ import (
 
 // The functions of this file are statements of a transaction that holds the lock of the project's head.
 
-// Request notes that the graph of a node is to be built, and makes its header when there was none. Requested of what it returns is the
-// generation of the build that answers the request.
-func Request(ctx context.Context, q *db.Queries, projectID int32, nodeID, name string) (Graph, error) {
-	return graphOf(q.RequestGraph(ctx, db.RequestGraphParams{ProjectID: projectID, NodeID: nodeID, Name: name}))
-}
-
-// SetState sets the state of a graph and why its build failed, and leaves the former content in place. The fault is NotFound.
-func SetState(ctx context.Context, q *db.Queries, graphID int32, state string, errorMessage *string) (Graph, error) {
-	return graphOf(q.UpdateGraphState(ctx, db.UpdateGraphStateParams{ID: graphID, State: state, ErrorMessage: errorMessage}))
-}
-
 // Result is what a build made of a graph.
 type Result struct {
 	Content     Content

@@ -97,12 +97,12 @@ func (s *stored) tenMinutesAgo() (at time.Time) {
 
 // finish makes a content that of the graph of node "a".
 func (s *stored) finish(c graphdata.Content) error {
+	g, err := graphdata.NewService(graphdata.Config{DB: s.pg}).Ensure(s.t.Context(), 1, "a", "A")
+	if err != nil {
+		return err
+	}
 	return s.pg.Requests.InTx(s.t.Context(), func(q *db.Queries) error {
-		g, err := graphdata.Request(s.t.Context(), q, 1, "a", "A")
-		if err != nil {
-			return err
-		}
-		_, err = graphdata.Finish(s.t.Context(), q, g.ID, graphdata.Result{Content: c})
+		_, err := graphdata.Finish(s.t.Context(), q, g.ID, graphdata.Result{Content: c})
 		return err
 	})
 }

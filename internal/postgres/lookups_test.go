@@ -418,13 +418,11 @@ var lookUps = map[string]call{
 	"ListContentEdges": get((*db.Queries).ListContentEdges, db.ListContentEdgesParams{
 		ContentID: content, First: 900, Below: 910,
 	}),
-	"GetGraph":         get((*db.Queries).GetGraph, large*1000+500),
-	"GetGraphOfNode":   get((*db.Queries).GetGraphOfNode, db.GetGraphOfNodeParams{ProjectID: large, NodeID: "node-500"}),
-	"ListGraphsByID":   get((*db.Queries).ListGraphsByID, []int32{large*1000 + 500, large*1000 + 501}),
-	"RenameGraph":      get((*db.Queries).RenameGraph, db.RenameGraphParams{ID: large*1000 + 500, Name: "new"}),
-	"InsertGraph":      do((*db.Queries).InsertGraph, db.InsertGraphParams{ProjectID: large, NodeID: "node-501", Name: "new"}),
-	"RequestGraph":     get((*db.Queries).RequestGraph, db.RequestGraphParams{ProjectID: large, NodeID: "node-500", Name: "new"}),
-	"UpdateGraphState": get((*db.Queries).UpdateGraphState, db.UpdateGraphStateParams{ID: large*1000 + 500, State: "error"}),
+	"GetGraph":       get((*db.Queries).GetGraph, large*1000+500),
+	"GetGraphOfNode": get((*db.Queries).GetGraphOfNode, db.GetGraphOfNodeParams{ProjectID: large, NodeID: "node-500"}),
+	"ListGraphsByID": get((*db.Queries).ListGraphsByID, []int32{large*1000 + 500, large*1000 + 501}),
+	"RenameGraph":    get((*db.Queries).RenameGraph, db.RenameGraphParams{ID: large*1000 + 500, Name: "new"}),
+	"InsertGraph":    do((*db.Queries).InsertGraph, db.InsertGraphParams{ProjectID: large, NodeID: "node-501", Name: "new"}),
 	"FinishGraph": get((*db.Queries).FinishGraph, db.FinishGraphParams{
 		ID: large*1000 + 500, ContentID: content, ContentHash: "hash", Recipe: "recipe",
 	}),
