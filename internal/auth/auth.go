@@ -1,4 +1,9 @@
-// Package auth says who is calling.
+// Package auth says who is calling, and what they may do.
+//
+//	credential ─> Accounts.Look ─> Principal ─> Rights.Project ─> Access ─> a method of the core, which asks May
+//
+// A credential is looked up once a request or socket, in Postgres, so that what ended has ended everywhere. Rights are by project, and an
+// Access is the only thing that opens one.
 package auth
 
 import "github.com/google/uuid"
@@ -9,7 +14,8 @@ type Kind string
 // The kinds of actors.
 const (
 	KindAnonymous Kind = "anonymous" // open mode, no credential
-	KindAgent     Kind = "agent"     // a program that acts for somebody, no credential
+	KindUser      Kind = "user"      // a person who signed in
+	KindAgent     Kind = "agent"     // a program that acts for somebody: for the account of its token, or, without one, for whoever runs it
 	KindSystem    Kind = "system"    // the server itself
 )
 
@@ -19,6 +25,7 @@ type Actor struct {
 	LastingID string // of an agent, in all its sessions; empty for others
 	Kind      Kind
 	Name      string // for people to read
+	Account   int32  // the account that it is, or acts for; 0 without a credential
 }
 
 // Is reports whether another actor is evidently the same caller: the same actor, or an agent of that name and address in another session.
@@ -29,12 +36,10 @@ func (a Actor) Is(other Actor) bool {
 // OpActor returns the name among whose operation ids the actor's are unique. Who has no credential may be somebody else with the next
 // request, for all that anybody knows: all of them share their ids under the name "".
 func (a Actor) OpActor() string {
-	switch a.Kind {
-	case KindAnonymous, KindAgent:
+	if a.Account == 0 && a.Kind != KindSystem {
 		return ""
-	default:
-		return a.ID
 	}
+	return a.ID
 }
 
 // clients is the namespace of the ids that anonymous callers get from the client id they state (RFC 9562, UUIDv5).

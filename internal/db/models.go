@@ -5,6 +5,7 @@
 package db
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
@@ -101,6 +102,34 @@ type Claim struct {
 type Cleanup struct {
 	// Always true: keeps the table at one row.
 	OnlyRow bool
+}
+
+// Who may what in a project: an account has a right when its row is active and accepted. Changes are events of the project.
+type Collaborator struct {
+	// The collaboration.
+	ID int32
+	// The project.
+	ProjectID int32
+	// The account.
+	UserID int32
+	// owner, editor or viewer.
+	Role string
+	// pending until the invited person accepts or declines; revoked once removed.
+	Status string
+	// False once removed.
+	Active bool
+	// Who invited; null for who made the project, and when that account is gone.
+	InvitedBy *int32
+	// When.
+	InvitedAt time.Time
+	// When the person accepted; null before.
+	JoinedAt *time.Time
+	// When the person accepted or was given another role.
+	LastActiveAt *time.Time
+	// When the row was made.
+	CreatedAt time.Time
+	// When it last changed.
+	UpdatedAt time.Time
 }
 
 // What DBAs asked of the replicas, who did, and what came of it. Kept for a year.
@@ -361,6 +390,20 @@ type Head struct {
 	LogSize int64
 }
 
+// Who an account is at identity providers. An identity is issuer and subject, never an e-mail.
+type Identity struct {
+	// The identity provider, as its tokens name it.
+	Issuer string
+	// The person there.
+	Subject string
+	// The account.
+	UserID int32
+	// When it was joined to the account.
+	CreatedAt time.Time
+	// When somebody last signed in by it.
+	UsedAt *time.Time
+}
+
 // Layers of built graphs. Their ids survive rebuilds.
 type Layer struct {
 	// 32-bit, because the wire's Int is.
@@ -377,6 +420,19 @@ type Layer struct {
 	Color *string
 	// Colours: background_color, border_color, text_color, hex digits without #; null when it has none.
 	Properties []byte
+}
+
+// Attempts to sign in. Failures are kept for a day, and successes for 30 days: who signed in from a network may try again from there, whatever others do.
+type LoginAttempt struct {
+	ID int64
+	// SHA-256 in hexadecimal of what was typed as the account, in lower case: it may be a password in the wrong field.
+	Account string
+	// Where from: an IPv4 address, or a /64 of IPv6.
+	Network netip.Prefix
+	// Whether it failed.
+	Failed bool
+	// When.
+	At time.Time
 }
 
 // Messages of clients that one replica accepted and another one needs. Each goes when it is taken, or after a minute.
@@ -447,6 +503,34 @@ type McpTotal struct {
 	OnlyRow bool
 	// The rows of mcp_sessions.
 	Sessions int64
+}
+
+// Sign-ins under way at an identity provider: ten minutes at most, and each is used once.
+type OidcFlow struct {
+	// SHA-256 of the state that the answer has to have.
+	StateHash []byte
+	// SHA-256 of the cookie of the browser that began it.
+	BrowserHash []byte
+	// What the ID token has to have.
+	Nonce string
+	// The code verifier of PKCE.
+	Verifier string
+	// The path where the browser goes afterwards.
+	ReturnTo string
+	// The account that the identity is to be joined to, as its owner asked; null for a sign-in.
+	Joins *int32
+	// When it ends.
+	ExpiresAt time.Time
+}
+
+// Logout tokens that were used, until none of them would be taken any more.
+type OidcLogout struct {
+	// The identity provider.
+	Issuer string
+	// The id of the token.
+	Jti string
+	// When the row may go.
+	ExpiresAt time.Time
 }
 
 // The one plan of each project, born with it. Its graph is in plan_nodes and plan_edges.
@@ -721,6 +805,116 @@ type Replica struct {
 	TopProjects []byte
 	// Which formats its binary understands. The least among the living decides which are written.
 	Wire int32
+	// Whether callers need a credential; null of a release that knows no accounts.
+	Required *bool
+}
+
+// What happened to accounts and their credentials; kept for 90 days. No secrets.
+type SecurityLog struct {
+	// The entry.
+	ID int64
+	// When.
+	At time.Time
+	// What: login, login_failed, logout, session_ended, token_created, account_disabled, and so on.
+	Event string
+	// The account; null when there is none. It may have been deleted since.
+	UserID *int32
+	// Its name then.
+	Username *string
+	// Who did it: an account by its name, a role of the database, or the server.
+	ByWhom string
+	// Where from; null for operators.
+	Address *netip.Addr
+	// The request, as the log of the server names it.
+	RequestID *string
+	// More of it.
+	Detail *string
+}
+
+// Sessions of people: 24 hours from login. Ended ones stay for a week after their end.
+type Session struct {
+	// The public id. It proves nothing.
+	ID int32
+	// The account.
+	UserID int32
+	// SHA-256 of the secret.
+	SecretHash []byte
+	// When somebody signed in.
+	CreatedAt time.Time
+	// When it was last used, as old as a minute.
+	LastUsedAt time.Time
+	// When it ends at the latest.
+	ExpiresAt time.Time
+	// When it was ended; null while it was not.
+	EndedAt *time.Time
+	// Who ended it, and how.
+	EndedBy *string
+	// Where somebody signed in.
+	Address *netip.Addr
+	// The identity provider by which somebody signed in; null for a password.
+	Issuer *string
+	// The session there, which ends this one.
+	IssuerSession *string
+	// The person there.
+	Subject *string
+}
+
+// Tokens by which programs act for an account: 30 days unless told otherwise. Ended ones stay for a week after their end.
+type Token struct {
+	// The public id.
+	ID int32
+	// The account that it acts for.
+	UserID int32
+	// What its owner calls it; events name it.
+	Name string
+	// What it may do: READ, EDIT, RUN.
+	Scopes []string
+	// The only project that it may touch; null for all of its owner's.
+	ProjectID *int32
+	// SHA-256 of the secret.
+	SecretHash []byte
+	// SHA-256 of the secret before the last rotation; null when that is over.
+	FormerHash []byte
+	// When the former secret ends.
+	FormerUntil *time.Time
+	// When it was made.
+	CreatedAt time.Time
+	// When it was last used, as old as a minute; null before.
+	LastUsedAt *time.Time
+	// When it ends at the latest.
+	ExpiresAt time.Time
+	// When it was ended; null while it was not.
+	EndedAt *time.Time
+	// Who ended it, and how.
+	EndedBy *string
+}
+
+// Accounts. Nobody has one until an operator makes it, or registration is open.
+type User struct {
+	// 32-bit, because the wire's Int is. Events and presence name it in decimal.
+	ID int32
+	// As given, unique in any case; null when the identity provider says none.
+	Email *string
+	// As given, unique in any case.
+	Username string
+	// The name for people to read.
+	DisplayName string
+	// The colour by which others see the account.
+	AvatarColor string
+	// argon2id in the PHC format, with its parameters; null when the account has no password.
+	PasswordHash *string
+	// SHA-256 of a code of an operator, which sets a password once; null when none is open.
+	CodeHash []byte
+	// When the code ends.
+	CodeExpires *time.Time
+	// When the account was made.
+	CreatedAt time.Time
+	// When its names last changed.
+	UpdatedAt time.Time
+	// When somebody last signed in; null before the first time.
+	LastLoginAt *time.Time
+	// When an operator disabled it; null while it may be used.
+	DisabledAt *time.Time
 }
 
 // One row: the key of what replicas tell each other. Whoever can read it hears all of that, and can speak as a replica.

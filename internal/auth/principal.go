@@ -1,0 +1,89 @@
+package auth
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"layercake/internal/fault"
+)
+
+// Scope is a part of what a token may do for its account.
+type Scope string
+
+// The scopes. EDIT and RUN read as well: their answers show what they did.
+const (
+	ScopeRead Scope = "READ"
+	ScopeEdit Scope = "EDIT"
+	ScopeRun  Scope = "RUN"
+)
+
+// Scopes limit a token. Nil limits nothing.
+type Scopes []Scope
+
+// allow reports whether the scopes leave a right. What owners do to people and to the project as a whole no token does.
+func (s Scopes) allow(need Need) bool {
+	switch {
+	case s == nil:
+		return true
+	case need == View:
+		return len(s) > 0
+	case need == Edit:
+		return slices.Contains(s, ScopeEdit)
+	case need == Run:
+		return slices.Contains(s, ScopeRun)
+	}
+	return false
+}
+
+// Names returns the scopes as texts.
+func (s Scopes) Names() []string {
+	names := make([]string, len(s))
+	for i, scope := range s {
+		names[i] = string(scope)
+	}
+	return names
+}
+
+func (s Scopes) String() string { return strings.Join(s.Names(), ", ") }
+
+// CredentialKind is what sort of proof somebody gave.
+type CredentialKind string
+
+// The kinds of credentials.
+const (
+	NoCredential  CredentialKind = ""
+	SessionSecret CredentialKind = "session" // of a person, by password or single sign-on
+	TokenSecret   CredentialKind = "token"   // of a program that acts for an account
+	AccessToken   CredentialKind = "access"  // of the identity provider, for a program; nothing of it is stored here
+)
+
+// Credential names what somebody proved the account with. The id proves nothing itself.
+type Credential struct {
+	Kind    CredentialKind
+	ID      int32     // public id of the session or token; 0 for others
+	Expires time.Time // zero without a credential
+}
+
+// Principal is who calls, and what the credential says of it. The look-up of a credential makes one, and so does the absence of any: then the
+// account is 0. The zero Principal is nobody.
+type Principal struct {
+	Actor
+	Credential Credential
+	Scopes     Scopes // nil for people
+	Project    int32  // the only project that a token is for; 0 for all
+}
+
+// errSignIn is the fault for whoever has no credential and needs one.
+var errSignIn = fault.New(fault.Unauthenticated, "Sign in first")
+
+// Person fails unless the caller is a person who signed in, and returns the account: what people do to their accounts no token does.
+func (p Principal) Person() (account int32, err error) {
+	switch {
+	case p.Account == 0:
+		return 0, errSignIn
+	case p.Credential.Kind != SessionSecret:
+		return 0, fault.New(fault.Forbidden, "A token may not do that: sign in with the account itself")
+	}
+	return p.Account, nil
+}
