@@ -33,7 +33,11 @@ func (o operationUpdate) event() event {
 // eachOperation calls yield for each operation of a plan from now on, until yield returns false. It returns when ctx ends, or with the
 // error that ended the watch.
 func (r *Resolver) eachOperation(ctx context.Context, projectID int32, yield func(operationUpdate) bool) error {
-	for u, err := range r.plans.Watch(ctx, caller.Actor(ctx, ""), projectID, plan.Cursor{}) {
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return err
+	}
+	for u, err := range r.plans.Watch(ctx, access, plan.Cursor{}) {
 		switch {
 		case err != nil:
 			return err
@@ -143,7 +147,11 @@ func (r *Resolver) operationEvents(ctx context.Context, projectID int32, planID 
 
 // arrivalEvents is the half of collaboration that shows who arrives and leaves.
 func (r *Resolver) arrivalEvents(ctx context.Context, projectID int32, planID string, out chan<- delivery[*CollaborationEvent]) error {
-	for arrival, err := range r.presence.Arrivals(ctx, projectID) {
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return err
+	}
+	for arrival, err := range r.presence.Arrivals(ctx, access) {
 		if err != nil {
 			return err
 		}
@@ -195,19 +203,23 @@ func (r *Resolver) projectOf(ctx context.Context, planID string) (int32, error) 
 	if isProject {
 		return int32(id), nil
 	}
-	p, err := r.plans.Get(ctx, caller.Actor(ctx, ""), int32(id))
-	return p.ProjectID, err
+	access, err := r.rights.Plan(ctx, caller.Principal(ctx, ""), int32(id))
+	return access.Project(), err
 }
 
 // join brings a client that states an id into a project as a guest. Without an id it announces an anonymous join.
 func (r *Resolver) join(ctx context.Context, projectID int32, clientID string, name, color *string, agent *bool) error {
+	access, err := r.access(ctx, projectID, clientID)
+	if err != nil {
+		return err
+	}
 	if clientID == "" {
 		if name != nil || color != nil || agent != nil {
 			return fault.New(fault.BadRequest, "Without a client id nobody can be named")
 		}
-		return r.presence.Announce(ctx, projectID, false)
+		return r.presence.Announce(ctx, access, false)
 	}
-	a := caller.Actor(ctx, clientID)
+	a := access.Actor()
 	who := presence.Identity{
 		UserID: a.ID, Name: a.Name, Color: presence.Anonymous.Color, Agent: value(agent), Transport: caller.GraphQL,
 	}
@@ -218,15 +230,19 @@ func (r *Resolver) join(ctx context.Context, projectID int32, clientID string, n
 		who.Color = *color
 	}
 	c := caller.From(ctx)
-	return r.presence.JoinGuest(ctx, presence.Maker{Caller: c.Actor.ID, Network: c.Network()}, projectID, clientID, who)
+	return r.presence.JoinGuest(ctx, presence.Maker{Caller: c.Actor.ID, Network: c.Network()}, access, clientID, who)
 }
 
 // leave takes a client that states an id out of a project. Without an id it announces an anonymous leave.
 func (r *Resolver) leave(ctx context.Context, projectID int32, clientID string) error {
-	if clientID == "" {
-		return r.presence.Announce(ctx, projectID, true)
+	access, err := r.access(ctx, projectID, clientID)
+	if err != nil {
+		return err
 	}
-	return r.presence.LeaveGuest(ctx, projectID, clientID)
+	if clientID == "" {
+		return r.presence.Announce(ctx, access, true)
+	}
+	return r.presence.LeaveGuest(ctx, access, clientID)
 }
 
 // presentPerson shows one connection, or a guest.

@@ -22,7 +22,11 @@ func (r *mutationResolver) LeaveProjectCollaboration(ctx context.Context, projec
 }
 
 func (r *queryResolver) Presence(ctx context.Context, projectID int32) ([]PresentPerson, error) {
-	people, _, err := r.presence.People(ctx, projectID, presence.MaxPeople)
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return nil, err
+	}
+	people, _, err := r.presence.People(ctx, access, presence.MaxPeople)
 	return convert(people, presentPerson), err
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"layercake/internal/budget"
-	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/graphdata"
 	"layercake/internal/ingest"
@@ -170,7 +169,11 @@ func orTooLarge(all bool, err error) error {
 
 // preview reads what is shown of the graph that a node builds.
 func (r *Resolver) preview(ctx context.Context, projectID int32, nodeID string) (*GraphPreview, error) {
-	g, err := r.graphs.OfNode(ctx, caller.Actor(ctx, ""), projectID, nodeID)
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return nil, err
+	}
+	g, err := r.graphs.OfNode(ctx, access, nodeID)
 	if g == nil || err != nil {
 		return nil, err
 	}

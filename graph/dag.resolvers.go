@@ -8,7 +8,6 @@ package graph
 import (
 	"context"
 
-	"layercake/internal/caller"
 	"layercake/internal/plan"
 )
 
@@ -17,10 +16,14 @@ func (r *mutationResolver) UpdatePlanDag(ctx context.Context, projectID int32, p
 	if err := loadersOf(ctx).shown.check(); err != nil {
 		return nil, err
 	}
-	if _, err := r.change(ctx, projectID, changeArgs{opID, expectedVersion, clientID}, edit); err != nil {
+	access, err := r.access(ctx, projectID, value(clientID))
+	if err != nil {
 		return nil, err
 	}
-	dag, err := r.dag(ctx, caller.Actor(ctx, value(clientID)), projectID)
+	if _, err := r.changeWith(ctx, access, changeArgs{opID, expectedVersion, clientID}, edit); err != nil {
+		return nil, err
+	}
+	dag, err := r.dag(ctx, access)
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,11 @@ func (r *mutationResolver) UpdateDataSource(ctx context.Context, id int32, input
 	}
 	request := sourceRequest(opID, clientID)
 	src, err := r.changeSource(ctx, request, func(ctx context.Context) (source.Source, error) {
-		return r.sources.Change(ctx, caller.Actor(ctx, request.ClientID), id, update, request)
+		access, err := r.rights.Source(ctx, caller.Principal(ctx, request.ClientID), id)
+		if err != nil {
+			return source.Source{}, err
+		}
+		return r.sources.Change(ctx, access, id, update, request)
 	})
 	if update.Content != nil {
 		return src, prefixed("Failed to update DataSource file: ", err)
@@ -83,29 +87,48 @@ func (r *mutationResolver) UpdateDataSource(ctx context.Context, id int32, input
 
 func (r *mutationResolver) DeleteDataSource(ctx context.Context, id int32, opID *string, clientID *string) (bool, error) {
 	request := sourceRequest(opID, clientID)
-	err := r.sources.Delete(ctx, caller.Actor(ctx, request.ClientID), id, request)
+	access, err := r.rights.Source(ctx, caller.Principal(ctx, request.ClientID), id)
+	if err == nil {
+		err = r.sources.Delete(ctx, access, id, request)
+	}
 	return err == nil, prefixed("Failed to delete DataSource: ", err)
 }
 
 func (r *mutationResolver) ReprocessDataSource(ctx context.Context, id int32, opID *string, clientID *string) (*source.Source, error) {
 	request := sourceRequest(opID, clientID)
 	src, err := r.changeSource(ctx, request, func(ctx context.Context) (source.Source, error) {
-		return r.sources.Reprocess(ctx, caller.Actor(ctx, request.ClientID), id, request)
+		access, err := r.rights.Source(ctx, caller.Principal(ctx, request.ClientID), id)
+		if err != nil {
+			return source.Source{}, err
+		}
+		return r.sources.Reprocess(ctx, access, id, request)
 	})
 	return src, prefixed("Failed to reprocess DataSource: ", err)
 }
 
 func (r *queryResolver) DataSource(ctx context.Context, id int32) (*source.Source, error) {
-	src, err := r.sources.Get(ctx, caller.Actor(ctx, ""), id)
+	access, err := r.rights.Source(ctx, caller.Principal(ctx, ""), id)
+	if err != nil {
+		return orNull(source.Source{}, err)
+	}
+	src, err := r.sources.Get(ctx, access, id)
 	return orNull(src, err)
 }
 
 func (r *queryResolver) DataSources(ctx context.Context, projectID int32) ([]source.Source, error) {
-	return r.sources.List(ctx, caller.Actor(ctx, ""), projectID)
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return nil, err
+	}
+	return r.sources.List(ctx, access)
 }
 
 func (r *queryResolver) AvailableDataSources(ctx context.Context, projectID int32) ([]source.Source, error) {
-	return r.sources.List(ctx, caller.Actor(ctx, ""), projectID)
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return nil, err
+	}
+	return r.sources.List(ctx, access)
 }
 
 func (r *queryResolver) DownloadDataSourceRaw(ctx context.Context, id int32) (string, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
 
@@ -24,7 +23,11 @@ func (r *Resolver) edit(ctx context.Context, projectID int32, edits []PlanEdit, 
 		}
 		c.Edits = append(c.Edits, edit)
 	}
-	result, err := r.plans.Edit(ctx, caller.Actor(ctx, c.ClientID), projectID, c, dryRun)
+	access, err := r.access(ctx, projectID, c.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	result, err := r.plans.Edit(ctx, access, c, dryRun)
 	if err != nil {
 		return nil, err
 	}

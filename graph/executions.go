@@ -41,7 +41,11 @@ func namesNode(nodeID *string) error {
 
 // execute asks for what is stale among a node and its ancestors, or in the whole plan when nodeID is "". It returns what to tell people.
 func (r *Resolver) execute(ctx context.Context, projectID int32, nodeID string, request executor.Request) (string, error) {
-	outcome, err := r.builds.Execute(ctx, caller.Actor(ctx, request.ClientID), projectID, nodeID, request)
+	access, err := r.access(ctx, projectID, request.ClientID)
+	if err != nil {
+		return "", err
+	}
+	outcome, err := r.builds.Execute(ctx, access, nodeID, request)
 	if err != nil {
 		return "", err
 	}
@@ -83,7 +87,11 @@ func (r *Resolver) export(ctx context.Context, projectID int32, nodeID string, r
 		return nil, err
 	}
 	wanted := executor.OutputRequest{Request: request, Execute: true}
-	out, err := r.builds.Output(ctx, caller.Actor(ctx, request.ClientID), projectID, nodeID, wanted)
+	access, err := r.access(ctx, projectID, request.ClientID)
+	if err != nil {
+		return nil, ofPlan("", err)
+	}
+	out, err := r.builds.Output(ctx, access, nodeID, wanted)
 	if err != nil {
 		return nil, ofPlan("", err)
 	}
@@ -105,7 +113,11 @@ func (r *Resolver) export(ctx context.Context, projectID int32, nodeID string, r
 // executions sends the states and the progress of the builds of a project to out. It returns when ctx ends, or with the error that ended
 // the watch.
 func (r *Resolver) executions(ctx context.Context, projectID int32, out chan<- delivery[*executor.Execution]) error {
-	for e, err := range r.builds.Watch(ctx, caller.Actor(ctx, ""), projectID) {
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return err
+	}
+	for e, err := range r.builds.Watch(ctx, access) {
 		if err != nil {
 			return err
 		}
@@ -141,10 +153,13 @@ func (r *Resolver) createGraph(ctx context.Context, projectID int32, name string
 
 // renameGraph names a graph, unless the name is null.
 func (r *Resolver) renameGraph(ctx context.Context, id int32, name *string) (*graphdata.Graph, error) {
-	who := caller.Actor(ctx, "")
-	g, err := r.graphs.Get(ctx, who, id)
+	access, err := r.rights.Graph(ctx, caller.Principal(ctx, ""), id)
+	if err != nil {
+		return nil, err
+	}
+	g, err := r.graphs.Get(ctx, access, id)
 	if err == nil && name != nil {
-		g, err = r.graphs.Rename(ctx, who, id, *name)
+		g, err = r.graphs.Rename(ctx, access, id, *name)
 	}
 	if err != nil {
 		return nil, err
@@ -154,10 +169,14 @@ func (r *Resolver) renameGraph(ctx context.Context, id int32, name *string) (*gr
 
 // deleteGraph deletes the node that builds a graph. The graph goes with it.
 func (r *Resolver) deleteGraph(ctx context.Context, id int32, args changeArgs) error {
-	g, err := r.graphs.Get(ctx, caller.Actor(ctx, value(args.clientID)), id)
+	access, err := r.rights.Graph(ctx, caller.Principal(ctx, value(args.clientID)), id)
 	if err != nil {
 		return err
 	}
-	_, err = r.change(ctx, g.ProjectID, args, plan.DeleteNode{ID: g.NodeID})
+	g, err := r.graphs.Get(ctx, access, id)
+	if err != nil {
+		return err
+	}
+	_, err = r.changeWith(ctx, access, args, plan.DeleteNode{ID: g.NodeID})
 	return err
 }

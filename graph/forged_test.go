@@ -47,7 +47,7 @@ func TestForgedEventsAreRefused(t *testing.T) {
 	// The truth comes on the same channel, and so after the lies.
 	n := plan.Node{ID: "truth", NodeType: plan.GraphNode, Metadata: plan.NodeMetadata{Label: "Truth"}, Config: "{}"}
 	change := plan.Change{OpID: uuid.NewString(), Via: "test", Edits: []plan.Edit{plan.AddNode{Node: n}}}
-	if _, err := forger.Plans.Change(t.Context(), auth.Anonymous(""), int32(p), change); err != nil {
+	if _, err := forger.Plans.Change(t.Context(), auth.Unchecked(auth.Anonymous(""), int32(p)), change); err != nil {
 		t.Fatal(err)
 	}
 	for id, got := range results(t, c, 2, 1) {
@@ -68,7 +68,9 @@ func TestLieIsForgottenWithItsFeed(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
 	core := servertest.StartCoreOn(t, url, nil)
-	s := offline(t, func(o *setting) { o.Plans, o.Projects, o.Presence = core.Plans, core.Projects, core.Presence })
+	s := offline(t, func(o *setting) {
+		o.Rights, o.Plans, o.Projects, o.Presence = core.Rights, core.Plans, core.Projects, core.Presence
+	})
 	p := s.newProject(t)
 	q := question{
 		Query:     `subscription ($p: Int!, $after: String) { planEvents(projectId: $p, after: $after) { snapshot operations { id } } }`,

@@ -118,7 +118,7 @@ func onlineAt(t testing.TB, url, direct string, changes ...func(*setting)) *site
 // of gives a handler the services of a core.
 func of(core *servertest.Core) func(*setting) {
 	return func(o *setting) {
-		o.Plans, o.Proposals, o.Projects, o.Presence = core.Plans, core.Proposals, core.Projects, core.Presence
+		o.Rights, o.Plans, o.Proposals, o.Projects, o.Presence = core.Rights, core.Plans, core.Proposals, core.Projects, core.Presence
 		o.Sources, o.Graphs, o.Builds = core.Sources, core.Graphs, core.Builds
 	}
 }

@@ -73,11 +73,11 @@ func (r *mutationResolver) ExecuteNode(ctx context.Context, projectID int32, nod
 }
 
 func (r *mutationResolver) ExecutePlan(ctx context.Context, id int32, opID *string, clientID *string) (*PlanExecutionResult, error) {
-	p, err := r.plans.Get(ctx, caller.Actor(ctx, value(clientID)), id)
+	access, err := r.rights.Plan(ctx, caller.Principal(ctx, value(clientID)), id)
 	if err != nil {
 		return nil, err
 	}
-	message, err := r.execute(ctx, p.ProjectID, "", executionRequest(opID, clientID))
+	message, err := r.execute(ctx, access.Project(), "", executionRequest(opID, clientID))
 	if err != nil {
 		return nil, ofPlan("Failed to execute plan: ", err)
 	}
@@ -86,7 +86,11 @@ func (r *mutationResolver) ExecutePlan(ctx context.Context, id int32, opID *stri
 
 func (r *mutationResolver) ImportPlanYaml(ctx context.Context, projectID int32, yamlContent string, opID *string, clientID *string) (*ImportPlanResult, error) {
 	request := executionRequest(opID, clientID)
-	done, err := r.builds.Import(ctx, caller.Actor(ctx, request.ClientID), projectID, yamlContent, request)
+	access, err := r.access(ctx, projectID, request.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	done, err := r.builds.Import(ctx, access, yamlContent, request)
 	if err != nil {
 		return nil, err
 	}
@@ -104,11 +108,19 @@ func (r *mutationResolver) CancelExecution(ctx context.Context, projectID int32,
 		return false, err
 	}
 	request := executionRequest(opID, clientID)
-	return r.builds.Cancel(ctx, caller.Actor(ctx, request.ClientID), projectID, value(nodeID), request)
+	access, err := r.access(ctx, projectID, request.ClientID)
+	if err != nil {
+		return false, err
+	}
+	return r.builds.Cancel(ctx, access, value(nodeID), request)
 }
 
 func (r *queryResolver) Graphs(ctx context.Context, projectID int32) ([]graphdata.Graph, error) {
-	found, err := r.graphs.List(ctx, caller.Actor(ctx, ""), projectID)
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return nil, err
+	}
+	found, err := r.graphs.List(ctx, access)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +128,11 @@ func (r *queryResolver) Graphs(ctx context.Context, projectID int32) ([]graphdat
 }
 
 func (r *queryResolver) Graph(ctx context.Context, id int32) (*graphdata.Graph, error) {
-	g, err := r.graphs.Get(ctx, caller.Actor(ctx, ""), id)
+	access, err := r.rights.Graph(ctx, caller.Principal(ctx, ""), id)
+	if err != nil {
+		return orNull(graphdata.Graph{}, err)
+	}
+	g, err := r.graphs.Get(ctx, access, id)
 	if err == nil {
 		loadersOf(ctx).graphs.Prime(g.ID, &g)
 	}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/budget"
 	"layercake/internal/caller"
 	builds "layercake/internal/executor"
@@ -26,7 +27,7 @@ import (
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/google/uuid"
-	"github.com/hashicorp/golang-lru/v2"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/vektah/gqlparser/v2/ast"
 	"golang.org/x/sync/semaphore"
@@ -35,6 +36,7 @@ import (
 // Options are what a handler needs.
 type Options struct {
 	Sockets   *socket.Registry
+	Rights    *auth.Rights
 	Plans     *plan.Service
 	Proposals *plan.Proposals
 	Projects  *project.Service
@@ -101,7 +103,8 @@ func New(o Options) *Handler {
 	}
 	h.answers = newAnswerCache(h.metrics)
 	r := &Resolver{
-		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, sources: o.Sources, graphs: o.Graphs, builds: o.Builds,
+		rights: o.Rights,
+		plans:  o.Plans, proposals: o.Proposals, projects: o.Projects, sources: o.Sources, graphs: o.Graphs, builds: o.Builds,
 		presence: o.Presence, errors: h.errors, metrics: h.metrics,
 		running: &o.Sockets.Running, pastReads: semaphore.NewWeighted(pastReads), patience: h.patience,
 	}

@@ -29,7 +29,7 @@ type undoArgs struct {
 }
 
 // take is a method of plan.Service that takes something back.
-type take func(context.Context, auth.Actor, int32, plan.UndoInput) (plan.UndoResult, error)
+type take func(context.Context, auth.Access, plan.UndoInput) (plan.UndoResult, error)
 
 // undo takes a change or an undo back.
 func (r *Resolver) undo(ctx context.Context, projectID int32, args undoArgs, undo take) (*UndoResult, error) {
@@ -62,7 +62,11 @@ func (r *Resolver) takeBack(ctx context.Context, projectID int32, in plan.UndoIn
 	if err := shown.checkOnce(ctx); err != nil {
 		return nil, err
 	}
-	result, err := undo(ctx, caller.Actor(ctx, in.ClientID), projectID, in)
+	access, err := r.access(ctx, projectID, in.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	result, err := undo(ctx, access, in)
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +97,12 @@ func checkNamed(name string, version *int32) error {
 
 // history reads a page of changes, unless the response shows too much of plans.
 func (r *Resolver) history(ctx context.Context, projectID int32, q plan.HistoryQuery) (*PlanHistory, error) {
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return nil, err
+	}
 	page, err := showPast(ctx, r, past[plan.History]{
-		read: func() (plan.History, error) { return r.plans.History(ctx, caller.Actor(ctx, ""), projectID, q) },
+		read: func() (plan.History, error) { return r.plans.History(ctx, access, q) },
 		bytes: func(h plan.History) (bytes int) {
 			for _, c := range h.Changes {
 				bytes += bytesOfChange(c.Event)
@@ -113,12 +121,16 @@ func (r *Resolver) dagAt(ctx context.Context, projectID int32, version *int32, a
 	if (version == nil) == (at == nil) {
 		return plan.DAG{}, fault.New(fault.BadRequest, "Give either version or at")
 	}
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return plan.DAG{}, err
+	}
 	return showPast(ctx, r, past[plan.DAG]{
 		read: func() (plan.DAG, error) {
 			if version != nil {
-				return r.plans.At(ctx, caller.Actor(ctx, ""), projectID, int64(*version))
+				return r.plans.At(ctx, access, int64(*version))
 			}
-			return r.plans.AtTime(ctx, caller.Actor(ctx, ""), projectID, *at)
+			return r.plans.AtTime(ctx, access, *at)
 		},
 		bytes: bytesOf,
 		cost:  planCost,
@@ -132,9 +144,13 @@ func (r *Resolver) diff(ctx context.Context, projectID, from int32, to *int32) (
 		version := int64(*to)
 		until = &version
 	}
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return nil, err
+	}
 	d, err := showPast(ctx, r, past[plan.Diff]{
 		read: func() (plan.Diff, error) {
-			return r.plans.Diff(ctx, caller.Actor(ctx, ""), projectID, int64(from), until)
+			return r.plans.Diff(ctx, access, int64(from), until)
 		},
 		bytes: bytesOfDiff,
 	})

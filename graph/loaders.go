@@ -2,10 +2,12 @@ package graph
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/caller"
 	"layercake/internal/executor"
 	"layercake/internal/graphdata"
@@ -48,7 +50,11 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 	l := &loaders{
 		shown: newPlanBudget(), sources: newSourceBudget(), contents: &contentBudget{},
 		plans: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []int32) (map[int32]*plan.Plan, error) {
-			found, err := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids, selectsYAML(graphql.GetOperationContext(ctx)))
+			accesses, err := r.accesses(ctx, ids)
+			if err != nil {
+				return nil, err
+			}
+			found, err := r.plans.OfProjects(ctx, accesses, selectsYAML(graphql.GetOperationContext(ctx)))
 			plans := make(map[int32]*plan.Plan, len(ids))
 			for _, id := range ids {
 				plans[id] = nil
@@ -59,7 +65,11 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 			return plans, err
 		}, gather),
 		lives: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []int32) (map[int32]*project.Live, error) {
-			found, err := r.projects.Live(ctx, caller.Actor(ctx, ""), ids)
+			accesses, err := r.accesses(ctx, ids)
+			if err != nil {
+				return nil, err
+			}
+			found, err := r.projects.Live(ctx, accesses)
 			lives := make(map[int32]*project.Live, len(ids))
 			for _, id := range ids {
 				lives[id] = new(found[id]) // nobody is in a project that was deleted meanwhile
@@ -70,7 +80,11 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 		projects: dataloadgen.NewLoader(func(ctx context.Context, ids []int32) ([]*project.Project, []error) {
 			projects, errs := make([]*project.Project, len(ids)), make([]error, len(ids))
 			for i, id := range ids {
-				p, err := r.projects.Get(ctx, caller.Actor(ctx, ""), id)
+				var p project.Project
+				access, err := r.access(ctx, id, "")
+				if err == nil {
+					p, err = r.projects.Get(ctx, access)
+				}
 				projects[i], errs[i] = orNull(p, err)
 			}
 			return projects, errs
@@ -79,7 +93,11 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 		graphs: dataloadgen.NewLoader(func(ctx context.Context, ids []int32) ([]*graphdata.Graph, []error) {
 			graphs, errs := make([]*graphdata.Graph, len(ids)), make([]error, len(ids))
 			for i, id := range ids {
-				g, err := r.graphs.Get(ctx, caller.Actor(ctx, ""), id)
+				var g graphdata.Graph
+				access, err := r.rights.Graph(ctx, caller.Principal(ctx, ""), id)
+				if err == nil {
+					g, err = r.graphs.Get(ctx, access, id)
+				}
 				graphs[i], errs[i] = orNull(g, err)
 			}
 			return graphs, errs
@@ -103,6 +121,12 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 	}
 	l.list = r.listOnce(l)
 	return next(context.WithValue(ctx, loadersKey{}, l))
+}
+
+// accesses returns what the caller may do in some projects; those that are not theirs are missing.
+func (r *Resolver) accesses(ctx context.Context, projectIDs []int32) ([]auth.Access, error) {
+	found, err := r.rights.Projects(ctx, caller.Principal(ctx, ""), projectIDs)
+	return slices.Collect(maps.Values(found)), err
 }
 
 func loadersOf(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) }
@@ -149,7 +173,11 @@ func (r *Resolver) listOnce(l *loaders) func(context.Context) ([]project.Project
 	return func(ctx context.Context) ([]project.Project, error) {
 		once.Do(func() {
 			var total int
-			projects, total, err = r.projects.List(ctx, caller.Actor(ctx, ""))
+			var reach auth.Reach
+			if reach, err = r.rights.Reach(caller.Principal(ctx, "")); err != nil {
+				return
+			}
+			projects, total, err = r.projects.List(ctx, reach)
 			l.prime(projects...)
 			if total > len(projects) {
 				graphql.RegisterExtension(ctx, "truncated", map[string]any{
@@ -175,13 +203,15 @@ func (r *Resolver) withListed(ctx context.Context, projects []project.Project) {
 		}
 	}
 	once("plan", func(ids []int32) {
-		found, _ := r.plans.OfProjects(ctx, caller.Actor(ctx, ""), ids, selectsYAML(graphql.GetOperationContext(ctx)))
+		accesses, _ := r.accesses(ctx, ids)
+		found, _ := r.plans.OfProjects(ctx, accesses, selectsYAML(graphql.GetOperationContext(ctx)))
 		for id, p := range found {
 			l.plans.Prime(id, &p)
 		}
 	})
 	once("live", func(ids []int32) {
-		found, _ := r.projects.Live(ctx, caller.Actor(ctx, ""), ids)
+		accesses, _ := r.accesses(ctx, ids)
+		found, _ := r.projects.Live(ctx, accesses)
 		for id, live := range found {
 			l.lives.Prime(id, &live)
 		}
@@ -193,7 +223,11 @@ const pageOfProjects = 50
 
 // findProjects reads a page of projects.
 func (r *Resolver) findProjects(ctx context.Context, q project.Query) (*ProjectPage, error) {
-	found, err := r.projects.Find(ctx, caller.Actor(ctx, ""), q)
+	reach, err := r.rights.Reach(caller.Principal(ctx, ""))
+	if err != nil {
+		return nil, err
+	}
+	found, err := r.projects.Find(ctx, reach, q)
 	if err != nil {
 		return nil, err
 	}

@@ -14,27 +14,31 @@ import (
 )
 
 func (r *mutationResolver) CreatePlan(ctx context.Context, input CreatePlanInput, opID *string, expectedVersion *int32, clientID *string) (*plan.Plan, error) {
-	return r.changePlan(ctx, input.ProjectID, changeArgs{opID, expectedVersion, clientID}, plan.UpdatePlan{
+	access, err := r.access(ctx, input.ProjectID, value(clientID))
+	if err != nil {
+		return nil, err
+	}
+	return r.changePlan(ctx, access, changeArgs{opID, expectedVersion, clientID}, plan.UpdatePlan{
 		Name: input.Name, YAMLContent: input.YamlContent, Dependencies: input.Dependencies.Value(), Create: true,
 	})
 }
 
 func (r *mutationResolver) UpdatePlan(ctx context.Context, id int32, input UpdatePlanInput, opID *string, expectedVersion *int32, clientID *string) (*plan.Plan, error) {
-	p, err := r.plans.Get(ctx, caller.Actor(ctx, value(clientID)), id)
+	access, err := r.rights.Plan(ctx, caller.Principal(ctx, value(clientID)), id)
 	if err != nil {
 		return nil, err
 	}
-	return r.changePlan(ctx, p.ProjectID, changeArgs{opID, expectedVersion, clientID}, plan.UpdatePlan{
+	return r.changePlan(ctx, access, changeArgs{opID, expectedVersion, clientID}, plan.UpdatePlan{
 		Name: input.Name, YAMLContent: input.YamlContent, Dependencies: input.Dependencies.Value(),
 	})
 }
 
 func (r *mutationResolver) DeletePlan(ctx context.Context, id int32, opID *string, expectedVersion *int32, clientID *string) (bool, error) {
-	p, err := r.plans.Get(ctx, caller.Actor(ctx, value(clientID)), id)
+	access, err := r.rights.Plan(ctx, caller.Principal(ctx, value(clientID)), id)
 	if err != nil {
 		return false, err
 	}
-	_, err = r.change(ctx, p.ProjectID, changeArgs{opID, expectedVersion, clientID}, plan.RemoveAll{})
+	_, err = r.changeWith(ctx, access, changeArgs{opID, expectedVersion, clientID}, plan.RemoveAll{})
 	return err == nil, err
 }
 
@@ -47,7 +51,11 @@ func (r *planResolver) Project(ctx context.Context, obj *plan.Plan) (*project.Pr
 }
 
 func (r *queryResolver) Plan(ctx context.Context, id int32) (*plan.Plan, error) {
-	p, err := r.plans.Get(ctx, caller.Actor(ctx, ""), id)
+	access, err := r.rights.Plan(ctx, caller.Principal(ctx, ""), id)
+	if err != nil {
+		return orNull(plan.Plan{}, err)
+	}
+	p, err := r.plans.OfProject(ctx, access)
 	return orNull(p, err)
 }
 

@@ -16,12 +16,20 @@ import (
 )
 
 func (r *mutationResolver) CreateProject(ctx context.Context, input project.Input) (*project.Project, error) {
-	p, err := r.projects.Create(ctx, caller.Actor(ctx, ""), input)
+	reach, err := r.rights.Reach(caller.Principal(ctx, ""))
+	if err != nil {
+		return nil, err
+	}
+	p, err := r.projects.Create(ctx, reach, input)
 	return &p, err
 }
 
 func (r *mutationResolver) UpdateProject(ctx context.Context, id int32, input project.Input) (*project.Project, error) {
-	p, err := r.projects.Update(ctx, caller.Actor(ctx, ""), id, input)
+	access, err := r.access(ctx, id, "")
+	if err != nil {
+		return nil, err
+	}
+	p, err := r.projects.Update(ctx, access, input)
 	return &p, err
 }
 
@@ -30,7 +38,10 @@ func (r *mutationResolver) DeleteProject(ctx context.Context, id string) (bool, 
 	if err != nil {
 		return false, fault.New(fault.BadRequest, "Project id must be a 32-bit integer").With("detail", id)
 	}
-	err = r.projects.Delete(ctx, caller.Actor(ctx, ""), int32(number))
+	access, err := r.access(ctx, int32(number), "")
+	if err == nil {
+		err = r.projects.Delete(ctx, access)
+	}
 	return err == nil, err
 }
 
@@ -54,7 +65,11 @@ func (r *queryResolver) Projects(ctx context.Context) ([]project.Project, error)
 }
 
 func (r *queryResolver) Project(ctx context.Context, id int32) (*project.Project, error) {
-	p, err := r.projects.Get(ctx, caller.Actor(ctx, ""), id)
+	access, err := r.access(ctx, id, "")
+	if err != nil {
+		return orNull(project.Project{}, err)
+	}
+	p, err := r.projects.Get(ctx, access)
 	if err == nil {
 		loadersOf(ctx).prime(p)
 	}

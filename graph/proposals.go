@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"layercake/internal/caller"
 	"layercake/internal/plan"
 )
 
@@ -13,8 +12,12 @@ const pageOfProposals = 50
 
 // listProposals reads a page of proposals, unless the response shows too much of plans.
 func (r *Resolver) listProposals(ctx context.Context, projectID int32, q plan.ProposalQuery) (*ProposalPage, error) {
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return nil, err
+	}
 	page, err := showPast(ctx, r, past[plan.ProposalPage]{
-		read: func() (plan.ProposalPage, error) { return r.proposals.List(ctx, caller.Actor(ctx, ""), projectID, q) },
+		read: func() (plan.ProposalPage, error) { return r.proposals.List(ctx, access, q) },
 		bytes: func(page plan.ProposalPage) (bytes int) {
 			const proposal = 500 // names of fields, numbers, times and punctuation
 			for _, p := range page.Proposals {
@@ -33,7 +36,11 @@ func (r *Resolver) listProposals(ctx context.Context, projectID int32, q plan.Pr
 
 // decide has a proposal decided.
 func (r *Resolver) decide(ctx context.Context, projectID int32, in plan.DecideInput) (*Proposal, error) {
-	p, err := r.proposals.Decide(ctx, caller.Actor(ctx, in.ClientID), projectID, in)
+	access, err := r.access(ctx, projectID, in.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	p, err := r.proposals.Decide(ctx, access, in)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +52,11 @@ func (r *Resolver) decide(ctx context.Context, projectID int32, in plan.DecideIn
 
 // watchProposals sends the proposals of a project to out. It returns when ctx ends, or with the error that ended the watch.
 func (r *Resolver) watchProposals(ctx context.Context, projectID int32, out chan<- delivery[*Proposal]) error {
-	for p, err := range r.proposals.Watch(ctx, caller.Actor(ctx, ""), projectID) {
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return err
+	}
+	for p, err := range r.proposals.Watch(ctx, access) {
 		if err != nil {
 			return err
 		}

@@ -56,7 +56,7 @@ func TestProposals(t *testing.T) {
 	agent := auth.Actor{ID: "the-agent", Kind: "agent", Name: "Planner"}
 	propose := func(operations string) plan.Proposal {
 		t.Helper()
-		got, _, err := agents.Proposals.Propose(t.Context(), agent, int32(p), plan.ProposeInput{
+		got, _, err := agents.Proposals.Propose(t.Context(), auth.Unchecked(agent, int32(p)), plan.ProposeInput{
 			Operations: json.RawMessage(operations), Note: "Needed",
 		})
 		if err != nil {
@@ -170,7 +170,7 @@ func TestFollowersOfProposalsShareExecutions(t *testing.T) {
 	}
 	const made = 3
 	for i := range made {
-		_, _, err := agents.Proposals.Propose(t.Context(), auth.Anonymous("a"), int32(p), plan.ProposeInput{
+		_, _, err := agents.Proposals.Propose(t.Context(), auth.Unchecked(auth.Anonymous("a"), int32(p)), plan.ProposeInput{
 			Operations: json.RawMessage(fmt.Sprintf(`[{"op":"add_node","id":"n%d","node_type":"GraphNode","label":"A"}]`, i)),
 		})
 		if err != nil {

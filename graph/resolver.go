@@ -20,12 +20,13 @@ import (
 	"layercake/internal/project"
 	"layercake/internal/source"
 
-	"github.com/hashicorp/golang-lru/v2"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/semaphore"
 )
 
 // Resolver translates between the schema and the core. It decides nothing.
 type Resolver struct {
+	rights    *auth.Rights
 	plans     *plan.Service
 	proposals *plan.Proposals
 	projects  *project.Service
@@ -58,12 +59,25 @@ func (args changeArgs) change() plan.Change {
 	return c
 }
 
+// access returns what the caller may do in a project. Without a credential the caller is the client that states an id, if it states one.
+func (r *Resolver) access(ctx context.Context, projectID int32, clientID string) (auth.Access, error) {
+	return r.rights.Project(ctx, caller.Principal(ctx, clientID), projectID)
+}
+
 func (r *Resolver) change(ctx context.Context, projectID int32, args changeArgs, edits ...plan.Edit) (plan.Result, error) {
+	access, err := r.access(ctx, projectID, value(args.clientID))
+	if err != nil {
+		return plan.Result{}, err
+	}
+	return r.changeWith(ctx, access, args, edits...)
+}
+
+func (r *Resolver) changeWith(ctx context.Context, access auth.Access, args changeArgs, edits ...plan.Edit) (plan.Result, error) {
 	c := args.change()
 	c.Edits = edits
-	result, err := r.plans.Change(ctx, caller.Actor(ctx, c.ClientID), projectID, c)
+	result, err := r.plans.Change(ctx, access, c)
 	if err == nil && c.ClientID != "" {
-		r.presence.RenewGuest(projectID, c.ClientID)
+		r.presence.RenewGuest(access.Project(), c.ClientID)
 	}
 	return result, err
 }
@@ -81,11 +95,11 @@ func (r *Resolver) changeEdge(ctx context.Context, projectID int32, args changeA
 }
 
 // changePlan asks for one edit of the plan's record, and returns the record.
-func (r *Resolver) changePlan(ctx context.Context, projectID int32, args changeArgs, edit plan.Edit) (*plan.Plan, error) {
-	if _, err := r.change(ctx, projectID, args, edit); err != nil {
+func (r *Resolver) changePlan(ctx context.Context, access auth.Access, args changeArgs, edit plan.Edit) (*plan.Plan, error) {
+	if _, err := r.changeWith(ctx, access, args, edit); err != nil {
 		return nil, err
 	}
-	p, err := r.plans.OfProject(ctx, caller.Actor(ctx, value(args.clientID)), projectID)
+	p, err := r.plans.OfProject(ctx, access)
 	return &p, err
 }
 
@@ -121,10 +135,11 @@ const knownPlans = 10_000
 
 // dag reads a plan for an answer. It takes the memory of the answer before, by what the plan cost the last time: many that read a large
 // plan at once would otherwise each hold one before they wait for each other. The first who read a plan learn its cost from one read.
-func (r *Resolver) dag(ctx context.Context, actor auth.Actor, projectID int32) (plan.DAG, error) {
+func (r *Resolver) dag(ctx context.Context, access auth.Access) (plan.DAG, error) {
+	projectID := access.Project()
 	expected, known := r.planCosts.Get(projectID)
 	if !known {
-		first, err := r.plans.SharedDAG(ctx, actor, projectID, plan.Cursor{})
+		first, err := r.plans.SharedDAG(ctx, access, plan.Cursor{})
 		if err != nil {
 			return plan.DAG{}, err
 		}
@@ -135,7 +150,7 @@ func (r *Resolver) dag(ctx context.Context, actor auth.Actor, projectID int32) (
 		r.planCosts.Remove(projectID) // the plan may have become smaller since
 		return plan.DAG{}, err
 	}
-	dag, err := r.plans.DAG(ctx, actor, projectID)
+	dag, err := r.plans.DAG(ctx, access)
 	if err != nil {
 		return plan.DAG{}, err
 	}
@@ -154,7 +169,11 @@ func planCost(d plan.DAG) int64 {
 
 // shownDAG reads a plan for a query, unless the response shows too much of plans.
 func (r *Resolver) shownDAG(ctx context.Context, projectID int32) (plan.DAG, error) {
-	return show(ctx, bytesOf, func() (plan.DAG, error) { return r.dag(ctx, caller.Actor(ctx, ""), projectID) })
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return plan.DAG{}, err
+	}
+	return show(ctx, bytesOf, func() (plan.DAG, error) { return r.dag(ctx, access) })
 }
 
 func (r *Resolver) planDag(d plan.DAG) *PlanDag {

@@ -68,7 +68,11 @@ func (r *Resolver) graphJSON(ctx context.Context, src source.Source) (string, er
 
 // upload uploads files.
 func (r *Resolver) upload(ctx context.Context, projectID int32, uploads []source.Upload, request source.Request) ([]source.Source, error) {
-	made, _, err := r.sources.Create(ctx, caller.Actor(ctx, request.ClientID), projectID, uploads, request)
+	access, err := r.access(ctx, projectID, request.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	made, _, err := r.sources.Create(ctx, access, uploads, request)
 	if err == nil {
 		r.renewGuest(projectID, request.ClientID)
 	}
@@ -184,7 +188,11 @@ func ofPlan(prefix string, err error) error {
 
 // previewRows reads some rows of the table that a node names.
 func (r *Resolver) previewRows(ctx context.Context, projectID int32, nodeID string, limit, offset int32) (*DataSourcePreview, error) {
-	page, err := r.sources.PageOfNode(ctx, caller.Actor(ctx, ""), projectID, nodeID, int(offset), int(limit))
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return nil, ofPlan("", err)
+	}
+	page, err := r.sources.PageOfNode(ctx, access, nodeID, int(offset), int(limit))
 	if err != nil {
 		return nil, ofPlan("", err)
 	}
@@ -243,7 +251,7 @@ func timeText(t *time.Time) *string {
 
 // downloadPath returns the path of a route that has a data source in a form.
 func (r *Resolver) downloadPath(ctx context.Context, id int32, form string) (string, error) {
-	if _, err := r.sources.Get(ctx, caller.Actor(ctx, ""), id); err != nil {
+	if _, err := r.rights.Source(ctx, caller.Principal(ctx, ""), id); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("/api/data-sources/%d/download/%s", id, form), nil

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"layercake/internal/auth"
-	"layercake/internal/caller"
 	"layercake/internal/plan"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -77,7 +76,11 @@ func (r *Resolver) deltas(ctx context.Context, projectID int32, after string, ou
 	if err != nil {
 		return err
 	}
-	for u, err := range r.plans.Watch(ctx, caller.Actor(ctx, ""), projectID, from) {
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return err
+	}
+	for u, err := range r.plans.Watch(ctx, access, from) {
 		if err != nil {
 			return err
 		}
@@ -105,9 +108,12 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 	if err != nil {
 		return err
 	}
-	who := caller.Actor(ctx, "")
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return err
+	}
 	snapshotVersion := int64(-1) // the changes up to it need not be shown
-	for u, err := range r.plans.Watch(ctx, who, projectID, from) {
+	for u, err := range r.plans.Watch(ctx, access, from) {
 		var d delivery[*PlanEvent]
 		switch {
 		case err != nil:
@@ -115,7 +121,7 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 		case u.TooLarge && u.At.Version <= snapshotVersion:
 			continue // a snapshot has shown the change
 		case u.Missed:
-			dag, err := r.plans.SharedDAG(ctx, who, projectID, u.At)
+			dag, err := r.plans.SharedDAG(ctx, access, u.At)
 			if err != nil {
 				return err
 			}
@@ -174,6 +180,10 @@ func (r *Resolver) planIDIfSelected(ctx context.Context, projectID int32) (int32
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.patience)
 	defer cancel()
-	p, err := r.plans.OfProject(ctx, caller.Actor(ctx, ""), projectID)
+	access, err := r.access(ctx, projectID, "")
+	if err != nil {
+		return 0, err
+	}
+	p, err := r.plans.OfProject(ctx, access)
 	return p.ID, err
 }

@@ -45,7 +45,7 @@ var actors = []auth.Actor{
 func newStory(t testing.TB, database string, seed uint64) *story {
 	t.Helper()
 	core := servertest.StartCoreOn(t, database, nil)
-	p, err := core.Projects.Create(t.Context(), actors[0], project.Input{Name: "Test"})
+	p, err := core.Projects.Create(t.Context(), auth.UncheckedReach(actors[0]), project.Input{Name: "Test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,8 +57,8 @@ func newStory(t testing.TB, database string, seed uint64) *story {
 // note keeps the state of the plan.
 func (s *story) note(t testing.TB) {
 	t.Helper()
-	dag, err1 := s.core.Plans.DAG(t.Context(), actors[0], s.project)
-	record, err2 := s.core.Plans.OfProject(t.Context(), actors[0], s.project)
+	dag, err1 := s.core.Plans.DAG(t.Context(), auth.Unchecked(actors[0], s.project))
+	record, err2 := s.core.Plans.OfProject(t.Context(), auth.Unchecked(actors[0], s.project))
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func (s *story) head() int { return len(s.states) - 1 }
 // change makes a change, and reports whether it made a version.
 func (s *story) change(t testing.TB, actor auth.Actor, edits ...plan.Edit) bool {
 	t.Helper()
-	result, err := s.core.Plans.Change(t.Context(), actor, s.project, plan.Change{Via: "test", ClientID: "tab", Edits: edits})
+	result, err := s.core.Plans.Change(t.Context(), auth.Unchecked(actor, s.project), plan.Change{Via: "test", ClientID: "tab", Edits: edits})
 	if err != nil || result.Event == nil {
 		return false
 	}
@@ -265,7 +265,7 @@ func TestPastInSQLIsThatOfTheServer(t *testing.T) {
 	}
 	const oldest = 11
 	for version := oldest; version <= s.head(); version++ {
-		dag, err := s.core.Plans.At(t.Context(), actors[0], s.project, int64(version))
+		dag, err := s.core.Plans.At(t.Context(), auth.Unchecked(actors[0], s.project), int64(version))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +277,7 @@ func TestPastInSQLIsThatOfTheServer(t *testing.T) {
 	for range 100 {
 		from := oldest + s.random.IntN(s.head()-oldest+1)
 		to := int64(from + s.random.IntN(s.head()-from+1))
-		diff, err := s.core.Plans.Diff(t.Context(), actors[0], s.project, int64(from), &to)
+		diff, err := s.core.Plans.Diff(t.Context(), auth.Unchecked(actors[0], s.project), int64(from), &to)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -296,7 +296,7 @@ func TestPastInSQLIsThatOfTheServer(t *testing.T) {
 			t.Fatalf("%d to %d (-server +SQL):\n%s", from, to, diff)
 		}
 	}
-	history, err := s.core.Plans.History(t.Context(), actors[0], s.project, plan.HistoryQuery{Limit: 100, System: true, States: true})
+	history, err := s.core.Plans.History(t.Context(), auth.Unchecked(actors[0], s.project), plan.HistoryQuery{Limit: 100, System: true, States: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -662,7 +662,7 @@ func TestVerifyPlanInAStorm(t *testing.T) {
 		mine := story{random: rand.New(rand.NewPCG(n, n))}
 		storm.Go(func() error {
 			for range 100 {
-				_, err := plans.Change(t.Context(), actors[n%3], s.project, plan.Change{Via: "test", Edits: []plan.Edit{mine.edit()}})
+				_, err := plans.Change(t.Context(), auth.Unchecked(actors[n%3], s.project), plan.Change{Via: "test", Edits: []plan.Edit{mine.edit()}})
 				if err != nil && fault.From(err) == nil {
 					return err
 				}

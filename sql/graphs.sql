@@ -19,7 +19,7 @@ SELECT id, project_id, node_id, name, state, content_id, content_hash, recipe, i
 FROM graphs WHERE id = ANY (@ids::int[]);
 
 -- name: RenameGraph :one
-UPDATE graphs SET name = @name, updated_at = now() WHERE id = @id
+UPDATE graphs SET name = @name, updated_at = now() WHERE id = @id AND project_id = @project_id
 RETURNING id, project_id, node_id, name, state, content_id, content_hash, recipe, ingredients, requested, node_count, edge_count, error_message,
     metadata, computed_at, created_at, updated_at;
 

@@ -3,6 +3,8 @@
 -- name: ListProjects :many
 SELECT id, name, description, created_at, updated_at FROM projects WHERE id IN (
     SELECT p.id FROM projects p JOIN heads h ON h.project_id = p.id
+    WHERE (@account::int = 0 OR EXISTS (SELECT FROM collaborators c
+        WHERE c.project_id = p.id AND c.user_id = @account AND c.status = 'accepted' AND c.active)) AND (@single::int = 0 OR p.id = @single)
     ORDER BY greatest(p.updated_at, h.changed_at) DESC, p.id DESC LIMIT 1000
 ) ORDER BY id;
 
@@ -14,6 +16,8 @@ SELECT p.id, p.name, p.description, p.created_at, p.updated_at, greatest(p.updat
 FROM projects p JOIN heads h ON h.project_id = p.id
 WHERE (sqlc.narg(before)::timestamptz IS NULL OR (greatest(p.updated_at, h.changed_at), p.id) < (sqlc.narg(before), @below::int))
     AND (@search::text = '' OR strpos(lower(p.name), lower(@search)) > 0 OR strpos(lower(p.description), lower(@search)) > 0)
+    AND (@account::int = 0 OR EXISTS (SELECT FROM collaborators c
+        WHERE c.project_id = p.id AND c.user_id = @account AND c.status = 'accepted' AND c.active)) AND (@single::int = 0 OR p.id = @single)
 ORDER BY greatest(p.updated_at, h.changed_at) DESC, p.id DESC LIMIT @most::int;
 
 -- Who is in the given projects, and what last became of their plans. Bodies may be large, so the name of who made the newest change is taken
@@ -48,7 +52,8 @@ CROSS JOIN LATERAL (
 WHERE h.project_id = ANY (@project_ids::int[]);
 
 -- name: CountProjects :one
-SELECT count(*) FROM projects;
+SELECT count(*) FROM projects p WHERE (@account::int = 0 OR EXISTS (SELECT FROM collaborators c
+        WHERE c.project_id = p.id AND c.user_id = @account AND c.status = 'accepted' AND c.active)) AND (@single::int = 0 OR p.id = @single);
 
 -- name: GetProject :one
 SELECT id, name, description, created_at, updated_at FROM projects WHERE id = @id;
@@ -72,9 +77,17 @@ SELECT version FROM heads WHERE project_id = @project_id FOR UPDATE;
 -- name: DeleteProject :execrows
 DELETE FROM projects WHERE id = @id;
 
--- A page of all projects, by ascending id.
+-- A page of projects, by ascending id.
 -- name: ListProjectsAfter :many
-SELECT id, name, description, created_at, updated_at FROM projects WHERE id > @after ORDER BY id LIMIT @most::int;
+SELECT p.id, p.name, p.description, p.created_at, p.updated_at FROM projects p
+WHERE p.id > @after AND (@account::int = 0 OR EXISTS (SELECT FROM collaborators c
+        WHERE c.project_id = p.id AND c.user_id = @account AND c.status = 'accepted' AND c.active)) AND (@single::int = 0 OR p.id = @single)
+ORDER BY p.id LIMIT @most::int;
+
+-- Who makes a project owns it.
+-- name: InsertOwner :exec
+INSERT INTO collaborators (project_id, user_id, role, status, joined_at, last_active_at)
+VALUES (@project_id, @user_id, 'owner', 'accepted', now(), now());
 
 -- What an operation id was used for. The project's columns are null when it was deleted since.
 -- name: GetProjectOperation :one

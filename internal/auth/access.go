@@ -78,6 +78,18 @@ func (a Access) May(need Need) error {
 	return nil
 }
 
+// Projects returns the ids of the projects that accesses are for, or the fault of the first that does not give a right.
+func Projects(accesses []Access, need Need) ([]int32, error) {
+	ids := make([]int32, len(accesses))
+	for i, a := range accesses {
+		if err := a.May(need); err != nil {
+			return nil, err
+		}
+		ids[i] = a.project
+	}
+	return ids, nil
+}
+
 // Stored returns the account whose role has to be read again under the lock of a change, which Renewed takes. It reports false when the
 // right does not depend on a row.
 func (a Access) Stored() (account int32, ok bool) { return a.actor.Account, a.stored }

@@ -42,7 +42,7 @@ const maxName = 100
 
 // Caller is who sent a request, or opened a socket. The zero Caller is nobody, and may do nothing.
 type Caller struct {
-	Actor     auth.Actor
+	auth.Principal
 	RequestID string     // name of the request in logs and in errors, so that a user can report one
 	Address   netip.Addr // address of the client; not valid when a trusted proxy names none
 
@@ -129,7 +129,7 @@ func Middleware(cfg Config) func(http.Handler) http.Handler {
 // identify returns the context of a request with its caller.
 func (cfg Config) identify(w http.ResponseWriter, r *http.Request) context.Context {
 	c := Caller{
-		Actor: auth.Anonymous(""), RequestID: r.Header.Get(RequestIDHeader), Address: middleware.GetClientIPAddr(r.Context()),
+		Principal: auth.Principal{Actor: auth.Anonymous("")}, RequestID: r.Header.Get(RequestIDHeader), Address: middleware.GetClientIPAddr(r.Context()),
 		admitted: cfg.Open,
 	}
 	if !saneRequestID.MatchString(c.RequestID) {
@@ -168,18 +168,16 @@ func From(ctx context.Context) Caller {
 // With returns a context whose caller is c.
 func With(ctx context.Context, c Caller) context.Context { return context.WithValue(ctx, key{}, c) }
 
-// Actor returns the actor of a request: the client that states an id in an argument, under the name of the caller of ctx, or this caller
-// when clientID is empty.
-func Actor(ctx context.Context, clientID string) auth.Actor {
-	c := From(ctx)
-	if clientID == "" {
-		return c.Actor
+// Principal returns who sends a request: the caller of ctx. One without a credential is the client that states an id in an argument, if that
+// is not empty; a credential says who its caller is, whatever the arguments state.
+func Principal(ctx context.Context, clientID string) auth.Principal {
+	p := From(ctx).Principal
+	if clientID != "" && p.Kind == auth.KindAnonymous {
+		stated := auth.Anonymous(clientID)
+		stated.Name = p.Name
+		p.Actor = stated
 	}
-	stated := auth.Anonymous(clientID)
-	if c.Actor.Kind == auth.KindAnonymous {
-		stated.Name = c.Actor.Name
-	}
-	return stated
+	return p
 }
 
 // WithNobody returns a context without a caller, for work whose result is shared by several callers. Nobody may do nothing, so whatever

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -148,7 +149,7 @@ func TestActors(t *testing.T) {
 	var actors [][3]auth.Actor
 	next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
-		actors = append(actors, [...]auth.Actor{caller.From(ctx).Actor, caller.Actor(ctx, ""), caller.Actor(ctx, "x")})
+		actors = append(actors, [...]auth.Actor{caller.From(ctx).Actor, caller.Principal(ctx, "").Actor, caller.Principal(ctx, "x").Actor})
 	})
 	for range 2 {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
@@ -213,23 +214,23 @@ func TestNamesOfActors(t *testing.T) {
 	t.Parallel()
 	c, _ := serve(t, caller.Config{Open: true}, map[string]string{caller.NameHeader: "Ann"})
 	ctx := caller.With(t.Context(), c)
-	if a, unnamed := caller.Actor(ctx, "tab"), auth.Anonymous("tab"); a.Name != "Ann" || a.ID != unnamed.ID || a.Kind != unnamed.Kind {
+	if a, unnamed := caller.Principal(ctx, "tab"), auth.Anonymous("tab"); a.Name != "Ann" || a.ID != unnamed.ID || a.Kind != unnamed.Kind {
 		t.Errorf("got %+v", a)
 	}
-	if a := caller.Actor(caller.WithNobody(ctx), "tab"); a != auth.Anonymous("tab") {
+	if a := caller.Principal(caller.WithNobody(ctx), "tab"); a.Actor != (auth.Actor{}) {
 		t.Errorf("of nobody: %+v", a)
 	}
 	again, err := c.Named("Bob")
 	if err != nil || again.Actor.Name != "Bob" || again.Actor.ID != c.Actor.ID || c.Actor.Name != "Ann" {
 		t.Errorf("renamed: %+v, %v", again.Actor, err)
 	}
-	user := caller.Caller{Actor: auth.Actor{ID: "ann", Kind: "user", Name: "Ann"}}
+	user := caller.Caller{Principal: auth.Principal{Actor: auth.Actor{ID: "ann", Kind: "user", Name: "Ann"}}}
 	for _, name := range []string{"Bob", " ", "A\n"} {
-		if got, err := user.Named(name); err != nil || got != user {
+		if got, err := user.Named(name); err != nil || !reflect.DeepEqual(got, user) {
 			t.Errorf("with a credential, %q: %+v, %v", name, got.Actor, err)
 		}
 	}
-	if a := caller.Actor(caller.With(ctx, user), "tab"); a != auth.Anonymous("tab") {
-		t.Errorf("a client id beside a credential: %+v", a)
+	if p := caller.Principal(caller.With(ctx, user), "tab"); p.Actor != user.Actor {
+		t.Errorf("a client id beside a credential: %+v", p)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/presence"
@@ -20,6 +21,7 @@ import (
 // Options are what a handler needs.
 type Options struct {
 	Sockets  *socket.Registry
+	Rights   *auth.Rights
 	Presence *presence.Tracker
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // may be nil
@@ -36,6 +38,7 @@ const defaultRefresh = 50 * time.Second
 // Handler serves the sockets. Make it with New, and Run it while it serves.
 type Handler struct {
 	sockets  *socket.Transport
+	rights   *auth.Rights
 	presence *presence.Tracker
 	log      *slog.Logger
 	metrics  *metrics
@@ -45,8 +48,8 @@ type Handler struct {
 // New returns a handler. It starts nothing.
 func New(o Options) *Handler {
 	h := &Handler{
-		sockets:  o.Sockets.Transport(caller.Collaboration, o.Timing, labels...),
-		presence: o.Presence, log: o.Log, metrics: newMetrics(o.Metrics), refresh: o.Refresh,
+		sockets: o.Sockets.Transport(caller.Collaboration, o.Timing, labels...),
+		rights:  o.Rights, presence: o.Presence, log: o.Log, metrics: newMetrics(o.Metrics), refresh: o.Refresh,
 	}
 	if h.refresh == 0 {
 		h.refresh = defaultRefresh
@@ -73,10 +76,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if admitted == nil {
 		return
 	}
-	room, err := h.presence.Enter(r.Context(), int32(project))
+	room, err := h.enter(r.Context(), int32(project))
 	if err != nil {
 		admitted.Release()
-		if f := fault.From(err); f != nil && f.Code == fault.NotFound {
+		if f := fault.From(err); f != nil && f.Code != fault.Unavailable {
 			refuse(w, err)
 		} else if r.Context().Err() == nil {
 			h.log.WarnContext(r.Context(), "open the room of a project", "error", err)
@@ -90,6 +93,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	begin(h, room, conn)
+}
+
+// enter opens the room of a project, if the caller may be in it.
+func (h *Handler) enter(ctx context.Context, projectID int32) (*presence.Room, error) {
+	access, err := h.rights.Project(ctx, caller.Principal(ctx, ""), projectID)
+	if err != nil {
+		return nil, err
+	}
+	return h.presence.Enter(ctx, access)
 }
 
 // refuse answers with a fault.

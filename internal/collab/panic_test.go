@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/client"
 	"layercake/internal/fanout"
 	"layercake/internal/postgres/pgtest"
@@ -64,7 +65,7 @@ func TestPanicEndsItsOwnSocket(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, socket.DefaultTiming, time.Hour)
-			room, err := s.core.Presence.Enter(t.Context(), int32(s.project))
+			room, err := s.core.Presence.Enter(t.Context(), auth.Unchecked(auth.Actor{}, int32(s.project)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +114,7 @@ func TestForgedPeopleAreRefused(t *testing.T) {
 			project, uuid.New(), forger.Replica.Incarnation(), member)})
 	}
 	// The truth comes on the same channel, and so after the lies.
-	room, err := forger.Presence.Enter(t.Context(), int32(project))
+	room, err := forger.Presence.Enter(t.Context(), auth.Unchecked(auth.Actor{}, int32(project)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func serve(t *testing.T, timing socket.Timing, refresh time.Duration) *site {
 	sockets := socket.New(socket.Options{Log: slog.New(slog.NewTextHandler(s.log, nil)), Metrics: s.metrics})
 	s.sockets = sockets
 	h := collab.New(collab.Options{
-		Sockets: sockets, Presence: core.Presence, Log: slog.New(slog.DiscardHandler), Metrics: s.metrics, Timing: timing, Refresh: refresh,
+		Sockets: sockets, Rights: core.Rights, Presence: core.Presence, Log: slog.New(slog.DiscardHandler), Metrics: s.metrics, Timing: timing, Refresh: refresh,
 	})
 	server := httptest.NewUnstartedServer(caller.Middleware(caller.Config{Open: true})(h))
 	server.Listener = listener{server.Listener, s.accepted}
@@ -104,7 +104,7 @@ func serve(t *testing.T, timing socket.Timing, refresh time.Duration) *site {
 
 func (s *site) newProject(t *testing.T) int {
 	t.Helper()
-	p, err := s.core.Projects.Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
+	p, err := s.core.Projects.Create(t.Context(), auth.UncheckedReach(auth.Anonymous("")), project.Input{Name: "p"})
 	if err != nil {
 		t.Fatal(err)
 	}

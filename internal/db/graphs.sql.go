@@ -291,18 +291,19 @@ func (q *Queries) ListLayers(ctx context.Context, graphIds []int32) ([]ListLayer
 }
 
 const RenameGraph = `-- name: RenameGraph :one
-UPDATE graphs SET name = $1, updated_at = now() WHERE id = $2
+UPDATE graphs SET name = $1, updated_at = now() WHERE id = $2 AND project_id = $3
 RETURNING id, project_id, node_id, name, state, content_id, content_hash, recipe, ingredients, requested, node_count, edge_count, error_message,
     metadata, computed_at, created_at, updated_at
 `
 
 type RenameGraphParams struct {
-	Name string
-	ID   int32
+	Name      string
+	ID        int32
+	ProjectID int32
 }
 
 func (q *Queries) RenameGraph(ctx context.Context, arg RenameGraphParams) (Graph, error) {
-	row := q.db.QueryRow(ctx, RenameGraph, arg.Name, arg.ID)
+	row := q.db.QueryRow(ctx, RenameGraph, arg.Name, arg.ID, arg.ProjectID)
 	var i Graph
 	err := row.Scan(
 		&i.ID,

@@ -11,11 +11,17 @@ import (
 )
 
 const CountProjects = `-- name: CountProjects :one
-SELECT count(*) FROM projects
+SELECT count(*) FROM projects p WHERE ($1::int = 0 OR EXISTS (SELECT FROM collaborators c
+        WHERE c.project_id = p.id AND c.user_id = $1 AND c.status = 'accepted' AND c.active)) AND ($2::int = 0 OR p.id = $2)
 `
 
-func (q *Queries) CountProjects(ctx context.Context) (int64, error) {
-	row := q.db.QueryRow(ctx, CountProjects)
+type CountProjectsParams struct {
+	Account int32
+	Single  int32
+}
+
+func (q *Queries) CountProjects(ctx context.Context, arg CountProjectsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, CountProjects, arg.Account, arg.Single)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
@@ -112,6 +118,22 @@ INSERT INTO heads (project_id) VALUES ($1)
 // The head is born with its project.
 func (q *Queries) InsertHead(ctx context.Context, projectID int32) error {
 	_, err := q.db.Exec(ctx, InsertHead, projectID)
+	return err
+}
+
+const InsertOwner = `-- name: InsertOwner :exec
+INSERT INTO collaborators (project_id, user_id, role, status, joined_at, last_active_at)
+VALUES ($1, $2, 'owner', 'accepted', now(), now())
+`
+
+type InsertOwnerParams struct {
+	ProjectID int32
+	UserID    int32
+}
+
+// Who makes a project owns it.
+func (q *Queries) InsertOwner(ctx context.Context, arg InsertOwnerParams) error {
+	_, err := q.db.Exec(ctx, InsertOwner, arg.ProjectID, arg.UserID)
 	return err
 }
 
@@ -239,14 +261,21 @@ func (q *Queries) ListLive(ctx context.Context, projectIds []int32) ([]ListLiveR
 const ListProjects = `-- name: ListProjects :many
 SELECT id, name, description, created_at, updated_at FROM projects WHERE id IN (
     SELECT p.id FROM projects p JOIN heads h ON h.project_id = p.id
+    WHERE ($1::int = 0 OR EXISTS (SELECT FROM collaborators c
+        WHERE c.project_id = p.id AND c.user_id = $1 AND c.status = 'accepted' AND c.active)) AND ($2::int = 0 OR p.id = $2)
     ORDER BY greatest(p.updated_at, h.changed_at) DESC, p.id DESC LIMIT 1000
 ) ORDER BY id
 `
 
+type ListProjectsParams struct {
+	Account int32
+	Single  int32
+}
+
 // Those whose name or plan changed last, by ascending id. It reads all heads: an index on changed_at would take every change off the
 // page of its head. Their number is maxListed in Go.
-func (q *Queries) ListProjects(ctx context.Context) ([]Project, error) {
-	rows, err := q.db.Query(ctx, ListProjects)
+func (q *Queries) ListProjects(ctx context.Context, arg ListProjectsParams) ([]Project, error) {
+	rows, err := q.db.Query(ctx, ListProjects, arg.Account, arg.Single)
 	if err != nil {
 		return nil, err
 	}
@@ -272,17 +301,27 @@ func (q *Queries) ListProjects(ctx context.Context) ([]Project, error) {
 }
 
 const ListProjectsAfter = `-- name: ListProjectsAfter :many
-SELECT id, name, description, created_at, updated_at FROM projects WHERE id > $1 ORDER BY id LIMIT $2::int
+SELECT p.id, p.name, p.description, p.created_at, p.updated_at FROM projects p
+WHERE p.id > $1 AND ($2::int = 0 OR EXISTS (SELECT FROM collaborators c
+        WHERE c.project_id = p.id AND c.user_id = $2 AND c.status = 'accepted' AND c.active)) AND ($3::int = 0 OR p.id = $3)
+ORDER BY p.id LIMIT $4::int
 `
 
 type ListProjectsAfterParams struct {
-	After int32
-	Most  int32
+	After   int32
+	Account int32
+	Single  int32
+	Most    int32
 }
 
-// A page of all projects, by ascending id.
+// A page of projects, by ascending id.
 func (q *Queries) ListProjectsAfter(ctx context.Context, arg ListProjectsAfterParams) ([]Project, error) {
-	rows, err := q.db.Query(ctx, ListProjectsAfter, arg.After, arg.Most)
+	rows, err := q.db.Query(ctx, ListProjectsAfter,
+		arg.After,
+		arg.Account,
+		arg.Single,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -312,14 +351,18 @@ SELECT p.id, p.name, p.description, p.created_at, p.updated_at, greatest(p.updat
 FROM projects p JOIN heads h ON h.project_id = p.id
 WHERE ($1::timestamptz IS NULL OR (greatest(p.updated_at, h.changed_at), p.id) < ($1, $2::int))
     AND ($3::text = '' OR strpos(lower(p.name), lower($3)) > 0 OR strpos(lower(p.description), lower($3)) > 0)
-ORDER BY greatest(p.updated_at, h.changed_at) DESC, p.id DESC LIMIT $4::int
+    AND ($4::int = 0 OR EXISTS (SELECT FROM collaborators c
+        WHERE c.project_id = p.id AND c.user_id = $4 AND c.status = 'accepted' AND c.active)) AND ($5::int = 0 OR p.id = $5)
+ORDER BY greatest(p.updated_at, h.changed_at) DESC, p.id DESC LIMIT $6::int
 `
 
 type ListRecentProjectsParams struct {
-	Before *time.Time
-	Below  int32
-	Search string
-	Most   int32
+	Before  *time.Time
+	Below   int32
+	Search  string
+	Account int32
+	Single  int32
+	Most    int32
 }
 
 type ListRecentProjectsRow struct {
@@ -339,6 +382,8 @@ func (q *Queries) ListRecentProjects(ctx context.Context, arg ListRecentProjects
 		arg.Before,
 		arg.Below,
 		arg.Search,
+		arg.Account,
+		arg.Single,
 		arg.Most,
 	)
 	if err != nil {

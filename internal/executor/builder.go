@@ -31,8 +31,10 @@ var (
 	errTooLong  = errors.New("the build took too long")
 )
 
-// builder is who claims and finishes.
-func builder() auth.Actor { return auth.Actor{ID: "builds", Kind: auth.KindSystem, Name: "Layercake"} }
+// builder is who claims and finishes: the server itself, which may do so in every project.
+func builder(projectID int32) auth.Access {
+	return auth.Unchecked(auth.Actor{ID: "builds", Kind: auth.KindSystem, Name: "Layercake"}, projectID)
+}
 
 const via = "builds"
 
@@ -214,7 +216,7 @@ func (s *Service) claim(ctx context.Context, project int32) (found *attempt, ful
 	}
 	taken := false
 	var waited time.Duration
-	_, err = s.change(ctx, builder(), project, plan.Change{Via: via}, nil, func(b *board) error {
+	_, err = s.change(ctx, builder(project), plan.Change{Via: via}, nil, func(b *board) error {
 		found, full, taken = nil, false, false
 		for ready := b.advance(); len(ready) > 0; ready = b.advance() {
 			st := ready[0]
@@ -497,7 +499,7 @@ func (s *Service) show(ctx context.Context, a *attempt) {
 	if !task.Pause(ctx, s.timing.Shown) {
 		return
 	}
-	_, err := s.change(ctx, builder(), a.project, plan.Change{Via: via}, nil, func(b *board) error {
+	_, err := s.change(ctx, builder(a.project), plan.Change{Via: via}, nil, func(b *board) error {
 		st := b.byID[a.node]
 		if st == nil || !st.claimed(a) {
 			return plan.ErrUnchanged
@@ -526,7 +528,7 @@ func (s *Service) end(ctx context.Context, a *attempt, f func(*board, *step)) er
 	defer cancel()
 	for {
 		gone := false
-		_, err := s.change(writing, builder(), a.project, plan.Change{OpID: a.opID, Via: via}, a, func(b *board) error {
+		_, err := s.change(writing, builder(a.project), plan.Change{OpID: a.opID, Via: via}, a, func(b *board) error {
 			st := b.byID[a.node]
 			if gone = st == nil || st.graph == nil || st.graph.ID != a.graph || st.graph.build == nil; gone {
 				return nil // and the claim, if it is there, goes

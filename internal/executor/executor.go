@@ -140,15 +140,18 @@ const maxWait = 25 * time.Second
 // Execute asks for what is stale among a node and its ancestors, or in the whole plan when nodeID is "", in one change, and waits for it.
 // Who hangs up cancels nothing. Faults: NotFound for the project, and with the id as detail for the node, also when they are deleted
 // meanwhile; those of plan.Service.Change.
-func (s *Service) Execute(ctx context.Context, actor auth.Actor, projectID int32, nodeID string, r Request) (Outcome, error) {
+func (s *Service) Execute(ctx context.Context, access auth.Access, nodeID string, r Request) (Outcome, error) {
+	if err := access.May(auth.Run); err != nil {
+		return Outcome{}, err
+	}
 	c := r.change()
 	c.Request = map[string]string{"execute": nodeID}
-	done, err := s.change(ctx, actor, projectID, c, nil, func(b *board) error {
+	done, err := s.change(ctx, access, c, nil, func(b *board) error {
 		targets, err := b.targets(nodeID)
 		if err != nil {
 			return err
 		}
-		b.request(b.ancestors(targets), actor.Name)
+		b.request(b.ancestors(targets), access.Actor().Name)
 		b.advance()
 		return nil
 	})
@@ -156,15 +159,18 @@ func (s *Service) Execute(ctx context.Context, actor auth.Actor, projectID int32
 		return Outcome{}, err
 	}
 	s.look(true)
-	return s.wait(ctx, actor, projectID, nodeID, done.At, min(r.Wait, maxWait))
+	return s.wait(ctx, access, nodeID, done.At, min(r.Wait, maxWait))
 }
 
 // Cancel ends the build of a node and of what depends on it, or all of a project when nodeID is "". It reports whether there was one.
-func (s *Service) Cancel(ctx context.Context, actor auth.Actor, projectID int32, nodeID string, r Request) (bool, error) {
+func (s *Service) Cancel(ctx context.Context, access auth.Access, nodeID string, r Request) (bool, error) {
+	if err := access.May(auth.Run); err != nil {
+		return false, err
+	}
 	c := r.change()
 	c.Request = map[string]string{"cancel": nodeID}
 	var cancelled []int32
-	done, err := s.change(ctx, actor, projectID, c, nil, func(b *board) error {
+	done, err := s.change(ctx, access, c, nil, func(b *board) error {
 		targets, err := b.targets(nodeID)
 		if err != nil {
 			return err
@@ -181,7 +187,7 @@ func (s *Service) Cancel(ctx context.Context, actor auth.Actor, projectID int32,
 }
 
 func (r Request) change() plan.Change {
-	return plan.Change{OpID: r.OpID, ClientID: r.ClientID, Via: r.Via, Note: r.Note}
+	return plan.Change{OpID: r.OpID, ClientID: r.ClientID, Via: r.Via, Note: r.Note, Need: auth.Run}
 }
 
 // targets returns a node, or all nodes for "".
@@ -198,7 +204,7 @@ func (b *board) targets(nodeID string) ([]*step, error) {
 
 // change lets f decide about a project under the lock of its head, and writes what it decided, in one change. Ending, when it is not nil,
 // is an attempt whose claim ends with the change: when the claim is not there any more, nothing is changed, and the error is errLost.
-func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32, c plan.Change, ending *attempt, f func(*board) error,
+func (s *Service) change(ctx context.Context, access auth.Access, c plan.Change, ending *attempt, f func(*board) error,
 ) (plan.Result, error) {
 	lost := false
 	c.Within = func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
@@ -212,7 +218,7 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 				return nil, plan.ErrUnchanged
 			}
 		}
-		b, err := s.loadBoard(ctx, tx.Conn, projectID)
+		b, err := s.loadBoard(ctx, tx.Conn, access.Project())
 		if err != nil {
 			return nil, err
 		}
@@ -222,7 +228,7 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 		}
 		return b.store(ctx, tx.Conn)
 	}
-	done, err := s.cfg.Plans.Change(ctx, actor, projectID, c)
+	done, err := s.cfg.Plans.Change(ctx, access, c)
 	if err == nil && lost {
 		err = errLost
 	}
@@ -252,13 +258,13 @@ func (s *Service) snapshot(ctx context.Context, projectIDs []int32) (boards map[
 }
 
 // wait returns the states of what was asked for, when all of it has ended, and at the latest after some time.
-func (s *Service) wait(ctx context.Context, actor auth.Actor, projectID int32, nodeID string, at plan.Cursor, most time.Duration,
+func (s *Service) wait(ctx context.Context, access auth.Access, nodeID string, at plan.Cursor, most time.Duration,
 ) (Outcome, error) {
 	o := Outcome{At: at}
 	waiting, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	look := func() error {
-		nodes, done, err := s.states(ctx, projectID, nodeID)
+		nodes, done, err := s.states(ctx, access.Project(), nodeID)
 		if err == nil {
 			o.Nodes, o.Done = nodes, done
 		}
@@ -271,7 +277,7 @@ func (s *Service) wait(ctx context.Context, actor auth.Actor, projectID int32, n
 	for _, n := range o.Nodes {
 		open[n.ID] = n.State == statePending || n.State == stateProcessing
 	}
-	for u, err := range s.cfg.Plans.Watch(waiting, actor, projectID, at) {
+	for u, err := range s.cfg.Plans.Watch(waiting, access, at) {
 		if err != nil {
 			return o, err
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/executor"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
@@ -98,7 +99,7 @@ func (c *computed) await(t testing.TB, project int32, node string, times int) {
 // ask asks for a node, or for all with "", and does not wait.
 func (r *replica) ask(t testing.TB, project int32, id string) executor.Outcome {
 	t.Helper()
-	done, err := r.Builds.Execute(t.Context(), r.actor, project, id, executor.Request{})
+	done, err := r.Builds.Execute(t.Context(), auth.Unchecked(r.actor, project), id, executor.Request{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func (r *replica) rest(t testing.TB, project int32) map[string]*plan.GraphExecut
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
-	for u, err := range r.Plans.Watch(ctx, r.actor, project, plan.Cursor{}) {
+	for u, err := range r.Plans.Watch(ctx, auth.Unchecked(r.actor, project), plan.Cursor{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +127,7 @@ func (r *replica) rest(t testing.TB, project int32) map[string]*plan.GraphExecut
 // states returns what the plan shows of the graphs of nodes.
 func (r *replica) states(t testing.TB, project int32) map[string]*plan.GraphExecution {
 	t.Helper()
-	dag, err := r.Plans.DAG(t.Context(), r.actor, project)
+	dag, err := r.Plans.DAG(t.Context(), auth.Unchecked(r.actor, project))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +189,7 @@ func TestReplicasBuildEachNodeOnce(t *testing.T) {
 	p := replicas[0].newProject(t, merges(30)...)
 	var asking sync.WaitGroup
 	for _, r := range replicas {
-		asking.Go(func() { _, _ = r.Builds.Execute(t.Context(), r.actor, p, "", executor.Request{}) })
+		asking.Go(func() { _, _ = r.Builds.Execute(t.Context(), auth.Unchecked(r.actor, p), "", executor.Request{}) })
 	}
 	asking.Wait()
 	states := replicas[1].rest(t, p)
@@ -332,7 +333,7 @@ func TestNodeIsDeletedBeforeItIsBuilt(t *testing.T) {
 	p := a.newProject(t, merges(1)...)
 	c.hold(t, "m0")
 	answer := task.Go(t.Context(), func(ctx context.Context) error {
-		_, err := a.Builds.Execute(ctx, a.actor, p, "m0", executor.Request{Wait: pgtest.Patience})
+		_, err := a.Builds.Execute(ctx, auth.Unchecked(a.actor, p), "m0", executor.Request{Wait: pgtest.Patience})
 		return err
 	})
 	c.await(t, p, "m0", 1)
@@ -349,7 +350,7 @@ func TestWhatIsDeletedUnderABuild(t *testing.T) {
 		"edge": func(t *testing.T, r *replica, p int32) { t.Helper(); r.edit(t, p, plan.DeleteEdge{ID: "m1-m0"}) },
 		"project": func(t *testing.T, r *replica, p int32) {
 			t.Helper()
-			if err := r.Projects.Delete(t.Context(), r.actor, p); err != nil {
+			if err := r.Projects.Delete(t.Context(), auth.Unchecked(r.actor, p)); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -398,7 +399,7 @@ func TestCancelOnAnotherReplica(t *testing.T) {
 	release := c.hold(t, "m0")
 	a.ask(t, p, "")
 	c.await(t, p, "m0", 1)
-	if any, err := b.Builds.Cancel(t.Context(), b.actor, p, "m0", executor.Request{}); !any || err != nil {
+	if any, err := b.Builds.Cancel(t.Context(), auth.Unchecked(b.actor, p), "m0", executor.Request{}); !any || err != nil {
 		t.Fatalf("cancelled: %t, %v", any, err)
 	}
 	states := b.rest(t, p)
@@ -407,7 +408,7 @@ func TestCancelOnAnotherReplica(t *testing.T) {
 	release()
 	a.Builds.Ended.Await(t, "the end of the attempt", func() bool { return a.Builds.Running() == 0 })
 	wantStates(t, a.states(t, p), "not_started", "m0", "c")
-	if any, err := b.Builds.Cancel(t.Context(), b.actor, p, "", executor.Request{}); any || err != nil {
+	if any, err := b.Builds.Cancel(t.Context(), auth.Unchecked(b.actor, p), "", executor.Request{}); any || err != nil {
 		t.Errorf("cancelled what is not open: %t, %v", any, err)
 	}
 	wantStates(t, func() map[string]*plan.GraphExecution { a.execute(t, p, ""); return a.states(t, p) }(), "completed", "m0", "m1", "c")
@@ -424,7 +425,7 @@ func TestFormerAttemptOfTheSameReplica(t *testing.T) {
 	releaseFormer := c.hold(t, "m0")
 	a.ask(t, p, "")
 	c.await(t, p, "m0", 1)
-	if any, err := b.Builds.Cancel(t.Context(), b.actor, p, "", executor.Request{}); !any || err != nil {
+	if any, err := b.Builds.Cancel(t.Context(), auth.Unchecked(b.actor, p), "", executor.Request{}); !any || err != nil {
 		t.Fatalf("cancelled: %t, %v", any, err)
 	}
 	a.restyle(t, p, "m0", "Difference")
@@ -512,7 +513,7 @@ func TestNothingStaleIsNoEvent(t *testing.T) {
 	}
 	p := a.newProject(t, edits...)
 	a.execute(t, p, "")
-	at, err := a.Plans.Head(t.Context(), a.actor, p)
+	at, err := a.Plans.Head(t.Context(), auth.Unchecked(a.actor, p))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,13 +27,17 @@ type Imported struct {
 // Import adds the nodes and edges of a plan file to a project's plan, in one change. A table whose name is that of a data source of the
 // project, of the same kind, is linked to it. A plan that was never written to also takes the file's name and text. Fault: BadRequest for
 // what is no plan file, with the line where it can be said.
-func (s *Service) Import(ctx context.Context, actor auth.Actor, projectID int32, yaml string, r Request) (Imported, error) {
+func (s *Service) Import(ctx context.Context, access auth.Access, yaml string, r Request) (Imported, error) {
+	if err := access.May(auth.Edit); err != nil {
+		return Imported{}, err
+	}
+	projectID := access.Project()
 	parsed, err := planfile.Parse([]byte(yaml))
 	if err != nil {
 		first, _, _ := strings.Cut(err.Error(), "\n")
 		return Imported{}, fault.New(fault.BadRequest, "Failed to parse YAML: "+fault.Clip(first)).With("detail", err.Error())
 	}
-	result, err := s.cfg.Plans.Change(ctx, actor, projectID, plan.Change{
+	result, err := s.cfg.Plans.Change(ctx, access, plan.Change{
 		OpID: r.OpID, ClientID: r.ClientID, Via: r.Via, Note: r.Note, Request: map[string]string{"import": yaml},
 		Within: func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
 			tables, err := tablesOf(ctx, tx, projectID)

@@ -44,11 +44,14 @@ type OutputRequest struct {
 	Format  export.Format // in the place of the node's own; "" for that, which only an OutputNode has
 }
 
-// Output returns the file of an OutputNode, or with a format that of the graph of any other node. When asked to, it first builds what is
-// stale. Faults: NotFound for the node and for a graph that was never built, BadRequest for a configuration that cannot be exported and for
+// Output returns the file of an OutputNode, or with a format that of the graph of any other node. When asked to by somebody who may run,
+// it first builds what is stale; others get what was built. Faults: NotFound for the node and for a graph that was never built, BadRequest for a configuration that cannot be exported and for
 // a build that failed, Unavailable while the build goes on.
-func (s *Service) Output(ctx context.Context, actor auth.Actor, projectID int32, nodeID string, r OutputRequest) (Output, error) {
-	dag, err := s.cfg.Plans.DAG(ctx, actor, projectID)
+func (s *Service) Output(ctx context.Context, access auth.Access, nodeID string, r OutputRequest) (Output, error) {
+	if err := access.May(auth.View); err != nil {
+		return Output{}, err
+	}
+	dag, err := s.cfg.Plans.DAG(ctx, access)
 	if err != nil {
 		return Output{}, err
 	}
@@ -56,24 +59,24 @@ func (s *Service) Output(ctx context.Context, actor auth.Actor, projectID int32,
 	if err != nil {
 		return Output{}, err
 	}
-	project, err := s.cfg.Projects.Get(ctx, actor, projectID)
+	project, err := s.cfg.Projects.Get(ctx, access)
 	if err != nil {
 		return Output{}, err
 	}
 	out := Output{
 		Filename: filename(config.name, project.Name, config.format), MIMEType: config.format.MIME(), Format: config.format,
-		Download: downloadPath(projectID, nodeID, r.Format), config: config,
+		Download: downloadPath(access.Project(), nodeID, r.Format), config: config,
 	}
 	if upstream.NodeType == plan.DataSourceNode {
-		out.with, err = s.withSourceOf(ctx, actor, projectID, upstream)
+		out.with, err = s.withSourceOf(ctx, access, upstream)
 		return out, err
 	}
-	if r.Execute {
-		if err := s.makeCurrent(ctx, actor, projectID, upstream, r.Request); err != nil {
+	if r.Execute && access.May(auth.Run) == nil {
+		if err := s.makeCurrent(ctx, access, upstream, r.Request); err != nil {
 			return Output{}, err
 		}
 	}
-	out.with, err = s.withGraphOf(ctx, actor, projectID, upstream)
+	out.with, err = s.withGraphOf(ctx, access, upstream)
 	return out, err
 }
 
@@ -113,8 +116,8 @@ func nodeOf(dag plan.DAG, id string) *plan.Node {
 }
 
 // makeCurrent executes a node, and returns why its graph is not current afterwards.
-func (s *Service) makeCurrent(ctx context.Context, actor auth.Actor, projectID int32, node plan.Node, r Request) error {
-	outcome, err := s.Execute(ctx, actor, projectID, node.ID, r)
+func (s *Service) makeCurrent(ctx context.Context, access auth.Access, node plan.Node, r Request) error {
+	outcome, err := s.Execute(ctx, access, node.ID, r)
 	if err != nil {
 		return err
 	}
@@ -133,18 +136,16 @@ func (s *Service) makeCurrent(ctx context.Context, actor auth.Actor, projectID i
 
 // withSourceOf returns how to use what the file holds that a DataSourceNode names.
 func (s *Service) withSourceOf(
-	ctx context.Context, actor auth.Actor, projectID int32, node plan.Node,
+	ctx context.Context, access auth.Access, node plan.Node,
 ) (func(context.Context, func(layered.Graph) error) error, error) {
 	id := sourceOf(node.Config)
 	if id <= 0 {
 		return nil, fault.New(fault.BadRequest, "The DataSourceNode has no data source").With("nodeId", node.ID)
 	}
-	source, err := s.cfg.Sources.Get(ctx, actor, id)
+	source, err := s.cfg.Sources.Get(ctx, access, id)
 	switch {
 	case err != nil:
 		return nil, err
-	case source.ProjectID != projectID:
-		return nil, fault.New(fault.NotFound, "DataSource not found").With("detail", id)
 	case source.Status != "active":
 		return nil, fault.New(fault.BadRequest, "The data source cannot be used").With("detail", source.ErrorMessage)
 	}
@@ -165,9 +166,9 @@ func (s *Service) withSourceOf(
 
 // withGraphOf returns how to use the graph that a node built last.
 func (s *Service) withGraphOf(
-	ctx context.Context, actor auth.Actor, projectID int32, node plan.Node,
+	ctx context.Context, access auth.Access, node plan.Node,
 ) (func(context.Context, func(layered.Graph) error) error, error) {
-	header, err := s.cfg.Graphs.OfNode(ctx, actor, projectID, node.ID)
+	header, err := s.cfg.Graphs.OfNode(ctx, access, node.ID)
 	if err != nil {
 		return nil, err
 	}

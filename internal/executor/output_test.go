@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/executor"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
@@ -30,7 +31,7 @@ func listed(tables map[string]string) (files []string) {
 // output returns a file that is built first.
 func (r *replica) output(t testing.TB, project int32, id string) (name, content string) {
 	t.Helper()
-	out, err := r.Builds.Output(t.Context(), r.actor, project, id, executor.OutputRequest{
+	out, err := r.Builds.Output(t.Context(), auth.Unchecked(r.actor, project), id, executor.OutputRequest{
 		Execute: true, Request: executor.Request{Wait: 25 * time.Second},
 	})
 	if err != nil {
@@ -68,17 +69,17 @@ func TestImport(t *testing.T) {
 	r, other := start(t, database), start(t, database)
 	p := r.newProject(t)
 	request := executor.Request{OpID: "import", ClientID: "page", Note: "from a file"}
-	done, err := r.Builds.Import(t.Context(), r.actor, p, smallPlan, request)
+	done, err := r.Builds.Import(t.Context(), auth.Unchecked(r.actor, p), smallPlan, request)
 	if err != nil || done.Nodes != 10 || done.Edges != 9 || done.At.Version != 1 {
 		t.Fatalf("%+v, %v", done, err)
 	}
-	if again, err := other.Builds.Import(t.Context(), r.actor, p, smallPlan, request); err != nil || again != done {
+	if again, err := other.Builds.Import(t.Context(), auth.Unchecked(r.actor, p), smallPlan, request); err != nil || again != done {
 		t.Errorf("again %+v, %v; want %+v", again, err, done)
 	}
-	if _, err := r.Builds.Import(t.Context(), r.actor, p, smallPlan+"\n", request); !fault.Is(err, fault.BadRequest) {
+	if _, err := r.Builds.Import(t.Context(), auth.Unchecked(r.actor, p), smallPlan+"\n", request); !fault.Is(err, fault.BadRequest) {
 		t.Errorf("another file under the same operation id: %v", err)
 	}
-	record, err := r.Plans.OfProject(t.Context(), r.actor, p)
+	record, err := r.Plans.OfProject(t.Context(), auth.Unchecked(r.actor, p))
 	if err != nil || record.Name != "Small" || record.YAMLContent != smallPlan || record.Status != "active" {
 		t.Errorf("the record is %+v, %v", record, err)
 	}
@@ -90,20 +91,20 @@ func TestImportRuns(t *testing.T) {
 	p := r.newProject(t)
 	r.upload(t, p, listed(smallTables())...)
 	name := func() string {
-		record, err := r.Plans.OfProject(t.Context(), r.actor, p)
+		record, err := r.Plans.OfProject(t.Context(), auth.Unchecked(r.actor, p))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return record.Name
 	}
 	before := name()
-	if _, err := r.Builds.Import(t.Context(), r.actor, p, smallPlan, executor.Request{}); err != nil {
+	if _, err := r.Builds.Import(t.Context(), auth.Unchecked(r.actor, p), smallPlan, executor.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	if name() != before {
 		t.Errorf("the plan was written to before, and now is called %s", name())
 	}
-	dag, err := r.Plans.DAG(t.Context(), r.actor, p)
+	dag, err := r.Plans.DAG(t.Context(), auth.Unchecked(r.actor, p))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +126,7 @@ func TestImportRuns(t *testing.T) {
 			t.Errorf("%s is %s: %s", label, file, content)
 		}
 	}
-	_, err = r.Builds.Output(t.Context(), r.actor, p, outputs["Custom: x.txt"], executor.OutputRequest{})
+	_, err = r.Builds.Output(t.Context(), auth.Unchecked(r.actor, p), outputs["Custom: x.txt"], executor.OutputRequest{})
 	if f := fault.From(err); f == nil || f.Code != fault.BadRequest || !strings.Contains(f.Message, "Custom") {
 		t.Errorf("a template: %v", err)
 	}
@@ -142,20 +143,20 @@ func TestImportOfWhatIsNoPlan(t *testing.T) {
 		"bad format":    {"import:\n  profiles: []\nexport:\n  profiles:\n    - { filename: a, exporter: SVG }\n", "SVG"},
 		"empty":         {"", "import profiles"},
 	} {
-		_, err := r.Builds.Import(t.Context(), r.actor, p, c.yaml, executor.Request{})
+		_, err := r.Builds.Import(t.Context(), auth.Unchecked(r.actor, p), c.yaml, executor.Request{})
 		f := fault.From(err)
 		if f == nil || f.Code != fault.BadRequest || !strings.HasPrefix(f.Message, "Failed to parse YAML: ") || !strings.Contains(f.Message, c.part) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	many := "import: { profiles: [] }\nexport:\n  profiles:\n" + strings.Repeat("    - { filename: a, exporter: GML }\n", 1000)
-	if _, err := r.Builds.Import(t.Context(), r.actor, p, many, executor.Request{}); !fault.Is(err, fault.BadRequest) {
+	if _, err := r.Builds.Import(t.Context(), auth.Unchecked(r.actor, p), many, executor.Request{}); !fault.Is(err, fault.BadRequest) {
 		t.Errorf("too many nodes: %v", err)
 	}
-	if _, err := r.Builds.Import(t.Context(), r.actor, p+1, smallPlan, executor.Request{}); !fault.Is(err, fault.NotFound) {
+	if _, err := r.Builds.Import(t.Context(), auth.Unchecked(r.actor, p+1), smallPlan, executor.Request{}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("no project: %v", err)
 	}
-	if dag, err := r.Plans.DAG(t.Context(), r.actor, p); err != nil || len(dag.Nodes) != 0 || dag.At.Version != 0 {
+	if dag, err := r.Plans.DAG(t.Context(), auth.Unchecked(r.actor, p)); err != nil || len(dag.Nodes) != 0 || dag.At.Version != 0 {
 		t.Errorf("something was done: %+v, %v", dag, err)
 	}
 }
@@ -170,7 +171,7 @@ func TestOutput(t *testing.T) {
 		edge("nothing", "of nothing"), edge("nothing", "bad"),
 	)
 	unbuilt := func(id string) error {
-		_, err := r.Builds.Output(t.Context(), r.actor, p, id, executor.OutputRequest{})
+		_, err := r.Builds.Output(t.Context(), auth.Unchecked(r.actor, p), id, executor.OutputRequest{})
 		return err
 	}
 	if err := unbuilt("o"); !fault.Is(err, fault.NotFound) || !strings.Contains(err.Error(), "Graph not found for node g") {
@@ -183,7 +184,7 @@ func TestOutput(t *testing.T) {
 		t.Errorf("without a data source: %v", err)
 	}
 	wait := executor.OutputRequest{Execute: true, Request: executor.Request{Wait: 25 * time.Second}}
-	if _, err := r.Builds.Output(t.Context(), r.actor, p, "bad out", wait); !fault.Is(err, fault.BadRequest) ||
+	if _, err := r.Builds.Output(t.Context(), auth.Unchecked(r.actor, p), "bad out", wait); !fault.Is(err, fault.BadRequest) ||
 		!strings.HasPrefix(err.Error(), "Failed to execute graph: ") {
 		t.Errorf("a build that fails: %v", err)
 	}
@@ -197,7 +198,7 @@ func TestOutput(t *testing.T) {
 
 	// The file of a data source needs no graph.
 	r.upload(t, p, "nodes.csv", "id,label\na,Alpha\n")
-	sources, err := r.Sources.List(t.Context(), r.actor, p)
+	sources, err := r.Sources.List(t.Context(), auth.Unchecked(r.actor, p))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,10 +231,10 @@ func TestPublishedOutputs(t *testing.T) {
 		tables[name] = string(text)
 	}
 	r.upload(t, p, listed(tables)...)
-	if _, err := r.Builds.Import(t.Context(), r.actor, p, string(yaml), executor.Request{}); err != nil {
+	if _, err := r.Builds.Import(t.Context(), auth.Unchecked(r.actor, p), string(yaml), executor.Request{}); err != nil {
 		t.Fatal(err)
 	}
-	dag, err := r.Plans.DAG(t.Context(), r.actor, p)
+	dag, err := r.Plans.DAG(t.Context(), auth.Unchecked(r.actor, p))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/executor"
 	"layercake/internal/fault"
 	"layercake/internal/layered"
@@ -116,26 +117,26 @@ func (h *history) act(t *testing.T, r *rand.Rand) {
 	ctx := t.Context()
 	switch r.IntN(10) {
 	case 0:
-		_, err = on.Builds.Execute(ctx, on.actor, h.project, "", executor.Request{})
+		_, err = on.Builds.Execute(ctx, auth.Unchecked(on.actor, h.project), "", executor.Request{})
 	case 1, 2:
-		_, err = on.Builds.Execute(ctx, on.actor, h.project, id, executor.Request{Wait: time.Duration(r.IntN(100)) * time.Millisecond})
+		_, err = on.Builds.Execute(ctx, auth.Unchecked(on.actor, h.project), id, executor.Request{Wait: time.Duration(r.IntN(100)) * time.Millisecond})
 	case 3, 4:
-		_, err = on.Sources.Change(ctx, on.actor, h.sources[r.IntN(len(h.sources))].ID, source.Update{Content: strings.NewReader(nodeTable(r))}, source.Request{})
+		_, err = on.Sources.Change(ctx, auth.Unchecked(on.actor, h.project), h.sources[r.IntN(len(h.sources))].ID, source.Update{Content: strings.NewReader(nodeTable(r))}, source.Request{})
 	case 5:
 		if id[0] == 'm' {
 			config := fmt.Sprintf(`{"mergeStrategy":%q}`, []string{"Union", "Intersection", "No"}[r.IntN(3)])
-			_, err = on.Plans.Change(ctx, on.actor, h.project, plan.Change{Edits: []plan.Edit{plan.UpdateNode{ID: id, Config: &config}}})
+			_, err = on.Plans.Change(ctx, auth.Unchecked(on.actor, h.project), plan.Change{Edits: []plan.Edit{plan.UpdateNode{ID: id, Config: &config}}})
 		}
 	case 6:
-		_, err = on.Builds.Cancel(ctx, on.actor, h.project, id, executor.Request{})
+		_, err = on.Builds.Cancel(ctx, auth.Unchecked(on.actor, h.project), id, executor.Request{})
 	case 7: // somebody is killed, or seems to be
 		err = kill(ctx, on)
 	case 8:
 		e := h.edges[r.IntN(len(h.edges))]
-		_, err = on.Plans.Change(ctx, on.actor, h.project, plan.Change{Edits: []plan.Edit{plan.DeleteEdge{ID: e[0] + "_" + e[1]}}})
+		_, err = on.Plans.Change(ctx, auth.Unchecked(on.actor, h.project), plan.Change{Edits: []plan.Edit{plan.DeleteEdge{ID: e[0] + "_" + e[1]}}})
 	case 9:
 		e := h.edges[r.IntN(len(h.edges))]
-		_, err = on.Plans.Change(ctx, on.actor, h.project, plan.Change{Edits: []plan.Edit{plan.AddEdge{Edge: link(e[0], e[1])}}})
+		_, err = on.Plans.Change(ctx, auth.Unchecked(on.actor, h.project), plan.Change{Edits: []plan.Edit{plan.AddEdge{Edge: link(e[0], e[1])}}})
 	}
 	if err != nil && fault.From(err) == nil {
 		t.Error(err)
@@ -154,7 +155,7 @@ func (h *history) check(t *testing.T) {
 	t.Helper()
 	a := h.replicas[1]
 	a.execute(t, h.project, "")
-	dag, err := a.Plans.DAG(t.Context(), a.actor, h.project)
+	dag, err := a.Plans.DAG(t.Context(), auth.Unchecked(a.actor, h.project))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +213,7 @@ func (h *history) output(t *testing.T, n plan.Node, inputs []layered.Graph, usab
 	t.Helper()
 	a := h.replicas[2]
 	if n.NodeType == plan.DataSourceNode {
-		src, err := a.Sources.Get(t.Context(), a.actor, n.DatasourceExecution.DataSourceID)
+		src, err := a.Sources.Get(t.Context(), auth.Unchecked(a.actor, h.project), n.DatasourceExecution.DataSourceID)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"layercake/internal/auth"
 	"layercake/internal/graphdata"
 	"layercake/internal/layered"
 	"layercake/internal/plan"
@@ -40,7 +41,7 @@ func (r *replica) upload(t testing.TB, project int32, files ...string) (sources 
 	for pair := range slices.Chunk(files, 2) {
 		uploads = append(uploads, source.Upload{Filename: pair[0], Content: strings.NewReader(pair[1])})
 	}
-	sources, done, err := r.Sources.Create(t.Context(), r.actor, project, uploads, source.Request{})
+	sources, done, err := r.Sources.Create(t.Context(), auth.Unchecked(r.actor, project), uploads, source.Request{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +54,7 @@ func (r *replica) upload(t testing.TB, project int32, files ...string) (sources 
 // replace puts another file in the place of a source's.
 func (r *replica) replace(t testing.TB, src source.Source, text string) {
 	t.Helper()
-	if _, err := r.Sources.Change(t.Context(), r.actor, src.ID, source.Update{Content: strings.NewReader(text)}, source.Request{}); err != nil {
+	if _, err := r.Sources.Change(t.Context(), auth.Unchecked(r.actor, src.ProjectID), src.ID, source.Update{Content: strings.NewReader(text)}, source.Request{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -61,7 +62,7 @@ func (r *replica) replace(t testing.TB, src source.Source, text string) {
 // content returns the graph of a node as it is stored.
 func (r *replica) content(t testing.TB, project int32, id string) (layered.Graph, graphdata.Graph) {
 	t.Helper()
-	header, err := r.Graphs.OfNode(t.Context(), r.actor, project, id)
+	header, err := r.Graphs.OfNode(t.Context(), auth.Unchecked(r.actor, project), id)
 	if err != nil || header == nil || header.ContentID == nil {
 		t.Fatalf("%s has no content: %+v, %v", id, header, err)
 	}
@@ -134,7 +135,7 @@ func TestWorkedExample(t *testing.T) {
 
 func (r *replica) head(t testing.TB, project int32) plan.Cursor {
 	t.Helper()
-	at, err := r.Plans.Head(t.Context(), r.actor, project)
+	at, err := r.Plans.Head(t.Context(), auth.Unchecked(r.actor, project))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +175,7 @@ func TestBadTablesFailWithTheirElements(t *testing.T) {
 	if _, now := a.content(t, p, "g"); *now.ContentID != *before.ContentID || now.ErrorMessage != nil {
 		t.Errorf("%+v", now)
 	}
-	if err := a.Sources.Delete(t.Context(), a.actor, sources[2].ID, source.Request{}); err != nil {
+	if err := a.Sources.Delete(t.Context(), auth.Unchecked(a.actor, p), sources[2].ID, source.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	a.execute(t, p, "g")

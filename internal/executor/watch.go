@@ -41,7 +41,8 @@ type progress struct {
 
 // Watch yields the executions of a project: first what is so now, then each that changes, until ctx ends. States are those of the plan's
 // events, and how far builds are is asked once a second. It ends with the fault NotFound when the project does not exist or is deleted.
-func (s *Service) Watch(ctx context.Context, actor auth.Actor, projectID int32) iter.Seq2[Execution, error] {
+func (s *Service) Watch(ctx context.Context, access auth.Access) iter.Seq2[Execution, error] {
+	projectID := access.Project()
 	return func(yield func(Execution, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -49,7 +50,7 @@ func (s *Service) Watch(ctx context.Context, actor auth.Actor, projectID int32) 
 		defer s.unfollow(projectID, p)
 		updates := make(chan *plan.Update)
 		watching := task.Go(ctx, func(ctx context.Context) error {
-			for u, err := range s.cfg.Plans.Watch(ctx, actor, projectID, plan.Cursor{}) {
+			for u, err := range s.cfg.Plans.Watch(ctx, access, plan.Cursor{}) {
 				if err != nil {
 					return err
 				}

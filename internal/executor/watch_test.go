@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/executor"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
@@ -20,7 +21,7 @@ func (r *replica) follow(t testing.TB, project int32) <-chan executor.Execution 
 	told := make(chan executor.Execution)
 	watching := task.Go(t.Context(), func(ctx context.Context) error {
 		defer close(told)
-		for e, err := range r.Builds.Watch(ctx, r.actor, project) {
+		for e, err := range r.Builds.Watch(ctx, auth.Unchecked(r.actor, project)) {
 			if err != nil {
 				return err
 			}
@@ -88,12 +89,12 @@ func TestWatch(t *testing.T) {
 		}
 		next(t, told, "c to be complete", state("c", "completed"))
 	}
-	if err := a.Projects.Delete(t.Context(), a.actor, p); err != nil {
+	if err := a.Projects.Delete(t.Context(), auth.Unchecked(a.actor, p)); err != nil {
 		t.Fatal(err)
 	}
 	for range told { // until the watch ends
 	}
-	for _, err := range b.Builds.Watch(t.Context(), b.actor, p) {
+	for _, err := range b.Builds.Watch(t.Context(), auth.Unchecked(b.actor, p)) {
 		if !fault.Is(err, fault.NotFound) {
 			t.Errorf("watching what is not there: %v", err)
 		}
@@ -107,7 +108,7 @@ func TestShortBuildsAreNotShownUnderWay(t *testing.T) {
 	a := start(t, database, quick)
 	p := a.newProject(t, merges(3)...)
 	done := a.execute(t, p, "")
-	at, err := a.Plans.Head(t.Context(), a.actor, p)
+	at, err := a.Plans.Head(t.Context(), auth.Unchecked(a.actor, p))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,13 +128,13 @@ func TestWaitingForBuilds(t *testing.T) {
 	a := start(t, pgtest.New(t), quick, c.on)
 	p := a.newProject(t, merges(2)...)
 	release := c.hold(t, "m0")
-	short, err := a.Builds.Execute(t.Context(), a.actor, p, "m0", executor.Request{Wait: time.Millisecond})
+	short, err := a.Builds.Execute(t.Context(), auth.Unchecked(a.actor, p), "m0", executor.Request{Wait: time.Millisecond})
 	if err != nil || short.Done || len(short.Nodes) != 1 || short.Nodes[0].State != "pending" || short.Failed() != nil {
 		t.Errorf("%+v, %v", short, err)
 	}
 	ctx, hangUp := context.WithCancel(t.Context())
 	waiting := task.Go(ctx, func(ctx context.Context) error {
-		done, err := a.Builds.Execute(ctx, a.actor, p, "m0", executor.Request{Wait: 25 * time.Second})
+		done, err := a.Builds.Execute(ctx, auth.Unchecked(a.actor, p), "m0", executor.Request{Wait: 25 * time.Second})
 		if done.Done {
 			return errors.New("it is done")
 		}
@@ -145,16 +146,16 @@ func TestWaitingForBuilds(t *testing.T) {
 	release()
 	wantStates(t, a.rest(t, p), "completed", "m0")
 
-	if _, err := a.Builds.Execute(t.Context(), a.actor, p, "ghost", executor.Request{}); !fault.Is(err, fault.NotFound) || fault.From(err).Details["detail"] != "ghost" {
+	if _, err := a.Builds.Execute(t.Context(), auth.Unchecked(a.actor, p), "ghost", executor.Request{}); !fault.Is(err, fault.NotFound) || fault.From(err).Details["detail"] != "ghost" {
 		t.Errorf("asking for a node that is not there: %v", err)
 	}
-	if _, err := a.Builds.Execute(t.Context(), a.actor, p+1000, "", executor.Request{}); !fault.Is(err, fault.NotFound) {
+	if _, err := a.Builds.Execute(t.Context(), auth.Unchecked(a.actor, p+1000), "", executor.Request{}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("asking for a project that is not there: %v", err)
 	}
 	// A repeat under the same operation id asks for nothing more.
 	once := executor.Request{OpID: "once", Wait: 25 * time.Second}
 	for range 2 {
-		done, err := a.Builds.Execute(t.Context(), a.actor, p, "m1", once)
+		done, err := a.Builds.Execute(t.Context(), auth.Unchecked(a.actor, p), "m1", once)
 		if err != nil || !done.Done || done.Nodes[0].State != "completed" {
 			t.Errorf("%+v, %v", done, err)
 		}

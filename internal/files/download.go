@@ -25,7 +25,11 @@ func (h *Handler) source(r *http.Request) (source.Source, error) {
 	if err != nil {
 		return source.Source{}, err
 	}
-	return h.sources.Get(r.Context(), caller.From(r.Context()).Actor, id)
+	access, err := h.rights.Source(r.Context(), caller.Principal(r.Context(), ""), id)
+	if err != nil {
+		return source.Source{}, err
+	}
+	return h.sources.Get(r.Context(), access, id)
 }
 
 // downloadRaw sends the file of a source, byte for byte, or a range of it.

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/budget"
 	"layercake/internal/caller"
 	"layercake/internal/executor"
@@ -27,6 +28,7 @@ import (
 
 // Options is what a handler needs.
 type Options struct {
+	Rights    *auth.Rights
 	Sources   *source.Service
 	Executor  *executor.Service
 	Budget    *budget.Budget
@@ -38,6 +40,7 @@ type Options struct {
 
 // Handler serves the routes of files.
 type Handler struct {
+	rights    *auth.Rights
 	sources   *source.Service
 	executor  *executor.Service
 	budget    *budget.Budget
@@ -50,6 +53,7 @@ type Handler struct {
 // New returns a handler.
 func New(o Options) *Handler {
 	return &Handler{
+		rights:  o.Rights,
 		sources: o.Sources, executor: o.Executor, budget: o.Budget, maxUpload: cmp.Or(o.MaxUpload, source.DefaultMaxUpload),
 		turns: make(chan struct{}, cmp.Or(o.Uploads, 4)), pace: cmp.Or(o.Pace, DefaultPace), log: o.Log,
 	}

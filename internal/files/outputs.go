@@ -40,8 +40,11 @@ func (h *Handler) output(w *pacedAnswer, r *http.Request) error {
 			return fault.New(fault.BadRequest, "The path is not well escaped").With("detail", chi.URLParam(r, "node"))
 		}
 	}
-	actor := caller.Actor(r.Context(), query.Get("client_id"))
-	output, err := h.executor.Output(r.Context(), actor, projectID, nodeID, executor.OutputRequest{
+	access, err := h.rights.Project(r.Context(), caller.Principal(r.Context(), query.Get("client_id")), projectID)
+	if err != nil {
+		return err
+	}
+	output, err := h.executor.Output(r.Context(), access, nodeID, executor.OutputRequest{
 		Request: executor.Request{OpID: query.Get("op_id"), ClientID: query.Get("client_id"), Via: caller.Files, Wait: buildWait},
 		Execute: execute != "false" && r.Method != http.MethodHead,
 		Format:  export.Format(query.Get("format")),

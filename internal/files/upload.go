@@ -54,8 +54,11 @@ func (h *Handler) upload(w *pacedAnswer, r *http.Request) error {
 	}
 	query := r.URL.Query()
 	request := source.Request{OpID: query.Get("op_id"), ClientID: query.Get("client_id"), Via: caller.Files}
-	actor := caller.Actor(r.Context(), request.ClientID)
-	sources, result, err := h.sources.Receive(r.Context(), actor, projectID, uploads(form), request)
+	access, err := h.rights.Project(r.Context(), caller.Principal(r.Context(), request.ClientID), projectID)
+	if err != nil {
+		return err
+	}
+	sources, result, err := h.sources.Receive(r.Context(), access, uploads(form), request)
 	switch {
 	case body.err != nil:
 		return h.broken(body.err)

@@ -97,13 +97,24 @@ func query(ctx context.Context, pool *postgres.Pool, f func(context.Context, *db
 // ErrNotFound is the fault for a graph that does not exist.
 var ErrNotFound = fault.New(fault.NotFound, "Graph not found")
 
-// Get returns one graph, or the fault NotFound.
-func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Graph, error) {
-	return s.one(ctx, func(q *db.Queries) (db.Graph, error) { return q.GetGraph(ctx, id) })
+// Get returns one graph of a project, or the fault NotFound.
+func (s *Service) Get(ctx context.Context, access auth.Access, id int32) (Graph, error) {
+	if err := access.May(auth.View); err != nil {
+		return Graph{}, err
+	}
+	g, err := s.one(ctx, func(q *db.Queries) (db.Graph, error) { return q.GetGraph(ctx, id) })
+	if err == nil && g.ProjectID != access.Project() {
+		return Graph{}, ErrNotFound
+	}
+	return g, err
 }
 
 // OfNode returns the graph that a node builds, or nil when none was asked for yet.
-func (s *Service) OfNode(ctx context.Context, _ auth.Actor, projectID int32, nodeID string) (*Graph, error) {
+func (s *Service) OfNode(ctx context.Context, access auth.Access, nodeID string) (*Graph, error) {
+	if err := access.May(auth.View); err != nil {
+		return nil, err
+	}
+	projectID := access.Project()
 	if strings.ContainsRune(nodeID, 0) {
 		return nil, nil //nolint:nilnil // no node has such an id, and PostgreSQL knows no such text
 	}
@@ -120,7 +131,11 @@ func (s *Service) OfNode(ctx context.Context, _ auth.Actor, projectID int32, nod
 }
 
 // List returns the graphs of a project by id; none for a project that does not exist.
-func (s *Service) List(ctx context.Context, _ auth.Actor, projectID int32) ([]Graph, error) {
+func (s *Service) List(ctx context.Context, access auth.Access) ([]Graph, error) {
+	if err := access.May(auth.View); err != nil {
+		return nil, err
+	}
+	projectID := access.Project()
 	return s.many(ctx, func(q *db.Queries) ([]db.Graph, error) { return q.ListGraphs(ctx, []int32{projectID}) })
 }
 
@@ -138,13 +153,13 @@ func (s *Service) Many(ctx context.Context, ids []int32) ([]Graph, error) {
 const maxName = 10_000
 
 // Rename sets the name of a graph, trimmed. Faults: NotFound, and BadRequest for a name that is empty, too long, or has hidden characters.
-func (s *Service) Rename(ctx context.Context, _ auth.Actor, id int32, name string) (Graph, error) {
+func (s *Service) Rename(ctx context.Context, access auth.Access, id int32, name string) (Graph, error) {
 	name, err := Name(name)
-	if err != nil {
+	if err := errors.Join(access.May(auth.Edit), err); err != nil {
 		return Graph{}, err
 	}
 	return s.one(ctx, func(q *db.Queries) (db.Graph, error) {
-		return q.RenameGraph(ctx, db.RenameGraphParams{ID: id, Name: name})
+		return q.RenameGraph(ctx, db.RenameGraphParams{ID: id, ProjectID: access.Project(), Name: name})
 	})
 }
 

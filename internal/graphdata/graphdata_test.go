@@ -412,10 +412,10 @@ func TestReadersOfAContentThatGoesMeanwhile(t *testing.T) {
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	s, pg, conn := open(t, 10)
-	if g, err := s.OfNode(t.Context(), ann, 1, "a"); g != nil || err != nil {
+	if g, err := s.OfNode(t.Context(), auth.Unchecked(ann, 1), "a"); g != nil || err != nil {
 		t.Errorf("nobody asked for it: %+v, %v", g, err)
 	}
-	if _, err := s.Get(t.Context(), ann, 4711); !errors.Is(err, graphdata.ErrNotFound) {
+	if _, err := s.Get(t.Context(), auth.Unchecked(ann, 1), 4711); !errors.Is(err, graphdata.ErrNotFound) {
 		t.Errorf("there is none: %v", err)
 	}
 	made := ensure(t, pg, "a")
@@ -430,12 +430,12 @@ func TestHeaders(t *testing.T) {
 		built.EdgeCount != 24 || built.ComputedAt == nil || built.Name != "Graph a" {
 		t.Errorf("built %+v", built)
 	}
-	renamed, err := s.Rename(t.Context(), ann, built.ID, "  New ")
+	renamed, err := s.Rename(t.Context(), auth.Unchecked(ann, built.ProjectID), built.ID, "  New ")
 	if err != nil || renamed.Name != "New" {
 		t.Errorf("renamed %+v, %v", renamed, err)
 	}
 	for _, name := range []string{"", " ", "a\x00", strings.Repeat("x", 10_001)} {
-		if _, err := s.Rename(t.Context(), ann, built.ID, name); !fault.Is(err, fault.BadRequest) {
+		if _, err := s.Rename(t.Context(), auth.Unchecked(ann, built.ProjectID), built.ID, name); !fault.Is(err, fault.BadRequest) {
 			t.Errorf("renamed to %.10q: %v", name, err)
 		}
 	}
@@ -443,11 +443,11 @@ func TestHeaders(t *testing.T) {
 	if other.Ingredients != nil || other.Metadata != nil || other.Requested != 0 {
 		t.Errorf("other %+v", other)
 	}
-	got, err := s.Get(t.Context(), ann, other.ID)
+	got, err := s.Get(t.Context(), auth.Unchecked(ann, other.ProjectID), other.ID)
 	if diff := cmp.Diff(other, got); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	list, err := s.List(t.Context(), ann, 1)
+	list, err := s.List(t.Context(), auth.Unchecked(ann, 1))
 	if diff := cmp.Diff([]graphdata.Graph{renamed, other}, list); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
@@ -455,12 +455,12 @@ func TestHeaders(t *testing.T) {
 	if diff := cmp.Diff([]graphdata.Graph{other}, many); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	of, err := s.OfNode(t.Context(), ann, 1, "b")
+	of, err := s.OfNode(t.Context(), auth.Unchecked(ann, 1), "b")
 	if diff := cmp.Diff(&other, of); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
 	pgtest.Exec(t, conn, "DELETE FROM plan_nodes WHERE id = 'a'")
-	if _, err := s.Get(t.Context(), ann, built.ID); !fault.Is(err, fault.NotFound) {
+	if _, err := s.Get(t.Context(), auth.Unchecked(ann, built.ProjectID), built.ID); !fault.Is(err, fault.NotFound) {
 		t.Errorf("its node was deleted: %v", err)
 	}
 	if page, err := s.Nodes(t.Context(), c.ID, 0, 10); len(page) != 10 || err != nil {
@@ -474,7 +474,7 @@ func TestLayersSurviveRebuilds(t *testing.T) {
 	s, pg, _ := open(t, 10)
 	graph := chain("", 3)
 	show := func() (shown []string, ids map[string]int32, id int32) {
-		g, err := s.OfNode(t.Context(), ann, 1, "a")
+		g, err := s.OfNode(t.Context(), auth.Unchecked(ann, 1), "a")
 		if err != nil {
 			t.Fatal(err)
 		}

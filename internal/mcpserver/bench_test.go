@@ -100,7 +100,7 @@ func BenchmarkEdit(b *testing.B) {
 			b.Fatal(err)
 		}
 		began = time.Now()
-		if _, err := core.Plans.Change(b.Context(), auth.Agent("a", "a", "A"), 1, plan.Change{Edits: edits, Via: "mcp", Warnings: true}); err != nil {
+		if _, err := core.Plans.Change(b.Context(), auth.Unchecked(auth.Agent("a", "a", "A"), 1), plan.Change{Edits: edits, Via: "mcp", Warnings: true}); err != nil {
 			b.Fatal(err)
 		}
 		byCore = append(byCore, time.Since(began))

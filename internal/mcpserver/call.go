@@ -30,11 +30,12 @@ type call struct {
 	onGone  func(func()) (stop func() bool) // calls a function when the client has hung up
 	request *mcp.CallToolRequest            // nil outside of a tool
 	project int32                           // the project that the tool is about; 0 for none
+	access  auth.Access                     // what the caller may do there
 }
 
 // requester is the agent that sends a request.
 type requester struct {
-	actor auth.Actor
+	auth.Principal
 	key   string         // what the agent is known by
 	maker presence.Maker // what counts it among others
 }
@@ -46,8 +47,11 @@ func (h *Handler) identify(r *http.Request, client clientInfo, session uuid.UUID
 	if err != nil {
 		return requester{}, err
 	}
-	actor := auth.Agent(who.Key, who.LastingKey, who.Name)
-	return requester{actor, who.Key, presence.Maker{Caller: actor.ID, Network: network}}, nil
+	p := caller.From(r.Context()).Principal
+	if p.Account == 0 {
+		p.Actor = auth.Agent(who.Key, who.LastingKey, who.Name)
+	}
+	return requester{p, who.Key, presence.Maker{Caller: p.ID, Network: network}}, nil
 }
 
 // callKey is the key under which the context of a request has its call. Who asks in a session of SSE is known only after its first message,

@@ -127,7 +127,7 @@ func (h *Handler) listChanges(ctx context.Context, c call, in listChanges) (chan
 
 // lastChanges returns the newest changes, oldest first.
 func (h *Handler) lastChanges(ctx context.Context, c call, projectID int32, limit int) (changeList, error) {
-	history, err := h.plans.History(ctx, c.actor, projectID, plan.HistoryQuery{Limit: limit, System: true})
+	history, err := h.plans.History(ctx, c.access, plan.HistoryQuery{Limit: limit, System: true})
 	if err != nil {
 		return changeList{}, err
 	}
@@ -140,7 +140,7 @@ func (h *Handler) lastChanges(ctx context.Context, c call, projectID int32, limi
 		out.Changes, out.Cursor = append(out.Changes, change), past.At.String()
 	}
 	if len(out.Changes) == 0 {
-		place, err := h.plans.Head(ctx, c.actor, projectID)
+		place, err := h.plans.Head(ctx, c.access)
 		if err != nil {
 			return changeList{}, err
 		}
@@ -155,7 +155,7 @@ func (h *Handler) lastChanges(ctx context.Context, c call, projectID int32, limi
 func (h *Handler) changesAfter(
 	ctx context.Context, c call, projectID int32, after plan.Cursor, limit int, wait time.Duration,
 ) (changeList, error) {
-	head, err := h.plans.Head(ctx, c.actor, projectID)
+	head, err := h.plans.Head(ctx, c.access)
 	if err != nil {
 		return changeList{}, err
 	}
@@ -164,7 +164,7 @@ func (h *Handler) changesAfter(
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	size, waiting := 0, false
-	for u, err := range h.plans.Watch(watching, c.actor, projectID, after) {
+	for u, err := range h.plans.Watch(watching, c.access, after) {
 		if err != nil {
 			return changeList{}, err
 		}
@@ -236,7 +236,7 @@ func (h *Handler) undoChange(ctx context.Context, c call, in undoChange) (edited
 			return edited{}, fault.New(fault.BadRequest, "There is no such version: they begin with 1").With("path", "version")
 		}
 	}
-	done, err := h.plans.Undo(ctx, c.actor, in.project(), input)
+	done, err := h.plans.Undo(ctx, c.access, input)
 	if err != nil {
 		return edited{}, err
 	}

@@ -118,7 +118,11 @@ func (h *Handler) visibleProjects(ctx context.Context, c call) (projects []proje
 		projects, _, err = h.projectsAfter(ctx, c, 0, 1)
 		return projects, true, err
 	}
-	projects, total, err := h.projects.List(ctx, c.actor)
+	reach, err := h.rights.Reach(c.Principal)
+	if err != nil {
+		return nil, false, err
+	}
+	projects, total, err := h.projects.List(ctx, reach)
 	return projects, len(projects) == total, err
 }
 
@@ -139,7 +143,11 @@ func (h *Handler) findPlans(ctx context.Context, c call, _ int32, _ string) (fou
 	for _, p := range projects {
 		ids, names[p.ID] = append(ids, p.ID), p.Name
 	}
-	plans, err := h.plans.OfProjects(ctx, c.actor, ids, false)
+	accesses, err := h.rights.Projects(ctx, c.Principal, ids)
+	if err != nil {
+		return nil, false, err
+	}
+	plans, err := h.plans.OfProjects(ctx, slices.Collect(maps.Values(accesses)), false)
 	for _, id := range slices.Sorted(maps.Keys(plans)) {
 		p := plans[id]
 		found = append(found, candidate{strconv.Itoa(int(p.ID)), p.Name + "\n" + names[id]})
@@ -155,7 +163,11 @@ func (h *Handler) findNodes(ctx context.Context, c call, projectID int32, typed 
 	if err := c.scope.checkProject(projectID); err != nil {
 		return nil, false, err
 	}
-	nodes, err := h.plans.FindNodes(ctx, c.actor, projectID, typed, mostValues+1)
+	access, err := h.rights.Project(ctx, c.Principal, projectID)
+	if err != nil {
+		return nil, false, err
+	}
+	nodes, err := h.plans.FindNodes(ctx, access, typed, mostValues+1)
 	for _, n := range nodes {
 		found = append(found, candidate{n.ID, n.Label})
 	}

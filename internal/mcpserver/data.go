@@ -111,7 +111,7 @@ func (h *Handler) importCSV(ctx context.Context, c call, in importCSV) (imported
 	if uploads == nil {
 		return importedCSV{}, fault.New(fault.BadRequest, "Give at least one of nodes_csv, edges_csv and layers_csv").With("path", "nodes_csv")
 	}
-	sources, result, err := h.sources.Create(ctx, c.actor, in.project(), uploads, source.Request{OpID: in.OpID, Via: caller.MCP})
+	sources, result, err := h.sources.Create(ctx, c.access, uploads, source.Request{OpID: in.OpID, Via: caller.MCP})
 	if err != nil {
 		return importedCSV{}, err
 	}
@@ -130,7 +130,7 @@ func (h *Handler) importCSV(ctx context.Context, c call, in importCSV) (imported
 }
 
 func (h *Handler) listDataSources(ctx context.Context, c call, in listDataSources) (dataSourceList, error) {
-	sources, err := h.sources.List(ctx, c.actor, in.project())
+	sources, err := h.sources.List(ctx, c.access)
 	if err != nil {
 		return dataSourceList{}, err
 	}
@@ -158,11 +158,15 @@ func (h *Handler) previewData(ctx context.Context, c call, in previewData) (data
 	case limit > mostRows:
 		return dataPreview{}, tooHigh("limit", limit, mostRows)
 	}
-	s, err := h.sources.Get(ctx, c.actor, int32(in.DataSourceID))
+	access, err := h.rights.Source(ctx, c.Principal, int32(in.DataSourceID))
 	if err != nil {
 		return dataPreview{}, err
 	}
-	if err := c.scope.checkProject(s.ProjectID); err != nil {
+	if err := c.scope.checkProject(access.Project()); err != nil {
+		return dataPreview{}, err
+	}
+	s, err := h.sources.Get(ctx, access, int32(in.DataSourceID))
+	if err != nil {
 		return dataPreview{}, err
 	}
 	defer h.see(c, s.ProjectID)

@@ -68,7 +68,7 @@ func (h *Handler) editPlan(ctx context.Context, c call, in editPlan) (edited, er
 	change := plan.Change{
 		OpID: in.OpID, Expected: in.ExpectedVersion, Via: caller.MCP, Note: in.Note, Edits: edits, Warnings: true,
 	}
-	result, err := h.plans.Edit(ctx, c.actor, in.project(), change, in.Mode == dryRun)
+	result, err := h.plans.Edit(ctx, c.access, change, in.Mode == dryRun)
 	if err != nil {
 		return edited{}, err
 	}

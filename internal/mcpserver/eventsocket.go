@@ -35,7 +35,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, c call, kind str
 	}
 	e := &eventSocket{Socket: s, stream: h.newStream(w), open: h.metrics.streams.WithLabelValues(kind), ending: make(chan struct{})}
 	e.ctx, e.cancel = context.WithCancel(r.Context())
-	s.SetUser(c.actor.ID)
+	s.SetUser(c.ID)
 	_ = e.control.SetReadDeadline(time.Time{}) // a client that listens sends nothing
 	w.Header().Set("Content-Type", "text/event-stream")
 	e.open.Inc()
@@ -80,7 +80,7 @@ func (e *eventSocket) seen(l *listener) {
 	var guests []uuid.UUID
 	for _, id := range l.projects() {
 		l.handler.see(l.call, id)
-		guests = append(guests, presence.GuestID(id, l.call.actor.ID))
+		guests = append(guests, presence.GuestID(id, l.call.Actor.ID))
 	}
 	e.SetGuests(guests...)
 }

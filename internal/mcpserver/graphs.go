@@ -124,20 +124,17 @@ func (h *Handler) executePlan(ctx context.Context, c call, in executePlan) (exec
 		return execution{}, tooHigh("wait_seconds", seconds, most)
 	}
 	wait := time.Duration(seconds) * time.Second
-	p, err := h.plans.Get(ctx, c.actor, int32(in.PlanID))
+	access, err := h.planAccess(ctx, c, int32(in.PlanID))
 	if err != nil {
 		return execution{}, err
 	}
-	if err := c.scope.checkProject(p.ProjectID); err != nil {
-		return execution{}, err
-	}
-	h.see(c, p.ProjectID)
+	h.see(c, access.Project())
 	defer h.keepAlive(ctx, c)()
-	outcome, err := h.executor.Execute(ctx, c.actor, p.ProjectID, in.NodeID, executor.Request{Via: caller.MCP, Wait: wait})
+	outcome, err := h.executor.Execute(ctx, access, in.NodeID, executor.Request{Via: caller.MCP, Wait: wait})
 	if err != nil {
 		return execution{}, err
 	}
-	return executionOf(p.ID, outcome), nil
+	return executionOf(int32(in.PlanID), outcome), nil
 }
 
 // executionOf says in words what became of a request.
@@ -175,7 +172,7 @@ func (h *Handler) graphNode(ctx context.Context, c call, in ofGraph) (string, er
 	if in.NodeID != "" {
 		return in.NodeID, nil
 	}
-	dag, err := h.plans.DAG(ctx, c.actor, in.project())
+	dag, err := h.plans.DAG(ctx, c.access)
 	if err != nil {
 		return "", err
 	}
@@ -213,7 +210,7 @@ func (h *Handler) graphOf(ctx context.Context, c call, in ofGraph) (graphdata.Gr
 	if err != nil {
 		return graphdata.Graph{}, err
 	}
-	g, err := h.graphs.OfNode(ctx, c.actor, in.project(), node)
+	g, err := h.graphs.OfNode(ctx, c.access, node)
 	if err != nil {
 		return graphdata.Graph{}, err
 	}
@@ -381,7 +378,7 @@ func (h *Handler) exportGraph(ctx context.Context, c call, in exportGraph) (expo
 	if err != nil {
 		return exported{}, err
 	}
-	output, err := h.executor.Output(ctx, c.actor, in.project(), node, executor.OutputRequest{Format: export.Format(in.Format)})
+	output, err := h.executor.Output(ctx, c.access, node, executor.OutputRequest{Format: export.Format(in.Format)})
 	if err != nil {
 		return exported{}, err
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"layercake/internal/agent"
+	"layercake/internal/auth"
 	"layercake/internal/budget"
 	"layercake/internal/caller"
 	"layercake/internal/executor"
@@ -39,6 +40,7 @@ import (
 
 // Options are what a handler serves, and serves it with.
 type Options struct {
+	Rights    *auth.Rights
 	Plans     *plan.Service
 	Proposals *plan.Proposals
 	Projects  *project.Service
@@ -62,6 +64,7 @@ type Options struct {
 
 // Handler serves `/mcp`. Make it with New.
 type Handler struct {
+	rights    *auth.Rights
 	plans     *plan.Service
 	proposals *plan.Proposals
 	projects  *project.Service
@@ -91,7 +94,8 @@ type Handler struct {
 func New(o Options) *Handler {
 	timing := cmp.Or(o.Timing, eventTiming)
 	h := &Handler{
-		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, presence: o.Presence, agents: o.Agents, budget: o.Budget, log: o.Log,
+		rights: o.Rights,
+		plans:  o.Plans, proposals: o.Proposals, projects: o.Projects, presence: o.Presence, agents: o.Agents, budget: o.Budget, log: o.Log,
 		sources: o.Sources, graphs: o.Graphs, executor: o.Executor,
 		guard: task.NewGuard(o.Log, o.Metrics, "mcp"), metrics: newMetrics(o.Metrics), tools: map[string]definition{}, known: knownSchemas(),
 		streams: o.Sockets.Transport(caller.MCP, timing, socket.LabelKicked), writeTime: timing.Write,

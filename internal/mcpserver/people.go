@@ -37,8 +37,8 @@ func (h *Handler) addPeopleTools() {
 	}, h.setPresence)
 }
 
-func (h *Handler) whoIsHere(ctx context.Context, _ call, in ofProject) (peopleHere, error) {
-	people, count, err := h.presence.People(ctx, in.project(), mostPeople)
+func (h *Handler) whoIsHere(ctx context.Context, c call, _ ofProject) (peopleHere, error) {
+	people, count, err := h.presence.People(ctx, c.access, mostPeople)
 	if err != nil {
 		return peopleHere{}, err
 	}
@@ -51,10 +51,10 @@ func (h *Handler) whoIsHere(ctx context.Context, _ call, in ofProject) (peopleHe
 }
 
 // others returns how many others are in a project.
-func (h *Handler) others(ctx context.Context, c call, projectID int32) (n int, err error) {
-	people, _, err := h.presence.People(ctx, projectID, presence.MaxPeople)
+func (h *Handler) others(ctx context.Context, c call) (n int, err error) {
+	people, _, err := h.presence.People(ctx, c.access, presence.MaxPeople)
 	for _, e := range people {
-		if e.UserID != c.actor.ID {
+		if e.UserID != c.ID {
 			n++
 		}
 	}
@@ -74,8 +74,8 @@ func personOf(e *presence.Entry, now time.Time) personInfo {
 // see makes the agent of a call a guest of a project, so that others see it there, for as long as it goes on calling. It never waits and
 // never fails the call.
 func (h *Handler) see(c call, projectID int32) {
-	h.presence.SeeGuest(projectID, c.actor.ID, c.maker, presence.Identity{
-		UserID: c.actor.ID, Name: c.actor.Name, Color: presence.ColorOf(c.actor.ID), Agent: true, Transport: caller.MCP,
+	h.presence.SeeGuest(projectID, c.ID, c.maker, presence.Identity{
+		UserID: c.ID, Name: c.Name, Color: presence.ColorOf(c.ID), Agent: true, Transport: caller.MCP,
 	})
 }
 
@@ -87,7 +87,7 @@ func (h *Handler) point(c call, projectID int32, result plan.Result) {
 	n := result.Nodes[len(result.Nodes)-1]
 	h.see(c, projectID)
 	// The plan took the place, so it is one.
-	_ = h.presence.PlaceGuest(projectID, c.actor.ID, presence.OnCanvas(n.Position.X, n.Position.Y, n.ID))
+	_ = h.presence.PlaceGuest(projectID, c.ID, presence.OnCanvas(n.Position.X, n.Position.Y, n.ID))
 }
 
 type setPresence struct {
@@ -108,25 +108,25 @@ func (h *Handler) setPresence(ctx context.Context, c call, in setPresence) (pres
 	case in.Leave && (in.NodeID != "" || in.X != nil || in.Y != nil):
 		return presenceSet{}, fault.New(fault.BadRequest, "leave goes with no place").With("path", "leave")
 	case in.Leave:
-		return presenceSet{Name: c.actor.Name}, h.presence.LeaveGuest(ctx, in.project(), c.actor.ID)
+		return presenceSet{Name: c.Name}, h.presence.LeaveGuest(ctx, c.access, c.ID)
 	case in.NodeID != "" && (in.X != nil || in.Y != nil):
 		return presenceSet{}, fault.New(fault.BadRequest, "A place is node_id, or x and y, not both").With("path", "node_id")
 	case (in.X == nil) != (in.Y == nil):
 		return presenceSet{}, fault.New(fault.BadRequest, "A place needs both x and y").With("path", "x")
 	}
-	here := presenceSet{Here: true, Name: c.actor.Name}
+	here := presenceSet{Here: true, Name: c.Name}
 	if in.NodeID != "" {
-		n, err := h.plans.Node(ctx, c.actor, in.project(), in.NodeID)
+		n, err := h.plans.Node(ctx, c.access, in.NodeID)
 		if err != nil {
 			return presenceSet{}, err
 		}
 		in.X, in.Y = &n.Position.X, &n.Position.Y
-	} else if _, err := h.plans.Head(ctx, c.actor, in.project()); err != nil {
+	} else if _, err := h.plans.Head(ctx, c.access); err != nil {
 		return presenceSet{}, err
 	}
 	h.see(c, in.project())
 	if in.X == nil {
 		return here, nil
 	}
-	return here, h.presence.PlaceGuest(in.project(), c.actor.ID, presence.OnCanvas(*in.X, *in.Y, in.NodeID))
+	return here, h.presence.PlaceGuest(in.project(), c.ID, presence.OnCanvas(*in.X, *in.Y, in.NodeID))
 }

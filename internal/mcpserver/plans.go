@@ -134,9 +134,9 @@ func (h *Handler) getPlan(ctx context.Context, c call, in getPlan) (planPage, er
 
 func (h *Handler) readPlan(ctx context.Context, c call, in getPlan) (plan.DAG, error) {
 	if in.Version != nil {
-		return h.plans.At(ctx, c.actor, in.project(), *in.Version)
+		return h.plans.At(ctx, c.access, *in.Version)
 	}
-	return h.plans.DAG(ctx, c.actor, in.project())
+	return h.plans.DAG(ctx, c.access)
 }
 
 // fill puts nodes into the page until it is full. Page numbers are those of the first node, so they hold whatever the limit.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
@@ -162,7 +163,11 @@ func (h *Handler) listProjects(ctx context.Context, c call, in listProjects) (pr
 	}
 	out := projectList{Projects: []projectInfo{}}
 	if c.scope.project != 0 {
-		p, err := h.projects.Get(ctx, c.actor, c.scope.project)
+		access, err := h.rights.Project(ctx, c.Principal, c.scope.project)
+		if err != nil {
+			return projectList{}, err
+		}
+		p, err := h.projects.Get(ctx, access)
 		if err != nil {
 			return projectList{}, err
 		}
@@ -173,7 +178,11 @@ func (h *Handler) listProjects(ctx context.Context, c call, in listProjects) (pr
 	if err != nil {
 		return projectList{}, err
 	}
-	projects, more, err := h.projects.Page(ctx, c.actor, after, limit)
+	reach, err := h.rights.Reach(c.Principal)
+	if err != nil {
+		return projectList{}, err
+	}
+	projects, more, err := h.projects.Page(ctx, reach, after, limit)
 	if err != nil {
 		return projectList{}, err
 	}
@@ -214,7 +223,11 @@ func (h *Handler) createProject(ctx context.Context, c call, in createProject) (
 	if in.Description != "" {
 		input.Description = &in.Description
 	}
-	p, err := h.projects.Create(ctx, c.actor, input)
+	reach, err := h.rights.Reach(c.Principal)
+	if err != nil {
+		return createdProject{}, err
+	}
+	p, err := h.projects.Create(ctx, reach, input)
 	if err != nil {
 		return createdProject{}, err
 	}
@@ -223,14 +236,14 @@ func (h *Handler) createProject(ctx context.Context, c call, in createProject) (
 }
 
 func (h *Handler) deleteProject(ctx context.Context, c call, in ofProject) (deletedProject, error) {
-	p, err := h.projects.Get(ctx, c.actor, in.project())
+	p, err := h.projects.Get(ctx, c.access)
 	if err != nil {
 		return deletedProject{}, err
 	}
 	if err := h.confirm(ctx, c, p); err != nil {
 		return deletedProject{}, err
 	}
-	if err := h.projects.Delete(ctx, c.actor, p.ID); err != nil {
+	if err := h.projects.Delete(ctx, c.access); err != nil {
 		return deletedProject{}, err
 	}
 	return deletedProject{p.ID, p.Name, "Project deleted"}, nil
@@ -254,11 +267,11 @@ func (h *Handler) confirm(ctx context.Context, c call, p project.Project) error 
 	if !canBeAsked(c.request.Session.InitializeParams()) {
 		return nil
 	}
-	nodes, err := h.plans.NodeCount(ctx, c.actor, p.ID)
+	nodes, err := h.plans.NodeCount(ctx, c.access)
 	if err != nil {
 		return err
 	}
-	others, err := h.others(ctx, c, p.ID)
+	others, err := h.others(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -278,15 +291,15 @@ func canBeAsked(p *mcp.InitializeParams) bool {
 }
 
 func (h *Handler) getProject(ctx context.Context, c call, in ofProject) (projectDetails, error) {
-	p, err := h.projects.Get(ctx, c.actor, in.project())
+	p, err := h.projects.Get(ctx, c.access)
 	if err != nil {
 		return projectDetails{}, err
 	}
-	pl, err := h.plans.OfProject(ctx, c.actor, in.project())
+	pl, err := h.plans.OfProject(ctx, c.access)
 	if err != nil {
 		return projectDetails{}, err
 	}
-	head, err := h.plans.Head(ctx, c.actor, in.project())
+	head, err := h.plans.Head(ctx, c.access)
 	return projectDetails{infoOf(p), pl.ID, head.Version}, err
 }
 
@@ -298,14 +311,14 @@ func (h *Handler) createPlan(ctx context.Context, c call, in createPlan) (create
 	if err := h.checkDependencies(ctx, c, in); err != nil {
 		return createdPlan{}, err
 	}
-	_, err := h.plans.Change(ctx, c.actor, in.project(), plan.Change{
+	_, err := h.plans.Change(ctx, c.access, plan.Change{
 		OpID: in.OpID, Via: caller.MCP,
 		Edits: []plan.Edit{plan.UpdatePlan{Name: in.Name, YAMLContent: in.YAMLContent, Dependencies: in.Dependencies, Create: true}},
 	})
 	if err != nil {
 		return createdPlan{}, err
 	}
-	p, err := h.plans.OfProject(ctx, c.actor, in.project())
+	p, err := h.plans.OfProject(ctx, c.access)
 	return createdPlan{planInfoOf(p), "Plan created"}, err
 }
 
@@ -314,7 +327,7 @@ func (h *Handler) checkDependencies(ctx context.Context, c call, in createPlan) 
 	if c.scope.project == 0 || len(in.Dependencies) == 0 {
 		return nil
 	}
-	own, err := h.plans.OfProject(ctx, c.actor, in.project())
+	own, err := h.plans.OfProject(ctx, c.access)
 	if err != nil {
 		return err
 	}
@@ -327,16 +340,26 @@ func (h *Handler) checkDependencies(ctx context.Context, c call, in createPlan) 
 }
 
 func (h *Handler) getPlanStatus(ctx context.Context, c call, in getPlanStatus) (planStatus, error) {
-	p, err := h.plans.Get(ctx, c.actor, int32(in.PlanID))
+	access, err := h.planAccess(ctx, c, int32(in.PlanID))
 	if err != nil {
 		return planStatus{}, err
 	}
-	if err := c.scope.checkProject(p.ProjectID); err != nil {
+	p, err := h.plans.OfProject(ctx, access)
+	if err != nil {
 		return planStatus{}, err
 	}
 	defer h.see(c, p.ProjectID)
-	head, err := h.plans.Head(ctx, c.actor, p.ProjectID)
+	head, err := h.plans.Head(ctx, access)
 	return planStatus{planInfoOf(p), head.Version}, err
+}
+
+// planAccess returns what the caller may do in the project of a plan.
+func (h *Handler) planAccess(ctx context.Context, c call, planID int32) (auth.Access, error) {
+	access, err := h.rights.Plan(ctx, c.Principal, planID)
+	if err != nil {
+		return auth.Access{}, err
+	}
+	return access, c.scope.checkProject(access.Project())
 }
 
 // firstLine returns what an error of the YAML library says before it shows the text around.

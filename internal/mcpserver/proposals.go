@@ -78,7 +78,7 @@ func (h *Handler) listProposals(ctx context.Context, c call, in listProposals) (
 	if in.Status != "" {
 		status = plan.ProposalStatus(strings.ToUpper(string(in.Status)))
 	}
-	page, err := h.proposals.List(ctx, c.actor, in.project(), plan.ProposalQuery{Status: status, Limit: limit, After: in.Cursor})
+	page, err := h.proposals.List(ctx, c.access, plan.ProposalQuery{Status: status, Limit: limit, After: in.Cursor})
 	if err != nil {
 		return proposalList{}, err
 	}
@@ -107,7 +107,7 @@ func proposalOf(p plan.Proposal) (proposalInfo, error) {
 }
 
 func (h *Handler) decideProposal(ctx context.Context, c call, in decideProposal) (decided, error) {
-	p, err := h.proposals.Decide(ctx, c.actor, in.project(), plan.DecideInput{
+	p, err := h.proposals.Decide(ctx, c.access, plan.DecideInput{
 		ID: int32(in.ProposalID), Decision: plan.Decision(strings.ToUpper(string(in.Decision))), Reason: in.Reason,
 		OpID: in.OpID, Via: caller.MCP,
 	})
@@ -116,7 +116,7 @@ func (h *Handler) decideProposal(ctx context.Context, c call, in decideProposal)
 
 // proposeEdit keeps an edit for a person to decide.
 func (h *Handler) proposeEdit(ctx context.Context, c call, in editPlan) (edited, error) {
-	p, result, err := h.proposals.Propose(ctx, c.actor, in.project(), plan.ProposeInput{
+	p, result, err := h.proposals.Propose(ctx, c.access, plan.ProposeInput{
 		Operations: json.RawMessage(in.Operations), Note: in.Note, OpID: in.OpID, Expected: in.ExpectedVersion,
 	})
 	if err != nil {

@@ -229,11 +229,19 @@ func (h *Handler) listResources(
 func (h *Handler) projectsAfter(ctx context.Context, c call, after int32, limit int) (projects []project.Project, more bool, err error) {
 	switch only := c.scope.project; {
 	case only == 0:
-		return h.projects.Page(ctx, c.actor, after, limit)
+		reach, err := h.rights.Reach(c.Principal)
+		if err != nil {
+			return nil, false, err
+		}
+		return h.projects.Page(ctx, reach, after, limit)
 	case only <= after:
 		return nil, false, nil
 	}
-	p, err := h.projects.Get(ctx, c.actor, c.scope.project)
+	var p project.Project
+	access, err := h.rights.Project(ctx, c.Principal, c.scope.project)
+	if err == nil {
+		p, err = h.projects.Get(ctx, access)
+	}
 	if f := fault.From(err); f != nil && f.Code == fault.NotFound {
 		return nil, false, nil
 	}
@@ -337,7 +345,7 @@ func graphIn(format string) resource {
 			if err != nil {
 				return "", err
 			}
-			output, err := h.executor.Output(ctx, c.actor, projectID, node, executor.OutputRequest{Format: known})
+			output, err := h.executor.Output(ctx, c.access, node, executor.OutputRequest{Format: known})
 			if err != nil {
 				return "", err
 			}
@@ -366,16 +374,21 @@ func readOfProject[Out any](
 	if err := c.scope.checkProject(projectID); err != nil {
 		return nil, err
 	}
+	var err error
+	if c.access, err = h.rights.Project(ctx, c.Principal, projectID); err != nil {
+		return nil, err
+	}
 	defer h.see(c, projectID)
 	return tool(ctx, c, ofProject{id(projectID)})
 }
 
 func (h *Handler) readYAML(ctx context.Context, c call, planID int32) (any, error) {
-	p, err := h.plans.Get(ctx, c.actor, planID)
+	access, err := h.planAccess(ctx, c, planID)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.scope.checkProject(p.ProjectID); err != nil {
+	p, err := h.plans.OfProject(ctx, access)
+	if err != nil {
 		return nil, err
 	}
 	defer h.see(c, p.ProjectID)

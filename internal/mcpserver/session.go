@@ -55,7 +55,7 @@ func (e envelope) hello(body []byte, who requester) (agent.Hello, error) {
 	}
 	return agent.Hello{
 		Protocol: negotiated(params.ProtocolVersion), Client: agent.Client(e.client()), Parameters: message.Params,
-		AgentID: who.actor.ID, AgentName: who.actor.Name,
+		AgentID: who.Actor.ID, AgentName: who.Actor.Name,
 	}, nil
 }
 

@@ -49,7 +49,7 @@ func (h *Handler) openSSE(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = h.agents.Create(r.Context(), agent.Session{
 			ID: id, Transport: agent.SSE, Network: caller.From(r.Context()).Network(), Scope: scope.query(),
-			Hello: agent.Hello{AgentID: who.actor.ID, AgentName: who.actor.Name},
+			Hello: agent.Hello{AgentID: who.Actor.ID, AgentName: who.Actor.Name},
 		})
 	}
 	if err != nil {

@@ -92,6 +92,10 @@ func runTyped[In, Out any](
 			return nil, err
 		}
 		c.project = at.project()
+		var err error
+		if c.access, err = h.rights.Project(ctx, c.Principal, c.project); err != nil {
+			return nil, err
+		}
 		if !d.leaves {
 			h.see(c, at.project())
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"layercake/internal/auth"
+	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
 	"layercake/internal/task"
@@ -27,7 +28,6 @@ type watches struct {
 type watch struct {
 	handler *Handler
 	topic   topic
-	actor   auth.Actor    // that of the listener that came first; what may be listened to is decided in set, for each
 	begun   chan struct{} // closed when nothing more can be missed
 	begin   func()        // closes begun
 	failed  bool          // whether it had to begin anew; it belongs to run
@@ -42,7 +42,7 @@ func (h *Handler) join(l *listener, t topic) *watch {
 	defer h.watches.mu.Unlock()
 	w := h.watches.of[t]
 	if w == nil {
-		w = &watch{handler: h, topic: t, actor: l.call.actor, begun: make(chan struct{}), listeners: map[*listener]struct{}{}}
+		w = &watch{handler: h, topic: t, begun: make(chan struct{}), listeners: map[*listener]struct{}{}}
 		w.begin = sync.OnceFunc(func() { close(w.begun) })
 		w.task = task.Go(context.Background(), w.run) // it outlives the request of the listener that came first
 		h.watches.of[t] = w
@@ -127,8 +127,13 @@ func (w *watch) once(ctx context.Context) error {
 	}
 }
 
+// access is that of the server itself: the watch is shared, and says only that something changed. Who may listen is decided for each listener.
+func (w *watch) access() auth.Access {
+	return auth.Unchecked(auth.Actor{ID: caller.MCP, Kind: auth.KindSystem}, w.topic.project)
+}
+
 func (w *watch) plan(ctx context.Context) error {
-	for u, err := range w.handler.plans.Watch(ctx, w.actor, w.topic.project, plan.Cursor{}) {
+	for u, err := range w.handler.plans.Watch(ctx, w.access(), plan.Cursor{}) {
 		if err != nil {
 			return err
 		}
@@ -142,7 +147,7 @@ func (w *watch) plan(ctx context.Context) error {
 
 func (w *watch) proposals(ctx context.Context) error {
 	w.started()
-	for _, err := range w.handler.proposals.Watch(ctx, w.actor, w.topic.project) {
+	for _, err := range w.handler.proposals.Watch(ctx, w.access()) {
 		if err != nil {
 			return err
 		}
@@ -154,7 +159,7 @@ func (w *watch) proposals(ctx context.Context) error {
 var errRoomEnded = fault.New(fault.NotFound, "Project not found")
 
 func (w *watch) presence(ctx context.Context) error {
-	room, err := w.handler.presence.Enter(ctx, w.topic.project)
+	room, err := w.handler.presence.Enter(ctx, w.access())
 	if err != nil {
 		return err
 	}

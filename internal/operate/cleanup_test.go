@@ -52,12 +52,12 @@ func TestCleanUpWritesCheckpoints(t *testing.T) {
 	t.Parallel()
 	core := servertest.StartCore(t, nil)
 	actor := auth.Anonymous("")
-	p, err := core.Projects.Create(t.Context(), actor, project.Input{Name: "Test"})
+	p, err := core.Projects.Create(t.Context(), auth.UncheckedReach(actor), project.Input{Name: "Test"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	change := plan.Change{Edits: []plan.Edit{plan.UpdatePlan{Name: "Other"}}}
-	if _, err := core.Plans.Change(t.Context(), actor, p.ID, change); err != nil {
+	if _, err := core.Plans.Change(t.Context(), auth.Unchecked(actor, p.ID), change); err != nil {
 		t.Fatal(err)
 	}
 	conn := pgtest.Connect(t, core.Database)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/fanout"
 	"layercake/internal/operate"
 	"layercake/internal/postgres/pgtest"
@@ -57,7 +58,7 @@ func TestKicksOfGuests(t *testing.T) {
 		return s
 	}
 	id := presence.GuestID
-	room, err := a.Presence.Enter(t.Context(), 1)
+	room, err := a.Presence.Enter(t.Context(), auth.Unchecked(auth.Actor{}, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestKicksOfGuests(t *testing.T) {
 	join := func(project int32, client string) {
 		t.Helper()
 		who := presence.Identity{UserID: client, Name: client, Agent: true, Transport: "mcp"}
-		if err := b.Presence.JoinGuest(t.Context(), presence.Maker{Caller: client}, project, client, who); err != nil {
+		if err := b.Presence.JoinGuest(t.Context(), presence.Maker{Caller: client}, auth.Unchecked(auth.Actor{}, project), client, who); err != nil {
 			t.Fatal(err)
 		}
 	}

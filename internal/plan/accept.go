@@ -52,7 +52,11 @@ func (in DecideInput) check() error {
 // Faults: NotFound for the project and for the proposal; Forbidden for a proposer who does more than withdraw, and for others who do
 // withdraw; Conflict for a proposal that was decided, and for one whose operations the rules refuse by now, with the details of their
 // fault: that one stays open; BadRequest for the input; those of Change.
-func (p *Proposals) Decide(ctx context.Context, actor auth.Actor, projectID int32, in DecideInput) (Proposal, error) {
+func (p *Proposals) Decide(ctx context.Context, access auth.Access, in DecideInput) (Proposal, error) {
+	if err := access.May(auth.Edit); err != nil {
+		return Proposal{}, err
+	}
+	actor, projectID := access.Actor(), access.Project()
 	if err := in.check(); err != nil {
 		return Proposal{}, err
 	}
@@ -64,7 +68,7 @@ func (p *Proposals) Decide(ctx context.Context, actor auth.Actor, projectID int3
 		return before, err
 	}
 	if in.Decision == Accept {
-		err = p.accept(ctx, actor, before, in)
+		err = p.accept(ctx, access, before, in)
 	} else {
 		err = p.close(ctx, actor, projectID, in)
 	}
@@ -75,7 +79,7 @@ func (p *Proposals) Decide(ctx context.Context, actor auth.Actor, projectID int3
 		}
 		return Proposal{}, err
 	}
-	after, err := p.Get(ctx, actor, projectID, in.ID)
+	after, err := p.Get(ctx, access, in.ID)
 	if err != nil {
 		return Proposal{}, err
 	}
@@ -121,12 +125,12 @@ func (one Proposal) mayDecide(actor auth.Actor, d Decision) error {
 }
 
 // accept makes the change that a proposal asks for. Where nothing is left to change, no change carries the decision.
-func (p *Proposals) accept(ctx context.Context, actor auth.Actor, one Proposal, in DecideInput) error {
+func (p *Proposals) accept(ctx context.Context, access auth.Access, one Proposal, in DecideInput) error {
 	edits, err := ParseOperations(one.Operations)
 	if err != nil {
 		return err
 	}
-	result, err := p.plans.Change(ctx, actor, one.ProjectID, Change{
+	result, err := p.plans.Change(ctx, access, Change{
 		OpID: in.OpID, ClientID: in.ClientID, Via: in.Via, Note: one.changeNote(),
 		Edits: append(edits, acceptance{ID: one.ID, Reason: in.Reason}),
 	})
@@ -142,7 +146,7 @@ func (p *Proposals) accept(ctx context.Context, actor auth.Actor, one Proposal, 
 	if err != nil || result.Event != nil {
 		return err
 	}
-	return p.close(ctx, actor, one.ProjectID, in)
+	return p.close(ctx, access.Actor(), one.ProjectID, in)
 }
 
 // changeNote is the note of the change that accepting makes: whose proposal it was, and what they said of it.

@@ -21,7 +21,7 @@ func TestAgentsUndoTheirOwn(t *testing.T) {
 	r.by(t, one, p, move("b", 7))
 	r.by(t, auth.Anonymous("tab"), p, addNode("c", plan.GraphNode))
 
-	h, err := r.plans.History(t.Context(), one, p, plan.HistoryQuery{Limit: 10, Actor: two.ID})
+	h, err := r.plans.History(t.Context(), auth.Unchecked(one, p), plan.HistoryQuery{Limit: 10, Actor: two.ID})
 	if err != nil || len(h.Changes) != 1 || h.Changes[0].Version != 2 || h.Changes[0].ActorKind != string(auth.KindAgent) {
 		t.Errorf("the changes of an agent are %+v, %v, want version 2 alone", h.Changes, err)
 	}
@@ -34,10 +34,10 @@ func TestAgentsUndoTheirOwn(t *testing.T) {
 	if again.At != undone.At {
 		t.Errorf("a repeat is at %v, want %v", again.At, undone.At)
 	}
-	if _, err := r.plans.Undo(t.Context(), one, p, plan.UndoInput{OpID: "undo", OnConflict: plan.Overwrite}); !fault.Is(err, fault.BadRequest) {
+	if _, err := r.plans.Undo(t.Context(), auth.Unchecked(one, p), plan.UndoInput{OpID: "undo", OnConflict: plan.Overwrite}); !fault.Is(err, fault.BadRequest) {
 		t.Errorf("another agent's undo under the same operation id: %v, want %s", err, fault.BadRequest)
 	}
-	if _, err := r.plans.Undo(t.Context(), auth.Agent("three", "three", "Three"), p, plan.UndoInput{}); !fault.Is(err, fault.NotFound) {
+	if _, err := r.plans.Undo(t.Context(), auth.Unchecked(auth.Agent("three", "three", "Three"), p), plan.UndoInput{}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("the undo of an agent that did nothing: %v, want %s", err, fault.NotFound)
 	}
 	if redone := r.redo(t, two, p, plan.UndoInput{OnConflict: plan.Overwrite}); redone.Change == nil || redone.Change.Undoes != undone.At.Version {
@@ -51,7 +51,7 @@ func TestHistoryShowsAgents(t *testing.T) {
 	r := startReplica(t, database, 0)
 	p := r.create(t)
 	change := plan.Change{Via: "mcp", Edits: []plan.Edit{addNode("a", plan.GraphNode)}}
-	if _, err := r.plans.Change(t.Context(), auth.Agent("key", "key", "Planner"), p, change); err != nil {
+	if _, err := r.plans.Change(t.Context(), auth.Unchecked(auth.Agent("key", "key", "Planner"), p), change); err != nil {
 		t.Fatal(err)
 	}
 	got := pgtest.Texts(t, pgtest.Connect(t, database), "SELECT concat_ws(' ', actor_kind, actor_name, via) FROM layercake.plan_history")

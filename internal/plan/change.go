@@ -37,10 +37,13 @@ type Change struct {
 	// run Within.
 	Request  any
 	Budget   time.Duration // time for the answer; 0 for that of all changes
+	Need     auth.Need     // right that it needs; 0 for auth.Edit
 	Warnings bool          // whether the result has warnings, which cost a look at each node that the change touches
 
 	numbered bool // whether the fault of an edit says in "edit" which one it is, see Edit
 }
+
+func (c Change) need() auth.Need { return cmp.Or(c.Need, auth.Edit) }
 
 // Tx is the transaction of a change.
 type Tx struct {
@@ -87,18 +90,20 @@ func (t Timing) of(c Change) Timing {
 // the expected version and for ids that are taken; RateLimited and Unavailable when it may succeed a little later. After Unavailable the
 // change may have been committed: repeating it with the same OpID is safe and answers what happened. A change that only adds an
 // edge is refused because of another edge no sooner than 300 ms later: somebody may be moving its end.
-func (s *Service) Change(ctx context.Context, actor auth.Actor, projectID int32, c Change) (Result, error) {
+//
+// The role is read again under the lock that orders changes: who loses it before that changes nothing.
+func (s *Service) Change(ctx context.Context, access auth.Access, c Change) (Result, error) {
 	began := time.Now()
-	result, err := s.change(ctx, actor, projectID, c)
+	result, err := s.change(ctx, access, c)
 	s.metrics.changed(began, result, err)
 	return result, err
 }
 
-func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32, c Change) (Result, error) {
-	if err := c.check(); err != nil {
+func (s *Service) change(ctx context.Context, access auth.Access, c Change) (Result, error) {
+	if err := errors.Join(access.May(c.need()), c.check()); err != nil {
 		return Result{}, err
 	}
-	r := newRequest(actor, projectID, c)
+	r := newRequest(access, c)
 	arrived, timing := time.Now(), s.timing.of(c)
 	ctx, cancel := context.WithTimeout(ctx, timing.Write)
 	defer cancel()
@@ -106,7 +111,7 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 	done, err = s.onceClear(ctx, arrived, r, done, err)
 	if unknown := new(commitUnknown); errors.As(err, &unknown) {
 		if done, err = s.settle(ctx, arrived.Add(timing.Answer), r, unknown); err == nil {
-			s.announce(projectID, done)
+			s.announce(r.project, done)
 		}
 	}
 	if err != nil {
@@ -115,7 +120,7 @@ func (s *Service) change(ctx context.Context, actor auth.Actor, projectID int32,
 	result, err := done.result()
 	if err == nil && c.Warnings && done.event == nil {
 		// The answer came from the log, and the plan is what it is now. What was done stands also when nobody can look.
-		result.Warnings, _ = s.warningsNow(ctx, projectID, result)
+		result.Warnings, _ = s.warningsNow(ctx, r.project, result)
 	}
 	return result, err
 }
@@ -175,15 +180,16 @@ func requestName(e Edit) string {
 // request is a change on its way through the database.
 type request struct {
 	Change
-	actor   auth.Actor
-	project int32
+	access  auth.Access
+	actor   auth.Actor // of access
+	project int32      // of access
 	hash    []byte
 }
 
 // newRequest returns the request of a change, under a fresh operation id unless it has one.
-func newRequest(actor auth.Actor, projectID int32, c Change) request {
+func newRequest(access auth.Access, c Change) request {
 	c.OpID = cmp.Or(c.OpID, uuid.NewString())
-	r := request{Change: c, actor: actor, project: projectID, hash: c.hash()}
+	r := request{Change: c, access: access, actor: access.Actor(), project: access.Project(), hash: c.hash()}
 	r.Edits = bindOperations(c.Edits, r.operationKey())
 	return r
 }

@@ -91,7 +91,7 @@ func TestCheckpoint(t *testing.T) {
 	if want := []string{"draft a []"}; !slices.Equal(got, want) {
 		t.Errorf("the checkpoint holds %q, want %q", got, want)
 	}
-	if err := r.projects.Delete(t.Context(), r.actor, p); err != nil {
+	if err := r.projects.Delete(t.Context(), auth.Unchecked(r.actor, p)); err != nil {
 		t.Fatal(err)
 	}
 	if got := checkpoints(t, conn); len(got) != 0 {
@@ -221,7 +221,7 @@ func TestBrokenLog(t *testing.T) {
 	if n, err := r.plans.Checkpoint(t.Context()); n != 0 || err != nil {
 		t.Errorf("again: wrote %d, %v: what is broken is tried once", n, err)
 	}
-	if _, err := r.plans.At(t.Context(), r.actor, p, 5); err == nil || fault.From(err) != nil {
+	if _, err := r.plans.At(t.Context(), auth.Unchecked(r.actor, p), 5); err == nil || fault.From(err) != nil {
 		t.Errorf("between two holes: %v, want an internal error", err)
 	}
 	if diff := cmp.Diff(dags[11], r.pastOf(t, p, 11)); diff != "" {
@@ -248,7 +248,7 @@ func TestWalkWhileTheLogIsTrimmed(t *testing.T) {
 			t.Errorf("caller %d walked alone, or (-was +answered):\n%s", i, diff)
 		}
 	}
-	if _, err := r.plans.At(t.Context(), r.actor, p, 12); !fault.Is(err, fault.NotFound) {
+	if _, err := r.plans.At(t.Context(), auth.Unchecked(r.actor, p), 12); !fault.Is(err, fault.NotFound) {
 		t.Errorf("after the trimming: %v, want NOT_FOUND", err)
 	}
 }
@@ -271,7 +271,7 @@ func (r *replica) walkTogether(t *testing.T, url string, project int32, version 
 	for i := range callers {
 		running.Go(func() {
 			defer ended.Add(1)
-			dags[i], errs[i] = r.plans.At(t.Context(), r.actor, project, version)
+			dags[i], errs[i] = r.plans.At(t.Context(), auth.Unchecked(r.actor, project), version)
 		})
 	}
 	waiting, joined := r.plans.Pasts()
@@ -310,10 +310,10 @@ func TestWalksTakeTurns(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	asked := make(chan error, 3)
-	go func() { _, err := r.plans.At(ctx, r.actor, p, 2); asked <- err }()
-	go func() { _, err := r.plans.Diff(ctx, r.actor, p, 2, nil); asked <- err }()
+	go func() { _, err := r.plans.At(ctx, auth.Unchecked(r.actor, p), 2); asked <- err }()
+	go func() { _, err := r.plans.Diff(ctx, auth.Unchecked(r.actor, p), 2, nil); asked <- err }()
 	go func() {
-		_, err := r.plans.History(ctx, r.actor, p, plan.HistoryQuery{Limit: 1, Element: "a"})
+		_, err := r.plans.History(ctx, auth.Unchecked(r.actor, p), plan.HistoryQuery{Limit: 1, Element: "a"})
 		asked <- err
 	}()
 	waiting, joined := r.plans.Pasts()
@@ -366,14 +366,14 @@ func TestWalkTakesLittleMemory(t *testing.T) { //nolint:paralleltest // others w
 	defer look.Stop()
 	for name, walk := range map[string]func() error{
 		"state": func() error {
-			dag, err := r.plans.At(t.Context(), r.actor, p, 1)
+			dag, err := r.plans.At(t.Context(), auth.Unchecked(r.actor, p), 1)
 			if diff := cmp.Diff(was, dag); err == nil && diff != "" {
 				t.Errorf("(-was +answered):\n%.1000s", diff)
 			}
 			return err
 		},
 		"difference": func() error {
-			_, err := r.plans.Diff(t.Context(), r.actor, p, 1, nil)
+			_, err := r.plans.Diff(t.Context(), auth.Unchecked(r.actor, p), 1, nil)
 			return err
 		},
 	} {

@@ -42,6 +42,10 @@ const (
 	PlanUpdated OperationKind = "PLAN_UPDATED"
 	// ExecutionChanged tells the state of what a node names or builds. Nobody edits it, so it is in the way of no edit.
 	ExecutionChanged OperationKind = "EXECUTION_CHANGED"
+	// The kinds that tell who may what in the project. The id is the account's, in decimal, and the values are Collaborators.
+	CollaboratorAdded   OperationKind = "COLLABORATOR_ADDED"
+	CollaboratorChanged OperationKind = "COLLABORATOR_CHANGED"
+	CollaboratorRemoved OperationKind = "COLLABORATOR_REMOVED"
 )
 
 // operationKinds are the kinds that this binary knows.

@@ -92,9 +92,9 @@ func TestExpectedVersionAfterExecutions(t *testing.T) {
 		x++
 		return plan.Change{Expected: &expected, Edits: []plan.Edit{plan.UpdateNode{ID: "b", Position: &plan.Position{X: x}}}}
 	}
-	check := func(change func(context.Context, auth.Actor, int32, plan.Change) (plan.Result, error), expected, current int64, fits bool) {
+	check := func(change func(context.Context, auth.Access, plan.Change) (plan.Result, error), expected, current int64, fits bool) {
 		t.Helper()
-		_, err := change(t.Context(), r.actor, p, edit(expected))
+		_, err := change(t.Context(), auth.Unchecked(r.actor, p), edit(expected))
 		switch f := fault.From(err); {
 		case fits && err != nil, !fits && !fault.Is(err, fault.Conflict):
 			t.Errorf("version %d is expected of %d: %v", expected, current, err)
@@ -102,7 +102,7 @@ func TestExpectedVersionAfterExecutions(t *testing.T) {
 			t.Errorf("the fault has %v", f.Details)
 		}
 	}
-	for _, do := range []func(context.Context, auth.Actor, int32, plan.Change) (plan.Result, error){r.plans.Try, r.plans.Change} {
+	for _, do := range []func(context.Context, auth.Access, plan.Change) (plan.Result, error){r.plans.Try, r.plans.Change} {
 		check(do, 0, 4, false)
 		check(do, 5, 4, false)
 		check(do, 2, 4, true)
@@ -218,7 +218,7 @@ func TestPastHasNoExecutions(t *testing.T) {
 	first := r.dag(t, p)
 	r.build(t, p, "b", 3)
 	for version := range int64(5) {
-		past, err := r.plans.At(t.Context(), r.actor, p, version)
+		past, err := r.plans.At(t.Context(), auth.Unchecked(r.actor, p), version)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +227,7 @@ func TestPastHasNoExecutions(t *testing.T) {
 			t.Errorf("version %d (-want +got):\n%s", version, diff)
 		}
 	}
-	if diff, err := r.plans.Diff(t.Context(), r.actor, p, 1, nil); err != nil || len(diff.Differences) != 0 || diff.To != 4 {
+	if diff, err := r.plans.Diff(t.Context(), auth.Unchecked(r.actor, p), 1, nil); err != nil || len(diff.Differences) != 0 || diff.To != 4 {
 		t.Errorf("the difference is %+v, %v", diff, err)
 	}
 	conn := pgtest.Connect(t, r.url)
@@ -240,7 +240,7 @@ func TestPastHasNoExecutions(t *testing.T) {
 			t.Errorf("%s: %v", query, wrong)
 		}
 	}
-	restored, err := r.plans.Restore(t.Context(), r.actor, p, plan.UndoInput{Version: 1, Expected: new(int64(1))})
+	restored, err := r.plans.Restore(t.Context(), auth.Unchecked(r.actor, p), plan.UndoInput{Version: 1, Expected: new(int64(1))})
 	if err != nil || restored.Change != nil {
 		t.Errorf("restoring changed %+v, %v", restored.Change, err)
 	}
@@ -360,7 +360,7 @@ func TestUnknownDataSources(t *testing.T) {
 		1 << 40: {plan.AddNode{Node: naming("new", `{"dataSourceId":1099511627776}`)}},
 	} {
 		for _, edit := range edits {
-			_, err := r.plans.Change(t.Context(), r.actor, p, plan.Change{Edits: []plan.Edit{edit}})
+			_, err := r.plans.Change(t.Context(), auth.Unchecked(r.actor, p), plan.Change{Edits: []plan.Edit{edit}})
 			if f := fault.From(err); !fault.Is(err, fault.BadRequest) || f.Message != "The project has no such data source" || f.Details["detail"] != detail {
 				t.Errorf("%#v: %v", edit, err)
 			}
@@ -382,7 +382,7 @@ func TestUnknownDataSources(t *testing.T) {
 		t.Errorf("the node came back as %+v", back)
 	}
 	r.change(t, p, plan.UpdateNode{ID: "a", Config: new(`{"dataSourceId":3,"displayMode":"summary"}`)}) // as it was
-	if _, err := r.plans.Restore(t.Context(), r.actor, p, plan.UndoInput{Version: 1, Expected: new(r.dag(t, p).At.Version)}); err != nil {
+	if _, err := r.plans.Restore(t.Context(), auth.Unchecked(r.actor, p), plan.UndoInput{Version: 1, Expected: new(r.dag(t, p).At.Version)}); err != nil {
 		t.Error(err)
 	}
 	r.addSource(t, p, 3)
@@ -414,7 +414,7 @@ func TestManyExecutionsAreToldInParts(t *testing.T) {
 		return plan.Change{OpID: "run-" + state, Edits: edits[:300]}
 	}
 	c := pending("pending")
-	done, err := r.plans.Change(t.Context(), r.actor, p, c)
+	done, err := r.plans.Change(t.Context(), auth.Unchecked(r.actor, p), c)
 	if err != nil || done.At.Version < 3 || done.Event.Version != 2 || len(done.Nodes) != 300 {
 		t.Fatalf("%v, %v with %d nodes", done.At, err, len(done.Nodes))
 	}
@@ -447,7 +447,7 @@ func TestManyExecutionsAreToldInParts(t *testing.T) {
 	if e := r.dag(t, p).Nodes[299].GraphExecution; e == nil || len([]rune(*e.ErrorMessage)) != 1000 {
 		t.Errorf("the last node shows %+v", e)
 	}
-	again, err := r.plans.Change(t.Context(), r.actor, p, c)
+	again, err := r.plans.Change(t.Context(), auth.Unchecked(r.actor, p), c)
 	if err != nil || again.At.Version != 2 || r.dag(t, p).At != done.At {
 		t.Errorf("the same again is at %v, %v", again.At, err)
 	}

@@ -85,7 +85,10 @@ type editConflict struct {
 // The faults are those of Change. One that an edit is refused with says by its index which it was: in "edit", or "operation" where agents
 // sent operations. Conflict for parts that are not as an edit expected them has "conflicts": what the sender saw, what is there, and who
 // changed it since in which versions.
-func (s *Service) Edit(ctx context.Context, actor auth.Actor, projectID int32, c Change, dryRun bool) (Result, error) {
+func (s *Service) Edit(ctx context.Context, access auth.Access, c Change, dryRun bool) (Result, error) {
+	if err := access.May(auth.Edit); err != nil {
+		return Result{}, err
+	}
 	if err := checkCount("edits", len(c.Edits)); err != nil {
 		return Result{}, err
 	}
@@ -96,13 +99,13 @@ func (s *Service) Edit(ctx context.Context, actor auth.Actor, projectID int32, c
 	if dryRun {
 		carryOut = s.Try
 	}
-	result, err := carryOut(ctx, actor, projectID, c)
+	result, err := carryOut(ctx, access, c)
 	stale := new(staleParts)
 	if !errors.As(err, &stale) {
 		return result, err
 	}
 	// What was refused stays refused when nobody can look now. Then the lists of versions are empty.
-	_ = s.attribute(ctx, projectID, max(0, stale.at-maxMissed)+1, stale.at, stale.conflicts)
+	_ = s.attribute(ctx, access.Project(), max(0, stale.at-maxMissed)+1, stale.at, stale.conflicts)
 	f := fault.From(err)
 	list, _ := listed(stale.conflicts) // an element has few parts
 	conflicts := make([]editConflict, len(list))

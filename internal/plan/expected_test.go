@@ -70,11 +70,11 @@ func TestEdit(t *testing.T) {
 			r.by(t, ann, p, plan.UpdatePlan{Name: "P"})
 			before := r.dag(t, p)
 			change := plan.Change{Via: "test", Note: "why", OpID: "op", Edits: c.edits}
-			dry, err := r.plans.Edit(t.Context(), bob, p, change, true)
+			dry, err := r.plans.Edit(t.Context(), auth.Unchecked(bob, p), change, true)
 			if err != nil || dry.At != before.At || !cmp.Equal(before, r.dag(t, p)) {
 				t.Fatalf("a dry run: %v, at %v, changes the plan: %s", err, dry.At, cmp.Diff(before, r.dag(t, p)))
 			}
-			done, err := r.plans.Edit(t.Context(), bob, p, change, false)
+			done, err := r.plans.Edit(t.Context(), auth.Unchecked(bob, p), change, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +92,7 @@ func TestEdit(t *testing.T) {
 			if steps != c.steps || done.At.Version != before.At.Version+int64(min(steps, 1)) {
 				t.Errorf("%d steps in version %d, want %d", steps, done.At.Version, c.steps)
 			}
-			again, err := r.plans.Edit(t.Context(), bob, p, change, false)
+			again, err := r.plans.Edit(t.Context(), auth.Unchecked(bob, p), change, false)
 			if err != nil || again.At != done.At {
 				t.Errorf("a repeat is at %v, %v, want %v", again.At, err, done.At)
 			}
@@ -115,7 +115,7 @@ func TestPatchPlan(t *testing.T) {
 		{plan.PatchPlan{}, "Q  [] pending"},
 	} {
 		r.change(t, p, c.edit)
-		got, err := r.plans.OfProject(t.Context(), r.actor, p)
+		got, err := r.plans.OfProject(t.Context(), auth.Unchecked(r.actor, p))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func TestPatchPlan(t *testing.T) {
 		}
 	}
 	for _, edit := range []plan.PatchPlan{{Name: new(" ")}, {Name: new(strings.Repeat("x", 101))}, {YAMLContent: new("\x00")}, {Dependencies: make([]int32, 1001)}} {
-		if _, err := r.plans.Edit(t.Context(), ann, p, plan.Change{Edits: []plan.Edit{edit}}, false); !fault.Is(err, fault.BadRequest) {
+		if _, err := r.plans.Edit(t.Context(), auth.Unchecked(ann, p), plan.Change{Edits: []plan.Edit{edit}}, false); !fault.Is(err, fault.BadRequest) {
 			t.Errorf("%.200s: %v", encoded(edit), err)
 		}
 	}
@@ -155,7 +155,7 @@ func TestEditRefuses(t *testing.T) {
 		"a place that it moved from": {expecting(move("a", 2), plan.NodeParts{Position: &plan.Position{}}), fault.Conflict},
 	} {
 		for _, dry := range []bool{true, false} {
-			_, err := r.plans.Edit(t.Context(), bob, p, plan.Change{Edits: slices.Concat(good, []plan.Edit{c.edit}, good)}, dry)
+			_, err := r.plans.Edit(t.Context(), auth.Unchecked(bob, p), plan.Change{Edits: slices.Concat(good, []plan.Edit{c.edit}, good)}, dry)
 			if f := fault.From(err); f == nil || f.Code != c.code || f.Details["edit"] != len(good) {
 				t.Errorf("%s, dry %t: %v %+v, want %s of edit %d", name, dry, err, f, c.code, len(good))
 			}
@@ -165,7 +165,7 @@ func TestEditRefuses(t *testing.T) {
 	for what, change := range map[string]plan.Change{
 		"no edits": {}, "too many edits": {Edits: many}, "another version": {Edits: good, Expected: new(int64(7))},
 	} {
-		_, err := r.plans.Edit(t.Context(), bob, p, change, false)
+		_, err := r.plans.Edit(t.Context(), auth.Unchecked(bob, p), change, false)
 		if f := fault.From(err); f == nil || f.Details["edit"] != nil || f.Details["detail"] == nil && f.Details["currentVersion"] == nil {
 			t.Errorf("%s: %v %+v", what, err, f)
 		}
@@ -173,7 +173,7 @@ func TestEditRefuses(t *testing.T) {
 	if after := r.dag(t, p); !cmp.Equal(before, after) {
 		t.Errorf("what was refused changed the plan: %s", cmp.Diff(before, after))
 	}
-	if _, err := r.plans.Edit(t.Context(), bob, p, plan.Change{Edits: many[1:]}, false); err != nil {
+	if _, err := r.plans.Edit(t.Context(), auth.Unchecked(bob, p), plan.Change{Edits: many[1:]}, false); err != nil {
 		t.Errorf("%d edits: %v", plan.MaxOperations, err)
 	}
 }
@@ -276,7 +276,7 @@ func TestEditOfPartsThatSomebodySaw(t *testing.T) {
 			}
 			before := r.dag(t, p)
 			for _, dry := range []bool{true, false} {
-				result, err := r.plans.Edit(t.Context(), carl, p, plan.Change{Edits: []plan.Edit{c.edit}}, dry)
+				result, err := r.plans.Edit(t.Context(), auth.Unchecked(carl, p), plan.Change{Edits: []plan.Edit{c.edit}}, dry)
 				if c.want == nil {
 					if err != nil || result.Event == nil {
 						t.Errorf("dry %t: %v, event %v, want a change", dry, seenConflicts(err), result.Event)
@@ -308,7 +308,7 @@ func TestEditAtOnce(t *testing.T) {
 		for i, r := range []*replica{one, two} {
 			both.Go(func() error {
 				edit := expecting(rename("a", labels[i]), plan.NodeParts{Metadata: &plan.NodeMetadata{Label: label}})
-				_, errs[i] = r.plans.Edit(t.Context(), []auth.Actor{ann, bob}[i], p, plan.Change{Edits: []plan.Edit{edit}}, false)
+				_, errs[i] = r.plans.Edit(t.Context(), auth.Unchecked([]auth.Actor{ann, bob}[i], p), plan.Change{Edits: []plan.Edit{edit}}, false)
 				return nil
 			})
 		}
@@ -372,9 +372,9 @@ func TestDryRunOfEditsSaysWhatTheyDo(t *testing.T) {
 		for range rapid.IntRange(1, 6).Draw(rt, "changes") {
 			c := plan.Change{OpID: rapid.StringMatching(`[a-z]{20}`).Draw(rt, "op"), Via: "graphql", Edits: someEdits(rt)}
 			before := r.dag(t, p)
-			dry, err := r.plans.Edit(t.Context(), ann, p, c, true)
+			dry, err := r.plans.Edit(t.Context(), auth.Unchecked(ann, p), c, true)
 			says := toldOf(t, dry, err)
-			done, err := r.plans.Edit(t.Context(), ann, p, c, false)
+			done, err := r.plans.Edit(t.Context(), auth.Unchecked(ann, p), c, false)
 			if does := toldOf(t, done, err); says != does {
 				rt.Fatalf("%s\nthe dry run says %s\nit does          %s", encoded(c.Edits), says, does)
 			}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
 	"layercake/internal/postgres/pgtest"
@@ -38,7 +39,7 @@ func (r *replica) together(project int32, changes ...sent) []outcome {
 		gone := make(chan struct{}) // closed when the change was refused at the door, too
 		sending.Go(func() {
 			defer close(gone)
-			outcomes[i].result, outcomes[i].err = r.plans.Change(c.ctx, r.actor, project, c.change)
+			outcomes[i].result, outcomes[i].err = r.plans.Change(c.ctx, auth.Unchecked(r.actor, project), c.change)
 		})
 		r.awaitWaiting(project, func(n int) bool { return n > i }, gone)
 	}
@@ -148,7 +149,9 @@ func TestSenderHangsUp(t *testing.T) {
 	var sending sync.WaitGroup
 	release := r.plans.HoldChanges(writeSlots)
 	for i, s := range []sent{{t.Context(), add("a")}, {gone, add("b")}, {t.Context(), add("c")}} {
-		sending.Go(func() { outcomes[i].result, outcomes[i].err = r.plans.Change(s.ctx, r.actor, p, s.change) })
+		sending.Go(func() {
+			outcomes[i].result, outcomes[i].err = r.plans.Change(s.ctx, auth.Unchecked(r.actor, p), s.change)
+		})
 		r.awaitWaiting(p, func(n int) bool { return n > i }, nil)
 	}
 	hangUp()
@@ -257,7 +260,7 @@ func TestAnswerToCommitOfManyIsLost(t *testing.T) {
 				}
 			}
 			for i, c := range changes {
-				again, err := r.plans.Change(t.Context(), r.actor, p, c.change)
+				again, err := r.plans.Change(t.Context(), auth.Unchecked(r.actor, p), c.change)
 				if err != nil || again.At.Version != int64(i+1) {
 					t.Errorf("change %d again: version %d, %v, want %d", i, again.At.Version, err, i+1)
 				}
@@ -356,7 +359,7 @@ func TestSharingATransactionChangesNothing(t *testing.T) {
 		together := r.together(shared, all(t.Context(), changes...)...)
 		for i, c := range changes {
 			var o outcome
-			o.result, o.err = r.plans.Change(t.Context(), r.actor, alone, c)
+			o.result, o.err = r.plans.Change(t.Context(), auth.Unchecked(r.actor, alone), c)
 			if diff := cmp.Diff(o.told(t), together[i].told(t)); diff != "" {
 				rt.Fatalf("change %d is answered otherwise (-alone +shared):\n%s", i, diff)
 			}

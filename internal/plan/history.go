@@ -100,7 +100,11 @@ func (e *Event) Summary() string {
 const systemText = `"actorKind":"` + string(auth.KindSystem) + `"`
 
 // History returns a page of changes. Faults: NotFound for the project, BadRequest for a page that cannot be.
-func (s *Service) History(ctx context.Context, _ auth.Actor, projectID int32, q HistoryQuery) (History, error) {
+func (s *Service) History(ctx context.Context, access auth.Access, q HistoryQuery) (History, error) {
+	if err := access.May(auth.View); err != nil {
+		return History{}, err
+	}
+	projectID := access.Project()
 	if err := q.check(); err != nil {
 		return History{}, err
 	}
@@ -246,7 +250,11 @@ const partPlace = "place"
 
 // Diff returns what is different between two versions; to is nil for the newest. The faults are those of At, and BadRequest for versions
 // in the wrong order.
-func (s *Service) Diff(ctx context.Context, _ auth.Actor, projectID int32, from int64, to *int64) (Diff, error) {
+func (s *Service) Diff(ctx context.Context, access auth.Access, from int64, to *int64) (Diff, error) {
+	if err := access.May(auth.View); err != nil {
+		return Diff{}, err
+	}
+	projectID := access.Project()
 	if from < 0 {
 		return Diff{}, errNegative
 	}

@@ -21,7 +21,7 @@ import (
 // history returns a page, which must be there.
 func (r *replica) history(t testing.TB, project int32, q plan.HistoryQuery) plan.History {
 	t.Helper()
-	h, err := r.plans.History(t.Context(), r.actor, project, q)
+	h, err := r.plans.History(t.Context(), auth.Unchecked(r.actor, project), q)
 	if err != nil {
 		t.Fatalf("%+v: %v", q, err)
 	}
@@ -73,7 +73,7 @@ func TestHistory(t *testing.T) {
 	server := auth.Actor{ID: "server", Kind: auth.KindSystem, Name: "Server"}
 	do := func(actor auth.Actor, project int32, edit plan.Edit) plan.Result {
 		t.Helper()
-		result, err := r.plans.Change(t.Context(), actor, project, plan.Change{Edits: []plan.Edit{edit}, Note: "a note"})
+		result, err := r.plans.Change(t.Context(), auth.Unchecked(actor, project), plan.Change{Edits: []plan.Edit{edit}, Note: "a note"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,11 +139,11 @@ func TestHistory(t *testing.T) {
 		"an actor's NUL":   {Limit: 1, Actor: "a\x00"},
 		"an actor's bytes": {Limit: 1, Actor: "a\xff"},
 	} {
-		if _, err := r.plans.History(t.Context(), r.actor, p, q); !fault.Is(err, fault.BadRequest) {
+		if _, err := r.plans.History(t.Context(), auth.Unchecked(r.actor, p), q); !fault.Is(err, fault.BadRequest) {
 			t.Errorf("%s: %v, want BAD_REQUEST", name, err)
 		}
 	}
-	if _, err := r.plans.History(t.Context(), r.actor, other+1, plan.HistoryQuery{Limit: 1}); !fault.Is(err, fault.NotFound) {
+	if _, err := r.plans.History(t.Context(), auth.Unchecked(r.actor, other+1), plan.HistoryQuery{Limit: 1}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("another project: %v, want NOT_FOUND", err)
 	}
 }
@@ -269,7 +269,7 @@ func TestDiffLeadsFromOneVersionToAnother(t *testing.T) {
 		if to == newest {
 			ask = nil
 		}
-		d, err := r.plans.Diff(t.Context(), r.actor, p, from, ask)
+		d, err := r.plans.Diff(t.Context(), auth.Unchecked(r.actor, p), from, ask)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -301,7 +301,7 @@ func TestDiff(t *testing.T) {
 	ann, bob := auth.Actor{ID: "ann", Kind: "user", Name: "Ann"}, auth.Actor{ID: "bob", Kind: "user", Name: "Bob"}
 	do := func(actor auth.Actor, edits ...plan.Edit) int64 {
 		t.Helper()
-		result, err := r.plans.Change(t.Context(), actor, p, plan.Change{Edits: edits})
+		result, err := r.plans.Change(t.Context(), auth.Unchecked(actor, p), plan.Change{Edits: edits})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -328,7 +328,7 @@ func TestDiff(t *testing.T) {
 	do(ann, plan.DeleteNode{ID: "g"})                                                                                         // 11: never was
 	do(bob, plan.UpdateEdge{ID: "ab", SourceHandle: new("out"), Metadata: &plan.EdgeMetadata{DataType: plan.GraphReference}}) // 12
 	last := do(bob, plan.UpdatePlan{Name: "Other", YAMLContent: "a: b", Dependencies: []int32{1}})                            // 13
-	d, err := r.plans.Diff(t.Context(), r.actor, p, base, nil)
+	d, err := r.plans.Diff(t.Context(), auth.Unchecked(r.actor, p), base, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +352,7 @@ func TestDiff(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if d, err := r.plans.Diff(t.Context(), r.actor, p, last, nil); err != nil || len(d.Differences) != 0 || d.To != last {
+	if d, err := r.plans.Diff(t.Context(), auth.Unchecked(r.actor, p), last, nil); err != nil || len(d.Differences) != 0 || d.To != last {
 		t.Errorf("from the newest: %+v, %v", d, err)
 	}
 
@@ -374,7 +374,7 @@ func TestDiff(t *testing.T) {
 		"another project":   {p + 1, 1, nil, fault.NotFound, nil},
 		"no number at all":  {p, math.MinInt64, version(math.MaxInt64), fault.BadRequest, nil},
 	} {
-		_, err := r.plans.Diff(t.Context(), r.actor, c.project, c.from, c.to)
+		_, err := r.plans.Diff(t.Context(), auth.Unchecked(r.actor, c.project), c.from, c.to)
 		if f := fault.From(err); f == nil || f.Code != c.code || f.Details["oldest"] != c.oldest {
 			t.Errorf("%s: %v, want %s, oldest %v", name, err, c.code, c.oldest)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/db"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
@@ -46,7 +47,7 @@ func TestMergeIsBoundedByBytes(t *testing.T) {
 	}
 	mine.Metadata.Label = "mine again"
 	before := received.Load()
-	_, err := r.plans.Change(t.Context(), r.actor, p, plan.Change{Via: "test", Edits: []plan.Edit{plan.Replace{Base: "1", Nodes: []plan.Node{mine}}}})
+	_, err := r.plans.Change(t.Context(), auth.Unchecked(r.actor, p), plan.Change{Via: "test", Edits: []plan.Edit{plan.Replace{Base: "1", Nodes: []plan.Node{mine}}}})
 	refusal := fault.From(err)
 	if !fault.Is(err, fault.Conflict) || refusal.Message != "The plan has changed" {
 		t.Fatalf("8 MB and more: %v, want CONFLICT", err)

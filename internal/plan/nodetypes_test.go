@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"layercake/internal/auth"
 	"layercake/internal/plan"
 
 	"github.com/google/go-cmp/cmp"
@@ -110,7 +111,7 @@ func TestExamplesMakePlans(t *testing.T) {
 	connect("transform", "copy")
 	connect("copy", "out")
 	r.addSource(t, p, 1) // the one of the example
-	done, err := r.plans.Change(t.Context(), agent, p, plan.Change{Warnings: true, Edits: parsed(t, texts...)})
+	done, err := r.plans.Change(t.Context(), auth.Unchecked(agent, p), plan.Change{Warnings: true, Edits: parsed(t, texts...)})
 	if err != nil || len(done.Warnings) > 0 {
 		t.Fatalf("%v, %v", done.Warnings, err)
 	}
@@ -124,7 +125,7 @@ func TestExamplesMakePlans(t *testing.T) {
 			add("from", source)
 			add("to", target)
 			connect("from", "to")
-			if _, err := r.plans.Try(t.Context(), agent, p, plan.Change{Edits: parsed(t, texts...)}); err != nil {
+			if _, err := r.plans.Try(t.Context(), auth.Unchecked(agent, p), plan.Change{Edits: parsed(t, texts...)}); err != nil {
 				t.Errorf("from %s to %s: %v", source, target, err)
 			}
 		}

@@ -60,7 +60,7 @@ func (r request) obstacleOf(err error) *obstacle {
 // removed waits until an edge of the obstacle is removed after the version at which a request was refused. It reports false when ctx
 // ends before, or when the events cannot be read.
 func (s *Service) removed(ctx context.Context, r request, refused committed, o *obstacle) bool {
-	for u, err := range s.Watch(ctx, r.actor, r.project, refused.at) {
+	for u, err := range s.Watch(ctx, r.access, refused.at) {
 		if err != nil {
 			return fault.Is(err, fault.NotFound) // the project went, and with it all edges
 		}

@@ -36,7 +36,7 @@ func (r *replica) edit(t testing.TB, project int32, texts ...string) plan.Result
 // refused makes a change of operations that must be refused, and returns the fault.
 func (r *replica) refused(t testing.TB, project int32, texts ...string) *fault.Error {
 	t.Helper()
-	_, err := r.plans.Change(t.Context(), agent, project, plan.Change{Edits: parsed(t, texts...)})
+	_, err := r.plans.Change(t.Context(), auth.Unchecked(agent, project), plan.Change{Edits: parsed(t, texts...)})
 	f := fault.From(err)
 	if f == nil {
 		t.Fatalf("%v: %v, want a fault", texts, err)
@@ -254,7 +254,7 @@ func TestOperationsAreRepeated(t *testing.T) {
 	t.Parallel()
 	r, p := newProject(t)
 	change := plan.Change{OpID: "op", Edits: parsed(t, `{"op":"add_node","node_type":"GraphNode","label":"x"}`, `{"op":"add_node","node_type":"GraphNode"}`)}
-	first, err := r.plans.Change(t.Context(), agent, p, change)
+	first, err := r.plans.Change(t.Context(), auth.Unchecked(agent, p), change)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,16 +262,16 @@ func TestOperationsAreRepeated(t *testing.T) {
 		t.Errorf("the server made the ids %q and %q", a, b)
 	}
 	change.Edits = parsed(t, `{"label":"x","op":"add_node","node_type":"GraphNode"}`, `{"op":"add_node","node_type":"GraphNode","id":""}`)
-	again, err := r.plans.Change(t.Context(), agent, p, change)
+	again, err := r.plans.Change(t.Context(), auth.Unchecked(agent, p), change)
 	if err != nil || again.At != first.At || again.Nodes[0].ID != first.Nodes[0].ID {
 		t.Errorf("a repeat answers %+v, %v", again, err)
 	}
 	change.Edits = change.Edits[:1]
-	if _, err := r.plans.Change(t.Context(), agent, p, change); !fault.Is(err, fault.BadRequest) {
+	if _, err := r.plans.Change(t.Context(), auth.Unchecked(agent, p), change); !fault.Is(err, fault.BadRequest) {
 		t.Errorf("another request under the operation id: %v", err)
 	}
 	change.OpID = "op 2"
-	other, err := r.plans.Change(t.Context(), agent, p, change)
+	other, err := r.plans.Change(t.Context(), auth.Unchecked(agent, p), change)
 	if err != nil || other.Nodes[0].ID == first.Nodes[0].ID {
 		t.Errorf("another operation makes %+v, %v", other.Nodes, err)
 	}

@@ -20,7 +20,7 @@ func TestPanicAfterACommit(t *testing.T) {
 	t.Parallel()
 	core := servertest.StartCore(t, nil)
 	actor := auth.Anonymous("")
-	p, err := core.Projects.Create(t.Context(), actor, project.Input{Name: "Test"})
+	p, err := core.Projects.Create(t.Context(), auth.UncheckedReach(actor), project.Input{Name: "Test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestPanicAfterACommit(t *testing.T) {
 		}
 	}})
 	change := plan.Change{OpID: "1", Edits: []plan.Edit{plan.AddNode{Node: node("a", plan.GraphNode)}}}
-	if _, err := plans.Change(t.Context(), actor, p.ID, change); !errors.As(err, new(*task.Panic)) {
+	if _, err := plans.Change(t.Context(), auth.Unchecked(actor, p.ID), change); !errors.As(err, new(*task.Panic)) {
 		t.Errorf("the change was answered with %v", err)
 	}
 	broken.Store(false)
@@ -40,7 +40,7 @@ func TestPanicAfterACommit(t *testing.T) {
 		if version == 2 {
 			change = plan.Change{OpID: "2", Edits: []plan.Edit{plan.AddNode{Node: node("b", plan.GraphNode)}}}
 		}
-		if r, err := plans.Change(t.Context(), actor, p.ID, change); err != nil || r.At.Version != version {
+		if r, err := plans.Change(t.Context(), auth.Unchecked(actor, p.ID), change); err != nil || r.At.Version != version {
 			t.Errorf("got %+v, %v, want version %d", r, err, version)
 		}
 	}

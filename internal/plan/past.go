@@ -25,7 +25,11 @@ func maxWalks() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 // At returns the plan after a version. Executions are no part of it. Faults: NotFound for the project, and with "oldest" for a
 // version that is not kept; BadRequest for one that is not there yet.
-func (s *Service) At(ctx context.Context, _ auth.Actor, projectID int32, version int64) (DAG, error) {
+func (s *Service) At(ctx context.Context, access auth.Access, version int64) (DAG, error) {
+	if err := access.May(auth.View); err != nil {
+		return DAG{}, err
+	}
+	projectID := access.Project()
 	p, err := s.past(ctx, projectID, version)
 	if err != nil {
 		return DAG{}, err
@@ -36,7 +40,11 @@ func (s *Service) At(ctx context.Context, _ auth.Actor, projectID int32, version
 }
 
 // AtTime returns the plan as it was at a time, with the faults of At.
-func (s *Service) AtTime(ctx context.Context, actor auth.Actor, projectID int32, at time.Time) (DAG, error) {
+func (s *Service) AtTime(ctx context.Context, access auth.Access, at time.Time) (DAG, error) {
+	if err := access.May(auth.View); err != nil {
+		return DAG{}, err
+	}
+	projectID := access.Project()
 	var row db.GetVersionAtRow
 	err := s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
 		row, err = q.GetVersionAt(ctx, db.GetVersionAtParams{At: at, ProjectID: projectID})
@@ -52,7 +60,7 @@ func (s *Service) AtTime(ctx context.Context, actor auth.Actor, projectID int32,
 	case row.Gone:
 		return DAG{}, notKept(oldest(row.LogFloor))
 	}
-	return s.At(ctx, actor, projectID, row.Version)
+	return s.At(ctx, access, row.Version)
 }
 
 // oldest returns the first version that a plan can be asked for at. The state at a floor has no event, and so no time, unless it is the

@@ -357,8 +357,13 @@ func (p *Proposals) leave(b *board) {
 // history, such as after a restore, it begins again with the open ones. What is yielded is shared, and never changed. It ends with the
 // fault NotFound when the project does not exist or is deleted, and with Unavailable when the database does not answer a reader who is
 // behind.
-func (p *Proposals) Watch(ctx context.Context, _ auth.Actor, projectID int32) iter.Seq2[*Proposal, error] {
+func (p *Proposals) Watch(ctx context.Context, access auth.Access) iter.Seq2[*Proposal, error] {
+	projectID := access.Project()
 	return func(yield func(*Proposal, error) bool) {
+		if err := access.May(auth.View); err != nil {
+			yield(nil, err)
+			return
+		}
 		w := proposalWatcher{Proposals: p, board: p.enter(projectID), generation: -1}
 		defer p.leave(w.board)
 		for {

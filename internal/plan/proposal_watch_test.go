@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/fanout"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
@@ -35,7 +36,7 @@ func (r *replica) watchProposals(t *testing.T, project int32) *proposalWatch {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for p, err := range r.proposals.Watch(ctx, r.actor, project) {
+		for p, err := range r.proposals.Watch(ctx, auth.Unchecked(r.actor, project)) {
 			if err != nil {
 				w.failed <- err
 				return
@@ -124,7 +125,7 @@ func TestWatchProposals(t *testing.T) {
 func TestWatchProposalsOfNoProject(t *testing.T) {
 	t.Parallel()
 	r, p := newProject(t)
-	for _, err := range r.proposals.Watch(t.Context(), ann, p+9) {
+	for _, err := range r.proposals.Watch(t.Context(), auth.Unchecked(ann, p+9)) {
 		if !fault.Is(err, fault.NotFound) {
 			t.Errorf("error = %v, want NOT_FOUND", err)
 		}

@@ -133,7 +133,11 @@ type ProposeInput struct {
 //
 // Faults: those of Try; BadRequest for operations that are none, that would change nothing, or that are too large, and when the project
 // has too many open proposals already.
-func (p *Proposals) Propose(ctx context.Context, actor auth.Actor, projectID int32, in ProposeInput) (Proposal, Result, error) {
+func (p *Proposals) Propose(ctx context.Context, access auth.Access, in ProposeInput) (Proposal, Result, error) {
+	if err := access.May(auth.Edit); err != nil {
+		return Proposal{}, Result{}, err
+	}
+	actor, projectID := access.Actor(), access.Project()
 	operations := new(bytes.Buffer)
 	if err := json.Compact(operations, in.Operations); err == nil {
 		in.Operations = operations.Bytes() // else ParseOperations says what is wrong
@@ -166,7 +170,7 @@ func (p *Proposals) Propose(ctx context.Context, actor auth.Actor, projectID int
 		return Proposal{}, Result{}, err
 	}
 	c.OpID = "" // the ids of changes are others
-	would, err := p.plans.Try(ctx, actor, projectID, c)
+	would, err := p.plans.Try(ctx, access, c)
 	switch {
 	case found && err != nil:
 		return kept, Result{}, nil
@@ -271,7 +275,11 @@ func asBusy(err error, opID string) error {
 }
 
 // Get returns one proposal, or the fault NotFound.
-func (p *Proposals) Get(ctx context.Context, _ auth.Actor, projectID, id int32) (Proposal, error) {
+func (p *Proposals) Get(ctx context.Context, access auth.Access, id int32) (Proposal, error) {
+	if err := access.May(auth.View); err != nil {
+		return Proposal{}, err
+	}
+	projectID := access.Project()
 	row, err := p.row(ctx, projectID, id)
 	if err != nil {
 		return Proposal{}, err
@@ -323,7 +331,11 @@ type ProposalPage struct {
 }
 
 // List returns a page of proposals, newest first. Faults: NotFound for the project, BadRequest for the query.
-func (p *Proposals) List(ctx context.Context, _ auth.Actor, projectID int32, query ProposalQuery) (ProposalPage, error) {
+func (p *Proposals) List(ctx context.Context, access auth.Access, query ProposalQuery) (ProposalPage, error) {
+	if err := access.May(auth.View); err != nil {
+		return ProposalPage{}, err
+	}
+	projectID := access.Project()
 	below, err := query.check()
 	if err != nil {
 		return ProposalPage{}, err

@@ -31,7 +31,7 @@ func addition(id string) string {
 // propose makes a proposal that must be taken.
 func (r *replica) propose(t testing.TB, by auth.Actor, project int32, operations ...string) plan.Proposal {
 	t.Helper()
-	p, _, err := r.proposals.Propose(t.Context(), by, project, plan.ProposeInput{Operations: list(operations...)})
+	p, _, err := r.proposals.Propose(t.Context(), auth.Unchecked(by, project), plan.ProposeInput{Operations: list(operations...)})
 	if err != nil {
 		t.Fatalf("propose: %v", err)
 	}
@@ -45,7 +45,7 @@ func list(operations ...string) json.RawMessage {
 // decide makes a decision that must be taken.
 func (r *replica) decide(t testing.TB, by auth.Actor, p plan.Proposal, d plan.Decision) plan.Proposal {
 	t.Helper()
-	after, err := r.proposals.Decide(t.Context(), by, p.ProjectID, plan.DecideInput{ID: p.ID, Decision: d, Via: "test"})
+	after, err := r.proposals.Decide(t.Context(), auth.Unchecked(by, p.ProjectID), plan.DecideInput{ID: p.ID, Decision: d, Via: "test"})
 	if err != nil {
 		t.Fatalf("decide: %v", err)
 	}
@@ -57,7 +57,7 @@ func TestPropose(t *testing.T) {
 	r, p := newProject(t)
 	r.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)})
 	in := plan.ProposeInput{Operations: json.RawMessage(`[ {"op": "update_node", "id": "a", "label": "Other"} ]`), Note: "Clearer", OpID: "1"}
-	got, would, err := r.proposals.Propose(t.Context(), ann, p, in)
+	got, would, err := r.proposals.Propose(t.Context(), auth.Unchecked(ann, p), in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,16 +77,16 @@ func TestPropose(t *testing.T) {
 
 	t.Run("the same request again gets the same answer", func(t *testing.T) {
 		r.change(t, p, plan.DeleteNode{ID: "a"}) // the rules would refuse it now
-		again, _, err := r.proposals.Propose(t.Context(), ann, p, in)
+		again, _, err := r.proposals.Propose(t.Context(), auth.Unchecked(ann, p), in)
 		if diff := cmp.Diff(got, again); diff != "" || err != nil {
 			t.Errorf("%v (-first +again):\n%s", err, diff)
 		}
 		other := in
 		other.Note = "Other"
-		if _, _, err := r.proposals.Propose(t.Context(), ann, p, other); !fault.Is(err, fault.BadRequest) {
+		if _, _, err := r.proposals.Propose(t.Context(), auth.Unchecked(ann, p), other); !fault.Is(err, fault.BadRequest) {
 			t.Errorf("another request under its id: %v, want BAD_REQUEST", err)
 		}
-		if bobs, _, err := r.proposals.Propose(t.Context(), bob, p, plan.ProposeInput{Operations: list(addition("b")), OpID: "1"}); err != nil || bobs.ID != 2 {
+		if bobs, _, err := r.proposals.Propose(t.Context(), auth.Unchecked(bob, p), plan.ProposeInput{Operations: list(addition("b")), OpID: "1"}); err != nil || bobs.ID != 2 {
 			t.Errorf("another actor's under the same id: %+v, %v", bobs, err)
 		}
 	})
@@ -108,11 +108,11 @@ func TestPropose(t *testing.T) {
 			`{"op":"update_node","id":"a","config":{"a":"` + strings.Repeat("x", 30<<10) + `"}}`,
 		}, 40)...)}, fault.BadRequest},
 	} {
-		if _, _, err := r.proposals.Propose(t.Context(), ann, p, c.in); !fault.Is(err, c.code) {
+		if _, _, err := r.proposals.Propose(t.Context(), auth.Unchecked(ann, p), c.in); !fault.Is(err, c.code) {
 			t.Errorf("%s: %v, want %s", name, err, c.code)
 		}
 	}
-	if _, _, err := r.proposals.Propose(t.Context(), ann, p+9, plan.ProposeInput{Operations: list(addition("x"))}); !fault.Is(err, fault.NotFound) {
+	if _, _, err := r.proposals.Propose(t.Context(), auth.Unchecked(ann, p+9), plan.ProposeInput{Operations: list(addition("x"))}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("in no project: %v, want NOT_FOUND", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestProposeAtOnce(t *testing.T) {
 	var ids [10]int32
 	for i := range ids {
 		proposing.Go(func() {
-			got, _, err := r.proposals.Propose(t.Context(), ann, p, plan.ProposeInput{Operations: list(addition("a")), OpID: "1"})
+			got, _, err := r.proposals.Propose(t.Context(), auth.Unchecked(ann, p), plan.ProposeInput{Operations: list(addition("a")), OpID: "1"})
 			if err != nil {
 				t.Error(err)
 			}
@@ -146,13 +146,13 @@ func TestDecide(t *testing.T) {
 	r, p := newProject(t)
 
 	t.Run("accept", func(t *testing.T) {
-		one, _, err := r.proposals.Propose(t.Context(), ann, p, plan.ProposeInput{Operations: list(addition("a")), Note: "We need it"})
+		one, _, err := r.proposals.Propose(t.Context(), auth.Unchecked(ann, p), plan.ProposeInput{Operations: list(addition("a")), Note: "We need it"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.change(t, p, plan.AddNode{Node: node("b", plan.GraphNode)}) // the plan as it is
 		in := plan.DecideInput{ID: one.ID, Decision: plan.Accept, Reason: "Fine", OpID: "accept", ClientID: "tab", Via: "test"}
-		got, err := r.proposals.Decide(t.Context(), bob, p, in)
+		got, err := r.proposals.Decide(t.Context(), auth.Unchecked(bob, p), in)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestDecide(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || got.DecidedAt.IsZero() {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		history, err := r.plans.History(t.Context(), bob, p, plan.HistoryQuery{Limit: 1})
+		history, err := r.plans.History(t.Context(), auth.Unchecked(bob, p), plan.HistoryQuery{Limit: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +174,7 @@ func TestDecide(t *testing.T) {
 			opID string
 		}{"the same request": {bob, "accept"}, "the same actor": {bob, ""}} {
 			in.OpID = by.opID
-			if again, err := r.proposals.Decide(t.Context(), by.Actor, p, in); err != nil || cmp.Diff(got, again) != "" {
+			if again, err := r.proposals.Decide(t.Context(), auth.Unchecked(by.Actor, p), in); err != nil || cmp.Diff(got, again) != "" {
 				t.Errorf("%s again: %+v, %v", name, again, err)
 			}
 		}
@@ -182,7 +182,7 @@ func TestDecide(t *testing.T) {
 			by auth.Actor
 			plan.Decision
 		}{"somebody else": {carl, plan.Accept}, "another decision": {bob, plan.Reject}, "the proposer": {ann, plan.Withdraw}} {
-			_, err := r.proposals.Decide(t.Context(), c.by, p, plan.DecideInput{ID: one.ID, Decision: c.Decision})
+			_, err := r.proposals.Decide(t.Context(), auth.Unchecked(c.by, p), plan.DecideInput{ID: one.ID, Decision: c.Decision})
 			if f := fault.From(err); f == nil || f.Code != fault.Conflict || f.Message != "Bob accepted the proposal already" {
 				t.Errorf("%s: %v, want CONFLICT that names Bob", name, err)
 			}
@@ -201,11 +201,11 @@ func TestDecide(t *testing.T) {
 	t.Run("withdraw", func(t *testing.T) {
 		one := r.propose(t, ann, p, addition("c"))
 		for _, d := range []plan.Decision{plan.Accept, plan.Reject} {
-			if _, err := r.proposals.Decide(t.Context(), ann, p, plan.DecideInput{ID: one.ID, Decision: d}); !fault.Is(err, fault.Forbidden) {
+			if _, err := r.proposals.Decide(t.Context(), auth.Unchecked(ann, p), plan.DecideInput{ID: one.ID, Decision: d}); !fault.Is(err, fault.Forbidden) {
 				t.Errorf("the proposer decides %s: %v, want FORBIDDEN", d, err)
 			}
 		}
-		if _, err := r.proposals.Decide(t.Context(), bob, p, plan.DecideInput{ID: one.ID, Decision: plan.Withdraw}); !fault.Is(err, fault.Forbidden) {
+		if _, err := r.proposals.Decide(t.Context(), auth.Unchecked(bob, p), plan.DecideInput{ID: one.ID, Decision: plan.Withdraw}); !fault.Is(err, fault.Forbidden) {
 			t.Errorf("somebody else withdraws it: %v, want FORBIDDEN", err)
 		}
 		if got := r.decide(t, ann, one, plan.Withdraw); got.Status != plan.Withdrawn || got.DecidedBy != ann {
@@ -217,7 +217,7 @@ func TestDecide(t *testing.T) {
 		other := auth.Agent("robo elsewhere", "robo elsewhere", "Robo")
 		one := r.propose(t, robo, p, addition("c"))
 		for _, d := range []plan.Decision{plan.Accept, plan.Reject} {
-			if _, err := r.proposals.Decide(t.Context(), again, p, plan.DecideInput{ID: one.ID, Decision: d}); !fault.Is(err, fault.Forbidden) {
+			if _, err := r.proposals.Decide(t.Context(), auth.Unchecked(again, p), plan.DecideInput{ID: one.ID, Decision: d}); !fault.Is(err, fault.Forbidden) {
 				t.Errorf("the proposer decides %s in another session: %v, want FORBIDDEN", d, err)
 			}
 		}
@@ -228,11 +228,11 @@ func TestDecide(t *testing.T) {
 	t.Run("what the rules refuse by now stays open", func(t *testing.T) {
 		one := r.propose(t, ann, p, `{"op":"delete_node","id":"b"}`)
 		r.change(t, p, plan.DeleteNode{ID: "b"})
-		_, err := r.proposals.Decide(t.Context(), bob, p, plan.DecideInput{ID: one.ID, Decision: plan.Accept})
+		_, err := r.proposals.Decide(t.Context(), auth.Unchecked(bob, p), plan.DecideInput{ID: one.ID, Decision: plan.Accept})
 		if f := fault.From(err); f == nil || f.Code != fault.Conflict || !strings.Contains(f.Message, "Node not found") || f.Details["operation"] != 0 {
 			t.Errorf("%v, want CONFLICT that says why", err)
 		}
-		if got, err := r.proposals.Get(t.Context(), ann, p, one.ID); err != nil || cmp.Diff(one, got) != "" {
+		if got, err := r.proposals.Get(t.Context(), auth.Unchecked(ann, p), one.ID); err != nil || cmp.Diff(one, got) != "" {
 			t.Errorf("it is %+v, %v now", got, err)
 		}
 		r.decide(t, bob, one, plan.Reject)
@@ -248,15 +248,15 @@ func TestDecide(t *testing.T) {
 	t.Run("who states no id is known by the operation id alone", func(t *testing.T) {
 		one := r.propose(t, ann, p, addition("d"))
 		in := plan.DecideInput{ID: one.ID, Decision: plan.Reject, OpID: "reject"}
-		got, err := r.proposals.Decide(t.Context(), auth.Anonymous(""), p, in)
+		got, err := r.proposals.Decide(t.Context(), auth.Unchecked(auth.Anonymous(""), p), in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, err := r.proposals.Decide(t.Context(), auth.Anonymous(""), p, in); err != nil || cmp.Diff(got, again) != "" {
+		if again, err := r.proposals.Decide(t.Context(), auth.Unchecked(auth.Anonymous(""), p), in); err != nil || cmp.Diff(got, again) != "" {
 			t.Errorf("again: %+v, %v", again, err)
 		}
 		in.OpID = ""
-		if _, err := r.proposals.Decide(t.Context(), auth.Anonymous(""), p, in); !fault.Is(err, fault.Conflict) {
+		if _, err := r.proposals.Decide(t.Context(), auth.Unchecked(auth.Anonymous(""), p), in); !fault.Is(err, fault.Conflict) {
 			t.Errorf("without it: %v, want CONFLICT", err)
 		}
 	})
@@ -272,7 +272,7 @@ func TestDecide(t *testing.T) {
 			"no decision":  {p, 1, "DANCE", "", fault.BadRequest},
 			"a bad reason": {p, 1, plan.Accept, "\u202e", fault.BadRequest},
 		} {
-			_, err := r.proposals.Decide(t.Context(), bob, c.project, plan.DecideInput{ID: c.id, Decision: c.Decision, Reason: c.reason})
+			_, err := r.proposals.Decide(t.Context(), auth.Unchecked(bob, c.project), plan.DecideInput{ID: c.id, Decision: c.Decision, Reason: c.reason})
 			if !fault.Is(err, c.code) {
 				t.Errorf("%s: %v, want %s", name, err, c.code)
 			}
@@ -284,12 +284,12 @@ func TestDecide(t *testing.T) {
 func TestNoteOfAnAcceptedProposal(t *testing.T) {
 	t.Parallel()
 	r, p := newProject(t)
-	one, _, err := r.proposals.Propose(t.Context(), ann, p, plan.ProposeInput{Operations: list(addition("a")), Note: strings.Repeat("ä", 1000)})
+	one, _, err := r.proposals.Propose(t.Context(), auth.Unchecked(ann, p), plan.ProposeInput{Operations: list(addition("a")), Note: strings.Repeat("ä", 1000)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.decide(t, bob, one, plan.Accept)
-	history, err := r.plans.History(t.Context(), bob, p, plan.HistoryQuery{Limit: 1})
+	history, err := r.plans.History(t.Context(), auth.Unchecked(bob, p), plan.HistoryQuery{Limit: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,11 +316,11 @@ func TestDecideAtOnce(t *testing.T) {
 				deciding.Go(func() {
 					in := plan.DecideInput{ID: one.ID, Decision: decisions[i%len(decisions)], Via: "test"}
 					by := auth.Actor{ID: fmt.Sprint("d", i), Kind: "user", Name: fmt.Sprint("D", i)}
-					got[i], errs[i] = replicas[i%2].proposals.Decide(t.Context(), by, p, in)
+					got[i], errs[i] = replicas[i%2].proposals.Decide(t.Context(), auth.Unchecked(by, p), in)
 				})
 			}
 			deciding.Wait()
-			after, err := replicas[0].proposals.Get(t.Context(), ann, p, one.ID)
+			after, err := replicas[0].proposals.Get(t.Context(), auth.Unchecked(ann, p), one.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -365,17 +365,17 @@ func TestAcceptingReplicaDies(t *testing.T) {
 		}}),
 	})
 	in := plan.DecideInput{ID: one.ID, Decision: plan.Accept, OpID: "1", Via: "test"}
-	got, err := dying.Decide(t.Context(), bob, p, in)
+	got, err := dying.Decide(t.Context(), auth.Unchecked(bob, p), in)
 	if diff := cmp.Diff(&[]string{"ACCEPTED 1 1"}, left.Load()); diff != "" {
 		t.Errorf("it left (-want +got):\n%s", diff)
 	}
 	if err != nil && !errors.As(err, new(*task.Panic)) || err == nil && got.Status != plan.Accepted {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if again, err := r.proposals.Decide(t.Context(), bob, p, in); err != nil || again.Version != 1 || r.dag(t, p).At.Version != 1 {
+	if again, err := r.proposals.Decide(t.Context(), auth.Unchecked(bob, p), in); err != nil || again.Version != 1 || r.dag(t, p).At.Version != 1 {
 		t.Errorf("again: %+v, %v", again, err)
 	}
-	if _, err := r.proposals.Decide(t.Context(), carl, p, in); !fault.Is(err, fault.Conflict) {
+	if _, err := r.proposals.Decide(t.Context(), auth.Unchecked(carl, p), in); !fault.Is(err, fault.Conflict) {
 		t.Errorf("somebody else: %v, want CONFLICT", err)
 	}
 }
@@ -394,15 +394,15 @@ func TestAnswerToAcceptanceIsLost(t *testing.T) {
 			cut.text, cut.times, cut.after = []byte("the-lost-one"), 2, committed // see TestAnswerToCommitIsLost
 			cut.mu.Unlock()
 			in := plan.DecideInput{ID: one.ID, Decision: plan.Accept, OpID: "the-lost-one"}
-			got, err := r.proposals.Decide(t.Context(), bob, p, in)
+			got, err := r.proposals.Decide(t.Context(), auth.Unchecked(bob, p), in)
 			if committed != (err == nil) || !committed && !fault.Is(err, fault.Unavailable) || committed && got.Version != 1 {
 				t.Errorf("got %+v, %v", got, err)
 			}
-			status, err := r.proposals.Get(t.Context(), bob, p, one.ID)
+			status, err := r.proposals.Get(t.Context(), auth.Unchecked(bob, p), one.ID)
 			if committed != (status.Status == plan.Accepted) || committed != (r.dag(t, p).At.Version == 1) || err != nil {
 				t.Errorf("it left %+v, %v, and version %d", status, err, r.dag(t, p).At.Version)
 			}
-			if got, err := r.proposals.Decide(t.Context(), bob, p, in); err != nil || got.Version != 1 || r.dag(t, p).At.Version != 1 {
+			if got, err := r.proposals.Decide(t.Context(), auth.Unchecked(bob, p), in); err != nil || got.Version != 1 || r.dag(t, p).At.Version != 1 {
 				t.Errorf("again: %+v, %v", got, err)
 			}
 		})
@@ -420,7 +420,7 @@ func TestOpenProposalsAreLimited(t *testing.T) {
 		SELECT project_id, n, n, 'OPEN', operations, size, 0, by_id, by_kind, by_name, op_actor, n, '' FROM proposals, generate_series(2, 200) n`)
 	pgtest.Exec(t, conn, `UPDATE proposal_heads SET last_id = 200, revision = 200`)
 	in := plan.ProposeInput{Operations: list(addition("b"))}
-	_, _, err := r.proposals.Propose(t.Context(), ann, p, in)
+	_, _, err := r.proposals.Propose(t.Context(), auth.Unchecked(ann, p), in)
 	if f := fault.From(err); f == nil || f.Code != fault.BadRequest || !strings.Contains(f.Message, "200") {
 		t.Errorf("the 201st: %v, want BAD_REQUEST with the number", err)
 	}
@@ -430,7 +430,7 @@ func TestOpenProposalsAreLimited(t *testing.T) {
 		t.Errorf("the next is %d: the refused one took a number", next.ID)
 	}
 	pgtest.Exec(t, conn, `UPDATE proposals SET size = 17000000 WHERE project_id = $1`, q)
-	if _, _, err := r.proposals.Propose(t.Context(), ann, q, in); !fault.Is(err, fault.BadRequest) {
+	if _, _, err := r.proposals.Propose(t.Context(), auth.Unchecked(ann, q), in); !fault.Is(err, fault.BadRequest) {
 		t.Errorf("beyond 16 MB: %v, want BAD_REQUEST", err)
 	}
 }
@@ -448,7 +448,7 @@ func TestListProposals(t *testing.T) {
 	}
 	ids := func(q plan.ProposalQuery) (ids []int32, next string) {
 		t.Helper()
-		page, err := r.proposals.List(t.Context(), ann, p, q)
+		page, err := r.proposals.List(t.Context(), auth.Unchecked(ann, p), q)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -479,11 +479,11 @@ func TestListProposals(t *testing.T) {
 		}
 	}
 	for _, q := range []plan.ProposalQuery{{}, {Limit: 201}, {Limit: -1}, {Limit: 1, After: "x"}, {Limit: 1, After: "0"}, {Limit: 1, After: "2147483648"}, {Limit: 1, Status: "LOST"}} {
-		if _, err := r.proposals.List(t.Context(), ann, p, q); !fault.Is(err, fault.BadRequest) {
+		if _, err := r.proposals.List(t.Context(), auth.Unchecked(ann, p), q); !fault.Is(err, fault.BadRequest) {
 			t.Errorf("%+v: %v, want BAD_REQUEST", q, err)
 		}
 	}
-	if _, err := r.proposals.List(t.Context(), ann, p+1, plan.ProposalQuery{Limit: 1}); !fault.Is(err, fault.NotFound) {
+	if _, err := r.proposals.List(t.Context(), auth.Unchecked(ann, p+1), plan.ProposalQuery{Limit: 1}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("no project: %v, want NOT_FOUND", err)
 	}
 	pgtest.Exec(t, pgtest.Connect(t, url), "UPDATE proposals SET size = 600000")
@@ -507,7 +507,7 @@ func TestTrimProposals(t *testing.T) {
 	if n, err := r.proposals.Trim(t.Context(), time.Now().Add(-30*24*time.Hour)); n != 1 || err != nil {
 		t.Errorf("%d were removed, %v, want 1", n, err)
 	}
-	if _, err := r.proposals.Get(t.Context(), ann, p, old.ID); !fault.Is(err, fault.NotFound) {
+	if _, err := r.proposals.Get(t.Context(), auth.Unchecked(ann, p), old.ID); !fault.Is(err, fault.NotFound) {
 		t.Errorf("the old one: %v, want NOT_FOUND", err)
 	}
 	w.want(t, r.propose(t, ann, p, addition("d")))
@@ -521,7 +521,7 @@ func TestDeletingAProjectDeletesProposals(t *testing.T) {
 	one := here.propose(t, ann, p, addition("a"))
 	w := there.watchProposals(t, p)
 	w.want(t, one)
-	if err := here.projects.Delete(t.Context(), ann, p); err != nil {
+	if err := here.projects.Delete(t.Context(), auth.Unchecked(ann, p)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.failure(t); !fault.Is(err, fault.NotFound) {
@@ -531,9 +531,9 @@ func TestDeletingAProjectDeletesProposals(t *testing.T) {
 		t.Errorf("%d rows are left", n)
 	}
 	for name, err := range map[string]error{
-		"get":    second(here.proposals.Get(t.Context(), ann, p, one.ID)),
-		"decide": second(here.proposals.Decide(t.Context(), bob, p, plan.DecideInput{ID: one.ID, Decision: plan.Reject})),
-		"list":   second(here.proposals.List(t.Context(), bob, p, plan.ProposalQuery{Limit: 1})),
+		"get":    second(here.proposals.Get(t.Context(), auth.Unchecked(ann, p), one.ID)),
+		"decide": second(here.proposals.Decide(t.Context(), auth.Unchecked(bob, p), plan.DecideInput{ID: one.ID, Decision: plan.Reject})),
+		"list":   second(here.proposals.List(t.Context(), auth.Unchecked(bob, p), plan.ProposalQuery{Limit: 1})),
 	} {
 		if f := fault.From(err); f == nil || f.Code != fault.NotFound || f.Message != "Project not found" {
 			t.Errorf("%s: %v, want that there is no project", name, err)
@@ -556,9 +556,9 @@ func TestDeletingAProjectUnderProposers(t *testing.T) {
 		for i := range 4 {
 			working.Go(func() {
 				for n := 0; ; n++ {
-					one, _, err := r.proposals.Propose(ctx, ann, p, plan.ProposeInput{Operations: list(addition(fmt.Sprint("n", i, "_", n)))})
+					one, _, err := r.proposals.Propose(ctx, auth.Unchecked(ann, p), plan.ProposeInput{Operations: list(addition(fmt.Sprint("n", i, "_", n)))})
 					if err == nil {
-						_, err = r.proposals.Decide(ctx, bob, p, plan.DecideInput{ID: one.ID, Decision: []plan.Decision{plan.Accept, plan.Reject}[i%2]})
+						_, err = r.proposals.Decide(ctx, auth.Unchecked(bob, p), plan.DecideInput{ID: one.ID, Decision: []plan.Decision{plan.Accept, plan.Reject}[i%2]})
 					}
 					if n == 0 {
 						begun <- struct{}{}
@@ -573,7 +573,7 @@ func TestDeletingAProjectUnderProposers(t *testing.T) {
 			})
 		}
 		<-begun
-		if err := r.projects.Delete(ctx, ann, p); err != nil {
+		if err := r.projects.Delete(ctx, auth.Unchecked(ann, p)); err != nil {
 			t.Error(err)
 		}
 		working.Wait()

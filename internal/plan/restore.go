@@ -16,7 +16,11 @@ import (
 // Restore makes the plan what it was after a version, by one change, which can be undone. Elements that come back do so at the end of the
 // order. Expected must be set; OnConflict is ignored. Faults are those of At, and of Change; Conflict with the "rule" that the plan would
 // break.
-func (s *Service) Restore(ctx context.Context, actor auth.Actor, projectID int32, in UndoInput) (UndoResult, error) {
+func (s *Service) Restore(ctx context.Context, access auth.Access, in UndoInput) (UndoResult, error) {
+	if err := access.May(auth.Edit); err != nil {
+		return UndoResult{}, err
+	}
+	projectID := access.Project()
 	in.OnConflict = ""
 	if err := in.check(); err != nil {
 		return UndoResult{}, err
@@ -30,7 +34,7 @@ func (s *Service) Restore(ctx context.Context, actor auth.Actor, projectID int32
 	edit := &restore{Version: in.Version}
 	var err error
 	if edit.past, err = s.past(ctx, projectID, in.Version); err != nil {
-		r := request{Change: in.change(edit), actor: actor, project: projectID}
+		r := request{Change: in.change(edit), access: access, actor: access.Actor(), project: projectID}
 		// The version may have been trimmed since the operation was made, which then answers from the log.
 		if repeated, lookErr := s.look(ctx, r, func(*pgx.Batch) {}); lookErr != nil || !repeated {
 			return UndoResult{}, err
@@ -41,7 +45,7 @@ func (s *Service) Restore(ctx context.Context, actor auth.Actor, projectID int32
 		return UndoResult{}, err
 	}
 	defer release()
-	done, err := s.carryOut(ctx, actor, projectID, in, edit)
+	done, err := s.carryOut(ctx, access, in, edit)
 	if err != nil {
 		return UndoResult{}, err
 	}

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Service reads, changes and watches plans. In open mode every actor owns every plan.
+// Service reads, changes and watches plans.
 type Service struct {
 	db      *postgres.DB
 	hub     *feed.Hub
@@ -76,29 +76,13 @@ func NewService(c Config) *Service {
 	return s
 }
 
-// Get returns a plan by its own id, or the fault NotFound.
-func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Plan, error) {
-	var row db.GetPlanRow
-	err := s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
-		row, err = q.GetPlan(ctx, id)
-		return err
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Plan{}, errPlanNotFound
-	}
-	if err != nil {
-		return Plan{}, fmt.Errorf("get plan: %w", err)
-	}
-	return Plan(row), nil
-}
-
 // OfProject returns the plan of a project, or the fault NotFound.
-func (s *Service) OfProject(ctx context.Context, actor auth.Actor, projectID int32) (Plan, error) {
-	plans, err := s.OfProjects(ctx, actor, []int32{projectID}, true)
+func (s *Service) OfProject(ctx context.Context, access auth.Access) (Plan, error) {
+	plans, err := s.OfProjects(ctx, []auth.Access{access}, true)
 	if err != nil {
 		return Plan{}, err
 	}
-	p, ok := plans[projectID]
+	p, ok := plans[access.Project()]
 	if !ok {
 		return Plan{}, project.ErrNotFound
 	}
@@ -107,9 +91,13 @@ func (s *Service) OfProject(ctx context.Context, actor auth.Actor, projectID int
 
 // OfProjects returns the plans of many projects in one query, by project id, with their YAML or without it. Projects that do not exist are
 // missing.
-func (s *Service) OfProjects(ctx context.Context, _ auth.Actor, projectIDs []int32, withYAML bool) (map[int32]Plan, error) {
+func (s *Service) OfProjects(ctx context.Context, accesses []auth.Access, withYAML bool) (map[int32]Plan, error) {
+	projectIDs, err := auth.Projects(accesses, auth.View)
+	if err != nil {
+		return nil, err
+	}
 	plans := make(map[int32]Plan, len(projectIDs))
-	err := s.db.Requests.Query(ctx, func(q *db.Queries) error {
+	err = s.db.Requests.Query(ctx, func(q *db.Queries) error {
 		rows, err := q.ListPlansByProject(ctx, db.ListPlansByProjectParams{ProjectIds: projectIDs, WithYaml: withYAML})
 		for _, row := range rows {
 			plans[row.ProjectID] = Plan(row)
@@ -123,7 +111,11 @@ func (s *Service) OfProjects(ctx context.Context, _ auth.Actor, projectIDs []int
 }
 
 // DAG returns a project's plan graph at its newest version, or the fault NotFound. All parts are of one moment.
-func (s *Service) DAG(ctx context.Context, _ auth.Actor, projectID int32) (DAG, error) {
+func (s *Service) DAG(ctx context.Context, access auth.Access) (DAG, error) {
+	if err := access.May(auth.View); err != nil {
+		return DAG{}, err
+	}
+	projectID := access.Project()
 	dag := DAG{ProjectID: projectID}
 	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error {
 		var d draft
@@ -153,7 +145,11 @@ func (s *Service) DAG(ctx context.Context, _ auth.Actor, projectID int32) (DAG, 
 }
 
 // Head returns the place of a project's plan now, as the database has it, or the fault NotFound.
-func (s *Service) Head(ctx context.Context, _ auth.Actor, projectID int32) (Cursor, error) {
+func (s *Service) Head(ctx context.Context, access auth.Access) (Cursor, error) {
+	if err := access.May(auth.View); err != nil {
+		return Cursor{}, err
+	}
+	projectID := access.Project()
 	var at Cursor
 	err := s.db.Requests.Do(ctx, func(conn *pgx.Conn) error {
 		head, err := db.New(conn).GetHead(ctx, projectID)
@@ -170,7 +166,11 @@ func (s *Service) Head(ctx context.Context, _ auth.Actor, projectID int32) (Curs
 }
 
 // Node returns one node of a project's plan as it is now, or the fault NotFound: for the project, or with the id as detail.
-func (s *Service) Node(ctx context.Context, _ auth.Actor, projectID int32, id string) (Node, error) {
+func (s *Service) Node(ctx context.Context, access auth.Access, id string) (Node, error) {
+	if err := access.May(auth.View); err != nil {
+		return Node{}, err
+	}
+	projectID := access.Project()
 	looks := newReads()
 	looks.nodes[id] = true
 	d, err := s.readParts(ctx, projectID, looks)
@@ -185,7 +185,11 @@ func (s *Service) Node(ctx context.Context, _ auth.Actor, projectID int32, id st
 }
 
 // NodeCount returns how many nodes a project's plan has now, or the fault NotFound. It does not read them.
-func (s *Service) NodeCount(ctx context.Context, _ auth.Actor, projectID int32) (int, error) {
+func (s *Service) NodeCount(ctx context.Context, access auth.Access) (int, error) {
+	if err := access.May(auth.View); err != nil {
+		return 0, err
+	}
+	projectID := access.Project()
 	d, err := s.readParts(ctx, projectID, newReads())
 	return d.nodes.len(), err
 }
@@ -209,7 +213,11 @@ type NodeName struct{ ID, Label string }
 
 // FindNodes returns at most so many nodes that somebody may mean who typed a text, in any case: those whose id begins with it, and after
 // them those whose label contains it. A project that does not exist has none.
-func (s *Service) FindNodes(ctx context.Context, _ auth.Actor, projectID int32, typed string, most int) (found []NodeName, err error) {
+func (s *Service) FindNodes(ctx context.Context, access auth.Access, typed string, most int) (found []NodeName, err error) {
+	if err := access.May(auth.View); err != nil {
+		return nil, err
+	}
+	projectID := access.Project()
 	if strings.ContainsRune(typed, 0) {
 		return nil, nil // no text in the database has it
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
 	"layercake/internal/postgres/pgtest"
@@ -40,10 +41,10 @@ func TestSharedDAGIsReadOnceForAllThatWait(t *testing.T) {
 
 	// What comes later is read anew.
 	cursor = r.change(t, p, plan.AddNode{Node: node("b", plan.GraphNode)}).At
-	if dag, err := r.plans.SharedDAG(t.Context(), r.actor, p, cursor); err != nil || len(dag.Nodes) != 2 {
+	if dag, err := r.plans.SharedDAG(t.Context(), auth.Unchecked(r.actor, p), cursor); err != nil || len(dag.Nodes) != 2 {
 		t.Errorf("after another change: %+v, %v", dag, err)
 	}
-	if _, err := r.plans.SharedDAG(t.Context(), r.actor, p+1, cursor); !fault.Is(err, fault.NotFound) {
+	if _, err := r.plans.SharedDAG(t.Context(), auth.Unchecked(r.actor, p+1), cursor); !fault.Is(err, fault.NotFound) {
 		t.Errorf("another project: %v", err)
 	}
 }
@@ -65,13 +66,13 @@ func (r *replica) readTogether(t *testing.T, blocker *pgx.Conn, project int32, a
 	for i := range callers {
 		running.Go(func() {
 			defer ended.Add(1)
-			dags[i], errs[i] = r.plans.SharedDAG(t.Context(), r.actor, project, at)
+			dags[i], errs[i] = r.plans.SharedDAG(t.Context(), auth.Unchecked(r.actor, project), at)
 		})
 	}
 	ctx, leave := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	running.Go(func() {
-		_, err := r.plans.SharedDAG(ctx, r.actor, project, at)
+		_, err := r.plans.SharedDAG(ctx, auth.Unchecked(r.actor, project), at)
 		left <- err
 	})
 	r.plans.Reads().Joined().Await(t, "all to ask", func() bool { return r.plans.Reads().Waiting() == callers+1 || ended.Load() > 0 })

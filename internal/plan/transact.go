@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/db"
 	"layercake/internal/fault"
 	"layercake/internal/feed"
@@ -162,6 +163,7 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 	projectID := group[0].project
 	d := &draft{}
 	earlier := make([]*db.GetOperationRow, len(group))
+	roles := make([]*string, len(group))
 	lock := db.StepHead
 	if d.held = group[0].Within != nil; d.held { // then it is the only one
 		lock = db.HoldHead
@@ -174,6 +176,7 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 	})
 	for i, t := range group {
 		queueOperation(b, t.request, &earlier[i])
+		queueRole(b, t.access, &roles[i])
 	}
 	if slices.ContainsFunc(group, func(t *ticket) bool { return t.Expected != nil }) {
 		d.queueLog(b, projectID)
@@ -188,12 +191,28 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 	if err != nil {
 		return nil, nil, fmt.Errorf("lock and read: %w", err)
 	}
+	for i, t := range group {
+		if _, stored := t.access.Stored(); stored {
+			t.access = t.access.Renewed(roles[i])
+		}
+	}
 	if !d.held {
 		head.Version--
 	}
 	d.at = Cursor{Epoch: postgres.EpochOfConn(conn), Version: head.Version, Hash: head.Hash}
 	d.time, d.size = head.ChangedAt, head.LogSize
 	return d, earlier, nil
+}
+
+// queueRole reads the role of a sender again. The statement comes after the one that waits for the head's lock, and who changes roles holds
+// that lock: so a role that was taken away before this change is not seen any more.
+func queueRole(b *pgx.Batch, access auth.Access, role **string) {
+	if account, stored := access.Stored(); stored {
+		b.Queue(db.GetRole, access.Project(), account).Query(func(rows pgx.Rows) (err error) {
+			*role, err = first(rows, pgx.RowToAddrOf[string])
+			return err
+		})
+	}
 }
 
 // queueOperation looks up the event of a request's operation id: nil when the log does not have it.
@@ -268,6 +287,9 @@ func (r request) decide(d *draft, earlier *db.GetOperationRow) (committed, error
 // answered returns the answer of a request that was carried out before, or the fault of one that cannot be now; neither when it is to be
 // decided.
 func (r request) answered(d *draft, earlier *db.GetOperationRow) (*committed, error) {
+	if err := r.access.May(r.need()); err != nil {
+		return nil, err
+	}
 	switch {
 	case earlier != nil && !slices.Equal(earlier.RequestHash, r.hash):
 		return nil, errOperationUsed.With("opId", r.OpID)

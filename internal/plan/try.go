@@ -19,7 +19,11 @@ import (
 // For an operation id that is in the log already it answers as Change does. The faults are those of Change.
 //
 // Changes that read the whole plan come one after the other to it; here they take turns.
-func (s *Service) Try(ctx context.Context, actor auth.Actor, projectID int32, c Change) (Result, error) {
+func (s *Service) Try(ctx context.Context, access auth.Access, c Change) (Result, error) {
+	if err := access.May(c.need()); err != nil {
+		return Result{}, err
+	}
+	projectID := access.Project()
 	if err := c.check(); err != nil {
 		return Result{}, err
 	}
@@ -28,7 +32,7 @@ func (s *Service) Try(ctx context.Context, actor auth.Actor, projectID int32, c 
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timing.Answer)
 	defer cancel()
-	r := newRequest(actor, projectID, c)
+	r := newRequest(access, c)
 	looks := r.reads()
 	if looks.all {
 		turn, err := s.takeTurn(ctx)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"layercake/internal/auth"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
 	"layercake/internal/postgres/pgtest"
@@ -95,7 +96,7 @@ func TestTrySaysWhatChangeDoes(t *testing.T) {
 				c.Expected = &version
 			}
 			before := r.dag(t, p)
-			tried, err := r.plans.Try(t.Context(), agent, p, c)
+			tried, err := r.plans.Try(t.Context(), auth.Unchecked(agent, p), c)
 			says := toldOf(t, tried, err)
 			if err == nil && tried.At != before.At {
 				rt.Fatalf("Try is at %v, want %v", tried.At, before.At)
@@ -103,7 +104,7 @@ func TestTrySaysWhatChangeDoes(t *testing.T) {
 			if after := r.dag(t, p); !cmp.Equal(before, after) {
 				rt.Fatalf("Try changed the plan: %s", cmp.Diff(before, after))
 			}
-			done, err := r.plans.Change(t.Context(), agent, p, c)
+			done, err := r.plans.Change(t.Context(), auth.Unchecked(agent, p), c)
 			if does := toldOf(t, done, err); says != does {
 				rt.Fatalf("%s\nTry says     %s\nChange does %s", encoded(c.Edits), says, does)
 			}
@@ -112,8 +113,8 @@ func TestTrySaysWhatChangeDoes(t *testing.T) {
 			}
 			after := r.dag(t, p)
 			checkWarnings(rt, c.Warnings, done, after)
-			again, err1 := r.plans.Change(t.Context(), agent, p, c)
-			tried, err2 := r.plans.Try(t.Context(), agent, p, c)
+			again, err1 := r.plans.Change(t.Context(), auth.Unchecked(agent, p), c)
+			tried, err2 := r.plans.Try(t.Context(), auth.Unchecked(agent, p), c)
 			if done.Event != nil && (!cmp.Equal(done.At, again.At) || !cmp.Equal(done.At, tried.At)) {
 				rt.Fatalf("a repeat is at %v, tried at %v, want %v", again.At, tried.At, done.At)
 			}
@@ -170,7 +171,7 @@ func TestTryRefuses(t *testing.T) {
 		"operation id with a NUL":   {p, plan.Change{Edits: edits, OpID: "\x00"}, fault.BadRequest},
 	} {
 		for _, c.change.Warnings = range []bool{false, true} {
-			if _, err := r.plans.Try(t.Context(), agent, c.project, c.change); !fault.Is(err, c.code) {
+			if _, err := r.plans.Try(t.Context(), auth.Unchecked(agent, c.project), c.change); !fault.Is(err, c.code) {
 				t.Errorf("%s: %v, want %s", name, err, c.code)
 			}
 		}
@@ -190,7 +191,7 @@ func TestTryTakesNoLock(t *testing.T) {
 	}
 	pgtest.Exec(t, tx, "SELECT 1 FROM heads FOR UPDATE")
 	c := plan.Change{Warnings: true, Edits: parsed(t, `{"op":"add_node","id":"a","node_type":"CopyNode"}`)}
-	tried, err := r.plans.Try(t.Context(), agent, p, c)
+	tried, err := r.plans.Try(t.Context(), auth.Unchecked(agent, p), c)
 	if err != nil || len(tried.Warnings) != 1 || tried.Event.Version != 1 || tried.At.Version != 0 {
 		t.Errorf("got %+v, %v", tried, err)
 	}
@@ -202,7 +203,7 @@ func TestWarnings(t *testing.T) {
 	r, p := newProject(t)
 	change := func(texts ...string) []string {
 		t.Helper()
-		done, err := r.plans.Change(t.Context(), agent, p, plan.Change{Warnings: true, Edits: parsed(t, texts...)})
+		done, err := r.plans.Change(t.Context(), auth.Unchecked(agent, p), plan.Change{Warnings: true, Edits: parsed(t, texts...)})
 		if err != nil {
 			t.Fatal(err)
 		}

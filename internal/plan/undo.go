@@ -58,17 +58,23 @@ const (
 // Undo takes one change back by a new one. Faults: NotFound for the project, for a version that is not in the log (with "oldest"), and
 // when nothing stands that could be taken back; Conflict with "conflicts", with "undoneBy", or with the "rule" that the plan would break;
 // BadRequest for what the server did; those of Change.
-func (s *Service) Undo(ctx context.Context, actor auth.Actor, projectID int32, in UndoInput) (UndoResult, error) {
-	return s.takeBack(ctx, actor, projectID, in, false)
+func (s *Service) Undo(ctx context.Context, access auth.Access, in UndoInput) (UndoResult, error) {
+	if err := access.May(auth.Edit); err != nil {
+		return UndoResult{}, err
+	}
+	return s.takeBack(ctx, access, in, false)
 }
 
 // Redo takes an undo back. Without a version it is the caller's own newest, if they changed nothing since. The faults are those of Undo,
 // and BadRequest for a version that is not an undo.
-func (s *Service) Redo(ctx context.Context, actor auth.Actor, projectID int32, in UndoInput) (UndoResult, error) {
-	return s.takeBack(ctx, actor, projectID, in, true)
+func (s *Service) Redo(ctx context.Context, access auth.Access, in UndoInput) (UndoResult, error) {
+	if err := access.May(auth.Edit); err != nil {
+		return UndoResult{}, err
+	}
+	return s.takeBack(ctx, access, in, true)
 }
 
-func (s *Service) takeBack(ctx context.Context, actor auth.Actor, projectID int32, in UndoInput, redo bool) (UndoResult, error) {
+func (s *Service) takeBack(ctx context.Context, access auth.Access, in UndoInput, redo bool) (UndoResult, error) {
 	if err := in.check(); err != nil {
 		return UndoResult{}, err
 	}
@@ -78,7 +84,7 @@ func (s *Service) takeBack(ctx context.Context, actor auth.Actor, projectID int3
 	var passed []int64
 	var nothing UndoResult // what was left of the last one that was passed over
 	for choice := 1; ; choice++ {
-		result, left, err := s.tryTakeBack(ctx, actor, projectID, in, redo, passed)
+		result, left, err := s.tryTakeBack(ctx, access, in, redo, passed)
 		switch {
 		case in.Version == 0 && errors.Is(err, errUndoneAlready) && choice < maxChoices:
 		case left != 0 && len(passed) < maxPassed:
@@ -95,16 +101,16 @@ func (s *Service) takeBack(ctx context.Context, actor auth.Actor, projectID int3
 // of one of which nothing was left to take back, because others did so part by part. An older one is meant then, or a caller who takes back
 // one change after the other would get no further.
 func (s *Service) tryTakeBack(
-	ctx context.Context, actor auth.Actor, projectID int32, in UndoInput, redo bool, passed []int64,
+	ctx context.Context, access auth.Access, in UndoInput, redo bool, passed []int64,
 ) (result UndoResult, left int64, err error) {
 	edit := &takeBack{Version: in.Version, OnConflict: cmp.Or(in.OnConflict, Fail), Redo: redo}
 	if in.Version == 0 {
 		edit.ClientID = in.ClientID
-		if actor.Kind == auth.KindAgent {
+		if actor := access.Actor(); actor.Kind == auth.KindAgent {
 			edit.ClientID = actor.ID
 		}
 	}
-	event, release, err := s.choose(ctx, actor, projectID, in, redo, passed)
+	event, release, err := s.choose(ctx, access, in, redo, passed)
 	defer release()
 	if err == nil && event != nil {
 		err = edit.prepare(event)
@@ -112,11 +118,11 @@ func (s *Service) tryTakeBack(
 	if err != nil {
 		return UndoResult{}, 0, err
 	}
-	done, err := s.carryOut(ctx, actor, projectID, in, edit)
+	done, err := s.carryOut(ctx, access, in, edit)
 	if in.Version == 0 && err == nil && done.Event == nil && edit.applied && len(edit.conflicts)+len(edit.notes) == 0 {
 		left = event.Version
 	}
-	result, err = s.answer(ctx, projectID, in, edit, done, err)
+	result, err = s.answer(ctx, access.Project(), in, edit, done, err)
 	return result, left, err
 }
 
@@ -154,11 +160,11 @@ func (in UndoInput) change(edit Edit) Change {
 }
 
 // carryOut makes the change, or only finds out what it would be.
-func (s *Service) carryOut(ctx context.Context, actor auth.Actor, projectID int32, in UndoInput, edit Edit) (Result, error) {
+func (s *Service) carryOut(ctx context.Context, access auth.Access, in UndoInput, edit Edit) (Result, error) {
 	if in.DryRun {
-		return s.Try(ctx, actor, projectID, in.change(edit))
+		return s.Try(ctx, access, in.change(edit))
 	}
-	return s.Change(ctx, actor, projectID, in.change(edit))
+	return s.Change(ctx, access, in.change(edit))
 }
 
 // answer is what the caller is told. Who is in the way is looked up here, after the transaction.
@@ -235,10 +241,11 @@ func (s *Service) recall(ctx context.Context, projectID int32, edit *takeBack, d
 //
 // The operation is looked up last, so that a choice that its own first attempt has changed is not mistaken for the answer.
 func (s *Service) choose(
-	ctx context.Context, actor auth.Actor, projectID int32, in UndoInput, redo bool, passed []int64,
+	ctx context.Context, access auth.Access, in UndoInput, redo bool, passed []int64,
 ) (event *Event, release func(), err error) {
 	release = func() {}
-	r := request{Change: in.change(nil), actor: actor, project: projectID}
+	projectID := access.Project()
+	r := request{Change: in.change(nil), access: access, actor: access.Actor(), project: access.Project()}
 	version := in.Version
 	if version == 0 {
 		newest, repeated, err := s.newest(ctx, r, redo, passed)

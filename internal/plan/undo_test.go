@@ -40,7 +40,7 @@ func (r *replica) by(t testing.TB, actor auth.Actor, project int32, edits ...pla
 // undo must succeed.
 func (r *replica) undo(t testing.TB, actor auth.Actor, project int32, in plan.UndoInput) plan.UndoResult {
 	t.Helper()
-	result, err := r.plans.Undo(t.Context(), actor, project, in)
+	result, err := r.plans.Undo(t.Context(), auth.Unchecked(actor, project), in)
 	if err != nil {
 		t.Fatalf("undo of %+v: %v %v", in, err, fault.From(err))
 	}
@@ -49,7 +49,7 @@ func (r *replica) undo(t testing.TB, actor auth.Actor, project int32, in plan.Un
 
 func (r *replica) redo(t testing.TB, actor auth.Actor, project int32, in plan.UndoInput) plan.UndoResult {
 	t.Helper()
-	result, err := r.plans.Redo(t.Context(), actor, project, in)
+	result, err := r.plans.Redo(t.Context(), auth.Unchecked(actor, project), in)
 	if err != nil {
 		t.Fatalf("redo of %+v: %v %v", in, err, fault.From(err))
 	}
@@ -315,7 +315,7 @@ func TestUndo(t *testing.T) {
 					r.by(t, bob, p, edits...)
 				}
 				before := r.dag(t, p)
-				rowPlan, err := r.plans.OfProject(t.Context(), ann, p)
+				rowPlan, err := r.plans.OfProject(t.Context(), auth.Unchecked(ann, p))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -329,11 +329,11 @@ func TestUndo(t *testing.T) {
 				}
 				preview := in
 				preview.DryRun = true
-				would, wouldErr := r.plans.Undo(t.Context(), carl, p, preview)
+				would, wouldErr := r.plans.Undo(t.Context(), auth.Unchecked(carl, p), preview)
 				if now := r.dag(t, p); !cmp.Equal(now, before) {
 					t.Fatalf("%s: a dry run changed the plan", on)
 				}
-				got, err := r.plans.Undo(t.Context(), carl, p, in)
+				got, err := r.plans.Undo(t.Context(), auth.Unchecked(carl, p), in)
 				after := r.dag(t, p)
 				if fmt.Sprint(err) != fmt.Sprint(wouldErr) || !cmp.Equal(told(conflictsOf(err)), told(conflictsOf(wouldErr))) {
 					t.Errorf("%s: %v, and the dry run %v", on, err, wouldErr)
@@ -471,7 +471,7 @@ func (r *replica) failure(t testing.TB, redo bool, actor auth.Actor, project int
 	if redo {
 		do = r.plans.Redo
 	}
-	result, err := do(t.Context(), actor, project, in)
+	result, err := do(t.Context(), auth.Unchecked(actor, project), in)
 	if !fault.Is(err, code) {
 		t.Fatalf("%+v gives %+v, %v, want %s", in, result, err, code)
 	}
@@ -533,7 +533,7 @@ func TestUndoOwnNewest(t *testing.T) {
 	r.fails(t, true, guest(""), p, newest, fault.BadRequest)
 	move := func(actor auth.Actor, client string, x float64) {
 		t.Helper()
-		_, err := r.plans.Change(t.Context(), actor, p, plan.Change{ClientID: client, Edits: []plan.Edit{move("a", x)}})
+		_, err := r.plans.Change(t.Context(), auth.Unchecked(actor, p), plan.Change{ClientID: client, Edits: []plan.Edit{move("a", x)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -695,7 +695,7 @@ func TestUndoTwiceAtOnce(t *testing.T) {
 				if i >= 2 { // the same request, once more
 					in.OpID = fmt.Sprint("round-", round)
 				}
-				results[i], outcomes[i] = r.plans.Undo(t.Context(), ann, p, in)
+				results[i], outcomes[i] = r.plans.Undo(t.Context(), auth.Unchecked(ann, p), in)
 			})
 		}
 		both.Wait()
@@ -721,7 +721,7 @@ func TestUndoTwiceAtOnce(t *testing.T) {
 		// Two that name no version undo two changes: the newest, and the one before.
 		one.by(t, ann, p, move("a", 55))
 		for i, r := range []*replica{one, two} {
-			both.Go(func() { results[i], outcomes[i] = r.plans.Undo(t.Context(), ann, p, plan.UndoInput{}) })
+			both.Go(func() { results[i], outcomes[i] = r.plans.Undo(t.Context(), auth.Unchecked(ann, p), plan.UndoInput{}) })
 		}
 		both.Wait()
 		for i, err := range outcomes[:2] {
@@ -753,19 +753,19 @@ func TestUndoAgain(t *testing.T) {
 	removed := r.by(t, ann, p, move("b", 1), plan.DeleteNode{ID: "a"})
 	r.by(t, bob, p, move("b", 2))
 
-	type call = func(context.Context, auth.Actor, int32, plan.UndoInput) (plan.UndoResult, error)
+	type call = func(context.Context, auth.Access, plan.UndoInput) (plan.UndoResult, error)
 	skip := plan.UndoInput{OpID: "skip", OnConflict: plan.Skip, Via: "test"}
 	again := func(name string, first, repeat call, in plan.UndoInput, dies bool) plan.UndoResult {
 		t.Helper()
 		broken.Store(dies)
-		got, err := first(t.Context(), ann, p, in)
+		got, err := first(t.Context(), auth.Unchecked(ann, p), in)
 		broken.Store(false)
 		if dies && !errors.As(err, new(*task.Panic)) || !dies && err != nil {
 			t.Fatalf("%s: %+v, %v", name, got, err)
 		}
 		version := r.dag(t, p).At.Version
 		for range 2 {
-			next, err := repeat(t.Context(), ann, p, in)
+			next, err := repeat(t.Context(), auth.Unchecked(ann, p), in)
 			if err != nil {
 				t.Fatalf("%s, repeated: %v", name, err)
 			}
@@ -780,7 +780,7 @@ func TestUndoAgain(t *testing.T) {
 		for _, other := range []plan.UndoInput{
 			{OpID: in.OpID, OnConflict: plan.Fail, Expected: in.Expected, Version: in.Version}, {OpID: in.OpID, OnConflict: in.OnConflict, Version: 1, Expected: in.Expected},
 		} {
-			if _, err := r.plans.Undo(t.Context(), ann, p, other); !fault.Is(err, fault.BadRequest) {
+			if _, err := r.plans.Undo(t.Context(), auth.Unchecked(ann, p), other); !fault.Is(err, fault.BadRequest) {
 				t.Errorf("%s: another request under its id: %v, want BAD_REQUEST", name, err)
 			}
 		}
@@ -805,7 +805,7 @@ func TestUndoAgain(t *testing.T) {
 	if _, err := r.plans.Trim(t.Context(), plan.Keep{Events: 6, Bytes: 1 << 40}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := r.plans.Undo(t.Context(), ann, p, skip); err != nil || got.At.Version != undone || got.Change.Undoes != removed || len(got.Conflicts) != 0 {
+	if got, err := r.plans.Undo(t.Context(), auth.Unchecked(ann, p), skip); err != nil || got.At.Version != undone || got.Change.Undoes != removed || len(got.Conflicts) != 0 {
 		t.Errorf("after trimming: %+v, %v", got, err)
 	}
 }
@@ -828,7 +828,7 @@ func TestRestore(t *testing.T) {
 
 	restore := func(in plan.UndoInput) plan.UndoResult {
 		t.Helper()
-		got, err := r.plans.Restore(t.Context(), ann, p, in)
+		got, err := r.plans.Restore(t.Context(), auth.Unchecked(ann, p), in)
 		if err != nil {
 			t.Fatalf("%+v: %v %+v", in, err, fault.From(err))
 		}
@@ -843,7 +843,7 @@ func TestRestore(t *testing.T) {
 	if words := inWords(back); words != "Test; a; b@1; c=x; ab:a>b" || !cmp.Equal(sorted(old), sorted(back)) {
 		t.Errorf("restored to %q: %s", words, cmp.Diff(sorted(old), sorted(back)))
 	}
-	if record, err := r.plans.OfProject(t.Context(), ann, p); err != nil || record.YAMLContent != "a: 1" {
+	if record, err := r.plans.OfProject(t.Context(), auth.Unchecked(ann, p)); err != nil || record.YAMLContent != "a: 1" {
 		t.Errorf("the record is %+v, %v", record, err)
 	}
 	if withoutTimes(operations(t, would.Change)) != withoutTimes(operations(t, got.Change)) {
@@ -871,17 +871,17 @@ func TestRestore(t *testing.T) {
 		"to a version that is not there yet": {plan.UndoInput{Version: 99, Expected: &head}, fault.BadRequest},
 		"to a negative one":                  {plan.UndoInput{Version: -1, Expected: &head}, fault.BadRequest},
 	} {
-		if _, err := r.plans.Restore(t.Context(), ann, p, c.in); !fault.Is(err, c.code) {
+		if _, err := r.plans.Restore(t.Context(), auth.Unchecked(ann, p), c.in); !fault.Is(err, c.code) {
 			t.Errorf("%s: %v, want %s", name, err, c.code)
 		}
 	}
-	if _, err := r.plans.Restore(t.Context(), ann, p+99, plan.UndoInput{Expected: &head}); !fault.Is(err, fault.NotFound) {
+	if _, err := r.plans.Restore(t.Context(), auth.Unchecked(ann, p+99), plan.UndoInput{Expected: &head}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("a restore of no project: %v", err)
 	}
 	if _, err := r.plans.Trim(t.Context(), plan.Keep{Events: 3, Bytes: 1 << 40}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.plans.Restore(t.Context(), ann, p, plan.UndoInput{Version: 2, Expected: &head}); !fault.Is(err, fault.NotFound) {
+	if _, err := r.plans.Restore(t.Context(), auth.Unchecked(ann, p), plan.UndoInput{Version: 2, Expected: &head}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("a restore to what was trimmed: %v", err)
 	}
 }
@@ -911,7 +911,7 @@ func TestUndoLargeChange(t *testing.T) {
 		moves = append(moves, plan.Move{ID: fmt.Sprint("n", i), Position: plan.Position{X: 1}})
 	}
 	r.by(t, bob, p, plan.MoveNodes{Moves: moves}, plan.DeleteNode{ID: "n0"})
-	_, err := r.plans.Undo(t.Context(), ann, p, plan.UndoInput{Version: 1})
+	_, err := r.plans.Undo(t.Context(), auth.Unchecked(ann, p), plan.UndoInput{Version: 1})
 	conflicts := conflictsOf(err)
 	if !fault.Is(err, fault.Conflict) || len(conflicts) == 0 || len(conflicts) > 1000 {
 		t.Fatalf("%v with %d conflicts", err, len(conflicts))
@@ -966,7 +966,7 @@ func TestUndoIsTwoRoundTrips(t *testing.T) {
 	best := 0
 	for i := range 20 {
 		version := r.change(t, p, move("a", float64(i+1))).At.Version
-		if _, err := r.plans.Undo(t.Context(), r.actor, p, plan.UndoInput{Version: version}); err != nil { // every statement was prepared once
+		if _, err := r.plans.Undo(t.Context(), auth.Unchecked(r.actor, p), plan.UndoInput{Version: version}); err != nil { // every statement was prepared once
 			t.Fatal(err)
 		}
 		version = r.change(t, p, move("a", float64(i+1))).At.Version
@@ -974,7 +974,7 @@ func TestUndoIsTwoRoundTrips(t *testing.T) {
 		count.mu.Lock()
 		count.text, count.first, count.trips = []byte(id), nil, 0
 		count.mu.Unlock()
-		if _, err := r.plans.Undo(t.Context(), r.actor, p, plan.UndoInput{Version: version, OpID: id}); err != nil {
+		if _, err := r.plans.Undo(t.Context(), auth.Unchecked(r.actor, p), plan.UndoInput{Version: version, OpID: id}); err != nil {
 			t.Fatal(err)
 		}
 		count.mu.Lock()

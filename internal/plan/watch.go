@@ -2,11 +2,19 @@ package plan
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
+	"slices"
+	"strconv"
 	"sync"
 
 	"layercake/internal/auth"
+	"layercake/internal/db"
+	"layercake/internal/fault"
 	"layercake/internal/feed"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Update is what a watcher sees next. Watchers of one replica may hold the same one: it is never changed.
@@ -53,20 +61,64 @@ func (s *Service) NodesNow(ctx context.Context, u *Update) (map[string]Node, err
 }
 
 // Watch yields where it begins, then every change of a plan after a cursor, in order, each once, until ctx ends. After the zero cursor
-// it begins at the current version. It ends with the fault NotFound when the project does not exist or is deleted, and with
-// Unavailable when the log cannot be read; then a new watch after the last cursor goes on without a gap.
-func (s *Service) Watch(ctx context.Context, _ auth.Actor, projectID int32, after Cursor) iter.Seq2[*Update, error] {
+// it begins at the current version. It ends with the fault NotFound when the project does not exist or is deleted, with Unavailable when
+// the log cannot be read, and then a new watch after the last cursor goes on without a gap; and with Forbidden at the version at which the
+// right of the caller ends: nothing from there on is yielded.
+func (s *Service) Watch(ctx context.Context, access auth.Access, after Cursor) iter.Seq2[*Update, error] {
+	projectID := access.Project()
 	return func(yield func(*Update, error) bool) {
+		if err := access.May(auth.View); err != nil {
+			yield(nil, err)
+			return
+		}
+		began := false
 		for d, err := range s.hub.Watch(ctx, projectID, after) {
 			var u *Update
 			if err == nil {
 				u, err = updateOf(projectID, d)
 			}
+			if err == nil && (!began || u.Missed || u.removes(access)) {
+				err = s.stillMay(ctx, access) // what was missed may have been the end of the right
+			}
+			began = true
 			if !yield(u, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// errRemoved is the fault that ends a watch whose caller has lost the right.
+var errRemoved = fault.New(fault.Forbidden, "You are no collaborator of this project any more")
+
+// removes reports whether an update may have ended the right of a caller.
+func (u *Update) removes(access auth.Access) bool {
+	account, stored := access.Stored()
+	if !stored || u.Event == nil {
+		return false
+	}
+	return slices.ContainsFunc(u.Event.Operations, func(op Operation) bool {
+		return op.Kind == CollaboratorRemoved && op.ID == strconv.Itoa(int(account))
+	})
+}
+
+// stillMay reads the role of a caller again. The feed has reached a version by now, so a removal before that version is in the table.
+func (s *Service) stillMay(ctx context.Context, access auth.Access) error {
+	account, stored := access.Stored()
+	if !stored {
+		return nil
+	}
+	err := s.db.Requests.Query(ctx, func(q *db.Queries) error {
+		_, err := q.GetRole(ctx, db.GetRoleParams{ProjectID: access.Project(), UserID: account})
+		return err
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return errRemoved
+	}
+	if err != nil {
+		return fmt.Errorf("read the role of a watcher: %w", err)
+	}
+	return nil
 }
 
 // updateOf returns the update that a delivery brings. An event is decoded once for all its watchers.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/db"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
@@ -25,7 +26,7 @@ func renames(name string, project int32, edits ...plan.Edit) func(context.Contex
 
 func (r *replica) projectName(t *testing.T, id int32) string {
 	t.Helper()
-	p, err := r.projects.Get(t.Context(), r.actor, id)
+	p, err := r.projects.Get(t.Context(), auth.Unchecked(r.actor, id))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func TestChangeWithStatementsOfItsCaller(t *testing.T) {
 	r, p := newProject(t)
 	before := r.change(t, p, plan.AddNode{Node: node("a", plan.GraphNode)})
 	var tx plan.Tx
-	done, err := r.plans.Change(t.Context(), r.actor, p, plan.Change{
+	done, err := r.plans.Change(t.Context(), auth.Unchecked(r.actor, p), plan.Change{
 		Edits: []plan.Edit{plan.AddNode{Node: node("b", plan.GraphNode)}},
 		Within: func(ctx context.Context, given plan.Tx) ([]plan.Edit, error) {
 			tx = given
@@ -56,7 +57,7 @@ func TestChangeWithStatementsOfItsCaller(t *testing.T) {
 		t.Errorf("the plan is %+v", dag)
 	}
 
-	quiet, err := r.plans.Change(t.Context(), r.actor, p, plan.Change{
+	quiet, err := r.plans.Change(t.Context(), auth.Unchecked(r.actor, p), plan.Change{
 		Within: renames("second", p, plan.SetExecution{NodeID: "ghost", Execution: graphExecution(1, "pending")}),
 	})
 	if err != nil || quiet.Event != nil || quiet.At != done.At || r.projectName(t, p) != "second" {
@@ -110,7 +111,7 @@ func TestRefusedStatementsOfACaller(t *testing.T) {
 			return nil, nil
 		}}, func(err error) bool { return fault.Is(err, fault.Conflict) }},
 	} {
-		result, err := r.plans.Change(t.Context(), r.actor, p, c.change)
+		result, err := r.plans.Change(t.Context(), auth.Unchecked(r.actor, p), c.change)
 		if !c.want(err) || result.Event != nil || err == nil && result.At != at {
 			t.Errorf("%s: %+v, %v", what, result, err)
 		}
@@ -121,7 +122,7 @@ func TestRefusedStatementsOfACaller(t *testing.T) {
 	if now := r.dag(t, p).At; now != at {
 		t.Errorf("the plan is at %v, want %v", now, at)
 	}
-	if _, err := r.plans.Try(t.Context(), r.actor, p, after(nil)); err == nil {
+	if _, err := r.plans.Try(t.Context(), auth.Unchecked(r.actor, p), after(nil)); err == nil {
 		t.Error("statements of a caller were tried")
 	}
 }
@@ -137,15 +138,15 @@ func TestRepeatOfStatementsOfACaller(t *testing.T) {
 			return []plan.Edit{plan.AddNode{Node: node("a", plan.GraphNode)}}, nil
 		}}
 	}
-	first, err := r.plans.Change(t.Context(), r.actor, p, change("x"))
+	first, err := r.plans.Change(t.Context(), auth.Unchecked(r.actor, p), change("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := r.plans.Change(t.Context(), r.actor, p, change("x"))
+	again, err := r.plans.Change(t.Context(), auth.Unchecked(r.actor, p), change("x"))
 	if diff := cmp.Diff(first, again); err != nil || diff != "" || runs != 1 {
 		t.Errorf("%d runs, %v (-first +again):\n%s", runs, err, diff)
 	}
-	if _, err := r.plans.Change(t.Context(), r.actor, p, change("y")); !fault.Is(err, fault.BadRequest) || runs != 1 {
+	if _, err := r.plans.Change(t.Context(), auth.Unchecked(r.actor, p), change("y")); !fault.Is(err, fault.BadRequest) || runs != 1 {
 		t.Errorf("another request under the same operation id: %d runs, %v", runs, err)
 	}
 }
@@ -161,7 +162,7 @@ func TestAnswerToCommitOfStatementsOfACallerIsLost(t *testing.T) {
 	cut.text, cut.times, cut.after = []byte("the-lost-one"), 2, true
 	cut.mu.Unlock()
 	told := plan.Change{OpID: "the-lost-one", Within: renames("first", p, plan.AddNode{Node: node("a", plan.GraphNode)})}
-	result, err := r.plans.Change(t.Context(), r.actor, p, told)
+	result, err := r.plans.Change(t.Context(), auth.Unchecked(r.actor, p), told)
 	if err != nil || result.At.Version != 1 || r.projectName(t, p) != "first" {
 		t.Errorf("%+v, %v, name %q, want version 1", result, err, r.projectName(t, p))
 	}
@@ -169,7 +170,7 @@ func TestAnswerToCommitOfStatementsOfACallerIsLost(t *testing.T) {
 	pgtest.Exec(t, pgtest.Connect(t, url), `
 		CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
 		CREATE CONSTRAINT TRIGGER die AFTER UPDATE ON projects DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION die()`)
-	result, err = r.plans.Change(t.Context(), r.actor, p, plan.Change{OpID: "quiet", Within: renames("second", p)})
+	result, err = r.plans.Change(t.Context(), auth.Unchecked(r.actor, p), plan.Change{OpID: "quiet", Within: renames("second", p)})
 	if f := fault.From(err); f == nil || f.Code != fault.Unavailable || f.Details["opId"] != "quiet" {
 		t.Errorf("%+v, %v, want UNAVAILABLE with the operation id", result, err)
 	}
@@ -180,7 +181,7 @@ func TestBudgetOfAChange(t *testing.T) {
 	t.Parallel()
 	r, p := newProject(t)
 	for budget, longer := range map[time.Duration]bool{time.Second: false, 27 * time.Second: true} {
-		_, err := r.plans.Change(t.Context(), r.actor, p, plan.Change{Budget: budget, Within: func(ctx context.Context, _ plan.Tx) ([]plan.Edit, error) {
+		_, err := r.plans.Change(t.Context(), auth.Unchecked(r.actor, p), plan.Change{Budget: budget, Within: func(ctx context.Context, _ plan.Tx) ([]plan.Edit, error) {
 			end, _ := ctx.Deadline()
 			if left := time.Until(end); left > budget || longer != (left > plan.DefaultTiming.Answer) {
 				t.Errorf("of %v there are %v for the transaction", budget, left)

@@ -57,7 +57,7 @@ func TestQueriesAreTimedByName(t *testing.T) {
 	d, read := openMeasured(t, pgtest.New(t))
 	before := read("layercake_database_query_seconds", "query")
 	err := d.Requests.InTx(t.Context(), func(q *db.Queries) error {
-		_, err := q.ListProjects(t.Context())
+		_, err := q.ListProjects(t.Context(), db.ListProjectsParams{})
 		return err
 	})
 	if err != nil {

@@ -90,7 +90,7 @@ func TestInTxRepeatsSerializationFailures(t *testing.T) {
 		if tries++; tries < 3 {
 			return serializationFailure(t, d)
 		}
-		_, err := q.ListProjects(t.Context())
+		_, err := q.ListProjects(t.Context(), db.ListProjectsParams{})
 		return err
 	})
 	if err != nil || tries != 3 {

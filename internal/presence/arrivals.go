@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"layercake/internal/task"
-
+	"layercake/internal/auth"
 	"layercake/internal/project"
+	"layercake/internal/task"
 )
 
 // Arrival is a person who came into a project or, with Left, who left it.
@@ -25,9 +25,9 @@ type Arrival struct {
 // with their user id is. Those who are there when it begins are not yielded, nor those who came and left while the caller was busy.
 // It ends with project.ErrNotFound when the project does not exist or is deleted, and with fault.Unavailable when the database does
 // not answer.
-func (t *Tracker) Arrivals(ctx context.Context, id int32) iter.Seq2[Arrival, error] {
+func (t *Tracker) Arrivals(ctx context.Context, access auth.Access) iter.Seq2[Arrival, error] {
 	return func(yield func(Arrival, error) bool) {
-		r, err := t.Enter(ctx, id)
+		r, err := t.Enter(ctx, access)
 		if err != nil {
 			if ctx.Err() == nil {
 				yield(Arrival{}, err)

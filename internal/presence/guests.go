@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/db"
 	"layercake/internal/fault"
 	"layercake/internal/postgres"
@@ -49,11 +50,11 @@ func GuestID(project int32, client string) uuid.UUID {
 // JoinGuest brings somebody without a connection into a project, or changes who they are. The id of their client names them. They are there
 // until LeaveGuest, or until they were not heard of for 90 s. It fails with project.ErrNotFound, ErrFull, fault.BadRequest, and
 // fault.RateLimited when there are too many guests of the same maker, in all projects and on all replicas together.
-func (t *Tracker) JoinGuest(ctx context.Context, by Maker, id int32, client string, who Identity) error {
-	if err := checkGuest(client, who); err != nil {
+func (t *Tracker) JoinGuest(ctx context.Context, by Maker, access auth.Access, client string, who Identity) error {
+	if err := errors.Join(access.May(auth.View), checkGuest(client, who)); err != nil {
 		return err
 	}
-	limit, err := t.joinGuest(ctx, by, id, client, who, nil)
+	limit, err := t.joinGuest(ctx, by, access.Project(), client, who, nil)
 	if err != nil {
 		return err
 	}
@@ -176,7 +177,11 @@ func (t *Tracker) refusal(limit string) error {
 
 // LeaveGuest takes a guest out of a project; one that is not there is no error. What SeeGuest and PlaceGuest have not written yet is
 // forgotten, except for a join that is under way. It fails with project.ErrNotFound.
-func (t *Tracker) LeaveGuest(ctx context.Context, id int32, client string) error {
+func (t *Tracker) LeaveGuest(ctx context.Context, access auth.Access, client string) error {
+	if err := access.May(auth.View); err != nil {
+		return err
+	}
+	id := access.Project()
 	connection := GuestID(id, client)
 	t.forgetUpdate(connection)
 	var revision *int64
@@ -232,7 +237,11 @@ func (t *Tracker) reapGuests(ctx context.Context) {
 
 // Announce announces an anonymous join or leave to whoever watches now, on any replica. Nothing is stored, so a client that vanishes is
 // never announced as gone. It fails with project.ErrNotFound.
-func (t *Tracker) Announce(ctx context.Context, id int32, left bool) error {
+func (t *Tracker) Announce(ctx context.Context, access auth.Access, left bool) error {
+	if err := access.May(auth.View); err != nil {
+		return err
+	}
+	id := access.Project()
 	err := t.cfg.DB.Requests.Query(ctx, func(q *db.Queries) error { return requireProject(ctx, q, id) })
 	if err != nil {
 		return err

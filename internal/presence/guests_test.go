@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/postgres/pgtest"
@@ -26,7 +27,7 @@ var maker = presence.Maker{Caller: "caller", Network: netip.MustParsePrefix("203
 
 func joinGuest(t testing.TB, r *node, project int32, client string, who presence.Identity) {
 	t.Helper()
-	if err := r.JoinGuest(t.Context(), maker, project, client, who); err != nil {
+	if err := r.JoinGuest(t.Context(), maker, auth.Unchecked(auth.Actor{}, project), client, who); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -61,7 +62,7 @@ func TestGuestsAreSeenOnAllReplicas(t *testing.T) {
 		t.Errorf("who came late sees %+v", p)
 	}
 	for n, client := range []string{"c", "d"} {
-		if err := a.LeaveGuest(t.Context(), id, client); err != nil {
+		if err := a.LeaveGuest(t.Context(), auth.Unchecked(auth.Actor{}, id), client); err != nil {
 			t.Fatal(err)
 		}
 		await(t, there, "one to leave", func() bool { return there.Size() == 1-n })
@@ -85,9 +86,9 @@ func TestGuestsOfAProjectThatDoesNotExist(t *testing.T) {
 	t.Parallel()
 	a := start(t, pgtest.New(t))
 	for what, err := range map[string]error{
-		"join":         a.JoinGuest(t.Context(), maker, 4711, "c", agent),
-		"leave":        a.LeaveGuest(t.Context(), 4711, "c"),
-		"announcement": a.Announce(t.Context(), 4711, false),
+		"join":         a.JoinGuest(t.Context(), maker, auth.Unchecked(auth.Actor{}, 4711), "c", agent),
+		"leave":        a.LeaveGuest(t.Context(), auth.Unchecked(auth.Actor{}, 4711), "c"),
+		"announcement": a.Announce(t.Context(), auth.Unchecked(auth.Actor{}, 4711), false),
 	} {
 		if !fault.Is(err, fault.NotFound) {
 			t.Errorf("%s: got %v, want NOT_FOUND", what, err)
@@ -106,7 +107,7 @@ func TestProjectTakesNoMoreGuestsThanPeople(t *testing.T) {
 		FROM generate_series(2, $2)`, id, presence.MaxPeople)
 	joinGuest(t, a, id, "last", agent)
 	joinGuest(t, a, id, "last", agent) // is there already
-	if err := a.JoinGuest(t.Context(), maker, id, "more", agent); !fault.Is(err, fault.RateLimited) {
+	if err := a.JoinGuest(t.Context(), maker, auth.Unchecked(auth.Actor{}, id), "more", agent); !fault.Is(err, fault.RateLimited) {
 		t.Errorf("got %v, want RATE_LIMITED", err)
 	}
 }
@@ -122,7 +123,7 @@ func TestGuestsOfACallerAndOfAnAddressAreLimited(t *testing.T) {
 	join := func(caller, network, client string) error {
 		turn++
 		by := presence.Maker{Caller: caller, Network: netip.MustParsePrefix(network)}
-		return []*node{a, b}[turn%2].JoinGuest(t.Context(), by, ids[turn/2%2], client, agent)
+		return []*node{a, b}[turn%2].JoinGuest(t.Context(), by, auth.Unchecked(auth.Actor{}, ids[turn/2%2]), client, agent)
 	}
 	const here, there = "203.0.113.7/32", "2001:db8::/64"
 	made := func(caller, network string) (n int) {
@@ -154,7 +155,7 @@ func TestGuestsOfACallerAndOfAnAddressAreLimited(t *testing.T) {
 	if err := join("ann", here, "ann"+here+"0"); err != nil {
 		t.Errorf("one that is there may not join again: %v", err)
 	}
-	if err := b.LeaveGuest(t.Context(), ids[0], "ann"+here+"0"); err != nil {
+	if err := b.LeaveGuest(t.Context(), auth.Unchecked(auth.Actor{}, ids[0]), "ann"+here+"0"); err != nil {
 		t.Fatal(err)
 	}
 	if err := join("beth", here, "in its place"); err != nil {
@@ -164,7 +165,7 @@ func TestGuestsOfACallerAndOfAnAddressAreLimited(t *testing.T) {
 	free := start(t, url)
 	for n := range 20 {
 		by := presence.Maker{Caller: fmt.Sprint("free", n), Network: maker.Network}
-		if err := free.JoinGuest(t.Context(), by, ids[0], fmt.Sprint("free", n), agent); err != nil {
+		if err := free.JoinGuest(t.Context(), by, auth.Unchecked(auth.Actor{}, ids[0]), fmt.Sprint("free", n), agent); err != nil {
 			t.Errorf("a replica without a limit: %v", err)
 		}
 	}
@@ -188,7 +189,7 @@ func TestGuestsThatJoinAtOnceAreLimited(t *testing.T) {
 		} {
 			joins.Go(func() {
 				<-begin
-				err := nodes[n%2].JoinGuest(t.Context(), by, id, fmt.Sprint(by.Caller, n), agent)
+				err := nodes[n%2].JoinGuest(t.Context(), by, auth.Unchecked(auth.Actor{}, id), fmt.Sprint(by.Caller, n), agent)
 				if err != nil && !fault.Is(err, fault.RateLimited) {
 					t.Error(err)
 				}
@@ -225,7 +226,7 @@ func TestGuestsOfOtherAddressesDoNotWait(t *testing.T) {
 	for n := range 100 {
 		by := presence.Maker{Caller: fmt.Sprint("waits", n), Network: netip.MustParsePrefix(busy)}
 		joins.Go(func() {
-			if err := a.JoinGuest(t.Context(), by, id, by.Caller, agent); err != nil && !fault.Is(err, fault.RateLimited) {
+			if err := a.JoinGuest(t.Context(), by, auth.Unchecked(auth.Actor{}, id), by.Caller, agent); err != nil && !fault.Is(err, fault.RateLimited) {
 				t.Error(err)
 			}
 		})
@@ -233,7 +234,7 @@ func TestGuestsOfOtherAddressesDoNotWait(t *testing.T) {
 	pgtest.AwaitCount(t, conn, 1, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
 	for n := range 20 {
 		by := presence.Maker{Caller: fmt.Sprint("free", n), Network: netip.MustParsePrefix("203.0.113.8/32")}
-		if err := a.JoinGuest(t.Context(), by, id, by.Caller, agent); err != nil {
+		if err := a.JoinGuest(t.Context(), by, auth.Unchecked(auth.Actor{}, id), by.Caller, agent); err != nil {
 			t.Errorf("a guest of another address: %v", err)
 		}
 	}
@@ -249,7 +250,7 @@ func TestGuestsOfOtherAddressesDoNotWait(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := a.JoinGuest(ctx, maker, id, "gone", agent); err == nil {
+	if err := a.JoinGuest(ctx, maker, auth.Unchecked(auth.Actor{}, id), "gone", agent); err == nil {
 		t.Error("a guest joined whose client had gone")
 	}
 }
@@ -265,7 +266,7 @@ func TestGuestsThatComeAndGoWriteOneVisit(t *testing.T) {
 		who := agent
 		who.Name = fmt.Sprint("Name ", n)
 		joinGuest(t, []*node{a, b}[n%2], id, "c", who)
-		if err := b.LeaveGuest(t.Context(), id, "c"); err != nil {
+		if err := b.LeaveGuest(t.Context(), auth.Unchecked(auth.Actor{}, id), "c"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -277,7 +278,7 @@ func TestGuestsThatComeAndGoWriteOneVisit(t *testing.T) {
 	if got := pgtest.Texts(t, conn, log); !slices.Equal(got, []string{"Agent is there"}) {
 		t.Errorf("the log has %q, want that it goes on", got)
 	}
-	if err := a.LeaveGuest(t.Context(), id, "c"); err != nil {
+	if err := a.LeaveGuest(t.Context(), auth.Unchecked(auth.Actor{}, id), "c"); err != nil {
 		t.Fatal(err)
 	}
 	pgtest.Exec(t, conn, "UPDATE presence_log SET joined_at = joined_at - interval '1 minute'")

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/db"
 	"layercake/internal/fanout"
 	"layercake/internal/postgres"
@@ -186,7 +187,11 @@ func (t *Tracker) removeDead(ctx context.Context, q *db.Queries, dead uuid.UUID)
 
 // Enter opens a project's room, from the table when nobody on this replica is in it yet. It fails with project.ErrNotFound, and
 // with fault.Unavailable when the database does not answer. Whoever entered exits.
-func (t *Tracker) Enter(ctx context.Context, id int32) (*Room, error) {
+func (t *Tracker) Enter(ctx context.Context, access auth.Access) (*Room, error) {
+	if err := access.May(auth.View); err != nil {
+		return nil, err
+	}
+	id := access.Project()
 	t.mu.Lock()
 	r := t.rooms[id]
 	first := r == nil
@@ -250,8 +255,8 @@ func requireProject(ctx context.Context, q *db.Queries, id int32) error {
 
 // People returns up to most connections and guests in a project, the one that changed last first, and how many there are. It reads the
 // table only when nobody on this replica is in the project. It fails as Enter does.
-func (t *Tracker) People(ctx context.Context, id int32, most int) (people []*Entry, count int, err error) {
-	r, err := t.Enter(ctx, id)
+func (t *Tracker) People(ctx context.Context, access auth.Access, most int) (people []*Entry, count int, err error) {
+	r, err := t.Enter(ctx, access)
 	if err != nil {
 		return nil, 0, err
 	}

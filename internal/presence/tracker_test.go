@@ -53,7 +53,7 @@ func start(t testing.TB, url string, changes ...func(*server.Config)) *node {
 
 func (r *node) newProject(t testing.TB) int32 {
 	t.Helper()
-	p, err := r.projects.Create(t.Context(), auth.Anonymous(""), project.Input{Name: "p"})
+	p, err := r.projects.Create(t.Context(), auth.UncheckedReach(auth.Anonymous("")), project.Input{Name: "p"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func (r *node) newProject(t testing.TB) int32 {
 
 func (r *node) enter(t testing.TB, id int32) *presence.Room {
 	t.Helper()
-	room, err := r.Enter(t.Context(), id)
+	room, err := r.Enter(t.Context(), auth.Unchecked(auth.Actor{}, id))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestRoomOfAProjectThatDoesNotExist(t *testing.T) {
 	url := pgtest.New(t)
 	conn := pgtest.Connect(t, url)
 	a := start(t, url)
-	if _, err := a.Enter(t.Context(), 4711); !fault.Is(err, fault.NotFound) {
+	if _, err := a.Enter(t.Context(), auth.Unchecked(auth.Actor{}, 4711)); !fault.Is(err, fault.NotFound) {
 		t.Errorf("got %v, want NOT_FOUND", err)
 	}
 	id := a.newProject(t)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/postgres/pgtest"
@@ -91,11 +92,11 @@ func TestPlacesOfGuestsAreSeenOnAllReplicas(t *testing.T) {
 		}
 	}
 
-	people, count, err := late.People(t.Context(), id, 1)
+	people, count, err := late.People(t.Context(), auth.Unchecked(auth.Actor{}, id), 1)
 	if err != nil || count != 1 || len(people) != 1 || people[0].Connection != guest {
 		t.Errorf("%d people, %v: %+v", count, err, people)
 	}
-	if _, _, err := late.People(t.Context(), 4711, 1); !fault.Is(err, fault.NotFound) {
+	if _, _, err := late.People(t.Context(), auth.Unchecked(auth.Actor{}, 4711), 1); !fault.Is(err, fault.NotFound) {
 		t.Errorf("people of no project: %v, want NOT_FOUND", err)
 	}
 
@@ -111,7 +112,7 @@ func TestPlacesOfGuestsAreSeenOnAllReplicas(t *testing.T) {
 		await(t, there, "the agent to be back with its next call", func() bool { return there.Entry(guest) != nil })
 		pgtest.AwaitCount(t, conn, 1, countPresence)
 	}
-	if err := a.LeaveGuest(t.Context(), id, "r"); err != nil {
+	if err := a.LeaveGuest(t.Context(), auth.Unchecked(auth.Actor{}, id), "r"); err != nil {
 		t.Fatal(err)
 	}
 	await(t, there, "the agent to leave", func() bool { return there.Entry(guest) == nil })

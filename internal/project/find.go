@@ -30,14 +30,16 @@ const (
 	maxSearch = 100 // characters of the text
 )
 
-// Find returns a page of projects of the actor, those first whose name or plan changed last. Who reads page after page while projects
+// Find returns a page of the projects in reach, those first whose name or plan changed last. Who reads page after page while projects
 // change gets none twice, and each that stays as it is; what changes meanwhile moves to the first page. Fault: BadRequest for the query.
-func (s *Service) Find(ctx context.Context, _ auth.Actor, query Query) (Found, error) {
+func (s *Service) Find(ctx context.Context, reach auth.Reach, query Query) (Found, error) {
 	if query.Limit < 1 || query.Limit > MaxFound {
 		return Found{}, fault.New(fault.BadRequest, "The limit is not one of a page").
 			With("detail", map[string]any{"least": 1, "limit": MaxFound, "value": query.Limit})
 	}
-	params := db.ListRecentProjectsParams{Search: strings.TrimSpace(query.Search), Most: int32(query.Limit) + 1}
+	params := db.ListRecentProjectsParams{
+		Search: strings.TrimSpace(query.Search), Account: reach.Account(), Single: reach.Only(), Most: int32(query.Limit) + 1,
+	}
 	if err := fault.CheckText("Search", params.Search, maxSearch); err != nil {
 		return Found{}, err
 	}
@@ -87,9 +89,13 @@ type Live struct {
 
 // Live returns who is in some projects, and what last became of their plans, in one query, by project id. Projects that do not exist are
 // missing.
-func (s *Service) Live(ctx context.Context, _ auth.Actor, ids []int32) (map[int32]Live, error) {
+func (s *Service) Live(ctx context.Context, accesses []auth.Access) (map[int32]Live, error) {
+	ids, err := auth.Projects(accesses, auth.View)
+	if err != nil {
+		return nil, err
+	}
 	live := make(map[int32]Live, len(ids))
-	err := s.db.Requests.Query(ctx, func(q *db.Queries) error {
+	err = s.db.Requests.Query(ctx, func(q *db.Queries) error {
 		rows, err := q.ListLive(ctx, ids)
 		for _, row := range rows {
 			one := Live{

@@ -24,7 +24,7 @@ import (
 func pages(t testing.TB, core *servertest.Core, query project.Query, between func()) (names []string) {
 	t.Helper()
 	for {
-		found, err := core.Projects.Find(t.Context(), ann, query)
+		found, err := core.Projects.Find(t.Context(), auth.UncheckedReach(ann), query)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +50,7 @@ func TestFind(t *testing.T) {
 	for name, description := range map[string]string{
 		"Alpha": "first", "Beta": "", "Gamma": "Ärger with alpha", "50% off_": "a b", "Delta": "\\d{3}",
 	} {
-		p, err := core.Projects.Create(t.Context(), ann, project.Input{Name: name, Description: &description})
+		p, err := core.Projects.Create(t.Context(), auth.UncheckedReach(ann), project.Input{Name: name, Description: &description})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,11 +61,11 @@ func TestFind(t *testing.T) {
 		var err error
 		if name < "C" {
 			edit := plan.AddNode{Node: plan.Node{ID: "a", NodeType: plan.GraphNode, Config: "{}"}}
-			_, err = core.Plans.Change(t.Context(), ann, ids[name], plan.Change{Edits: []plan.Edit{edit}})
+			_, err = core.Plans.Change(t.Context(), auth.Unchecked(ann, ids[name]), plan.Change{Edits: []plan.Edit{edit}})
 		} else {
 			var p project.Project
-			if p, err = core.Projects.Get(t.Context(), ann, ids[name]); err == nil {
-				_, err = core.Projects.Update(t.Context(), ann, ids[name], project.Input{Name: name, Description: p.Description})
+			if p, err = core.Projects.Get(t.Context(), auth.Unchecked(ann, ids[name])); err == nil {
+				_, err = core.Projects.Update(t.Context(), auth.Unchecked(ann, ids[name]), project.Input{Name: name, Description: p.Description})
 			}
 		}
 		if err != nil {
@@ -87,11 +87,11 @@ func TestFind(t *testing.T) {
 		"no cursor": {Limit: 1, After: "x"}, "half a cursor": {Limit: 1, After: "1."}, "more than a cursor": {Limit: 1, After: "1.1 "},
 		"a cursor before all times": {Limit: 1, After: "-9223372036854775808.1"}, "a cursor after all ids": {Limit: 1, After: "1.2147483648"},
 	} {
-		if _, err := core.Projects.Find(t.Context(), ann, query); !fault.Is(err, fault.BadRequest) {
+		if _, err := core.Projects.Find(t.Context(), auth.UncheckedReach(ann), query); !fault.Is(err, fault.BadRequest) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if found, err := core.Projects.Find(t.Context(), ann, project.Query{Limit: 1, After: "9223372036854775807.2147483647"}); err != nil || len(found.Projects) != 1 {
+	if found, err := core.Projects.Find(t.Context(), auth.UncheckedReach(ann), project.Query{Limit: 1, After: "9223372036854775807.2147483647"}); err != nil || len(found.Projects) != 1 {
 		t.Errorf("after the last of all cursors: %d projects, %v", len(found.Projects), err)
 	}
 }
@@ -139,6 +139,14 @@ func TestPagesWhileProjectsChange(t *testing.T) {
 	})
 }
 
+// accesses returns those of ann to projects.
+func accesses(ids []int32) (all []auth.Access) {
+	for _, id := range ids {
+		all = append(all, auth.Unchecked(ann, id))
+	}
+	return all
+}
+
 // What is said of who is in a project is what layercake.projects_live says, and that of each of many in one query.
 func TestLive(t *testing.T) {
 	t.Parallel()
@@ -147,7 +155,7 @@ func TestLive(t *testing.T) {
 	conn := pgtest.Connect(t, database)
 	var ids []int32
 	for n := range 3 {
-		p, err := one.Projects.Create(t.Context(), ann, project.Input{Name: fmt.Sprint(n)})
+		p, err := one.Projects.Create(t.Context(), auth.UncheckedReach(ann), project.Input{Name: fmt.Sprint(n)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +170,7 @@ func TestLive(t *testing.T) {
 		}}
 		for _, id := range []int32{busy, quiet} {
 			change := plan.Change{ClientID: `"actorName":"Eve",` + strings.Repeat("<", 180), Note: `"actorName":"Eve"`, OpID: fmt.Sprint(strings.Repeat("<", 190), n), Edits: []plan.Edit{edit}}
-			if _, err := one.Plans.Change(t.Context(), bob, id, change); err != nil {
+			if _, err := one.Plans.Change(t.Context(), auth.Unchecked(bob, id), change); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -174,7 +182,7 @@ func TestLive(t *testing.T) {
 		agent bool
 	}{{"ann", false}, {"ann", false}, {"bob", false}, {"ada", true}} {
 		core := []*servertest.Core{one, two}[i%2]
-		room, err := core.Presence.Enter(t.Context(), busy)
+		room, err := core.Presence.Enter(t.Context(), auth.Unchecked(auth.Actor{}, busy))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +198,7 @@ func TestLive(t *testing.T) {
 	}
 	maker := presence.Maker{Caller: "caller"}
 	guest := presence.Identity{UserID: "guest", Name: "Guest", Transport: "graphql"}
-	if err := two.Presence.JoinGuest(t.Context(), maker, busy, "guest", guest); err != nil {
+	if err := two.Presence.JoinGuest(t.Context(), maker, auth.Unchecked(auth.Actor{}, busy), "guest", guest); err != nil {
 		t.Fatal(err)
 	}
 	pgtest.AwaitCount(t, conn, 5, `SELECT count(*) FROM presence`)
@@ -198,7 +206,7 @@ func TestLive(t *testing.T) {
 	pgtest.Exec(t, conn, `INSERT INTO presence (connection_id, incarnation, project_id, revision, user_id, user_name, avatar_color, is_agent, transport, caller,
 		network, joined_at, active_at, expires_at) VALUES (gen_random_uuid(), NULL, $1, 1, 'old', 'Old', '', false, 'graphql', 'c', 'n', now(), now(), now() - interval '1 s')`, quiet)
 
-	live, err := two.Projects.Live(t.Context(), ann, append(ids, 4711))
+	live, err := two.Projects.Live(t.Context(), accesses(append(ids, 4711)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +224,7 @@ func TestLive(t *testing.T) {
 		t.Errorf("fresh: %+v", got)
 	}
 	pgtest.Exec(t, conn, `DELETE FROM events WHERE version <= 4; UPDATE heads SET log_floor = 4 WHERE version = 5`)
-	if live, err = two.Projects.Live(t.Context(), ann, ids); err != nil || live[busy].ChangesLastHour != 1 || live[quiet].ChangesLastHour != 0 {
+	if live, err = two.Projects.Live(t.Context(), accesses(ids)); err != nil || live[busy].ChangesLastHour != 1 || live[quiet].ChangesLastHour != 0 {
 		t.Errorf("after trimming: %+v, %v", live, err)
 	}
 	for _, id := range []int32{busy, fresh} {

@@ -28,7 +28,7 @@ func (s *Service) createOnce(ctx context.Context, actor auth.Actor, in Input) (P
 		return created, err
 	}
 	err = s.db.Requests.InTx(ctx, func(q *db.Queries) error {
-		row, err := insert(ctx, q, in)
+		row, err := insert(ctx, q, actor, in)
 		if err != nil {
 			return err
 		}

@@ -50,17 +50,17 @@ type Config struct {
 // NewService returns the projects in a database.
 func NewService(c Config) *Service { return &Service{db: c.DB, wire: c.Wire} }
 
-// ErrNotFound is the fault for a project that does not exist.
-var ErrNotFound = fault.New(fault.NotFound, "Project not found")
+// ErrNotFound is the fault for a project that does not exist, or not for this caller.
+var ErrNotFound = auth.ErrNoProject
 
 // maxListed is the number of projects that List and Page return at most. The query of List has it, too.
 const maxListed = 1000
 
-// List returns projects of the actor by ascending id, and how many there are. When they are more than 1,000, it returns those whose name or
+// List returns the projects in reach by ascending id, and how many there are. When they are more than 1,000, it returns those whose name or
 // plan changed last.
-func (s *Service) List(ctx context.Context, _ auth.Actor) (projects []Project, total int, err error) {
+func (s *Service) List(ctx context.Context, reach auth.Reach) (projects []Project, total int, err error) {
 	err = s.db.Requests.Query(ctx, func(q *db.Queries) error {
-		rows, err := q.ListProjects(ctx)
+		rows, err := q.ListProjects(ctx, db.ListProjectsParams{Account: reach.Account(), Single: reach.Only()})
 		projects, total = make([]Project, len(rows)), len(rows)
 		for i, row := range rows {
 			projects[i] = Project(row)
@@ -68,7 +68,7 @@ func (s *Service) List(ctx context.Context, _ auth.Actor) (projects []Project, t
 		if err != nil || len(rows) < maxListed {
 			return err
 		}
-		count, err := q.CountProjects(ctx)
+		count, err := q.CountProjects(ctx, db.CountProjectsParams{Account: reach.Account(), Single: reach.Only()})
 		total = max(total, int(count))
 		return err
 	})
@@ -79,7 +79,11 @@ func (s *Service) List(ctx context.Context, _ auth.Actor) (projects []Project, t
 }
 
 // Get returns one project, or the fault NotFound.
-func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Project, error) {
+func (s *Service) Get(ctx context.Context, access auth.Access) (Project, error) {
+	if err := access.May(auth.View); err != nil {
+		return Project{}, err
+	}
+	id := access.Project()
 	var row db.Project
 	err := s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
 		row, err = q.GetProject(ctx, id)
@@ -88,15 +92,15 @@ func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Project, err
 	return found(row, err)
 }
 
-// Page returns at most limit projects of the actor with ids above after, by ascending id, and whether there are more. Fault: BadRequest
+// Page returns at most limit projects in reach with ids above after, by ascending id, and whether there are more. Fault: BadRequest
 // for a limit that is not 1 to 1,000.
-func (s *Service) Page(ctx context.Context, _ auth.Actor, after int32, limit int) (projects []Project, more bool, err error) {
+func (s *Service) Page(ctx context.Context, reach auth.Reach, after int32, limit int) (projects []Project, more bool, err error) {
 	if limit < 1 || limit > maxListed {
 		return nil, false, fault.New(fault.BadRequest, "The limit is not one of a page").
 			With("detail", map[string]any{"least": 1, "limit": maxListed, "value": limit})
 	}
 	err = s.db.Requests.Query(ctx, func(q *db.Queries) error {
-		rows, err := q.ListProjectsAfter(ctx, db.ListProjectsAfterParams{After: after, Most: int32(limit) + 1})
+		rows, err := q.ListProjectsAfter(ctx, db.ListProjectsAfterParams{After: after, Account: reach.Account(), Single: reach.Only(), Most: int32(limit) + 1})
 		more = len(rows) > limit
 		rows = rows[:min(len(rows), limit)]
 		projects = make([]Project, len(rows))
@@ -111,12 +115,13 @@ func (s *Service) Page(ctx context.Context, _ auth.Actor, after int32, limit int
 	return projects, more, nil
 }
 
-// Create makes a project with its head and its plan. Under an operation id that created a project before, it returns that project as it is
+// Create makes a project with its head and its plan, and makes the account of the caller its owner. Under an operation id that created a project before, it returns that project as it is
 // now. Faults: BadRequest for what the rules refuse, and when the operation id was used for another request; NotFound when the project that
 // the operation created was deleted since.
-func (s *Service) Create(ctx context.Context, actor auth.Actor, in Input) (Project, error) {
+func (s *Service) Create(ctx context.Context, reach auth.Reach, in Input) (Project, error) {
+	actor := reach.Actor()
 	in, err := in.check()
-	if err != nil {
+	if err := errors.Join(reach.MayCreate(), err); err != nil {
 		return Project{}, err
 	}
 	if in.OpID != "" {
@@ -124,7 +129,7 @@ func (s *Service) Create(ctx context.Context, actor auth.Actor, in Input) (Proje
 	}
 	var row db.Project
 	err = s.db.Requests.InTx(ctx, func(q *db.Queries) (err error) {
-		row, err = insert(ctx, q, in)
+		row, err = insert(ctx, q, actor, in)
 		return err
 	})
 	if err != nil {
@@ -133,8 +138,8 @@ func (s *Service) Create(ctx context.Context, actor auth.Actor, in Input) (Proje
 	return Project(row), nil
 }
 
-// insert writes a project with its head and its plan.
-func insert(ctx context.Context, q *db.Queries, in Input) (db.Project, error) {
+// insert writes a project with its head, its plan and its owner.
+func insert(ctx context.Context, q *db.Queries, actor auth.Actor, in Input) (db.Project, error) {
 	row, err := q.InsertProject(ctx, db.InsertProjectParams{Name: in.Name, Description: in.Description})
 	if err != nil {
 		return row, err
@@ -142,29 +147,64 @@ func insert(ctx context.Context, q *db.Queries, in Input) (db.Project, error) {
 	if err := q.InsertHead(ctx, row.ID); err != nil {
 		return row, err
 	}
+	if actor.Account != 0 {
+		if err := q.InsertOwner(ctx, db.InsertOwnerParams{ProjectID: row.ID, UserID: actor.Account}); err != nil {
+			return row, err
+		}
+	}
 	name := fmt.Sprintf("Plan for Project %d", row.ID) // layercake.verify_plan knows it, too
 	return row, q.InsertPlan(ctx, db.InsertPlanParams{ProjectID: row.ID, Name: name})
 }
 
 // Update sets name and description.
-func (s *Service) Update(ctx context.Context, _ auth.Actor, id int32, in Input) (Project, error) {
+func (s *Service) Update(ctx context.Context, access auth.Access, in Input) (Project, error) {
+	if err := access.May(auth.Edit); err != nil {
+		return Project{}, err
+	}
+	id := access.Project()
 	in, err := in.check()
 	if err != nil {
 		return Project{}, err
 	}
 	var row db.Project
-	err = s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
+	err = s.db.Requests.InTx(ctx, func(q *db.Queries) (err error) {
+		if err := hold(ctx, q, access, auth.Edit); err != nil {
+			return err
+		}
 		row, err = q.UpdateProject(ctx, db.UpdateProjectParams{ID: id, Name: in.Name, Description: in.Description})
 		return err
 	})
 	return found(row, err)
 }
 
+// hold locks the head of a project, and reads again under it what the caller may do there: who changes roles holds the same lock.
+func hold(ctx context.Context, q *db.Queries, access auth.Access, need auth.Need) error {
+	if _, err := q.LockHead(ctx, access.Project()); err != nil {
+		return err
+	}
+	account, stored := access.Stored()
+	if !stored {
+		return nil
+	}
+	role, err := q.GetRole(ctx, db.GetRoleParams{ProjectID: access.Project(), UserID: account})
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return ErrNotFound
+	case err != nil:
+		return err
+	}
+	return access.Renewed(&role).May(need)
+}
+
 // Delete removes a project and everything below it. Changes in flight end first, because it takes the head's lock before anything else;
 // watchers of its plan end with NotFound, and the people in it are sent away.
-func (s *Service) Delete(ctx context.Context, _ auth.Actor, id int32) error {
+func (s *Service) Delete(ctx context.Context, access auth.Access) error {
+	if err := access.May(auth.Own); err != nil {
+		return err
+	}
+	id := access.Project()
 	err := s.db.Requests.InTx(ctx, func(q *db.Queries) error {
-		if _, err := q.LockHead(ctx, id); err != nil {
+		if err := hold(ctx, q, access, auth.Own); err != nil {
 			return err
 		}
 		if _, err := q.DeleteProject(ctx, id); err != nil {

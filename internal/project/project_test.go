@@ -24,7 +24,7 @@ func TestCreateUnderAnOperationID(t *testing.T) {
 	in := project.Input{Name: "One", Description: &description, OpID: "op"}
 	create := func(actor auth.Actor, in project.Input) project.Project {
 		t.Helper()
-		p, err := core.Projects.Create(t.Context(), actor, in)
+		p, err := core.Projects.Create(t.Context(), auth.UncheckedReach(actor), in)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,20 +50,20 @@ func TestCreateUnderAnOperationID(t *testing.T) {
 	if fresh := create(agent, in); fresh.ID == first.ID {
 		t.Error("without an operation id nothing new was created")
 	}
-	_, err := core.Projects.Create(t.Context(), agent, project.Input{Name: "Two", OpID: "op"})
+	_, err := core.Projects.Create(t.Context(), auth.UncheckedReach(agent), project.Input{Name: "Two", OpID: "op"})
 	if f := fault.From(err); f == nil || f.Code != fault.BadRequest || f.Details["opId"] != "op" {
 		t.Errorf("another request under the operation id: %v, want %s with the id", err, fault.BadRequest)
 	}
-	_, err = core.Projects.Create(t.Context(), agent, project.Input{Name: "Two", OpID: "o\x00"})
+	_, err = core.Projects.Create(t.Context(), auth.UncheckedReach(agent), project.Input{Name: "Two", OpID: "o\x00"})
 	if !fault.Is(err, fault.BadRequest) {
 		t.Errorf("an operation id with a NUL: %v, want %s", err, fault.BadRequest)
 	}
 
 	in.OpID = "op"
-	if err := core.Projects.Delete(t.Context(), agent, first.ID); err != nil {
+	if err := core.Projects.Delete(t.Context(), auth.Unchecked(agent, first.ID)); err != nil {
 		t.Fatal(err)
 	}
-	_, err = core.Projects.Create(t.Context(), agent, in)
+	_, err = core.Projects.Create(t.Context(), auth.UncheckedReach(agent), in)
 	if f := fault.From(err); f == nil || f.Code != fault.NotFound || f.Details["detail"] != first.ID {
 		t.Errorf("a repeat after the project was deleted: %v, want %s with its id", err, fault.NotFound)
 	}
@@ -84,7 +84,7 @@ func TestCreateAtOnce(t *testing.T) {
 	var all errgroup.Group
 	for i := range ids {
 		all.Go(func() error {
-			p, err := cores[i%2].Projects.Create(t.Context(), auth.Agent(fmt.Sprint(i), "lasting", "Agent"), project.Input{Name: "One", OpID: "op"})
+			p, err := cores[i%2].Projects.Create(t.Context(), auth.UncheckedReach(auth.Agent(fmt.Sprint(i), "lasting", "Agent")), project.Input{Name: "One", OpID: "op"})
 			ids[i] = p.ID
 			return err
 		})
@@ -117,7 +117,7 @@ func TestPage(t *testing.T) {
 	var got []int32
 	after, more := int32(0), true
 	for pages := 0; more && pages < 5; pages++ {
-		page, rest, err := core.Projects.Page(t.Context(), actor, after, 2)
+		page, rest, err := core.Projects.Page(t.Context(), auth.UncheckedReach(actor), after, 2)
 		if err != nil || len(page) == 0 || len(page) > 2 {
 			t.Fatalf("page after %d has %d projects, %v", after, len(page), err)
 		}
@@ -130,7 +130,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("pages list %v, want %s", got, want)
 	}
 	for _, limit := range []int{0, 1001} {
-		if _, _, err := core.Projects.Page(t.Context(), actor, 0, limit); !fault.Is(err, fault.BadRequest) {
+		if _, _, err := core.Projects.Page(t.Context(), auth.UncheckedReach(actor), 0, limit); !fault.Is(err, fault.BadRequest) {
 			t.Errorf("a limit of %d: %v, want %s", limit, err, fault.BadRequest)
 		}
 	}

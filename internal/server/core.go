@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"layercake/internal/agent"
+	"layercake/internal/auth"
 	"layercake/internal/executor"
 	"layercake/internal/fanout"
 	"layercake/internal/feed"
@@ -35,6 +36,7 @@ const CrashStatus = 86
 // services that it needs; tests run as many cores on one database as they like.
 type Core struct {
 	DB        *postgres.DB
+	Rights    *auth.Rights
 	Wire      *fanout.Wire
 	Hub       *feed.Hub
 	Replica   *replica.Replica
@@ -64,6 +66,7 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 	if err != nil {
 		return nil, err
 	}
+	c.Rights = auth.NewRights(c.DB, cfg.Open)
 	c.Wire = fanout.New(fanout.Config{
 		URL: cfg.listenURL(), Replica: name, Loss: cfg.Loss, Log: c.log, Metrics: metrics,
 		Former: func() bool { return c.Replica.Oldest() < sealedPayloads }, // called after Run began

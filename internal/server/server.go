@@ -139,7 +139,7 @@ func (s *Server) assemble(core *Core) {
 		Memory: s.cfg.requestMemory(), PerAddress: s.cfg.MaxRequests, Patience: s.cfg.Patience, Metrics: s.registry,
 	})
 	s.graph = graph.New(graph.Options{
-		Sockets: s.sockets, Plans: core.Plans, Proposals: core.Proposals, Projects: core.Projects, Presence: core.Presence, Budget: memory,
+		Sockets: s.sockets, Rights: core.Rights, Plans: core.Plans, Proposals: core.Proposals, Projects: core.Projects, Presence: core.Presence, Budget: memory,
 		Sources: core.Sources, Graphs: core.Graphs, Builds: core.Builds,
 		Incarnation: core.Replica.Incarnation, Version: s.cfg.Version, Page: web.Hash(), Patience: s.cfg.Patience,
 		GraphiQL: web.ServeGraphiQL, Log: s.log, Metrics: s.registry,
@@ -149,16 +149,16 @@ func (s *Server) assemble(core *Core) {
 		timing.Silence, timing.Ping = s.cfg.Silence, s.cfg.Silence/3
 	}
 	s.collab = collab.New(collab.Options{
-		Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
+		Sockets: s.sockets, Rights: core.Rights, Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
 	})
 	s.mcp = mcpserver.New(mcpserver.Options{
-		Agents: core.Agents, Proposals: core.Proposals, Sockets: s.sockets, Sources: core.Sources, Graphs: core.Graphs, Executor: core.Builds,
+		Rights: core.Rights, Agents: core.Agents, Proposals: core.Proposals, Sockets: s.sockets, Sources: core.Sources, Graphs: core.Graphs, Executor: core.Builds,
 		Plans: core.Plans, Projects: core.Projects, Presence: core.Presence, Budget: memory, Version: s.cfg.Version,
 		Schema: graph.SDL(), Health: s.healthReport, Fixtures: s.cfg.Fixtures, Log: s.log, Metrics: s.registry,
 		Timing: s.cfg.Streams,
 	})
 	s.files = files.New(files.Options{
-		Sources: core.Sources, Executor: core.Builds, Budget: memory, MaxUpload: int64(s.cfg.MaxUpload), Pace: s.cfg.Pace, Log: s.log,
+		Rights: core.Rights, Sources: core.Sources, Executor: core.Builds, Budget: memory, MaxUpload: int64(s.cfg.MaxUpload), Pace: s.cfg.Pace, Log: s.log,
 	})
 	s.commander = operate.NewCommander(operate.CommanderConfig{
 		DB: core.DB.System, Wire: core.Wire, Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry,
@@ -264,7 +264,7 @@ func (s *Server) sendAway(ctx context.Context, why string, over time.Duration) {
 // cancelBuild ends a build in the name of an operator.
 func (s *Server) cancelBuild(ctx context.Context, projectID int32, nodeID string) error {
 	operator := auth.Actor{ID: "operator", Kind: auth.KindSystem, Name: "Operator"}
-	_, err := s.core.Builds.Cancel(ctx, operator, projectID, nodeID, executor.Request{Via: "sql"})
+	_, err := s.core.Builds.Cancel(ctx, auth.Unchecked(operator, projectID), nodeID, executor.Request{Via: "sql"})
 	if fault.Is(err, fault.NotFound) {
 		return nil // it went meanwhile
 	}

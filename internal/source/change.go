@@ -17,8 +17,8 @@ import (
 // kind stays. A file that cannot be used is refused, and the former one stays.
 //
 // Faults: NotFound for the source; BadRequest for texts and the file; those of plan.Service.Change and of the reader.
-func (s *Service) Change(ctx context.Context, actor auth.Actor, id int32, u Update, r Request) (Source, error) {
-	src, err := s.Get(ctx, actor, id)
+func (s *Service) Change(ctx context.Context, access auth.Access, id int32, u Update, r Request) (Source, error) {
+	src, err := s.toChange(ctx, access, id)
 	if err != nil {
 		return Source{}, err
 	}
@@ -28,13 +28,21 @@ func (s *Service) Change(ctx context.Context, actor auth.Actor, id int32, u Upda
 	}
 	asked := requested{What: "change", ID: id, Name: u.Name, Description: u.Description, Filename: u.Filename}
 	if u.Content == nil {
-		return s.rewrite(ctx, actor, src, r, asked, func(ctx context.Context, tx plan.Tx) error {
+		return s.rewrite(ctx, access, src, r, asked, func(ctx context.Context, tx plan.Tx) error {
 			return updated(tx.UpdateDataSource(ctx, texts))
 		})
 	}
-	replaced, err := s.replace(ctx, actor, src, u, r, asked, texts)
+	replaced, err := s.replace(ctx, access, src, u, r, asked, texts)
 	s.metrics.uploaded(err)
 	return replaced, err
+}
+
+// toChange returns a source that the caller may change.
+func (s *Service) toChange(ctx context.Context, access auth.Access, id int32) (Source, error) {
+	if err := access.May(auth.Edit); err != nil {
+		return Source{}, err
+	}
+	return s.Get(ctx, access, id)
 }
 
 // texts returns what a change makes of the texts of a source.
@@ -74,7 +82,7 @@ func (s Source) texts(u Update) (texts db.UpdateDataSourceParams, err error) {
 
 // replace puts a file in the place of the former one.
 func (s *Service) replace(
-	ctx context.Context, actor auth.Actor, src Source, u Update, r Request, asked requested, texts db.UpdateDataSourceParams,
+	ctx context.Context, access auth.Access, src Source, u Update, r Request, asked requested, texts db.UpdateDataSourceParams,
 ) (Source, error) {
 	file := Upload{Name: src.Name, Filename: *cmp.Or(texts.Filename, &src.Filename), Kind: src.Kind, Content: u.Content}
 	file, err := file.checked()
@@ -88,7 +96,7 @@ func (s *Service) replace(
 	}
 	if err == nil {
 		asked.SHA256 = got.sha256
-		src, err = s.rewrite(ctx, actor, src, r, asked, func(ctx context.Context, tx plan.Tx) error {
+		src, err = s.rewrite(ctx, access, src, r, asked, func(ctx context.Context, tx plan.Tx) error {
 			if err := holdFiles(ctx, tx.Queries, in.files, got.size); err != nil {
 				return err
 			}
@@ -106,8 +114,8 @@ func (s *Service) replace(
 }
 
 // Reprocess reads the stored file again. When it cannot be used any more, the source and its nodes say so, and the fault is returned.
-func (s *Service) Reprocess(ctx context.Context, actor auth.Actor, id int32, r Request) (Source, error) {
-	src, err := s.Get(ctx, actor, id)
+func (s *Service) Reprocess(ctx context.Context, access auth.Access, id int32, r Request) (Source, error) {
+	src, err := s.toChange(ctx, access, id)
 	if err != nil {
 		return Source{}, err
 	}
@@ -122,7 +130,7 @@ func (s *Service) Reprocess(ctx context.Context, actor auth.Actor, id int32, r R
 	case err != nil && !errors.As(err, &got.bad):
 		return Source{}, fmt.Errorf("read data source %d: %w", id, err)
 	}
-	src, err = s.rewrite(ctx, actor, src, r, requested{What: "reprocess", ID: id}, func(ctx context.Context, tx plan.Tx) error {
+	src, err = s.rewrite(ctx, access, src, r, requested{What: "reprocess", ID: id}, func(ctx context.Context, tx plan.Tx) error {
 		n, err := tx.UpdateDataSourceFile(ctx, got.update(src, &src.FileID))
 		if err == nil && n == 0 {
 			return fault.New(fault.Conflict, "The file of the data source was replaced meanwhile")
@@ -147,9 +155,9 @@ func (r received) update(src Source, expected *int64) db.UpdateDataSourceFilePar
 
 // rewrite changes the record of a source, and what its nodes show, in one change.
 func (s *Service) rewrite(
-	ctx context.Context, actor auth.Actor, src Source, r Request, asked requested, write func(context.Context, plan.Tx) error,
+	ctx context.Context, access auth.Access, src Source, r Request, asked requested, write func(context.Context, plan.Tx) error,
 ) (Source, error) {
-	_, err := s.plans.Change(ctx, actor, src.ProjectID, r.change(asked, func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
+	_, err := s.plans.Change(ctx, access, r.change(asked, func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
 		if err := write(ctx, tx); err != nil {
 			return nil, err
 		}
@@ -172,7 +180,7 @@ func (s *Service) rewrite(
 	if err != nil {
 		return Source{}, err
 	}
-	return s.Get(ctx, actor, src.ID)
+	return s.Get(ctx, access, src.ID)
 }
 
 // updated is the fault for a record that somebody deleted meanwhile.
@@ -184,13 +192,13 @@ func updated(n int64, err error) error {
 }
 
 // Delete removes a source with its nodes and their edges, in one change. Its file goes with the next clean-up.
-func (s *Service) Delete(ctx context.Context, actor auth.Actor, id int32, r Request) error {
-	src, err := s.Get(ctx, actor, id)
+func (s *Service) Delete(ctx context.Context, access auth.Access, id int32, r Request) error {
+	src, err := s.toChange(ctx, access, id)
 	if err != nil {
 		return err
 	}
 	asked := requested{What: "delete", ID: id}
-	_, err = s.plans.Change(ctx, actor, src.ProjectID, r.change(asked, func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
+	_, err = s.plans.Change(ctx, access, r.change(asked, func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
 		if err := updated(tx.DeleteDataSource(ctx, db.DeleteDataSourceParams{ID: id, ProjectID: src.ProjectID})); err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"layercake/internal/auth"
 	"layercake/internal/fault"
 	"layercake/internal/ingest"
 	"layercake/internal/plan"
@@ -22,7 +23,7 @@ import (
 func name(t testing.TB, core *servertest.Core, project int32, id string, src int32) {
 	t.Helper()
 	node := plan.Node{ID: id, NodeType: plan.DataSourceNode, Config: fmt.Sprintf(`{"dataSourceId": %d}`, src)}
-	if _, err := core.Plans.Change(t.Context(), ann, project, plan.Change{Edits: []plan.Edit{plan.AddNode{Node: node}}}); err != nil {
+	if _, err := core.Plans.Change(t.Context(), auth.Unchecked(ann, project), plan.Change{Edits: []plan.Edit{plan.AddNode{Node: node}}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -35,12 +36,12 @@ func TestNodesFollowTheirSource(t *testing.T) {
 	sources := create(t, core, id, file("nodes.csv", nodesCSV), file("edges.csv", "id,source,target\ne,a,b\n"))
 	src := sources[0]
 	node := plan.AddNode{Node: plan.Node{ID: "second", NodeType: plan.DataSourceNode, Config: fmt.Sprintf(`{"dataSourceId": %d.0}`, src.ID)}}
-	if _, err := core.Plans.Change(t.Context(), ann, id, plan.Change{Edits: []plan.Edit{node}}); err != nil {
+	if _, err := core.Plans.Change(t.Context(), auth.Unchecked(ann, id), plan.Change{Edits: []plan.Edit{node}}); err != nil {
 		t.Fatal(err)
 	}
 	graph := plan.AddNode{Node: plan.Node{ID: "graph", NodeType: plan.GraphNode, Config: "{}"}}
 	edge := plan.AddEdge{Edge: plan.Edge{ID: "edge", Source: "second", Target: "graph", Metadata: plan.EdgeMetadata{DataType: plan.GraphData}}}
-	if _, err := core.Plans.Change(t.Context(), ann, id, plan.Change{Edits: []plan.Edit{graph, edge}}); err != nil {
+	if _, err := core.Plans.Change(t.Context(), auth.Unchecked(ann, id), plan.Change{Edits: []plan.Edit{graph, edge}}); err != nil {
 		t.Fatal(err)
 	}
 	// shown returns what the two nodes of the source show, after a change that made one event.
@@ -61,7 +62,7 @@ func TestNodesFollowTheirSource(t *testing.T) {
 	replacing := source.Update{
 		Name: new("Better"), Description: new(" why "), Filename: new("better.tsv"), Content: strings.NewReader("id\tlabel\nz\tZ\n"),
 	}
-	changed, err := core.Sources.Change(t.Context(), ann, src.ID, replacing, source.Request{OpID: "replace"})
+	changed, err := core.Sources.Change(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, replacing, source.Request{OpID: "replace"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,41 +74,41 @@ func TestNodesFollowTheirSource(t *testing.T) {
 		t.Errorf("after replacing, nodes show %+v", e)
 	}
 	replacing.Content = strings.NewReader("id\tlabel\nz\tZ\n")
-	if again, err := core.Sources.Change(t.Context(), ann, src.ID, replacing, source.Request{OpID: "replace"}); err != nil || again.FileID != changed.FileID {
+	if again, err := core.Sources.Change(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, replacing, source.Request{OpID: "replace"}); err != nil || again.FileID != changed.FileID {
 		t.Errorf("a repeat gets %+v, %v", again, err)
 	}
 	// A bad file, and one of another kind of format, leave everything as it is.
 	for filename, text := range map[string]string{"better.tsv": "id\tlabel\nz\n", "graph.json": `{"nodes":[],"edges":[],"layers":[]}`, "x.png": "x"} {
-		_, err := core.Sources.Change(t.Context(), ann, src.ID, source.Update{Filename: &filename, Content: strings.NewReader(text)}, source.Request{})
+		_, err := core.Sources.Change(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, source.Update{Filename: &filename, Content: strings.NewReader(text)}, source.Request{})
 		if !fault.Is(err, fault.BadRequest) {
 			t.Errorf("%s: %v", filename, err)
 		}
 	}
-	if _, err := core.Sources.Change(t.Context(), ann, src.ID, source.Update{Content: brokenReader{io.ErrUnexpectedEOF}}, source.Request{}); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := core.Sources.Change(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, source.Update{Content: brokenReader{io.ErrUnexpectedEOF}}, source.Request{}); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("a broken file: %v", err)
 	}
-	if now, err := core.Sources.Get(t.Context(), ann, src.ID); err != nil || cmp.Diff(changed, now) != "" {
+	if now, err := core.Sources.Get(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID); err != nil || cmp.Diff(changed, now) != "" {
 		t.Errorf("now it is %+v, %v", now, err)
 	}
 	// A name is no event; a file name is one, because nodes show it.
-	renamed, err := core.Sources.Change(t.Context(), ann, src.ID, source.Update{Name: new(" Best "), Description: new(" ")}, source.Request{})
+	renamed, err := core.Sources.Change(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, source.Update{Name: new(" Best "), Description: new(" ")}, source.Request{})
 	if err != nil || renamed.Name != "Best" || renamed.Description != nil || renamed.FileID != changed.FileID {
 		t.Errorf("renamed %+v, %v", renamed, err)
 	}
 	if got := dag(t, core, id).At.Version; got != version {
 		t.Errorf("the version is %d, want %d", got, version)
 	}
-	if _, err := core.Sources.Change(t.Context(), ann, src.ID, source.Update{Filename: new("best.tsv")}, source.Request{}); err != nil {
+	if _, err := core.Sources.Change(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, source.Update{Filename: new("best.tsv")}, source.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	if e := shown(); e.Filename != "best.tsv" {
 		t.Errorf("after a new file name, nodes show %+v", e)
 	}
-	if _, err := core.Sources.Change(t.Context(), ann, src.ID, source.Update{Filename: new("best.csv")}, source.Request{}); !fault.Is(err, fault.BadRequest) {
+	if _, err := core.Sources.Change(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, source.Update{Filename: new("best.csv")}, source.Request{}); !fault.Is(err, fault.BadRequest) {
 		t.Errorf("a file name of another format: %v", err)
 	}
 	// The stored file is read again: it is still good, then it is not.
-	again, err := core.Sources.Reprocess(t.Context(), ann, src.ID, source.Request{})
+	again, err := core.Sources.Reprocess(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, source.Request{})
 	if err != nil || !again.ProcessedAt.After(*changed.ProcessedAt) {
 		t.Errorf("read again: %+v, %v", again, err)
 	}
@@ -116,7 +117,7 @@ func TestNodesFollowTheirSource(t *testing.T) {
 	}
 	conn := pgtest.Connect(t, core.Database)
 	pgtest.Exec(t, conn, `UPDATE file_chunks SET body = overlay(body PLACING 'lobel' FROM 4 FOR 5) WHERE file_id = $1`, again.FileID)
-	bad, err := core.Sources.Reprocess(t.Context(), ann, src.ID, source.Request{})
+	bad, err := core.Sources.Reprocess(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, source.Request{})
 	if !fault.Is(err, fault.BadRequest) || bad.Status != source.StatusError || !bad.ProcessedAt.Equal(*again.ProcessedAt) || bad.ErrorMessage == nil {
 		t.Errorf("a file that is not good any more: %+v, %v", bad, err)
 	}
@@ -124,7 +125,7 @@ func TestNodesFollowTheirSource(t *testing.T) {
 		t.Errorf("after an error, nodes show %+v", e)
 	}
 
-	if err := core.Sources.Delete(t.Context(), ann, src.ID, source.Request{OpID: "delete"}); err != nil {
+	if err := core.Sources.Delete(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, source.Request{OpID: "delete"}); err != nil {
 		t.Fatal(err)
 	}
 	d := dag(t, core, id)
@@ -132,11 +133,17 @@ func TestNodesFollowTheirSource(t *testing.T) {
 		t.Errorf("after deleting: version %d, %d nodes, %d edges", d.At.Version, len(d.Nodes), len(d.Edges))
 	}
 	for what, err := range map[string]error{
-		"get":    func() error { _, err := core.Sources.Get(t.Context(), ann, src.ID); return err }(),
-		"delete": core.Sources.Delete(t.Context(), ann, src.ID, source.Request{}),
-		"read":   func() error { _, err := core.Sources.Reprocess(t.Context(), ann, src.ID, source.Request{}); return err }(),
+		"get": func() error {
+			_, err := core.Sources.Get(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID)
+			return err
+		}(),
+		"delete": core.Sources.Delete(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, source.Request{}),
+		"read": func() error {
+			_, err := core.Sources.Reprocess(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, source.Request{})
+			return err
+		}(),
 		"change": func() error {
-			_, err := core.Sources.Change(t.Context(), ann, src.ID, source.Update{Name: new("x")}, source.Request{})
+			_, err := core.Sources.Change(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, source.Update{Name: new("x")}, source.Request{})
 			return err
 		}(),
 	} {
@@ -163,7 +170,7 @@ func TestAFileThatIsGone(t *testing.T) {
 	_, read := io.Copy(io.Discard, reader)
 	_, whole := core.Sources.Read(t.Context(), src)
 	_, page := core.Sources.Page(t.Context(), src, 50_000, 10)
-	_, again := core.Sources.Reprocess(t.Context(), ann, src.ID, source.Request{})
+	_, again := core.Sources.Reprocess(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, source.Request{})
 	written := core.Sources.WriteJSON(t.Context(), io.Discard, src)
 	for what, err := range map[string]error{"read": read, "whole": whole, "page": page, "again": again, "written": written} {
 		if !fault.Is(err, fault.NotFound) {
@@ -193,12 +200,14 @@ func TestPagesAreWhatReadReads(t *testing.T) {
 				text.WriteString(end)
 			}
 		}
-		sources, _, err := core.Sources.Create(t.Context(), ann, id, []source.Upload{{Filename: "nodes.csv", Kind: ingest.Nodes, Content: strings.NewReader(text.String())}}, source.Request{})
+		sources, _, err := core.Sources.Create(t.Context(), auth.Unchecked(ann, id), []source.Upload{{Filename: "nodes.csv", Kind: ingest.Nodes, Content: strings.NewReader(text.String())}}, source.Request{})
 		if err != nil {
 			rt.Fatal(err)
 		}
 		src := sources[0]
-		defer func() { _ = core.Sources.Delete(t.Context(), ann, src.ID, source.Request{}) }()
+		defer func() {
+			_ = core.Sources.Delete(t.Context(), auth.Unchecked(ann, src.ProjectID), src.ID, source.Request{})
+		}()
 		whole, err := ingest.Read(strings.NewReader(text.String()), ingest.CSV, ingest.Nodes, ingest.DefaultLimits())
 		if err != nil || int(src.Rows) != rows || len(whole.Graph.Nodes) != rows {
 			rt.Fatalf("%d rows of %d, want %d: %v", src.Rows, len(whole.Graph.Nodes), rows, err)
@@ -232,10 +241,10 @@ func TestPagesAreWhatReadReads(t *testing.T) {
 		}
 	}
 	name(t, core, id, "none", 0)
-	if _, err := core.Sources.PageOfNode(t.Context(), ann, id, "none", 0, 1); !fault.Is(err, fault.BadRequest) {
+	if _, err := core.Sources.PageOfNode(t.Context(), auth.Unchecked(ann, id), "none", 0, 1); !fault.Is(err, fault.BadRequest) {
 		t.Errorf("a node without a source: %v", err)
 	}
-	if _, err := core.Sources.PageOfNode(t.Context(), ann, id, "nobody", 0, 1); !fault.Is(err, fault.NotFound) {
+	if _, err := core.Sources.PageOfNode(t.Context(), auth.Unchecked(ann, id), "nobody", 0, 1); !fault.Is(err, fault.NotFound) {
 		t.Errorf("no node: %v", err)
 	}
 }

@@ -24,9 +24,9 @@ import (
 //
 // Faults: NotFound for the project; BadRequest for texts, formats, pairs and files; those of plan.Service.Change and of the readers.
 func (s *Service) Create(
-	ctx context.Context, actor auth.Actor, projectID int32, uploads []Upload, r Request,
+	ctx context.Context, access auth.Access, uploads []Upload, r Request,
 ) ([]Source, plan.Result, error) {
-	return s.Receive(ctx, actor, projectID, func(yield func(Upload, error) bool) {
+	return s.Receive(ctx, access, func(yield func(Upload, error) bool) {
 		for _, u := range uploads {
 			if !yield(u, nil) {
 				return
@@ -38,16 +38,19 @@ func (s *Service) Create(
 // Receive is Create for files that come one after the other: each is read before the next is asked for. An error in the place of an upload
 // ends it.
 func (s *Service) Receive(
-	ctx context.Context, actor auth.Actor, projectID int32, uploads iter.Seq2[Upload, error], r Request,
+	ctx context.Context, access auth.Access, uploads iter.Seq2[Upload, error], r Request,
 ) (sources []Source, result plan.Result, err error) {
-	defer func() { s.metrics.uploaded(err) }()
-	if _, err := s.plans.Head(ctx, actor, projectID); err != nil {
+	if err := access.May(auth.Edit); err != nil {
 		return nil, plan.Result{}, err
 	}
-	in := s.newIntake(projectID)
+	defer func() { s.metrics.uploaded(err) }()
+	if _, err := s.plans.Head(ctx, access); err != nil {
+		return nil, plan.Result{}, err
+	}
+	in := s.newIntake(access.Project())
 	arrived, err := in.takeAll(ctx, uploads)
 	if err == nil {
-		sources, result, err = s.insert(ctx, actor, projectID, arrived, r)
+		sources, result, err = s.insert(ctx, access, arrived, r)
 	}
 	if err != nil && !errors.As(err, new(*keptError)) {
 		s.forget(ctx, in.files)
@@ -123,8 +126,9 @@ type requested struct {
 
 // insert writes the records of files that arrived, and adds their nodes.
 func (s *Service) insert(
-	ctx context.Context, actor auth.Actor, projectID int32, arrived []arrival, r Request,
+	ctx context.Context, access auth.Access, arrived []arrival, r Request,
 ) ([]Source, plan.Result, error) {
+	projectID := access.Project()
 	asked := make([]requested, len(arrived))
 	for i, a := range arrived {
 		asked[i] = requested{
@@ -132,7 +136,7 @@ func (s *Service) insert(
 		}
 	}
 	var sources []Source
-	result, err := s.plans.Change(ctx, actor, projectID, r.change(asked, func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
+	result, err := s.plans.Change(ctx, access, r.change(asked, func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
 		sources = nil // of a former try
 		count, err := roomFor(ctx, tx.Queries, projectID, arrived)
 		if err != nil {

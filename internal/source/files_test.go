@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"layercake/internal/auth"
 	"layercake/internal/fault"
 	"layercake/internal/ingest"
 	"layercake/internal/postgres/pgtest"
@@ -55,8 +56,8 @@ func TestEdgeCases(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, _, err = core.Sources.Create(t.Context(), ann, id, []source.Upload{file(c.File, string(body))}, source.Request{})
-				listed, listErr := core.Sources.List(t.Context(), ann, id)
+				_, _, err = core.Sources.Create(t.Context(), auth.Unchecked(ann, id), []source.Upload{file(c.File, string(body))}, source.Request{})
+				listed, listErr := core.Sources.List(t.Context(), auth.Unchecked(ann, id))
 				if listErr != nil {
 					t.Fatal(listErr)
 				}
@@ -133,12 +134,12 @@ func TestBadFiles(t *testing.T) {
 				if text != nil {
 					_, _ = text.Seek(0, 0)
 				}
-				_, _, err := core.Sources.Create(t.Context(), ann, id, []source.Upload{c.upload}, source.Request{OpID: "op"})
+				_, _, err := core.Sources.Create(t.Context(), auth.Unchecked(ann, id), []source.Upload{c.upload}, source.Request{OpID: "op"})
 				f := fault.From(err)
 				if f == nil || f.Code != fault.BadRequest || !strings.Contains(f.Message, c.says) {
 					t.Fatalf("try %d: %v", try, err)
 				}
-				listed, err := core.Sources.List(t.Context(), ann, id)
+				listed, err := core.Sources.List(t.Context(), auth.Unchecked(ann, id))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -165,7 +166,7 @@ func TestBadFiles(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := core.Sources.Create(t.Context(), ann, 4711, []source.Upload{file("nodes.csv", nodesCSV)}, source.Request{}); !fault.Is(err, fault.NotFound) {
+	if _, _, err := core.Sources.Create(t.Context(), auth.Unchecked(ann, 4711), []source.Upload{file("nodes.csv", nodesCSV)}, source.Request{}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("an unknown project: %v", err)
 	}
 }
@@ -187,7 +188,7 @@ func TestUnusualFiles(t *testing.T) {
 	if page, err := core.Sources.Page(t.Context(), src, 0, 1); err != nil || len(page.Columns) != 1000 || len(page.Rows) != 1 {
 		t.Errorf("%d columns, %d rows, %v", len(page.Columns), len(page.Rows), err)
 	}
-	if _, _, err := core.Sources.Create(t.Context(), ann, id, []source.Upload{table(10_000)}, source.Request{}); !fault.Is(err, fault.BadRequest) {
+	if _, _, err := core.Sources.Create(t.Context(), auth.Unchecked(ann, id), []source.Upload{table(10_000)}, source.Request{}); !fault.Is(err, fault.BadRequest) {
 		t.Errorf("many columns: %v", err)
 	}
 	none := create(t, core, id, file("nodes.csv", "id,label\n"))[0]
@@ -208,7 +209,7 @@ func TestSeveralFilesAreAllOrNothing(t *testing.T) {
 		{ragged(), good(), file("photo.png", "x"), file("edges.json", `[{"source":"a","target":"b"}]`)},
 		{good(), file("photo.png", "x"), file("edges.json", `[{"source":"a","target":"b"}]`), ragged()},
 	} {
-		_, _, err := core.Sources.Create(t.Context(), ann, id, uploads, source.Request{})
+		_, _, err := core.Sources.Create(t.Context(), auth.Unchecked(ann, id), uploads, source.Request{})
 		f := fault.From(err)
 		if f == nil || f.Code != fault.BadRequest || !strings.HasPrefix(f.Message, "3 of 4 files cannot be used; ") {
 			t.Fatalf("got %v", err)
@@ -224,7 +225,7 @@ func TestSeveralFilesAreAllOrNothing(t *testing.T) {
 		if diff := cmp.Diff([]string{"edges.json", "photo.png", "ragged-nodes.csv"}, named); diff != "" {
 			t.Error(diff)
 		}
-		if listed, err := core.Sources.List(t.Context(), ann, id); err != nil || len(listed) != 0 || dag(t, core, id).At.Version != 0 {
+		if listed, err := core.Sources.List(t.Context(), auth.Unchecked(ann, id)); err != nil || len(listed) != 0 || dag(t, core, id).At.Version != 0 {
 			t.Errorf("%d sources are there, %v", len(listed), err)
 		}
 	}
@@ -242,11 +243,11 @@ func TestALargeUpload(t *testing.T) {
 	for _, uploads := range [][]source.Upload{
 		{file("nodes.csv", large)}, {file("a-nodes.csv", nodesCSV), file("b-nodes.csv", large)}, {file("b-nodes.csv", large), file("a-nodes.csv", nodesCSV)},
 	} {
-		_, _, err := small.Create(t.Context(), ann, id, uploads, source.Request{})
+		_, _, err := small.Create(t.Context(), auth.Unchecked(ann, id), uploads, source.Request{})
 		if !errors.Is(err, source.ErrTooLarge) || !fault.Is(err, fault.BadRequest) {
 			t.Errorf("%d files: %v", len(uploads), err)
 		}
-		if listed, err := small.List(t.Context(), ann, id); err != nil || len(listed) != 0 {
+		if listed, err := small.List(t.Context(), auth.Unchecked(ann, id)); err != nil || len(listed) != 0 {
 			t.Errorf("%d sources are there, %v", len(listed), err)
 		}
 	}

@@ -104,8 +104,11 @@ func (s *Service) seekRow(ctx context.Context, src Source, file *File, mark int)
 }
 
 // PageOfNode returns rows of the table that a node names. Faults: as of Page, and NotFound for the project, the node and its source.
-func (s *Service) PageOfNode(ctx context.Context, actor auth.Actor, projectID int32, nodeID string, offset, limit int) (Page, error) {
-	node, err := s.plans.Node(ctx, actor, projectID, nodeID)
+func (s *Service) PageOfNode(ctx context.Context, access auth.Access, nodeID string, offset, limit int) (Page, error) {
+	if err := access.May(auth.View); err != nil {
+		return Page{}, err
+	}
+	node, err := s.plans.Node(ctx, access, nodeID)
 	if err != nil {
 		return Page{}, err
 	}
@@ -116,10 +119,7 @@ func (s *Service) PageOfNode(ctx context.Context, actor auth.Actor, projectID in
 	case id > math.MaxInt32:
 		return Page{}, ErrNotFound.With("detail", id)
 	}
-	src, err := s.Get(ctx, actor, int32(id))
-	if err == nil && src.ProjectID != projectID {
-		err = ErrNotFound.With("detail", id)
-	}
+	src, err := s.Get(ctx, access, int32(id))
 	if err != nil {
 		return Page{}, err
 	}

@@ -85,7 +85,7 @@ const (
 // DefaultMaxUpload is how many bytes an upload may have, unless an operator says otherwise.
 const DefaultMaxUpload = 256 << 20
 
-// Service keeps the data sources of projects. In open mode every actor may use every project.
+// Service keeps the data sources of projects.
 type Service struct {
 	db        *postgres.DB
 	plans     *plan.Service
@@ -122,15 +122,18 @@ func (s Source) Hash() string {
 	return layered.HashParts("source", string(s.Format), string(s.Kind), s.SHA256)
 }
 
-// Get returns one source, or the fault NotFound.
-func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Source, error) {
+// Get returns one source of a project, or the fault NotFound.
+func (s *Service) Get(ctx context.Context, access auth.Access, id int32) (Source, error) {
+	if err := access.May(auth.View); err != nil {
+		return Source{}, err
+	}
 	var row db.GetDataSourceRow
 	err := s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
 		row, err = q.GetDataSource(ctx, id)
 		return err
 	})
 	switch {
-	case errors.Is(err, pgx.ErrNoRows):
+	case errors.Is(err, pgx.ErrNoRows), err == nil && row.ProjectID != access.Project():
 		return Source{}, ErrNotFound.With("detail", id)
 	case err != nil:
 		return Source{}, fmt.Errorf("get data source: %w", err)
@@ -139,7 +142,11 @@ func (s *Service) Get(ctx context.Context, _ auth.Actor, id int32) (Source, erro
 }
 
 // List returns the sources of a project by ascending id, or the fault NotFound for the project. There are at most 1,000.
-func (s *Service) List(ctx context.Context, actor auth.Actor, projectID int32) ([]Source, error) {
+func (s *Service) List(ctx context.Context, access auth.Access) ([]Source, error) {
+	if err := access.May(auth.View); err != nil {
+		return nil, err
+	}
+	projectID := access.Project()
 	var sources []Source
 	err := s.db.Requests.Query(ctx, func(q *db.Queries) error {
 		if _, err := q.GetProject(ctx, projectID); err != nil {

@@ -29,7 +29,7 @@ var ann = auth.Actor{ID: "ann", Kind: "user", Name: "Ann"}
 // newProject makes a project, and returns its id.
 func newProject(t testing.TB, core *servertest.Core) int32 {
 	t.Helper()
-	p, err := core.Projects.Create(t.Context(), ann, project.Input{Name: "Project"})
+	p, err := core.Projects.Create(t.Context(), auth.UncheckedReach(ann), project.Input{Name: "Project"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func file(filename, text string) source.Upload {
 // create uploads files, and returns their sources.
 func create(t testing.TB, core *servertest.Core, project int32, uploads ...source.Upload) []source.Source {
 	t.Helper()
-	sources, _, err := core.Sources.Create(t.Context(), ann, project, uploads, source.Request{})
+	sources, _, err := core.Sources.Create(t.Context(), auth.Unchecked(ann, project), uploads, source.Request{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func create(t testing.TB, core *servertest.Core, project int32, uploads ...sourc
 // dag reads the plan of a project.
 func dag(t testing.TB, core *servertest.Core, project int32) plan.DAG {
 	t.Helper()
-	d, err := core.Plans.DAG(t.Context(), ann, project)
+	d, err := core.Plans.DAG(t.Context(), auth.Unchecked(ann, project))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,14 +72,14 @@ func TestUploadOnOneReplicaAndPageOnTheOther(t *testing.T) {
 	description := " tables of ours "
 	upload := file(`C:\tables\nodes.csv`, nodesCSV)
 	upload.Name, upload.Description, upload.Kind = " Our nodes ", &description, ingest.Nodes
-	sources, result, err := one.Sources.Create(t.Context(), ann, id, []source.Upload{upload, file("edges.csv", "id,source,target\ne,a,b\n")}, source.Request{})
+	sources, result, err := one.Sources.Create(t.Context(), auth.Unchecked(ann, id), []source.Upload{upload, file("edges.csv", "id,source,target\ne,a,b\n")}, source.Request{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(sources) != 2 || result.At.Version != 1 || len(result.Nodes) != 2 {
 		t.Fatalf("%d sources, version %d, %d nodes", len(sources), result.At.Version, len(result.Nodes))
 	}
-	listed, err := two.Sources.List(t.Context(), ann, id)
+	listed, err := two.Sources.List(t.Context(), auth.Unchecked(ann, id))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestUploadOnOneReplicaAndPageOnTheOther(t *testing.T) {
 	if e := n.DatasourceExecution; e == nil || e.DataSourceID != src.ID || e.ExecutionState != "completed" || e.Filename != "nodes.csv" || *e.ProcessedAt != plan.FormatTime(*src.ProcessedAt) {
 		t.Errorf("the first node shows %+v", e)
 	}
-	page, err := two.Sources.PageOfNode(t.Context(), ann, id, n.ID, 1, 1)
+	page, err := two.Sources.PageOfNode(t.Context(), auth.Unchecked(ann, id), n.ID, 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestRepeatsAreSafe(t *testing.T) {
 	request := source.Request{OpID: "upload"}
 	var first []source.Source
 	for try := range 2 {
-		sources, result, err := core.Sources.Create(t.Context(), ann, id, []source.Upload{file("nodes.csv", nodesCSV)}, request)
+		sources, result, err := core.Sources.Create(t.Context(), auth.Unchecked(ann, id), []source.Upload{file("nodes.csv", nodesCSV)}, request)
 		if err != nil || result.At.Version != 1 {
 			t.Fatalf("version %d, %v", result.At.Version, err)
 		}
@@ -147,7 +147,7 @@ func TestRepeatsAreSafe(t *testing.T) {
 			t.Errorf("the repeat differs (-first +second):\n%s", diff)
 		}
 	}
-	_, _, err := core.Sources.Create(t.Context(), ann, id, []source.Upload{file("nodes.csv", nodesCSV+"d,Delta,\n")}, request)
+	_, _, err := core.Sources.Create(t.Context(), auth.Unchecked(ann, id), []source.Upload{file("nodes.csv", nodesCSV+"d,Delta,\n")}, request)
 	if !fault.Is(err, fault.BadRequest) {
 		t.Errorf("another file under the same operation id: %v", err)
 	}
@@ -171,7 +171,7 @@ func TestAnUploadThatEndsEarly(t *testing.T) {
 				text = `{"nodes":[` + strings.Repeat(`{"id":"a"},`, 100_000)
 			}
 			u := source.Upload{Filename: name, Content: io.MultiReader(strings.NewReader(text), brokenReader{why})}
-			if _, _, err := core.Sources.Create(t.Context(), ann, id, []source.Upload{u}, source.Request{}); !errors.Is(err, why) {
+			if _, _, err := core.Sources.Create(t.Context(), auth.Unchecked(ann, id), []source.Upload{u}, source.Request{}); !errors.Is(err, why) {
 				t.Errorf("%s: %v, want %v", name, err, why)
 			}
 		}
@@ -200,9 +200,9 @@ func TestFilesAreKeptByteForByte(t *testing.T) {
 		}
 		copy(text[size-8:], "\nb,Beta\n"[:5])
 		u := source.Upload{Filename: "nodes.csv", Kind: ingest.Nodes, Content: bytes.NewReader(text)}
-		sources, _, err := core.Sources.Create(t.Context(), ann, id, []source.Upload{u}, source.Request{})
+		sources, _, err := core.Sources.Create(t.Context(), auth.Unchecked(ann, id), []source.Upload{u}, source.Request{})
 		if err != nil {
-			sources, err = core.Sources.List(t.Context(), ann, id) // what the cut made of the last row is no matter here
+			sources, err = core.Sources.List(t.Context(), auth.Unchecked(ann, id)) // what the cut made of the last row is no matter here
 			if err != nil {
 				t.Fatal(err)
 			}
