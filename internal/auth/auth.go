@@ -36,7 +36,7 @@ func (a Actor) Is(other Actor) bool {
 // OpActor returns the name among whose operation ids the actor's are unique. Who has no credential may be somebody else with the next
 // request, for all that anybody knows: all of them share their ids under the name "".
 func (a Actor) OpActor() string {
-	if a.Account == 0 && a.Kind != KindSystem {
+	if a.Account == 0 && (a.Kind == KindAnonymous || a.Kind == KindAgent) {
 		return ""
 	}
 	return a.ID

@@ -48,11 +48,16 @@ type Caller struct {
 
 	admitted  bool
 	wrongName error // what is wrong with the name in the header of the request
+	refusal   error // what is wrong with the credential of the request
 }
 
-// Check fails with the fault Unauthenticated unless the caller may go on, and with BadRequest when its header states a name that nobody can
-// have. It is the only place that decides that.
+// Check fails with the fault Unauthenticated unless the caller may go on, also for a credential that proves nothing: such a caller is never
+// taken for one without any. It fails with BadRequest for two credentials and for a name that nobody can have, and with Unavailable when
+// nobody can look the credential up now. It is the only place that decides that.
 func (c Caller) Check() error {
+	if c.refusal != nil {
+		return c.refusal
+	}
 	if !c.admitted {
 		return fault.New(fault.Unauthenticated, "Sign in first")
 	}
@@ -110,7 +115,7 @@ type Config struct {
 
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 
-// Middleware gives each request its Caller. The request id is the one that the client states, if that is fit for a log, or a new one; the
+// Middleware gives each request its Caller, without a credential: Authenticate looks at that. The request id is the one that the client states, if that is fit for a log, or a new one; the
 // response names it. The address is the other end of the connection, or, behind trusted proxies, the one that they report. The actor is
 // anonymous, under the name that the client states.
 func Middleware(cfg Config) func(http.Handler) http.Handler {
