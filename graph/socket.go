@@ -16,6 +16,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/coder/websocket"
+	"github.com/google/uuid"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"golang.org/x/time/rate"
 )
@@ -191,7 +192,7 @@ func (s *session) init(ctx context.Context, f frame) (broken *socket.Reason) {
 
 // greeting is the payload of connection_ack: whom the client talks to, and whether its page is that of this server.
 type greeting struct {
-	Replica string `json:"replica"` // incarnation, as layercake.replicas has it
+	Replica string `json:"replica"` // incarnation, as layercake.replicas has it; empty before the first lease
 	Version string `json:"version"`
 	Page    string `json:"page"` // hash of the index page; empty where there is none
 }
@@ -199,7 +200,9 @@ type greeting struct {
 func (h *Handler) greeting() greeting {
 	g := greeting{Version: h.version, Page: h.page}
 	if h.incarnation != nil {
-		g.Replica = h.incarnation().String()
+		if id := h.incarnation(); id != uuid.Nil { // it is zero before the first lease
+			g.Replica = id.String()
+		}
 	}
 	return g
 }

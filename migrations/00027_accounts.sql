@@ -132,6 +132,7 @@ CREATE INDEX login_attempts_by_account ON login_attempts (account, at);
 CREATE INDEX login_attempts_by_network ON login_attempts (network, at);
 CREATE INDEX login_attempts_by_age ON login_attempts (at);
 COMMENT ON TABLE login_attempts IS 'Attempts to sign in. Failures are kept for a day, and successes for 30 days: who signed in from a network may try again from there, whatever others do.';
+COMMENT ON COLUMN login_attempts.id IS 'The attempt.';
 COMMENT ON COLUMN login_attempts.account IS 'SHA-256 in hexadecimal of what was typed as the account, in lower case: it may be a password in the wrong field.';
 COMMENT ON COLUMN login_attempts.network IS 'Where from: an IPv4 address, or a /64 of IPv6.';
 COMMENT ON COLUMN login_attempts.failed IS 'Whether it failed.';

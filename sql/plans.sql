@@ -2,9 +2,6 @@
 -- name: InsertPlan :exec
 INSERT INTO plans (project_id, name) VALUES (@project_id, @name);
 
--- name: GetPlan :one
-SELECT id, project_id, name, yaml_content, dependencies, status, created_at, updated_at FROM plans WHERE id = @id;
-
 -- The YAML of each plan may have a megabyte, and most who list plans do not want it.
 -- name: ListPlansByProject :many
 SELECT id, project_id, name, CASE WHEN @with_yaml::bool THEN yaml_content ELSE '' END::text AS yaml_content, dependencies, status,

@@ -10,8 +10,9 @@ SELECT role FROM collaborators WHERE project_id = @project_id AND user_id = @use
 -- name: GetProjectOfPlan :one
 SELECT project_id FROM plans WHERE id = @id;
 
+-- For the subquery see GetDataSource.
 -- name: GetProjectOfSource :one
-SELECT project_id FROM data_sources WHERE id = @id;
+SELECT project_id FROM data_sources WHERE id = (SELECT @id::int);
 
 -- name: GetProjectOfGraph :one
 SELECT project_id FROM graphs WHERE id = @id;

@@ -424,6 +424,7 @@ type Layer struct {
 
 // Attempts to sign in. Failures are kept for a day, and successes for 30 days: who signed in from a network may try again from there, whatever others do.
 type LoginAttempt struct {
+	// The attempt.
 	ID int64
 	// SHA-256 in hexadecimal of what was typed as the account, in lower case: it may be a password in the wrong field.
 	Account string

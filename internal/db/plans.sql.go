@@ -209,37 +209,6 @@ func (q *Queries) GetNodeDegree(ctx context.Context, arg GetNodeDegreeParams) (G
 	return i, err
 }
 
-const GetPlan = `-- name: GetPlan :one
-SELECT id, project_id, name, yaml_content, dependencies, status, created_at, updated_at FROM plans WHERE id = $1
-`
-
-type GetPlanRow struct {
-	ID           int32
-	ProjectID    int32
-	Name         string
-	YAMLContent  string
-	Dependencies []int32
-	Status       string
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
-}
-
-func (q *Queries) GetPlan(ctx context.Context, id int32) (GetPlanRow, error) {
-	row := q.db.QueryRow(ctx, GetPlan, id)
-	var i GetPlanRow
-	err := row.Scan(
-		&i.ID,
-		&i.ProjectID,
-		&i.Name,
-		&i.YAMLContent,
-		&i.Dependencies,
-		&i.Status,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-	)
-	return i, err
-}
-
 const GetPlanEdge = `-- name: GetPlanEdge :one
 SELECT id, ordinal, source, target, source_handle, target_handle, label, data_type, created_at, updated_at
 FROM plan_edges WHERE project_id = $1 AND id = $2

@@ -32,9 +32,10 @@ func (q *Queries) GetProjectOfPlan(ctx context.Context, id int32) (int32, error)
 }
 
 const GetProjectOfSource = `-- name: GetProjectOfSource :one
-SELECT project_id FROM data_sources WHERE id = $1
+SELECT project_id FROM data_sources WHERE id = (SELECT $1::int)
 `
 
+// For the subquery see GetDataSource.
 func (q *Queries) GetProjectOfSource(ctx context.Context, id int32) (int32, error) {
 	row := q.db.QueryRow(ctx, GetProjectOfSource, id)
 	var project_id int32

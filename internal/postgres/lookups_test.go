@@ -31,9 +31,9 @@ func TestLookUpsReadFewRowsWhateverTheStatisticsSay(t *testing.T) {
 		"very many projects of one row":    {project(1, 20000, 1), "VACUUM ANALYZE"},
 		"a large project":                  {project(1, 1, 1000), "ANALYZE"},
 		"a large project among many":       {project(1, 2000, 3), project(2001, 2001, 1000), "ANALYZE"},
-		"a large project that was deleted": {project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM contents; DELETE FROM content_nodes; DELETE FROM content_edges; DELETE FROM mcp_sessions; DELETE FROM project_operations"},
+		"a large project that was deleted": {project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM contents; DELETE FROM content_nodes; DELETE FROM content_edges; DELETE FROM mcp_sessions; DELETE FROM project_operations; DELETE FROM users"},
 		"a large project that vacuum removed": {
-			project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM contents; DELETE FROM content_nodes; DELETE FROM content_edges; DELETE FROM presence; DELETE FROM presence_log; DELETE FROM mcp_sessions; DELETE FROM project_operations", "VACUUM",
+			project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM contents; DELETE FROM content_nodes; DELETE FROM content_edges; DELETE FROM presence; DELETE FROM presence_log; DELETE FROM mcp_sessions; DELETE FROM project_operations; DELETE FROM users", "VACUUM",
 		},
 		"some rows, not analyzed since none":    {"ANALYZE", project(1, 100, 3)},
 		"a large project, not analyzed since 0": {"ANALYZE", project(1, 1, 1000)},
@@ -226,6 +226,12 @@ INSERT INTO builds (project_id, node_id, label, graph_id, generation, state, req
 	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
 INSERT INTO claims (graph_id, project_id, incarnation, generation)
 	SELECT p * 1000 + n, p, '@replica', 1 FROM generate_series(@first, @last) p, generate_series(2, @size) n;
+INSERT INTO users (id, email, username, display_name, avatar_color) OVERRIDING SYSTEM VALUE
+	SELECT p * 1000 + n, p || 'x' || n || '@example.com', 'user-' || p || '-' || n, 'name', '' FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO users (id, username, display_name, avatar_color) OVERRIDING SYSTEM VALUE
+	SELECT -p, 'owner-' || p, 'name', '' FROM generate_series(@first, @last) p;
+INSERT INTO collaborators (project_id, user_id, role, status)
+	SELECT p, p * 1000 + n, 'editor', 'accepted' FROM generate_series(@first, @last) p, generate_series(1, @size) n;
 UPDATE mcp_totals SET sessions = 1003`)
 }
 
@@ -254,10 +260,15 @@ var lookUps = map[string]call{
 	"LockHead":            get((*db.Queries).LockHead, large),
 	"GetLogEnds":          get((*db.Queries).GetLogEnds, large),
 	"ListFeedHeads":       get((*db.Queries).ListFeedHeads, []int32{large}),
+	"ListRoles":           get((*db.Queries).ListRoles, db.ListRolesParams{UserID: largeSource, ProjectIds: []int32{large}}),
+	"GetRole":             get((*db.Queries).GetRole, db.GetRoleParams{UserID: largeSource, ProjectID: large}),
+	"InsertOwner":         do((*db.Queries).InsertOwner, db.InsertOwnerParams{UserID: -large, ProjectID: large}),
+	"GetProjectOfPlan":    get((*db.Queries).GetProjectOfPlan, large),
+	"GetProjectOfSource":  get((*db.Queries).GetProjectOfSource, largeSource),
+	"GetProjectOfGraph":   get((*db.Queries).GetProjectOfGraph, largeSource),
 	"GetProject":          get((*db.Queries).GetProject, large),
 	"UpdateProject":       get((*db.Queries).UpdateProject, db.UpdateProjectParams{ID: large, Name: "new"}),
 	"ListProjectIDs":      get((*db.Queries).ListProjectIDs, []int32{large}),
-	"GetPlan":             get((*db.Queries).GetPlan, large),
 	"GetPlanOfProject":    get((*db.Queries).GetPlanOfProject, large),
 	"ListPlansByProject":  get((*db.Queries).ListPlansByProject, db.ListPlansByProjectParams{ProjectIds: []int32{large}}),
 	"UpdatePlan":          do((*db.Queries).UpdatePlan, db.UpdatePlanParams{ProjectID: large, Name: "new"}),

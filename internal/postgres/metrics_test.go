@@ -66,7 +66,7 @@ func TestQueriesAreTimedByName(t *testing.T) {
 	err = d.Requests.Do(t.Context(), func(conn *pgx.Conn) error {
 		b := &pgx.Batch{}
 		b.Queue("begin")
-		b.Queue(db.ListProjects)
+		b.Queue(db.ListProjects, 0, 0)
 		b.Queue("SELECT 1 AS of_no_name")
 		b.Queue("commit")
 		return conn.SendBatch(t.Context(), b).Close()

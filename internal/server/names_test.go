@@ -139,6 +139,9 @@ func TestReplicasGreetByTheirIDs(t *testing.T) {
 	conn := pgtest.Connect(t, database)
 	for _, replica := range servertest.StartOn(t, database, 2, nil) {
 		_, greeting := greeted(t, replica.URL, `null`)
+		for greeting["replica"] == "" { // it has no lease yet
+			_, greeting = greeted(t, replica.URL, `null`)
+		}
 		pgtest.AwaitTexts(t, conn, []string{greeting["replica"] + " " + greeting["version"]},
 			`SELECT replica || ' ' || version FROM layercake.replicas WHERE address = '`+strings.TrimPrefix(replica.URL, "http://")+`'`)
 		response, err := http.Get(replica.URL)
