@@ -70,8 +70,12 @@ type Credential struct {
 type Principal struct {
 	Actor
 	Credential Credential
-	Scopes     Scopes // nil for people
-	Project    int32  // the only project that a token is for; 0 for all
+	Scopes     Scopes    // nil for people
+	Project    int32     // the only project that a token is for; 0 for all
+	Username   string    // of the account
+	Color      string    // in which others see the account; "" without one
+	Fresh      time.Time // when a person signed in
+	Issuer     string    // the identity provider by which; "" for a password
 }
 
 // errSignIn is the fault for whoever has no credential and needs one.

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,6 +42,9 @@ type Config struct {
 	AllowedHeaders []string // headers that pages may send, beside those that are known
 	TrustedProxies []string // networks such as 10.0.0.0/8, whose X-Forwarded-For says where a client is
 	Open           bool     // whether callers without a credential are let in
+	Registration   string   // open or closed: whether people make accounts themselves; "" for open only when Open is
+	NoPasswords    bool     // whether single sign-on is the only way in
+	PasswordList   string   // file of passwords that nobody may have; "" for none
 	Migrate        bool     // whether the schema is brought up to date at the start, rather than only compared
 	PoolMax        int
 	PoolMin        int
@@ -54,6 +58,8 @@ type Config struct {
 	BuildTimeout   time.Duration // time that one may take
 	MaxGuests      int           // guests that may be there from a client address; 0 for any number
 	MaxUpload      int           // bytes of the files of one upload; 0 for 256 MB
+	SessionTTL     time.Duration // from login to the end of a session; 0 for 24 h
+	SessionIdle    time.Duration // time without use after which it ends; 0 for any
 	Drain          time.Duration
 	EventRetention time.Duration // age at which events are removed; watchers from before get a snapshot
 	CleanUp        time.Duration // time between two removals, on average
@@ -165,7 +171,27 @@ func (c *Config) Settings() []setting.Setting {
 		{
 			Flag: "auth", Placeholder: "MODE", Value: setting.One(&c.Open, c.parseAuth, nil),
 			Help: "open: callers without a credential own everything. The default while listening on loopback; " +
-				"elsewhere it must be asked for.",
+				"elsewhere it must be asked for. required: everybody signs in, and has what rights projects give them.",
+		},
+		{
+			Flag: "registration", Placeholder: "WORD", Value: setting.Text(&c.Registration, checkRegistration),
+			Help: "open: people make accounts themselves; closed: operators do, by layercake user create. The default is open only with auth=open.",
+		},
+		{
+			Flag: "passwords", Default: "on", Value: setting.Choice(&c.NoPasswords, setting.Word("on", false), setting.Word("off", true)),
+			Help: "off: single sign-on is the only way in.",
+		},
+		{
+			Flag: "password-list", Placeholder: "FILE", Value: setting.Text(&c.PasswordList, nil),
+			Help: "Passwords that nobody may have, one a line, beside the common ones that are known.",
+		},
+		{
+			Flag: "session-ttl", Default: "24h", Value: setting.Duration(&c.SessionTTL, setting.From(time.Minute, 365*24*time.Hour, "a minute to a year")),
+			Help: "Time from login to the end of a session.",
+		},
+		{
+			Flag: "session-idle", Default: "0s", Value: setting.Duration(&c.SessionIdle, setting.From(0, 365*24*time.Hour, "0 to a year")),
+			Help: "Time without use after which a session ends; 0 for any.",
 		},
 		{
 			Flag: "migrate", Default: "auto", Value: setting.Choice(&c.Migrate, setting.Word("auto", true), setting.Word("check", false)),
@@ -262,8 +288,30 @@ func (c *Config) parseAuth(mode string) (open bool, err error) {
 			c.HTTPAddr)
 	case mode == "", mode == "open":
 		return true, nil
+	case mode == "required":
+		return false, nil
 	}
-	return false, fmt.Errorf("is %q: this version knows open", mode)
+	return false, fmt.Errorf("is %q: it is open or required", mode)
+}
+
+func checkRegistration(word string) error {
+	switch word {
+	case "", "open", "closed":
+		return nil
+	}
+	return fmt.Errorf("is %q: it is open or closed", word)
+}
+
+// registers reports whether people make accounts themselves.
+func (c Config) registers() bool { return c.Registration == "open" || c.Registration == "" && c.Open }
+
+// knownNames are words that everybody knows of this deployment, so that no password is made of them.
+func (c Config) knownNames() []string {
+	names := slices.Clone(c.Hosts)
+	if c.PublicURL != nil {
+		names = append(names, c.PublicURL.Hostname())
+	}
+	return names
 }
 
 // checkHosts demands a name where other machines may reach the replica: any page could have made another one that leads here.

@@ -36,6 +36,7 @@ const CrashStatus = 86
 // services that it needs; tests run as many cores on one database as they like.
 type Core struct {
 	DB        *postgres.DB
+	Accounts  *auth.Accounts
 	Rights    *auth.Rights
 	Wire      *fanout.Wire
 	Hub       *feed.Hub
@@ -67,6 +68,14 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 		return nil, err
 	}
 	c.Rights = auth.NewRights(c.DB, cfg.Open)
+	c.Accounts, err = auth.NewAccounts(auth.AccountsConfig{
+		DB: c.DB, Registration: cfg.registers(), Passwords: !cfg.NoPasswords, SessionTTL: cfg.SessionTTL, SessionIdle: cfg.SessionIdle,
+		PasswordList: cfg.PasswordList, ContextWords: cfg.knownNames(), Log: c.log,
+	})
+	if err != nil {
+		c.DB.Close()
+		return nil, err
+	}
 	c.Wire = fanout.New(fanout.Config{
 		URL: cfg.listenURL(), Replica: name, Loss: cfg.Loss, Log: c.log, Metrics: metrics,
 		Former: func() bool { return c.Replica.Oldest() < sealedPayloads }, // called after Run began

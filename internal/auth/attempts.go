@@ -1,0 +1,55 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"layercake/internal/db"
+	"layercake/internal/fault"
+)
+
+// Failures within 15 minutes after which nothing more is tried.
+const (
+	maxPairFailures    = 10  // of an account from a network
+	maxNetworkFailures = 100 // of a network
+	maxAccountFailures = 100 // of an account, from networks where it did not sign in within 30 days: so nobody locks others out
+)
+
+// attempt counts a try to prove an account, before any hash is computed, and refuses it with the fault RateLimited when there were too many
+// failures. It counts as a failure until it succeeds, so that many at once, on whichever replicas, are no more than the limit.
+func (a *Accounts) attempt(ctx context.Context, from From, typed string) (id int64, err error) {
+	sum := sha256.Sum256([]byte(typed)) // it may be a password in the wrong field
+	account, network := hex.EncodeToString(sum[:]), from.network()
+	var refused *fault.Error
+	err = a.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) error {
+		if err := q.LockAttempts(ctx, db.LockAttemptsParams{Account: account, Network: network.String()}); err != nil {
+			return err
+		}
+		count, err := q.CountAttempts(ctx, db.CountAttemptsParams{Account: account, Network: network})
+		if err != nil {
+			return err
+		}
+		refused = nil
+		if count.Pair >= maxPairFailures || count.OfNetwork >= maxNetworkFailures || count.OfAccount >= maxAccountFailures && !count.Known {
+			refused = fault.New(fault.RateLimited, "Too many failed attempts: wait, then try again").With("retryAfterMs", max(1000, count.OverMs))
+			return nil
+		}
+		id, err = q.InsertAttempt(ctx, db.InsertAttemptParams{Account: account, Network: network})
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count an attempt: %w", err)
+	}
+	if refused != nil {
+		a.Note(ctx, from, Entry{Event: "limit_met", By: "nobody", Detail: "from " + network.String()})
+		return 0, refused
+	}
+	return id, nil
+}
+
+func (a *Accounts) succeeded(ctx context.Context, attempt int64) error {
+	err := a.cfg.DB.Requests.Query(ctx, func(q *db.Queries) error { return q.AttemptSucceeded(ctx, attempt) })
+	return internal("note that an attempt succeeded", err)
+}
