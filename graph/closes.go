@@ -1,6 +1,9 @@
 package graph
 
-import "layercake/internal/socket"
+import (
+	"layercake/internal/fault"
+	"layercake/internal/socket"
+)
 
 // The reasons for which sockets of graphql-transport-ws close, beside those that all sockets have. Clients connect again after codes 1012
 // and 1013, and give up after a code of the protocol.
@@ -9,14 +12,14 @@ var (
 	closeSubprotocol  = socket.Violation(4406, "Subprotocol not acceptable")
 	closeSecondInit   = socket.Violation(4429, "Too many initialisation requests")
 
-	closeForbidden   = socket.Reason{Code: 4403, Text: "Forbidden", Label: "auth"}
 	closeInitTimeout = socket.Reason{Code: 4408, Text: "Connection initialisation timeout", Label: "init"}
 
+	closeBusy  = socket.Reason{Code: 1013, Text: fault.Busy, Label: socket.LabelAuth, Reconnect: true}
 	closeFlood = socket.Reason{Code: 1013, Text: "Too many messages, connect again later", Label: "flood", Reconnect: true}
 )
 
 // labels are the labels of reasons that only this transport has.
-var labels = []string{closeForbidden.Label, closeInitTimeout.Label, closeFlood.Label}
+var labels = []string{socket.LabelAuth, socket.LabelKicked, closeInitTimeout.Label, closeFlood.Label}
 
 func closeBadMessage(what string) socket.Reason {
 	return socket.Violation(4400, "Invalid message: "+what)

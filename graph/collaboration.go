@@ -33,10 +33,11 @@ func (o operationUpdate) event() event {
 // eachOperation calls yield for each operation of a plan from now on, until yield returns false. It returns when ctx ends, or with the
 // error that ended the watch.
 func (r *Resolver) eachOperation(ctx context.Context, projectID int32, yield func(operationUpdate) bool) error {
-	access, err := r.access(ctx, projectID, "")
+	ctx, access, done, err := r.follow(ctx, projectID)
 	if err != nil {
 		return err
 	}
+	defer done()
 	for u, err := range r.plans.Watch(ctx, access, plan.Cursor{}) {
 		switch {
 		case err != nil:
@@ -48,11 +49,11 @@ func (r *Resolver) eachOperation(ctx context.Context, projectID int32, yield fun
 		}
 		for i := range u.Event.Operations {
 			if !yield(operationUpdate{u, i}) {
-				return nil
+				return rightEnded(ctx)
 			}
 		}
 	}
-	return nil
+	return rightEnded(ctx)
 }
 
 // updates sends the operations of a plan to out. It returns when ctx ends, or with the error that ended the watch.
@@ -62,6 +63,9 @@ func (r *Resolver) updates(ctx context.Context, planID string, out chan<- delive
 		return err
 	}
 	return r.eachOperation(ctx, projectID, func(o operationUpdate) bool {
+		if _, shown := collaborationTypes[o.operation().Kind]; !shown && o.operation().Kind != plan.PlanUpdated {
+			return true
+		}
 		return offer(ctx, out, delivery[*PlanDagUpdateEvent]{
 			event: o.event(), build: func() (*PlanDagUpdateEvent, error) { return o.updateEvent(ctx, r.plans, planID) },
 		})
@@ -147,10 +151,11 @@ func (r *Resolver) operationEvents(ctx context.Context, projectID int32, planID 
 
 // arrivalEvents is the half of collaboration that shows who arrives and leaves.
 func (r *Resolver) arrivalEvents(ctx context.Context, projectID int32, planID string, out chan<- delivery[*CollaborationEvent]) error {
-	access, err := r.access(ctx, projectID, "")
+	ctx, access, done, err := r.follow(ctx, projectID)
 	if err != nil {
 		return err
 	}
+	defer done()
 	for arrival, err := range r.presence.Arrivals(ctx, access) {
 		if err != nil {
 			return err
@@ -162,7 +167,7 @@ func (r *Resolver) arrivalEvents(ctx context.Context, projectID int32, planID st
 			break
 		}
 	}
-	return nil
+	return rightEnded(ctx)
 }
 
 func (o operationUpdate) collaborationEvent(

@@ -113,10 +113,11 @@ func (r *Resolver) export(ctx context.Context, projectID int32, nodeID string, r
 // executions sends the states and the progress of the builds of a project to out. It returns when ctx ends, or with the error that ended
 // the watch.
 func (r *Resolver) executions(ctx context.Context, projectID int32, out chan<- delivery[*executor.Execution]) error {
-	access, err := r.access(ctx, projectID, "")
+	ctx, access, done, err := r.follow(ctx, projectID)
 	if err != nil {
 		return err
 	}
+	defer done()
 	for e, err := range r.builds.Watch(ctx, access) {
 		if err != nil {
 			return err
@@ -125,7 +126,7 @@ func (r *Resolver) executions(ctx context.Context, projectID int32, out chan<- d
 			break
 		}
 	}
-	return nil
+	return rightEnded(ctx)
 }
 
 // createGraph adds a GraphNode whose id and place the server makes, and then the graph that it will build.

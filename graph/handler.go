@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"layercake/internal/auth"
 	"layercake/internal/budget"
 	"layercake/internal/caller"
+	"layercake/internal/collaborator"
 	builds "layercake/internal/executor"
 	"layercake/internal/graphdata"
 	"layercake/internal/plan"
@@ -35,20 +37,25 @@ import (
 
 // Options are what a handler needs.
 type Options struct {
-	Sockets   *socket.Registry
-	Rights    *auth.Rights
-	Plans     *plan.Service
-	Proposals *plan.Proposals
-	Projects  *project.Service
-	Sources   *source.Service
-	Graphs    *graphdata.Service
-	Builds    *builds.Service
-	Presence  *presence.Tracker
-	Log       *slog.Logger
-	Metrics   prometheus.Registerer // may be nil
+	Sockets       *socket.Registry
+	Accounts      *auth.Accounts
+	Look          caller.Look  // finds out whom a token of a socket belongs to; nil for nobody
+	Keeper        *auth.Keeper // ends what is open for what has ended; nil for nothing
+	Rights        *auth.Rights
+	Collaborators *collaborator.Service
+	Plans         *plan.Service
+	Proposals     *plan.Proposals
+	Projects      *project.Service
+	Sources       *source.Service
+	Graphs        *graphdata.Service
+	Builds        *builds.Service
+	Presence      *presence.Tracker
+	Log           *slog.Logger
+	Metrics       prometheus.Registerer // may be nil
 
-	Budget   *budget.Budget   // nil for the smallest
-	GraphiQL http.HandlerFunc // answers browsers that show the address; nil for none
+	Budget    *budget.Budget   // nil for the smallest
+	PublicURL *url.URL         // address at which browsers reach this deployment; nil when unknown
+	GraphiQL  http.HandlerFunc // answers browsers that show the address; nil for none
 
 	// Sockets are greeted with these.
 	Incarnation func() uuid.UUID // of this replica; nil for none
@@ -81,11 +88,22 @@ type Handler struct {
 	incarnation func() uuid.UUID
 	version     string
 	page        string
+	publicURL   *url.URL
+	look        caller.Look
+	keeper      *auth.Keeper
 	graphiQL    http.HandlerFunc
 	answers     *answerCache
 	unshared    bool // every subscriber executes each event for itself; tests and benchmarks compare sharing with that
 
 	subscriptions atomic.Int64
+}
+
+// hold calls ended when the credential of a principal has ended.
+func (h *Handler) hold(p auth.Principal, ended func(error)) (release func()) {
+	if h.keeper == nil {
+		return func() {}
+	}
+	return h.keeper.Hold(p, ended)
 }
 
 // New returns a handler. It starts nothing.
@@ -96,15 +114,16 @@ func New(o Options) *Handler {
 		turns: semaphore.NewWeighted(int64(max(1, runtime.GOMAXPROCS(0)/2))), patience: cmp.Or(o.Patience, patience),
 		packer:  newPacker(),
 		sockets: o.Sockets.Transport(caller.GraphQL, o.Timing, labels...), initTimeout: cmp.Or(o.InitTimeout, defaultInitTimeout),
-		incarnation: o.Incarnation, version: o.Version, page: o.Page, graphiQL: o.GraphiQL,
+		incarnation: o.Incarnation, version: o.Version, page: o.Page, graphiQL: o.GraphiQL, publicURL: o.PublicURL,
 	}
 	if h.budget == nil {
 		h.budget = budget.New(budget.Config{})
 	}
+	h.look, h.keeper = o.Look, o.Keeper
 	h.answers = newAnswerCache(h.metrics)
 	r := &Resolver{
-		rights: o.Rights,
-		plans:  o.Plans, proposals: o.Proposals, projects: o.Projects, sources: o.Sources, graphs: o.Graphs, builds: o.Builds,
+		keeper: o.Keeper, accounts: o.Accounts, rights: o.Rights, collaborators: o.Collaborators,
+		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, sources: o.Sources, graphs: o.Graphs, builds: o.Builds,
 		presence: o.Presence, errors: h.errors, metrics: h.metrics,
 		running: &o.Sockets.Running, pastReads: semaphore.NewWeighted(pastReads), patience: h.patience,
 	}

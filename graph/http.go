@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,7 +80,7 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 			h.respond(w, http.StatusInternalServerError, mediaJSON, &graphql.Response{Errors: gqlerror.List{e}})
 		}
 	}()
-	r = r.WithContext(budget.With(r.Context(), held))
+	r = r.WithContext(context.WithValue(budget.With(r.Context(), held), exchangeKey{}, exchange{w, r, h.publicURL}))
 	h.refused(w, r, media, h.answer(w, r, body, media, acceptable))
 }
 
@@ -100,7 +101,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body *pacedBody
 	if !acceptable {
 		return badRequest(http.StatusNotAcceptable, "Accept must include "+mediaResponse+" or "+mediaJSON)
 	}
-	if barred != nil {
+	if barred != nil && !mayKnock(r, barred) {
 		return refuseFault(barred)
 	}
 	var params *graphql.RawParams

@@ -52,13 +52,16 @@ func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawPa
 	if !valid {
 		var err error
 		if document, err = parser.ParseQueryWithTokenLimit(&ast.Source{Input: p.Query}, maxTokens); err != nil {
-			return nil //nolint:nilerr // the executor reports it
+			return barredFrom(ctx) // else the executor reports it
 		}
 		if refusal := refuseLongChecks(ctx, document); refusal != nil {
 			return refusal
 		}
 	}
 	operation := document.Operations.ForName(p.OperationName)
+	if refusal := checkRoot(ctx, document, operation); refusal != nil {
+		return refusal
+	}
 	if operation == nil {
 		return nil // the executor reports it
 	}

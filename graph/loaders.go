@@ -23,6 +23,8 @@ import (
 type loaders struct {
 	plans    *dataloadgen.Loader[int32, *plan.Plan]           // plans by project id; nil for a project without one
 	lives    *dataloadgen.Loader[int32, *project.Live]        // who is in projects, by id
+	roles    *dataloadgen.Loader[int32, string]               // roles of the caller by project id
+	users    *dataloadgen.Loader[int32, *auth.User]           // accounts by id; nil for one that does not exist
 	projects *dataloadgen.Loader[int32, *project.Project]     // projects by id; nil for one that does not exist
 	list     func(context.Context) ([]project.Project, error) // projects as they are listed, read once
 
@@ -75,6 +77,25 @@ func (r *Resolver) withLoaders(ctx context.Context, next graphql.ResponseHandler
 				lives[id] = new(found[id]) // nobody is in a project that was deleted meanwhile
 			}
 			return lives, err
+		}, gather),
+		roles: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []int32) (map[int32]string, error) {
+			found, err := r.rights.Projects(ctx, caller.Principal(ctx, ""), ids)
+			roles := make(map[int32]string, len(ids))
+			for _, id := range ids {
+				roles[id] = string(found[id].Role()) // "" when it was taken away meanwhile
+			}
+			return roles, err
+		}, gather),
+		users: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []int32) (map[int32]*auth.User, error) {
+			found, err := r.accounts.Users(ctx, caller.From(ctx).Principal, ids)
+			users := make(map[int32]*auth.User, len(ids))
+			for _, id := range ids {
+				users[id] = nil
+				if u, ok := found[id]; ok {
+					users[id] = &u
+				}
+			}
+			return users, err
 		}, gather),
 		// Each project is a query: a plan that was reached through its project does not come here, see prime.
 		projects: dataloadgen.NewLoader(func(ctx context.Context, ids []int32) ([]*project.Project, []error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"layercake/internal/auth"
 	"layercake/internal/graphdata"
 	"layercake/internal/ingest"
 	"layercake/internal/plan"
@@ -232,8 +233,32 @@ type ImportPlanResult struct {
 	EdgeCount int32 `json:"edgeCount"`
 }
 
+// Whom to invite, as what.
+type InviteCollaboratorInput struct {
+	ProjectID int32 `json:"projectId"`
+	// Or the user name.
+	Email string `json:"email"`
+	// owner, editor or viewer.
+	Role string `json:"role"`
+}
+
+// Somebody signed in.
+type LoginResponse struct {
+	User auth.User `json:"user"`
+	// The secret of the session, shown once; with a cookie, its public id.
+	SessionID string    `json:"sessionId"`
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
 // What can be changed. The fields of one request run one after the other.
 type Mutation struct {
+}
+
+// A token with its secret.
+type NewToken struct {
+	Token auth.Token `json:"token"`
+	// Shown once.
+	Secret string `json:"secret"`
 }
 
 // A change of a node.
@@ -615,6 +640,14 @@ type ProposalPage struct {
 type Query struct {
 }
 
+// Somebody made an account and signed in.
+type RegisterResponse struct {
+	User auth.User `json:"user"`
+	// The secret of the session, shown once.
+	SessionID string    `json:"sessionId"`
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
 // What can be followed, over /graphql/ws. A subscription with after resumes right after that cursor without a gap. When the
 // events in between are no longer kept, its first event says so with snapshot true. It ends with NOT_FOUND when the project is
 // deleted.
@@ -652,6 +685,13 @@ type UndoResult struct {
 	Notes []string `json:"notes"`
 }
 
+// Another role of a collaborator.
+type UpdateCollaboratorRoleInput struct {
+	CollaboratorID int32 `json:"collaboratorId"`
+	// owner, editor or viewer.
+	Role string `json:"role"`
+}
+
 // The parts of a data source to change. Absent and null parts stay as they are.
 type UpdateDataSourceInput struct {
 	Name        graphql.Omittable[*string] `json:"name"`
@@ -674,12 +714,39 @@ type UpdatePlanInput struct {
 	Dependencies graphql.Omittable[[]int32] `json:"dependencies"`
 }
 
+// What changes of one's own account.
+type UpdateUserInput struct {
+	DisplayName graphql.Omittable[*string] `json:"displayName"`
+	// Another e-mail needs currentPassword.
+	Email           graphql.Omittable[*string] `json:"email"`
+	CurrentPassword graphql.Omittable[*string] `json:"currentPassword"`
+}
+
 // Who came or left.
 type UserEventData struct {
 	UserID   string `json:"userId"`
 	UserName string `json:"userName"`
 	// As the client gave it; may be empty.
 	AvatarColor string `json:"avatarColor"`
+}
+
+// A session of one's own. Presence has places and documents; the fields for these are empty here.
+type UserSession struct {
+	ID int32 `json:"id"`
+	// The public id. It proves nothing; the secret is only in the answers of login and register.
+	SessionID string `json:"sessionId"`
+	UserID    int32  `json:"userId"`
+	UserName  string `json:"userName"`
+	// 0: a session is of an account, not of a project.
+	ProjectID        int32   `json:"projectId"`
+	LayercakeGraphID *int32  `json:"layercakeGraphId"`
+	CursorPosition   *string `json:"cursorPosition"`
+	SelectedNodeID   *string `json:"selectedNodeId"`
+	// When it was last used, as old as a minute.
+	LastActivity time.Time `json:"lastActivity"`
+	IsActive     bool      `json:"isActive"`
+	CreatedAt    time.Time `json:"createdAt"`
+	ExpiresAt    time.Time `json:"expiresAt"`
 }
 
 // A rule that the submitted plan DAG breaks.

@@ -52,10 +52,11 @@ func (r *Resolver) decide(ctx context.Context, projectID int32, in plan.DecideIn
 
 // watchProposals sends the proposals of a project to out. It returns when ctx ends, or with the error that ended the watch.
 func (r *Resolver) watchProposals(ctx context.Context, projectID int32, out chan<- delivery[*Proposal]) error {
-	access, err := r.access(ctx, projectID, "")
+	ctx, access, done, err := r.follow(ctx, projectID)
 	if err != nil {
 		return err
 	}
+	defer done()
 	for p, err := range r.proposals.Watch(ctx, access) {
 		if err != nil {
 			return err
@@ -67,7 +68,7 @@ func (r *Resolver) watchProposals(ctx context.Context, projectID int32, out chan
 			break
 		}
 	}
-	return nil
+	return rightEnded(ctx)
 }
 
 // stateOf names one state of a proposal. Its times are part of it because after a restore the same numbers come again.

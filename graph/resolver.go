@@ -12,6 +12,7 @@ import (
 	"layercake/internal/auth"
 	"layercake/internal/budget"
 	"layercake/internal/caller"
+	"layercake/internal/collaborator"
 	"layercake/internal/executor"
 	"layercake/internal/fault"
 	"layercake/internal/graphdata"
@@ -26,18 +27,21 @@ import (
 
 // Resolver translates between the schema and the core. It decides nothing.
 type Resolver struct {
-	rights    *auth.Rights
-	plans     *plan.Service
-	proposals *plan.Proposals
-	projects  *project.Service
-	sources   *source.Service
-	graphs    *graphdata.Service
-	builds    *executor.Service
-	presence  *presence.Tracker
-	errors    *presenter
-	metrics   *metrics
-	running   *sync.WaitGroup // counts the producers of subscriptions
-	patience  time.Duration   // time limit of a read for an event
+	keeper        *auth.Keeper
+	accounts      *auth.Accounts
+	rights        *auth.Rights
+	collaborators *collaborator.Service
+	plans         *plan.Service
+	proposals     *plan.Proposals
+	projects      *project.Service
+	sources       *source.Service
+	graphs        *graphdata.Service
+	builds        *executor.Service
+	presence      *presence.Tracker
+	errors        *presenter
+	metrics       *metrics
+	running       *sync.WaitGroup // counts the producers of subscriptions
+	patience      time.Duration   // time limit of a read for an event
 
 	planCosts *lru.Cache[int32, int64] // memory that answers with plans took, by project
 	pastReads *semaphore.Weighted      // of reads of the past
@@ -62,6 +66,25 @@ func (args changeArgs) change() plan.Change {
 // access returns what the caller may do in a project. Without a credential the caller is the client that states an id, if it states one.
 func (r *Resolver) access(ctx context.Context, projectID int32, clientID string) (auth.Access, error) {
 	return r.rights.Project(ctx, caller.Principal(ctx, clientID), projectID)
+}
+
+// follow is access for what stays open: the context ends, with a fault as its cause, when the right does. The caller calls done.
+func (r *Resolver) follow(ctx context.Context, projectID int32) (following context.Context, access auth.Access, done func(), err error) {
+	access, err = r.access(ctx, projectID, "")
+	if err != nil || r.keeper == nil {
+		return ctx, access, func() {}, err
+	}
+	following, cancel := context.WithCancelCause(ctx)
+	release := r.keeper.HoldAccess(access, cancel)
+	return following, access, func() { release(); cancel(nil) }, nil
+}
+
+// rightEnded returns the fault for which the context of follow ended, or nil.
+func rightEnded(ctx context.Context) error {
+	if f := fault.From(context.Cause(ctx)); f != nil {
+		return f
+	}
+	return nil
 }
 
 func (r *Resolver) change(ctx context.Context, projectID int32, args changeArgs, edits ...plan.Edit) (plan.Result, error) {

@@ -14,6 +14,7 @@ import (
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"layercake/internal/auth"
 	"layercake/internal/plan"
 	"layercake/internal/project"
 )
@@ -33,15 +34,27 @@ type ResolverRoot interface {
 	Mutation() MutationResolver
 	Plan() PlanResolver
 	Project() ProjectResolver
+	ProjectCollaborator() ProjectCollaboratorResolver
 	ProjectPage() ProjectPageResolver
 	Query() QueryResolver
 	Subscription() SubscriptionResolver
+	User() UserResolver
 }
 
 type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	AccessToken struct {
+		CreatedAt  func(childComplexity int) int
+		ExpiresAt  func(childComplexity int) int
+		ID         func(childComplexity int) int
+		LastUsedAt func(childComplexity int) int
+		Name       func(childComplexity int) int
+		ProjectID  func(childComplexity int) int
+		Scopes     func(childComplexity int) int
+	}
+
 	CollaborationEvent struct {
 		Data      func(childComplexity int) int
 		EventID   func(childComplexity int) int
@@ -258,17 +271,27 @@ type ComplexityRoot struct {
 		Properties func(childComplexity int) int
 	}
 
+	LoginResponse struct {
+		ExpiresAt func(childComplexity int) int
+		SessionID func(childComplexity int) int
+		User      func(childComplexity int) int
+	}
+
 	Mutation struct {
+		AcceptCollaboration       func(childComplexity int, collaborationID int32) int
 		AddPlanDagEdge            func(childComplexity int, projectID int32, edge PlanDagEdgeInput, opID *string, expectedVersion *int32, clientID *string) int
 		AddPlanDagNode            func(childComplexity int, projectID int32, node PlanDagNodeInput, opID *string, expectedVersion *int32, clientID *string) int
 		BatchMovePlanDagNodes     func(childComplexity int, projectID int32, nodePositions []NodePositionInput, opID *string, expectedVersion *int32, clientID *string) int
 		BulkUploadDataSources     func(childComplexity int, projectID int32, files []BulkUploadDataSourceInput, opID *string, clientID *string) int
 		CancelExecution           func(childComplexity int, projectID int32, nodeID *string, opID *string, clientID *string) int
+		ChangePassword            func(childComplexity int, current string, new string) int
 		CreateDataSourceFromFile  func(childComplexity int, input CreateDataSourceInput, opID *string, clientID *string) int
 		CreateGraph               func(childComplexity int, input CreateGraphInput, opID *string, expectedVersion *int32, clientID *string) int
 		CreatePlan                func(childComplexity int, input CreatePlanInput, opID *string, expectedVersion *int32, clientID *string) int
 		CreateProject             func(childComplexity int, input project.Input) int
+		CreateToken               func(childComplexity int, name string, scopes []auth.Scope, projectID *int32, days *int32) int
 		DecideProposal            func(childComplexity int, projectID int32, id int32, decision plan.Decision, reason *string, opID *string, clientID *string) int
+		DeclineCollaboration      func(childComplexity int, collaborationID int32) int
 		DeleteDataSource          func(childComplexity int, id int32, opID *string, clientID *string) int
 		DeleteGraph               func(childComplexity int, id int32, opID *string, expectedVersion *int32, clientID *string) int
 		DeletePlan                func(childComplexity int, id int32, opID *string, expectedVersion *int32, clientID *string) int
@@ -276,17 +299,28 @@ type ComplexityRoot struct {
 		DeletePlanDagNode         func(childComplexity int, projectID int32, nodeID string, opID *string, expectedVersion *int32, clientID *string) int
 		DeleteProject             func(childComplexity int, id string) int
 		EditPlan                  func(childComplexity int, projectID int32, edits []PlanEdit, note *string, dryRun *bool, opID *string, expectedVersion *int32, clientID *string) int
+		EndOtherSessions          func(childComplexity int) int
+		EndSession                func(childComplexity int, id int32) int
 		ExecuteNode               func(childComplexity int, projectID int32, nodeID string, opID *string, clientID *string) int
 		ExecutePlan               func(childComplexity int, id int32, opID *string, clientID *string) int
 		ExportNodeOutput          func(childComplexity int, projectID int32, nodeID string, opID *string, clientID *string) int
 		ImportPlanYaml            func(childComplexity int, projectID int32, yamlContent string, opID *string, clientID *string) int
+		InviteCollaborator        func(childComplexity int, input InviteCollaboratorInput) int
 		JoinProjectCollaboration  func(childComplexity int, projectID int32, clientID *string, userName *string, avatarColor *string, isAgent *bool) int
 		LeaveProjectCollaboration func(childComplexity int, projectID int32, clientID *string) int
+		Login                     func(childComplexity int, input auth.LoginInput, cookie *bool) int
+		Logout                    func(childComplexity int, sessionID string) int
 		MovePlanDagNode           func(childComplexity int, projectID int32, nodeID string, position plan.Position, opID *string, expectedVersion *int32, clientID *string) int
+		RedeemCode                func(childComplexity int, code string, password string, cookie *bool) int
 		RedoChange                func(childComplexity int, projectID int32, version *int32, onConflict *plan.OnConflict, dryRun *bool, note *string, opID *string, expectedVersion *int32, clientID *string) int
+		Register                  func(childComplexity int, input auth.RegisterInput) int
+		RemoveCollaborator        func(childComplexity int, collaborationID int32) int
 		ReprocessDataSource       func(childComplexity int, id int32, opID *string, clientID *string) int
 		RestorePlan               func(childComplexity int, projectID int32, version int32, expectedVersion int32, dryRun *bool, note *string, opID *string, clientID *string) int
+		RevokeToken               func(childComplexity int, id int32) int
+		RotateToken               func(childComplexity int, id int32) int
 		UndoChange                func(childComplexity int, projectID int32, version *int32, onConflict *plan.OnConflict, dryRun *bool, note *string, opID *string, expectedVersion *int32, clientID *string) int
+		UpdateCollaboratorRole    func(childComplexity int, input UpdateCollaboratorRoleInput) int
 		UpdateDataSource          func(childComplexity int, id int32, input UpdateDataSourceInput, opID *string, clientID *string) int
 		UpdateGraph               func(childComplexity int, id int32, input UpdateGraphInput) int
 		UpdatePlan                func(childComplexity int, id int32, input UpdatePlanInput, opID *string, expectedVersion *int32, clientID *string) int
@@ -294,6 +328,12 @@ type ComplexityRoot struct {
 		UpdatePlanDagEdge         func(childComplexity int, projectID int32, edgeID string, updates PlanDagEdgeUpdateInput, opID *string, expectedVersion *int32, clientID *string) int
 		UpdatePlanDagNode         func(childComplexity int, projectID int32, nodeID string, updates PlanDagNodeUpdateInput, opID *string, expectedVersion *int32, clientID *string) int
 		UpdateProject             func(childComplexity int, id int32, input project.Input) int
+		UpdateUser                func(childComplexity int, userID int32, input UpdateUserInput) int
+	}
+
+	NewToken struct {
+		Secret func(childComplexity int) int
+		Token  func(childComplexity int) int
 	}
 
 	NodeEventData struct {
@@ -533,7 +573,26 @@ type ComplexityRoot struct {
 		Live        func(childComplexity int) int
 		Name        func(childComplexity int) int
 		Plan        func(childComplexity int) int
+		Role        func(childComplexity int) int
 		UpdatedAt   func(childComplexity int) int
+	}
+
+	ProjectCollaborator struct {
+		Active        func(childComplexity int) int
+		CreatedAt     func(childComplexity int) int
+		ID            func(childComplexity int) int
+		InvitedAt     func(childComplexity int) int
+		InvitedBy     func(childComplexity int) int
+		InvitedByUser func(childComplexity int) int
+		JoinedAt      func(childComplexity int) int
+		LastActiveAt  func(childComplexity int) int
+		Permissions   func(childComplexity int) int
+		ProjectID     func(childComplexity int) int
+		Role          func(childComplexity int) int
+		Status        func(childComplexity int) int
+		UpdatedAt     func(childComplexity int) int
+		User          func(childComplexity int) int
+		UserID        func(childComplexity int) int
 	}
 
 	ProjectLive struct {
@@ -584,6 +643,7 @@ type ComplexityRoot struct {
 		Graph                  func(childComplexity int, id int32) int
 		GraphPreview           func(childComplexity int, projectID int32, nodeID string) int
 		Graphs                 func(childComplexity int, projectID int32) int
+		Me                     func(childComplexity int, sessionID *string) int
 		NodeTypes              func(childComplexity int) int
 		Plan                   func(childComplexity int, id int32) int
 		PlanAt                 func(childComplexity int, projectID int32, version *int32, at *time.Time) int
@@ -592,10 +652,26 @@ type ComplexityRoot struct {
 		PlanHistory            func(childComplexity int, projectID int32, before *int32, limit *int32, elementID *string, actorID *string, all *bool) int
 		Presence               func(childComplexity int, projectID int32) int
 		Project                func(childComplexity int, id int32) int
+		ProjectCollaborator    func(childComplexity int, id int32) int
+		ProjectCollaborators   func(childComplexity int, projectID int32) int
 		ProjectList            func(childComplexity int, search *string, first *int32, after *string) int
 		Projects               func(childComplexity int) int
 		Proposals              func(childComplexity int, projectID int32, status *plan.ProposalStatus, first *int32, after *string) int
+		Session                func(childComplexity int, sessionID string) int
+		Tokens                 func(childComplexity int) int
+		User                   func(childComplexity int, id int32) int
+		UserByEmail            func(childComplexity int, email string) int
+		UserByUsername         func(childComplexity int, username string) int
+		UserCollaborations     func(childComplexity int, userID int32) int
+		UserProjectAccess      func(childComplexity int, userID int32, projectID int32) int
+		UserSessions           func(childComplexity int, userID int32) int
 		ValidatePlanDag        func(childComplexity int, planDag PlanDagInput) int
+	}
+
+	RegisterResponse struct {
+		ExpiresAt func(childComplexity int) int
+		SessionID func(childComplexity int) int
+		User      func(childComplexity int) int
 	}
 
 	RowProblem struct {
@@ -644,10 +720,39 @@ type ComplexityRoot struct {
 		Version   func(childComplexity int) int
 	}
 
+	User struct {
+		Active         func(childComplexity int) int
+		AvatarColor    func(childComplexity int) int
+		Collaborations func(childComplexity int) int
+		CreatedAt      func(childComplexity int) int
+		DisplayName    func(childComplexity int) int
+		Email          func(childComplexity int) int
+		ID             func(childComplexity int) int
+		LastLoginAt    func(childComplexity int) int
+		Sessions       func(childComplexity int) int
+		UpdatedAt      func(childComplexity int) int
+		Username       func(childComplexity int) int
+	}
+
 	UserEventData struct {
 		AvatarColor func(childComplexity int) int
 		UserID      func(childComplexity int) int
 		UserName    func(childComplexity int) int
+	}
+
+	UserSession struct {
+		CreatedAt        func(childComplexity int) int
+		CursorPosition   func(childComplexity int) int
+		ExpiresAt        func(childComplexity int) int
+		ID               func(childComplexity int) int
+		IsActive         func(childComplexity int) int
+		LastActivity     func(childComplexity int) int
+		LayercakeGraphID func(childComplexity int) int
+		ProjectID        func(childComplexity int) int
+		SelectedNodeID   func(childComplexity int) int
+		SessionID        func(childComplexity int) int
+		UserID           func(childComplexity int) int
+		UserName         func(childComplexity int) int
 	}
 
 	ValidationError struct {
@@ -684,6 +789,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "AccessToken.createdAt":
+		if e.ComplexityRoot.AccessToken.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessToken.CreatedAt(childComplexity), true
+	case "AccessToken.expiresAt":
+		if e.ComplexityRoot.AccessToken.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessToken.ExpiresAt(childComplexity), true
+	case "AccessToken.id":
+		if e.ComplexityRoot.AccessToken.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessToken.ID(childComplexity), true
+	case "AccessToken.lastUsedAt":
+		if e.ComplexityRoot.AccessToken.LastUsedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessToken.LastUsedAt(childComplexity), true
+	case "AccessToken.name":
+		if e.ComplexityRoot.AccessToken.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessToken.Name(childComplexity), true
+	case "AccessToken.projectId":
+		if e.ComplexityRoot.AccessToken.ProjectID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessToken.ProjectID(childComplexity), true
+	case "AccessToken.scopes":
+		if e.ComplexityRoot.AccessToken.Scopes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessToken.Scopes(childComplexity), true
 
 	case "CollaborationEvent.data":
 		if e.ComplexityRoot.CollaborationEvent.Data == nil {
@@ -1651,6 +1799,36 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Layer.Properties(childComplexity), true
 
+	case "LoginResponse.expiresAt":
+		if e.ComplexityRoot.LoginResponse.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LoginResponse.ExpiresAt(childComplexity), true
+	case "LoginResponse.sessionId":
+		if e.ComplexityRoot.LoginResponse.SessionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LoginResponse.SessionID(childComplexity), true
+	case "LoginResponse.user":
+		if e.ComplexityRoot.LoginResponse.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LoginResponse.User(childComplexity), true
+
+	case "Mutation.acceptCollaboration":
+		if e.ComplexityRoot.Mutation.AcceptCollaboration == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_acceptCollaboration_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AcceptCollaboration(childComplexity, args["collaborationId"].(int32)), true
 	case "Mutation.addPlanDagEdge":
 		if e.ComplexityRoot.Mutation.AddPlanDagEdge == nil {
 			break
@@ -1706,6 +1884,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CancelExecution(childComplexity, args["projectId"].(int32), args["nodeId"].(*string), args["opId"].(*string), args["clientId"].(*string)), true
+	case "Mutation.changePassword":
+		if e.ComplexityRoot.Mutation.ChangePassword == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_changePassword_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ChangePassword(childComplexity, args["current"].(string), args["new"].(string)), true
 	case "Mutation.createDataSourceFromFile":
 		if e.ComplexityRoot.Mutation.CreateDataSourceFromFile == nil {
 			break
@@ -1750,6 +1939,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateProject(childComplexity, args["input"].(project.Input)), true
+	case "Mutation.createToken":
+		if e.ComplexityRoot.Mutation.CreateToken == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createToken_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateToken(childComplexity, args["name"].(string), args["scopes"].([]auth.Scope), args["projectId"].(*int32), args["days"].(*int32)), true
 	case "Mutation.decideProposal":
 		if e.ComplexityRoot.Mutation.DecideProposal == nil {
 			break
@@ -1761,6 +1961,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DecideProposal(childComplexity, args["projectId"].(int32), args["id"].(int32), args["decision"].(plan.Decision), args["reason"].(*string), args["opId"].(*string), args["clientId"].(*string)), true
+	case "Mutation.declineCollaboration":
+		if e.ComplexityRoot.Mutation.DeclineCollaboration == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_declineCollaboration_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeclineCollaboration(childComplexity, args["collaborationId"].(int32)), true
 	case "Mutation.deleteDataSource":
 		if e.ComplexityRoot.Mutation.DeleteDataSource == nil {
 			break
@@ -1838,6 +2049,23 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.EditPlan(childComplexity, args["projectId"].(int32), args["edits"].([]PlanEdit), args["note"].(*string), args["dryRun"].(*bool), args["opId"].(*string), args["expectedVersion"].(*int32), args["clientId"].(*string)), true
+	case "Mutation.endOtherSessions":
+		if e.ComplexityRoot.Mutation.EndOtherSessions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.EndOtherSessions(childComplexity), true
+	case "Mutation.endSession":
+		if e.ComplexityRoot.Mutation.EndSession == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_endSession_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EndSession(childComplexity, args["id"].(int32)), true
 	case "Mutation.executeNode":
 		if e.ComplexityRoot.Mutation.ExecuteNode == nil {
 			break
@@ -1882,6 +2110,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ImportPlanYaml(childComplexity, args["projectId"].(int32), args["yamlContent"].(string), args["opId"].(*string), args["clientId"].(*string)), true
+	case "Mutation.inviteCollaborator":
+		if e.ComplexityRoot.Mutation.InviteCollaborator == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_inviteCollaborator_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.InviteCollaborator(childComplexity, args["input"].(InviteCollaboratorInput)), true
 	case "Mutation.joinProjectCollaboration":
 		if e.ComplexityRoot.Mutation.JoinProjectCollaboration == nil {
 			break
@@ -1904,6 +2143,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.LeaveProjectCollaboration(childComplexity, args["projectId"].(int32), args["clientId"].(*string)), true
+	case "Mutation.login":
+		if e.ComplexityRoot.Mutation.Login == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_login_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.Login(childComplexity, args["input"].(auth.LoginInput), args["cookie"].(*bool)), true
+	case "Mutation.logout":
+		if e.ComplexityRoot.Mutation.Logout == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_logout_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.Logout(childComplexity, args["sessionId"].(string)), true
 	case "Mutation.movePlanDagNode":
 		if e.ComplexityRoot.Mutation.MovePlanDagNode == nil {
 			break
@@ -1915,6 +2176,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.MovePlanDagNode(childComplexity, args["projectId"].(int32), args["nodeId"].(string), args["position"].(plan.Position), args["opId"].(*string), args["expectedVersion"].(*int32), args["clientId"].(*string)), true
+	case "Mutation.redeemCode":
+		if e.ComplexityRoot.Mutation.RedeemCode == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_redeemCode_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RedeemCode(childComplexity, args["code"].(string), args["password"].(string), args["cookie"].(*bool)), true
 	case "Mutation.redoChange":
 		if e.ComplexityRoot.Mutation.RedoChange == nil {
 			break
@@ -1926,6 +2198,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RedoChange(childComplexity, args["projectId"].(int32), args["version"].(*int32), args["onConflict"].(*plan.OnConflict), args["dryRun"].(*bool), args["note"].(*string), args["opId"].(*string), args["expectedVersion"].(*int32), args["clientId"].(*string)), true
+	case "Mutation.register":
+		if e.ComplexityRoot.Mutation.Register == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_register_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.Register(childComplexity, args["input"].(auth.RegisterInput)), true
+	case "Mutation.removeCollaborator":
+		if e.ComplexityRoot.Mutation.RemoveCollaborator == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_removeCollaborator_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RemoveCollaborator(childComplexity, args["collaborationId"].(int32)), true
 	case "Mutation.reprocessDataSource":
 		if e.ComplexityRoot.Mutation.ReprocessDataSource == nil {
 			break
@@ -1948,6 +2242,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RestorePlan(childComplexity, args["projectId"].(int32), args["version"].(int32), args["expectedVersion"].(int32), args["dryRun"].(*bool), args["note"].(*string), args["opId"].(*string), args["clientId"].(*string)), true
+	case "Mutation.revokeToken":
+		if e.ComplexityRoot.Mutation.RevokeToken == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revokeToken_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeToken(childComplexity, args["id"].(int32)), true
+	case "Mutation.rotateToken":
+		if e.ComplexityRoot.Mutation.RotateToken == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_rotateToken_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RotateToken(childComplexity, args["id"].(int32)), true
 	case "Mutation.undoChange":
 		if e.ComplexityRoot.Mutation.UndoChange == nil {
 			break
@@ -1959,6 +2275,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UndoChange(childComplexity, args["projectId"].(int32), args["version"].(*int32), args["onConflict"].(*plan.OnConflict), args["dryRun"].(*bool), args["note"].(*string), args["opId"].(*string), args["expectedVersion"].(*int32), args["clientId"].(*string)), true
+	case "Mutation.updateCollaboratorRole":
+		if e.ComplexityRoot.Mutation.UpdateCollaboratorRole == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateCollaboratorRole_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateCollaboratorRole(childComplexity, args["input"].(UpdateCollaboratorRoleInput)), true
 	case "Mutation.updateDataSource":
 		if e.ComplexityRoot.Mutation.UpdateDataSource == nil {
 			break
@@ -2036,6 +2363,30 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UpdateProject(childComplexity, args["id"].(int32), args["input"].(project.Input)), true
+	case "Mutation.updateUser":
+		if e.ComplexityRoot.Mutation.UpdateUser == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateUser_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateUser(childComplexity, args["userId"].(int32), args["input"].(UpdateUserInput)), true
+
+	case "NewToken.secret":
+		if e.ComplexityRoot.NewToken.Secret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NewToken.Secret(childComplexity), true
+	case "NewToken.token":
+		if e.ComplexityRoot.NewToken.Token == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NewToken.Token(childComplexity), true
 
 	case "NodeEventData.node":
 		if e.ComplexityRoot.NodeEventData.Node == nil {
@@ -3028,12 +3379,109 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Project.Plan(childComplexity), true
+	case "Project.role":
+		if e.ComplexityRoot.Project.Role == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Project.Role(childComplexity), true
 	case "Project.updatedAt":
 		if e.ComplexityRoot.Project.UpdatedAt == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Project.UpdatedAt(childComplexity), true
+
+	case "ProjectCollaborator.isActive":
+		if e.ComplexityRoot.ProjectCollaborator.Active == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.Active(childComplexity), true
+	case "ProjectCollaborator.createdAt":
+		if e.ComplexityRoot.ProjectCollaborator.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.CreatedAt(childComplexity), true
+	case "ProjectCollaborator.id":
+		if e.ComplexityRoot.ProjectCollaborator.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.ID(childComplexity), true
+	case "ProjectCollaborator.invitedAt":
+		if e.ComplexityRoot.ProjectCollaborator.InvitedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.InvitedAt(childComplexity), true
+	case "ProjectCollaborator.invitedBy":
+		if e.ComplexityRoot.ProjectCollaborator.InvitedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.InvitedBy(childComplexity), true
+	case "ProjectCollaborator.invitedByUser":
+		if e.ComplexityRoot.ProjectCollaborator.InvitedByUser == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.InvitedByUser(childComplexity), true
+	case "ProjectCollaborator.joinedAt":
+		if e.ComplexityRoot.ProjectCollaborator.JoinedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.JoinedAt(childComplexity), true
+	case "ProjectCollaborator.lastActiveAt":
+		if e.ComplexityRoot.ProjectCollaborator.LastActiveAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.LastActiveAt(childComplexity), true
+	case "ProjectCollaborator.permissions":
+		if e.ComplexityRoot.ProjectCollaborator.Permissions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.Permissions(childComplexity), true
+	case "ProjectCollaborator.projectId":
+		if e.ComplexityRoot.ProjectCollaborator.ProjectID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.ProjectID(childComplexity), true
+	case "ProjectCollaborator.role":
+		if e.ComplexityRoot.ProjectCollaborator.Role == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.Role(childComplexity), true
+	case "ProjectCollaborator.invitationStatus":
+		if e.ComplexityRoot.ProjectCollaborator.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.Status(childComplexity), true
+	case "ProjectCollaborator.updatedAt":
+		if e.ComplexityRoot.ProjectCollaborator.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.UpdatedAt(childComplexity), true
+	case "ProjectCollaborator.user":
+		if e.ComplexityRoot.ProjectCollaborator.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.User(childComplexity), true
+	case "ProjectCollaborator.userId":
+		if e.ComplexityRoot.ProjectCollaborator.UserID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProjectCollaborator.UserID(childComplexity), true
 
 	case "ProjectLive.agents":
 		if e.ComplexityRoot.ProjectLive.Agents == nil {
@@ -3300,6 +3748,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.Graphs(childComplexity, args["projectId"].(int32)), true
 
+	case "Query.me":
+		if e.ComplexityRoot.Query.Me == nil {
+			break
+		}
+
+		args, err := ec.field_Query_me_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Me(childComplexity, args["sessionId"].(*string)), true
 	case "Query.nodeTypes":
 		if e.ComplexityRoot.Query.NodeTypes == nil {
 			break
@@ -3383,6 +3842,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Project(childComplexity, args["id"].(int32)), true
+	case "Query.projectCollaborator":
+		if e.ComplexityRoot.Query.ProjectCollaborator == nil {
+			break
+		}
+
+		args, err := ec.field_Query_projectCollaborator_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.ProjectCollaborator(childComplexity, args["id"].(int32)), true
+	case "Query.projectCollaborators":
+		if e.ComplexityRoot.Query.ProjectCollaborators == nil {
+			break
+		}
+
+		args, err := ec.field_Query_projectCollaborators_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.ProjectCollaborators(childComplexity, args["projectId"].(int32)), true
 	case "Query.projectList":
 		if e.ComplexityRoot.Query.ProjectList == nil {
 			break
@@ -3411,6 +3892,89 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Proposals(childComplexity, args["projectId"].(int32), args["status"].(*plan.ProposalStatus), args["first"].(*int32), args["after"].(*string)), true
+	case "Query.session":
+		if e.ComplexityRoot.Query.Session == nil {
+			break
+		}
+
+		args, err := ec.field_Query_session_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Session(childComplexity, args["sessionId"].(string)), true
+	case "Query.tokens":
+		if e.ComplexityRoot.Query.Tokens == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Tokens(childComplexity), true
+	case "Query.user":
+		if e.ComplexityRoot.Query.User == nil {
+			break
+		}
+
+		args, err := ec.field_Query_user_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.User(childComplexity, args["id"].(int32)), true
+	case "Query.userByEmail":
+		if e.ComplexityRoot.Query.UserByEmail == nil {
+			break
+		}
+
+		args, err := ec.field_Query_userByEmail_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.UserByEmail(childComplexity, args["email"].(string)), true
+	case "Query.userByUsername":
+		if e.ComplexityRoot.Query.UserByUsername == nil {
+			break
+		}
+
+		args, err := ec.field_Query_userByUsername_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.UserByUsername(childComplexity, args["username"].(string)), true
+	case "Query.userCollaborations":
+		if e.ComplexityRoot.Query.UserCollaborations == nil {
+			break
+		}
+
+		args, err := ec.field_Query_userCollaborations_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.UserCollaborations(childComplexity, args["userId"].(int32)), true
+	case "Query.userProjectAccess":
+		if e.ComplexityRoot.Query.UserProjectAccess == nil {
+			break
+		}
+
+		args, err := ec.field_Query_userProjectAccess_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.UserProjectAccess(childComplexity, args["userId"].(int32), args["projectId"].(int32)), true
+	case "Query.userSessions":
+		if e.ComplexityRoot.Query.UserSessions == nil {
+			break
+		}
+
+		args, err := ec.field_Query_userSessions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.UserSessions(childComplexity, args["userId"].(int32)), true
 	case "Query.validatePlanDag":
 		if e.ComplexityRoot.Query.ValidatePlanDag == nil {
 			break
@@ -3422,6 +3986,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.ValidatePlanDag(childComplexity, args["planDag"].(PlanDagInput)), true
+
+	case "RegisterResponse.expiresAt":
+		if e.ComplexityRoot.RegisterResponse.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RegisterResponse.ExpiresAt(childComplexity), true
+	case "RegisterResponse.sessionId":
+		if e.ComplexityRoot.RegisterResponse.SessionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RegisterResponse.SessionID(childComplexity), true
+	case "RegisterResponse.user":
+		if e.ComplexityRoot.RegisterResponse.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RegisterResponse.User(childComplexity), true
 
 	case "RowProblem.column":
 		if e.ComplexityRoot.RowProblem.Column == nil {
@@ -3627,6 +4210,73 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.UndoResult.Version(childComplexity), true
 
+	case "User.isActive":
+		if e.ComplexityRoot.User.Active == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Active(childComplexity), true
+	case "User.avatarColor":
+		if e.ComplexityRoot.User.AvatarColor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.AvatarColor(childComplexity), true
+	case "User.collaborations":
+		if e.ComplexityRoot.User.Collaborations == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Collaborations(childComplexity), true
+	case "User.createdAt":
+		if e.ComplexityRoot.User.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.CreatedAt(childComplexity), true
+	case "User.displayName":
+		if e.ComplexityRoot.User.DisplayName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.DisplayName(childComplexity), true
+	case "User.email":
+		if e.ComplexityRoot.User.Email == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Email(childComplexity), true
+	case "User.id":
+		if e.ComplexityRoot.User.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.ID(childComplexity), true
+	case "User.lastLoginAt":
+		if e.ComplexityRoot.User.LastLoginAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.LastLoginAt(childComplexity), true
+	case "User.sessions":
+		if e.ComplexityRoot.User.Sessions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Sessions(childComplexity), true
+	case "User.updatedAt":
+		if e.ComplexityRoot.User.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.UpdatedAt(childComplexity), true
+	case "User.username":
+		if e.ComplexityRoot.User.Username == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Username(childComplexity), true
+
 	case "UserEventData.avatarColor":
 		if e.ComplexityRoot.UserEventData.AvatarColor == nil {
 			break
@@ -3645,6 +4295,79 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UserEventData.UserName(childComplexity), true
+
+	case "UserSession.createdAt":
+		if e.ComplexityRoot.UserSession.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserSession.CreatedAt(childComplexity), true
+	case "UserSession.cursorPosition":
+		if e.ComplexityRoot.UserSession.CursorPosition == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserSession.CursorPosition(childComplexity), true
+	case "UserSession.expiresAt":
+		if e.ComplexityRoot.UserSession.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserSession.ExpiresAt(childComplexity), true
+	case "UserSession.id":
+		if e.ComplexityRoot.UserSession.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserSession.ID(childComplexity), true
+	case "UserSession.isActive":
+		if e.ComplexityRoot.UserSession.IsActive == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserSession.IsActive(childComplexity), true
+	case "UserSession.lastActivity":
+		if e.ComplexityRoot.UserSession.LastActivity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserSession.LastActivity(childComplexity), true
+	case "UserSession.layercakeGraphId":
+		if e.ComplexityRoot.UserSession.LayercakeGraphID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserSession.LayercakeGraphID(childComplexity), true
+	case "UserSession.projectId":
+		if e.ComplexityRoot.UserSession.ProjectID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserSession.ProjectID(childComplexity), true
+	case "UserSession.selectedNodeId":
+		if e.ComplexityRoot.UserSession.SelectedNodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserSession.SelectedNodeID(childComplexity), true
+	case "UserSession.sessionId":
+		if e.ComplexityRoot.UserSession.SessionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserSession.SessionID(childComplexity), true
+	case "UserSession.userId":
+		if e.ComplexityRoot.UserSession.UserID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserSession.UserID(childComplexity), true
+	case "UserSession.userName":
+		if e.ComplexityRoot.UserSession.UserName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserSession.UserName(childComplexity), true
 
 	case "ValidationError.edgeId":
 		if e.ComplexityRoot.ValidationError.EdgeID == nil {
@@ -3731,6 +4454,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CreateProjectInput", ec.unmarshalInputCreateProjectInput),
 			graphql.NewInputUnmarshaler("EdgeEdit", ec.unmarshalInputEdgeEdit),
 			graphql.NewInputUnmarshaler("EdgeMetadataInput", ec.unmarshalInputEdgeMetadataInput),
+			graphql.NewInputUnmarshaler("InviteCollaboratorInput", ec.unmarshalInputInviteCollaboratorInput),
+			graphql.NewInputUnmarshaler("LoginInput", ec.unmarshalInputLoginInput),
 			graphql.NewInputUnmarshaler("NodeEdit", ec.unmarshalInputNodeEdit),
 			graphql.NewInputUnmarshaler("NodeMetadataInput", ec.unmarshalInputNodeMetadataInput),
 			graphql.NewInputUnmarshaler("NodePositionInput", ec.unmarshalInputNodePositionInput),
@@ -3743,10 +4468,13 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("PlanDescription", ec.unmarshalInputPlanDescription),
 			graphql.NewInputUnmarshaler("PlanEdit", ec.unmarshalInputPlanEdit),
 			graphql.NewInputUnmarshaler("PositionInput", ec.unmarshalInputPositionInput),
+			graphql.NewInputUnmarshaler("RegisterUserInput", ec.unmarshalInputRegisterUserInput),
+			graphql.NewInputUnmarshaler("UpdateCollaboratorRoleInput", ec.unmarshalInputUpdateCollaboratorRoleInput),
 			graphql.NewInputUnmarshaler("UpdateDataSourceInput", ec.unmarshalInputUpdateDataSourceInput),
 			graphql.NewInputUnmarshaler("UpdateGraphInput", ec.unmarshalInputUpdateGraphInput),
 			graphql.NewInputUnmarshaler("UpdatePlanInput", ec.unmarshalInputUpdatePlanInput),
 			graphql.NewInputUnmarshaler("UpdateProjectInput", ec.unmarshalInputUpdateProjectInput),
+			graphql.NewInputUnmarshaler("UpdateUserInput", ec.unmarshalInputUpdateUserInput),
 		)
 	}
 	first := true
@@ -3839,7 +4567,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "schema/collaboration.graphqls" "schema/dag.graphqls" "schema/data.graphqls" "schema/edits.graphqls" "schema/graphs.graphqls" "schema/history.graphqls" "schema/plan.graphqls" "schema/project.graphqls" "schema/proposals.graphqls" "schema/scalars.graphqls" "schema/subscription.graphqls"
+//go:embed "schema/accounts.graphqls" "schema/collaboration.graphqls" "schema/dag.graphqls" "schema/data.graphqls" "schema/edits.graphqls" "schema/graphs.graphqls" "schema/history.graphqls" "schema/plan.graphqls" "schema/project.graphqls" "schema/proposals.graphqls" "schema/scalars.graphqls" "schema/subscription.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -3851,6 +4579,7 @@ func sourceData(filename string) string {
 }
 
 var sources = []*ast.Source{
+	{Name: "schema/accounts.graphqls", Input: sourceData("schema/accounts.graphqls"), BuiltIn: false},
 	{Name: "schema/collaboration.graphqls", Input: sourceData("schema/collaboration.graphqls"), BuiltIn: false},
 	{Name: "schema/dag.graphqls", Input: sourceData("schema/dag.graphqls"), BuiltIn: false},
 	{Name: "schema/data.graphqls", Input: sourceData("schema/data.graphqls"), BuiltIn: false},
@@ -3868,6 +4597,26 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // childFields_* functions provide shared child field context lookups.
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
+
+func (ec *executionContext) childFields_AccessToken(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_AccessToken_id(ctx, field)
+	case "name":
+		return ec.fieldContext_AccessToken_name(ctx, field)
+	case "scopes":
+		return ec.fieldContext_AccessToken_scopes(ctx, field)
+	case "projectId":
+		return ec.fieldContext_AccessToken_projectId(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_AccessToken_createdAt(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_AccessToken_expiresAt(ctx, field)
+	case "lastUsedAt":
+		return ec.fieldContext_AccessToken_lastUsedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AccessToken", field.Name)
+}
 
 func (ec *executionContext) childFields_CollaborationEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
@@ -4299,6 +5048,28 @@ func (ec *executionContext) childFields_Layer(ctx context.Context, field graphql
 		return ec.fieldContext_Layer_graph(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Layer", field.Name)
+}
+
+func (ec *executionContext) childFields_LoginResponse(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_LoginResponse_user(ctx, field)
+	case "sessionId":
+		return ec.fieldContext_LoginResponse_sessionId(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_LoginResponse_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LoginResponse", field.Name)
+}
+
+func (ec *executionContext) childFields_NewToken(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "token":
+		return ec.fieldContext_NewToken_token(ctx, field)
+	case "secret":
+		return ec.fieldContext_NewToken_secret(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NewToken", field.Name)
 }
 
 func (ec *executionContext) childFields_NodeEventData(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4779,8 +5550,46 @@ func (ec *executionContext) childFields_Project(ctx context.Context, field graph
 		return ec.fieldContext_Project_plan(ctx, field)
 	case "live":
 		return ec.fieldContext_Project_live(ctx, field)
+	case "role":
+		return ec.fieldContext_Project_role(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Project", field.Name)
+}
+
+func (ec *executionContext) childFields_ProjectCollaborator(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_ProjectCollaborator_id(ctx, field)
+	case "projectId":
+		return ec.fieldContext_ProjectCollaborator_projectId(ctx, field)
+	case "userId":
+		return ec.fieldContext_ProjectCollaborator_userId(ctx, field)
+	case "role":
+		return ec.fieldContext_ProjectCollaborator_role(ctx, field)
+	case "permissions":
+		return ec.fieldContext_ProjectCollaborator_permissions(ctx, field)
+	case "invitedBy":
+		return ec.fieldContext_ProjectCollaborator_invitedBy(ctx, field)
+	case "invitationStatus":
+		return ec.fieldContext_ProjectCollaborator_invitationStatus(ctx, field)
+	case "invitedAt":
+		return ec.fieldContext_ProjectCollaborator_invitedAt(ctx, field)
+	case "joinedAt":
+		return ec.fieldContext_ProjectCollaborator_joinedAt(ctx, field)
+	case "lastActiveAt":
+		return ec.fieldContext_ProjectCollaborator_lastActiveAt(ctx, field)
+	case "isActive":
+		return ec.fieldContext_ProjectCollaborator_isActive(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_ProjectCollaborator_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_ProjectCollaborator_updatedAt(ctx, field)
+	case "user":
+		return ec.fieldContext_ProjectCollaborator_user(ctx, field)
+	case "invitedByUser":
+		return ec.fieldContext_ProjectCollaborator_invitedByUser(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProjectCollaborator", field.Name)
 }
 
 func (ec *executionContext) childFields_ProjectLive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4857,6 +5666,18 @@ func (ec *executionContext) childFields_ProposalPage(ctx context.Context, field 
 	return nil, fmt.Errorf("no field named %q was found under type ProposalPage", field.Name)
 }
 
+func (ec *executionContext) childFields_RegisterResponse(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_RegisterResponse_user(ctx, field)
+	case "sessionId":
+		return ec.fieldContext_RegisterResponse_sessionId(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_RegisterResponse_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RegisterResponse", field.Name)
+}
+
 func (ec *executionContext) childFields_RowProblem(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "row":
@@ -4931,6 +5752,34 @@ func (ec *executionContext) childFields_UndoResult(ctx context.Context, field gr
 	return nil, fmt.Errorf("no field named %q was found under type UndoResult", field.Name)
 }
 
+func (ec *executionContext) childFields_User(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_User_id(ctx, field)
+	case "email":
+		return ec.fieldContext_User_email(ctx, field)
+	case "username":
+		return ec.fieldContext_User_username(ctx, field)
+	case "displayName":
+		return ec.fieldContext_User_displayName(ctx, field)
+	case "avatarColor":
+		return ec.fieldContext_User_avatarColor(ctx, field)
+	case "isActive":
+		return ec.fieldContext_User_isActive(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_User_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_User_updatedAt(ctx, field)
+	case "lastLoginAt":
+		return ec.fieldContext_User_lastLoginAt(ctx, field)
+	case "sessions":
+		return ec.fieldContext_User_sessions(ctx, field)
+	case "collaborations":
+		return ec.fieldContext_User_collaborations(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type User", field.Name)
+}
+
 func (ec *executionContext) childFields_UserEventData(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "userId":
@@ -4941,6 +5790,36 @@ func (ec *executionContext) childFields_UserEventData(ctx context.Context, field
 		return ec.fieldContext_UserEventData_avatarColor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserEventData", field.Name)
+}
+
+func (ec *executionContext) childFields_UserSession(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_UserSession_id(ctx, field)
+	case "sessionId":
+		return ec.fieldContext_UserSession_sessionId(ctx, field)
+	case "userId":
+		return ec.fieldContext_UserSession_userId(ctx, field)
+	case "userName":
+		return ec.fieldContext_UserSession_userName(ctx, field)
+	case "projectId":
+		return ec.fieldContext_UserSession_projectId(ctx, field)
+	case "layercakeGraphId":
+		return ec.fieldContext_UserSession_layercakeGraphId(ctx, field)
+	case "cursorPosition":
+		return ec.fieldContext_UserSession_cursorPosition(ctx, field)
+	case "selectedNodeId":
+		return ec.fieldContext_UserSession_selectedNodeId(ctx, field)
+	case "lastActivity":
+		return ec.fieldContext_UserSession_lastActivity(ctx, field)
+	case "isActive":
+		return ec.fieldContext_UserSession_isActive(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_UserSession_createdAt(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_UserSession_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UserSession", field.Name)
 }
 
 func (ec *executionContext) childFields_ValidationError(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

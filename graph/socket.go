@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -73,10 +74,11 @@ type session struct {
 
 	// Only the goroutine that reads uses these.
 	rate    *rate.Limiter
-	refused int           // frames beyond the rate
-	caller  caller.Caller // nobody before connection_init
+	refused int // frames beyond the rate
 
 	mu          sync.Mutex
+	caller      caller.Caller // nobody before connection_init
+	release     func()        // ends the hold of the caller's credential; nil without one
 	initialised bool
 	operations  map[string]*operation // operations that the client follows, by its ids
 	running     int                   // operations that run, also those that the client follows no more
@@ -149,7 +151,10 @@ func (s *session) receive(ctx context.Context, kind websocket.MessageType, b []b
 		return s.complete(f)
 	case "ping":
 		if admitted {
-			s.write(nil, "pong", f.Payload)
+			if broken := s.renew(ctx, f); broken != nil {
+				return broken
+			}
+			s.write(nil, "pong", withoutToken(f.Payload))
 		}
 	case "pong": // Read has noted that the client lives
 	default:
@@ -159,7 +164,7 @@ func (s *session) receive(ctx context.Context, kind websocket.MessageType, b []b
 }
 
 func (s *session) init(ctx context.Context, f frame) (broken *socket.Reason) {
-	var payload map[string]any // only its name has an effect
+	var payload map[string]any // only its name and its token have an effect
 	if f.Payload != nil && decode(f.Payload, &payload) != nil {
 		return new(closeBadMessage("the payload of connection_init must be an object"))
 	}
@@ -174,19 +179,93 @@ func (s *session) init(ctx context.Context, f frame) (broken *socket.Reason) {
 	if again {
 		return &closeSecondInit
 	}
-	s.caller = caller.From(ctx)
-	err := s.caller.Check()
+	token, isText := payload["token"].(string)
+	if !isText && payload["token"] != nil {
+		return new(closeBadMessage("the token in the payload of connection_init must be a text"))
+	}
+	c := caller.From(ctx)
+	err := error(nil)
+	if token != "" {
+		err = s.prove(ctx, &c, token)
+	}
 	if err == nil {
-		s.caller, err = s.caller.Named(name)
+		err = c.Check()
 	}
-	switch {
-	case fault.Is(err, fault.BadRequest):
-		return new(closeBadMessage(fault.From(err).Message))
-	case err != nil:
-		return &closeForbidden
+	if err == nil {
+		c, err = c.Named(name)
 	}
+	if err != nil {
+		return closeFor(err)
+	}
+	s.become(c)
 	s.initTimer.Stop()
 	s.write(nil, "connection_ack", encode(s.h.greeting()))
+	return nil
+}
+
+// closeFor is the reason to close a socket whose client cannot go on as who it says it is.
+func closeFor(err error) *socket.Reason {
+	f := fault.From(err)
+	switch {
+	case f == nil || f.Code == fault.Unavailable || f.Code == fault.RateLimited:
+		return &closeBusy // the client comes back
+	case f.Code == fault.BadRequest:
+		return new(closeBadMessage(f.Message))
+	}
+	return new(socket.Unauthorized(f.Message))
+}
+
+// prove makes the caller the one whom a token belongs to.
+func (s *session) prove(ctx context.Context, c *caller.Caller, token string) error {
+	if s.h.look == nil {
+		return fault.New(fault.Unauthenticated, "The credential is not valid")
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.h.patience)
+	defer cancel()
+	proved, err := c.Prove(ctx, s.h.look, token)
+	if err != nil && fault.From(err) == nil {
+		err = fault.New(fault.Unavailable, fault.Busy).Because(err)
+	}
+	*c = proved
+	return err
+}
+
+// become makes the socket that of a caller, until their credential ends. The one that it had before is not kept any more.
+func (s *session) become(c caller.Caller) {
+	s.mu.Lock()
+	s.caller = c
+	former := s.release
+	s.release = s.h.hold(c.Principal, func(err error) { s.Close(socket.Unauthorized(fault.From(err).Message)) })
+	s.mu.Unlock()
+	if former != nil {
+		former()
+	}
+	if s.Closed() { // meanwhile: OnClose may have run before
+		s.letGo()
+	}
+	if c.Account != 0 {
+		s.SetUser(strconv.Itoa(int(c.Account)))
+	}
+}
+
+// renew takes the token in the payload of a ping, if it has one: it moves the socket to another session of the same account.
+func (s *session) renew(ctx context.Context, f frame) (broken *socket.Reason) {
+	var payload struct {
+		Token string `json:"token"`
+	}
+	if f.Payload == nil || decode(f.Payload, &payload) != nil || payload.Token == "" {
+		return nil
+	}
+	s.mu.Lock()
+	c, initialised := s.caller, s.initialised
+	s.mu.Unlock()
+	if !initialised {
+		return &closeUnauthorized
+	}
+	if err := s.prove(ctx, &c, payload.Token); err != nil {
+		return closeFor(err)
+	}
+	s.become(c)
 	return nil
 }
 
@@ -270,7 +349,10 @@ func (s *session) complete(f frame) (broken *socket.Reason) {
 
 // start executes an operation in a goroutine of its own. Errors in its document are answered before the next message is read.
 func (s *session) start(ctx context.Context, op *operation, params *graphql.RawParams) {
-	ctx, op.cancel = context.WithCancel(graphql.StartOperationTrace(caller.With(ctx, s.caller)))
+	s.mu.Lock()
+	who := s.caller
+	s.mu.Unlock()
+	ctx, op.cancel = context.WithCancel(graphql.StartOperationTrace(caller.With(ctx, who)))
 	executable, errs := s.prepare(ctx, params)
 	if errs != nil || !s.Acquire() {
 		op.cancel()
@@ -445,4 +527,26 @@ func (s *session) Ping() { s.write(nil, "ping") }
 func (s *session) OnClose(socket.Reason) {
 	s.initTimer.Stop()
 	s.cancel()
+	s.letGo()
+}
+
+// letGo ends the hold of the caller's credential.
+func (s *session) letGo() {
+	s.mu.Lock()
+	release := s.release
+	s.release = nil
+	s.mu.Unlock()
+	if release != nil {
+		release()
+	}
+}
+
+// withoutToken is what a pong repeats of a ping: not the secret.
+func withoutToken(payload json.RawMessage) json.RawMessage {
+	var members map[string]json.RawMessage
+	if payload == nil || json.Unmarshal(payload, &members) != nil || members["token"] == nil {
+		return payload
+	}
+	delete(members, "token")
+	return encode(members)
 }

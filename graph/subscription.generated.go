@@ -1620,24 +1620,30 @@ func (ec *executionContext) marshalNPlanOperationKind2layercakeᚋinternalᚋpla
 
 var (
 	unmarshalNPlanOperationKind2layercakeᚋinternalᚋplanᚐOperationKind = map[string]plan.OperationKind{
-		"NODE_ADDED":        plan.NodeAdded,
-		"NODE_UPDATED":      plan.NodeUpdated,
-		"NODE_REMOVED":      plan.NodeRemoved,
-		"EDGE_ADDED":        plan.EdgeAdded,
-		"EDGE_UPDATED":      plan.EdgeUpdated,
-		"EDGE_REMOVED":      plan.EdgeRemoved,
-		"PLAN_UPDATED":      plan.PlanUpdated,
-		"EXECUTION_CHANGED": plan.ExecutionChanged,
+		"NODE_ADDED":           plan.NodeAdded,
+		"NODE_UPDATED":         plan.NodeUpdated,
+		"NODE_REMOVED":         plan.NodeRemoved,
+		"EDGE_ADDED":           plan.EdgeAdded,
+		"EDGE_UPDATED":         plan.EdgeUpdated,
+		"EDGE_REMOVED":         plan.EdgeRemoved,
+		"PLAN_UPDATED":         plan.PlanUpdated,
+		"EXECUTION_CHANGED":    plan.ExecutionChanged,
+		"COLLABORATOR_ADDED":   plan.CollaboratorAdded,
+		"COLLABORATOR_CHANGED": plan.CollaboratorChanged,
+		"COLLABORATOR_REMOVED": plan.CollaboratorRemoved,
 	}
 	marshalNPlanOperationKind2layercakeᚋinternalᚋplanᚐOperationKind = map[plan.OperationKind]string{
-		plan.NodeAdded:        "NODE_ADDED",
-		plan.NodeUpdated:      "NODE_UPDATED",
-		plan.NodeRemoved:      "NODE_REMOVED",
-		plan.EdgeAdded:        "EDGE_ADDED",
-		plan.EdgeUpdated:      "EDGE_UPDATED",
-		plan.EdgeRemoved:      "EDGE_REMOVED",
-		plan.PlanUpdated:      "PLAN_UPDATED",
-		plan.ExecutionChanged: "EXECUTION_CHANGED",
+		plan.NodeAdded:           "NODE_ADDED",
+		plan.NodeUpdated:         "NODE_UPDATED",
+		plan.NodeRemoved:         "NODE_REMOVED",
+		plan.EdgeAdded:           "EDGE_ADDED",
+		plan.EdgeUpdated:         "EDGE_UPDATED",
+		plan.EdgeRemoved:         "EDGE_REMOVED",
+		plan.PlanUpdated:         "PLAN_UPDATED",
+		plan.ExecutionChanged:    "EXECUTION_CHANGED",
+		plan.CollaboratorAdded:   "COLLABORATOR_ADDED",
+		plan.CollaboratorChanged: "COLLABORATOR_CHANGED",
+		plan.CollaboratorRemoved: "COLLABORATOR_REMOVED",
 	}
 )
 

@@ -76,10 +76,11 @@ func (r *Resolver) deltas(ctx context.Context, projectID int32, after string, ou
 	if err != nil {
 		return err
 	}
-	access, err := r.access(ctx, projectID, "")
+	ctx, access, done, err := r.follow(ctx, projectID)
 	if err != nil {
 		return err
 	}
+	defer done()
 	for u, err := range r.plans.Watch(ctx, access, from) {
 		if err != nil {
 			return err
@@ -98,7 +99,7 @@ func (r *Resolver) deltas(ctx context.Context, projectID int32, after string, ou
 			break
 		}
 	}
-	return nil
+	return rightEnded(ctx)
 }
 
 // events sends the changes of a plan to out, and a snapshot of the plan where changes were missed. It returns when ctx ends, or with the
@@ -108,10 +109,11 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 	if err != nil {
 		return err
 	}
-	access, err := r.access(ctx, projectID, "")
+	ctx, access, done, err := r.follow(ctx, projectID)
 	if err != nil {
 		return err
 	}
+	defer done()
 	snapshotVersion := int64(-1) // the changes up to it need not be shown
 	for u, err := range r.plans.Watch(ctx, access, from) {
 		var d delivery[*PlanEvent]
@@ -141,7 +143,7 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 			break
 		}
 	}
-	return nil
+	return rightEnded(ctx)
 }
 
 // planEvent builds the event that shows a change. In a dry run that is a change which would be, and its place the newest one.

@@ -22,6 +22,7 @@ import (
 type Options struct {
 	Sockets  *socket.Registry
 	Rights   *auth.Rights
+	Keeper   *auth.Keeper // ends what is open for what has ended; nil for nothing
 	Presence *presence.Tracker
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // may be nil
@@ -39,6 +40,7 @@ const defaultRefresh = 50 * time.Second
 type Handler struct {
 	sockets  *socket.Transport
 	rights   *auth.Rights
+	keeper   *auth.Keeper
 	presence *presence.Tracker
 	log      *slog.Logger
 	metrics  *metrics
@@ -49,7 +51,7 @@ type Handler struct {
 func New(o Options) *Handler {
 	h := &Handler{
 		sockets: o.Sockets.Transport(caller.Collaboration, o.Timing, labels...),
-		rights:  o.Rights, presence: o.Presence, log: o.Log, metrics: newMetrics(o.Metrics), refresh: o.Refresh,
+		rights:  o.Rights, keeper: o.Keeper, presence: o.Presence, log: o.Log, metrics: newMetrics(o.Metrics), refresh: o.Refresh,
 	}
 	if h.refresh == 0 {
 		h.refresh = defaultRefresh
@@ -76,7 +78,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if admitted == nil {
 		return
 	}
-	room, err := h.enter(r.Context(), int32(project))
+	room, access, err := h.enter(r.Context(), int32(project))
 	if err != nil {
 		admitted.Release()
 		if f := fault.From(err); f != nil && f.Code != fault.Unavailable {
@@ -92,16 +94,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		room.Exit()
 		return
 	}
-	begin(h, room, conn)
+	begin(h, room, conn, caller.From(r.Context()).Principal, access)
 }
 
 // enter opens the room of a project, if the caller may be in it.
-func (h *Handler) enter(ctx context.Context, projectID int32) (*presence.Room, error) {
+func (h *Handler) enter(ctx context.Context, projectID int32) (*presence.Room, auth.Access, error) {
 	access, err := h.rights.Project(ctx, caller.Principal(ctx, ""), projectID)
 	if err != nil {
-		return nil, err
+		return nil, access, err
 	}
-	return h.presence.Enter(ctx, access)
+	room, err := h.presence.Enter(ctx, access)
+	return room, access, err
 }
 
 // refuse answers with a fault.

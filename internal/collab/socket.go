@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"strconv"
 	"sync"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/presence"
@@ -32,8 +34,10 @@ const (
 type session struct {
 	*socket.WebSocket // its user is empty while the client has not joined
 
-	h    *Handler
-	room *presence.Room
+	h        *Handler
+	room     *presence.Room
+	who      auth.Principal // whose credential opened the socket
+	releases []func()       // of what is kept for the socket
 
 	// Only the goroutine that reads uses these.
 	began     time.Time                  // a second before the session did, so that zero in recent is long ago
@@ -68,8 +72,14 @@ type view struct {
 const rosterDue = -1
 
 // begin starts the goroutine that reads. It opens the socket before that, so that whatever the reader does finds an open socket.
-func begin(h *Handler, room *presence.Room, conn *socket.WebSocket) {
-	s := &session{WebSocket: conn, h: h, room: room, began: time.Now().Add(-time.Second)}
+func begin(h *Handler, room *presence.Room, conn *socket.WebSocket, who auth.Principal, access auth.Access) {
+	s := &session{WebSocket: conn, h: h, room: room, who: who, began: time.Now().Add(-time.Second)}
+	if h.keeper != nil {
+		s.releases = []func(){
+			h.keeper.Hold(who, func(err error) { s.Close(socket.Unauthorized(fault.From(err).Message)) }),
+			h.keeper.HoldAccess(access, func(error) { s.Close(removed) }),
+		}
+	}
 	s.stopWatch = room.Watch(s.wake)
 	s.Open(s)
 	go s.read() // the socket ends only after it: it calls Release
@@ -83,6 +93,9 @@ func (s *session) read() {
 	s.Protect(s.serve)
 	s.Protect(func() {
 		defer s.room.Exit()
+		for _, release := range s.releases {
+			release()
+		}
 		s.stopWatch()
 		s.room.Leave(s.ID(), leaveReasons[s.Reason().Label])
 	})
@@ -178,6 +191,10 @@ func (s *session) act(m message) error {
 // join gives the connection an identity. From then on it is shown to others, and the client is sent the roster and its changes.
 func (s *session) join(who presence.Identity, place *presence.Place) error {
 	who.Transport = caller.Collaboration
+	if s.who.Account != 0 && !s.h.rights.Open() { // what the client states is no identity then
+		who.UserID, who.Name, who.Color = strconv.Itoa(int(s.who.Account)), s.who.Name, s.who.Color
+		who.Agent = s.who.Kind == auth.KindAgent
+	}
 	if err := s.room.Join(s.ID(), who, place, time.Now()); err != nil {
 		return err
 	}

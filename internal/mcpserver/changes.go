@@ -53,11 +53,11 @@ type operation struct {
 	Parts []string `json:"parts,omitempty"`
 }
 
-// operationsOf says in short what an event did, but for states of executions.
+// operationsOf says in short what an event did, but for what is no edit.
 func operationsOf(e *plan.Event) ([]operation, error) {
 	steps := []operation{}
 	for _, op := range e.Operations {
-		if op.Kind == plan.ExecutionChanged {
+		if !op.Kind.Edits() {
 			continue
 		}
 		parts, err := op.Parts()

@@ -53,6 +53,9 @@ type CommanderConfig struct {
 	SendAway func(ctx context.Context, reason string, spread time.Duration)
 	Admit    func() // undoes SendAway
 
+	// Woken is called when a line says that something ended, or that there is a command. It may be nil.
+	Woken func()
+
 	// CancelBuild ends the build of a node. It may be nil: then commands to do so are left to other replicas.
 	CancelBuild func(ctx context.Context, projectID int32, nodeID string) error
 }
@@ -112,6 +115,9 @@ func (c *Commander) topic() fanout.Topic {
 				return fmt.Errorf("a command of the kind %.80q", l.Text)
 			}
 			task.Wake(c.wake)
+			if c.cfg.Woken != nil {
+				c.cfg.Woken()
+			}
 			return nil
 		},
 	}

@@ -154,7 +154,7 @@ func (op Operation) touches(name string) (bool, error) {
 		return touches(op, edgeParts, name)
 	case PlanUpdated:
 		return touches(op, recordParts, name)
-	case NodeAdded, NodeRemoved, EdgeAdded, EdgeRemoved, ExecutionChanged:
+	case NodeAdded, NodeRemoved, EdgeAdded, EdgeRemoved, ExecutionChanged, CollaboratorAdded, CollaboratorChanged, CollaboratorRemoved:
 	}
 	return true, nil
 }
@@ -176,7 +176,7 @@ func (op Operation) valueAfter(name string) (json.RawMessage, error) {
 		return valueAfter(op, edgeParts, name)
 	case PlanUpdated:
 		return valueAfter(op, recordParts, name)
-	case NodeRemoved, EdgeRemoved, ExecutionChanged:
+	case NodeRemoved, EdgeRemoved, ExecutionChanged, CollaboratorAdded, CollaboratorChanged, CollaboratorRemoved:
 	}
 	return nil, nil
 }

@@ -78,6 +78,8 @@ func (op Operation) patch(values map[string]json.RawMessage) ([]PatchOperation, 
 		return []PatchOperation{{Op: patchAdd, Path: "/metadata/name", Value: encode(after.Name)}}, nil
 	case ExecutionChanged:
 		return op.patchExecution(values[op.ID])
+	case CollaboratorAdded, CollaboratorChanged, CollaboratorRemoved:
+		return nil, nil // the plan is as it was
 	}
 	return nil, fmt.Errorf("unknown kind of operation")
 }

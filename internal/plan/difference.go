@@ -20,6 +20,7 @@ const (
 	ofEdge
 	ofPlan
 	ofExecution
+	ofCollaborator
 )
 
 // element returns what an operation is about.
@@ -31,6 +32,8 @@ func (op Operation) element() element {
 		return element{ofEdge, op.ID}
 	case ExecutionChanged:
 		return element{ofExecution, op.ID}
+	case CollaboratorAdded, CollaboratorChanged, CollaboratorRemoved:
+		return element{ofCollaborator, op.ID}
 	case PlanUpdated:
 	}
 	return element{of: ofPlan}
@@ -66,7 +69,7 @@ func (d *differences) add(e *Event) {
 	for _, op := range e.Operations {
 		d.operations++
 		el := op.element()
-		if el.of == ofExecution {
+		if el.of == ofExecution || el.of == ofCollaborator {
 			continue
 		}
 		known := d.all[el]

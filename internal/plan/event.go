@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 	"unicode/utf8"
 )
@@ -51,22 +52,30 @@ const (
 // operationKinds are the kinds that this binary knows.
 var operationKinds = []OperationKind{
 	NodeAdded, NodeUpdated, NodeRemoved, EdgeAdded, EdgeUpdated, EdgeRemoved, PlanUpdated, ExecutionChanged,
+	CollaboratorAdded, CollaboratorChanged, CollaboratorRemoved,
 }
 
 func (k OperationKind) known() bool { return slices.Contains(operationKinds, k) }
 
+// Edits reports whether operations of a kind change what people edit. Those that tell states of executions, and who may what, do not.
+func (k OperationKind) Edits() bool { return k != ExecutionChanged && !k.ofCollaborator() }
+
+func (k OperationKind) ofCollaborator() bool {
+	return k == CollaboratorAdded || k == CollaboratorChanged || k == CollaboratorRemoved
+}
+
 // Operation is one step of an event. Operations apply one after the other.
 type Operation struct {
 	Kind   OperationKind   `json:"kind"`
-	ID     string          `json:"id"`               // id of the node or edge; the plan's decimal id for PLAN_UPDATED
+	ID     string          `json:"id"`               // id of the node or edge; the decimal id of the plan or the account
 	Index  *int            `json:"index,omitempty"`  // place in DAG.Nodes or DAG.Edges when this operation applies
-	Before json.RawMessage `json:"before,omitempty"` // whole Node or Edge, or Execution; absent when there was none
-	After  json.RawMessage `json:"after,omitempty"`  // whole Node or Edge, or Execution; absent when there is none
+	Before json.RawMessage `json:"before,omitempty"` // whole Node or Edge, Execution or Collaborator; absent when there was none
+	After  json.RawMessage `json:"after,omitempty"`  // whole Node or Edge, Execution or Collaborator; absent when there is none
 }
 
-// Edits reports whether an event changes what people edit. States of executions alone do not.
+// Edits reports whether an event changes what people edit.
 func (e *Event) Edits() bool {
-	return slices.ContainsFunc(e.Operations, func(op Operation) bool { return op.Kind != ExecutionChanged })
+	return slices.ContainsFunc(e.Operations, func(op Operation) bool { return op.Kind.Edits() })
 }
 
 // CheckEvent returns an error unless a body is an event that can be shown to everybody, and that of a version of a project. Feeds call it
@@ -136,7 +145,8 @@ func (e *Event) check() error {
 }
 
 func (op Operation) check() error {
-	added, removed := op.Kind == NodeAdded || op.Kind == EdgeAdded, op.Kind == NodeRemoved || op.Kind == EdgeRemoved
+	added := op.Kind == NodeAdded || op.Kind == EdgeAdded || op.Kind == CollaboratorAdded
+	removed := op.Kind == NodeRemoved || op.Kind == EdgeRemoved || op.Kind == CollaboratorRemoved
 	missing := (op.Before == nil) != added || (op.After == nil) != removed
 	if op.Kind == ExecutionChanged {
 		missing = op.Before == nil && op.After == nil
@@ -144,7 +154,7 @@ func (op Operation) check() error {
 	if missing {
 		return errors.New("a value before or after it is missing, or is there")
 	}
-	if op.Kind != PlanUpdated && (op.Index == nil || *op.Index < 0 || *op.Index > math.MaxInt32) {
+	if op.Kind != PlanUpdated && !op.Kind.ofCollaborator() && (op.Index == nil || *op.Index < 0 || *op.Index > math.MaxInt32) {
 		return errors.New("its index is missing, or is none")
 	}
 	return nil
@@ -168,6 +178,11 @@ func (op Operation) checkValue(text json.RawMessage) error {
 		if err := json.Unmarshal(text, new(Execution)); err != nil || op.ID == "" {
 			return cmp.Or(err, errors.New("it names no node"))
 		}
+	case CollaboratorAdded, CollaboratorChanged, CollaboratorRemoved:
+		var c Collaborator
+		if err := json.Unmarshal(text, &c); err != nil || c.UserID == 0 || strconv.Itoa(int(c.UserID)) != op.ID {
+			return cmp.Or(err, errors.New("its value is not that of the collaborator"))
+		}
 	case PlanUpdated:
 		if err := json.Unmarshal(text, &plan); err != nil || plan == nil {
 			return cmp.Or(err, errors.New("its value is not that of a plan"))
@@ -177,7 +192,7 @@ func (op Operation) checkValue(text json.RawMessage) error {
 }
 
 // Element returns the node or the edge of an operation: after it, or before it when it was removed. Both are nil for the
-// plan's record and for executions.
+// plan's record, for executions and for collaborators.
 func (op Operation) Element() (node *Node, edge *Edge, err error) {
 	text := op.After
 	if text == nil {
@@ -188,7 +203,7 @@ func (op Operation) Element() (node *Node, edge *Edge, err error) {
 		err = json.Unmarshal(text, &node)
 	case EdgeAdded, EdgeUpdated, EdgeRemoved:
 		err = json.Unmarshal(text, &edge)
-	case PlanUpdated, ExecutionChanged:
+	case PlanUpdated, ExecutionChanged, CollaboratorAdded, CollaboratorChanged, CollaboratorRemoved:
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s %q: %w", op.Kind, op.ID, err)

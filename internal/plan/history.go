@@ -381,7 +381,7 @@ func (op Operation) Parts() ([]string, error) {
 		return changedParts(nodeParts, op.Before, op.After)
 	case ofEdge:
 		return changedParts(edgeParts, op.Before, op.After)
-	case ofExecution:
+	case ofExecution, ofCollaborator:
 		return nil, nil
 	case ofPlan:
 	}

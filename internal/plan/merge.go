@@ -151,7 +151,7 @@ func undo(op Operation, nodes map[string]Node, edges map[string]Edge) error {
 			return err
 		}
 		edges[op.ID] = e
-	case PlanUpdated, ExecutionChanged: // states are nothing that a submission changes
+	case PlanUpdated, ExecutionChanged, CollaboratorAdded, CollaboratorChanged, CollaboratorRemoved: // nothing that a submission changes
 	}
 	return nil
 }

@@ -282,7 +282,7 @@ func (s *Service) choose(
 	case event.ActorKind == string(auth.KindSystem):
 		return nil, release, fault.New(fault.BadRequest, "What the server did cannot be undone")
 	case len(event.Operations) > 0 && !event.Edits():
-		return nil, release, fault.New(fault.BadRequest, "States of executions cannot be undone").With("detail", version)
+		return nil, release, fault.New(fault.BadRequest, "The change edited nothing, so it cannot be undone").With("detail", version)
 	case redo && row.Undone%2 == 0:
 		return nil, release, fault.New(fault.BadRequest, "The version is not an undo")
 	}

@@ -56,7 +56,7 @@ func touchedBy(operations []Operation, done record) *touched {
 		case EdgeUpdated:
 			edges = edges[1:]
 			continue
-		case PlanUpdated, ExecutionChanged:
+		case PlanUpdated, ExecutionChanged, CollaboratorAdded, CollaboratorChanged, CollaboratorRemoved:
 			continue
 		}
 		t.of(edges[0].Source).outputs += step

@@ -11,7 +11,6 @@ import (
 
 	"layercake/internal/auth"
 	"layercake/internal/db"
-	"layercake/internal/fault"
 	"layercake/internal/feed"
 
 	"github.com/jackc/pgx/v5"
@@ -88,9 +87,6 @@ func (s *Service) Watch(ctx context.Context, access auth.Access, after Cursor) i
 	}
 }
 
-// errRemoved is the fault that ends a watch whose caller has lost the right.
-var errRemoved = fault.New(fault.Forbidden, "You are no collaborator of this project any more")
-
 // removes reports whether an update may have ended the right of a caller.
 func (u *Update) removes(access auth.Access) bool {
 	account, stored := access.Stored()
@@ -113,7 +109,7 @@ func (s *Service) stillMay(ctx context.Context, access auth.Access) error {
 		return err
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return errRemoved
+		return auth.ErrRemoved
 	}
 	if err != nil {
 		return fmt.Errorf("read the role of a watcher: %w", err)

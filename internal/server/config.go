@@ -186,7 +186,7 @@ func (c *Config) Settings() []setting.Setting {
 			Help: "Passwords that nobody may have, one a line, beside the common ones that are known.",
 		},
 		{
-			Flag: "session-ttl", Default: "24h", Value: setting.Duration(&c.SessionTTL, setting.From(time.Minute, 365*24*time.Hour, "a minute to a year")),
+			Flag: "session-ttl", Default: "24h", Value: setting.Duration(&c.SessionTTL, setting.From(0, 365*24*time.Hour, "at most a year; 0 for 24h")),
 			Help: "Time from login to the end of a session.",
 		},
 		{

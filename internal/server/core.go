@@ -9,6 +9,7 @@ import (
 
 	"layercake/internal/agent"
 	"layercake/internal/auth"
+	"layercake/internal/collaborator"
 	"layercake/internal/executor"
 	"layercake/internal/fanout"
 	"layercake/internal/feed"
@@ -35,20 +36,22 @@ const CrashStatus = 86
 // Core is the storage and the core of one replica, without transports. Make it with OpenCore, then Run it once. A transport is given the
 // services that it needs; tests run as many cores on one database as they like.
 type Core struct {
-	DB        *postgres.DB
-	Accounts  *auth.Accounts
-	Rights    *auth.Rights
-	Wire      *fanout.Wire
-	Hub       *feed.Hub
-	Replica   *replica.Replica
-	Presence  *presence.Tracker
-	Plans     *plan.Service
-	Proposals *plan.Proposals
-	Projects  *project.Service
-	Agents    *agent.Service
-	Sources   *source.Service
-	Graphs    *graphdata.Service
-	Builds    *executor.Service
+	DB            *postgres.DB
+	Accounts      *auth.Accounts
+	Collaborators *collaborator.Service
+	Keeper        *auth.Keeper
+	Rights        *auth.Rights
+	Wire          *fanout.Wire
+	Hub           *feed.Hub
+	Replica       *replica.Replica
+	Presence      *presence.Tracker
+	Plans         *plan.Service
+	Proposals     *plan.Proposals
+	Projects      *project.Service
+	Agents        *agent.Service
+	Sources       *source.Service
+	Graphs        *graphdata.Service
+	Builds        *executor.Service
 
 	log *slog.Logger // names the replica
 }
@@ -68,6 +71,7 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 		return nil, err
 	}
 	c.Rights = auth.NewRights(c.DB, cfg.Open)
+	c.Keeper = auth.NewKeeper(auth.KeeperConfig{DB: c.DB.System, Log: c.log, Metrics: metrics})
 	c.Accounts, err = auth.NewAccounts(auth.AccountsConfig{
 		DB: c.DB, Registration: cfg.registers(), Passwords: !cfg.NoPasswords, SessionTTL: cfg.SessionTTL, SessionIdle: cfg.SessionIdle,
 		PasswordList: cfg.PasswordList, ContextWords: cfg.knownNames(), Log: c.log,
@@ -95,6 +99,7 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 		DB: c.DB, Hub: c.Hub, WriteSlots: cfg.WriteSlots, Log: c.log, Metrics: metrics, Oldest: c.Replica.Oldest,
 		AfterCommit: cfg.crash(), Timing: cfg.Changes,
 	})
+	c.Collaborators = collaborator.NewService(collaborator.Config{DB: c.DB, Plans: c.Plans, Rights: c.Rights, Accounts: c.Accounts})
 	c.Proposals = plan.NewProposals(plan.ProposalsConfig{Plans: c.Plans, DB: c.DB, Wire: c.Wire, Log: c.log, Metrics: metrics})
 	c.Projects = project.NewService(project.Config{DB: c.DB, Wire: c.Wire})
 	c.Sources = source.NewService(source.Config{
@@ -128,6 +133,7 @@ func (c *Core) Run(ctx context.Context, address string) error {
 	parts.Go(func() error { return c.Proposals.Run(storage) })
 	parts.Go(func() error { return c.Wire.Run(storage) })
 	parts.Go(func() error { return c.Agents.Run(storage) })
+	parts.Go(func() error { return c.Keeper.Run(storage) })
 	lease := task.Go(storage, func(ctx context.Context) error { return c.Replica.Run(ctx, address) })
 	parts.Go(lease.Wait)
 	people := task.Go(storage, c.Presence.Run)

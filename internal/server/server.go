@@ -139,7 +139,9 @@ func (s *Server) assemble(core *Core) {
 		Memory: s.cfg.requestMemory(), PerAddress: s.cfg.MaxRequests, Patience: s.cfg.Patience, Metrics: s.registry,
 	})
 	s.graph = graph.New(graph.Options{
-		Sockets: s.sockets, Rights: core.Rights, Plans: core.Plans, Proposals: core.Proposals, Projects: core.Projects, Presence: core.Presence, Budget: memory,
+		Sockets: s.sockets, Look: core.Accounts.Look, Keeper: core.Keeper,
+		Accounts: core.Accounts, Rights: core.Rights, Collaborators: core.Collaborators, PublicURL: s.cfg.PublicURL,
+		Plans: core.Plans, Proposals: core.Proposals, Projects: core.Projects, Presence: core.Presence, Budget: memory,
 		Sources: core.Sources, Graphs: core.Graphs, Builds: core.Builds,
 		Incarnation: core.Replica.Incarnation, Version: s.cfg.Version, Page: web.Hash(), Patience: s.cfg.Patience,
 		GraphiQL: web.ServeGraphiQL, Log: s.log, Metrics: s.registry,
@@ -149,7 +151,7 @@ func (s *Server) assemble(core *Core) {
 		timing.Silence, timing.Ping = s.cfg.Silence, s.cfg.Silence/3
 	}
 	s.collab = collab.New(collab.Options{
-		Sockets: s.sockets, Rights: core.Rights, Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
+		Sockets: s.sockets, Rights: core.Rights, Keeper: core.Keeper, Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
 	})
 	s.mcp = mcpserver.New(mcpserver.Options{
 		Rights: core.Rights, Agents: core.Agents, Proposals: core.Proposals, Sockets: s.sockets, Sources: core.Sources, Graphs: core.Graphs, Executor: core.Builds,
@@ -162,7 +164,7 @@ func (s *Server) assemble(core *Core) {
 	})
 	s.commander = operate.NewCommander(operate.CommanderConfig{
 		DB: core.DB.System, Wire: core.Wire, Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry,
-		Address: s.Addr, Incarnation: core.Replica.Incarnation, SendAway: s.sendAway, Admit: s.admit, CancelBuild: s.cancelBuild,
+		Woken: core.Keeper.Wake, Address: s.Addr, Incarnation: core.Replica.Incarnation, SendAway: s.sendAway, Admit: s.admit, CancelBuild: s.cancelBuild,
 	})
 	s.cleaner = operate.NewCleaner(operate.CleanerConfig{
 		DB: core.DB.System, Plans: core.Plans, Proposals: core.Proposals, Presence: core.Presence, Agents: core.Agents,

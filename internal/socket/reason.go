@@ -32,6 +32,7 @@ const (
 	LabelMessage = "message" // the client broke the protocol
 	LabelDrain   = "drain"   // this replica stops, or sends its clients elsewhere
 	LabelKicked  = "kicked"  // an operator closed the socket
+	LabelAuth    = "auth"    // a credential was missing, wrong, or has ended
 )
 
 // CommonLabels are the labels that every transport has.
@@ -41,6 +42,10 @@ var CommonLabels = []string{Client.Label, Lost.Label, Silent.Label, Slow.Label, 
 func Violation(code int, text string) Reason {
 	return Reason{Code: code, Text: text, Label: LabelMessage}
 }
+
+// Unauthorized is the reason when a credential is missing, proves nothing, or has ended. Clients of graphql-transport-ws take the code as
+// final: they do not come back with the same one.
+func Unauthorized(text string) Reason { return Reason{Code: 4401, Text: text, Label: LabelAuth} }
 
 // Kicked is the reason when an operator closes the socket, with the operator's text.
 func Kicked(text string) Reason {
