@@ -428,7 +428,7 @@ func TestNobodyMayOpenASocketUnlessOpen(t *testing.T) {
 	s := offline(t, func(o *setting) { o.callers.Open = false })
 	_, err := client.Dialer{}.GraphQL(t.Context(), s.url)
 	var closed *client.Closed
-	if !errors.As(err, &closed) || closed.Code != 4403 {
+	if !errors.As(err, &closed) || closed.Code != 4401 {
 		t.Errorf("closed with %v", err)
 	}
 	s.closes(t, "auth")

@@ -66,8 +66,7 @@ CREATE TABLE sessions (
     CONSTRAINT sessions_ended_whole CHECK ((ended_at IS NULL) = (ended_by IS NULL))
 );
 CREATE UNIQUE INDEX sessions_by_secret ON sessions (secret_hash);
-CREATE INDEX sessions_by_user ON sessions (user_id, id);
-CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+CREATE INDEX sessions_by_user ON sessions (user_id, id) WHERE user_id IS NOT NULL; -- as 00018_indexes.sql says
 COMMENT ON TABLE sessions IS 'Sessions of people: 24 hours from login. Ended ones stay for a week after their end.';
 COMMENT ON COLUMN sessions.id IS 'The public id. It proves nothing.';
 COMMENT ON COLUMN sessions.user_id IS 'The account.';
@@ -102,9 +101,8 @@ CREATE TABLE tokens (
 );
 CREATE UNIQUE INDEX tokens_by_secret ON tokens (secret_hash);
 CREATE UNIQUE INDEX tokens_by_former ON tokens (former_hash) WHERE former_hash IS NOT NULL;
-CREATE INDEX tokens_by_user ON tokens (user_id, id);
+CREATE INDEX tokens_by_user ON tokens (user_id, id) WHERE user_id IS NOT NULL;
 CREATE INDEX tokens_by_project ON tokens (project_id) WHERE project_id IS NOT NULL;
-CREATE INDEX tokens_by_expiry ON tokens (expires_at);
 COMMENT ON TABLE tokens IS 'Tokens by which programs act for an account: 30 days unless told otherwise. Ended ones stay for a week after their end.';
 COMMENT ON COLUMN tokens.id IS 'The public id.';
 COMMENT ON COLUMN tokens.user_id IS 'The account that it acts for.';
@@ -178,7 +176,7 @@ CREATE TABLE collaborators (
     CONSTRAINT collaborators_unique UNIQUE (project_id, user_id),
     CONSTRAINT collaborators_revoked_inactive CHECK (status <> 'revoked' OR NOT active)
 );
-CREATE INDEX collaborators_by_user ON collaborators (user_id) INCLUDE (project_id, role, status, active);
+CREATE INDEX collaborators_by_user ON collaborators (user_id, id) WHERE user_id IS NOT NULL;
 CREATE INDEX collaborators_by_inviter ON collaborators (invited_by) WHERE invited_by IS NOT NULL;
 COMMENT ON TABLE collaborators IS 'Who may what in a project: an account has a right when its row is active and accepted. Changes are events of the project.';
 COMMENT ON COLUMN collaborators.id IS 'The collaboration.';

@@ -4,7 +4,8 @@ SELECT s.id, s.user_id, s.expires_at, u.username, u.display_name, u.avatar_color
     (s.ended_at IS NULL AND s.expires_at > now() AND u.disabled_at IS NULL
         AND (@idle::float8 = 0 OR s.last_used_at > now() - make_interval(secs => @idle)))::boolean AS alive,
     (s.last_used_at < now() - interval '1 minute')::boolean AS stale
-FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.secret_hash = @secret_hash;
+FROM sessions s, users u
+WHERE s.id = (SELECT x.id FROM sessions x WHERE x.secret_hash = @secret_hash) AND u.id = (SELECT x.user_id FROM sessions x WHERE x.secret_hash = @secret_hash);
 
 -- A token by the hash of its secret, or of the secret before the last rotation, which ends an hour after that.
 -- name: GetTokenBySecret :one
@@ -12,7 +13,10 @@ SELECT t.id, t.user_id, t.name, t.scopes, t.project_id, t.expires_at, u.username
     (t.ended_at IS NULL AND t.expires_at > now() AND u.disabled_at IS NULL
         AND (t.secret_hash = @secret_hash OR t.former_until > now()))::boolean AS alive,
     (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute')::boolean AS stale
-FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.secret_hash = @secret_hash OR t.former_hash = @secret_hash;
+FROM tokens t, users u
+WHERE t.id = (SELECT x.id FROM tokens x WHERE x.secret_hash = @secret_hash UNION ALL SELECT x.id FROM tokens x WHERE x.former_hash = @secret_hash LIMIT 1)
+    AND u.id = (SELECT x.user_id FROM tokens x WHERE x.secret_hash = @secret_hash UNION ALL
+        SELECT x.user_id FROM tokens x WHERE x.former_hash = @secret_hash LIMIT 1);
 
 -- name: TouchSession :exec
 UPDATE sessions SET last_used_at = now() WHERE id = @id AND last_used_at < now() - interval '1 minute';
@@ -119,7 +123,7 @@ RETURNING user_id;
 
 -- name: ListSessions :many
 SELECT id, user_id, created_at, last_used_at, expires_at, ended_at, ended_by FROM sessions
-WHERE user_id = @user_id AND ended_at IS NULL AND expires_at > now() ORDER BY id DESC LIMIT 100;
+WHERE user_id = @user_id AND ended_at IS NULL AND expires_at > now() ORDER BY user_id DESC, id DESC LIMIT 100;
 
 -- name: GetSession :one
 SELECT id, user_id, created_at, last_used_at, expires_at, ended_at, ended_by FROM sessions WHERE id = @id AND user_id = @user_id;
@@ -149,7 +153,7 @@ UPDATE tokens SET ended_at = now(), ended_by = @ended_by WHERE user_id = @user_i
 
 -- name: ListTokens :many
 SELECT id, name, scopes, project_id, created_at, last_used_at, expires_at FROM tokens
-WHERE user_id = @user_id AND ended_at IS NULL AND expires_at > now() ORDER BY id LIMIT 100;
+WHERE user_id = @user_id AND ended_at IS NULL AND expires_at > now() ORDER BY user_id, id LIMIT 100;
 
 -- name: GetIdentity :one
 UPDATE identities SET used_at = now() WHERE issuer = @issuer AND subject = @subject RETURNING user_id;
@@ -179,10 +183,10 @@ WHERE p.id = @project_id AND NOT EXISTS (
 ON CONFLICT (project_id, user_id) DO UPDATE SET role = 'owner', status = 'accepted', active = true, joined_at = now(), updated_at = now();
 
 -- name: TrimSessions :execrows
-DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < now() - interval '7 days' ORDER BY s.expires_at LIMIT 1000);
+DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < now() - interval '7 days' LIMIT 1000);
 
 -- name: TrimTokens :execrows
-DELETE FROM tokens WHERE id IN (SELECT t.id FROM tokens t WHERE t.expires_at < now() - interval '7 days' ORDER BY t.expires_at LIMIT 1000);
+DELETE FROM tokens WHERE id IN (SELECT t.id FROM tokens t WHERE t.expires_at < now() - interval '7 days' LIMIT 1000);
 
 -- name: TrimAttempts :execrows
 DELETE FROM login_attempts WHERE id IN (

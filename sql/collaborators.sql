@@ -9,7 +9,7 @@ SELECT * FROM collaborators WHERE id = @id;
 SELECT * FROM collaborators WHERE project_id = @project_id AND user_id = @user_id;
 
 -- name: ListCollaborationsOf :many
-SELECT * FROM collaborators WHERE user_id = @user_id AND active ORDER BY id LIMIT 1000;
+SELECT * FROM collaborators WHERE user_id = @user_id AND active ORDER BY user_id, id LIMIT 1000;
 
 -- Invites somebody, also somebody who declined or was removed. It does nothing when they are invited or collaborate already.
 -- name: InviteCollaborator :one

@@ -74,7 +74,7 @@ func (c Caller) Prove(ctx context.Context, look Look, secret string) (Caller, er
 // credentialOf returns the only secret of a request, "" when it has none.
 func credentialOf(r *http.Request, publicURL *url.URL) (secret string, err error) {
 	query := r.URL.Query()
-	if query.Has("token") || query.Has("access_token") {
+	if query.Get("token") != "" || query.Get("access_token") != "" {
 		return "", errInAddress
 	}
 	var found []string

@@ -355,7 +355,8 @@ func TestSocketsThatAreNotOpened(t *testing.T) {
 		"too large":             {"?project_id=2147483648", "", http.StatusBadRequest},
 		"a project that is not": {"?project_id=4711", "", http.StatusNotFound},
 		"a page from elsewhere": {fmt.Sprintf("?project_id=%d", project), "https://evil.example", http.StatusForbidden},
-		"a page of this server": {fmt.Sprintf("?project_id=%d&token=x", project), replica.URL, http.StatusSwitchingProtocols},
+		"a page of this server": {fmt.Sprintf("?project_id=%d&token=", project), replica.URL, http.StatusSwitchingProtocols},
+		"a secret in a log":     {fmt.Sprintf("?project_id=%d&token=x", project), replica.URL, http.StatusBadRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -297,7 +297,8 @@ SELECT s.id, s.user_id, s.expires_at, u.username, u.display_name, u.avatar_color
     (s.ended_at IS NULL AND s.expires_at > now() AND u.disabled_at IS NULL
         AND ($1::float8 = 0 OR s.last_used_at > now() - make_interval(secs => $1)))::boolean AS alive,
     (s.last_used_at < now() - interval '1 minute')::boolean AS stale
-FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.secret_hash = $2
+FROM sessions s, users u
+WHERE s.id = (SELECT x.id FROM sessions x WHERE x.secret_hash = $2) AND u.id = (SELECT x.user_id FROM sessions x WHERE x.secret_hash = $2)
 `
 
 type GetSessionBySecretParams struct {
@@ -342,7 +343,10 @@ SELECT t.id, t.user_id, t.name, t.scopes, t.project_id, t.expires_at, u.username
     (t.ended_at IS NULL AND t.expires_at > now() AND u.disabled_at IS NULL
         AND (t.secret_hash = $1 OR t.former_until > now()))::boolean AS alive,
     (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute')::boolean AS stale
-FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.secret_hash = $1 OR t.former_hash = $1
+FROM tokens t, users u
+WHERE t.id = (SELECT x.id FROM tokens x WHERE x.secret_hash = $1 UNION ALL SELECT x.id FROM tokens x WHERE x.former_hash = $1 LIMIT 1)
+    AND u.id = (SELECT x.user_id FROM tokens x WHERE x.secret_hash = $1 UNION ALL
+        SELECT x.user_id FROM tokens x WHERE x.former_hash = $1 LIMIT 1)
 `
 
 type GetTokenBySecretRow struct {
@@ -738,7 +742,7 @@ func (q *Queries) ListProjectsWithoutOwner(ctx context.Context) ([]ListProjectsW
 
 const ListSessions = `-- name: ListSessions :many
 SELECT id, user_id, created_at, last_used_at, expires_at, ended_at, ended_by FROM sessions
-WHERE user_id = $1 AND ended_at IS NULL AND expires_at > now() ORDER BY id DESC LIMIT 100
+WHERE user_id = $1 AND ended_at IS NULL AND expires_at > now() ORDER BY user_id DESC, id DESC LIMIT 100
 `
 
 type ListSessionsRow struct {
@@ -781,7 +785,7 @@ func (q *Queries) ListSessions(ctx context.Context, userID int32) ([]ListSession
 
 const ListTokens = `-- name: ListTokens :many
 SELECT id, name, scopes, project_id, created_at, last_used_at, expires_at FROM tokens
-WHERE user_id = $1 AND ended_at IS NULL AND expires_at > now() ORDER BY id LIMIT 100
+WHERE user_id = $1 AND ended_at IS NULL AND expires_at > now() ORDER BY user_id, id LIMIT 100
 `
 
 type ListTokensRow struct {
@@ -1142,7 +1146,7 @@ func (q *Queries) TrimSecurityLog(ctx context.Context) (int64, error) {
 }
 
 const TrimSessions = `-- name: TrimSessions :execrows
-DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < now() - interval '7 days' ORDER BY s.expires_at LIMIT 1000)
+DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < now() - interval '7 days' LIMIT 1000)
 `
 
 func (q *Queries) TrimSessions(ctx context.Context) (int64, error) {
@@ -1154,7 +1158,7 @@ func (q *Queries) TrimSessions(ctx context.Context) (int64, error) {
 }
 
 const TrimTokens = `-- name: TrimTokens :execrows
-DELETE FROM tokens WHERE id IN (SELECT t.id FROM tokens t WHERE t.expires_at < now() - interval '7 days' ORDER BY t.expires_at LIMIT 1000)
+DELETE FROM tokens WHERE id IN (SELECT t.id FROM tokens t WHERE t.expires_at < now() - interval '7 days' LIMIT 1000)
 `
 
 func (q *Queries) TrimTokens(ctx context.Context) (int64, error) {

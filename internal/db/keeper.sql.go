@@ -11,20 +11,21 @@ import (
 
 const ListEnded = `-- name: ListEnded :many
 SELECT 'session'::text AS kind, h.id::int AS id, 0::int AS project_id FROM unnest($1::int[]) h (id)
-WHERE NOT EXISTS (SELECT FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = h.id AND s.ended_at IS NULL AND s.expires_at > now()
-    AND u.disabled_at IS NULL)
+WHERE NOT coalesce((SELECT s.ended_at IS NULL AND s.expires_at > now() AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = s.user_id)
+    FROM sessions s WHERE s.id = h.id), false)
 UNION ALL
 SELECT 'token', h.id, 0 FROM unnest($2::int[]) h (id)
-WHERE NOT EXISTS (SELECT FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.id = h.id AND t.ended_at IS NULL AND t.expires_at > now()
-    AND u.disabled_at IS NULL)
+WHERE NOT coalesce((SELECT t.ended_at IS NULL AND t.expires_at > now() AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = t.user_id)
+    FROM tokens t WHERE t.id = h.id), false)
 UNION ALL
 SELECT 'access', h.id, 0 FROM unnest($3::int[]) h (id)
-WHERE NOT EXISTS (SELECT FROM users u WHERE u.id = h.id AND u.disabled_at IS NULL)
+WHERE NOT coalesce((SELECT u.disabled_at IS NULL FROM users u WHERE u.id = h.id), false)
 UNION ALL
 SELECT 'role', h.user_id, h.project_id FROM (
     SELECT unnest($4::int[])::int AS user_id, unnest($5::int[])::int AS project_id
 ) h
-WHERE NOT EXISTS (SELECT FROM collaborators c WHERE c.user_id = h.user_id AND c.project_id = h.project_id AND c.status = 'accepted' AND c.active)
+WHERE NOT coalesce((SELECT c.status = 'accepted' AND c.active FROM collaborators c
+    WHERE c.project_id = h.project_id AND c.user_id = h.user_id), false)
 `
 
 type ListEndedParams struct {
@@ -41,8 +42,8 @@ type ListEndedRow struct {
 	ProjectID int32
 }
 
-// What has ended of what a replica holds open, in one statement: sessions, tokens, and the roles of accounts in projects. Idle is in seconds, 0
-// for any.
+// What has ended of what a replica holds open, in one statement: sessions, tokens, and the roles of accounts in projects. Each is looked up by
+// itself, whatever the planner believes about their number.
 func (q *Queries) ListEnded(ctx context.Context, arg ListEndedParams) ([]ListEndedRow, error) {
 	rows, err := q.db.Query(ctx, ListEnded,
 		arg.Sessions,

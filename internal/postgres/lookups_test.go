@@ -94,6 +94,14 @@ func TestStatementsAreLookUpsOrNot(t *testing.T) {
 
 // wholes are statements that read all of a project, a room, a replica or the deployment, or no rows at all, or tables that have few.
 var wholes = []string{
+	"SetPassword", "SetCode", "GetUserByCode", "NoteLogin", "SetDisabled", "InsertSession",
+	"EndOldSessions", "EndSession", "EndSessionBySecret", "EndSessionsBut", "EndIssuerSessions", "InsertToken",
+	"RotateToken", "EndToken", "EndTokens", "GetIdentity", "InsertIdentity", "InsertSecurityEvent",
+	"TellSessionsEnded", "ListProjectsWithoutOwner", "AdoptProject", "TrimSessions", "TrimTokens", "TrimAttempts",
+	"TrimSecurityLog", "TrimFlows", "TrimLogouts", "LockAttempts", "CountAttempts", "InsertAttempt",
+	"AttemptSucceeded", "ListUsers", "ListOwnedCollaborators", "InsertUser", "UpdateUserNames", "TouchSession",
+	"TouchToken", "LockUser", "ListCollaborators", "InviteCollaborator", "AcceptCollaboration", "DeclineCollaboration",
+	"SetCollaboratorRole", "RemoveCollaborator", "CountOwners",
 	"CountDataSources", "CountPlanNodes", "GetFailedDataSource", "ListDataSources", "ListNodesOfDataSources", "InsertFile",
 	"CloseEdgeGaps", "CloseNodeGaps", "ListPlanEdges", "ListPlanNodes", "FindPlanNodes", "ListPlanLinks",
 	"DeleteProject", "DeleteGuestsOfProject", "ListPresence", "UpsertGuest", "DeletePresenceOfReplica", "ListOwnPresence",
@@ -232,6 +240,14 @@ INSERT INTO users (id, username, display_name, avatar_color) OVERRIDING SYSTEM V
 	SELECT -p, 'owner-' || p, 'name', '' FROM generate_series(@first, @last) p;
 INSERT INTO collaborators (project_id, user_id, role, status)
 	SELECT p, p * 1000 + n, 'editor', 'accepted' FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO sessions (id, user_id, secret_hash, expires_at, issuer, issuer_session, subject) OVERRIDING SYSTEM VALUE
+	SELECT p * 1000 + n, p * 1000 + n, sha256(('session ' || p || 'x' || n)::bytea), now() + (n - 10) * interval '1 day' + interval '1 minute', 'issuer', p || 'x' || n, 'subject'
+	FROM generate_series(@first, @last) p, generate_series(11, @size) n;
+INSERT INTO tokens (id, user_id, name, scopes, secret_hash, former_hash, former_until, expires_at) OVERRIDING SYSTEM VALUE
+	SELECT p * 1000 + n, p * 1000 + n, 'name', '{READ}', sha256(('token ' || p || 'x' || n)::bytea), sha256(('former ' || p || 'x' || n)::bytea), now(), now() + interval '1 day'
+	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO login_attempts (account, network, failed, at)
+	SELECT encode(sha256((p || 'x' || n)::bytea), 'hex'), '192.0.2.1', true, now() FROM generate_series(@first, @last) p, generate_series(1, @size) n;
 UPDATE mcp_totals SET sessions = 1003`)
 }
 
@@ -253,13 +269,29 @@ func do[P any](f func(*db.Queries, context.Context, P) error, params P) call {
 
 // lookUps are calls of statements that look up a few rows of the large project.
 var lookUps = map[string]call{
-	"StepHead":            get((*db.Queries).StepHead, large),
-	"HoldHead":            get((*db.Queries).HoldHead, large),
-	"FinishHead":          do((*db.Queries).FinishHead, db.FinishHeadParams{ProjectID: large, Hash: "12345678"}),
-	"GetHead":             get((*db.Queries).GetHead, large),
-	"LockHead":            get((*db.Queries).LockHead, large),
-	"GetLogEnds":          get((*db.Queries).GetLogEnds, large),
-	"ListFeedHeads":       get((*db.Queries).ListFeedHeads, []int32{large}),
+	"StepHead":             get((*db.Queries).StepHead, large),
+	"HoldHead":             get((*db.Queries).HoldHead, large),
+	"FinishHead":           do((*db.Queries).FinishHead, db.FinishHeadParams{ProjectID: large, Hash: "12345678"}),
+	"GetHead":              get((*db.Queries).GetHead, large),
+	"LockHead":             get((*db.Queries).LockHead, large),
+	"GetLogEnds":           get((*db.Queries).GetLogEnds, large),
+	"ListFeedHeads":        get((*db.Queries).ListFeedHeads, []int32{large}),
+	"GetUser":              get((*db.Queries).GetUser, largeSource),
+	"GetUserByName":        get((*db.Queries).GetUserByName, "user-1000000-500"),
+	"GetUserByEmail":       get((*db.Queries).GetUserByEmail, "1000000x500@example.com"),
+	"ListUsersByID":        get((*db.Queries).ListUsersByID, []int32{largeSource}),
+	"GetCollaborator":      get((*db.Queries).GetCollaborator, 500),
+	"GetCollaboratorOf":    get((*db.Queries).GetCollaboratorOf, db.GetCollaboratorOfParams{UserID: largeSource, ProjectID: large}),
+	"ListCollaborationsOf": get((*db.Queries).ListCollaborationsOf, largeSource),
+	"GetSessionBySecret":   get((*db.Queries).GetSessionBySecret, db.GetSessionBySecretParams{SecretHash: make([]byte, 32)}),
+	"GetTokenBySecret":     get((*db.Queries).GetTokenBySecret, make([]byte, 32)),
+	"GetSession":           get((*db.Queries).GetSession, db.GetSessionParams{ID: largeSource, UserID: largeSource}),
+	"ListSessions":         get((*db.Queries).ListSessions, largeSource),
+	"ListTokens":           get((*db.Queries).ListTokens, largeSource),
+	"CountTokens":          get((*db.Queries).CountTokens, largeSource),
+	"ListEnded": get((*db.Queries).ListEnded, db.ListEndedParams{
+		Sessions: []int32{largeSource}, Tokens: []int32{largeSource}, Accounts: []int32{largeSource}, RoleUsers: []int32{largeSource}, RoleProjects: []int32{large},
+	}),
 	"ListRoles":           get((*db.Queries).ListRoles, db.ListRolesParams{UserID: largeSource, ProjectIds: []int32{large}}),
 	"GetRole":             get((*db.Queries).GetRole, db.GetRoleParams{UserID: largeSource, ProjectID: large}),
 	"InsertOwner":         do((*db.Queries).InsertOwner, db.InsertOwnerParams{UserID: -large, ProjectID: large}),
