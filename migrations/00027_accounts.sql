@@ -233,5 +233,6 @@ COMMENT ON COLUMN replicas.required IS 'Whether callers need a credential; null 
 
 -- +goose Down
 DROP SCHEMA IF EXISTS layercake CASCADE; -- its views stand on these tables; the next migration makes them again
+DROP FUNCTION IF EXISTS account_named(text);
 ALTER TABLE replicas DROP COLUMN required;
 DROP TABLE oidc_logouts, oidc_flows, collaborators, security_log, login_attempts, tokens, sessions, identities, users;

@@ -30,6 +30,8 @@ type commands struct {
 	History  historyCommand  `cmd:"" help:"Print what was done to a project's plan, newest first."`
 	Undo     undoCommand     `cmd:"" help:"Take a change of a project's plan back, or an undo."`
 	MCP      mcpCommand      `cmd:"" name:"mcp" help:"Connect an agent that only starts programs: MCP on standard input and output, carried to a server."`
+	User     userCommand     `cmd:"" help:"Manage the accounts of a deployment."`
+	Token    tokenCommand    `cmd:"" help:"Manage the tokens by which programs act for accounts."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 

@@ -3,8 +3,11 @@ package mcpserver
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
+	"layercake/internal/auth"
+	"layercake/internal/fault"
 	"layercake/internal/presence"
 	"layercake/internal/socket"
 
@@ -21,10 +24,11 @@ type eventSocket struct {
 	*socket.Socket
 	*stream
 
-	ctx    context.Context //nolint:containedctx // it is that of the request, and ends with it
-	cancel context.CancelFunc
-	open   prometheus.Gauge // open streams of this kind
-	ending chan struct{}    // closed when the socket was closed: nothing but the last event is written from then on
+	ctx     context.Context //nolint:containedctx // it is that of the request, and ends with it
+	cancel  context.CancelFunc
+	open    prometheus.Gauge // open streams of this kind
+	release func()           // ends the hold of the client's credential
+	ending  chan struct{}    // closed when the socket was closed: nothing but the last event is written from then on
 }
 
 // admit opens a stream of a kind for the agent of a call, or answers the request and returns nil.
@@ -35,12 +39,24 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, c call, kind str
 	}
 	e := &eventSocket{Socket: s, stream: h.newStream(w), open: h.metrics.streams.WithLabelValues(kind), ending: make(chan struct{})}
 	e.ctx, e.cancel = context.WithCancel(r.Context())
-	s.SetUser(c.ID)
+	s.SetUser(userOf(c.Principal))
+	e.release = func() {}
+	if h.keeper != nil {
+		e.release = h.keeper.Hold(c.Principal, func(err error) { e.Close(socket.Unauthorized(fault.From(err).Message)) })
+	}
 	_ = e.control.SetReadDeadline(time.Time{}) // a client that listens sends nothing
 	w.Header().Set("Content-Type", "text/event-stream")
 	e.open.Inc()
 	s.Open(e)
 	return e
+}
+
+// userOf is the id by which operators send a client away: that of the account, or of an agent without one.
+func userOf(p auth.Principal) string {
+	if p.Account != 0 {
+		return strconv.Itoa(int(p.Account))
+	}
+	return p.ID
 }
 
 // end ends the stream: nobody writes to its response any more.
@@ -51,6 +67,7 @@ func (e *eventSocket) end() {
 	}
 	e.Close(reason) // unless there is another one
 	e.cancel()
+	e.release()
 	e.finish()
 	e.open.Dec()
 	e.Release()

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -41,6 +42,8 @@ import (
 // Options are what a handler serves, and serves it with.
 type Options struct {
 	Rights    *auth.Rights
+	Keeper    *auth.Keeper // ends streams for what has ended; nil for nothing
+	PublicURL *url.URL     // address at which clients reach this deployment; nil for that of the request
 	Plans     *plan.Service
 	Proposals *plan.Proposals
 	Projects  *project.Service
@@ -65,6 +68,8 @@ type Options struct {
 // Handler serves `/mcp`. Make it with New.
 type Handler struct {
 	rights    *auth.Rights
+	keeper    *auth.Keeper
+	publicURL *url.URL
 	plans     *plan.Service
 	proposals *plan.Proposals
 	projects  *project.Service
@@ -94,8 +99,8 @@ type Handler struct {
 func New(o Options) *Handler {
 	timing := cmp.Or(o.Timing, eventTiming)
 	h := &Handler{
-		rights: o.Rights,
-		plans:  o.Plans, proposals: o.Proposals, projects: o.Projects, presence: o.Presence, agents: o.Agents, budget: o.Budget, log: o.Log,
+		rights: o.Rights, keeper: o.Keeper, publicURL: o.PublicURL,
+		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, presence: o.Presence, agents: o.Agents, budget: o.Budget, log: o.Log,
 		sources: o.Sources, graphs: o.Graphs, executor: o.Executor,
 		guard: task.NewGuard(o.Log, o.Metrics, "mcp"), metrics: newMetrics(o.Metrics), tools: map[string]definition{}, known: knownSchemas(),
 		streams: o.Sockets.Transport(caller.MCP, timing, socket.LabelKicked), writeTime: timing.Write,
@@ -142,9 +147,7 @@ func (h *Handler) streamable(asJSON bool) *mcp.StreamableHTTPOptions {
 
 // ServeHTTP serves a request of a client.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	from := caller.From(r.Context())
-	if err := from.Check(); err != nil {
-		refuse(w, r, err, nil)
+	if !h.checked(w, r) {
 		return
 	}
 	scope, err := parseScope(r.URL.RawQuery)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/task"
 )
 
@@ -21,6 +22,7 @@ type listener struct {
 	handler *Handler
 	call    call
 	news    chan struct{} // signal, capacity 1: something is marked
+	ended   chan error    // capacity 1: the right to a project has ended
 
 	markNew bool // what begins to be listened to counts as changed
 
@@ -28,22 +30,64 @@ type listener struct {
 	uris    map[string]topic
 	watches map[topic]*watch
 	marked  []string // each once
+
+	releases map[int32]func() // of the rights that are kept, by project
 }
 
 func (h *Handler) newListener(c call) *listener {
-	return &listener{handler: h, call: c, news: make(chan struct{}, 1), watches: map[topic]*watch{}}
+	return &listener{handler: h, call: c, news: make(chan struct{}, 1), ended: make(chan error, 1), releases: map[int32]func(){}, watches: map[topic]*watch{}}
+}
+
+// mayListen reports whether a client may hear of a project.
+func (h *Handler) mayListen(ctx context.Context, c call, projectID int32) bool {
+	if c.scope.checkProject(projectID) != nil {
+		return false
+	}
+	access, err := h.rights.Project(ctx, c.Principal, projectID)
+	return err == nil && access.May(auth.View) == nil
+}
+
+// allowed returns the projects of resources that the client may hear of, and keeps the rights to them for as long as the stream is open.
+func (l *listener) allowed(ctx context.Context, uris []string) map[int32]bool {
+	allowed := make(map[int32]bool)
+	for _, uri := range uris {
+		t, ok := listenable(uri)
+		if _, known := allowed[t.project]; !ok || known || len(allowed) == maxURIs {
+			continue
+		}
+		access, err := l.handler.rights.Project(ctx, l.call.Principal, t.project)
+		allowed[t.project] = err == nil && access.May(auth.View) == nil && l.call.scope.checkProject(t.project) == nil
+		if !allowed[t.project] || l.handler.keeper == nil {
+			continue
+		}
+		release := l.handler.keeper.HoldAccess(access, func(err error) {
+			select {
+			case l.ended <- err:
+			default: // it ends already
+			}
+		})
+		l.mu.Lock()
+		if l.releases[t.project] == nil {
+			l.releases[t.project] = release
+		} else {
+			defer release()
+		}
+		l.mu.Unlock()
+	}
+	return allowed
 }
 
 // set makes the listener listen to these resources and no others, and returns those that it does listen to: the ones that change, in the
-// scope of the client, at most maxURIs. When it returns, whatever changes from now on is marked.
+// scope of the client and in projects where it has a right, at most maxURIs. When it returns, whatever changes from now on is marked.
 func (l *listener) set(ctx context.Context, uris []string) (granted []string) {
+	allowed := l.allowed(ctx, uris)
 	l.mu.Lock()
 	wanted := make(map[topic]bool)
 	before := l.uris
 	l.uris = make(map[string]topic)
 	for _, uri := range uris {
 		t, ok := listenable(uri)
-		if _, twice := l.uris[uri]; !ok || twice || len(l.uris) == maxURIs || l.call.scope.checkProject(t.project) != nil {
+		if _, twice := l.uris[uri]; !ok || twice || len(l.uris) == maxURIs || !allowed[t.project] {
 			continue
 		}
 		l.uris[uri], wanted[t] = t, true
@@ -100,9 +144,14 @@ func (l *listener) stop() {
 	l.mu.Lock()
 	watches := l.watches
 	l.watches = map[topic]*watch{}
+	releases := l.releases
+	l.releases = map[int32]func(){}
 	l.mu.Unlock()
 	for _, w := range watches {
 		w.leave(l)
+	}
+	for _, release := range releases {
+		release()
 	}
 }
 
@@ -148,6 +197,8 @@ func (l *listener) run(e *eventSocket, from inbox, update func(uri string) error
 			return context.Cause(e.ctx)
 		case <-e.ending:
 			return nil
+		case err := <-l.ended:
+			return err
 		case <-life.C:
 			e.seen(l)
 			continue

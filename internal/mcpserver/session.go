@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"layercake/internal/agent"
+	"layercake/internal/auth"
 	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/task"
@@ -93,7 +94,7 @@ func (h *Handler) sessionOf(w http.ResponseWriter, r *http.Request, name, transp
 		s, err = h.agents.Get(r.Context(), parsed)
 	}
 	switch f := fault.From(err); {
-	case err == nil && s.Transport == transport:
+	case err == nil && s.Transport == transport && owns(caller.From(r.Context()).Principal, s):
 		return s, true
 	case err == nil || f == nil || f.Code == fault.NotFound:
 		answerError(w, r, http.StatusNotFound, id, jsonrpc.CodeInvalidRequest,
@@ -102,6 +103,16 @@ func (h *Handler) sessionOf(w http.ResponseWriter, r *http.Request, name, transp
 		refuse(w, r, err, id)
 	}
 	return agent.Session{}, false
+}
+
+// owns reports whether a session belongs to who sends a request. Those of accounts are bound to the token that began them; those of callers
+// without a credential are whoever's that knows their id, which nobody can guess.
+func owns(p auth.Principal, s agent.Session) bool {
+	if p.Account != 0 {
+		return s.AgentID == p.ID
+	}
+	_, err := uuid.Parse(s.AgentID) // the ids of accounts and tokens are no UUIDs
+	return err == nil
 }
 
 // inSession serves a message of a session. What needs a word of the client gets the session as the SDK knows it, restored from its row.
@@ -335,7 +346,7 @@ func (h *Handler) subscribe(ctx context.Context, r *mcp.SubscribeRequest) error 
 	switch {
 	case c.session == uuid.Nil:
 		return errNeedsSession
-	case changes && c.scope.checkProject(t.project) != nil: // as when it is read
+	case changes && !h.mayListen(ctx, c, t.project): // as when it is read
 		return mcp.ResourceNotFoundError(uri)
 	case !known && strings.HasPrefix(uri, scheme):
 		return mcp.ResourceNotFoundError(uri)

@@ -22,8 +22,7 @@ import (
 
 // ServeSSE serves the transport of 2024-11-05: a GET that stays open, and POSTs by whichever replica.
 func (h *Handler) ServeSSE(w http.ResponseWriter, r *http.Request) {
-	if err := caller.From(r.Context()).Check(); err != nil {
-		refuse(w, r, err, nil)
+	if !h.checked(w, r) {
 		return
 	}
 	switch r.Method {

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -310,4 +312,93 @@ func TestOneHashADocument(t *testing.T) {
 		person{}.fails(t, url, document, "BAD_REQUEST")
 	}
 	person{}.fails(t, url, `mutation { `+login+` }`, "UNAUTHENTICATED")
+}
+
+// rpc sends a message to /mcp with the secret of a person, and returns status, headers and body.
+func (p person) rpc(t *testing.T, url, session, method, params string) (int, http.Header, string) {
+	t.Helper()
+	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":%s}`, method, params)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/mcp", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	if p.secret != "" {
+		r.Header.Set("Authorization", "Bearer "+p.secret)
+	}
+	if session != "" {
+		r.Header.Set("Mcp-Session-Id", session)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, response.Header, string(text)
+}
+
+// Agents act by tokens: within their scopes, named by them, in sessions that nobody else can use.
+func TestAgentsWithTokens(t *testing.T) {
+	t.Parallel()
+	replicas := servertest.StartOn(t, pgtest.New(t), 2, required)
+	here, there := replicas[0].URL, replicas[1].URL
+	status, header, _ := person{}.rpc(t, here, "", "tools/call", `{"name":"list_projects","arguments":{}}`)
+	want := fmt.Sprintf(`Bearer resource_metadata="%s/.well-known/oauth-protected-resource/mcp"`, here)
+	if status != http.StatusUnauthorized || header.Get("WWW-Authenticate") != want {
+		t.Errorf("nobody gets %d %v", status, header)
+	}
+	metadata, err := http.Get(here + "/.well-known/oauth-protected-resource/mcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer metadata.Body.Close()
+	var said struct{ Resource string }
+	if err := json.NewDecoder(metadata.Body).Decode(&said); err != nil || said.Resource != here+"/mcp" {
+		t.Errorf("the metadata name %q, %v", said.Resource, err)
+	}
+	ann, bob := registered(t, here, "ann"), registered(t, here, "bob")
+	project := ann.created(t, here)
+	token := func(p person, scopes, more string) person {
+		var data struct{ CreateToken struct{ Secret string } }
+		p.does(t, here, fmt.Sprintf(`mutation { createToken(name: "Bot", scopes: [%s]%s) { secret } }`, scopes, more), &data)
+		return person{p.id, data.CreateToken.Secret}
+	}
+	edit := fmt.Sprintf(`{"name":"edit_plan","arguments":{"project_id":%d,"operations":[{"op":"add_node","node_type":"GraphNode","label":"By a bot"}]}}`, project)
+	for name, c := range map[string]struct {
+		who  person
+		says string
+	}{
+		"a reader": {token(ann, "READ", ""), "FORBIDDEN"}, "an editor": {token(ann, "EDIT", ""), `"version"`},
+		"a token of another project": {token(ann, "EDIT", fmt.Sprintf(`, projectId: %d`, ann.created(t, here))), "NOT_FOUND"},
+		"a stranger's": {token(bob, "EDIT", ""), "NOT_FOUND"}, "a person": {ann, `"version"`},
+	} {
+		if status, _, text := c.who.rpc(t, there, "", "tools/call", edit); status != http.StatusOK || !strings.Contains(text, c.says) {
+			t.Errorf("%s: %d %s, want %s", name, status, text, c.says)
+		}
+	}
+	var history struct {
+		PlanHistory struct{ Changes []struct{ ActorName, ActorKind string } }
+	}
+	ann.does(t, here, fmt.Sprintf(`{ planHistory(projectId: %d) { changes { actorName actorKind } } }`, project), &history)
+	if !slices.ContainsFunc(history.PlanHistory.Changes, func(c struct{ ActorName, ActorKind string }) bool {
+		return c.ActorName == "Bot of Ann" && c.ActorKind == "agent"
+	}) {
+		t.Errorf("%+v does not name the token", history)
+	}
+	bot := token(ann, "READ", "")
+	_, header, _ = bot.rpc(t, here, "", "initialize", `{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}`)
+	session := header.Get("Mcp-Session-Id")
+	if status, _, text := bot.rpc(t, there, session, "tools/list", `{}`); status != http.StatusOK {
+		t.Errorf("its own session: %d %s", status, text)
+	}
+	for name, who := range map[string]person{"a stranger": token(bob, "READ", ""), "another token of the owner": token(ann, "READ", "")} {
+		if status, _, text := who.rpc(t, there, session, "tools/list", `{}`); status != http.StatusNotFound {
+			t.Errorf("%s uses the session: %d %s", name, status, text)
+		}
+	}
 }

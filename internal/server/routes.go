@@ -66,6 +66,7 @@ func (s *Server) routes() http.Handler {
 		r.HandleFunc("/mcp/sse", s.mcp.ServeSSE)
 		s.files.Routes(r)
 	})
+	r.Get(mcpserver.MetadataPath, s.mcp.ServeMetadata)
 	r.NotFound(web.ServeHTTP)
 	return r
 }

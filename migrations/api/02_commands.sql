@@ -61,8 +61,12 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     command bigint;
 BEGIN
+    -- Presence names an account by its id; people may say its user name.
+    user_id := coalesce((SELECT u.id::text FROM public.users u WHERE lower(u.username) = lower(kick_user.user_id)
+        AND NOT EXISTS (SELECT FROM public.presence p WHERE p.user_id = kick_user.user_id)), user_id);
     IF NOT EXISTS (SELECT FROM public.presence p LEFT JOIN public.replicas r ON r.incarnation = p.incarnation
-            WHERE p.user_id = kick_user.user_id AND coalesce(p.expires_at, r.expires_at) > statement_timestamp()) THEN
+            WHERE p.user_id = kick_user.user_id AND coalesce(p.expires_at, r.expires_at) > statement_timestamp())
+        AND NOT EXISTS (SELECT FROM public.users u WHERE u.id::text = kick_user.user_id) THEN
         RAISE EXCEPTION 'No connection is of user "%"', coalesce(kick_user.user_id, 'null') USING ERRCODE = 'no_data_found',
             HINT = 'Those that there are: SELECT * FROM layercake.who;';
     END IF;

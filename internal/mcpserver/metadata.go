@@ -1,0 +1,47 @@
+package mcpserver
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"layercake/internal/auth"
+	"layercake/internal/caller"
+	"layercake/internal/fault"
+)
+
+// MetadataPath is where the metadata of the protected resource is (RFC 9728, section 3.1: the path of the resource comes last).
+const MetadataPath = "/.well-known/oauth-protected-resource/mcp"
+
+// address is the one at which clients reach this deployment, as they paste it.
+func (h *Handler) address(r *http.Request) string {
+	switch {
+	case h.publicURL != nil:
+		return h.publicURL.Scheme + "://" + h.publicURL.Host
+	case r.TLS != nil:
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
+// ServeMetadata says what a client needs to be let in.
+func (h *Handler) ServeMetadata(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{ // its error is that the client went away
+		"resource": h.address(r) + "/mcp", "resource_name": "Layercake", "bearer_methods_supported": []string{"header"},
+		"scopes_supported": []auth.Scope{auth.ScopeRead, auth.ScopeEdit, auth.ScopeRun},
+	})
+}
+
+// checked reports whether the caller may go on, or answers. Who has no credential is told where to learn what is needed.
+func (h *Handler) checked(w http.ResponseWriter, r *http.Request) bool {
+	err := caller.From(r.Context()).Check()
+	if err == nil {
+		return true
+	}
+	if fault.Is(err, fault.Unauthenticated) {
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer resource_metadata=%q", h.address(r)+MetadataPath))
+	}
+	refuse(w, r, err, nil)
+	return false
+}
