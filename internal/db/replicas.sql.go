@@ -61,8 +61,8 @@ func (q *Queries) HasLease(ctx context.Context, incarnation uuid.UUID) (bool, er
 }
 
 const InsertReplica = `-- name: InsertReplica :one
-INSERT INTO replicas (incarnation, version, address, wire, renewed_at, expires_at)
-VALUES ($1, $2, $3, $4, now(), now() + make_interval(secs => $5))
+INSERT INTO replicas (incarnation, version, address, wire, required, renewed_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, now(), now() + make_interval(secs => $6))
 RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest
 `
 
@@ -71,6 +71,7 @@ type InsertReplicaParams struct {
 	Version     string
 	Address     string
 	Wire        int32
+	Required    *bool
 	TtlSeconds  float64
 }
 
@@ -81,6 +82,7 @@ func (q *Queries) InsertReplica(ctx context.Context, arg InsertReplicaParams) (i
 		arg.Version,
 		arg.Address,
 		arg.Wire,
+		arg.Required,
 		arg.TtlSeconds,
 	)
 	var oldest int32

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"layercake/internal/agent"
+	"layercake/internal/auth"
 	"layercake/internal/db"
 	"layercake/internal/outage"
 	"layercake/internal/plan"
@@ -37,7 +38,8 @@ type CleanerConfig struct {
 	Proposals  *plan.Proposals
 	Presence   *presence.Tracker
 	Agents     *agent.Service
-	Every      time.Duration // time between two removals, on average
+	Accounts   *auth.Accounts // nil for none
+	Every      time.Duration  // time between two removals, on average
 	KeepEvents time.Duration
 	Log        *slog.Logger
 	Metrics    prometheus.Registerer
@@ -90,6 +92,14 @@ func (c *Cleaner) Run(ctx context.Context) error {
 	}
 }
 
+// trimAccounts removes sessions, tokens, attempts and entries of the log of security that are over.
+func (c *Cleaner) trimAccounts(ctx context.Context) (int64, error) {
+	if c.cfg.Accounts == nil {
+		return 0, nil
+	}
+	return c.cfg.Accounts.Trim(ctx)
+}
+
 // clean does every job once. Ages are measured by the clock of the database, because the clocks of replicas differ.
 func (c *Cleaner) clean(ctx context.Context) {
 	var now time.Time
@@ -116,6 +126,7 @@ func (c *Cleaner) clean(ctx context.Context) {
 		{"proposals", func() (int64, error) { return c.cfg.Proposals.Trim(ctx, now.Add(-keepProposals)) }},
 		{"mcp_sessions", func() (int64, error) { return c.cfg.Agents.TrimSessions(ctx) }},
 		{"mcp_inbox", func() (int64, error) { return c.cfg.Agents.TrimInbox(ctx) }},
+		{"accounts", func() (int64, error) { return c.trimAccounts(ctx) }},
 		{"builds", func() (int64, error) { return c.trimBuilds(ctx, now.Add(-keepBuilds)) }},
 		{"contents", func() (int64, error) { return c.trimContents(ctx, now.Add(-keepForgotten)) }},
 		{"files", func() (int64, error) { return c.trimFiles(ctx, now.Add(-keepForgotten)) }},

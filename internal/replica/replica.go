@@ -51,6 +51,7 @@ var DefaultTiming = Timing{
 type Config struct {
 	DB          *postgres.DB
 	Version     string    // version of this binary, for people who read the table
+	Required    bool      // whether callers need a credential, for people as well
 	Incarnation uuid.UUID // id of the first incarnation, so that logs can name it from the start; zero for a new one
 	Log         *slog.Logger
 	Metrics     prometheus.Registerer // nil: not registered
@@ -259,7 +260,7 @@ func (r *Replica) renew(ctx context.Context, address string) (goesOn bool, err e
 	defer cancel()
 	err = r.askOldest(registering, func(q *db.Queries) (int32, error) {
 		return q.InsertReplica(registering, db.InsertReplicaParams{
-			Incarnation: incarnation, Version: r.cfg.Version, Address: address, Wire: Wire, TtlSeconds: r.timing.TTL.Seconds(),
+			Incarnation: incarnation, Version: r.cfg.Version, Address: address, Wire: Wire, Required: &r.cfg.Required, TtlSeconds: r.timing.TTL.Seconds(),
 		})
 	})
 	if err != nil {

@@ -375,14 +375,16 @@ func TestAgentsWithTokens(t *testing.T) {
 	}{
 		"a reader": {token(ann, "READ", ""), "FORBIDDEN"}, "an editor": {token(ann, "EDIT", ""), `"version"`},
 		"a token of another project": {token(ann, "EDIT", fmt.Sprintf(`, projectId: %d`, ann.created(t, here))), "NOT_FOUND"},
-		"a stranger's": {token(bob, "EDIT", ""), "NOT_FOUND"}, "a person": {ann, `"version"`},
+		"a stranger's":               {token(bob, "EDIT", ""), "NOT_FOUND"}, "a person": {ann, `"version"`},
 	} {
 		if status, _, text := c.who.rpc(t, there, "", "tools/call", edit); status != http.StatusOK || !strings.Contains(text, c.says) {
 			t.Errorf("%s: %d %s, want %s", name, status, text, c.says)
 		}
 	}
 	var history struct {
-		PlanHistory struct{ Changes []struct{ ActorName, ActorKind string } }
+		PlanHistory struct {
+			Changes []struct{ ActorName, ActorKind string }
+		}
 	}
 	ann.does(t, here, fmt.Sprintf(`{ planHistory(projectId: %d) { changes { actorName actorKind } } }`, project), &history)
 	if !slices.ContainsFunc(history.PlanHistory.Changes, func(c struct{ ActorName, ActorKind string }) bool {

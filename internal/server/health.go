@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"layercake/internal/operate"
+	"layercake/internal/web"
 )
 
 // checkTime is the limit of a health check.
@@ -20,13 +21,18 @@ type check struct {
 
 // live answers as long as the process does. It never touches the database.
 func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
-	s.answer(w, http.StatusOK, "healthy", nil, nil)
+	s.answerClients(w, http.StatusOK, "healthy", nil)
 }
 
 // health says whether this replica should get requests, and each reason.
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	status, word, checks := s.check(r.Context())
-	s.answer(w, status, word, checks, nil)
+	if !s.cfg.Open {
+		for name, c := range checks {
+			checks[name] = check{OK: c.OK} // the rest is for operators
+		}
+	}
+	s.answerClients(w, status, word, checks)
 }
 
 // diagnose is health for operators: with ?verbose it adds what the database finds about the whole deployment, which changes nothing about
@@ -90,7 +96,7 @@ func (s *Server) checkDatabase(ctx context.Context) check {
 type report struct {
 	Status    string            `json:"status"`
 	Service   string            `json:"service"`
-	Version   string            `json:"version"`
+	Version   string            `json:"version,omitempty"`
 	Checks    map[string]check  `json:"checks,omitempty"`
 	Diagnosis []operate.Finding `json:"diagnosis,omitempty"`
 }
@@ -105,9 +111,30 @@ func (s *Server) healthReport(ctx context.Context) any {
 	return s.report(word, checks, nil)
 }
 
+// answerClients answers on the address of clients: without the version where everybody signs in, since nobody did here.
+func (s *Server) answerClients(w http.ResponseWriter, status int, word string, checks map[string]check) {
+	r := s.report(word, checks, nil)
+	if !s.cfg.Open {
+		r.Version = ""
+	}
+	write(w, status, r)
+}
+
 func (s *Server) answer(w http.ResponseWriter, status int, word string, checks map[string]check, found []operate.Finding) {
+	write(w, status, s.report(word, checks, found))
+}
+
+func write(w http.ResponseWriter, status int, r report) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(s.report(word, checks, found)) // a client that went away needs no answer
+	_ = json.NewEncoder(w).Encode(r) // a client that went away needs no answer
+}
+
+// graphiQL returns what answers browsers that show the address of GraphQL: nothing where everybody signs in.
+func (s *Server) graphiQL() http.HandlerFunc {
+	if !s.cfg.Open {
+		return nil
+	}
+	return web.ServeGraphiQL
 }

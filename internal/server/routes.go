@@ -1,8 +1,10 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"net/http/pprof"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"layercake/graph"
+	"layercake/internal/auth"
 	"layercake/internal/caller"
 	"layercake/internal/mcpserver"
 	"layercake/internal/web"
@@ -45,7 +48,7 @@ var requestHeaders = []string{
 func (s *Server) routes() http.Handler {
 	callers := caller.Middleware(caller.Config{Open: s.cfg.Open, TrustedProxies: s.cfg.TrustedProxies})
 	r := chi.NewRouter()
-	r.Use(s.measure, s.recoverer, withoutOtherUpgrades, middleware.GetHead, callers, s.checkHost, cors.Handler(cors.Options{
+	r.Use(s.measure, s.recoverer, secured, withoutOtherUpgrades, middleware.GetHead, callers, s.checkHost, cors.Handler(cors.Options{
 		AllowOriginFunc: func(_ *http.Request, origin string) bool { return s.cfg.allowsOrigin(origin) },
 		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodOptions},
 		AllowedHeaders:  slices.Concat(requestHeaders, s.cfg.AllowedHeaders),
@@ -55,8 +58,11 @@ func (s *Server) routes() http.Handler {
 	r.Get("/health", s.health)
 	r.Get("/health/live", s.live)
 	r.Get("/health/ready", s.health)
+	authenticate := caller.Authenticate(func(ctx context.Context, secret string) (auth.Principal, error) {
+		return s.core.Accounts.Look(ctx, secret)
+	}, s.cfg.PublicURL)
 	r.Group(func(r chi.Router) {
-		r.Use(caller.Authenticate(s.core.Accounts.Look, s.cfg.PublicURL))
+		r.Use(authenticate)
 		r.Handle("/graphql", s.graph.HTTP())
 		r.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
 		r.Get("/schema.graphql", graph.ServeSchema)
@@ -66,9 +72,41 @@ func (s *Server) routes() http.Handler {
 		r.HandleFunc("/mcp/sse", s.mcp.ServeSSE)
 		s.files.Routes(r)
 	})
+	r.Get(web.LoginPath, web.ServeLogin)
+	r.Get(web.LoginPath+"/*", web.ServeLogin)
 	r.Get(mcpserver.MetadataPath, s.mcp.ServeMetadata)
-	r.NotFound(web.ServeHTTP)
+	r.NotFound(authenticate(http.HandlerFunc(s.page)).ServeHTTP)
 	return r
+}
+
+// secured gives every answer the headers that tell browsers to trust it no further than they must. What serves pages says itself what these
+// may load.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// page serves the page, and the files that it is made of. Where everybody signs in, its screens are for those who did, and GraphiQL is for
+// nobody: others are sent to the page for that, and come back to where they wanted to go.
+func (s *Server) page(w http.ResponseWriter, r *http.Request) {
+	if s.cfg.Open {
+		web.ServeHTTP(w, r)
+		return
+	}
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/graphiql") || strings.HasPrefix(r.URL.Path, "/assets/graphiql"):
+		http.NotFound(w, r)
+	case web.IsPage(r) && caller.From(r.Context()).Check() != nil:
+		http.Redirect(w, r, web.LoginPath+"?return="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+	default:
+		web.ServeHTTP(w, r)
+	}
 }
 
 // recoverer answers a request whose handler panics, unless its connection was taken over. GraphQL over HTTP has a better answer of its own.

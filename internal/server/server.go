@@ -144,7 +144,7 @@ func (s *Server) assemble(core *Core) {
 		Plans: core.Plans, Proposals: core.Proposals, Projects: core.Projects, Presence: core.Presence, Budget: memory,
 		Sources: core.Sources, Graphs: core.Graphs, Builds: core.Builds,
 		Incarnation: core.Replica.Incarnation, Version: s.cfg.Version, Page: web.Hash(), Patience: s.cfg.Patience,
-		GraphiQL: web.ServeGraphiQL, Log: s.log, Metrics: s.registry,
+		GraphiQL: s.graphiQL(), Log: s.log, Metrics: s.registry,
 	})
 	timing := socket.DefaultTiming
 	if s.cfg.Silence > 0 {
@@ -167,7 +167,7 @@ func (s *Server) assemble(core *Core) {
 		Woken: core.Keeper.Wake, Address: s.Addr, Incarnation: core.Replica.Incarnation, SendAway: s.sendAway, Admit: s.admit, CancelBuild: s.cancelBuild,
 	})
 	s.cleaner = operate.NewCleaner(operate.CleanerConfig{
-		DB: core.DB.System, Plans: core.Plans, Proposals: core.Proposals, Presence: core.Presence, Agents: core.Agents,
+		DB: core.DB.System, Plans: core.Plans, Proposals: core.Proposals, Presence: core.Presence, Agents: core.Agents, Accounts: core.Accounts,
 		Every:      s.cfg.CleanUp,
 		KeepEvents: s.cfg.EventRetention, Log: s.log, Metrics: s.registry,
 	})

@@ -57,6 +57,21 @@ BEGIN
         FROM public.replicas r WHERE r.expires_at > statement_timestamp() AND r.wire < 3) s;
 
     RETURN QUERY
+    SELECT 'access', CASE WHEN s.modes > 1 OR s.forgetful THEN 'fail' WHEN s.required AND o.n > 0 THEN 'warn' ELSE 'ok' END,
+        CASE WHEN s.modes > 1 THEN 'some replicas want a credential, others let everybody in'
+            WHEN s.forgetful THEN 'replicas of a release that knows no accounts let everybody in'
+            WHEN s.required THEN 'everybody signs in' || CASE WHEN o.n > 0 THEN format('; %s projects have no owner, such as %s', o.n, o.example) ELSE '' END
+            WHEN s.required IS NULL THEN 'none live'
+            ELSE 'callers without a credential own everything' END,
+        CASE WHEN s.modes > 1 OR s.forgetful THEN 'Start all replicas with the same LAYERCAKE_AUTH, and of this release: what one lets in, all do.'
+            WHEN s.required AND o.n > 0 THEN 'Nobody can open them: layercake user adopt gives them an owner.' END
+    FROM (SELECT count(DISTINCT r.required) AS modes, bool_or(r.required) AS required,
+            coalesce(bool_or(r.required), false) AND bool_or(r.required IS NULL) AS forgetful
+        FROM public.replicas r WHERE r.expires_at > statement_timestamp()) s,
+        (SELECT count(*) AS n, min(p.id) AS example FROM public.projects p WHERE NOT EXISTS (SELECT FROM public.collaborators c
+            WHERE c.project_id = p.id AND c.role = 'owner' AND c.status = 'accepted' AND c.active)) o;
+
+    RETURN QUERY
     SELECT 'draining', CASE WHEN s.names IS NOT NULL THEN 'warn' ELSE 'ok' END, coalesce(s.names, 'no replica'),
         CASE WHEN s.names IS NOT NULL THEN 'They take no sockets: stop them, or call layercake.undrain.' END
     FROM (SELECT string_agg(r.address, ', ' ORDER BY r.address) AS names
