@@ -14,8 +14,10 @@ import (
 	"strings"
 	"testing"
 
+	"layercake/internal/auth"
 	"layercake/internal/npmtest"
 	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server"
 	"layercake/internal/server/servertest"
 	"layercake/internal/web"
 
@@ -295,8 +297,8 @@ func runInBrowser(t testing.TB, script string, env ...string) string {
 	return npmtest.RunWeb(t, script, append(env, "CHROMIUM="+chromium)...)
 }
 
-// notTests are scripts of the folder test that others import, or that BenchmarkPage runs.
-var notTests = []string{"browser.mjs", "passage.mjs", "figures.mjs"}
+// notTests are scripts of the folder test that others import, or that BenchmarkPage or TestSignIn runs.
+var notTests = []string{"browser.mjs", "passage.mjs", "figures.mjs", "sign-in.mjs"}
 
 // Each script drives pages of two replicas in a browser, or the client alone. None is forgotten: they are found in their folder.
 func TestPages(t *testing.T) {
@@ -318,4 +320,18 @@ func TestPages(t *testing.T) {
 				"PSQL="+filepath.Join(pgtest.Binaries(t), "psql"), "DATABASE="+database))
 		})
 	}
+}
+
+// Where everybody signs in, people do so on a page of ours, and the page is theirs afterwards.
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	required := func(cfg *server.Config) { cfg.Open = false }
+	replicas := servertest.StartOn(t, database, 2, required)
+	core := servertest.StartCoreOn(t, database, required)
+	_, code, err := core.Accounts.CreateUser(t.Context(), auth.RegisterInput{Username: "ann", DisplayName: "Ann <b>"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(runInBrowser(t, "sign-in.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL, "CODE="+code))
 }
