@@ -382,6 +382,26 @@ func TestAReplicaDiesInAnUpload(t *testing.T) {
 	}
 }
 
+// A disk that fills up in the middle of an upload: who sends is told why, and to wait, and nothing of it is left.
+func TestDiskFillsUpInAnUpload(t *testing.T) {
+	t.Parallel()
+	database, replicas := start(t, 1, func(c *server.Config) { c.CleanUp = 20 * time.Millisecond })
+	conn := pgtest.Connect(t, database)
+	pgtest.Exec(t, conn, `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$`)
+	pgtest.Exec(t, conn, "CREATE TRIGGER full_disk BEFORE INSERT ON file_chunks FOR EACH ROW WHEN (NEW.ordinal = 1) EXECUTE FUNCTION full_disk()")
+	text := "id,label\n" + strings.Repeat("a,Alpha\n", 100_000)
+	got := upload(t, replicas[0].URL, "?op_id=op", part{"file", "nodes.csv", text})
+	if got.Status != http.StatusServiceUnavailable || got.Error.Code != "UNAVAILABLE" || !strings.Contains(got.Error.Message, "disk") {
+		t.Errorf("%d %+v", got.Status, got.Error)
+	}
+	pgtest.AwaitCount(t, conn, 0, "SELECT (SELECT count(*) FROM files) + (SELECT count(*) FROM file_chunks) + (SELECT count(*) FROM data_sources)")
+	pgtest.Exec(t, conn, "DROP TRIGGER full_disk ON file_chunks")
+	if got := upload(t, replicas[0].URL, "?op_id=op", part{"file", "nodes.csv", text}); got.Status != http.StatusCreated || got.Version != 1 {
+		t.Errorf("sent again: %d %+v", got.Status, got.Error)
+	}
+}
+
 // Four uploads come at once; the next is told to wait, and one that ends makes room.
 func TestUploadsAtOnce(t *testing.T) {
 	t.Parallel()

@@ -192,9 +192,18 @@ func (p *Pool) Ping(ctx context.Context) error {
 // retryAfter is how long a client is asked to wait when the database is away or its capacity is used up.
 const retryAfter = 500 * time.Millisecond
 
+// fullRetryAfter is how long a client is asked to wait when the disk of the database is full.
+const fullRetryAfter = 30 * time.Second
+
 // Busy returns the fault Unavailable for a request that found no time or no capacity. The cause is for the log.
 func Busy(cause error) *fault.Error {
 	return fault.New(fault.Unavailable, fault.Busy).With("retryAfterMs", retryAfter.Milliseconds()).Because(cause)
+}
+
+// full is the fault Unavailable for what the database has no room for. Somebody has to make some, so trying again soon is of no use.
+func full(cause error) *fault.Error {
+	return fault.New(fault.Unavailable, "The disk of the database is full: nothing can be stored until its operator frees space").
+		With("retryAfterMs", fullRetryAfter.Milliseconds()).Because(cause)
 }
 
 // Classify turns failures of the database that pass by themselves into fault.Unavailable. Faults, errors of the caller's own
@@ -205,6 +214,8 @@ func Classify(ctx context.Context, err error) error {
 		return err
 	case errors.Is(context.Cause(ctx), context.Canceled):
 		return err
+	case State(err) == DiskFull:
+		return full(err)
 	case passing(err):
 		return Busy(err)
 	default:

@@ -63,6 +63,7 @@ func TestTimeOutsOfTheServerAreUnavailable(t *testing.T) {
 		"deadlock":  "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'deadlock_detected'; END $$",
 		"shut down": "SELECT pg_terminate_backend(pg_backend_pid())",
 		"lock":      "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'lock_not_available'; END $$",
+		"disk":      "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'disk_full'; END $$",
 		"read only": "SET transaction_read_only = on; CREATE TABLE t (a int)",
 	} {
 		err := d.Requests.Do(t.Context(), func(conn *pgx.Conn) error {
@@ -71,6 +72,10 @@ func TestTimeOutsOfTheServerAreUnavailable(t *testing.T) {
 		})
 		if !fault.Is(err, fault.Unavailable) {
 			t.Errorf("%s: error = %v, want UNAVAILABLE", name, err)
+			continue
+		}
+		if busy := fault.From(err).Message == fault.Busy; busy == (name == "disk") {
+			t.Errorf("%s: people are told %q", name, fault.From(err).Message)
 		}
 	}
 	err := d.Requests.Do(t.Context(), func(conn *pgx.Conn) error {

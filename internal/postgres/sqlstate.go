@@ -23,6 +23,7 @@ const (
 	DeadlockDetected             = "40P01"
 	InsufficientPrivilege        = "42501"
 	UndefinedTable               = "42P01"
+	DiskFull                     = "53100"
 	TooManyConnections           = "53300" // a limit of the server, the role or the database
 	ProgramLimitExceeded         = "54000" // the queue of pg_notify is full, because somebody listens in a transaction that stays open
 	ObjectNotInPrerequisiteState = "55000"
