@@ -14,6 +14,7 @@ import (
 	"layercake/internal/server/servertest"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // many is how many nodes a table needs to be written in more than one chunk, and midway a node of the second one.
@@ -58,6 +59,21 @@ func wantNothingLeft(t testing.TB, database string) {
 	}
 }
 
+// copying counts the sessions that atNode has stopped in the middle of a COPY.
+const copying = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND query ILIKE 'copy %content_nodes%'"
+
+// wantManyNodes fails unless a node's graph has been built of all of manyNodes.
+func (r *replica) wantManyNodes(t testing.TB, project int32, id string) {
+	t.Helper()
+	r.rest(t, project) // it has read the plan of the server that is there now
+	wantStates(t, r.states(t, project), "completed", id)
+	r.wantCurrent(t, project)
+	g, header := r.content(t, project, id)
+	if len(g.Nodes) != many || header.NodeCount != many || *header.ContentHash != layered.Hash(g) {
+		t.Errorf("%d nodes, and the header says %d", len(g.Nodes), header.NodeCount)
+	}
+}
+
 // Whatever ends the server, or its session, in the middle of a COPY: the graph is built again, and nothing of the first attempt is left.
 func TestServerEndsInTheMiddleOfAContent(t *testing.T) {
 	t.Parallel()
@@ -81,27 +97,53 @@ func TestServerEndsInTheMiddleOfAContent(t *testing.T) {
 			atNode(t, conn, midway, "PERFORM pg_advisory_xact_lock_shared(1)")
 			pgtest.Exec(t, conn, "SELECT pg_advisory_lock(1)")
 			a.ask(t, p, "g")
-			const written = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND query ILIKE 'copy %content_nodes%'"
-			pgtest.AwaitCount(t, conn, 1, written)
+			pgtest.AwaitCount(t, conn, 1, copying)
 			if n := pgtest.Count(t, conn, "SELECT nodes FROM contents"); n != 50_000 {
 				t.Errorf("%d nodes are written when the second chunk is", n)
 			}
 			end(t, cluster)
-			conn.Close(t.Context()) // and the lock
+			_ = conn.Close(t.Context()) // and the lock
 			conn = pgtest.Connect(t, cluster.URL)
 			pgtest.AwaitCount(t, conn, 1, "SELECT count(*) FROM builds WHERE finished_at IS NOT NULL")
-			wantStates(t, a.states(t, p), "completed", "g")
-			a.wantCurrent(t, p)
-			g, header := a.content(t, p, "g")
-			if len(g.Nodes) != many || header.NodeCount != many || *header.ContentHash != layered.Hash(g) {
-				t.Errorf("%d nodes, and the header says %d", len(g.Nodes), header.NodeCount)
-			}
+			a.wantManyNodes(t, p, "g")
 			if n := pgtest.Count(t, conn, "SELECT count(*) FROM builds WHERE attempt = 1"); n != 0 {
 				t.Errorf("it was built in its first attempt")
 			}
 			wantNothingLeft(t, cluster.URL)
 		})
 	}
+}
+
+// A standby that takes over in the middle of a COPY has the first chunks of a content and no claim: the graph is built again there.
+func TestFailoverInTheMiddleOfAContent(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.Server(t)
+	standby := pgtest.Standby(t, primary)
+	proxy, through := pgtest.Proxy(t, primary.URL)
+	a := start(t, through, quick)
+	p := a.newProject(t)
+	sources, nodes := a.upload(t, p, "nodes.csv", "id,label\na,Anna\n")
+	a.edit(t, p, node(plan.GraphNode, "g", "{}"), edge(nodes[0], "g"))
+	a.execute(t, p, "g")
+	a.replace(t, sources[0], manyNodes())
+	conn := pgtest.Connect(t, primary.URL)
+	atNode(t, conn, midway, "PERFORM pg_advisory_xact_lock_shared(1)")
+	pgtest.Exec(t, conn, "SELECT pg_advisory_lock(1)")
+	a.ask(t, p, "g")
+	pgtest.AwaitCount(t, conn, 1, copying)
+	there := pgtest.Connect(t, standby)
+	pgtest.AwaitCount(t, there, 1, "SELECT count(*) FROM contents WHERE nodes = 50000 AND hash IS NULL")
+	primary.Kill()
+	_ = conn.Close(t.Context())
+	pgtest.Exec(t, there, "SELECT pg_promote()")
+	direct, err := pgx.ParseConfig(standby)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Switch(pgconn.NetworkAddress(direct.Host, direct.Port))
+	pgtest.AwaitCount(t, there, 2, "SELECT count(*) FROM builds WHERE finished_at IS NOT NULL")
+	a.wantManyNodes(t, p, "g")
+	wantNothingLeft(t, standby)
 }
 
 // A disk that fills up while a content is written: the build is tried again after each pause, then given up with the reason, and what was
