@@ -23,7 +23,9 @@ func TestOutputsAtTheLimit(t *testing.T) {
 	for i := range 335 {
 		fmt.Fprintf(&large, "n%d,N,%s\n", i, strings.Repeat("x", 100_000))
 	}
-	table := func(comment int) string { return b64("id,label,comment\nlast,L," + strings.Repeat("y", comment) + "\n") }
+	table := func(comment int) string {
+		return b64("id,label,comment\nlast,L," + strings.Repeat("y", comment) + "\n")
+	}
 	var tail source
 	s.call(t, "CreateDataSourceFromFile", vars{"input": vars{
 		"projectId": p, "name": "Tail", "filename": "tail-nodes.csv", "fileFormat": "CSV", "dataType": "NODES", "fileContent": table(1),
