@@ -67,7 +67,7 @@ func TestProgramIsKilledInAnUpload(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-ended
+	_ = <-ended
 	if text, err := io.ReadAll(upload); len(text) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("half an upload is answered with %q, %v", text, err)
 	}
