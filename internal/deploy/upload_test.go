@@ -67,7 +67,9 @@ func TestProgramIsKilledInAnUpload(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = <-ended
+	if err := <-ended; err == nil {
+		t.Error("the program ended before it was killed")
+	}
 	if text, err := io.ReadAll(upload); len(text) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("half an upload is answered with %q, %v", text, err)
 	}
