@@ -52,11 +52,17 @@ func put(t testing.TB, s *site, core *servertest.Core, project int, node string,
 	if err != nil {
 		t.Fatal(err)
 	}
-	header, err := core.Graphs.Ensure(t.Context(), int32(project), node, "Graph of "+node)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var header graphdata.Graph
 	if err := core.DB.Requests.InTx(t.Context(), func(q *db.Queries) (err error) {
+		of := db.GetGraphOfNodeParams{ProjectID: int32(project), NodeID: node}
+		if err := q.InsertGraph(t.Context(), db.InsertGraphParams{ProjectID: of.ProjectID, NodeID: node, Name: "Graph of " + node}); err != nil {
+			return err
+		}
+		row, err := q.GetGraphOfNode(t.Context(), of)
+		if err != nil {
+			return err
+		}
+		header.ID = row.ID
 		header, err = graphdata.Finish(t.Context(), q, header.ID, graphdata.Result{Content: content, Layers: g.Layers, Recipe: "r"})
 		return err
 	}); err != nil {
@@ -287,6 +293,43 @@ func TestCreateGraphOnce(t *testing.T) {
 	}
 	if d := s.dag(t, p); len(ids) != 1 || len(d.Nodes) != 1 {
 		t.Errorf("ids %v, nodes %v", ids, d.Nodes)
+	}
+}
+
+// A repeat of a deletion succeeds, and deletes nothing else.
+func TestDeleteGraphOnce(t *testing.T) {
+	t.Parallel()
+	s, _ := withCore(t)
+	p := s.newProject(t)
+	var data struct{ A, B struct{ ID int } }
+	s.must(t, &data, `mutation($p: Int!) {
+		a: createGraph(input: {projectId: $p, name: "A"}) { id }
+		b: createGraph(input: {projectId: $p, name: "B"}) { id }
+	}`, vars{"p": p})
+	const remove = `mutation($id: Int!) { deleteGraph(id: $id, opId: "delete") }`
+	for range 2 {
+		s.must(t, &struct{ DeleteGraph bool }{}, remove, vars{"id": data.A.ID})
+	}
+	if code := s.ask(t, remove, vars{"id": data.B.ID}).Code(); code != "BAD_REQUEST" {
+		t.Errorf("another graph under the same operation id: %s", code)
+	}
+	if d := s.dag(t, p); len(d.Nodes) != 1 {
+		t.Errorf("nodes %v", d.Nodes)
+	}
+}
+
+// The node and the header of a graph are added together or not at all.
+func TestCreateGraphIsOneChange(t *testing.T) {
+	t.Parallel()
+	s, core := withCore(t)
+	p := s.newProject(t)
+	pgtest.Exec(t, pgtest.Connect(t, core.Database), `ALTER TABLE graphs ADD CONSTRAINT no_more CHECK (name <> 'Refused')`)
+	const add = `mutation($p: Int!) { createGraph(input: {projectId: $p, name: "Refused"}) { id } }`
+	if code := s.ask(t, add, vars{"p": p}).Code(); code == "" {
+		t.Fatal("the graph was made")
+	}
+	if d := s.dag(t, p); len(d.Nodes) != 0 {
+		t.Errorf("the node of a graph that was refused is there: %v", d.Nodes)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"context"
 
 	"layercake/internal/caller"
+	"layercake/internal/fault"
 	"layercake/internal/project"
 	"layercake/internal/source"
 )
@@ -87,9 +88,13 @@ func (r *mutationResolver) UpdateDataSource(ctx context.Context, id int32, input
 
 func (r *mutationResolver) DeleteDataSource(ctx context.Context, id int32, opID *string, clientID *string) (bool, error) {
 	request := sourceRequest(opID, clientID)
-	access, err := r.rights.Source(ctx, caller.Principal(ctx, request.ClientID), id)
-	if err == nil {
+	who := caller.Principal(ctx, request.ClientID)
+	access, err := r.rights.Source(ctx, who, id)
+	switch {
+	case err == nil:
 		err = r.sources.Delete(ctx, access, id, request)
+	case fault.Is(err, fault.NotFound):
+		err = r.sources.Deleted(ctx, who.Actor, id, request, err)
 	}
 	return err == nil, prefixed("Failed to delete DataSource: ", err)
 }

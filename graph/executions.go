@@ -13,6 +13,8 @@ import (
 	"layercake/internal/fault"
 	"layercake/internal/graphdata"
 	"layercake/internal/plan"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // A field that uploads or builds waits for the end, and answers before clients give up, which take 30 s.
@@ -129,7 +131,7 @@ func (r *Resolver) executions(ctx context.Context, projectID int32, out chan<- d
 	return rightEnded(ctx)
 }
 
-// createGraph adds a GraphNode whose id and place the server makes, and then the graph that it will build.
+// createGraph adds a GraphNode whose id and place the server makes, with the graph that it will build.
 func (r *Resolver) createGraph(ctx context.Context, projectID int32, name string, args changeArgs) (*graphdata.Graph, error) {
 	name, err := graphdata.Name(name)
 	if err != nil {
@@ -143,13 +145,27 @@ func (r *Resolver) createGraph(ctx context.Context, projectID int32, name string
 	if err != nil {
 		return nil, err
 	}
-	result, err := r.change(ctx, projectID, args, edits...)
+	c := args.change()
+	access, err := r.access(ctx, projectID, c.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	c.Edits = edits
+	c.Then = func(b *pgx.Batch, nodes []plan.Node) {
+		for _, n := range nodes {
+			graphdata.QueueHeader(b, projectID, n.ID, name)
+		}
+	}
+	result, err := r.carryOut(ctx, access, c)
 	node, err := single(result.Nodes, err)
 	if err != nil {
 		return nil, err
 	}
-	g, err := r.graphs.Ensure(ctx, projectID, node.ID, name)
-	return &g, err
+	g, err := r.graphs.OfNode(ctx, access, node.ID)
+	if err == nil && g == nil { // a repeat, and the node went since
+		err = graphdata.ErrNotFound
+	}
+	return g, err
 }
 
 // renameGraph names a graph, unless the name is null.
@@ -168,16 +184,28 @@ func (r *Resolver) renameGraph(ctx context.Context, id int32, name *string) (*gr
 	return &g, nil
 }
 
-// deleteGraph deletes the node that builds a graph. The graph goes with it.
+// deleteGraph deletes the node that builds a graph. The graph goes with it. A repeat under the same operation id succeeds.
 func (r *Resolver) deleteGraph(ctx context.Context, id int32, args changeArgs) error {
-	access, err := r.rights.Graph(ctx, caller.Principal(ctx, value(args.clientID)), id)
-	if err != nil {
+	c := args.change()
+	c.Action = fmt.Sprintf("delete graph %d", id)
+	who := caller.Principal(ctx, c.ClientID)
+	var g graphdata.Graph
+	access, err := r.rights.Graph(ctx, who, id)
+	if err == nil {
+		g, err = r.graphs.Get(ctx, access, id)
+	}
+	if err == nil {
+		c.Edits = []plan.Edit{plan.DeleteNode{ID: g.NodeID}}
+		_, err = r.carryOut(ctx, access, c)
+	}
+	if !fault.Is(err, fault.NotFound) {
 		return err
 	}
-	g, err := r.graphs.Get(ctx, access, id)
-	if err != nil {
-		return err
+	switch repeated, problem := r.plans.Repeated(ctx, who.Actor, c.OpID, c.Action); {
+	case problem != nil:
+		return problem
+	case repeated:
+		return nil
 	}
-	_, err = r.changeWith(ctx, access, args, plan.DeleteNode{ID: g.NodeID})
 	return err
 }

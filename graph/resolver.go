@@ -98,6 +98,11 @@ func (r *Resolver) change(ctx context.Context, projectID int32, args changeArgs,
 func (r *Resolver) changeWith(ctx context.Context, access auth.Access, args changeArgs, edits ...plan.Edit) (plan.Result, error) {
 	c := args.change()
 	c.Edits = edits
+	return r.carryOut(ctx, access, c)
+}
+
+// carryOut makes a change, and says that its client is in the project.
+func (r *Resolver) carryOut(ctx context.Context, access auth.Access, c plan.Change) (plan.Result, error) {
 	result, err := r.plans.Change(ctx, access, c)
 	if err == nil && c.ClientID != "" {
 		r.presence.RenewGuest(access.Project(), c.ClientID)

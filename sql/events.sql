@@ -7,6 +7,24 @@ VALUES (@project_id, @version, @at, @op_actor, @op_id, @request_hash, @body, @ha
 -- name: GetOperation :one
 SELECT version, request_hash, body FROM events WHERE project_id = @project_id AND op_actor = @op_actor AND op_id = @op_id;
 
+-- What an operation id was remembered for in a project, for a change that is asked for again.
+-- name: GetRememberedOperation :one
+SELECT request_hash FROM operations WHERE op_actor = @op_actor AND op_id = @op_id AND project_id = @project_id;
+
+-- Whether an operation id was remembered for an action in any project: that of what was deleted is not known any more.
+-- name: GetRememberedAction :one
+SELECT EXISTS (SELECT FROM operations WHERE op_actor = @op_actor AND op_id = @op_id AND action = @action);
+
+-- The lock of the head keeps others from doing so at the same time.
+-- name: InsertRememberedOperation :exec
+INSERT INTO operations (op_actor, op_id, project_id, action, request_hash) VALUES (@op_actor, @op_id, @project_id, @action, @request_hash);
+
+-- Operation ids are forgotten with the events of the same age, one chunk a statement.
+-- name: DeleteOldOperations :execrows
+DELETE FROM operations WHERE ctid = ANY (ARRAY(
+    SELECT o.ctid FROM operations o WHERE o.at < @before ORDER BY o.at LIMIT @chunk::int
+));
+
 -- Where the log of a project begins, and its newest version whose event edits: the former when no event does. A sender who knows that one, or
 -- a later one, has missed no edit.
 -- name: GetLogOfEdits :one

@@ -10,6 +10,26 @@ import (
 	"time"
 )
 
+const DeleteOldOperations = `-- name: DeleteOldOperations :execrows
+DELETE FROM operations WHERE ctid = ANY (ARRAY(
+    SELECT o.ctid FROM operations o WHERE o.at < $1 ORDER BY o.at LIMIT $2::int
+))
+`
+
+type DeleteOldOperationsParams struct {
+	Before time.Time
+	Chunk  int32
+}
+
+// Operation ids are forgotten with the events of the same age, one chunk a statement.
+func (q *Queries) DeleteOldOperations(ctx context.Context, arg DeleteOldOperationsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, DeleteOldOperations, arg.Before, arg.Chunk)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const GetClock = `-- name: GetClock :one
 SELECT now()::timestamptz AS now
 `
@@ -87,6 +107,42 @@ func (q *Queries) GetOperation(ctx context.Context, arg GetOperationParams) (Get
 	return i, err
 }
 
+const GetRememberedAction = `-- name: GetRememberedAction :one
+SELECT EXISTS (SELECT FROM operations WHERE op_actor = $1 AND op_id = $2 AND action = $3)
+`
+
+type GetRememberedActionParams struct {
+	OpActor string
+	OpID    string
+	Action  string
+}
+
+// Whether an operation id was remembered for an action in any project: that of what was deleted is not known any more.
+func (q *Queries) GetRememberedAction(ctx context.Context, arg GetRememberedActionParams) (bool, error) {
+	row := q.db.QueryRow(ctx, GetRememberedAction, arg.OpActor, arg.OpID, arg.Action)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const GetRememberedOperation = `-- name: GetRememberedOperation :one
+SELECT request_hash FROM operations WHERE op_actor = $1 AND op_id = $2 AND project_id = $3
+`
+
+type GetRememberedOperationParams struct {
+	OpActor   string
+	OpID      string
+	ProjectID int32
+}
+
+// What an operation id was remembered for in a project, for a change that is asked for again.
+func (q *Queries) GetRememberedOperation(ctx context.Context, arg GetRememberedOperationParams) ([]byte, error) {
+	row := q.db.QueryRow(ctx, GetRememberedOperation, arg.OpActor, arg.OpID, arg.ProjectID)
+	var request_hash []byte
+	err := row.Scan(&request_hash)
+	return request_hash, err
+}
+
 const InsertEvent = `-- name: InsertEvent :exec
 INSERT INTO events (project_id, version, at, op_actor, op_id, request_hash, body, hash, size, total_size, undoes, edits)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text, $9::int, $10::bigint, nullif($11::bigint, 0),
@@ -122,6 +178,30 @@ func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error 
 		arg.TotalSize,
 		arg.Undoes,
 		arg.Edits,
+	)
+	return err
+}
+
+const InsertRememberedOperation = `-- name: InsertRememberedOperation :exec
+INSERT INTO operations (op_actor, op_id, project_id, action, request_hash) VALUES ($1, $2, $3, $4, $5)
+`
+
+type InsertRememberedOperationParams struct {
+	OpActor     string
+	OpID        string
+	ProjectID   int32
+	Action      string
+	RequestHash []byte
+}
+
+// The lock of the head keeps others from doing so at the same time.
+func (q *Queries) InsertRememberedOperation(ctx context.Context, arg InsertRememberedOperationParams) error {
+	_, err := q.db.Exec(ctx, InsertRememberedOperation,
+		arg.OpActor,
+		arg.OpID,
+		arg.ProjectID,
+		arg.Action,
+		arg.RequestHash,
 	)
 	return err
 }

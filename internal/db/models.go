@@ -534,6 +534,22 @@ type OidcLogout struct {
 	ExpiresAt time.Time
 }
 
+// The operation ids of changes that no event need carry, or that remove what says which project they are of: a repeat finds them here. Kept as long as events.
+type Operation struct {
+	// Whose operation ids these are, as in events.
+	OpActor string
+	// The operation id that the client gave.
+	OpID string
+	// The project that was changed; it may be gone.
+	ProjectID int32
+	// What was done to what, such as delete graph 7.
+	Action string
+	// SHA-256 of the request: another request under the same operation id is refused.
+	RequestHash []byte
+	// When it was done.
+	At time.Time
+}
+
 // The one plan of each project, born with it. Its graph is in plan_nodes and plan_edges.
 type Plan struct {
 	// 32-bit, because the wire's Int is.

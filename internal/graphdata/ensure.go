@@ -21,15 +21,10 @@ func Name(name string) (string, error) {
 	return name, errors.Join(fault.CheckText("Graph name", name, maxName), fault.CheckLabel("Graph name", name))
 }
 
-// Ensure returns the graph of a node, and makes its header when there is none: one of which no build was asked for. The fault is NotFound
-// when the node is gone.
-func (s *Service) Ensure(ctx context.Context, projectID int32, nodeID, name string) (Graph, error) {
-	return s.one(ctx, func(q *db.Queries) (db.Graph, error) {
-		if err := q.InsertGraph(ctx, db.InsertGraphParams{ProjectID: projectID, NodeID: nodeID, Name: name}); err != nil {
-			return db.Graph{}, err
-		}
-		return q.GetGraphOfNode(ctx, db.GetGraphOfNodeParams{ProjectID: projectID, NodeID: nodeID})
-	})
+// QueueHeader queues the statement that makes the header of the graph of a node which the same transaction added: one of which no build was
+// asked for.
+func QueueHeader(b *pgx.Batch, projectID int32, nodeID, name string) {
+	b.Queue(db.InsertGraph, name, projectID, nodeID)
 }
 
 // CheckContent returns the fault NotFound unless a project has a content, of which no graph need be any more.

@@ -98,11 +98,17 @@ func finish(t testing.TB, pg *postgres.DB, node string, r graphdata.Result) (g g
 // ensure makes the header of a node's graph.
 func ensure(t testing.TB, pg *postgres.DB, node string) graphdata.Graph {
 	t.Helper()
-	g, err := graphdata.NewService(graphdata.Config{DB: pg}).Ensure(t.Context(), 1, node, "Graph "+node)
+	b := &pgx.Batch{}
+	graphdata.QueueHeader(b, 1, node, "Graph "+node)
+	err := pg.Requests.Do(t.Context(), func(conn *pgx.Conn) error { return conn.SendBatch(t.Context(), b).Close() })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return g
+	g, err := graphdata.NewService(graphdata.Config{DB: pg}).OfNode(t.Context(), auth.Unchecked(auth.Actor{}, 1), node)
+	if err != nil || g == nil {
+		t.Fatal(g, err)
+	}
+	return *g
 }
 
 // What is written is read again, whole and in pages, however it was cut into chunks.

@@ -120,6 +120,7 @@ func (c *Cleaner) clean(ctx context.Context) {
 		{"events", func() (int64, error) {
 			return c.cfg.Plans.Trim(ctx, plan.Keep{Since: now.Add(-c.cfg.KeepEvents), Events: keepEvents, Bytes: keepEventBytes})
 		}},
+		{"operations", func() (int64, error) { return c.trimOperations(ctx, now.Add(-c.cfg.KeepEvents)) }},
 		{"project_operations", func() (int64, error) { return c.trimProjectOperations(ctx, now.Add(-c.cfg.KeepEvents)) }},
 		{"commands", func() (int64, error) { return c.trimCommands(ctx) }},
 		{"presence_log", func() (int64, error) { return c.cfg.Presence.TrimLog(ctx, now.Add(-keepVisits)) }},
@@ -170,10 +171,24 @@ const operationChunk = 10_000
 
 // trimProjectOperations removes the operation ids of projects that were created before a time, as those of changes go with their events.
 func (c *Cleaner) trimProjectOperations(ctx context.Context, before time.Time) (removed int64, err error) {
+	return c.inChunks(ctx, func(q *db.Queries) (int64, error) {
+		return q.DeleteOldProjectOperations(ctx, db.DeleteOldProjectOperationsParams{Before: before, Chunk: operationChunk})
+	})
+}
+
+// trimOperations removes the operation ids that were remembered beside the log before a time.
+func (c *Cleaner) trimOperations(ctx context.Context, before time.Time) (removed int64, err error) {
+	return c.inChunks(ctx, func(q *db.Queries) (int64, error) {
+		return q.DeleteOldOperations(ctx, db.DeleteOldOperationsParams{Before: before, Chunk: operationChunk})
+	})
+}
+
+// inChunks removes operation ids until a statement finds less than a chunk of them.
+func (c *Cleaner) inChunks(ctx context.Context, remove func(*db.Queries) (int64, error)) (removed int64, err error) {
 	for {
 		var chunk int64
 		err = c.cfg.DB.Query(ctx, func(q *db.Queries) (err error) {
-			chunk, err = q.DeleteOldProjectOperations(ctx, db.DeleteOldProjectOperationsParams{Before: before, Chunk: operationChunk})
+			chunk, err = remove(q)
 			return err
 		})
 		removed += chunk

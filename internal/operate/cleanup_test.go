@@ -129,3 +129,25 @@ func TestOperationsAreForgottenInChunks(t *testing.T) {
 		t.Errorf("%d were removed, %v, want %d", n, err, many)
 	}
 }
+
+// Operation ids that were remembered beside the log go with the events of their age.
+func TestRememberedOperationsAreForgotten(t *testing.T) {
+	t.Parallel()
+	core := servertest.StartCore(t, nil)
+	conn := pgtest.Connect(t, core.Database)
+	pgtest.Exec(t, conn, `INSERT INTO operations (op_actor, op_id, project_id, action, request_hash, at)
+		SELECT '', a, 1, 'delete graph 7', sha256('')::bytea, now() - a::interval FROM unnest('{2 h,1 s}'::text[]) a`)
+	cleaner := operate.NewCleaner(operate.CleanerConfig{
+		DB: core.DB.System, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+	})
+	var before time.Time
+	if err := conn.QueryRow(t.Context(), "SELECT now() - interval '1 h'").Scan(&before); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := operate.TrimOperations(cleaner, t.Context(), before); n != 1 || err != nil {
+		t.Errorf("%d were removed, %v, want 1", n, err)
+	}
+	if left := pgtest.Texts(t, conn, "SELECT op_id FROM operations"); len(left) != 1 || left[0] != "1 s" {
+		t.Errorf("left are %v", left)
+	}
+}

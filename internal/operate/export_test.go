@@ -1,7 +1,10 @@
 package operate
 
-// TrimProjectOperations is one job of the clean-up.
-var TrimProjectOperations = (*Cleaner).trimProjectOperations
+// Jobs of the clean-up on operation ids.
+var (
+	TrimProjectOperations = (*Cleaner).trimProjectOperations
+	TrimOperations        = (*Cleaner).trimOperations
+)
 
 // Jobs of the clean-up on what is stored.
 var (

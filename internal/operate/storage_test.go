@@ -97,12 +97,15 @@ func (s *stored) tenMinutesAgo() (at time.Time) {
 
 // finish makes a content that of the graph of node "a".
 func (s *stored) finish(c graphdata.Content) error {
-	g, err := graphdata.NewService(graphdata.Config{DB: s.pg}).Ensure(s.t.Context(), 1, "a", "A")
-	if err != nil {
-		return err
-	}
 	return s.pg.Requests.InTx(s.t.Context(), func(q *db.Queries) error {
-		_, err := graphdata.Finish(s.t.Context(), q, g.ID, graphdata.Result{Content: c})
+		if err := q.InsertGraph(s.t.Context(), db.InsertGraphParams{ProjectID: 1, NodeID: "a", Name: "A"}); err != nil {
+			return err
+		}
+		g, err := q.GetGraphOfNode(s.t.Context(), db.GetGraphOfNodeParams{ProjectID: 1, NodeID: "a"})
+		if err != nil {
+			return err
+		}
+		_, err = graphdata.Finish(s.t.Context(), q, g.ID, graphdata.Result{Content: c})
 		return err
 	})
 }

@@ -33,9 +33,15 @@ type Change struct {
 	// written. The server ends a transaction that is idle for 2 s, so Within does no long work of its own. Its change shares a
 	// transaction with no other.
 	Within func(context.Context, Tx) ([]Edit, error)
+	// Then queues statements of the caller behind those that write the change, in its transaction. It gets the nodes that changed, and does not
+	// run when nothing did. Its change shares a transaction with no other.
+	Then func(b *pgx.Batch, nodes []Node)
 	// Request is what Within is asked to do, as JSON: part of what a repeat must ask for again. A repeat of what is in the log does not
 	// run Within.
-	Request  any
+	Request any
+	// Action says what is done to what, such as "delete graph 7". With one, the operation id is remembered beside the log, unless it is "":
+	// a repeat is answered also when no event was made, and Repeated knows it when nobody can tell any more which project it is of.
+	Action   string
 	Budget   time.Duration // time for the answer; 0 for that of all changes
 	Need     auth.Need     // right that it needs; 0 for auth.Edit
 	Warnings bool          // whether the result has warnings, which cost a look at each node that the change touches
@@ -125,6 +131,21 @@ func (s *Service) change(ctx context.Context, access auth.Access, c Change) (Res
 	return result, err
 }
 
+// Repeated reports whether a change of this actor with this operation id and action was made, whichever project it was of.
+func (s *Service) Repeated(ctx context.Context, actor auth.Actor, opID, action string) (is bool, err error) {
+	if opID == "" || fault.CheckText("Operation id", opID, maxOperationID) != nil {
+		return false, nil
+	}
+	err = s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {
+		is, err = q.GetRememberedAction(ctx, db.GetRememberedActionParams{OpActor: actor.OpActor(), OpID: opID, Action: action})
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("look up an operation: %w", err)
+	}
+	return is, nil
+}
+
 // announce brings a change to the watchers of this replica, and to the other replicas.
 func (s *Service) announce(project int32, done committed) {
 	for _, e := range done.written {
@@ -188,7 +209,9 @@ type request struct {
 
 // newRequest returns the request of a change, under a fresh operation id unless it has one.
 func newRequest(access auth.Access, c Change) request {
-	c.OpID = cmp.Or(c.OpID, uuid.NewString())
+	if c.OpID == "" {
+		c.OpID, c.Action = uuid.NewString(), "" // nobody can repeat it
+	}
 	r := request{Change: c, access: access, actor: access.Actor(), project: access.Project(), hash: c.hash()}
 	r.Edits = bindOperations(c.Edits, r.operationKey())
 	return r

@@ -49,6 +49,8 @@ type draft struct {
 	wrote bool   // whether statements of the caller ran, which are to be committed
 	at    Cursor // place right after the last change in the draft
 	size  int64  // bytes of all events before the draft
+	// remembered is the hash of the request that was remembered under the operation id; nil when none was, and for requests without Action.
+	remembered []byte
 	// floor is where the log begins, and lastEdit the newest version whose event edits, floor when none does. They are read for whoever names
 	// a version.
 	floor, lastEdit int64

@@ -30,11 +30,11 @@ func (e *commitUnknown) Unwrap() error { return e.cause }
 // maxSmall is how many nodes a request that shares a transaction may read: others wait for the head's lock meanwhile.
 const maxSmall = 16
 
-// small reports whether a request may share a transaction. It runs no statements of its caller. It has one edit, because an edit that is
+// small reports whether a request may share a transaction. It has no statements of its caller and is not remembered beside the log. It has one edit, because an edit that is
 // refused leaves the draft unchanged, while of several edits the first would stay in it. It does not read the whole plan, and wants no
 // warnings: these are of the plan right after the request, and others of the group would change it more.
 func (r request) small() bool {
-	if len(r.Edits) != 1 || r.Warnings || r.Within != nil {
+	if len(r.Edits) != 1 || r.Warnings || r.Within != nil || r.Then != nil || r.Action != "" {
 		return false
 	}
 	looks := r.reads()
@@ -178,6 +178,9 @@ func read(ctx context.Context, conn *pgx.Conn, group []*ticket) (*draft, []*db.G
 		queueOperation(b, t.request, &earlier[i])
 		queueRole(b, t.access, &roles[i])
 	}
+	if group[0].Action != "" { // then it is the only one
+		queueRemembered(b, group[0].request, &d.remembered)
+	}
 	if slices.ContainsFunc(group, func(t *ticket) bool { return t.Expected != nil }) {
 		d.queueLog(b, projectID)
 	}
@@ -219,6 +222,17 @@ func queueRole(b *pgx.Batch, access auth.Access, role **string) {
 func queueOperation(b *pgx.Batch, r request, earlier **db.GetOperationRow) {
 	b.Queue(db.GetOperation, r.project, r.actor.OpActor(), r.OpID).Query(func(rows pgx.Rows) (err error) {
 		*earlier, err = first(rows, pgx.RowToAddrOfStructByPos[db.GetOperationRow])
+		return err
+	})
+}
+
+// queueRemembered looks up the hash of the request that was remembered under an operation id: nil when none was.
+func queueRemembered(b *pgx.Batch, r request, hash *[]byte) {
+	b.Queue(db.GetRememberedOperation, r.actor.OpActor(), r.OpID, r.project).Query(func(rows pgx.Rows) error {
+		found, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
+		if len(found) > 0 {
+			*hash = found[0]
+		}
 		return err
 	})
 }
@@ -291,10 +305,12 @@ func (r request) answered(d *draft, earlier *db.GetOperationRow) (*committed, er
 		return nil, err
 	}
 	switch {
-	case earlier != nil && !slices.Equal(earlier.RequestHash, r.hash):
+	case earlier != nil && !slices.Equal(earlier.RequestHash, r.hash), d.remembered != nil && !slices.Equal(d.remembered, r.hash):
 		return nil, errOperationUsed.With("opId", r.OpID)
 	case earlier != nil:
 		return new(earlierEvent(d.at.Epoch, *earlier)), nil
+	case d.remembered != nil:
+		return &committed{at: d.at}, nil
 	case r.Expected != nil && !d.knows(*r.Expected):
 		return nil, versionConflict(*r.Expected, d.at.Version)
 	}
@@ -333,6 +349,12 @@ func write(ctx context.Context, conn *pgx.Conn, d *draft, group []*ticket, answe
 				d.queueAcceptance(b, t.request, done.at.Version)
 			}
 		}
+	}
+	if then := group[0].Then; then != nil && answers[0].done.event != nil { // it is alone in its group
+		then(b, answers[0].done.nodes)
+	}
+	if r := group[0].request; r.Action != "" { // it is alone in its group
+		b.Queue(db.InsertRememberedOperation, r.actor.OpActor(), r.OpID, projectID, r.Action, r.hash)
 	}
 	if d.held && steps > 0 {
 		b.Queue(db.StepHead, projectID)

@@ -373,6 +373,8 @@ var lookUps = map[string]call{
 	"GetNodeDegree":            get((*db.Queries).GetNodeDegree, db.GetNodeDegreeParams{ProjectID: large, ID: "node-500"}),
 	"ListProjectsAfter":        get((*db.Queries).ListProjectsAfter, db.ListProjectsAfterParams{After: 10, Most: 10}),
 	"GetProjectOperation":      get((*db.Queries).GetProjectOperation, db.GetProjectOperationParams{OpActor: "actor", OpID: "op"}),
+	"GetRememberedOperation":   get((*db.Queries).GetRememberedOperation, db.GetRememberedOperationParams{OpActor: "actor", OpID: "op", ProjectID: large}),
+	"GetRememberedAction":      get((*db.Queries).GetRememberedAction, db.GetRememberedActionParams{OpActor: "actor", OpID: "op", Action: "delete graph 7"}),
 	"DeleteGuest":              get((*db.Queries).DeleteGuest, db.DeleteGuestParams{ConnectionID: guest[0], ProjectID: large}),
 	"ReapGuests":               get((*db.Queries).ReapGuests, 3),
 	"TrimVisits":               get((*db.Queries).TrimVisits, db.TrimVisitsParams{Before: new(time.Now().Add(time.Hour)), Chunk: 5}),
@@ -394,6 +396,11 @@ var lookUps = map[string]call{
 	"UpdateDataSource":     get((*db.Queries).UpdateDataSource, db.UpdateDataSourceParams{ID: largeSource, ProjectID: large}),
 	"UpdateDataSourceFile": get((*db.Queries).UpdateDataSourceFile, db.UpdateDataSourceFileParams{ID: largeSource, ProjectID: large, Format: "csv", Status: "active"}),
 	"DeleteDataSource":     get((*db.Queries).DeleteDataSource, db.DeleteDataSourceParams{ID: largeSource, ProjectID: large}),
+
+	"InsertRememberedOperation": do((*db.Queries).InsertRememberedOperation, db.InsertRememberedOperationParams{
+		OpActor: "actor", OpID: "op-new", ProjectID: large, Action: "delete graph 7", RequestHash: make([]byte, 32),
+	}),
+	"DeleteOldOperations": get((*db.Queries).DeleteOldOperations, db.DeleteOldOperationsParams{Before: time.Now(), Chunk: 3}),
 
 	"DeleteOldProjectOperations": get((*db.Queries).DeleteOldProjectOperations, db.DeleteOldProjectOperationsParams{Before: time.Now(), Chunk: 3}),
 

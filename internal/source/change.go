@@ -157,7 +157,7 @@ func (r received) update(src Source, expected *int64) db.UpdateDataSourceFilePar
 func (s *Service) rewrite(
 	ctx context.Context, access auth.Access, src Source, r Request, asked requested, write func(context.Context, plan.Tx) error,
 ) (Source, error) {
-	_, err := s.plans.Change(ctx, access, r.change(asked, func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
+	c := r.change(asked, func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
 		if err := write(ctx, tx); err != nil {
 			return nil, err
 		}
@@ -176,8 +176,8 @@ func (s *Service) rewrite(
 			}
 		}
 		return edits, nil
-	}))
-	if err != nil {
+	})
+	if _, err := s.plans.Change(ctx, access, remembered(c, asked)); err != nil {
 		return Source{}, err
 	}
 	return s.Get(ctx, access, src.ID)
@@ -191,14 +191,18 @@ func updated(n int64, err error) error {
 	return err
 }
 
-// Delete removes a source with its nodes and their edges, in one change. Its file goes with the next clean-up.
+// Delete removes a source with its nodes and their edges, in one change. Its file goes with the next clean-up. A repeat under the same
+// operation id succeeds.
 func (s *Service) Delete(ctx context.Context, access auth.Access, id int32, r Request) error {
+	asked := requested{What: "delete", ID: id}
 	src, err := s.toChange(ctx, access, id)
+	if fault.Is(err, fault.NotFound) {
+		return s.Deleted(ctx, access.Actor(), id, r, err)
+	}
 	if err != nil {
 		return err
 	}
-	asked := requested{What: "delete", ID: id}
-	_, err = s.plans.Change(ctx, access, r.change(asked, func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
+	c := r.change(asked, func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
 		if err := updated(tx.DeleteDataSource(ctx, db.DeleteDataSourceParams{ID: id, ProjectID: src.ProjectID})); err != nil {
 			return nil, err
 		}
@@ -211,8 +215,24 @@ func (s *Service) Delete(ctx context.Context, access auth.Access, id int32, r Re
 			edits[i] = plan.DeleteNode{ID: node}
 		}
 		return edits, nil
-	}))
+	})
+	_, err = s.plans.Change(ctx, access, remembered(c, asked))
+	if fault.Is(err, fault.NotFound) { // it went since it was read, perhaps by the same request
+		return s.Deleted(ctx, access.Actor(), id, r, err)
+	}
 	return err
+}
+
+// Deleted returns nil when a source is missing because the same request of the same actor deleted it before, else the fault that says so.
+func (s *Service) Deleted(ctx context.Context, actor auth.Actor, id int32, r Request, missing error) error {
+	is, err := s.plans.Repeated(ctx, actor, r.OpID, remembered(plan.Change{}, requested{What: "delete", ID: id}).Action)
+	switch {
+	case err != nil:
+		return err
+	case is:
+		return nil
+	}
+	return missing
 }
 
 // nodesOf returns the nodes of a plan that name a source.

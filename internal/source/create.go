@@ -170,6 +170,12 @@ func (s *Service) insert(
 	return sources, result, nil
 }
 
+// remembered returns a change whose operation id is remembered whether or not it makes an event.
+func remembered(c plan.Change, asked requested) plan.Change {
+	c.Action = fmt.Sprintf("%s data source %d", asked.What, asked.ID)
+	return c
+}
+
 // change is the change of a plan by which a request is done.
 func (r Request) change(asked any, within func(context.Context, plan.Tx) ([]plan.Edit, error)) plan.Change {
 	return plan.Change{OpID: r.OpID, ClientID: r.ClientID, Via: r.Via, Note: r.Note, Request: asked, Within: within}

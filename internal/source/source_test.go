@@ -156,6 +156,56 @@ func TestRepeatsAreSafe(t *testing.T) {
 	}
 }
 
+// A change that makes no event is not done twice under one operation id either, and a deletion that is repeated succeeds.
+func TestRepeatsThatNoEventTellsOf(t *testing.T) {
+	t.Parallel()
+	core := servertest.StartCore(t, nil)
+	id := newProject(t, core)
+	src := create(t, core, id, file("nodes.csv", nodesCSV), file("more.csv", nodesCSV))
+	shown, unshown := src[0], src[1]
+	nodes := dag(t, core, id).Nodes
+	if _, err := core.Plans.Change(t.Context(), auth.Unchecked(ann, id), plan.Change{Edits: []plan.Edit{plan.DeleteNode{ID: nodes[1].ID}}}); err != nil {
+		t.Fatal(err)
+	}
+	rename := func(name string) (source.Source, error) {
+		return core.Sources.Change(t.Context(), auth.Unchecked(ann, id), unshown.ID, source.Update{Name: &name}, source.Request{OpID: "rename"})
+	}
+	for range 2 {
+		if got, err := rename("First"); err != nil || got.Name != "First" {
+			t.Fatalf("renamed %q, %v", got.Name, err)
+		}
+	}
+	if _, err := rename("Second"); !fault.Is(err, fault.BadRequest) {
+		t.Errorf("another name under the same operation id: %v", err)
+	}
+	if _, err := core.Sources.Change(t.Context(), auth.Unchecked(ann, id), unshown.ID, source.Update{Name: new("Third")}, source.Request{OpID: "other"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := rename("First"); err != nil || got.Name != "Third" {
+		t.Errorf("a repeat after another change gets %q, %v", got.Name, err)
+	}
+	for _, src := range []source.Source{shown, unshown} {
+		request := source.Request{OpID: fmt.Sprint("delete-", src.ID)}
+		for range 2 {
+			if err := core.Sources.Delete(t.Context(), auth.Unchecked(ann, id), src.ID, request); err != nil {
+				t.Errorf("delete %s: %v", src.Filename, err)
+			}
+		}
+		if err := core.Sources.Delete(t.Context(), auth.Unchecked(ann, id), src.ID, source.Request{OpID: "rename"}); !fault.Is(err, fault.NotFound) {
+			t.Errorf("deleted under the operation id of another change: %v", err)
+		}
+		if err := core.Sources.Delete(t.Context(), auth.Unchecked(ann, id), src.ID+1000, request); !fault.Is(err, fault.NotFound) {
+			t.Errorf("another source under the operation id of a deletion: %v", err)
+		}
+	}
+	if err := core.Projects.Delete(t.Context(), auth.Unchecked(ann, id)); err != nil {
+		t.Fatal(err)
+	}
+	if err := core.Sources.Delete(t.Context(), auth.Unchecked(ann, id), shown.ID, source.Request{OpID: fmt.Sprint("delete-", shown.ID)}); err != nil {
+		t.Errorf("a repeat after the project went: %v", err)
+	}
+}
+
 // A stream that ends early leaves nothing that anybody sees.
 func TestAnUploadThatEndsEarly(t *testing.T) {
 	t.Parallel()
