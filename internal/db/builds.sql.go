@@ -453,7 +453,7 @@ func (q *Queries) ListStepSources(ctx context.Context, projectIds []int64) ([]Li
 
 const ListSteps = `-- name: ListSteps :many
 SELECT project_id, id, node_type, label,
-    (CASE WHEN node_type IN ('DataSourceNode', 'MergeNode', 'TransformNode') THEN config ELSE '{}' END)::json AS config
+    (CASE WHEN node_type IN ('DataSourceNode', 'MergeNode', 'TransformNode', 'CopyNode') THEN config ELSE '{}' END)::json AS config
 FROM plan_nodes
 WHERE project_id = ANY ($1::int[]) AND ordinal >= 0 ORDER BY project_id, ordinal
 `

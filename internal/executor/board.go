@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"layercake/internal/fault"
 	"layercake/internal/graphdata"
 	"layercake/internal/plan"
 	"layercake/internal/source"
@@ -39,6 +40,7 @@ type step struct {
 
 	// What assess finds out.
 	settings string // hash of those that matter; "" before
+	refused  error  // why the settings cannot be used; nil when they can
 	from     ingredients
 	recipe   string   // "" while an input has no output
 	because  []string // why the graph is stale; empty when it is current
@@ -187,7 +189,7 @@ func (s *step) assess(version string) {
 		return
 	}
 	if s.settings == "" {
-		s.settings = hashSettings(s.kind, s.config)
+		s.settings, s.refused = hashSettings(s.kind, s.config)
 	}
 	s.from = ingredients{Version: version, Kind: s.kind, Settings: s.settings, Inputs: make([]ingredient, len(s.inputs))}
 	for i, in := range s.inputs {
@@ -355,6 +357,9 @@ func (s *step) problem() string {
 	if len(s.inputs) == 0 && (s.kind == plan.TransformNode || s.kind == plan.CopyNode) {
 		return "It has no input"
 	}
+	if f := fault.From(s.refused); f != nil {
+		return f.Message
+	}
 	for _, in := range s.inputs {
 		switch {
 		case in.kind == plan.DataSourceNode:
@@ -410,7 +415,7 @@ func (b *board) share(s *step, from *header) {
 		g.former = g.ContentID
 	}
 	g.ContentID, g.ContentHash, g.NodeCount, g.EdgeCount = from.ContentID, from.ContentHash, from.NodeCount, from.EdgeCount
-	g.Recipe, g.Ingredients, g.Metadata, g.copied, g.Bytes = &s.recipe, s.from.json(), nil, from, from.Bytes
+	g.Recipe, g.Ingredients, g.Metadata, g.copied, g.Bytes = new(s.recipe), s.from.json(), nil, from, from.Bytes
 	g.ComputedAt = &b.now
 	b.complete(s)
 }

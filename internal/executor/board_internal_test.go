@@ -298,6 +298,28 @@ func TestFailedInputFailsWhatDependsOnIt(t *testing.T) {
 	}
 }
 
+// Settings that nobody knows are refused before anything is built, also of a node that would share what its input has.
+func TestSettingsThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	for id, c := range map[string]struct{ config, want string }{
+		"m1": {`{"mergeStrategy":"Union","color":"red"}`, `The configuration of the merge is not readable: "color" is unknown: correct its name, or remove it`},
+		"t1": {`{"transforms":[{"kind":"No"}]}`, `Transform step 1 has the unknown kind "No"; known are `},
+		"c1": {`{"copyType":"bogus"}`, `The copy has the unknown copyType "bogus"; known are DeepCopy, ShallowCopy, Reference`},
+		"c2": {`{"copyType":"DeepCopy","deep":true}`, `The configuration of the copy is not readable: "deep" is unknown: correct its name, or remove it`},
+	} {
+		tb := plot(t, "s1 g1 m1 t1 c1 c2", "s1-g1 g1-m1 g1-t1 g1-c1 g1-c2")
+		tb.ask("")
+		tb.buildAll()
+		former := *tb.at(id).graph.ContentID
+		tb.at(id).config, tb.at(id).settings = c.config, ""
+		same(t, "ready", tb.ask(""), "")
+		g := tb.at(id).graph
+		if g.State != stateError || g.ErrorMessage == nil || !strings.HasPrefix(*g.ErrorMessage, c.want) || *g.ContentID != former {
+			t.Errorf("%s is %s: %v, content %d", id, g.State, g.ErrorMessage, *g.ContentID)
+		}
+	}
+}
+
 func TestSourcesThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	bad := "Row 3 is bad"

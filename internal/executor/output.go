@@ -288,12 +288,12 @@ type outputConfig struct {
 // imported plan files had them. Members may be in camelCase or in snake_case.
 func parseOutputConfig(text string) (outputConfig, error) {
 	var given struct {
-		RenderTarget string            `json:"render_target"`
-		Exporter     string            `json:"exporter"`
-		OutputPath   string            `json:"output_path"`
-		Filename     string            `json:"filename"`
-		Render       planfile.Render   `json:"render_config"`
-		Settings     *layered.Settings `json:"graph_config"`
+		RenderTarget string          `json:"render_target"`
+		Exporter     string          `json:"exporter"`
+		OutputPath   string          `json:"output_path"`
+		Filename     string          `json:"filename"`
+		Render       json.RawMessage `json:"render_config"`
+		Settings     json.RawMessage `json:"graph_config"`
 	}
 	var members map[string]any
 	err := json.Unmarshal([]byte(cmp.Or(text, "{}")), &members)
@@ -303,12 +303,43 @@ func parseOutputConfig(text string) (outputConfig, error) {
 	if err != nil {
 		return outputConfig{}, fault.New(fault.BadRequest, "Failed to parse node config: "+fault.JSONReason(err))
 	}
-	config := outputConfig{name: cmp.Or(given.OutputPath, given.Filename), render: given.Render.Options(), settings: given.Settings}
-	if config.settings != nil {
+	config := outputConfig{name: cmp.Or(given.OutputPath, given.Filename)}
+	if config.render, err = renderOptions(given.Render); err != nil {
+		return outputConfig{}, fault.New(fault.BadRequest, "The renderConfig of the output cannot be used: "+err.Error())
+	}
+	if len(given.Settings) > 0 && string(given.Settings) != "null" {
+		settings, err := layered.ParseSettings(given.Settings)
+		if err != nil {
+			return outputConfig{}, fault.New(fault.BadRequest, "The graphConfig of the output cannot be used: "+err.Error())
+		}
 		// Editors send all members, off or on: edges are only aggregated when the config says so.
-		config.settings.AggregateEdges = new(config.settings.AggregateEdges != nil && *config.settings.AggregateEdges)
+		settings.AggregateEdges = new(settings.AggregateEdges != nil && *settings.AggregateEdges)
+		config.settings = &settings
 	}
 	return config.in(export.Format(cmp.Or(given.RenderTarget, given.Exporter, string(export.GML))))
+}
+
+// renderOptions reads a render_config in snake_case. It refuses members that are unknown or negative.
+func renderOptions(text json.RawMessage) (export.Options, error) {
+	var given planfile.Render
+	if len(text) > 0 {
+		if err := fault.DecodeJSON(text, &given); err != nil {
+			return export.Options{}, errors.New(fault.JSONReason(err))
+		}
+	}
+	for _, limit := range []struct {
+		name  string
+		value float64
+	}{
+		{"target_options.graphviz.nodesep", given.TargetOptions.Graphviz.NodeSep},
+		{"target_options.graphviz.ranksep", given.TargetOptions.Graphviz.RankSep},
+		{"template_timeout_seconds", float64(given.TimeoutSeconds)},
+	} {
+		if limit.value < 0 {
+			return export.Options{}, fmt.Errorf("%s is %v: it cannot be negative", limit.name, limit.value)
+		}
+	}
+	return given.Options(), nil
 }
 
 // encode returns the JSON of a value that is made of what JSON has.

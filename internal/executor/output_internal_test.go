@@ -53,7 +53,15 @@ func TestOutputConfig(t *testing.T) {
 		"the newer spelling wins": {
 			`{"filename":"old","exporter":"DOT","renderTarget":"JSON","outputPath":"new"}`, outputConfig{format: export.JSON, name: "new"},
 		},
-		"unknown members":      {`{"renderTarget":"json","color":1,"renderConfig":{"shade":2}}`, outputConfig{format: export.JSON}},
+		"unknown members": {`{"renderTarget":"json","color":1}`, outputConfig{format: export.JSON}},
+		"all that the existing client sends": {
+			`{"renderTarget":"DOT","outputPath":"","renderConfig":{"containNodes":true,"orientation":"TB"},"graphConfig":{"generateHierarchy":false,` +
+				`"maxPartitionDepth":0,"maxPartitionWidth":0,"invertGraph":false,"nodeLabelMaxLength":0,"nodeLabelInsertNewlinesAt":0,` +
+				`"edgeLabelMaxLength":0,"edgeLabelInsertNewlinesAt":0}}`,
+			outputConfig{
+				format: export.DOT, render: export.Options{Orientation: export.TopToBottom}, settings: &layered.Settings{AggregateEdges: off},
+			},
+		},
 		"camelCase beats both": {`{"renderTarget":"DOT","render_target":"GML"}`, outputConfig{format: export.DOT}},
 	} {
 		got, err := parseOutputConfig(c.config)
@@ -63,7 +71,10 @@ func TestOutputConfig(t *testing.T) {
 	}
 	for name, config := range map[string]string{
 		"no object": "[1]", "no JSON": "{", "a wrong type": `{"renderTarget":1}`, "a wrong type within": `{"renderConfig":{"containNodes":"no"}}`,
-		"Custom": `{"renderTarget":"Custom"}`, "unknown": `{"renderTarget":"SVG"}`, "a tag of a plan file": `{"exporter":"Unknown"}`,
+		"an unknown setting": `{"renderConfig":{"shade":2}}`, "one within": `{"renderConfig":{"targetOptions":{"graphviz":{"shade":2}}}}`,
+		"one of the graph": `{"graphConfig":{"maxPartitionDeep":2}}`, "a negative one": `{"graph_config":{"maxPartitionDepth":-1}}`,
+		"a negative one of the drawing": `{"renderConfig":{"targetOptions":{"graphviz":{"nodesep":-0.5}}}}`,
+		"Custom":                        `{"renderTarget":"Custom"}`, "unknown": `{"renderTarget":"SVG"}`, "a tag of a plan file": `{"exporter":"Unknown"}`,
 	} {
 		if got, err := parseOutputConfig(config); !fault.Is(err, fault.BadRequest) {
 			t.Errorf("%s: %+v, %v", name, got, err)

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -109,7 +110,7 @@ type mergeSettings struct {
 
 func parseMerge(config string) (mergeSettings, error) {
 	s := mergeSettings{}
-	if err := json.Unmarshal([]byte(config), &s); err != nil {
+	if err := fault.DecodeJSON([]byte(cmp.Or(config, "{}")), &s); err != nil {
 		return s, fault.New(fault.BadRequest, "The configuration of the merge is not readable: "+fault.JSONReason(err))
 	}
 	if s.Strategy == "" {
@@ -121,25 +122,45 @@ func parseMerge(config string) (mergeSettings, error) {
 	return s, nil
 }
 
+// copyTypes are the types of copies. A graph is never changed in place, so that all of them are the same.
+var copyTypes = []string{"DeepCopy", "ShallowCopy", "Reference"}
+
+// checkCopy refuses what the configuration of a CopyNode cannot have. None of its settings matters to what it builds.
+func checkCopy(config string) error {
+	var s struct {
+		Type string `json:"copyType"`
+		Keep *bool  `json:"preserveMetadata"`
+	}
+	if err := fault.DecodeJSON([]byte(cmp.Or(config, "{}")), &s); err != nil {
+		return fault.New(fault.BadRequest, "The configuration of the copy is not readable: "+fault.JSONReason(err))
+	}
+	if s.Type != "" && !slices.Contains(copyTypes, s.Type) {
+		return fault.New(fault.BadRequest, fmt.Sprintf("The copy has the unknown copyType %q; known are %s", fault.Clip(s.Type),
+			strings.Join(copyTypes, ", ")))
+	}
+	return nil
+}
+
 // hashSettings returns the hash of the settings that matter to what a node of a kind builds. Labels, positions, and what only clients read
-// never do. A configuration that cannot be read is hashed as it is: building it fails, and another one is another attempt.
-func hashSettings(kind plan.NodeType, config string) string {
+// never do. A configuration that cannot be read is hashed as it is, and err says why: building it fails, and another one is another attempt.
+func hashSettings(kind plan.NodeType, config string) (hash string, err error) {
 	var settings any
-	var err error
 	switch kind {
 	case plan.MergeNode:
 		settings, err = parseMerge(config)
 	case plan.TransformNode:
 		settings, err = layered.ParseTransforms([]byte(config))
+	case plan.CopyNode:
+		err = checkCopy(config)
 	}
 	if err != nil {
-		return layered.HashParts("unreadable", config)
+		return layered.HashParts("unreadable", config), err
 	}
 	canonical, err := json.Marshal(settings)
 	if err != nil {
-		return layered.HashParts("unreadable", config)
+		return layered.HashParts("unreadable", config), err
 	}
-	return layered.HashParts("settings", string(canonical))
+	return layered.HashParts("settings", string(canonical)), nil
 }
 
 // sourceOf returns the id of the data source that the configuration of a DataSourceNode names, or 0.

@@ -9,6 +9,10 @@ import (
 
 func TestSettingsThatMatter(t *testing.T) {
 	t.Parallel()
+	hash := func(kind plan.NodeType, config string) string {
+		hash, _ := hashSettings(kind, config)
+		return hash
+	}
 	same := map[string]struct {
 		kind plan.NodeType
 		a, b string
@@ -16,13 +20,12 @@ func TestSettingsThatMatter(t *testing.T) {
 		"a graph has none":          {plan.GraphNode, `{}`, `{"isReference":true,"metadata":{"nodeCount":3}}`},
 		"a copy has none":           {plan.CopyNode, `{}`, `{"copyType":"ShallowCopy"}`},
 		"defaults of a merge":       {plan.MergeNode, `{}`, `{"mergeStrategy":"Union","conflictResolution":"PreferLast"}`},
-		"what a merge ignores":      {plan.MergeNode, `{"mergeStrategy":"Union"}`, `{"mergeStrategy":"Union","color":"red"}`},
 		"spellings of a transform":  {plan.TransformNode, `{"transforms":[{"kind":"PartitionDepthLimit","params":{"max_partition_depth":2}}]}`, `{"transforms":[{"kind":"PartitionDepthLimit","params":{"maxPartitionDepth":2}}]}`},
 		"the former shape":          {plan.TransformNode, `{"transformType":"InvertGraph"}`, `{"transforms":[{"kind":"InvertGraph"},{"kind":"AggregateEdges"}]}`},
 		"blanks of an unknown step": {plan.TransformNode, `{"transforms":[{"kind":"No"}]}`, `{"transforms":[{"kind":"No"}]}`},
 	}
 	for name, c := range same {
-		if hashSettings(c.kind, c.a) != hashSettings(c.kind, c.b) {
+		if hash(c.kind, c.a) != hash(c.kind, c.b) {
 			t.Errorf("%s: %s and %s differ", name, c.a, c.b)
 		}
 	}
@@ -30,16 +33,18 @@ func TestSettingsThatMatter(t *testing.T) {
 		kind plan.NodeType
 		a, b string
 	}{
-		"strategies":        {plan.MergeNode, `{}`, `{"mergeStrategy":"Difference"}`},
-		"resolutions":       {plan.MergeNode, `{}`, `{"conflictResolution":"PreferFirst"}`},
-		"a merge of wrong":  {plan.MergeNode, `{"mergeStrategy":1}`, `{"mergeStrategy":2}`},
-		"steps":             {plan.TransformNode, `{"transforms":[{"kind":"InvertGraph"}]}`, `{"transforms":[{"kind":"ReverseEdges"}]}`},
-		"parameters":        {plan.TransformNode, `{"transforms":[{"kind":"PartitionDepthLimit","params":{"maxPartitionDepth":2}}]}`, `{"transforms":[{"kind":"PartitionDepthLimit","params":{"maxPartitionDepth":3}}]}`},
-		"order of steps":    {plan.TransformNode, `{"transforms":[{"kind":"InvertGraph"},{"kind":"ReverseEdges"}]}`, `{"transforms":[{"kind":"ReverseEdges"},{"kind":"InvertGraph"}]}`},
-		"unreadable config": {plan.TransformNode, `{"transforms":7}`, `{"transforms":8}`},
+		"strategies":         {plan.MergeNode, `{}`, `{"mergeStrategy":"Difference"}`},
+		"resolutions":        {plan.MergeNode, `{}`, `{"conflictResolution":"PreferFirst"}`},
+		"a merge of wrong":   {plan.MergeNode, `{"mergeStrategy":1}`, `{"mergeStrategy":2}`},
+		"steps":              {plan.TransformNode, `{"transforms":[{"kind":"InvertGraph"}]}`, `{"transforms":[{"kind":"ReverseEdges"}]}`},
+		"parameters":         {plan.TransformNode, `{"transforms":[{"kind":"PartitionDepthLimit","params":{"maxPartitionDepth":2}}]}`, `{"transforms":[{"kind":"PartitionDepthLimit","params":{"maxPartitionDepth":3}}]}`},
+		"order of steps":     {plan.TransformNode, `{"transforms":[{"kind":"InvertGraph"},{"kind":"ReverseEdges"}]}`, `{"transforms":[{"kind":"ReverseEdges"},{"kind":"InvertGraph"}]}`},
+		"an unknown setting": {plan.MergeNode, `{"mergeStrategy":"Union"}`, `{"mergeStrategy":"Union","color":"red"}`},
+		"types of a copy":    {plan.CopyNode, `{}`, `{"copyType":"bogus"}`},
+		"unreadable config":  {plan.TransformNode, `{"transforms":7}`, `{"transforms":8}`},
 	}
 	for name, c := range different {
-		if hashSettings(c.kind, c.a) == hashSettings(c.kind, c.b) {
+		if hash(c.kind, c.a) == hash(c.kind, c.b) {
 			t.Errorf("%s: %s and %s are the same", name, c.a, c.b)
 		}
 	}

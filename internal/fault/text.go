@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -93,6 +94,16 @@ func Hidden(r rune) bool {
 	return true
 }
 
+// DecodeJSON decodes a JSON text all of whose members have to be known.
+func DecodeJSON(text []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
+}
+
+// unknownMember begins the error of the standard library for a member that is not known, which has no type.
+const unknownMember = "json: unknown field "
+
 // JSONReason says in our words what is wrong with a JSON text that the standard library could not read.
 func JSONReason(err error) string {
 	var syntax *json.SyntaxError
@@ -104,6 +115,9 @@ func JSONReason(err error) string {
 		return "it is of the wrong type: " + kindOf(mismatch.Value)
 	case errors.As(err, &syntax):
 		return fmt.Sprintf("it is no JSON from byte %d on", syntax.Offset)
+	}
+	if name, ok := strings.CutPrefix(err.Error(), unknownMember); ok {
+		return Clip(name) + " is unknown: correct its name, or remove it"
 	}
 	return "it is no JSON, or ends too early"
 }

@@ -109,8 +109,9 @@ func TestJSONReasonsAreOurWords(t *testing.T) {
 		`{"name":{}}`:                `"name" is of the wrong type: an object`,
 		`{"inner":{"n":true}}`:       `"inner.n" is of the wrong type: true or false`,
 		`{"inner":{"n":["secret"]}}`: `"inner.n" is of the wrong type: a string`,
+		`{"colour":1}`:               `"colour" is unknown: correct its name, or remove it`,
 	} {
-		err := json.NewDecoder(strings.NewReader(text)).Decode(&object)
+		err := fault.DecodeJSON([]byte(text), &object)
 		if err == nil {
 			t.Fatalf("%s can be read", text)
 		}

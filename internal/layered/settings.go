@@ -1,6 +1,15 @@
 package layered
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"layercake/internal/fault"
+)
 
 // Settings are the transforms of one export of a plan file (its graph_config), which always run in the same order. Zero is off.
 type Settings struct {
@@ -16,6 +25,58 @@ type Settings struct {
 
 	// GenerateHierarchy is accepted and has no effect, as published.
 	GenerateHierarchy bool `json:"generate_hierarchy,omitzero" yaml:"generate_hierarchy"`
+}
+
+// ParseSettings reads settings from JSON whose members are in snake_case or in camelCase. It refuses those that are unknown or negative.
+func ParseSettings(text []byte) (s Settings, err error) {
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal(text, &given); err != nil {
+		return s, errors.New(fault.JSONReason(err))
+	}
+	snake := make(map[string]json.RawMessage, len(given))
+	for name, value := range given {
+		snake[snakeCase(name)] = value
+	}
+	for name, value := range given { // the exact spelling wins over another one of the same name
+		if snakeCase(name) == name {
+			snake[name] = value
+		}
+	}
+	again, err := json.Marshal(snake)
+	if err != nil {
+		return s, err
+	}
+	if err := fault.DecodeJSON(again, &s); err != nil {
+		return s, errors.New(fault.JSONReason(err))
+	}
+	for _, limit := range []struct {
+		name  string
+		value int
+	}{
+		{"max_partition_depth", s.MaxDepth},
+		{"max_partition_width", s.MaxWidth},
+		{"node_label_max_length", s.NodeLabelLength},
+		{"node_label_insert_newlines_at", s.NodeLabelWrap},
+		{"edge_label_max_length", s.EdgeLabelLength},
+		{"edge_label_insert_newlines_at", s.EdgeLabelWrap},
+	} {
+		if limit.value < 0 {
+			return s, fmt.Errorf("%s is %d: it must be 0, which is off, or more", limit.name, limit.value)
+		}
+	}
+	return s, nil
+}
+
+// snakeCase returns the name in snake_case of a name in camelCase.
+func snakeCase(camel string) string {
+	var b strings.Builder
+	for _, r := range camel {
+		if unicode.IsUpper(r) {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
 }
 
 // Transforms returns the settings as steps: invert, depth, width, node labels, edge labels, unconnected nodes, and at last the

@@ -3,6 +3,7 @@ package layered
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -182,12 +183,12 @@ func ParseTransforms(config []byte) ([]Transform, error) {
 		} `json:"transforms"`
 		Type   string          `json:"transformType"`
 		Former json.RawMessage `json:"transformConfig"`
-		Graph  *Settings       `json:"graphConfig"`
+		Graph  json.RawMessage `json:"graphConfig"`
 	}
 	if len(config) == 0 {
 		return nil, nil
 	}
-	if err := json.Unmarshal(config, &c); err != nil {
+	if err := fault.DecodeJSON(config, &c); err != nil {
 		return nil, fault.New(fault.BadRequest, "The transform's configuration is not readable: "+fault.JSONReason(err))
 	}
 	switch {
@@ -209,27 +210,41 @@ func ParseTransforms(config []byte) ([]Transform, error) {
 			list[i] = Transform{Kind: t.Kind, Params: params}
 		}
 		return list, nil
-	case c.Graph != nil:
-		return c.Graph.Transforms(), nil
+	case given(c.Graph):
+		settings, err := ParseSettings(c.Graph)
+		if err != nil {
+			return nil, fault.New(fault.BadRequest, "The graphConfig of the transform cannot be used: "+err.Error())
+		}
+		return settings.Transforms(), nil
 	case c.Type != "":
 		return migrate(c.Type, c.Former)
 	}
 	return nil, nil
 }
 
+// given reports whether a member is there and not null.
+func given(member json.RawMessage) bool { return len(member) > 0 && string(member) != "null" }
+
 // parseQuery checks the filter of a step. It also accepts the configuration of a FilterNode, {"query": {...}}, which would match everything
 // if nobody looked into it.
 func parseQuery(raw json.RawMessage, f *Filter) error {
 	var c struct {
-		Query *Filter `json:"query"`
+		Query json.RawMessage `json:"query"`
 	}
 	if len(raw) > 0 {
 		if err := json.Unmarshal(raw, &c); err != nil {
 			return err
 		}
 	}
-	if c.Query != nil {
-		*f = *c.Query
+	if given(c.Query) {
+		var q struct {
+			Filter
+			forEditors
+		}
+		if err := fault.DecodeJSON(c.Query, &q); err != nil {
+			return errors.New(fault.JSONReason(err))
+		}
+		*f = q.Filter
 	}
 	_, err := f.compile()
 	return err
@@ -250,13 +265,29 @@ func parseParams(raw json.RawMessage) (Params, error) {
 		camel[camelCase(name)] = value
 	}
 	for name, value := range given { // the exact spelling wins over another one of the same name
-		camel[name] = value
+		if camelCase(name) == name {
+			camel[name] = value
+		}
 	}
 	again, err := json.Marshal(camel)
 	if err != nil {
 		return p, err
 	}
-	return p, json.Unmarshal(again, &p)
+	all := struct {
+		*Params
+		forEditors
+		Query any `json:"query"` // see parseQuery
+	}{Params: &p}
+	if err := fault.DecodeJSON(again, &all); err != nil {
+		return p, errors.New(fault.JSONReason(err))
+	}
+	return p, nil
+}
+
+// forEditors are the members of a filter that have no meaning here.
+type forEditors struct {
+	Version any `json:"fieldMetadataVersion"`
+	Notes   any `json:"notes"`
 }
 
 func camelCase(snake string) string {
@@ -278,11 +309,17 @@ func migrate(kind string, config json.RawMessage) ([]Transform, error) {
 		MaxWidth          int   `json:"maxPartitionWidth"`
 		GenerateHierarchy bool  `json:"generateHierarchy"`
 		Invert            *bool `json:"invertGraph"`
+		NodeFilter        any   `json:"nodeFilter"`
+		EdgeFilter        any   `json:"edgeFilter"`
 	}
 	if len(config) > 0 {
-		if err := json.Unmarshal(config, &c); err != nil {
+		if err := fault.DecodeJSON(config, &c); err != nil {
 			return nil, fault.New(fault.BadRequest, "The transform's configuration is not readable: "+fault.JSONReason(err))
 		}
+	}
+	if c.MaxDepth < 0 || c.MaxWidth < 0 {
+		return nil, fault.New(fault.BadRequest, fmt.Sprintf("The transform's maxPartitionDepth is %d and its maxPartitionWidth %d: "+
+			"neither can be negative", c.MaxDepth, c.MaxWidth))
 	}
 	var list []Transform
 	switch kind {

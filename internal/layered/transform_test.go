@@ -28,7 +28,7 @@ func TestParseTransforms(t *testing.T) {
 		{"a list", `{"transforms":[
 			{"kind":"PartitionWidthLimit","params":{"max_partition_width":3,"retain":true}},
 			{"kind":"InvertGraph"},
-			{"kind":"NodeLabelMaxLength","params":{"enabled":false,"node_label_max_length":4,"unknown":1}},
+			{"kind":"NodeLabelMaxLength","params":{"enabled":false,"node_label_max_length":4}},
 			{"kind":"DropUnconnectedNodes","params":{"excludePartitionNodes":false}}]}`, []layered.Transform{
 			{Kind: layered.KindWidthLimit, Params: layered.Params{MaxWidth: number(3), Retain: true}},
 			{Kind: layered.KindInvert},
@@ -60,6 +60,15 @@ func TestParseTransforms(t *testing.T) {
 			"what a plan file left", `{"graphConfig":{"max_partition_depth":2,"invert_graph":true,"edge_label_max_length":5}}`,
 			layered.Settings{MaxDepth: 2, Invert: true, EdgeLabelLength: 5, AggregateEdges: &yes}.Transforms(),
 		},
+		{
+			"the same in camelCase", `{"graphConfig":{"maxPartitionDepth":2,"invertGraph":true,"edgeLabelMaxLength":5}}`,
+			layered.Settings{MaxDepth: 2, Invert: true, EdgeLabelLength: 5, AggregateEdges: &yes}.Transforms(),
+		},
+		{
+			"all that the first clients sent", `{"transformType":"FilterNodes","transformConfig":{"maxPartitionDepth":0,"maxPartitionWidth":0,` +
+				`"generateHierarchy":false,"invertGraph":false,"nodeFilter":"x","edgeFilter":""}}`,
+			[]layered.Transform{{Kind: layered.KindAggregateEdges}},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -77,8 +86,16 @@ func TestParseTransforms(t *testing.T) {
 		`{"transforms":[{"kind":"Explode"}]}`: `"Explode"; known are AggregateEdges`,
 		`{"transforms":[{"kind":"PartitionDepthLimit","params":{"maxPartitionDepth":"2"}}]}`: "step 1, PartitionDepthLimit",
 		`{"transforms":[{"kind":"InvertGraph","params":[]}]}`:                                "step 1, InvertGraph",
-		`{"transformType":"Explode"}`:                                                        `"Explode"`,
-		`{"transformType":"InvertGraph","transformConfig":7}`:                                "not readable",
+		`{"transformType":"InvertGraph","transformConfig":{"deep":1}}`:                       `"deep" is unknown`,
+		`{"transformType":"PartitionDepthLimit","transformConfig":{"maxPartitionDepth":-1}}`: "maxPartitionDepth is -1",
+		`{"steps":[]}`: `"steps" is unknown`,
+		`{"transforms":[{"kind":"InvertGraph","parameters":{}}]}`:                    `"parameters" is unknown`,
+		`{"transforms":[{"kind":"InvertGraph","params":{"deep":1}}]}`:                `step 1, InvertGraph, are not readable: "deep" is unknown`,
+		`{"transforms":[{"kind":"Filter","params":{"query":{"target":["nodes"]}}}]}`: `"target" is unknown`,
+		`{"graphConfig":{"max_partition_deep":1}}`:                                   `"max_partition_deep" is unknown`,
+		`{"graphConfig":{"maxPartitionWidth":-3}}`:                                   "max_partition_width is -3",
+		`{"transformType":"Explode"}`:                                                `"Explode"`,
+		`{"transformType":"InvertGraph","transformConfig":7}`:                        "not readable",
 	} {
 		_, err := layered.ParseTransforms([]byte(config))
 		refusedAs(t, fault.BadRequest, err, part)
