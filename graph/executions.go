@@ -67,7 +67,7 @@ func outcomeText(o executor.Outcome) string {
 		}
 	}
 	switch {
-	case len(o.Nodes) == 0:
+	case len(o.Nodes) == 0 || o.Current:
 		return "Everything is current, so there is nothing to build"
 	case !o.Done:
 		return fmt.Sprintf("%d of %d graphs are built; building goes on", built, len(o.Nodes))

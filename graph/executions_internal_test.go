@@ -20,4 +20,8 @@ func TestOutcomeText(t *testing.T) {
 			t.Errorf("%+v is told as %q, want %q", o, got, want)
 		}
 	}
+	current := executor.Outcome{Current: true, Done: true, Nodes: []executor.NodeState{built, built}}
+	if got := outcomeText(current); got != outcomeText(executor.Outcome{Done: true}) {
+		t.Errorf("%+v is told as %q", current, got)
+	}
 }

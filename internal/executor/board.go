@@ -253,13 +253,16 @@ func (b *board) reach(from []*step, next func(*step) []*step) []*step {
 	return found
 }
 
-// request asks for what is stale among some steps, which come with their ancestors, and for what did not succeed.
-func (b *board) request(asked []*step, by string) {
+// request asks for what is stale among some steps, which come with their ancestors, and for what did not succeed. It returns how many these
+// are.
+func (b *board) request(asked []*step, by string) (count int) {
 	for _, s := range asked {
 		if builds(s.kind) && (len(s.because) > 0 || s.open() || s.graph.State != stateCompleted) {
 			b.ask(s, by)
+			count++
 		}
 	}
+	return count
 }
 
 // ask asks for a build of one step. One build answers all that ask before it begins.
@@ -444,16 +447,20 @@ func (b *board) close(s *step, state string, why *string) {
 	}
 }
 
-// cancel ends the open builds of steps, and gives the graphs the state of what is there. It returns the ids of those graphs.
-func (b *board) cancel(steps []*step) (graphs []int32) {
+// claimed names a claim of any replica: the build of a graph for a generation.
+type claimed struct{ graph, generation int32 }
+
+// cancel ends the open builds of steps, and gives the graphs the state of what is there. It returns the claims that end with them.
+func (b *board) cancel(steps []*step) (ended []claimed) {
 	for _, s := range steps {
 		if !s.open() {
 			continue
 		}
 		g := s.graph
-		graphs = append(graphs, g.ID)
 		g.build.Generation = g.Requested // newer requests end with it
-		g.dropped = g.claim != nil
+		if g.dropped = g.claim != nil; g.dropped {
+			ended = append(ended, claimed{g.ID, g.claim.Generation})
+		}
 		state := stateNotStarted
 		if g.ContentID != nil {
 			state = stateCompleted
@@ -461,7 +468,7 @@ func (b *board) cancel(steps []*step) (graphs []int32) {
 		b.close(s, state, nil)
 		g.ended[len(g.ended)-1].State = stateCancelled
 	}
-	return graphs
+	return ended
 }
 
 // begin claims a step for a replica, unless somebody has.

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -533,10 +534,10 @@ func TestCancelTakesWhatDependsOnIt(t *testing.T) {
 	tb := plot(t, "s1 s2 g1 t1 g2", "s1-g1 g1-t1 s2-g2")
 	tb.ask("")
 	a := tb.claim("g1", one)
-	var graphs []int32
-	tb.in(func() { graphs = tb.cancel(tb.descendants([]*step{tb.at("g1")})) })
-	if len(graphs) != 2 || tb.state("g1") != stateNotStarted || tb.state("t1") != stateNotStarted || tb.state("g2") != statePending {
-		t.Errorf("cancelled %v, g1 is %s, t1 is %s, g2 is %s", graphs, tb.state("g1"), tb.state("t1"), tb.state("g2"))
+	var ended []claimed
+	tb.in(func() { ended = tb.cancel(tb.descendants([]*step{tb.at("g1")})) })
+	if !slices.Equal(ended, []claimed{{a.graph, a.generation}}) || tb.state("g1") != stateNotStarted || tb.state("t1") != stateNotStarted || tb.state("g2") != statePending {
+		t.Errorf("ended %v, g1 is %s, t1 is %s, g2 is %s", ended, tb.state("g1"), tb.state("t1"), tb.state("g2"))
 	}
 	if tb.finish(a) {
 		t.Error("what was cancelled was put into place")
@@ -545,11 +546,27 @@ func TestCancelTakesWhatDependsOnIt(t *testing.T) {
 	tb.buildAll()
 	tb.at("s1").source.SHA256 = "new"
 	tb.ask("")
-	tb.in(func() { graphs = tb.cancel(tb.steps) })
-	if len(graphs) != 2 || tb.state("g1") != stateCompleted || tb.state("t1") != stateCompleted {
-		t.Errorf("cancelled %v, g1 is %s, t1 is %s", graphs, tb.state("g1"), tb.state("t1"))
+	tb.in(func() { ended = tb.cancel(tb.steps) })
+	if len(ended) != 0 || tb.state("g1") != stateCompleted || tb.state("t1") != stateCompleted {
+		t.Errorf("ended %v, g1 is %s, t1 is %s", ended, tb.state("g1"), tb.state("t1"))
 	}
 	same(t, "stale", tb.stale(), "g1 t1")
+}
+
+// A cancellation does not end the attempt that began after it, when somebody asked again meanwhile.
+func TestCancelLeavesTheNextAttemptAlone(t *testing.T) {
+	t.Parallel()
+	s := &Service{running: make(map[*attempt]bool)}
+	begin := func(generation int32) context.Context {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		s.running[&attempt{graph: 7, generation: generation, cancel: cancel}] = true
+		return ctx
+	}
+	cancelled, next := begin(1), begin(2)
+	s.stop([]claimed{{7, 1}})
+	if context.Cause(cancelled) != errLost || next.Err() != nil { //nolint:errorlint // it is the cause itself
+		t.Errorf("the attempts ended with %v and %v", context.Cause(cancelled), next.Err())
+	}
 }
 
 // Whatever happens in whatever order, builds go on: at rest all that was asked for is current, or failed, and no build is open.

@@ -112,12 +112,12 @@ func (s *Service) stopAll() {
 	}
 }
 
-// stop ends the attempts to build graphs whose claims have gone.
-func (s *Service) stop(graphs []int32) {
+// stop ends the attempts whose claims have gone. One of a later generation is another one, which began meanwhile.
+func (s *Service) stop(gone []claimed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for a := range s.running {
-		if slices.Contains(graphs, a.graph) {
+		if slices.Contains(gone, claimed{a.graph, a.generation}) {
 			a.cancel(errLost)
 		}
 	}

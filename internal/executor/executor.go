@@ -4,6 +4,7 @@ package executor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -113,9 +114,10 @@ type Request struct {
 
 // Outcome is what became of a request.
 type Outcome struct {
-	At    plan.Cursor // place right after the change that asked; the present one when nothing was stale
-	Done  bool        // whether all that was asked for has ended; false when it goes on
-	Nodes []NodeState // nodes that were asked for and build graphs, inputs first
+	At      plan.Cursor // place right after the change that asked; the present one when nothing was stale
+	Current bool        // whether nothing was stale, so that nothing was asked for
+	Done    bool        // whether all that was asked for has ended; false when it goes on
+	Nodes   []NodeState // nodes that were asked for and build graphs, inputs first
 }
 
 // NodeState is the state of one node.
@@ -146,12 +148,13 @@ func (s *Service) Execute(ctx context.Context, access auth.Access, nodeID string
 	}
 	c := r.change()
 	c.Request = map[string]string{"execute": nodeID}
+	current := false // a repeat asked for something
 	done, err := s.change(ctx, access, c, nil, func(b *board) error {
 		targets, err := b.targets(nodeID)
 		if err != nil {
 			return err
 		}
-		b.request(b.ancestors(targets), access.Actor().Name)
+		current = b.request(b.ancestors(targets), access.Actor().Name) == 0
 		b.advance()
 		return nil
 	})
@@ -159,7 +162,9 @@ func (s *Service) Execute(ctx context.Context, access auth.Access, nodeID string
 		return Outcome{}, err
 	}
 	s.look(true)
-	return s.wait(ctx, access, nodeID, done.At, min(r.Wait, maxWait))
+	o, err := s.wait(ctx, access, nodeID, done.At, min(r.Wait, maxWait))
+	o.Current = current && o.Done && o.Failed() == nil
+	return o, err
 }
 
 // Cancel ends the build of a node and of what depends on it, or all of a project when nodeID is "". It reports whether there was one.
@@ -169,7 +174,7 @@ func (s *Service) Cancel(ctx context.Context, access auth.Access, nodeID string,
 	}
 	c := r.change()
 	c.Request = map[string]string{"cancel": nodeID}
-	var cancelled []int32
+	var cancelled []claimed
 	done, err := s.change(ctx, access, c, nil, func(b *board) error {
 		targets, err := b.targets(nodeID)
 		if err != nil {
@@ -263,14 +268,14 @@ func (s *Service) wait(ctx context.Context, access auth.Access, nodeID string, a
 	o := Outcome{At: at}
 	waiting, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	look := func() error {
+	look := func(ctx context.Context) error {
 		nodes, done, err := s.states(ctx, access.Project(), nodeID)
 		if err == nil {
 			o.Nodes, o.Done = nodes, done
 		}
 		return err
 	}
-	if err := look(); err != nil || o.Done || most <= 0 {
+	if err := look(ctx); err != nil || o.Done || most <= 0 {
 		return o, err
 	}
 	open := make(map[string]bool) // as events say
@@ -284,15 +289,25 @@ func (s *Service) wait(ctx context.Context, access auth.Access, nodeID string, a
 		if !ends(open, u) {
 			continue
 		}
-		if err := look(); err != nil || o.Done {
+		if err := look(ctx); err != nil || o.Done {
 			return o, err
 		}
 	}
-	if ctx.Err() != nil {
+	if errors.Is(ctx.Err(), context.Canceled) {
 		return o, nil // nobody waits any more
 	}
-	return o, look()
+	// Some time is left to answer also when that of the caller has ended: what was true when the wait began is old by now.
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+	defer stop()
+	err := look(ctx)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = nil
+	}
+	return o, err
 }
+
+// lastLook is the time for reading the states once more when the wait for them has ended.
+const lastLook = time.Second
 
 // ends notes in open what an update says of nodes, and reports whether none of them seems to be open any more.
 func ends(open map[string]bool, u *plan.Update) bool {

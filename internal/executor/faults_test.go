@@ -96,6 +96,57 @@ func (c *computed) await(t testing.TB, project int32, node string, times int) {
 	c.changed.Await(t, fmt.Sprintf("%s to be computed %d times", node, times), func() bool { return c.count(project, node) >= times })
 }
 
+// patience is a context whose time ends when the test says so.
+type patience struct {
+	context.Context //nolint:containedctx // it is one
+
+	ended chan struct{}
+}
+
+func (p patience) Done() <-chan struct{} { return p.ended }
+
+func (p patience) Err() error {
+	select {
+	case <-p.ended:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// Who asks for what is current is told that nothing was asked for, and whose time ends is told the states of that moment.
+func TestWhatWaitersAreTold(t *testing.T) {
+	t.Parallel()
+	c := &computed{}
+	r := start(t, pgtest.New(t), quick, c.on)
+	p := r.newProject(t, node(plan.GraphNode, "a", "{}"), node(plan.GraphNode, "b", "{}"))
+	finishA, finishB := c.hold(t, "a"), c.hold(t, "b")
+	ctx := patience{t.Context(), make(chan struct{})}
+	waiting := task.Go(t.Context(), func(context.Context) error {
+		o, err := r.Builds.Execute(ctx, auth.Unchecked(r.actor, p), "", executor.Request{Wait: 25 * time.Second})
+		if err == nil && (o.Done || o.Current || o.Nodes[0].State != "completed" || o.Nodes[1].State == "completed") {
+			err = fmt.Errorf("the waiter is told %+v", o)
+		}
+		return err
+	})
+	c.await(t, p, "a", 1)
+	c.await(t, p, "b", 1)
+	finishA()
+	pgtest.AwaitCount(t, pgtest.Connect(t, r.Database), 1, "SELECT count(*) FROM graphs WHERE state = 'completed'")
+	close(ctx.ended)
+	if err := waiting.Wait(); err != nil {
+		t.Error(err)
+	}
+	if o := r.ask(t, p, ""); o.Current || o.Done {
+		t.Errorf("while b is built: %+v", o)
+	}
+	finishB()
+	r.rest(t, p)
+	if o := r.execute(t, p, ""); !o.Current || len(o.Nodes) != 2 {
+		t.Errorf("when all is current: %+v", o)
+	}
+}
+
 // ask asks for a node, or for all with "", and does not wait.
 func (r *replica) ask(t testing.TB, project int32, id string) executor.Outcome {
 	t.Helper()

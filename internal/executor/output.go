@@ -84,6 +84,8 @@ func (s *Service) Output(ctx context.Context, access auth.Access, nodeID string,
 func outputOf(dag plan.DAG, nodeID string, format export.Format) (plan.Node, outputConfig, error) {
 	node := nodeOf(dag, nodeID)
 	switch {
+	case node == nil && format != "":
+		return plan.Node{}, outputConfig{}, fault.New(fault.NotFound, "Node not found").With("detail", nodeID)
 	case node == nil:
 		return plan.Node{}, outputConfig{}, fault.New(fault.NotFound, "Output node not found").With("detail", nodeID)
 	case node.NodeType != plan.OutputNode && format == "":

@@ -111,7 +111,9 @@ func (h *Handler) importCSV(ctx context.Context, c call, in importCSV) (imported
 	if uploads == nil {
 		return importedCSV{}, fault.New(fault.BadRequest, "Give at least one of nodes_csv, edges_csv and layers_csv").With("path", "nodes_csv")
 	}
-	sources, result, err := h.sources.Create(ctx, c.access, uploads, source.Request{OpID: in.OpID, Via: caller.MCP})
+	sources, result, err := h.sources.Create(ctx, c.access, uploads, source.Request{
+		OpID: in.OpID, Via: caller.MCP, AllOrNone: true,
+	})
 	if err != nil {
 		return importedCSV{}, err
 	}

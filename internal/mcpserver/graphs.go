@@ -3,6 +3,7 @@ package mcpserver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,6 +162,8 @@ func executionOf(planID int32, outcome executor.Outcome) execution {
 		out.Status = "cancelled"
 		out.Message = fmt.Sprintf("%d of %d nodes have ended, and somebody cancelled the others: their graphs stay as they were", ended,
 			len(outcome.Nodes))
+	case outcome.Current:
+		out.Message = fmt.Sprintf("Nothing was to be done: graphs that are current: %d", len(outcome.Nodes))
 	default:
 		out.Message = fmt.Sprintf("Graphs that are current: %d", len(outcome.Nodes))
 	}
@@ -214,11 +217,33 @@ func (h *Handler) graphOf(ctx context.Context, c call, in ofGraph) (graphdata.Gr
 	if err != nil {
 		return graphdata.Graph{}, err
 	}
+	if g == nil {
+		if err := h.checkNode(ctx, c, in.project(), node); err != nil {
+			return graphdata.Graph{}, err
+		}
+	}
 	if g == nil || g.ContentID == nil {
 		return graphdata.Graph{}, fault.New(fault.NotFound, "The node has no graph yet: call execute_plan first").
 			With("path", "node_id").With("detail", node)
 	}
 	return *g, nil
+}
+
+// checkNode returns why a node has no graph and never will: it does not exist, or is of a type that builds none.
+func (h *Handler) checkNode(ctx context.Context, c call, projectID int32, id string) error {
+	dag, err := h.plans.DAG(ctx, c.access)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(dag.Nodes, func(n plan.Node) bool { return n.ID == id })
+	switch {
+	case i < 0:
+		return fault.New(fault.NotFound, "The plan has no such node").With("path", "node_id").With("detail", id)
+	case dag.Nodes[i].NodeType == plan.DataSourceNode, dag.Nodes[i].NodeType == plan.OutputNode:
+		return fault.New(fault.BadRequest, fmt.Sprintf("The node is a %s, which builds no graph: name another", dag.Nodes[i].NodeType)).
+			With("path", "node_id").With("detail", id)
+	}
+	return nil
 }
 
 func (h *Handler) getGraphData(ctx context.Context, c call, in getGraphData) (graphData, error) {

@@ -211,6 +211,9 @@ func TestGraphToolsRefuse(t *testing.T) {
 		"which graph":         {"get_graph_data", map[string]any{"project_id": 1}, "BAD_REQUEST", "3 GraphNodes"},
 		"no graph":            {"analyze_connectivity", map[string]any{"project_id": 2}, "BAD_REQUEST", "no GraphNode"},
 		"a graph not built":   {"find_paths", map[string]any{"project_id": 1, "node_id": "h", "source_node": "a", "target_node": "b"}, "NOT_FOUND", "execute_plan"},
+		"an unknown node":     {"get_graph_data", map[string]any{"project_id": 1, "node_id": "nobody"}, "NOT_FOUND", "no such node"},
+		"a node without one":  {"get_graph_data", map[string]any{"project_id": 1, "node_id": "unset"}, "BAD_REQUEST", "DataSourceNode"},
+		"an unknown output":   {"export_graph", map[string]any{"project_id": 1, "node_id": "nobody", "format": "dot"}, "NOT_FOUND", "Node not found"},
 		"an unknown end":      {"find_paths", map[string]any{"project_id": 1, "node_id": "g", "source_node": "a", "target_node": "n0001"}, "NOT_FOUND", `"a"`},
 		"too many paths":      {"find_paths", map[string]any{"project_id": 1, "node_id": "g", "source_node": "n0000", "target_node": "n0001", "max_paths": 101}, "BAD_REQUEST", "max_paths"},
 		"no page":             {"get_graph_data", map[string]any{"project_id": 1, "node_id": "g", "page": "x"}, "BAD_REQUEST", ""},
@@ -233,6 +236,20 @@ func TestGraphToolsRefuse(t *testing.T) {
 			!strings.Contains(said.Error.Message, c.part) {
 			t.Errorf("%s: %+v", name, said)
 		}
+	}
+	var sources struct {
+		DataSources []struct{ Status string } `json:"data_sources"`
+	}
+	use(t, session, "list_data_sources", map[string]any{"project_id": 1}, &sources)
+	for _, s := range sources.DataSources {
+		if s.Status != "active" {
+			t.Errorf("a table that was refused is a source: %+v", sources)
+		}
+	}
+	var unbuilt struct{ Error map[string]any }
+	use(t, session, "export_graph", map[string]any{"project_id": 1, "node_id": "h", "format": "dot"}, &unbuilt)
+	if unbuilt.Error["node_id"] != "h" || unbuilt.Error["nodeId"] != nil {
+		t.Errorf("a fault names its node %+v", unbuilt)
 	}
 	var which struct {
 		Error struct{ Detail []struct{ ID, Label string } }

@@ -3,7 +3,6 @@ package mcpserver
 import (
 	"context"
 	"errors"
-	"maps"
 
 	"layercake/internal/caller"
 	"layercake/internal/fault"
@@ -40,7 +39,7 @@ func (h *Handler) protocolError(ctx context.Context, method string, err error) e
 	if retry := caller.AnswerTo(f.Code).Retry; retry > 0 {
 		data["retryAfterMs"] = retry.Milliseconds()
 	}
-	maps.Copy(data, f.Details)
+	copyDetails(data, f.Details)
 	data["code"] = f.Code
 	if id := caller.From(ctx).RequestID; id != "" {
 		data["requestId"] = id

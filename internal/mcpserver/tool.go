@@ -2,11 +2,11 @@ package mcpserver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"layercake/internal/caller"
@@ -175,6 +175,16 @@ var hints = map[fault.Code]string{
 	fault.Internal:        "Tell the user the requestId; repeating is safe with the same op_id.",
 }
 
+// argumentNames are the names that details of faults have as arguments and results of tools.
+var argumentNames = map[string]string{"dataSourceId": "data_source_id", "nodeId": "node_id", "opId": "op_id"}
+
+// copyDetails copies the details of a fault, with the names that tools use.
+func copyDetails(into, details map[string]any) {
+	for name, value := range details {
+		into[cmp.Or(argumentNames[name], name)] = value
+	}
+}
+
 // failure returns the result of a tool that failed: one JSON text, and no structured content, which clients would check against the schema
 // of a success.
 func failure(ctx context.Context, f *fault.Error) *mcp.CallToolResult {
@@ -182,7 +192,7 @@ func failure(ctx context.Context, f *fault.Error) *mcp.CallToolResult {
 	if retry := caller.AnswerTo(f.Code).Retry; retry > 0 {
 		said["retryAfterMs"] = retry.Milliseconds()
 	}
-	maps.Copy(said, f.Details)
+	copyDetails(said, f.Details)
 	said["code"], said["message"], said["hint"] = f.Code, f.Message, hints[f.Code]
 	if id := caller.From(ctx).RequestID; id != "" {
 		said["requestId"] = id

@@ -19,7 +19,7 @@ import (
 // Create stores files and adds a DataSourceNode for each, in one change: all or none. Result.At is the version right after it.
 //
 // A single file that cannot be used is kept as a source with the status error, without a node, and its fault is returned with the
-// "dataSourceId". When one of several cannot be used, nothing is kept, and the fault names every bad file in "files". The same request
+// "dataSourceId", unless the request is for all or none. When one of several cannot be used, nothing is kept, and the fault names every bad file in "files". The same request
 // under the same operation id answers what was created before.
 //
 // Faults: NotFound for the project; BadRequest for texts, formats, pairs and files; those of plan.Service.Change and of the readers.
@@ -43,12 +43,8 @@ func (s *Service) Receive(
 	if err := access.May(auth.Edit); err != nil {
 		return nil, plan.Result{}, err
 	}
-	defer func() { s.metrics.uploaded(err) }()
-	if _, err := s.plans.Head(ctx, access); err != nil {
-		return nil, plan.Result{}, err
-	}
 	in := s.newIntake(access.Project())
-	arrived, err := in.takeAll(ctx, uploads)
+	arrived, err := in.takeAll(ctx, uploads, r.AllOrNone)
 	if err == nil {
 		sources, result, err = s.insert(ctx, access, arrived, r)
 	}
@@ -64,8 +60,8 @@ type arrival struct {
 	received
 }
 
-// takeAll takes one upload after the other. Of several, those that cannot be used are refused together.
-func (in *intake) takeAll(ctx context.Context, uploads iter.Seq2[Upload, error]) ([]arrival, error) {
+// takeAll takes one upload after the other. Of several, those that cannot be used are refused together; a single one only when strict.
+func (in *intake) takeAll(ctx context.Context, uploads iter.Seq2[Upload, error], strict bool) ([]arrival, error) {
 	var arrived []arrival
 	var refusals []refusal
 	count := 0
@@ -81,7 +77,7 @@ func (in *intake) takeAll(ctx context.Context, uploads iter.Seq2[Upload, error])
 		if err == nil {
 			got, err = in.take(ctx, u)
 		}
-		if err == nil && got.bad != nil && count > 1 {
+		if err == nil && got.bad != nil && (strict || count > 1) {
 			err = got.bad
 		}
 		switch f := fault.From(err); {

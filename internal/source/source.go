@@ -74,6 +74,9 @@ type Update struct {
 // Request says how a change was asked for, as in plan.Change.
 type Request struct {
 	OpID, ClientID, Via, Note string
+
+	// AllOrNone says that a single file that cannot be used is not kept either.
+	AllOrNone bool
 }
 
 // The statuses of sources. A client may show another one while it sends a file.
