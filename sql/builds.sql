@@ -107,6 +107,20 @@ ORDER BY (SELECT count(*) FROM claims c WHERE c.project_id::bigint = w.project_i
     (SELECT max(s.started_at) FROM builds s WHERE s.project_id::bigint = w.project_id AND s.started_at IS NOT NULL) NULLS FIRST, w.project_id
 LIMIT 100;
 
+-- Whether another project has builds that somebody can carry on now.
+-- name: HasOtherWork :one
+SELECT EXISTS (
+    SELECT FROM builds b
+    WHERE b.finished_at IS NULL AND b.project_id::bigint <> @project_id::bigint AND (b.retry_at IS NULL OR b.retry_at <= now())
+        AND NOT EXISTS (SELECT FROM claims c WHERE c.graph_id = b.graph_id OFFSET 0)
+        AND NOT EXISTS (
+            SELECT FROM plan_edges e
+            CROSS JOIN LATERAL (SELECT g.id FROM graphs g WHERE g.project_id = e.project_id AND g.node_id = e.source OFFSET 0) g
+            CROSS JOIN LATERAL (SELECT i.id FROM builds i WHERE i.graph_id = g.id AND i.finished_at IS NULL OFFSET 0) i
+            WHERE e.project_id = b.project_id AND e.target = b.node_id OFFSET 0
+        )
+);
+
 -- A graph that has the content of another one has its layers, too. Ids of layers survive.
 -- name: CopyLayers :exec
 INSERT INTO layers (graph_id, ordinal, layer_id, name, color, properties)

@@ -96,6 +96,28 @@ func (q *Queries) DropClaim(ctx context.Context, graphID int32) error {
 	return err
 }
 
+const HasOtherWork = `-- name: HasOtherWork :one
+SELECT EXISTS (
+    SELECT FROM builds b
+    WHERE b.finished_at IS NULL AND b.project_id::bigint <> $1::bigint AND (b.retry_at IS NULL OR b.retry_at <= now())
+        AND NOT EXISTS (SELECT FROM claims c WHERE c.graph_id = b.graph_id OFFSET 0)
+        AND NOT EXISTS (
+            SELECT FROM plan_edges e
+            CROSS JOIN LATERAL (SELECT g.id FROM graphs g WHERE g.project_id = e.project_id AND g.node_id = e.source OFFSET 0) g
+            CROSS JOIN LATERAL (SELECT i.id FROM builds i WHERE i.graph_id = g.id AND i.finished_at IS NULL OFFSET 0) i
+            WHERE e.project_id = b.project_id AND e.target = b.node_id OFFSET 0
+        )
+)
+`
+
+// Whether another project has builds that somebody can carry on now.
+func (q *Queries) HasOtherWork(ctx context.Context, projectID int64) (bool, error) {
+	row := q.db.QueryRow(ctx, HasOtherWork, projectID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const InsertBuild = `-- name: InsertBuild :exec
 INSERT INTO builds (project_id, node_id, label, graph_id, generation, state, reason, error, requested_by, finished_at, nodes, edges)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,9 +54,14 @@ type attempt struct {
 	recipe      string
 	ingredients ingredients
 
-	opID   string                  // of the change that ends it, so that repeating that is safe
-	needs  int64                   // bytes that it reserves, guarded by Service.mu
-	cancel context.CancelCauseFunc // ends the work
+	needs    int64         // bytes that it reserves, guarded by Service.mu
+	waited   time.Duration // time from the request to the claim
+	takeover bool          // whether another replica had claimed it, and lost the claim
+	follows  bool          // whether it was claimed for later: others may have come meanwhile whose turn it is
+
+	cancel  context.CancelCauseFunc // ends the work
+	stopped <-chan struct{}         // closed when the work is to end
+	build   func() *ending          // carries it out
 
 	mu    sync.Mutex
 	phase string
@@ -80,13 +86,13 @@ const (
 
 // Run looks for work and builds until ctx ends. Then it gives back what it has claimed, and waits until all of it has ended.
 func (s *Service) Run(ctx context.Context) error {
-	var loops, builds sync.WaitGroup
+	var loops sync.WaitGroup
 	reporting, stopReports := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReports()
 	loops.Go(func() { s.report(reporting) })
-	s.lookForWork(ctx, &builds)
+	s.lookForWork(ctx)
 	s.stopAll()
-	builds.Wait()
+	s.builds.Wait()
 	stopReports()
 	loops.Wait()
 	return nil
@@ -138,7 +144,7 @@ func (s *Service) look(asked bool) {
 	task.Wake(s.looks)
 }
 
-func (s *Service) lookForWork(ctx context.Context, builds *sync.WaitGroup) {
+func (s *Service) lookForWork(ctx context.Context) {
 	looking := outage.New(s.cfg.Log, "cannot look for builds, trying again", "")
 	tick := time.NewTicker(s.timing.Look)
 	defer tick.Stop()
@@ -155,7 +161,7 @@ func (s *Service) lookForWork(ctx context.Context, builds *sync.WaitGroup) {
 		s.mu.Unlock()
 		var left bool
 		err := s.guard.Do(func() (err error) {
-			left, err = s.takeWork(ctx, builds)
+			left, err = s.takeWork(ctx)
 			return err
 		})
 		looking.Note(ctx, err)
@@ -165,8 +171,9 @@ func (s *Service) lookForWork(ctx context.Context, builds *sync.WaitGroup) {
 	}
 }
 
-// takeWork claims what this replica has room for, and begins to build it. It reports whether there may be more work.
-func (s *Service) takeWork(ctx context.Context, builds *sync.WaitGroup) (left bool, err error) {
+// takeWork claims what this replica has room for, and begins to build it. It reports whether there may be more work. While several projects
+// have work they take turns, a build each.
+func (s *Service) takeWork(ctx context.Context) (left bool, err error) {
 	for s.free() {
 		var projects []int32
 		err := s.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
@@ -176,10 +183,15 @@ func (s *Service) takeWork(ctx context.Context, builds *sync.WaitGroup) (left bo
 		if err != nil {
 			return true, fmt.Errorf("list work: %w", err)
 		}
-		var a *attempt
+		most := maxTogether
+		if len(projects) > 1 {
+			most = 1
+		}
+		s.setContended(len(projects) > 1)
+		var taken []*attempt
 		var failed error
 		for _, project := range projects {
-			found, full, err := s.claim(ctx, project)
+			found, full, err := s.claim(ctx, project, most)
 			if full {
 				return true, failed
 			}
@@ -187,15 +199,15 @@ func (s *Service) takeWork(ctx context.Context, builds *sync.WaitGroup) (left bo
 				failed = errors.Join(failed, fmt.Errorf("claim a build of project %d: %w", project, err))
 				continue
 			}
-			if found != nil {
-				a = found
+			if len(found) > 0 {
+				taken = found
 				break // the turns of projects are other ones now
 			}
 		}
-		if a == nil {
+		if len(taken) == 0 {
 			return false, failed
 		}
-		s.start(ctx, a, builds)
+		s.start(ctx, taken)
 	}
 	return true, nil
 }
@@ -204,57 +216,82 @@ func (s *Service) takeWork(ctx context.Context, builds *sync.WaitGroup) (left bo
 func (s *Service) free() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.draining && len(s.running) < s.cfg.Builds
+	return !s.draining && s.working < s.cfg.Builds && len(s.running) < s.cfg.Builds+2*maxTogether
 }
 
-// claim claims the first build of a project that is ready, and carries on what needs no builder. It returns nil when nothing is ready, and
-// full when there is not enough memory left for what is first: it waits for its turn, or small builds would keep it waiting for ever.
-func (s *Service) claim(ctx context.Context, project int32) (found *attempt, full bool, err error) {
+// claim claims builds of a project that are ready, at most so many, and carries on what needs no builder. It returns none when nothing is
+// ready, and full when there is not enough memory left for what is first: it waits for its turn, or small builds would keep it waiting for
+// ever.
+func (s *Service) claim(ctx context.Context, project int32, most int) (found []*attempt, full bool, err error) {
 	incarnation := s.cfg.Incarnation()
 	if incarnation == uuid.Nil {
 		return nil, true, nil
 	}
-	taken := false
-	var waited time.Duration
-	_, err = s.change(ctx, builder(project), plan.Change{Via: via}, nil, func(b *board) error {
-		found, full, taken = nil, false, false
-		for ready := b.advance(); len(ready) > 0; ready = b.advance() {
-			st := ready[0]
-			needs := estimate(st.size())
-			if needs > s.cfg.Memory {
-				b.fail(st, tooLarge(needs, s.cfg.Memory).Message)
-				continue
-			}
-			if _, reserved := s.load(); reserved+needs > s.cfg.Memory { // an output may take some meanwhile: it has its own estimate
-				full = true
-				return nil
-			}
-			taken = st.graph.build.Attempt > 0 && st.graph.build.RetryAt == nil && st.graph.build.Replica != nil
-			waited = b.now.Sub(st.graph.build.RequestedAt)
-			b.begin(st, incarnation)
-			found = newAttempt(b, st, needs)
-			return nil
-		}
+	_, err = s.change(ctx, builder(project), plan.Change{Via: via}, func(b *board) error {
+		found, full = s.take(b, b.advance(), incarnation, most)
 		return nil
 	})
+	s.noteRefusal(err, incarnation)
+	if err != nil {
+		return nil, false, err
+	}
+	return found, full, nil
+}
+
+// noteRefusal tells that the lease of an incarnation has gone when a claim was refused for that.
+func (s *Service) noteRefusal(err error, incarnation uuid.UUID) {
 	if refused := new(pgconn.PgError); errors.As(err, &refused) && refused.ConstraintName == "claims_replica" {
 		s.cfg.Lost(incarnation) // the claim refers to the lease, and it is not there
 	}
-	if err != nil || found == nil {
-		return nil, full && err == nil, err
+}
+
+// What one change claims and ends. A claim of a small build costs more than the build: the change reads the whole board. So small builds are
+// claimed together. They are not begun while another project waits.
+const (
+	maxTogether = 16
+	smallBytes  = 4 << 20 // that a small build needs at most
+)
+
+// small reports whether a step may be claimed together with others. One whose build was attempted before may not: a replica that dies counts
+// as an attempt of everything that it had claimed, and what kills it must not take others with it three times.
+func small(st *step) bool { return estimate(st.size()) <= smallBytes && st.graph.build.Attempt == 0 }
+
+// take claims what advance returned: one build, or at most so many small ones.
+func (s *Service) take(b *board, ready []*step, incarnation uuid.UUID, most int) (found []*attempt, full bool) {
+	_, reserved := s.load() // an output may take some meanwhile: it has its own estimate
+	for len(ready) > 0 && len(found) < most {
+		st := ready[0]
+		needs := estimate(st.size())
+		if needs > s.cfg.Memory {
+			b.fail(st, tooLarge(needs, s.cfg.Memory).Message)
+			ready = b.advance()
+			continue
+		}
+		together := small(st)
+		if len(found) > 0 && !together {
+			break
+		}
+		if reserved += needs; reserved > s.cfg.Memory {
+			return found, len(found) == 0
+		}
+		takeover := st.graph.build.Attempt > 0 && st.graph.build.RetryAt == nil && st.graph.build.Replica != nil
+		b.begin(st, incarnation)
+		a := newAttempt(b, st, needs)
+		a.waited, a.takeover, a.follows = b.now.Sub(st.graph.build.RequestedAt), takeover, len(found) > 0
+		found = append(found, a)
+		if !together {
+			break
+		}
+		ready = ready[1:]
 	}
-	s.metrics.wait.Observe(waited.Seconds())
-	if taken {
-		s.metrics.takeovers.Inc()
-	}
-	return found, false, nil
+	return found, false
 }
 
 func newAttempt(b *board, st *step, needs int64) *attempt {
 	g := st.graph
 	a := &attempt{
 		project: b.project, node: st.id, graph: g.ID, generation: g.claim.Generation, incarnation: g.claim.Incarnation, number: g.build.Attempt,
-		kind: st.kind, config: st.config, recipe: st.recipe, ingredients: st.from, opID: uuid.NewString(), needs: needs,
+		kind: st.kind, config: st.config, recipe: st.recipe, ingredients: st.from, needs: needs,
 		phase: phaseReading, began: time.Now(),
 	}
 	for _, in := range st.inputs {
@@ -273,34 +310,101 @@ func (a *attempt) claim() db.DeleteClaimParams {
 	return db.DeleteClaimParams{GraphID: a.graph, Incarnation: a.incarnation, Generation: a.generation}
 }
 
-// start builds beside the caller. What is under way does not end with ctx: it is given back.
-func (s *Service) start(ctx context.Context, a *attempt, builds *sync.WaitGroup) {
-	ctx, a.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	s.mu.Lock()
-	s.running[a] = true
-	s.reserved += a.needs
-	if s.draining { // since it was claimed
-		a.cancel(errDraining)
+// compare is the order in which claims are locked, so that whoever locks several waits for no one who waits for them.
+func (a *attempt) compare(other *attempt) int { return cmp.Compare(a.graph, other.graph) }
+
+// start builds beside the caller, in order. What is under way does not end with ctx: it is given back.
+func (s *Service) start(ctx context.Context, claimed []*attempt) {
+	ctx = context.WithoutCancel(ctx)
+	for _, a := range claimed {
+		s.metrics.wait.Observe(a.waited.Seconds())
+		if a.takeover {
+			s.metrics.takeovers.Inc()
+		}
+		working, cancel := context.WithCancelCause(ctx)
+		a.cancel, a.stopped = cancel, working.Done()
+		a.build = func() *ending { return s.build(working, a) }
 	}
-	s.mu.Unlock()
-	builds.Go(func() {
-		outcome := outcomeAbandoned
-		_ = s.guard.Do(func() error {
-			outcome = s.build(ctx, a)
-			return nil
-		})
-		a.cancel(nil)
-		s.mu.Lock()
-		delete(s.running, a)
-		s.mu.Unlock()
-		s.giveMemory(a.needs) // something may have become ready, too
-		s.metrics.outcomes.WithLabelValues(outcome).Inc()
-		s.Ended.Say()
-	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range claimed {
+		s.running[a] = true
+		s.reserved += a.needs
+		if s.draining { // since it was claimed
+			a.cancel(errDraining)
+		}
+	}
+	s.queue = append(s.queue, claimed...)
+	for range min(len(s.queue), s.cfg.Builds-s.working) {
+		s.working++
+		s.builds.Go(func() { s.work(ctx) })
+	}
 }
 
-// build carries out an attempt and writes what became of it.
-func (s *Service) build(ctx context.Context, a *attempt) (outcome string) {
+// work builds what is claimed until nothing is left. What becomes of a build is written beside it.
+func (s *Service) work(ctx context.Context) {
+	for a := s.next(ctx); a != nil; a = s.next(ctx) {
+		e := &ending{a: a, outcome: outcomeAbandoned}
+		_ = s.guard.Do(func() error {
+			e = a.build()
+			return nil
+		})
+		s.settle(ctx, e)
+	}
+	s.look(false) // for what this one may build now
+}
+
+// next returns what was claimed first, or nil when nothing is left: then the caller works no more. When another project has work, what was
+// claimed for later is given back.
+func (s *Service) next(ctx context.Context) *attempt {
+	for {
+		s.mu.Lock()
+		if len(s.queue) == 0 {
+			s.working--
+			s.mu.Unlock()
+			return nil
+		}
+		a := s.queue[0]
+		s.queue = s.queue[1:]
+		s.mu.Unlock()
+		if !a.follows || !s.othersWait(ctx, a.project) {
+			return a
+		}
+		s.mu.Lock()
+		back := []*attempt{a}
+		s.queue = slices.DeleteFunc(s.queue, func(other *attempt) bool {
+			goes := other.follows && other.project == a.project
+			if goes {
+				back = append(back, other)
+			}
+			return goes
+		})
+		s.mu.Unlock()
+		for _, a := range back {
+			s.settle(ctx, &ending{a: a, outcome: outcomeReturned, decide: (*board).giveBack})
+		}
+	}
+}
+
+// othersWait reports whether another project has work. When that cannot be found out it has none: turns are a matter of fairness only.
+func (s *Service) othersWait(ctx context.Context, project int32) (wait bool) {
+	err := s.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
+		wait, err = q.HasOtherWork(ctx, int64(project))
+		return err
+	})
+	wait = wait && err == nil
+	s.setContended(wait)
+	return wait
+}
+
+func (s *Service) setContended(contended bool) {
+	s.mu.Lock()
+	s.contended = contended
+	s.mu.Unlock()
+}
+
+// build carries out an attempt, and returns what becomes of it.
+func (s *Service) build(ctx context.Context, a *attempt) *ending {
 	working, cancel := context.WithTimeoutCause(ctx, s.cfg.Limit, errTooLong)
 	defer cancel()
 	shown := task.Go(working, func(ctx context.Context) error { s.show(ctx, a); return nil })
@@ -313,38 +417,26 @@ func (s *Service) build(ctx context.Context, a *attempt) (outcome string) {
 	if cause := context.Cause(working); err != nil && cause != nil {
 		err = cause // what failed did so because of that
 	}
-	var ended func(b *board, st *step)
+	e := &ending{a: a}
 	switch why := final(err, s.cfg.Limit); {
 	case err == nil:
-		outcome, ended = outcomeCompleted, func(b *board, st *step) { b.finish(st, made) }
+		e.outcome, e.decide = outcomeCompleted, func(b *board, st *step) { b.finish(st, made) }
 	case errors.Is(err, errLost):
-		return outcomeLost
+		e.outcome = outcomeLost
 	case errors.Is(err, errDraining):
-		outcome, ended = outcomeReturned, func(b *board, st *step) { b.giveBack(st) }
+		e.outcome, e.decide = outcomeReturned, (*board).giveBack
 	case why != "":
 		problems := problemsJSON(err)
-		outcome, ended = outcomeFailed, func(b *board, st *step) {
+		e.outcome, e.decide = outcomeFailed, func(b *board, st *step) {
 			st.graph.Metadata = problems
 			b.fail(st, why)
 		}
 	default:
 		s.cfg.Log.WarnContext(ctx, "an attempt of a build failed", "project", a.project, "node", a.node, "attempt", a.number,
 			"error", outage.Logged(err))
-		outcome, ended = outcomeRetried, s.retried(err)
+		e.outcome, e.decide = outcomeRetried, s.retried(err)
 	}
-	err = s.end(ctx, a, ended)
-	if errors.Is(err, graphdata.ErrContentGone) {
-		outcome = outcomeRetried
-		err = s.end(ctx, a, s.retried(err))
-	}
-	switch {
-	case err == nil:
-		return outcome
-	case errors.Is(err, errLost) || fault.Is(err, fault.NotFound): // the project was deleted
-		return outcomeLost
-	}
-	s.cfg.Log.WarnContext(ctx, "cannot write what became of a build", "project", a.project, "node", a.node, "error", outage.Logged(err))
-	return outcomeAbandoned
+	return e
 }
 
 // retried ends an attempt that failed for no fault of the build: it is tried again, if not too often.
@@ -499,7 +591,7 @@ func (s *Service) show(ctx context.Context, a *attempt) {
 	if !task.Pause(ctx, s.timing.Shown) {
 		return
 	}
-	_, err := s.change(ctx, builder(a.project), plan.Change{Via: via}, nil, func(b *board) error {
+	_, err := s.change(ctx, builder(a.project), plan.Change{Via: via}, func(b *board) error {
 		st := b.byID[a.node]
 		if st == nil || !st.claimed(a) {
 			return plan.ErrUnchanged
@@ -516,36 +608,6 @@ func (s *Service) show(ctx context.Context, a *attempt) {
 func (s *step) claimed(a *attempt) bool {
 	return s.graph != nil && s.graph.claim != nil && s.graph.ID == a.graph && s.graph.claim.Incarnation == a.incarnation &&
 		s.graph.claim.Generation == a.generation
-}
-
-// settlePause is between two tries to write what became of a build.
-const settlePause = 250 * time.Millisecond
-
-// end writes what became of an attempt, in one change that also ends its claim. It tries again while the database is away, under the same
-// operation id: what was committed although nobody heard of it is not done twice.
-func (s *Service) end(ctx context.Context, a *attempt, f func(*board, *step)) error {
-	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timing.Settle)
-	defer cancel()
-	for {
-		gone := false
-		_, err := s.change(writing, builder(a.project), plan.Change{OpID: a.opID, Via: via}, a, func(b *board) error {
-			st := b.byID[a.node]
-			if gone = st == nil || st.graph == nil || st.graph.ID != a.graph || st.graph.build == nil; gone {
-				return nil // and the claim, if it is there, goes
-			}
-			f(b, st)
-			b.advance()
-			return nil
-		})
-		if err == nil && gone {
-			err = errLost
-		}
-		passes := fault.Is(err, fault.Unavailable) || fault.Is(err, fault.RateLimited)
-		// Who drains, or has lost the claim, tries once.
-		if !passes || !task.Pause(ctx, settlePause) || writing.Err() != nil {
-			return err
-		}
-	}
 }
 
 // report writes how far builds are, again and again, and ends those whose claim has gone.
@@ -565,7 +627,7 @@ func (s *Service) report(ctx context.Context) {
 
 func (s *Service) reportClaims(ctx context.Context) error {
 	s.mu.Lock()
-	attempts := slices.Collect(maps.Keys(s.running))
+	attempts := slices.SortedFunc(maps.Keys(s.running), (*attempt).compare)
 	s.mu.Unlock()
 	b := &pgx.Batch{}
 	ids := make([]int32, len(attempts))

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -86,20 +85,29 @@ type Service struct {
 	guard   *task.Guard
 	looks   chan struct{} // signal, capacity 1: there may be work
 
-	mu       sync.Mutex
-	running  map[*attempt]bool // builds of this replica; of one graph there are two while one that has lost its claim goes on computing
-	reserved int64             // bytes that they, and outputs, are estimated to need
-	room     chan struct{}     // closed when some of them are given back; then there is another
-	draining bool              // whether nothing more is claimed
-	asked    bool              // whether this replica made the work that it is about to look for
-	watched  map[int32]map[*progress]bool
+	mu sync.Mutex
+	// running are the builds that this replica has claimed, until it is written what became of them. Of one graph there are two while one
+	// that has lost its claim goes on computing.
+	running   map[*attempt]bool
+	queue     []*attempt          // those that are not begun, in order; there are none unless as many are under way as may be
+	working   int                 // those that are under way
+	endings   map[int32][]*ending // what is to be written of those that have ended, by project; present while somebody writes
+	contended bool                // whether several projects had work when that was last known
+	reserved  int64               // bytes that they, and outputs, are estimated to need
+	room      chan struct{}       // closed when some of them are given back; then there is another
+	draining  bool                // whether nothing more is claimed
+	asked     bool                // whether this replica made the work that it is about to look for
+	watched   map[int32]map[*progress]bool
+
+	builds sync.WaitGroup // all that Run waits for before it returns
 }
 
 // NewService returns a Service that hears of the others on the wire. It starts nothing.
 func NewService(cfg Config) *Service {
 	s := &Service{
 		cfg: cfg, timing: cmp.Or(cfg.Timing, DefaultTiming), guard: task.NewGuard(cfg.Log, cfg.Metrics, "builds"),
-		looks: make(chan struct{}, 1), room: make(chan struct{}), running: make(map[*attempt]bool), watched: make(map[int32]map[*progress]bool),
+		looks: make(chan struct{}, 1), room: make(chan struct{}), running: make(map[*attempt]bool), endings: make(map[int32][]*ending),
+		watched: make(map[int32]map[*progress]bool),
 	}
 	s.metrics = newMetrics(cfg.Metrics, s)
 	cfg.Wire.Handle(s.topic())
@@ -149,7 +157,7 @@ func (s *Service) Execute(ctx context.Context, access auth.Access, nodeID string
 	c := r.change()
 	c.Request = map[string]string{"execute": nodeID}
 	current := false // a repeat asked for something
-	done, err := s.change(ctx, access, c, nil, func(b *board) error {
+	done, err := s.change(ctx, access, c, func(b *board) error {
 		targets, err := b.targets(nodeID)
 		if err != nil {
 			return err
@@ -175,7 +183,7 @@ func (s *Service) Cancel(ctx context.Context, access auth.Access, nodeID string,
 	c := r.change()
 	c.Request = map[string]string{"cancel": nodeID}
 	var cancelled []claimed
-	done, err := s.change(ctx, access, c, nil, func(b *board) error {
+	done, err := s.change(ctx, access, c, func(b *board) error {
 		targets, err := b.targets(nodeID)
 		if err != nil {
 			return err
@@ -207,37 +215,24 @@ func (b *board) targets(nodeID string) ([]*step, error) {
 	return []*step{s}, nil
 }
 
-// change lets f decide about a project under the lock of its head, and writes what it decided, in one change. Ending, when it is not nil,
-// is an attempt whose claim ends with the change: when the claim is not there any more, nothing is changed, and the error is errLost.
-func (s *Service) change(ctx context.Context, access auth.Access, c plan.Change, ending *attempt, f func(*board) error,
-) (plan.Result, error) {
-	lost := false
+// change lets f decide about a project under the lock of its head, and writes what it decided, in one change.
+func (s *Service) change(ctx context.Context, access auth.Access, c plan.Change, f func(*board) error) (plan.Result, error) {
 	c.Within = func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
-		if ending != nil {
-			// This comes first and locks the claim: nobody takes it away before the commit, and nobody else puts anything into place.
-			n, err := tx.DeleteClaim(ctx, ending.claim())
-			if err != nil {
-				return nil, fmt.Errorf("delete a claim: %w", err)
-			}
-			if lost = n == 0; lost {
-				return nil, plan.ErrUnchanged
-			}
-		}
-		b, err := s.loadBoard(ctx, tx.Conn, access.Project())
-		if err != nil {
-			return nil, err
-		}
-		b.now = tx.Time
-		if err := f(b); err != nil {
-			return nil, err
-		}
-		return b.store(ctx, tx.Conn)
+		return s.within(ctx, tx, access.Project(), f)
 	}
-	done, err := s.cfg.Plans.Change(ctx, access, c)
-	if err == nil && lost {
-		err = errLost
+	return s.cfg.Plans.Change(ctx, access, c)
+}
+
+func (s *Service) within(ctx context.Context, tx plan.Tx, projectID int32, f func(*board) error) ([]plan.Edit, error) {
+	b, err := s.loadBoard(ctx, tx.Conn, projectID)
+	if err != nil {
+		return nil, err
 	}
-	return done, err
+	b.now = tx.Time
+	if err := f(b); err != nil {
+		return nil, err
+	}
+	return b.store(ctx, tx.Conn)
 }
 
 func (s *Service) loadBoard(ctx context.Context, conn *pgx.Conn, projectID int32) (*board, error) {

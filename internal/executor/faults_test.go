@@ -342,6 +342,66 @@ func TestBuildIsGivenUpAfterTheThirdDeath(t *testing.T) {
 	}
 }
 
+// Small builds are claimed together. What kills replicas does not take those with it that were claimed at the same time.
+func TestDeathOfBuildsThatWereClaimedTogether(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	var c computed
+	a := start(t, database, quick, c.on, func(cfg *server.Config) { cfg.Builds = 1 })
+	p := a.newProject(t, merges(4)...)
+	admin := pgtest.Connect(t, database)
+	for i := range 3 {
+		release := c.hold(t, "m0")
+		if i == 0 {
+			a.ask(t, p, "")
+		}
+		c.await(t, p, "m0", i+1)
+		if n := pgtest.Count(t, admin, "SELECT count(*) FROM claims"); i == 0 && n != 4 || i > 0 && n != 1 {
+			t.Errorf("%d builds are claimed in attempt %d", n, i+1)
+		}
+		pgtest.Exec(t, admin, "DELETE FROM claims")
+		release()
+	}
+	states := a.rest(t, p)
+	wantStates(t, states, "error", "m0")
+	wantStates(t, states, "completed", "m1", "m2", "m3")
+	if n := pgtest.Count(t, admin, "SELECT max(attempt) FROM builds WHERE node_id <> 'm0'"); n != 2 {
+		t.Errorf("the others took %d attempts", n)
+	}
+}
+
+// What was claimed for later is given back when the turn is another project's, as if it had not begun.
+func TestBuildsThatWereClaimedForLaterAreGivenBack(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	var c computed
+	a := start(t, database, quick, c.on, func(cfg *server.Config) { cfg.Builds = 1 })
+	many, one := a.newProject(t, merges(20)...), a.newProject(t, node(plan.MergeNode, "one", "{}"))
+	admin := pgtest.Connect(t, database)
+	release, releaseOne := c.hold(t, "m0"), c.hold(t, "one")
+	a.ask(t, many, "")
+	c.await(t, many, "m0", 1)
+	if n := pgtest.Count(t, admin, "SELECT count(*) FROM claims WHERE project_id = $1", many); n != 16 {
+		t.Errorf("%d builds are claimed", n)
+	}
+	a.ask(t, one, "")
+	release()
+	c.await(t, one, "one", 1)
+	a.Builds.Ended.Await(t, "the others to be given back", func() bool { return a.Builds.Running() == 1 })
+	if n := pgtest.Count(t, admin, "SELECT count(*) FROM claims WHERE project_id = $1", many); n != 0 {
+		t.Errorf("%d builds of the other project are claimed, although it is not their turn", n)
+	}
+	releaseOne()
+	wantStates(t, a.rest(t, one), "completed", "one")
+	states := a.rest(t, many)
+	for i := range 20 {
+		wantStates(t, states, "completed", fmt.Sprintf("m%d", i))
+	}
+	if n := pgtest.Count(t, admin, "SELECT count(*) FROM builds WHERE attempt <> 1"); n != 0 {
+		t.Errorf("%d builds took more than one attempt", n)
+	}
+}
+
 func TestRequestWhileItIsBuilt(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
