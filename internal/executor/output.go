@@ -76,7 +76,7 @@ func (s *Service) Output(ctx context.Context, access auth.Access, nodeID string,
 			return Output{}, err
 		}
 	}
-	out.with, err = s.withGraphOf(ctx, access, upstream)
+	out.with, err = s.withGraphOf(ctx, access, upstream, config)
 	return out, err
 }
 
@@ -166,9 +166,9 @@ func (s *Service) withSourceOf(
 	}, nil
 }
 
-// withGraphOf returns how to use the graph that a node built last.
+// withGraphOf returns how to use what an output needs of the graph that a node built last.
 func (s *Service) withGraphOf(
-	ctx context.Context, access auth.Access, node plan.Node,
+	ctx context.Context, access auth.Access, node plan.Node, config outputConfig,
 ) (func(context.Context, func(layered.Graph) error) error, error) {
 	header, err := s.cfg.Graphs.OfNode(ctx, access, node.ID)
 	if err != nil {
@@ -177,20 +177,34 @@ func (s *Service) withGraphOf(
 	if header == nil || header.ContentID == nil {
 		return nil, fault.New(fault.NotFound, "Graph not found for node "+fault.Clip(node.ID)+": execute it first").With("nodeId", node.ID)
 	}
-	return func(ctx context.Context, use func(layered.Graph) error) error { return s.WithGraph(ctx, *header, use) }, nil
+	whole := config.settings != nil // they may change nodes by edges
+	withNodes, withEdges := whole || config.format.NeedsNodes(), whole || config.format.NeedsEdges()
+	return func(ctx context.Context, use func(layered.Graph) error) error {
+		return s.withPart(ctx, *header, withNodes, withEdges, use)
+	}, nil
 }
 
 // WithGraph calls a function with a built graph, which is in memory meanwhile. Faults: BadRequest for one that needs more memory than
 // builds may take, Unavailable when there is no memory for it now, NotFound when another content has taken the place of this one since the
 // header was read, and it was removed.
 func (s *Service) WithGraph(ctx context.Context, header graphdata.Graph, use func(layered.Graph) error) error {
-	elements := int64(header.NodeCount) + int64(header.EdgeCount)
+	return s.withPart(ctx, header, true, true, use)
+}
+
+func (s *Service) withPart(ctx context.Context, header graphdata.Graph, withNodes, withEdges bool, use func(layered.Graph) error) error {
+	var elements int64
+	if withNodes {
+		elements += int64(header.NodeCount)
+	}
+	if withEdges {
+		elements += int64(header.EdgeCount)
+	}
 	release, err := s.takeMemory(ctx, held(elements, elements*storedBytes))
 	if err != nil {
 		return err
 	}
 	defer release()
-	g, err := s.cfg.Graphs.Load(ctx, *header.ContentID, nil)
+	g, err := s.cfg.Graphs.LoadPart(ctx, *header.ContentID, withNodes, withEdges)
 	if err != nil {
 		return err
 	}

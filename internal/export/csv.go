@@ -1,7 +1,6 @@
 package export
 
 import (
-	"cmp"
 	"encoding/csv"
 	"slices"
 	"strings"
@@ -10,23 +9,22 @@ import (
 // writeCSVNodes writes all nodes by id. Line feeds end the lines; fields are quoted where they must be.
 func writeCSVNodes(p *printer, v *view, opt Options) error {
 	header := []string{"id", "label", "layer", "is_partition", "belongs_to", "comment"}
+	sorted := sortedBy(len(v.graph.Nodes), func(i int) string { return v.node(i).ID })
 	return writeCSV(p, header, opt, func(row func(weight float64, fields ...string)) {
-		for _, i := range v.nodes {
+		for _, i := range sorted {
 			n := v.node(i)
-			row(n.Weight, n.ID, n.Label, n.Layer, boolean(n.IsPartition), n.BelongsTo, n.Comment)
+			weight := n.Weight
+			if opt.UnitNodeWeights {
+				weight = 1
+			}
+			row(weight, n.ID, n.Label, n.Layer, boolean(n.IsPartition), n.BelongsTo, n.Comment)
 		}
 	})
 }
 
 // writeCSVEdges writes all edges by id, also those that the drawings leave out.
 func writeCSVEdges(p *printer, v *view, opt Options) error {
-	sorted := make([]int, len(v.graph.Edges))
-	for i := range sorted {
-		sorted[i] = i
-	}
-	slices.SortFunc(sorted, func(a, b int) int {
-		return cmp.Or(strings.Compare(v.edge(a).ID, v.edge(b).ID), cmp.Compare(a, b))
-	})
+	sorted := sortedBy(len(v.graph.Edges), func(i int) string { return v.edge(i).ID })
 	header := []string{"id", "source", "target", "label", "layer", "comment"}
 	return writeCSV(p, header, opt, func(row func(weight float64, fields ...string)) {
 		for _, i := range sorted {

@@ -125,6 +125,12 @@ func (f Format) MIME() string {
 	return "text/plain"
 }
 
+// NeedsNodes reports whether an output depends on nodes: it is the same without any for a table of edges.
+func (f Format) NeedsNodes() bool { return f != CSVEdges }
+
+// NeedsEdges reports whether an output depends on edges: it is the same without any for a table of nodes.
+func (f Format) NeedsEdges() bool { return f != CSVNodes }
+
 // Orientation is the main direction of a drawing.
 type Orientation string
 
@@ -214,7 +220,11 @@ func Write(ctx context.Context, w io.Writer, g layered.Graph, f Format, opt Opti
 		return err
 	}
 	p := &printer{ctx: ctx, w: w}
-	if err := info.write(p, newView(g, opt), opt); err != nil {
+	v := &view{graph: g} // all that a table is written of
+	if f.NeedsNodes() && f.NeedsEdges() {
+		v = newView(g, opt)
+	}
+	if err := info.write(p, v, opt); err != nil {
 		return err
 	}
 	return p.flush()

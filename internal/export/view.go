@@ -2,6 +2,7 @@ package export
 
 import (
 	"cmp"
+	"encoding/binary"
 	"iter"
 	"slices"
 	"strings"
@@ -31,12 +32,11 @@ func newView(g layered.Graph, opt Options) *view {
 			g.Nodes[i].Weight = 1
 		}
 	}
-	v := &view{graph: g, byID: make(map[string]int, len(g.Nodes)), nodes: make([]int, len(g.Nodes))}
+	v := &view{graph: g, byID: make(map[string]int, len(g.Nodes))}
 	for i := range g.Nodes {
 		v.byID[g.Nodes[i].ID] = i
-		v.nodes[i] = i
 	}
-	v.sortNodes(v.nodes)
+	v.nodes = sortedBy(len(g.Nodes), func(i int) string { return g.Nodes[i].ID })
 	for _, i := range v.nodes {
 		if !g.Nodes[i].IsPartition {
 			v.flow = append(v.flow, i)
@@ -51,10 +51,48 @@ func newView(g layered.Graph, opt Options) *view {
 func (v *view) node(i int) *layered.Node { return &v.graph.Nodes[i] }
 func (v *view) edge(i int) *layered.Edge { return &v.graph.Edges[i] }
 
-func (v *view) sortNodes(nodes []int) {
-	slices.SortFunc(nodes, func(a, b int) int {
-		return cmp.Or(strings.Compare(v.node(a).ID, v.node(b).ID), cmp.Compare(a, b))
+// sortedBy returns the indexes of n elements by their ids, and equal ones by index. Most ids of a graph begin with the same word, and differ
+// in the few bytes after it: most are told apart by a number.
+func sortedBy(n int, id func(int) string) []int {
+	type key struct {
+		first uint64 // bytes behind the common beginning
+		index int
+	}
+	common := 0
+	if n > 0 {
+		common = len(id(0))
+	}
+	for i := range n {
+		common = commonBytes(id(0)[:common], id(i))
+	}
+	keys := make([]key, n)
+	for i := range keys {
+		var first [8]byte
+		copy(first[:], id(i)[common:])
+		keys[i] = key{binary.BigEndian.Uint64(first[:]), i}
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		if a.first != b.first {
+			return cmp.Compare(a.first, b.first)
+		}
+		return cmp.Or(strings.Compare(id(a.index), id(b.index)), cmp.Compare(a.index, b.index))
 	})
+	sorted := make([]int, n)
+	for i, k := range keys {
+		sorted[i] = k.index
+	}
+	return sorted
+}
+
+// commonBytes returns how many bytes two texts have in common at their beginning.
+func commonBytes(a, b string) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
 }
 
 // sortEdges finds the flow edges and sorts them by the ranks of their ends: there are many, and comparing ids is slow.
@@ -142,13 +180,15 @@ func (v *view) plantForest() {
 	}
 	v.children = make([][]int32, n)
 	for i, p := range parents {
-		if p < 0 {
-			v.roots = append(v.roots, i)
-		} else {
+		if p >= 0 {
 			v.children[p] = append(v.children[p], int32(i))
 		}
 	}
-	v.sortNodes(v.roots)
+	for _, i := range v.nodes {
+		if parents[i] < 0 {
+			v.roots = append(v.roots, i)
+		}
+	}
 }
 
 // A step of a walk through the forest: a node is entered, then its children follow, then it is left.

@@ -71,54 +71,6 @@ func (s *Service) EachEdge(ctx context.Context, contentID int64) iter.Seq2[layer
 	}
 }
 
-// Load reads a whole content into memory, on the connections of builds. Progress is called with the elements read so far; it may be nil.
-// The fault is NotFound when the content was removed.
-func (s *Service) Load(ctx context.Context, contentID int64, progress func(done int64)) (layered.Graph, error) {
-	header, layers, err := find(ctx, s.db.Builds, contentID)
-	if err != nil {
-		return layered.Graph{}, err
-	}
-	g := layered.Graph{
-		Nodes: make([]layered.Node, 0, header.Nodes), Edges: make([]layered.Edge, 0, header.Edges), Layers: layers,
-	}
-	// Most elements name the same few layers and parents, which are kept once.
-	known := make(map[string]string)
-	once := func(s string) string {
-		if kept, ok := known[s]; ok {
-			return kept
-		}
-		known[s] = s
-		return s
-	}
-	told := func() {
-		if progress != nil {
-			progress(int64(len(g.Nodes) + len(g.Edges)))
-		}
-	}
-	size := rangeSize(header, loadRange, loadBytes)
-	for chunk, err := range ranges(ctx, s.db.Builds, nodes, header, size) {
-		if err != nil {
-			return layered.Graph{}, err
-		}
-		for _, n := range chunk {
-			n.Layer, n.BelongsTo = once(n.Layer), once(n.BelongsTo)
-			g.Nodes = append(g.Nodes, n.Node)
-		}
-		told()
-	}
-	for chunk, err := range ranges(ctx, s.db.Builds, edges, header, size) {
-		if err != nil {
-			return layered.Graph{}, err
-		}
-		for _, e := range chunk {
-			e.Layer = once(e.Layer)
-			g.Edges = append(g.Edges, e.Edge)
-		}
-		told()
-	}
-	return g, nil
-}
-
 // Preview is the beginning of a content, to be looked at.
 type Preview struct {
 	Nodes     []Node
