@@ -3,13 +3,16 @@ package executor_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
 	"layercake/internal/auth"
 	"layercake/internal/executor"
+	"layercake/internal/export"
 	"layercake/internal/plan"
 	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server"
 )
 
 // layersOfNodes returns a plan of so many nodes in ten layers beside those of some sources: graphs, transforms and copies, each with one or
@@ -73,5 +76,46 @@ func BenchmarkThousandNodes(b *testing.B) {
 				break
 			}
 		}
+	}
+}
+
+// Outputs of a graph of 1,000,000 nodes and edges, with reading it, at the memory that a deployment has by default.
+func BenchmarkOutputs(b *testing.B) {
+	const size = 1_000_000
+	a := start(b, pgtest.New(b), func(c *server.Config) { c.BuildMemory = 2 << 30 })
+	p := a.newProject(b)
+	nodes, edges := []byte("id,label,layer,owner,region\n"), []byte("id,source,target,label,layer\n")
+	for i := range size {
+		nodes = fmt.Appendf(nodes, "node_%d,Service number %d,layer-1,team-%d,eu-west-1\n", i, i, i%100)
+		edges = fmt.Appendf(edges, "edge_%d,node_%d,node_%d,calls,layer-1\n", i, i, i*7%size)
+	}
+	_, sources := a.upload(b, p, "nodes.csv", string(nodes), "edges.csv", string(edges), "layers.csv", "layer,label\nlayer-1,Layer\n")
+	edits := []plan.Edit{node(plan.GraphNode, "g", "{}")}
+	for _, id := range sources {
+		edits = append(edits, edge(id, "g"))
+	}
+	a.edit(b, p, edits...)
+	for !func() bool {
+		done, err := a.Builds.Execute(b.Context(), a.actor, p, "", executor.Request{Wait: 25 * time.Second})
+		if err != nil || done.Failed() != nil {
+			b.Fatal(err, done.Failed())
+		}
+		return done.Done
+	}() {
+	}
+	for _, f := range []export.Format{export.CSVNodes, export.CSVEdges, export.DOT, export.GML} {
+		b.Run(string(f), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				out, err := a.Builds.Output(b.Context(), a.actor, p, "g", executor.OutputRequest{Format: f})
+				if err == nil {
+					err = out.Write(b.Context(), io.Discard)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(size*b.N)/b.Elapsed().Seconds(), "nodes/s")
+		})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"math"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"layercake/internal/layered"
@@ -149,14 +148,16 @@ func (g *gmlWriter) tail(layer string, weight float64, comment string) {
 // appendGMLNumber writes an integer of 32 bits, which is all that GML has, or a real, which must have a decimal point: readers take
 // the 1 of 1e-07 for an integer.
 func appendGMLNumber(dst []byte, f float64) []byte {
-	text := number(f)
-	mantissa, exponent, _ := strings.Cut(text, "e")
-	if strings.Contains(mantissa, ".") || exponent == "" && math.Abs(f) <= math.MaxInt32 {
-		return append(dst, text...)
+	from := len(dst)
+	dst = appendNumber(dst, f)
+	mantissa, exponent, _ := bytes.Cut(dst[from:], []byte("e"))
+	if bytes.IndexByte(mantissa, '.') >= 0 || len(exponent) == 0 && math.Abs(f) <= math.MaxInt32 {
+		return dst
 	}
-	dst = append(append(dst, mantissa...), ".0"...)
-	if exponent != "" {
-		dst = append(append(dst, 'e'), exponent...)
+	tail := string(exponent)
+	dst = append(dst[:from+len(mantissa)], ".0"...)
+	if tail != "" {
+		dst = append(append(dst, 'e'), tail...)
 	}
 	return dst
 }

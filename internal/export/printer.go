@@ -111,12 +111,12 @@ func (p *printer) Write(b []byte) (int, error) {
 
 // appendNumber writes a weight: an integer where it is one.
 func appendNumber(dst []byte, f float64) []byte {
+	if n := int64(f); float64(n) == f && n > -1e15 && n < 1e15 { // as almost all are; -0 is 0
+		return strconv.AppendInt(dst, n, 10)
+	}
 	format := byte('f')
 	if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e21) {
 		format = 'g'
-	}
-	if f == 0 {
-		f = 0 // no "-0"
 	}
 	return strconv.AppendFloat(dst, f, format, -1, 64)
 }
