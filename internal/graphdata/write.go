@@ -79,7 +79,7 @@ func (s *Service) Write(ctx context.Context, projectID int32, g layered.Graph, b
 	if err := began(ctx, c.ID); err != nil {
 		return Content{}, err
 	}
-	w := writer{s: s, id: c.ID}
+	w := writer{s: s, id: c.ID, buf: make([]byte, 0, 2*rowsAtOnce)}
 	for from := 0; from < len(g.Nodes); from += s.chunk {
 		if err := w.nodes(ctx, from, g.Nodes[from:min(from+s.chunk, len(g.Nodes))]); err != nil {
 			return Content{}, named(err, g)
@@ -110,42 +110,34 @@ type writer struct {
 	s    *Service
 	id   int64
 	done db.StepContentParams // Nodes and Edges are those that were committed
+	buf  []byte               // for rows
 }
 
 func (w *writer) nodes(ctx context.Context, first int, nodes []layered.Node) error {
-	columns := []string{"content_id", "ordinal", "id", "label", "layer", "weight", "is_partition", "belongs_to", "comment", "attrs"}
 	var bytes int64
 	for i := range nodes {
 		bytes += nodeSize(&nodes[i])
 	}
-	values := make([]any, len(columns))
-	return w.write(ctx, "content_nodes", columns, int32(len(nodes)), 0, bytes, pgx.CopyFromSlice(len(nodes), func(i int) ([]any, error) {
-		n := &nodes[i]
-		values[0], values[1], values[2], values[3], values[4] = int32(w.id), int32(first+i), n.ID, n.Label, orNull(n.Layer)
-		values[5], values[6], values[7], values[8] = n.Weight, n.IsPartition, orNull(n.BelongsTo), orNull(n.Comment)
-		values[9] = attrsOrNull(n.Attrs)
-		return values, nil
-	}))
+	return w.write(ctx, copyNodes, int32(len(nodes)), 0, bytes, func(r *rows, i int) {
+		r.row(w.id, first+i)
+		r.node(&nodes[i])
+	})
 }
 
 func (w *writer) edges(ctx context.Context, first int, edges []layered.Edge) error {
-	columns := []string{"content_id", "ordinal", "id", "source", "target", "label", "layer", "weight", "comment", "attrs"}
 	var bytes int64
 	for i := range edges {
 		bytes += edgeSize(&edges[i])
 	}
-	values := make([]any, len(columns))
-	return w.write(ctx, "content_edges", columns, 0, int32(len(edges)), bytes, pgx.CopyFromSlice(len(edges), func(i int) ([]any, error) {
-		e := &edges[i]
-		values[0], values[1], values[2], values[3], values[4] = int32(w.id), int32(first+i), e.ID, e.Source, e.Target
-		values[5], values[6], values[7], values[8], values[9] = e.Label, orNull(e.Layer), e.Weight, orNull(e.Comment), attrsOrNull(e.Attrs)
-		return values, nil
-	}))
+	return w.write(ctx, copyEdges, 0, int32(len(edges)), bytes, func(r *rows, i int) {
+		r.row(w.id, first+i)
+		r.edge(&edges[i])
+	})
 }
 
-// write commits one chunk. Its first statement locks the content, so the clean-up never removes a content while rows are added to it.
+// write commits one chunk, of nodes or of edges. Its first statement locks the content, so the clean-up never removes a content while rows are added to it.
 func (w *writer) write(
-	ctx context.Context, table string, columns []string, nodes, edges int32, bytes int64, rows pgx.CopyFromSource,
+	ctx context.Context, statement string, nodes, edges int32, bytes int64, encode func(r *rows, i int),
 ) error {
 	step := w.done
 	step.ID, step.AddNodes, step.AddEdges, step.AddBytes = w.id, nodes, edges, bytes
@@ -158,7 +150,7 @@ func (w *writer) write(
 				err = errOvertaken
 			}
 			if err == nil {
-				_, err = tx.CopyFrom(ctx, pgx.Identifier{table}, columns, rows)
+				_, err = conn.PgConn().CopyFrom(ctx, &rows{encode: encode, count: int(nodes + edges), buf: w.buf}, statement)
 			}
 			return err
 		})
@@ -169,21 +161,6 @@ func (w *writer) write(
 	w.done.Nodes += nodes
 	w.done.Edges += edges
 	return nil
-}
-
-// orNull returns the null of a column for a text that is none.
-func orNull(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
-}
-
-func attrsOrNull(attrs json.RawMessage) any {
-	if len(attrs) == 0 {
-		return nil
-	}
-	return []byte(attrs) // which pgx sends as it is
 }
 
 // nodeOverhead and edgeOverhead are the bytes of a row and its entries in two indexes beside the texts, as measured.
