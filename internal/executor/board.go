@@ -33,6 +33,7 @@ type step struct {
 	id, label string
 	kind      plan.NodeType
 	config    string
+	sourceID  int32   // of the data source that a DataSourceNode names; 0 for none
 	inputs    []*step // in the order of their edges
 	outputs   []*step
 	source    *source.Source // data source that a DataSourceNode names; nil when it names none that is there
@@ -191,11 +192,15 @@ func (s *step) assess(version string) {
 	if s.settings == "" {
 		s.settings, s.refused = hashSettings(s.kind, s.config)
 	}
-	s.from = ingredients{Version: version, Kind: s.kind, Settings: s.settings, Inputs: make([]ingredient, len(s.inputs))}
+	from := ingredients{Version: version, Kind: s.kind, Settings: s.settings, Inputs: make([]ingredient, len(s.inputs))}
 	for i, in := range s.inputs {
-		s.from.Inputs[i] = in.input()
+		from.Inputs[i] = in.input()
 	}
-	s.recipe, s.because, s.edited = s.from.recipe(), nil, false
+	// Most are assessed several times and look the same each time. Hashing takes longest.
+	if s.from.Version != version || s.from.Kind != s.kind || s.from.Settings != s.settings || !slices.Equal(s.from.Inputs, from.Inputs) {
+		s.from, s.recipe = from, from.recipe()
+	}
+	s.because, s.edited = nil, false
 	if s.graph == nil || s.graph.ContentID == nil || s.graph.Recipe == nil {
 		s.because, s.edited = []string{"it was never built"}, true
 		return

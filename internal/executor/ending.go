@@ -193,11 +193,18 @@ func (e *ending) apply(b *board) {
 	}
 }
 
-// roomFor returns how many builds may be claimed for later by an incarnation.
+// roomFor returns how many builds may be claimed for later by an incarnation: none while all that is under way is large, or small builds
+// would wait here for long while others have nothing to do.
 func (s *Service) roomFor(incarnation uuid.UUID) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining || s.contended || s.cfg.Builds == 0 || incarnation == uuid.Nil {
+	large := 0
+	for a := range s.running {
+		if a.needs > smallBytes {
+			large++
+		}
+	}
+	if s.draining || s.contended || large >= s.cfg.Builds || incarnation == uuid.Nil {
 		return 0
 	}
 	return maxTogether - len(s.queue)

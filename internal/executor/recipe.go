@@ -141,17 +141,24 @@ func checkCopy(config string) error {
 	return nil
 }
 
+// noSettings is the hash for those kinds that have none.
+var noSettings = layered.HashParts("settings", "null")
+
 // hashSettings returns the hash of the settings that matter to what a node of a kind builds. Labels, positions, and what only clients read
 // never do. A configuration that cannot be read is hashed as it is, and err says why: building it fails, and another one is another attempt.
 func hashSettings(kind plan.NodeType, config string) (hash string, err error) {
 	var settings any
 	switch kind {
+	case plan.GraphNode:
+		return noSettings, nil
 	case plan.MergeNode:
 		settings, err = parseMerge(config)
 	case plan.TransformNode:
 		settings, err = layered.ParseTransforms([]byte(config))
 	case plan.CopyNode:
-		err = checkCopy(config)
+		if err = checkCopy(config); err == nil {
+			return noSettings, nil
+		}
 	}
 	if err != nil {
 		return layered.HashParts("unreadable", config), err

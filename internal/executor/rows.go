@@ -59,6 +59,9 @@ func each[T any](f func(T)) func(pgx.Rows) error {
 func (l *loading) step(r db.ListStepsRow) {
 	b := l.boards[r.ProjectID]
 	s := &step{id: r.ID, label: r.Label, kind: plan.NodeType(r.NodeType), config: string(r.Config)}
+	if s.kind == plan.DataSourceNode {
+		s.sourceID = sourceOf(s.config)
+	}
 	b.steps = append(b.steps, s)
 	b.byID[s.id] = s
 }
@@ -73,7 +76,7 @@ func (l *loading) source(r db.ListStepSourcesRow) {
 		ErrorMessage: r.ErrorMessage, FileID: r.FileID, Size: r.Size, SHA256: r.Sha256, Rows: r.RowCount,
 	}
 	for _, s := range l.boards[r.ProjectID].steps {
-		if s.kind == plan.DataSourceNode && sourceOf(s.config) == src.ID {
+		if s.sourceID == src.ID {
 			s.source = src
 		}
 	}
