@@ -35,7 +35,8 @@ WITH ended AS (
 )
 DELETE FROM presence WHERE incarnation = @dead::uuid RETURNING connection_id, project_id;
 
--- The transaction does not wait for the disk. That is safe, because after a crash of the server the replicas write everybody anew.
+-- The transaction does not wait for the disk. That is safe for presence, because after a crash of the server the replicas write everybody
+-- anew, and for chunks of contents, because the change that puts a content into place waits.
 -- name: DoNotWaitForDisk :exec
 SET LOCAL synchronous_commit = off;
 

@@ -107,7 +107,8 @@ const DoNotWaitForDisk = `-- name: DoNotWaitForDisk :exec
 SET LOCAL synchronous_commit = off
 `
 
-// The transaction does not wait for the disk. That is safe, because after a crash of the server the replicas write everybody anew.
+// The transaction does not wait for the disk. That is safe for presence, because after a crash of the server the replicas write everybody
+// anew, and for chunks of contents, because the change that puts a content into place waits.
 func (q *Queries) DoNotWaitForDisk(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, DoNotWaitForDisk)
 	return err

@@ -206,6 +206,31 @@ func TestContentsAreReadAsTheyWereWritten(t *testing.T) {
 }
 
 // Who goes on beyond the end of a content gets nothing.
+// Texts of any length are read as they were written, and a part of a graph is that part.
+func TestLongTextsAndParts(t *testing.T) {
+	t.Parallel()
+	s, _, _ := open(t, 3)
+	g := chain("", 10)
+	for i := range g.Nodes {
+		g.Nodes[i].Label = strings.Repeat(fmt.Sprint("é", i), i*i*1000)
+		g.Nodes[i].Attrs = fmt.Appendf(nil, `{"long":"%s"}`, strings.Repeat("x", (10-i)*(10-i)*1000))
+	}
+	c := write(t, s, 1, g)
+	for name, test := range map[string]struct{ nodes, edges bool }{"whole": {true, true}, "nodes": {true, false}, "edges": {false, true}} {
+		want := g
+		if !test.nodes {
+			want.Nodes = nil
+		}
+		if !test.edges {
+			want.Edges = nil
+		}
+		got, err := s.LoadPart(t.Context(), c.ID, test.nodes, test.edges)
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+			t.Errorf("%s: %v\n%s", name, err, diff)
+		}
+	}
+}
+
 func TestPagesEnd(t *testing.T) {
 	t.Parallel()
 	s, _, _ := open(t, 10)

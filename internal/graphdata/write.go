@@ -145,7 +145,15 @@ func (w *writer) write(
 	defer cancel()
 	err := w.s.db.Builds.Do(ctx, func(conn *pgx.Conn) error {
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			n, err := db.New(tx).StepContent(ctx, step)
+			q := db.New(tx)
+			// What a crash of the server takes away counts for nothing: the chunk and its counts are one transaction, and the writer finds
+			// that they are not what it left. The change that puts the content into place waits for the disk, and the log of the server
+			// reaches the disk in its order, so nothing refers to a chunk that can still be lost. The record of the content was written to
+			// disk when it began: its id would be given again otherwise, to another writer.
+			if err := q.DoNotWaitForDisk(ctx); err != nil {
+				return err
+			}
+			n, err := q.StepContent(ctx, step)
 			if err == nil && n == 0 {
 				err = errOvertaken
 			}
