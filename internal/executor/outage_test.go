@@ -82,7 +82,7 @@ func TestServerEndsInTheMiddleOfAContent(t *testing.T) {
 		"it is stopped": func(_ *testing.T, c *pgtest.Cluster) { c.Restart() },
 		"its session is ended": func(t *testing.T, c *pgtest.Cluster) {
 			t.Helper()
-			pgtest.Exec(t, pgtest.Connect(t, c.URL), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'copy %content_nodes%' AND pid <> pg_backend_pid()")
+			pgtest.Exec(t, pgtest.Connect(t, c.URL), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ILIKE 'copy %content_nodes%' AND pid <> pg_backend_pid()")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
