@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"strings"
 
 	"layercake/internal/db"
 	"layercake/internal/layered"
@@ -61,11 +60,12 @@ type loader struct {
 	content int64
 	size    int               // elements of a statement
 	known   map[string]string // layers and parents
-	texts   strings.Builder   // block that is being filled
-	attrs   []byte            // likewise
+	texts   layered.Texts
+	attrs   []byte // block of attributes that is being filled
 }
 
-const blockSize = 64 << 10
+// The sizes of blocks of attributes: the first one is small, as most graphs are.
+const leastAttrs, mostAttrs = 1 << 10, 64 << 10
 
 // nodeFormats and edgeFormats are those of the columns of ListContentNodes and ListContentEdges: numbers and truth values come in binary.
 var (
@@ -105,27 +105,16 @@ func (l *loader) all(ctx context.Context, query string, formats pgx.QueryResultF
 }
 
 func (l *loader) node(n *layered.Node, row [][]byte) {
-	n.ID, n.Label, n.Layer, n.Weight, n.IsPartition = l.text(row[1]), l.text(row[2]), l.once(row[3]), number(row[4]), row[5][0] != 0
-	n.BelongsTo, n.Comment, n.Attrs = l.once(row[6]), l.text(row[7]), l.json(row[8])
+	n.ID, n.Label, n.Layer, n.Weight, n.IsPartition = l.texts.KeepBytes(row[1]), l.texts.KeepBytes(row[2]), l.once(row[3]), number(row[4]), row[5][0] != 0
+	n.BelongsTo, n.Comment, n.Attrs = l.once(row[6]), l.texts.KeepBytes(row[7]), l.json(row[8])
 }
 
 func (l *loader) edge(e *layered.Edge, row [][]byte) {
-	e.ID, e.Source, e.Target, e.Label = l.text(row[1]), l.text(row[2]), l.text(row[3]), l.text(row[4])
-	e.Layer, e.Weight, e.Comment, e.Attrs = l.once(row[5]), number(row[6]), l.text(row[7]), l.json(row[8])
+	e.ID, e.Source, e.Target, e.Label = l.texts.KeepBytes(row[1]), l.texts.KeepBytes(row[2]), l.texts.KeepBytes(row[3]), l.texts.KeepBytes(row[4])
+	e.Layer, e.Weight, e.Comment, e.Attrs = l.once(row[5]), number(row[6]), l.texts.KeepBytes(row[7]), l.json(row[8])
 }
 
 func number(b []byte) float64 { return math.Float64frombits(binary.BigEndian.Uint64(b)) }
-
-// text keeps a text. Blocks only grow within their capacity, so what was cut out of one stays where it is.
-func (l *loader) text(b []byte) string {
-	if len(b) > l.texts.Cap()-l.texts.Len() {
-		l.texts = strings.Builder{}
-		l.texts.Grow(max(blockSize, len(b)))
-	}
-	from := l.texts.Len()
-	l.texts.Write(b)
-	return l.texts.String()[from:]
-}
 
 // once keeps a text that other elements have, too.
 func (l *loader) once(b []byte) string {
@@ -142,7 +131,7 @@ func (l *loader) json(b []byte) json.RawMessage {
 		return nil
 	}
 	if len(b) > cap(l.attrs)-len(l.attrs) {
-		l.attrs = make([]byte, 0, max(blockSize, len(b)))
+		l.attrs = make([]byte, 0, max(min(2*cap(l.attrs), mostAttrs), leastAttrs, len(b)))
 	}
 	from := len(l.attrs)
 	l.attrs = append(l.attrs, b...)

@@ -7,6 +7,15 @@ type hashes struct {
 	n     int
 }
 
+// hashesFor returns a set with room for so many hashes.
+func hashesFor(n int) hashes {
+	size := 64
+	for 3*size < 4*n {
+		size *= 2
+	}
+	return hashes{slots: make([]uint64, size)}
+}
+
 // add adds a hash and reports whether it was not there.
 func (h *hashes) add(hash uint64) bool {
 	if 4*h.n >= 3*len(h.slots) {

@@ -684,3 +684,22 @@ func TestElementsAsJSON(t *testing.T) {
 		}
 	}
 }
+
+// The number of rows that a table is said to have changes nothing.
+func TestReadRows(t *testing.T) {
+	t.Parallel()
+	for kind, table := range map[ingest.Kind]string{
+		ingest.Nodes: "id,label\na,A\nb,B\nc,C\n", ingest.Edges: "id,source,target\ne,a,b\nf,b,c\ng,c,a\n", ingest.Layers: "layer,label\nl,L\n",
+	} {
+		want, err := ingest.Read(strings.NewReader(table), ingest.CSV, kind, ingest.DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rows := range []int{1, 3, 1000} {
+			got, err := ingest.ReadRows(strings.NewReader(table), ingest.CSV, kind, ingest.DefaultLimits(), rows)
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(ingest.Problems{})); diff != "" || err != nil {
+				t.Errorf("%s with %d rows: %v\n%s", kind, rows, err, diff)
+			}
+		}
+	}
+}

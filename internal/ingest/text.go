@@ -7,8 +7,9 @@ import (
 	"errors"
 	"hash/maphash"
 	"io"
-	"strings"
 	"unicode/utf8"
+
+	"layercake/internal/layered"
 )
 
 // text passes UTF-8 on without its byte-order mark. Anything else is an *Error with the byte's offset in the file, from 0.
@@ -93,6 +94,7 @@ func textLength(b []byte) int {
 // given, for those who keep nothing.
 type interner struct {
 	kept    map[string]string
+	texts   layered.Texts
 	recent  [1 << 12]string          // by hash
 	objects [1 << 12]json.RawMessage // by hash
 	seed    maphash.Seed
@@ -113,7 +115,7 @@ func (in *interner) reference(s string) string {
 	if kept, ok := in.kept[s]; ok {
 		return kept
 	}
-	kept := strings.Clone(s)
+	kept := in.texts.Keep(s)
 	if len(in.kept) < maxKept {
 		in.kept[kept] = kept
 	}
@@ -125,7 +127,7 @@ func (in *interner) id(s string) string {
 	if in == nil {
 		return s
 	}
-	return strings.Clone(s)
+	return in.texts.Keep(s)
 }
 
 // value returns a copy of a string that may or may not occur again soon, such as a label.
@@ -135,7 +137,7 @@ func (in *interner) value(s string) string {
 	}
 	slot := &in.recent[maphash.String(in.seed, s)%uint64(len(in.recent))]
 	if *slot != s {
-		*slot = strings.Clone(s)
+		*slot = in.texts.Keep(s)
 	}
 	return *slot
 }

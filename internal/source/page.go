@@ -20,7 +20,7 @@ import (
 // Read parses a source's file. Faults: BadRequest when it cannot be used; NotFound when it was removed meanwhile.
 func (s *Service) Read(ctx context.Context, src Source) (layered.Graph, error) {
 	file := &watched{r: s.Open(ctx, src)}
-	result, err := ingest.Read(file, src.Format, src.Kind, ingest.DefaultLimits())
+	result, err := ingest.ReadRows(file, src.Format, src.Kind, ingest.DefaultLimits(), int(src.Rows))
 	if file.err != nil {
 		err = file.err
 	}
