@@ -1,0 +1,393 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"layercake/internal/client"
+	"layercake/internal/postgres"
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// messageTypes are the constants of the collaboration socket's messages in their source.
+var messageTypes = regexp.MustCompile(`(?m)^\ttype\w+\s+= "(\w+)"$`)
+
+// The messages of the collaboration socket, as they are sent. Those that people send once they are there come after a join.
+var collaborationMessages = map[string]string{
+	"join_session":    string(client.Join{UserID: "me", UserName: "Me", DocumentID: "canvas"}.Frame()),
+	"leave_session":   `{"type":"leave_session","data":{}}`,
+	"switch_document": `{"type":"switch_document","data":{"documentId":"canvas","documentType":"canvas"}}`,
+	"cursor_update":   string(client.MoveFrame("canvas", 1, 2)),
+	"ping":            `{"type":"ping"}`,
+}
+
+// Every message of both sockets.
+func TestRightsOfMessages(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	f := s.bare()
+	table := rightsTable{}
+	source, err := os.ReadFile("../collab/message.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range messageTypes.FindAllStringSubmatch(string(source), -1) {
+		message, ok := collaborationMessages[match[1]]
+		if !ok {
+			t.Errorf("no message of the type %s to try: add it", match[1])
+			continue
+		}
+		cells := make([]string, len(askers))
+		for i, asker := range askers {
+			cells[i] = s.said(asker, f, match[1], message, i)
+		}
+		table["collaboration "+match[1]] = cells
+	}
+	for kind, messages := range map[string][]string{
+		"connection_init": nil,
+		"ping":            {`{"type":"ping"}`},
+		"pong":            {`{"type":"pong"}`, `{"type":"ping"}`},
+		"subscribe":       {`{"type":"subscribe","id":"1","payload":{"query":"{ nodeTypes { nodeType } }"}}`},
+		"complete":        {`{"type":"complete","id":"1"}`, `{"type":"ping"}`},
+	} {
+		cells := make([]string, len(askers))
+		for i, asker := range askers {
+			cells[i] = s.toldGraphQL(asker, messages, i)
+		}
+		table["graphql-transport-ws "+kind] = cells
+	}
+	cells := make([]string, len(askers))
+	for i, asker := range askers {
+		socket, cell := s.socketWith(t.Context(), i, s.people[asker].secret, "")
+		if cells[i] = cell; socket != nil {
+			socket.CloseNow()
+		}
+	}
+	table["graphql-transport-ws connection_init (credential in the handshake)"] = cells
+	table.compare(t, "message", askers)
+}
+
+// said sends a message to the collaboration socket of a project, and a ping, whose answer shows that it was taken.
+func (s *stage) said(asker string, f found, kind, message string, turn int) string {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), pgtest.Patience)
+	defer cancel()
+	header := http.Header{}
+	if secret := s.people[asker].secret; secret != "" {
+		header.Set("Authorization", "Bearer "+secret)
+	}
+	socket, err := client.Dialer{Timeout: pgtest.Patience, Header: header}.Open(ctx, s.urls[turn%2], "/ws/collaboration?project_id="+f["project"])
+	if err != nil {
+		return cellOfClose(err)
+	}
+	defer socket.CloseNow()
+	frames := []string{message, collaborationMessages["ping"]}
+	if kind != "join_session" && kind != "ping" {
+		frames = slices.Insert(frames, 0, collaborationMessages["join_session"])
+	}
+	say(s.t, socket, frames...)
+	for {
+		frame, err := socket.Receive(ctx)
+		if err != nil {
+			if kind == "leave_session" { // the server closes once somebody has left
+				return cellYes
+			}
+			return cellOfClose(err)
+		}
+		var got struct{ Type string }
+		_ = json.Unmarshal(frame, &got) // no type is none of these
+		switch got.Type {
+		case "pong":
+			return cellYes
+		case "error":
+			return string(frame)
+		}
+	}
+}
+
+// toldGraphQL sends messages after connection_init, and waits for an answer to the last one.
+func (s *stage) toldGraphQL(asker string, messages []string, turn int) string {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), pgtest.Patience)
+	defer cancel()
+	socket, cell := s.socket(ctx, asker, turn)
+	if socket == nil {
+		return cell
+	}
+	defer socket.CloseNow()
+	if len(messages) == 0 {
+		return cell
+	}
+	say(s.t, socket.Socket, messages...)
+	m, err := socket.Next(ctx)
+	switch {
+	case err != nil:
+		return cellOfClose(err)
+	case m.Type == "error":
+		return cellOf(codeIn(m.Payload))
+	}
+	return cellYes
+}
+
+// The requests of routes, by their patterns: method, path, type and body.
+var routeRequests = map[string][4]string{
+	"/health":                              {http.MethodGet, "/health"},
+	"/health/live":                         {http.MethodGet, "/health/live"},
+	"/health/ready":                        {http.MethodGet, "/health/ready"},
+	"/graphql":                             {http.MethodPost, "/graphql", "application/json", `{"query":"{ nodeTypes { nodeType } }"}`},
+	"/graphql/ws":                          {http.MethodGet, "/graphql/ws"},
+	"/schema.graphql":                      {http.MethodGet, "/schema.graphql"},
+	"/ws/collaboration":                    {http.MethodGet, "/ws/collaboration?project_id={project}"},
+	"/mcp":                                 {http.MethodPost, "/mcp", "application/json", `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}`},
+	"/mcp/":                                {http.MethodPost, "/mcp/", "application/json", `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}`},
+	"/mcp/sse":                             {http.MethodGet, "/mcp/sse"},
+	"/login":                               {http.MethodGet, "/login"},
+	"/login/*":                             {http.MethodGet, "/login/login.js"},
+	"/api/projects/{id}/data-sources":      {http.MethodPost, "/api/projects/{project}/data-sources", "multipart/form-data; boundary=x", uploadForm},
+	"/api/data-sources/{id}/download/raw":  {http.MethodGet, "/api/data-sources/{source}/download/raw"},
+	"/api/data-sources/{id}/download/json": {http.MethodGet, "/api/data-sources/{source}/download/json"},
+	"/api/projects/{id}/outputs/{node}":    {http.MethodGet, "/api/projects/{project}/outputs/o"},
+	"/.well-known/oauth-protected-resource/mcp": {http.MethodGet, "/.well-known/oauth-protected-resource/mcp"},
+	// Not in the router: what no other route takes.
+	"/ (page)":     {http.MethodGet, "/"},
+	"/assets/*":    {http.MethodGet, "/assets/nowhere.js"},
+	"/graphiql":    {http.MethodGet, "/graphiql"},
+	"/nowhere":     {http.MethodGet, "/nowhere.txt"},
+	"/metrics":     {http.MethodGet, "/metrics"},
+	"/debug/pprof": {http.MethodGet, "/debug/pprof/"},
+}
+
+const uploadForm = "--x\r\nContent-Disposition: form-data; name=\"data_type\"\r\n\r\nnodes\r\n" +
+	"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"more.csv\"\r\nContent-Type: text/csv\r\n\r\nid,label\n1,One\n\r\n--x--\r\n"
+
+// Every route, and those paths that no route takes.
+func TestRightsOfRoutes(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	f := s.furnished()
+	s.people["owner"].does(t, s.urls[0], f.fill(`mutation { exportNodeOutput(projectId: {project}, nodeId: "o") { success } }`), nil)
+	patterns := server.Patterns(t)
+	for pattern := range routeRequests {
+		if !slices.Contains(patterns, pattern) {
+			patterns = append(patterns, pattern)
+		}
+	}
+	table := rightsTable{}
+	for _, pattern := range patterns {
+		request, ok := routeRequests[pattern]
+		if !ok {
+			t.Errorf("no request that fits %s: add it", pattern)
+			continue
+		}
+		cells := make([]string, len(askers))
+		for i, asker := range askers {
+			var both [2]string
+			for n, url := range s.urls {
+				both[n] = s.routed(asker, url, request, f)
+			}
+			if cells[i] = both[0]; both[0] != both[1] {
+				t.Errorf("%s of %s: the replicas say %q and %q", pattern, asker, both[0], both[1])
+			}
+		}
+		table[pattern] = cells
+	}
+	table.compare(t, "route", askers)
+}
+
+// routed sends a request as somebody.
+func (s *stage) routed(asker, url string, request [4]string, f found) string {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), pgtest.Patience)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, request[0], url+f.fill(request[1]), strings.NewReader(request[3]))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if request[2] != "" {
+		r.Header.Set("Content-Type", request[2])
+	}
+	r.Header.Set("Accept", "application/graphql-response+json, application/json, text/event-stream")
+	if request[1] == "/" {
+		r.Header.Set("Accept", "text/html")
+	}
+	if strings.Contains(request[1], "/ws") {
+		for name, value := range map[string]string{
+			"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+			"Sec-WebSocket-Protocol": client.Subprotocol,
+		} {
+			r.Header.Set(name, value)
+		}
+	}
+	if secret := s.people[asker].secret; secret != "" {
+		r.Header.Set("Authorization", "Bearer "+secret)
+	}
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	switch status := response.StatusCode; {
+	case status == http.StatusSwitchingProtocols || status < 300:
+		return cellYes
+	case status == http.StatusUnauthorized || status == http.StatusSeeOther && strings.HasPrefix(response.Header.Get("Location"), "/login?"):
+		return cellSignIn
+	case status == http.StatusForbidden:
+		return cellNo
+	case status == http.StatusNotFound:
+		return cellAbsent
+	}
+	text, _ := io.ReadAll(io.LimitReader(response.Body, 100)) // for whoever reads the failure
+	return fmt.Sprintf("%d: %s", response.StatusCode, text)
+}
+
+// The arguments of tools.
+var toolArguments = map[string]string{
+	"analyze_connectivity": `"project_id":{project},"node_id":"g"`, "create_plan": `"project_id":{bare project},"name":"Plan","yaml_content":""`,
+	"create_project": `"name":"Mine"`, "decide_proposal": `"project_id":{project},"proposal_id":1,"decision":"reject"`,
+	"delete_project": `"project_id":{project}`, "describe_node_types": ``,
+	"edit_plan":    `"project_id":{project},"operations":[{"op":"add_node","node_type":"GraphNode","label":"N"}]`,
+	"execute_plan": `"plan_id":{plan}`, "export_graph": `"project_id":{project},"format":"json","node_id":"g"`,
+	"find_paths":     `"project_id":{project},"source_node":"1","target_node":"2","node_id":"g"`,
+	"get_graph_data": `"project_id":{project},"node_id":"g"`, "get_plan": `"project_id":{project}`, "get_plan_status": `"plan_id":{plan}`,
+	"get_project": `"project_id":{project}`, "import_csv": `"project_id":{project},"nodes_csv":"id,label\n1,One\n"`,
+	"list_changes": `"project_id":{project}`, "list_data_sources": `"project_id":{project}`, "list_projects": ``,
+	"list_proposals": `"project_id":{project}`, "preview_data": `"data_source_id":{source}`,
+	"set_presence": `"project_id":{project},"node_id":"g"`, "undo_change": `"project_id":{project},"version":{change}`, "who_is_here": `"project_id":{project}`,
+}
+
+// agentAskers are those who call tools: as askers, and a token that may do more.
+var agentAskers = slices.Insert(slices.Clone(askers), len(askers)-1, "EDIT, RUN token")
+
+// toolError is the code of a refusal in what a tool answers.
+var toolError = regexp.MustCompile(`\\?"code\\?":\s*\\?"([A-Z_]+)\\?"`)
+
+// nothing is an answer of list_projects without projects.
+var nothing = regexp.MustCompile(`\\?"projects\\?":\s*\[\]`)
+
+// Every tool of agents.
+func TestRightsOfTools(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.people["EDIT, RUN token"] = s.agent
+	fresh := func() found {
+		f := s.furnished()
+		s.people["owner"].does(t, s.urls[0], f.fill(`mutation { exportNodeOutput(projectId: {project}, nodeId: "o") { success } }`), nil)
+		f["bare project"] = s.bare()["project"]
+		return f
+	}
+	f := fresh()
+	_, _, text := s.people["owner"].rpc(t, s.urls[0], "", "tools/list", `{}`)
+	if _, event, ok := strings.Cut(text, "data: "); ok {
+		text = event
+	}
+	var list struct {
+		Result struct {
+			Tools []struct {
+				Name        string
+				Annotations struct{ ReadOnlyHint bool }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(strings.TrimSpace(text)), &list); err != nil || len(list.Result.Tools) == 0 {
+		t.Fatal(err, text)
+	}
+	table := rightsTable{}
+	for _, tool := range list.Result.Tools {
+		arguments, ok := toolArguments[tool.Name]
+		if !ok {
+			t.Errorf("no arguments that fit %s: add them", tool.Name)
+			continue
+		}
+		cells := make([]string, len(agentAskers))
+		for i, asker := range agentAskers {
+			params := func() string { return f.fill(fmt.Sprintf(`{"name":%q,"arguments":{%s}}`, tool.Name, arguments)) }
+			cells[i] = s.called(asker, s.urls[i%2], params())
+			if cells[i] != cellYes || tool.Annotations.ReadOnlyHint {
+				if again := s.called(asker, s.urls[(i+1)%2], params()); again != cells[i] {
+					t.Errorf("%s of %s: the replicas say %q and %q", tool.Name, asker, cells[i], again)
+				}
+			} else {
+				f = fresh()
+			}
+		}
+		table[tool.Name] = cells
+	}
+	table.compare(t, "tool", agentAskers)
+}
+
+func (s *stage) called(asker, url, params string) string {
+	s.t.Helper()
+	status, _, text := s.people[asker].rpc(s.t, url, "", "tools/call", params)
+	switch {
+	case status == http.StatusUnauthorized:
+		return cellSignIn
+	case status != http.StatusOK:
+		return fmt.Sprintf("%d: %s", status, text)
+	case strings.Contains(text, `"isError":true`), strings.Contains(text, `"error":{`):
+		if code := toolError.FindStringSubmatch(text); code != nil && cellOf(code[1]) != code[1] {
+			return cellOf(code[1])
+		}
+		return text
+	case nothing.MatchString(text):
+		return cellAbsent
+	}
+	return cellYes
+}
+
+// Views and functions for DBAs.
+func TestRightsOfSQL(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Connect(t, pgtest.New(t))
+	views := pgtest.Texts(t, conn, `SELECT oid::regclass::text FROM pg_class WHERE relkind = 'v' AND relnamespace = 'layercake'::regnamespace`)
+	// Each argument is null, so that nothing is done: what a call needs is checked before.
+	calls := pgtest.Texts(t, conn, `SELECT format('%s(%s)', oid::regproc, (SELECT string_agg(format('NULL::%s', a::regtype), ', ') FROM unnest(proargtypes) a))
+		FROM pg_proc WHERE pronamespace = 'layercake'::regnamespace`)
+	columns := []string{"no grant", "grant_reader", "grant_operator"}
+	table := rightsTable{}
+	for i, grant := range columns {
+		name := pgx.Identifier{fmt.Sprintf("layercake rights %d %d", i, conn.PgConn().PID())}.Sanitize() // roles belong to the whole server
+		pgtest.Exec(t, conn, "CREATE ROLE "+name)
+		t.Cleanup(func() {
+			for _, sql := range []string{"RESET ROLE", "DROP OWNED BY " + name, "DROP ROLE " + name} {
+				if _, err := conn.Exec(context.Background(), sql); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		if i > 0 {
+			pgtest.Exec(t, conn, fmt.Sprintf("SELECT layercake.%s('%s')", grant, name))
+		}
+		try := func(row, sql string) {
+			t.Helper()
+			cell := cellYes
+			for _, step := range []string{"BEGIN", "SET ROLE " + name} {
+				pgtest.Exec(t, conn, step)
+			}
+			if _, err := conn.Exec(t.Context(), sql); postgres.State(err) == postgres.InsufficientPrivilege {
+				cell = cellNo
+			}
+			for _, step := range []string{"ROLLBACK", "RESET ROLE"} {
+				pgtest.Exec(t, conn, step)
+			}
+			table[row] = append(table[row], cell)
+		}
+		for _, view := range views {
+			try(view, "SELECT * FROM "+view)
+		}
+		for _, call := range calls {
+			try(strings.ReplaceAll(call, "NULL::", ""), "SELECT "+call)
+		}
+	}
+	table.compare(t, "view or function", columns)
+}
