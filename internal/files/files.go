@@ -168,6 +168,6 @@ func attach(w http.ResponseWriter, filename, media string) {
 	h.Set("Content-Disposition", cmp.Or(disposition, "attachment"))
 	h.Set("Content-Type", media)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	h.Set("Content-Security-Policy", "sandbox; default-src 'none'; frame-ancestors 'none'")
 	h.Set("Cache-Control", "private, no-cache")
 }

@@ -1,12 +1,15 @@
 package server_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -237,6 +240,14 @@ func (s *stage) routed(asker, url string, request [4]string, f found) string {
 		s.t.Fatal(err)
 	}
 	defer response.Body.Close()
+	for name, want := range map[string]string{
+		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Content-Security-Policy": "frame-ancestors 'none'",
+		"Cache-Control": "no-",
+	} {
+		if got := response.Header.Get(name); !strings.Contains(got, want) && response.StatusCode != http.StatusSwitchingProtocols {
+			s.t.Errorf("%s %s has %s: %q, want %q", request[0], request[1], name, got, want)
+		}
+	}
 	switch status := response.StatusCode; {
 	case status == http.StatusSwitchingProtocols || status < 300:
 		return cellYes
@@ -272,8 +283,8 @@ var agentAskers = slices.Insert(slices.Clone(askers), len(askers)-1, "EDIT, RUN 
 // toolError is the code of a refusal in what a tool answers.
 var toolError = regexp.MustCompile(`\\?"code\\?":\s*\\?"([A-Z_]+)\\?"`)
 
-// nothing is an answer of list_projects without projects.
-var nothing = regexp.MustCompile(`\\?"projects\\?":\s*\[\]`)
+// nothing is a list without any of what the reader may see.
+var nothing = regexp.MustCompile(`\\?"(projects|values|resources)\\?":\s*\[\]`)
 
 // Every tool of agents.
 func TestRightsOfTools(t *testing.T) {
@@ -329,12 +340,19 @@ func TestRightsOfTools(t *testing.T) {
 func (s *stage) called(asker, url, params string) string {
 	s.t.Helper()
 	status, _, text := s.people[asker].rpc(s.t, url, "", "tools/call", params)
+	return cellOfRPC(status, text)
+}
+
+// cellOfRPC is the cell of an answer to an agent.
+func cellOfRPC(status int, text string) string {
 	switch {
 	case status == http.StatusUnauthorized:
 		return cellSignIn
 	case status != http.StatusOK:
 		return fmt.Sprintf("%d: %s", status, text)
-	case strings.Contains(text, `"isError":true`), strings.Contains(text, `"error":{`):
+	case strings.Contains(text, "Resource not found"):
+		return cellAbsent
+	case strings.Contains(text, `"isError":true`), strings.HasPrefix(text, `{"jsonrpc":"2.0","id":1,"error":`):
 		if code := toolError.FindStringSubmatch(text); code != nil && cellOf(code[1]) != code[1] {
 			return cellOf(code[1])
 		}
@@ -353,6 +371,9 @@ func TestRightsOfSQL(t *testing.T) {
 	// Each argument is null, so that nothing is done: what a call needs is checked before.
 	calls := pgtest.Texts(t, conn, `SELECT format('%s(%s)', oid::regproc, (SELECT string_agg(format('NULL::%s', a::regtype), ', ') FROM unnest(proargtypes) a))
 		FROM pg_proc WHERE pronamespace = 'layercake'::regnamespace`)
+	if n := pgtest.Count(t, conn, "SELECT count(*) FROM users"); n != 0 {
+		t.Errorf("a new database has %d accounts, want none", n)
+	}
 	columns := []string{"no grant", "grant_reader", "grant_operator"}
 	table := rightsTable{}
 	for i, grant := range columns {
@@ -391,3 +412,197 @@ func TestRightsOfSQL(t *testing.T) {
 	}
 	table.compare(t, "view or function", columns)
 }
+
+// What agents ask for beside tools: each method, each sort of resource, and each prompt.
+func TestRightsOfCalls(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.people["EDIT, RUN token"] = s.agent
+	f := s.furnished()
+	s.people["owner"].does(t, s.urls[0], f.fill(`mutation { exportNodeOutput(projectId: {project}, nodeId: "o") { success } }`), nil)
+	lone := s.lone()
+	calls := map[string]string{ // params by method
+		"initialize": `{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}`,
+		"ping":       `{}`, "tools/list": `{}`, "resources/list": `{}`, "resources/templates/list": `{}`, "prompts/list": `{}`,
+		"resources/subscribe":   `{"uri":"layercake://projects/{project}"}`,
+		"resources/unsubscribe": `{"uri":"layercake://projects/{project}"}`,
+		"completion/complete": `{"ref":{"type":"ref/resource","uri":"layercake://plans/{plan_id}"},
+			"argument":{"name":"plan_id","value":""}}`,
+	}
+	list := func(method string, into any) {
+		t.Helper()
+		_, _, text := s.people["owner"].rpc(t, s.urls[0], "", method, `{}`)
+		if err := json.Unmarshal([]byte(text), &struct{ Result any }{into}); err != nil {
+			t.Fatal(err, text)
+		}
+	}
+	var resources struct {
+		ResourceTemplates []struct{ URITemplate string }
+	}
+	list("resources/templates/list", &resources)
+	found := strings.NewReplacer("{project_id}", "{project}", "{plan_id}", "{plan}", "{format}", "json", "{analysis_type}", "connectivity")
+	for _, template := range resources.ResourceTemplates {
+		uri := template.URITemplate
+		filled := found.Replace(uri)
+		if strings.Contains(uri, "/{format}") || strings.Contains(uri, "/{analysis_type}") {
+			filled = strings.Replace(filled, "{project}", lone, 1) // they are about the only graph of a project
+		}
+		calls["resources/read "+uri] = fmt.Sprintf(`{"uri":%q}`, filled)
+	}
+	var prompts struct {
+		Prompts []struct {
+			Name      string
+			Arguments []struct {
+				Name     string
+				Required bool
+			}
+		}
+	}
+	list("prompts/list", &prompts)
+	for _, prompt := range prompts.Prompts {
+		arguments := map[string]string{}
+		for _, a := range prompt.Arguments {
+			switch {
+			case !a.Required:
+			case a.Name == "project_id":
+				arguments[a.Name] = f["project"]
+			default:
+				arguments[a.Name] = "2"
+			}
+		}
+		params, err := json.Marshal(map[string]any{"name": prompt.Name, "arguments": arguments})
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls["prompts/get "+prompt.Name] = string(params)
+	}
+	if len(resources.ResourceTemplates) == 0 || len(prompts.Prompts) == 0 {
+		t.Fatal("no resources, or no prompts")
+	}
+	table := rightsTable{}
+	for name, params := range calls {
+		cells := make([]string, len(agentAskers))
+		for i, asker := range agentAskers {
+			method, _, _ := strings.Cut(name, " ")
+			var both [2]string
+			for n, url := range s.urls {
+				both[n] = s.asked(asker, url, method, f.fill(params))
+			}
+			if cells[i] = both[0]; both[0] != both[1] {
+				t.Errorf("%s of %s: the replicas say %q and %q", name, asker, both[0], both[1])
+			}
+		}
+		table[name] = cells
+	}
+	table.compare(t, "call", agentAskers)
+}
+
+// asked calls a method of the agents' protocol. What needs a session gets one.
+func (s *stage) asked(asker, url, method, params string) string {
+	s.t.Helper()
+	session := ""
+	if strings.HasSuffix(method, "subscribe") {
+		_, header, _ := s.people[asker].rpc(s.t, url, "", "initialize",
+			`{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}`)
+		session = header.Get("Mcp-Session-Id")
+	}
+	status, _, text := s.people[asker].rpc(s.t, url, session, method, params)
+	return cellOfRPC(status, text)
+}
+
+// A person's own fields, as others see them.
+func TestRightsOfPersonalFields(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.bare()
+	s.people["oneself"] = s.people["viewer"]
+	readers := []string{"nobody", "stranger", "oneself", "editor", "owner", "READ token", "ended session"}
+	query := fmt.Sprintf(`{ user(id: %d) { id username displayName avatarColor isActive createdAt updatedAt email lastLoginAt
+		sessions { id } collaborations { id } } }`, s.people["viewer"].id)
+	s.people["viewer"] = s.signedIn("viewer") // so that there was a login
+	table := rightsTable{}
+	for i, reader := range readers {
+		answer := s.people[reader].asks(t, s.urls[i%2], query)
+		if again := s.people[reader].asks(t, s.urls[(i+1)%2], query); string(again.Data) != string(answer.Data) {
+			t.Errorf("%s: the replicas say %s and %s", reader, answer.Data, again.Data)
+		}
+		var data struct{ User map[string]json.RawMessage }
+		if len(answer.Errors) == 0 {
+			if err := json.Unmarshal(answer.Data, &data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, field := range []string{
+			"id", "username", "displayName", "avatarColor", "isActive", "createdAt", "updatedAt", "email", "lastLoginAt", "sessions", "collaborations",
+		} {
+			cell := cellYes
+			switch value := string(data.User[field]); {
+			case len(answer.Errors) > 0:
+				cell = cellOf(answer.Code())
+			case value == `""` || value == "null" || value == "[]" || value == "":
+				cell = cellAbsent
+			}
+			table["User."+field] = append(table["User."+field], cell)
+		}
+	}
+	table.compare(t, "field of a viewer", readers)
+}
+
+// The page names tests that exist, and says what it has to say.
+func TestSecurityPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(securityPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]bool{}
+	err = filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".tools") {
+			return cmp.Or(err, fs.SkipDir)
+		}
+		if strings.HasSuffix(path, "_test.go") {
+			source, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			for _, match := range testFunction.FindAllStringSubmatch(string(source), -1) {
+				tests[match[1]] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range namedTest.FindAllStringSubmatch(string(page), -1) {
+		if !tests[match[1]] {
+			t.Errorf("there is no test %s", match[1])
+		}
+	}
+	rows := requirement.FindAllStringSubmatch(string(page), -1)
+	seen := map[string]bool{}
+	for _, row := range rows {
+		if seen[row[1]] {
+			t.Errorf("requirement %s is there twice", row[1])
+		}
+		seen[row[1]] = true
+		if last := row[2]; !namedTest.MatchString(last) && !slices.Contains([]string{"no test yet", "planned", "left out"}, last) {
+			t.Errorf("requirement %s is shown by %q", row[1], last)
+		}
+	}
+	if len(rows) != 144 {
+		t.Errorf("%d requirements, want the 144 that meet this server", len(rows))
+	}
+	// Requirements 6.1.1, 7.1.1 and 7.1.3: limits of attempts and lifetimes, with their reasons.
+	for _, text := range []string{"## Sessions", "## Tokens", "## Passwords", "## Attempts", "## Codes", "24 hours", "30 days", "10 failures", "nobody locks"} {
+		if !strings.Contains(string(page), text) {
+			t.Errorf("the page does not say %q", text)
+		}
+	}
+}
+
+var (
+	testFunction = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	namedTest    = regexp.MustCompile("`(Test\\w+)`")
+	requirement  = regexp.MustCompile(`(?m)^\| (\d+\.\d+\.\d+) \|.*\| ([^|]*) \|$`)
+)

@@ -267,6 +267,25 @@ func (s *stage) furnished() found {
 	return f
 }
 
+// lone makes a project with one graph, which was built, and returns its id.
+func (s *stage) lone() string {
+	s.t.Helper()
+	f := s.bare()
+	for _, query := range []string{
+		`mutation { createDataSourceFromFile(input: {projectId: {project}, name: "Nodes", filename: "nodes.csv", fileFormat: CSV, dataType: NODES,
+			fileContent: "aWQsbGFiZWwKMSxPbmUKMixUd28K"}) { id } }`,
+		`mutation { editPlan(projectId: {project}, edits: [{addNode: {id: "g", nodeType: GraphNode, position: {x: 0, y: 0},
+			metadata: {label: "Graph"}, config: "{}"}}, {addEdge: {id: "e", source: "{table}", target: "g", metadata: {dataType: GRAPH_DATA}}}]) { version } }`,
+		`mutation { executeNode(projectId: {project}, nodeId: "g") { success } }`,
+	} {
+		s.people["owner"].does(s.t, s.urls[0], f.fill(query), nil)
+		if f["table"] == "" {
+			f["table"] = pgtest.Texts(s.t, s.conn, `SELECT id FROM plan_nodes WHERE project_id = $1`, f["project"])[0]
+		}
+	}
+	return f["project"]
+}
+
 // fill puts what is found into a text.
 func (f found) fill(text string) string {
 	for name, value := range f {
