@@ -90,7 +90,8 @@ func (s *stage) said(asker string, f found, kind, message string, turn int) stri
 	if secret := s.people[asker].secret; secret != "" {
 		header.Set("Authorization", "Bearer "+secret)
 	}
-	socket, err := client.Dialer{Timeout: pgtest.Patience, Header: header}.Open(ctx, s.urls[turn%2], "/ws/collaboration?project_id="+f["project"])
+	dialer := client.Dialer{Timeout: pgtest.Patience, Header: header}
+	socket, err := dialer.Open(ctx, s.urls[turn%2], "/ws/collaboration?project_id="+f["project"])
 	if err != nil {
 		return cellOfClose(err)
 	}
@@ -152,12 +153,12 @@ var routeRequests = map[string][4]string{
 	"/graphql/ws":                          {http.MethodGet, "/graphql/ws"},
 	"/schema.graphql":                      {http.MethodGet, "/schema.graphql"},
 	"/ws/collaboration":                    {http.MethodGet, "/ws/collaboration?project_id={project}"},
-	"/mcp":                                 {http.MethodPost, "/mcp", "application/json", `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}`},
-	"/mcp/":                                {http.MethodPost, "/mcp/", "application/json", `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}`},
+	"/mcp":                                 {http.MethodPost, "/mcp", "application/json", listTools},
+	"/mcp/":                                {http.MethodPost, "/mcp/", "application/json", listTools},
 	"/mcp/sse":                             {http.MethodGet, "/mcp/sse"},
 	"/login":                               {http.MethodGet, "/login"},
 	"/login/*":                             {http.MethodGet, "/login/login.js"},
-	"/api/projects/{id}/data-sources":      {http.MethodPost, "/api/projects/{project}/data-sources", "multipart/form-data; boundary=x", uploadForm},
+	"/api/projects/{id}/data-sources":      {http.MethodPost, "/api/projects/{project}/data-sources", uploadType, uploadForm},
 	"/api/data-sources/{id}/download/raw":  {http.MethodGet, "/api/data-sources/{source}/download/raw"},
 	"/api/data-sources/{id}/download/json": {http.MethodGet, "/api/data-sources/{source}/download/json"},
 	"/api/projects/{id}/outputs/{node}":    {http.MethodGet, "/api/projects/{project}/outputs/o"},
@@ -171,8 +172,13 @@ var routeRequests = map[string][4]string{
 	"/debug/pprof": {http.MethodGet, "/debug/pprof/"},
 }
 
-const uploadForm = "--x\r\nContent-Disposition: form-data; name=\"data_type\"\r\n\r\nnodes\r\n" +
-	"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"more.csv\"\r\nContent-Type: text/csv\r\n\r\nid,label\n1,One\n\r\n--x--\r\n"
+const (
+	listTools  = `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}`
+	uploadType = "multipart/form-data; boundary=x"
+	uploadForm = "--x\r\nContent-Disposition: form-data; name=\"data_type\"\r\n\r\nnodes\r\n" +
+		"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"more.csv\"\r\n" +
+		"Content-Type: text/csv\r\n\r\nid,label\n1,One\n\r\n--x--\r\n"
+)
 
 // Every route, and those paths that no route takes.
 func TestRightsOfRoutes(t *testing.T) {
@@ -264,17 +270,29 @@ func (s *stage) routed(asker, url string, request [4]string, f found) string {
 
 // The arguments of tools.
 var toolArguments = map[string]string{
-	"analyze_connectivity": `"project_id":{project},"node_id":"g"`, "create_plan": `"project_id":{bare project},"name":"Plan","yaml_content":""`,
-	"create_project": `"name":"Mine"`, "decide_proposal": `"project_id":{project},"proposal_id":1,"decision":"reject"`,
-	"delete_project": `"project_id":{project}`, "describe_node_types": ``,
-	"edit_plan":    `"project_id":{project},"operations":[{"op":"add_node","node_type":"GraphNode","label":"N"}]`,
-	"execute_plan": `"plan_id":{plan}`, "export_graph": `"project_id":{project},"format":"json","node_id":"g"`,
-	"find_paths":     `"project_id":{project},"source_node":"1","target_node":"2","node_id":"g"`,
-	"get_graph_data": `"project_id":{project},"node_id":"g"`, "get_plan": `"project_id":{project}`, "get_plan_status": `"plan_id":{plan}`,
-	"get_project": `"project_id":{project}`, "import_csv": `"project_id":{project},"nodes_csv":"id,label\n1,One\n"`,
-	"list_changes": `"project_id":{project}`, "list_data_sources": `"project_id":{project}`, "list_projects": ``,
-	"list_proposals": `"project_id":{project}`, "preview_data": `"data_source_id":{source}`,
-	"set_presence": `"project_id":{project},"node_id":"g"`, "undo_change": `"project_id":{project},"version":{change}`, "who_is_here": `"project_id":{project}`,
+	"analyze_connectivity": `"project_id":{project},"node_id":"g"`,
+	"create_plan":          `"project_id":{bare project},"name":"Plan","yaml_content":""`,
+	"create_project":       `"name":"Mine"`,
+	"decide_proposal":      `"project_id":{project},"proposal_id":1,"decision":"reject"`,
+	"delete_project":       `"project_id":{project}`,
+	"describe_node_types":  ``,
+	"edit_plan":            `"project_id":{project},"operations":[{"op":"add_node","node_type":"GraphNode","label":"N"}]`,
+	"execute_plan":         `"plan_id":{plan}`,
+	"export_graph":         `"project_id":{project},"format":"json","node_id":"g"`,
+	"find_paths":           `"project_id":{project},"source_node":"1","target_node":"2","node_id":"g"`,
+	"get_graph_data":       `"project_id":{project},"node_id":"g"`,
+	"get_plan":             `"project_id":{project}`,
+	"get_plan_status":      `"plan_id":{plan}`,
+	"get_project":          `"project_id":{project}`,
+	"import_csv":           `"project_id":{project},"nodes_csv":"id,label\n1,One\n"`,
+	"list_changes":         `"project_id":{project}`,
+	"list_data_sources":    `"project_id":{project}`,
+	"list_projects":        ``,
+	"list_proposals":       `"project_id":{project}`,
+	"preview_data":         `"data_source_id":{source}`,
+	"set_presence":         `"project_id":{project},"node_id":"g"`,
+	"undo_change":          `"project_id":{project},"version":{change}`,
+	"who_is_here":          `"project_id":{project}`,
 }
 
 // agentAskers are those who call tools: as askers, and a token that may do more.
@@ -369,7 +387,8 @@ func TestRightsOfSQL(t *testing.T) {
 	conn := pgtest.Connect(t, pgtest.New(t))
 	views := pgtest.Texts(t, conn, `SELECT oid::regclass::text FROM pg_class WHERE relkind = 'v' AND relnamespace = 'layercake'::regnamespace`)
 	// Each argument is null, so that nothing is done: what a call needs is checked before.
-	calls := pgtest.Texts(t, conn, `SELECT format('%s(%s)', oid::regproc, (SELECT string_agg(format('NULL::%s', a::regtype), ', ') FROM unnest(proargtypes) a))
+	calls := pgtest.Texts(t, conn, `SELECT format('%s(%s)', oid::regproc,
+			(SELECT string_agg(format('NULL::%s', a::regtype), ', ') FROM unnest(proargtypes) a))
 		FROM pg_proc WHERE pronamespace = 'layercake'::regnamespace`)
 	if n := pgtest.Count(t, conn, "SELECT count(*) FROM users"); n != 0 {
 		t.Errorf("a new database has %d accounts, want none", n)
@@ -533,7 +552,8 @@ func TestRightsOfPersonalFields(t *testing.T) {
 			}
 		}
 		for _, field := range []string{
-			"id", "username", "displayName", "avatarColor", "isActive", "createdAt", "updatedAt", "email", "lastLoginAt", "sessions", "collaborations",
+			"id", "username", "displayName", "avatarColor", "isActive", "createdAt", "updatedAt",
+			"email", "lastLoginAt", "sessions", "collaborations",
 		} {
 			cell := cellYes
 			switch value := string(data.User[field]); {
@@ -594,7 +614,9 @@ func TestSecurityPage(t *testing.T) {
 		t.Errorf("%d requirements, want the 144 that meet this server", len(rows))
 	}
 	// Requirements 6.1.1, 7.1.1 and 7.1.3: limits of attempts and lifetimes, with their reasons.
-	for _, text := range []string{"## Sessions", "## Tokens", "## Passwords", "## Attempts", "## Codes", "24 hours", "30 days", "10 failures", "nobody locks"} {
+	for _, text := range []string{
+		"## Sessions", "## Tokens", "## Passwords", "## Attempts", "## Codes", "24 hours", "30 days", "10 failures", "nobody locks",
+	} {
 		if !strings.Contains(string(page), text) {
 			t.Errorf("the page does not say %q", text)
 		}

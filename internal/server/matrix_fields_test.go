@@ -20,45 +20,92 @@ import (
 
 // arguments are those that fit each root field that needs some. What is in braces is found on the stage.
 var arguments = map[string]string{
-	"project": `id: {project}`, "user": `id: {user of owner}`, "userByUsername": `username: "owner"`, "userByEmail": `email: "owner@example.com"`,
-	"projectCollaborators": `projectId: {project}`, "projectCollaborator": `id: {helper here}`, "userCollaborations": `userId: {user of owner}`,
-	"userProjectAccess": `userId: {user of viewer}, projectId: {project}`, "userSessions": `userId: {user of owner}`,
-	"session": `sessionId: "{session}"`, "presence": `projectId: {project}`, "getPlanDag": `projectId: {project}`, "planDag": `projectId: {project}`,
-	"validatePlanDag": `planDag: {version: "1", nodes: [], edges: [], metadata: {version: "1"}}`, "dataSource": `id: {source}`,
-	"dataSources": `projectId: {project}`, "availableDataSources": `projectId: {project}`, "downloadDataSourceRaw": `id: {source}`,
-	"downloadDataSourceJson": `id: {source}`, "datasourcePreview": `projectId: {project}, nodeId: "{table}"`, "graphs": `projectId: {project}`,
-	"graph": `id: {graph}`, "graphPreview": `projectId: {project}, nodeId: "g"`, "planHistory": `projectId: {project}, all: true`,
-	"planAt": `projectId: {project}, version: 1`, "planDiff": `projectId: {project}, from: 1`, "plan": `id: {plan}`, "proposals": `projectId: {project}`,
+	"project":                `id: {project}`,
+	"user":                   `id: {user of owner}`,
+	"userByUsername":         `username: "owner"`,
+	"userByEmail":            `email: "owner@example.com"`,
+	"projectCollaborators":   `projectId: {project}`,
+	"projectCollaborator":    `id: {helper here}`,
+	"userCollaborations":     `userId: {user of owner}`,
+	"userProjectAccess":      `userId: {user of viewer}, projectId: {project}`,
+	"userSessions":           `userId: {user of owner}`,
+	"session":                `sessionId: "{session}"`,
+	"presence":               `projectId: {project}`,
+	"getPlanDag":             `projectId: {project}`,
+	"planDag":                `projectId: {project}`,
+	"validatePlanDag":        `planDag: {version: "1", nodes: [], edges: [], metadata: {version: "1"}}`,
+	"dataSource":             `id: {source}`,
+	"dataSources":            `projectId: {project}`,
+	"availableDataSources":   `projectId: {project}`,
+	"downloadDataSourceRaw":  `id: {source}`,
+	"downloadDataSourceJson": `id: {source}`,
+	"datasourcePreview":      `projectId: {project}, nodeId: "{table}"`,
+	"graphs":                 `projectId: {project}`,
+	"graph":                  `id: {graph}`,
+	"graphPreview":           `projectId: {project}, nodeId: "g"`,
+	"planHistory":            `projectId: {project}, all: true`,
+	"planAt":                 `projectId: {project}, version: 1`,
+	"planDiff":               `projectId: {project}, from: 1`,
+	"plan":                   `id: {plan}`,
+	"proposals":              `projectId: {project}`,
 
-	"createProject": `input: {name: "Mine"}`, "updateProject": `id: {project}, input: {name: "Renamed"}`, "deleteProject": `id: {project}`,
-	"register":   `input: {email: "new{n}@example.com", username: "new{n}", displayName: "New", password: "{password}"}`,
-	"login":      `input: {email: "owner", password: "{password}"}`,
-	"logout":     `sessionId: ""`,
-	"redeemCode": `code: "{code}", password: "{password}"`, "changePassword": `current: "{password}", new: "{password}"`,
-	"updateUser": `userId: {user of owner}, input: {displayName: "Owner"}`, "endSession": `id: {session}`, "createToken": `name: "Bot", scopes: [READ]`,
-	"rotateToken": `id: {token}`, "revokeToken": `id: {token}`, "inviteCollaborator": `input: {projectId: {project}, email: "stranger", role: "viewer"}`,
-	"acceptCollaboration": `collaborationId: {invitee here}`, "declineCollaboration": `collaborationId: {invitee here}`,
-	"updateCollaboratorRole": `input: {collaboratorId: {helper here}, role: "editor"}`, "removeCollaborator": `collaborationId: {helper here}`,
-	"joinProjectCollaboration": `projectId: {project}, clientId: "tab"`, "leaveProjectCollaboration": `projectId: {project}, clientId: "tab"`,
-	"updatePlanDag":            `projectId: {project}, planDag: {version: "{version}", nodes: [], edges: [], metadata: {version: ""}}`,
-	"addPlanDagNode":           `projectId: {project}, node: {id: "n", nodeType: GraphNode, position: {x: 0, y: 0}, metadata: {label: "N"}, config: "{}"}`,
-	"updatePlanDagNode":        `projectId: {project}, nodeId: "g", updates: {metadata: {label: "N"}}`,
-	"deletePlanDagNode":        `projectId: {project}, nodeId: "g"`,
-	"movePlanDagNode":          `projectId: {project}, nodeId: "g", position: {x: 7, y: 7}`,
-	"batchMovePlanDagNodes":    `projectId: {project}, nodePositions: [{nodeId: "g", position: {x: 7, y: 7}}]`,
-	"addPlanDagEdge":           `projectId: {project}, edge: {id: "h", source: "{table}", target: "x", metadata: {dataType: GRAPH_DATA}}`,
-	"updatePlanDagEdge":        `projectId: {project}, edgeId: "e", updates: {metadata: {label: "E", dataType: GRAPH_DATA}}`,
-	"deletePlanDagEdge":        `projectId: {project}, edgeId: "e"`,
-	"createDataSourceFromFile": `input: {projectId: {project}, name: "More", filename: "more.csv", fileFormat: CSV, dataType: NODES, fileContent: "aWQsbGFiZWwKMSxPbmUK"}`,
-	"bulkUploadDataSources":    `projectId: {project}, files: [{name: "More", filename: "more.csv", fileContent: "aWQsbGFiZWwKMSxPbmUK"}]`,
-	"updateDataSource":         `id: {source}, input: {name: "Renamed"}`, "deleteDataSource": `id: {source}`, "reprocessDataSource": `id: {source}`,
-	"editPlan":         `projectId: {project}, edits: [{deleteNode: "o"}]`,
-	"createGraph":      `input: {projectId: {project}, name: "Third"}`,
-	"updateGraph":      `id: {graph}, input: {name: "Renamed"}`,
-	"deleteGraph":      `id: {graph}`,
-	"executeNode":      `projectId: {project}, nodeId: "g"`,
-	"executePlan":      `id: {plan}`,
-	"importPlanYaml":   `projectId: {project}, yamlContent: "import:\n  profiles:\n    - filename: nodes.csv\n      filetype: Nodes\nexport:\n  profiles:\n    - filename: a.json\n      exporter: JSON\n"`,
+	"createProject": `input: {name: "Mine"}`,
+	"updateProject": `id: {project}, input: {name: "Renamed"}`,
+	"deleteProject": `id: {project}`,
+	"register": `input: {email: "new{n}@example.com", username: "new{n}", displayName: "New",
+		password: "{password}"}`,
+	"login":                     `input: {email: "owner", password: "{password}"}`,
+	"logout":                    `sessionId: ""`,
+	"redeemCode":                `code: "{code}", password: "{password}"`,
+	"changePassword":            `current: "{password}", new: "{password}"`,
+	"updateUser":                `userId: {user of owner}, input: {displayName: "Owner"}`,
+	"endSession":                `id: {session}`,
+	"createToken":               `name: "Bot", scopes: [READ]`,
+	"rotateToken":               `id: {token}`,
+	"revokeToken":               `id: {token}`,
+	"inviteCollaborator":        `input: {projectId: {project}, email: "stranger", role: "viewer"}`,
+	"acceptCollaboration":       `collaborationId: {invitee here}`,
+	"declineCollaboration":      `collaborationId: {invitee here}`,
+	"updateCollaboratorRole":    `input: {collaboratorId: {helper here}, role: "editor"}`,
+	"removeCollaborator":        `collaborationId: {helper here}`,
+	"joinProjectCollaboration":  `projectId: {project}, clientId: "tab"`,
+	"leaveProjectCollaboration": `projectId: {project}, clientId: "tab"`,
+	"updatePlanDag": `projectId: {project}, planDag: {version: "{version}", nodes: [], edges: [],
+		metadata: {version: ""}}`,
+	"addPlanDagNode": `projectId: {project}, node: {id: "n", nodeType: GraphNode, position: {x: 0, y: 0},
+		metadata: {label: "N"}, config: "{}"}`,
+	"updatePlanDagNode":     `projectId: {project}, nodeId: "g", updates: {metadata: {label: "N"}}`,
+	"deletePlanDagNode":     `projectId: {project}, nodeId: "g"`,
+	"movePlanDagNode":       `projectId: {project}, nodeId: "g", position: {x: 7, y: 7}`,
+	"batchMovePlanDagNodes": `projectId: {project}, nodePositions: [{nodeId: "g", position: {x: 7, y: 7}}]`,
+	"addPlanDagEdge": `projectId: {project}, edge: {id: "h", source: "{table}", target: "x",
+		metadata: {dataType: GRAPH_DATA}}`,
+	"updatePlanDagEdge": `projectId: {project}, edgeId: "e", updates: {metadata: {label: "E",
+		dataType: GRAPH_DATA}}`,
+	"deletePlanDagEdge": `projectId: {project}, edgeId: "e"`,
+	"createDataSourceFromFile": `input: {projectId: {project}, name: "More", filename: "more.csv", fileFormat: CSV, dataType: NODES,
+		fileContent: "aWQsbGFiZWwKMSxPbmUK"}`,
+	"bulkUploadDataSources": `projectId: {project}, files: [{name: "More", filename: "more.csv",
+		fileContent: "aWQsbGFiZWwKMSxPbmUK"}]`,
+	"updateDataSource":    `id: {source}, input: {name: "Renamed"}`,
+	"deleteDataSource":    `id: {source}`,
+	"reprocessDataSource": `id: {source}`,
+	"editPlan":            `projectId: {project}, edits: [{deleteNode: "o"}]`,
+	"createGraph":         `input: {projectId: {project}, name: "Third"}`,
+	"updateGraph":         `id: {graph}, input: {name: "Renamed"}`,
+	"deleteGraph":         `id: {graph}`,
+	"executeNode":         `projectId: {project}, nodeId: "g"`,
+	"executePlan":         `id: {plan}`,
+	"importPlanYaml": `projectId: {project}, yamlContent: """
+		import:
+		  profiles:
+		    - filename: nodes.csv
+		      filetype: Nodes
+		export:
+		  profiles:
+		    - filename: a.json
+		      exporter: JSON
+		"""`,
 	"exportNodeOutput": `projectId: {project}, nodeId: "o"`,
 	"cancelExecution":  `projectId: {project}`,
 	"undoChange":       `projectId: {project}, version: {change}`,
@@ -69,8 +116,12 @@ var arguments = map[string]string{
 	"deletePlan":       `id: {plan}`,
 	"decideProposal":   `projectId: {project}, id: 1, decision: REJECT`,
 
-	"planDagDeltaChanged": `projectId: {project}`, "planEvents": `projectId: {project}`, "planDagUpdated": `planId: "{plan}"`,
-	"collaborationEvents": `planId: "{plan}"`, "executions": `projectId: {project}`, "proposalsChanged": `projectId: {project}`,
+	"planDagDeltaChanged": `projectId: {project}`,
+	"planEvents":          `projectId: {project}`,
+	"planDagUpdated":      `planId: "{plan}"`,
+	"collaborationEvents": `planId: "{plan}"`,
+	"executions":          `projectId: {project}`,
+	"proposalsChanged":    `projectId: {project}`,
 }
 
 // Some root fields need more than a project.
@@ -149,7 +200,8 @@ func TestRightsOfFields(t *testing.T) {
 				args = "(" + args + ")"
 			}
 			selected[root.Name+"."+field.Name] = true
-			document := kind + " { " + field.Name + args + selection(schema, field.Type.Name(), nil, cmp.Or(nesting[field.Name], maxNesting), selected) + " }"
+			inner := selection(schema, field.Type.Name(), nil, cmp.Or(nesting[field.Name], maxNesting), selected)
+			document := kind + " { " + field.Name + args + inner + " }"
 			cells := make([]string, len(askers))
 			for i, asker := range askers {
 				switch kind {
@@ -332,7 +384,8 @@ func codeIn(payload json.RawMessage) string {
 	return list[0].Extensions.Code
 }
 
-// socket opens a GraphQL socket as somebody, with the secret in connection_init. It is nil when the server closes it, with the cell for that.
+// socket opens a GraphQL socket as somebody, with the secret in connection_init. It is nil when the server closes it, with the cell for
+// that.
 func (s *stage) socket(ctx context.Context, asker string, turn int) (*client.GraphQLSocket, string) {
 	s.t.Helper()
 	return s.socketWith(ctx, turn, "", s.people[asker].secret)

@@ -175,7 +175,9 @@ func newStage(t *testing.T) *stage {
 	t.Helper()
 	database := pgtest.New(t)
 	replicas := servertest.StartOn(t, database, 2, required)
-	s := &stage{t: t, urls: [2]string{replicas[0].URL, replicas[1].URL}, conn: pgtest.Connect(t, database), people: map[string]person{"nobody": {}}}
+	s := &stage{
+		t: t, urls: [2]string{replicas[0].URL, replicas[1].URL}, conn: pgtest.Connect(t, database), people: map[string]person{"nobody": {}},
+	}
 	s.accounts = servertest.StartCoreOn(t, database, required).Accounts
 	for _, name := range []string{"stranger", "viewer", "editor", "owner", "helper", "invitee", "forgetful"} {
 		s.people[name] = registered(t, s.urls[0], name)
@@ -220,8 +222,8 @@ func (s *stage) bare() found {
 		if name == "invitee" {
 			status = "pending"
 		}
-		f[name+" here"] = pgtest.Texts(s.t, s.conn, `INSERT INTO collaborators (project_id, user_id, role, status) VALUES ($1, $2, $3, $4) RETURNING id::text`,
-			project, s.people[name].id, role, status)[0]
+		f[name+" here"] = pgtest.Texts(s.t, s.conn, `INSERT INTO collaborators (project_id, user_id, role, status)
+			VALUES ($1, $2, $3, $4) RETURNING id::text`, project, s.people[name].id, role, status)[0]
 	}
 	f["plan"] = pgtest.Texts(s.t, s.conn, `SELECT id::text FROM plans WHERE project_id = $1`, project)[0]
 	return f
@@ -239,8 +241,8 @@ func (s *stage) furnished() found {
 		}
 	}
 	do := func(query string) { s.t.Helper(); owner.does(s.t, url, f.fill(query), &data) }
-	do(`mutation { createDataSourceFromFile(input: {projectId: {project}, name: "Nodes", filename: "nodes.csv", fileFormat: CSV, dataType: NODES,
-		fileContent: "aWQsbGFiZWwKMSxPbmUKMixUd28K"}) { id } }`)
+	do(`mutation { createDataSourceFromFile(input: {projectId: {project}, name: "Nodes", filename: "nodes.csv", fileFormat: CSV,
+		dataType: NODES, fileContent: "aWQsbGFiZWwKMSxPbmUKMixUd28K"}) { id } }`)
 	f["source"] = fmt.Sprint(data.CreateDataSourceFromFile.ID)
 	do(`{ getPlanDag(projectId: {project}) { nodes { id nodeType } } }`)
 	f["table"] = data.GetPlanDag.Nodes[0].ID
@@ -272,10 +274,11 @@ func (s *stage) lone() string {
 	s.t.Helper()
 	f := s.bare()
 	for _, query := range []string{
-		`mutation { createDataSourceFromFile(input: {projectId: {project}, name: "Nodes", filename: "nodes.csv", fileFormat: CSV, dataType: NODES,
-			fileContent: "aWQsbGFiZWwKMSxPbmUKMixUd28K"}) { id } }`,
+		`mutation { createDataSourceFromFile(input: {projectId: {project}, name: "Nodes", filename: "nodes.csv", fileFormat: CSV,
+			dataType: NODES, fileContent: "aWQsbGFiZWwKMSxPbmUKMixUd28K"}) { id } }`,
 		`mutation { editPlan(projectId: {project}, edits: [{addNode: {id: "g", nodeType: GraphNode, position: {x: 0, y: 0},
-			metadata: {label: "Graph"}, config: "{}"}}, {addEdge: {id: "e", source: "{table}", target: "g", metadata: {dataType: GRAPH_DATA}}}]) { version } }`,
+			metadata: {label: "Graph"}, config: "{}"}},
+			{addEdge: {id: "e", source: "{table}", target: "g", metadata: {dataType: GRAPH_DATA}}}]) { version } }`,
 		`mutation { executeNode(projectId: {project}, nodeId: "g") { success } }`,
 	} {
 		s.people["owner"].does(s.t, s.urls[0], f.fill(query), nil)
