@@ -44,6 +44,10 @@ WHERE a.failed AND a.at > now() - interval '15 minutes' AND (a.account = @accoun
 -- name: InsertAttempt :one
 INSERT INTO login_attempts (account, network, failed) VALUES (@account, @network::cidr, true) RETURNING id;
 
+-- An attempt for which nothing was compared says nothing.
+-- name: DeleteAttempt :exec
+DELETE FROM login_attempts WHERE id = @id;
+
 -- name: AttemptSucceeded :exec
 UPDATE login_attempts SET failed = false WHERE id = @id;
 
@@ -67,7 +71,7 @@ FROM users u ORDER BY u.id LIMIT 10000;
 -- Those of some accounts that are collaborators of a project which the reader owns.
 -- name: ListOwnedCollaborators :many
 SELECT DISTINCT c.user_id FROM collaborators o JOIN collaborators c ON c.project_id = o.project_id
-WHERE o.user_id = @reader AND o.role = 'owner' AND o.status = 'accepted' AND o.active AND c.active AND c.user_id = ANY (@ids::int[]);
+WHERE o.user_id = @reader AND o.role = 'owner' AND o.status = 'accepted' AND o.active AND c.status = 'accepted' AND c.active AND c.user_id = ANY (@ids::int[]);
 
 -- name: InsertUser :one
 INSERT INTO users (email, username, display_name, avatar_color, password_hash, last_login_at)
@@ -75,10 +79,15 @@ VALUES (sqlc.narg(email), @username, @display_name, @avatar_color, sqlc.narg(pas
 RETURNING *;
 
 -- name: UpdateUserNames :one
-UPDATE users SET display_name = @display_name, email = sqlc.narg(email), updated_at = now() WHERE id = @id RETURNING *;
+UPDATE users SET display_name = coalesce(sqlc.narg(display_name), display_name), email = coalesce(sqlc.narg(email), email), updated_at = now()
+WHERE id = @id RETURNING *;
 
 -- name: SetPassword :exec
 UPDATE users SET password_hash = @password_hash, code_hash = NULL, code_expires = NULL WHERE id = @id;
+
+-- The same password with another cost. A code that is open stays so.
+-- name: ReplaceHash :exec
+UPDATE users SET password_hash = @password_hash WHERE id = @id;
 
 -- name: SetCode :one
 UPDATE users SET code_hash = @code_hash, code_expires = now() + interval '1 hour' WHERE id = @id RETURNING *;
@@ -131,8 +140,9 @@ SELECT id, user_id, created_at, last_used_at, expires_at, ended_at, ended_by FRO
 -- name: CountTokens :one
 SELECT count(*)::int FROM tokens WHERE user_id = @user_id AND ended_at IS NULL AND expires_at > now();
 
+-- The account as it is until the end of the transaction: what was checked before may have changed since.
 -- name: LockUser :one
-SELECT id FROM users WHERE id = @id FOR UPDATE;
+SELECT * FROM users WHERE id = @id FOR UPDATE;
 
 -- name: InsertToken :one
 INSERT INTO tokens (user_id, name, scopes, project_id, secret_hash, expires_at)
@@ -157,6 +167,13 @@ WHERE user_id = @user_id AND ended_at IS NULL AND expires_at > now() ORDER BY us
 
 -- name: GetIdentity :one
 UPDATE identities SET used_at = now() WHERE issuer = @issuer AND subject = @subject RETURNING user_id;
+
+-- Whom an identity is, without a write.
+-- name: GetUserByIdentity :one
+SELECT u.* FROM users u WHERE u.id = (SELECT i.user_id FROM identities i WHERE i.issuer = @issuer AND i.subject = @subject);
+
+-- name: CountIdentities :one
+SELECT count(*)::int FROM identities WHERE user_id = @user_id;
 
 -- name: InsertIdentity :exec
 INSERT INTO identities (issuer, subject, user_id, used_at) VALUES (@issuer, @subject, @user_id, now());
@@ -183,10 +200,10 @@ WHERE p.id = @project_id AND NOT EXISTS (
 ON CONFLICT (project_id, user_id) DO UPDATE SET role = 'owner', status = 'accepted', active = true, joined_at = now(), updated_at = now();
 
 -- name: TrimSessions :execrows
-DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < now() - interval '7 days' LIMIT 1000);
+DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE coalesce(s.ended_at, s.expires_at) < now() - interval '7 days' LIMIT 1000);
 
 -- name: TrimTokens :execrows
-DELETE FROM tokens WHERE id IN (SELECT t.id FROM tokens t WHERE t.expires_at < now() - interval '7 days' LIMIT 1000);
+DELETE FROM tokens WHERE id IN (SELECT t.id FROM tokens t WHERE coalesce(t.ended_at, t.expires_at) < now() - interval '7 days' LIMIT 1000);
 
 -- name: TrimAttempts :execrows
 DELETE FROM login_attempts WHERE id IN (

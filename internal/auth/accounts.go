@@ -29,7 +29,7 @@ const (
 // AccountsConfig is what Accounts need.
 type AccountsConfig struct {
 	DB           *postgres.DB
-	Registration bool          // whether people make accounts themselves
+	Registration bool          // whether people make accounts themselves, or by their first single sign-on
 	Passwords    bool          // whether accounts have passwords; else only single sign-on is left
 	SessionTTL   time.Duration // from login to the end; 0 for 24 h
 	SessionIdle  time.Duration // time without use after which a session ends; 0 for any
@@ -147,7 +147,7 @@ func (a *Accounts) Look(ctx context.Context, secret string) (Principal, error) {
 	case err != nil:
 		return Principal{}, fmt.Errorf("look a credential up: %w", err)
 	case !alive:
-		a.Note(ctx, From{}, Entry{Event: "token_used_after_end", User: p.Account, By: p.Name, Detail: string(p.Credential.Kind)})
+		a.Note(ctx, From{}, Entry{Event: "token_used_after_end", User: p.Account, Username: p.Username, By: p.Name, Detail: string(p.Credential.Kind)})
 		return Principal{}, errWrongSecret
 	}
 	if touch != nil {

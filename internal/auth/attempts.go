@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"layercake/internal/db"
 	"layercake/internal/fault"
@@ -17,10 +18,17 @@ const (
 	maxAccountFailures = 100 // of an account, from networks where it did not sign in within 30 days: so nobody locks others out
 )
 
+// What is tried: each counts for itself, so that nobody fills the count of one by another. Registrations and codes name no account that
+// somebody could be locked out of, and are counted by network only.
+func loginOf(typed string) string       { return "login " + typed }
+func passwordOf(account int32) string   { return fmt.Sprint("password ", account) }
+func (f From) registrationFrom() string { return "register " + f.network().String() }
+func (f From) redemptionFrom() string   { return "code " + f.network().String() }
+
 // attempt counts a try to prove an account, before any hash is computed, and refuses it with the fault RateLimited when there were too many
 // failures. It counts as a failure until it succeeds, so that many at once, on whichever replicas, are no more than the limit.
-func (a *Accounts) attempt(ctx context.Context, from From, typed string) (id int64, err error) {
-	sum := sha256.Sum256([]byte(typed)) // it may be a password in the wrong field
+func (a *Accounts) attempt(ctx context.Context, from From, subject string) (id int64, err error) {
+	sum := sha256.Sum256([]byte(subject)) // it may be a password in the wrong field
 	account, network := hex.EncodeToString(sum[:]), from.network()
 	var refused *fault.Error
 	err = a.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) error {
@@ -47,6 +55,16 @@ func (a *Accounts) attempt(ctx context.Context, from From, typed string) (id int
 		return 0, refused
 	}
 	return id, nil
+}
+
+// unproved takes an attempt back for which no hash was computed: it says nothing of the password, and whoever waits in a crowd is no attacker.
+func (a *Accounts) unproved(ctx context.Context, attempt int64) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second) // the caller may be gone
+	defer cancel()
+	err := a.cfg.DB.Requests.Query(ctx, func(q *db.Queries) error { return q.DeleteAttempt(ctx, attempt) })
+	if err != nil {
+		a.cfg.Log.DebugContext(ctx, "cannot take an attempt back", "error", err)
+	}
 }
 
 func (a *Accounts) succeeded(ctx context.Context, attempt int64) error {

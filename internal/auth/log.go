@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -17,10 +18,16 @@ type Entry struct {
 	Detail   string
 }
 
+// note is what counts as the same refusal: an entry from one network.
+type note struct {
+	Entry
+	network netip.Prefix
+}
+
 // notes remembers which refusals were logged within a minute: whoever is refused again and again fills no log.
 type notes struct {
 	mu   sync.Mutex
-	last map[Entry]time.Time
+	last map[note]time.Time
 }
 
 const (
@@ -28,10 +35,10 @@ const (
 	maxNotes  = 10_000
 )
 
-func newNotes() *notes { return &notes{last: make(map[Entry]time.Time)} }
+func newNotes() *notes { return &notes{last: make(map[note]time.Time)} }
 
 // first reports whether an entry is the first of its kind within a minute.
-func (n *notes) first(e Entry, now time.Time) bool {
+func (n *notes) first(e note, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if last, ok := n.last[e]; ok && now.Sub(last) < notePause {
@@ -46,7 +53,7 @@ func (n *notes) first(e Entry, now time.Time) bool {
 
 // Note writes an entry of what was refused, one a minute and caller at most. A failure to write it fails no request: it is in the server's log.
 func (a *Accounts) Note(ctx context.Context, from From, e Entry) {
-	if !a.refusal.first(e, time.Now()) {
+	if !a.refusal.first(note{e, from.network()}, time.Now()) {
 		return
 	}
 	err := a.cfg.DB.Requests.Query(ctx, func(q *db.Queries) error { return write(ctx, q, from, e) })
@@ -68,6 +75,14 @@ func write(ctx context.Context, q *db.Queries, from From, e Entry) error {
 		params.UserID = &e.User
 	}
 	return q.InsertSecurityEvent(ctx, params)
+}
+
+// by names who changes an account: its owner, or an operator who acts for it.
+func by(p Principal) string {
+	if p.Credential.ID == 0 {
+		return byOperator
+	}
+	return p.Username
 }
 
 func optionalText(s string) *string {

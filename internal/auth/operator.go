@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"strconv"
 
 	"layercake/internal/db"
 	"layercake/internal/fault"
@@ -61,15 +61,16 @@ func setCode(ctx context.Context, q *db.Queries, row db.User) (string, error) {
 
 // Named returns the account of a user name, an e-mail or an id, for an operator.
 func (a *Accounts) Named(ctx context.Context, name string) (u User, err error) {
-	row, err := a.find(ctx, name)
-	var id int32
+	var row db.User
+	err = pgx.ErrNoRows
+	if id, wrong := strconv.ParseInt(name, 10, 32); wrong == nil { // nobody hides behind a user name that is somebody's id
+		err = a.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
+			row, err = q.GetUser(ctx, int32(id))
+			return err
+		})
+	}
 	if errors.Is(err, pgx.ErrNoRows) {
-		if _, wrong := fmt.Sscan(name, &id); wrong == nil {
-			err = a.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
-				row, err = q.GetUser(ctx, id)
-				return err
-			})
-		}
+		row, err = a.find(ctx, name)
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
 		return User{}, fault.New(fault.NotFound, fmt.Sprintf("There is no account %q: layercake user list shows those that there are", fault.Clip(name)))
@@ -173,6 +174,6 @@ func (a *Accounts) Adopt(ctx context.Context, account, project int32) (adopted b
 func (a *Accounts) For(u User) Principal {
 	return Principal{
 		Actor:      Actor{ID: fmt.Sprint(u.ID), Kind: KindUser, Name: u.DisplayName, Account: u.ID},
-		Credential: Credential{Kind: SessionSecret}, Username: byOperator, Fresh: time.Time{},
+		Credential: Credential{Kind: SessionSecret}, Username: u.Username,
 	}
 }

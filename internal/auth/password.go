@@ -44,8 +44,11 @@ type hasher struct {
 	unknown  string // a hash of no password, which is compared when there is no account
 }
 
+// maxHashes is how many are computed at once: half as many as there are cores.
+func maxHashes() int64 { return int64(max(1, runtime.GOMAXPROCS(0)/2)) }
+
 func newHasher(c cost) *hasher {
-	h := &hasher{cost: c, turns: semaphore.NewWeighted(int64(max(1, runtime.GOMAXPROCS(0)/2)))}
+	h := &hasher{cost: c, turns: semaphore.NewWeighted(maxHashes())}
 	h.unknown = c.encode(make([]byte, saltBytes), make([]byte, keyBytes))
 	return h
 }

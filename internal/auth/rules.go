@@ -27,7 +27,7 @@ func checkEmail(email string) error {
 	if why != "" {
 		return fault.New(fault.BadRequest, "Email validation failed: "+why)
 	}
-	return prefixedFault("Email validation failed: ", fault.CheckLabel("Email", email))
+	return prefixedFault("Email validation failed: ", fault.CheckName("Email", email))
 }
 
 func checkUsername(name string) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"layercake/internal/db"
 	"layercake/internal/fault"
@@ -29,6 +30,7 @@ type LoginInput struct{ Email, Password string }
 
 var (
 	errWrongLogin   = fault.New(fault.Unauthenticated, "Invalid email or password")
+	errWrongCurrent = fault.New(fault.Unauthenticated, "The current password is wrong")
 	errDeactivated  = fault.New(fault.Forbidden, "Account is deactivated")
 	errPasswordsOff = fault.New(fault.Forbidden, "Passwords are off here: use single sign-on")
 	errEmailTaken   = fault.New(fault.Conflict, "User with this email already exists")
@@ -52,12 +54,13 @@ func (a *Accounts) Register(ctx context.Context, from From, former Principal, in
 		return Signed{}, firstFault(err)
 	}
 	// Whoever registers again and again computes hashes, too.
-	attempt, err := a.attempt(ctx, from, "register")
+	attempt, err := a.attempt(ctx, from, from.registrationFrom())
 	if err != nil {
 		return Signed{}, err
 	}
 	hash, err := a.hasher.hash(ctx, in.Password)
 	if err != nil {
+		a.unproved(ctx, attempt)
 		return Signed{}, err
 	}
 	var signed Signed
@@ -116,7 +119,7 @@ func (a *Accounts) Login(ctx context.Context, from From, former Principal, in Lo
 		return Signed{}, errPasswordsOff
 	}
 	typed := strings.ToLower(strings.TrimSpace(in.Email))
-	attempt, err := a.attempt(ctx, from, typed)
+	attempt, err := a.attempt(ctx, from, loginOf(typed))
 	if err != nil {
 		return Signed{}, err
 	}
@@ -126,6 +129,7 @@ func (a *Accounts) Login(ctx context.Context, from From, former Principal, in Lo
 	}
 	ok, stale, err := a.hasher.check(ctx, in.Password, text(row.PasswordHash))
 	if err != nil {
+		a.unproved(ctx, attempt)
 		return Signed{}, internal("check a password", err)
 	}
 	if !ok {
@@ -144,20 +148,23 @@ func (a *Accounts) Login(ctx context.Context, from From, former Principal, in Lo
 	}
 	var signed Signed
 	err = a.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) (err error) {
-		if anew != "" {
-			if err := q.SetPassword(ctx, db.SetPasswordParams{ID: row.ID, PasswordHash: &anew}); err != nil {
-				return err
-			}
+		if signed, err = a.signIn(ctx, q, from, former, row, attempt, origin{}); err != nil || anew == "" {
+			return err
 		}
-		signed, err = a.signIn(ctx, q, from, former, row, attempt, origin{})
-		return err
+		return q.ReplaceHash(ctx, db.ReplaceHashParams{ID: row.ID, PasswordHash: &anew})
 	})
-	return signed, internal("log in", err)
+	if err != nil {
+		return Signed{}, internal("log in", err)
+	}
+	return signed, nil
 }
+
+// storable reports whether PostgreSQL can have such a text.
+func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 // find returns the account of an e-mail or a user name.
 func (a *Accounts) find(ctx context.Context, typed string) (row db.User, err error) {
-	if strings.ContainsRune(typed, 0) || len(typed) > 254 {
+	if !storable(typed) || len(typed) > 254 {
 		return row, pgx.ErrNoRows // no text in the table is like that
 	}
 	err = a.cfg.DB.Requests.Query(ctx, func(q *db.Queries) error {
@@ -177,18 +184,19 @@ func (a *Accounts) RedeemCode(ctx context.Context, from From, former Principal, 
 		return Signed{}, errPasswordsOff
 	}
 	errWrongCode := fault.New(fault.Unauthenticated, "The code is not valid, or not any more: ask an operator for another one")
-	attempt, err := a.attempt(ctx, from, "code")
+	if err := a.checkPassword(password); err != nil { // no failure: it says nothing of the code
+		return Signed{}, err
+	}
+	attempt, err := a.attempt(ctx, from, from.redemptionFrom())
 	if err != nil {
 		return Signed{}, err
 	}
 	if kindOf(code) != codePrefix {
 		return Signed{}, errWrongCode
 	}
-	if err := a.checkPassword(password); err != nil {
-		return Signed{}, err
-	}
 	hash, err := a.hasher.hash(ctx, password)
 	if err != nil {
+		a.unproved(ctx, attempt)
 		return Signed{}, err
 	}
 	var signed Signed
@@ -208,6 +216,7 @@ func (a *Accounts) RedeemCode(ctx context.Context, from From, former Principal, 
 		if err := q.SetPassword(ctx, db.SetPasswordParams{ID: row.ID, PasswordHash: &hash}); err != nil {
 			return err
 		}
+		row.PasswordHash = &hash
 		if err := endOthers(ctx, q, row.ID, 0, "new password by a code"); err != nil {
 			return err
 		}
@@ -247,6 +256,13 @@ func (a *Accounts) ChangePassword(ctx context.Context, from From, p Principal, c
 		return err
 	}
 	err = a.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) error {
+		now, err := q.LockUser(ctx, row.ID)
+		switch {
+		case err != nil:
+			return err
+		case now.DisabledAt != nil || text(now.PasswordHash) != text(row.PasswordHash): // since it was proved
+			return errWrongCurrent
+		}
 		if err := q.SetPassword(ctx, db.SetPasswordParams{ID: row.ID, PasswordHash: &hash}); err != nil {
 			return err
 		}
@@ -280,16 +296,17 @@ func (a *Accounts) prove(ctx context.Context, from From, p Principal, current st
 		}
 		return row, nil
 	}
-	attempt, err := a.attempt(ctx, from, "account "+p.ID)
+	attempt, err := a.attempt(ctx, from, passwordOf(account))
 	if err != nil {
 		return row, err
 	}
 	ok, _, err := a.hasher.check(ctx, current, *row.PasswordHash)
 	if err != nil {
+		a.unproved(ctx, attempt)
 		return row, internal("check a password", err)
 	}
 	if !ok {
-		return row, fault.New(fault.Unauthenticated, "The current password is wrong")
+		return row, errWrongCurrent
 	}
 	return row, a.succeeded(ctx, attempt)
 }
@@ -301,6 +318,19 @@ type origin struct{ issuer, session, subject string }
 func (a *Accounts) signIn(
 	ctx context.Context, q *db.Queries, from From, former Principal, row db.User, attempt int64, by origin,
 ) (Signed, error) {
+	// The lock comes first. Whatever ends an account or replaces its password takes it, too: either that sees this session, and ends it, or it is
+	// seen here. And of two sign-ins at once each sees the other's session.
+	now, err := q.LockUser(ctx, row.ID)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return Signed{}, errWrongLogin
+	case err != nil:
+		return Signed{}, err
+	case now.DisabledAt != nil:
+		return Signed{}, errDeactivated
+	case text(now.PasswordHash) != text(row.PasswordHash):
+		return Signed{}, errWrongLogin
+	}
 	if attempt != 0 {
 		if err := q.AttemptSucceeded(ctx, attempt); err != nil {
 			return Signed{}, err
@@ -314,9 +344,6 @@ func (a *Accounts) signIn(
 			return Signed{}, err
 		}
 		ended += n
-	}
-	if _, err := q.LockUser(ctx, row.ID); err != nil { // of two sign-ins at once each sees the other's session
-		return Signed{}, err
 	}
 	why := fmt.Sprintf("more than %d sessions", maxSessions)
 	n, err := q.EndOldSessions(ctx, db.EndOldSessionsParams{UserID: row.ID, Most: maxSessions - 1, EndedBy: &why})

@@ -118,7 +118,7 @@ func (a *Accounts) CreateToken(ctx context.Context, from From, p Principal, in N
 			return err
 		}
 		t = tokenOf(db.ListTokensRow(row))
-		return write(ctx, q, from, Entry{Event: "token_created", User: account, Username: p.Username, By: p.Username, Detail: in.Name})
+		return write(ctx, q, from, Entry{Event: "token_created", User: account, Username: p.Username, By: by(p), Detail: in.Name})
 	})
 	if err != nil {
 		return Token{}, "", internal("create a token", err)
@@ -144,7 +144,7 @@ func (a *Accounts) RotateToken(ctx context.Context, from From, p Principal, id i
 			return err
 		}
 		t = tokenOf(db.ListTokensRow(row))
-		return write(ctx, q, from, Entry{Event: "token_rotated", User: account, Username: p.Username, By: p.Username, Detail: t.Name})
+		return write(ctx, q, from, Entry{Event: "token_rotated", User: account, Username: p.Username, By: by(p), Detail: t.Name})
 	})
 	if err != nil {
 		return Token{}, "", internal("rotate a token", err)
@@ -167,7 +167,7 @@ func (a *Accounts) RevokeToken(ctx context.Context, from From, p Principal, id i
 		if err := q.TellSessionsEnded(ctx); err != nil {
 			return err
 		}
-		return write(ctx, q, from, Entry{Event: "token_revoked", User: account, Username: p.Username, By: p.Username})
+		return write(ctx, q, from, Entry{Event: "token_revoked", User: account, Username: p.Username, By: by(p)})
 	})
 	return revoked, internal("revoke a token", err)
 }

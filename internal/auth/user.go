@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"layercake/internal/db"
@@ -102,7 +101,7 @@ func (a *Accounts) User(ctx context.Context, p Principal, id int32) (User, error
 // UserByUsername is User by the user name, in any case.
 func (a *Accounts) UserByUsername(ctx context.Context, p Principal, name string) (User, error) {
 	return a.one(ctx, p, func(q *db.Queries) (db.User, error) {
-		if strings.ContainsRune(name, 0) {
+		if !storable(name) {
 			return db.User{}, pgx.ErrNoRows
 		}
 		return q.GetUserByName(ctx, name)
@@ -112,7 +111,7 @@ func (a *Accounts) UserByUsername(ctx context.Context, p Principal, name string)
 // UserByEmail is User by the e-mail, in any case. The reader learns of nobody whose e-mail they could not see.
 func (a *Accounts) UserByEmail(ctx context.Context, p Principal, email string) (User, error) {
 	u, err := a.one(ctx, p, func(q *db.Queries) (db.User, error) {
-		if strings.ContainsRune(email, 0) {
+		if !storable(email) {
 			return db.User{}, pgx.ErrNoRows
 		}
 		return q.GetUserByEmail(ctx, email)
@@ -163,12 +162,12 @@ func (a *Accounts) UpdateUser(ctx context.Context, from From, p Principal, id in
 	if err != nil {
 		return User{}, fmt.Errorf("get an account: %w", err)
 	}
-	names := db.UpdateUserNamesParams{ID: id, DisplayName: row.DisplayName, Email: row.Email}
+	names := db.UpdateUserNamesParams{ID: id} // what is nil stays, also when another request changes it now
 	if in.DisplayName != nil {
 		if err := checkDisplayName(*in.DisplayName); err != nil {
 			return User{}, err
 		}
-		names.DisplayName = *in.DisplayName
+		names.DisplayName = in.DisplayName
 	}
 	if in.Email != nil && *in.Email != text(row.Email) {
 		if err := checkEmail(*in.Email); err != nil {

@@ -80,6 +80,17 @@ func (q *Queries) CountAttempts(ctx context.Context, arg CountAttemptsParams) (C
 	return i, err
 }
 
+const CountIdentities = `-- name: CountIdentities :one
+SELECT count(*)::int FROM identities WHERE user_id = $1
+`
+
+func (q *Queries) CountIdentities(ctx context.Context, userID int32) (int32, error) {
+	row := q.db.QueryRow(ctx, CountIdentities, userID)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const CountTokens = `-- name: CountTokens :one
 SELECT count(*)::int FROM tokens WHERE user_id = $1 AND ended_at IS NULL AND expires_at > now()
 `
@@ -89,6 +100,16 @@ func (q *Queries) CountTokens(ctx context.Context, userID int32) (int32, error) 
 	var column_1 int32
 	err := row.Scan(&column_1)
 	return column_1, err
+}
+
+const DeleteAttempt = `-- name: DeleteAttempt :exec
+DELETE FROM login_attempts WHERE id = $1
+`
+
+// An attempt for which nothing was compared says nothing.
+func (q *Queries) DeleteAttempt(ctx context.Context, id int64) error {
+	_, err := q.db.Exec(ctx, DeleteAttempt, id)
+	return err
 }
 
 const EndIssuerSessions = `-- name: EndIssuerSessions :many
@@ -455,6 +476,36 @@ func (q *Queries) GetUserByEmail(ctx context.Context, email string) (User, error
 	return i, err
 }
 
+const GetUserByIdentity = `-- name: GetUserByIdentity :one
+SELECT u.id, u.email, u.username, u.display_name, u.avatar_color, u.password_hash, u.code_hash, u.code_expires, u.created_at, u.updated_at, u.last_login_at, u.disabled_at FROM users u WHERE u.id = (SELECT i.user_id FROM identities i WHERE i.issuer = $1 AND i.subject = $2)
+`
+
+type GetUserByIdentityParams struct {
+	Issuer  string
+	Subject string
+}
+
+// Whom an identity is, without a write.
+func (q *Queries) GetUserByIdentity(ctx context.Context, arg GetUserByIdentityParams) (User, error) {
+	row := q.db.QueryRow(ctx, GetUserByIdentity, arg.Issuer, arg.Subject)
+	var i User
+	err := row.Scan(
+		&i.ID,
+		&i.Email,
+		&i.Username,
+		&i.DisplayName,
+		&i.AvatarColor,
+		&i.PasswordHash,
+		&i.CodeHash,
+		&i.CodeExpires,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.LastLoginAt,
+		&i.DisabledAt,
+	)
+	return i, err
+}
+
 const GetUserByName = `-- name: GetUserByName :one
 SELECT id, email, username, display_name, avatar_color, password_hash, code_hash, code_expires, created_at, updated_at, last_login_at, disabled_at FROM users WHERE lower(username) = lower($1::text)
 `
@@ -680,7 +731,7 @@ func (q *Queries) InsertUser(ctx context.Context, arg InsertUserParams) (User, e
 
 const ListOwnedCollaborators = `-- name: ListOwnedCollaborators :many
 SELECT DISTINCT c.user_id FROM collaborators o JOIN collaborators c ON c.project_id = o.project_id
-WHERE o.user_id = $1 AND o.role = 'owner' AND o.status = 'accepted' AND o.active AND c.active AND c.user_id = ANY ($2::int[])
+WHERE o.user_id = $1 AND o.role = 'owner' AND o.status = 'accepted' AND o.active AND c.status = 'accepted' AND c.active AND c.user_id = ANY ($2::int[])
 `
 
 type ListOwnedCollaboratorsParams struct {
@@ -938,14 +989,28 @@ func (q *Queries) LockAttempts(ctx context.Context, arg LockAttemptsParams) erro
 }
 
 const LockUser = `-- name: LockUser :one
-SELECT id FROM users WHERE id = $1 FOR UPDATE
+SELECT id, email, username, display_name, avatar_color, password_hash, code_hash, code_expires, created_at, updated_at, last_login_at, disabled_at FROM users WHERE id = $1 FOR UPDATE
 `
 
-func (q *Queries) LockUser(ctx context.Context, id int32) (int32, error) {
+// The account as it is until the end of the transaction: what was checked before may have changed since.
+func (q *Queries) LockUser(ctx context.Context, id int32) (User, error) {
 	row := q.db.QueryRow(ctx, LockUser, id)
-	var id_2 int32
-	err := row.Scan(&id_2)
-	return id_2, err
+	var i User
+	err := row.Scan(
+		&i.ID,
+		&i.Email,
+		&i.Username,
+		&i.DisplayName,
+		&i.AvatarColor,
+		&i.PasswordHash,
+		&i.CodeHash,
+		&i.CodeExpires,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.LastLoginAt,
+		&i.DisabledAt,
+	)
+	return i, err
 }
 
 const NoteLogin = `-- name: NoteLogin :exec
@@ -954,6 +1019,21 @@ UPDATE users SET last_login_at = now() WHERE id = $1
 
 func (q *Queries) NoteLogin(ctx context.Context, id int32) error {
 	_, err := q.db.Exec(ctx, NoteLogin, id)
+	return err
+}
+
+const ReplaceHash = `-- name: ReplaceHash :exec
+UPDATE users SET password_hash = $1 WHERE id = $2
+`
+
+type ReplaceHashParams struct {
+	PasswordHash *string
+	ID           int32
+}
+
+// The same password with another cost. A code that is open stays so.
+func (q *Queries) ReplaceHash(ctx context.Context, arg ReplaceHashParams) error {
+	_, err := q.db.Exec(ctx, ReplaceHash, arg.PasswordHash, arg.ID)
 	return err
 }
 
@@ -1146,7 +1226,7 @@ func (q *Queries) TrimSecurityLog(ctx context.Context) (int64, error) {
 }
 
 const TrimSessions = `-- name: TrimSessions :execrows
-DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < now() - interval '7 days' LIMIT 1000)
+DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s WHERE coalesce(s.ended_at, s.expires_at) < now() - interval '7 days' LIMIT 1000)
 `
 
 func (q *Queries) TrimSessions(ctx context.Context) (int64, error) {
@@ -1158,7 +1238,7 @@ func (q *Queries) TrimSessions(ctx context.Context) (int64, error) {
 }
 
 const TrimTokens = `-- name: TrimTokens :execrows
-DELETE FROM tokens WHERE id IN (SELECT t.id FROM tokens t WHERE t.expires_at < now() - interval '7 days' LIMIT 1000)
+DELETE FROM tokens WHERE id IN (SELECT t.id FROM tokens t WHERE coalesce(t.ended_at, t.expires_at) < now() - interval '7 days' LIMIT 1000)
 `
 
 func (q *Queries) TrimTokens(ctx context.Context) (int64, error) {
@@ -1170,11 +1250,12 @@ func (q *Queries) TrimTokens(ctx context.Context) (int64, error) {
 }
 
 const UpdateUserNames = `-- name: UpdateUserNames :one
-UPDATE users SET display_name = $1, email = $2, updated_at = now() WHERE id = $3 RETURNING id, email, username, display_name, avatar_color, password_hash, code_hash, code_expires, created_at, updated_at, last_login_at, disabled_at
+UPDATE users SET display_name = coalesce($1, display_name), email = coalesce($2, email), updated_at = now()
+WHERE id = $3 RETURNING id, email, username, display_name, avatar_color, password_hash, code_hash, code_expires, created_at, updated_at, last_login_at, disabled_at
 `
 
 type UpdateUserNamesParams struct {
-	DisplayName string
+	DisplayName *string
 	Email       *string
 	ID          int32
 }

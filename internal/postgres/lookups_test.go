@@ -96,7 +96,7 @@ func TestStatementsAreLookUpsOrNot(t *testing.T) {
 var wholes = []string{
 	"SetPassword", "SetCode", "GetUserByCode", "NoteLogin", "SetDisabled", "InsertSession",
 	"EndOldSessions", "EndSession", "EndSessionBySecret", "EndSessionsBut", "EndIssuerSessions", "InsertToken",
-	"RotateToken", "EndToken", "EndTokens", "GetIdentity", "InsertIdentity", "InsertSecurityEvent",
+	"RotateToken", "EndToken", "EndTokens", "GetIdentity", "InsertIdentity", "CountIdentities", "ReplaceHash", "DeleteAttempt", "InsertSecurityEvent",
 	"TellSessionsEnded", "ListProjectsWithoutOwner", "AdoptProject", "TrimSessions", "TrimTokens", "TrimAttempts",
 	"TrimSecurityLog", "TrimFlows", "TrimLogouts", "LockAttempts", "CountAttempts", "InsertAttempt",
 	"AttemptSucceeded", "ListUsers", "ListOwnedCollaborators", "InsertUser", "UpdateUserNames", "TouchSession",
@@ -283,6 +283,7 @@ var lookUps = map[string]call{
 	"GetCollaborator":      get((*db.Queries).GetCollaborator, 500),
 	"GetCollaboratorOf":    get((*db.Queries).GetCollaboratorOf, db.GetCollaboratorOfParams{UserID: largeSource, ProjectID: large}),
 	"ListCollaborationsOf": get((*db.Queries).ListCollaborationsOf, largeSource),
+	"GetUserByIdentity":    get((*db.Queries).GetUserByIdentity, db.GetUserByIdentityParams{}),
 	"GetSessionBySecret":   get((*db.Queries).GetSessionBySecret, db.GetSessionBySecretParams{SecretHash: make([]byte, 32)}),
 	"GetTokenBySecret":     get((*db.Queries).GetTokenBySecret, make([]byte, 32)),
 	"GetSession":           get((*db.Queries).GetSession, db.GetSessionParams{ID: largeSource, UserID: largeSource}),

@@ -63,6 +63,7 @@ DECLARE
 BEGIN
     -- Presence names an account by its id; people may say its user name.
     user_id := coalesce((SELECT u.id::text FROM public.users u WHERE lower(u.username) = lower(kick_user.user_id)
+        AND NOT EXISTS (SELECT FROM public.users o WHERE o.id::text = kick_user.user_id) -- nobody hides behind a name that is another's id
         AND NOT EXISTS (SELECT FROM public.presence p WHERE p.user_id = kick_user.user_id)), user_id);
     IF NOT EXISTS (SELECT FROM public.presence p LEFT JOIN public.replicas r ON r.incarnation = p.incarnation
             WHERE p.user_id = kick_user.user_id AND coalesce(p.expires_at, r.expires_at) > statement_timestamp())
