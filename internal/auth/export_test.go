@@ -1,0 +1,33 @@
+package auth
+
+import "context"
+
+// CheapHash returns a hash of a former, cheap cost.
+func CheapHash(password string) string {
+	h := newHasher(cost{memory: 64, time: 1, threads: 1})
+	hash, err := h.hash(context.Background(), password)
+	if err != nil {
+		panic(err)
+	}
+	return hash
+}
+
+// Matches reports whether a password is that of a hash.
+func (a *Accounts) Matches(password, hash string) bool {
+	ok, _, err := a.hasher.check(context.Background(), password, hash)
+	return ok && err == nil
+}
+
+// HoldHashes takes all turns to hash, until release.
+func (a *Accounts) HoldHashes() (release func()) {
+	turns := maxHashes()
+	if err := a.hasher.turns.Acquire(context.Background(), turns); err != nil {
+		panic(err)
+	}
+	return func() { a.hasher.turns.Release(turns) }
+}
+
+// CheckPassword checks a password by the rules.
+func (a *Accounts) CheckPassword(password string, known ...string) error {
+	return a.checkPassword(password, known...)
+}

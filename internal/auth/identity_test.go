@@ -1,0 +1,133 @@
+package auth_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"layercake/internal/auth"
+	"layercake/internal/fault"
+	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server"
+	"layercake/internal/server/servertest"
+)
+
+func TestIdentities(t *testing.T) {
+	t.Parallel()
+	core := servertest.StartCore(t, nil)
+	a, conn := core.Accounts, pgtest.Connect(t, core.Database)
+	ann := auth.Identity{
+		Issuer: "https://a.example", Subject: "1", Email: "ann@example.com", EmailVerified: true, Name: "Ann\nB.", Username: "ann", Session: "s1",
+	}
+	var all sync.WaitGroup
+	for range 3 { // the first sign-ins of one identity, at once
+		all.Go(func() {
+			if _, err := a.SignIn(context.WithoutCancel(t.Context()), home, auth.Principal{}, ann); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	signed, err := a.SignIn(t.Context(), home, auth.Principal{}, ann)
+	if err != nil || signed.User.Username != "ann" || signed.User.DisplayName != "AnnB." || signed.User.Email != "ann@example.com" {
+		t.Fatalf("%+v, %v", signed, err)
+	}
+	if n := pgtest.Count(t, conn, `SELECT count(*) FROM users`); n != 1 {
+		t.Fatalf("%d accounts of one identity", n)
+	}
+	// The same subject elsewhere is somebody else, and so is whoever was given the e-mail since; a label is not a proof.
+	other := ann
+	other.Issuer = "https://b.example"
+	if _, err := a.SignIn(t.Context(), home, auth.Principal{}, other); !fault.Is(err, fault.Forbidden) {
+		t.Errorf("the e-mail of an account with an identity: %v", err)
+	}
+	other.EmailVerified = false
+	second, err := a.SignIn(t.Context(), home, auth.Principal{}, other)
+	if err != nil || second.User.ID == signed.User.ID || second.User.Email != "" || second.User.Username != "ann-2" {
+		t.Errorf("%+v, %v", second, err)
+	}
+	_, bob := register(t, a, "bob")
+	byMail := auth.Identity{Issuer: "https://a.example", Subject: "2", Email: "BOB@example.com", EmailVerified: true}
+	if _, err := a.SignIn(t.Context(), home, auth.Principal{}, byMail); !fault.Is(err, fault.Forbidden) {
+		t.Errorf("the e-mail of an account with a password: %v", err)
+	}
+	if err := a.Join(t.Context(), home, bob, byMail); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Join(t.Context(), home, bob, byMail); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	if err := a.Join(t.Context(), home, bob, ann); !fault.Is(err, fault.Conflict) {
+		t.Errorf("somebody else's: %v", err)
+	}
+	if s, err := a.SignIn(t.Context(), home, auth.Principal{}, byMail); err != nil || s.User.ID != bob.Account {
+		t.Errorf("%+v, %v", s, err)
+	}
+	for name, id := range map[string]auth.Identity{
+		"nobody": {Issuer: "x"}, "no issuer": {Subject: "x"}, "a NUL": {Issuer: "x", Subject: "a\x00"}, "long": {Issuer: "x", Subject: strings.Repeat("x", 256)},
+	} {
+		if _, err := a.SignIn(t.Context(), home, auth.Principal{}, id); !fault.Is(err, fault.Unauthenticated) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// A logout there ends what began by it, and nothing else.
+	if _, err := a.EndIssuerSessions(t.Context(), ann.Issuer, "", ""); !fault.Is(err, fault.BadRequest) {
+		t.Errorf("of everybody: %v", err)
+	}
+	for wrong, session := range map[string]string{"https://b.example": "s1", ann.Issuer: "s2"} {
+		if n, err := a.EndIssuerSessions(t.Context(), wrong, session, "1"); (n != 0) != (wrong == other.Issuer) || err != nil {
+			t.Errorf("%s: %d, %v", wrong, n, err)
+		}
+	}
+	if n, err := a.EndIssuerSessions(t.Context(), ann.Issuer, "s1", ""); n != 4 || err != nil {
+		t.Errorf("%d ended, %v", n, err)
+	}
+	if _, err := a.Look(t.Context(), signed.Secret); !fault.Is(err, fault.Unauthenticated) {
+		t.Errorf("ended there: %v", err)
+	}
+	// Access tokens act for the account, never as it, and without scopes may nothing.
+	soon := time.Now().Add(time.Hour)
+	p, err := a.PrincipalOf(t.Context(), ann.Issuer, "1", soon, nil)
+	if err != nil || p.Account != signed.User.ID || p.Kind != auth.KindAgent || p.Scopes == nil {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := p.Person(); !fault.Is(err, fault.Forbidden) {
+		t.Errorf("a person: %v", err)
+	}
+	if err := a.SetDisabled(t.Context(), signed.User.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	for subject, until := range map[string]time.Time{"1": soon, "2": time.Now().Add(-time.Second), "3": soon} {
+		if _, err := a.PrincipalOf(t.Context(), ann.Issuer, subject, until, auth.Scopes{auth.ScopeRead}); !fault.Is(err, fault.Unauthenticated) {
+			t.Errorf("%s: %v", subject, err)
+		}
+	}
+	if _, err := a.SignIn(t.Context(), home, auth.Principal{}, ann); !fault.Is(err, fault.Forbidden) {
+		t.Errorf("a disabled account: %v", err)
+	}
+}
+
+// Where registration is closed, only who has an account signs in: one without a password is joined by its verified e-mail, once.
+func TestIdentitiesOfAccountsThatOperatorsMade(t *testing.T) {
+	t.Parallel()
+	core := servertest.StartCore(t, func(cfg *server.Config) { cfg.Open = false })
+	a := core.Accounts
+	u, _, err := a.CreateUser(t.Context(), auth.RegisterInput{Username: "ann", DisplayName: "Ann", Email: "ann@example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann := auth.Identity{Issuer: "https://a.example", Subject: "1", Email: "Ann@example.com"}
+	if _, err := a.SignIn(t.Context(), home, auth.Principal{}, ann); !fault.Is(err, fault.Forbidden) {
+		t.Errorf("an e-mail that nobody verified: %v", err)
+	}
+	ann.EmailVerified = true
+	if s, err := a.SignIn(t.Context(), home, auth.Principal{}, ann); err != nil || s.User.ID != u.ID {
+		t.Errorf("%+v, %v", s, err)
+	}
+	ann.Email = "changed@example.com"
+	if s, err := a.SignIn(t.Context(), home, auth.Principal{}, ann); err != nil || s.User.ID != u.ID {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
