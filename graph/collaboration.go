@@ -41,7 +41,7 @@ func (r *Resolver) eachOperation(ctx context.Context, projectID int32, yield fun
 	for u, err := range r.plans.Watch(ctx, access, plan.Cursor{}) {
 		switch {
 		case err != nil:
-			return err
+			return endOf(ctx, err)
 		case u.Missed:
 			return errMissed
 		case u.Event == nil:
@@ -49,11 +49,11 @@ func (r *Resolver) eachOperation(ctx context.Context, projectID int32, yield fun
 		}
 		for i := range u.Event.Operations {
 			if !yield(operationUpdate{u, i}) {
-				return rightEnded(ctx)
+				return endOf(ctx, nil)
 			}
 		}
 	}
-	return rightEnded(ctx)
+	return endOf(ctx, nil)
 }
 
 // updates sends the operations of a plan to out. It returns when ctx ends, or with the error that ended the watch.
@@ -158,7 +158,7 @@ func (r *Resolver) arrivalEvents(ctx context.Context, projectID int32, planID st
 	defer done()
 	for arrival, err := range r.presence.Arrivals(ctx, access) {
 		if err != nil {
-			return err
+			return endOf(ctx, err)
 		}
 		if !offer(ctx, out, delivery[*CollaborationEvent]{
 			event: event{key: eventKey{project: projectID, arrival: arrival.ID}},
@@ -167,7 +167,7 @@ func (r *Resolver) arrivalEvents(ctx context.Context, projectID int32, planID st
 			break
 		}
 	}
-	return rightEnded(ctx)
+	return endOf(ctx, nil)
 }
 
 func (o operationUpdate) collaborationEvent(

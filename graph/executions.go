@@ -122,13 +122,13 @@ func (r *Resolver) executions(ctx context.Context, projectID int32, out chan<- d
 	defer done()
 	for e, err := range r.builds.Watch(ctx, access) {
 		if err != nil {
-			return err
+			return endOf(ctx, err)
 		}
 		if !offer(ctx, out, delivery[*executor.Execution]{build: func() (*executor.Execution, error) { return &e, nil }}) {
 			break
 		}
 	}
-	return rightEnded(ctx)
+	return endOf(ctx, nil)
 }
 
 // createGraph adds a GraphNode whose id and place the server makes, with the graph that it will build.

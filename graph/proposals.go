@@ -59,7 +59,7 @@ func (r *Resolver) watchProposals(ctx context.Context, projectID int32, out chan
 	defer done()
 	for p, err := range r.proposals.Watch(ctx, access) {
 		if err != nil {
-			return err
+			return endOf(ctx, err)
 		}
 		if !offer(ctx, out, delivery[*Proposal]{
 			event: event{key: eventKey{project: projectID, proposal: stateOf(p)}},
@@ -68,7 +68,7 @@ func (r *Resolver) watchProposals(ctx context.Context, projectID int32, out chan
 			break
 		}
 	}
-	return rightEnded(ctx)
+	return endOf(ctx, nil)
 }
 
 // stateOf names one state of a proposal. Its times are part of it because after a restore the same numbers come again.

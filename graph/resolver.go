@@ -79,12 +79,12 @@ func (r *Resolver) follow(ctx context.Context, projectID int32) (following conte
 	return following, access, func() { release(); cancel(nil) }, nil
 }
 
-// rightEnded returns the fault for which the context of follow ended, or nil.
-func rightEnded(ctx context.Context) error {
+// endOf returns the fault for which the context of follow ended, or else err: what was under way when the right ended fails in some way, too.
+func endOf(ctx context.Context, err error) error {
 	if f := fault.From(context.Cause(ctx)); f != nil {
 		return f
 	}
-	return nil
+	return err
 }
 
 func (r *Resolver) change(ctx context.Context, projectID int32, args changeArgs, edits ...plan.Edit) (plan.Result, error) {

@@ -83,7 +83,7 @@ func (r *Resolver) deltas(ctx context.Context, projectID int32, after string, ou
 	defer done()
 	for u, err := range r.plans.Watch(ctx, access, from) {
 		if err != nil {
-			return err
+			return endOf(ctx, err)
 		}
 		d := delivery[*PlanDagDeltaEvent]{build: func() (*PlanDagDeltaEvent, error) { return r.delta(u, planID) }}
 		switch {
@@ -99,7 +99,7 @@ func (r *Resolver) deltas(ctx context.Context, projectID int32, after string, ou
 			break
 		}
 	}
-	return rightEnded(ctx)
+	return endOf(ctx, nil)
 }
 
 // events sends the changes of a plan to out, and a snapshot of the plan where changes were missed. It returns when ctx ends, or with the
@@ -119,13 +119,13 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 		var d delivery[*PlanEvent]
 		switch {
 		case err != nil:
-			return err
+			return endOf(ctx, err)
 		case u.TooLarge && u.At.Version <= snapshotVersion:
 			continue // a snapshot has shown the change
 		case u.Missed:
 			dag, err := r.plans.SharedDAG(ctx, access, u.At)
 			if err != nil {
-				return err
+				return endOf(ctx, err)
 			}
 			if err := checkShown(ctx, dag); err != nil {
 				return err
@@ -143,7 +143,7 @@ func (r *Resolver) events(ctx context.Context, projectID int32, after string, ou
 			break
 		}
 	}
-	return rightEnded(ctx)
+	return endOf(ctx, nil)
 }
 
 // planEvent builds the event that shows a change. In a dry run that is a change which would be, and its place the newest one.

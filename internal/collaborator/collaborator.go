@@ -337,8 +337,9 @@ func (s *Service) change(
 		edit := plan.SetCollaborator{Before: was}
 		if after.Active {
 			edit.After = &plan.Collaborator{UserID: was.UserID, DisplayName: was.DisplayName, Role: after.Role}
+			return []plan.Edit{edit}, nil
 		}
-		return []plan.Edit{edit}, nil
+		return []plan.Edit{edit}, tx.TellSessionsEnded(ctx) // what has no version, such as presence, ends by it
 	}})
 	return c, err
 }

@@ -66,7 +66,7 @@ func (s *Service) Watch(ctx context.Context, access auth.Access) iter.Seq2[Execu
 		waiting := task.Go(ctx, func(context.Context) error { defer close(ended); return watching.Wait() })
 		defer func() { _ = waiting.Stop() }()
 
-		w := watcher{service: s, project: projectID, known: make(map[string]Execution), yield: yield}
+		w := watcher{service: s, access: access, project: projectID, known: make(map[string]Execution), yield: yield}
 		for {
 			var goesOn bool
 			select {
@@ -80,7 +80,7 @@ func (s *Service) Watch(ctx context.Context, access auth.Access) iter.Seq2[Execu
 			case u := <-updates:
 				goesOn = w.hear(ctx, u)
 			case <-p.changed:
-				goesOn = w.poll(p)
+				goesOn = w.still(ctx) && w.poll(p)
 			}
 			if !goesOn {
 				return
@@ -153,6 +153,7 @@ func (s *Service) pollProgress(ctx context.Context) error {
 // watcher is one call of Watch.
 type watcher struct {
 	service *Service
+	access  auth.Access
 	project int32
 	known   map[string]Execution // by node, as told last
 	yield   func(Execution, error) bool
@@ -193,6 +194,9 @@ func (w *watcher) tellAll(ctx context.Context) bool {
 		w.yield(Execution{}, err)
 		return false
 	}
+	if !w.still(ctx) {
+		return false
+	}
 	for _, st := range boards[w.project].steps {
 		if st.graph == nil {
 			continue
@@ -209,6 +213,15 @@ func (w *watcher) tellAll(ctx context.Context) bool {
 		}
 	}
 	return true
+}
+
+// still reports whether the watcher may see what was read just now, which has no version that the end of their right could be compared with.
+func (w *watcher) still(ctx context.Context) bool {
+	err := w.service.cfg.Plans.StillMay(ctx, w.access)
+	if err != nil {
+		w.yield(Execution{}, err)
+	}
+	return err == nil
 }
 
 // poll tells how far builds are.

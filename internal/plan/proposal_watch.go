@@ -368,6 +368,9 @@ func (p *Proposals) Watch(ctx context.Context, access auth.Access) iter.Seq2[*Pr
 		defer p.leave(w.board)
 		for {
 			page, err := w.next(ctx)
+			if err == nil {
+				err = p.plans.StillMay(ctx, access)
+			}
 			if ctx.Err() != nil {
 				return
 			}

@@ -26,7 +26,7 @@ func (s *Service) SharedDAG(ctx context.Context, access auth.Access, at Cursor) 
 		return dag, err
 	})
 	if err == nil {
-		err = s.stillMay(ctx, access) // the plan that was read may be newer than the end of the right
+		err = s.StillMay(ctx, access) // the plan that was read may be newer than the end of the right
 	}
 	return dag, err
 }

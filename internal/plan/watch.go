@@ -77,7 +77,7 @@ func (s *Service) Watch(ctx context.Context, access auth.Access, after Cursor) i
 				u, err = updateOf(projectID, d)
 			}
 			if err == nil && (!began || u.Missed || u.removes(access)) {
-				err = s.stillMay(ctx, access) // what was missed may have been the end of the right
+				err = s.StillMay(ctx, access) // what was missed may have been the end of the right
 			}
 			began = true
 			if !yield(u, err) || err != nil {
@@ -98,8 +98,9 @@ func (u *Update) removes(access auth.Access) bool {
 	})
 }
 
-// stillMay reads the role of a caller again. The feed has reached a version by now, so a removal before that version is in the table.
-func (s *Service) stillMay(ctx context.Context, access auth.Access) error {
+// StillMay reads the role of a caller again, before they are shown what was read just now: a removal that came before that is in the table.
+// It fails with the fault Forbidden once the right has ended.
+func (s *Service) StillMay(ctx context.Context, access auth.Access) error {
 	account, stored := access.Stored()
 	if !stored {
 		return nil
