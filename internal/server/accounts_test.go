@@ -191,7 +191,10 @@ func TestRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.CloseNow()
-	if err := s.Subscribe(t.Context(), "1", client.Request{Query: fmt.Sprintf(`subscription { planEvents(projectId: %d) { version operations { kind } } }`, project)}); err != nil {
+	var now struct{ GetPlanDag struct{ Cursor string } }
+	bob.does(t, there, fmt.Sprintf(`{ getPlanDag(projectId: %d) { cursor } }`, project), &now) // so that it does not matter when the watch begins
+	if err := s.Subscribe(t.Context(), "1", client.Request{Query: fmt.Sprintf(
+		`subscription { planEvents(projectId: %d, after: %q) { version operations { kind } } }`, project, now.GetPlanDag.Cursor)}); err != nil {
 		t.Fatal(err)
 	}
 	ann.does(t, here, add("before"), nil)
