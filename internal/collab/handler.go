@@ -22,6 +22,7 @@ import (
 type Options struct {
 	Sockets  *socket.Registry
 	Rights   *auth.Rights
+	Look     caller.Look  // finds out whom a token belongs to; nil for nobody
 	Keeper   *auth.Keeper // ends what is open for what has ended; nil for nothing
 	Presence *presence.Tracker
 	Log      *slog.Logger
@@ -40,6 +41,7 @@ const defaultRefresh = 50 * time.Second
 type Handler struct {
 	sockets  *socket.Transport
 	rights   *auth.Rights
+	look     caller.Look
 	keeper   *auth.Keeper
 	presence *presence.Tracker
 	log      *slog.Logger
@@ -51,7 +53,7 @@ type Handler struct {
 func New(o Options) *Handler {
 	h := &Handler{
 		sockets: o.Sockets.Transport(caller.Collaboration, o.Timing, labels...),
-		rights:  o.Rights, keeper: o.Keeper, presence: o.Presence, log: o.Log, metrics: newMetrics(o.Metrics), refresh: o.Refresh,
+		rights:  o.Rights, look: o.Look, keeper: o.Keeper, presence: o.Presence, log: o.Log, metrics: newMetrics(o.Metrics), refresh: o.Refresh,
 	}
 	if h.refresh == 0 {
 		h.refresh = defaultRefresh
@@ -94,7 +96,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		room.Exit()
 		return
 	}
-	begin(h, room, conn, caller.From(r.Context()).Principal, access)
+	begin(h, room, conn, caller.From(r.Context()), access)
 }
 
 // enter opens the room of a project, if the caller may be in it.

@@ -19,6 +19,8 @@ const (
 	typeSwitch = "switch_document"
 	typeCursor = "cursor_update"
 	typePing   = "ping"
+
+	typeAuthenticate = "authenticate"
 )
 
 // The types of documents.
@@ -34,6 +36,7 @@ var (
 // message is what a client sent.
 type message struct {
 	kind     string
+	token    string            // set by authenticate
 	who      presence.Identity // set by a join
 	document string            // set by a join; empty for none
 	place    presence.Place    // set by a switch or a cursor
@@ -51,6 +54,10 @@ func parse(b []byte) (message, error) {
 	r := reader{object: frame}
 	m := message{kind: r.text("type")}
 	if r.failed || m.kind == typePing {
+		return m, r.err()
+	}
+	if m.kind == typeAuthenticate {
+		m.token = r.text("token")
 		return m, r.err()
 	}
 	if r.object, ok = objectOf(frame["data"]); !ok {

@@ -34,10 +34,13 @@ const (
 type session struct {
 	*socket.WebSocket // its user is empty while the client has not joined
 
-	h        *Handler
-	room     *presence.Room
-	who      auth.Principal // whose credential opened the socket
-	releases []func()       // of what is kept for the socket
+	h    *Handler
+	room *presence.Room
+
+	// Only the goroutine that reads uses these, too.
+	who      caller.Caller // whose credential the socket was opened with, or has by now
+	access   auth.Access
+	releases []func() // of what is kept for the socket
 
 	// Only the goroutine that reads uses these.
 	began     time.Time                  // a second before the session did, so that zero in recent is long ago
@@ -72,18 +75,56 @@ type view struct {
 const rosterDue = -1
 
 // begin starts the goroutine that reads. It opens the socket before that, so that whatever the reader does finds an open socket.
-func begin(h *Handler, room *presence.Room, conn *socket.WebSocket, who auth.Principal, access auth.Access) {
-	s := &session{WebSocket: conn, h: h, room: room, who: who, began: time.Now().Add(-time.Second)}
-	if h.keeper != nil {
-		s.releases = []func(){
-			h.keeper.Hold(who, func(err error) { s.Close(socket.Unauthorized(fault.From(err).Message)) }),
-			h.keeper.HoldAccess(access, func(error) { s.Close(removed) }),
-		}
-	}
+func begin(h *Handler, room *presence.Room, conn *socket.WebSocket, who caller.Caller, access auth.Access) {
+	s := &session{WebSocket: conn, h: h, room: room, began: time.Now().Add(-time.Second)}
+	s.become(who, access)
 	s.stopWatch = room.Watch(s.wake)
 	s.Open(s)
 	go s.read() // the socket ends only after it: it calls Release
 	s.Probe()
+}
+
+// become makes the socket that of a caller, until their credential or their right ends. What it had before is not kept any more.
+func (s *session) become(who caller.Caller, access auth.Access) {
+	former := s.releases
+	s.who, s.access, s.releases = who, access, nil
+	if s.h.keeper != nil {
+		s.releases = []func(){
+			s.h.keeper.Hold(who.Principal, func(err error) { s.Close(socket.Unauthorized(fault.From(err).Message)) }),
+			s.h.keeper.HoldAccess(access, func(error) { s.Close(removed) }),
+		}
+	}
+	for _, release := range former {
+		release()
+	}
+}
+
+// lookTime is how long the database may take to say whom a token belongs to.
+const lookTime = 5 * time.Second
+
+// authenticate moves the socket to the session of a token, of the same account. It closes the socket when the token proves nothing.
+func (s *session) authenticate(token string) error {
+	if s.h.look == nil {
+		return errFormat
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
+	defer cancel()
+	who, err := s.who.Prove(ctx, s.h.look, token)
+	access := s.access
+	if err == nil {
+		access, err = s.h.rights.Project(ctx, who.Principal, s.access.Project())
+	}
+	switch f := fault.From(err); {
+	case err == nil:
+		s.become(who, access)
+	case f == nil || f.Code == fault.Unavailable || f.Code == fault.RateLimited:
+		return fault.New(fault.Unavailable, fault.Busy).Because(err) // it may try again, and keeps what it has
+	case f.Code == fault.NotFound:
+		s.Close(removed)
+	default:
+		s.Close(socket.Unauthorized(f.Message))
+	}
+	return nil
 }
 
 // read serves the client until the connection ends, then leaves the room. Leaving depends on no request and no database: the room is in
@@ -152,6 +193,8 @@ func (s *session) act(m message) error {
 	case typePing:
 		s.write(typePong, pong)
 		return nil
+	case typeAuthenticate:
+		return s.authenticate(m.token)
 	case typeJoin:
 		var place *presence.Place
 		if m.document != "" {

@@ -302,6 +302,45 @@ func TestPingMovesASocketToAnotherSession(t *testing.T) {
 	}
 }
 
+// So does authenticate for a collaboration socket.
+func TestAuthenticateMovesACollaborationSocket(t *testing.T) {
+	t.Parallel()
+	url := servertest.StartOn(t, pgtest.New(t), 1, required)[0].URL
+	ann, bob := registered(t, url, "ann"), registered(t, url, "bob")
+	project := ann.created(t, url)
+	var data struct{ Login struct{ SessionID string } }
+	person{}.does(t, url, fmt.Sprintf(`mutation { login(input: {email: "ann", password: %q}) { sessionId } }`, password), &data)
+	second := person{ann.id, data.Login.SessionID}
+	people, err := client.Dialer{Timeout: pgtest.Patience, Header: http.Header{"Authorization": {"Bearer " + ann.secret}}}.
+		Collaboration(t.Context(), url, project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer people.CloseNow()
+	say := func(frame string) {
+		t.Helper()
+		if err := people.Send(t.Context(), []byte(frame)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answers := func() {
+		t.Helper()
+		say(`{"type":"ping"}`)
+		if frame, err := people.Receive(t.Context()); err != nil || string(frame) != `{"type":"pong"}` {
+			t.Fatalf("got %s, %v", frame, err)
+		}
+	}
+	say(fmt.Sprintf(`{"type":"authenticate","token":%q}`, second.secret))
+	answers() // it has moved: messages are taken in order
+	second.does(t, url, `mutation { endOtherSessions }`, nil)
+	ann.fails(t, url, `{ projects { id } }`, "UNAUTHENTICATED")
+	answers()
+	say(fmt.Sprintf(`{"type":"authenticate","token":%q}`, bob.secret))
+	if code := closeCode(t, people); code != 4401 {
+		t.Errorf("the token of another account closed it with %d", code)
+	}
+}
+
 // One document computes one hash, under whatever names.
 func TestOneHashADocument(t *testing.T) {
 	t.Parallel()

@@ -151,7 +151,7 @@ func (s *Server) assemble(core *Core) {
 		timing.Silence, timing.Ping = s.cfg.Silence, s.cfg.Silence/3
 	}
 	s.collab = collab.New(collab.Options{
-		Sockets: s.sockets, Rights: core.Rights, Keeper: core.Keeper, Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
+		Sockets: s.sockets, Rights: core.Rights, Look: core.Accounts.Look, Keeper: core.Keeper, Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
 	})
 	s.mcp = mcpserver.New(mcpserver.Options{
 		Rights: core.Rights, Keeper: core.Keeper, PublicURL: s.cfg.PublicURL, Agents: core.Agents, Proposals: core.Proposals, Sockets: s.sockets, Sources: core.Sources, Graphs: core.Graphs, Executor: core.Builds,
