@@ -230,9 +230,12 @@ REVOKE ALL ON users, identities, sessions, tokens, login_attempts, security_log,
 
 ALTER TABLE replicas ADD COLUMN required boolean;
 COMMENT ON COLUMN replicas.required IS 'Whether callers need a credential; null of a release that knows no accounts.';
+ALTER TABLE replicas ADD COLUMN exposed boolean;
+COMMENT ON COLUMN replicas.exposed IS 'Whether other machines reach it, and it knows neither a proxy nor an https address: secrets may travel in the clear. Null as for required.';
 
 -- +goose Down
 DROP SCHEMA IF EXISTS layercake CASCADE; -- its views stand on these tables; the next migration makes them again
 DROP FUNCTION IF EXISTS account_named(text);
+ALTER TABLE replicas DROP COLUMN exposed;
 ALTER TABLE replicas DROP COLUMN required;
 DROP TABLE oidc_logouts, oidc_flows, collaborators, security_log, login_attempts, tokens, sessions, identities, users;

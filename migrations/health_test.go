@@ -71,6 +71,23 @@ func TestHealth(t *testing.T) {
 		"one that did not seal is dead": {
 			"wire", live + "UPDATE replicas SET wire = 3;" + replica("c:1", "v1", "4 s", "-2 s"), "ok: sealed",
 		},
+		"everybody is let in": {
+			"access", live + "UPDATE replicas SET required = false, exposed = true", "ok: callers without a credential own everything",
+		},
+		"everybody signs in": {"access", live + "UPDATE replicas SET required = true, exposed = false", "ok: everybody signs in"},
+		"a replica differs": {
+			"access", live + "UPDATE replicas SET required = address = 'a:1'", "fail: some replicas want a credential, others let everybody in",
+		},
+		"a replica knows no accounts": {
+			"access", live + "UPDATE replicas SET required = true WHERE address = 'a:1'", "fail: replicas of a release that knows no accounts let everybody in",
+		},
+		"a project has no owner": {
+			"access", live + "UPDATE replicas SET required = true; INSERT INTO projects (id, name) OVERRIDING SYSTEM VALUE VALUES (1, 'One')",
+			"warn: everybody signs in; 1 projects have no owner, such as 1",
+		},
+		"secrets in the clear": {
+			"access", live + "UPDATE replicas SET required = true, exposed = address = 'b:1'", "warn: everybody signs in; without TLS or a proxy: b:1",
+		},
 		"draining":              {"draining", live + "UPDATE replicas SET draining = true WHERE address = 'b:1'", "warn: b:1"},
 		"not draining":          {"draining", live, "ok: no replica"},
 		"a listener to come":    {"listeners", live, "ok: 0 for 2 live replicas"},

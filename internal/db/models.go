@@ -824,6 +824,8 @@ type Replica struct {
 	Wire int32
 	// Whether callers need a credential; null of a release that knows no accounts.
 	Required *bool
+	// Whether other machines reach it, and it knows neither a proxy nor an https address: secrets may travel in the clear. Null as for required.
+	Exposed *bool
 }
 
 // What happened to accounts and their credentials; kept for 90 days. No secrets.

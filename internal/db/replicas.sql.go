@@ -61,8 +61,8 @@ func (q *Queries) HasLease(ctx context.Context, incarnation uuid.UUID) (bool, er
 }
 
 const InsertReplica = `-- name: InsertReplica :one
-INSERT INTO replicas (incarnation, version, address, wire, required, renewed_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, now(), now() + make_interval(secs => $6))
+INSERT INTO replicas (incarnation, version, address, wire, required, exposed, renewed_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, now(), now() + make_interval(secs => $7))
 RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest
 `
 
@@ -72,6 +72,7 @@ type InsertReplicaParams struct {
 	Address     string
 	Wire        int32
 	Required    *bool
+	Exposed     *bool
 	TtlSeconds  float64
 }
 
@@ -83,6 +84,7 @@ func (q *Queries) InsertReplica(ctx context.Context, arg InsertReplicaParams) (i
 		arg.Address,
 		arg.Wire,
 		arg.Required,
+		arg.Exposed,
 		arg.TtlSeconds,
 	)
 	var oldest int32

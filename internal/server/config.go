@@ -323,6 +323,11 @@ func (c *Config) checkHosts(hosts []string) error {
 	return nil
 }
 
+// exposed reports whether other machines may reach the replica, which has no TLS itself, and no setting says that something before it does.
+func (c Config) exposed() bool {
+	return c.BeyondLoopback() && len(c.TrustedProxies) == 0 && (c.PublicURL == nil || c.PublicURL.Scheme != "https")
+}
+
 // BeyondLoopback reports whether other machines may reach the replica. With a wrong address none can.
 func (c Config) BeyondLoopback() bool {
 	host, _, err := net.SplitHostPort(c.HTTPAddr)

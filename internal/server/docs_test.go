@@ -78,6 +78,16 @@ func TestPageForDBAs(t *testing.T) {
 		VALUES (7, 'Customers', 'customers.csv', 'csv', 'nodes', 'active', 1, 5961234, '5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8', 81234),
 			(7, 'Orders', 'orders.csv', 'csv', 'edges', 'active', 2, 21961234, '0b14d501a594442a01c6859541bcb3e8164d183d32937b851835442f69d5c94e', 400120)`)
 
+	pgtest.Exec(t, dba.conn, `INSERT INTO users (username, email, display_name, avatar_color)
+		VALUES ('ann', 'ann@example.com', 'Ann', '#3b82f6'), ('cleo', 'cleo@example.com', 'Cleo', '#10b981')`)
+	pgtest.Exec(t, dba.conn, `INSERT INTO sessions (user_id, secret_hash, expires_at, address)
+		SELECT id, sha256(username::bytea), now() + interval '20 h', '192.0.2.7' FROM users`)
+	pgtest.Exec(t, dba.conn, `INSERT INTO tokens (user_id, name, scopes, secret_hash, expires_at)
+		SELECT id, 'Nightly import', '{EDIT}', sha256('x'), now() + interval '30 days' FROM users WHERE username = 'cleo'`)
+	pgtest.Exec(t, dba.conn, `INSERT INTO collaborators (project_id, user_id, role, status, invited_by, joined_at)
+		SELECT 7, u.id, CASE u.username WHEN 'ann' THEN 'owner' ELSE 'editor' END, 'accepted', (SELECT id FROM users WHERE username = 'ann' AND u.username <> 'ann'), now()
+		FROM users u`)
+
 	count := 0
 	answered := example.ReplaceAllStringFunc(string(page), func(block string) string {
 		count++

@@ -57,16 +57,20 @@ BEGIN
         FROM public.replicas r WHERE r.expires_at > statement_timestamp() AND r.wire < 3) s;
 
     RETURN QUERY
-    SELECT 'access', CASE WHEN s.modes > 1 OR s.forgetful THEN 'fail' WHEN s.required AND o.n > 0 THEN 'warn' ELSE 'ok' END,
+    SELECT 'access', CASE WHEN s.modes > 1 OR s.forgetful THEN 'fail' WHEN s.required AND (o.n > 0 OR s.exposed IS NOT NULL) THEN 'warn' ELSE 'ok' END,
         CASE WHEN s.modes > 1 THEN 'some replicas want a credential, others let everybody in'
             WHEN s.forgetful THEN 'replicas of a release that knows no accounts let everybody in'
             WHEN s.required THEN 'everybody signs in' || CASE WHEN o.n > 0 THEN format('; %s projects have no owner, such as %s', o.n, o.example) ELSE '' END
+                || coalesce('; without TLS or a proxy: ' || s.exposed, '')
             WHEN s.required IS NULL THEN 'none live'
             ELSE 'callers without a credential own everything' END,
         CASE WHEN s.modes > 1 OR s.forgetful THEN 'Start all replicas with the same LAYERCAKE_AUTH, and of this release: what one lets in, all do.'
-            WHEN s.required AND o.n > 0 THEN 'Nobody can open them: layercake user adopt gives them an owner.' END
+            WHEN s.required THEN nullif(concat_ws(' ',
+                CASE WHEN o.n > 0 THEN 'Nobody can open them: layercake user adopt gives them an owner.' END,
+                CASE WHEN s.exposed IS NOT NULL THEN 'Passwords may travel in the clear: put a proxy with TLS before them, and set LAYERCAKE_TRUSTED_PROXIES or an https LAYERCAKE_PUBLIC_URL.' END), '') END
     FROM (SELECT count(DISTINCT r.required) AS modes, bool_or(r.required) AS required,
-            coalesce(bool_or(r.required), false) AND bool_or(r.required IS NULL) AS forgetful
+            coalesce(bool_or(r.required), false) AND bool_or(r.required IS NULL) AS forgetful,
+            string_agg(r.address, ', ' ORDER BY r.address) FILTER (WHERE r.exposed) AS exposed
         FROM public.replicas r WHERE r.expires_at > statement_timestamp()) s,
         (SELECT count(*) AS n, min(p.id) AS example FROM public.projects p WHERE NOT EXISTS (SELECT FROM public.collaborators c
             WHERE c.project_id = p.id AND c.role = 'owner' AND c.status = 'accepted' AND c.active)) o;
