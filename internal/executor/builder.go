@@ -245,15 +245,15 @@ func (s *Service) noteRefusal(err error, incarnation uuid.UUID) {
 	}
 }
 
-// What one change claims and ends. A claim of a small build costs more than the build: the change reads the whole board. So small builds are
-// claimed together. They are not begun while another project waits.
+// What one change claims and ends. A claim of a small build costs more than the build: the change reads the whole board. So small builds
+// are claimed together. They are not begun while another project waits.
 const (
 	maxTogether = 16
 	smallBytes  = 4 << 20 // that a small build needs at most
 )
 
-// small reports whether a step may be claimed together with others. One whose build was attempted before may not: a replica that dies counts
-// as an attempt of everything that it had claimed, and what kills it must not take others with it three times.
+// small reports whether a step may be claimed together with others. One whose build was attempted before may not: a replica that dies
+// counts as an attempt of everything that it had claimed, and what kills it must not take others with it three times.
 func small(st *step) bool { return estimate(st.size()) <= smallBytes && st.graph.build.Attempt == 0 }
 
 // take claims what advance returned: one build, or at most so many small ones.
@@ -370,19 +370,23 @@ func (s *Service) next(ctx context.Context) *attempt {
 		if !a.follows || !s.othersWait(ctx, a.project) {
 			return a
 		}
-		s.mu.Lock()
-		back := []*attempt{a}
-		s.queue = slices.DeleteFunc(s.queue, func(other *attempt) bool {
-			goes := other.follows && other.project == a.project
-			if goes {
-				back = append(back, other)
-			}
-			return goes
-		})
-		s.mu.Unlock()
-		for _, a := range back {
-			s.settle(ctx, &ending{a: a, outcome: outcomeReturned, decide: (*board).giveBack})
+		s.giveLaterBack(ctx, a.project, a)
+	}
+}
+
+// giveLaterBack gives back what was claimed of a project for later, and some attempts besides that are not in the queue any more.
+func (s *Service) giveLaterBack(ctx context.Context, project int32, back ...*attempt) {
+	s.mu.Lock()
+	s.queue = slices.DeleteFunc(s.queue, func(a *attempt) bool {
+		goes := a.follows && a.project == project
+		if goes {
+			back = append(back, a)
 		}
+		return goes
+	})
+	s.mu.Unlock()
+	for _, a := range back {
+		s.settle(ctx, &ending{a: a, outcome: outcomeReturned, decide: (*board).giveBack})
 	}
 }
 

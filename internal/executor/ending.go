@@ -152,6 +152,9 @@ func (s *Service) end(ctx context.Context, project int32, group []*ending) error
 				a.follows = true
 			}
 			s.start(ctx, taken)
+			if s.isContended() { // since they were claimed: a worker has looked through the queue before they were in it
+				s.giveLaterBack(ctx, project)
+			}
 			return nil
 		}
 		s.noteRefusal(err, incarnation)
@@ -188,9 +191,11 @@ func (e *ending) apply(b *board) {
 		return
 	}
 	st := b.byID[e.a.node]
-	if e.lost = st == nil || st.graph == nil || st.graph.ID != e.a.graph || st.graph.build == nil; !e.lost { // else the claim goes, if it is there
-		e.decide(b, st)
+	if st == nil || st.graph == nil || st.graph.ID != e.a.graph || st.graph.build == nil {
+		e.lost = true // and the claim, if it was there, goes
+		return
 	}
+	e.decide(b, st)
 }
 
 // roomFor returns how many builds may be claimed for later by an incarnation: none while all that is under way is large, or small builds
@@ -208,6 +213,12 @@ func (s *Service) roomFor(incarnation uuid.UUID) int {
 		return 0
 	}
 	return maxTogether - len(s.queue)
+}
+
+func (s *Service) isContended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.contended
 }
 
 func isClosed(c <-chan struct{}) bool {

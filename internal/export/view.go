@@ -51,8 +51,8 @@ func newView(g layered.Graph, opt Options) *view {
 func (v *view) node(i int) *layered.Node { return &v.graph.Nodes[i] }
 func (v *view) edge(i int) *layered.Edge { return &v.graph.Edges[i] }
 
-// sortedBy returns the indexes of n elements by their ids, and equal ones by index. Most ids of a graph begin with the same word, and differ
-// in the few bytes after it: most are told apart by a number.
+// sortedBy returns the indexes of n elements by their ids, and equal ones by index. Most ids of a graph begin with the same word, and
+// differ in the few bytes after it: most are told apart by a number.
 func sortedBy(n int, id func(int) string) []int {
 	type key struct {
 		first uint64 // bytes behind the common beginning

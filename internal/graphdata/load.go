@@ -53,8 +53,8 @@ func (s *Service) load(ctx context.Context, contentID int64, withNodes, withEdge
 	return g, nil
 }
 
-// loader reads elements of a content as they come from the server, because a graph has millions of texts: they are kept in blocks, and those
-// that most elements have in common are kept once.
+// loader reads elements of a content as they come from the server, because a graph has millions of texts: they are kept in blocks, and
+// those that most elements have in common are kept once.
 type loader struct {
 	pool    *postgres.Pool
 	content int64
@@ -105,12 +105,14 @@ func (l *loader) all(ctx context.Context, query string, formats pgx.QueryResultF
 }
 
 func (l *loader) node(n *layered.Node, row [][]byte) {
-	n.ID, n.Label, n.Layer, n.Weight, n.IsPartition = l.texts.KeepBytes(row[1]), l.texts.KeepBytes(row[2]), l.once(row[3]), number(row[4]), row[5][0] != 0
+	n.ID, n.Label, n.Layer = l.texts.KeepBytes(row[1]), l.texts.KeepBytes(row[2]), l.once(row[3])
+	n.Weight, n.IsPartition = number(row[4]), row[5][0] != 0
 	n.BelongsTo, n.Comment, n.Attrs = l.once(row[6]), l.texts.KeepBytes(row[7]), l.json(row[8])
 }
 
 func (l *loader) edge(e *layered.Edge, row [][]byte) {
-	e.ID, e.Source, e.Target, e.Label = l.texts.KeepBytes(row[1]), l.texts.KeepBytes(row[2]), l.texts.KeepBytes(row[3]), l.texts.KeepBytes(row[4])
+	e.ID, e.Source, e.Target = l.texts.KeepBytes(row[1]), l.texts.KeepBytes(row[2]), l.texts.KeepBytes(row[3])
+	e.Label = l.texts.KeepBytes(row[4])
 	e.Layer, e.Weight, e.Comment, e.Attrs = l.once(row[5]), number(row[6]), l.texts.KeepBytes(row[7]), l.json(row[8])
 }
 

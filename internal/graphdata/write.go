@@ -135,7 +135,8 @@ func (w *writer) edges(ctx context.Context, first int, edges []layered.Edge) err
 	})
 }
 
-// write commits one chunk, of nodes or of edges. Its first statement locks the content, so the clean-up never removes a content while rows are added to it.
+// write commits one chunk, of nodes or of edges. It locks the content before it adds rows, so the clean-up never removes a content while
+// rows are added to it.
 func (w *writer) write(
 	ctx context.Context, statement string, nodes, edges int32, bytes int64, encode func(r *rows, i int),
 ) error {

@@ -24,8 +24,8 @@ func Read(r io.Reader, f Format, k Kind, limits Limits) (Result, error) {
 	return ReadRows(r, f, k, limits, 0)
 }
 
-// ReadRows is Read for a table that is known to have so many rows. A list that grows to a million elements is copied again and again: that is
-// five times its memory, for the collector to find. With another number of rows only that is lost.
+// ReadRows is Read for a table that is known to have so many rows. A list that grows to a million elements is copied again and again: that
+// is five times its memory, for the collector to find. With another number of rows only that is lost.
 func ReadRows(r io.Reader, f Format, k Kind, limits Limits, rows int) (Result, error) {
 	if err := Allowed(f, k); err != nil {
 		return Result{}, err
