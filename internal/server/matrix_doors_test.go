@@ -33,7 +33,11 @@ var collaborationMessages = map[string]string{
 	"switch_document": `{"type":"switch_document","data":{"documentId":"canvas","documentType":"canvas"}}`,
 	"cursor_update":   string(client.MoveFrame("canvas", 1, 2)),
 	"ping":            `{"type":"ping"}`,
+	"authenticate":    `{"type":"authenticate","token":"` + ownSecret + `"}`,
 }
+
+// ownSecret stands in a message for the secret of who sends it.
+const ownSecret = "OWN SECRET"
 
 // Every message of both sockets.
 func TestRightsOfMessages(t *testing.T) {
@@ -96,7 +100,7 @@ func (s *stage) said(asker string, f found, kind, message string, turn int) stri
 		return cellOfClose(err)
 	}
 	defer socket.CloseNow()
-	frames := []string{message, collaborationMessages["ping"]}
+	frames := []string{strings.ReplaceAll(message, ownSecret, s.people[asker].secret), collaborationMessages["ping"]}
 	if kind != "join_session" && kind != "ping" {
 		frames = slices.Insert(frames, 0, collaborationMessages["join_session"])
 	}
