@@ -67,6 +67,8 @@ CREATE TABLE sessions (
 );
 CREATE UNIQUE INDEX sessions_by_secret ON sessions (secret_hash);
 CREATE INDEX sessions_by_user ON sessions (user_id, id) WHERE user_id IS NOT NULL; -- as 00018_indexes.sql says
+CREATE INDEX sessions_by_issuer ON sessions (issuer, id) WHERE issuer IS NOT NULL;
+CREATE INDEX sessions_by_end ON sessions ((coalesce(ended_at, expires_at)));
 COMMENT ON TABLE sessions IS 'Sessions of people: 24 hours from login. Ended ones stay for a week after their end.';
 COMMENT ON COLUMN sessions.id IS 'The public id. It proves nothing.';
 COMMENT ON COLUMN sessions.user_id IS 'The account.';
@@ -103,6 +105,7 @@ CREATE UNIQUE INDEX tokens_by_secret ON tokens (secret_hash);
 CREATE UNIQUE INDEX tokens_by_former ON tokens (former_hash) WHERE former_hash IS NOT NULL;
 CREATE INDEX tokens_by_user ON tokens (user_id, id) WHERE user_id IS NOT NULL;
 CREATE INDEX tokens_by_project ON tokens (project_id) WHERE project_id IS NOT NULL;
+CREATE INDEX tokens_by_end ON tokens ((coalesce(ended_at, expires_at)));
 COMMENT ON TABLE tokens IS 'Tokens by which programs act for an account: 30 days unless told otherwise. Ended ones stay for a week after their end.';
 COMMENT ON COLUMN tokens.id IS 'The public id.';
 COMMENT ON COLUMN tokens.user_id IS 'The account that it acts for.';
