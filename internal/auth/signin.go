@@ -318,8 +318,8 @@ type origin struct{ issuer, session, subject string }
 func (a *Accounts) signIn(
 	ctx context.Context, q *db.Queries, from From, former Principal, row db.User, attempt int64, by origin,
 ) (Signed, error) {
-	// The lock comes first. Whatever ends an account or replaces its password takes it, too: either that sees this session, and ends it, or it is
-	// seen here. And of two sign-ins at once each sees the other's session.
+	// The lock comes first. Whatever ends an account or replaces its password takes it, too: either that sees this session, and ends it,
+	// or it is seen here. And of two sign-ins at once each sees the other's session.
 	now, err := q.LockUser(ctx, row.ID)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
