@@ -130,9 +130,10 @@ WHERE issuer = @issuer AND (sqlc.narg(issuer_session)::text IS NULL OR issuer_se
     AND (sqlc.narg(subject)::text IS NULL OR subject = sqlc.narg(subject)) AND ended_at IS NULL AND expires_at > now()
 RETURNING user_id;
 
+-- The order of the primary key would do, read whole: the sum keeps the planner off it.
 -- name: ListSessions :many
 SELECT id, user_id, created_at, last_used_at, expires_at, ended_at, ended_by FROM sessions
-WHERE user_id = @user_id AND ended_at IS NULL AND expires_at > now() ORDER BY user_id DESC, id DESC LIMIT 100;
+WHERE user_id = @user_id AND ended_at IS NULL AND expires_at > now() ORDER BY id + 0 DESC LIMIT 100;
 
 -- name: GetSession :one
 SELECT id, user_id, created_at, last_used_at, expires_at, ended_at, ended_by FROM sessions WHERE id = @id AND user_id = @user_id;
@@ -161,9 +162,10 @@ UPDATE tokens SET ended_at = now(), ended_by = @ended_by WHERE id = @id AND user
 -- name: EndTokens :execrows
 UPDATE tokens SET ended_at = now(), ended_by = @ended_by WHERE user_id = @user_id AND ended_at IS NULL AND expires_at > now();
 
+-- For the sum see ListSessions.
 -- name: ListTokens :many
 SELECT id, name, scopes, project_id, created_at, last_used_at, expires_at FROM tokens
-WHERE user_id = @user_id AND ended_at IS NULL AND expires_at > now() ORDER BY user_id, id LIMIT 100;
+WHERE user_id = @user_id AND ended_at IS NULL AND expires_at > now() ORDER BY id + 0 LIMIT 100;
 
 -- name: GetIdentity :one
 UPDATE identities SET used_at = now() WHERE issuer = @issuer AND subject = @subject RETURNING user_id;

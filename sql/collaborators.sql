@@ -8,8 +8,9 @@ SELECT * FROM collaborators WHERE id = @id;
 -- name: GetCollaboratorOf :one
 SELECT * FROM collaborators WHERE project_id = @project_id AND user_id = @user_id;
 
+-- For the sum see ListSessions.
 -- name: ListCollaborationsOf :many
-SELECT * FROM collaborators WHERE user_id = @user_id AND active ORDER BY user_id, id LIMIT 1000;
+SELECT * FROM collaborators WHERE user_id = @user_id AND active ORDER BY id + 0 LIMIT 1000;
 
 -- Invites somebody, also somebody who declined or was removed. It does nothing when they are invited or collaborate already.
 -- name: InviteCollaborator :one

@@ -793,7 +793,7 @@ func (q *Queries) ListProjectsWithoutOwner(ctx context.Context) ([]ListProjectsW
 
 const ListSessions = `-- name: ListSessions :many
 SELECT id, user_id, created_at, last_used_at, expires_at, ended_at, ended_by FROM sessions
-WHERE user_id = $1 AND ended_at IS NULL AND expires_at > now() ORDER BY user_id DESC, id DESC LIMIT 100
+WHERE user_id = $1 AND ended_at IS NULL AND expires_at > now() ORDER BY id + 0 DESC LIMIT 100
 `
 
 type ListSessionsRow struct {
@@ -806,6 +806,7 @@ type ListSessionsRow struct {
 	EndedBy    *string
 }
 
+// The order of the primary key would do, read whole: the sum keeps the planner off it.
 func (q *Queries) ListSessions(ctx context.Context, userID int32) ([]ListSessionsRow, error) {
 	rows, err := q.db.Query(ctx, ListSessions, userID)
 	if err != nil {
@@ -836,7 +837,7 @@ func (q *Queries) ListSessions(ctx context.Context, userID int32) ([]ListSession
 
 const ListTokens = `-- name: ListTokens :many
 SELECT id, name, scopes, project_id, created_at, last_used_at, expires_at FROM tokens
-WHERE user_id = $1 AND ended_at IS NULL AND expires_at > now() ORDER BY user_id, id LIMIT 100
+WHERE user_id = $1 AND ended_at IS NULL AND expires_at > now() ORDER BY id + 0 LIMIT 100
 `
 
 type ListTokensRow struct {
@@ -849,6 +850,7 @@ type ListTokensRow struct {
 	ExpiresAt  time.Time
 }
 
+// For the sum see ListSessions.
 func (q *Queries) ListTokens(ctx context.Context, userID int32) ([]ListTokensRow, error) {
 	rows, err := q.db.Query(ctx, ListTokens, userID)
 	if err != nil {

@@ -174,9 +174,10 @@ func (q *Queries) InviteCollaborator(ctx context.Context, arg InviteCollaborator
 }
 
 const ListCollaborationsOf = `-- name: ListCollaborationsOf :many
-SELECT id, project_id, user_id, role, status, active, invited_by, invited_at, joined_at, last_active_at, created_at, updated_at FROM collaborators WHERE user_id = $1 AND active ORDER BY user_id, id LIMIT 1000
+SELECT id, project_id, user_id, role, status, active, invited_by, invited_at, joined_at, last_active_at, created_at, updated_at FROM collaborators WHERE user_id = $1 AND active ORDER BY id + 0 LIMIT 1000
 `
 
+// For the sum see ListSessions.
 func (q *Queries) ListCollaborationsOf(ctx context.Context, userID int32) ([]Collaborator, error) {
 	rows, err := q.db.Query(ctx, ListCollaborationsOf, userID)
 	if err != nil {
