@@ -79,7 +79,8 @@ func (r *Resolver) follow(ctx context.Context, projectID int32) (following conte
 	return following, access, func() { release(); cancel(nil) }, nil
 }
 
-// endOf returns the fault for which the context of follow ended, or else err: what was under way when the right ended fails in some way, too.
+// endOf returns the fault for which the context of follow ended, or else err: what was under way when the right ended fails in some way,
+// too.
 func endOf(ctx context.Context, err error) error {
 	if f := fault.From(context.Cause(ctx)); f != nil {
 		return f

@@ -80,8 +80,9 @@ func (c userCreate) Run(ctx context.Context) error {
 }
 
 func printCode(out io.Writer, u auth.User, code string) {
-	fmt.Fprintf(out, "Account %d: %s\nCode: %s\nIt sets a password once, within an hour: at /login of the server, or by the mutation redeemCode.\n",
-		u.ID, u.Username, code)
+	const text = "Account %d: %s\nCode: %s\n" +
+		"It sets a password once, within an hour: at /login of the server, or by the mutation redeemCode.\n"
+	fmt.Fprintf(out, text, u.ID, u.Username, code)
 }
 
 type userList struct{ accountsURL }
@@ -252,7 +253,8 @@ func (c tokenList) Run(ctx context.Context) error {
 			if t.LastUsedAt != nil {
 				last = t.LastUsedAt.UTC().Format(time.DateTime)
 			}
-			fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Name, auth.Scopes(t.Scopes), project, t.ExpiresAt.UTC().Format(time.DateTime), last)
+			expires := t.ExpiresAt.UTC().Format(time.DateTime)
+			fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Name, auth.Scopes(t.Scopes), project, expires, last)
 		}
 		return table.Flush()
 	})

@@ -71,7 +71,8 @@ func (a Access) May(need Need) error {
 	case a.role == "":
 		return ErrNoProject
 	case !rights[a.role][need]:
-		return fault.New(fault.Forbidden, fmt.Sprintf("This project's %ss may not do that; its owners give roles", a.role)).With("role", string(a.role))
+		return fault.New(fault.Forbidden, fmt.Sprintf("This project's %ss may not do that; its owners give roles", a.role)).
+			With("role", string(a.role))
 	case !a.scopes.allow(need):
 		return fault.New(fault.Forbidden, fmt.Sprintf("This token may not do that: its scopes are %s", a.scopes)).With("scopes", a.scopes.Names())
 	}

@@ -109,8 +109,8 @@ func (f From) address() *netip.Addr {
 	return &address
 }
 
-// Look returns the principal of a secret. Nothing but the time of its last use is written, once a minute at most. Faults: Unauthenticated for
-// a secret that proves nothing, or not any more; Unavailable when nobody can look now.
+// Look returns the principal of a secret. Nothing but the time of its last use is written, once a minute at most. Faults: Unauthenticated
+// for a secret that proves nothing, or not any more; Unavailable when nobody can look now.
 func (a *Accounts) Look(ctx context.Context, secret string) (Principal, error) {
 	var p Principal
 	var err error
@@ -147,7 +147,9 @@ func (a *Accounts) Look(ctx context.Context, secret string) (Principal, error) {
 	case err != nil:
 		return Principal{}, fmt.Errorf("look a credential up: %w", err)
 	case !alive:
-		a.Note(ctx, From{}, Entry{Event: "token_used_after_end", User: p.Account, Username: p.Username, By: p.Name, Detail: string(p.Credential.Kind)})
+		a.Note(ctx, From{}, Entry{
+			Event: "token_used_after_end", User: p.Account, Username: p.Username, By: p.Name, Detail: string(p.Credential.Kind),
+		})
 		return Principal{}, errWrongSecret
 	}
 	if touch != nil {

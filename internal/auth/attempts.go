@@ -57,7 +57,8 @@ func (a *Accounts) attempt(ctx context.Context, from From, subject string) (id i
 	return id, nil
 }
 
-// unproved takes an attempt back for which no hash was computed: it says nothing of the password, and whoever waits in a crowd is no attacker.
+// unproved takes an attempt back for which no hash was computed: it says nothing of the password, and whoever waits in a crowd is no
+// attacker.
 func (a *Accounts) unproved(ctx context.Context, attempt int64) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second) // the caller may be gone
 	defer cancel()

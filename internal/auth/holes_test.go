@@ -18,8 +18,8 @@ import (
 	"layercake/internal/server/servertest"
 )
 
-// Whoever proved a password gets no session when it was replaced, or the account disabled, before the session began; and a hash that is made
-// anew does not bring the old password back.
+// Whoever proved a password gets no session when it was replaced, or the account disabled, before the session began; and a hash that is
+// made anew does not bring the old password back.
 func TestPasswordReplacedDuringALogin(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]string{

@@ -257,8 +257,8 @@ func (a *Accounts) Join(ctx context.Context, from From, p Principal, id Identity
 	return internal("join an identity", err)
 }
 
-// EndIssuerSessions ends the sessions that began by an identity provider: those of its session, or of its subject, or of both. It returns how
-// many there were. A logout that names neither ends nothing: it would end everybody's.
+// EndIssuerSessions ends the sessions that began by an identity provider: those of its session, or of its subject, or of both. It returns
+// how many there were. A logout that names neither ends nothing: it would end everybody's.
 func (a *Accounts) EndIssuerSessions(ctx context.Context, issuer, session, subject string) (ended int, err error) {
 	if issuer == "" || session == "" && subject == "" || !storable(issuer+session+subject) {
 		return 0, fault.New(fault.BadRequest, "A logout names a session or a subject of an identity provider")
@@ -290,8 +290,8 @@ func (a *Accounts) EndIssuerSessions(ctx context.Context, issuer, session, subje
 	return ended, nil
 }
 
-// PrincipalOf returns a program that acts for the account of an identity, by an access token which the caller has checked. Without scopes it
-// may nothing. Faults: Unauthenticated when nobody here has the identity, or the account is disabled, or the token is over.
+// PrincipalOf returns a program that acts for the account of an identity, by an access token which the caller has checked. Without scopes
+// it may nothing. Faults: Unauthenticated when nobody here has the identity, or the account is disabled, or the token is over.
 func (a *Accounts) PrincipalOf(ctx context.Context, issuer, subject string, expires time.Time, scopes Scopes) (Principal, error) {
 	if (Identity{Issuer: issuer, Subject: subject}).check() != nil || !time.Now().Before(expires) {
 		return Principal{}, errWrongSecret

@@ -19,8 +19,8 @@ import (
 )
 
 // Keeper ends what is open for a credential or a right that has ended: sockets, subscriptions, streams. It asks the database for all of a
-// replica together, every two seconds, and at once when a line says that something ended. So what ended has ended everywhere within seconds,
-// also when every line is lost. While the database is away, what is open stays open; once it is back, that is asked first.
+// replica together, every two seconds, and at once when a line says that something ended. So what ended has ended everywhere within
+// seconds, also when every line is lost. While the database is away, what is open stays open; once it is back, that is asked first.
 type Keeper struct {
 	db    *postgres.Pool
 	every time.Duration
@@ -76,8 +76,8 @@ var (
 	ErrRemoved = fault.New(fault.Forbidden, "You are no collaborator of this project any more")
 )
 
-// Hold calls ended, once and from another goroutine, when the credential of a principal has ended. The caller releases what it does not keep
-// open any more. Who has no credential has none that could end.
+// Hold calls ended, once and from another goroutine, when the credential of a principal has ended. The caller releases what it does not
+// keep open any more. Who has no credential has none that could end.
 func (k *Keeper) Hold(p Principal, ended func(error)) (release func()) {
 	if p.Credential.Kind == NoCredential {
 		return func() {}

@@ -51,7 +51,8 @@ func (n *notes) first(e note, now time.Time) bool {
 	return true
 }
 
-// Note writes an entry of what was refused, one a minute and caller at most. A failure to write it fails no request: it is in the server's log.
+// Note writes an entry of what was refused, one a minute and caller at most. A failure to write it fails no request: it is in the server's
+// log.
 func (a *Accounts) Note(ctx context.Context, from From, e Entry) {
 	if !a.refusal.first(note{e, from.network()}, time.Now()) {
 		return

@@ -73,7 +73,8 @@ func (a *Accounts) Named(ctx context.Context, name string) (u User, err error) {
 		row, err = a.find(ctx, name)
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
-		return User{}, fault.New(fault.NotFound, fmt.Sprintf("There is no account %q: layercake user list shows those that there are", fault.Clip(name)))
+		return User{}, fault.New(fault.NotFound,
+			fmt.Sprintf("There is no account %q: layercake user list shows those that there are", fault.Clip(name)))
 	}
 	return userOf(row), internal("find an account", err)
 }

@@ -102,7 +102,8 @@ func (h *hasher) key(c cost, password string, salt []byte) []byte {
 
 func (c cost) encode(salt, key []byte) string {
 	b := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.time, c.threads, b.EncodeToString(salt), b.EncodeToString(key))
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.time, c.threads,
+		b.EncodeToString(salt), b.EncodeToString(key))
 }
 
 func decodeHash(hash string) (c cost, salt, key []byte, err error) {

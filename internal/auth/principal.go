@@ -65,8 +65,8 @@ type Credential struct {
 	Expires time.Time // zero without a credential
 }
 
-// Principal is who calls, and what the credential says of it. The look-up of a credential makes one, and so does the absence of any: then the
-// account is 0. The zero Principal is nobody.
+// Principal is who calls, and what the credential says of it. The look-up of a credential makes one, and so does the absence of any: then
+// the account is 0. The zero Principal is nobody.
 type Principal struct {
 	Actor
 	Credential Credential

@@ -75,11 +75,15 @@ type thing struct {
 }
 
 var (
-	plans   = thing{fault.New(fault.NotFound, "Plan not found"), func(ctx context.Context, q *db.Queries, id int32) (int32, error) { return q.GetProjectOfPlan(ctx, id) }}
+	plans = thing{fault.New(fault.NotFound, "Plan not found"), func(ctx context.Context, q *db.Queries, id int32) (int32, error) {
+		return q.GetProjectOfPlan(ctx, id)
+	}}
 	sources = thing{fault.New(fault.NotFound, "DataSource not found"), func(ctx context.Context, q *db.Queries, id int32) (int32, error) {
 		return q.GetProjectOfSource(ctx, id)
 	}}
-	graphs = thing{fault.New(fault.NotFound, "Graph not found"), func(ctx context.Context, q *db.Queries, id int32) (int32, error) { return q.GetProjectOfGraph(ctx, id) }}
+	graphs = thing{fault.New(fault.NotFound, "Graph not found"), func(ctx context.Context, q *db.Queries, id int32) (int32, error) {
+		return q.GetProjectOfGraph(ctx, id)
+	}}
 )
 
 // Plan is Project for the project of a plan; the fault of a plan that does not exist, or not for this caller, is NotFound.

@@ -67,8 +67,8 @@ func prefixedFault(prefix string, err error) error {
 
 // colors are what accounts are shown in: each can be read on light and on dark ground.
 var colors = []string{
-	"#3b82f6", "#ef4444", "#10b981", "#f59e0b", "#8b5cf6", "#ec4899", "#14b8a6", "#f97316", "#6366f1", "#84cc16", "#06b6d4", "#d946ef", "#22c55e",
-	"#eab308", "#64748b",
+	"#3b82f6", "#ef4444", "#10b981", "#f59e0b", "#8b5cf6", "#ec4899", "#14b8a6", "#f97316", "#6366f1", "#84cc16", "#06b6d4", "#d946ef",
+	"#22c55e", "#eab308", "#64748b",
 }
 
 func randomColor() string { return colors[rand.N(len(colors))] }

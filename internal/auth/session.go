@@ -149,7 +149,9 @@ func (a *Accounts) EndOtherSessions(ctx context.Context, from From, p Principal)
 		if err := q.TellSessionsEnded(ctx); err != nil {
 			return err
 		}
-		return write(ctx, q, from, Entry{Event: "session_ended", User: account, Username: p.Username, By: p.Username, Detail: fmt.Sprint(n, " others")})
+		return write(ctx, q, from, Entry{
+			Event: "session_ended", User: account, Username: p.Username, By: p.Username, Detail: fmt.Sprint(n, " others"),
+		})
 	})
 	return ended, internal("end other sessions", err)
 }

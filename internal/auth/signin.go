@@ -37,8 +37,8 @@ var (
 	errNameTaken    = fault.New(fault.Conflict, "Username already taken")
 )
 
-// Register makes an account and signs in. The former session of the same browser ends. Faults: BadRequest for what the rules refuse, Conflict
-// for names that are taken, Forbidden while registration is closed, RateLimited.
+// Register makes an account and signs in. The former session of the same browser ends. Faults: BadRequest for what the rules refuse,
+// Conflict for names that are taken, Forbidden while registration is closed, RateLimited.
 func (a *Accounts) Register(ctx context.Context, from From, former Principal, in RegisterInput) (Signed, error) {
 	switch {
 	case !a.cfg.Registration:
@@ -112,8 +112,8 @@ func taken(err error) error {
 }
 
 // Login proves an account by its password and begins a session; the session that the same browser had before ends. An account that does not
-// exist gets the same answer as a wrong password, after the same work. Faults: Unauthenticated, Forbidden for a disabled account, RateLimited
-// with "retryAfterMs" after too many failures.
+// exist gets the same answer as a wrong password, after the same work. Faults: Unauthenticated, Forbidden for a disabled account,
+// RateLimited with "retryAfterMs" after too many failures.
 func (a *Accounts) Login(ctx context.Context, from From, former Principal, in LoginInput) (Signed, error) {
 	if !a.cfg.Passwords {
 		return Signed{}, errPasswordsOff
@@ -238,8 +238,8 @@ func endOthers(ctx context.Context, q *db.Queries, account, spared int32, why st
 	return err
 }
 
-// ChangePassword replaces the password, and ends the other sessions. Faults: Unauthenticated for a wrong current one, BadRequest for a new one
-// that is easily guessed, RateLimited.
+// ChangePassword replaces the password, and ends the other sessions. Faults: Unauthenticated for a wrong current one, BadRequest for a new
+// one that is easily guessed, RateLimited.
 func (a *Accounts) ChangePassword(ctx context.Context, from From, p Principal, current, fresh string) error {
 	if !a.cfg.Passwords {
 		return errPasswordsOff
@@ -314,7 +314,8 @@ func (a *Accounts) prove(ctx context.Context, from From, p Principal, current st
 // origin is the identity provider by which somebody signed in; zero for a password.
 type origin struct{ issuer, session, subject string }
 
-// signIn begins a session in a transaction. It ends the session that the browser had, and the oldest ones beyond the most that there may be.
+// signIn begins a session in a transaction. It ends the session that the browser had, and the oldest ones beyond the most that there may
+// be.
 func (a *Accounts) signIn(
 	ctx context.Context, q *db.Queries, from From, former Principal, row db.User, attempt int64, by origin,
 ) (Signed, error) {

@@ -40,8 +40,8 @@ func reader(p Principal) error {
 	return nil
 }
 
-// shownTo takes out of accounts what a reader may not see: of others the last login, and the e-mail unless they collaborate in a project that
-// the reader owns.
+// shownTo takes out of accounts what a reader may not see: of others the last login, and the e-mail unless they collaborate in a project
+// that the reader owns.
 func (a *Accounts) shownTo(ctx context.Context, p Principal, rows []db.User) (map[int32]User, error) {
 	shown := make(map[int32]User, len(rows))
 	var others []int32

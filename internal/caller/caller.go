@@ -115,9 +115,9 @@ type Config struct {
 
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 
-// Middleware gives each request its Caller, without a credential: Authenticate looks at that. The request id is the one that the client states, if that is fit for a log, or a new one; the
-// response names it. The address is the other end of the connection, or, behind trusted proxies, the one that they report. The actor is
-// anonymous, under the name that the client states.
+// Middleware gives each request its Caller, without a credential: Authenticate looks at that. The request id is the one that the client
+// states, if that is fit for a log, or a new one; the response names it. The address is the other end of the connection, or, behind trusted
+// proxies, the one that they report. The actor is anonymous, under the name that the client states.
 func Middleware(cfg Config) func(http.Handler) http.Handler {
 	locate := middleware.ClientIPFromRemoteAddr
 	if len(cfg.TrustedProxies) > 0 {
@@ -134,7 +134,8 @@ func Middleware(cfg Config) func(http.Handler) http.Handler {
 // identify returns the context of a request with its caller.
 func (cfg Config) identify(w http.ResponseWriter, r *http.Request) context.Context {
 	c := Caller{
-		Principal: auth.Principal{Actor: auth.Anonymous("")}, RequestID: r.Header.Get(RequestIDHeader), Address: middleware.GetClientIPAddr(r.Context()),
+		Principal: auth.Principal{Actor: auth.Anonymous("")}, RequestID: r.Header.Get(RequestIDHeader),
+		Address:  middleware.GetClientIPAddr(r.Context()),
 		admitted: cfg.Open,
 	}
 	if !saneRequestID.MatchString(c.RequestID) {
@@ -173,8 +174,8 @@ func From(ctx context.Context) Caller {
 // With returns a context whose caller is c.
 func With(ctx context.Context, c Caller) context.Context { return context.WithValue(ctx, key{}, c) }
 
-// Principal returns who sends a request: the caller of ctx. One without a credential is the client that states an id in an argument, if that
-// is not empty; a credential says who its caller is, whatever the arguments state.
+// Principal returns who sends a request: the caller of ctx. One without a credential is the client that states an id in an argument, if
+// that is not empty; a credential says who its caller is, whatever the arguments state.
 func Principal(ctx context.Context, clientID string) auth.Principal {
 	p := From(ctx).Principal
 	if clientID != "" && p.Kind == auth.KindAnonymous {

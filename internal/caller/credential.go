@@ -16,7 +16,8 @@ import (
 // SessionHeader carries the secret of a session, for clients that cannot set Authorization.
 const SessionHeader = "X-Layercake-Session"
 
-// The names of the session cookie. The first is only taken over TLS, and only from the host itself; the second is for plain HTTP on loopback.
+// The names of the session cookie. The first is only taken over TLS, and only from the host itself; the second is for plain HTTP on
+// loopback.
 const (
 	secureCookie = "__Host-layercake"
 	plainCookie  = "layercake"
@@ -56,9 +57,9 @@ func authenticated(r *http.Request, look Look, publicURL *url.URL) context.Conte
 	return With(r.Context(), c)
 }
 
-// Prove returns the caller as the principal of a secret. A caller who has proved an account already may only prove the same one again, which
-// moves a connection to another session of it. It fails as Look does, with the fault BadRequest for two secrets, and Forbidden for another
-// account.
+// Prove returns the caller as the principal of a secret. A caller who has proved an account already may only prove the same one again,
+// which moves a connection to another session of it. It fails as Look does, with the fault BadRequest for two secrets, and Forbidden for
+// another account.
 func (c Caller) Prove(ctx context.Context, look Look, secret string) (Caller, error) {
 	p, err := look(ctx, secret)
 	if err != nil {

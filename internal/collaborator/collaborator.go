@@ -1,8 +1,8 @@
 // Package collaborator decides who works on a project: invitations, roles, and their end.
 //
-// A right begins when the invited person accepts, and ends when an owner takes it away. Both are changes of the project, under the lock of its
-// head and with an event in its log. So a change of somebody whose role was taken away before it is refused, and whoever follows the plan is
-// cut off at that very version.
+// A right begins when the invited person accepts, and ends when an owner takes it away. Both are changes of the project, under the lock of
+// its head and with an event in its log. So a change of somebody whose role was taken away before it is refused, and whoever follows the
+// plan is cut off at that very version.
 package collaborator
 
 import (
@@ -109,7 +109,8 @@ func (s *Service) In(ctx context.Context, access auth.Access, account int32) (*C
 	return &c, err
 }
 
-// Get returns a collaborator by id, also a removed one: to collaborators of the project, and to whom it is about. To others it is not there.
+// Get returns a collaborator by id, also a removed one: to collaborators of the project, and to whom it is about. To others it is not
+// there.
 func (s *Service) Get(ctx context.Context, p auth.Principal, id int32) (Collaborator, error) {
 	c, err := s.one(ctx, func(q *db.Queries) (db.Collaborator, error) { return q.GetCollaborator(ctx, id) })
 	if err != nil || c.UserID == p.Account && (p.Project == 0 || p.Project == c.ProjectID) {
@@ -159,8 +160,11 @@ func (s *Service) one(ctx context.Context, get func(*db.Queries) (db.Collaborato
 }
 
 // Invite invites an account, by its e-mail or its user name. It has no right before it accepts. Who declined or was removed can be invited
-// again. Faults: those of Access.May for whoever is no owner; NotFound for the account; Conflict for a collaborator; BadRequest for the role.
-func (s *Service) Invite(ctx context.Context, from auth.From, p auth.Principal, access auth.Access, name, role string) (c Collaborator, err error) {
+// again. Faults: those of Access.May for whoever is no owner; NotFound for the account; Conflict for a collaborator; BadRequest for the
+// role.
+func (s *Service) Invite(
+	ctx context.Context, from auth.From, p auth.Principal, access auth.Access, name, role string,
+) (c Collaborator, err error) {
 	if err := access.May(auth.Own); err != nil {
 		return c, err
 	}
@@ -180,7 +184,8 @@ func (s *Service) Invite(ctx context.Context, from auth.From, p auth.Principal, 
 		inviter = &p.Account
 	}
 	// It steps no version, yet the right to invite is checked under the lock that orders changes.
-	_, err = s.cfg.Plans.Change(ctx, access, plan.Change{Need: auth.Own, Via: via, Within: func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
+	change := plan.Change{Need: auth.Own, Via: via}
+	change.Within = func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
 		row, err := tx.InviteCollaborator(ctx, db.InviteCollaboratorParams{
 			ProjectID: access.Project(), UserID: u.ID, Role: string(as), InvitedBy: inviter,
 		})
@@ -189,7 +194,8 @@ func (s *Service) Invite(ctx context.Context, from auth.From, p auth.Principal, 
 		}
 		c = of(row)
 		return nil, err
-	}})
+	}
+	_, err = s.cfg.Plans.Change(ctx, access, change)
 	if err == nil {
 		s.note(ctx, from, p, "collaborator_invited", c)
 	}
@@ -198,8 +204,8 @@ func (s *Service) Invite(ctx context.Context, from auth.From, p auth.Principal, 
 
 const via = "graphql"
 
-// Accept makes the right of an invitation begin, which is an event of the project. Only the invited person may. Faults: NotFound for somebody
-// else's invitation, and for one that was accepted, declined or taken back.
+// Accept makes the right of an invitation begin, which is an event of the project. Only the invited person may. Faults: NotFound for
+// somebody else's invitation, and for one that was accepted, declined or taken back.
 func (s *Service) Accept(ctx context.Context, from auth.From, p auth.Principal, id int32) (Collaborator, error) {
 	invitation, err := s.own(ctx, p, id)
 	if err != nil {
@@ -207,7 +213,8 @@ func (s *Service) Accept(ctx context.Context, from auth.From, p auth.Principal, 
 	}
 	var c Collaborator
 	// There is no right yet that a check could find: the invitation, read in the same transaction, is what allows this.
-	_, err = s.cfg.Plans.Change(ctx, auth.Unchecked(p.Actor, invitation.ProjectID), plan.Change{Via: via, Within: func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
+	change := plan.Change{Via: via}
+	change.Within = func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
 		row, err := tx.AcceptCollaboration(ctx, db.AcceptCollaborationParams{ID: id, UserID: p.Account})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil, ErrNotFound
@@ -218,7 +225,8 @@ func (s *Service) Accept(ctx context.Context, from auth.From, p auth.Principal, 
 		c = of(row)
 		told, err := told(ctx, tx.Queries, row)
 		return []plan.Edit{plan.SetCollaborator{After: told}}, err
-	}})
+	}
+	_, err = s.cfg.Plans.Change(ctx, auth.Unchecked(p.Actor, invitation.ProjectID), change)
 	if err == nil {
 		s.note(ctx, from, p, "collaborator_accepted", c)
 	}
@@ -310,7 +318,8 @@ func (s *Service) change(
 		return Collaborator{}, hidden(err)
 	}
 	var c Collaborator
-	_, err = s.cfg.Plans.Change(ctx, access, plan.Change{Need: need, Via: via, Within: func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
+	change := plan.Change{Need: need, Via: via}
+	change.Within = func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
 		before, err := tx.GetCollaborator(ctx, id)
 		if err != nil || !before.Active {
 			return nil, ErrNotFound
@@ -340,7 +349,8 @@ func (s *Service) change(
 			return []plan.Edit{edit}, nil
 		}
 		return []plan.Edit{edit}, tx.TellSessionsEnded(ctx) // what has no version, such as presence, ends by it
-	}})
+	}
+	_, err = s.cfg.Plans.Change(ctx, access, change)
 	return c, err
 }
 

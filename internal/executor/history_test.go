@@ -117,7 +117,8 @@ func TestUndoBesideExecutions(t *testing.T) {
 	}
 }
 
-// While a node is built it is deleted, comes back, and the plan of before is restored: what was built for the former node counts for nothing.
+// While a node is built it is deleted, comes back, and the plan of before is restored: what was built for the former node counts for
+// nothing.
 func TestUndoDuringABuild(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"undo", "restore"} {

@@ -44,9 +44,9 @@ type OutputRequest struct {
 	Format  export.Format // in the place of the node's own; "" for that, which only an OutputNode has
 }
 
-// Output returns the file of an OutputNode, or with a format that of the graph of any other node. When asked to by somebody who may run,
-// it first builds what is stale; others get what was built. Faults: NotFound for the node and for a graph that was never built, BadRequest for a configuration that cannot be exported and for
-// a build that failed, Unavailable while the build goes on.
+// Output returns the file of an OutputNode, or with a format that of the graph of any other node. When asked to by somebody who may run, it
+// first builds what is stale; others get what was built. Faults: NotFound for the node and for a graph that was never built, BadRequest for
+// a configuration that cannot be exported and for a build that failed, Unavailable while the build goes on.
 func (s *Service) Output(ctx context.Context, access auth.Access, nodeID string, r OutputRequest) (Output, error) {
 	if err := access.May(auth.View); err != nil {
 		return Output{}, err

@@ -145,7 +145,8 @@ func checkCopy(config string) error {
 var noSettings = layered.HashParts("settings", "null")
 
 // hashSettings returns the hash of the settings that matter to what a node of a kind builds. Labels, positions, and what only clients read
-// never do. A configuration that cannot be read is hashed as it is, and err says why: building it fails, and another one is another attempt.
+// never do. A configuration that cannot be read is hashed as it is, and err says why: building it fails, and another one is another
+// attempt.
 func hashSettings(kind plan.NodeType, config string) (hash string, err error) {
 	var settings any
 	switch kind {

@@ -215,7 +215,8 @@ func (w *watcher) tellAll(ctx context.Context) bool {
 	return true
 }
 
-// still reports whether the watcher may see what was read just now, which has no version that the end of their right could be compared with.
+// still reports whether the watcher may see what was read just now, which has no version that the end of their right could be compared
+// with.
 func (w *watcher) still(ctx context.Context) bool {
 	err := w.service.cfg.Plans.StillMay(ctx, w.access)
 	if err != nil {

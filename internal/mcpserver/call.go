@@ -40,8 +40,8 @@ type requester struct {
 	maker presence.Maker // what counts it among others
 }
 
-// identify returns who sends a request, in a session or, with a zero id, by itself. A credential says who it is, whatever the client says of
-// itself: events name its token.
+// identify returns who sends a request, in a session or, with a zero id, by itself. A credential says who it is, whatever the client says
+// of itself: events name its token.
 func (h *Handler) identify(r *http.Request, client clientInfo, session uuid.UUID) (requester, error) {
 	network := caller.From(r.Context()).Network()
 	who, err := agent.Of(r.Header.Get(AgentHeader), agent.Client(client), session, network)

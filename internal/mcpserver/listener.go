@@ -35,7 +35,10 @@ type listener struct {
 }
 
 func (h *Handler) newListener(c call) *listener {
-	return &listener{handler: h, call: c, news: make(chan struct{}, 1), ended: make(chan error, 1), releases: map[int32]func(){}, watches: map[topic]*watch{}}
+	return &listener{
+		handler: h, call: c, news: make(chan struct{}, 1), ended: make(chan error, 1), releases: map[int32]func(){},
+		watches: map[topic]*watch{},
+	}
 }
 
 // mayListen reports whether a client may hear of a project.

@@ -127,7 +127,8 @@ func (w *watch) once(ctx context.Context) error {
 	}
 }
 
-// access is that of the server itself: the watch is shared, and says only that something changed. Who may listen is decided for each listener.
+// access is that of the server itself: the watch is shared, and says only that something changed. Who may listen is decided for each
+// listener.
 func (w *watch) access() auth.Access {
 	return auth.Unchecked(auth.Actor{ID: caller.MCP, Kind: auth.KindSystem}, w.topic.project)
 }

@@ -33,8 +33,8 @@ type Change struct {
 	// written. The server ends a transaction that is idle for 2 s, so Within does no long work of its own. Its change shares a
 	// transaction with no other.
 	Within func(context.Context, Tx) ([]Edit, error)
-	// Then queues statements of the caller behind those that write the change, in its transaction. It gets the nodes that changed, and does not
-	// run when nothing did. Its change shares a transaction with no other.
+	// Then queues statements of the caller behind those that write the change, in its transaction. It gets the nodes that changed, and does
+	// not run when nothing did. Its change shares a transaction with no other.
 	Then func(b *pgx.Batch, nodes []Node)
 	// Request is what Within is asked to do, as JSON: part of what a repeat must ask for again. A repeat of what is in the log does not
 	// run Within.
@@ -133,7 +133,7 @@ func (s *Service) change(ctx context.Context, access auth.Access, c Change) (Res
 
 // Repeated reports whether a change of this actor with this operation id and action was made, whichever project it was of.
 func (s *Service) Repeated(ctx context.Context, actor auth.Actor, opID, action string) (is bool, err error) {
-	if opID == "" || fault.CheckText("Operation id", opID, maxOperationID) != nil {
+	if wrong := fault.CheckText("Operation id", opID, maxOperationID); opID == "" || fault.From(wrong) != nil {
 		return false, nil
 	}
 	err = s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {

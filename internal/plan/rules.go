@@ -35,7 +35,6 @@ const (
 var (
 	errNodeNotFound = fault.New(fault.NotFound, "Node not found")
 	errEdgeNotFound = fault.New(fault.NotFound, "Edge not found")
-	errPlanNotFound = fault.New(fault.NotFound, "Plan not found")
 )
 
 // targets says which node types an edge from each node type may lead to.

@@ -30,9 +30,9 @@ func (e *commitUnknown) Unwrap() error { return e.cause }
 // maxSmall is how many nodes a request that shares a transaction may read: others wait for the head's lock meanwhile.
 const maxSmall = 16
 
-// small reports whether a request may share a transaction. It has no statements of its caller and is not remembered beside the log. It has one edit, because an edit that is
-// refused leaves the draft unchanged, while of several edits the first would stay in it. It does not read the whole plan, and wants no
-// warnings: these are of the plan right after the request, and others of the group would change it more.
+// small reports whether a request may share a transaction. It has no statements of its caller and is not remembered beside the log. It has
+// one edit, because an edit that is refused leaves the draft unchanged, while of several edits the first would stay in it. It does not read
+// the whole plan, and wants no warnings: these are of the plan right after the request, and others of the group would change it more.
 func (r request) small() bool {
 	if len(r.Edits) != 1 || r.Warnings || r.Within != nil || r.Then != nil || r.Action != "" {
 		return false

@@ -100,7 +100,9 @@ func (s *Service) Page(ctx context.Context, reach auth.Reach, after int32, limit
 			With("detail", map[string]any{"least": 1, "limit": maxListed, "value": limit})
 	}
 	err = s.db.Requests.Query(ctx, func(q *db.Queries) error {
-		rows, err := q.ListProjectsAfter(ctx, db.ListProjectsAfterParams{After: after, Account: reach.Account(), Single: reach.Only(), Most: int32(limit) + 1})
+		rows, err := q.ListProjectsAfter(ctx, db.ListProjectsAfterParams{
+			After: after, Account: reach.Account(), Single: reach.Only(), Most: int32(limit) + 1,
+		})
 		more = len(rows) > limit
 		rows = rows[:min(len(rows), limit)]
 		projects = make([]Project, len(rows))
@@ -115,9 +117,9 @@ func (s *Service) Page(ctx context.Context, reach auth.Reach, after int32, limit
 	return projects, more, nil
 }
 
-// Create makes a project with its head and its plan, and makes the account of the caller its owner. Under an operation id that created a project before, it returns that project as it is
-// now. Faults: BadRequest for what the rules refuse, and when the operation id was used for another request; NotFound when the project that
-// the operation created was deleted since.
+// Create makes a project with its head and its plan, and makes the account of the caller its owner. Under an operation id that created a
+// project before, it returns that project as it is now. Faults: BadRequest for what the rules refuse, and when the operation id was used
+// for another request; NotFound when the project that the operation created was deleted since.
 func (s *Service) Create(ctx context.Context, reach auth.Reach, in Input) (Project, error) {
 	actor := reach.Actor()
 	in, err := in.check()

@@ -186,8 +186,9 @@ func (c *Config) Settings() []setting.Setting {
 			Help: "Passwords that nobody may have, one a line, beside the common ones that are known.",
 		},
 		{
-			Flag: "session-ttl", Default: "24h", Value: setting.Duration(&c.SessionTTL, setting.From(0, 365*24*time.Hour, "at most a year; 0 for 24h")),
-			Help: "Time from login to the end of a session.",
+			Flag: "session-ttl", Default: "24h",
+			Value: setting.Duration(&c.SessionTTL, setting.From(0, 365*24*time.Hour, "at most a year; 0 for 24h")),
+			Help:  "Time from login to the end of a session.",
 		},
 		{
 			Flag: "session-idle", Default: "0s", Value: setting.Duration(&c.SessionIdle, setting.From(0, 365*24*time.Hour, "0 to a year")),

@@ -151,20 +151,24 @@ func (s *Server) assemble(core *Core) {
 		timing.Silence, timing.Ping = s.cfg.Silence, s.cfg.Silence/3
 	}
 	s.collab = collab.New(collab.Options{
-		Sockets: s.sockets, Rights: core.Rights, Look: core.Accounts.Look, Keeper: core.Keeper, Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
+		Sockets: s.sockets, Rights: core.Rights, Look: core.Accounts.Look, Keeper: core.Keeper,
+		Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
 	})
 	s.mcp = mcpserver.New(mcpserver.Options{
-		Rights: core.Rights, Keeper: core.Keeper, PublicURL: s.cfg.PublicURL, Agents: core.Agents, Proposals: core.Proposals, Sockets: s.sockets, Sources: core.Sources, Graphs: core.Graphs, Executor: core.Builds,
+		Rights: core.Rights, Keeper: core.Keeper, PublicURL: s.cfg.PublicURL, Agents: core.Agents,
+		Proposals: core.Proposals, Sockets: s.sockets, Sources: core.Sources, Graphs: core.Graphs, Executor: core.Builds,
 		Plans: core.Plans, Projects: core.Projects, Presence: core.Presence, Budget: memory, Version: s.cfg.Version,
 		Schema: graph.SDL(), Health: s.healthReport, Fixtures: s.cfg.Fixtures, Log: s.log, Metrics: s.registry,
 		Timing: s.cfg.Streams,
 	})
 	s.files = files.New(files.Options{
-		Rights: core.Rights, Sources: core.Sources, Executor: core.Builds, Budget: memory, MaxUpload: int64(s.cfg.MaxUpload), Pace: s.cfg.Pace, Log: s.log,
+		Rights: core.Rights, Sources: core.Sources, Executor: core.Builds, Budget: memory,
+		MaxUpload: int64(s.cfg.MaxUpload), Pace: s.cfg.Pace, Log: s.log,
 	})
 	s.commander = operate.NewCommander(operate.CommanderConfig{
 		DB: core.DB.System, Wire: core.Wire, Sockets: s.sockets, Presence: core.Presence, Log: s.log, Metrics: s.registry,
-		Woken: core.Keeper.Wake, Address: s.Addr, Incarnation: core.Replica.Incarnation, SendAway: s.sendAway, Admit: s.admit, CancelBuild: s.cancelBuild,
+		Woken: core.Keeper.Wake, Address: s.Addr, Incarnation: core.Replica.Incarnation,
+		SendAway: s.sendAway, Admit: s.admit, CancelBuild: s.cancelBuild,
 	})
 	s.cleaner = operate.NewCleaner(operate.CleanerConfig{
 		DB: core.DB.System, Plans: core.Plans, Proposals: core.Proposals, Presence: core.Presence, Agents: core.Agents, Accounts: core.Accounts,

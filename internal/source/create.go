@@ -19,8 +19,8 @@ import (
 // Create stores files and adds a DataSourceNode for each, in one change: all or none. Result.At is the version right after it.
 //
 // A single file that cannot be used is kept as a source with the status error, without a node, and its fault is returned with the
-// "dataSourceId", unless the request is for all or none. When one of several cannot be used, nothing is kept, and the fault names every bad file in "files". The same request
-// under the same operation id answers what was created before.
+// "dataSourceId", unless the request is for all or none. When one of several cannot be used, nothing is kept, and the fault names every bad
+// file in "files". The same request under the same operation id answers what was created before.
 //
 // Faults: NotFound for the project; BadRequest for texts, formats, pairs and files; those of plan.Service.Change and of the readers.
 func (s *Service) Create(

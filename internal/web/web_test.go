@@ -283,8 +283,8 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// runInBrowser runs a script that opens pages of replicas in a browser, and returns what it prints. The test is skipped where there is none,
-// or fails in CI.
+// runInBrowser runs a script that opens pages of replicas in a browser, and returns what it prints. The test is skipped where there is
+// none, or fails in CI.
 func runInBrowser(t testing.TB, script string, env ...string) string {
 	t.Helper()
 	chromium, err := exec.LookPath("chromium")
