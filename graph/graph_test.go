@@ -120,6 +120,7 @@ func of(core *servertest.Core) func(*setting) {
 	return func(o *setting) {
 		o.Rights, o.Plans, o.Proposals, o.Projects, o.Presence = core.Rights, core.Plans, core.Proposals, core.Projects, core.Presence
 		o.Sources, o.Graphs, o.Builds = core.Sources, core.Graphs, core.Builds
+		o.Accounts, o.Collaborators, o.Look, o.Keeper = core.Accounts, core.Collaborators, core.Accounts.Look, core.Keeper
 	}
 }
 

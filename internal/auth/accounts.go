@@ -35,6 +35,7 @@ type AccountsConfig struct {
 	SessionIdle  time.Duration // time without use after which a session ends; 0 for any
 	PasswordList string        // file of further passwords that nobody may have, one a line; "" for none
 	ContextWords []string      // words that passwords are not made of, beside the product's
+	Patience     time.Duration // of who waits to have a password hashed; 0 for a second
 	Log          *slog.Logger
 }
 
@@ -55,7 +56,7 @@ func NewAccounts(cfg AccountsConfig) (*Accounts, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.ContextWords = append([]string{"layercake"}, cfg.ContextWords...)
-	a := &Accounts{cfg: cfg, hasher: newHasher(usualCost), common: make(map[string]bool), refusal: newNotes()}
+	a := &Accounts{cfg: cfg, hasher: newHasher(usualCost, cfg.Patience), common: make(map[string]bool), refusal: newNotes()}
 	for _, list := range frequency.FrequencyLists {
 		for _, word := range list {
 			if len(word) >= minPassword {

@@ -4,7 +4,7 @@ import "context"
 
 // CheapHash returns a hash of a former, cheap cost.
 func CheapHash(password string) string {
-	h := newHasher(cost{memory: 64, time: 1, threads: 1})
+	h := newHasher(cost{memory: 64, time: 1, threads: 1}, 0)
 	hash, err := h.hash(context.Background(), password)
 	if err != nil {
 		panic(err)

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -33,12 +34,13 @@ const (
 	keyBytes  = 32
 )
 
-// hashPatience is how long a request waits for its turn to hash.
+// hashPatience is how long a request waits for its turn to hash, unless tests say otherwise.
 const hashPatience = time.Second
 
 // hasher computes hashes, so many at once that the rest of the server has its share of the cores and of the memory.
 type hasher struct {
 	cost     cost
+	patience time.Duration
 	turns    *semaphore.Weighted
 	computed atomic.Int64
 	unknown  string // a hash of no password, which is compared when there is no account
@@ -47,15 +49,15 @@ type hasher struct {
 // maxHashes is how many are computed at once: half as many as there are cores.
 func maxHashes() int64 { return int64(max(1, runtime.GOMAXPROCS(0)/2)) }
 
-func newHasher(c cost) *hasher {
-	h := &hasher{cost: c, turns: semaphore.NewWeighted(maxHashes())}
+func newHasher(c cost, patience time.Duration) *hasher {
+	h := &hasher{cost: c, patience: cmp.Or(patience, hashPatience), turns: semaphore.NewWeighted(maxHashes())}
 	h.unknown = c.encode(make([]byte, saltBytes), make([]byte, keyBytes))
 	return h
 }
 
 // turn waits for a turn, and fails with the fault RateLimited when there is none soon.
 func (h *hasher) turn(ctx context.Context) (done func(), err error) {
-	waiting, cancel := context.WithTimeout(ctx, hashPatience)
+	waiting, cancel := context.WithTimeout(ctx, h.patience)
 	defer cancel()
 	if err := h.turns.Acquire(waiting, 1); err != nil {
 		return nil, fault.New(fault.RateLimited, "Too many people sign in at this moment, try again").With("retryAfterMs", 1000).Because(err)

@@ -74,7 +74,7 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 	c.Keeper = auth.NewKeeper(auth.KeeperConfig{DB: c.DB.System, Log: c.log, Metrics: metrics})
 	c.Accounts, err = auth.NewAccounts(auth.AccountsConfig{
 		DB: c.DB, Registration: cfg.registers(), Passwords: !cfg.NoPasswords, SessionTTL: cfg.SessionTTL, SessionIdle: cfg.SessionIdle,
-		PasswordList: cfg.PasswordList, ContextWords: cfg.knownNames(), Log: c.log,
+		PasswordList: cfg.PasswordList, Patience: cfg.Patience, ContextWords: cfg.knownNames(), Log: c.log,
 	})
 	if err != nil {
 		c.DB.Close()
