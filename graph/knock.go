@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"layercake/internal/caller"
 	"layercake/internal/fault"
@@ -19,6 +20,10 @@ var hashing = map[string]bool{"register": true, "login": true, "redeemCode": tru
 
 // maxKnock is how long a request may be whose sender is not known.
 const maxKnock = 16 << 10
+
+// maxKnocks is how many root fields such a document may have. It has no directives either, so that whoever is not known can make nothing of
+// it but a few look-ups and one hash.
+const maxKnocks = 4
 
 // mayKnock reports whether a request of somebody who is barred is read at all. What it asks for is checked once it was parsed.
 func mayKnock(r *http.Request, barred error) bool {
@@ -40,20 +45,51 @@ func checkRoot(ctx context.Context, document *ast.QueryDocument, operation *ast.
 	if operation == nil || barred != nil && operation.Operation == ast.Subscription {
 		return barred
 	}
-	hashes, knocks := 0, true
+	fields, hashes, knocks := 0, 0, true
 	rootFields(document, operation.SelectionSet, map[string]bool{}, func(f *ast.Field) {
+		fields++
 		if hashing[f.Name] {
 			hashes++
 		}
 		knocks = knocks && knocking[f.Name]
 	})
 	switch {
-	case !knocks && barred != nil:
+	case barred != nil && (!knocks || fields == 0 || fields > maxKnocks || hasDirectives(document)):
 		return barred
 	case hashes > 1:
 		return tooMuch("A document may have one of login, register, redeemCode and changePassword")
 	}
 	return nil
+}
+
+// hasDirectives reports whether a document has any, wherever.
+func hasDirectives(document *ast.QueryDocument) bool {
+	for _, operation := range document.Operations {
+		if len(operation.Directives) > 0 || directed(operation.SelectionSet) {
+			return true
+		}
+	}
+	for _, fragment := range document.Fragments {
+		if len(fragment.Directives) > 0 || directed(fragment.SelectionSet) {
+			return true
+		}
+	}
+	return false
+}
+
+// directed reports whether a selection has directives. It enters no fragment that has a name.
+func directed(set ast.SelectionSet) bool {
+	return slices.ContainsFunc(set, func(selection ast.Selection) bool {
+		switch selection := selection.(type) {
+		case *ast.Field:
+			return len(selection.Directives) > 0 || directed(selection.SelectionSet)
+		case *ast.InlineFragment:
+			return len(selection.Directives) > 0 || directed(selection.SelectionSet)
+		case *ast.FragmentSpread:
+			return len(selection.Directives) > 0
+		}
+		return false
+	})
 }
 
 // rootFields calls f for each root field, once for each way that leads to it. A fragment is entered once a path, so circles end.

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -55,7 +56,7 @@ func (l *limits) MutateOperationParameters(ctx context.Context, p *graphql.RawPa
 			return barredFrom(ctx) // else the executor reports it
 		}
 		if refusal := refuseLongChecks(ctx, document); refusal != nil {
-			return refusal
+			return cmp.Or(barredFrom(ctx), refusal)
 		}
 	}
 	operation := document.Operations.ForName(p.OperationName)

@@ -34,7 +34,7 @@ var errEnded = errors.New("the stream has ended")
 func (h *Handler) newStream(w http.ResponseWriter) *stream {
 	header := w.Header()
 	header.Set("X-Accel-Buffering", "no") // nginx would keep events back
-	header.Set("Cache-Control", "no-cache, no-transform")
+	header.Set("Cache-Control", "no-store, no-transform")
 	return &stream{ResponseWriter: w, control: http.NewResponseController(innermost(w)), writeTime: h.writeTime}
 }
 

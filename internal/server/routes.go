@@ -135,7 +135,7 @@ func (l requestLog) Write(int, int, http.Header, time.Duration, any) {}
 // adminRoutes returns the handler of all paths for operators.
 func (s *Server) adminRoutes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(s.checkOperator)
+	r.Use(secured, s.checkOperator)
 	r.Get("/health", s.diagnose)
 	r.Handle("/metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
 	r.HandleFunc("/debug/pprof/profile", pprof.Profile)
