@@ -131,9 +131,10 @@ func (s *Service) change(ctx context.Context, access auth.Access, c Change) (Res
 	return result, err
 }
 
-// Repeated reports whether a change of this actor with this operation id and action was made, whichever project it was of.
+// Repeated reports whether a change of this actor with this operation id and action was made, whichever project it was of. No change has
+// an id that is empty or refused as a text.
 func (s *Service) Repeated(ctx context.Context, actor auth.Actor, opID, action string) (is bool, err error) {
-	if wrong := fault.CheckText("Operation id", opID, maxOperationID); opID == "" || fault.From(wrong) != nil {
+	if possible := opID != "" && fault.CheckText("Operation id", opID, maxOperationID) == nil; !possible {
 		return false, nil
 	}
 	err = s.db.Requests.Query(ctx, func(q *db.Queries) (err error) {

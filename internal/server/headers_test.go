@@ -36,38 +36,37 @@ func TestHeadersOfRoutes(t *testing.T) {
 		for _, path := range paths {
 			for _, method := range methods {
 				for _, accept := range []string{"*/*", "text/html,*/*;q=0.8"} {
-					response, body := sent(t, replica.URL, method, path, "", "Accept: "+accept)
-					checkHeaders(t, mode+": "+method+" "+path+" for "+accept, response, body, kept)
-					if method == http.MethodTrace && !slices.Contains(refusals, response.StatusCode) {
-						t.Errorf("%s: TRACE %s: %d", mode, path, response.StatusCode)
+					got := sent(t, replica.URL, method, path, "", "Accept: "+accept)
+					checkHeaders(t, mode+": "+method+" "+path+" for "+accept, got, kept)
+					if method == http.MethodTrace && !slices.Contains(refusals, got.status) {
+						t.Errorf("%s: TRACE %s: %d", mode, path, got.status)
 					}
-					if mode == "required" && told(response, body, version) {
-						t.Errorf("%s %s tells the version: %v %s", method, path, response.Header, body)
+					if mode == "required" && got.tells(version) {
+						t.Errorf("%s %s tells the version: %v %s", method, path, got.header, got.body)
 					}
 				}
 			}
 		}
 		for _, path := range []string{"/health", "/health?verbose", "/metrics", "/debug/pprof/", "/nowhere"} {
-			response, body := sent(t, replica.Admin, http.MethodGet, path, "")
-			checkHeaders(t, mode+": admin "+path, response, body, nil)
+			checkHeaders(t, mode+": admin "+path, sent(t, replica.Admin, http.MethodGet, path, ""), nil)
 		}
 	}
 	for mode, want := range map[string]bool{"open": true, "required": false} { // the check above can fail
-		if response, body := sent(t, modes[mode].URL, http.MethodGet, "/health", ""); told(response, body, version) != want {
+		if sent(t, modes[mode].URL, http.MethodGet, "/health", "").tells(version) != want {
 			t.Errorf("%s: the version is told: %v", mode, !want)
 		}
 	}
 }
 
 // checkHeaders looks at the headers of one answer.
-func checkHeaders(t *testing.T, request string, response *http.Response, body string, kept []string) {
+func checkHeaders(t *testing.T, request string, got answer, kept []string) {
 	t.Helper()
-	h := response.Header
+	h := got.header
 	if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" || h.Get("Server") != "" || h.Get("X-Powered-By") != "" {
-		t.Errorf("%s: %d %v", request, response.StatusCode, h)
+		t.Errorf("%s: %d %v", request, got.status, h)
 	}
 	policy, caching := h.Get("Content-Security-Policy"), h.Get("Cache-Control")
-	path, page := response.Request.URL.Path, strings.HasPrefix(h.Get("Content-Type"), "text/html") && response.StatusCode == http.StatusOK
+	path, page := got.path, strings.HasPrefix(h.Get("Content-Type"), "text/html") && got.status == http.StatusOK
 	ours := h.Get("Etag") != "" && path != "/schema.graphql" // a file of the page
 	switch {
 	case !strings.HasPrefix(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'"):
@@ -89,16 +88,16 @@ func checkHeaders(t *testing.T, request string, response *http.Response, body st
 		}
 	}
 	if caching != "no-store" && caching != "no-store, no-transform" {
-		t.Errorf("%s: %d, kept by %q: %.100s", request, response.StatusCode, caching, body)
+		t.Errorf("%s: %d, kept by %q: %.100s", request, got.status, caching, got.body)
 	}
 }
 
-// told reports whether an answer has a text anywhere.
-func told(response *http.Response, body, text string) bool {
-	if strings.Contains(body, text) {
+// tells reports whether an answer has a text anywhere.
+func (a answer) tells(text string) bool {
+	if strings.Contains(a.body, text) {
 		return true
 	}
-	for _, values := range response.Header {
+	for _, values := range a.header {
 		if strings.Contains(strings.Join(values, " "), text) {
 			return true
 		}

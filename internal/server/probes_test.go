@@ -86,43 +86,51 @@ func TestProbesFindNothing(t *testing.T) {
 	for name, p := range attempts() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			response, body := sent(t, at, p.method, p.path, p.body, "Accept: text/html,*/*;q=0.8", "Content-Type: "+p.mediaType)
-			location := response.Header.Get("Location")
+			got := sent(t, at, p.method, p.path, p.body, "Accept: text/html,*/*;q=0.8", "Content-Type: "+p.mediaType)
+			location := got.header.Get("Location")
 			switch {
-			case response.StatusCode == http.StatusSeeOther && strings.HasPrefix(location, "/login?return="):
+			case got.status == http.StatusSeeOther && strings.HasPrefix(location, "/login?return="):
 				return
-			case response.StatusCode >= 400 && response.StatusCode < 500, response.StatusCode == http.StatusOK:
+			case got.status >= 400 && got.status < 500, got.status == http.StatusOK:
 			default:
-				t.Errorf("status %d: %s", response.StatusCode, body)
+				t.Errorf("status %d: %s", got.status, got.body)
 			}
-			var answer struct {
+			var told struct {
 				Data       any
 				Errors     []struct{ Extensions map[string]any }
 				Extensions any
 			}
-			_ = json.Unmarshal([]byte(body), &answer) // what is no JSON has none of these
-			if answer.Data != nil || answer.Extensions != nil || len(answer.Errors) > 3 {
-				t.Errorf("status %d: %s", response.StatusCode, body)
+			_ = json.Unmarshal([]byte(got.body), &told) // what is no JSON has none of these
+			if told.Data != nil || told.Extensions != nil || len(told.Errors) > 3 {
+				t.Errorf("status %d: %s", got.status, got.body)
 			}
-			for _, e := range answer.Errors {
+			for _, e := range told.Errors {
 				want := cmp.Or(p.code, "UNAUTHENTICATED")
 				if code := e.Extensions["code"]; code != want {
-					t.Errorf("code %v, want %s: %s", code, want, body)
+					t.Errorf("code %v, want %s: %s", code, want, got.body)
 				}
 			}
 			for _, hint := range []string{
 				"Did you mean", "goroutine", ".go:", "panic", "GraphiQL", "exception", "stacktrace", "__schema", "tracing",
 			} {
-				if strings.Contains(body, hint) {
-					t.Errorf("it says %q: %s", hint, body)
+				if strings.Contains(got.body, hint) {
+					t.Errorf("it says %q: %s", hint, got.body)
 				}
 			}
 		})
 	}
 }
 
-// sent sends a request with these headers, and returns the response and its body, unless that is a stream.
-func sent(t *testing.T, at, method, path, body string, lines ...string) (*http.Response, string) {
+// An answer is what came back for one request.
+type answer struct {
+	path   string // of the request
+	status int
+	header http.Header
+	body   string // empty of a stream, which has no end
+}
+
+// sent sends a request with these headers, follows no redirect, and returns the answer.
+func sent(t *testing.T, at, method, path, body string, lines ...string) answer {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, at+path, strings.NewReader(body))
 	if err != nil {
@@ -132,17 +140,19 @@ func sent(t *testing.T, at, method, path, body string, lines ...string) (*http.R
 		name, value, _ := strings.Cut(line, ": ")
 		request.Header.Set(name, value)
 	}
-	response, err := http.DefaultTransport.RoundTrip(request) // follows no redirect
+	response, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	if strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
-		return response, "" // it has no end
+	a := answer{path: request.URL.Path, status: response.StatusCode, header: response.Header}
+	if strings.HasPrefix(a.header.Get("Content-Type"), "text/event-stream") {
+		return a
 	}
-	answer, err := io.ReadAll(response.Body)
+	content, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response, string(answer)
+	a.body = string(content)
+	return a
 }
