@@ -28,6 +28,7 @@ try {
 
   // A source is renamed in the outline, which the keys go through row by row.
   await one.keyboard.press('o')
+  await one.getByRole('treegrid', { name: 'Steps and edges' }).waitFor() // it comes when asked for
   await tabTo(one, 'Steps and edges')
   await one.keyboard.press('Home')
   const row = () => one.evaluate(() => document.getElementById(document.activeElement.getAttribute('aria-activedescendant'))?.textContent)
