@@ -121,6 +121,26 @@ SELECT EXISTS (
         )
 );
 
+-- Whether it is the turn of another project: it has builds that somebody can carry on now, and fewer under way. Those that were tried in vain
+-- have had their turn.
+-- name: IsTurnOfOther :one
+SELECT EXISTS (
+    SELECT FROM (
+        SELECT DISTINCT b.project_id FROM builds b
+        WHERE b.finished_at IS NULL AND b.project_id::bigint <> @project_id::bigint AND b.project_id <> ALL (@tried::int[])
+            AND (b.retry_at IS NULL OR b.retry_at <= now())
+            AND NOT EXISTS (SELECT FROM claims c WHERE c.graph_id = b.graph_id OFFSET 0)
+            AND NOT EXISTS (
+                SELECT FROM plan_edges e
+                CROSS JOIN LATERAL (SELECT g.id FROM graphs g WHERE g.project_id = e.project_id AND g.node_id = e.source OFFSET 0) g
+                CROSS JOIN LATERAL (SELECT i.id FROM builds i WHERE i.graph_id = g.id AND i.finished_at IS NULL OFFSET 0) i
+                WHERE e.project_id = b.project_id AND e.target = b.node_id OFFSET 0
+            )
+    ) w
+    WHERE (SELECT count(*) FROM claims c WHERE c.project_id::bigint = w.project_id AND c.project_id > 0) <
+        (SELECT count(*) FROM claims c WHERE c.project_id::bigint = @project_id::bigint AND c.project_id > 0)
+);
+
 -- A graph that has the content of another one has its layers, too. Ids of layers survive.
 -- name: CopyLayers :exec
 INSERT INTO layers (graph_id, ordinal, layer_id, name, color, properties)

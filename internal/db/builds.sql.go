@@ -217,6 +217,39 @@ func (q *Queries) InsertGraphs(ctx context.Context, arg InsertGraphsParams) ([]I
 	return items, nil
 }
 
+const IsTurnOfOther = `-- name: IsTurnOfOther :one
+SELECT EXISTS (
+    SELECT FROM (
+        SELECT DISTINCT b.project_id FROM builds b
+        WHERE b.finished_at IS NULL AND b.project_id::bigint <> $1::bigint AND b.project_id <> ALL ($2::int[])
+            AND (b.retry_at IS NULL OR b.retry_at <= now())
+            AND NOT EXISTS (SELECT FROM claims c WHERE c.graph_id = b.graph_id OFFSET 0)
+            AND NOT EXISTS (
+                SELECT FROM plan_edges e
+                CROSS JOIN LATERAL (SELECT g.id FROM graphs g WHERE g.project_id = e.project_id AND g.node_id = e.source OFFSET 0) g
+                CROSS JOIN LATERAL (SELECT i.id FROM builds i WHERE i.graph_id = g.id AND i.finished_at IS NULL OFFSET 0) i
+                WHERE e.project_id = b.project_id AND e.target = b.node_id OFFSET 0
+            )
+    ) w
+    WHERE (SELECT count(*) FROM claims c WHERE c.project_id::bigint = w.project_id AND c.project_id > 0) <
+        (SELECT count(*) FROM claims c WHERE c.project_id::bigint = $1::bigint AND c.project_id > 0)
+)
+`
+
+type IsTurnOfOtherParams struct {
+	ProjectID int64
+	Tried     []int32
+}
+
+// Whether it is the turn of another project: it has builds that somebody can carry on now, and fewer under way. Those that were tried in vain
+// have had their turn.
+func (q *Queries) IsTurnOfOther(ctx context.Context, arg IsTurnOfOtherParams) (bool, error) {
+	row := q.db.QueryRow(ctx, IsTurnOfOther, arg.ProjectID, arg.Tried)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const ListClaims = `-- name: ListClaims :many
 SELECT c.graph_id, c.project_id, c.incarnation, c.generation, c.phase, c.done, c.total, c.told_at,
     coalesce((SELECT b.attempt FROM builds b WHERE b.graph_id = c.graph_id AND b.finished_at IS NULL), 0)::int AS attempt

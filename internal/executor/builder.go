@@ -32,6 +32,9 @@ var (
 	errTooLong  = errors.New("the build took too long")
 )
 
+// errNotItsTurn says that another project comes before the one of which builds were to be claimed.
+var errNotItsTurn = errors.New("it is the turn of another project")
+
 // builder is who claims and finishes: the server itself, which may do so in every project.
 func builder(projectID int32) auth.Access {
 	return auth.Unchecked(auth.Actor{ID: "builds", Kind: auth.KindSystem, Name: "Layercake"}, projectID)
@@ -174,6 +177,8 @@ func (s *Service) lookForWork(ctx context.Context) {
 // takeWork claims what this replica has room for, and begins to build it. It reports whether there may be more work. While several projects
 // have work they take turns, a build each.
 func (s *Service) takeWork(ctx context.Context) (left bool, err error) {
+	tried := []int32{} // projects of which nothing could be claimed, since something was
+	var failed error
 	for s.free() {
 		var projects []int32
 		err := s.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
@@ -188,26 +193,31 @@ func (s *Service) takeWork(ctx context.Context) (left bool, err error) {
 			most = 1
 		}
 		s.setContended(len(projects) > 1)
-		var taken []*attempt
-		var failed error
+		var found []*attempt
 		for _, project := range projects {
-			found, full, err := s.claim(ctx, project, most)
+			if slices.Contains(tried, project) {
+				continue
+			}
+			var full bool
+			found, full, err = s.claim(ctx, project, tried, most)
 			if full {
 				return true, failed
 			}
-			if err != nil { // others have work that can be claimed
-				failed = errors.Join(failed, fmt.Errorf("claim a build of project %d: %w", project, err))
-				continue
-			}
-			if len(found) > 0 {
-				taken = found
+			if len(found) > 0 || errors.Is(err, errNotItsTurn) {
 				break // the turns of projects are other ones now
 			}
+			if err != nil { // others have work that can be claimed
+				failed = errors.Join(failed, fmt.Errorf("claim a build of project %d: %w", project, err))
+			}
+			tried = append(tried, project)
 		}
-		if len(taken) == 0 {
+		switch {
+		case len(found) > 0:
+			s.start(ctx, found)
+			tried, failed = tried[:0], nil
+		case !errors.Is(err, errNotItsTurn):
 			return false, failed
 		}
-		s.start(ctx, taken)
 	}
 	return true, nil
 }
@@ -221,16 +231,27 @@ func (s *Service) free() bool {
 
 // claim claims builds of a project that are ready, at most so many, and carries on what needs no builder. It returns none when nothing is
 // ready, and full when there is not enough memory left for what is first: it waits for its turn, or small builds would keep it waiting for
-// ever.
-func (s *Service) claim(ctx context.Context, project int32, most int) (found []*attempt, full bool, err error) {
+// ever. Replicas that want the same project wait for each other, so it looks once more, when it is its turn, whether it is the project's: it
+// fails with errNotItsTurn when another one, that was not tried, comes first by now.
+func (s *Service) claim(ctx context.Context, project int32, tried []int32, most int) (found []*attempt, full bool, err error) {
 	incarnation := s.cfg.Incarnation()
 	if incarnation == uuid.Nil {
 		return nil, true, nil
 	}
-	_, err = s.change(ctx, builder(project), plan.Change{Via: via}, func(b *board) error {
-		found, full = s.take(b, b.advance(), incarnation, most)
-		return nil
-	})
+	turn := plan.Change{Via: via, Within: func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
+		passed, err := tx.IsTurnOfOther(ctx, db.IsTurnOfOtherParams{ProjectID: int64(project), Tried: tried})
+		if err != nil {
+			return nil, err
+		}
+		if passed {
+			return nil, errNotItsTurn
+		}
+		return s.within(ctx, tx, project, func(b *board) error {
+			found, full = s.take(b, b.advance(), incarnation, most)
+			return nil
+		})
+	}}
+	_, err = s.cfg.Plans.Change(ctx, builder(project), turn)
 	s.noteRefusal(err, incarnation)
 	if err != nil {
 		return nil, false, err

@@ -402,6 +402,41 @@ func TestBuildsThatWereClaimedForLaterAreGivenBack(t *testing.T) {
 	}
 }
 
+// Whoever waits to claim builds of one project finds out, when it is its turn, that another project has come meanwhile.
+func TestAnotherProjectComesWhileReplicasQueue(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	var c computed
+	one := func(cfg *server.Config) { cfg.Builds = 1 }
+	a := start(t, database, quick, c.on, one)
+	many, other := a.newProject(t, merges(20)...), a.newProject(t, node(plan.MergeNode, "other", "{}"))
+	release := c.hold(t, "m0")
+	a.ask(t, many, "") // 16 of 20 are claimed
+	c.await(t, many, "m0", 1)
+	admin, locker := pgtest.Connect(t, database), pgtest.Connect(t, database)
+	head, err := locker.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := head.Exec(t.Context(), "SELECT FROM heads WHERE project_id = $1 FOR UPDATE", many); err != nil {
+		t.Fatal(err)
+	}
+	b := start(t, database, quick, c.on, one)
+	pgtest.AwaitCount(t, admin, 1, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+	b.ask(t, other, "")
+	if err := head.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.rest(t, other)
+	n := pgtest.Count(t, admin, `SELECT count(*) FROM builds b, builds o
+		WHERE b.project_id = $1 AND o.project_id = $2 AND b.replica = $3 AND b.started_at < o.started_at`, many, other, b.Replica.Incarnation())
+	if n != 0 {
+		t.Errorf("%d builds were claimed before that of the other project", n)
+	}
+	release()
+	a.rest(t, many)
+}
+
 func TestRequestWhileItIsBuilt(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)

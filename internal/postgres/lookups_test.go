@@ -109,7 +109,8 @@ var wholes = []string{
 	"InsertProject", "InsertHead", "InsertPlan", "GetClock", "DoNotWaitForDisk", "DoNotWaitForDiskInBatch", "KickGuests", "GetMCPFigures",
 	"TryLockCleanUp", "GetWireKey", "UpsertWireKey", "LockGuestMakers", "ListCommands", "LockCommand", "UpdateCommandActed", "DeleteOldCommands",
 	"TryLockCleanUp", "GetWireKey", "UpsertWireKey", "LockGuestMakers", "ListCommands", "UpdateCommandActed", "DeleteOldCommands",
-	"ListSteps", "ListStepLinks", "ListStepSources", "ListStepGraphs", "ListOpenBuilds", "ListClaims", "ListWork", "HasOtherWork", "DeleteLeftClaims",
+	"ListSteps", "ListStepLinks", "ListStepSources", "ListStepGraphs", "ListOpenBuilds", "ListClaims", "ListWork", "HasOtherWork", "IsTurnOfOther",
+	"DeleteLeftClaims",
 	"ListGraphs", "ListForgottenContents", "ListForgottenFiles", "GetStorageFigures", "ClaimExpiredReplica", "DeleteReplica", "GetOldestWire", "HasLease", "InsertReplica", "RenewReplica",
 }
 
