@@ -22,10 +22,7 @@ var permissions = map[auth.Role]string{
 var errNoUser = fault.New(fault.NotFound, "User not found")
 
 // from says where a request comes from.
-func from(ctx context.Context) auth.From {
-	c := caller.From(ctx)
-	return auth.From{Address: c.Address, RequestID: c.RequestID}
-}
+func from(ctx context.Context) auth.From { return caller.From(ctx).Where() }
 
 // exchange is the request and the answer that an operation came by, for cookies.
 type exchange struct {

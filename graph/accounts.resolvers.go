@@ -31,8 +31,8 @@ func (r *mutationResolver) Login(ctx context.Context, input auth.LoginInput, coo
 }
 
 func (r *mutationResolver) Logout(ctx context.Context, sessionID string) (bool, error) {
-	ended, err := r.accounts.Logout(ctx, from(ctx), caller.From(ctx).Principal, sessionID)
-	if err == nil {
+	ended, own, err := r.accounts.Logout(ctx, from(ctx), caller.From(ctx).Principal, sessionID)
+	if own {
 		r.forgetSession(ctx)
 	}
 	return ended, err

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"layercake/internal/auth"
 	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/plan"
@@ -235,7 +236,18 @@ func (r *Resolver) join(ctx context.Context, projectID int32, clientID string, n
 		who.Color = *color
 	}
 	c := caller.From(ctx)
-	return r.presence.JoinGuest(ctx, presence.Maker{Caller: c.Actor.ID, Network: c.Network()}, access, clientID, who)
+	if _, stored := access.Stored(); stored { // what the client states is no identity then
+		who.Name, who.Color, who.Agent = a.Name, c.Color, a.Kind == auth.KindAgent
+	}
+	return r.presence.JoinGuest(ctx, presence.Maker{Caller: c.Actor.ID, Network: c.Network()}, access, guestOf(access, clientID), who)
+}
+
+// guestOf returns the name of a client's guest. An account has its own: nobody takes over, or takes out, the guest of somebody else.
+func guestOf(access auth.Access, clientID string) string {
+	if account, stored := access.Stored(); stored {
+		return fmt.Sprint(account, " ", clientID)
+	}
+	return clientID
 }
 
 // leave takes a client that states an id out of a project. Without an id it announces an anonymous leave.
@@ -247,7 +259,7 @@ func (r *Resolver) leave(ctx context.Context, projectID int32, clientID string) 
 	if clientID == "" {
 		return r.presence.Announce(ctx, access, true)
 	}
-	return r.presence.LeaveGuest(ctx, access, clientID)
+	return r.presence.LeaveGuest(ctx, access, guestOf(access, clientID))
 }
 
 // presentPerson shows one connection, or a guest.

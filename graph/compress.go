@@ -23,7 +23,7 @@ const packPatience = time.Second
 // secretFields are the root fields whose answers hold a secret. They are never compressed: the size of a compressed answer tells whoever
 // sees it, and can make the client ask, how much of their own text is like the secret beside it (BREACH).
 var secretFields = map[string]bool{
-	"login": true, "register": true, "tokens": true, "createToken": true, "rotateToken": true, "revokeToken": true,
+	"login": true, "register": true, "redeemCode": true, "tokens": true, "createToken": true, "rotateToken": true, "revokeToken": true,
 }
 
 // holdsSecret reports whether an operation asks for a secret field, under whatever name.

@@ -113,7 +113,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body *pacedBody
 			return err
 		}
 	case http.MethodPost:
-		text, err := h.readBody(r, body)
+		text, err := h.readHeld(r, body)
 		if err != nil {
 			return err
 		}
@@ -132,6 +132,20 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body *pacedBody
 		return badRequest(http.StatusMethodNotAllowed, "The method must be GET or POST")
 	}
 	return h.execute(w, r, media, params, checked)
+}
+
+// readHeld reads the body, and fails when the credential, which was looked up before, has ended while it came.
+func (h *Handler) readHeld(r *http.Request, body *pacedBody) ([]byte, error) {
+	ended := make(chan error, 1)
+	release := h.hold(caller.From(r.Context()).Principal, func(why error) { ended <- why })
+	text, err := h.readBody(r, body)
+	release()
+	select {
+	case why := <-ended:
+		return nil, refuseFault(why)
+	default:
+		return text, err
+	}
 }
 
 // execute answers a request. It calls checked when nothing is left but to execute the operation.

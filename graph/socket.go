@@ -184,8 +184,8 @@ func (s *session) init(ctx context.Context, f frame) (broken *socket.Reason) {
 		return new(closeBadMessage("the token in the payload of connection_init must be a text"))
 	}
 	c := caller.From(ctx)
-	err := error(nil)
-	if token != "" {
+	err := c.Refused() // a wrong credential of the handshake is not mended by a right one
+	if err == nil && token != "" {
 		err = s.prove(ctx, &c, token)
 	}
 	if err == nil {

@@ -9,7 +9,8 @@ WHERE s.id = (SELECT x.id FROM sessions x WHERE x.secret_hash = @secret_hash) AN
 
 -- A token by the hash of its secret, or of the secret before the last rotation, which ends an hour after that.
 -- name: GetTokenBySecret :one
-SELECT t.id, t.user_id, t.name, t.scopes, t.project_id, t.expires_at, u.username, u.display_name, u.avatar_color,
+SELECT t.id, t.user_id, t.name, t.scopes, t.project_id,
+    (CASE WHEN t.secret_hash = @secret_hash THEN t.expires_at ELSE least(t.expires_at, t.former_until) END)::timestamptz AS expires_at, u.username, u.display_name, u.avatar_color,
     (t.ended_at IS NULL AND t.expires_at > now() AND u.disabled_at IS NULL
         AND (t.secret_hash = @secret_hash OR t.former_until > now()))::boolean AS alive,
     (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute')::boolean AS stale
@@ -116,18 +117,23 @@ UPDATE sessions SET ended_at = now(), ended_by = @ended_by WHERE id IN (
 -- name: EndSession :execrows
 UPDATE sessions SET ended_at = now(), ended_by = @ended_by WHERE id = @id AND user_id = @user_id AND ended_at IS NULL AND expires_at > now();
 
--- name: EndSessionBySecret :execrows
-UPDATE sessions SET ended_at = now(), ended_by = @ended_by
-WHERE secret_hash = @secret_hash AND user_id = @user_id AND ended_at IS NULL AND expires_at > now();
+-- Whether a session has not ended, and does not until the end of the transaction but by its time.
+-- name: HoldSession :one
+SELECT id FROM sessions WHERE id = @id AND user_id = @user_id AND ended_at IS NULL AND expires_at > now() FOR SHARE;
 
--- Ends the sessions of an account but for one; 0 spares none.
+-- Ends the sessions of an account but for one; 0 spares none. Who ends several locks them in one order, here and below.
 -- name: EndSessionsBut :execrows
-UPDATE sessions SET ended_at = now(), ended_by = @ended_by WHERE user_id = @user_id AND id <> @spared AND ended_at IS NULL AND expires_at > now();
+UPDATE sessions SET ended_at = now(), ended_by = @ended_by WHERE id IN (
+    SELECT s.id FROM sessions s WHERE s.user_id = @user_id AND s.id <> @spared AND s.ended_at IS NULL AND s.expires_at > now() ORDER BY s.id FOR UPDATE
+);
 
 -- name: EndIssuerSessions :many
-UPDATE sessions SET ended_at = now(), ended_by = @ended_by
-WHERE issuer = @issuer AND (sqlc.narg(issuer_session)::text IS NULL OR issuer_session = sqlc.narg(issuer_session))
-    AND (sqlc.narg(subject)::text IS NULL OR subject = sqlc.narg(subject)) AND ended_at IS NULL AND expires_at > now()
+UPDATE sessions SET ended_at = now(), ended_by = @ended_by WHERE id IN (
+    SELECT s.id FROM sessions s
+    WHERE s.issuer = @issuer AND (sqlc.narg(issuer_session)::text IS NULL OR s.issuer_session = sqlc.narg(issuer_session))
+        AND (sqlc.narg(subject)::text IS NULL OR s.subject = sqlc.narg(subject)) AND s.ended_at IS NULL AND s.expires_at > now()
+    ORDER BY s.id FOR UPDATE
+)
 RETURNING user_id;
 
 -- The order of the primary key would do, read whole: the sum keeps the planner off it.
@@ -188,9 +194,11 @@ VALUES (@event, sqlc.narg(user_id), sqlc.narg(username), @by_whom, sqlc.narg(add
 -- name: TellSessionsEnded :exec
 SELECT public.tell_replicas('sessions');
 
+-- Who is disabled owns nothing.
 -- name: ListProjectsWithoutOwner :many
 SELECT p.id, p.name FROM projects p
-WHERE NOT EXISTS (SELECT FROM collaborators c WHERE c.project_id = p.id AND c.role = 'owner' AND c.status = 'accepted' AND c.active)
+WHERE NOT EXISTS (SELECT FROM collaborators c JOIN users u ON u.id = c.user_id
+    WHERE c.project_id = p.id AND c.role = 'owner' AND c.status = 'accepted' AND c.active AND u.disabled_at IS NULL)
 ORDER BY p.id LIMIT 1000;
 
 -- Gives a project that nobody owns an owner.
@@ -198,7 +206,8 @@ ORDER BY p.id LIMIT 1000;
 INSERT INTO collaborators (project_id, user_id, role, status, joined_at, last_active_at)
 SELECT p.id, @user_id, 'owner', 'accepted', now(), now() FROM projects p
 WHERE p.id = @project_id AND NOT EXISTS (
-    SELECT FROM collaborators c WHERE c.project_id = p.id AND c.role = 'owner' AND c.status = 'accepted' AND c.active)
+    SELECT FROM collaborators c JOIN users u ON u.id = c.user_id
+    WHERE c.project_id = p.id AND c.role = 'owner' AND c.status = 'accepted' AND c.active AND u.disabled_at IS NULL)
 ON CONFLICT (project_id, user_id) DO UPDATE SET role = 'owner', status = 'accepted', active = true, joined_at = now(), updated_at = now();
 
 -- name: TrimSessions :execrows

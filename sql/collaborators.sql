@@ -33,5 +33,7 @@ UPDATE collaborators SET role = @role, last_active_at = now(), updated_at = now(
 -- name: RemoveCollaborator :one
 UPDATE collaborators SET active = false, status = 'revoked', updated_at = now() WHERE id = @id AND active RETURNING *;
 
+-- Who is disabled owns nothing.
 -- name: CountOwners :one
-SELECT count(*)::int FROM collaborators WHERE project_id = @project_id AND role = 'owner' AND status = 'accepted' AND active;
+SELECT count(*)::int FROM collaborators c JOIN users u ON u.id = c.user_id
+WHERE c.project_id = @project_id AND c.role = 'owner' AND c.status = 'accepted' AND c.active AND u.disabled_at IS NULL;

@@ -98,7 +98,7 @@ func (c userList) Run(ctx context.Context) error {
 		fmt.Fprintln(table, "ID\tUSERNAME\tNAME\tEMAIL\tSTATE\tSESSIONS\tTOKENS\tLAST LOGIN")
 		for _, u := range accounts {
 			state, last := "active", "never"
-			if u.Disabled {
+			if !u.Active {
 				state = "disabled"
 			}
 			if u.LastLoginAt != nil {
@@ -175,34 +175,46 @@ type userAdopt struct {
 // Run prints which projects have an owner now. Without any project it lists those that have none.
 func (c userAdopt) Run(ctx context.Context) error {
 	return c.named(ctx, func(ctx context.Context, a *auth.Accounts, u auth.User) error {
-		orphans, err := a.Orphans(ctx)
-		if err != nil {
+		if _, err := adopt(ctx, a, u, c.Projects); err != nil || len(c.Projects) > 0 && !c.All {
 			return err
 		}
-		projects := c.Projects
-		for _, o := range orphans {
-			if c.All {
-				projects = append(projects, o.ID)
-			} else if len(c.Projects) == 0 {
-				fmt.Printf("%d  %s\n", o.ID, o.Name)
-			}
-		}
-		if len(projects) == 0 {
-			fmt.Println("Name projects by id, or say --all.")
-		}
-		for _, id := range projects {
-			adopted, err := a.Adopt(ctx, u.ID, id)
-			switch {
-			case err != nil:
+		for { // the list is long at most once a deployment, and may not be whole
+			orphans, err := a.Orphans(ctx)
+			if err != nil {
 				return err
-			case adopted:
-				fmt.Printf("%s owns project %d.\n", u.Username, id)
-			default:
-				fmt.Printf("Project %d has an owner already, or does not exist.\n", id)
+			}
+			var projects []int32
+			for _, o := range orphans {
+				if projects = append(projects, o.ID); !c.All {
+					fmt.Printf("%d  %s\n", o.ID, o.Name)
+				}
+			}
+			if !c.All {
+				fmt.Println("Name projects by id, or say --all.")
+				return nil
+			}
+			if n, err := adopt(ctx, a, u, projects); err != nil || n == 0 {
+				return err
 			}
 		}
-		return nil
 	})
+}
+
+// adopt makes an account the owner of projects that nobody owns, and returns how many there were.
+func adopt(ctx context.Context, a *auth.Accounts, u auth.User, projects []int32) (n int, err error) {
+	for _, id := range projects {
+		adopted, err := a.Adopt(ctx, u.ID, id)
+		switch {
+		case err != nil:
+			return n, err
+		case adopted:
+			n++
+			fmt.Printf("%s owns project %d.\n", u.Username, id)
+		default:
+			fmt.Printf("Project %d has an owner already, or does not exist.\n", id)
+		}
+	}
+	return n, nil
 }
 
 // tokenCommand manages tokens, by which programs act for accounts.

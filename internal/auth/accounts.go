@@ -110,9 +110,9 @@ func (f From) address() *netip.Addr {
 	return &address
 }
 
-// Look returns the principal of a secret. Nothing but the time of its last use is written, once a minute at most. Faults: Unauthenticated
+// Look returns the principal of a secret, which came from somewhere. Nothing but the time of its last use is written, once a minute at most. Faults: Unauthenticated
 // for a secret that proves nothing, or not any more; Unavailable when nobody can look now.
-func (a *Accounts) Look(ctx context.Context, secret string) (Principal, error) {
+func (a *Accounts) Look(ctx context.Context, from From, secret string) (Principal, error) {
 	var p Principal
 	var err error
 	var alive bool
@@ -129,7 +129,7 @@ func (a *Accounts) Look(ctx context.Context, secret string) (Principal, error) {
 		case tokenPrefix:
 			var row db.GetTokenBySecretRow
 			row, err = q.GetTokenBySecret(ctx, hashOf(secret))
-			p, alive = programOf(row), row.Alive
+			p, alive = programOf(row, secret), row.Alive
 			if row.Stale {
 				touch = func(q *db.Queries) error { return q.TouchToken(ctx, row.ID) }
 			}
@@ -148,7 +148,7 @@ func (a *Accounts) Look(ctx context.Context, secret string) (Principal, error) {
 	case err != nil:
 		return Principal{}, fmt.Errorf("look a credential up: %w", err)
 	case !alive:
-		a.Note(ctx, From{}, Entry{
+		a.Note(ctx, from, Entry{
 			Event: "token_used_after_end", User: p.Account, Username: p.Username, By: p.Name, Detail: string(p.Credential.Kind),
 		})
 		return Principal{}, errWrongSecret
@@ -169,9 +169,12 @@ func personOf(row db.GetSessionBySecretRow) Principal {
 	}
 }
 
-func programOf(row db.GetTokenBySecretRow) Principal {
+// secretPrefix is how many bytes of the hash of a token's secret tell it from the one before the last rotation.
+const secretPrefix = 8
+
+func programOf(row db.GetTokenBySecretRow, secret string) Principal {
 	p := tokenPrincipal("token-"+strconv.Itoa(int(row.ID)), row.Name, row.UserID, row.DisplayName)
-	p.Credential = Credential{Kind: TokenSecret, ID: row.ID, Expires: row.ExpiresAt}
+	p.Credential = Credential{Kind: TokenSecret, ID: row.ID, Expires: row.ExpiresAt, Secret: string(hashOf(secret)[:secretPrefix])}
 	p.Username, p.Color = row.Username, row.AvatarColor
 	p.Scopes = make(Scopes, len(row.Scopes))
 	for i, scope := range row.Scopes {

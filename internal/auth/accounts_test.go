@@ -29,7 +29,7 @@ func register(t *testing.T, a *auth.Accounts, name string) (auth.Signed, auth.Pr
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := a.Look(t.Context(), signed.Secret)
+	p, err := a.Look(t.Context(), auth.From{}, signed.Secret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestWhatEnds(t *testing.T) {
 	signed, p := register(t, a, "ann")
 	ended := func(what, secret string) {
 		t.Helper()
-		if _, err := a.Look(t.Context(), secret); !fault.Is(err, fault.Unauthenticated) {
+		if _, err := a.Look(t.Context(), auth.From{}, secret); !fault.Is(err, fault.Unauthenticated) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -103,7 +103,7 @@ func TestWhatEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		who, err := a.Look(t.Context(), s.Secret)
+		who, err := a.Look(t.Context(), auth.From{}, s.Secret)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestWhatEnds(t *testing.T) {
 	second, p2 := login(p)
 	ended("the session that the browser had at login", signed.Secret)
 	third, p3 := login(auth.Principal{})
-	if ok, err := a.Logout(t.Context(), home, p2, ""); err != nil || !ok {
+	if ok, own, err := a.Logout(t.Context(), home, p2, ""); err != nil || !ok || !own {
 		t.Errorf("logout: %v, %v", ok, err)
 	}
 	ended("logged out", second.Secret)
@@ -124,7 +124,7 @@ func TestWhatEnds(t *testing.T) {
 		t.Error(err)
 	}
 	ended("another session when the password changes", fourth.Secret)
-	if _, err := a.Look(t.Context(), third.Secret); err != nil {
+	if _, err := a.Look(t.Context(), auth.From{}, third.Secret); err != nil {
 		t.Errorf("the session that changed it: %v", err)
 	}
 	if ok, err := a.EndSession(t.Context(), home, p3, p4.Credential.ID); ok || err != nil {
@@ -150,7 +150,7 @@ func TestTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := a.Look(t.Context(), secret)
+	p, err := a.Look(t.Context(), auth.From{}, secret)
 	if err != nil || p.Kind != auth.KindAgent || p.Name != "CI of ANN" || p.Account != ann.Account || p.ID == ann.ID || p.OpActor() == ann.OpActor() {
 		t.Errorf("%+v, %v", p, err)
 	}
@@ -165,19 +165,19 @@ func TestTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range []string{secret, fresh} {
-		if _, err := a.Look(t.Context(), s); err != nil {
+		if _, err := a.Look(t.Context(), auth.From{}, s); err != nil {
 			t.Errorf("after the rotation: %v", err)
 		}
 	}
 	conn := pgtest.Connect(t, core.Database)
 	pgtest.Exec(t, conn, `UPDATE tokens SET former_until = now() - interval '1 s'`)
-	if _, err := a.Look(t.Context(), secret); !fault.Is(err, fault.Unauthenticated) {
+	if _, err := a.Look(t.Context(), auth.From{}, secret); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("an hour after the rotation: %v", err)
 	}
 	if ok, err := a.RevokeToken(t.Context(), home, ann, token.ID); !ok || err != nil {
 		t.Errorf("revoked: %v, %v", ok, err)
 	}
-	if _, err := a.Look(t.Context(), fresh); !fault.Is(err, fault.Unauthenticated) {
+	if _, err := a.Look(t.Context(), auth.From{}, fresh); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("revoked: %v", err)
 	}
 	for name, in := range map[string]auth.NewTokenInput{
@@ -263,7 +263,7 @@ func TestCodesOfOperators(t *testing.T) {
 	if err := a.SetDisabled(t.Context(), u.ID, true); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Look(t.Context(), signed.Secret); !fault.Is(err, fault.Unauthenticated) {
+	if _, err := a.Look(t.Context(), auth.From{}, signed.Secret); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("a disabled account: %v", err)
 	}
 	_, err = a.Login(t.Context(), home, auth.Principal{}, auth.LoginInput{Email: "ann", Password: goodPassword})

@@ -113,7 +113,7 @@ func TestNobodyLocksOthersOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err = a.Look(t.Context(), again.Secret)
+	p, err = a.Look(t.Context(), auth.From{}, again.Secret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,14 +198,14 @@ func TestFiftySessionsAndTokens(t *testing.T) {
 	if n := pgtest.Count(t, conn, `SELECT count(*) FROM sessions WHERE ended_at IS NULL`); n != 50 {
 		t.Errorf("%d sessions, want 50", n)
 	}
-	if _, err := a.Look(t.Context(), first.Secret); !fault.Is(err, fault.Unauthenticated) {
+	if _, err := a.Look(t.Context(), auth.From{}, first.Secret); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("the oldest: %v", err)
 	}
 	second, err := a.Login(t.Context(), home, auth.Principal{}, auth.LoginInput{Email: "ann", Password: goodPassword})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err = a.Look(t.Context(), second.Secret); err != nil {
+	if p, err = a.Look(t.Context(), auth.From{}, second.Secret); err != nil {
 		t.Fatal(err)
 	}
 	pgtest.Exec(t, conn, `INSERT INTO tokens (user_id, name, scopes, secret_hash, expires_at)
@@ -232,7 +232,7 @@ func TestUse(t *testing.T) {
 	}
 	before := state()
 	for range 3 {
-		if _, err := a.Look(t.Context(), signed.Secret); err != nil {
+		if _, err := a.Look(t.Context(), auth.From{}, signed.Secret); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -240,14 +240,14 @@ func TestUse(t *testing.T) {
 		t.Error("a look within a minute writes")
 	}
 	pgtest.Exec(t, conn, `UPDATE sessions SET last_used_at = now() - interval '2 minutes'`)
-	if _, err := a.Look(t.Context(), signed.Secret); err != nil {
+	if _, err := a.Look(t.Context(), auth.From{}, signed.Secret); err != nil {
 		t.Fatal(err)
 	}
 	if n := pgtest.Count(t, conn, `SELECT count(*) FROM sessions WHERE last_used_at > now() - interval '1 minute'`); n != 1 {
 		t.Error("the use was not noted")
 	}
 	pgtest.Exec(t, conn, `UPDATE sessions SET last_used_at = now() - interval '2 hours'`)
-	if _, err := a.Look(t.Context(), signed.Secret); !fault.Is(err, fault.Unauthenticated) {
+	if _, err := a.Look(t.Context(), auth.From{}, signed.Secret); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("idle: %v", err)
 	}
 	if n := pgtest.Count(t, conn, `SELECT count(*) FROM security_log WHERE event = 'token_used_after_end' AND username = 'ann'`); n != 1 {
@@ -262,7 +262,7 @@ func TestNobodyIsLetInWithoutADatabase(t *testing.T) {
 	signed, _ := register(t, core.Accounts, "ann")
 	gone, cancel := context.WithCancel(t.Context())
 	cancel() // every statement fails
-	if p, err := core.Accounts.Look(gone, signed.Secret); err == nil || p.Account != 0 {
+	if p, err := core.Accounts.Look(gone, auth.From{}, signed.Secret); err == nil || p.Account != 0 {
 		t.Errorf("a look: %+v, %v", p, err)
 	}
 	in := auth.LoginInput{Email: "ann", Password: goodPassword}

@@ -143,7 +143,7 @@ func (a *Accounts) accountOf(ctx context.Context, q *db.Queries, from From, id I
 	if err != nil {
 		return row, err
 	}
-	return row, write(ctx, q, from, Entry{Event: event, User: row.ID, Username: row.Username, By: row.Username, Detail: id.Issuer})
+	return row, Record(ctx, q, from, Entry{Event: event, User: row.ID, Username: row.Username, By: row.Username, Detail: id.Issuer})
 }
 
 // Rooms for names: the most bytes, and how many a suffix takes.
@@ -230,12 +230,8 @@ func (a *Accounts) Join(ctx context.Context, from From, p Principal, id Identity
 		return err
 	}
 	err = a.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) error {
-		row, err := q.LockUser(ctx, account)
-		if err != nil {
+		if _, err := holdPerson(ctx, q, p); err != nil {
 			return err
-		}
-		if row.DisabledAt != nil {
-			return errDeactivated
 		}
 		owner, err := q.GetUserByIdentity(ctx, db.GetUserByIdentityParams{Issuer: id.Issuer, Subject: id.Subject})
 		switch {
@@ -249,7 +245,7 @@ func (a *Accounts) Join(ctx context.Context, from From, p Principal, id Identity
 		if err := q.InsertIdentity(ctx, db.InsertIdentityParams{Issuer: id.Issuer, Subject: id.Subject, UserID: account}); err != nil {
 			return err
 		}
-		return write(ctx, q, from, Entry{Event: "identity_joined", User: account, Username: p.Username, By: p.Username, Detail: id.Issuer})
+		return Record(ctx, q, from, Entry{Event: "identity_joined", User: account, Username: p.Username, By: p.Username, Detail: id.Issuer})
 	})
 	if isTaken(err) {
 		return errJoined
@@ -277,7 +273,7 @@ func (a *Accounts) EndIssuerSessions(ctx context.Context, issuer, session, subje
 				continue
 			}
 			logged[account] = true
-			err := write(ctx, q, From{}, Entry{Event: "session_ended", User: account, By: "the identity provider", Detail: issuer})
+			err := Record(ctx, q, From{}, Entry{Event: "session_ended", User: account, By: "the identity provider", Detail: issuer})
 			if err != nil {
 				return err
 			}

@@ -84,7 +84,7 @@ func TestIdentities(t *testing.T) {
 	if n, err := a.EndIssuerSessions(t.Context(), ann.Issuer, "s1", ""); n != 4 || err != nil {
 		t.Errorf("%d ended, %v", n, err)
 	}
-	if _, err := a.Look(t.Context(), signed.Secret); !fault.Is(err, fault.Unauthenticated) {
+	if _, err := a.Look(t.Context(), auth.From{}, signed.Secret); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("ended there: %v", err)
 	}
 	// Access tokens act for the account, never as it, and without scopes may nothing.

@@ -24,6 +24,7 @@ import (
 type Keeper struct {
 	db    *postgres.Pool
 	every time.Duration
+	idle  time.Duration
 	log   *slog.Logger
 	guard *task.Guard
 	wakes chan struct{} // capacity 1
@@ -37,6 +38,7 @@ type held struct {
 	kind    CredentialKind
 	id      int32
 	project int32
+	secret  string // of a token, see Credential
 }
 
 // roleOf is the kind of what names a role.
@@ -51,6 +53,7 @@ type hold struct {
 type KeeperConfig struct {
 	DB      *postgres.Pool
 	Every   time.Duration // pause between two looks; 0 for two seconds
+	Idle    time.Duration // time without use after which a session ends; 0 for any
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 }
@@ -64,7 +67,7 @@ func NewKeeper(cfg KeeperConfig) *Keeper {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Keeper{
-		db: cfg.DB, every: cfg.Every, log: cfg.Log, guard: task.NewGuard(cfg.Log, cfg.Metrics, "keeper"), wakes: make(chan struct{}, 1),
+		db: cfg.DB, every: cfg.Every, idle: cfg.Idle, log: cfg.Log, guard: task.NewGuard(cfg.Log, cfg.Metrics, "keeper"), wakes: make(chan struct{}, 1),
 		holds: make(map[held]map[*hold]struct{}),
 	}
 }
@@ -83,7 +86,7 @@ func (k *Keeper) Hold(p Principal, ended func(error)) (release func()) {
 		return func() {}
 	}
 	h := &hold{ended: ended}
-	name := held{kind: p.Credential.Kind, id: p.Credential.ID}
+	name := held{kind: p.Credential.Kind, id: p.Credential.ID, secret: p.Credential.Secret}
 	if p.Credential.Kind == AccessToken {
 		name.id, h.expires = p.Account, p.Credential.Expires
 	}
@@ -141,7 +144,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 
 // look ends what has ended.
 func (k *Keeper) look(ctx context.Context) error {
-	params := db.ListEndedParams{}
+	params := db.ListEndedParams{Idle: k.idle.Seconds()}
 	var over []held
 	k.mu.Lock()
 	names := slices.Collect(maps.Keys(k.holds))
@@ -151,7 +154,7 @@ func (k *Keeper) look(ctx context.Context) error {
 		case SessionSecret:
 			params.Sessions = append(params.Sessions, name.id)
 		case TokenSecret:
-			params.Tokens = append(params.Tokens, name.id)
+			params.Tokens, params.Secrets = append(params.Tokens, name.id), append(params.Secrets, []byte(name.secret))
 		case AccessToken:
 			params.Accounts = append(params.Accounts, name.id)
 		case roleOf:
@@ -165,7 +168,7 @@ func (k *Keeper) look(ctx context.Context) error {
 	err := k.db.Query(ctx, func(q *db.Queries) error {
 		rows, err := q.ListEnded(ctx, params)
 		for _, row := range rows {
-			over = append(over, held{kind: CredentialKind(row.Kind), id: row.ID, project: row.ProjectID})
+			over = append(over, held{CredentialKind(row.Kind), row.ID, row.ProjectID, string(row.Secret)})
 		}
 		return err
 	})

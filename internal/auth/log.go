@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"net/netip"
 	"sync"
 	"time"
@@ -18,10 +19,11 @@ type Entry struct {
 	Detail   string
 }
 
-// note is what counts as the same refusal: an entry from one network.
+// note is what counts as the same refusal: an entry from one network, about one subject.
 type note struct {
 	Entry
 	network netip.Prefix
+	subject [sha256.Size]byte // hash of what else tells refusals apart: it may be long, or a secret in the wrong field
 }
 
 // notes remembers which refusals were logged within a minute: whoever is refused again and again fills no log.
@@ -53,18 +55,20 @@ func (n *notes) first(e note, now time.Time) bool {
 
 // Note writes an entry of what was refused, one a minute and caller at most. A failure to write it fails no request: it is in the server's
 // log.
-func (a *Accounts) Note(ctx context.Context, from From, e Entry) {
-	if !a.refusal.first(note{e, from.network()}, time.Now()) {
+func (a *Accounts) Note(ctx context.Context, from From, e Entry) { a.note(ctx, from, "", e) }
+
+func (a *Accounts) note(ctx context.Context, from From, subject string, e Entry) {
+	if !a.refusal.first(note{e, from.network(), sha256.Sum256([]byte(subject))}, time.Now()) {
 		return
 	}
-	err := a.cfg.DB.Requests.Query(ctx, func(q *db.Queries) error { return write(ctx, q, from, e) })
+	err := a.cfg.DB.Requests.Query(ctx, func(q *db.Queries) error { return Record(ctx, q, from, e) })
 	if err != nil {
 		a.cfg.Log.WarnContext(ctx, "cannot write to the log of security", "event", e.Event, "user", e.User, "error", err)
 	}
 }
 
-// write writes an entry in the transaction of what it tells.
-func write(ctx context.Context, q *db.Queries, from From, e Entry) error {
+// Record writes an entry in the transaction of what it tells.
+func Record(ctx context.Context, q *db.Queries, from From, e Entry) error {
 	params := db.InsertSecurityEventParams{
 		Event: e.Event, Username: optionalText(e.Username), ByWhom: clip(e.By, 200), Address: from.address(),
 		RequestID: optionalText(clip(from.RequestID, 200)), Detail: optionalText(clip(e.Detail, 1000)),

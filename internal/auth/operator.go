@@ -21,7 +21,6 @@ const byOperator = "an operator on the command line"
 // Listed is an account in an operator's list.
 type Listed struct {
 	User
-	Disabled         bool
 	Sessions, Tokens int // those that have not ended
 }
 
@@ -42,7 +41,7 @@ func (a *Accounts) CreateUser(ctx context.Context, in RegisterInput) (u User, co
 			return taken(err)
 		}
 		u = userOf(row)
-		if err := write(ctx, q, From{}, Entry{Event: "account_created", User: row.ID, Username: row.Username, By: byOperator}); err != nil {
+		if err := Record(ctx, q, From{}, Entry{Event: "account_created", User: row.ID, Username: row.Username, By: byOperator}); err != nil {
 			return err
 		}
 		code, err = setCode(ctx, q, row)
@@ -56,7 +55,7 @@ func setCode(ctx context.Context, q *db.Queries, row db.User) (string, error) {
 	if _, err := q.SetCode(ctx, db.SetCodeParams{ID: row.ID, CodeHash: hashOf(code)}); err != nil {
 		return "", err
 	}
-	return code, write(ctx, q, From{}, Entry{Event: "code_made", User: row.ID, Username: row.Username, By: byOperator})
+	return code, Record(ctx, q, From{}, Entry{Event: "code_made", User: row.ID, Username: row.Username, By: byOperator})
 }
 
 // Named returns the account of a user name, an e-mail or an id, for an operator.
@@ -100,7 +99,7 @@ func (a *Accounts) SetDisabled(ctx context.Context, id int32, disabled bool) err
 			return err
 		}
 		if !disabled {
-			return write(ctx, q, From{}, Entry{Event: "account_enabled", User: id, Username: row.Username, By: byOperator})
+			return Record(ctx, q, From{}, Entry{Event: "account_enabled", User: id, Username: row.Username, By: byOperator})
 		}
 		why := "the account was disabled"
 		if err := endOthers(ctx, q, id, 0, why); err != nil {
@@ -112,7 +111,7 @@ func (a *Accounts) SetDisabled(ctx context.Context, id int32, disabled bool) err
 		if err := q.TellSessionsEnded(ctx); err != nil {
 			return err
 		}
-		return write(ctx, q, From{}, Entry{Event: "account_disabled", User: id, Username: row.Username, By: byOperator})
+		return Record(ctx, q, From{}, Entry{Event: "account_disabled", User: id, Username: row.Username, By: byOperator})
 	})
 	return internal("disable or enable an account", err)
 }
@@ -127,7 +126,7 @@ func (a *Accounts) List(ctx context.Context) (accounts []Listed, err error) {
 					ID: row.ID, Email: text(row.Email), Username: row.Username, DisplayName: row.DisplayName, AvatarColor: row.AvatarColor,
 					Active: row.DisabledAt == nil, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, LastLoginAt: row.LastLoginAt,
 				},
-				Disabled: row.DisabledAt != nil, Sessions: int(row.Sessions), Tokens: int(row.Tokens),
+				Sessions: int(row.Sessions), Tokens: int(row.Tokens),
 			})
 		}
 		return err
@@ -164,7 +163,7 @@ func (a *Accounts) Adopt(ctx context.Context, account, project int32) (adopted b
 		if err != nil {
 			return err
 		}
-		return write(ctx, q, From{}, Entry{
+		return Record(ctx, q, From{}, Entry{
 			Event: "project_adopted", User: account, Username: row.Username, By: byOperator, Detail: fmt.Sprint("project ", project),
 		})
 	})

@@ -1,11 +1,16 @@
 package auth
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
+	"layercake/internal/db"
 	"layercake/internal/fault"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Scope is a part of what a token may do for its account.
@@ -63,6 +68,7 @@ type Credential struct {
 	Kind    CredentialKind
 	ID      int32     // public id of the session or token; 0 for others
 	Expires time.Time // zero without a credential
+	Secret  string    // first bytes of the hash of a token's secret, which is another one after a rotation; "" for others
 }
 
 // Principal is who calls, and what the credential says of it. The look-up of a credential makes one, and so does the absence of any: then
@@ -80,6 +86,25 @@ type Principal struct {
 
 // errSignIn is the fault for whoever has no credential and needs one.
 var errSignIn = fault.New(fault.Unauthenticated, "Sign in first")
+
+// holdPerson returns the account of a person who signed in, as it is until the end of the transaction. It fails when the session, which was
+// looked up when the request came, has ended since, or the account was disabled: what outlives a session nobody makes after its end.
+func holdPerson(ctx context.Context, q *db.Queries, p Principal) (row db.User, err error) {
+	if row, err = q.LockUser(ctx, p.Account); err != nil {
+		return row, err
+	}
+	if row.DisabledAt != nil {
+		return row, errDeactivated
+	}
+	if p.Credential.ID == 0 { // an operator acts for the account
+		return row, nil
+	}
+	_, err = q.HoldSession(ctx, db.HoldSessionParams{ID: p.Credential.ID, UserID: p.Account})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return row, ErrEnded
+	}
+	return row, err
+}
 
 // Person fails unless the caller is a person who signed in, and returns the account: what people do to their accounts no token does.
 func (p Principal) Person() (account int32, err error) {

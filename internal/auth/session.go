@@ -83,7 +83,7 @@ func (a *Accounts) sessionID(ctx context.Context, p Principal, id string) (int32
 		return p.Credential.ID, nil
 	}
 	if strings.HasPrefix(id, sessionPrefix) {
-		named, err := a.Look(ctx, id)
+		named, err := a.Look(ctx, From{}, id)
 		if err != nil || named.Account != p.Account {
 			return 0, errNoSession
 		}
@@ -96,19 +96,21 @@ func (a *Accounts) sessionID(ctx context.Context, p Principal, id string) (int32
 	return int32(number), nil
 }
 
-// Logout ends a session of the caller's own, named as for SessionOf; "" is the presented one. It reports whether there was one.
-func (a *Accounts) Logout(ctx context.Context, from From, p Principal, id string) (bool, error) {
+// Logout ends a session of the caller's own, named as for SessionOf; "" is the presented one. It reports whether there was one, and whether
+// the presented one has ended.
+func (a *Accounts) Logout(ctx context.Context, from From, p Principal, id string) (ended, own bool, err error) {
 	if _, err := p.Person(); err != nil {
-		return false, err
+		return false, false, err
 	}
 	number, err := a.sessionID(ctx, p, id)
 	if errors.Is(err, errNoSession) {
-		return false, nil
+		return false, false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
-	return a.end(ctx, from, p, number, "logout")
+	ended, err = a.end(ctx, from, p, number, "logout")
+	return ended, err == nil && number == p.Credential.ID, err
 }
 
 // EndSession ends a session of the caller's own by its public id, and reports whether there was one.
@@ -129,7 +131,7 @@ func (a *Accounts) end(ctx context.Context, from From, p Principal, id int32, ev
 		if err := q.TellSessionsEnded(ctx); err != nil {
 			return err
 		}
-		return write(ctx, q, from, Entry{Event: event, User: account, Username: p.Username, By: p.Username})
+		return Record(ctx, q, from, Entry{Event: event, User: account, Username: p.Username, By: p.Username})
 	})
 	return ended, internal("end a session", err)
 }
@@ -149,7 +151,7 @@ func (a *Accounts) EndOtherSessions(ctx context.Context, from From, p Principal)
 		if err := q.TellSessionsEnded(ctx); err != nil {
 			return err
 		}
-		return write(ctx, q, from, Entry{
+		return Record(ctx, q, from, Entry{
 			Event: "session_ended", User: account, Username: p.Username, By: p.Username, Detail: fmt.Sprint(n, " others"),
 		})
 	})

@@ -71,7 +71,7 @@ func (a *Accounts) Register(ctx context.Context, from From, former Principal, in
 		if err != nil {
 			return taken(err)
 		}
-		if err := write(ctx, q, from, Entry{Event: "account_created", User: row.ID, Username: row.Username, By: row.Username}); err != nil {
+		if err := Record(ctx, q, from, Entry{Event: "account_created", User: row.ID, Username: row.Username, By: row.Username}); err != nil {
 			return err
 		}
 		signed, err = a.signIn(ctx, q, from, former, row, attempt, origin{})
@@ -133,7 +133,8 @@ func (a *Accounts) Login(ctx context.Context, from From, former Principal, in Lo
 		return Signed{}, internal("check a password", err)
 	}
 	if !ok {
-		a.Note(ctx, from, Entry{Event: "login_failed", User: row.ID, Username: row.Username, By: "nobody"})
+		// Each name that was typed has an entry of its own, so that an account that exists is no more work than one that does not.
+		a.note(ctx, from, loginOf(typed), Entry{Event: "login_failed", User: row.ID, Username: row.Username, By: "nobody"})
 		return Signed{}, errWrongLogin
 	}
 	if row.DisabledAt != nil {
@@ -143,6 +144,7 @@ func (a *Accounts) Login(ctx context.Context, from From, former Principal, in Lo
 	var anew string
 	if stale {
 		if anew, err = a.hasher.hash(ctx, in.Password); err != nil {
+			a.unproved(ctx, attempt)
 			return Signed{}, err
 		}
 	}
@@ -220,7 +222,7 @@ func (a *Accounts) RedeemCode(ctx context.Context, from From, former Principal, 
 		if err := endOthers(ctx, q, row.ID, 0, "new password by a code"); err != nil {
 			return err
 		}
-		if err := write(ctx, q, from, Entry{Event: "code_redeemed", User: row.ID, Username: row.Username, By: row.Username}); err != nil {
+		if err := Record(ctx, q, from, Entry{Event: "code_redeemed", User: row.ID, Username: row.Username, By: row.Username}); err != nil {
 			return err
 		}
 		signed, err = a.signIn(ctx, q, from, former, row, attempt, origin{})
@@ -256,11 +258,11 @@ func (a *Accounts) ChangePassword(ctx context.Context, from From, p Principal, c
 		return err
 	}
 	err = a.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) error {
-		now, err := q.LockUser(ctx, row.ID)
+		now, err := holdPerson(ctx, q, p)
 		switch {
 		case err != nil:
 			return err
-		case now.DisabledAt != nil || text(now.PasswordHash) != text(row.PasswordHash): // since it was proved
+		case text(now.PasswordHash) != text(row.PasswordHash): // since it was proved
 			return errWrongCurrent
 		}
 		if err := q.SetPassword(ctx, db.SetPasswordParams{ID: row.ID, PasswordHash: &hash}); err != nil {
@@ -269,7 +271,7 @@ func (a *Accounts) ChangePassword(ctx context.Context, from From, p Principal, c
 		if err := endOthers(ctx, q, row.ID, p.Credential.ID, "new password"); err != nil {
 			return err
 		}
-		return write(ctx, q, from, Entry{Event: "password_changed", User: row.ID, Username: row.Username, By: row.Username})
+		return Record(ctx, q, from, Entry{Event: "password_changed", User: row.ID, Username: row.Username, By: row.Username})
 	})
 	return internal("change a password", err)
 }
@@ -367,7 +369,7 @@ func (a *Accounts) signIn(
 			return Signed{}, err
 		}
 	}
-	err = write(ctx, q, from, Entry{Event: "login", User: row.ID, Username: row.Username, By: row.Username, Detail: by.issuer})
+	err = Record(ctx, q, from, Entry{Event: "login", User: row.ID, Username: row.Username, By: row.Username, Detail: by.issuer})
 	row.LastLoginAt = &session.CreatedAt
 	return Signed{User: userOf(row), Session: sessionOf(db.ListSessionsRow(session), row.DisplayName), Secret: secret}, err
 }

@@ -103,7 +103,7 @@ func (a *Accounts) CreateToken(ctx context.Context, from From, p Principal, in N
 	secret = newSecret(tokenPrefix, secretBytes)
 	params.SecretHash = hashOf(secret)
 	err = a.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) error {
-		if _, err := q.LockUser(ctx, account); err != nil {
+		if _, err := holdPerson(ctx, q, p); err != nil {
 			return err
 		}
 		n, err := q.CountTokens(ctx, account)
@@ -118,7 +118,7 @@ func (a *Accounts) CreateToken(ctx context.Context, from From, p Principal, in N
 			return err
 		}
 		t = tokenOf(db.ListTokensRow(row))
-		return write(ctx, q, from, Entry{Event: "token_created", User: account, Username: p.Username, By: by(p), Detail: in.Name})
+		return Record(ctx, q, from, Entry{Event: "token_created", User: account, Username: p.Username, By: by(p), Detail: in.Name})
 	})
 	if err != nil {
 		return Token{}, "", internal("create a token", err)
@@ -136,6 +136,9 @@ func (a *Accounts) RotateToken(ctx context.Context, from From, p Principal, id i
 	}
 	secret = newSecret(tokenPrefix, secretBytes)
 	err = a.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) error {
+		if _, err := holdPerson(ctx, q, p); err != nil {
+			return err
+		}
 		row, err := q.RotateToken(ctx, db.RotateTokenParams{ID: id, UserID: account, SecretHash: hashOf(secret)})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return errNoToken
@@ -144,7 +147,7 @@ func (a *Accounts) RotateToken(ctx context.Context, from From, p Principal, id i
 			return err
 		}
 		t = tokenOf(db.ListTokensRow(row))
-		return write(ctx, q, from, Entry{Event: "token_rotated", User: account, Username: p.Username, By: by(p), Detail: t.Name})
+		return Record(ctx, q, from, Entry{Event: "token_rotated", User: account, Username: p.Username, By: by(p), Detail: t.Name})
 	})
 	if err != nil {
 		return Token{}, "", internal("rotate a token", err)
@@ -167,7 +170,7 @@ func (a *Accounts) RevokeToken(ctx context.Context, from From, p Principal, id i
 		if err := q.TellSessionsEnded(ctx); err != nil {
 			return err
 		}
-		return write(ctx, q, from, Entry{Event: "token_revoked", User: account, Username: p.Username, By: by(p)})
+		return Record(ctx, q, from, Entry{Event: "token_revoked", User: account, Username: p.Username, By: by(p)})
 	})
 	return revoked, internal("revoke a token", err)
 }

@@ -122,6 +122,20 @@ func (a *Accounts) UserByEmail(ctx context.Context, p Principal, email string) (
 	return u, err
 }
 
+// Find returns the account of an e-mail or a user name, in any case, as others see it, or the fault NotFound.
+func (a *Accounts) Find(ctx context.Context, name string) (User, error) {
+	row, err := a.find(ctx, name)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return User{}, errAccountNotFound
+	}
+	if err != nil {
+		return User{}, fmt.Errorf("find an account: %w", err)
+	}
+	u := userOf(row)
+	u.Email, u.LastLoginAt = "", nil
+	return u, nil
+}
+
 func (a *Accounts) one(ctx context.Context, p Principal, get func(*db.Queries) (db.User, error)) (User, error) {
 	if err := reader(p); err != nil {
 		return User{}, err
@@ -179,13 +193,16 @@ func (a *Accounts) UpdateUser(ctx context.Context, from From, p Principal, id in
 		names.Email = in.Email
 	}
 	err = a.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) error {
+		if _, err := holdPerson(ctx, q, p); err != nil {
+			return err
+		}
 		if row, err = q.UpdateUserNames(ctx, names); err != nil {
 			if f := fault.From(taken(err)); f != nil {
 				return fault.New(fault.Conflict, "Email already taken")
 			}
 			return err
 		}
-		return write(ctx, q, from, Entry{Event: "account_changed", User: id, Username: row.Username, By: row.Username})
+		return Record(ctx, q, from, Entry{Event: "account_changed", User: id, Username: row.Username, By: row.Username})
 	})
 	return userOf(row), internal("update an account", err)
 }

@@ -55,14 +55,20 @@ type Caller struct {
 // taken for one without any. It fails with BadRequest for two credentials and for a name that nobody can have, and with Unavailable when
 // nobody can look the credential up now. It is the only place that decides that.
 func (c Caller) Check() error {
-	if c.refusal != nil {
-		return c.refusal
+	if err := c.Refused(); err != nil {
+		return err
 	}
 	if !c.admitted {
 		return fault.New(fault.Unauthenticated, "Sign in first")
 	}
 	return c.wrongName
 }
+
+// Refused says what is wrong with the credential of the request, if there was one.
+func (c Caller) Refused() error { return c.refusal }
+
+// Where says where the request comes from, for limits and for the log of security.
+func (c Caller) Where() auth.From { return auth.From{Address: c.Address, RequestID: c.RequestID} }
 
 // Named returns the caller under a name that it states, for people to read beside what it changes. The name is no identity: id and kind
 // stay as they are, and a caller with a credential keeps the name that belongs to it. An empty name changes nothing. Named fails with the

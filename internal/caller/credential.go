@@ -23,9 +23,9 @@ const (
 	plainCookie  = "layercake"
 )
 
-// Look finds out whom a secret belongs to. Its faults are Unauthenticated for a secret that proves nothing (any more), and Unavailable when
+// Look finds out whom a secret that came from somewhere belongs to. Its faults are Unauthenticated for a secret that proves nothing (any more), and Unavailable when
 // nobody can look now.
-type Look func(ctx context.Context, secret string) (auth.Principal, error)
+type Look func(ctx context.Context, from auth.From, secret string) (auth.Principal, error)
 
 var (
 	errInAddress = fault.New(fault.BadRequest, "A credential does not belong into an address, where logs and histories keep it: "+
@@ -61,7 +61,7 @@ func authenticated(r *http.Request, look Look, publicURL *url.URL) context.Conte
 // which moves a connection to another session of it. It fails as Look does, with the fault BadRequest for two secrets, and Forbidden for
 // another account.
 func (c Caller) Prove(ctx context.Context, look Look, secret string) (Caller, error) {
-	p, err := look(ctx, secret)
+	p, err := look(ctx, c.Where(), secret)
 	if err != nil {
 		return c, err
 	}
@@ -90,10 +90,14 @@ func credentialOf(r *http.Request, publicURL *url.URL) (secret string, err error
 		found = append(found, value)
 	}
 	if fromOwnPage(r, publicURL) {
-		for _, name := range []string{secureCookie, plainCookie} {
+		names := []string{secureCookie, plainCookie} // the secure one wins: the other may be left from a time without TLS
+		if !Plain(r, publicURL) {
+			names = names[:1] // a neighbour of the host, or whoever answers for it without TLS, can plant the other
+		}
+		for _, name := range names {
 			if cookie, err := r.Cookie(name); err == nil && cookie.Value != "" {
 				found = append(found, cookie.Value)
-				break // the secure one wins: the other may be left from a time without TLS
+				break
 			}
 		}
 	}
@@ -123,6 +127,20 @@ func fromOwnPage(r *http.Request, publicURL *url.URL) bool {
 	}
 	site := r.Header.Get("Sec-Fetch-Site")
 	return site == "same-origin" || site == "none"
+}
+
+// Held ends the context of each request, with the reason as its cause, when its credential ends before the request does. What hold registers
+// it calls at most once, see auth.Keeper.
+func Held(hold func(p auth.Principal, ended func(error)) (release func())) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithCancelCause(r.Context())
+			defer cancel(nil)
+			release := hold(From(ctx).Principal, cancel)
+			defer release()
+			next.ServeHTTP(w, r.WithContext(ctx))
+		})
+	}
 }
 
 // SetSession gives the browser the cookie of a session.

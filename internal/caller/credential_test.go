@@ -1,6 +1,7 @@
 package caller_test
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +16,7 @@ import (
 )
 
 // lookAnn knows one secret.
-func lookAnn(_ context.Context, secret string) (auth.Principal, error) {
+func lookAnn(_ context.Context, _ auth.From, secret string) (auth.Principal, error) {
 	switch secret {
 	case "lcs_ann":
 		return auth.Principal{Actor: auth.Actor{ID: "1", Kind: auth.KindUser, Name: "Ann", Account: 1}}, nil
@@ -31,8 +32,9 @@ func TestCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const cookie, secure = "layercake=lcs_ann", "__Host-layercake=lcs_ann"
+	const plain, cookie = "layercake=lcs_ann", "__Host-layercake=lcs_ann"
 	for name, c := range map[string]struct {
+		host    string // "" for example.com
 		path    string
 		headers []string // name: value
 		public  *url.URL
@@ -60,14 +62,17 @@ func TestCredentials(t *testing.T) {
 		"a foreign page that says more": {headers: []string{"Cookie: " + cookie, "Origin: https://evil.example", "Sec-Fetch-Site: same-origin"}},
 		"cookie of a page without one":  {headers: []string{"Cookie: " + cookie, "Origin: null"}},
 		"cookie of no browser":          {headers: []string{"Cookie: " + cookie}},
-		"cookie by the public name":     {headers: []string{"Cookie: " + secure, "Origin: https://plans.example"}, public: public, account: 1},
-		"cookie by another name":        {headers: []string{"Cookie: " + secure, "Origin: http://example.com"}, public: public},
+		"cookie by the public name":     {headers: []string{"Cookie: " + cookie, "Origin: https://plans.example"}, public: public, account: 1},
+		"cookie by another name":        {headers: []string{"Cookie: " + cookie, "Origin: http://example.com"}, public: public},
+		"plain cookie of this machine":  {host: "127.0.0.1:3000", headers: []string{"Cookie: " + plain, "Sec-Fetch-Site: same-origin"}, account: 1},
+		"plain cookie, maybe planted":   {headers: []string{"Cookie: " + plain, "Sec-Fetch-Site: same-origin"}},
+		"plain cookie, planted":         {headers: []string{"Cookie: " + plain, "Origin: https://plans.example"}, public: public},
 		"cookie and another bearer": {
 			headers: []string{"Cookie: " + cookie, "Sec-Fetch-Site: same-origin", "Authorization: Bearer lcs_bob"}, code: fault.BadRequest,
 		},
 	} {
 		for _, open := range []bool{true, false} {
-			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://example.com"+c.path, nil)
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+cmp.Or(c.host, "example.com")+c.path, nil)
 			for _, header := range c.headers {
 				key, value, _ := strings.Cut(header, ": ")
 				r.Header.Set(key, value)

@@ -172,7 +172,7 @@ func (s *Service) Invite(
 	if err != nil {
 		return c, err
 	}
-	u, err := s.cfg.Accounts.Named(ctx, strings.TrimSpace(name))
+	u, err := s.cfg.Accounts.Find(ctx, strings.TrimSpace(name))
 	if fault.Is(err, fault.NotFound) {
 		return c, errNoUser
 	}
@@ -192,13 +192,13 @@ func (s *Service) Invite(
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil, errAlready
 		}
+		if err != nil {
+			return nil, err
+		}
 		c = of(row)
-		return nil, err
+		return nil, record(ctx, tx.Queries, from, p, "collaborator_invited", row)
 	}
 	_, err = s.cfg.Plans.Change(ctx, access, change)
-	if err == nil {
-		s.note(ctx, from, p, "collaborator_invited", c)
-	}
 	return c, err
 }
 
@@ -223,13 +223,13 @@ func (s *Service) Accept(ctx context.Context, from auth.From, p auth.Principal, 
 			return nil, err
 		}
 		c = of(row)
+		if err := record(ctx, tx.Queries, from, p, "collaborator_accepted", row); err != nil {
+			return nil, err
+		}
 		told, err := told(ctx, tx.Queries, row)
 		return []plan.Edit{plan.SetCollaborator{After: told}}, err
 	}
 	_, err = s.cfg.Plans.Change(ctx, auth.Unchecked(p.Actor, invitation.ProjectID), change)
-	if err == nil {
-		s.note(ctx, from, p, "collaborator_accepted", c)
-	}
 	return c, err
 }
 
@@ -238,13 +238,20 @@ func (s *Service) Decline(ctx context.Context, from auth.From, p auth.Principal,
 	if _, err := s.own(ctx, p, id); err != nil {
 		return Collaborator{}, err
 	}
-	c, err := s.one(ctx, func(q *db.Queries) (db.Collaborator, error) {
-		return q.DeclineCollaboration(ctx, db.DeclineCollaborationParams{ID: id, UserID: p.Account})
+	var row db.Collaborator
+	err := s.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) (err error) {
+		if row, err = q.DeclineCollaboration(ctx, db.DeclineCollaborationParams{ID: id, UserID: p.Account}); err != nil {
+			return err
+		}
+		return record(ctx, q, from, p, "collaborator_declined", row)
 	})
-	if err == nil {
-		s.note(ctx, from, p, "collaborator_declined", c)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return Collaborator{}, ErrNotFound
+	case err != nil:
+		return Collaborator{}, fmt.Errorf("decline an invitation: %w", err)
 	}
-	return c, err
+	return of(row), nil
 }
 
 // own returns an invitation of the caller's own.
@@ -272,13 +279,9 @@ func (s *Service) SetRole(ctx context.Context, from auth.From, p auth.Principal,
 	if err != nil {
 		return Collaborator{}, err
 	}
-	c, err := s.change(ctx, p, id, auth.Own, func(q *db.Queries, before db.Collaborator) (db.Collaborator, error) {
+	return s.change(ctx, from, p, id, auth.Own, "collaborator_role", func(q *db.Queries) (db.Collaborator, error) {
 		return q.SetCollaboratorRole(ctx, db.SetCollaboratorRoleParams{ID: id, Role: string(as)})
 	})
-	if err == nil {
-		s.note(ctx, from, p, "collaborator_role", c)
-	}
-	return c, err
 }
 
 // Remove takes a right or an invitation away. Owners may, and everybody may go by themselves. The last owner stays. Faults: as of SetRole.
@@ -295,19 +298,16 @@ func (s *Service) Remove(ctx context.Context, from auth.From, p auth.Principal, 
 		_, err = s.Decline(ctx, from, p, id)
 		return err
 	}
-	c, err = s.change(ctx, p, id, need, func(q *db.Queries, before db.Collaborator) (db.Collaborator, error) {
+	_, err = s.change(ctx, from, p, id, need, "collaborator_removed", func(q *db.Queries) (db.Collaborator, error) {
 		return q.RemoveCollaborator(ctx, id)
 	})
-	if err == nil {
-		s.note(ctx, from, p, "collaborator_removed", c)
-	}
 	return err
 }
 
 // change changes a collaborator under the lock of the project's head, and tells it in an event if there is a right that changes. A project
 // that had an owner has one afterwards, whoever else goes at the same moment: they wait for the lock.
 func (s *Service) change(
-	ctx context.Context, p auth.Principal, id int32, need auth.Need, write func(*db.Queries, db.Collaborator) (db.Collaborator, error),
+	ctx context.Context, from auth.From, p auth.Principal, id int32, need auth.Need, event string, write func(*db.Queries) (db.Collaborator, error),
 ) (Collaborator, error) {
 	found, err := s.one(ctx, func(q *db.Queries) (db.Collaborator, error) { return q.GetCollaborator(ctx, id) })
 	if err != nil {
@@ -321,15 +321,21 @@ func (s *Service) change(
 	change := plan.Change{Need: need, Via: via}
 	change.Within = func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
 		before, err := tx.GetCollaborator(ctx, id)
-		if err != nil || !before.Active {
+		switch {
+		case errors.Is(err, pgx.ErrNoRows), err == nil && !before.Active:
 			return nil, ErrNotFound
+		case err != nil:
+			return nil, err
 		}
 		owned := before.Role == string(auth.Owner) && before.Status == "accepted"
-		after, err := write(tx.Queries, before)
+		after, err := write(tx.Queries)
 		if err != nil {
 			return nil, err
 		}
 		c = of(after)
+		if err := record(ctx, tx.Queries, from, p, event, after); err != nil {
+			return nil, err
+		}
 		owners, err := tx.CountOwners(ctx, before.ProjectID)
 		switch {
 		case err != nil:
@@ -354,8 +360,13 @@ func (s *Service) change(
 	return c, err
 }
 
-func (s *Service) note(ctx context.Context, from auth.From, p auth.Principal, event string, c Collaborator) {
-	s.cfg.Accounts.Note(ctx, from, auth.Entry{
-		Event: event, User: c.UserID, By: p.Name, Detail: fmt.Sprintf("project %d, %s", c.ProjectID, c.Role),
+// record writes into the log of security what became of a collaborator, in the same transaction.
+func record(ctx context.Context, q *db.Queries, from auth.From, p auth.Principal, event string, row db.Collaborator) error {
+	u, err := q.GetUser(ctx, row.UserID)
+	if err != nil {
+		return err
+	}
+	return auth.Record(ctx, q, from, auth.Entry{
+		Event: event, User: u.ID, Username: u.Username, By: p.Username, Detail: fmt.Sprintf("project %d, %s", row.ProjectID, row.Role),
 	})
 }

@@ -3,7 +3,9 @@ package collaborator_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 
@@ -60,7 +62,7 @@ func (d *deployment) registered(name string) auth.Principal {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	p, err := d.cores[1].Accounts.Look(d.t.Context(), signed.Secret)
+	p, err := d.cores[1].Accounts.Look(d.t.Context(), auth.From{}, signed.Secret)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -264,5 +266,47 @@ func TestRoleLoweredBetweenCheckAndCommit(t *testing.T) {
 	d.joined(bob, "editor")
 	if err := change(); err != nil {
 		t.Errorf("an editor again: %v", err)
+	}
+}
+
+// The log of security has each change of a right, whoever made it and however fast, under names that nobody chooses for the moment.
+func TestLogOfRights(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t)
+	bob := d.registered("bob")
+	c := d.joined(bob, "editor")
+	operator := "an operator on the command line"
+	if _, err := d.cores[0].Accounts.UpdateUser(t.Context(), home, d.ann, d.ann.Account, auth.UpdateUserInput{DisplayName: &operator}); err != nil {
+		t.Fatal(err)
+	}
+	d.ann.Name = operator
+	for _, role := range []string{"viewer", "editor", "viewer"} {
+		if _, err := d.cores[0].Collaborators.SetRole(t.Context(), home, d.ann, c.ID, role); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.cores[0].Collaborators.Remove(t.Context(), home, d.ann, c.ID); err != nil {
+		t.Fatal(err)
+	}
+	got := pgtest.Texts(t, d.conn, `SELECT concat_ws(' ', event, username, by_whom, detail) FROM security_log WHERE event LIKE 'collaborator%' ORDER BY id`)
+	of := fmt.Sprintf("project %d, ", d.project)
+	want := []string{
+		"collaborator_invited bob ann " + of + "editor", "collaborator_accepted bob bob " + of + "editor",
+		"collaborator_role bob ann " + of + "viewer", "collaborator_role bob ann " + of + "editor", "collaborator_role bob ann " + of + "viewer",
+		"collaborator_removed bob ann " + of + "viewer",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// An account is invited by its names, and not by what looks like the id of another one.
+func TestInviteByDigits(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t)
+	bob := d.registered("bob")
+	digits := d.registered(fmt.Sprintf("%03d", bob.Account))
+	if c := d.invited(digits.Username, "viewer"); c.UserID != digits.Account {
+		t.Errorf("account %d was invited, want %d", c.UserID, digits.Account)
 	}
 }

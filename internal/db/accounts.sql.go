@@ -15,7 +15,8 @@ const AdoptProject = `-- name: AdoptProject :execrows
 INSERT INTO collaborators (project_id, user_id, role, status, joined_at, last_active_at)
 SELECT p.id, $1, 'owner', 'accepted', now(), now() FROM projects p
 WHERE p.id = $2 AND NOT EXISTS (
-    SELECT FROM collaborators c WHERE c.project_id = p.id AND c.role = 'owner' AND c.status = 'accepted' AND c.active)
+    SELECT FROM collaborators c JOIN users u ON u.id = c.user_id
+    WHERE c.project_id = p.id AND c.role = 'owner' AND c.status = 'accepted' AND c.active AND u.disabled_at IS NULL)
 ON CONFLICT (project_id, user_id) DO UPDATE SET role = 'owner', status = 'accepted', active = true, joined_at = now(), updated_at = now()
 `
 
@@ -113,9 +114,12 @@ func (q *Queries) DeleteAttempt(ctx context.Context, id int64) error {
 }
 
 const EndIssuerSessions = `-- name: EndIssuerSessions :many
-UPDATE sessions SET ended_at = now(), ended_by = $1
-WHERE issuer = $2 AND ($3::text IS NULL OR issuer_session = $3)
-    AND ($4::text IS NULL OR subject = $4) AND ended_at IS NULL AND expires_at > now()
+UPDATE sessions SET ended_at = now(), ended_by = $1 WHERE id IN (
+    SELECT s.id FROM sessions s
+    WHERE s.issuer = $2 AND ($3::text IS NULL OR s.issuer_session = $3)
+        AND ($4::text IS NULL OR s.subject = $4) AND s.ended_at IS NULL AND s.expires_at > now()
+    ORDER BY s.id FOR UPDATE
+)
 RETURNING user_id
 `
 
@@ -190,27 +194,10 @@ func (q *Queries) EndSession(ctx context.Context, arg EndSessionParams) (int64, 
 	return result.RowsAffected(), nil
 }
 
-const EndSessionBySecret = `-- name: EndSessionBySecret :execrows
-UPDATE sessions SET ended_at = now(), ended_by = $1
-WHERE secret_hash = $2 AND user_id = $3 AND ended_at IS NULL AND expires_at > now()
-`
-
-type EndSessionBySecretParams struct {
-	EndedBy    *string
-	SecretHash []byte
-	UserID     int32
-}
-
-func (q *Queries) EndSessionBySecret(ctx context.Context, arg EndSessionBySecretParams) (int64, error) {
-	result, err := q.db.Exec(ctx, EndSessionBySecret, arg.EndedBy, arg.SecretHash, arg.UserID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const EndSessionsBut = `-- name: EndSessionsBut :execrows
-UPDATE sessions SET ended_at = now(), ended_by = $1 WHERE user_id = $2 AND id <> $3 AND ended_at IS NULL AND expires_at > now()
+UPDATE sessions SET ended_at = now(), ended_by = $1 WHERE id IN (
+    SELECT s.id FROM sessions s WHERE s.user_id = $2 AND s.id <> $3 AND s.ended_at IS NULL AND s.expires_at > now() ORDER BY s.id FOR UPDATE
+)
 `
 
 type EndSessionsButParams struct {
@@ -219,7 +206,7 @@ type EndSessionsButParams struct {
 	Spared  int32
 }
 
-// Ends the sessions of an account but for one; 0 spares none.
+// Ends the sessions of an account but for one; 0 spares none. Who ends several locks them in one order, here and below.
 func (q *Queries) EndSessionsBut(ctx context.Context, arg EndSessionsButParams) (int64, error) {
 	result, err := q.db.Exec(ctx, EndSessionsBut, arg.EndedBy, arg.UserID, arg.Spared)
 	if err != nil {
@@ -360,7 +347,8 @@ func (q *Queries) GetSessionBySecret(ctx context.Context, arg GetSessionBySecret
 }
 
 const GetTokenBySecret = `-- name: GetTokenBySecret :one
-SELECT t.id, t.user_id, t.name, t.scopes, t.project_id, t.expires_at, u.username, u.display_name, u.avatar_color,
+SELECT t.id, t.user_id, t.name, t.scopes, t.project_id,
+    (CASE WHEN t.secret_hash = $1 THEN t.expires_at ELSE least(t.expires_at, t.former_until) END)::timestamptz AS expires_at, u.username, u.display_name, u.avatar_color,
     (t.ended_at IS NULL AND t.expires_at > now() AND u.disabled_at IS NULL
         AND (t.secret_hash = $1 OR t.former_until > now()))::boolean AS alive,
     (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute')::boolean AS stale
@@ -528,6 +516,23 @@ func (q *Queries) GetUserByName(ctx context.Context, username string) (User, err
 		&i.DisabledAt,
 	)
 	return i, err
+}
+
+const HoldSession = `-- name: HoldSession :one
+SELECT id FROM sessions WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > now() FOR SHARE
+`
+
+type HoldSessionParams struct {
+	ID     int32
+	UserID int32
+}
+
+// Whether a session has not ended, and does not until the end of the transaction but by its time.
+func (q *Queries) HoldSession(ctx context.Context, arg HoldSessionParams) (int32, error) {
+	row := q.db.QueryRow(ctx, HoldSession, arg.ID, arg.UserID)
+	var id int32
+	err := row.Scan(&id)
+	return id, err
 }
 
 const InsertAttempt = `-- name: InsertAttempt :one
@@ -762,7 +767,8 @@ func (q *Queries) ListOwnedCollaborators(ctx context.Context, arg ListOwnedColla
 
 const ListProjectsWithoutOwner = `-- name: ListProjectsWithoutOwner :many
 SELECT p.id, p.name FROM projects p
-WHERE NOT EXISTS (SELECT FROM collaborators c WHERE c.project_id = p.id AND c.role = 'owner' AND c.status = 'accepted' AND c.active)
+WHERE NOT EXISTS (SELECT FROM collaborators c JOIN users u ON u.id = c.user_id
+    WHERE c.project_id = p.id AND c.role = 'owner' AND c.status = 'accepted' AND c.active AND u.disabled_at IS NULL)
 ORDER BY p.id LIMIT 1000
 `
 
@@ -771,6 +777,7 @@ type ListProjectsWithoutOwnerRow struct {
 	Name string
 }
 
+// Who is disabled owns nothing.
 func (q *Queries) ListProjectsWithoutOwner(ctx context.Context) ([]ListProjectsWithoutOwnerRow, error) {
 	rows, err := q.db.Query(ctx, ListProjectsWithoutOwner)
 	if err != nil {

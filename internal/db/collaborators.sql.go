@@ -40,9 +40,11 @@ func (q *Queries) AcceptCollaboration(ctx context.Context, arg AcceptCollaborati
 }
 
 const CountOwners = `-- name: CountOwners :one
-SELECT count(*)::int FROM collaborators WHERE project_id = $1 AND role = 'owner' AND status = 'accepted' AND active
+SELECT count(*)::int FROM collaborators c JOIN users u ON u.id = c.user_id
+WHERE c.project_id = $1 AND c.role = 'owner' AND c.status = 'accepted' AND c.active AND u.disabled_at IS NULL
 `
 
+// Who is disabled owns nothing.
 func (q *Queries) CountOwners(ctx context.Context, projectID int32) (int32, error) {
 	row := q.db.QueryRow(ctx, CountOwners, projectID)
 	var column_1 int32

@@ -10,19 +10,22 @@ import (
 )
 
 const ListEnded = `-- name: ListEnded :many
-SELECT 'session'::text AS kind, h.id::int AS id, 0::int AS project_id FROM unnest($1::int[]) h (id)
-WHERE NOT coalesce((SELECT s.ended_at IS NULL AND s.expires_at > now() AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = s.user_id)
+SELECT 'session'::text AS kind, h.id::int AS id, 0::int AS project_id, ''::bytea AS secret FROM unnest($1::int[]) h (id)
+WHERE NOT coalesce((SELECT s.ended_at IS NULL AND s.expires_at > now() AND ($2::float8 = 0 OR s.last_used_at > now() - make_interval(secs => $2))
+        AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = s.user_id)
     FROM sessions s WHERE s.id = h.id), false)
 UNION ALL
-SELECT 'token', h.id, 0 FROM unnest($2::int[]) h (id)
-WHERE NOT coalesce((SELECT t.ended_at IS NULL AND t.expires_at > now() AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = t.user_id)
+SELECT 'token', h.id, 0, h.secret FROM (SELECT unnest($3::int[])::int AS id, unnest($4::bytea[])::bytea AS secret) h
+WHERE NOT coalesce((SELECT t.ended_at IS NULL AND t.expires_at > now()
+        AND (substring(t.secret_hash FROM 1 FOR 8) = h.secret OR substring(t.former_hash FROM 1 FOR 8) = h.secret AND t.former_until > now())
+        AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = t.user_id)
     FROM tokens t WHERE t.id = h.id), false)
 UNION ALL
-SELECT 'access', h.id, 0 FROM unnest($3::int[]) h (id)
+SELECT 'access', h.id, 0, '' FROM unnest($5::int[]) h (id)
 WHERE NOT coalesce((SELECT u.disabled_at IS NULL FROM users u WHERE u.id = h.id), false)
 UNION ALL
-SELECT 'role', h.user_id, h.project_id FROM (
-    SELECT unnest($4::int[])::int AS user_id, unnest($5::int[])::int AS project_id
+SELECT 'role', h.user_id, h.project_id, '' FROM (
+    SELECT unnest($6::int[])::int AS user_id, unnest($7::int[])::int AS project_id
 ) h
 WHERE NOT coalesce((SELECT c.status = 'accepted' AND c.active FROM collaborators c
     WHERE c.project_id = h.project_id AND c.user_id = h.user_id), false)
@@ -30,7 +33,9 @@ WHERE NOT coalesce((SELECT c.status = 'accepted' AND c.active FROM collaborators
 
 type ListEndedParams struct {
 	Sessions     []int32
+	Idle         float64
 	Tokens       []int32
+	Secrets      [][]byte
 	Accounts     []int32
 	RoleUsers    []int32
 	RoleProjects []int32
@@ -40,14 +45,17 @@ type ListEndedRow struct {
 	Kind      string
 	ID        int32
 	ProjectID int32
+	Secret    []byte
 }
 
-// What has ended of what a replica holds open, in one statement: sessions, tokens, and the roles of accounts in projects. Each is looked up by
-// itself, whatever the planner believes about their number.
+// What has ended of what a replica holds open, in one statement: sessions, also those that were not used for so many seconds (0 for any),
+// tokens (by the first bytes of the hash of their secret, too, which is another one after a rotation), and the roles of accounts in projects. Each is looked up by itself, whatever the planner believes about their number.
 func (q *Queries) ListEnded(ctx context.Context, arg ListEndedParams) ([]ListEndedRow, error) {
 	rows, err := q.db.Query(ctx, ListEnded,
 		arg.Sessions,
+		arg.Idle,
 		arg.Tokens,
+		arg.Secrets,
 		arg.Accounts,
 		arg.RoleUsers,
 		arg.RoleProjects,
@@ -59,7 +67,12 @@ func (q *Queries) ListEnded(ctx context.Context, arg ListEndedParams) ([]ListEnd
 	items := []ListEndedRow{}
 	for rows.Next() {
 		var i ListEndedRow
-		if err := rows.Scan(&i.Kind, &i.ID, &i.ProjectID); err != nil {
+		if err := rows.Scan(
+			&i.Kind,
+			&i.ID,
+			&i.ProjectID,
+			&i.Secret,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

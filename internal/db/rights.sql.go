@@ -45,6 +45,7 @@ func (q *Queries) GetProjectOfSource(ctx context.Context, id int32) (int32, erro
 
 const GetRole = `-- name: GetRole :one
 SELECT role FROM collaborators WHERE project_id = $1 AND user_id = $2 AND status = 'accepted' AND active
+    AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = $2)
 `
 
 type GetRoleParams struct {
@@ -63,6 +64,7 @@ func (q *Queries) GetRole(ctx context.Context, arg GetRoleParams) (string, error
 const ListRoles = `-- name: ListRoles :many
 SELECT project_id, role FROM collaborators
 WHERE user_id = $1 AND project_id = ANY ($2::int[]) AND status = 'accepted' AND active
+    AND (SELECT u.disabled_at IS NULL FROM users u WHERE u.id = $1)
 `
 
 type ListRolesParams struct {
@@ -75,7 +77,7 @@ type ListRolesRow struct {
 	Role      string
 }
 
-// The roles of an account in some projects. A role counts once its invitation was accepted, until it is taken away.
+// The roles of an account in some projects. A role counts once its invitation was accepted, until it is taken away or the account disabled.
 func (q *Queries) ListRoles(ctx context.Context, arg ListRolesParams) ([]ListRolesRow, error) {
 	rows, err := q.db.Query(ctx, ListRoles, arg.UserID, arg.ProjectIds)
 	if err != nil {

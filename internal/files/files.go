@@ -117,6 +117,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	f := fault.From(err)
 	switch {
 	case f != nil && f.Code != fault.Internal:
+	case fault.From(context.Cause(r.Context())) != nil: // the credential has ended
+		f = fault.From(context.Cause(r.Context()))
 	case r.Context().Err() != nil, errors.Is(err, context.DeadlineExceeded):
 		f = fault.New(fault.Unavailable, fault.Busy) // who went away does not read it
 	default:

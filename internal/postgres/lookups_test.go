@@ -292,7 +292,7 @@ var lookUps = map[string]call{
 	"ListTokens":           get((*db.Queries).ListTokens, largeSource),
 	"CountTokens":          get((*db.Queries).CountTokens, largeSource),
 	"ListEnded": get((*db.Queries).ListEnded, db.ListEndedParams{
-		Sessions: []int32{largeSource}, Tokens: []int32{largeSource}, Accounts: []int32{largeSource}, RoleUsers: []int32{largeSource}, RoleProjects: []int32{large},
+		Sessions: []int32{largeSource}, Tokens: []int32{largeSource}, Secrets: [][]byte{make([]byte, 8)}, Accounts: []int32{largeSource}, RoleUsers: []int32{largeSource}, RoleProjects: []int32{large},
 	}),
 	"ListRoles":           get((*db.Queries).ListRoles, db.ListRolesParams{UserID: largeSource, ProjectIds: []int32{large}}),
 	"GetRole":             get((*db.Queries).GetRole, db.GetRoleParams{UserID: largeSource, ProjectID: large}),

@@ -161,12 +161,12 @@ func (p *Pool) Query(ctx context.Context, f func(*db.Queries) error) error {
 // serializationTries is how often InTx runs its function before it gives up.
 const serializationTries = 3
 
-// InTx runs f in a transaction. It runs f again on a serialization failure, so f uses nothing but its queries.
+// InTx runs f in a transaction. It runs f again on a serialization failure and after a deadlock, so f uses nothing but its queries.
 func (p *Pool) InTx(ctx context.Context, f func(*db.Queries) error) error {
 	return p.Do(ctx, func(conn *pgx.Conn) error {
 		for try := 1; ; try++ {
 			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return f(db.New(tx)) })
-			if try < serializationTries && State(err) == SerializationFailure {
+			if state := State(err); try < serializationTries && (state == SerializationFailure || state == DeadlockDetected) {
 				continue
 			}
 			return err

@@ -71,7 +71,7 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 		return nil, err
 	}
 	c.Rights = auth.NewRights(c.DB, cfg.Open)
-	c.Keeper = auth.NewKeeper(auth.KeeperConfig{DB: c.DB.System, Log: c.log, Metrics: metrics})
+	c.Keeper = auth.NewKeeper(auth.KeeperConfig{DB: c.DB.System, Idle: cfg.SessionIdle, Log: c.log, Metrics: metrics})
 	c.Accounts, err = auth.NewAccounts(auth.AccountsConfig{
 		DB: c.DB, Registration: cfg.registers(), Passwords: !cfg.NoPasswords, SessionTTL: cfg.SessionTTL, SessionIdle: cfg.SessionIdle,
 		PasswordList: cfg.PasswordList, Patience: cfg.Patience, ContextWords: cfg.knownNames(), Log: c.log,

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"layercake/graph"
-	"layercake/internal/auth"
 	"layercake/internal/caller"
 	"layercake/internal/mcpserver"
 	"layercake/internal/web"
@@ -58,9 +56,7 @@ func (s *Server) routes() http.Handler {
 	r.Get("/health", s.health)
 	r.Get("/health/live", s.live)
 	r.Get("/health/ready", s.health)
-	authenticate := caller.Authenticate(func(ctx context.Context, secret string) (auth.Principal, error) {
-		return s.core.Accounts.Look(ctx, secret)
-	}, s.cfg.PublicURL)
+	authenticate := caller.Authenticate(s.core.Accounts.Look, s.cfg.PublicURL)
 	r.Group(func(r chi.Router) {
 		r.Use(authenticate)
 		r.Handle("/graphql", s.graph.HTTP())
@@ -70,7 +66,10 @@ func (s *Server) routes() http.Handler {
 		r.Handle("/mcp", s.mcp)
 		r.Handle("/mcp/", s.mcp)
 		r.HandleFunc("/mcp/sse", s.mcp.ServeSSE)
-		s.files.Routes(r)
+		held := r.With(caller.Held(s.core.Keeper.Hold)) // streams hold themselves
+		held.Post("/mcp", s.mcp.ServeHTTP)
+		held.Post("/mcp/", s.mcp.ServeHTTP)
+		s.files.Routes(held)
 	})
 	r.Get(web.LoginPath, web.ServeLogin)
 	r.Get(web.LoginPath+"/*", web.ServeLogin)

@@ -72,8 +72,8 @@ BEGIN
             coalesce(bool_or(r.required), false) AND bool_or(r.required IS NULL) AS forgetful,
             string_agg(r.address, ', ' ORDER BY r.address) FILTER (WHERE r.exposed) AS exposed
         FROM public.replicas r WHERE r.expires_at > statement_timestamp()) s,
-        (SELECT count(*) AS n, min(p.id) AS example FROM public.projects p WHERE NOT EXISTS (SELECT FROM public.collaborators c
-            WHERE c.project_id = p.id AND c.role = 'owner' AND c.status = 'accepted' AND c.active)) o;
+        (SELECT count(*) AS n, min(p.id) AS example FROM public.projects p WHERE NOT EXISTS (SELECT FROM public.collaborators c JOIN public.users u ON u.id = c.user_id
+            WHERE c.project_id = p.id AND c.role = 'owner' AND c.status = 'accepted' AND c.active AND u.disabled_at IS NULL)) o;
 
     RETURN QUERY
     SELECT 'draining', CASE WHEN s.names IS NOT NULL THEN 'warn' ELSE 'ok' END, coalesce(s.names, 'no replica'),
