@@ -287,6 +287,7 @@ var lookUps = map[string]call{
 	"GetUserByIdentity":    get((*db.Queries).GetUserByIdentity, db.GetUserByIdentityParams{}),
 	"GetSessionBySecret":   get((*db.Queries).GetSessionBySecret, db.GetSessionBySecretParams{SecretHash: make([]byte, 32)}),
 	"GetTokenBySecret":     get((*db.Queries).GetTokenBySecret, make([]byte, 32)),
+	"HoldSession":          get((*db.Queries).HoldSession, db.HoldSessionParams{ID: largeSource, UserID: largeSource}),
 	"GetSession":           get((*db.Queries).GetSession, db.GetSessionParams{ID: largeSource, UserID: largeSource}),
 	"ListSessions":         get((*db.Queries).ListSessions, largeSource),
 	"ListTokens":           get((*db.Queries).ListTokens, largeSource),
