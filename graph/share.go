@@ -45,7 +45,9 @@ type eventKey struct {
 // cache can be asked in between.
 type stream struct {
 	pull func(ctx context.Context) (*event, *gqlerror.Error) // returns the next event; nil when there is none, with the error that ended it
-	push func() *gqlerror.Error                              // builds what the pulled event shows and hands it to the generated code
+	// push builds what the pulled event shows and hands it to the generated code. It reports whether it did: where that failed because the
+	// subscriber has gone there is no error.
+	push func() (built bool, failure *gqlerror.Error)
 }
 
 type streamKey struct{}
@@ -92,12 +94,13 @@ func subscribe[E any](ctx context.Context, r *Resolver, produce func(out chan<- 
 		}
 		return &last.event, nil
 	}
-	push := func() *gqlerror.Error {
+	push := func() (built bool, failure *gqlerror.Error) {
 		e, err := last.build()
-		if err == nil {
-			out <- e
+		if err != nil {
+			return false, present(err)
 		}
-		return present(err)
+		out <- e
+		return true, nil
 	}
 	*ctx.Value(streamKey{}).(*stream) = stream{pull: pull, push: push}
 	return out, nil
@@ -128,7 +131,8 @@ func (h *Handler) share(ctx context.Context, next graphql.OperationHandler) grap
 		if e != nil {
 			sent = e.update
 			execute := func(ctx context.Context) *graphql.Response {
-				if failure = s.push(); failure != nil {
+				var built bool
+				if built, failure = s.push(); !built {
 					return nil
 				}
 				return responses(ctx)

@@ -204,6 +204,44 @@ func TestOnlyMissesAreShown(t *testing.T) {
 	r.running.Wait()
 }
 
+// A subscriber who goes while an event is built waits for nothing, though the shared execution outlives it.
+func TestSubscriberGoesWhileAnEventIsBuilt(t *testing.T) {
+	t.Parallel()
+	m := newMetrics(nil)
+	h := &Handler{metrics: m, answers: newAnswerCache(m)}
+	r := &Resolver{running: new(sync.WaitGroup)}
+	schema := NewExecutableSchema(Config{}).Schema()
+	doc, errs := gqlparser.LoadQueryWithRules(schema, "subscription { planEvents(projectId: 1) { version } }", rules.NewDefaultRules())
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	ctx, gone := context.WithCancel(graphql.WithOperationContext(t.Context(), &graphql.OperationContext{Doc: doc, Operation: doc.Operations[0]}))
+	responses := h.share(ctx, func(ctx context.Context) graphql.ResponseHandler {
+		out, err := subscribe(ctx, r, func(out chan<- delivery[int64]) error {
+			out <- delivery[int64]{
+				event: event{key: eventKey{project: 1, at: plan.Cursor{Version: 1}}},
+				build: func() (int64, error) { gone(); return 0, ctx.Err() },
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return func(ctx context.Context) *graphql.Response { // as the generated code
+			select {
+			case n := <-out:
+				return &graphql.Response{Data: fmt.Append(nil, n)}
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
+	if end := responses(ctx); end != nil {
+		t.Errorf("it is sent %s", end.Data)
+	}
+	r.running.Wait()
+}
+
 // A client may have ignored the last events of a burst. Checks come when it listens again, and then rarely.
 func TestChecksFollowABurst(t *testing.T) {
 	t.Parallel()
@@ -233,7 +271,7 @@ func TestChecksFollowABurst(t *testing.T) {
 			if e, err := s.pull(ctx); e == nil || err != nil {
 				t.Fatal(err)
 			}
-			if err := s.push(); err != nil {
+			if built, err := s.push(); !built {
 				t.Fatal(err)
 			}
 			d := <-out
