@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(pgtest.Main(m))
 }
 
+// pages are those of an open server without a site.
+var pages = web.New(nil, true)
+
 const html = "text/html,application/xhtml+xml,*/*;q=0.8"
 
 // get asks for a path, or for GraphiQL where it is served, with headers in pairs.
@@ -42,9 +45,9 @@ func get(t *testing.T, method, path string, header ...string) *httptest.Response
 	}
 	w := httptest.NewRecorder()
 	if path == "/graphql" {
-		web.ServeGraphiQL(w, r)
+		pages.ServeGraphiQL(w, r)
 	} else {
-		web.ServeHTTP(w, r)
+		pages.ServeHTTP(w, r)
 	}
 	return w
 }
@@ -69,6 +72,8 @@ func TestPage(t *testing.T) {
 		"below sockets":                {"GET", "/ws/nothing", html, false},
 		"below agents":                 {"GET", "/mcp/nothing", html, false},
 		"below health":                 {"GET", "/health/nothing", html, false},
+		"below metrics":                {"GET", "/metrics/nothing", html, false},
+		"below what is well known":     {"GET", "/.well-known/nothing", html, false},
 		"below the routes of files":    {"GET", "/api/nothing", html, false},
 		"a file of the client":         {"GET", "/client/nothing.js", html, false},
 		"the folder of the client":     {"GET", "/client", html, false},
@@ -226,11 +231,11 @@ func TestBudgets(t *testing.T) {
 	// The entry names what the one part that it loads later needs: the editor. What the editor loads later is named by its own files.
 	entry := get(t, "GET", regexp.MustCompile(`/assets/index-[^"]*\.js`).FindString(index)).Body.String()
 	parts := regexp.MustCompile(`m\.f=\[([^\]]*)\]`).FindStringSubmatch(entry)
-	if len(parts) == 0 || !strings.Contains(parts[1], "assets/editor-") {
+	if len(parts) == 0 || !strings.Contains(parts[1], "./editor-") {
 		t.Fatal("the entry does not say what the editor needs")
 	}
 	for _, path := range strings.Split(parts[1], ",") {
-		loaded["/"+strings.Trim(path, `"`)] = true
+		loaded["/assets/"+strings.Trim(path, `"./`)] = true
 	}
 	editor := sum()
 	worker := asset(t, "layout.worker-*.js")

@@ -1,0 +1,212 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path"
+	"regexp"
+	"strings"
+
+	"golang.org/x/net/html"
+)
+
+// What a site may have: a build of a client has a hundredth of it, and a folder that somebody named by mistake has more.
+const (
+	maxSiteBytes = 128 << 20
+	maxSiteFiles = 10_000
+)
+
+// credentials is the path of the script that a site gets before its own where everybody signs in.
+const credentials = "/client/credentials.js"
+
+//go:embed credentials.js
+var credentialsScript []byte
+
+// Site is a built single-page client of somebody else. It is read as a whole before it is served, so no request leads out of its folder, and
+// what happens to the folder later cannot mix two builds.
+type Site struct{ files map[string]*file }
+
+// ReadSite reads the folder that a build made. Its HTML has index.html for all addresses of the client. Unless the server is open, the HTML is
+// for those who signed in, and lets their requests carry the cookie. ReadSite fails for a folder that holds anything but files, folders and
+// links to files within it, or holds too much; what begins with a dot is left out.
+func ReadSite(dir string, open bool) (*Site, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	s := &Site{files: map[string]*file{}}
+	room := int64(maxSiteBytes)
+	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case name == ".":
+			return nil
+		case strings.HasPrefix(entry.Name(), ".") && entry.IsDir():
+			return fs.SkipDir
+		case strings.HasPrefix(entry.Name(), "."):
+			return nil
+		case isReserved(name) || first(name) == "app":
+			return fmt.Errorf("%s is where the server has paths of its own: no browser would get it", name)
+		case entry.IsDir():
+			return nil
+		case len(s.files) == maxSiteFiles:
+			return fmt.Errorf("there are more than %d files: name the folder that the build of a client made", maxSiteFiles)
+		}
+		content, err := readWithin(root, name, room)
+		if err != nil {
+			return err
+		}
+		room -= int64(len(content))
+		s.files["/"+name] = siteFile(name, content, open)
+		return nil
+	})
+	if err == nil && s.files[index] == nil {
+		err = errors.New("there is no index.html: name the folder that the build of a client made")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// readWithin returns a file of a folder that has at most so many bytes.
+func readWithin(root *os.Root, name string, room int64) ([]byte, error) {
+	info, err := root.Stat(name) // follows links, but not out of the folder
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s leads to no file of the folder: %w", name, err)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is neither a file nor a folder, nor a link to a file", name)
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, room+1)) // it may have grown since
+	if err == nil && int64(len(content)) > room {
+		err = fmt.Errorf("there are more than %d MB: name the folder that the build of a client made", maxSiteBytes>>20)
+	}
+	return content, err
+}
+
+// sitePolicy is as strict as clients bear that were built for any server: scripts and connections only of this one, but styles that they write
+// themselves, pictures and workers that they make, and a base.
+const sitePolicy = "default-src 'none'; script-src 'self'%s; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; " +
+	"media-src 'self' data: blob:; connect-src 'self'; worker-src 'self' blob:; manifest-src 'self'; base-uri 'self'; form-action 'self'; " +
+	"frame-ancestors 'none'"
+
+// siteFile returns a file of a site as it is sent.
+func siteFile(name string, content []byte, open bool) *file {
+	caching := askAgain
+	if isHashed(name) {
+		caching = keep
+	}
+	switch {
+	case !open:
+		caching = "private, " + caching
+	case caching == keep:
+		caching = "public, " + caching
+	}
+	scripts := ""
+	if path.Ext(name) == ".html" {
+		var at int
+		at, scripts = scriptsOf(content)
+		if !open {
+			content = bytes.Join([][]byte{content[:at], content[at:]}, []byte(`<script src="`+credentials+`"></script>`))
+		}
+	}
+	return newFile(name, content, fmt.Sprintf(sitePolicy, scripts), caching)
+}
+
+var (
+	// hashPlace matches names that may have a hash of the contents in them, as Vite, webpack and esbuild write it: not at the top of the
+	// folder, where people name files.
+	hashPlace = regexp.MustCompile(`/[^/]*[-.]([\w-]{8}|[0-9a-f]{9,64})(?:\.chunk)?\.[a-z0-9]+(?:\.map)?$`)
+	// hashLooks matches what is hardly a word.
+	hashLooks = regexp.MustCompile(`[0-9]|[A-Z].*[A-Z]`)
+)
+
+// isHashed reports whether a name changes with the contents of the file. When in doubt it does not: a browser then asks again.
+func isHashed(name string) bool {
+	m := hashPlace.FindStringSubmatch(name)
+	return m != nil && hashLooks.MatchString(m[1])
+}
+
+// scriptsOf returns where a script stands before all others of a document, and the hashes of those that are written in it, as a policy has
+// them. Handlers in attributes are not among them.
+func scriptsOf(document []byte) (at int, hashes string) {
+	var b strings.Builder
+	at = -1
+	tokens := html.NewTokenizer(bytes.NewReader(document))
+	for end := 0; ; {
+		kind := tokens.Next()
+		if kind == html.ErrorToken { // the end
+			return max(at, 0), b.String()
+		}
+		start := end
+		end += len(tokens.Raw())
+		if kind != html.StartTagToken && kind != html.SelfClosingTagToken {
+			continue
+		}
+		token := tokens.Token()
+		if at < 0 && token.Data == "head" {
+			at = end
+		}
+		if token.Data != "script" {
+			continue
+		}
+		if at < 0 {
+			at = start
+		}
+		if hasAttribute(token, "src") {
+			continue
+		}
+		kind = tokens.Next()
+		end += len(tokens.Raw())
+		if kind == html.TextToken {
+			sum := sha256.Sum256(tokens.Text())
+			b.WriteString(" 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'")
+		}
+	}
+}
+
+func hasAttribute(token html.Token, name string) bool {
+	for _, attribute := range token.Attr {
+		if attribute.Key == name {
+			return true
+		}
+	}
+	return false
+}
+
+// find returns the file that answers a request: that of its path, or the index where a browser goes to an address of the client. It is nil
+// for what is missing, also for a file of another build.
+func (s *Site) find(r *http.Request) *file {
+	name := r.URL.Path
+	f := s.files[name]
+	if name == "/" || f == nil && isScreen(r) {
+		f = s.files[index]
+	}
+	return f
+}
+
+// isScreen reports whether a browser goes to an address that a client may have a screen for.
+func isScreen(r *http.Request) bool {
+	name := r.URL.Path
+	_, isFile := mediaTypes[path.Ext(name)]
+	return wantsHTML(r) && !isFile && !isReserved(name) && (path.Clean(name) == strings.TrimSuffix(name, "/")) && !strings.ContainsFunc(name, isOdd)
+}
+
+// isOdd reports whether no client has a character in its addresses.
+func isOdd(c rune) bool { return c == '\\' || c < ' ' || c == 0x7f }
