@@ -14,6 +14,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/html"
 )
@@ -30,13 +31,13 @@ const credentials = "/client/credentials.js"
 //go:embed credentials.js
 var credentialsScript []byte
 
-// Site is a built single-page client of somebody else. It is read as a whole before it is served, so no request leads out of its folder, and
-// what happens to the folder later cannot mix two builds.
+// Site is a built single-page client of somebody else. All of it is read before any of it is served: no request leads out of the folder,
+// and a folder that is replaced under the server cannot mix two builds.
 type Site struct{ files map[string]*file }
 
-// ReadSite reads the folder that a build made. Its HTML has index.html for all addresses of the client. Unless the server is open, the HTML is
-// for those who signed in, and lets their requests carry the cookie. ReadSite fails for a folder that holds anything but files, folders and
-// links to files within it, or holds too much; what begins with a dot is left out.
+// ReadSite reads the folder that a build made; what begins with a dot is left out. Unless the server is open, the HTML is for those who
+// signed in, and has our script before its own. ReadSite fails when there is no index.html, when there is too much, and when there is
+// anything but files, folders, and links to files of the folder.
 func ReadSite(dir string, open bool) (*Site, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -100,16 +101,23 @@ func readWithin(root *os.Root, name string, room int64) ([]byte, error) {
 	return content, err
 }
 
-// sitePolicy is as strict as clients bear that were built for any server: scripts and connections only of this one, but styles that they write
-// themselves, pictures and workers that they make, and a base.
-const sitePolicy = "default-src 'none'; script-src 'self'%s; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; " +
-	"media-src 'self' data: blob:; connect-src 'self'; worker-src 'self' blob:; manifest-src 'self'; base-uri 'self'; form-action 'self'; " +
-	"frame-ancestors 'none'"
+// sitePolicy is as strict as clients can live with that know nothing of it: scripts and connections of this server only, but inline styles,
+// pictures and workers that scripts make, and a base. %s is for the hashes of inline scripts.
+const sitePolicy = "default-src 'none'; script-src 'self'%s; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; " +
+	"font-src 'self' data:; media-src 'self' data: blob:; connect-src 'self'; worker-src 'self' blob:; manifest-src 'self'; " +
+	"base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 
 // siteFile returns a file of a site as it is sent.
 func siteFile(name string, content []byte, open bool) *file {
-	caching := askAgain
-	if isHashed(name) {
+	scripts, caching := "", askAgain
+	switch {
+	case path.Ext(name) == ".html":
+		var at int
+		at, scripts = scriptsOf(content)
+		if !open {
+			content = bytes.Join([][]byte{content[:at], content[at:]}, []byte(`<script src="`+credentials+`"></script>`))
+		}
+	case isHashed(name):
 		caching = keep
 	}
 	switch {
@@ -117,14 +125,6 @@ func siteFile(name string, content []byte, open bool) *file {
 		caching = "private, " + caching
 	case caching == keep:
 		caching = "public, " + caching
-	}
-	scripts := ""
-	if path.Ext(name) == ".html" {
-		var at int
-		at, scripts = scriptsOf(content)
-		if !open {
-			content = bytes.Join([][]byte{content[:at], content[at:]}, []byte(`<script src="`+credentials+`"></script>`))
-		}
 	}
 	return newFile(name, content, fmt.Sprintf(sitePolicy, scripts), caching)
 }
@@ -190,8 +190,8 @@ func hasAttribute(token html.Token, name string) bool {
 	return false
 }
 
-// find returns the file that answers a request: that of its path, or the index where a browser goes to an address of the client. It is nil
-// for what is missing, also for a file of another build.
+// find returns the file that answers a request, nil for none: the file of its path, or the index where a browser goes to an address of the
+// client.
 func (s *Site) find(r *http.Request) *file {
 	name := r.URL.Path
 	f := s.files[name]
@@ -201,12 +201,14 @@ func (s *Site) find(r *http.Request) *file {
 	return f
 }
 
-// isScreen reports whether a browser goes to an address that a client may have a screen for.
+// isScreen reports whether a browser goes to an address that a client may have a screen for. What has the name of a file is none: it is
+// missing, or of another build, and the index in its place would be taken for it.
 func isScreen(r *http.Request) bool {
 	name := r.URL.Path
 	_, isFile := mediaTypes[path.Ext(name)]
-	return wantsHTML(r) && !isFile && !isReserved(name) && (path.Clean(name) == strings.TrimSuffix(name, "/")) && !strings.ContainsFunc(name, isOdd)
+	isPlain := path.Clean(name) == strings.TrimSuffix(name, "/") && !strings.ContainsFunc(name, isOdd)
+	return wantsHTML(r) && !isFile && isPlain && !isReserved(name)
 }
 
-// isOdd reports whether no client has a character in its addresses.
-func isOdd(c rune) bool { return c == '\\' || c < ' ' || c == 0x7f }
+// isOdd reports whether a character is in no address of a client.
+func isOdd(c rune) bool { return c == '\\' || unicode.IsControl(c) }

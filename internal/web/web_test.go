@@ -39,6 +39,11 @@ const html = "text/html,application/xhtml+xml,*/*;q=0.8"
 // get asks for a path, or for GraphiQL where it is served, with headers in pairs.
 func get(t *testing.T, method, path string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
+	return answered(t, pages, method, path, header...)
+}
+
+func answered(t *testing.T, pages *web.Pages, method, path string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
