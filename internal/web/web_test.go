@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -293,22 +292,8 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// runInBrowser runs a script that opens pages of replicas in a browser, and returns what it prints. The test is skipped where there is
-// none, or fails in CI.
-func runInBrowser(t testing.TB, script string, env ...string) string {
-	t.Helper()
-	chromium, err := exec.LookPath("chromium")
-	switch {
-	case err != nil && os.Getenv("CI") != "":
-		t.Fatal(err)
-	case err != nil:
-		t.Skip(err)
-	}
-	return npmtest.RunWeb(t, script, append(env, "CHROMIUM="+chromium)...)
-}
-
-// notTests are scripts of the folder test that others import, or that BenchmarkPage or TestSignIn runs.
-var notTests = []string{"browser.mjs", "passage.mjs", "figures.mjs", "sign-in.mjs"}
+// notTests are scripts of the folder test that others import, or that other tests and benchmarks run.
+var notTests = []string{"browser.mjs", "passage.mjs", "figures.mjs", "sign-in.mjs", "site.mjs"}
 
 // Each script drives pages of two replicas in a browser, or the client alone. None is forgotten: they are found in their folder.
 func TestPages(t *testing.T) {
@@ -326,7 +311,7 @@ func TestPages(t *testing.T) {
 			t.Parallel()
 			database := pgtest.New(t)
 			replicas := servertest.StartOn(t, database, 2, nil)
-			t.Log(runInBrowser(t, script, "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL,
+			t.Log(npmtest.RunInBrowser(t, script, "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL,
 				"PSQL="+filepath.Join(pgtest.Binaries(t), "psql"), "DATABASE="+database))
 		})
 	}
@@ -343,5 +328,5 @@ func TestSignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Log(runInBrowser(t, "sign-in.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL, "CODE="+code))
+	t.Log(npmtest.RunInBrowser(t, "sign-in.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL, "CODE="+code))
 }

@@ -75,8 +75,11 @@ function planScreen(projectId) {
     box.dataset.id = id
     box.onpointerdown = (down) => {
       const { left, top } = canvas.getBoundingClientRect()
-      const grip = { x: down.offsetX, y: down.offsetY }
-      const at = (event) => ({ x: Math.round(event.clientX - left - grip.x), y: Math.round(event.clientY - top - grip.y) })
+      const held = box.getBoundingClientRect()
+      const at = (event) => ({
+        x: Math.round(held.left - left + event.clientX - down.clientX),
+        y: Math.round(held.top - top + event.clientY - down.clientY),
+      })
       box.setPointerCapture(down.pointerId)
       box.onpointermove = (event) => put(box, at(event))
       box.onpointerup = async (event) => {
@@ -98,7 +101,7 @@ function planScreen(projectId) {
       await request('AddPlanDagNode', `mutation AddPlanDagNode($projectId: Int!, $node: PlanDagNodeInput!) {
         addPlanDagNode(projectId: $projectId, node: $node) { id __typename } }`, {
         projectId,
-        node: { id, nodeType: 'GraphNode', position: { x: 100, y: 100 }, metadata: { label: id, description: '' }, config: '{}' },
+        node: { id, nodeType: 'GraphNode', position: { x: 100, y: 40 + 60 * nodes.size }, metadata: { label: id, description: '' }, config: '{}' },
       })
     },
   })
