@@ -143,40 +143,34 @@ func isHashed(name string) bool {
 	return m != nil && hashLooks.MatchString(m[1])
 }
 
-// scriptsOf returns where a script stands before all others of a document, and the hashes of those that are written in it, as a policy has
-// them. Handlers in attributes are not among them.
+// scriptsOf returns where a script runs before all others of a document, which is at the beginning of its head or before the first script,
+// and the hashes of its inline scripts, as a policy has them. What attributes such as onclick hold is not among them.
 func scriptsOf(document []byte) (at int, hashes string) {
-	var b strings.Builder
 	at = -1
 	tokens := html.NewTokenizer(bytes.NewReader(document))
 	for end := 0; ; {
 		kind := tokens.Next()
-		if kind == html.ErrorToken { // the end
-			return max(at, 0), b.String()
-		}
-		start := end
+		begin := end
 		end += len(tokens.Raw())
-		if kind != html.StartTagToken && kind != html.SelfClosingTagToken {
+		switch kind {
+		case html.ErrorToken: // the end
+			return max(at, 0), hashes
+		case html.StartTagToken, html.SelfClosingTagToken:
+		default:
 			continue
 		}
 		token := tokens.Token()
-		if at < 0 && token.Data == "head" {
+		switch {
+		case token.Data == "head" && at < 0:
 			at = end
-		}
-		if token.Data != "script" {
-			continue
-		}
-		if at < 0 {
-			at = start
-		}
-		if hasAttribute(token, "src") {
-			continue
-		}
-		kind = tokens.Next()
-		end += len(tokens.Raw())
-		if kind == html.TextToken {
-			sum := sha256.Sum256(tokens.Text())
-			b.WriteString(" 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'")
+		case token.Data == "script":
+			if at < 0 {
+				at = begin // from here on nobody needs to know where a token stands
+			}
+			if !hasAttribute(token, "src") && tokens.Next() == html.TextToken {
+				sum := sha256.Sum256(tokens.Text())
+				hashes += " 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+			}
 		}
 	}
 }

@@ -106,6 +106,18 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// Where everybody signs in, nobody is given GraphiQL.
+func TestGraphiQLIsForOpenServers(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/graphiql.html", asset(t, "graphiql/graphiql-*.js")} {
+		for open, want := range map[bool]int{true: http.StatusOK, false: http.StatusNotFound} {
+			if got := answered(t, web.New(nil, open), "GET", path).Code; got != want {
+				t.Errorf("%s, open %v: %d, want %d", path, open, got, want)
+			}
+		}
+	}
+}
+
 // A page knows which one it is by what sockets are greeted with, too.
 func TestPageSaysItsHash(t *testing.T) {
 	t.Parallel()
