@@ -17,6 +17,7 @@ export async function request(operationName, query, variables = {}) {
     headers: {
       accept: 'application/graphql-response+json,application/json;q=0.9',
       'content-type': 'application/json',
+      'x-layercake-session': sessionId(),
     },
     body: JSON.stringify({ operationName, query, variables, extensions: { clientLibrary: { name: 'another', version: '1.0.0' } } }),
   })
