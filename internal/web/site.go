@@ -200,7 +200,7 @@ func (s *Site) find(r *http.Request) *file {
 func isScreen(r *http.Request) bool {
 	name := r.URL.Path
 	_, isFile := mediaTypes[path.Ext(name)]
-	isPlain := path.Clean(name) == strings.TrimSuffix(name, "/") && !strings.ContainsFunc(name, isOdd)
+	isPlain := !strings.Contains(name, "/.") && !strings.Contains(name, "//") && !strings.ContainsFunc(name, isOdd)
 	return wantsHTML(r) && !isFile && isPlain && !isReserved(name)
 }
 

@@ -86,6 +86,7 @@ func TestSite(t *testing.T) {
 		"a folder, in the address bar":   {"GET", "/assets/", html, "index.html"}, // as any address that has no file
 		"a file with a slash":            {"GET", "/robots.txt/", "*/*", nothing},
 		"a dot-file":                     {"GET", "/.env", "*/*", nothing},
+		"a dot-file, in the address bar": {"GET", "/.env", html, nothing},
 		"a folder with a dot":            {"GET", "/.git/config", "*/*", nothing},
 		"a dot-file among assets":        {"GET", "/assets/.map", "*/*", nothing},
 		"out of the folder":              {"GET", "/../secret.txt", html, nothing},
@@ -135,7 +136,7 @@ func TestSiteLeavesPathsToTheServer(t *testing.T) {
 				t.Errorf("%s: %d %s", path+below, response.Code, response.Body)
 			}
 		}
-		if response := ask("GET", path+"-like", "Accept", html); response.Body.String() != siteIndex {
+		if response := ask("GET", strings.Replace(path, "/.", "/", 1)+"-like", "Accept", html); response.Body.String() != siteIndex {
 			t.Errorf("%s-like: %d %s", path, response.Code, response.Body)
 		}
 	}
