@@ -120,6 +120,29 @@ func TestSite(t *testing.T) {
 	}
 }
 
+// What is kept from those who did not sign in is all HTML of a site, whoever asks, and the screens of our page.
+func TestPagesOfASite(t *testing.T) {
+	t.Parallel()
+	site, err := web.ReadSite(write(t, siteFiles), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := web.New(site, false)
+	for request, want := range map[[3]string]bool{
+		{"GET", "/", html}: true, {"GET", "/", "*/*"}: true, {"HEAD", "/", "*/*"}: true, {"GET", "/index.html", "*/*"}: true,
+		{"GET", "/help/about.html", "*/*"}: true, {"GET", "/projects/7", html}: true, {"GET", "/app", html}: true, {"GET", "/app/projects/7", html}: true,
+		{"POST", "/", html}: false, {"POST", "/index.html", html}: false, {"GET", "/projects/7", "*/*"}: false, {"GET", "/robots.txt", html}: false,
+		{"GET", "/assets/index-BX1k2a9c.js", "*/*"}: false, {"GET", "/client/index.js", html}: false, {"GET", "/app/assets/x.js", html}: false,
+		{"GET", "/graphql/x", html}: false, {"GET", "/nothing.js", html}: false,
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), request[0], request[1], nil)
+		r.Header.Set("Accept", request[2])
+		if got := pages.IsPage(r); got != want {
+			t.Errorf("%q: %v", request, got)
+		}
+	}
+}
+
 // Whatever the server has, or may have, is never answered with the client's index: a program would take it for an answer.
 func TestSiteLeavesPathsToTheServer(t *testing.T) {
 	t.Parallel()

@@ -122,12 +122,13 @@ func (p *Pages) document(name, head string) *file {
 	return newFile(name, []byte(content), policyOf(name), askAgain)
 }
 
-// IsPage reports whether a request comes from a browser that shows an address of the page, or of the site.
+// IsPage reports whether a browser goes to an address of our page, or anybody asks for HTML of the site. Where everybody signs in, only
+// who did so gets the answer.
 func (p *Pages) IsPage(r *http.Request) bool {
 	rest, ours := p.ours(r)
 	if !ours {
 		f := p.site.find(r)
-		return f != nil && f.isHTML()
+		return isRead(r) && f != nil && f.isHTML()
 	}
 	return wantsHTML(r) && first(rest) != "assets" && !isReserved(rest)
 }
