@@ -258,7 +258,8 @@ func TestSiteHeaders(t *testing.T) {
 		"/font.woff2": "font/woff2", "/notes.unknown": "application/octet-stream", "/app.webmanifest": "application/manifest+json",
 	} {
 		h := ask("GET", path).Header()
-		if got := h.Get("Content-Type"); got != want || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" {
+		if got := h.Get("Content-Type"); got != want || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" ||
+			h.Get("Cross-Origin-Opener-Policy") != "same-origin" {
 			t.Errorf("%s: %q, want %q: %v", path, got, want, h)
 		}
 		policy := h.Get("Content-Security-Policy")
@@ -388,7 +389,13 @@ func TestSiteIsReadOnce(t *testing.T) {
 	t.Parallel()
 	dir := write(t, siteFiles)
 	current := filepath.Join(t.TempDir(), "current")
-	for _, err := range []error{os.Symlink("robots.txt", filepath.Join(dir, "humans.txt")), os.Symlink(dir, current)} {
+	// As Kubernetes lays files out: a folder for each state, a link to the newest one, and links through that.
+	newest := filepath.Join(dir, "..2026")
+	for _, err := range []error{
+		os.Symlink("robots.txt", filepath.Join(dir, "humans.txt")), os.Symlink(dir, current),
+		os.Mkdir(newest, 0o755), os.WriteFile(filepath.Join(newest, "settings.json"), []byte("{}"), 0o644),
+		os.Symlink("..2026", filepath.Join(dir, "..data")), os.Symlink("..data/settings.json", filepath.Join(dir, "settings.json")),
+	} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -397,7 +404,7 @@ func TestSiteIsReadOnce(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{"/": siteIndex, "/humans.txt": siteFiles["robots.txt"]} {
+	for path, want := range map[string]string{"/": siteIndex, "/humans.txt": siteFiles["robots.txt"], "/settings.json": "{}"} {
 		if got := ask("GET", path).Body.Bytes(); !bytes.Equal(got, []byte(want)) {
 			t.Errorf("%s: %s", path, got)
 		}

@@ -42,12 +42,12 @@ var reserved = []string{
 	"graphql", "ws", "mcp", "api", "client", "health", "login", "oidc", "connect", "ops", "schema.graphql", ".well-known", "metrics", "debug",
 }
 
-func isReserved(path string) bool { return slices.Contains(reserved, first(path)) }
+func isReserved(name string) bool { return slices.Contains(reserved, first(name)) }
 
 // first returns the first element of a path.
-func first(path string) string {
-	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	return name
+func first(name string) string {
+	element, _, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
+	return element
 }
 
 // shared returns the files of dist by their paths, but for its HTML. All Pages of the process share them, and what is compressed of them.

@@ -29,16 +29,13 @@ export async function request(operationName, query, variables = {}) {
 const socketAddress = (path) => `${location.origin.replace(/^http/, 'ws')}${path}`
 
 /** What sockets came to, for tests. */
-export const sockets = (globalThis.sockets = { replicas: [], closes: [] })
+const closes = (globalThis.closes = [])
 
 const client = createClient({
   url: socketAddress('/graphql/ws'),
   connectionParams: () => ({ 'x-layercake-session': sessionId() }),
   lazy: true,
-  on: {
-    connected: (_socket, payload) => { sockets.replicas.push(payload?.replica) },
-    closed: (event) => { sockets.closes.push({ of: 'graphql', code: event.code }) },
-  },
+  on: { closed: ({ code }) => { closes.push(`graphql ${code}`) } },
 })
 
 /** Calls a function with what a subscription sends, until what it returns is called. */
@@ -52,24 +49,30 @@ export function subscribe(operationName, query, variables, take) {
 
 /** Is in a document of a project, under a name that everybody has, and calls a function with who else is. */
 export function attend(projectId, userId, documentId, take) {
-  const socket = new WebSocket(socketAddress(`/ws/collaboration?project_id=${projectId}`))
   const people = new Map()
+  let socket
+  let attempts = 0
   const say = (message) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message))
-  socket.onopen = () => say({ type: 'join_session', data: { userId, userName: 'Anonymous User', avatarColor: '#3b82f6', documentId } })
-  socket.onmessage = ({ data }) => {
-    const message = JSON.parse(data)
-    if (message.type === 'bulk_presence') for (const person of message.data) people.set(person.userId, person)
-    if (message.type === 'user_presence') {
-      if (message.data.isOnline) people.set(message.data.userId, message.data)
-      else people.delete(message.data.userId)
+  function connect() {
+    socket = new WebSocket(socketAddress(`/ws/collaboration?project_id=${projectId}`))
+    socket.onopen = () => say({ type: 'join_session', data: { userId, userName: 'Anonymous User', avatarColor: '#3b82f6', documentId } })
+    socket.onmessage = ({ data }) => {
+      const message = JSON.parse(data)
+      if (message.type === 'bulk_presence') for (const person of message.data) people.set(person.userId, person)
+      if (message.type === 'user_presence') {
+        if (message.data.isOnline) people.set(message.data.userId, message.data)
+        else people.delete(message.data.userId)
+      }
+      take([...people.values()])
     }
-    take([...people.values()])
+    socket.onclose = ({ code }) => {
+      closes.push(`collaboration ${code}`)
+      people.clear()
+      take([])
+      if (code !== 1000 && attempts < 10) setTimeout(connect, 1000 * 2 ** attempts++)
+    }
   }
-  socket.onclose = (event) => {
-    sockets.closes.push({ of: 'collaboration', code: event.code })
-    people.clear()
-    take([])
-  }
+  connect()
   const heartbeat = setInterval(() => say({ type: 'ping' }), 30_000)
   return {
     move: (x, y) => say({
