@@ -263,7 +263,7 @@ func TestSiteHeaders(t *testing.T) {
 			t.Errorf("%s: %q, want %q: %v", path, got, want, h)
 		}
 		policy := h.Get("Content-Security-Policy")
-		for _, part := range []string{"default-src 'none'; script-src 'self'; ", "connect-src 'self'; ", "frame-ancestors 'none'"} {
+		for _, part := range []string{"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; ", "connect-src 'self'; ", "frame-ancestors 'none'"} {
 			if !strings.Contains(policy, part) {
 				t.Errorf("%s: %q lacks %q", path, policy, part)
 			}
@@ -307,7 +307,7 @@ func TestScriptsOfASite(t *testing.T) {
 			t.Parallel()
 			plain := strings.Replace(c.document, "|", "", 1)
 			dir := write(t, map[string]string{"index.html": plain})
-			policy := "default-src 'none'; script-src 'self'"
+			policy := "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'"
 			for _, script := range c.inline {
 				policy += " " + hashOf(script)
 			}

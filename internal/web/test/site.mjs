@@ -103,8 +103,39 @@ try {
   await live(ours)
   await ours.close()
 
-  // Signing out in one tab ends what another has open, and there is no page for it any more.
+  // What the policy allows and what it does not, in a page whose problems nobody counts.
   const tab = await ann.context().newPage()
+  await tab.goto(`${url}/projects`)
+  const outcome = (code) => tab.evaluate((name) => new Promise((resolve) => {
+    const codes = {
+      wasm: () => new WebAssembly.Module(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0])).constructor.name,
+      eval: () => (0, eval)('1'), // oxlint-disable-line no-eval -- the policy forbids it
+      elsewhere: () => fetch('https://elsewhere.invalid/'),
+      socket: () => new WebSocket('wss://elsewhere.invalid/').readyState,
+    }
+    // Later, since what a debugger does at once is allowed.
+    setTimeout(async () => {
+      try {
+        resolve(await codes[name]())
+      } catch (error) {
+        resolve(error.name)
+      }
+    })
+  }), code)
+  const violations = () => tab.evaluate(() => globalThis.violations)
+  await tab.evaluate(() => {
+    globalThis.violations = []
+    addEventListener('securitypolicyviolation', ({ effectiveDirective }) => globalThis.violations.push(effectiveDirective))
+  })
+  assert.equal(await outcome('wasm'), 'Module')
+  assert.deepEqual(await violations(), [])
+  assert.equal(await outcome('eval'), 'EvalError')
+  assert.equal(await outcome('elsewhere'), 'TypeError')
+  await outcome('socket')
+  await tab.waitForFunction(() => globalThis.violations.length === 3)
+  assert.deepEqual(await violations(), ['script-src', 'connect-src', 'connect-src'])
+
+  // Signing out in one tab ends what another has open, and there is no page for it any more.
   await tab.goto(`${url}/login`)
   await tab.getByRole('button', { name: 'Sign out' }).click()
   await tab.getByRole('button', { name: 'Sign in' }).waitFor()
