@@ -57,6 +57,11 @@ func kindOf(secret string) string {
 	return prefix
 }
 
+// LooksLikeSecret reports whether a text begins like the secret of a session or of a token, whether it is one or not.
+func LooksLikeSecret(text string) bool {
+	return strings.HasPrefix(text, sessionPrefix) || strings.HasPrefix(text, tokenPrefix)
+}
+
 // hashOf returns what is stored of a secret. A plain hash is enough: nobody can guess so many random bytes.
 func hashOf(secret string) []byte {
 	sum := sha256.Sum256([]byte(secret))

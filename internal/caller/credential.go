@@ -13,7 +13,8 @@ import (
 	"layercake/internal/fault"
 )
 
-// SessionHeader carries the secret of a session, for clients that cannot set Authorization.
+// SessionHeader carries the secret of a session, for clients that cannot set Authorization. Clients that were built for servers without
+// accounts send ids there that they make up: what does not begin like a secret is no credential, neither a right nor a wrong one.
 const SessionHeader = "X-Layercake-Session"
 
 // The names of the session cookie. The first is only taken over TLS, and only from the host itself; the second is for plain HTTP on
@@ -86,7 +87,7 @@ func credentialOf(r *http.Request, publicURL *url.URL) (secret string, err error
 		}
 		found = append(found, strings.TrimSpace(value))
 	}
-	if value := r.Header.Get(SessionHeader); value != "" {
+	if value := r.Header.Get(SessionHeader); auth.LooksLikeSecret(value) {
 		found = append(found, value)
 	}
 	if fromOwnPage(r, publicURL) {

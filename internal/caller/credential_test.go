@@ -41,10 +41,17 @@ func TestCredentials(t *testing.T) {
 		account int32
 		code    fault.Code // "" when the caller may go on in open mode
 	}{
-		"none":                          {},
-		"bearer":                        {headers: []string{"Authorization: Bearer lcs_ann"}, account: 1},
-		"bearer in lower case":          {headers: []string{"Authorization: bearer lcs_ann"}, account: 1},
-		"header":                        {headers: []string{"X-Layercake-Session: lcs_ann"}, account: 1},
+		"none":                        {},
+		"bearer":                      {headers: []string{"Authorization: Bearer lcs_ann"}, account: 1},
+		"bearer in lower case":        {headers: []string{"Authorization: bearer lcs_ann"}, account: 1},
+		"header":                      {headers: []string{"X-Layercake-Session: lcs_ann"}, account: 1},
+		"a wrong header":              {headers: []string{"X-Layercake-Session: lcs_bob"}, code: fault.Unauthenticated},
+		"a wrong token in the header": {headers: []string{"X-Layercake-Session: lc_bob"}, code: fault.Unauthenticated},
+		"an id that a client made up": {headers: []string{"X-Layercake-Session: session_1"}},
+		"such an id and a bearer":     {headers: []string{"X-Layercake-Session: session_1", "Authorization: Bearer lcs_ann"}, account: 1},
+		"such an id and a cookie": {
+			headers: []string{"X-Layercake-Session: session_1", "Cookie: " + cookie, "Origin: http://example.com"}, account: 1,
+		},
 		"the same twice":                {headers: []string{"X-Layercake-Session: lcs_ann", "Authorization: Bearer lcs_ann"}, account: 1},
 		"two":                           {headers: []string{"X-Layercake-Session: lcs_bob", "Authorization: Bearer lcs_ann"}, code: fault.BadRequest},
 		"wrong":                         {headers: []string{"Authorization: Bearer lcs_bob"}, code: fault.Unauthenticated},

@@ -49,10 +49,18 @@ func RunMCP(t testing.TB, script string, env ...string) string {
 	return mcp(t, []string{script}, env).mustSucceed(t, script)
 }
 
-// RunWeb is Run for a script in the folder test of internal/web.
-func RunWeb(t testing.TB, script string, env ...string) string {
+// RunInBrowser is Run for a script in the folder test of internal/web, which opens pages in a browser. The test is skipped, or fails, where
+// there is none.
+func RunInBrowser(t testing.TB, script string, env ...string) string {
 	t.Helper()
+	env = append(env, "CHROMIUM="+program(t, "chromium"))
 	return run(t, folder(t, "../web"), program(t, "node"), []string{filepath.Join("test", script)}, env).mustSucceed(t, script)
+}
+
+// Package returns the folder of a package that internal/web installs. The test is skipped, or fails, as with Run.
+func Package(t testing.TB, name string) string {
+	t.Helper()
+	return filepath.Join(folder(t, "../web"), "node_modules", name)
 }
 
 // NPM runs a script that the package.json of internal/web names, as Run does.

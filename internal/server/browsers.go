@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"layercake/graph"
-	"layercake/internal/web"
 )
 
 // allowsOrigin reports whether pages of another origin may call this server. In open mode those on this machine may: the
@@ -84,7 +83,7 @@ func (s *Server) checkOrigin(next http.Handler) http.Handler {
 func (s *Server) isForeign(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
-		return crossSite(r) && !(follows(r) && isPage(r))
+		return crossSite(r) && !(follows(r) && s.isPage(r))
 	}
 	own := origin == "http://"+r.Host || origin == "https://"+r.Host
 	return !own && !s.cfg.allowsOrigin(origin)
@@ -94,8 +93,8 @@ func (s *Server) isForeign(r *http.Request) bool {
 func crossSite(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Site") == "cross-site" }
 
 // isPage reports whether a request is for a page that people look at.
-func isPage(r *http.Request) bool {
-	return r.URL.Path == "/graphql" && graph.IsPage(r) || web.IsPage(r)
+func (s *Server) isPage(r *http.Request) bool {
+	return r.URL.Path == "/graphql" && graph.IsPage(r) || s.pages.IsPage(r)
 }
 
 // follows reports whether a browser says that somebody followed a link, so that the answer takes the place of the page.

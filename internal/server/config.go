@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -25,6 +27,7 @@ import (
 	"layercake/internal/replica"
 	"layercake/internal/setting"
 	"layercake/internal/socket"
+	"layercake/internal/web"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -40,6 +43,7 @@ type Config struct {
 	Hosts          []string // names by which clients know it, beside that in PublicURL; localhost for all names of loopback
 	AllowedOrigins []string // origins whose pages may call; in open mode loopback origins may, too
 	AllowedHeaders []string // headers that pages may send, beside those that are known
+	WebDir         string   // folder of a built client that is served at /; "" for our page
 	TrustedProxies []string // networks such as 10.0.0.0/8, whose X-Forwarded-For says where a client is
 	Open           bool     // whether callers without a credential are let in
 	Registration   string   // open or closed: whether people make accounts themselves; "" for open only when Open is
@@ -128,6 +132,11 @@ func (c *Config) Settings() []setting.Setting {
 		{
 			Flag: "allowed-headers", Placeholder: "NAME", Value: setting.List(&c.AllowedHeaders, checkHeader, nil),
 			Help: "Headers that such pages may send, beside those of GraphQL clients and of tracing.",
+		},
+		{
+			Flag: "web-dir", Placeholder: "DIR", Value: setting.Text(&c.WebDir, checkWebDir),
+			Help: "Folder with the index.html of a built single-page client, to serve at /; our page is at /app/ then. " +
+				"It is read at the start only.",
 		},
 		{
 			Flag: "trusted-proxies", Placeholder: "NETWORK", Value: setting.List(&c.TrustedProxies, checkNetwork, nil),
@@ -379,6 +388,29 @@ func checkOrigin(origin string) error {
 }
 
 var headerName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
+
+// checkWebDir looks for what a folder of another kind lacks. The rest is found out when it is read.
+func checkWebDir(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if info, err := os.Stat(filepath.Join(dir, "index.html")); err != nil || !info.Mode().IsRegular() {
+		return fmt.Errorf("is %q: it is the folder that the build of a client made, and there is no index.html in it", dir)
+	}
+	return nil
+}
+
+// pages returns what browsers are shown.
+func (c Config) pages() (*web.Pages, error) {
+	if c.WebDir == "" {
+		return web.New(nil, c.Open), nil
+	}
+	site, err := web.ReadSite(c.WebDir, c.Open)
+	if err != nil {
+		return nil, fmt.Errorf("LAYERCAKE_WEB_DIR: %w", err)
+	}
+	return web.New(site, c.Open), nil
+}
 
 func checkHeader(header string) error {
 	if !headerName.MatchString(header) {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"layercake/internal/operate"
-	"layercake/internal/web"
 )
 
 // checkTime is the limit of a health check.
@@ -136,5 +135,5 @@ func (s *Server) graphiQL() http.HandlerFunc {
 	if !s.cfg.Open {
 		return nil
 	}
-	return web.ServeGraphiQL
+	return s.pages.ServeGraphiQL
 }

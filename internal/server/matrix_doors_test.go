@@ -19,6 +19,7 @@ import (
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
+	"layercake/internal/server/servertest"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -174,7 +175,15 @@ var routeRequests = map[string][4]string{
 	"/nowhere":     {http.MethodGet, "/nowhere.txt"},
 	"/metrics":     {http.MethodGet, "/metrics"},
 	"/debug/pprof": {http.MethodGet, "/debug/pprof/"},
+	"/client/*":    {http.MethodGet, "/client/credentials.js"},
+	// Where another client is served.
+	"/" + beside:       {http.MethodGet, "/"},
+	"/{file}" + beside: {http.MethodGet, "/robots.txt"},
+	"/app/*" + beside:  {http.MethodGet, "/app/"},
 }
+
+// beside marks routes of replicas that have another client beside the page.
+const beside = " (LAYERCAKE_WEB_DIR)"
 
 const (
 	listTools  = `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}`
@@ -190,6 +199,11 @@ func TestRightsOfRoutes(t *testing.T) {
 	s := newStage(t)
 	f := s.furnished()
 	s.people["owner"].does(t, s.urls[0], f.fill(`mutation { exportNodeOutput(projectId: {project}, nodeId: "o") { success } }`), nil)
+	dir := siteFolder(t)
+	var besides [2]string
+	for i, replica := range servertest.StartOn(t, s.database, 2, func(c *server.Config) { required(c); c.WebDir = dir }) {
+		besides[i] = replica.URL
+	}
 	patterns := server.Patterns(t)
 	for pattern := range routeRequests {
 		if !slices.Contains(patterns, pattern) {
@@ -205,8 +219,12 @@ func TestRightsOfRoutes(t *testing.T) {
 		}
 		cells := make([]string, len(askers))
 		for i, asker := range askers {
+			urls := s.urls
+			if strings.HasSuffix(pattern, beside) {
+				urls = besides
+			}
 			var both [2]string
-			for n, url := range s.urls {
+			for n, url := range urls {
 				both[n] = s.routed(asker, url, request, f)
 			}
 			if cells[i] = both[0]; both[0] != both[1] {
@@ -231,7 +249,7 @@ func (s *stage) routed(asker, url string, request [4]string, f found) string {
 		r.Header.Set("Content-Type", request[2])
 	}
 	r.Header.Set("Accept", "application/graphql-response+json, application/json, text/event-stream")
-	if request[1] == "/" {
+	if strings.HasSuffix(request[1], "/") && request[0] == http.MethodGet {
 		r.Header.Set("Accept", "text/html")
 	}
 	if strings.Contains(request[1], "/ws") {

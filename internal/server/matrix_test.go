@@ -118,6 +118,7 @@ func (table rightsTable) compare(t *testing.T, mark string, columns []string) {
 var doors = []string{
 	"Mutation.login", "Mutation.register", "Mutation.redeemCode", "Query.me", "/health", "/health/live", "/health/ready", "/login", "/login/*",
 	"/.well-known/oauth-protected-resource/mcp",
+	"/client/*", "/{file}" + beside, // programs without data; the pages that load them are not
 	"/graphql/ws", // the handshake: the credential may come in connection_init
 }
 
@@ -162,6 +163,7 @@ func checkRow(t *testing.T, name string, columns, cells []string) {
 // stage is two replicas that let in who signed in, and people who may more or less in the projects that it makes.
 type stage struct {
 	t        *testing.T
+	database string
 	urls     [2]string
 	conn     *pgx.Conn
 	accounts *auth.Accounts
@@ -176,7 +178,7 @@ func newStage(t *testing.T) *stage {
 	database := pgtest.New(t)
 	replicas := servertest.StartOn(t, database, 2, required)
 	s := &stage{
-		t: t, urls: [2]string{replicas[0].URL, replicas[1].URL}, conn: pgtest.Connect(t, database), people: map[string]person{"nobody": {}},
+		t: t, database: database, urls: [2]string{replicas[0].URL, replicas[1].URL}, conn: pgtest.Connect(t, database), people: map[string]person{"nobody": {}},
 	}
 	s.accounts = servertest.StartCoreOn(t, database, required).Accounts
 	for _, name := range []string{"stranger", "viewer", "editor", "owner", "helper", "invitee", "forgetful"} {

@@ -91,21 +91,14 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// page serves the page, and the files that it is made of. Where everybody signs in, its screens are for those who did, and GraphiQL is for
-// nobody: others are sent to the page for that, and come back to where they wanted to go.
+// page serves the page, the site where there is one, and the files that they are made of. Where everybody signs in, their screens are for
+// those who did: others are sent to the page for that, and come back to where they wanted to go.
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
-	if s.cfg.Open {
-		web.ServeHTTP(w, r)
+	if !s.cfg.Open && s.pages.IsPage(r) && caller.From(r.Context()).Check() != nil {
+		http.Redirect(w, r, web.LoginPath+"?return="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 		return
 	}
-	switch {
-	case strings.HasPrefix(r.URL.Path, "/graphiql") || strings.HasPrefix(r.URL.Path, "/assets/graphiql"):
-		http.NotFound(w, r)
-	case web.IsPage(r) && caller.From(r.Context()).Check() != nil:
-		http.Redirect(w, r, web.LoginPath+"?return="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
-	default:
-		web.ServeHTTP(w, r)
-	}
+	s.pages.ServeHTTP(w, r)
 }
 
 // recoverer answers a request whose handler panics, unless its connection was taken over. GraphQL over HTTP has a better answer of its own.

@@ -50,6 +50,7 @@ type Server struct {
 	commander *operate.Commander
 	cleaner   *operate.Cleaner
 	diagnosis *operate.Diagnosis
+	pages     *web.Pages
 
 	http  net.Listener
 	admin net.Listener // nil without an admin address
@@ -84,6 +85,10 @@ func (s *Server) AdminAddr() string {
 // Run serves until ctx ends, then drains. It returns nil after a normal stop, also before it was ready, when all that it started has ended.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.cfg.Check(); err != nil {
+		return err
+	}
+	var err error
+	if s.pages, err = s.cfg.pages(); err != nil {
 		return err
 	}
 	switch err := s.prepare(ctx); {

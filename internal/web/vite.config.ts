@@ -3,6 +3,7 @@ import { defineConfig } from 'vite'
 
 // The page: an index, and files whose names change with their contents.
 export default defineConfig({
+  base: './', // the server puts the page where it lies
   plugins: [react()],
   build: {
     target: 'es2023',

@@ -2,6 +2,7 @@ import { defineConfig } from 'vite'
 
 // GraphiQL: a page of its own, which shares no file with ours, so that neither weighs on the other.
 export default defineConfig({
+  base: './',
   plugins: [{
     name: 'without-fonts',
     // Its style sheet holds fonts, which would be most of its size. The fonts of the machine will do.

@@ -1,21 +1,16 @@
-// Package web serves the page for people, and the client that it is built with.
+// Package web serves the page for people, the client that it is built with, and a client of somebody else.
 //
-// Both are built from src by `make web` into dist, which is committed: building the server needs no Node.
+// The page and its client are built from src by `make web` into dist, which is committed: building the server needs no Node.
 package web
 
 import (
-	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"io/fs"
 	"net/http"
 	"path"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 )
 
 //go:embed dist
@@ -23,6 +18,7 @@ var dist embed.FS
 
 // The names of what has a policy of its own. The build gives the worker its name.
 const (
+	index        = "/index.html"
 	graphiQL     = "/graphiql.html"
 	layoutWorker = "/assets/layout.worker-"
 )
@@ -41,42 +37,31 @@ func policyOf(name string) string {
 		"require-trusted-types-for 'script'; trusted-types layercake"
 }
 
-// apart are the first elements of paths that belong to other handlers, or that hold files: nothing below them is a screen of the page.
-var apart = []string{"graphql", "ws", "mcp", "api", "client", "health", "assets"}
-
-// mediaTypes are those of what a build makes, by the ends of names. (What package mime says depends on the machine.)
-var mediaTypes = map[string]string{
-	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
-	".svg": "image/svg+xml", ".tgz": "application/gzip",
+// The first elements of paths that other handlers have, or may have one day: no screen and no file of a site is below them.
+var reserved = []string{
+	"graphql", "ws", "mcp", "api", "client", "health", "login", "oidc", "connect", "ops", "schema.graphql", ".well-known", "metrics", "debug",
 }
 
-// file is a file of dist, as it is sent.
-type file struct {
-	content, gzipped []byte // gzipped is nil where it would not be smaller
-	mediaType        string
-	tag              string // entity tag
+func isReserved(name string) bool { return slices.Contains(reserved, first(name)) }
+
+// first returns the first element of a path.
+func first(name string) string {
+	element, _, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
+	return element
 }
 
-// files returns the files of dist by their paths. They are compressed once in the life of the process, when somebody asks for one.
-var files = sync.OnceValue(func() map[string]*file {
+// shared returns the files of dist by their paths, but for its HTML. All Pages of the process share them, and what is compressed of them.
+var shared = sync.OnceValue(func() map[string]*file {
 	found := map[string]*file{}
 	err := fs.WalkDir(dist, "dist", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		if err != nil || entry.IsDir() || path.Ext(name) == ".html" {
 			return err
 		}
-		content, err := dist.ReadFile(name)
-		if err != nil {
-			return err
+		at, caching := strings.TrimPrefix(name, "dist"), askAgain
+		if strings.HasPrefix(at, "/assets/") {
+			caching = "public, " + keep
 		}
-		tag := `"` + hash(content) + `"`
-		if name == index {
-			content = bytes.Replace(content, []byte("<head>"), []byte(`<head><meta name="page" content="`+Hash()+`" />`), 1)
-		}
-		f := &file{content: content, mediaType: mediaTypes[path.Ext(name)], tag: tag}
-		if packed := compress(content); len(packed) < len(content)*9/10 {
-			f.gzipped = packed
-		}
-		found[strings.TrimPrefix(name, "dist")] = f
+		found[at] = newFile(at, read(at), policyOf(at), caching)
 		return nil
 	})
 	if err != nil {
@@ -85,94 +70,101 @@ var files = sync.OnceValue(func() map[string]*file {
 	return found
 })
 
-func hash(content []byte) string {
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:16])
-}
-
-const index = "dist/index.html"
-
-// Hash returns the hash of the index page as it was built, which names all other files. It is served with its hash, so a page that is open
-// can tell that there is another one.
-func Hash() string {
-	content, err := dist.ReadFile(index)
+// read returns a file of dist.
+func read(name string) []byte {
+	content, err := dist.ReadFile("dist" + name)
 	if err != nil {
 		panic(err) // the files are part of the program
 	}
-	return hash(content)
+	return content
 }
 
-func compress(content []byte) []byte {
-	var b bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is one that there is
-	_, _ = w.Write(content)                               // writing into memory does not fail
-	_ = w.Close()
-	return b.Bytes()
+// Hash returns the hash of the index page as it was built, which names all other files. It is served with its hash, so a page that is open
+// can tell that there is another one.
+func Hash() string { return hash(read(index)) }
+
+// Pages serves what browsers show: our page, and a site where there is one. Make it with New.
+type Pages struct {
+	base     string // of the paths of our page
+	files    map[string]*file
+	graphiQL *file
+	site     *Site // nil for none
 }
 
-// IsPage reports whether a request comes from a browser that shows an address of the page.
-func IsPage(r *http.Request) bool {
-	if !isRead(r) || !strings.Contains(r.Header.Get("Accept"), "text/html") {
-		return false
+// New returns the pages of a server. A site, nil for none, has all paths that nobody else has, and our page lies below /app then. Where the
+// server is not open there is no GraphiQL.
+func New(site *Site, open bool) *Pages {
+	p := &Pages{files: map[string]*file{}, site: site}
+	if site != nil {
+		p.base = "/app"
 	}
-	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	return !slices.Contains(apart, first)
+	for name, f := range shared() {
+		switch {
+		case strings.HasPrefix(name, "/client/"):
+			p.files[name] = f
+		case open || !strings.HasPrefix(name, "/assets/graphiql"):
+			p.files[p.base+name] = f
+		}
+	}
+	p.files[p.base+index] = p.document(index, `<meta name="page" content="`+Hash()+`" />`)
+	if open {
+		p.graphiQL = p.document(graphiQL, "")
+		p.files[p.base+graphiQL] = p.graphiQL
+	}
+	p.files[credentials] = newFile(credentials, credentialsScript, policyOf(credentials), askAgain)
+	return p
+}
+
+// document returns HTML of dist with something at the beginning of its head. The build names its files from its folder, wherever that lies;
+// browsers look for them from the address that they show.
+func (p *Pages) document(name, head string) *file {
+	content := strings.NewReplacer(`="./`, `="`+p.base+`/`, `="/`, `="`+p.base+`/`, "<head>", "<head>"+head).Replace(string(read(name)))
+	return newFile(name, []byte(content), policyOf(name), askAgain)
+}
+
+// IsPage reports whether a browser goes to an address of our page, or anybody asks for HTML of the site. Where everybody signs in, only
+// who did so gets the answer.
+func (p *Pages) IsPage(r *http.Request) bool {
+	rest, ours := p.ours(r)
+	if !ours {
+		f := p.site.find(r)
+		return isRead(r) && f != nil && f.isHTML()
+	}
+	return wantsHTML(r) && first(rest) != "assets" && !isReserved(rest)
+}
+
+// ours reports whether a request is for something of our page, and returns its path from there.
+func (p *Pages) ours(r *http.Request) (rest string, ours bool) {
+	if p.site == nil || first(r.URL.Path) == "client" {
+		return r.URL.Path, true
+	}
+	if rest, ok := strings.CutPrefix(r.URL.Path, p.base); ok && (rest == "" || rest[0] == '/') {
+		return rest, true
+	}
+	return "", false
 }
 
 // isRead reports whether a request only asks for something.
 func isRead(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
-// ServeHTTP answers with a file of dist, or with the page where a browser asks for an address of its.
-func ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name := path.Clean(r.URL.Path)
-	if files()[name] == nil && IsPage(r) || name == "/" {
-		name = "/index.html"
-	}
-	serve(w, r, name)
+// wantsHTML reports whether a request comes from a browser that goes to an address.
+func wantsHTML(r *http.Request) bool {
+	return isRead(r) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// ServeGraphiQL answers with GraphiQL, a page that shares nothing with ours.
-func ServeGraphiQL(w http.ResponseWriter, r *http.Request) { serve(w, r, graphiQL) }
-
-// serve answers with a file of dist.
-func serve(w http.ResponseWriter, r *http.Request, name string) {
-	f := files()[name]
-	if f == nil || !isRead(r) {
-		http.NotFound(w, r)
+// ServeHTTP answers with a file, or with the page where a browser asks for an address of its.
+func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rest, ours := p.ours(r)
+	if !ours {
+		p.site.find(r).serve(w, r)
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", f.mediaType)
-	h.Set("Content-Security-Policy", policyOf(name))
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	if strings.HasPrefix(name, "/assets/") {
-		h.Set("Cache-Control", "public, max-age=31536000, immutable") // the names change with the contents
-	} else {
-		h.Set("Cache-Control", "no-cache")
+	f := p.files[path.Clean(r.URL.Path)]
+	if f == nil && p.IsPage(r) || rest == "/" || rest == "" {
+		f = p.files[p.base+index]
 	}
-	content, tag := f.content, f.tag
-	if f.gzipped != nil {
-		h.Add("Vary", "Accept-Encoding")
-		if acceptsGzip(r) {
-			h.Set("Content-Encoding", "gzip")
-			content, tag = f.gzipped, strings.TrimSuffix(f.tag, `"`)+`-gzip"`
-		}
-	}
-	h.Set("ETag", tag)
-	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
+	f.serve(w, r)
 }
 
-// acceptsGzip reports whether a client takes gzip: it lists it, and not with the weight 0.
-func acceptsGzip(r *http.Request) bool {
-	for _, line := range r.Header.Values("Accept-Encoding") {
-		for item := range strings.SplitSeq(line, ",") {
-			coding, weight, weighted := strings.Cut(strings.ReplaceAll(item, " ", ""), ";q=")
-			if strings.EqualFold(coding, "gzip") {
-				return !weighted || strings.Trim(weight, "0.") != ""
-			}
-		}
-	}
-	return false
-}
+// ServeGraphiQL answers with GraphiQL, a page that shares nothing with ours. It is there only where the server is open.
+func (p *Pages) ServeGraphiQL(w http.ResponseWriter, r *http.Request) { p.graphiQL.serve(w, r) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"layercake/internal/npmtest"
 	"layercake/internal/server/servertest"
 )
 
@@ -11,6 +12,6 @@ import (
 func BenchmarkPage(b *testing.B) {
 	replicas := servertest.Start(b, 2, nil)
 	for b.Loop() {
-		fmt.Print(runInBrowser(b, "figures.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)) // logs of benchmarks are cut
+		fmt.Print(npmtest.RunInBrowser(b, "figures.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL)) // logs of benchmarks are cut
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -31,10 +30,18 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(pgtest.Main(m))
 }
 
+// pages are those of an open server without a site.
+var pages = web.New(nil, true)
+
 const html = "text/html,application/xhtml+xml,*/*;q=0.8"
 
 // get asks for a path, or for GraphiQL where it is served, with headers in pairs.
 func get(t *testing.T, method, path string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	return answered(t, pages, method, path, header...)
+}
+
+func answered(t *testing.T, pages *web.Pages, method, path string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
 	for i := 0; i < len(header); i += 2 {
@@ -42,9 +49,9 @@ func get(t *testing.T, method, path string, header ...string) *httptest.Response
 	}
 	w := httptest.NewRecorder()
 	if path == "/graphql" {
-		web.ServeGraphiQL(w, r)
+		pages.ServeGraphiQL(w, r)
 	} else {
-		web.ServeHTTP(w, r)
+		pages.ServeHTTP(w, r)
 	}
 	return w
 }
@@ -69,6 +76,8 @@ func TestPage(t *testing.T) {
 		"below sockets":                {"GET", "/ws/nothing", html, false},
 		"below agents":                 {"GET", "/mcp/nothing", html, false},
 		"below health":                 {"GET", "/health/nothing", html, false},
+		"below metrics":                {"GET", "/metrics/nothing", html, false},
+		"below what is well known":     {"GET", "/.well-known/nothing", html, false},
 		"below the routes of files":    {"GET", "/api/nothing", html, false},
 		"a file of the client":         {"GET", "/client/nothing.js", html, false},
 		"the folder of the client":     {"GET", "/client", html, false},
@@ -94,6 +103,18 @@ func TestPage(t *testing.T) {
 				t.Errorf("not the page: %q", got)
 			}
 		})
+	}
+}
+
+// Where everybody signs in, nobody is given GraphiQL.
+func TestGraphiQLIsForOpenServers(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/graphiql.html", asset(t, "graphiql/graphiql-*.js")} {
+		for open, want := range map[bool]int{true: http.StatusOK, false: http.StatusNotFound} {
+			if got := answered(t, web.New(nil, open), "GET", path).Code; got != want {
+				t.Errorf("%s, open %v: %d, want %d", path, open, got, want)
+			}
+		}
 	}
 }
 
@@ -226,11 +247,11 @@ func TestBudgets(t *testing.T) {
 	// The entry names what the one part that it loads later needs: the editor. What the editor loads later is named by its own files.
 	entry := get(t, "GET", regexp.MustCompile(`/assets/index-[^"]*\.js`).FindString(index)).Body.String()
 	parts := regexp.MustCompile(`m\.f=\[([^\]]*)\]`).FindStringSubmatch(entry)
-	if len(parts) == 0 || !strings.Contains(parts[1], "assets/editor-") {
+	if len(parts) == 0 || !strings.Contains(parts[1], "./editor-") {
 		t.Fatal("the entry does not say what the editor needs")
 	}
 	for _, path := range strings.Split(parts[1], ",") {
-		loaded["/"+strings.Trim(path, `"`)] = true
+		loaded["/assets/"+strings.Trim(path, `"./`)] = true
 	}
 	editor := sum()
 	worker := asset(t, "layout.worker-*.js")
@@ -283,22 +304,8 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// runInBrowser runs a script that opens pages of replicas in a browser, and returns what it prints. The test is skipped where there is
-// none, or fails in CI.
-func runInBrowser(t testing.TB, script string, env ...string) string {
-	t.Helper()
-	chromium, err := exec.LookPath("chromium")
-	switch {
-	case err != nil && os.Getenv("CI") != "":
-		t.Fatal(err)
-	case err != nil:
-		t.Skip(err)
-	}
-	return npmtest.RunWeb(t, script, append(env, "CHROMIUM="+chromium)...)
-}
-
-// notTests are scripts of the folder test that others import, or that BenchmarkPage or TestSignIn runs.
-var notTests = []string{"browser.mjs", "passage.mjs", "figures.mjs", "sign-in.mjs"}
+// notTests are scripts of the folder test that others import, or that other tests and benchmarks run.
+var notTests = []string{"browser.mjs", "passage.mjs", "figures.mjs", "sign-in.mjs", "site.mjs"}
 
 // Each script drives pages of two replicas in a browser, or the client alone. None is forgotten: they are found in their folder.
 func TestPages(t *testing.T) {
@@ -316,7 +323,7 @@ func TestPages(t *testing.T) {
 			t.Parallel()
 			database := pgtest.New(t)
 			replicas := servertest.StartOn(t, database, 2, nil)
-			t.Log(runInBrowser(t, script, "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL,
+			t.Log(npmtest.RunInBrowser(t, script, "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL,
 				"PSQL="+filepath.Join(pgtest.Binaries(t), "psql"), "DATABASE="+database))
 		})
 	}
@@ -333,5 +340,5 @@ func TestSignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Log(runInBrowser(t, "sign-in.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL, "CODE="+code))
+	t.Log(npmtest.RunInBrowser(t, "sign-in.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL, "CODE="+code))
 }

@@ -14,7 +14,7 @@ import { Inspector } from './inspector.tsx'
 import { mediate } from './mediate.ts'
 import { later } from './later.tsx'
 import { LiveRegion } from './live-region.tsx'
-import { navigate } from './path.ts'
+import { addressOf, navigate } from './path.ts'
 import { People } from './people.tsx'
 import { ProposalList } from './proposal-list.tsx'
 import type { Clash } from './resolve.ts'
@@ -75,7 +75,7 @@ export default function Editor({ projectId }: { projectId: number }) {
     <DeskProvider value={desk}>
       <main className="editor">
         <header>
-          <a href="/" onClick={(event) => { event.preventDefault(); navigate('/') }}>All projects</a>
+          <a href={addressOf('/')} onClick={(event) => { event.preventDefault(); navigate('/') }}>All projects</a>
           <h1 dir="auto">{shown.projectName}</h1>
           <Status shown={shown} />
           <People />

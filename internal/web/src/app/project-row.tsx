@@ -1,5 +1,5 @@
 // One project of the list: what it is, who is there, and what last became of it.
-import { navigate } from './path.ts'
+import { addressOf, navigate } from './path.ts'
 import type { Project } from './project-list.ts'
 import { ago, count, exactly, whoIsIn } from './words.ts'
 
@@ -9,7 +9,7 @@ export function ProjectRow({ project, edit, remove }: { project: Project; edit: 
   return (
     <li className="project">
       <div className="about">
-        <a href={`/projects/${id}`} dir="auto" onClick={(event) => follow(event, `/projects/${id}`)}>{name}</a>
+        <a href={addressOf(`/projects/${id}`)} dir="auto" onClick={(event) => follow(event, `/projects/${id}`)}>{name}</a>
         {description && <p className="description" dir="auto">{description}</p>}
         <p className="facts">
           {inIt && <strong>{inIt}</strong>}

@@ -1,1 +1,0 @@
-export{t as undoSince}from"./undo-since-CQCn3YFY.js";
