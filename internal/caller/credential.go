@@ -40,13 +40,19 @@ var (
 func Authenticate(look Look, publicURL *url.URL) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			next.ServeHTTP(w, r.WithContext(authenticated(r, look, publicURL)))
+			next.ServeHTTP(w, r.WithContext(authenticated(r, look, publicURL, fromOwnPage(r, publicURL))))
 		})
 	}
 }
 
-func authenticated(r *http.Request, look Look, publicURL *url.URL) context.Context {
-	secret, err := credentialOf(r, publicURL)
+// CheckPage is Check, after Authenticate, for a page, which looks the same to everybody who may see it. The cookie counts wherever the link
+// to it stands, and in browsers that do not say where: nothing is done or told by it.
+func CheckPage(r *http.Request, look Look, publicURL *url.URL) error {
+	return From(authenticated(r, look, publicURL, true)).Check()
+}
+
+func authenticated(r *http.Request, look Look, publicURL *url.URL, cookies bool) context.Context {
+	secret, err := credentialOf(r, publicURL, cookies)
 	if secret == "" && err == nil {
 		return r.Context()
 	}
@@ -74,7 +80,7 @@ func (c Caller) Prove(ctx context.Context, look Look, secret string) (Caller, er
 }
 
 // credentialOf returns the only secret of a request, "" when it has none.
-func credentialOf(r *http.Request, publicURL *url.URL) (secret string, err error) {
+func credentialOf(r *http.Request, publicURL *url.URL, cookies bool) (secret string, err error) {
 	query := r.URL.Query()
 	if query.Get("token") != "" || query.Get("access_token") != "" {
 		return "", errInAddress
@@ -90,7 +96,7 @@ func credentialOf(r *http.Request, publicURL *url.URL) (secret string, err error
 	if value := r.Header.Get(SessionHeader); auth.LooksLikeSecret(value) {
 		found = append(found, value)
 	}
-	if fromOwnPage(r, publicURL) {
+	if cookies {
 		names := []string{secureCookie, plainCookie} // the secure one wins: the other may be left from a time without TLS
 		if !Plain(r, publicURL) {
 			names = names[:1] // a neighbour of the host, or whoever answers for it without TLS, can plant the other

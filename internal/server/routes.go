@@ -74,7 +74,7 @@ func (s *Server) routes() http.Handler {
 	r.Get(web.LoginPath, web.ServeLogin)
 	r.Get(web.LoginPath+"/*", web.ServeLogin)
 	r.Get(mcpserver.MetadataPath, s.mcp.ServeMetadata)
-	r.NotFound(authenticate(http.HandlerFunc(s.page)).ServeHTTP)
+	r.NotFound(s.page)
 	return r
 }
 
@@ -94,7 +94,7 @@ func secured(next http.Handler) http.Handler {
 // page serves the page, the site where there is one, and the files that they are made of. Where everybody signs in, their screens are for
 // those who did: others are sent to the page for that, and come back to where they wanted to go.
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
-	if !s.cfg.Open && s.pages.IsPage(r) && caller.From(r.Context()).Check() != nil {
+	if !s.cfg.Open && s.pages.IsPage(r) && caller.CheckPage(r, s.core.Accounts.Look, s.cfg.PublicURL) != nil {
 		http.Redirect(w, r, web.LoginPath+"?return="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 		return
 	}

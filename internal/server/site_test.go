@@ -68,7 +68,11 @@ func TestAnotherClient(t *testing.T) {
 		"required: a screen":                    {required, "/projects/7?a=1", []string{browser}, 303, ""},
 		"required: our page":                    {required, "/app/projects/7", []string{browser}, 303, ""},
 		"required: by what is no session":       {required, "/projects/7", []string{browser, own, ended}, 303, ""},
-		"required: by a cookie, from elsewhere": {required, "/projects/7", []string{browser, cookie, foreign, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}, 303, ""},
+		"required: by a cookie, from elsewhere": {required, "/projects/7", []string{browser, cookie, foreign, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}, 200, withOurs},
+		"required: a browser that says nothing": {required, "/projects/7", []string{browser, cookie}, 200, withOurs},
+		"required: our page, from elsewhere":    {required, "/app/projects/7", []string{browser, cookie, foreign, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}, 200, ""},
+		"required: our page, to a program":      {required, "/app/", []string{program}, 303, ""},
+		"required: our page by its name":        {required, "/app/index.html", []string{program}, 303, ""},
 		"required: signed in":                   {required, "/projects/7", []string{browser, own, cookie}, 200, withOurs},
 		"required: signed in, our page":         {required, "/app/projects/7", []string{browser, own, cookie}, 200, ""},
 		"required: a file":                      {required, "/assets/index-BX1k2a9c.js", []string{program}, 200, "go()"},
@@ -79,15 +83,14 @@ func TestAnotherClient(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			response, body := sent(t, c.at, http.MethodGet, c.path, "", c.headers...)
-			defer response.Body.Close()
-			if response.StatusCode != c.status || c.body != "" && body != c.body {
-				t.Errorf("%d %s, want %d %s", response.StatusCode, body, c.status, c.body)
+			got := sent(t, c.at, http.MethodGet, c.path, "", c.headers...)
+			if got.status != c.status || c.body != "" && got.body != c.body {
+				t.Errorf("%d %s, want %d %s", got.status, got.body, c.status, c.body)
 			}
-			if got, want := response.Header.Get("Location"), "/login?return="+url.QueryEscape(c.path); c.status == 303 && got != want {
+			if got, want := got.header.Get("Location"), "/login?return="+url.QueryEscape(c.path); c.status == 303 && got != want {
 				t.Errorf("it leads to %q, want %q", got, want)
 			}
-			if caching := response.Header.Get("Cache-Control"); c.at == required && strings.HasPrefix(caching, "public") && !strings.HasPrefix(c.path, "/app/") {
+			if caching := got.header.Get("Cache-Control"); c.at == required && strings.HasPrefix(caching, "public") && !strings.HasPrefix(c.path, "/app/") {
 				t.Errorf("kept by %q", caching)
 			}
 		})
@@ -101,11 +104,10 @@ func TestAnotherClientCarriesTheCookie(t *testing.T) {
 	at := servertest.Start(t, 1, func(c *server.Config) { c.Open, c.Registration, c.WebDir = false, "open", dir })[0].URL
 	cookie := "Cookie: layercake=" + registered(t, at, "ann").secret
 	for origin, want := range map[string]int{at: 200, "http://127.0.0.1:1": 403, "http://elsewhere.example": 403, "null": 403} {
-		response, body := sent(t, at, http.MethodPost, "/graphql", `{"query":"{ me { username } }"}`,
+		got := sent(t, at, http.MethodPost, "/graphql", `{"query":"{ me { username } }"}`,
 			"Content-Type: application/json", "Origin: "+origin, cookie)
-		_ = response.Body.Close()
-		if response.StatusCode != want || want == 200 && body != `{"data":{"me":{"username":"ann"}}}` {
-			t.Errorf("from %s: %d %s", origin, response.StatusCode, body)
+		if got.status != want || want == 200 && got.body != `{"data":{"me":{"username":"ann"}}}` {
+			t.Errorf("from %s: %d %s", origin, got.status, got.body)
 		}
 	}
 }

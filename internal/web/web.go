@@ -122,15 +122,25 @@ func (p *Pages) document(name, head string) *file {
 	return newFile(name, []byte(content), policyOf(name), askAgain)
 }
 
-// IsPage reports whether a browser goes to an address of our page, or anybody asks for HTML of the site. Where everybody signs in, only
-// who did so gets the answer.
+// IsPage reports whether the answer to a request is a page. Where everybody signs in, only who did so gets it.
 func (p *Pages) IsPage(r *http.Request) bool {
+	f := p.find(r)
+	return isRead(r) && f != nil && f.isHTML()
+}
+
+// find returns what the answer is: a file, the page where a browser asks for an address of its, or nil for nothing.
+func (p *Pages) find(r *http.Request) *file {
 	rest, ours := p.ours(r)
 	if !ours {
-		f := p.site.find(r)
-		return isRead(r) && f != nil && f.isHTML()
+		return p.site.find(r)
 	}
-	return wantsHTML(r) && first(rest) != "assets" && !isReserved(rest)
+	if f := p.files[path.Clean(r.URL.Path)]; f != nil {
+		return f
+	}
+	if rest == "" || rest == "/" || wantsHTML(r) && first(rest) != "assets" && !isReserved(rest) {
+		return p.files[p.base+index]
+	}
+	return nil
 }
 
 // ours reports whether a request is for something of our page, and returns its path from there.
@@ -153,18 +163,7 @@ func wantsHTML(r *http.Request) bool {
 }
 
 // ServeHTTP answers with a file, or with the page where a browser asks for an address of its.
-func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rest, ours := p.ours(r)
-	if !ours {
-		p.site.find(r).serve(w, r)
-		return
-	}
-	f := p.files[path.Clean(r.URL.Path)]
-	if f == nil && p.IsPage(r) || rest == "/" || rest == "" {
-		f = p.files[p.base+index]
-	}
-	f.serve(w, r)
-}
+func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.find(r).serve(w, r) }
 
 // ServeGraphiQL answers with GraphiQL, a page that shares nothing with ours. It is there only where the server is open.
 func (p *Pages) ServeGraphiQL(w http.ResponseWriter, r *http.Request) { p.graphiQL.serve(w, r) }
