@@ -116,7 +116,11 @@ func (s *Service) Get(ctx context.Context, p auth.Principal, id int32) (Collabor
 	if err != nil || c.UserID == p.Account && (p.Project == 0 || p.Project == c.ProjectID) {
 		return c, err
 	}
-	if _, err := s.cfg.Rights.Project(ctx, p, c.ProjectID); err != nil {
+	access, err := s.cfg.Rights.Project(ctx, p, c.ProjectID)
+	if err == nil {
+		err = access.May(auth.View)
+	}
+	if err != nil {
 		return Collaborator{}, hidden(err)
 	}
 	return c, nil

@@ -268,9 +268,16 @@ func (s *stage) routed(asker, url string, request [4]string, f found) string {
 		s.t.Fatal(err)
 	}
 	defer response.Body.Close()
+	caching := "no-"
+	if strings.HasPrefix(request[1], "/api/") {
+		caching = "no-store"
+		if request[0] == http.MethodGet && response.StatusCode < 300 {
+			caching = "private, no-cache"
+		}
+	}
 	for name, want := range map[string]string{
 		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Content-Security-Policy": "frame-ancestors 'none'",
-		"Cache-Control": "no-",
+		"Cache-Control": caching,
 	} {
 		if got := response.Header.Get(name); !strings.Contains(got, want) && response.StatusCode != http.StatusSwitchingProtocols {
 			s.t.Errorf("%s %s has %s: %q, want %q", request[0], request[1], name, got, want)
