@@ -121,10 +121,11 @@ SELECT EXISTS (
         )
 );
 
--- Whether it is the turn of another project: it has builds that somebody can carry on now, and fewer under way. Those that were tried in vain
--- have had their turn.
--- name: IsTurnOfOther :one
-SELECT EXISTS (
+-- What a claim in a project depends on. It is the turn of another project that has builds which somebody can carry on now, and fewer under
+-- way; those that were tried in vain have had their turn. The largest build that some replica would make is as large as the memory that the
+-- living have for builds.
+-- name: GetTurn :one
+SELECT (SELECT coalesce(max(r.build_memory), 0) FROM replicas r WHERE r.expires_at > now())::bigint AS largest, EXISTS (
     SELECT FROM (
         SELECT DISTINCT b.project_id FROM builds b
         WHERE b.finished_at IS NULL AND b.project_id::bigint <> @project_id::bigint AND b.project_id <> ALL (@tried::int[])
@@ -139,7 +140,7 @@ SELECT EXISTS (
     ) w
     WHERE (SELECT count(*) FROM claims c WHERE c.project_id::bigint = w.project_id AND c.project_id > 0) <
         (SELECT count(*) FROM claims c WHERE c.project_id::bigint = @project_id::bigint AND c.project_id > 0)
-);
+) AS passed;
 
 -- A graph that has the content of another one has its layers, too. Ids of layers survive.
 -- name: CopyLayers :exec

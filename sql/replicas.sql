@@ -4,8 +4,8 @@ SELECT least(@wire::int, min(wire))::int AS oldest FROM replicas WHERE expires_a
 
 -- An incarnation of a replica begins. Returns the least wire version of the living.
 -- name: InsertReplica :one
-INSERT INTO replicas (incarnation, version, address, wire, required, exposed, renewed_at, expires_at)
-VALUES (@incarnation, @version, @address, @wire, sqlc.narg(required), sqlc.narg(exposed), now(), now() + make_interval(secs => @ttl_seconds))
+INSERT INTO replicas (incarnation, version, address, wire, required, exposed, build_memory, renewed_at, expires_at)
+VALUES (@incarnation, @version, @address, @wire, sqlc.narg(required), sqlc.narg(exposed), sqlc.narg(build_memory), now(), now() + make_interval(secs => @ttl_seconds))
 RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest;
 
 -- No row: the lease is gone, with everything that was written under it. Returns the least wire version of the living, and whether the

@@ -96,6 +96,45 @@ func (q *Queries) DropClaim(ctx context.Context, graphID int32) error {
 	return err
 }
 
+const GetTurn = `-- name: GetTurn :one
+SELECT (SELECT coalesce(max(r.build_memory), 0) FROM replicas r WHERE r.expires_at > now())::bigint AS largest, EXISTS (
+    SELECT FROM (
+        SELECT DISTINCT b.project_id FROM builds b
+        WHERE b.finished_at IS NULL AND b.project_id::bigint <> $1::bigint AND b.project_id <> ALL ($2::int[])
+            AND (b.retry_at IS NULL OR b.retry_at <= now())
+            AND NOT EXISTS (SELECT FROM claims c WHERE c.graph_id = b.graph_id OFFSET 0)
+            AND NOT EXISTS (
+                SELECT FROM plan_edges e
+                CROSS JOIN LATERAL (SELECT g.id FROM graphs g WHERE g.project_id = e.project_id AND g.node_id = e.source OFFSET 0) g
+                CROSS JOIN LATERAL (SELECT i.id FROM builds i WHERE i.graph_id = g.id AND i.finished_at IS NULL OFFSET 0) i
+                WHERE e.project_id = b.project_id AND e.target = b.node_id OFFSET 0
+            )
+    ) w
+    WHERE (SELECT count(*) FROM claims c WHERE c.project_id::bigint = w.project_id AND c.project_id > 0) <
+        (SELECT count(*) FROM claims c WHERE c.project_id::bigint = $1::bigint AND c.project_id > 0)
+) AS passed
+`
+
+type GetTurnParams struct {
+	ProjectID int64
+	Tried     []int32
+}
+
+type GetTurnRow struct {
+	Largest int64
+	Passed  bool
+}
+
+// What a claim in a project depends on. It is the turn of another project that has builds which somebody can carry on now, and fewer under
+// way; those that were tried in vain have had their turn. The largest build that some replica would make is as large as the memory that the
+// living have for builds.
+func (q *Queries) GetTurn(ctx context.Context, arg GetTurnParams) (GetTurnRow, error) {
+	row := q.db.QueryRow(ctx, GetTurn, arg.ProjectID, arg.Tried)
+	var i GetTurnRow
+	err := row.Scan(&i.Largest, &i.Passed)
+	return i, err
+}
+
 const HasOtherWork = `-- name: HasOtherWork :one
 SELECT EXISTS (
     SELECT FROM builds b
@@ -215,39 +254,6 @@ func (q *Queries) InsertGraphs(ctx context.Context, arg InsertGraphsParams) ([]I
 		return nil, err
 	}
 	return items, nil
-}
-
-const IsTurnOfOther = `-- name: IsTurnOfOther :one
-SELECT EXISTS (
-    SELECT FROM (
-        SELECT DISTINCT b.project_id FROM builds b
-        WHERE b.finished_at IS NULL AND b.project_id::bigint <> $1::bigint AND b.project_id <> ALL ($2::int[])
-            AND (b.retry_at IS NULL OR b.retry_at <= now())
-            AND NOT EXISTS (SELECT FROM claims c WHERE c.graph_id = b.graph_id OFFSET 0)
-            AND NOT EXISTS (
-                SELECT FROM plan_edges e
-                CROSS JOIN LATERAL (SELECT g.id FROM graphs g WHERE g.project_id = e.project_id AND g.node_id = e.source OFFSET 0) g
-                CROSS JOIN LATERAL (SELECT i.id FROM builds i WHERE i.graph_id = g.id AND i.finished_at IS NULL OFFSET 0) i
-                WHERE e.project_id = b.project_id AND e.target = b.node_id OFFSET 0
-            )
-    ) w
-    WHERE (SELECT count(*) FROM claims c WHERE c.project_id::bigint = w.project_id AND c.project_id > 0) <
-        (SELECT count(*) FROM claims c WHERE c.project_id::bigint = $1::bigint AND c.project_id > 0)
-)
-`
-
-type IsTurnOfOtherParams struct {
-	ProjectID int64
-	Tried     []int32
-}
-
-// Whether it is the turn of another project: it has builds that somebody can carry on now, and fewer under way. Those that were tried in vain
-// have had their turn.
-func (q *Queries) IsTurnOfOther(ctx context.Context, arg IsTurnOfOtherParams) (bool, error) {
-	row := q.db.QueryRow(ctx, IsTurnOfOther, arg.ProjectID, arg.Tried)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
 }
 
 const ListClaims = `-- name: ListClaims :many

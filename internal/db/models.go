@@ -826,6 +826,8 @@ type Replica struct {
 	Required *bool
 	// Whether other machines reach it, and it knows neither a proxy nor an https address: secrets may travel in the clear. Null as for required.
 	Exposed *bool
+	// Bytes that it has for builds, 0 when it builds nothing; null of a release that does not say.
+	BuildMemory *int64
 }
 
 // What happened to accounts and their credentials; kept for 90 days. No secrets.

@@ -61,8 +61,8 @@ func (q *Queries) HasLease(ctx context.Context, incarnation uuid.UUID) (bool, er
 }
 
 const InsertReplica = `-- name: InsertReplica :one
-INSERT INTO replicas (incarnation, version, address, wire, required, exposed, renewed_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, now(), now() + make_interval(secs => $7))
+INSERT INTO replicas (incarnation, version, address, wire, required, exposed, build_memory, renewed_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, now(), now() + make_interval(secs => $8))
 RETURNING least(replicas.wire, (SELECT min(r.wire) FROM replicas r WHERE r.expires_at > now()))::int AS oldest
 `
 
@@ -73,6 +73,7 @@ type InsertReplicaParams struct {
 	Wire        int32
 	Required    *bool
 	Exposed     *bool
+	BuildMemory *int64
 	TtlSeconds  float64
 }
 
@@ -85,6 +86,7 @@ func (q *Queries) InsertReplica(ctx context.Context, arg InsertReplicaParams) (i
 		arg.Wire,
 		arg.Required,
 		arg.Exposed,
+		arg.BuildMemory,
 		arg.TtlSeconds,
 	)
 	var oldest int32

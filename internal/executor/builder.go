@@ -239,15 +239,15 @@ func (s *Service) claim(ctx context.Context, project int32, tried []int32, most 
 		return nil, true, nil
 	}
 	turn := plan.Change{Via: via, Within: func(ctx context.Context, tx plan.Tx) ([]plan.Edit, error) {
-		passed, err := tx.IsTurnOfOther(ctx, db.IsTurnOfOtherParams{ProjectID: int64(project), Tried: tried})
+		turn, err := tx.GetTurn(ctx, db.GetTurnParams{ProjectID: int64(project), Tried: tried})
 		if err != nil {
 			return nil, err
 		}
-		if passed {
+		if turn.Passed {
 			return nil, errNotItsTurn
 		}
 		return s.within(ctx, tx, project, func(b *board) error {
-			found, full = s.take(b, b.advance(), incarnation, most)
+			found, full = s.take(b, b.advance(), incarnation, most, turn.Largest)
 			return nil
 		})
 	}}
@@ -277,15 +277,22 @@ const (
 // counts as an attempt of everything that it had claimed, and what kills it must not take others with it three times.
 func small(st *step) bool { return estimate(st.size()) <= smallBytes && st.graph.build.Attempt == 0 }
 
-// take claims what advance returned: one build, or at most so many small ones.
-func (s *Service) take(b *board, ready []*step, incarnation uuid.UUID, most int) (found []*attempt, full bool) {
-	_, reserved := s.load() // an output may take some meanwhile: it has its own estimate
+// take claims what advance returned: one build, or at most so many small ones. What is too large for this replica it leaves to others; what
+// is too large for each of them fails.
+func (s *Service) take(b *board, ready []*step, incarnation uuid.UUID, most int, largest int64) (found []*attempt, full bool) {
+	largest = max(largest, s.cfg.Memory) // its lease may have gone, but it is here
+	_, reserved := s.load()              // an output may take some meanwhile: it has its own estimate
+	var left []*step
 	for len(ready) > 0 && len(found) < most {
 		st := ready[0]
 		needs := estimate(st.size())
+		if needs > largest {
+			b.fail(st, tooLarge(needs, largest).Message)
+			ready = slices.DeleteFunc(b.advance(), func(st *step) bool { return slices.Contains(left, st) })
+			continue
+		}
 		if needs > s.cfg.Memory {
-			b.fail(st, tooLarge(needs, s.cfg.Memory).Message)
-			ready = b.advance()
+			left, ready = append(left, st), ready[1:]
 			continue
 		}
 		together := small(st)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -141,7 +142,7 @@ func (s *Service) end(ctx context.Context, project int32, group []*ending) error
 				ready := b.advance()
 				// A claim may be what was refused before, and what is not small waits for its turn.
 				if room := s.roomFor(incarnation); room > 0 && try == 0 && len(ready) > 0 && small(ready[0]) {
-					taken, _ = s.take(b, ready, incarnation, room)
+					taken, _ = s.take(b, ready, incarnation, room, math.MaxInt64) // what is too large is for a claim to find out
 				}
 				return nil
 			})

@@ -693,6 +693,27 @@ func TestFullDisk(t *testing.T) {
 	wantStates(t, a.states(t, p), "completed", "m0", "c")
 }
 
+// A build that is too large for one replica is left to one that has more memory, as long as that lives and builds.
+func TestLargeBuildsAreLeftToLargeReplicas(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	a := start(t, database, quick, func(c *server.Config) { c.BuildMemory = 1 })
+	start(t, database, quick, func(c *server.Config) { c.Builds = 0 })
+	p := a.newProject(t, merges(3)...)
+	b := start(t, database, quick)
+	a.execute(t, p, "")
+	states := a.states(t, p)
+	wantStates(t, states, "completed", "m0", "m1", "m2")
+	n := pgtest.Count(t, pgtest.Connect(t, database), "SELECT count(*) FROM builds WHERE replica = $1 AND attempt = 1", b.Replica.Incarnation())
+	if n != 3 {
+		t.Errorf("the large replica built %d of 3", n)
+	}
+	b.Stop(t)
+	a.restyle(t, p, "m0", "Difference")
+	a.execute(t, p, "")
+	wantStates(t, a.states(t, p), "error", "m0")
+}
+
 // A build that does not fit is refused with both numbers, and one that takes too long ends.
 func TestLimits(t *testing.T) {
 	t.Parallel()

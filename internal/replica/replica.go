@@ -53,6 +53,7 @@ type Config struct {
 	Version     string    // version of this binary, for people who read the table
 	Required    bool      // whether callers need a credential, for people as well
 	Exposed     bool      // whether other machines reach it without TLS, as far as it knows
+	BuildMemory int64     // bytes that it has for builds; 0 when it builds nothing
 	Incarnation uuid.UUID // id of the first incarnation, so that logs can name it from the start; zero for a new one
 	Log         *slog.Logger
 	Metrics     prometheus.Registerer // nil: not registered
@@ -262,7 +263,8 @@ func (r *Replica) renew(ctx context.Context, address string) (goesOn bool, err e
 	err = r.askOldest(registering, func(q *db.Queries) (int32, error) {
 		return q.InsertReplica(registering, db.InsertReplicaParams{
 			Incarnation: incarnation, Version: r.cfg.Version, Address: address, Wire: Wire, Required: &r.cfg.Required, Exposed: &r.cfg.Exposed,
-			TtlSeconds: r.timing.TTL.Seconds(),
+			BuildMemory: &r.cfg.BuildMemory,
+			TtlSeconds:  r.timing.TTL.Seconds(),
 		})
 	})
 	if err != nil {

@@ -338,6 +338,14 @@ func (c Config) exposed() bool {
 	return c.BeyondLoopback() && len(c.TrustedProxies) == 0 && (c.PublicURL == nil || c.PublicURL.Scheme != "https")
 }
 
+// sharedBuildMemory returns the memory of builds that other replicas may count on: none where nothing is built.
+func (c Config) sharedBuildMemory() int64 {
+	if c.Builds == 0 {
+		return 0
+	}
+	return int64(c.BuildMemory)
+}
+
 // BeyondLoopback reports whether other machines may reach the replica. With a wrong address none can.
 func (c Config) BeyondLoopback() bool {
 	host, _, err := net.SplitHostPort(c.HTTPAddr)

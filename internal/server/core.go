@@ -87,6 +87,7 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 	c.Hub = feed.NewHub(feed.Config{DB: c.DB, Wire: c.Wire, Check: plan.CheckEvent, Log: c.log, Metrics: metrics})
 	c.Replica = replica.New(replica.Config{
 		DB: c.DB, Version: cfg.Version, Required: !cfg.Open, Exposed: cfg.exposed(), Incarnation: incarnation,
+		BuildMemory: cfg.sharedBuildMemory(),
 		Log: c.log, Metrics: metrics, Timing: cfg.Lease,
 	})
 	if err := c.Replica.ReadOldest(ctx); err != nil {
