@@ -114,6 +114,9 @@ func (s *session) authenticate(token string) error {
 	if err == nil {
 		access, err = s.h.rights.Project(ctx, who.Principal, s.access.Project())
 	}
+	if err == nil {
+		err = s.Own(who.Account)
+	}
 	switch f := fault.From(err); {
 	case err == nil:
 		s.become(who, access)

@@ -62,7 +62,7 @@ func (s *Server) routes() http.Handler {
 		return s.core.Accounts.Look(ctx, secret)
 	}, s.cfg.PublicURL)
 	r.Group(func(r chi.Router) {
-		r.Use(authenticate)
+		r.Use(authenticate, s.requests.Middleware)
 		r.Handle("/graphql", s.graph.HTTP())
 		r.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
 		r.Get("/schema.graphql", graph.ServeSchema)
