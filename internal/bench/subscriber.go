@@ -20,6 +20,7 @@ import (
 // replica is gone, to the next one.
 type subscriber struct {
 	urls       []string
+	secret     string // of its account; "" for none
 	project    *project
 	stay, away time.Duration // a napper hangs up after about stay, and is away for about as long as away; 0 for the others
 	deliveries *atomic.Int64 // deliveries to all subscribers
@@ -104,7 +105,7 @@ func (s *subscriber) run(ctx context.Context) {
 		if s.stay > 0 {
 			awake, sleep = context.WithTimeout(ctx, s.stay/2+rand.N(s.stay))
 		}
-		socket, err := client.Dialer{Timeout: dialTime}.GraphQL(awake, url)
+		socket, err := client.Dialer{Timeout: dialTime, Header: client.Signed(s.secret)}.GraphQL(awake, url)
 		if err == nil {
 			opened = true
 			s.connected()

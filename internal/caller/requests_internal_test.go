@@ -91,24 +91,24 @@ func TestAccountsAreForgotten(t *testing.T) {
 func TestRequestsOverTheLimit(t *testing.T) {
 	t.Parallel()
 	l := NewRequests(1, nil)
-	ask := func(c Caller) (refusal error, retry string) {
+	ask := func(c Caller) (retry string, refusal error) {
 		r := httptest.NewRequestWithContext(With(t.Context(), c), http.MethodGet, "/", nil)
 		w := httptest.NewRecorder()
 		l.Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { refusal = From(r.Context()).Check() })).ServeHTTP(w, r)
-		return refusal, w.Header().Get("Retry-After")
+		return w.Header().Get("Retry-After"), refusal
 	}
 	wrong := callerOf(1)
 	wrong.refusal = fault.New(fault.Unauthenticated, "The session has ended")
-	if err, _ := ask(wrong); !fault.Is(err, fault.Unauthenticated) {
+	if _, err := ask(wrong); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("a wrong credential: %v", err)
 	}
-	if err, retry := ask(callerOf(1)); err != nil || retry != "" {
+	if retry, err := ask(callerOf(1)); err != nil || retry != "" {
 		t.Errorf("the first: %v, %q", err, retry)
 	}
-	if err, retry := ask(callerOf(1)); !fault.Is(err, fault.RateLimited) || retry != "1" {
+	if retry, err := ask(callerOf(1)); !fault.Is(err, fault.RateLimited) || retry != "1" {
 		t.Errorf("the second: %v, %q", err, retry)
 	}
-	if err, _ := ask(callerOf(2)); err != nil {
+	if _, err := ask(callerOf(2)); err != nil {
 		t.Errorf("another account: %v", err)
 	}
 }
