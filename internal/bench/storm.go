@@ -302,7 +302,7 @@ func (s *RunningStorm) Settle(ctx context.Context) (Result, error) {
 				return Result{}, fmt.Errorf("read the plan of project %d in the end: %w", p.id, err)
 			}
 			rows[i] = plan
-			if !s.reached(ctx, p, placeOf(plan.Cursor)) {
+			if !s.reached(ctx, p, PlaceOf(plan.Cursor)) {
 				break
 			}
 		}

@@ -185,6 +185,25 @@ func (c *Client) Register(ctx context.Context, name, password string) (Account, 
 	return Account{data.Register.User.ID, data.Register.SessionID}, err
 }
 
+// Login begins a session of an account.
+func (c *Client) Login(ctx context.Context, name, password string) (Account, error) {
+	var data struct {
+		Login struct {
+			User      struct{ ID int }
+			SessionID string
+		}
+	}
+	err := c.Do(ctx, Request{`mutation($in: LoginInput!) { login(input: $in) { user { id } sessionId } }`, map[string]any{
+		"in": map[string]any{"email": name, "password": password},
+	}}, &data)
+	return Account{data.Login.User.ID, data.Login.SessionID}, err
+}
+
+// Logout ends the session of the client.
+func (c *Client) Logout(ctx context.Context) error {
+	return c.Do(ctx, Request{Query: `mutation { logout(sessionId: "") }`}, nil)
+}
+
 // Invite invites an account, by its user name, to a project of the client's account. It returns the id of the invitation.
 func (c *Client) Invite(ctx context.Context, project int, name, role string) (int, error) {
 	var data struct{ InviteCollaborator struct{ ID int } }

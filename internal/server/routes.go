@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/http/pprof"
@@ -58,9 +59,7 @@ func (s *Server) routes() http.Handler {
 	r.Get("/health", s.health)
 	r.Get("/health/live", s.live)
 	r.Get("/health/ready", s.health)
-	authenticate := caller.Authenticate(func(ctx context.Context, secret string) (auth.Principal, error) {
-		return s.core.Accounts.Look(ctx, secret)
-	}, s.cfg.PublicURL)
+	authenticate := caller.Authenticate(s.look, s.cfg.PublicURL)
 	r.Group(func(r chi.Router) {
 		r.Use(authenticate, s.requests.Middleware)
 		r.Handle("/graphql", s.graph.HTTP())
@@ -77,6 +76,17 @@ func (s *Server) routes() http.Handler {
 	r.Get(mcpserver.MetadataPath, s.mcp.ServeMetadata)
 	r.NotFound(authenticate(http.HandlerFunc(s.page)).ServeHTTP)
 	return r
+}
+
+// lookTime is how long the database may take to say whom a credential belongs to. Without a limit a request would wait as long as its
+// connection to the database is half-open: who hangs up before its body was read is not noticed.
+const lookTime = 5 * time.Second
+
+// look finds out whom a secret belongs to.
+func (s *Server) look(ctx context.Context, secret string) (auth.Principal, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.cfg.Patience, lookTime))
+	defer cancel()
+	return s.core.Accounts.Look(ctx, secret)
 }
 
 // secured gives every answer the headers that tell browsers to trust it no further than they must. What serves pages says itself what these
