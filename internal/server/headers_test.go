@@ -66,6 +66,10 @@ func checkHeaders(t *testing.T, request string, response *http.Response, body st
 	if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" || h.Get("Server") != "" || h.Get("X-Powered-By") != "" {
 		t.Errorf("%s: %d %v", request, response.StatusCode, h)
 	}
+	kind := h.Get("Content-Type")
+	if body != "" && kind == "" || strings.HasPrefix(kind, "text/") && kind != "text/event-stream" && !strings.Contains(kind, "charset=utf-8") {
+		t.Errorf("%s: %d has the content type %q", request, response.StatusCode, kind)
+	}
 	policy, caching := h.Get("Content-Security-Policy"), h.Get("Cache-Control")
 	path, page := response.Request.URL.Path, strings.HasPrefix(h.Get("Content-Type"), "text/html") && response.StatusCode == http.StatusOK
 	ours := h.Get("Etag") != "" && path != "/schema.graphql" // a file of the page
