@@ -103,7 +103,7 @@ func (c *chaos) leavers(ctx context.Context, seed uint64) (*leavers, error) {
 		return nil, fmt.Errorf("add a node: %w", err)
 	}
 	coming, over := context.WithCancel(ctx)
-	all, end := context.WithCancel(context.WithoutCancel(ctx))
+	all, end := context.WithCancel(ctx)
 	l.over, l.end = over, end
 	l.beside.Go(func() { l.write(all) })
 	for i := range l.urls {
@@ -112,12 +112,27 @@ func (c *chaos) leavers(ctx context.Context, seed uint64) (*leavers, error) {
 	for i, round := range []func(context.Context, context.Context, *rand.Rand){l.remove, l.signOut} {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
 		l.rounds.Go(func() {
-			for coming.Err() == nil {
-				round(coming, all, r)
+			// A short fault may leave no time for a whole round, and a failover may undo the only one.
+			for coming.Err() == nil || all.Err() == nil && !l.seen(i) {
+				ctx := coming
+				if ctx.Err() != nil {
+					ctx = all
+				}
+				round(ctx, all, r)
 			}
 		})
 	}
 	return l, nil
+}
+
+// seen reports whether a round of a kind has shown anything.
+func (l *leavers) seen(kind int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if kind == 0 {
+		return l.result.Removals > 0 && l.result.Seen > 0
+	}
+	return l.result.Ends > 0
 }
 
 // settle lets nobody begin another round, and returns what was seen when all have ended.
