@@ -1,7 +1,7 @@
 # Everything that is done to this project by hand or by CI. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo storm flood joins agents builds chaos hostile soak test flaky benchmark lint fmt generate web dist page verify build clean
+.PHONY: help run demo storm flood joins agents builds chaos hostile soak test former flaky benchmark lint fmt generate web dist page verify build clean
 
 # Overridable: make test PACKAGES=./internal/plan/... TESTFLAGS='-run Change -v'
 PACKAGES ?= ./...
@@ -61,6 +61,15 @@ test: .tools/gotestsum .tools/flaky ## set up what is missing and run every test
 		--rerun-fails=2 --rerun-fails-max-failures=5 --rerun-fails-abort-on-data-race --jsonfile .tools/test.json \
 		--packages '$(PACKAGES)' -- $(testing) $(TESTFLAGS); \
 	status=$$?; .tools/flaky report .tools/test.json && exit $$status
+
+# The commit before accounts came to the schema.
+FORMER ?= $(shell git log --diff-filter=A --format=%H -1 -- migrations/00027_accounts.sql)^
+
+former: ## build the release that knows no accounts, and let it serve beside this one
+	@internal/tools/setup.sh test
+	rm -rf .tools/former && mkdir -p .tools/former && git archive $(FORMER) | tar -x -C .tools/former
+	go build -C .tools/former -o former ./cmd/layercake
+	LAYERCAKE_FORMER='$(CURDIR)/.tools/former/former' go test -race -count 1 -tags former -run Beside $(TESTFLAGS) ./internal/server
 
 flaky: .tools/flaky ## run the tests again and again beside two busy loops, and list those that fail now and then (ARGS='-n 20')
 	@internal/tools/setup.sh test

@@ -19,7 +19,14 @@ var (
 )
 
 // labels are the labels of reasons that only this transport has.
-var labels = []string{socket.LabelAuth, socket.LabelKicked, closeInitTimeout.Label, closeFlood.Label}
+var labels = []string{socket.LabelAuth, socket.LabelKicked, closeInitTimeout.Label, closeFlood.Label, labelLimit}
+
+const labelLimit = "limit" // the account has all that it may have
+
+// closeLimit is the reason when an account has as many sockets, or makes as many requests, as it may. The client comes back later.
+func closeLimit(text string) socket.Reason {
+	return socket.Reason{Code: 1013, Text: text, Label: labelLimit, Reconnect: true}
+}
 
 func closeBadMessage(what string) socket.Reason {
 	return socket.Violation(4400, "Invalid message: "+what)

@@ -38,6 +38,7 @@ import (
 // Options are what a handler needs.
 type Options struct {
 	Sockets       *socket.Registry
+	Requests      *caller.Requests // limits the operations of an account on sockets; nil for no limit
 	Accounts      *auth.Accounts
 	Look          caller.Look  // finds out whom a token of a socket belongs to; nil for nobody
 	Keeper        *auth.Keeper // ends what is open for what has ended; nil for nothing
@@ -89,6 +90,7 @@ type Handler struct {
 	version     string
 	page        string
 	publicURL   *url.URL
+	requests    *caller.Requests
 	look        caller.Look
 	keeper      *auth.Keeper
 	graphiQL    http.HandlerFunc
@@ -119,7 +121,7 @@ func New(o Options) *Handler {
 	if h.budget == nil {
 		h.budget = budget.New(budget.Config{})
 	}
-	h.look, h.keeper = o.Look, o.Keeper
+	h.requests, h.look, h.keeper = o.Requests, o.Look, o.Keeper
 	h.answers = newAnswerCache(h.metrics)
 	r := &Resolver{
 		keeper: o.Keeper, accounts: o.Accounts, rights: o.Rights, collaborators: o.Collaborators,

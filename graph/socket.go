@@ -194,6 +194,9 @@ func (s *session) init(ctx context.Context, f frame) (broken *socket.Reason) {
 	if err == nil {
 		c, err = c.Named(name)
 	}
+	if err == nil {
+		err = s.Own(c.Account)
+	}
 	if err != nil {
 		return closeFor(err)
 	}
@@ -207,15 +210,17 @@ func (s *session) init(ctx context.Context, f frame) (broken *socket.Reason) {
 func closeFor(err error) *socket.Reason {
 	f := fault.From(err)
 	switch {
-	case f == nil || f.Code == fault.Unavailable || f.Code == fault.RateLimited:
+	case f == nil || f.Code == fault.Unavailable:
 		return &closeBusy // the client comes back
+	case f.Code == fault.RateLimited:
+		return new(closeLimit(f.Message)) // so it does
 	case f.Code == fault.BadRequest:
 		return new(closeBadMessage(f.Message))
 	}
 	return new(socket.Unauthorized(f.Message))
 }
 
-// prove makes the caller the one whom a token belongs to.
+// prove makes the caller the one whom a token belongs to. A proof counts as a request of the account.
 func (s *session) prove(ctx context.Context, c *caller.Caller, token string) error {
 	if s.h.look == nil {
 		return fault.New(fault.Unauthenticated, "The credential is not valid")
@@ -227,6 +232,9 @@ func (s *session) prove(ctx context.Context, c *caller.Caller, token string) err
 		err = fault.New(fault.Unavailable, fault.Busy).Because(err)
 	}
 	*c = proved
+	if err == nil {
+		err = s.h.requests.Admit(proved)
+	}
 	return err
 }
 
@@ -326,6 +334,9 @@ func (s *session) follow(op *operation, admitted bool) (refused *fault.Error, br
 	case s.running >= maxSocketOperations:
 		return fault.New(fault.RateLimited, "Too many operations on this socket").
 			With("detail", map[string]any{"limit": maxSocketOperations}), nil
+	}
+	if err := s.h.requests.Admit(s.caller); err != nil {
+		return fault.From(err), nil
 	}
 	s.operations[op.id] = op
 	s.running++

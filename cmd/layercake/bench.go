@@ -8,9 +8,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"time"
 
 	"layercake/internal/bench"
+	"layercake/internal/bench/deployment"
 )
 
 // benchCommand measures replicas.
@@ -34,9 +36,12 @@ type stormCommand struct {
 	Projects    int           `default:"0" help:"How many projects are changed. 0: first one (hot), then 20 (spread)."`
 	Subscribers int           `default:"-1" help:"Subscribers per replica and project. -1: 2 to one project, 1 to each of many."`
 	Rate        float64       `default:"0" help:"Changes per second in all. 0: as fast as possible."`
+	Accounts    bool          `help:"Give each mutator an account. The replicas need LAYERCAKE_REGISTRATION=open and LAYERCAKE_ACCOUNT_REQUESTS=0."`
+	Compare     int           `default:"0" help:"Compare LAYERCAKE_AUTH=open and required, so often in turn, in a deployment of its own."`
 	Seed        uint64        `default:"0" help:"Of what the mutators choose. 0: another one each time."`
 	Settle      time.Duration `default:"20s" help:"How long subscribers may take to get the last change."`
 	JSON        string        `name:"json" placeholder:"FILE" help:"Write the results to this file, too."`
+	PGBin       string        `name:"pg-bin" env:"LAYERCAKE_PG_BIN" placeholder:"DIR" help:"Folder of PostgreSQL's programs, to compare."`
 	Progress    bool          `help:"Say each second how it goes, even when that is not read on a terminal."`
 	AllowRemote bool          `help:"Load replicas on other machines, too. They should be yours."`
 }
@@ -51,6 +56,9 @@ func (c stormCommand) Run(ctx context.Context) error {
 	}
 	if c.Seed == 0 {
 		c.Seed = rand.Uint64N(1_000_000) + 1
+	}
+	if c.Compare > 0 {
+		return c.compare(ctx, modes)
 	}
 	record := stormRecord{Started: time.Now().UTC(), Version: version(), URLs: c.URL, Seed: c.Seed}
 	var failed error
@@ -74,9 +82,33 @@ func (c stormCommand) Run(ctx context.Context) error {
 	return errors.Join(failed, saveJSON(c.JSON, record))
 }
 
+// compare measures what it costs that everybody signs in, with one project and then with many.
+func (c stormCommand) compare(ctx context.Context, modes []int) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	var all []deployment.Comparison
+	for _, projects := range modes {
+		cfg := c.config(projects)
+		result, err := deployment.CompareAuth(ctx, deployment.Config{
+			Replicas: len(c.URL), Serve: func() *exec.Cmd { return exec.Command(program, "serve") }, Binaries: c.PGBin,
+		}, cfg, c.Compare)
+		if err != nil {
+			return errors.Join(err, saveJSON(c.JSON, all))
+		}
+		all = append(all, result)
+		if err := result.Write(os.Stdout); err != nil {
+			return err
+		}
+		fmt.Println()
+	}
+	return saveJSON(c.JSON, all)
+}
+
 func (c stormCommand) config(projects int) bench.Config {
 	cfg := bench.Config{
-		URLs: c.URL, AllowRemote: c.AllowRemote, Mutators: c.Mutators, Duration: c.Duration, Changes: c.Changes, Projects: projects,
+		URLs: c.URL, AllowRemote: c.AllowRemote, Accounts: c.Accounts, Mutators: c.Mutators, Duration: c.Duration, Changes: c.Changes, Projects: projects,
 		Subscribers: c.Subscribers, Rate: c.Rate, Seed: c.Seed, Settle: c.Settle,
 	}
 	if cfg.Subscribers == -1 {

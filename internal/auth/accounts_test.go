@@ -14,6 +14,8 @@ import (
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const goodPassword = "correct horse 7 battery"
@@ -236,6 +238,71 @@ func TestAttemptsOverReplicas(t *testing.T) {
 	}
 	if _, err := replicas[1].Login(t.Context(), attack, auth.Principal{}, auth.LoginInput{Email: "ann", Password: goodPassword}); !fault.Is(err, fault.RateLimited) {
 		t.Errorf("the right password after too many wrong ones: %v", err)
+	}
+}
+
+// Of a thousand passwords that are tried over three replicas, all at once, no more are compared than the limits of a pair, of a network and
+// of an account say. The owner still signs in from where they have been before.
+func TestAThousandPasswords(t *testing.T) {
+	t.Parallel()
+	const tries = 1000
+	one, many := netip.MustParseAddr("203.0.113.1"), func(i int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}) }
+	for name, c := range map[string]struct {
+		account func(i int) string
+		address func(i int) netip.Addr
+		most    int64
+	}{
+		"for an account, from a network":     {func(int) string { return "ann" }, func(int) netip.Addr { return one }, 10},
+		"for many accounts, from a network":  {func(i int) string { return fmt.Sprint("somebody", i) }, func(int) netip.Addr { return one }, 100},
+		"for an account, from many networks": {func(int) string { return "ann" }, many, 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			database := pgtest.New(t)
+			var replicas []*auth.Accounts
+			for range 3 {
+				replicas = append(replicas, servertest.StartCoreOn(t, database, func(cfg *server.Config) { cfg.Patience = pgtest.Patience }).Accounts)
+			}
+			register(t, replicas[0], "ann")
+			pgtest.Exec(t, pgtest.Connect(t, database), `INSERT INTO users (username, display_name, avatar_color, password_hash)
+				SELECT 'somebody' || i, 'Somebody', '', $1 FROM generate_series(0, 999) i`, auth.CheapHash(goodPassword))
+			pgtest.Exec(t, pgtest.Connect(t, database), `UPDATE users SET password_hash = $1`, auth.CheapHash(goodPassword))
+			hashes := func() (n int64) {
+				for _, a := range replicas {
+					n += a.Hashes()
+				}
+				return n
+			}
+			in := auth.LoginInput{Email: "ann", Password: goodPassword}
+			if _, err := replicas[0].Login(t.Context(), home, auth.Principal{}, in); err != nil {
+				t.Fatal(err)
+			}
+			before := hashes()
+			var all errgroup.Group
+			all.SetLimit(60)
+			for i := range tries {
+				all.Go(func() error {
+					_, err := replicas[i%3].Login(context.WithoutCancel(t.Context()), auth.From{Address: c.address(i)}, auth.Principal{},
+						auth.LoginInput{Email: c.account(i), Password: fmt.Sprint("guess ", i)})
+					if !fault.Is(err, fault.Unauthenticated) && !fault.Is(err, fault.RateLimited) {
+						return fmt.Errorf("try %d: %w", i, err)
+					}
+					return nil
+				})
+			}
+			if err := all.Wait(); err != nil {
+				t.Error(err)
+			}
+			if n := hashes() - before; n != c.most {
+				t.Errorf("%d passwords were compared, want %d", n, c.most)
+			}
+			if _, err := replicas[1].Login(t.Context(), home, auth.Principal{}, in); err != nil {
+				t.Errorf("the owner: %v", err)
+			}
+			if _, err := replicas[2].Login(t.Context(), auth.From{Address: c.address(0)}, auth.Principal{}, in); !fault.Is(err, fault.RateLimited) {
+				t.Errorf("the right password after too many wrong ones: %v", err)
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net/netip"
 	"os"
@@ -363,5 +364,84 @@ func TestTrimAccounts(t *testing.T) {
 	pgtest.Exec(t, conn, `INSERT INTO security_log (event, by_whom, at) SELECT 'x', 'x', now() - d * interval '1 day' FROM (VALUES (89), (91)) v (d)`)
 	if n, err := a.Trim(t.Context()); n != 4 || err != nil {
 		t.Errorf("%d rows, %v", n, err)
+	}
+}
+
+// A password counts however old it is.
+func TestOldPasswords(t *testing.T) {
+	t.Parallel()
+	core := servertest.StartCore(t, nil)
+	a, conn := core.Accounts, pgtest.Connect(t, core.Database)
+	register(t, a, "ann")
+	pgtest.Exec(t, conn, `UPDATE users SET created_at = now() - interval '30 years', updated_at = now() - interval '30 years'`)
+	pgtest.Exec(t, conn, `DELETE FROM sessions`)
+	if _, err := a.Login(t.Context(), home, auth.Principal{}, auth.LoginInput{Email: "ann", Password: goodPassword}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Each secret has 32 random bytes of its own, and none is made of the public id of its session.
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	core := servertest.StartCore(t, nil)
+	a := core.Accounts
+	signed, p := register(t, a, "ann")
+	_, token, err := a.CreateToken(t.Context(), home, p, auth.NewTokenInput{Name: "x", Scopes: []auth.Scope{auth.ScopeRead}, Days: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := a.Login(t.Context(), home, auth.Principal{}, auth.LoginInput{Email: "ann", Password: goodPassword})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const checksum = 6 // characters, at the end
+	seen := map[byte]int{}
+	for secret, prefix := range map[string]string{signed.Secret: "lcs_", again.Secret: "lcs_", token: "lc_"} {
+		text, ok := strings.CutPrefix(secret, prefix)
+		if !ok || len(text) <= checksum {
+			t.Fatalf("it does not begin with %s", prefix)
+		}
+		random, err := base64.RawURLEncoding.DecodeString(text[:len(text)-checksum])
+		if err != nil || len(random) != 32 {
+			t.Errorf("%s: %d bytes, %v", prefix, len(random), err)
+		}
+		for _, b := range random {
+			seen[b]++
+		}
+		if _, err := a.Look(t.Context(), auth.From{}, fmt.Sprint(prefix, signed.Session.ID)); !fault.Is(err, fault.Unauthenticated) {
+			t.Errorf("a public id: %v", err)
+		}
+	}
+	if signed.Secret == again.Secret || len(seen) < 50 { // of 96 random bytes, about 80 differ
+		t.Errorf("%d different bytes", len(seen))
+	}
+}
+
+// A reset ends nothing by itself: nobody is signed out by whoever asks for one. Its code, which sets a new password, ends all sessions.
+func TestResetEndsSessions(t *testing.T) {
+	t.Parallel()
+	core := servertest.StartCore(t, nil)
+	a := core.Accounts
+	signed, p := register(t, a, "ann")
+	code, err := a.Reset(t.Context(), p.Account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Look(t.Context(), auth.From{}, signed.Secret); err != nil {
+		t.Errorf("before the code is used: %v", err)
+	}
+	again, err := a.RedeemCode(t.Context(), home, auth.Principal{}, code, goodPassword+"!")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Look(t.Context(), auth.From{}, signed.Secret); !fault.Is(err, fault.Unauthenticated) {
+		t.Errorf("the session of before: %v", err)
+	}
+	if _, err := a.Look(t.Context(), auth.From{}, again.Secret); err != nil {
+		t.Errorf("the session of the code: %v", err)
+	}
+	in := auth.LoginInput{Email: "ann", Password: goodPassword}
+	if _, err := a.Login(t.Context(), home, auth.Principal{}, in); !fault.Is(err, fault.Unauthenticated) {
+		t.Errorf("the password of before: %v", err)
 	}
 }

@@ -122,14 +122,21 @@ func (k *Keeper) add(name held, h *hold) (release func()) {
 // Wake makes the keeper look at once: something has ended, or a line said so.
 func (k *Keeper) Wake() { task.Wake(k.wakes) }
 
-// lookPause is the least time between two looks.
-const lookPause = 100 * time.Millisecond
+const (
+	lookPause = 100 * time.Millisecond // least time between two looks
+
+	// A look that does not end is given up, because its connection may be half-open: the next one, at once, gets another. Each has twice
+	// the time of the one before, so a database that is only slow answers in the end.
+	firstLook   = time.Second
+	longestLook = 16 * time.Second
+)
 
 // Run looks until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
 	looking := outage.New(k.log, "cannot ask which credentials have ended, trying again", "")
 	tick := time.NewTicker(k.every)
 	defer tick.Stop()
+	limit := firstLook
 	for {
 		select {
 		case <-ctx.Done():
@@ -137,13 +144,20 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-tick.C:
 		case <-k.wakes:
 		}
-		looking.Note(ctx, k.guard.Do(func() error { return k.look(ctx) }))
+		err := k.guard.Do(func() error { return k.look(ctx, limit) })
+		looking.Note(ctx, err)
+		if err == nil {
+			limit = firstLook
+		} else {
+			limit = min(2*limit, longestLook)
+			k.Wake()
+		}
 		task.Pause(ctx, lookPause) // anybody who may speak on the channel can say that something ended
 	}
 }
 
-// look ends what has ended.
-func (k *Keeper) look(ctx context.Context) error {
+// look ends what has ended. It fails when the database does not say within a time.
+func (k *Keeper) look(ctx context.Context, within time.Duration) error {
 	params := db.ListEndedParams{Idle: k.idle.Seconds()}
 	var over []held
 	k.mu.Lock()
@@ -165,6 +179,8 @@ func (k *Keeper) look(ctx context.Context) error {
 	if len(names) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	err := k.db.Query(ctx, func(q *db.Queries) error {
 		rows, err := q.ListEnded(ctx, params)
 		for _, row := range rows {

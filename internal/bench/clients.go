@@ -25,6 +25,15 @@ func newClients(urls []string) clients {
 	return all
 }
 
+// as returns clients that send the secret of an account.
+func (c clients) as(secret string) clients {
+	all := make(clients, len(c))
+	for i, one := range c {
+		all[i] = one.As(secret)
+	}
+	return all
+}
+
 func (c clients) close() {
 	for _, one := range c {
 		one.Close()

@@ -187,7 +187,7 @@ func (f *follower) behind() bool {
 	f.project.mu.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.failure == nil && placeOf(f.pages.Cursor()).Version < head
+	return f.failure == nil && PlaceOf(f.pages.Cursor()).Version < head
 }
 
 // change moves or renames a node, so that something changes whatever others do. It tries again while the replica is busy: the operation id

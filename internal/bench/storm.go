@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"layercake/internal/bench/convergence"
+	"layercake/internal/client"
 
 	"github.com/google/uuid"
 	"golang.org/x/time/rate"
@@ -27,6 +28,7 @@ import (
 type Config struct {
 	URLs        []string // addresses of the replicas, such as http://127.0.0.1:3001
 	AllowRemote bool     // whether replicas on other machines may be loaded
+	Accounts    bool     // whether each mutator has an account, which replicas let it make, and another one owns the projects and follows
 	Mutators    int      // mutators that change at the same time
 	Duration    time.Duration
 	Changes     int64         // number of answered changes that ends the storm early; 0 for any number
@@ -118,6 +120,8 @@ type RunningStorm struct {
 	projects    []*project
 	watched     []*project // those, and the others that subscribers follow
 	others      []int      // projects that are deleted in the end, too
+	owner       client.Account
+	writers     []client.Account // an account for each mutator; none without accounts
 	subscribers []*subscriber
 	counts      counts
 	asking      sync.RWMutex  // held for reading while a request is on its way
@@ -167,6 +171,9 @@ func (s *RunningStorm) follow(ctx context.Context) error {
 func (s *RunningStorm) prepare(ctx context.Context) error {
 	s.connected = make(chan struct{}, s.cfg.sockets())
 	run := "storm-" + uuid.NewString()[:8]
+	if err := s.register(ctx, run); err != nil {
+		return err
+	}
 	for i := range s.cfg.Projects {
 		id, err := s.clients.createProject(ctx, fmt.Sprintf("%s %d", run, i+1))
 		if err != nil {
@@ -174,6 +181,9 @@ func (s *RunningStorm) prepare(ctx context.Context) error {
 		}
 		p := &project{id: id, run: run, pairs: map[[2]int64]bool{}}
 		s.projects, s.watched = append(s.projects, p), append(s.watched, p)
+	}
+	if err := s.invite(ctx, run); err != nil {
+		return err
 	}
 	for _, id := range s.cfg.Others {
 		s.watched = append(s.watched, &project{id: id, run: run})
@@ -202,6 +212,7 @@ func (s *RunningStorm) prepare(ctx context.Context) error {
 // subscribe adds a subscriber that begins at a replica.
 func (s *RunningStorm) subscribe(replica int, p *project, v view) *subscriber {
 	sub := newSubscriber(s.cfg.URLs, replica, p, v)
+	sub.secret = s.owner.Secret
 	sub.deliveries, sub.reconnects = &s.deliveries, &s.reconnects
 	sub.connected = sync.OnceFunc(func() { s.connected <- struct{}{} })
 	s.subscribers = append(s.subscribers, sub)
@@ -234,8 +245,12 @@ func (s *RunningStorm) Mutate(ctx context.Context) {
 	}
 	var running sync.WaitGroup
 	for i := range s.cfg.Mutators {
+		by := s.clients
+		if s.cfg.Accounts {
+			by = by.as(s.writers[i].Secret)
+		}
 		m := &mutator{
-			clients: s.clients, project: s.projects[i%len(s.projects)], replica: i % len(s.cfg.URLs),
+			clients: by, project: s.projects[i%len(s.projects)], replica: i % len(s.cfg.URLs),
 			pace: pace, changes: s.cfg.Changes, rand: rand.New(rand.NewPCG(s.cfg.Seed, uint64(i))), counts: &s.counts,
 			asking: &s.asking,
 		}
@@ -287,7 +302,7 @@ func (s *RunningStorm) Settle(ctx context.Context) (Result, error) {
 				return Result{}, fmt.Errorf("read the plan of project %d in the end: %w", p.id, err)
 			}
 			rows[i] = plan
-			if !s.reached(ctx, p, placeOf(plan.Cursor)) {
+			if !s.reached(ctx, p, PlaceOf(plan.Cursor)) {
 				break
 			}
 		}

@@ -74,6 +74,21 @@ func TestStormOverOneProject(t *testing.T) {
 	converged(t, cfg, storm(t.Context(), t, cfg))
 }
 
+// Where everybody signs in, each mutator has an account and an invitation, and somebody else follows.
+func TestStormOfAccounts(t *testing.T) {
+	t.Parallel()
+	cfg := config(servertest.Start(t, 2, func(c *server.Config) { c.Open, c.Registration = false, "open" }))
+	cfg.Accounts, cfg.Projects, cfg.Mutators, cfg.Deltas = true, 2, 4, 1
+	r := storm(t.Context(), t, cfg)
+	if !r.OK() || r.Answered < cfg.Changes {
+		t.Errorf("%d changes answered; not every subscriber got every change: %q", r.Answered, r.Complaints)
+	}
+	cfg.Accounts = false
+	if _, err := bench.Storm(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "UNAUTHENTICATED") {
+		t.Errorf("without accounts: %v", err)
+	}
+}
+
 func TestStormOverManyProjects(t *testing.T) {
 	t.Parallel()
 	cfg := config(servertest.Start(t, 2, nil))

@@ -20,6 +20,7 @@ import (
 // replica is gone, to the next one.
 type subscriber struct {
 	urls       []string
+	secret     string // of its account; "" for none
 	project    *project
 	stay, away time.Duration // a napper hangs up after about stay, and is away for about as long as away; 0 for the others
 	deliveries *atomic.Int64 // deliveries to all subscribers
@@ -74,7 +75,8 @@ type Place struct {
 // subscriber still has to come over.
 func (p Place) before(head Place) bool { return p.Epoch != head.Epoch || p.Version < head.Version }
 
-func placeOf(cursor string) Place {
+// PlaceOf returns the place that a cursor names.
+func PlaceOf(cursor string) Place {
 	dot := max(strings.LastIndexByte(cursor, '.'), 0)
 	version, _ := strconv.ParseInt(strings.TrimPrefix(cursor[dot:], "."), 10, 64) // 0 for a text that is no cursor
 	epoch, _, _ := strings.Cut(cursor[:dot], "~")
@@ -104,7 +106,7 @@ func (s *subscriber) run(ctx context.Context) {
 		if s.stay > 0 {
 			awake, sleep = context.WithTimeout(ctx, s.stay/2+rand.N(s.stay))
 		}
-		socket, err := client.Dialer{Timeout: dialTime}.GraphQL(awake, url)
+		socket, err := client.Dialer{Timeout: dialTime, Header: client.Signed(s.secret)}.GraphQL(awake, url)
 		if err == nil {
 			opened = true
 			s.connected()
@@ -213,7 +215,7 @@ func (v *events) take(_ context.Context, data json.RawMessage) (delivery, error)
 	return e.delivery, nil
 }
 
-func (v *events) at() Place { return placeOf(v.cursor) }
+func (v *events) at() Place { return PlaceOf(v.cursor) }
 
 func (v *events) finish(rows convergence.Plan) convergence.Report { return v.check.Finish(rows) }
 
@@ -226,7 +228,7 @@ type deltas struct {
 }
 
 func newDeltas(all clients, base convergence.Plan) *deltas {
-	return &deltas{clients: all, check: convergence.NewDeltas(base), place: placeOf(base.Cursor)}
+	return &deltas{clients: all, check: convergence.NewDeltas(base), place: PlaceOf(base.Cursor)}
 }
 
 func (v *deltas) subscribe(project int) client.Request {
@@ -263,7 +265,7 @@ func (v *deltas) take(ctx context.Context, data json.RawMessage) (delivery, erro
 			return delivery{}, err
 		}
 	}
-	v.place = placeOf(e.Cursor)
+	v.place = PlaceOf(e.Cursor)
 	e.delivery.Snapshot = e.Delta.Snapshot
 	return e.delivery, nil
 }

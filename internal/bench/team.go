@@ -389,9 +389,9 @@ func (m *member) read(ctx context.Context, agent *client.Agent, wait time.Durati
 	if err != nil {
 		return false, err
 	}
-	before := placeOf(m.pages.Cursor()).Epoch
+	before := PlaceOf(m.pages.Cursor()).Epoch
 	m.pages.See(page.Page)
-	if placeOf(m.pages.Cursor()).Epoch != before {
+	if PlaceOf(m.pages.Cursor()).Epoch != before {
 		m.elsewhere, m.seen = true, nil // another epoch may hold an operation again
 	}
 	for _, c := range page.Changes {

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -23,14 +24,26 @@ const (
 
 // Client sends requests to one replica over connections that it keeps. It is safe for concurrent use.
 type Client struct {
-	url  string
-	http *http.Client
+	url    string
+	http   *http.Client
+	secret string // of the session or token that requests are sent with; "" for none
 }
 
 // New returns the client of a replica, such as http://127.0.0.1:3001. It connects when it is asked for something; the caller closes it.
 func New(url string) *Client {
 	// Connections go straight to the replica, also when the environment names a proxy.
 	return &Client{url: url, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: time.Minute}}}
+}
+
+// As returns a client of the same replica, over the same connections, that sends the secret of a session or token with each request.
+func (c *Client) As(secret string) *Client { return &Client{url: c.url, http: c.http, secret: secret} }
+
+// Signed is the header of a request with the secret of a session or token; "" for none.
+func Signed(secret string) http.Header {
+	if secret == "" {
+		return http.Header{}
+	}
+	return http.Header{"Authorization": {"Bearer " + secret}}
 }
 
 // Close ends the connections that no request uses.
@@ -131,6 +144,7 @@ func (c *Client) Post(ctx context.Context, body io.Reader, header http.Header) (
 
 // Send sends any HTTP request and reads the answer.
 func (c *Client) Send(r *http.Request) (*Answer, error) {
+	maps.Copy(r.Header, Signed(c.secret))
 	response, err := c.http.Do(r)
 	if err != nil {
 		return nil, err
@@ -149,6 +163,59 @@ func (c *Client) Send(r *http.Request) (*Answer, error) {
 		return nil, fmt.Errorf("%s answered %s: %w in %.100s", r.URL, response.Status, err, text)
 	}
 	return answer, nil
+}
+
+// Account is somebody who can sign in.
+type Account struct {
+	ID     int
+	Secret string // of a session
+}
+
+// Register makes an account, where people make accounts themselves, and signs it in.
+func (c *Client) Register(ctx context.Context, name, password string) (Account, error) {
+	var data struct {
+		Register struct {
+			User      struct{ ID int }
+			SessionID string
+		}
+	}
+	err := c.Do(ctx, Request{`mutation($in: RegisterUserInput!) { register(input: $in) { user { id } sessionId } }`, map[string]any{
+		"in": map[string]any{"email": name + "@example.com", "username": name, "displayName": name, "password": password},
+	}}, &data)
+	return Account{data.Register.User.ID, data.Register.SessionID}, err
+}
+
+// Login begins a session of an account.
+func (c *Client) Login(ctx context.Context, name, password string) (Account, error) {
+	var data struct {
+		Login struct {
+			User      struct{ ID int }
+			SessionID string
+		}
+	}
+	err := c.Do(ctx, Request{`mutation($in: LoginInput!) { login(input: $in) { user { id } sessionId } }`, map[string]any{
+		"in": map[string]any{"email": name, "password": password},
+	}}, &data)
+	return Account{data.Login.User.ID, data.Login.SessionID}, err
+}
+
+// Logout ends the session of the client.
+func (c *Client) Logout(ctx context.Context) error {
+	return c.Do(ctx, Request{Query: `mutation { logout(sessionId: "") }`}, nil)
+}
+
+// Invite invites an account, by its user name, to a project of the client's account. It returns the id of the invitation.
+func (c *Client) Invite(ctx context.Context, project int, name, role string) (int, error) {
+	var data struct{ InviteCollaborator struct{ ID int } }
+	err := c.Do(ctx, Request{`mutation($in: InviteCollaboratorInput!) { inviteCollaborator(input: $in) { id } }`, map[string]any{
+		"in": map[string]any{"projectId": project, "email": name, "role": role},
+	}}, &data)
+	return data.InviteCollaborator.ID, err
+}
+
+// Accept accepts an invitation.
+func (c *Client) Accept(ctx context.Context, invitation int) error {
+	return c.Do(ctx, Request{`mutation($id: Int!) { acceptCollaboration(collaborationId: $id) { id } }`, map[string]any{"id": invitation}}, nil)
 }
 
 // CreateProject makes a project and returns its id.

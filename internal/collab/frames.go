@@ -65,8 +65,21 @@ const (
 	memoActiveAlias        // element: the connection in its document, under its alias
 )
 
-// aliasOf is the id of a connection for clients that have the same user id.
-func aliasOf(e *presence.Entry) string { return e.UserID + "#" + e.Connection.String()[:8] }
+// viewer is the client that frames are for. Where everybody signs in, its user id is that of its account, which the client does not know:
+// itself and its account's other connections are shown to it under the id that it stated.
+type viewer struct {
+	user       string // as others know it
+	stated     string // as it knows itself
+	connection uuid.UUID
+}
+
+// states reports whether the client knows itself by a user id.
+func (v viewer) states(user string) bool { return v.stated == user }
+
+// aliasOf is the id of another connection of the same user, for a client that knows itself by an id.
+func aliasOf(stated string, e *presence.Entry) string {
+	return stated + "#" + e.Connection.String()[:8]
+}
 
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
@@ -114,9 +127,17 @@ func personElement(p *presence.Person) []byte {
 	return p.Memo.Bytes(func() []byte { return encode(online(p.Entries[0].UserID, p.Entries...)) })
 }
 
-// aliasElement is one connection as clients with the same user id see it.
-func aliasElement(e *presence.Entry) []byte {
-	return e.Memos[memoAlias].Bytes(func() []byte { return encode(online(aliasOf(e), e)) })
+// aliasElement is one connection as a client with the same user id sees it.
+func aliasElement(e *presence.Entry, v viewer) []byte {
+	return v.once(e, memoAlias, func() []byte { return encode(online(aliasOf(v.stated, e), e)) })
+}
+
+// once returns what f encodes of a connection of the viewer's own user. It is kept for all who know themselves by that user's id.
+func (v viewer) once(e *presence.Entry, memo int, f func() []byte) []byte {
+	if !v.states(e.UserID) {
+		return f()
+	}
+	return e.Memos[memo].Bytes(f)
 }
 
 // userFrame makes a frame of an element.
@@ -132,14 +153,14 @@ func offlineFrame(id string, e *presence.Entry) []byte {
 	}))
 }
 
-// changeFrame shows a change to a client with a user id.
-func changeFrame(c presence.Change, viewer string) []byte {
+// changeFrame shows a change to a client.
+func changeFrame(c presence.Change, v viewer) []byte {
 	e := c.Entry
 	switch {
-	case e.UserID == viewer && c.Left:
-		return e.Memos[memoLeftAlias].Bytes(func() []byte { return offlineFrame(aliasOf(e), e) })
-	case e.UserID == viewer:
-		return userFrame(aliasElement(e))
+	case e.UserID == v.user && c.Left:
+		return v.once(e, memoLeftAlias, func() []byte { return offlineFrame(aliasOf(v.stated, e), e) })
+	case e.UserID == v.user:
+		return userFrame(aliasElement(e, v))
 	case c.Person == nil:
 		return e.Memos[memoLeft].Bytes(func() []byte { return offlineFrame(e.UserID, e) })
 	}
@@ -151,7 +172,7 @@ const (
 	bulkAfter  = `]}`
 )
 
-// bulkFrame is the roster for every client whose user id no other connection has. It is the same for all of them.
+// bulkFrame is the roster for every client that knows itself by its user id, which no other connection has. It is the same for all of them.
 func bulkFrame(r *presence.Roster) []byte {
 	return r.Memo.Bytes(func() []byte {
 		size := len(bulkBefore) + len(bulkAfter)
@@ -169,20 +190,21 @@ func bulkFrame(r *presence.Roster) []byte {
 	})
 }
 
-// bulkElements yields the roster for a connection whose user id others have, too: those are shown under their aliases.
-func bulkElements(r *presence.Roster, viewer string, self uuid.UUID) func(func([]byte) bool) {
+// bulkElements yields the roster for any other client: it is shown itself under the id that it stated, and connections of the same user
+// under their aliases.
+func bulkElements(r *presence.Roster, v viewer) func(func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		for _, p := range r.People {
-			if p.Entries[0].UserID != viewer {
+			if p.Entries[0].UserID != v.user {
 				if !yield(personElement(p)) {
 					return
 				}
 				continue
 			}
 			for _, e := range p.Entries {
-				element := aliasElement(e)
-				if e.Connection == self {
-					element = encode(online(e.UserID, e))
+				element := aliasElement(e, v)
+				if e.Connection == v.connection {
+					element = encode(online(v.stated, e))
 				}
 				if !yield(element) {
 					return
@@ -198,22 +220,23 @@ func activeElement(e *presence.Entry, id string) []byte {
 	})
 }
 
-// activityFrame lists who is in a document, for a connection in it. The list is the same for all whose user id no other connection has.
-func activityFrame(d *presence.Document, viewer string, self uuid.UUID) []byte {
+// activityFrame lists who is in a document, for a connection in it. The list is the same for all that know themselves by their user id,
+// which no other connection has.
+func activityFrame(d *presence.Document, v viewer) []byte {
 	sameUser := 0
 	for _, e := range d.Entries {
-		if e.UserID == viewer {
+		if e.UserID == v.user {
 			sameUser++
 		}
 	}
-	if sameUser <= 1 {
-		return d.Memo.Bytes(func() []byte { return activity(d, "", uuid.Nil) })
+	if sameUser <= 1 && v.states(v.user) {
+		return d.Memo.Bytes(func() []byte { return activity(d, viewer{}) })
 	}
-	return activity(d, viewer, self)
+	return activity(d, v)
 }
 
 // activity lists each user id once, where it moved last, and each connection with the viewer's user id.
-func activity(d *presence.Document, viewer string, self uuid.UUID) []byte {
+func activity(d *presence.Document, v viewer) []byte {
 	frame := []byte(`{"type":"` + typeActivity + `","data":{"documentId":`)
 	frame = append(frame, encode(d.ID)...)
 	frame = append(frame, `,"activeUsers":[`...)
@@ -225,15 +248,19 @@ func activity(d *presence.Document, viewer string, self uuid.UUID) []byte {
 	}
 	first := true
 	for _, e := range d.Entries {
-		if e.UserID != viewer && latest[e.UserID] != e {
+		if e.UserID != v.user && latest[e.UserID] != e {
 			continue
 		}
 		if !first {
 			frame = append(frame, ',')
 		}
 		first = false
-		if e.UserID == viewer && e.Connection != self {
-			frame = append(frame, e.Memos[memoActiveAlias].Bytes(func() []byte { return activeElement(e, aliasOf(e)) })...)
+		switch {
+		case e.UserID == v.user && e.Connection != v.connection:
+			frame = append(frame, v.once(e, memoActiveAlias, func() []byte { return activeElement(e, aliasOf(v.stated, e)) })...)
+			continue
+		case e.UserID == v.user && !v.states(v.user):
+			frame = append(frame, activeElement(e, v.stated)...)
 			continue
 		}
 		frame = append(frame, e.Memos[memoActive].Bytes(func() []byte { return activeElement(e, e.UserID) })...)

@@ -23,7 +23,12 @@ func TestActivityShowsWhereAPersonMovedLast(t *testing.T) {
 	}
 	rests, moves := tab("1", now.Add(-time.Minute)), tab("2", now)
 	d := &presence.Document{ID: "d", Entries: []*presence.Entry{rests, moves}} // the one that changed last comes first
-	for viewer, want := range map[string][]string{"bob": {"ann 2"}, "ann": {"ann#" + moves.Connection.String()[:8] + " 2", "ann 1"}} {
+	other := "#" + moves.Connection.String()[:8] + " 2"
+	for v, want := range map[viewer][]string{
+		{user: "bob", stated: "bob"}: {"ann 2"}, {user: "ann", stated: "ann"}: {"ann" + other, "ann 1"},
+		{user: "ann", stated: "tab"}: {"tab" + other, "tab 1"}, // it signed in, and does not know its user id
+	} {
+		v.connection = rests.Connection
 		var frame struct {
 			Data struct {
 				ActiveUsers []struct {
@@ -32,7 +37,7 @@ func TestActivityShowsWhereAPersonMovedLast(t *testing.T) {
 				}
 			}
 		}
-		if err := json.Unmarshal(activityFrame(d, viewer, rests.Connection), &frame); err != nil {
+		if err := json.Unmarshal(activityFrame(d, v), &frame); err != nil {
 			t.Fatal(err)
 		}
 		got := map[string]bool{}
@@ -41,7 +46,7 @@ func TestActivityShowsWhereAPersonMovedLast(t *testing.T) {
 		}
 		for _, w := range want {
 			if !got[w] || len(got) != len(want) {
-				t.Errorf("%s is told %v, want %q", viewer, got, want)
+				t.Errorf("%+v is told %v, want %q", v, got, want)
 			}
 		}
 	}
@@ -72,10 +77,10 @@ func FuzzFrames(f *testing.F) {
 		person := &presence.Person{Entries: []*presence.Entry{e}}
 		roster := &presence.Roster{People: []*presence.Person{person}}
 		inDocument := &presence.Document{ID: document, Entries: []*presence.Entry{e}}
-		frames := [][]byte{bulkFrame(roster), activityFrame(inDocument, "bob", uuid.Nil), activityFrame(inDocument, user, uuid.Nil)}
-		for _, viewer := range []string{"bob", user} {
-			frames = append(frames,
-				changeFrame(presence.Change{Entry: e, Person: person}, viewer), changeFrame(presence.Change{Entry: e, Left: true}, viewer))
+		frames := [][]byte{bulkFrame(roster)}
+		for _, v := range []viewer{{user: "bob", stated: "bob"}, {user: user, stated: user}, {user: user, stated: name}} {
+			frames = append(frames, activityFrame(inDocument, v),
+				changeFrame(presence.Change{Entry: e, Person: person}, v), changeFrame(presence.Change{Entry: e, Left: true}, v))
 		}
 		for _, frame := range frames {
 			if !json.Valid(frame) || !utf8.Valid(frame) {

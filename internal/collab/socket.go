@@ -50,6 +50,7 @@ type session struct {
 	stopWatch func()
 
 	mu        sync.Mutex
+	stated    string      // user id that the client stated, by which it knows itself
 	document  string      // empty while in none
 	changed   bool        // something may have changed after push polled the room
 	scheduled bool        // push runs, or will when the timer fires; the socket does not end before
@@ -113,6 +114,9 @@ func (s *session) authenticate(token string) error {
 	access := s.access
 	if err == nil {
 		access, err = s.h.rights.Project(ctx, who.Principal, s.access.Project())
+	}
+	if err == nil {
+		err = s.Own(who.Account)
 	}
 	switch f := fault.From(err); {
 	case err == nil:
@@ -234,6 +238,7 @@ func (s *session) act(m message) error {
 // join gives the connection an identity. From then on it is shown to others, and the client is sent the roster and its changes.
 func (s *session) join(who presence.Identity, place *presence.Place) error {
 	who.Transport = caller.Collaboration
+	stated := who.UserID
 	if s.who.Account != 0 && !s.h.rights.Open() { // what the client states is no identity then
 		who.UserID, who.Name, who.Color = strconv.Itoa(int(s.who.Account)), s.who.Name, s.who.Color
 		who.Agent = s.who.Kind == auth.KindAgent
@@ -244,6 +249,7 @@ func (s *session) join(who presence.Identity, place *presence.Place) error {
 	s.left = false
 	s.mu.Lock()
 	s.SetUser(who.UserID)
+	s.stated = stated
 	if place != nil {
 		s.document = place.Document
 	}
@@ -301,7 +307,7 @@ func (s *session) schedule(at time.Time) {
 func (s *session) push() {
 	s.mu.Lock()
 	s.timer, s.changed = nil, false
-	v, viewer, document := s.view, s.User(), s.document
+	v, viewer, document := s.view, viewer{user: s.User(), stated: s.stated, connection: s.ID()}, s.document
 	s.mu.Unlock()
 	var pause time.Duration
 	var next time.Time
@@ -331,12 +337,12 @@ func (s *session) push() {
 
 // writeDue writes the frames that are due. It returns the pause until the next push, and the time when a list is due if nothing else
 // changes; zero for none.
-func (s *session) writeDue(v *view, viewer, document string) (pause time.Duration, next time.Time) {
+func (s *session) writeDue(v *view, viewer viewer, document string) (pause time.Duration, next time.Time) {
 	if s.room.Ended() {
 		s.Close(projectDeleted)
 		return 0, next
 	}
-	if viewer == "" {
+	if viewer.user == "" {
 		return 0, next
 	}
 	frames, size, ok := s.writeChanges(v, viewer)
@@ -355,7 +361,7 @@ func (s *session) writeDue(v *view, viewer, document string) (pause time.Duratio
 
 // writeChanges sends the changes of the room since the last push, each person once, or the roster when that is due or they are too many. It
 // returns the number of frames, and the size of the roster.
-func (s *session) writeChanges(v *view, viewer string) (frames, size int, ok bool) {
+func (s *session) writeChanges(v *view, viewer viewer) (frames, size int, ok bool) {
 	changes, now, known := s.room.Since(v.seq, maxChanges)
 	if v.seq == rosterDue || !known {
 		size, ok = s.writeRoster(v, viewer)
@@ -363,7 +369,7 @@ func (s *session) writeChanges(v *view, viewer string) (frames, size int, ok boo
 	}
 	sent := make(map[string]bool) // user ids that are shown as one person
 	for _, c := range changes {
-		if c.Entry.Connection == s.ID() || c.Entry.UserID != viewer && sent[c.Entry.UserID] {
+		if c.Entry.Connection == s.ID() || c.Entry.UserID != viewer.user && sent[c.Entry.UserID] {
 			continue
 		}
 		sent[c.Entry.UserID] = true
@@ -377,7 +383,7 @@ func (s *session) writeChanges(v *view, viewer string) (frames, size int, ok boo
 }
 
 // writeList sends document_activity if it is due. Otherwise it returns when it will be due; zero if nothing changed.
-func (s *session) writeList(v *view, viewer, document string) (due time.Time, ok bool) {
+func (s *session) writeList(v *view, viewer viewer, document string) (due time.Time, ok bool) {
 	d := s.room.Document(document)
 	pause := v.listPause
 	if d.Members <= v.listSeq {
@@ -389,7 +395,7 @@ func (s *session) writeList(v *view, viewer, document string) (due time.Time, ok
 	if due := v.listedAt.Add(pause); time.Until(due) > 0 {
 		return due, false
 	}
-	frame := activityFrame(d, viewer, s.ID())
+	frame := activityFrame(d, viewer)
 	if !s.write(typeActivity, frame) {
 		return time.Time{}, false
 	}
@@ -403,11 +409,11 @@ func timeAtRate(size, sockets, rate int) time.Duration {
 }
 
 // writeRoster sends who is there. It returns the size of the frame.
-func (s *session) writeRoster(v *view, viewer string) (size int, ok bool) {
+func (s *session) writeRoster(v *view, viewer viewer) (size int, ok bool) {
 	r := s.room.Roster()
 	v.seq = r.Seq
-	self := s.room.Person(viewer)
-	if self == nil || len(self.Entries) <= 1 {
+	self := s.room.Person(viewer.user)
+	if self == nil || len(self.Entries) <= 1 && viewer.states(viewer.user) {
 		frame := bulkFrame(r)
 		return len(frame), s.write(typeBulk, frame)
 	}
@@ -417,7 +423,7 @@ func (s *session) writeRoster(v *view, viewer string) (size int, ok bool) {
 		if err != nil {
 			return err
 		}
-		size, err = writeBulk(w, bulkElements(r, viewer, s.ID()))
+		size, err = writeBulk(w, bulkElements(r, viewer))
 		return errors.Join(err, w.Close())
 	})
 	return size, s.count(typeBulk, ok)

@@ -343,12 +343,12 @@ func refuse(w http.ResponseWriter, r *http.Request, err error, id json.RawMessag
 	}
 	answer := caller.AnswerTo(f.Code)
 	data := map[string]any{}
-	maps.Copy(data, f.Details)
-	data["code"] = f.Code
 	if answer.Retry > 0 {
 		w.Header().Set("Retry-After", "1")
 		data["retryAfterMs"] = answer.Retry.Milliseconds()
 	}
+	maps.Copy(data, f.Details) // which may say more exactly when
+	data["code"] = f.Code
 	if f.Message == errTooLarge.Message {
 		answer.Status = http.StatusRequestEntityTooLarge
 	}

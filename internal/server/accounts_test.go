@@ -356,6 +356,33 @@ func TestOneHashADocument(t *testing.T) {
 	person{}.fails(t, url, `mutation { `+login+` }`, "UNAUTHENTICATED")
 }
 
+// A thousand passwords by aliases, twenty a document and over three replicas, are none: no document is executed, whether its sender is
+// known or not, and nobody is locked out.
+func TestAThousandPasswordsByAliases(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	replicas := servertest.StartOn(t, database, 3, required)
+	registered(t, replicas[0].URL, "ann")
+	bob := registered(t, replicas[0].URL, "bob")
+	for i := range 50 {
+		var document strings.Builder
+		document.WriteString("mutation {")
+		for alias := range 20 {
+			fmt.Fprintf(&document, ` a%d: login(input: {email: "ann", password: "guess %d"}) { sessionId }`, alias, 20*i+alias)
+		}
+		document.WriteString(" }")
+		if i%2 == 0 {
+			bob.fails(t, replicas[i%3].URL, document.String(), "BAD_REQUEST")
+		} else {
+			person{}.fails(t, replicas[i%3].URL, document.String(), "UNAUTHENTICATED")
+		}
+	}
+	if n := pgtest.Count(t, pgtest.Connect(t, database), `SELECT count(*) FROM login_attempts WHERE failed`); n != 0 {
+		t.Errorf("%d passwords were compared", n)
+	}
+	person{}.does(t, replicas[1].URL, fmt.Sprintf(`mutation { login(input: {email: "ann", password: %q}) { sessionId } }`, password), nil)
+}
+
 // rpc sends a message to /mcp with the secret of a person, and returns status, headers and body.
 func (p person) rpc(t *testing.T, url, session, method, params string) (int, http.Header, string) {
 	t.Helper()

@@ -56,6 +56,8 @@ type Config struct {
 	WriteSlots     int           // changes that are in the database at once
 	MaxSockets     int           // sockets that a client address may have open at this replica; 0 for any number
 	MaxRequests    int           // requests that a client address may have in flight at this replica; 0 for any number
+	AccountSockets int           // sockets that an account may have open at this replica; 0 for any number
+	AccountRate    int           // requests of an account that this replica serves a second; 0 for any number
 	RequestMemory  int           // bytes that all requests may hold; 0 for a quarter of the machine's
 	Builds         int           // builds of graphs that are under way at once at this replica; 0 for none
 	BuildMemory    int           // bytes that they may need together
@@ -151,6 +153,17 @@ func (c *Config) Settings() []setting.Setting {
 			Flag: "requests-per-address", Default: "1000",
 			Value: setting.Number(&c.MaxRequests, setting.From(0, math.MaxInt, "at least 0, for any number")),
 			Help:  "Requests that one client address may have in flight at this replica; 0: any number.",
+		},
+		{
+			Flag: "account-sockets", Default: "200",
+			Value: setting.Number(&c.AccountSockets, setting.From(0, math.MaxInt, "at least 0, for any number")),
+			Help:  "Sockets and streams that one account may have open at this replica, by all its sessions and tokens; 0: any number.",
+		},
+		{
+			Flag: "account-requests", Default: "100",
+			Value: setting.Number(&c.AccountRate, setting.From(0, math.MaxInt32, "at least 0, for any number")),
+			Help: "Requests of one account that this replica serves a second, operations on sockets included, and at once after a pause; " +
+				"0: any number.",
 		},
 		{
 			Flag: "request-memory", Placeholder: "SIZE", Value: setting.One(&c.RequestMemory, parseSize, checkMemory),

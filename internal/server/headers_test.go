@@ -65,6 +65,10 @@ func checkHeaders(t *testing.T, request string, got answer, kept []string) {
 	if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" || h.Get("Server") != "" || h.Get("X-Powered-By") != "" {
 		t.Errorf("%s: %d %v", request, got.status, h)
 	}
+	kind := h.Get("Content-Type")
+	if got.body != "" && kind == "" || strings.HasPrefix(kind, "text/") && kind != "text/event-stream" && !strings.Contains(kind, "charset=utf-8") {
+		t.Errorf("%s: %d has the content type %q", request, got.status, kind)
+	}
 	policy, caching := h.Get("Content-Security-Policy"), h.Get("Cache-Control")
 	path, page := got.path, strings.HasPrefix(h.Get("Content-Type"), "text/html") && got.status == http.StatusOK
 	ours := h.Get("Etag") != "" && path != "/schema.graphql" // a file of the page

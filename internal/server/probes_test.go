@@ -156,3 +156,16 @@ func sent(t *testing.T, at, method, path, body string, lines ...string) answer {
 	a.body = string(content)
 	return a
 }
+
+// cookies returns those that the answer sets.
+func (a answer) cookies(t *testing.T) (set []*http.Cookie) {
+	t.Helper()
+	for _, line := range a.header.Values("Set-Cookie") {
+		cookie, err := http.ParseSetCookie(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set = append(set, cookie)
+	}
+	return set
+}

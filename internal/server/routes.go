@@ -1,6 +1,8 @@
 package server
 
 import (
+	"cmp"
+	"context"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"layercake/graph"
+	"layercake/internal/auth"
 	"layercake/internal/caller"
 	"layercake/internal/mcpserver"
 	"layercake/internal/web"
@@ -56,9 +59,9 @@ func (s *Server) routes() http.Handler {
 	r.Get("/health", s.health)
 	r.Get("/health/live", s.live)
 	r.Get("/health/ready", s.health)
-	authenticate := caller.Authenticate(s.core.Accounts.Look, s.cfg.PublicURL)
+	authenticate := caller.Authenticate(s.look, s.cfg.PublicURL)
 	r.Group(func(r chi.Router) {
-		r.Use(authenticate)
+		r.Use(authenticate, s.requests.Middleware)
 		r.Handle("/graphql", s.graph.HTTP())
 		r.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
 		r.Get("/schema.graphql", graph.ServeSchema)
@@ -78,6 +81,17 @@ func (s *Server) routes() http.Handler {
 	return r
 }
 
+// lookTime is how long the database may take to say whom a credential belongs to. Without a limit a request would wait as long as its
+// connection to the database is half-open: who hangs up before its body was read is not noticed.
+const lookTime = 5 * time.Second
+
+// look finds out whom a secret belongs to.
+func (s *Server) look(ctx context.Context, from auth.From, secret string) (auth.Principal, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.cfg.Patience, lookTime))
+	defer cancel()
+	return s.core.Accounts.Look(ctx, from, secret)
+}
+
 // secured gives every answer the headers that tell browsers to trust it no further than they must. What serves pages says itself what these
 // may load.
 func secured(next http.Handler) http.Handler {
@@ -94,7 +108,7 @@ func secured(next http.Handler) http.Handler {
 // page serves the page, the site where there is one, and the files that they are made of. Where everybody signs in, their screens are for
 // those who did: others are sent to the page for that, and come back to where they wanted to go.
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
-	if !s.cfg.Open && s.pages.IsPage(r) && caller.CheckPage(r, s.core.Accounts.Look, s.cfg.PublicURL) != nil {
+	if !s.cfg.Open && s.pages.IsPage(r) && caller.CheckPage(r, s.look, s.cfg.PublicURL) != nil {
 		http.Redirect(w, r, web.LoginPath+"?return="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 		return
 	}

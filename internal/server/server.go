@@ -14,6 +14,7 @@ import (
 	"layercake/graph"
 	"layercake/internal/auth"
 	"layercake/internal/budget"
+	"layercake/internal/caller"
 	"layercake/internal/collab"
 	"layercake/internal/executor"
 	"layercake/internal/fault"
@@ -43,6 +44,7 @@ type Server struct {
 	core      *Core
 	guard     *task.Guard // of requests
 	sockets   *socket.Registry
+	requests  *caller.Requests
 	graph     *graph.Handler
 	collab    *collab.Handler
 	mcp       *mcpserver.Handler
@@ -139,12 +141,15 @@ func (s *Server) prepareSchema(ctx context.Context) error {
 func (s *Server) assemble(core *Core) {
 	s.core, s.log = core, core.log
 	s.guard = task.NewGuard(s.log, s.registry, "http")
-	s.sockets = socket.New(socket.Options{PerAddress: s.cfg.MaxSockets, Log: s.log, Metrics: s.registry})
+	s.sockets = socket.New(socket.Options{
+		PerAddress: s.cfg.MaxSockets, PerAccount: s.cfg.AccountSockets, Log: s.log, Metrics: s.registry,
+	})
+	s.requests = caller.NewRequests(s.cfg.AccountRate, s.registry)
 	memory := budget.New(budget.Config{
 		Memory: s.cfg.requestMemory(), PerAddress: s.cfg.MaxRequests, Patience: s.cfg.Patience, Metrics: s.registry,
 	})
 	s.graph = graph.New(graph.Options{
-		Sockets: s.sockets, Look: core.Accounts.Look, Keeper: core.Keeper,
+		Sockets: s.sockets, Requests: s.requests, Look: core.Accounts.Look, Keeper: core.Keeper,
 		Accounts: core.Accounts, Rights: core.Rights, Collaborators: core.Collaborators, PublicURL: s.cfg.PublicURL,
 		Plans: core.Plans, Proposals: core.Proposals, Projects: core.Projects, Presence: core.Presence, Budget: memory,
 		Sources: core.Sources, Graphs: core.Graphs, Builds: core.Builds,

@@ -6,14 +6,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"sync"
-	"time"
 
 	"layercake/internal/caller"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // addressLimit refuses sockets of a client address that has too many open already. The connection itself, not the socket, holds the place:
@@ -26,18 +23,9 @@ type addressLimit struct {
 	open map[netip.Prefix]int
 }
 
-func newAddressLimit(limit int, metrics prometheus.Registerer) *addressLimit {
-	return &addressLimit{
-		limit: limit, open: make(map[netip.Prefix]int),
-		refused: promauto.With(metrics).NewCounter(prometheus.CounterOpts{
-			Namespace: "layercake", Name: "sockets_refused_total",
-			Help: "Sockets that were refused because their client address had too many open.",
-		}),
-	}
+func newAddressLimit(limit int, refused prometheus.Counter) *addressLimit {
+	return &addressLimit{limit: limit, open: make(map[netip.Prefix]int), refused: refused}
 }
-
-// retryAfter is how long a client that has too many sockets is told to wait.
-const retryAfter = 10 * time.Second
 
 // admit reports whether a request may open a socket; if not, it answers the request. When the request opens none after all, its connection
 // stays counted until it is closed, or until a request of another client comes over it; the next one of the same client counts no more.
@@ -48,13 +36,12 @@ func (l *addressLimit) admit(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	l.refused.Inc()
-	w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 	address := "an address that no proxy names"
 	if client.Address.IsValid() {
 		address = client.Address.String()
 	}
-	http.Error(w, fmt.Sprintf("%d sockets are open from %s, which are all that may be (LAYERCAKE_SOCKETS_PER_ADDRESS; "+
-		"behind a proxy also LAYERCAKE_TRUSTED_PROXIES)", l.limit, address), http.StatusTooManyRequests)
+	tooMany(w, fmt.Sprintf("%d sockets are open from %s, which are all that may be (LAYERCAKE_SOCKETS_PER_ADDRESS; "+
+		"behind a proxy also LAYERCAKE_TRUSTED_PROXIES)", l.limit, address))
 	return false
 }
 

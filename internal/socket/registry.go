@@ -29,9 +29,11 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
+	"layercake/internal/caller"
 	"layercake/internal/fault"
 	"layercake/internal/task"
 	"layercake/internal/testsignal"
@@ -58,6 +60,7 @@ const turns = 30
 // Options are what a registry needs. Its zero values are fine.
 type Options struct {
 	PerAddress int                   // limit of open sockets of one client address; 0 for none
+	PerAccount int                   // limit of open sockets of one account; 0 for none
 	Log        *slog.Logger          // may be nil
 	Metrics    prometheus.Registerer // may be nil
 }
@@ -73,6 +76,7 @@ type Registry struct {
 	metrics   prometheus.Registerer
 	guard     *task.Guard
 	addresses *addressLimit
+	accounts  *accountLimit
 
 	mu         sync.Mutex
 	transports []*Transport
@@ -83,9 +87,11 @@ type Registry struct {
 
 // New returns a registry without transports.
 func New(o Options) *Registry {
+	refused := newRefused(o.Metrics)
 	return &Registry{
-		metrics: o.Metrics, guard: task.NewGuard(o.Log, o.Metrics, "socket"), addresses: newAddressLimit(o.PerAddress, o.Metrics),
-		sockets: map[*Socket]struct{}{},
+		metrics: o.Metrics, guard: task.NewGuard(o.Log, o.Metrics, "socket"), sockets: map[*Socket]struct{}{},
+		addresses: newAddressLimit(o.PerAddress, refused.WithLabelValues("address")),
+		accounts:  newAccountLimit(o.PerAccount, refused.WithLabelValues("account")),
 	}
 }
 
@@ -129,8 +135,8 @@ func (r *Registry) Transport(name string, timing Timing, labels ...string) *Tran
 	return t
 }
 
-// Admit admits a socket, which counts until it has ended. While this replica is draining, and when the client's address has too many
-// sockets, it answers the request instead and returns nil. The origin of the request was checked before.
+// Admit admits a socket, which counts until it has ended. While this replica is draining, and when the client's address or account has too
+// many sockets, it answers the request instead and returns nil. The origin of the request was checked before.
 //
 // The caller owes one Release, which it calls when nobody reads, or will read, from the socket any more.
 func (t *Transport) Admit(w http.ResponseWriter, r *http.Request) *Socket {
@@ -142,7 +148,28 @@ func (t *Transport) Admit(w http.ResponseWriter, r *http.Request) *Socket {
 		Busy(w)
 		return nil
 	}
+	if err := s.Own(caller.From(r.Context()).Account); err != nil {
+		s.Release()
+		tooMany(w, fault.From(err).Message)
+		return nil
+	}
 	return s
+}
+
+// retryAfter is how long a client that has too many sockets is told to wait.
+const retryAfter = 10 * time.Second
+
+// tooMany answers a request of a client that has too many sockets.
+func tooMany(w http.ResponseWriter, text string) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
+	http.Error(w, text, http.StatusTooManyRequests)
+}
+
+func newRefused(metrics prometheus.Registerer) *prometheus.CounterVec {
+	return promauto.With(metrics).NewCounterVec(prometheus.CounterOpts{
+		Namespace: "layercake", Name: "sockets_refused_total",
+		Help: "Sockets that were refused because their client address, or their account, had too many open.",
+	}, []string{"limit"})
 }
 
 // Busy answers a request that may be sent again in a moment.
@@ -169,6 +196,7 @@ func (r *Registry) remove(s *Socket) {
 	r.mu.Lock()
 	delete(r.sockets, s)
 	r.mu.Unlock()
+	r.accounts.release(s)
 	r.Changed.Say()
 	r.Running.Done()
 }

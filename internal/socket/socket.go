@@ -34,6 +34,7 @@ type Socket struct {
 	cut         bool      // no goodbye, or no more waiting for the answer to one
 	closeReason Reason    // the first reason given; zero until closed
 	user        string    // id of the user; "" while unknown
+	account     int32     // account among whose sockets it counts; 0 for none; the mutex of the registry's accountLimit guards it
 	guests      []uuid.UUID
 	active      int // reader, goodbye and calls of Acquire that have not called Release; the socket has ended at 0
 }

@@ -40,7 +40,8 @@ type Config struct {
 }
 
 const (
-	replicas = 3
+	replicas = 3 // that let everybody in
+	required = 2 // where everybody signs in
 	mutators = 12
 )
 
@@ -75,8 +76,8 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 		return Result{}, err
 	}
 	c := &chaos{cfg: cfg, began: time.Now()}
-	result := Result{Seed: cfg.Seed, Replicas: replicas, Rate: cfg.Rate, Projects: cfg.Projects}
-	of := deployment.Config{Replicas: replicas, Serve: cfg.Serve, Binaries: cfg.Binaries}
+	result := Result{Seed: cfg.Seed, Replicas: replicas + required, Rate: cfg.Rate, Projects: cfg.Projects}
+	of := deployment.Config{Replicas: replicas + required, Required: required, Serve: cfg.Serve, Binaries: cfg.Binaries}
 	err := deployment.Run(ctx, of, func(ctx context.Context, d *deployment.Deployment) error {
 		c.deployment = d
 		failed := false
@@ -200,6 +201,11 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 		return result, err
 	}
 	defer agents.Close()
+	leaving, err := c.leavers(ctx, seed.Uint64())
+	if err != nil {
+		return result, err
+	}
+	defer leaving.close()
 	building.Start(ctx)
 	counting, counted := context.WithCancel(ctx)
 	var counter sync.WaitGroup
@@ -229,6 +235,8 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	stop()
 
 	after := context.WithoutCancel(ctx)
+	result.Leavers = leaving.settle()
+	c.say("%s: %v", f.name, result.Leavers)
 	people.Gather()
 	within := f.within
 	if within == (convergence.Patience{}) {
@@ -293,7 +301,7 @@ func (c *chaos) people(ctx context.Context, s *bench.RunningStorm, seed uint64) 
 		return nil, err
 	}
 	people := bench.NewCrowd(c.deployment.URLs(), project, c.deployment.Connect)
-	for replica := range c.deployment.Replicas {
+	for replica := range c.deployment.URLs() {
 		for _, h := range []bench.Habit{
 			{Joins: true},
 			{Joins: false},

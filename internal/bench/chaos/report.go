@@ -28,13 +28,14 @@ type FaultResult struct {
 	People    bench.People       `json:"people"`
 	Agents    bench.TeamResult   `json:"agents"`
 	Builds    builds.LoadResult  `json:"builds"`
+	Leavers   LeaversResult      `json:"leavers"`
 	bench.Result
 }
 
 // OK reports whether nothing that was answered was lost, every watcher and agent got everything, once and in order, everybody was told who
-// was there, and graphs are in the end what the pure engine computes.
+// was there, graphs are in the end what the pure engine computes, and what ended ended for everybody.
 func (r FaultResult) OK() bool {
-	return r.Result.OK() && len(r.Problems) == 0 && r.People.OK() && r.Agents.OK() && r.Builds.OK()
+	return r.Result.OK() && len(r.Problems) == 0 && r.People.OK() && r.Agents.OK() && r.Builds.OK() && r.Leavers.OK()
 }
 
 // OK reports whether that holds for all faults, and no replica died by itself.
@@ -93,9 +94,18 @@ func (r Result) Write(w io.Writer) error {
 		return err
 	}
 	_, _ = fmt.Fprintln(w)
+	_, _ = fmt.Fprintln(t, "fault\tremovals\tevents seen\tseen after\tends of sessions\tsockets\topen too late\tlongest\t")
+	for _, f := range r.Faults {
+		l := f.Leavers
+		_, _ = fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f s\t\n", f.Name, l.Removals, l.Seen, l.After, l.Ends, l.Sockets, l.Late, l.Longest)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(w)
 	for _, f := range r.Faults {
 		for _, words := range [][]string{
-			f.Problems, f.Complaints, f.People.Errors, f.People.Complaints, f.Agents.Complaints, f.Builds.Problems,
+			f.Problems, f.Complaints, f.People.Errors, f.People.Complaints, f.Agents.Complaints, f.Builds.Problems, f.Leavers.Complaints,
 		} {
 			for _, p := range words {
 				_, _ = fmt.Fprintf(w, "%s: %s\n", f.Name, p)
@@ -106,7 +116,7 @@ func (r Result) Write(w io.Writer) error {
 		_, _ = fmt.Fprintln(w, d)
 	}
 	verdict := "nothing that was answered was lost, every watcher and agent got every change, once and in order, " +
-		"everybody was told who was there, and graphs are what the pure engine computes"
+		"everybody was told who was there, graphs are what the pure engine computes, and who was removed or signed out was shown nothing more"
 	if !r.OK() {
 		verdict = "FAILED"
 	}

@@ -37,6 +37,7 @@ const (
 // Config is the size of a deployment, and its programs.
 type Config struct {
 	Replicas int
+	Required int              // how many of them let in only whoever signs in: the last ones
 	Serve    func() *exec.Cmd // the command that runs one replica, which its environment configures
 	Binaries string           // folder of PostgreSQL's programs; "" to look for them
 }
@@ -99,7 +100,7 @@ func Run(ctx context.Context, cfg Config, use func(context.Context, *Deployment)
 		return err
 	}
 	defer releasePorts(free)
-	d.addReplicas(free, cfg.Serve, out)
+	d.addReplicas(free, cfg, out)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	processes, running := errgroup.WithContext(running)
 	for _, r := range d.Replicas {
@@ -161,19 +162,23 @@ func serverAddress(s *embeddedpg.Server) (network, address string) {
 }
 
 // addReplicas adds a replica for every two ports.
-func (d *Deployment) addReplicas(ports []int, command func() *exec.Cmd, out *child.Lines) {
+func (d *Deployment) addReplicas(ports []int, cfg Config, out *child.Lines) {
 	n := len(ports) / 2
 	for i := range n {
+		required := i >= n-cfg.Required
 		http, admin := "127.0.0.1:"+strconv.Itoa(ports[2*i]), "127.0.0.1:"+strconv.Itoa(ports[2*i+1])
 		d.Replicas = append(d.Replicas, &Replica{
-			Number: i + 1, URL: "http://" + http, Admin: "http://" + admin, out: out,
+			Number: i + 1, URL: "http://" + http, Admin: "http://" + admin, out: out, required: required,
 			command: func() *exec.Cmd {
-				cmd := command()
+				cmd := cfg.Serve()
 				cmd.Env = append(cmd.Env,
 					"LAYERCAKE_DATABASE_URL="+d.databaseURL(), "LAYERCAKE_HTTP_ADDR="+http, "LAYERCAKE_ADMIN_ADDR="+admin,
 					"LAYERCAKE_REPLICAS="+strconv.Itoa(n), "LAYERCAKE_POOL_MAX=30", "LAYERCAKE_DRAIN=0s", "LAYERCAKE_LOG_LEVEL=debug",
 					"LAYERCAKE_GUESTS_PER_ADDRESS=0",
 				)
+				if required {
+					cmd.Env = append(cmd.Env, requiredMode...)
+				}
 				return cmd
 			},
 		})
@@ -186,11 +191,18 @@ func (d *Deployment) databaseURL() string {
 	return u.String()
 }
 
-// URLs returns the addresses of the replicas for clients.
-func (d *Deployment) URLs() []string {
-	urls := make([]string, len(d.Replicas))
-	for i, r := range d.Replicas {
-		urls[i] = r.URL
+// URLs returns the addresses for clients of the replicas that let everybody in.
+func (d *Deployment) URLs() []string { return d.urls(false) }
+
+// RequiredURLs returns the addresses for clients of the replicas where everybody signs in.
+func (d *Deployment) RequiredURLs() []string { return d.urls(true) }
+
+func (d *Deployment) urls(required bool) []string {
+	var urls []string
+	for _, r := range d.Replicas {
+		if r.required == required {
+			urls = append(urls, r.URL)
+		}
 	}
 	return urls
 }

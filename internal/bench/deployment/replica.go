@@ -32,6 +32,8 @@ type Replica struct {
 	Number     int    // number, from 1
 	URL, Admin string // addresses, for clients and for operators
 
+	required bool // whether everybody signs in there
+
 	command func() *exec.Cmd // command that serves as its environment says
 	out     *child.Lines     // receiver of the output
 
