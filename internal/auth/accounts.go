@@ -110,8 +110,8 @@ func (f From) address() *netip.Addr {
 	return &address
 }
 
-// Look returns the principal of a secret, which came from somewhere. Nothing but the time of its last use is written, once a minute at most. Faults: Unauthenticated
-// for a secret that proves nothing, or not any more; Unavailable when nobody can look now.
+// Look returns the principal of a secret that came from somewhere. Nothing but the time of its last use is written, once a minute at most.
+// Faults: Unauthenticated for a secret that proves nothing, or not any more; Unavailable when nobody can look now.
 func (a *Accounts) Look(ctx context.Context, from From, secret string) (Principal, error) {
 	var p Principal
 	var err error

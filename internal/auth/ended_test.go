@@ -159,7 +159,10 @@ func TestHoldsEndWithTheirSecret(t *testing.T) {
 func wait(t *testing.T, ended <-chan error) {
 	t.Helper()
 	select {
-	case <-ended:
+	case why := <-ended:
+		if !fault.Is(why, fault.Unauthenticated) {
+			t.Errorf("it ends with %v", why)
+		}
 	case <-time.After(pgtest.Patience):
 		t.Fatal("it does not end")
 	}

@@ -67,8 +67,8 @@ func NewKeeper(cfg KeeperConfig) *Keeper {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Keeper{
-		db: cfg.DB, every: cfg.Every, idle: cfg.Idle, log: cfg.Log, guard: task.NewGuard(cfg.Log, cfg.Metrics, "keeper"), wakes: make(chan struct{}, 1),
-		holds: make(map[held]map[*hold]struct{}),
+		db: cfg.DB, every: cfg.Every, idle: cfg.Idle, log: cfg.Log, guard: task.NewGuard(cfg.Log, cfg.Metrics, "keeper"),
+		wakes: make(chan struct{}, 1), holds: make(map[held]map[*hold]struct{}),
 	}
 }
 

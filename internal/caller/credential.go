@@ -24,8 +24,8 @@ const (
 	plainCookie  = "layercake"
 )
 
-// Look finds out whom a secret that came from somewhere belongs to. Its faults are Unauthenticated for a secret that proves nothing (any more), and Unavailable when
-// nobody can look now.
+// Look finds out whom a secret that came from somewhere belongs to. Its faults are Unauthenticated for a secret that proves nothing (any
+// more), and Unavailable when nobody can look now.
 type Look func(ctx context.Context, from auth.From, secret string) (auth.Principal, error)
 
 var (
@@ -136,8 +136,8 @@ func fromOwnPage(r *http.Request, publicURL *url.URL) bool {
 	return site == "same-origin" || site == "none"
 }
 
-// Held ends the context of each request, with the reason as its cause, when its credential ends before the request does. What hold registers
-// it calls at most once, see auth.Keeper.
+// Held ends the context of each request, with the reason as its cause, when its credential ends before the request does. For hold see
+// auth.Keeper.
 func Held(hold func(p auth.Principal, ended func(error)) (release func())) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

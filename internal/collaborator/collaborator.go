@@ -311,7 +311,8 @@ func (s *Service) Remove(ctx context.Context, from auth.From, p auth.Principal, 
 // change changes a collaborator under the lock of the project's head, and tells it in an event if there is a right that changes. A project
 // that had an owner has one afterwards, whoever else goes at the same moment: they wait for the lock.
 func (s *Service) change(
-	ctx context.Context, from auth.From, p auth.Principal, id int32, need auth.Need, event string, write func(*db.Queries) (db.Collaborator, error),
+	ctx context.Context, from auth.From, p auth.Principal, id int32, need auth.Need, event string,
+	write func(*db.Queries) (db.Collaborator, error),
 ) (Collaborator, error) {
 	found, err := s.one(ctx, func(q *db.Queries) (db.Collaborator, error) { return q.GetCollaborator(ctx, id) })
 	if err != nil {

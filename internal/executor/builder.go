@@ -231,8 +231,8 @@ func (s *Service) free() bool {
 
 // claim claims builds of a project that are ready, at most so many, and carries on what needs no builder. It returns none when nothing is
 // ready, and full when there is not enough memory left for what is first: it waits for its turn, or small builds would keep it waiting for
-// ever. Replicas that want the same project wait for each other, so it looks once more, when it is its turn, whether it is the project's: it
-// fails with errNotItsTurn when another one, that was not tried, comes first by now.
+// ever. Replicas that want the same project wait for each other, so it looks once more whose turn it is: it fails with errNotItsTurn when
+// another project, which was not tried, comes first by now.
 func (s *Service) claim(ctx context.Context, project int32, tried []int32, most int) (found []*attempt, full bool, err error) {
 	incarnation := s.cfg.Incarnation()
 	if incarnation == uuid.Nil {

@@ -88,7 +88,7 @@ func OpenCore(ctx context.Context, cfg Config, metrics prometheus.Registerer) (*
 	c.Replica = replica.New(replica.Config{
 		DB: c.DB, Version: cfg.Version, Required: !cfg.Open, Exposed: cfg.exposed(), Incarnation: incarnation,
 		BuildMemory: cfg.sharedBuildMemory(),
-		Log: c.log, Metrics: metrics, Timing: cfg.Lease,
+		Log:         c.log, Metrics: metrics, Timing: cfg.Lease,
 	})
 	if err := c.Replica.ReadOldest(ctx); err != nil {
 		c.DB.Close()
