@@ -41,8 +41,8 @@ var errFrameRate = fault.New(fault.RateLimited,
 // defaultInitTimeout is the time limit for connection_init to come.
 const defaultInitTimeout = 10 * time.Second
 
-// serveSocket opens a socket. It returns once the connection is upgraded: the socket keeps the values of the request's context, such as the
-// caller, but neither its cancellation nor its buffers.
+// serveSocket opens a socket. It returns once the connection is upgraded: of the request's context the socket keeps the caller alone, because
+// what routing left there would be a good part of an idle socket's memory.
 func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	admitted := h.sockets.Admit(w, r)
 	if admitted == nil {
@@ -52,8 +52,8 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if conn == nil {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	s := &session{WebSocket: conn, h: h, header: r.Header, cancel: cancel, operations: map[string]*operation{}}
+	ctx, cancel := context.WithCancel(caller.With(context.Background(), caller.From(r.Context())))
+	s := &session{WebSocket: conn, h: h, cancel: cancel, operations: map[string]*operation{}}
 	s.rate = rate.NewLimiter(frameRate, frameBurst)
 	s.initTimer = time.AfterFunc(h.initTimeout, func() { s.Close(closeInitTimeout) })
 	s.Open(s)
@@ -68,7 +68,6 @@ type session struct {
 	*socket.WebSocket
 
 	h         *Handler
-	header    http.Header        // headers of the handshake
 	cancel    context.CancelFunc // ends all operations
 	initTimer *time.Timer
 
@@ -379,7 +378,6 @@ func (s *session) start(ctx context.Context, op *operation, params *graphql.RawP
 
 func (s *session) prepare(ctx context.Context, params *graphql.RawParams) (executable *graphql.OperationContext, errs gqlerror.List) {
 	defer s.recover(ctx, &errs)
-	params.Headers = s.header
 	executable, errs = s.h.exec.CreateOperationContext(ctx, params)
 	if errs != nil {
 		errs = s.h.exec.DispatchError(graphql.WithOperationContext(ctx, executable), errs).Errors

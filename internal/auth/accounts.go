@@ -18,6 +18,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/trustelem/zxcvbn/frequency"
+	"golang.org/x/sync/semaphore"
 )
 
 // Most sessions and tokens that an account has.
@@ -45,6 +46,7 @@ type Accounts struct {
 	hasher  *hasher
 	common  map[string]bool // passwords that are guessed first, in lower case
 	refusal *notes
+	counts  *semaphore.Weighted // attempts that are counted
 }
 
 // NewAccounts returns the accounts of a database. It fails when the file of passwords cannot be read.
@@ -56,7 +58,7 @@ func NewAccounts(cfg AccountsConfig) (*Accounts, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.ContextWords = append([]string{"layercake"}, cfg.ContextWords...)
-	a := &Accounts{cfg: cfg, hasher: newHasher(usualCost, cfg.Patience), common: make(map[string]bool), refusal: newNotes()}
+	a := &Accounts{cfg: cfg, hasher: newHasher(usualCost, cfg.Patience), common: make(map[string]bool), refusal: newNotes(), counts: semaphore.NewWeighted(maxCounting)}
 	for _, list := range frequency.FrequencyLists {
 		for _, word := range list {
 			if len(word) >= minPassword {

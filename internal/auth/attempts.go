@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -28,6 +29,11 @@ func (f From) redemptionFrom() string   { return "code " + f.network().String() 
 // attempt counts a try to prove an account, before any hash is computed, and refuses it with the fault RateLimited when there were too many
 // failures. It counts as a failure until it succeeds, so that many at once, on whichever replicas, are no more than the limit.
 func (a *Accounts) attempt(ctx context.Context, from From, subject string) (id int64, err error) {
+	done, err := a.counting(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
 	sum := sha256.Sum256([]byte(subject)) // it may be a password in the wrong field
 	account, network := hex.EncodeToString(sum[:]), from.network()
 	var refused *fault.Error
@@ -55,6 +61,20 @@ func (a *Accounts) attempt(ctx context.Context, from From, subject string) (id i
 		return 0, refused
 	}
 	return id, nil
+}
+
+// maxCounting is how many attempts a replica counts at once. Those of one network wait for each other in the database, each with a connection
+// that others would lack.
+const maxCounting = 2
+
+// counting waits for a turn to count an attempt, and fails with the fault RateLimited when there is none soon.
+func (a *Accounts) counting(ctx context.Context) (done func(), err error) {
+	waiting, cancel := context.WithTimeout(ctx, cmp.Or(a.cfg.Patience, hashPatience))
+	defer cancel()
+	if err := a.counts.Acquire(waiting, 1); err != nil {
+		return nil, errCrowd.Because(err)
+	}
+	return func() { a.counts.Release(1) }, nil
 }
 
 // unproved takes an attempt back for which no hash was computed: it says nothing of the password, and whoever waits in a crowd is no

@@ -27,6 +27,14 @@ func (a *Accounts) HoldHashes() (release func()) {
 	return func() { a.hasher.turns.Release(turns) }
 }
 
+// HoldCounts takes all turns to count attempts, until release.
+func (a *Accounts) HoldCounts() (release func()) {
+	if err := a.counts.Acquire(context.Background(), maxCounting); err != nil {
+		panic(err)
+	}
+	return func() { a.counts.Release(maxCounting) }
+}
+
 // CheckPassword checks a password by the rules.
 func (a *Accounts) CheckPassword(password string, known ...string) error {
 	return a.checkPassword(password, known...)

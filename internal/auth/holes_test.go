@@ -163,17 +163,21 @@ func TestLimitsOfAccountsAndNetworks(t *testing.T) {
 	}
 }
 
-// Whoever waits for a hash in a crowd, in vain, has not failed.
+// Whoever waits in a crowd, for a hash or to be counted, in vain, has not failed.
 func TestHashesTakeTurns(t *testing.T) {
 	t.Parallel()
-	core := servertest.StartCore(t, nil)
+	core := servertest.StartCore(t, func(cfg *server.Config) { cfg.Patience = time.Second })
 	a, conn := core.Accounts, pgtest.Connect(t, core.Database)
 	register(t, a, "ann")
-	before, release := a.Hashes(), a.HoldHashes()
-	if _, err := a.Login(t.Context(), home, auth.Principal{}, auth.LoginInput{Email: "ann", Password: goodPassword}); !fault.Is(err, fault.RateLimited) {
-		t.Errorf("without a turn: %v", err)
+	before := a.Hashes()
+	for what, hold := range map[string]func() func(){"to hash": a.HoldHashes, "to be counted": a.HoldCounts} {
+		release := hold()
+		in := auth.LoginInput{Email: "ann", Password: goodPassword}
+		if _, err := a.Login(t.Context(), home, auth.Principal{}, in); !fault.Is(err, fault.RateLimited) {
+			t.Errorf("without a turn %s: %v", what, err)
+		}
+		release()
 	}
-	release()
 	if n := pgtest.Count(t, conn, `SELECT count(*) FROM login_attempts WHERE failed`); n != 0 || a.Hashes() != before {
 		t.Errorf("%d attempts count, and %d hashes were computed", n, a.Hashes()-before)
 	}

@@ -55,12 +55,14 @@ func newHasher(c cost, patience time.Duration) *hasher {
 	return h
 }
 
+var errCrowd = fault.New(fault.RateLimited, "Too many people sign in at this moment, try again").With("retryAfterMs", 1000)
+
 // turn waits for a turn, and fails with the fault RateLimited when there is none soon.
 func (h *hasher) turn(ctx context.Context) (done func(), err error) {
 	waiting, cancel := context.WithTimeout(ctx, h.patience)
 	defer cancel()
 	if err := h.turns.Acquire(waiting, 1); err != nil {
-		return nil, fault.New(fault.RateLimited, "Too many people sign in at this moment, try again").With("retryAfterMs", 1000).Because(err)
+		return nil, errCrowd.Because(err)
 	}
 	return func() { h.turns.Release(1) }, nil
 }

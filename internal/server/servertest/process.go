@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"layercake/internal/child"
+	"layercake/internal/plan"
+	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
 	"layercake/internal/socket"
@@ -33,6 +35,7 @@ type Told struct {
 	HTTPAddr  string // such as one of Address, for a replica that comes back there
 	AdminAddr string
 	Streams   socket.Timing
+	Deployed  bool // whether its patience and its pool are those of a deployment
 }
 
 // Variable is what StartProcess is given.
@@ -61,6 +64,9 @@ func RunProcess() int {
 	var told Told
 	_ = json.Unmarshal([]byte(os.Getenv(toldEnvironment)), &told) // it was written by Variable, or is absent
 	cfg.HTTPAddr, cfg.AdminAddr, cfg.Streams = cmp.Or(told.HTTPAddr, cfg.HTTPAddr), told.AdminAddr, told.Streams
+	if told.Deployed {
+		cfg.Patience, cfg.Database, cfg.Changes, cfg.PoolMax = 0, postgres.DefaultTiming, plan.DefaultTiming, 100
+	}
 	cfg.Lease, cfg.Log = LongLease, slog.New(slog.NewTextHandler(os.Stderr, nil))
 	s := server.New(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
