@@ -22,7 +22,8 @@ type Identity struct {
 	Email           string
 	EmailVerified   bool
 	Name, Username  string
-	Session         string // there; its end ends the session here
+	Session         string    // there; its end ends the session here
+	Proved          time.Time // when somebody proved there who they are; zero when it does not say
 }
 
 var (
@@ -53,6 +54,14 @@ func (id Identity) email() string {
 	return id.Email
 }
 
+func (id Identity) origin() origin {
+	o := origin{issuer: id.Issuer, session: id.Session, subject: id.Subject}
+	if !id.Proved.IsZero() {
+		o.proved = &id.Proved
+	}
+	return o
+}
+
 // SignIn begins a session for an identity. One that is unknown is joined to the account that has its verified e-mail, if that has neither a
 // password nor an identity: then nobody else has proved it yet. Else it gets an account of its own, where those are made by signing in.
 // Faults: Unauthenticated for an identity that says nothing, Forbidden without an account.
@@ -66,7 +75,7 @@ func (a *Accounts) SignIn(ctx context.Context, from From, former Principal, id I
 			if err != nil {
 				return err
 			}
-			signed, err = a.signIn(ctx, q, from, former, row, 0, origin{issuer: id.Issuer, session: id.Session, subject: id.Subject})
+			signed, err = a.signIn(ctx, q, from, former, row, 0, id.origin())
 			return err
 		})
 		if !isTaken(err) {
@@ -257,16 +266,35 @@ func (a *Accounts) Join(ctx context.Context, from From, p Principal, id Identity
 	return internal("join an identity", err)
 }
 
+// IssuerLogout is a logout at an identity provider, which it tells once.
+type IssuerLogout struct {
+	Issuer           string
+	ID               string    // by which the provider names the logout
+	Until            time.Time // when it counts for nothing any more, and need not be remembered
+	Session, Subject string    // whose sessions end: at least one of them is not empty
+}
+
 // EndIssuerSessions ends the sessions that began by an identity provider: those of its session, or of its subject, or of both. It returns
-// how many there were. A logout that names neither ends nothing: it would end everybody's.
-func (a *Accounts) EndIssuerSessions(ctx context.Context, issuer, session, subject string) (ended int, err error) {
-	if issuer == "" || session == "" && subject == "" || !storable(issuer+session+subject) {
+// how many there were. Faults: BadRequest for a logout that names neither, since it would end everybody's; Conflict for one that was told
+// before.
+func (a *Accounts) EndIssuerSessions(ctx context.Context, from From, l IssuerLogout) (ended int, err error) {
+	switch {
+	case l.Issuer == "" || l.Session == "" && l.Subject == "" || !storable(l.Issuer+l.Session+l.Subject):
 		return 0, fault.New(fault.BadRequest, "A logout names a session or a subject of an identity provider")
+	case l.ID == "" || len(l.ID) > 500 || !storable(l.ID):
+		return 0, fault.New(fault.BadRequest, "A logout has an id of 1 to 500 bytes")
 	}
 	why := "logout at the identity provider"
 	err = a.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) error {
+		n, err := q.InsertLogout(ctx, db.InsertLogoutParams{Issuer: l.Issuer, Jti: l.ID, ExpiresAt: l.Until})
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return fault.New(fault.Conflict, "This logout was told before")
+		}
 		accounts, err := q.EndIssuerSessions(ctx, db.EndIssuerSessionsParams{
-			EndedBy: &why, Issuer: &issuer, IssuerSession: optionalText(session), Subject: optionalText(subject),
+			EndedBy: &why, Issuer: &l.Issuer, IssuerSession: optionalText(l.Session), Subject: optionalText(l.Subject),
 		})
 		if ended = len(accounts); err != nil || ended == 0 {
 			return err
@@ -277,7 +305,7 @@ func (a *Accounts) EndIssuerSessions(ctx context.Context, issuer, session, subje
 				continue
 			}
 			logged[account] = true
-			err := write(ctx, q, From{}, Entry{Event: "session_ended", User: account, By: "the identity provider", Detail: issuer})
+			err := write(ctx, q, from, Entry{Event: "session_ended", User: account, By: "the identity provider", Detail: l.Issuer})
 			if err != nil {
 				return err
 			}

@@ -73,16 +73,30 @@ func TestIdentities(t *testing.T) {
 		}
 	}
 	// A logout there ends what began by it, and nothing else.
-	if _, err := a.EndIssuerSessions(t.Context(), ann.Issuer, "", ""); !fault.Is(err, fault.BadRequest) {
-		t.Errorf("of everybody: %v", err)
+	end := func(id, issuer, session, subject string) (int, error) {
+		return a.EndIssuerSessions(t.Context(), home, auth.IssuerLogout{
+			Issuer: issuer, ID: id, Until: time.Now().Add(time.Hour), Session: session, Subject: subject,
+		})
+	}
+	for name, id := range map[string]string{"of everybody": "1", "without an id": "", "with a long id": strings.Repeat("x", 501)} {
+		session := "s1"
+		if id == "1" {
+			session = ""
+		}
+		if _, err := end(id, ann.Issuer, session, ""); !fault.Is(err, fault.BadRequest) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	for wrong, session := range map[string]string{"https://b.example": "s1", ann.Issuer: "s2"} {
-		if n, err := a.EndIssuerSessions(t.Context(), wrong, session, "1"); (n != 0) != (wrong == other.Issuer) || err != nil {
+		if n, err := end("2", wrong, session, "1"); (n != 0) != (wrong == other.Issuer) || err != nil {
 			t.Errorf("%s: %d, %v", wrong, n, err)
 		}
 	}
-	if n, err := a.EndIssuerSessions(t.Context(), ann.Issuer, "s1", ""); n != 4 || err != nil {
+	if n, err := end("3", ann.Issuer, "s1", ""); n != 4 || err != nil {
 		t.Errorf("%d ended, %v", n, err)
+	}
+	if n, err := end("3", ann.Issuer, "s1", ""); n != 0 || !fault.Is(err, fault.Conflict) {
+		t.Errorf("again: %d, %v", n, err)
 	}
 	if _, err := a.Look(t.Context(), signed.Secret); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("ended there: %v", err)

@@ -89,13 +89,8 @@ func credentialOf(r *http.Request, publicURL *url.URL) (secret string, err error
 	if value := r.Header.Get(SessionHeader); value != "" {
 		found = append(found, value)
 	}
-	if fromOwnPage(r, publicURL) {
-		for _, name := range []string{secureCookie, plainCookie} {
-			if cookie, err := r.Cookie(name); err == nil && cookie.Value != "" {
-				found = append(found, cookie.Value)
-				break // the secure one wins: the other may be left from a time without TLS
-			}
-		}
+	if cookie := SessionOf(r); cookie != "" && fromOwnPage(r, publicURL) {
+		found = append(found, cookie)
 	}
 	for _, other := range found[min(1, len(found)):] {
 		if other != found[0] {
@@ -106,6 +101,17 @@ func credentialOf(r *http.Request, publicURL *url.URL) (secret string, err error
 		return "", nil
 	}
 	return found[0], nil
+}
+
+// SessionOf returns the secret in the session cookie of a request, "" without one. Any page can make a browser send it, so it counts only
+// where something else shows that its user meant the request.
+func SessionOf(r *http.Request) string {
+	for _, name := range []string{secureCookie, plainCookie} {
+		if cookie, err := r.Cookie(name); err == nil && cookie.Value != "" {
+			return cookie.Value // the secure one wins: the other may be left from a time without TLS
+		}
+	}
+	return ""
 }
 
 // fromOwnPage reports whether a browser sends a request on behalf of a page of ours, or because somebody opened the address. Another site's

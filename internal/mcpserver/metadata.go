@@ -26,11 +26,15 @@ func (h *Handler) address(r *http.Request) string {
 
 // ServeMetadata says what a client needs to be let in.
 func (h *Handler) ServeMetadata(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{ // its error is that the client went away
+	metadata := map[string]any{
 		"resource": h.address(r) + "/mcp", "resource_name": "Layercake", "bearer_methods_supported": []string{"header"},
 		"scopes_supported": []auth.Scope{auth.ScopeRead, auth.ScopeEdit, auth.ScopeRun},
-	})
+	}
+	if h.issuer != "" { // whose scopes have other names
+		metadata["authorization_servers"], metadata["scopes_supported"] = []string{h.issuer}, h.scopes
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(metadata) // its error is that the client went away
 }
 
 // checked reports whether the caller may go on, or answers. Who has no credential is told where to learn what is needed.

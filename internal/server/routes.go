@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
@@ -67,16 +68,37 @@ func (s *Server) routes() http.Handler {
 		r.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
 		r.Get("/schema.graphql", graph.ServeSchema)
 		r.Get("/ws/collaboration", s.collab.ServeHTTP)
+		r.Post("/oidc/join", s.oidc.ServeJoin)
+		s.files.Routes(r)
+	})
+	r.Group(func(r chi.Router) { // programs have access tokens of the identity provider, too
+		r.Use(caller.Authenticate(func(ctx context.Context, secret string) (auth.Principal, error) {
+			return s.oidc.Look(s.core.Accounts.Look)(ctx, secret)
+		}, s.cfg.PublicURL))
 		r.Handle("/mcp", s.mcp)
 		r.Handle("/mcp/", s.mcp)
 		r.HandleFunc("/mcp/sse", s.mcp.ServeSSE)
-		s.files.Routes(r)
 	})
+	s.oidc.Routes(r)
+	r.Get(web.LoginPath+"/options", s.loginOptions)
 	r.Get(web.LoginPath, web.ServeLogin)
 	r.Get(web.LoginPath+"/*", web.ServeLogin)
 	r.Get(mcpserver.MetadataPath, s.mcp.ServeMetadata)
 	r.NotFound(authenticate(http.HandlerFunc(s.page)).ServeHTTP)
 	return r
+}
+
+// loginOptions says by what people can sign in, for the page where they do.
+func (s *Server) loginOptions(w http.ResponseWriter, _ *http.Request) {
+	options := struct {
+		Passwords    bool   `json:"passwords"`
+		SingleSignOn string `json:"singleSignOn,omitempty"` // name of the identity provider
+	}{Passwords: !s.cfg.NoPasswords}
+	if issuer, err := url.Parse(s.cfg.OIDC.Issuer); err == nil {
+		options.SingleSignOn = issuer.Hostname()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(options) // its error is that the client went away
 }
 
 // secured gives every answer the headers that tell browsers to trust it no further than they must. What serves pages says itself what these
