@@ -68,7 +68,7 @@ func (q *Queries) InsertLogout(ctx context.Context, arg InsertLogoutParams) (int
 }
 
 const TakeFlow = `-- name: TakeFlow :one
-DELETE FROM oidc_flows WHERE state_hash = $1 AND browser_hash = $2 AND expires_at > now()
+DELETE FROM oidc_flows WHERE state_hash = $1 AND browser_hash = $2 AND expires_at + interval '0' > now()
 RETURNING nonce, verifier, return_to, joins
 `
 
@@ -84,7 +84,7 @@ type TakeFlowRow struct {
 	Joins    *int32
 }
 
-// Takes a flow: whoever has its state in the browser that began it, and only once.
+// Takes a flow: whoever has its state in the browser that began it, and only once. The sum keeps the planner on the primary key.
 func (q *Queries) TakeFlow(ctx context.Context, arg TakeFlowParams) (TakeFlowRow, error) {
 	row := q.db.QueryRow(ctx, TakeFlow, arg.StateHash, arg.BrowserHash)
 	var i TakeFlowRow

@@ -22,7 +22,7 @@ import (
 const (
 	maxAnswer   = 1 << 20          // bytes of an answer of the provider
 	metadataAge = 10 * time.Minute // after which it is asked again who it is: keys that it has withdrawn count no longer than that
-	retryPause  = 2 * time.Second  // after a failure, in which everybody is told of that one
+	retryPause  = time.Second      // after a failure, in which everybody is told of that one
 	keysPause   = 5 * time.Second  // between two requests for keys; the first few may come at once
 	keysBurst   = 3
 )
