@@ -30,6 +30,7 @@ var (
 	errIdentity = fault.New(fault.Unauthenticated, "The identity provider does not say who you are in a way that can be kept")
 	errUnknown  = fault.New(fault.Forbidden, "There is no account for you here: ask an operator for one")
 	errJoin     = fault.New(fault.Forbidden, "An account with your e-mail exists: sign in to it as before, and join single sign-on there")
+	errNoScope  = fault.New(fault.Forbidden, "The access token has no scope of this server, so it may do nothing here: ask for one")
 	errJoined   = fault.New(fault.Conflict, "This identity belongs to another account")
 )
 
@@ -318,11 +319,15 @@ func (a *Accounts) EndIssuerSessions(ctx context.Context, from From, l IssuerLog
 	return ended, nil
 }
 
-// PrincipalOf returns a program that acts for the account of an identity, by an access token which the caller has checked. Without scopes
-// it may nothing. Faults: Unauthenticated when nobody here has the identity, or the account is disabled, or the token is over.
+// PrincipalOf returns a program that acts for the account of an identity, by an access token which the caller has checked. Faults:
+// Unauthenticated when nobody here has the identity, or the account is disabled, or the token is over; Forbidden without scopes, by which it
+// could do nothing.
 func (a *Accounts) PrincipalOf(ctx context.Context, issuer, subject string, expires time.Time, scopes Scopes) (Principal, error) {
 	if (Identity{Issuer: issuer, Subject: subject}).check() != nil || !time.Now().Before(expires) {
 		return Principal{}, errWrongSecret
+	}
+	if len(scopes) == 0 { // nil would limit nothing
+		return Principal{}, errNoScope
 	}
 	var row db.User
 	err := a.cfg.DB.Requests.Query(ctx, func(q *db.Queries) (err error) {
@@ -338,6 +343,6 @@ func (a *Accounts) PrincipalOf(ctx context.Context, issuer, subject string, expi
 	p := tokenPrincipal(fmt.Sprint("access-", row.ID), "Agent", row.ID, row.DisplayName)
 	p.Credential = Credential{Kind: AccessToken, Expires: expires}
 	p.Username, p.Color, p.Issuer = row.Username, row.AvatarColor, issuer
-	p.Scopes = append(Scopes{}, scopes...) // never nil, which would limit nothing
+	p.Scopes = scopes
 	return p, nil
 }

@@ -101,9 +101,12 @@ func TestIdentities(t *testing.T) {
 	if _, err := a.Look(t.Context(), signed.Secret); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("ended there: %v", err)
 	}
-	// Access tokens act for the account, never as it, and without scopes may nothing.
+	// Access tokens act for the account, never as it, and not at all without scopes.
 	soon := time.Now().Add(time.Hour)
-	p, err := a.PrincipalOf(t.Context(), ann.Issuer, "1", soon, nil)
+	if p, err := a.PrincipalOf(t.Context(), ann.Issuer, "1", soon, auth.Scopes{}); !fault.Is(err, fault.Forbidden) || p.Account != 0 {
+		t.Errorf("without scopes: %+v, %v", p, err)
+	}
+	p, err := a.PrincipalOf(t.Context(), ann.Issuer, "1", soon, auth.Scopes{auth.ScopeRead})
 	if err != nil || p.Account != signed.User.ID || p.Kind != auth.KindAgent || p.Scopes == nil {
 		t.Errorf("%+v, %v", p, err)
 	}

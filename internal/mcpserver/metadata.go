@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"layercake/internal/auth"
 	"layercake/internal/caller"
@@ -43,8 +44,15 @@ func (h *Handler) checked(w http.ResponseWriter, r *http.Request) bool {
 	if err == nil {
 		return true
 	}
-	if fault.Is(err, fault.Unauthenticated) {
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer resource_metadata=%q", h.address(r)+MetadataPath))
+	challenge := fmt.Sprintf("Bearer resource_metadata=%q", h.address(r)+MetadataPath)
+	if h.issuer != "" {
+		challenge += fmt.Sprintf(", scope=%q", strings.Join(h.scopes, " "))
+	}
+	switch {
+	case fault.Is(err, fault.Unauthenticated):
+		w.Header().Set("WWW-Authenticate", challenge)
+	case fault.Is(err, fault.Forbidden) && h.issuer != "": // RFC 6750, section 3.1: clients ask the provider for more
+		w.Header().Set("WWW-Authenticate", challenge+`, error="insufficient_scope"`)
 	}
 	refuse(w, r, err, nil)
 	return false
