@@ -25,61 +25,68 @@ var (
 // callback is where the provider sends a browser back to.
 func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
-	path, sentence, err := h.answered(w, r)
+	done, err := h.answered(w, r)
 	if fault.Is(err, fault.Unauthenticated) || errors.Is(err, errACR) {
 		h.accounts.Note(ctx, from(r), auth.Entry{Event: "login_failed", By: "nobody", Detail: h.cfg.Issuer + ": " + err.Error()})
 	}
 	if err != nil {
 		return err
 	}
-	page(w, http.StatusOK, sentence, path, "Go on", true)
+	page(w, http.StatusOK, done.sentence, done.path, "Go on", !done.stays)
 	return nil
 }
 
-// answered does what the provider's answer is for, and returns where the browser goes on, and what to tell its user.
-func (h *Handler) answered(w http.ResponseWriter, r *http.Request) (path, sentence string, err error) {
+// outcome is what a flow came to.
+type outcome struct {
+	sentence string // for the user of the browser
+	path     string // where it goes on
+	stays    bool   // until its user has read the sentence
+}
+
+// answered does what the provider's answer is for.
+func (h *Handler) answered(w http.ResponseWriter, r *http.Request) (o outcome, err error) {
 	ctx, query := r.Context(), r.URL.Query()
 	if query.Has("iss") && query.Get("iss") != h.cfg.Issuer {
-		return "", "", errMixUp
+		return o, errMixUp
 	}
 	m, err := h.provider.get(ctx) // before the flow is taken: who comes while the provider is away may come again
 	switch {
 	case err != nil:
-		return "", "", err
+		return o, err
 	case m.namesSelf && !query.Has("iss"):
-		return "", "", errMixUp
+		return o, errMixUp
 	}
 	flow, err := h.accounts.TakeFlow(ctx, query.Get("state"), knownBrowser(r))
 	if err != nil {
-		return "", "", err
+		return o, err
 	}
 	if query.Has("error") {
-		return "", "", refusal(query.Get("error"))
+		return o, refusal(query.Get("error"))
 	}
 	identity, err := h.exchange(ctx, m, flow, query.Get("code"))
 	if err != nil {
-		return "", "", err
+		return o, err
 	}
 	// The browser was sent by another site, so its cookie proves nothing by itself; but only this browser has begun the flow.
 	var former auth.Principal
 	if secret := caller.SessionOf(r); secret != "" {
 		former, err = h.accounts.Look(ctx, secret)
 		if err != nil && !fault.Is(err, fault.Unauthenticated) {
-			return "", "", err
+			return o, err
 		}
 	}
 	if flow.Joins != 0 {
 		if former.Account != flow.Joins {
-			return "", "", errLoggedIn
+			return o, errLoggedIn
 		}
-		return flow.ReturnTo, "Single sign-on is joined to your account.", h.accounts.Join(ctx, from(r), former, identity)
+		return outcome{"Single sign-on is joined to your account.", flow.ReturnTo, true}, h.accounts.Join(ctx, from(r), former, identity)
 	}
 	signed, err := h.accounts.SignIn(ctx, from(r), former, identity)
 	if err != nil {
-		return "", "", err
+		return o, err
 	}
 	caller.SetSession(w, r, h.publicURL, signed.Secret, signed.Session.ExpiresAt)
-	return flow.ReturnTo, "You are signed in.", nil
+	return outcome{"You are signed in.", flow.ReturnTo, false}, nil
 }
 
 var errorCode = regexp.MustCompile(`^[a-z_]{1,60}$`)

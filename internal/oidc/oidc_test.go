@@ -21,22 +21,23 @@ import (
 // deployment is two replicas with single sign-on.
 type deployment struct {
 	*idp
-	urls []string
-	conn *pgx.Conn
+	urls     []string
+	database string // its URL
+	conn     *pgx.Conn
 }
 
 // deploy starts two replicas at fixed addresses, of which the first one's is public.
 func deploy(t *testing.T, configure func(*server.Config)) *deployment {
 	t.Helper()
 	d := &deployment{idp: startIDP(t)}
-	database := pgtest.New(t)
+	d.database = pgtest.New(t)
 	addresses := []string{servertest.Address(t), servertest.Address(t)}
 	public, err := url.Parse("http://" + addresses[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, address := range addresses {
-		replicas := servertest.StartOn(t, database, 1, func(cfg *server.Config) {
+		replicas := servertest.StartOn(t, d.database, 1, func(cfg *server.Config) {
 			cfg.HTTPAddr, cfg.PublicURL, cfg.Open, cfg.Registration = address, public, false, "open"
 			cfg.OIDC = oidc.Config{
 				Issuer: d.URL, ClientID: clientID, ClientSecret: clientSecret, Scopes: "openid profile email", Patience: pgtest.Patience,
@@ -47,7 +48,7 @@ func deploy(t *testing.T, configure func(*server.Config)) *deployment {
 		})
 		d.urls = append(d.urls, replicas[0].URL)
 	}
-	d.conn = pgtest.Connect(t, database)
+	d.conn = pgtest.Connect(t, d.database)
 	return d
 }
 

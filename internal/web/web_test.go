@@ -297,8 +297,8 @@ func runInBrowser(t testing.TB, script string, env ...string) string {
 	return npmtest.RunWeb(t, script, append(env, "CHROMIUM="+chromium)...)
 }
 
-// notTests are scripts of the folder test that others import, or that BenchmarkPage or TestSignIn runs.
-var notTests = []string{"browser.mjs", "passage.mjs", "figures.mjs", "sign-in.mjs"}
+// notTests are scripts of the folder test that others import, or that other tests run.
+var notTests = []string{"browser.mjs", "passage.mjs", "figures.mjs", "sign-in.mjs", "single-sign-on.mjs"}
 
 // Each script drives pages of two replicas in a browser, or the client alone. None is forgotten: they are found in their folder.
 func TestPages(t *testing.T) {
