@@ -320,8 +320,8 @@ func (a *Accounts) EndIssuerSessions(ctx context.Context, from From, l IssuerLog
 }
 
 // PrincipalOf returns a program that acts for the account of an identity, by an access token which the caller has checked. Faults:
-// Unauthenticated when nobody here has the identity, or the account is disabled, or the token is over; Forbidden without scopes, by which it
-// could do nothing.
+// Unauthenticated when nobody here has the identity, or the account is disabled, or the token is over; Forbidden without scopes, by
+// which it could do nothing.
 func (a *Accounts) PrincipalOf(ctx context.Context, issuer, subject string, expires time.Time, scopes Scopes) (Principal, error) {
 	if (Identity{Issuer: issuer, Subject: subject}).check() != nil || !time.Now().Before(expires) {
 		return Principal{}, errWrongSecret

@@ -30,7 +30,7 @@ func (d *deployment) accessClaims(changes ...any) map[string]any {
 }
 
 // program sends a request with a token, and returns the answer.
-func program(t *testing.T, method, address, token, body string) (*http.Response, string) {
+func program(t *testing.T, method, address, token, body string) (reply, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
 	defer cancel()
@@ -47,13 +47,13 @@ func program(t *testing.T, method, address, token, body string) (*http.Response,
 	}
 	defer response.Body.Close()
 	if strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") && method == http.MethodGet {
-		return response, "" // it has no end
+		return reply{response.StatusCode, response.Header}, "" // it has no end
 	}
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response, string(text)
+	return reply{response.StatusCode, response.Header}, string(text)
 }
 
 // tool is a call of a tool.

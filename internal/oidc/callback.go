@@ -16,10 +16,10 @@ import (
 )
 
 var (
-	errMixUp    = fault.New(fault.Unauthenticated, "This answer is not from the identity provider of this server: begin again")
-	errCode     = fault.New(fault.Unauthenticated, "The identity provider does not take this sign-in any more: begin again")
-	errClient   = fault.New(fault.Unavailable, "The identity provider does not accept this server: tell an operator")
-	errLoggedIn = fault.New(fault.Unauthenticated, "You are not signed in any more as who asked to join single sign-on: sign in, then ask again")
+	errMixUp   = fault.New(fault.Unauthenticated, "This answer is not from the identity provider of this server: begin again")
+	errCode    = fault.New(fault.Unauthenticated, "The identity provider does not take this sign-in any more: begin again")
+	errClient  = fault.New(fault.Unavailable, "The identity provider does not accept this server: tell an operator")
+	errSession = fault.New(fault.Unauthenticated, "You are not signed in any more as who asked to join this: sign in, then ask again")
 )
 
 // callback is where the provider sends a browser back to.
@@ -77,7 +77,7 @@ func (h *Handler) answered(w http.ResponseWriter, r *http.Request) (o outcome, e
 	}
 	if flow.Joins != 0 {
 		if former.Account != flow.Joins {
-			return o, errLoggedIn
+			return o, errSession
 		}
 		return outcome{"Single sign-on is joined to your account.", flow.ReturnTo, true}, h.accounts.Join(ctx, from(r), former, identity)
 	}

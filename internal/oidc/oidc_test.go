@@ -70,8 +70,14 @@ func newBrowser(t *testing.T) *browser {
 	}}
 }
 
+// reply is the head of an answer.
+type reply struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // sends sends a request from a site, as a browser calls it, and returns the answer.
-func (b *browser) sends(method, address, site, mediaType, body string) (*http.Response, string) {
+func (b *browser) sends(method, address, site, mediaType, body string) (reply, string) {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(b.t.Context(), method, address, strings.NewReader(body))
 	if err != nil {
@@ -93,7 +99,7 @@ func (b *browser) sends(method, address, site, mediaType, body string) (*http.Re
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return response, string(text)
+	return reply{response.StatusCode, response.Header}, string(text)
 }
 
 // begins begins a sign-in at a replica, and returns the address at the provider.
@@ -121,13 +127,13 @@ func (b *browser) isSent(address, replica string) string {
 }
 
 // returns goes where the provider sent it.
-func (b *browser) returns(address string) (*http.Response, string) {
+func (b *browser) returns(address string) (reply, string) {
 	b.t.Helper()
 	return b.sends(http.MethodGet, address, "cross-site", "", "")
 }
 
 // signsIn does all of it: it begins at the first replica, and comes back to the second.
-func (b *browser) signsIn(d *deployment) (*http.Response, string) {
+func (b *browser) signsIn(d *deployment) (reply, string) {
 	b.t.Helper()
 	return b.returns(b.isSent(b.begins(d.urls[0], "?return=/projects/7"), d.urls[1]))
 }

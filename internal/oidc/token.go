@@ -66,7 +66,7 @@ func (cfg Config) hasACR(acr string) bool {
 }
 
 var (
-	errIDToken = fault.New(fault.Unauthenticated, "The identity provider's answer cannot be believed: begin again, and tell an operator if it stays so")
+	errIDToken = fault.New(fault.Unauthenticated, "The identity provider's answer cannot be believed: begin again, then tell an operator")
 	errACR     = fault.New(fault.Forbidden, "The identity provider did not ask you for the proof that is needed here, such as a second factor")
 )
 
