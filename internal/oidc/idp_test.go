@@ -143,7 +143,7 @@ func (p *idp) serve(w http.ResponseWriter, r *http.Request) {
 	case "/.well-known/openid-configuration":
 		metadata := map[string]any{
 			"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys",
-			"userinfo_endpoint": p.URL + "/userinfo", "id_token_signing_alg_values_supported": []string{"none", "HS256", "ES256", "RS256"},
+			"userinfo_endpoint": p.URL + "/userinfo", "id_token_signing_alg_values_supported": []string{"none", "HS256", "ES256"},
 			"authorization_response_iss_parameter_supported": true,
 		}
 		maps.Copy(metadata, p.says)

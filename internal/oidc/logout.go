@@ -9,8 +9,6 @@ import (
 
 	"layercake/internal/auth"
 	"layercake/internal/fault"
-
-	gooidc "github.com/coreos/go-oidc/v3/oidc"
 )
 
 const (
@@ -45,7 +43,7 @@ func (h *Handler) endSessions(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	r.Body = http.MaxBytesReader(w, r.Body, maxLogout)
 	raw := r.PostFormValue("logout_token")
-	sort, c, err := peek(raw, algorithms)
+	sort, c, err := peek(raw)
 	switch {
 	case err != nil:
 		return errLogout.Because(err)
@@ -59,8 +57,7 @@ func (h *Handler) endSessions(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	keys := &notedKeys{KeySet: m.keySet}
-	verifier := gooidc.NewVerifier(h.cfg.Issuer, keys, &gooidc.Config{ClientID: h.cfg.ClientID, SupportedSigningAlgs: m.algorithms})
-	token, err := verifier.VerifyLogout(ctx, raw)
+	token, err := h.verifier(keys, h.cfg.ClientID).VerifyLogout(ctx, raw)
 	switch {
 	case err != nil && keys.away():
 		return errAway.Because(err)

@@ -27,7 +27,8 @@ const (
 	keysBurst   = 3
 )
 
-// algorithms are those of signatures that count: never none, and none by which whoever checks could sign as well.
+// algorithms are those of signatures that count: never none, and none by which whoever checks could sign as well. Which of them the provider
+// says that it uses does not matter: that may change with its keys.
 var algorithms = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
 }
@@ -93,11 +94,10 @@ func (t seldomTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // metadata is what a provider says of itself.
 type metadata struct {
 	*gooidc.Provider
-	keySet     gooidc.KeySet
-	algorithms []string // of ID tokens and logout tokens
-	style      oauth2.AuthStyle
-	namesSelf  bool // in its answers to browsers (RFC 9207)
-	userInfo   bool // it has more to say of whoever signed in
+	keySet    gooidc.KeySet
+	style     oauth2.AuthStyle
+	namesSelf bool // in its answers to browsers (RFC 9207)
+	userInfo  bool // it has more to say of whoever signed in
 }
 
 // get returns what the provider says of itself. While it is away, what it said before counts. Faults: Unavailable when it never said
@@ -147,7 +147,6 @@ func (p *provider) discover(ctx context.Context) (*metadata, error) {
 		Token         string   `json:"token_endpoint"`
 		Keys          string   `json:"jwks_uri"`
 		UserInfo      string   `json:"userinfo_endpoint"`
-		Algorithms    []string `json:"id_token_signing_alg_values_supported"`
 		Methods       []string `json:"token_endpoint_auth_methods_supported"`
 		NamesSelf     bool     `json:"authorization_response_iss_parameter_supported"`
 	}
@@ -164,11 +163,6 @@ func (p *provider) discover(ctx context.Context) (*metadata, error) {
 	m := &metadata{
 		Provider: found, keySet: gooidc.NewRemoteKeySet(gooidc.ClientContext(ctx, p.keys), says.Keys), namesSelf: says.NamesSelf,
 		userInfo: says.UserInfo != "",
-	}
-	for _, algorithm := range algorithms {
-		if slices.Contains(says.Algorithms, string(algorithm)) {
-			m.algorithms = append(m.algorithms, string(algorithm))
-		}
 	}
 	switch { // never by trying one after the other, which would send a code twice
 	case p.cfg.ClientSecret == "":

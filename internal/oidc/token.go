@@ -47,7 +47,7 @@ type person struct {
 func (p person) verified() bool { return p.Verified == true || p.Verified == "true" }
 
 // peek reads a token without believing it. What it refuses costs the provider no request.
-func peek(token string, algorithms []jose.SignatureAlgorithm) (sort string, c claims, err error) {
+func peek(token string) (sort string, c claims, err error) {
 	parsed, err := jose.ParseSignedCompact(token, algorithms)
 	if err != nil {
 		return "", c, fmt.Errorf("parse a token: %w", err)
@@ -73,14 +73,14 @@ var (
 // idToken checks an ID token of a flow, and returns what it says. Faults: Unauthenticated, Forbidden for the wrong class of authentication,
 // Unavailable without the keys.
 func (h *Handler) idToken(ctx context.Context, m *metadata, raw, accessToken, nonce string) (*gooidc.IDToken, claims, error) {
-	sort, c, err := peek(raw, algorithms)
+	sort, c, err := peek(raw)
 	if err != nil {
 		return nil, c, errIDToken.Because(err)
 	}
 	if sort != "" && sort != "jwt" || c.Events != nil {
 		return nil, c, errIDToken.Because(fmt.Errorf("a token of the type %q", fault.Clip(sort)))
 	}
-	token, err := h.verify(ctx, m, raw, &gooidc.Config{ClientID: h.cfg.ClientID, SupportedSigningAlgs: m.algorithms})
+	token, err := h.verify(ctx, m, raw, h.cfg.ClientID)
 	if err != nil {
 		return nil, c, err
 	}
@@ -101,12 +101,21 @@ func (h *Handler) idToken(ctx context.Context, m *metadata, raw, accessToken, no
 	return token, c, nil
 }
 
-// verify checks the signature of a token, its issuer, audience and time. Faults: Unauthenticated; Unavailable when the keys cannot be had.
-func (h *Handler) verify(ctx context.Context, m *metadata, raw string, cfg *gooidc.Config) (*gooidc.IDToken, error) {
+// verifier checks the signatures of tokens for an audience, their issuer and time, by keys.
+func (h *Handler) verifier(keys gooidc.KeySet, audience string) *gooidc.IDTokenVerifier {
+	cfg := &gooidc.Config{ClientID: audience}
+	for _, algorithm := range algorithms {
+		cfg.SupportedSigningAlgs = append(cfg.SupportedSigningAlgs, string(algorithm))
+	}
+	return gooidc.NewVerifier(h.cfg.Issuer, keys, cfg)
+}
+
+// verify checks a token that is no logout token. Faults: Unauthenticated; Unavailable when the keys cannot be had.
+func (h *Handler) verify(ctx context.Context, m *metadata, raw, audience string) (*gooidc.IDToken, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Patience)
 	defer cancel()
 	keys := &notedKeys{KeySet: m.keySet}
-	token, err := gooidc.NewVerifier(h.cfg.Issuer, keys, cfg).Verify(ctx, raw)
+	token, err := h.verifier(keys, audience).Verify(ctx, raw)
 	switch {
 	case err == nil:
 		return token, nil
