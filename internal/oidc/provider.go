@@ -27,7 +27,7 @@ const (
 	keysBurst   = 3
 )
 
-// algorithms are those of signatures that count: never none, and none by which whoever checks could sign as well. Which of them the provider
+// algorithms are those of signatures that count: never none, and none by which whoever checks could sign as well. Which ones the provider
 // says that it uses does not matter: that may change with its keys.
 var algorithms = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
