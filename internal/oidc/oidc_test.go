@@ -3,6 +3,7 @@ package oidc_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -164,6 +165,9 @@ func TestSignIn(t *testing.T) {
 	response, text := b.signsIn(d)
 	if response.StatusCode != http.StatusOK || !strings.Contains(text, `content="0; url=/projects/7"`) {
 		t.Fatalf("%d %s", response.StatusCode, text)
+	}
+	if all := fmt.Sprint(response.Header, text); strings.Contains(all, "opaque") || strings.Contains(all, d.last) {
+		t.Error("a token of the provider reaches the browser")
 	}
 	for _, replica := range d.urls {
 		if who := b.is(replica); who != "ann" {

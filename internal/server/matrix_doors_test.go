@@ -623,8 +623,8 @@ func TestSecurityPage(t *testing.T) {
 			t.Errorf("requirement %s is shown by %q", row[1], last)
 		}
 	}
-	if len(rows) != 144 {
-		t.Errorf("%d requirements, want the 144 that meet this server", len(rows))
+	if len(rows) != 148 {
+		t.Errorf("%d requirements, want the 148 that meet this server", len(rows))
 	}
 	// Requirements 6.1.1, 7.1.1 and 7.1.3: limits of attempts and lifetimes, with their reasons.
 	for _, text := range []string{
