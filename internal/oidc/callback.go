@@ -56,7 +56,7 @@ func (h *Handler) answered(w http.ResponseWriter, r *http.Request) (o outcome, e
 	case m.namesSelf && !query.Has("iss"):
 		return o, errMixUp
 	}
-	flow, err := h.accounts.TakeFlow(ctx, query.Get("state"), knownBrowser(r))
+	flow, err := h.accounts.TakeFlow(ctx, query.Get("state"), h.knownBrowser(r))
 	if err != nil {
 		return o, err
 	}

@@ -27,6 +27,9 @@ const (
 	plainCookie  = "layercake-flow"
 )
 
+// browserLength is that of the secret of a browser.
+var browserLength = len(auth.RandomText())
+
 var errNone = fault.New(fault.NotFound, "This server has no single sign-on")
 
 // from says where a request comes from.
@@ -47,7 +50,7 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	browser := browserOf(r)
+	browser := h.browserOf(r)
 	flow, err := h.accounts.BeginFlow(r.Context(), from(r), browser, back)
 	if err != nil {
 		return err
@@ -97,7 +100,7 @@ func (h *Handler) join(w http.ResponseWriter, r *http.Request) (address string, 
 	if err != nil {
 		return "", err
 	}
-	browser := browserOf(r)
+	browser := h.browserOf(r)
 	flow, err := h.accounts.BeginJoin(r.Context(), from(r), who.Principal, in.CurrentPassword, browser, localPath(in.Return))
 	if err != nil {
 		return "", err
@@ -129,32 +132,37 @@ func (h *Handler) address(m *metadata, f auth.Flow, again bool) string {
 }
 
 // browserOf returns the secret of a browser, or a new one. Sign-ins in several of its tabs share it.
-func browserOf(r *http.Request) string {
-	if browser := knownBrowser(r); browser != "" {
+func (h *Handler) browserOf(r *http.Request) string {
+	if browser := h.knownBrowser(r); browser != "" {
 		return browser
 	}
 	return auth.RandomText()
 }
 
-func knownBrowser(r *http.Request) string {
-	for _, name := range []string{secureCookie, plainCookie} {
-		if cookie, err := r.Cookie(name); err == nil && len(cookie.Value) == len(auth.RandomText()) {
-			return cookie.Value
-		}
+// cookieName is the one name under which a browser may be known: over TLS not the plain one, which another site of the domain could set, so
+// that somebody signs in as who made that site.
+func (h *Handler) cookieName(r *http.Request) string {
+	if caller.Plain(r, h.publicURL) {
+		return plainCookie
 	}
-	return ""
+	return secureCookie
+}
+
+func (h *Handler) knownBrowser(r *http.Request) string {
+	cookie, err := r.Cookie(h.cookieName(r))
+	if err != nil || len(cookie.Value) != browserLength {
+		return ""
+	}
+	return cookie.Value
 }
 
 // keepBrowser gives a browser its secret for as long as a flow may take.
 func (h *Handler) keepBrowser(w http.ResponseWriter, r *http.Request, browser string) {
-	c := &http.Cookie{
-		Name: secureCookie, Value: browser, Path: "/", MaxAge: int(auth.FlowTTL / time.Second), Secure: true, HttpOnly: true,
+	name := h.cookieName(r)
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: browser, Path: "/", MaxAge: int(auth.FlowTTL / time.Second), Secure: name == secureCookie, HttpOnly: true,
 		SameSite: http.SameSiteLaxMode, // the provider sends the browser back from another site
-	}
-	if caller.Plain(r, h.publicURL) {
-		c.Name, c.Secure = plainCookie, false
-	}
-	http.SetCookie(w, c)
+	})
 }
 
 // maxPath is the length of the longest path to come back to.

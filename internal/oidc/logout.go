@@ -60,9 +60,9 @@ func (h *Handler) endSessions(w http.ResponseWriter, r *http.Request) error {
 	token, err := h.verifier(keys, h.cfg.ClientID).VerifyLogout(ctx, raw)
 	switch {
 	case err != nil && keys.away():
-		return errAway.Because(err)
+		return errAway.Because(clipped(err))
 	case err != nil:
-		return errLogout.Because(err)
+		return errLogout.Because(clipped(err))
 	}
 	if age := time.Since(token.IssuedAt); age > logoutAge || age < -clockError {
 		return errLogout.Because(fmt.Errorf("it was issued %v ago", age))

@@ -87,7 +87,7 @@ type Handler struct {
 func New(o Options) *Handler {
 	o.Config.Patience = cmp.Or(o.Config.Patience, 5*time.Second)
 	return &Handler{
-		cfg: o.Config, accounts: o.Accounts, publicURL: o.PublicURL, resource: o.Resource, provider: newProvider(o.Config), log: o.Log,
+		cfg: o.Config, accounts: o.Accounts, publicURL: o.PublicURL, resource: o.Resource, provider: newProvider(o.Config, o.Log), log: o.Log,
 	}
 }
 

@@ -188,3 +188,41 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("%d sessions of the browser live on", n)
 	}
 }
+
+// The cookie that binds a sign-in to a browser is one that no other site can set.
+func TestFlowCookie(t *testing.T) {
+	t.Parallel()
+	for scheme, name := range map[string]string{"https": "__Host-layercake-flow", "http": "layercake-flow"} {
+		d := deploy(t, func(cfg *server.Config) { cfg.PublicURL = &url.URL{Scheme: scheme, Host: cfg.PublicURL.Host} })
+		ask := func(cookies ...string) *http.Cookie {
+			t.Helper()
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.urls[0]+"/oidc/login", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, cookie := range cookies {
+				r.Header.Add("Cookie", cookie)
+			}
+			response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			set := response.Cookies()
+			if len(set) != 1 || set[0].Name != name || set[0].Secure != (scheme == "https") || !set[0].HttpOnly || set[0].SameSite != http.SameSiteLaxMode ||
+				set[0].MaxAge != 600 || set[0].Path != "/" || set[0].Domain != "" {
+				t.Fatalf("%s: %v", scheme, set)
+			}
+			return set[0]
+		}
+		value := ask().Value
+		if again := ask(name + "=" + value).Value; again != value {
+			t.Error("another tab gets another secret")
+		}
+		for _, planted := range []string{name + "=short", map[string]string{"https": "layercake-flow", "http": "__Host-layercake-flow"}[scheme] + "=" + value} {
+			if got := ask(planted).Value; len(got) != len(value) || strings.HasSuffix(planted, got) {
+				t.Errorf("%s: %s is taken", scheme, planted)
+			}
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,6 +24,7 @@ const (
 	maxAnswer   = 1 << 20          // bytes of an answer of the provider
 	metadataAge = 10 * time.Minute // after which it is asked again who it is: keys that it has withdrawn count no longer than that
 	retryPause  = time.Second      // after a failure, in which everybody is told of that one
+	agedPause   = time.Minute      // the same while it is known from before
 	keysPause   = 5 * time.Second  // between two requests for keys; the first few may come at once
 	keysBurst   = 3
 )
@@ -42,8 +44,8 @@ var (
 // provider is the identity provider, as far as it is known. It is asked who it is when somebody needs to know, and again when that is old.
 type provider struct {
 	cfg    Config
+	log    *slog.Logger
 	client *http.Client
-	keys   *http.Client // the same, but seldom
 	flight singleflight.Group
 
 	mu    sync.Mutex
@@ -52,19 +54,15 @@ type provider struct {
 	due   time.Time // when it is to be asked again
 }
 
-func newProvider(cfg Config) *provider {
+func newProvider(cfg Config, log *slog.Logger) *provider {
 	base, _ := http.DefaultTransport.(*http.Transport) // it is one
 	base = base.Clone()
 	base.DisableKeepAlives = true // it is asked seldom
-	client := func(transport http.RoundTripper) *http.Client {
-		return &http.Client{Transport: transport, Timeout: cfg.Patience, CheckRedirect: func(*http.Request, []*http.Request) error {
+	return &provider{cfg: cfg, log: log, client: &http.Client{
+		Transport: boundedTransport{base}, Timeout: cfg.Patience, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return errors.New("the provider leads elsewhere, where nobody asked to go")
-		}}
-	}
-	bounded := boundedTransport{base}
-	return &provider{
-		cfg: cfg, client: client(bounded), keys: client(seldomTransport{bounded, rate.NewLimiter(rate.Every(keysPause), keysBurst)}),
-	}
+		},
+	}}
 }
 
 // boundedTransport reads no answer without end.
@@ -123,8 +121,11 @@ func (p *provider) get(ctx context.Context) (*metadata, error) {
 		switch {
 		case err == nil:
 			p.known, p.err, p.due = m, nil, time.Now().Add(metadataAge)
+		case p.known != nil:
+			p.due = time.Now().Add(agedPause)
+			p.log.WarnContext(ctx, "the identity provider does not say who it is now", "error", clipped(err))
 		default:
-			p.err, p.due = errAway.Because(err), time.Now().Add(retryPause)
+			p.err, p.due = errAway.Because(clipped(err)), time.Now().Add(retryPause)
 		}
 		return nil, p.err
 	})
@@ -160,8 +161,10 @@ func (p *provider) discover(ctx context.Context) (*metadata, error) {
 			return nil, fmt.Errorf("the provider says that its %s is %q, which is not https", name, fault.Clip(address))
 		}
 	}
+	seldom := *p.client // anew each time, so that whoever signs with unknown keys does not keep the known ones from being asked for
+	seldom.Transport = seldomTransport{p.client.Transport, rate.NewLimiter(rate.Every(keysPause), keysBurst)}
 	m := &metadata{
-		Provider: found, keySet: gooidc.NewRemoteKeySet(gooidc.ClientContext(ctx, p.keys), says.Keys), namesSelf: says.NamesSelf,
+		Provider: found, keySet: gooidc.NewRemoteKeySet(gooidc.ClientContext(ctx, &seldom), says.Keys), namesSelf: says.NamesSelf,
 		userInfo: says.UserInfo != "",
 	}
 	switch { // never by trying one after the other, which would send a code twice
@@ -174,6 +177,9 @@ func (p *provider) discover(ctx context.Context) (*metadata, error) {
 	}
 	return m, nil
 }
+
+// clipped is an error for the log, without the whole of what the provider answered.
+func clipped(err error) error { return errors.New(fault.Clip(err.Error())) }
 
 // notedKeys keeps why a signature was not found good, which the library says in words only.
 type notedKeys struct {

@@ -120,9 +120,9 @@ func (h *Handler) verify(ctx context.Context, m *metadata, raw, audience string)
 	case err == nil:
 		return token, nil
 	case keys.away():
-		return nil, errAway.Because(err)
+		return nil, errAway.Because(clipped(err))
 	}
-	return nil, errIDToken.Because(err)
+	return nil, errIDToken.Because(clipped(err))
 }
 
 // proved returns when somebody proved to the provider who they are, or zero when it does not say.
