@@ -164,7 +164,12 @@ func TestForgedAccessTokens(t *testing.T) {
 		}
 	}
 	before := d.count("/keys") + d.count(discovery)
+	unknown := func(name string, value any) string {
+		return stranger.sign(t, "at+jwt", d.accessClaims("acr", "gold", name, value))
+	}
 	for name, token := range map[string]string{
+		"another issuer, by an unknown key":       unknown("iss", "https://id.example.com"),
+		"for another resource, by an unknown key": unknown("aud", clientID),
 		"none":                    unsigned(t, honest),
 		"HS256 by our secret":     symmetric(t, "first", []byte(clientSecret), honest),
 		"the ID token":            d.last,

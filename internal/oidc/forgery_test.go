@@ -225,7 +225,7 @@ func TestReturnPaths(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, nil)
 	for path, want := range map[string]string{
-		"/projects/7?a=b&c=%22#x": "/projects/7?a=b&amp;c=%22#x", "": "/", "x": "/", "//evil.example": "/", `/\evil.example`: "/", "https://evil.example": "/",
+		"/projects/7?a=b&c=%22#x": "/projects/7?a=b&amp;c=%22#x", "": "/", "x": "/", "//evil.example": "/", "///evil.example": "/", `/\evil.example`: "/", "https://evil.example": "/",
 		"javascript:alert(1)": "/", "/\t/evil.example": "/", "\n//evil.example": "/", "/a\"><script>": "/a&#34;&gt;&lt;script&gt;",
 		"/" + strings.Repeat("x", 2000): "/", "/ü": "/",
 	} {

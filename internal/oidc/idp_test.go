@@ -141,13 +141,7 @@ func (p *idp) serve(w http.ResponseWriter, r *http.Request) {
 	defer p.mu.Unlock()
 	switch r.URL.Path {
 	case "/.well-known/openid-configuration":
-		metadata := map[string]any{
-			"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys",
-			"userinfo_endpoint": p.URL + "/userinfo", "id_token_signing_alg_values_supported": []string{"none", "HS256", "ES256"},
-			"authorization_response_iss_parameter_supported": true,
-		}
-		maps.Copy(metadata, p.says)
-		answer(w, http.StatusOK, metadata)
+		answer(w, http.StatusOK, p.metadata())
 	case "/keys":
 		public := jose.JSONWebKey{Key: p.key.private.Public(), KeyID: p.key.id, Algorithm: string(p.key.algorithm), Use: "sig"}
 		answer(w, http.StatusOK, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}})
@@ -169,6 +163,17 @@ func (p *idp) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// metadata is what it says of itself.
+func (p *idp) metadata() map[string]any {
+	metadata := map[string]any{
+		"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys",
+		"userinfo_endpoint": p.URL + "/userinfo", "id_token_signing_alg_values_supported": []string{"none", "HS256", "ES256"},
+		"authorization_response_iss_parameter_supported": true,
+	}
+	maps.Copy(metadata, p.says)
+	return metadata
 }
 
 // trade gives tokens for a code, once, to whoever has the secret and the verifier.
