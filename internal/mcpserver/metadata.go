@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"layercake/internal/auth"
@@ -14,11 +15,16 @@ import (
 // MetadataPath is where the metadata of the protected resource is (RFC 9728, section 3.1: the path of the resource comes last).
 const MetadataPath = "/.well-known/oauth-protected-resource/mcp"
 
+// Resource returns what access tokens for /mcp are for, in a deployment that clients reach at an address.
+func Resource(publicURL *url.URL) string { return origin(publicURL) + "/mcp" }
+
+func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
+
 // address is the one at which clients reach this deployment, as they paste it.
 func (h *Handler) address(r *http.Request) string {
 	switch {
 	case h.publicURL != nil:
-		return h.publicURL.Scheme + "://" + h.publicURL.Host
+		return origin(h.publicURL)
 	case r.TLS != nil:
 		return "https://" + r.Host
 	}

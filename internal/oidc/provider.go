@@ -101,21 +101,23 @@ type metadata struct {
 // get returns what the provider says of itself. While it is away, what it said before counts. Faults: Unavailable when it never said
 // anything.
 func (p *provider) get(ctx context.Context) (*metadata, error) {
+	now := time.Now()
 	p.mu.Lock()
-	known, err, due := p.known, p.err, p.due
-	if known != nil && !time.Now().Before(due) {
-		p.due = time.Now().Add(p.cfg.Patience) // others go on with what is known while this one asks
+	known, err, fresh := p.known, p.err, now.Before(p.due)
+	if known != nil && !fresh {
+		p.due = now.Add(p.cfg.Patience) // others go on with what is known while this one asks
 	}
 	p.mu.Unlock()
 	switch {
-	case time.Now().Before(due) && known != nil:
+	case fresh && known != nil:
 		return known, nil
-	case time.Now().Before(due):
+	case fresh:
 		return nil, err
 	}
-	// Whoever asks first asks for all who wait, and so does not stop when they go away themselves: the client has a time-out.
+	// Whoever asks first asks for all who wait, and so does not stop when they go away themselves: the client has a time-out. And the keys
+	// keep the context, so it has nothing of a request.
 	_, err, _ = p.flight.Do("", func() (any, error) {
-		m, err := p.discover(context.WithoutCancel(ctx))
+		m, err := p.discover(context.Background())
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		switch {

@@ -158,7 +158,7 @@ func (s *Server) assemble(core *Core) {
 	})
 	resource := ""
 	if s.cfg.PublicURL != nil {
-		resource = s.cfg.PublicURL.Scheme + "://" + s.cfg.PublicURL.Host + "/mcp"
+		resource = mcpserver.Resource(s.cfg.PublicURL)
 	}
 	s.oidc = oidc.New(oidc.Options{
 		Config: s.cfg.OIDC, Accounts: core.Accounts, PublicURL: s.cfg.PublicURL, Resource: resource, Log: s.log,

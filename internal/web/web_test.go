@@ -322,6 +322,23 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// The page where people sign in is small: they wait for it before everything else.
+func TestLoginPageIsSmall(t *testing.T) {
+	t.Parallel()
+	size := 0
+	for _, path := range []string{"/login", "/login/login.js", "/login/login.css"} {
+		w := httptest.NewRecorder()
+		web.ServeLogin(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if w.Code != http.StatusOK {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+		size += w.Body.Len()
+	}
+	if size > 15_000 {
+		t.Errorf("%d bytes", size)
+	}
+}
+
 // Where everybody signs in, people do so on a page of ours, and the page is theirs afterwards.
 func TestSignIn(t *testing.T) {
 	t.Parallel()
