@@ -1,7 +1,7 @@
 # Everything that is done to this project by hand or by CI. `make` alone lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo storm flood joins agents builds chaos hostile soak test former flaky benchmark lint fmt generate web dist page verify build clean
+.PHONY: help run demo storm flood joins agents builds chaos hostile soak idp test former flaky benchmark lint fmt generate web dist page verify build clean
 
 # Overridable: make test PACKAGES=./internal/plan/... TESTFLAGS='-run Change -v'
 PACKAGES ?= ./...
@@ -46,6 +46,17 @@ hostile: build ## attack a deployment of its own, and check that honest people n
 soak: build ## load a deployment of its own for minutes, and check that nothing grows (ARGS='--for 24h', or '--compress')
 	@internal/tools/setup.sh run
 	./layercake bench soak $(ARGS)
+
+# Keycloak is a zip of 177 MB of Maven Central; it needs Java 17 or later, half a gigabyte of memory, and a minute or two until it is ready.
+KEYCLOAK ?= .tools/keycloak-26.7.3
+idp: $(KEYCLOAK)/bin/kc.sh ## get Keycloak, and try single sign-on with it
+	@internal/tools/setup.sh run
+	KEYCLOAK='$(abspath $(KEYCLOAK))' go test ./internal/oidc -run '^TestKeycloak$$' -v -count 1 -timeout 15m $(TESTFLAGS)
+
+$(KEYCLOAK)/bin/kc.sh:
+	mvn -q -B dependency:unpack -Dartifact=org.keycloak:keycloak-quarkus-dist:26.7.3:zip -DoutputDirectory='$(abspath $(dir $(KEYCLOAK)))'
+	chmod +x '$@'
+	@touch '$@'
 
 # Most tests wait for a database or for another process, so more of them run at once in a package than there are processors.
 testing = -race -parallel 4 -timeout 10m

@@ -1,6 +1,6 @@
 -- A session by the hash of its secret, as the clock of the database sees it. Idle is in seconds, 0 for any.
 -- name: GetSessionBySecret :one
-SELECT s.id, s.user_id, s.expires_at, u.username, u.display_name, u.avatar_color, s.issuer, s.created_at,
+SELECT s.id, s.user_id, s.expires_at, u.username, u.display_name, u.avatar_color, s.issuer, s.proved_at,
     (s.ended_at IS NULL AND s.expires_at > now() AND u.disabled_at IS NULL
         AND (@idle::float8 = 0 OR s.last_used_at > now() - make_interval(secs => @idle)))::boolean AS alive,
     (s.last_used_at < now() - interval '1 minute')::boolean AS stale
@@ -103,9 +103,9 @@ UPDATE users SET last_login_at = now() WHERE id = @id;
 UPDATE users SET disabled_at = CASE WHEN @disabled::boolean THEN coalesce(disabled_at, now()) END WHERE id = @id RETURNING *;
 
 -- name: InsertSession :one
-INSERT INTO sessions (user_id, secret_hash, expires_at, address, issuer, issuer_session, subject)
+INSERT INTO sessions (user_id, secret_hash, expires_at, address, issuer, issuer_session, subject, proved_at)
 VALUES (@user_id, @secret_hash, now() + make_interval(secs => @ttl::float8), sqlc.narg(address)::inet, sqlc.narg(issuer), sqlc.narg(issuer_session),
-    sqlc.narg(subject))
+    sqlc.narg(subject), CASE WHEN sqlc.narg(issuer)::text IS NULL OR sqlc.narg(proved_at)::timestamptz > now() THEN now() ELSE sqlc.narg(proved_at) END)
 RETURNING id, user_id, created_at, last_used_at, expires_at, ended_at, ended_by;
 
 -- Ends the oldest sessions of an account, so that at most so many are left.

@@ -134,6 +134,39 @@ func TestSettingsThatNothingCouldUse(t *testing.T) {
 	}
 }
 
+// Single sign-on needs an issuer that nobody else can be, an address to come back to, and one secret, which is told to nobody.
+func TestSettingsOfSingleSignOn(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "secret")
+	for path, content := range map[string]string{file: " s3cret\n", file + ".empty": "\n"} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enough := []string{"--public-url=https://plans.example", "--oidc-issuer=https://id.example/realms/all", "--oidc-client-id=layercake"}
+	cfg, err := parsed(t, append(enough, "--oidc-client-secret-file="+file, "--passwords=off")...).config()
+	if err != nil || cfg.OIDC.ClientSecret != "s3cret" || cfg.OIDC.Scopes != "openid profile email" || !cfg.NoPasswords {
+		t.Errorf("%+v, %v", cfg.OIDC, err)
+	}
+	for want, args := range map[string][]string{
+		`LAYERCAKE_OIDC_ISSUER is "http://id.example": beyond loopback`:                     append(enough, "--oidc-issuer=http://id.example"),
+		`LAYERCAKE_OIDC_ISSUER is "https://id.example?x"`:                                   append(enough, "--oidc-issuer=https://id.example?x"),
+		`LAYERCAKE_OIDC_ISSUER is "id.example"`:                                             append(enough, "--oidc-issuer=id.example"),
+		`LAYERCAKE_OIDC_ISSUER is "https://id.example", and LAYERCAKE_PUBLIC_URL is empty`:  {"--oidc-issuer=https://id.example", "--oidc-client-id=x"},
+		`LAYERCAKE_OIDC_ISSUER is "", and LAYERCAKE_PASSWORDS is off`:                       {"--passwords=off"},
+		`LAYERCAKE_OIDC_CLIENT_ID is ""`:                                                    enough[:2],
+		`LAYERCAKE_OIDC_SCOPES does not name openid`:                                        append(enough, "--oidc-scopes=profile email"),
+		`LAYERCAKE_OIDC_CLIENT_SECRET_FILE cannot be read`:                                  append(enough, "--oidc-client-secret-file="+file+".none"),
+		`LAYERCAKE_OIDC_CLIENT_SECRET_FILE is "` + file + `.empty", and nothing is in`:      append(enough, "--oidc-client-secret-file="+file+".empty"),
+		`LAYERCAKE_OIDC_CLIENT_SECRET_FILE is set, and so is LAYERCAKE_OIDC_CLIENT_SECRET:`: append(enough, "--oidc-client-secret=s3cret", "--oidc-client-secret-file="+file),
+	} {
+		_, err := parsed(t, args...).config()
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%v, want one line: %s", err, want)
+		}
+	}
+}
+
 // A password is in the URL: whoever reads the log must not learn it.
 func TestWrongDatabaseURLIsNotRepeated(t *testing.T) {
 	t.Parallel()

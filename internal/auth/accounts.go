@@ -167,7 +167,7 @@ func personOf(row db.GetSessionBySecretRow) Principal {
 	return Principal{
 		Actor:      Actor{ID: strconv.Itoa(int(row.UserID)), Kind: KindUser, Name: row.DisplayName, Account: row.UserID},
 		Credential: Credential{Kind: SessionSecret, ID: row.ID, Expires: row.ExpiresAt},
-		Username:   row.Username, Color: row.AvatarColor, Fresh: row.CreatedAt, Issuer: text(row.Issuer),
+		Username:   row.Username, Color: row.AvatarColor, Proved: value(row.ProvedAt), Issuer: text(row.Issuer),
 	}
 }
 
@@ -193,12 +193,15 @@ func tokenPrincipal(id, name string, account int32, owner string) Principal {
 	return Principal{Actor: Actor{ID: id, LastingID: id, Kind: KindAgent, Name: name + " of " + owner, Account: account}}
 }
 
-func text(s *string) string {
-	if s == nil {
-		return ""
+// value returns what a column has, or zero for null.
+func value[T any](v *T) (zero T) {
+	if v == nil {
+		return zero
 	}
-	return *s
+	return *v
 }
+
+func text(s *string) string { return value(s) }
 
 // Trim removes what is over: sessions and tokens a week after their end, failures after a day and successes after 30 days, entries of the
 // log after 90 days, and flows of single sign-on. It returns how many rows it removed, also when it fails half way.

@@ -2,8 +2,10 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -22,13 +24,15 @@ type Identity struct {
 	Email           string
 	EmailVerified   bool
 	Name, Username  string
-	Session         string // there; its end ends the session here
+	Session         string    // there; its end ends the session here
+	Proved          time.Time // when somebody proved there who they are; zero when it does not say
 }
 
 var (
 	errIdentity = fault.New(fault.Unauthenticated, "The identity provider does not say who you are in a way that can be kept")
 	errUnknown  = fault.New(fault.Forbidden, "There is no account for you here: ask an operator for one")
 	errJoin     = fault.New(fault.Forbidden, "An account with your e-mail exists: sign in to it as before, and join single sign-on there")
+	errNoScope  = fault.New(fault.Forbidden, "The access token has no scope of this server, so it may do nothing here: ask for one")
 	errJoined   = fault.New(fault.Conflict, "This identity belongs to another account")
 )
 
@@ -53,6 +57,14 @@ func (id Identity) email() string {
 	return id.Email
 }
 
+func (id Identity) origin() origin {
+	o := origin{issuer: id.Issuer, session: id.Session, subject: id.Subject}
+	if !id.Proved.IsZero() {
+		o.proved = &id.Proved
+	}
+	return o
+}
+
 // SignIn begins a session for an identity. One that is unknown is joined to the account that has its verified e-mail, if that has neither a
 // password nor an identity: then nobody else has proved it yet. Else it gets an account of its own, where those are made by signing in.
 // Faults: Unauthenticated for an identity that says nothing, Forbidden without an account.
@@ -66,7 +78,7 @@ func (a *Accounts) SignIn(ctx context.Context, from From, former Principal, id I
 			if err != nil {
 				return err
 			}
-			signed, err = a.signIn(ctx, q, from, former, row, 0, origin{issuer: id.Issuer, session: id.Session, subject: id.Subject})
+			signed, err = a.signIn(ctx, q, from, former, row, 0, id.origin())
 			return err
 		})
 		if !isTaken(err) {
@@ -253,16 +265,35 @@ func (a *Accounts) Join(ctx context.Context, from From, p Principal, id Identity
 	return internal("join an identity", err)
 }
 
+// IssuerLogout is a logout at an identity provider, which it tells once.
+type IssuerLogout struct {
+	Issuer           string
+	ID               string    // by which the provider names the logout
+	Until            time.Time // when it counts for nothing any more, and need not be remembered
+	Session, Subject string    // whose sessions end: at least one of them is not empty
+}
+
 // EndIssuerSessions ends the sessions that began by an identity provider: those of its session, or of its subject, or of both. It returns
-// how many there were. A logout that names neither ends nothing: it would end everybody's.
-func (a *Accounts) EndIssuerSessions(ctx context.Context, issuer, session, subject string) (ended int, err error) {
-	if issuer == "" || session == "" && subject == "" || !storable(issuer+session+subject) {
+// how many there were. Faults: BadRequest for a logout that names neither, since it would end everybody's; Conflict for one that was told
+// before.
+func (a *Accounts) EndIssuerSessions(ctx context.Context, from From, l IssuerLogout) (ended int, err error) {
+	switch {
+	case l.Issuer == "" || l.Session == "" && l.Subject == "" || !storable(l.Issuer+l.Session+l.Subject):
 		return 0, fault.New(fault.BadRequest, "A logout names a session or a subject of an identity provider")
+	case l.ID == "" || len(l.ID) > 500 || !storable(l.ID):
+		return 0, fault.New(fault.BadRequest, "A logout has an id of 1 to 500 bytes")
 	}
 	why := "logout at the identity provider"
 	err = a.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) error {
+		n, err := q.InsertLogout(ctx, db.InsertLogoutParams{Issuer: l.Issuer, Jti: l.ID, ExpiresAt: l.Until})
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return fault.New(fault.Conflict, "This logout was told before")
+		}
 		accounts, err := q.EndIssuerSessions(ctx, db.EndIssuerSessionsParams{
-			EndedBy: &why, Issuer: &issuer, IssuerSession: optionalText(session), Subject: optionalText(subject),
+			EndedBy: &why, Issuer: &l.Issuer, IssuerSession: optionalText(l.Session), Subject: optionalText(l.Subject),
 		})
 		if ended = len(accounts); err != nil || ended == 0 {
 			return err
@@ -273,7 +304,7 @@ func (a *Accounts) EndIssuerSessions(ctx context.Context, issuer, session, subje
 				continue
 			}
 			logged[account] = true
-			err := Record(ctx, q, From{}, Entry{Event: "session_ended", User: account, By: "the identity provider", Detail: issuer})
+			err := Record(ctx, q, from, Entry{Event: "session_ended", User: account, By: "the identity provider", Detail: l.Issuer})
 			if err != nil {
 				return err
 			}
@@ -286,15 +317,27 @@ func (a *Accounts) EndIssuerSessions(ctx context.Context, issuer, session, subje
 	return ended, nil
 }
 
-// PrincipalOf returns a program that acts for the account of an identity, by an access token which the caller has checked. Without scopes
-// it may nothing. Faults: Unauthenticated when nobody here has the identity, or the account is disabled, or the token is over.
-func (a *Accounts) PrincipalOf(ctx context.Context, issuer, subject string, expires time.Time, scopes Scopes) (Principal, error) {
-	if (Identity{Issuer: issuer, Subject: subject}).check() != nil || !time.Now().Before(expires) {
+// Delegation is what an access token of an identity provider says: for whom a program acts, and in what.
+type Delegation struct {
+	Issuer, Subject string
+	Client          string // id of the program there; "" when the token does not say
+	Expires         time.Time
+	Scopes          Scopes
+}
+
+// PrincipalOf returns a program that acts for the account of an identity, by an access token which the caller has checked. Faults:
+// Unauthenticated when nobody here has the identity, or the account is disabled, or the token is over; Forbidden without scopes, by
+// which it could do nothing.
+func (a *Accounts) PrincipalOf(ctx context.Context, d Delegation) (Principal, error) {
+	if (Identity{Issuer: d.Issuer, Subject: d.Subject}).check() != nil || !time.Now().Before(d.Expires) {
 		return Principal{}, errWrongSecret
+	}
+	if len(d.Scopes) == 0 { // nil would limit nothing
+		return Principal{}, errNoScope
 	}
 	var row db.User
 	err := a.cfg.DB.Requests.Query(ctx, func(q *db.Queries) (err error) {
-		row, err = q.GetUserByIdentity(ctx, db.GetUserByIdentityParams{Issuer: issuer, Subject: subject})
+		row, err = q.GetUserByIdentity(ctx, db.GetUserByIdentityParams{Issuer: d.Issuer, Subject: d.Subject})
 		return err
 	})
 	switch {
@@ -303,9 +346,26 @@ func (a *Accounts) PrincipalOf(ctx context.Context, issuer, subject string, expi
 	case err != nil:
 		return Principal{}, fmt.Errorf("look an identity up: %w", err)
 	}
-	p := tokenPrincipal(fmt.Sprint("access-", row.ID), "Agent", row.ID, row.DisplayName)
-	p.Credential = Credential{Kind: AccessToken, Expires: expires}
-	p.Username, p.Color, p.Issuer = row.Username, row.AvatarColor, issuer
-	p.Scopes = append(Scopes{}, scopes...) // never nil, which would limit nothing
+	p := tokenPrincipal(d.actorID(row.ID), d.name(), row.ID, row.DisplayName)
+	p.Credential = Credential{Kind: AccessToken, Expires: d.Expires}
+	p.Username, p.Color, p.Issuer = row.Username, row.AvatarColor, d.Issuer
+	p.Scopes = d.Scopes
 	return p, nil
+}
+
+// actorID is the same for all tokens by which one program may do the same for an account. What belongs to one of them, such as a session of
+// MCP, is not for another program, nor for a token that may do less.
+func (d Delegation) actorID(account int32) string {
+	scopes := slices.Sorted(slices.Values(d.Scopes.Names()))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q", d.Client, scopes))
+	return fmt.Sprintf("access-%d-%x", account, sum[:8])
+}
+
+// name is what people read of the program.
+func (d Delegation) name() string {
+	name := clipBytes(d.Client, maxDisplayName)
+	if checkDisplayName(name) != nil {
+		return "Agent"
+	}
+	return name
 }

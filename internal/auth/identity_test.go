@@ -73,34 +73,72 @@ func TestIdentities(t *testing.T) {
 		}
 	}
 	// A logout there ends what began by it, and nothing else.
-	if _, err := a.EndIssuerSessions(t.Context(), ann.Issuer, "", ""); !fault.Is(err, fault.BadRequest) {
-		t.Errorf("of everybody: %v", err)
+	end := func(id, issuer, session, subject string) (int, error) {
+		return a.EndIssuerSessions(t.Context(), home, auth.IssuerLogout{
+			Issuer: issuer, ID: id, Until: time.Now().Add(time.Hour), Session: session, Subject: subject,
+		})
+	}
+	for name, id := range map[string]string{"of everybody": "1", "without an id": "", "with a long id": strings.Repeat("x", 501)} {
+		session := "s1"
+		if id == "1" {
+			session = ""
+		}
+		if _, err := end(id, ann.Issuer, session, ""); !fault.Is(err, fault.BadRequest) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	for wrong, session := range map[string]string{"https://b.example": "s1", ann.Issuer: "s2"} {
-		if n, err := a.EndIssuerSessions(t.Context(), wrong, session, "1"); (n != 0) != (wrong == other.Issuer) || err != nil {
+		if n, err := end("2", wrong, session, "1"); (n != 0) != (wrong == other.Issuer) || err != nil {
 			t.Errorf("%s: %d, %v", wrong, n, err)
 		}
 	}
-	if n, err := a.EndIssuerSessions(t.Context(), ann.Issuer, "s1", ""); n != 4 || err != nil {
+	if n, err := end("3", ann.Issuer, "s1", ""); n != 4 || err != nil {
 		t.Errorf("%d ended, %v", n, err)
+	}
+	if n, err := end("3", ann.Issuer, "s1", ""); n != 0 || !fault.Is(err, fault.Conflict) {
+		t.Errorf("again: %d, %v", n, err)
 	}
 	if _, err := a.Look(t.Context(), auth.From{}, signed.Secret); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("ended there: %v", err)
 	}
-	// Access tokens act for the account, never as it, and without scopes may nothing.
+	// Access tokens act for the account, never as it, and not at all without scopes.
 	soon := time.Now().Add(time.Hour)
-	p, err := a.PrincipalOf(t.Context(), ann.Issuer, "1", soon, nil)
+	reading := func(subject string, until time.Time) auth.Delegation {
+		return auth.Delegation{Issuer: ann.Issuer, Subject: subject, Client: "desktop", Expires: until, Scopes: auth.Scopes{auth.ScopeRead}}
+	}
+	if p, err := a.PrincipalOf(t.Context(), auth.Delegation{Issuer: ann.Issuer, Subject: "1", Expires: soon}); !fault.Is(err, fault.Forbidden) || p.Account != 0 {
+		t.Errorf("without scopes: %+v, %v", p, err)
+	}
+	p, err := a.PrincipalOf(t.Context(), reading("1", soon))
 	if err != nil || p.Account != signed.User.ID || p.Kind != auth.KindAgent || p.Scopes == nil {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if _, err := p.Person(); !fault.Is(err, fault.Forbidden) {
 		t.Errorf("a person: %v", err)
 	}
+	// The next token of the same program is the same actor; another program's, or one that may do something else, is not.
+	for name, c := range map[string]struct {
+		client string
+		scopes auth.Scopes
+		same   bool
+	}{
+		"renewed": {"desktop", auth.Scopes{auth.ScopeRead}, true}, "of another program": {"laptop", auth.Scopes{auth.ScopeRead}, false},
+		"with more scopes": {"desktop", auth.Scopes{auth.ScopeRead, auth.ScopeEdit}, false},
+	} {
+		d := reading("1", soon.Add(time.Minute))
+		d.Client, d.Scopes = c.client, c.scopes
+		if other, err := a.PrincipalOf(t.Context(), d); err != nil || (other.ID == p.ID) != c.same {
+			t.Errorf("%s: %+v, %v", name, other, err)
+		}
+	}
+	if p.Name != "desktop of "+signed.User.DisplayName {
+		t.Errorf("the program is called %q", p.Name)
+	}
 	if err := a.SetDisabled(t.Context(), signed.User.ID, true); err != nil {
 		t.Fatal(err)
 	}
 	for subject, until := range map[string]time.Time{"1": soon, "2": time.Now().Add(-time.Second), "3": soon} {
-		if _, err := a.PrincipalOf(t.Context(), ann.Issuer, subject, until, auth.Scopes{auth.ScopeRead}); !fault.Is(err, fault.Unauthenticated) {
+		if _, err := a.PrincipalOf(t.Context(), reading(subject, until)); !fault.Is(err, fault.Unauthenticated) {
 			t.Errorf("%s: %v", subject, err)
 		}
 	}

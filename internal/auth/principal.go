@@ -80,7 +80,7 @@ type Principal struct {
 	Project    int32     // the only project that a token is for; 0 for all
 	Username   string    // of the account
 	Color      string    // in which others see the account; "" without one
-	Fresh      time.Time // when a person signed in
+	Proved     time.Time // when a person gave a password, here or to the identity provider; zero when that does not say
 	Issuer     string    // the identity provider by which; "" for a password
 }
 

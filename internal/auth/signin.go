@@ -276,10 +276,11 @@ func (a *Accounts) ChangePassword(ctx context.Context, from From, p Principal, c
 	return internal("change a password", err)
 }
 
-// freshLogin is how long after a sign-in by an identity provider somebody without a password may do what needs one.
-const freshLogin = 5 * time.Minute
+// freshProof is how long after a proof to the identity provider somebody without a password may do what needs one.
+const freshProof = 5 * time.Minute
 
-// prove checks the current password of whoever is signed in. An account without one proves itself by a sign-in a moment ago.
+// prove checks the current password of whoever is signed in. Where that counts for nothing, because the account has none or passwords are
+// off, the account proves itself by having proved itself to the identity provider a moment ago.
 func (a *Accounts) prove(ctx context.Context, from From, p Principal, current string) (row db.User, err error) {
 	account, err := p.Person()
 	if err != nil {
@@ -292,9 +293,9 @@ func (a *Accounts) prove(ctx context.Context, from From, p Principal, current st
 	if err != nil {
 		return row, fmt.Errorf("get an account: %w", err)
 	}
-	if row.PasswordHash == nil {
-		if time.Since(p.Fresh) > freshLogin {
-			return row, fault.New(fault.Unauthenticated, "Sign in again for this: your last sign-in is more than 5 minutes ago")
+	if row.PasswordHash == nil || !a.cfg.Passwords {
+		if time.Since(p.Proved) > freshProof {
+			return row, fault.New(fault.Unauthenticated, "Sign in again for this: you proved who you are more than 5 minutes ago")
 		}
 		return row, nil
 	}
@@ -314,7 +315,10 @@ func (a *Accounts) prove(ctx context.Context, from From, p Principal, current st
 }
 
 // origin is the identity provider by which somebody signed in; zero for a password.
-type origin struct{ issuer, session, subject string }
+type origin struct {
+	issuer, session, subject string
+	proved                   *time.Time // when, to it; nil when it does not say
+}
 
 // signIn begins a session in a transaction. It ends the session that the browser had, and the oldest ones beyond the most that there may
 // be.
@@ -357,6 +361,7 @@ func (a *Accounts) signIn(
 	session, err := q.InsertSession(ctx, db.InsertSessionParams{
 		UserID: row.ID, SecretHash: hashOf(secret), Ttl: a.cfg.SessionTTL.Seconds(), Address: from.address(),
 		Issuer: optionalText(by.issuer), IssuerSession: optionalText(by.session), Subject: optionalText(by.subject),
+		ProvedAt: by.proved,
 	})
 	if err != nil {
 		return Signed{}, err

@@ -96,17 +96,8 @@ func credentialOf(r *http.Request, publicURL *url.URL, cookies bool) (secret str
 	if value := r.Header.Get(SessionHeader); auth.LooksLikeSecret(value) {
 		found = append(found, value)
 	}
-	if cookies {
-		names := []string{secureCookie, plainCookie} // the secure one wins: the other may be left from a time without TLS
-		if !Plain(r, publicURL) {
-			names = names[:1] // a neighbour of the host, or whoever answers for it without TLS, can plant the other
-		}
-		for _, name := range names {
-			if cookie, err := r.Cookie(name); err == nil && cookie.Value != "" {
-				found = append(found, cookie.Value)
-				break
-			}
-		}
+	if cookie := SessionOf(r, publicURL); cookie != "" && cookies {
+		found = append(found, cookie)
 	}
 	for _, other := range found[min(1, len(found)):] {
 		if other != found[0] {
@@ -117,6 +108,22 @@ func credentialOf(r *http.Request, publicURL *url.URL, cookies bool) (secret str
 		return "", nil
 	}
 	return found[0], nil
+}
+
+// SessionOf returns the secret in the session cookie of a request, "" without one. Any page can make a browser send it, so it counts only
+// where something else shows that its user meant the request. The plain cookie counts only where there is no other: a neighbour of the host,
+// or whoever answers for it without TLS, can plant it.
+func SessionOf(r *http.Request, publicURL *url.URL) string {
+	names := []string{secureCookie, plainCookie} // the secure one wins: the other may be left from a time without TLS
+	if !Plain(r, publicURL) {
+		names = names[:1]
+	}
+	for _, name := range names {
+		if cookie, err := r.Cookie(name); err == nil && cookie.Value != "" {
+			return cookie.Value
+		}
+	}
+	return ""
 }
 
 // fromOwnPage reports whether a browser sends a request on behalf of a page of ours, or because somebody opened the address. Another site's

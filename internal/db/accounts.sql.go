@@ -301,7 +301,7 @@ func (q *Queries) GetSession(ctx context.Context, arg GetSessionParams) (GetSess
 }
 
 const GetSessionBySecret = `-- name: GetSessionBySecret :one
-SELECT s.id, s.user_id, s.expires_at, u.username, u.display_name, u.avatar_color, s.issuer, s.created_at,
+SELECT s.id, s.user_id, s.expires_at, u.username, u.display_name, u.avatar_color, s.issuer, s.proved_at,
     (s.ended_at IS NULL AND s.expires_at > now() AND u.disabled_at IS NULL
         AND ($1::float8 = 0 OR s.last_used_at > now() - make_interval(secs => $1)))::boolean AS alive,
     (s.last_used_at < now() - interval '1 minute')::boolean AS stale
@@ -322,7 +322,7 @@ type GetSessionBySecretRow struct {
 	DisplayName string
 	AvatarColor string
 	Issuer      *string
-	CreatedAt   time.Time
+	ProvedAt    *time.Time
 	Alive       bool
 	Stale       bool
 }
@@ -339,7 +339,7 @@ func (q *Queries) GetSessionBySecret(ctx context.Context, arg GetSessionBySecret
 		&i.DisplayName,
 		&i.AvatarColor,
 		&i.Issuer,
-		&i.CreatedAt,
+		&i.ProvedAt,
 		&i.Alive,
 		&i.Stale,
 	)
@@ -596,9 +596,9 @@ func (q *Queries) InsertSecurityEvent(ctx context.Context, arg InsertSecurityEve
 }
 
 const InsertSession = `-- name: InsertSession :one
-INSERT INTO sessions (user_id, secret_hash, expires_at, address, issuer, issuer_session, subject)
+INSERT INTO sessions (user_id, secret_hash, expires_at, address, issuer, issuer_session, subject, proved_at)
 VALUES ($1, $2, now() + make_interval(secs => $3::float8), $4::inet, $5, $6,
-    $7)
+    $7, CASE WHEN $5::text IS NULL OR $8::timestamptz > now() THEN now() ELSE $8 END)
 RETURNING id, user_id, created_at, last_used_at, expires_at, ended_at, ended_by
 `
 
@@ -610,6 +610,7 @@ type InsertSessionParams struct {
 	Issuer        *string
 	IssuerSession *string
 	Subject       *string
+	ProvedAt      *time.Time
 }
 
 type InsertSessionRow struct {
@@ -631,6 +632,7 @@ func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) (I
 		arg.Issuer,
 		arg.IssuerSession,
 		arg.Subject,
+		arg.ProvedAt,
 	)
 	var i InsertSessionRow
 	err := row.Scan(

@@ -522,6 +522,8 @@ type OidcFlow struct {
 	Joins *int32
 	// When it ends.
 	ExpiresAt time.Time
+	// Where it began: an IPv4 address, or a /64 of IPv6. One has a thousand at most.
+	Network *netip.Prefix
 }
 
 // Logout tokens that were used, until none of them would be taken any more.
@@ -878,6 +880,8 @@ type Session struct {
 	IssuerSession *string
 	// The person there.
 	Subject *string
+	// When somebody proved who they are: by a password, or to the identity provider; null when that does not say.
+	ProvedAt *time.Time
 }
 
 // Tokens by which programs act for an account: 30 days unless told otherwise. Ended ones stay for a week after their end.

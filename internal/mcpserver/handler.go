@@ -44,6 +44,8 @@ type Options struct {
 	Rights    *auth.Rights
 	Keeper    *auth.Keeper // ends streams for what has ended; nil for nothing
 	PublicURL *url.URL     // address at which clients reach this deployment; nil for that of the request
+	Issuer    string       // identity provider whose access tokens let clients in; "" for none
+	Scopes    []string     // what such tokens may name
 	Plans     *plan.Service
 	Proposals *plan.Proposals
 	Projects  *project.Service
@@ -70,6 +72,8 @@ type Handler struct {
 	rights    *auth.Rights
 	keeper    *auth.Keeper
 	publicURL *url.URL
+	issuer    string
+	scopes    []string
 	plans     *plan.Service
 	proposals *plan.Proposals
 	projects  *project.Service
@@ -99,7 +103,7 @@ type Handler struct {
 func New(o Options) *Handler {
 	timing := cmp.Or(o.Timing, eventTiming)
 	h := &Handler{
-		rights: o.Rights, keeper: o.Keeper, publicURL: o.PublicURL,
+		rights: o.Rights, keeper: o.Keeper, publicURL: o.PublicURL, issuer: o.Issuer, scopes: o.Scopes,
 		plans: o.Plans, proposals: o.Proposals, projects: o.Projects, presence: o.Presence, agents: o.Agents, budget: o.Budget, log: o.Log,
 		sources: o.Sources, graphs: o.Graphs, executor: o.Executor,
 		guard: task.NewGuard(o.Log, o.Metrics, "mcp"), metrics: newMetrics(o.Metrics), tools: map[string]definition{}, known: knownSchemas(),

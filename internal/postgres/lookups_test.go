@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"maps"
 	"slices"
@@ -31,9 +32,9 @@ func TestLookUpsReadFewRowsWhateverTheStatisticsSay(t *testing.T) {
 		"very many projects of one row":    {project(1, 20000, 1), "VACUUM ANALYZE"},
 		"a large project":                  {project(1, 1, 1000), "ANALYZE"},
 		"a large project among many":       {project(1, 2000, 3), project(2001, 2001, 1000), "ANALYZE"},
-		"a large project that was deleted": {project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM contents; DELETE FROM content_nodes; DELETE FROM content_edges; DELETE FROM mcp_sessions; DELETE FROM project_operations; DELETE FROM users"},
+		"a large project that was deleted": {project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM contents; DELETE FROM content_nodes; DELETE FROM content_edges; DELETE FROM mcp_sessions; DELETE FROM project_operations; DELETE FROM users; DELETE FROM oidc_flows; DELETE FROM oidc_logouts"},
 		"a large project that vacuum removed": {
-			project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM contents; DELETE FROM content_nodes; DELETE FROM content_edges; DELETE FROM presence; DELETE FROM presence_log; DELETE FROM mcp_sessions; DELETE FROM project_operations; DELETE FROM users", "VACUUM",
+			project(1, 1, 1000), "ANALYZE", "DELETE FROM projects; DELETE FROM contents; DELETE FROM content_nodes; DELETE FROM content_edges; DELETE FROM presence; DELETE FROM presence_log; DELETE FROM mcp_sessions; DELETE FROM project_operations; DELETE FROM users; DELETE FROM oidc_flows; DELETE FROM oidc_logouts", "VACUUM",
 		},
 		"some rows, not analyzed since none":    {"ANALYZE", project(1, 100, 3)},
 		"a large project, not analyzed since 0": {"ANALYZE", project(1, 1, 1000)},
@@ -101,7 +102,7 @@ var wholes = []string{
 	"TrimSecurityLog", "TrimFlows", "TrimLogouts", "LockAttempts", "CountAttempts", "InsertAttempt",
 	"AttemptSucceeded", "ListUsers", "ListOwnedCollaborators", "InsertUser", "UpdateUserNames", "TouchSession",
 	"TouchToken", "LockUser", "ListCollaborators", "InviteCollaborator", "AcceptCollaboration", "DeclineCollaboration",
-	"SetCollaboratorRole", "RemoveCollaborator", "CountOwners",
+	"SetCollaboratorRole", "RemoveCollaborator", "CountOwners", "InsertFlow",
 	"CountDataSources", "CountPlanNodes", "GetFailedDataSource", "ListDataSources", "ListNodesOfDataSources", "InsertFile",
 	"CloseEdgeGaps", "CloseNodeGaps", "ListPlanEdges", "ListPlanNodes", "FindPlanNodes", "ListPlanLinks",
 	"DeleteProject", "DeleteGuestsOfProject", "ListPresence", "UpsertGuest", "DeletePresenceOfReplica", "ListOwnPresence",
@@ -157,6 +158,7 @@ var (
 	guest       = []uuid.UUID{uuid.MustParse("01000000-0000-0000-0002-000000000500")}
 	session     = uuid.MustParse("01000000-0000-0000-0004-000000000500")
 	joined      = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	flowHash    = sha256.Sum256([]byte("flow 1000000x500"))
 )
 
 // project returns statements that make projects, each with a chain of so many nodes, and as many events, checkpoints, connections, guests,
@@ -249,6 +251,11 @@ INSERT INTO tokens (id, user_id, name, scopes, secret_hash, former_hash, former_
 	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
 INSERT INTO login_attempts (account, network, failed, at)
 	SELECT encode(sha256((p || 'x' || n)::bytea), 'hex'), '192.0.2.1', true, now() FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO oidc_flows (state_hash, browser_hash, nonce, verifier, return_to, network, expires_at)
+	SELECT sha256(('flow ' || p || 'x' || n)::bytea), sha256('browser'), repeat('n', 43), repeat('v', 43), '/', '192.0.2.1', now() + interval '1 hour'
+	FROM generate_series(@first, @last) p, generate_series(1, @size) n;
+INSERT INTO oidc_logouts (issuer, jti, expires_at)
+	SELECT 'issuer', p || 'x' || n, now() + interval '1 hour' FROM generate_series(@first, @last) p, generate_series(1, @size) n;
 UPDATE mcp_totals SET sessions = 1003`)
 }
 
@@ -284,6 +291,8 @@ var lookUps = map[string]call{
 	"GetCollaborator":      get((*db.Queries).GetCollaborator, 500),
 	"GetCollaboratorOf":    get((*db.Queries).GetCollaboratorOf, db.GetCollaboratorOfParams{UserID: largeSource, ProjectID: large}),
 	"ListCollaborationsOf": get((*db.Queries).ListCollaborationsOf, largeSource),
+	"TakeFlow":             get((*db.Queries).TakeFlow, db.TakeFlowParams{StateHash: flowHash[:], BrowserHash: make([]byte, 32)}),
+	"InsertLogout":         get((*db.Queries).InsertLogout, db.InsertLogoutParams{Issuer: "issuer", Jti: "1000000x500", ExpiresAt: joined}),
 	"GetUserByIdentity":    get((*db.Queries).GetUserByIdentity, db.GetUserByIdentityParams{}),
 	"GetSessionBySecret":   get((*db.Queries).GetSessionBySecret, db.GetSessionBySecretParams{SecretHash: make([]byte, 32)}),
 	"GetTokenBySecret":     get((*db.Queries).GetTokenBySecret, make([]byte, 32)),

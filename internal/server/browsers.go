@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"layercake/graph"
+	"layercake/internal/oidc"
+	"layercake/internal/web"
 )
 
 // allowsOrigin reports whether pages of another origin may call this server. In open mode those on this machine may: the
@@ -94,7 +96,13 @@ func crossSite(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Site") == 
 
 // isPage reports whether a request is for a page that people look at.
 func (s *Server) isPage(r *http.Request) bool {
-	return r.URL.Path == "/graphql" && graph.IsPage(r) || s.pages.IsPage(r)
+	switch r.URL.Path {
+	case web.LoginPath, oidc.LoginPath, oidc.CallbackPath: // an identity provider is another site
+		return true
+	case "/graphql":
+		return graph.IsPage(r)
+	}
+	return s.pages.IsPage(r)
 }
 
 // follows reports whether a browser says that somebody followed a link, so that the answer takes the place of the page.

@@ -21,6 +21,7 @@ import (
 	"layercake/internal/budget"
 	"layercake/internal/executor"
 	"layercake/internal/files"
+	"layercake/internal/oidc"
 	"layercake/internal/plan"
 	"layercake/internal/postgres"
 	"layercake/internal/presence"
@@ -34,22 +35,23 @@ import (
 
 // Config configures one replica. Its zero values are not defaults: Settings has those.
 type Config struct {
-	DatabaseURL    string   // URL of PostgreSQL; may go through a pooler
-	Pooled         bool     // whether DatabaseURL goes through a pooler in transaction mode
-	ListenURL      string   // URL of PostgreSQL, direct and read-write; "" for DatabaseURL
-	HTTPAddr       string   // host:port of everything for clients; port 0 lets the system choose
-	AdminAddr      string   // host:port of metrics and profiles; "" for none
-	PublicURL      *url.URL // address at which browsers reach this deployment; nil when unknown
-	Hosts          []string // names by which clients know it, beside that in PublicURL; localhost for all names of loopback
-	AllowedOrigins []string // origins whose pages may call; in open mode loopback origins may, too
-	AllowedHeaders []string // headers that pages may send, beside those that are known
-	WebDir         string   // folder of a built client that is served at /; "" for our page
-	TrustedProxies []string // networks such as 10.0.0.0/8, whose X-Forwarded-For says where a client is
-	Open           bool     // whether callers without a credential are let in
-	Registration   string   // open or closed: whether people make accounts themselves; "" for open only when Open is
-	NoPasswords    bool     // whether single sign-on is the only way in
-	PasswordList   string   // file of passwords that nobody may have; "" for none
-	Migrate        bool     // whether the schema is brought up to date at the start, rather than only compared
+	DatabaseURL    string      // URL of PostgreSQL; may go through a pooler
+	Pooled         bool        // whether DatabaseURL goes through a pooler in transaction mode
+	ListenURL      string      // URL of PostgreSQL, direct and read-write; "" for DatabaseURL
+	HTTPAddr       string      // host:port of everything for clients; port 0 lets the system choose
+	AdminAddr      string      // host:port of metrics and profiles; "" for none
+	PublicURL      *url.URL    // address at which browsers reach this deployment; nil when unknown
+	Hosts          []string    // names by which clients know it, beside that in PublicURL; localhost for all names of loopback
+	AllowedOrigins []string    // origins whose pages may call; in open mode loopback origins may, too
+	AllowedHeaders []string    // headers that pages may send, beside those that are known
+	WebDir         string      // folder of a built client that is served at /; "" for our page
+	TrustedProxies []string    // networks such as 10.0.0.0/8, whose X-Forwarded-For says where a client is
+	Open           bool        // whether callers without a credential are let in
+	Registration   string      // open or closed: whether people make accounts themselves; "" for open only when Open is
+	NoPasswords    bool        // whether single sign-on is the only way in
+	OIDC           oidc.Config // identity provider; without an issuer there is none
+	PasswordList   string      // file of passwords that nobody may have; "" for none
+	Migrate        bool        // whether the schema is brought up to date at the start, rather than only compared
 	PoolMax        int
 	PoolMin        int
 	Replicas       int           // number of replicas that share the database server
@@ -204,6 +206,30 @@ func (c *Config) Settings() []setting.Setting {
 			Help: "off: single sign-on is the only way in.",
 		},
 		{
+			Flag: "oidc-issuer", Placeholder: "URL", Value: setting.Text(&c.OIDC.Issuer, c.checkIssuer),
+			Help: "Identity provider (OpenID Connect) by which people sign in, exactly as it names itself; docs/sso.md says how. Needs public-url.",
+		},
+		{
+			Flag: "oidc-client-id", Placeholder: "NAME", Value: setting.Text(&c.OIDC.ClientID, c.checkClientID),
+			Help: "Name of this deployment at the identity provider.",
+		},
+		{
+			Flag: "oidc-client-secret", Placeholder: "SECRET", Value: setting.Text(&c.OIDC.ClientSecret, nil),
+			Help: "Its secret there. Give it by the variable or by a file: everybody on the machine can read a command line.",
+		},
+		{
+			Flag: "oidc-client-secret-file", Placeholder: "FILE", Value: setting.One(&c.OIDC.ClientSecret, c.readClientSecret, nil),
+			Help: "File that has the secret, instead.",
+		},
+		{
+			Flag: "oidc-scopes", Default: "openid profile email", Value: setting.Text(&c.OIDC.Scopes, c.checkScopes),
+			Help: "What the identity provider is asked for.",
+		},
+		{
+			Flag: "oidc-acr", Placeholder: "CLASSES", Value: setting.Text(&c.OIDC.ACR, nil),
+			Help: "Classes of authentication (acr), of which a sign-in there must have one, such as one with a second factor.",
+		},
+		{
 			Flag: "password-list", Placeholder: "FILE", Value: setting.Text(&c.PasswordList, nil),
 			Help: "Passwords that nobody may have, one a line, beside the common ones that are known.",
 		},
@@ -315,6 +341,52 @@ func (c *Config) parseAuth(mode string) (open bool, err error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("is %q: it is open or required", mode)
+}
+
+// checkIssuer wants what single sign-on needs. It reads NoPasswords and PublicURL, too.
+func (c *Config) checkIssuer(issuer string) error {
+	switch {
+	case issuer == "" && c.NoPasswords:
+		return errors.New(`is "", and LAYERCAKE_PASSWORDS is off: nobody could sign in`)
+	case issuer == "":
+		return nil
+	case c.PublicURL == nil:
+		return fmt.Errorf("is %q, and LAYERCAKE_PUBLIC_URL is empty: the identity provider sends browsers back to that address", issuer)
+	}
+	return oidc.CheckIssuer(issuer)
+}
+
+func (c *Config) checkClientID(id string) error {
+	if id == "" && c.OIDC.Issuer != "" {
+		return errors.New(`is "": with LAYERCAKE_OIDC_ISSUER it is the name of this deployment there`)
+	}
+	return nil
+}
+
+func (c *Config) checkScopes(scopes string) error {
+	if c.OIDC.Issuer == "" {
+		return nil
+	}
+	return oidc.CheckScopes(scopes)
+}
+
+// readClientSecret returns the secret in a file, or without one that of the setting before. Its errors have nothing of a secret.
+func (c *Config) readClientSecret(file string) (string, error) {
+	if file == "" {
+		return c.OIDC.ClientSecret, nil
+	}
+	if c.OIDC.ClientSecret != "" {
+		return "", errors.New("is set, and so is LAYERCAKE_OIDC_CLIENT_SECRET: one of them has the secret")
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("cannot be read: %w", err)
+	}
+	secret := strings.TrimSpace(string(content))
+	if secret == "" {
+		return "", fmt.Errorf("is %q, and nothing is in that file", file)
+	}
+	return secret, nil
 }
 
 func checkRegistration(word string) error {

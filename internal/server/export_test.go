@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"testing"
 
+	"layercake/internal/oidc"
+
 	"github.com/go-chi/chi/v5"
 )
 
@@ -12,7 +14,7 @@ import (
 func Patterns(t *testing.T) (patterns []string) {
 	t.Helper()
 	s := New(Config{Log: slog.New(slog.DiscardHandler)})
-	s.core = &Core{} // the handlers are not called
+	s.core, s.oidc = &Core{}, oidc.New(oidc.Options{}) // the handlers are not called
 	router := s.routes().(chi.Router)
 	seen := map[string]bool{}
 	err := chi.Walk(router, func(_, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {

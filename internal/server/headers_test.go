@@ -2,10 +2,12 @@ package server_test
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
+	"layercake/internal/oidc"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
 )
@@ -16,7 +18,11 @@ func TestHeadersOfRoutes(t *testing.T) {
 	t.Parallel()
 	const version = "9.8.7-told-to-nobody"
 	configure := func(open bool) func(*server.Config) {
-		return func(c *server.Config) { c.Open, c.Version, c.AdminAddr = open, version, "127.0.0.1:0" }
+		return func(c *server.Config) {
+			c.Open, c.Version, c.AdminAddr = open, version, "127.0.0.1:0"
+			c.PublicURL = &url.URL{Scheme: "http", Host: "127.0.0.1"}
+			c.OIDC = oidc.Config{Issuer: "http://127.0.0.1:1", ClientID: "layercake", Scopes: "openid"} // nobody is there
+		}
 	}
 	modes := map[string]*servertest.Replica{
 		"open": servertest.Start(t, 1, configure(true))[0], "required": servertest.Start(t, 1, configure(false))[0],

@@ -163,6 +163,11 @@ var routeRequests = map[string][4]string{
 	"/mcp/sse":                             {http.MethodGet, "/mcp/sse"},
 	"/login":                               {http.MethodGet, "/login"},
 	"/login/*":                             {http.MethodGet, "/login/login.js"},
+	"/login/options":                       {http.MethodGet, "/login/options"},
+	"/oidc/login":                          {http.MethodGet, "/oidc/login"},
+	"/oidc/callback":                       {http.MethodGet, "/oidc/callback?state=x"},
+	"/oidc/join":                           {http.MethodPost, "/oidc/join", "application/json", `{"currentPassword":"` + password + `"}`},
+	"/oidc/logout":                         {http.MethodPost, "/oidc/logout", "application/x-www-form-urlencoded", "logout_token=x"},
 	"/api/projects/{id}/data-sources":      {http.MethodPost, "/api/projects/{project}/data-sources", uploadType, uploadForm},
 	"/api/data-sources/{id}/download/raw":  {http.MethodGet, "/api/data-sources/{source}/download/raw"},
 	"/api/data-sources/{id}/download/json": {http.MethodGet, "/api/data-sources/{source}/download/json"},
@@ -286,6 +291,10 @@ func (s *stage) routed(asker, url string, request [4]string, f found) string {
 	switch status := response.StatusCode; {
 	case status == http.StatusSwitchingProtocols || status < 300:
 		return cellYes
+	case status == http.StatusSeeOther && strings.HasPrefix(response.Header.Get("Location"), s.provider+"/"):
+		return cellYes
+	case status == http.StatusBadRequest && request[1] == "/oidc/logout": // the token is the credential, and is none
+		return cellSignIn
 	case status == http.StatusUnauthorized || status == http.StatusSeeOther && strings.HasPrefix(response.Header.Get("Location"), "/login?"):
 		return cellSignIn
 	case status == http.StatusForbidden:
@@ -640,8 +649,8 @@ func TestSecurityPage(t *testing.T) {
 			t.Errorf("requirement %s is shown by %q", row[1], last)
 		}
 	}
-	if len(rows) != 144 {
-		t.Errorf("%d requirements, want the 144 that meet this server", len(rows))
+	if len(rows) != 148 {
+		t.Errorf("%d requirements, want the 148 that meet this server", len(rows))
 	}
 	// Requirements 6.1.1, 7.1.1 and 7.1.3: limits of attempts and lifetimes, with their reasons.
 	for _, text := range []string{

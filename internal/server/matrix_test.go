@@ -2,6 +2,9 @@ package server_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -10,7 +13,9 @@ import (
 
 	"layercake/internal/auth"
 	"layercake/internal/golden"
+	"layercake/internal/oidc"
 	"layercake/internal/postgres/pgtest"
+	"layercake/internal/server"
 	"layercake/internal/server/servertest"
 
 	"github.com/jackc/pgx/v5"
@@ -117,6 +122,7 @@ func (table rightsTable) compare(t *testing.T, mark string, columns []string) {
 // doors are what is open to who is not signed in. Nobody adds one by writing it into the table alone.
 var doors = []string{
 	"Mutation.login", "Mutation.register", "Mutation.redeemCode", "Query.me", "/health", "/health/live", "/health/ready", "/login", "/login/*",
+	"/login/options", "/oidc/login",
 	"/.well-known/oauth-protected-resource/mcp",
 	"/client/*", "/{file}" + beside, // programs without data; the pages that load them are not
 	"/graphql/ws", // the handshake: the credential may come in connection_init
@@ -170,15 +176,22 @@ type stage struct {
 	people   map[string]person
 	agent    person // a token of the owner that may edit
 	proposer person // another one, which may not decide on what it proposes
+	provider string // address of an identity provider
 	unique   int
 }
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	database := pgtest.New(t)
-	replicas := servertest.StartOn(t, database, 2, required)
+	provider := identityProvider(t)
+	replicas := servertest.StartOn(t, database, 2, func(cfg *server.Config) {
+		required(cfg)
+		cfg.PublicURL = &url.URL{Scheme: "http", Host: "127.0.0.1"}
+		cfg.OIDC = oidc.Config{Issuer: provider, ClientID: "layercake", Scopes: "openid"}
+	})
 	s := &stage{
 		t: t, database: database, urls: [2]string{replicas[0].URL, replicas[1].URL}, conn: pgtest.Connect(t, database), people: map[string]person{"nobody": {}},
+		provider: provider,
 	}
 	s.accounts = servertest.StartCoreOn(t, database, required).Accounts
 	for _, name := range []string{"stranger", "viewer", "editor", "owner", "helper", "invitee", "forgetful"} {
@@ -190,6 +203,17 @@ func newStage(t *testing.T) *stage {
 	s.people["ended session"] = s.signedIn("owner")
 	s.people["ended session"].does(t, s.urls[1], `mutation { logout(sessionId: "") }`, nil)
 	return s
+}
+
+// identityProvider is one that says who it is, and no more.
+func identityProvider(t *testing.T) (address string) {
+	t.Helper()
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"issuer":"%[1]s","authorization_endpoint":"%[1]s/a","token_endpoint":"%[1]s/t","jwks_uri":"%[1]s/k"}`, address)
+	}))
+	t.Cleanup(provider.Close)
+	address = provider.URL
+	return address
 }
 
 // signedIn is another session of somebody.

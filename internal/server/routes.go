@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
@@ -59,21 +60,27 @@ func (s *Server) routes() http.Handler {
 	r.Get("/health", s.health)
 	r.Get("/health/live", s.live)
 	r.Get("/health/ready", s.health)
-	authenticate := caller.Authenticate(s.look, s.cfg.PublicURL)
+	authenticate, held := caller.Authenticate(s.look, s.cfg.PublicURL), caller.Held(s.core.Keeper.Hold)
 	r.Group(func(r chi.Router) {
 		r.Use(authenticate, s.requests.Middleware)
 		r.Handle("/graphql", s.graph.HTTP())
 		r.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
 		r.Get("/schema.graphql", graph.ServeSchema)
 		r.Get("/ws/collaboration", s.collab.ServeHTTP)
+		r.Post("/oidc/join", s.oidc.ServeJoin)
+		s.files.Routes(r.With(held))
+	})
+	r.Group(func(r chi.Router) { // programs have access tokens of the identity provider, too
+		r.Use(caller.Authenticate(s.oidc.Look(s.look), s.cfg.PublicURL), s.requests.Middleware)
 		r.Handle("/mcp", s.mcp)
 		r.Handle("/mcp/", s.mcp)
 		r.HandleFunc("/mcp/sse", s.mcp.ServeSSE)
-		held := r.With(caller.Held(s.core.Keeper.Hold)) // streams hold themselves
-		held.Post("/mcp", s.mcp.ServeHTTP)
-		held.Post("/mcp/", s.mcp.ServeHTTP)
-		s.files.Routes(held)
+		calls := r.With(held) // streams hold themselves
+		calls.Post("/mcp", s.mcp.ServeHTTP)
+		calls.Post("/mcp/", s.mcp.ServeHTTP)
 	})
+	s.oidc.Routes(r)
+	r.Get(web.LoginPath+"/options", s.loginOptions)
 	r.Get(web.LoginPath, web.ServeLogin)
 	r.Get(web.LoginPath+"/*", web.ServeLogin)
 	r.Get(mcpserver.MetadataPath, s.mcp.ServeMetadata)
@@ -90,6 +97,19 @@ func (s *Server) look(ctx context.Context, from auth.From, secret string) (auth.
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.cfg.Patience, lookTime))
 	defer cancel()
 	return s.core.Accounts.Look(ctx, from, secret)
+}
+
+// loginOptions says by what people can sign in, for the page where they do.
+func (s *Server) loginOptions(w http.ResponseWriter, _ *http.Request) {
+	options := struct {
+		Passwords    bool   `json:"passwords"`
+		SingleSignOn string `json:"singleSignOn,omitempty"` // name of the identity provider
+	}{Passwords: !s.cfg.NoPasswords}
+	if issuer, err := url.Parse(s.cfg.OIDC.Issuer); err == nil {
+		options.SingleSignOn = issuer.Hostname()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(options) // its error is that the client went away
 }
 
 // secured gives every answer the headers that tell browsers to trust it no further than they must. What serves pages says itself what these

@@ -20,6 +20,7 @@ import (
 	"layercake/internal/fault"
 	"layercake/internal/files"
 	"layercake/internal/mcpserver"
+	"layercake/internal/oidc"
 	"layercake/internal/operate"
 	"layercake/internal/outage"
 	"layercake/internal/postgres"
@@ -49,6 +50,7 @@ type Server struct {
 	collab    *collab.Handler
 	mcp       *mcpserver.Handler
 	files     *files.Handler
+	oidc      *oidc.Handler
 	commander *operate.Commander
 	cleaner   *operate.Cleaner
 	diagnosis *operate.Diagnosis
@@ -164,8 +166,15 @@ func (s *Server) assemble(core *Core) {
 		Sockets: s.sockets, Rights: core.Rights, Look: core.Accounts.Look, Keeper: core.Keeper,
 		Presence: core.Presence, Log: s.log, Metrics: s.registry, Timing: timing,
 	})
+	resource := ""
+	if s.cfg.PublicURL != nil {
+		resource = mcpserver.Resource(s.cfg.PublicURL)
+	}
+	s.oidc = oidc.New(oidc.Options{
+		Config: s.cfg.OIDC, Accounts: core.Accounts, PublicURL: s.cfg.PublicURL, Resource: resource, Log: s.log,
+	})
 	s.mcp = mcpserver.New(mcpserver.Options{
-		Rights: core.Rights, Keeper: core.Keeper, PublicURL: s.cfg.PublicURL, Agents: core.Agents,
+		Rights: core.Rights, Keeper: core.Keeper, PublicURL: s.cfg.PublicURL, Issuer: s.cfg.OIDC.Issuer, Scopes: oidc.Scopes, Agents: core.Agents,
 		Proposals: core.Proposals, Sockets: s.sockets, Sources: core.Sources, Graphs: core.Graphs, Executor: core.Builds,
 		Plans: core.Plans, Projects: core.Projects, Presence: core.Presence, Budget: memory, Version: s.cfg.Version,
 		Schema: graph.SDL(), Health: s.healthReport, Fixtures: s.cfg.Fixtures, Log: s.log, Metrics: s.registry,

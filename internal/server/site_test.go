@@ -62,6 +62,7 @@ func TestAnotherClient(t *testing.T) {
 		"open: a frame elsewhere":               {open, "/projects/7", []string{browser, foreign, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"}, 403, ""},
 		"open: a script elsewhere":              {open, "/assets/index-BX1k2a9c.js", []string{program, foreign}, 403, ""},
 		"open: below another handler":           {open, "/graphql/nothing", []string{browser}, 404, ""},
+		"required: a link to signing in":        {required, "/login?return=%2F", []string{browser, foreign, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}, 200, ""},
 		"required: the index":                   {required, "/", []string{browser}, 303, ""},
 		"required: the index, to a program":     {required, "/", []string{program}, 303, ""},
 		"required: the index by its name":       {required, "/index.html", []string{program}, 303, ""},

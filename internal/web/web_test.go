@@ -305,7 +305,7 @@ func TestSources(t *testing.T) {
 }
 
 // notTests are scripts of the folder test that others import, or that other tests and benchmarks run.
-var notTests = []string{"browser.mjs", "passage.mjs", "figures.mjs", "sign-in.mjs", "site.mjs"}
+var notTests = []string{"browser.mjs", "passage.mjs", "figures.mjs", "sign-in.mjs", "single-sign-on.mjs", "site.mjs"}
 
 // Each script drives pages of two replicas in a browser, or the client alone. None is forgotten: they are found in their folder.
 func TestPages(t *testing.T) {
@@ -326,6 +326,23 @@ func TestPages(t *testing.T) {
 			t.Log(npmtest.RunInBrowser(t, script, "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL,
 				"PSQL="+filepath.Join(pgtest.Binaries(t), "psql"), "DATABASE="+database))
 		})
+	}
+}
+
+// The page where people sign in is small: they wait for it before everything else.
+func TestLoginPageIsSmall(t *testing.T) {
+	t.Parallel()
+	size := 0
+	for _, path := range []string{"/login", "/login/login.js", "/login/login.css"} {
+		w := httptest.NewRecorder()
+		web.ServeLogin(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if w.Code != http.StatusOK {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+		size += w.Body.Len()
+	}
+	if size > 15_000 {
+		t.Errorf("%d bytes", size)
 	}
 }
 

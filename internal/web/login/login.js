@@ -54,6 +54,15 @@ onSubmit('change', async ({ current, fresh }) => {
   at('change').reset()
   say('The password is changed, and your other sessions have ended.')
 })
+onSubmit('join', async ({ current }) => {
+  const response = await fetch('/oidc/join', {
+    method: 'POST', credentials: 'same-origin', headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ currentPassword: current, return: '/login' }),
+  })
+  const { url, error } = await response.json()
+  if (error) throw new Error(error.message)
+  location.assign(url)
+})
 at('logout').addEventListener('click', async () => {
   try {
     await ask('mutation { logout(sessionId: "") }')
@@ -63,12 +72,25 @@ at('logout').addEventListener('click', async () => {
   }
 })
 
+// show shows what there is to do for somebody, or for nobody: null.
+function show(me, { passwords, singleSignOn }) {
+  at('who').hidden = !me
+  at('sso').hidden = !!me || !singleSignOn
+  at('password').hidden = at('first').hidden = !!me || !passwords
+  at('change').hidden = at('proof').hidden = !me || !passwords
+  at('join').hidden = !me || !singleSignOn
+}
+
 async function begin() {
+  const response = await fetch('/login/options')
+  const options = await response.json()
+  at('provider').textContent = `Sign in with ${options.singleSignOn}`
+  at('provider').href = `/oidc/login?return=${encodeURIComponent(returnPath())}`
+  show(null, options)
   const { me } = await ask('{ me { displayName } }')
   if (!me) return
   at('name').textContent = me.displayName
   at('onward').href = returnPath()
-  at('who').hidden = at('change').hidden = false
-  at('password').hidden = at('first').hidden = true
+  show(me, options)
 }
 begin().catch((e) => say(e.message))
