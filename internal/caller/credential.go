@@ -111,8 +111,8 @@ func credentialOf(r *http.Request, publicURL *url.URL, cookies bool) (secret str
 }
 
 // SessionOf returns the secret in the session cookie of a request, "" without one. Any page can make a browser send it, so it counts only
-// where something else shows that its user meant the request. The plain cookie counts only where there is no other: a neighbour of the host,
-// or whoever answers for it without TLS, can plant it.
+// where something else shows that its user meant the request. The plain cookie counts only where there is no other: a neighbour of the host
+// can plant it, and so can whoever answers for it without TLS.
 func SessionOf(r *http.Request, publicURL *url.URL) string {
 	names := []string{secureCookie, plainCookie} // the secure one wins: the other may be left from a time without TLS
 	if !Plain(r, publicURL) {
