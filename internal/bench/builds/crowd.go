@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"layercake/internal/client"
+
+	"github.com/jackc/pgx/v5"
 )
 
 const crowdRows = 5 // nodes of each of its sources
@@ -40,22 +42,44 @@ func (r *run) crowd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := execute(ctx, r.next(), r.small.id, graphNode); err != nil {
+	if result.Ahead, err = r.passed(ctx, id); err != nil {
 		return err
 	}
 	if err := r.await(ctx, id); err != nil {
 		return err
 	}
 	result.Seconds = time.Since(began).Seconds()
-	err = r.conn.QueryRow(ctx, `SELECT count(*) FROM builds b, (
-			SELECT requested_at, started_at FROM builds WHERE project_id = $2 AND node_id = $3 ORDER BY id DESC LIMIT 1) s
-		WHERE b.project_id = $1 AND b.started_at > s.requested_at AND b.started_at < s.started_at`, id, r.small.id, mergeNode).Scan(&result.Ahead)
-	if err != nil {
-		return err
-	}
 	r.say("%d small graphs are built after %.1f s; a build of another project waited for %d of them",
 		r.cfg.Crowd, result.Seconds, result.Ahead)
 	return errors.Join(r.again(ctx, id, plan), r.replace(ctx, id, plan, sources[0]))
+}
+
+// passed builds something of another project, and returns how many graphs of the crowd were claimed before it although it was asked for.
+// They count from when everybody could see that: the time in its row is that of the beginning of the request's transaction.
+func (r *run) passed(ctx context.Context, crowd int) (ahead int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, killTime)
+	defer cancel()
+	var last int64
+	if err := r.conn.QueryRow(ctx, "SELECT max(id) FROM builds").Scan(&last); err != nil {
+		return 0, err
+	}
+	done, c := make(chan error, 1), r.next()
+	r.asking.Go(func() { done <- execute(ctx, c, r.small.id, graphNode) })
+	var seen time.Time
+	for seen.IsZero() {
+		row := r.conn.QueryRow(ctx, "SELECT clock_timestamp() FROM builds WHERE project_id = $1 AND id > $2 LIMIT 1", r.small.id, last)
+		err := row.Scan(&seen)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return 0, err
+		}
+	}
+	if err := <-done; err != nil {
+		return 0, err
+	}
+	err = r.conn.QueryRow(ctx, `SELECT count(*) FROM builds b, (
+			SELECT started_at FROM builds WHERE project_id = $2 AND node_id = $3 AND id > $4) s
+		WHERE b.project_id = $1 AND b.started_at > $5 AND b.started_at < s.started_at`, crowd, r.small.id, mergeNode, last, seen).Scan(&ahead)
+	return ahead, err
 }
 
 // makeCrowd makes the plan: each graph is of one source.

@@ -101,7 +101,7 @@ type Takeover struct {
 type Crowd struct {
 	Graphs          int     `json:"graphs"`
 	Seconds         float64 `json:"seconds"`         // for all of them
-	Ahead           int     `json:"ahead"`           // of them that began before a build of another project that was asked for meanwhile
+	Ahead           int     `json:"ahead"`           // of them that were claimed before a build of another project that was asked for before
 	AgainMs         float64 `json:"againMs"`         // for executing it when nothing is stale
 	ReplacedSeconds float64 `json:"replacedSeconds"` // for executing it when one source of 20 was replaced
 }
