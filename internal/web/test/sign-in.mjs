@@ -21,6 +21,7 @@ try {
   const [session] = cookies.filter(({ name }) => name === 'layercake')
   assert.ok(session.httpOnly && session.sameSite === 'Lax' && session.name.length + session.value.length < 200)
   assert.equal(await one.evaluate(() => document.cookie), '')
+  await one.getByText('You are Ann').waitFor()
   await one.getByRole('button', { name: 'Open the sample plan' }).click()
   await live(one)
   const path = new URL(one.url()).pathname

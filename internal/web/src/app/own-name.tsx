@@ -1,12 +1,14 @@
-// What the others call this person, to be changed in place.
-import { useRef, useState } from 'react'
+// What the others call this person, to be changed in place. Who has signed in has the name of the account.
+import { useEffect, useRef, useState } from 'react'
 import { flushSync } from 'react-dom'
-import { me, rename } from './session.ts'
+import { AccountDocument } from './gql/graphql.ts'
+import { connection, me, rename } from './session.ts'
 import { messageOf } from './words.ts'
 
 export function OwnName() {
   const [editing, setEditing] = useState(false)
   const [problem, setProblem] = useState('')
+  const [account, setAccount] = useState<string>()
   const button = useRef<HTMLButtonElement>(null)
   const close = () => {
     flushSync(() => { setEditing(false); setProblem('') })
@@ -23,6 +25,10 @@ export function OwnName() {
       setProblem(messageOf(error))
     }
   }
+  useEffect(() => {
+    connection.request(AccountDocument, {}).then((answer) => setAccount(answer.me?.displayName), () => {}) // the list says what is wrong
+  }, [])
+  if (account !== undefined) return <p className="own-name">You are <a href="/login"><bdi>{account}</bdi></a></p>
   if (!editing) {
     return (
       <p className="own-name">
