@@ -108,8 +108,8 @@ func (c stormCommand) compare(ctx context.Context, modes []int) error {
 
 func (c stormCommand) config(projects int) bench.Config {
 	cfg := bench.Config{
-		URLs: c.URL, AllowRemote: c.AllowRemote, Accounts: c.Accounts, Mutators: c.Mutators, Duration: c.Duration, Changes: c.Changes, Projects: projects,
-		Subscribers: c.Subscribers, Rate: c.Rate, Seed: c.Seed, Settle: c.Settle,
+		URLs: c.URL, AllowRemote: c.AllowRemote, Accounts: c.Accounts, Mutators: c.Mutators, Duration: c.Duration, Changes: c.Changes,
+		Projects: projects, Subscribers: c.Subscribers, Rate: c.Rate, Seed: c.Seed, Settle: c.Settle,
 	}
 	if cfg.Subscribers == -1 {
 		cfg.Subscribers = 1

@@ -215,7 +215,8 @@ func (c *Client) Invite(ctx context.Context, project int, name, role string) (in
 
 // Accept accepts an invitation.
 func (c *Client) Accept(ctx context.Context, invitation int) error {
-	return c.Do(ctx, Request{`mutation($id: Int!) { acceptCollaboration(collaborationId: $id) { id } }`, map[string]any{"id": invitation}}, nil)
+	query := `mutation($id: Int!) { acceptCollaboration(collaborationId: $id) { id } }`
+	return c.Do(ctx, Request{query, map[string]any{"id": invitation}}, nil)
 }
 
 // CreateProject makes a project and returns its id.

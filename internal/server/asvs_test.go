@@ -67,11 +67,11 @@ func TestLogoutOfABrowser(t *testing.T) {
 	registered(t, url, "ann")
 	login := fmt.Sprintf(`{"query":"mutation { login(input: {email: \"ann\", password: \"%s\"}, cookie: true) { sessionId } }"}`, password)
 	response, body := sent(t, url, http.MethodPost, "/graphql", login, "Content-Type: application/json", "Origin: "+url)
-	cookies := response.Cookies()
+	cookies := response.Cookies
 	if len(cookies) != 1 || strings.Contains(body, cookies[0].Value) {
 		t.Fatalf("%v %s", cookies, body)
 	}
-	asks := func(query string) (*http.Response, string) {
+	asks := func(query string) (reply, string) {
 		return sent(t, url, http.MethodPost, "/graphql", query, "Content-Type: application/json", "Origin: "+url,
 			"Cookie: "+cookies[0].Name+"="+cookies[0].Value)
 	}
@@ -79,7 +79,7 @@ func TestLogoutOfABrowser(t *testing.T) {
 		t.Fatalf("signed in: %s", body)
 	}
 	response, body = asks(`{"query":"mutation { logout(sessionId: \"\") }"}`)
-	gone := response.Cookies()
+	gone := response.Cookies
 	if len(gone) != 1 || gone[0].Name != cookies[0].Name || gone[0].MaxAge >= 0 || !strings.Contains(response.Header.Get("Clear-Site-Data"), `"storage"`) {
 		t.Errorf("%s: %v, Clear-Site-Data %q", body, gone, response.Header.Get("Clear-Site-Data"))
 	}

@@ -60,7 +60,7 @@ func TestHeadersOfRoutes(t *testing.T) {
 }
 
 // checkHeaders looks at the headers of one answer.
-func checkHeaders(t *testing.T, request string, response *http.Response, body string, kept []string) {
+func checkHeaders(t *testing.T, request string, response reply, body string, kept []string) {
 	t.Helper()
 	h := response.Header
 	if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" || h.Get("Server") != "" || h.Get("X-Powered-By") != "" {
@@ -71,7 +71,7 @@ func checkHeaders(t *testing.T, request string, response *http.Response, body st
 		t.Errorf("%s: %d has the content type %q", request, response.StatusCode, kind)
 	}
 	policy, caching := h.Get("Content-Security-Policy"), h.Get("Cache-Control")
-	path, page := response.Request.URL.Path, strings.HasPrefix(h.Get("Content-Type"), "text/html") && response.StatusCode == http.StatusOK
+	path, page := response.Path, strings.HasPrefix(h.Get("Content-Type"), "text/html") && response.StatusCode == http.StatusOK
 	ours := h.Get("Etag") != "" && path != "/schema.graphql" // a file of the page
 	switch {
 	case !strings.HasPrefix(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'"):
@@ -98,7 +98,7 @@ func checkHeaders(t *testing.T, request string, response *http.Response, body st
 }
 
 // told reports whether an answer has a text anywhere.
-func told(response *http.Response, body, text string) bool {
+func told(response reply, body, text string) bool {
 	if strings.Contains(body, text) {
 		return true
 	}

@@ -121,8 +121,16 @@ func TestProbesFindNothing(t *testing.T) {
 	}
 }
 
+// reply is a response whose body was read and closed.
+type reply struct {
+	StatusCode int
+	Header     http.Header
+	Path       string // that was asked for
+	Cookies    []*http.Cookie
+}
+
 // sent sends a request with these headers, and returns the response and its body, unless that is a stream.
-func sent(t *testing.T, at, method, path, body string, lines ...string) (*http.Response, string) {
+func sent(t *testing.T, at, method, path, body string, lines ...string) (reply, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, at+path, strings.NewReader(body))
 	if err != nil {
@@ -137,12 +145,13 @@ func sent(t *testing.T, at, method, path, body string, lines ...string) (*http.R
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
+	head := reply{response.StatusCode, response.Header, request.URL.Path, response.Cookies()}
 	if strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
-		return response, "" // it has no end
+		return head, "" // it has no end
 	}
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response, string(answer)
+	return head, string(answer)
 }

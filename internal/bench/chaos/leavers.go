@@ -36,7 +36,8 @@ func (r LeaversResult) OK() bool {
 
 // String shows the result in a line.
 func (r LeaversResult) String() string {
-	return fmt.Sprintf("%d people were removed, who saw %d events, %d after that; %d sessions with %d sockets ended, %d were open too long, one for %.2f s",
+	return fmt.Sprintf("%d people were removed, who saw %d events, %d after that; %d sessions with %d sockets ended, %d were open too long, "+
+		"one for %.2f s",
 		r.Removals, r.Seen, r.After, r.Ends, r.Sockets, r.Late, r.Longest)
 }
 
@@ -231,7 +232,8 @@ func (l *leavers) membership(ctx context.Context, as *client.Client) (id int, ac
 		}
 	}
 	err = as.Do(ctx, client.Request{
-		Query: `query($id: Int!) { projectCollaborators(projectId: $id) { id userId invitationStatus } }`, Variables: map[string]any{"id": l.project},
+		Query:     `query($id: Int!) { projectCollaborators(projectId: $id) { id userId invitationStatus } }`,
+		Variables: map[string]any{"id": l.project},
 	}, &data)
 	for _, c := range data.ProjectCollaborators {
 		if c.UserID == l.id {
