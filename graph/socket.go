@@ -41,8 +41,8 @@ var errFrameRate = fault.New(fault.RateLimited,
 // defaultInitTimeout is the time limit for connection_init to come.
 const defaultInitTimeout = 10 * time.Second
 
-// serveSocket opens a socket. It returns once the connection is upgraded: of the request's context the socket keeps the caller alone, because
-// what routing left there would be a good part of an idle socket's memory.
+// serveSocket opens a socket. It returns once the connection is upgraded: of the request's context the socket keeps the caller alone,
+// because what routing left there would be a good part of an idle socket's memory.
 func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	admitted := h.sockets.Admit(w, r)
 	if admitted == nil {

@@ -58,7 +58,10 @@ func NewAccounts(cfg AccountsConfig) (*Accounts, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.ContextWords = append([]string{"layercake"}, cfg.ContextWords...)
-	a := &Accounts{cfg: cfg, hasher: newHasher(usualCost, cfg.Patience), common: make(map[string]bool), refusal: newNotes(), counts: semaphore.NewWeighted(maxCounting)}
+	a := &Accounts{
+		cfg: cfg, hasher: newHasher(usualCost, cfg.Patience), common: make(map[string]bool), refusal: newNotes(),
+		counts: semaphore.NewWeighted(maxCounting),
+	}
 	for _, list := range frequency.FrequencyLists {
 		for _, word := range list {
 			if len(word) >= minPassword {

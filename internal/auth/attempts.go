@@ -63,8 +63,8 @@ func (a *Accounts) attempt(ctx context.Context, from From, subject string) (id i
 	return id, nil
 }
 
-// maxCounting is how many attempts a replica counts at once. Those of one network wait for each other in the database, each with a connection
-// that others would lack.
+// maxCounting is how many attempts a replica counts at once. Those of one network wait for each other in the database, each with a
+// connection that others would lack.
 const maxCounting = 2
 
 // counting waits for a turn to count an attempt, and fails with the fault RateLimited when there is none soon.

@@ -58,7 +58,9 @@ func BenchmarkLogins(b *testing.B) {
 			account(b, p.URL, fmt.Sprint("somebody", n))
 		}
 		ask := func(during time.Duration, into *[]time.Duration) {
-			for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(pause) {
+			tick := time.NewTicker(pause)
+			defer tick.Stop()
+			for end := time.Now().Add(during); time.Now().Before(end); <-tick.C {
 				began := time.Now()
 				if err := me.Do(b.Context(), client.Request{Query: `{ projects { id } }`}, nil); err != nil {
 					b.Fatal(err)
@@ -142,10 +144,10 @@ func BenchmarkIdleSockets(b *testing.B) {
 			if err := opening.Wait(); err != nil {
 				b.Fatal(err)
 			}
-			time.Sleep(quiet) // until what opening took is gone, as far as it goes
+			time.Sleep(quiet) //nolint:forbidigo // until what opening took is gone, as far as it goes
 			memory[kind] = resident(b, p) - before
 			begun := committed(b, database)
-			time.Sleep(quiet)
+			time.Sleep(quiet) //nolint:forbidigo // what is measured is a time in which nothing happens
 			transactions[kind] = (committed(b, database) - begun) / quiet.Seconds()
 			for _, s := range all {
 				s.CloseNow()
@@ -164,7 +166,7 @@ func committed(b *testing.B, database string) (n float64) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer conn.Close(b.Context()) //nolint:errcheck // it was only read
+	defer conn.Close(b.Context())
 	err = conn.QueryRow(b.Context(), `SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()`).Scan(&n)
 	if err != nil {
 		b.Fatal(err)
