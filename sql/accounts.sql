@@ -45,6 +45,13 @@ WHERE a.failed AND a.at > now() - interval '15 minutes' AND (a.account = @accoun
 -- name: InsertAttempt :one
 INSERT INTO login_attempts (account, network, failed) VALUES (@account, @network::cidr, true) RETURNING id;
 
+-- Somebody signed in from a network, by whatever: then all names of the account are known there. Once a day is enough.
+-- name: NoteNetwork :exec
+INSERT INTO login_attempts (account, network, failed)
+SELECT n.account, @network::cidr, false FROM unnest(@accounts::text[]) n (account)
+WHERE NOT EXISTS (SELECT FROM login_attempts a
+    WHERE a.account = n.account AND a.network = @network::cidr AND NOT a.failed AND a.at > now() - interval '1 day');
+
 -- An attempt for which nothing was compared says nothing.
 -- name: DeleteAttempt :exec
 DELETE FROM login_attempts WHERE id = @id;

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"layercake/internal/db"
@@ -34,8 +35,7 @@ func (a *Accounts) attempt(ctx context.Context, from From, subject string) (id i
 		return 0, err
 	}
 	defer done()
-	sum := sha256.Sum256([]byte(subject)) // it may be a password in the wrong field
-	account, network := hex.EncodeToString(sum[:]), from.network()
+	account, network := counted(subject), from.network()
 	var refused *fault.Error
 	err = a.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) error {
 		if err := q.LockAttempts(ctx, db.LockAttemptsParams{Account: account, Network: network.String()}); err != nil {
@@ -61,6 +61,22 @@ func (a *Accounts) attempt(ctx context.Context, from From, subject string) (id i
 		return 0, refused
 	}
 	return id, nil
+}
+
+// counted is the name under which attempts at a subject are counted: it may be a password in the wrong field.
+func counted(subject string) string {
+	sum := sha256.Sum256([]byte(subject))
+	return hex.EncodeToString(sum[:])
+}
+
+// noteNetwork remembers that somebody signed in to an account from a network, so that they may try again from there, by any of its names,
+// whatever others do.
+func noteNetwork(ctx context.Context, q *db.Queries, from From, row db.User) error {
+	names := []string{counted(loginOf(strings.ToLower(row.Username)))}
+	if row.Email != nil {
+		names = append(names, counted(loginOf(strings.ToLower(*row.Email))))
+	}
+	return q.NoteNetwork(ctx, db.NoteNetworkParams{Network: from.network(), Accounts: names})
 }
 
 // maxCounting is how many attempts a replica counts at once. Those of one network wait for each other in the database, each with a

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -195,6 +196,33 @@ func TestFailuresLeaveTheSame(t *testing.T) {
 	for who, want := range map[string]int{"username = 'ann'": 1, "username IS NULL": 2} { // one a minute of each name
 		if n := pgtest.Count(t, conn, `SELECT count(*) FROM security_log WHERE event = 'login_failed' AND `+who); n != want {
 			t.Errorf("%s: %d entries, want %d", who, n, want)
+		}
+	}
+}
+
+// Who signed in from a network, by an operator's code as well, may try again from there by any name, whatever others try elsewhere.
+func TestNetworksOfAnAccountAreKnown(t *testing.T) {
+	t.Parallel()
+	core := servertest.StartCore(t, nil)
+	a := core.Accounts
+	_, code, err := a.CreateUser(t.Context(), auth.RegisterInput{Email: "Ann@example.com", Username: "Ann", DisplayName: "Ann"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.RedeemCode(t.Context(), home, auth.Principal{}, code, goodPassword); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Exec(t, pgtest.Connect(t, core.Database), `INSERT INTO login_attempts (account, network, failed)
+		SELECT encode(sha256(('login ' || n)::bytea), 'hex'), ('198.51.100.' || i)::cidr, true
+		FROM unnest('{ann,ann@example.com}'::text[]) n, generate_series(1, 100) i`)
+	elsewhere := auth.From{Address: netip.MustParseAddr("203.0.113.1")}
+	for _, name := range []string{"ann", "ann@example.com", "ANN"} {
+		in := auth.LoginInput{Email: name, Password: goodPassword}
+		if _, err := a.Login(t.Context(), home, auth.Principal{}, in); err != nil {
+			t.Errorf("%s from home: %v", name, err)
+		}
+		if _, err := a.Login(t.Context(), elsewhere, auth.Principal{}, in); !fault.Is(err, fault.RateLimited) {
+			t.Errorf("%s from elsewhere: %v", name, err)
 		}
 	}
 }

@@ -366,7 +366,7 @@ func (a *Accounts) signIn(
 	if err != nil {
 		return Signed{}, err
 	}
-	if err := q.NoteLogin(ctx, row.ID); err != nil {
+	if err := errors.Join(noteNetwork(ctx, q, from, row), q.NoteLogin(ctx, row.ID)); err != nil {
 		return Signed{}, err
 	}
 	if ended+n > 0 {

@@ -1033,6 +1033,24 @@ func (q *Queries) NoteLogin(ctx context.Context, id int32) error {
 	return err
 }
 
+const NoteNetwork = `-- name: NoteNetwork :exec
+INSERT INTO login_attempts (account, network, failed)
+SELECT n.account, $1::cidr, false FROM unnest($2::text[]) n (account)
+WHERE NOT EXISTS (SELECT FROM login_attempts a
+    WHERE a.account = n.account AND a.network = $1::cidr AND NOT a.failed AND a.at > now() - interval '1 day')
+`
+
+type NoteNetworkParams struct {
+	Network  netip.Prefix
+	Accounts []string
+}
+
+// Somebody signed in from a network, by whatever: then all names of the account are known there. Once a day is enough.
+func (q *Queries) NoteNetwork(ctx context.Context, arg NoteNetworkParams) error {
+	_, err := q.db.Exec(ctx, NoteNetwork, arg.Network, arg.Accounts)
+	return err
+}
+
 const ReplaceHash = `-- name: ReplaceHash :exec
 UPDATE users SET password_hash = $1 WHERE id = $2
 `

@@ -99,7 +99,7 @@ var wholes = []string{
 	"EndOldSessions", "EndSession", "EndSessionBySecret", "EndSessionsBut", "EndIssuerSessions", "InsertToken",
 	"RotateToken", "EndToken", "EndTokens", "GetIdentity", "InsertIdentity", "CountIdentities", "ReplaceHash", "DeleteAttempt", "InsertSecurityEvent",
 	"TellSessionsEnded", "ListProjectsWithoutOwner", "AdoptProject", "TrimSessions", "TrimTokens", "TrimAttempts",
-	"TrimSecurityLog", "TrimFlows", "TrimLogouts", "LockAttempts", "CountAttempts", "InsertAttempt",
+	"TrimSecurityLog", "TrimFlows", "TrimLogouts", "LockAttempts", "CountAttempts", "InsertAttempt", "NoteNetwork",
 	"AttemptSucceeded", "ListUsers", "ListOwnedCollaborators", "InsertUser", "UpdateUserNames", "TouchSession",
 	"TouchToken", "LockUser", "ListCollaborators", "InviteCollaborator", "AcceptCollaboration", "DeclineCollaboration",
 	"SetCollaboratorRole", "RemoveCollaborator", "CountOwners", "InsertFlow",
