@@ -125,6 +125,12 @@ func (a *Accounts) accountOf(ctx context.Context, q *db.Queries, from From, id I
 		if row, err = q.LockUser(ctx, row.ID); err != nil {
 			return row, err
 		}
+		// Of two first sign-ins at once the other one may have joined it since.
+		if now, err := q.GetIdentity(ctx, db.GetIdentityParams{Issuer: id.Issuer, Subject: id.Subject}); err == nil {
+			return q.LockUser(ctx, now)
+		} else if !errors.Is(err, pgx.ErrNoRows) {
+			return row, err
+		}
 		n, err := q.CountIdentities(ctx, row.ID)
 		switch {
 		case err != nil:

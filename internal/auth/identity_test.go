@@ -14,6 +14,31 @@ import (
 	"layercake/internal/server/servertest"
 )
 
+// Of two first sign-ins at once the second one finds the account that the first one has joined meanwhile.
+func TestFirstSignInsAtOnce(t *testing.T) {
+	t.Parallel()
+	core := servertest.StartCore(t, nil)
+	a, conn, admin := core.Accounts, pgtest.Connect(t, core.Database), pgtest.Connect(t, core.Database)
+	if _, _, err := a.CreateUser(t.Context(), auth.RegisterInput{Email: "ann@example.com", Username: "ann", DisplayName: "Ann"}); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Exec(t, conn, "BEGIN")
+	pgtest.Exec(t, conn, "SELECT FROM users FOR UPDATE")
+	answer := make(chan error, 1)
+	go func() {
+		_, err := a.SignIn(context.WithoutCancel(t.Context()), home, auth.Principal{}, auth.Identity{
+			Issuer: "https://a.example", Subject: "1", Email: "ann@example.com", EmailVerified: true,
+		})
+		answer <- err
+	}()
+	pgtest.AwaitCount(t, admin, 1, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+	pgtest.Exec(t, conn, "INSERT INTO identities (issuer, subject, user_id) SELECT 'https://a.example', '1', id FROM users")
+	pgtest.Exec(t, conn, "COMMIT")
+	if err := <-answer; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestIdentities(t *testing.T) {
 	t.Parallel()
 	core := servertest.StartCore(t, nil)

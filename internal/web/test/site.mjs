@@ -93,7 +93,13 @@ try {
   const places = await ours.evaluate(async (script) => {
     const { layOut } = await import(script)
     const plan = { nodes: new Map([['a', { id: 'a', position: { x: 7, y: 7 }, metadata: { label: 'A', description: null } }]]), edges: new Map() }
-    return [...await layOut(plan)]
+    for (let tries = 1; ; tries++) { // a busy machine may take longer than people wait
+      try {
+        return [...await layOut(plan)]
+      } catch (error) {
+        if (tries === 3 || !error.message.includes('more than 10 seconds')) throw error
+      }
+    }
   }, `/app/assets/${layout}`)
   assert.deepEqual(places, [['a', { x: 0, y: 0 }]])
   await ours.getByRole('link', { name: 'All projects' }).click()
