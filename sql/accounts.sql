@@ -134,11 +134,14 @@ UPDATE sessions SET ended_at = now(), ended_by = @ended_by WHERE id IN (
     SELECT s.id FROM sessions s WHERE s.user_id = @user_id AND s.id <> @spared AND s.ended_at IS NULL AND s.expires_at > now() ORDER BY s.id FOR UPDATE
 );
 
+-- Of a logout that names both, a session that began without a session there counts as one of the subject's.
 -- name: EndIssuerSessions :many
 UPDATE sessions SET ended_at = now(), ended_by = @ended_by WHERE id IN (
     SELECT s.id FROM sessions s
-    WHERE s.issuer = @issuer AND (sqlc.narg(issuer_session)::text IS NULL OR s.issuer_session = sqlc.narg(issuer_session))
-        AND (sqlc.narg(subject)::text IS NULL OR s.subject = sqlc.narg(subject)) AND s.ended_at IS NULL AND s.expires_at > now()
+    WHERE s.issuer = @issuer AND (
+            s.issuer_session = sqlc.narg(issuer_session) AND (sqlc.narg(subject)::text IS NULL OR s.subject = sqlc.narg(subject))
+            OR s.subject = sqlc.narg(subject) AND (sqlc.narg(issuer_session)::text IS NULL OR s.issuer_session IS NULL))
+        AND s.ended_at IS NULL AND s.expires_at > now()
     ORDER BY s.id FOR UPDATE
 )
 RETURNING user_id;

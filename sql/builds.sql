@@ -89,12 +89,12 @@ UPDATE claims SET content_id = @content_id::bigint
 WHERE graph_id = @graph_id AND incarnation IS NOT DISTINCT FROM @incarnation::uuid AND generation = @generation;
 
 -- Projects with builds that somebody can carry on now: nobody does, the pause after an attempt is over, and no input is to be built first.
--- First come those with fewest builds under way, of these the one served longest ago. OFFSET 0 keeps the planner from joining with all of a table.
+-- First come those with fewest builds under way, of these the one served longest ago. Those that were tried in vain are left out. OFFSET 0 keeps the planner from joining with all of a table.
 -- name: ListWork :many
 SELECT w.project_id
 FROM (
     SELECT DISTINCT b.project_id FROM builds b
-    WHERE b.finished_at IS NULL AND (b.retry_at IS NULL OR b.retry_at <= now())
+    WHERE b.finished_at IS NULL AND b.project_id <> ALL (@tried::int[]) AND (b.retry_at IS NULL OR b.retry_at <= now())
         AND NOT EXISTS (SELECT FROM claims c WHERE c.graph_id = b.graph_id OFFSET 0)
         AND NOT EXISTS (
             SELECT FROM plan_edges e
@@ -123,9 +123,9 @@ SELECT EXISTS (
 
 -- What a claim in a project depends on. It is the turn of another project that has builds which somebody can carry on now, and fewer under
 -- way; those that were tried in vain have had their turn. The largest build that some replica would make is as large as the memory that the
--- living have for builds.
+-- living have for builds that do not drain.
 -- name: GetTurn :one
-SELECT (SELECT coalesce(max(r.build_memory), 0) FROM replicas r WHERE r.expires_at > now())::bigint AS largest, EXISTS (
+SELECT (SELECT coalesce(max(r.build_memory), 0) FROM replicas r WHERE r.expires_at > now() AND NOT r.draining)::bigint AS largest, EXISTS (
     SELECT FROM (
         SELECT DISTINCT b.project_id FROM builds b
         WHERE b.finished_at IS NULL AND b.project_id::bigint <> @project_id::bigint AND b.project_id <> ALL (@tried::int[])

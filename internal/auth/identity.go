@@ -25,6 +25,7 @@ type Identity struct {
 	EmailVerified   bool
 	Name, Username  string
 	Session         string    // there; its end ends the session here
+	Issued          time.Time // when it said so, by its own clock
 	Proved          time.Time // when somebody proved there who they are; zero when it does not say
 }
 
@@ -33,6 +34,7 @@ var (
 	errUnknown  = fault.New(fault.Forbidden, "There is no account for you here: ask an operator for one")
 	errJoin     = fault.New(fault.Forbidden, "An account with your e-mail exists: sign in to it as before, and join single sign-on there")
 	errNoScope  = fault.New(fault.Forbidden, "The access token has no scope of this server, so it may do nothing here: ask for one")
+	errOut      = fault.New(fault.Unauthenticated, "You signed out at the identity provider meanwhile: sign in again")
 	errJoined   = fault.New(fault.Conflict, "This identity belongs to another account")
 )
 
@@ -74,6 +76,9 @@ func (a *Accounts) SignIn(ctx context.Context, from From, former Principal, id I
 	}
 	for range 3 { // of two first sign-ins at once the second finds what the first made
 		err = a.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) error {
+			if err := notLoggedOut(ctx, q, id); err != nil {
+				return err
+			}
 			row, err := a.accountOf(ctx, q, from, id)
 			if err != nil {
 				return err
@@ -92,6 +97,20 @@ func (a *Accounts) SignIn(ctx context.Context, from From, former Principal, id I
 		return Signed{}, internal("sign in by an identity", err)
 	}
 	return signed, nil
+}
+
+// notLoggedOut fails when a logout was told of what the provider says here: it may come while the answer is on its way.
+func notLoggedOut(ctx context.Context, q *db.Queries, id Identity) error {
+	if err := q.LockSignIns(ctx, id.Issuer); err != nil {
+		return err
+	}
+	out, err := q.IsLoggedOut(ctx, db.IsLoggedOutParams{
+		Issuer: id.Issuer, Session: optionalText(id.Session), Subject: &id.Subject, IssuedAt: &id.Issued,
+	})
+	if err == nil && out {
+		return errOut
+	}
+	return err
 }
 
 // isTaken reports whether another transaction made the same row a moment before.
@@ -275,6 +294,7 @@ func (a *Accounts) Join(ctx context.Context, from From, p Principal, id Identity
 type IssuerLogout struct {
 	Issuer           string
 	ID               string    // by which the provider names the logout
+	Issued           time.Time // by the clock of the provider
 	Until            time.Time // when it counts for nothing any more, and need not be remembered
 	Session, Subject string    // whose sessions end: at least one of them is not empty
 }
@@ -291,7 +311,12 @@ func (a *Accounts) EndIssuerSessions(ctx context.Context, from From, l IssuerLog
 	}
 	why := "logout at the identity provider"
 	err = a.cfg.DB.Requests.InTx(ctx, func(q *db.Queries) error {
-		n, err := q.InsertLogout(ctx, db.InsertLogoutParams{Issuer: l.Issuer, Jti: l.ID, ExpiresAt: l.Until})
+		if err := q.LockLogouts(ctx, l.Issuer); err != nil {
+			return err
+		}
+		n, err := q.InsertLogout(ctx, db.InsertLogoutParams{
+			Issuer: l.Issuer, Jti: l.ID, ExpiresAt: l.Until, Session: optionalText(l.Session), Subject: optionalText(l.Subject), IssuedAt: &l.Issued,
+		})
 		switch {
 		case err != nil:
 			return err

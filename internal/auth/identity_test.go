@@ -39,6 +39,54 @@ func TestFirstSignInsAtOnce(t *testing.T) {
 	}
 }
 
+// A logout that is told while the answer to a sign-in is on its way ends that, too.
+func TestLogoutBeforeItsSignIn(t *testing.T) {
+	t.Parallel()
+	core := servertest.StartCore(t, nil)
+	a := core.Accounts
+	at := time.Now().Truncate(time.Second)
+	logout := func(id, session, subject string) (ended int) {
+		t.Helper()
+		ended, err := a.EndIssuerSessions(t.Context(), home, auth.IssuerLogout{
+			Issuer: "https://a.example", ID: id, Issued: at, Until: at.Add(time.Hour), Session: session, Subject: subject,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ended
+	}
+	signIn := func(session, subject string, issued time.Time) error {
+		_, err := a.SignIn(t.Context(), home, auth.Principal{}, auth.Identity{
+			Issuer: "https://a.example", Subject: subject, Session: session, Issued: issued, Username: "user-" + subject,
+		})
+		return err
+	}
+	logout("1", "s1", "1")
+	logout("2", "", "2")
+	for name, c := range map[string]struct {
+		session, subject string
+		issued           time.Duration
+		refused          bool
+	}{
+		"the session":                    {"s1", "1", time.Minute, true},
+		"another session of the subject": {"s2", "1", -time.Minute, false},
+		"no session, before":             {"", "1", -time.Minute, true},
+		"no session, after":              {"", "1", time.Minute, false},
+		"the subject, before":            {"s3", "2", -time.Minute, true},
+		"the subject, at that second":    {"s3", "2", 0, true},
+		"the subject, after":             {"s4", "2", time.Minute, false},
+		"somebody else":                  {"s5", "3", -time.Minute, false},
+	} {
+		if err := signIn(c.session, c.subject, at.Add(c.issued)); fault.Is(err, fault.Unauthenticated) != c.refused || !c.refused && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// Sessions that began without one there end by their subject.
+	if n := logout("3", "s9", "1"); n != 1 {
+		t.Errorf("%d sessions ended, want the one without a session there", n)
+	}
+}
+
 func TestIdentities(t *testing.T) {
 	t.Parallel()
 	core := servertest.StartCore(t, nil)
@@ -167,6 +215,7 @@ func TestIdentities(t *testing.T) {
 			t.Errorf("%s: %v", subject, err)
 		}
 	}
+	ann.Session = "s9" // s1 has ended there
 	if _, err := a.SignIn(t.Context(), home, auth.Principal{}, ann); !fault.Is(err, fault.Forbidden) {
 		t.Errorf("a disabled account: %v", err)
 	}

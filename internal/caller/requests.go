@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/fault"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -19,14 +20,20 @@ import (
 // maxAccounts is how many accounts a replica remembers. One that it forgets begins anew, as one does anyway that was quiet for a second.
 const maxAccounts = 10_000
 
-// Requests limits how many requests of one account a replica serves a second, whatever sessions and tokens of the account send them.
+// Requests limits how many requests of one account a replica serves a second, by all its sessions together, and by all its tokens together.
 // Callers without an account have the limits of their addresses. Make it with NewRequests.
 type Requests struct {
 	perSecond int // 0 for any number
 	refused   prometheus.Counter
 
 	mu       sync.Mutex
-	accounts *simplelru.LRU[int32, *rate.Limiter]
+	accounts *simplelru.LRU[asker, *rate.Limiter]
+}
+
+// asker is who shares a limit: an account's people, or its programs. A program that asks without end keeps nobody from ending it.
+type asker struct {
+	account int32
+	program bool
 }
 
 // NewRequests returns a limit of so many requests a second, and as many at once after a pause; 0 for any number.
@@ -38,19 +45,21 @@ func NewRequests(perSecond int, metrics prometheus.Registerer) *Requests {
 			Help: "Requests, operations on sockets included, that were refused because their account made too many.",
 		}),
 	}
-	l.accounts, _ = simplelru.NewLRU[int32, *rate.Limiter](maxAccounts, nil) // it fails for no size only
+	l.accounts, _ = simplelru.NewLRU[asker, *rate.Limiter](maxAccounts, nil) // it fails for no size only
 	return l
 }
 
 // Admit counts a request of a caller. It fails with the fault RateLimited, which says when the next one is served. A request that is
 // refused does not count, so that whoever goes on asking too often is served at the rate.
-func (l *Requests) Admit(c Caller) error { return l.admit(c.Account, time.Now()) }
+func (l *Requests) Admit(c Caller) error {
+	return l.admit(asker{c.Account, c.Credential.Kind != auth.SessionSecret}, time.Now())
+}
 
-func (l *Requests) admit(account int32, now time.Time) error {
-	if l == nil || l.perSecond == 0 || account == 0 {
+func (l *Requests) admit(who asker, now time.Time) error {
+	if l == nil || l.perSecond == 0 || who.account == 0 {
 		return nil
 	}
-	reserved := l.of(account).ReserveN(now, 1)
+	reserved := l.of(who).ReserveN(now, 1)
 	delay := reserved.DelayFrom(now)
 	if delay == 0 {
 		return nil
@@ -61,13 +70,13 @@ func (l *Requests) admit(account int32, now time.Time) error {
 		"(LAYERCAKE_ACCOUNT_REQUESTS): slow down", l.perSecond)).With("retryAfterMs", (delay + time.Millisecond - 1).Milliseconds())
 }
 
-func (l *Requests) of(account int32) *rate.Limiter {
+func (l *Requests) of(who asker) *rate.Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	limiter, known := l.accounts.Get(account)
+	limiter, known := l.accounts.Get(who)
 	if !known {
 		limiter = rate.NewLimiter(rate.Limit(l.perSecond), l.perSecond)
-		l.accounts.Add(account, limiter)
+		l.accounts.Add(who, limiter)
 	}
 	return limiter
 }

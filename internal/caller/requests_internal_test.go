@@ -26,7 +26,7 @@ func TestRequestsOfAnAccount(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	served := func(account int32, requests int) (n int) {
 		for range requests {
-			if l.admit(account, now) == nil {
+			if l.admit(asker{account: account}, now) == nil {
 				n++
 			}
 		}
@@ -50,7 +50,7 @@ func TestRequestsOfAnAccount(t *testing.T) {
 			t.Errorf("%+v: %d were served", step, n)
 		}
 	}
-	err := l.admit(1, now)
+	err := l.admit(asker{account: 1}, now)
 	if f := fault.From(err); !fault.Is(err, fault.RateLimited) || f.Details["retryAfterMs"] != int64(250) {
 		t.Errorf("%v, %+v", err, fault.From(err))
 	}
@@ -66,23 +66,41 @@ func TestRequestsOfAnAccount(t *testing.T) {
 	}
 }
 
+// A program that asks without end keeps the people of its account from nothing, such as from ending it.
+func TestProgramsAndPeopleOfAnAccount(t *testing.T) {
+	t.Parallel()
+	l := NewRequests(2, nil)
+	program, person := callerOf(1), callerOf(1)
+	program.Credential.Kind, person.Credential.Kind = auth.TokenSecret, auth.SessionSecret
+	var refused error
+	for refused == nil {
+		refused = l.Admit(program)
+	}
+	if err := l.Admit(person); err != nil {
+		t.Error(err)
+	}
+	if err := l.Admit(program); !fault.Is(err, fault.RateLimited) {
+		t.Errorf("another program: %v", err)
+	}
+}
+
 // A replica remembers no more accounts than that, and one that it forgets has all of its rate again.
 func TestAccountsAreForgotten(t *testing.T) {
 	t.Parallel()
 	l := NewRequests(1, nil)
 	now := time.Unix(1_800_000_000, 0)
 	for account := range int32(maxAccounts + 1) {
-		if err := l.admit(account+1, now); err != nil {
+		if err := l.admit(asker{account: account + 1}, now); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if n := l.accounts.Len(); n != maxAccounts {
 		t.Errorf("%d accounts are remembered", n)
 	}
-	if err := l.admit(1, now); err != nil {
+	if err := l.admit(asker{account: 1}, now); err != nil {
 		t.Errorf("the account that was quiet longest: %v", err)
 	}
-	if err := l.admit(maxAccounts+1, now); !fault.Is(err, fault.RateLimited) {
+	if err := l.admit(asker{account: maxAccounts + 1}, now); !fault.Is(err, fault.RateLimited) {
 		t.Errorf("the newest: %v", err)
 	}
 }

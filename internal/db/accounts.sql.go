@@ -116,8 +116,10 @@ func (q *Queries) DeleteAttempt(ctx context.Context, id int64) error {
 const EndIssuerSessions = `-- name: EndIssuerSessions :many
 UPDATE sessions SET ended_at = now(), ended_by = $1 WHERE id IN (
     SELECT s.id FROM sessions s
-    WHERE s.issuer = $2 AND ($3::text IS NULL OR s.issuer_session = $3)
-        AND ($4::text IS NULL OR s.subject = $4) AND s.ended_at IS NULL AND s.expires_at > now()
+    WHERE s.issuer = $2 AND (
+            s.issuer_session = $3 AND ($4::text IS NULL OR s.subject = $4)
+            OR s.subject = $4 AND ($3::text IS NULL OR s.issuer_session IS NULL))
+        AND s.ended_at IS NULL AND s.expires_at > now()
     ORDER BY s.id FOR UPDATE
 )
 RETURNING user_id
@@ -130,6 +132,7 @@ type EndIssuerSessionsParams struct {
 	Subject       *string
 }
 
+// Of a logout that names both, a session that began without a session there counts as one of the subject's.
 func (q *Queries) EndIssuerSessions(ctx context.Context, arg EndIssuerSessionsParams) ([]int32, error) {
 	rows, err := q.db.Query(ctx, EndIssuerSessions,
 		arg.EndedBy,

@@ -97,7 +97,7 @@ func (q *Queries) DropClaim(ctx context.Context, graphID int32) error {
 }
 
 const GetTurn = `-- name: GetTurn :one
-SELECT (SELECT coalesce(max(r.build_memory), 0) FROM replicas r WHERE r.expires_at > now())::bigint AS largest, EXISTS (
+SELECT (SELECT coalesce(max(r.build_memory), 0) FROM replicas r WHERE r.expires_at > now() AND NOT r.draining)::bigint AS largest, EXISTS (
     SELECT FROM (
         SELECT DISTINCT b.project_id FROM builds b
         WHERE b.finished_at IS NULL AND b.project_id::bigint <> $1::bigint AND b.project_id <> ALL ($2::int[])
@@ -127,7 +127,7 @@ type GetTurnRow struct {
 
 // What a claim in a project depends on. It is the turn of another project that has builds which somebody can carry on now, and fewer under
 // way; those that were tried in vain have had their turn. The largest build that some replica would make is as large as the memory that the
-// living have for builds.
+// living have for builds that do not drain.
 func (q *Queries) GetTurn(ctx context.Context, arg GetTurnParams) (GetTurnRow, error) {
 	row := q.db.QueryRow(ctx, GetTurn, arg.ProjectID, arg.Tried)
 	var i GetTurnRow
@@ -559,7 +559,7 @@ const ListWork = `-- name: ListWork :many
 SELECT w.project_id
 FROM (
     SELECT DISTINCT b.project_id FROM builds b
-    WHERE b.finished_at IS NULL AND (b.retry_at IS NULL OR b.retry_at <= now())
+    WHERE b.finished_at IS NULL AND b.project_id <> ALL ($1::int[]) AND (b.retry_at IS NULL OR b.retry_at <= now())
         AND NOT EXISTS (SELECT FROM claims c WHERE c.graph_id = b.graph_id OFFSET 0)
         AND NOT EXISTS (
             SELECT FROM plan_edges e
@@ -574,9 +574,9 @@ LIMIT 100
 `
 
 // Projects with builds that somebody can carry on now: nobody does, the pause after an attempt is over, and no input is to be built first.
-// First come those with fewest builds under way, of these the one served longest ago. OFFSET 0 keeps the planner from joining with all of a table.
-func (q *Queries) ListWork(ctx context.Context) ([]int32, error) {
-	rows, err := q.db.Query(ctx, ListWork)
+// First come those with fewest builds under way, of these the one served longest ago. Those that were tried in vain are left out. OFFSET 0 keeps the planner from joining with all of a table.
+func (q *Queries) ListWork(ctx context.Context, tried []int32) ([]int32, error) {
+	rows, err := q.db.Query(ctx, ListWork, tried)
 	if err != nil {
 		return nil, err
 	}

@@ -534,6 +534,12 @@ type OidcLogout struct {
 	Jti string
 	// When the row may go.
 	ExpiresAt time.Time
+	// The session of the identity provider that ended; null for all of the subject.
+	Session *string
+	// The person there; null when only the session is named.
+	Subject *string
+	// When it ended, by the clock of the identity provider.
+	IssuedAt *time.Time
 }
 
 // The operation ids of changes that no event need carry, or that remove what says which project they are of: a repeat finds them here. Kept as long as events.

@@ -49,22 +49,80 @@ func (q *Queries) InsertFlow(ctx context.Context, arg InsertFlowParams) (int64, 
 }
 
 const InsertLogout = `-- name: InsertLogout :execrows
-INSERT INTO oidc_logouts (issuer, jti, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+INSERT INTO oidc_logouts (issuer, jti, expires_at, session, subject, issued_at)
+VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
 `
 
 type InsertLogoutParams struct {
 	Issuer    string
 	Jti       string
 	ExpiresAt time.Time
+	Session   *string
+	Subject   *string
+	IssuedAt  *time.Time
 }
 
 // Notes a logout token, unless it was used before.
 func (q *Queries) InsertLogout(ctx context.Context, arg InsertLogoutParams) (int64, error) {
-	result, err := q.db.Exec(ctx, InsertLogout, arg.Issuer, arg.Jti, arg.ExpiresAt)
+	result, err := q.db.Exec(ctx, InsertLogout,
+		arg.Issuer,
+		arg.Jti,
+		arg.ExpiresAt,
+		arg.Session,
+		arg.Subject,
+		arg.IssuedAt,
+	)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const IsLoggedOut = `-- name: IsLoggedOut :one
+SELECT EXISTS (SELECT FROM oidc_logouts l WHERE l.issuer = $1 AND (
+    l.session = $2 OR
+    l.subject = $3 AND l.issued_at >= $4 AND (l.session IS NULL OR $2::text IS NULL)
+))
+`
+
+type IsLoggedOutParams struct {
+	Issuer   string
+	Session  *string
+	Subject  *string
+	IssuedAt *time.Time
+}
+
+// Whether the session of an ID token has ended at its identity provider, or its subject's since it was issued.
+func (q *Queries) IsLoggedOut(ctx context.Context, arg IsLoggedOutParams) (bool, error) {
+	row := q.db.QueryRow(ctx, IsLoggedOut,
+		arg.Issuer,
+		arg.Session,
+		arg.Subject,
+		arg.IssuedAt,
+	)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const LockLogouts = `-- name: LockLogouts :exec
+SELECT pg_advisory_xact_lock(hashtextextended('logouts of ' || $1::text, 0))
+`
+
+// Logouts of an identity provider, and sign-ins by it, come one after the other until the end of the transaction; sign-ins do not wait for
+// each other.
+func (q *Queries) LockLogouts(ctx context.Context, issuer string) error {
+	_, err := q.db.Exec(ctx, LockLogouts, issuer)
+	return err
+}
+
+const LockSignIns = `-- name: LockSignIns :exec
+SELECT pg_advisory_xact_lock_shared(hashtextextended('logouts of ' || $1::text, 0))
+`
+
+func (q *Queries) LockSignIns(ctx context.Context, issuer string) error {
+	_, err := q.db.Exec(ctx, LockSignIns, issuer)
+	return err
 }
 
 const TakeFlow = `-- name: TakeFlow :one

@@ -174,6 +174,9 @@ func (s *Service) lookForWork(ctx context.Context) {
 	}
 }
 
+// mostListed is how many projects ListWork returns at most.
+const mostListed = 100
+
 // takeWork claims what this replica has room for, and begins to build it. It reports whether there may be more work. While several projects
 // have work they take turns, a build each.
 func (s *Service) takeWork(ctx context.Context) (left bool, err error) {
@@ -182,7 +185,7 @@ func (s *Service) takeWork(ctx context.Context) (left bool, err error) {
 	for s.free() {
 		var projects []int32
 		err := s.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
-			projects, err = q.ListWork(ctx)
+			projects, err = q.ListWork(ctx, tried)
 			return err
 		})
 		if err != nil {
@@ -195,9 +198,6 @@ func (s *Service) takeWork(ctx context.Context) (left bool, err error) {
 		s.setContended(len(projects) > 1)
 		var found []*attempt
 		for _, project := range projects {
-			if slices.Contains(tried, project) {
-				continue
-			}
 			var full bool
 			found, full, err = s.claim(ctx, project, tried, most)
 			if full {
@@ -215,7 +215,7 @@ func (s *Service) takeWork(ctx context.Context) (left bool, err error) {
 		case len(found) > 0:
 			s.start(ctx, found)
 			tried, failed = tried[:0], nil
-		case !errors.Is(err, errNotItsTurn):
+		case !errors.Is(err, errNotItsTurn) && len(projects) < mostListed:
 			return false, failed
 		}
 	}

@@ -94,6 +94,7 @@ type Service struct {
 	endings   map[int32][]*ending // what is to be written of those that have ended, by project; present while somebody writes
 	contended bool                // whether several projects had work when that was last known
 	reserved  int64               // bytes that they, and outputs, are estimated to need
+	outputs   int64               // bytes of these that outputs need
 	room      chan struct{}       // closed when some of them are given back; then there is another
 	draining  bool                // whether nothing more is claimed
 	asked     bool                // whether this replica made the work that it is about to look for

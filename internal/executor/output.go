@@ -217,7 +217,8 @@ const (
 	roomWait    = 10 * time.Second // for memory
 )
 
-// takeMemory takes memory from that of builds. It waits some time for others to give it back.
+// takeMemory takes memory from that of builds, of which outputs have at most half, or one has more alone: they hold it for as long as their
+// readers take. It waits some time for others to give it back.
 func (s *Service) takeMemory(ctx context.Context, needs int64) (release func(), err error) {
 	if needs > s.cfg.Memory {
 		return nil, fault.New(fault.BadRequest, fmt.Sprintf("The graph needs about %s of memory, and builds and outputs here may take %s: "+
@@ -227,9 +228,9 @@ func (s *Service) takeMemory(ctx context.Context, needs int64) (release func(), 
 	defer cancel()
 	for {
 		s.mu.Lock()
-		room, free := s.room, s.reserved+needs <= s.cfg.Memory
+		room, free := s.room, s.reserved+needs <= s.cfg.Memory && (s.outputs == 0 || s.outputs+needs <= s.cfg.Memory/2)
 		if free {
-			s.reserved += needs
+			s.reserved, s.outputs = s.reserved+needs, s.outputs+needs
 		}
 		s.mu.Unlock()
 		if free {
@@ -246,7 +247,7 @@ func (s *Service) takeMemory(ctx context.Context, needs int64) (release func(), 
 // giveMemory gives memory back, and wakes those who wait for it.
 func (s *Service) giveMemory(bytes int64) {
 	s.mu.Lock()
-	s.reserved -= bytes
+	s.reserved, s.outputs = s.reserved-bytes, s.outputs-bytes
 	close(s.room)
 	s.room = make(chan struct{})
 	s.mu.Unlock()

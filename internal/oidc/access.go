@@ -87,7 +87,7 @@ func (c claims) isAccess(sort string) bool {
 // scopes returns those scopes of a token that are ours.
 func (c claims) scopes() auth.Scopes {
 	var scopes auth.Scopes
-	for _, name := range append(strings.Fields(c.Scope), c.Scopes...) {
+	for _, name := range append(strings.Fields(c.Scope), strings.Fields(strings.Join(c.Scopes, " "))...) {
 		if scope, ok := ours[name]; ok && !slices.Contains(scopes, scope) {
 			scopes = append(scopes, scope)
 		}

@@ -126,7 +126,7 @@ func (h *Handler) exchange(ctx context.Context, m *metadata, flow auth.Flow, cod
 	}
 	return auth.Identity{
 		Issuer: h.cfg.Issuer, Subject: token.Subject, Email: who.Email, EmailVerified: who.verified(), Name: who.Name, Username: who.Username,
-		Session: c.Session, Proved: c.proved(),
+		Session: c.Session, Issued: token.IssuedAt, Proved: c.proved(),
 	}, nil
 }
 

@@ -72,7 +72,8 @@ func (h *Handler) endSessions(w http.ResponseWriter, r *http.Request) error {
 		return errLogout.Because(err)
 	}
 	_, err = h.accounts.EndIssuerSessions(ctx, from(r), auth.IssuerLogout{
-		Issuer: h.cfg.Issuer, ID: token.TokenID, Until: token.IssuedAt.Add(2 * logoutAge), Session: token.SessionID, Subject: token.Subject,
+		Issuer: h.cfg.Issuer, ID: token.TokenID, Issued: token.IssuedAt, Until: token.IssuedAt.Add(2 * logoutAge),
+		Session: token.SessionID, Subject: token.Subject,
 	})
 	return err
 }

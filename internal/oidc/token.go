@@ -32,7 +32,7 @@ type claims struct {
 	AuthTime *jwt.NumericDate `json:"auth_time"`
 	Session  string           `json:"sid"`
 	Scope    string           `json:"scope"`
-	Scopes   jwt.Audience     `json:"scp"` // one or a list, too
+	Scopes   jwt.Audience     `json:"scp"` // one, several by blanks, or a list
 
 	person
 }
@@ -131,5 +131,9 @@ func (c claims) proved() time.Time {
 	if c.AuthTime == nil {
 		return time.Time{}
 	}
-	return c.AuthTime.Time()
+	at := c.AuthTime.Time()
+	if at.Year() < 2000 || at.After(time.Now().Add(clockError)) { // no time at which somebody did
+		return time.Time{}
+	}
+	return at
 }

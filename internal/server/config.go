@@ -239,8 +239,8 @@ func (c *Config) Settings() []setting.Setting {
 			Help:  "Time from login to the end of a session.",
 		},
 		{
-			Flag: "session-idle", Default: "0s", Value: setting.Duration(&c.SessionIdle, setting.From(0, 365*24*time.Hour, "0 to a year")),
-			Help: "Time without use after which a session ends; 0 for any.",
+			Flag: "session-idle", Default: "0s", Value: setting.Duration(&c.SessionIdle, checkIdle),
+			Help: "Time without use after which a session ends, 5m at least; 0 for any.",
 		},
 		{
 			Flag: "migrate", Default: "auto", Value: setting.Choice(&c.Migrate, setting.Word("auto", true), setting.Word("check", false)),
@@ -421,6 +421,14 @@ func (c *Config) checkHosts(hosts []string) error {
 // exposed reports whether other machines may reach the replica, which has no TLS itself, and no setting says that something before it does.
 func (c Config) exposed() bool {
 	return c.BeyondLoopback() && len(c.TrustedProxies) == 0 && (c.PublicURL == nil || c.PublicURL.Scheme != "https")
+}
+
+// checkIdle refuses times that are not much longer than the minute by which a use may be noted late.
+func checkIdle(d time.Duration) error {
+	if d != 0 && (d < 5*time.Minute || d > 365*24*time.Hour) {
+		return fmt.Errorf("is %v, and must be 0, or 5m to a year", d)
+	}
+	return nil
 }
 
 // sharedBuildMemory returns the memory of builds that other replicas may count on: none where nothing is built.

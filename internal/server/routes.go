@@ -67,7 +67,7 @@ func (s *Server) routes() http.Handler {
 		r.Get("/graphql/ws", s.graph.WebSocket().ServeHTTP)
 		r.Get("/schema.graphql", graph.ServeSchema)
 		r.Get("/ws/collaboration", s.collab.ServeHTTP)
-		r.Post("/oidc/join", s.oidc.ServeJoin)
+		r.With(held).Post("/oidc/join", s.oidc.ServeJoin)
 		s.files.Routes(r.With(held))
 	})
 	r.Group(func(r chi.Router) { // programs have access tokens of the identity provider, too
@@ -78,6 +78,7 @@ func (s *Server) routes() http.Handler {
 		calls := r.With(held) // streams hold themselves
 		calls.Post("/mcp", s.mcp.ServeHTTP)
 		calls.Post("/mcp/", s.mcp.ServeHTTP)
+		calls.Post("/mcp/sse", s.mcp.ServeSSE)
 	})
 	s.oidc.Routes(r)
 	r.Get(web.LoginPath+"/options", s.loginOptions)

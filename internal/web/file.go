@@ -14,7 +14,8 @@ import (
 
 // mediaTypes are those of what builds make, by the ends of names. (What package mime says depends on the machine.)
 var mediaTypes = map[string]string{
-	".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
+	".html": "text/html; charset=utf-8", ".htm": "text/html; charset=utf-8",
+	".xhtml": "application/xhtml+xml", ".xht": "application/xhtml+xml", ".css": "text/css; charset=utf-8",
 	".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8", ".wasm": "application/wasm",
 	".json": "application/json", ".map": "application/json", ".webmanifest": "application/manifest+json",
 	".txt": "text/plain; charset=utf-8", ".csv": "text/csv; charset=utf-8", ".xml": "text/xml; charset=utf-8",
@@ -42,10 +43,7 @@ type file struct {
 
 // newFile returns a file whose type is that of its name. It is compressed once, when somebody first asks for it.
 func newFile(name string, content []byte, policy, caching string) *file {
-	f := &file{content: content, mediaType: mediaTypes[path.Ext(name)], policy: policy, caching: caching, tag: `"` + hash(content) + `"`}
-	if f.mediaType == "" {
-		f.mediaType = "application/octet-stream"
-	}
+	f := &file{content: content, mediaType: typeOf(name), policy: policy, caching: caching, tag: `"` + hash(content) + `"`}
 	f.gzipped = sync.OnceValue(func() []byte {
 		if packed := compress(content); len(packed) < len(content)*9/10 {
 			return packed
@@ -68,7 +66,20 @@ func compress(content []byte) []byte {
 	return b.Bytes()
 }
 
-func (f *file) isHTML() bool { return f.mediaType == mediaTypes[".html"] }
+// typeOf returns the media type of a file, by its name in any case.
+func typeOf(name string) string {
+	if known := mediaTypes[strings.ToLower(path.Ext(name))]; known != "" {
+		return known
+	}
+	return "application/octet-stream"
+}
+
+// isMarkup reports whether a media type is that of pages.
+func isMarkup(mediaType string) bool {
+	return strings.HasPrefix(mediaType, "text/html") || mediaType == "application/xhtml+xml"
+}
+
+func (f *file) isHTML() bool { return isMarkup(f.mediaType) }
 
 // serve answers with the file, whole or a range of it, unless the browser has it.
 func (f *file) serve(w http.ResponseWriter, r *http.Request) {

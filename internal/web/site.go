@@ -111,7 +111,7 @@ const sitePolicy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'%s; 
 func siteFile(name string, content []byte, open bool) *file {
 	scripts, caching := "", askAgain
 	switch {
-	case path.Ext(name) == ".html":
+	case isMarkup(typeOf(name)):
 		var at int
 		at, scripts = scriptsOf(content)
 		if !open {
