@@ -714,6 +714,18 @@ func TestLargeBuildsAreLeftToLargeReplicas(t *testing.T) {
 	wantStates(t, a.states(t, p), "error", "m0")
 }
 
+// A replica that drains builds nothing, so nothing is left to it.
+func TestNothingIsLeftToWhoDrains(t *testing.T) {
+	t.Parallel()
+	a := start(t, pgtest.New(t), quick, func(c *server.Config) { c.BuildMemory = 1 })
+	admin := pgtest.Connect(t, a.Database)
+	pgtest.Exec(t, admin, `INSERT INTO replicas (incarnation, version, address, wire, build_memory, draining, renewed_at, expires_at)
+		SELECT gen_random_uuid(), version, 'elsewhere', wire, 1 << 30, true, now(), now() + interval '1 hour' FROM replicas LIMIT 1`)
+	p := a.newProject(t, merges(1)...)
+	a.execute(t, p, "")
+	wantStates(t, a.states(t, p), "error", "m0")
+}
+
 // A build that does not fit is refused with both numbers, and one that takes too long ends.
 func TestLimits(t *testing.T) {
 	t.Parallel()

@@ -215,6 +215,28 @@ func TestOutputWrites(t *testing.T) {
 	}
 }
 
+// Several graphs that are written leave half of the memory to builds, however slowly they are read.
+func TestOutputsLeaveMemoryToBuilds(t *testing.T) {
+	t.Parallel()
+	const most = 100 << 20
+	s := &Service{cfg: Config{Memory: most}, room: make(chan struct{}), looks: make(chan struct{}, 1)}
+	hasty, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, needs := range []int64{most / 4, most / 4} {
+		release, err := s.takeMemory(hasty, needs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+	}
+	if _, err := s.takeMemory(hasty, 1); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("more than half: %v", err)
+	}
+	if _, reserved := s.load(); reserved != most/2 {
+		t.Errorf("%d bytes are reserved", reserved)
+	}
+}
+
 // Graphs that are written share the memory of builds, and wait for it.
 func TestMemoryOfOutputs(t *testing.T) {
 	t.Parallel()

@@ -2,15 +2,18 @@ package oidc
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"layercake/internal/auth"
 	"layercake/internal/postgres/pgtest"
 )
 
@@ -64,5 +67,23 @@ func TestWhatAProviderSaysOfItself(t *testing.T) {
 	defer p.mu.Unlock()
 	if !p.due.After(time.Now()) {
 		t.Error("it is asked again at once")
+	}
+}
+
+// Providers write scopes as one text or as a list, and some the text as others write the list.
+func TestScopesOfTokens(t *testing.T) {
+	t.Parallel()
+	want := auth.Scopes{auth.ScopeRead, auth.ScopeEdit}
+	for _, text := range []string{
+		`{"scope":"openid layercake:read layercake:edit"}`, `{"scp":["layercake:read","layercake:edit"]}`,
+		`{"scp":"layercake:read layercake:edit"}`, `{"scope":"layercake:read","scp":"layercake:read layercake:edit"}`,
+	} {
+		var c claims
+		if err := json.Unmarshal([]byte(text), &c); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.scopes(); !slices.Equal(got, want) {
+			t.Errorf("%s: %v", text, got)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime/debug"
 	"testing"
+	"time"
 
 	"layercake/internal/budget"
 )
@@ -43,5 +44,18 @@ func TestSizes(t *testing.T) {
 	}
 	if checkMemory(255<<20) == nil {
 		t.Error("255MB is enough")
+	}
+}
+
+// A use is noted once a minute, so shorter times would end sessions that are in use.
+func TestIdleTimes(t *testing.T) {
+	t.Parallel()
+	for idle, ok := range map[time.Duration]bool{
+		0: true, 5 * time.Minute: true, 365 * 24 * time.Hour: true,
+		time.Second: false, 5*time.Minute - 1: false, -time.Hour: false, 366 * 24 * time.Hour: false,
+	} {
+		if err := checkIdle(idle); (err == nil) != ok {
+			t.Errorf("%v: %v", idle, err)
+		}
 	}
 }

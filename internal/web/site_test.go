@@ -410,3 +410,26 @@ func TestSiteIsReadOnce(t *testing.T) {
 		}
 	}
 }
+
+// Pages are pages by whatever their files are called.
+func TestPagesByAnyName(t *testing.T) {
+	t.Parallel()
+	names := []string{"UP.HTML", "page.htm", "page.xhtml", "page.XHT"}
+	files := map[string]string{"index.html": "<!doctype html><head></head>"}
+	for _, name := range names {
+		files[name] = "<html><head></head></html>"
+	}
+	site, err := web.ReadSite(write(t, files), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := web.New(site, false)
+	for _, name := range names {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/"+name, nil)
+		w := httptest.NewRecorder()
+		pages.ServeHTTP(w, r)
+		if kind := w.Header().Get("Content-Type"); !pages.IsPage(r) || !strings.Contains(kind, "html") {
+			t.Errorf("%s is no page: %s", name, kind)
+		}
+	}
+}
