@@ -89,7 +89,8 @@ UPDATE claims SET content_id = @content_id::bigint
 WHERE graph_id = @graph_id AND incarnation IS NOT DISTINCT FROM @incarnation::uuid AND generation = @generation;
 
 -- Projects with builds that somebody can carry on now: nobody does, the pause after an attempt is over, and no input is to be built first.
--- First come those with fewest builds under way, of these the one served longest ago. Those that were tried in vain are left out. OFFSET 0 keeps the planner from joining with all of a table.
+-- First come those with fewest builds under way, of these the one served longest ago. Those that were tried in vain are left out. OFFSET 0 keeps
+-- the planner from joining with all of a table.
 -- name: ListWork :many
 SELECT w.project_id
 FROM (
@@ -106,20 +107,6 @@ FROM (
 ORDER BY (SELECT count(*) FROM claims c WHERE c.project_id::bigint = w.project_id AND c.project_id > 0),
     (SELECT max(s.started_at) FROM builds s WHERE s.project_id::bigint = w.project_id AND s.started_at IS NOT NULL) NULLS FIRST, w.project_id
 LIMIT 100;
-
--- Whether another project has builds that somebody can carry on now.
--- name: HasOtherWork :one
-SELECT EXISTS (
-    SELECT FROM builds b
-    WHERE b.finished_at IS NULL AND b.project_id::bigint <> @project_id::bigint AND (b.retry_at IS NULL OR b.retry_at <= now())
-        AND NOT EXISTS (SELECT FROM claims c WHERE c.graph_id = b.graph_id OFFSET 0)
-        AND NOT EXISTS (
-            SELECT FROM plan_edges e
-            CROSS JOIN LATERAL (SELECT g.id FROM graphs g WHERE g.project_id = e.project_id AND g.node_id = e.source OFFSET 0) g
-            CROSS JOIN LATERAL (SELECT i.id FROM builds i WHERE i.graph_id = g.id AND i.finished_at IS NULL OFFSET 0) i
-            WHERE e.project_id = b.project_id AND e.target = b.node_id OFFSET 0
-        )
-);
 
 -- What a claim in a project depends on. It is the turn of another project that has builds which somebody can carry on now, and fewer under
 -- way; those that were tried in vain have had their turn. The largest build that some replica would make is as large as the memory that the

@@ -39,3 +39,6 @@ func (a *Accounts) HoldCounts() (release func()) {
 func (a *Accounts) CheckPassword(password string, known ...string) error {
 	return a.checkPassword(password, known...)
 }
+
+// Hashes returns how many hashes were computed since the start: one for each attempt, whether there is such an account or not.
+func (a *Accounts) Hashes() int64 { return a.hasher.computed.Load() }

@@ -160,6 +160,3 @@ func (a *Accounts) checkPassword(password string, known ...string) error {
 	}
 	return nil
 }
-
-// Hashes returns how many hashes were computed since the start: one for each attempt, whether there is such an account or not.
-func (a *Accounts) Hashes() int64 { return a.hasher.computed.Load() }

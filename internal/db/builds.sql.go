@@ -135,28 +135,6 @@ func (q *Queries) GetTurn(ctx context.Context, arg GetTurnParams) (GetTurnRow, e
 	return i, err
 }
 
-const HasOtherWork = `-- name: HasOtherWork :one
-SELECT EXISTS (
-    SELECT FROM builds b
-    WHERE b.finished_at IS NULL AND b.project_id::bigint <> $1::bigint AND (b.retry_at IS NULL OR b.retry_at <= now())
-        AND NOT EXISTS (SELECT FROM claims c WHERE c.graph_id = b.graph_id OFFSET 0)
-        AND NOT EXISTS (
-            SELECT FROM plan_edges e
-            CROSS JOIN LATERAL (SELECT g.id FROM graphs g WHERE g.project_id = e.project_id AND g.node_id = e.source OFFSET 0) g
-            CROSS JOIN LATERAL (SELECT i.id FROM builds i WHERE i.graph_id = g.id AND i.finished_at IS NULL OFFSET 0) i
-            WHERE e.project_id = b.project_id AND e.target = b.node_id OFFSET 0
-        )
-)
-`
-
-// Whether another project has builds that somebody can carry on now.
-func (q *Queries) HasOtherWork(ctx context.Context, projectID int64) (bool, error) {
-	row := q.db.QueryRow(ctx, HasOtherWork, projectID)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
-}
-
 const InsertBuild = `-- name: InsertBuild :exec
 INSERT INTO builds (project_id, node_id, label, graph_id, generation, state, reason, error, requested_by, finished_at, nodes, edges)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
@@ -574,7 +552,8 @@ LIMIT 100
 `
 
 // Projects with builds that somebody can carry on now: nobody does, the pause after an attempt is over, and no input is to be built first.
-// First come those with fewest builds under way, of these the one served longest ago. Those that were tried in vain are left out. OFFSET 0 keeps the planner from joining with all of a table.
+// First come those with fewest builds under way, of these the one served longest ago. Those that were tried in vain are left out. OFFSET 0 keeps
+// the planner from joining with all of a table.
 func (q *Queries) ListWork(ctx context.Context, tried []int32) ([]int32, error) {
 	rows, err := q.db.Query(ctx, ListWork, tried)
 	if err != nil {

@@ -420,8 +420,9 @@ func (s *Service) giveLaterBack(ctx context.Context, project int32, back ...*att
 
 // othersWait reports whether another project has work. When that cannot be found out it has none: turns are a matter of fairness only.
 func (s *Service) othersWait(ctx context.Context, project int32) (wait bool) {
-	err := s.cfg.DB.System.Query(ctx, func(q *db.Queries) (err error) {
-		wait, err = q.HasOtherWork(ctx, int64(project))
+	err := s.cfg.DB.System.Query(ctx, func(q *db.Queries) error {
+		others, err := q.ListWork(ctx, []int32{project})
+		wait = len(others) > 0
 		return err
 	})
 	wait = wait && err == nil

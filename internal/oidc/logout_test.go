@@ -1,8 +1,6 @@
 package oidc_test
 
 import (
-	"context"
-	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -13,6 +11,7 @@ import (
 	"layercake/internal/client"
 	"layercake/internal/postgres/pgtest"
 	"layercake/internal/server"
+	"layercake/internal/server/servertest"
 )
 
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
@@ -86,7 +85,7 @@ func TestBackChannelLogout(t *testing.T) {
 			if status, text := d.logsOut(0, token); status != http.StatusOK || text != "" {
 				t.Fatalf("%d %s", status, text)
 			}
-			if code := closeCode(t, sockets[0].Socket); code != 4401 {
+			if code := servertest.CloseCode(t, sockets[0].Socket); code != 4401 {
 				t.Errorf("the socket closed with %d", code)
 			}
 			if who := browsers[0].is(d.urls[1]); who != "" {
@@ -102,26 +101,10 @@ func TestBackChannelLogout(t *testing.T) {
 			if status, text := d.logsOut(1, d.key.sign(t, "JWT", d.logoutClaims("jti", "j2", "sid", nil, "sub", "1"))); status != http.StatusOK {
 				t.Fatalf("%d %s", status, text)
 			}
-			if code := closeCode(t, sockets[1].Socket); code != 4401 {
+			if code := servertest.CloseCode(t, sockets[1].Socket); code != 4401 {
 				t.Errorf("the socket closed with %d", code)
 			}
 		})
-	}
-}
-
-// closeCode reads until a replica closes the socket.
-func closeCode(t *testing.T, s *client.Socket) int {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
-	defer cancel()
-	for {
-		_, err := s.Receive(ctx)
-		if closed := new(client.Closed); errors.As(err, &closed) {
-			return int(closed.Code)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

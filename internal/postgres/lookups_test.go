@@ -110,7 +110,7 @@ var wholes = []string{
 	"InsertProject", "InsertHead", "InsertPlan", "GetClock", "DoNotWaitForDisk", "DoNotWaitForDiskInBatch", "KickGuests", "GetMCPFigures",
 	"TryLockCleanUp", "GetWireKey", "UpsertWireKey", "LockGuestMakers", "ListCommands", "LockCommand", "UpdateCommandActed", "DeleteOldCommands",
 	"TryLockCleanUp", "GetWireKey", "UpsertWireKey", "LockGuestMakers", "ListCommands", "UpdateCommandActed", "DeleteOldCommands",
-	"ListSteps", "ListStepLinks", "ListStepSources", "ListStepGraphs", "ListOpenBuilds", "ListClaims", "ListWork", "HasOtherWork", "GetTurn", "LockLogouts", "LockSignIns", "IsLoggedOut",
+	"ListSteps", "ListStepLinks", "ListStepSources", "ListStepGraphs", "ListOpenBuilds", "ListClaims", "ListWork", "GetTurn", "LockLogouts", "LockSignIns", "IsLoggedOut",
 	"DeleteLeftClaims",
 	"ListGraphs", "ListForgottenContents", "ListForgottenFiles", "GetStorageFigures", "ClaimExpiredReplica", "DeleteReplica", "GetOldestWire", "HasLease", "InsertReplica", "RenewReplica",
 }

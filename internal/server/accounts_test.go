@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -247,28 +246,12 @@ func TestSocketsOfEndedSessions(t *testing.T) {
 			byInit, _ := greeted(t, there, fmt.Sprintf(`{"token":%q}`, ann.secret))
 			ann.does(t, here, `mutation { logout(sessionId: "") }`, nil)
 			for what, socket := range map[string]*client.Socket{"GraphQL": s.Socket, "collaboration": people, "by connection_init": byInit.Socket} {
-				if code := closeCode(t, socket); code != 4401 {
+				if code := servertest.CloseCode(t, socket); code != 4401 {
 					t.Errorf("%s closed with %d, want 4401", what, code)
 				}
 			}
 			ann.fails(t, there, `{ projects { id } }`, "UNAUTHENTICATED")
 		})
-	}
-}
-
-// closeCode reads until a replica closes the socket.
-func closeCode(t *testing.T, s *client.Socket) int {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), pgtest.Patience)
-	defer cancel()
-	for {
-		_, err := s.Receive(ctx)
-		if closed := new(client.Closed); errors.As(err, &closed) {
-			return int(closed.Code)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 
@@ -297,7 +280,7 @@ func TestPingMovesASocketToAnotherSession(t *testing.T) {
 	if err := s.Send(t.Context(), fmt.Appendf(nil, `{"type":"ping","payload":{"token":%q}}`, bob.secret)); err != nil {
 		t.Fatal(err)
 	}
-	if code := closeCode(t, s.Socket); code != 4401 {
+	if code := servertest.CloseCode(t, s.Socket); code != 4401 {
 		t.Errorf("the token of another account closed it with %d", code)
 	}
 }
@@ -336,7 +319,7 @@ func TestAuthenticateMovesACollaborationSocket(t *testing.T) {
 	ann.fails(t, url, `{ projects { id } }`, "UNAUTHENTICATED")
 	answers()
 	say(fmt.Sprintf(`{"type":"authenticate","token":%q}`, bob.secret))
-	if code := closeCode(t, people); code != 4401 {
+	if code := servertest.CloseCode(t, people); code != 4401 {
 		t.Errorf("the token of another account closed it with %d", code)
 	}
 }

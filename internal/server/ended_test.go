@@ -99,7 +99,7 @@ func TestSlowRequestsEndWithTheirSession(t *testing.T) {
 	begun := requests(ann.secret)
 	s, _ := greeted(t, replica.URL, fmt.Sprintf(`{"token":%q}`, ann.secret))
 	ann.does(t, replica.URL, `mutation { logout(sessionId: "") }`, nil)
-	if code := closeCode(t, s.Socket); code != 4401 {
+	if code := servertest.CloseCode(t, s.Socket); code != 4401 {
 		t.Fatalf("the socket closed with %d", code)
 	}
 	for what, r := range begun {
@@ -128,7 +128,7 @@ func TestWrongHandshakes(t *testing.T) {
 		if err := s.Send(t.Context(), fmt.Appendf(nil, `{"type":"connection_init","payload":{"token":%q}}`, ann.secret)); err != nil {
 			t.Fatal(err)
 		}
-		if code := closeCode(t, s); code != 4401 {
+		if code := servertest.CloseCode(t, s); code != 4401 {
 			t.Errorf("%s: closed with %d", wrong, code)
 		}
 	}

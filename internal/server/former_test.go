@@ -134,7 +134,7 @@ func TestBesideTheReleaseWithoutAccounts(t *testing.T) {
 	}
 	signedOut, _ := greeted(t, now, fmt.Sprintf(`{"token":%q}`, bob.secret))
 	pgtest.Exec(t, pgtest.Connect(t, database), `SELECT layercake.end_sessions('bob')`)
-	if code := closeCode(t, signedOut.Socket); code != 4401 {
+	if code := servertest.CloseCode(t, signedOut.Socket); code != 4401 {
 		t.Errorf("the socket of an ended session closed with %d", code)
 	}
 	add(anybody, former, "the last")

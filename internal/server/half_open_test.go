@@ -40,7 +40,7 @@ func TestSessionsEndOverHalfOpenConnections(t *testing.T) {
 		}
 		return code == "UNAUTHENTICATED"
 	})
-	if code := closeCode(t, s.Socket); code != 4401 {
+	if code := servertest.CloseCode(t, s.Socket); code != 4401 {
 		t.Errorf("closed with %d, want 4401", code)
 	}
 }
