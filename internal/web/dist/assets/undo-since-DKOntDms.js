@@ -1,0 +1,1 @@
+export{t as undoSince}from"./undo-since-Dho8sk9Q.js";
