@@ -14,7 +14,7 @@ import { SnippetBox } from './snippet.tsx'
 import {
   agentSnippets, fitsHeader, frontEndSnippets, graphQLSnippets, noToken, reach, terminalSnippets, toolsets, type Snippet, type Target,
 } from './snippets.ts'
-import { TokenMaker, type Token } from './token.tsx'
+import { isSignedOut, TokenMaker, type Token } from './token.tsx'
 import { tries } from './tries.ts'
 
 type Project = ConnectStateQuery['projectList']['projects'][number]
@@ -30,13 +30,17 @@ interface State {
 }
 
 async function load(project: number | null): Promise<State> {
-  const [{ me: account, projectList, project: own }, options] = await Promise.all([
-    connection.request(ConnectStateDocument, { project: project ?? 0 }),
+  const [options, answer] = await Promise.all([
     fetch('/login/options').then((response) => response.json()) as Promise<{ open: boolean; singleSignOn?: string }>,
+    connection.request(ConnectStateDocument, { project: project ?? 0 }).catch((error: unknown) => {
+      if (isSignedOut(error)) return null
+      throw error
+    }),
   ])
-  const { projects } = projectList
+  const { projects } = answer?.projectList ?? { projects: [] }
+  const own = answer?.project
   return {
-    open: options.open, singleSignOn: Boolean(options.singleSignOn), account: account?.displayName ?? null,
+    open: options.open, singleSignOn: Boolean(options.singleSignOn), account: answer?.me?.displayName ?? null,
     projects: own && projects.every(({ id }) => id !== own.id) ? [own, ...projects] : projects,
   }
 }
@@ -110,7 +114,7 @@ export default function Connect() {
       </form>
       {needsToken && state.account === null && <p>You are not signed in. <a href={signInAddress()}>Sign in</a> to make a token.</p>}
       {needsToken && state.account !== null && (
-        <TokenMaker chosen={{ readOnly, project }} token={token} change={setToken} />
+        <TokenMaker chosen={{ readOnly, project }} token={token} change={setToken} signedOut={() => setState({ ...state, account: null })} />
       )}
 
       <h2 id="agents">Agents</h2>

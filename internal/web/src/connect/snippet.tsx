@@ -58,10 +58,16 @@ function Trial({ id, attempt, target, of }: { id: string; attempt: Try; target: 
         {answers.map((answer) => (
           <div key={answer.of}>
             <p><strong>{answer.status}</strong> · {answer.of}, {answer.took.toLocaleString('en')} ms</p>
-            <pre>{answer.text}</pre>
+            <Scrolled of={answer.of} text={answer.text} />
           </div>
         ))}
       </div>
     </>
   )
+}
+
+/** A text in a box that it may be too large for. */
+export function Scrolled({ of, text }: { of: string; text: string }) {
+  // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- so that keys can scroll it
+  return <pre className="scrolled" tabIndex={0} role="region" aria-label={`Answer: ${of}`}>{text}</pre>
 }

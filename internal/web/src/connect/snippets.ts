@@ -230,7 +230,10 @@ export function terminalSnippets(target: Target): Snippet[] {
   return [
     { id: 'terminal-watch', title: 'Watch a plan', where: 'One change a line, as JSON, until ^C', text: signedIn('watch', id) },
     { id: 'terminal-history', title: 'Read its history', where: 'Newest first', text: signedIn('history', id) },
-    { id: 'terminal-undo', title: 'Take a change back', where: 'By its version in the history; this only says what would be', text: signedIn('undo', id, '1', '--dry-run') },
+    {
+      id: 'terminal-undo', title: 'Take a change back', where: 'By its version in the history; this only says what would be, but for what others touched since',
+      text: signedIn('undo', id, '1', '--dry-run', '--on-conflict=skip'),
+    },
   ]
 }
 

@@ -1,5 +1,6 @@
 // A token for a program, made here and shown once.
 import { useState } from 'react'
+import { Failure } from '../client/index.ts'
 import { connection } from '../app/session.ts'
 import { exactly, messageOf } from '../app/words.ts'
 import { EndTokenDocument, MakeTokenDocument } from './gql/graphql.ts'
@@ -18,13 +19,19 @@ export interface Token {
 const may = ({ readOnly, project }: Pick<Token, 'readOnly' | 'project'>) => (
   `${readOnly ? 'reads only' : 'reads, changes and runs'}, in ${project === null ? 'all your projects' : `project ${project} only`}`)
 
+/** Whether a request failed because nobody is signed in, or not any more. */
+export function isSignedOut(error: unknown): boolean {
+  return error instanceof Failure && error.code === 'UNAUTHENTICATED'
+}
+
 interface Shown {
   chosen: { readOnly: boolean; project: number | null }
   token: Token | null
   change: (token: Token | null) => void
+  signedOut: () => void
 }
 
-export function TokenMaker({ chosen, token, change }: Shown) {
+export function TokenMaker({ chosen, token, change, signedOut }: Shown) {
   const [problem, setProblem] = useState('')
   const [busy, setBusy] = useState(false)
   const act = async (request: () => Promise<Token | null>) => {
@@ -35,6 +42,7 @@ export function TokenMaker({ chosen, token, change }: Shown) {
       change(await request())
     } catch (error) {
       setProblem(messageOf(error))
+      if (isSignedOut(error)) signedOut()
     }
     setBusy(false)
   }

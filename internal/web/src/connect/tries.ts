@@ -98,9 +98,8 @@ const tryClient: Try = async (target, show, signal) => {
     const module = await import(/* @vite-ignore */ new URL('/client/index.js', location.origin).href) as typeof import('../client/index.ts')
     // A second client in a window takes an id of its own, which must not become the window's with the next reload.
     const own = sessionStorage.getItem(windowKey)
-    const client = await module.connect({
-      url: target.origin, ...(target.token !== null ? { token: target.token } : target.person !== null && { name: target.person }),
-    })
+    // Without a token: the browser would send its cookie as well, and two credentials are one too many.
+    const client = await module.connect({ url: target.origin, ...(target.person !== null && { name: target.person }) })
     if (own !== null) sessionStorage.setItem(windowKey, own)
     const { query } = queryOf({ ...target, project: null })
     tell('Connected', JSON.stringify(await client.request(query, {})))

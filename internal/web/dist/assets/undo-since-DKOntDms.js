@@ -1,1 +1,0 @@
-export{t as undoSince}from"./undo-since-Dho8sk9Q.js";
