@@ -73,7 +73,7 @@ func TestAnsweringWaitsForEachByte(t *testing.T) {
 		const bytes = 10
 		go func() {
 			for range bytes {
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 				_, _ = server.Write([]byte{1})
 			}
 		}()
