@@ -1,0 +1,1 @@
+export{t as undoSince}from"./undo-since-CCW5sl2c.js";
