@@ -149,6 +149,15 @@ try {
   await page.getByRole('status').filter({ hasText: 'Copied' }).waitFor()
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await snippet(page, 'graphql-query'))
 
+  // Over plain HTTP from another machine a page has no clipboard, but what is selected is copied all the same.
+  await page.evaluate(() => {
+    globalThis.clipboard = navigator.clipboard
+    Object.defineProperty(navigator, 'clipboard', { configurable: true, value: undefined })
+  })
+  await page.getByRole('group', { name: 'The schema' }).getByRole('button', { name: 'Copy' }).press('Enter')
+  await page.getByRole('group', { name: 'The schema' }).getByText('Copied').waitFor()
+  assert.equal(await page.evaluate(() => globalThis.clipboard.readText()), await snippet(page, 'schema'))
+
   // What the browser tries itself, by keyboard.
   const box = (title) => page.getByRole('group', { name: title, exact: true })
   const answer = (title, words) => box(title).locator('.answers').getByText(words).first().waitFor()

@@ -145,10 +145,6 @@ export default function Connect() {
           <SnippetBox snippet={snippet} attempt={tries[snippet.id]} target={triable(target)} />
         </details>
       ))}
-      <p>
-        Claude Desktop starts programs: it needs <code>layercake</code>, the program that serves this page, where it looks for commands, or its whole
-        path in the place of the word.
-      </p>
 
       <h2 id="front-ends">Front ends</h2>
       <p>
