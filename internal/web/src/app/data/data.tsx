@@ -65,6 +65,7 @@ function useDrop(desk: Desk): boolean {
 function Uploads({ list }: { list: UploadList }) {
   const uploads = useSyncExternalStore(list.store.subscribe, list.store.get)
   const heading = useId()
+  const open = uploads.filter(isOpen)
   const ended = uploads.filter((upload) => !isOpen(upload))
   return (
     <Panel position="top-left" className={uploads.length > 0 ? 'uploads' : 'unseen'}>
@@ -74,7 +75,10 @@ function Uploads({ list }: { list: UploadList }) {
         <section aria-labelledby={heading}>
           <h2 id={heading} className="unseen">Files</h2>
           <ul>{uploads.map((upload) => <li key={upload.id}><One upload={upload} list={list} /></li>)}</ul>
-          {ended.length > 1 && <button onClick={() => list.dismiss(ended.map(({ id }) => id))}>Dismiss all that ended</button>}
+          <p className="do">
+            {open.length > 1 && <button onClick={() => list.stop(open)}>Stop all</button>}
+            {ended.length > 1 && <button onClick={() => list.dismiss(ended.map(({ id }) => id))}>Dismiss all that ended</button>}
+          </p>
         </section>
       )}
     </Panel>
@@ -99,12 +103,12 @@ function One({ upload, list }: { upload: Upload; list: UploadList }) {
       <p className={state.at === 'refused' || state.at === 'lost' ? 'bad' : 'quiet'} role={state.at === 'refused' || state.at === 'lost' ? 'alert' : undefined}>
         {wordsOf(upload)}
       </p>
-      {state.at === 'refused' && state.problems.length > 0 && (
+      {state.at === 'refused' && state.problems.some((problem) => problem !== state.why) && (
         <details><summary>What is wrong</summary><ul>{state.problems.map((problem) => <li key={problem}>{problem}</li>)}</ul></details>
       )}
       <p className="do">
         {isOpen(upload)
-          ? <button aria-describedby={name} onClick={() => list.stop(upload)}>Stop</button>
+          ? <button aria-describedby={name} onClick={() => list.stop([upload])}>Stop</button>
           : (
             <>
               {nodeId !== undefined && <button aria-describedby={name} onClick={show}>Show</button>}

@@ -46,11 +46,16 @@ async function give(desk: Desk, given: readonly GivenFile[], targets: readonly T
   given.forEach(({ file, isFolder }, i) => list.add(file, targets[i]!, isFolder))
 }
 
+/** Nobody waits longer than that to see that their files are taken, in milliseconds. */
+const patience = 1_500
+
 /** Why nothing can be added here; null when it can. */
 async function whyNot(desk: Desk): Promise<string | null> {
   if (!isNow(desk)) return 'This plan is of the past. Go back to now to add files.'
   try {
-    const { project } = await connection.request(ProjectAccessDocument, { projectId: desk.project.id })
+    const answer = connection.request(ProjectAccessDocument, { projectId: desk.project.id })
+    const late = new Promise<null>((resolve) => { setTimeout(resolve, patience, null) })
+    const project = (await Promise.race([answer, late]))?.project
     if (project?.role === 'viewer') return 'You may look at this project, and not change it. Its owners can make you an editor.'
   } catch {
     // The upload itself says what is wrong.

@@ -25,11 +25,14 @@ export class UploadList {
     this.#go()
   }
 
-  stop(upload: Upload): void {
-    this.#stops.get(upload.id)?.()
-    this.#stops.delete(upload.id)
-    const why = upload.state.at === 'sent' ? 'Stopped after all was sent, so it may be added all the same.' : 'Stopped. Nothing was added.'
-    this.#set(upload.id, { at: 'stopped', why })
+  /** Stops some, before any of those behind them begins. */
+  stop(uploads: readonly Upload[]): void {
+    for (const { id, state } of uploads) {
+      this.#stops.get(id)?.()
+      this.#stops.delete(id)
+      const why = state.at === 'sent' ? 'Stopped after all was sent, so it may be added all the same.' : 'Stopped. Nothing was added.'
+      this.#set(id, { at: 'stopped', why })
+    }
     this.#go()
   }
 

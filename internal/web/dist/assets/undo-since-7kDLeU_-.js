@@ -1,0 +1,1 @@
+export{t as undoSince}from"./undo-since-C7B2s_Kv.js";
