@@ -4,7 +4,10 @@ import { useEffect, useId, useState, useSyncExternalStore } from 'react'
 import { select, useDesk, type Desk } from '../desk.ts'
 import { isNow } from '../history-state.ts'
 import './data.css'
+import { count } from '../words.ts'
+import { cancelAllCommand } from './commands.ts'
 import { addFiles, filesOf } from './files.ts'
+import { isRunning } from './runs.ts'
 import { uploadsTo, type UploadList } from './upload-list.ts'
 import { bytes, isOpen, isUnderWay, kinds, summaryOf, wordsOf, type Kind, type Upload } from './uploads.ts'
 import { watchStates } from './watch.ts'
@@ -14,14 +17,29 @@ export default function Data() {
   const desk = useDesk()
   const list = uploadsTo(desk.project.id)
   const [ended, setEnded] = useState({ words: '', count: 0 })
-  useEffect(() => watchStates(desk, (words) => setEnded(({ count }) => ({ words, count: count + 1 }))), [desk])
+  useEffect(() => watchStates(desk, (words) => setEnded((last) => ({ words, count: last.count + 1 }))), [desk])
   const over = useDrop(desk)
   return (
     <>
       {over && <div className="drop" aria-hidden="true">{isNow(desk) ? 'Drop CSV, TSV or JSON files' : 'This plan is of the past: files cannot be added'}</div>}
       <Uploads list={list} />
+      <Running />
       <div className="unseen" aria-live="polite"><p key={ended.count}>{ended.words}</p></div>
     </>
+  )
+}
+
+/** How many builds wait and are under way, and the way to end them. */
+function Running() {
+  const desk = useDesk()
+  const states = [...useSyncExternalStore(desk.states.subscribe, desk.states.get).values()]
+  const [waiting, building] = (['waiting', 'building'] as const).map((kind) => states.filter((state) => state.kind === kind).length)
+  if (!isRunning(desk, null) || !(waiting || building)) return null
+  const parts = [...(building ? [count(building, 'build is under way', 'builds are under way')] : []), ...(waiting ? [`${waiting} waiting`] : [])]
+  return (
+    <Panel position="bottom-center" className="running">
+      <span>{parts.join(', ')}</span> <button onClick={() => cancelAllCommand.run(desk)}>Cancel all</button>
+    </Panel>
   )
 }
 

@@ -69,6 +69,13 @@ export function chooseFiles(take: (files: File[]) => void, several: boolean): vo
   input.type = 'file'
   input.accept = '.csv,.tsv,.json'
   input.multiple = several
-  input.addEventListener('change', () => take([...input.files ?? []]))
+  input.hidden = true
+  const end = () => input.remove()
+  input.addEventListener('change', () => {
+    end()
+    take([...input.files ?? []])
+  })
+  input.addEventListener('cancel', end)
+  document.body.append(input) // what is in no page may be forgotten while the dialog is open
   input.click()
 }

@@ -126,12 +126,12 @@ function BuildOf({ node }: { node: PlanNode }) {
   const { answer: graph, problem } = useAnswer(
     execution ? `${execution.graphId} ${execution.executionState} ${execution.computedDate}` : null,
     async () => (await connection.request(BuiltDocument, { id: execution!.graphId })).graph)
-  const failure = graph?.errorMessage ?? execution?.errorMessage
   return (
     <Section name="Build">
       <StateOf node={node} none="Not built yet: run it. What it needs is built with it." />
       {problem && <p className="problem" role="alert">{problem}</p>}
-      {failure && <pre className="problem">{failure}</pre>}
+      {/* The plan has the beginning of a long one. */}
+      {graph?.errorMessage && graph.errorMessage !== execution?.errorMessage && <pre className="problem">{graph.errorMessage}</pre>}
       {graph?.computedDate && (
         <Facts facts={[
           ['Nodes', graph.nodeCount.toLocaleString('en')], ['Edges', graph.edgeCount.toLocaleString('en')],
@@ -139,7 +139,7 @@ function BuildOf({ node }: { node: PlanNode }) {
         ]}
         />
       )}
-      <RunButtons node={node} />
+      <p className="do"><RunButtons node={node} /></p>
     </Section>
   )
 }

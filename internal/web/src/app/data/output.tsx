@@ -38,8 +38,8 @@ export function Output({ node }: { node: PlanNode }) {
         <a href={path} download>Download</a>
         <a href={`${path}?execute=false`} download title="Builds nothing: the file of what was built last">Download as it is</a>
         <button onClick={() => void show()}>Preview</button>
+        <RunButtons node={node} />
       </p>
-      <RunButtons node={node} />
       <p role="status">{shown.state === 'asked' && 'The preview is being made…'}</p>
       {shown.state === 'asked' && <button onClick={hide}>Stop</button>}
       {shown.state === 'failed' && <p className="problem" role="alert">{shown.why}</p>}

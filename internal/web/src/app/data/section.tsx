@@ -18,9 +18,9 @@ export function Facts({ facts }: { facts: readonly (readonly [string, ReactNode]
 export function RunButtons({ node }: { node: PlanNode }) {
   const desk = useDesk()
   return (
-    <p className="do">
+    <>
       <button title="Builds what is out of date of this and of what it needs (R)" onClick={() => void run(desk, node.id)}>Run</button>
       {isOpen(node) && <button title="Ends this build, and those of what depends on it (X)" onClick={() => void cancel(desk, node.id)}>Cancel the run</button>}
-    </p>
+    </>
   )
 }

@@ -78,14 +78,14 @@ export function bytes(size: number): string {
 }
 
 /** What is said of an upload. */
-export function wordsOf({ file: { size }, state }: Upload): string {
+export function wordsOf({ file: { size }, target, state }: Upload): string {
   switch (state.at) {
     case 'waiting': return `Waits, ${bytes(size)}`
     case 'busy': return `${state.why}. It is tried again by itself.`
     case 'sending': return `${bytes(state.sent)} of ${bytes(size)} sent`
     case 'sent': return `All ${bytes(size)} sent, the server is reading the rest`
     case 'done': return [
-      `Added as ${state.dataType}, ${count(state.rows, 'row', 'rows')}`,
+      `${'replaces' in target ? 'Replaced,' : 'Added as'} ${state.dataType}, ${count(state.rows, 'row', 'rows')}`,
       ...(state.problems > 0 ? [`${count(state.problems, 'warning', 'warnings')}, listed in the inspector`] : []),
     ].join(', ')
     case 'refused':

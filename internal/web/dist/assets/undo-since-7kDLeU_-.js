@@ -1,1 +1,0 @@
-export{t as undoSince}from"./undo-since-C7B2s_Kv.js";
