@@ -1,0 +1,1 @@
+export{t as undoSince}from"./undo-since-Bw6k1J4Y.js";
