@@ -13,6 +13,6 @@ const output = (folder: string): CodegenConfig['generates'] => ({
 
 const config: CodegenConfig = {
   schema: '../../graph/testdata/schema.graphql',
-  generates: { ...output('src/client'), ...output('src/app') },
+  generates: { ...output('src/client'), ...output('src/app'), ...output('src/look') },
 }
 export default config

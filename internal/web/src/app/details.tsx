@@ -9,6 +9,7 @@ import { FieldOf } from './field.tsx'
 import { dataType, dataTypes, description, edgeLabel, nodeLabel, sourceHandle, targetHandle } from './fields.ts'
 import { Config } from './form.tsx'
 import { KindIcon } from './kinds.tsx'
+import { look } from './looking.ts'
 import type { Clash } from './resolve.ts'
 
 /** What is selected, what was typed into elements that are gone, and what is to be decided about either. */
@@ -37,6 +38,9 @@ function OfNode({ node, plan }: { node: PlanNode; plan: Plan }) {
       <p className="does" data-kind={node.nodeType}><KindIcon nodeType={node.nodeType} /> {rules.get(node.nodeType)?.does}</p>
       <FieldOf element={node} field={nodeLabel} />
       <FieldOf element={node} field={description} shape="lines" />
+      <p className="looks">
+        <button onClick={() => look(desk, node.id, 'table')}>Table</button> <button onClick={() => look(desk, node.id, 'picture')}>Picture</button>
+      </p>
       <Neighbours plan={plan} words="Inputs" ids={inputs} />
       <Neighbours plan={plan} words="Outputs" ids={outputs} />
       <Config node={node} />
