@@ -1,1 +1,0 @@
-import{s as e}from"./list-mwH9l57P.js";var t=e();function n({name:e}){return(0,t.jsx)(`p`,{children:e})}export{n as default};
