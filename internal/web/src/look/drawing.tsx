@@ -45,7 +45,8 @@ export function Drawing({ projectId, node, name, tables, points }: PictureProps 
 /** The server's DOT of the graph that a node built last, with the colours of its layers, and partitions around what is in them. */
 async function dotOf(projectId: number, nodeId: string): Promise<string> {
   const response = await fetch(outputOf(projectId, nodeId, 'DOT'))
-  if (response.ok) return response.text()
+  // Graphviz does not know how wide the letters of other fonts are. (Within texts the quotes have backslashes.)
+  if (response.ok) return (await response.text()).replaceAll('fontname="Lato"', 'fontname="Arial"')
   const answer = await response.json().catch(() => null) as { error?: { message?: string } } | null
   throw new Error(answer?.error?.message ?? `The server answered with status ${response.status}. Try again later.`)
 }

@@ -1,7 +1,7 @@
 // What a node holds, over the canvas: as a table, or as a picture.
 import { useCallback, useEffect, useId, useState } from 'react'
 import type { Plan } from '../client/index.ts'
-import { update, useDesk } from '../app/desk.ts'
+import { update, useDesk, useDeskState } from '../app/desk.ts'
 import { KindIcon } from '../app/kinds.tsx'
 import { later } from '../app/later.tsx'
 import { look, type Looking } from '../app/looking.ts'
@@ -21,8 +21,9 @@ export default function Look({ plan, looking }: { plan: Plan; looking: Looking }
   const node = plan.nodes.get(looking.node)
   const name = node ? node.metadata.label || node.id : 'What is gone'
   const holding = node && holdingOf(plan, node)
+  const { message } = useDeskState() // the canvas shows it, too, below the dialog
   return (
-    <dialog ref={show} className="look" aria-labelledby={heading} onClose={close}>
+    <dialog ref={show} className="look" tabIndex={-1} aria-labelledby={heading} onClose={close}>
       <header>
         {node && <span data-kind={node.nodeType}><KindIcon nodeType={node.nodeType} /></span>}
         <h2 id={heading} dir="auto">{name}</h2>
@@ -34,6 +35,7 @@ export default function Look({ plan, looking }: { plan: Plan; looking: Looking }
         )}
         <button className="close" onClick={close}>Close</button>
       </header>
+      {message && <p role="alert">{message} <button onClick={() => update(desk, { message: null })}>Dismiss</button></p>}
       {holding ? <Held holding={holding} name={name} view={looking.view} tables={() => look(desk, looking.node, 'table')} /> : (
         <p className="nothing">This node was deleted. Undo that to look at what it holds.</p>
       )}
@@ -51,11 +53,12 @@ function Held({ holding, name, view, tables }: { holding: Holding; name: string;
   const [times, setTimes] = useState(0)
   const again = useCallback(() => setTimes((before) => before + 1), [])
   const key = `${holding.key} ${times}`
-  const [first] = useState(key)
+  const [shown, setShown] = useState({ key, kind: holding.kind, isAnother: false })
+  if (key !== shown.key) setShown({ key, kind: holding.kind, isAnother: shown.kind !== 'nothing' })
   const [what, became] = holding.kind === 'source' ? ['file', 'replaced or read again'] : ['graph', 'built again']
   return (
     <>
-      {holding.kind !== 'nothing' && <p role="status">{key !== first && `The ${what} was ${became} meanwhile: this is what it holds now.`}</p>}
+      <p role="status">{shown.isAnother && holding.kind !== 'nothing' && `The ${what} was ${became} meanwhile: this is what it holds now.`}</p>
       {holding.note && <p className={holding.kind === 'nothing' ? 'nothing' : undefined} role="status" dir="auto">{holding.note}</p>}
       {holding.kind === 'nothing' ? null : view === 'table' ? <Tables key={key} holding={holding} name={name} changed={again} />
         : holding.kind === 'graph' ? <Picture key={key} projectId={project.id} node={holding.node} name={name} tables={tables} changed={again} />
@@ -110,5 +113,16 @@ function Tables({ holding, name, changed }: { holding: Holding; name: string; ch
 // The browser gives the focus back when a dialog is closed, but not when it is only taken out of the page.
 function show(dialog: HTMLDialogElement | null) {
   dialog?.showModal()
-  return () => dialog?.close()
+  dialog?.focus() // a table takes it from there
+  // What had the focus may be gone, as when a table begins anew. Keys are still for the dialog, then, and not for the plan.
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.target !== document.body) return
+    event.stopPropagation()
+    dialog?.focus()
+  }
+  addEventListener('keydown', onKeyDown, true)
+  return () => {
+    removeEventListener('keydown', onKeyDown, true)
+    dialog?.close()
+  }
 }

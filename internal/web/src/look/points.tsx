@@ -63,11 +63,11 @@ function Stage({ preview, name, lost }: { preview: Preview; name: string; lost: 
   }, [network, lost])
   useEffect(() => {
     const near = chosen === null ? null : around(network, chosen, steps)
-    const faint = getComputedStyle(place.current!).outlineColor
+    const { color, outlineColor: faint } = getComputedStyle(place.current!)
     stage.current?.setSettings({
       nodeReducer: (id, point) => (!near ? point : near.has(id) ? { ...point, highlighted: id === chosen, forceLabel: near.size <= 50, zIndex: 1 }
         : { ...point, color: faint, label: null, zIndex: 0 }),
-      edgeReducer: (edge, line) => (near && !network.extremities(edge).every((id) => near.has(id)) ? { ...line, hidden: true } : line),
+      edgeReducer: (edge, line) => (near && !network.extremities(edge).every((id) => near.has(id)) ? { ...line, hidden: true } : near ? { ...line, color, size: 1.5 } : line),
     })
   }, [network, chosen, steps])
 
@@ -121,14 +121,20 @@ function Search({ network, choose }: { network: Network; choose: (id: string) =>
   const field = useId()
   const [text, setText] = useState('')
   const found = useMemo(() => find(network, text, 20), [network, text])
+  const input = useRef<HTMLInputElement>(null)
+  const chooseFound = (id: string) => {
+    setText('')
+    input.current!.focus() // the button that was pressed is gone
+    choose(id)
+  }
   return (
     <form onSubmit={(event) => {
       event.preventDefault()
-      if (found[0] !== undefined) choose(found[0])
+      if (found[0] !== undefined) chooseFound(found[0])
     }}>
       <label htmlFor={field}>Find a node by its label or id</label>
-      <input id={field} type="search" value={text} autoComplete="off" spellCheck={false} onChange={({ target }) => setText(target.value)} />
-      <Names network={network} ids={found} choose={choose} />
+      <input ref={input} id={field} type="search" value={text} autoComplete="off" spellCheck={false} onChange={({ target }) => setText(target.value)} />
+      <Names network={network} ids={found} choose={chooseFound} />
       <p role="status">{text.trim() && found.length === 0 ? 'No node that is shown has this in its label or id.' : ''}</p>
     </form>
   )

@@ -1,8 +1,8 @@
 // A table of any length, of which only what is in view is loaded and drawn.
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { useCallback, useEffect, useId, useMemo, useReducer, useRef, useState } from 'react'
+import { useCallback, useEffect, useId, useLayoutEffect, useMemo, useReducer, useRef, useState } from 'react'
 import { count } from '../app/words.ts'
-import { cellText, fittingWidth, narrowest, textOf, widest } from './columns.ts'
+import { asLines, cellText, fittingWidth, narrowest, textOf, widest } from './columns.ts'
 import { Changed, type Part } from './contents.ts'
 import { Pages, type Row } from './pages.ts'
 import { Scale } from './scale.ts'
@@ -12,6 +12,9 @@ const rowHeight = 28
 
 /** The column of row numbers. */
 const numbersWidth = 88
+
+/** Whoever scrolls so long no more has arrived, in milliseconds. */
+const arrival = 80
 
 /** By how much a column gets wider at once. */
 const widthStep = 24
@@ -29,8 +32,13 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
   const [, redraw] = useReducer((drawn: number) => drawn + 1, 0)
   const pages = useMemo(() => new Pages(part, redraw), [part])
   const [place, setPlace] = useState<Place>({ row: 0, column: 0 })
+  /** The other corner of what is selected; null while that is one cell. */
+  const [corner, setCorner] = useState<Place | null>(null)
+  const [copied, setCopied] = useState('')
   const [seen, setSeen] = useState(0)
   const scale = useMemo(() => new Scale(part.total * rowHeight, seen), [part.total, seen])
+  const scaling = useRef(scale)
+  useLayoutEffect(() => { scaling.current = scale })
   const { columns } = pages
   const { widths, setWidth } = useWidths(pages)
 
@@ -40,7 +48,7 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
     // The element is scrolled less far than the rows when there are very many of them.
     observeElementOffset(_, report) {
       const element = grid.current!
-      const onScroll = () => report(scale.toRows(element.scrollTop), false)
+      const onScroll = () => report(scaling.current.toRows(element.scrollTop), false)
       onScroll()
       element.addEventListener('scroll', onScroll, { passive: true })
       return () => element.removeEventListener('scroll', onScroll)
@@ -55,6 +63,8 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
     const element = grid.current!
     const observer = new ResizeObserver(() => setSeen(element.clientHeight - rowHeight))
     observer.observe(element)
+    // Whoever opens it can go on by the keys of the grid.
+    if (document.activeElement === document.body || document.activeElement?.matches('dialog')) element.focus({ preventScroll: true })
     return () => observer.disconnect()
   }, [])
   // A turn of the wheel goes as far as in any other table.
@@ -73,7 +83,12 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
   const drawnRows = rows.getVirtualItems()
   const drawnColumns = across.getVirtualItems()
   const [first, last] = [drawnRows[0]?.index ?? 0, drawnRows.at(-1)?.index ?? 0]
-  useEffect(() => pages.want(first, last), [pages, first, last])
+  useEffect(() => {
+    // Whoever goes on from rows that are there is given the next ones at once, whoever jumps when they have arrived.
+    const isJump = last > 0 && !pages.row(first) && !pages.row(last)
+    const timer = setTimeout(() => pages.want(first, last), isJump ? arrival : 0)
+    return () => clearTimeout(timer)
+  }, [pages, first, last])
   const { failure } = pages
   useEffect(() => {
     if (failure instanceof Changed) changed()
@@ -81,9 +96,11 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
 
   const offset = rows.scrollOffset ?? 0
   const top = scale.toElement(offset) - offset // of the first row, were it drawn
-  const go = (row: number, column: number) => {
+  const go = (row: number, column: number, selects = false) => {
     const to = { row: Math.max(-1, Math.min(row, part.total - 1)), column: Math.max(0, Math.min(column, columns.length - 1)) }
+    setCorner(selects && to.row >= 0 && place.row >= 0 ? corner ?? place : null)
     setPlace(to)
+    setCopied('')
     const element = grid.current!
     const start = to.row * rowHeight
     const now = scale.toRows(element.scrollTop)
@@ -95,28 +112,44 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
     else if (left + widths[to.column]! > element.scrollLeft + room) element.scrollLeft = Math.min(left, left + widths[to.column]! - room)
   }
   const onKeyDown = (event: React.KeyboardEvent) => {
-    const { key } = event
+    const { key, shiftKey, altKey } = event
     const { row, column } = place
     const control = event.ctrlKey || event.metaKey
     const page = Math.max(1, Math.floor(seen / rowHeight) - 1)
-    if (control && key.toLowerCase() === 'c' && getSelection()?.isCollapsed !== false) void copy()
-    else if (event.altKey && (key === 'ArrowLeft' || key === 'ArrowRight')) widen(key === 'ArrowLeft' ? -widthStep : widthStep)
-    else if (event.altKey || event.shiftKey) return
-    else if (key === 'ArrowUp') go(row - 1, column)
-    else if (key === 'ArrowDown') go(row + 1, column)
-    else if (key === 'ArrowLeft') go(row, column - 1)
-    else if (key === 'ArrowRight') go(row, column + 1)
-    else if (key === 'PageUp') go(Math.max(0, row - page), column)
-    else if (key === 'PageDown') go(row + page, column)
-    else if (key === 'Home') go(control ? 0 : row, 0)
-    else if (key === 'End') go(control ? part.total - 1 : row, columns.length - 1)
+    if (control && key.toLowerCase() === 'c') void copy()
+    else if (altKey && (key === 'ArrowLeft' || key === 'ArrowRight')) widen(key === 'ArrowLeft' ? -widthStep : widthStep)
+    else if (altKey) return
+    else if (key === 'ArrowUp') go(row - 1, column, shiftKey)
+    else if (key === 'ArrowDown') go(row + 1, column, shiftKey)
+    else if (key === 'ArrowLeft') go(row, column - 1, shiftKey)
+    else if (key === 'ArrowRight') go(row, column + 1, shiftKey)
+    else if (key === 'PageUp') go(Math.max(0, row - page), column, shiftKey)
+    else if (key === 'PageDown') go(row + page, column, shiftKey)
+    else if (key === 'Home') go(control ? 0 : row, 0, shiftKey)
+    else if (key === 'End') go(control ? part.total - 1 : row, columns.length - 1, shiftKey)
     else return
     event.preventDefault()
   }
   const widen = (by: number) => setWidth(columns[place.column]!, widths[place.column]! + by)
   const current = place.row < 0 ? columns[place.column] ?? '' : textOf(pages.row(place.row)?.[columns[place.column] ?? ''])
-  const [copied, setCopied] = useState('')
-  const copy = () => navigator.clipboard?.writeText(current).then(() => setCopied('Copied'), () => setCopied('The browser did not allow it.'))
+  const [highest, lowest] = sorted(place.row, corner?.row)
+  const [left, right] = sorted(place.column, corner?.column)
+  const isSelected = (row: number, column: number) => row >= highest && row <= lowest && column >= left && column <= right
+  const cells = (lowest - highest + 1) * (right - left + 1)
+  const copy = async () => {
+    const selected = Array.from({ length: lowest - highest + 1 }, (_, i) => pages.row(highest + i))
+    if (corner && selected.includes(undefined)) {
+      setCopied('Some of these rows are not loaded. Select fewer, or download all.')
+      return
+    }
+    const names = columns.slice(left, right + 1)
+    try {
+      await navigator.clipboard.writeText(corner ? asLines(selected.map((row) => names.map((each) => textOf(row?.[each])))) : current)
+      setCopied(cells > 1 ? `Copied ${cells.toLocaleString('en')} cells` : 'Copied')
+    } catch {
+      setCopied('The browser did not allow it.')
+    }
+  }
 
   const idOf = (row: number, column: number) => `${prefix}-${row}-${column}`
   const isDrawn = (place.row < 0 || (place.row >= first && place.row <= last)) && drawnColumns.some(({ index }) => index === place.column)
@@ -139,7 +172,7 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
       )}
       {/* oxlint-disable-next-line jsx-a11y/interactive-supports-focus -- the grid has the focus, and says where in it one is */}
       <div
-        ref={grid} className="grid" role="grid" aria-label={name} aria-rowcount={part.total + 1} aria-colcount={columns.length + 1} aria-readonly="true"
+        ref={grid} className="grid" role="grid" aria-label={name} aria-rowcount={part.total + 1} aria-colcount={columns.length + 1} aria-readonly="true" aria-multiselectable="true"
         tabIndex={0} aria-activedescendant={isDrawn ? idOf(place.row, place.column) : undefined} onKeyDown={onKeyDown}
       >
         <div role="row" aria-rowindex={1} className="names" style={{ width: across.getTotalSize() }}>
@@ -161,7 +194,8 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
             <div role="row" key={index} aria-rowindex={index + 2} className="row" style={{ top: start + top, height: rowHeight }}>
               <span role="rowheader" aria-colindex={1} className="number" style={{ width: numbersWidth }}>{(index + 1).toLocaleString('en')}</span>
               <Cells
-                row={pages.row(index)} columns={columns} drawn={drawnColumns} idOf={(column) => idOf(index, column)} choose={(column) => go(index, column)}
+                row={pages.row(index)} columns={columns} drawn={drawnColumns} idOf={(column) => idOf(index, column)}
+                choose={(column, selects) => go(index, column, selects)} isSelected={(column) => isSelected(index, column)}
                 current={place.row === index ? place.column : -1}
               />
             </div>
@@ -170,8 +204,9 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
       </div>
       <div className="current">
         <p>
-          <strong dir="auto">{columns[place.column]}</strong>{place.row >= 0 && `, row ${(place.row + 1).toLocaleString('en')}`}
-          {navigator.clipboard && <button onClick={() => void copy()}>Copy</button>} <span role="status">{copied}</span>
+          <span><strong dir="auto">{columns[place.column]}</strong>{place.row >= 0 && `, row ${(place.row + 1).toLocaleString('en')}`}</span>
+          {navigator.clipboard && part.total > 0 && <button onClick={() => void copy()}>{cells > 1 ? `Copy ${cells.toLocaleString('en')} cells` : 'Copy'}</button>}
+          <span role="status">{copied}</span>
         </p>
         {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- long texts are scrolled by keys */}
         <pre tabIndex={0} dir="auto" aria-label="Text of the cell">{current}</pre>
@@ -180,16 +215,19 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
   )
 }
 
-function Cells({ row, columns, drawn, idOf, choose, current }: {
+/** From the smaller of two to the larger. */
+const sorted = (one: number, other = one): [number, number] => [Math.min(one, other), Math.max(one, other)]
+
+function Cells({ row, columns, drawn, idOf, choose, isSelected, current }: {
   row: Row | undefined; columns: readonly string[]; drawn: readonly { index: number; start: number; size: number }[]
-  idOf: (column: number) => string; choose: (column: number) => void; current: number
+  idOf: (column: number) => string; choose: (column: number, selects: boolean) => void; isSelected: (column: number) => boolean; current: number
 }) {
   return drawn.map(({ index, start, size }) => (
     // The keys are those of the grid.
     // oxlint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/interactive-supports-focus
     <span
       role="gridcell" key={index} id={idOf(index)} aria-colindex={index + 2} className="cell" data-current={index === current} dir="auto"
-      style={{ left: start, width: size }} onClick={() => choose(index)}
+      aria-selected={isSelected(index)} style={{ left: start, width: size }} onClick={({ shiftKey }) => choose(index, shiftKey)}
     >
       {row ? cellText(row[columns[index]!]) : '…'}
     </span>
