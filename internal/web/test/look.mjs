@@ -160,10 +160,10 @@ try {
   assert.equal(await wide(), width + 124)
   await cell('a').click()
   await page.keyboard.down('Shift')
-  await cell('false').click()
+  await cell('C').click()
   await page.keyboard.up('Shift')
-  await button('Copy 2 cells').click()
-  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), 'a\tfalse')
+  await button('Copy 6 cells').click()
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^a\t"שלום & ""Alpha"""\nb\t(long ?){40}\nc\tC$/)
   await button('Edges (2)').click()
   await cell('<script>x()</script>').waitFor()
   await button('Layers (2)').click()
@@ -260,6 +260,11 @@ try {
   await stuck.getByRole('button', { name: 'Show points and lines' }).click()
   await stuck.locator('.stage canvas').first().waitFor()
   assert.deepEqual(stuck.problems, [])
+} catch (error) {
+  for (const page of browser.contexts().flatMap((context) => context.pages())) {
+    console.error(page.url(), page.problems, await page.locator('dialog').allInnerTexts())
+  }
+  throw error
 } finally {
   await browser.close()
 }

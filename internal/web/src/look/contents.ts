@@ -1,5 +1,6 @@
 // What a node holds, as the server shows it: tables that are read in pages, each of one state of the file or graph, never of two.
 import { Failure, type Document } from '../client/index.ts'
+import { isOfFormerRelease } from '../client/wire.ts'
 import { connection } from '../app/session.ts'
 import { EdgesPageDocument, GraphPartsDocument, NodesPageDocument, SourceFileDocument, SourceRowsDocument } from './gql/graphql.ts'
 import type { Holding } from './holding.ts'
@@ -89,17 +90,24 @@ function part<Result>(
     return elements.map(({ attrs }) => attrs as Row)
   }
   return {
-    name, total, columns: first ? Object.keys(first.attrs as Row) : [],
+    name, total, columns: inOrder(Object.keys((first?.attrs ?? {}) as Row)),
     async load(from, count) {
       try {
         return await inParts(from, count, page)
       } catch (error) {
+        if (!(error instanceof Failure)) throw error
         // It was built again so often that what it was is not kept any more.
-        throw error instanceof Failure && error.code === 'NOT_FOUND' ? new Changed() : error
+        if (error.code === 'NOT_FOUND') throw new Changed()
+        throw isOfFormerRelease(error) ? new Failure('UNAVAILABLE', 'The server is being updated, and this part of it cannot show graphs as tables yet.') : error
       }
     },
   }
 }
+
+/** What people look for first. */
+const usual = ['id', 'source', 'target', 'label', 'layer']
+
+const inOrder = (columns: readonly string[]) => [...usual.filter((name) => columns.includes(name)), ...columns.filter((name) => !usual.includes(name))]
 
 /** Loads rows, in smaller parts when they are too long to be answered together. */
 export async function inParts(from: number, count: number, load: (from: number, count: number) => Promise<Row[]>): Promise<Row[]> {

@@ -4,6 +4,7 @@ import { flushSync } from 'react-dom'
 import { createGraphviz } from '../app/graphviz.ts'
 import { count, messageOf } from '../app/words.ts'
 import { outputOf } from './downloads.ts'
+import { takeFocus } from './focus.ts'
 import type { PictureProps } from './picture.tsx'
 
 const [least, most, step] = [0.05, 8, 1.25]
@@ -75,6 +76,7 @@ function Paper({ address, words, filename }: { address: string; words: string; f
   useEffect(() => { magnifying.current = magnify })
   useEffect(() => {
     const box = frame.current!
+    takeFocus(box)
     const onWheel = (event: WheelEvent) => {
       if (!event.ctrlKey) return
       event.preventDefault()

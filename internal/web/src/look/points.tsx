@@ -3,6 +3,7 @@ import type Sigma from 'sigma'
 import { useEffect, useId, useMemo, useRef, useState } from 'react'
 import { connection } from '../app/session.ts'
 import { count, messageOf } from '../app/words.ts'
+import { takeFocus } from './focus.ts'
 import { GraphPictureDocument } from './gql/graphql.ts'
 import { around, find, layersOf, networkOf, type Network, type Preview } from './network.ts'
 import type { PictureProps } from './picture.tsx'
@@ -66,7 +67,7 @@ function Stage({ preview, name, lost }: { preview: Preview; name: string; lost: 
     const { color, outlineColor: faint } = getComputedStyle(place.current!)
     stage.current?.setSettings({
       nodeReducer: (id, point) => (!near ? point : near.has(id) ? { ...point, highlighted: id === chosen, forceLabel: near.size <= 50, zIndex: 1 }
-        : { ...point, color: faint, label: null, zIndex: 0 }),
+        : { ...point, color: faint, size: 1.5, label: null, zIndex: 0 }),
       edgeReducer: (edge, line) => (near && !network.extremities(edge).every((id) => near.has(id)) ? { ...line, hidden: true } : near ? { ...line, color, size: 1.5 } : line),
     })
   }, [network, chosen, steps])
@@ -122,6 +123,7 @@ function Search({ network, choose }: { network: Network; choose: (id: string) =>
   const [text, setText] = useState('')
   const found = useMemo(() => find(network, text, 20), [network, text])
   const input = useRef<HTMLInputElement>(null)
+  useEffect(() => takeFocus(input.current!), [])
   const chooseFound = (id: string) => {
     setText('')
     input.current!.focus() // the button that was pressed is gone

@@ -1,9 +1,11 @@
 // A table of any length, of which only what is in view is loaded and drawn.
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { useCallback, useEffect, useId, useLayoutEffect, useMemo, useReducer, useRef, useState } from 'react'
+import { Failure, pause } from '../client/index.ts'
 import { count } from '../app/words.ts'
 import { asLines, cellText, fittingWidth, narrowest, textOf, widest } from './columns.ts'
 import { Changed, type Part } from './contents.ts'
+import { takeFocus } from './focus.ts'
 import { Pages, type Row } from './pages.ts'
 import { Scale } from './scale.ts'
 import './table.css'
@@ -38,7 +40,10 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
   const [seen, setSeen] = useState(0)
   const scale = useMemo(() => new Scale(part.total * rowHeight, seen), [part.total, seen])
   const scaling = useRef(scale)
-  useLayoutEffect(() => { scaling.current = scale })
+  useLayoutEffect(() => {
+    scaling.current = scale
+    grid.current!.dispatchEvent(new Event('scroll')) // the same place is another one of the rows
+  }, [scale])
   const { columns } = pages
   const { widths, setWidth } = useWidths(pages)
 
@@ -63,8 +68,7 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
     const element = grid.current!
     const observer = new ResizeObserver(() => setSeen(element.clientHeight - rowHeight))
     observer.observe(element)
-    // Whoever opens it can go on by the keys of the grid.
-    if (document.activeElement === document.body || document.activeElement?.matches('dialog')) element.focus({ preventScroll: true })
+    takeFocus(element)
     return () => observer.disconnect()
   }, [])
   // A turn of the wheel goes as far as in any other table.
@@ -92,7 +96,10 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
   const { failure } = pages
   useEffect(() => {
     if (failure instanceof Changed) changed()
-  }, [failure, changed])
+    if (!(failure instanceof Failure) || !failure.passes) return
+    const timer = setTimeout(() => pages.retry(), pause(3, failure.retryAfterMs))
+    return () => clearTimeout(timer)
+  }, [failure, changed, pages])
 
   const offset = rows.scrollOffset ?? 0
   const top = scale.toElement(offset) - offset // of the first row, were it drawn
