@@ -256,6 +256,8 @@ func TestBudgets(t *testing.T) {
 	}
 	editor := sum()
 	worker := asset(t, "layout.worker-*.js")
+	table := size(asset(t, "table-*.js")) + size(asset(t, "table-*.css"))
+	network := size(asset(t, "points-*.js")) + size(asset(t, "forces.worker-*.js"))
 	all := 0
 	err := fs.WalkDir(os.DirFS("dist"), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -281,6 +283,8 @@ func TestBudgets(t *testing.T) {
 	within("the client", size("/client/index.js"), 10<<10)
 	within("the shell", shell, 90<<10)
 	within("with the editor", editor, 180<<10)
+	within("a table", table, 20<<10)
+	within("a large graph", network, 50<<10)
 	within("the worker", size(worker), 500_000)
 	within("all files, raw", all, 2_600_000)
 }

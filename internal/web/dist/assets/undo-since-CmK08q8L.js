@@ -1,1 +1,0 @@
-export{t as undoSince}from"./undo-since-Bw6k1J4Y.js";
