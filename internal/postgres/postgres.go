@@ -218,6 +218,7 @@ func openPool(
 	session.configure(c.ConnConfig)
 	m := newMetrics(cfg.Metrics, name)
 	c.ConnConfig.Tracer = tracer{m.seconds}
+	c.ConnConfig.OnNotice = hearNotice
 	p := &Pool{acquire: timing.Acquire, metrics: m, name: name, log: cfg.Log, returned: make(chan struct{})}
 	c.BeforeConnect = func(ctx context.Context, cfg *pgx.ConnConfig) error {
 		if err := p.mayConnect(); err != nil {
