@@ -38,7 +38,7 @@ export function Question({ action, about, given, warning, done, close }: Asked) 
           <input value={value} autoComplete="off" required={name === 'account'} onChange={({ target }) => setAsked({ ...asked, [name]: target.value })} />
         </label>
       ))}
-      <Statement sql={sql} of={title} />
+      <Statement sql={sql} />
       {again && <p role="alert" className="warning">{warning}</p>}
     </Dialog>
   )

@@ -1,5 +1,5 @@
 // A view as a table.
-import { useState } from 'react'
+import { useEffect, useLayoutEffect, useRef, useState } from 'react'
 import { count } from '../app/words.ts'
 import type { Row, View } from './ask.ts'
 import { Statement } from './statement.tsx'
@@ -22,9 +22,10 @@ export function Section({ about, view, may, old, ask }: Shown) {
   const ofRows = actions.filter((action) => action.fits)
   const rows = sorted(view.rows, order)
   const heading = `view-${about.view}`
+  const section = useKeptFocus()
   const sortBy = (column: string) => setOrder({ column, descending: order?.column === column && !order.descending })
   return (
-    <section id={about.view} aria-labelledby={heading} className={old && 'old'}>
+    <section ref={section} id={about.view} aria-labelledby={heading} className={old && 'old'}>
       <div className="bar">
         <h2 id={heading} tabIndex={-1}>{about.title}</h2>
         <span className="count">
@@ -43,7 +44,7 @@ export function Section({ about, view, may, old, ask }: Shown) {
       {rows.length === 0 ? <p className="count">No rows.</p> : (
         // The keyboard scrolls what has the focus.
         // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-        <div className="table" role="region" aria-labelledby={heading} tabIndex={0}>
+        <div className="table" role="group" aria-label={`Rows: ${about.title}`} tabIndex={0}>
           <table>
             <thead>
               <tr>
@@ -76,6 +77,24 @@ export function Section({ about, view, may, old, ask }: Shown) {
       )}
     </section>
   )
+}
+
+/** Gives the focus to the heading when what had it goes with its row: otherwise people who use the keyboard would begin at the top again. */
+function useKeptFocus() {
+  const section = useRef<HTMLElement>(null)
+  const focused = useRef<Element>(null)
+  useEffect(() => {
+    const note = ({ target }: Event) => { focused.current = target as Element }
+    const { current } = section
+    current?.addEventListener('focusin', note)
+    return () => current?.removeEventListener('focusin', note)
+  }, [])
+  useLayoutEffect(() => {
+    if (!focused.current || focused.current.isConnected) return
+    focused.current = null
+    if (document.activeElement === document.body) section.current?.querySelector('h2')?.focus({ preventScroll: true })
+  })
+  return section
 }
 
 /** Columns whose few values are good, or not. */

@@ -1,7 +1,7 @@
 // A statement, to copy.
 import { useRef, useState } from 'react'
 
-export function Statement({ sql, of }: { sql: string; of: string }) {
+export function Statement({ sql, of }: { sql: string; of?: string }) {
   const code = useRef<HTMLElement>(null)
   const [said, setSaid] = useState('')
   const copy = async () => {
@@ -16,7 +16,7 @@ export function Statement({ sql, of }: { sql: string; of: string }) {
   return (
     <p className="sql">
       <code ref={code}>{sql}</code>
-      <button type="button" onClick={copy} aria-label={`Copy the SQL of ${of}`}>Copy</button>
+      <button type="button" onClick={copy} aria-label={of ? `Copy the SQL of ${of}` : 'Copy the SQL'}>Copy</button>
       <span role="status">{said}</span>
     </p>
   )
