@@ -31,7 +31,7 @@ type consoleView struct{ name, where, order string }
 
 var consoleViews = []consoleView{
 	{"replicas", "", "address"},
-	{"health", "", `status = 'ok', "check"`},
+	{"health", "", `status = 'ok', status = 'warn', "check"`},
 	{"projects_live", "", "connections DESC, last_change_at DESC NULLS LAST"},
 	{"who", "", "joined_at DESC"},
 	{"builds", "finished_at IS NULL OR finished_at > now() - interval '1 hour'", "finished_at DESC NULLS FIRST, requested_at"},

@@ -50,7 +50,7 @@ export function Section({ about, view, may, old, ask }: Shown) {
               <tr>
                 {ofRows.length > 0 && <th scope="col"><span className="unseen">What can be done</span></th>}
                 {about.columns.map((column) => (
-                  <th key={column} scope="col" aria-sort={order?.column !== column ? undefined : order.descending ? 'descending' : 'ascending'}>
+                  <th key={column} scope="col" className={typeof rows[0]?.[column] === 'number' ? 'number' : undefined} aria-sort={order?.column !== column ? undefined : order.descending ? 'descending' : 'ascending'}>
                     <button onClick={() => sortBy(column)}>
                       {column}{order?.column === column && <span aria-hidden="true">{order.descending ? ' ▼' : ' ▲'}</span>}
                     </button>

@@ -5,11 +5,12 @@ import type { Row } from './ask.ts'
 const isTime = (value: unknown): value is string => typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/.test(value)
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 3 })
+const rounded = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 })
 const sizes = ['B', 'kB', 'MB', 'GB', 'TB']
 
 function size(bytes: number): string {
   const unit = bytes < 1 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), sizes.length - 1)
-  return `${(bytes / 1_000 ** unit).toPrecision(3).replace(/\.?0+$/, '')} ${sizes[unit]}`
+  return `${rounded.format(bytes / 1_000 ** unit)} ${sizes[unit]}`
 }
 
 /** What stands in the cell of a column; nothing for null. */
@@ -20,7 +21,7 @@ export function shown(column: string, value: unknown): string {
   if (isTime(value)) return moment(new Date(value))
   if (Array.isArray(value)) return value.map(String).join(', ')
   if (typeof value === 'object') return JSON.stringify(value)
-  if (column === 'idle' || column === 'spread') return String(value).replace(/\.\d+$/, '')
+  if (column === 'idle') return String(value).replace(/\.\d+$/, '')
   return String(value)
 }
 
