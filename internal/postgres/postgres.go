@@ -55,9 +55,9 @@ type DB struct {
 	Requests *Pool // requests of clients
 	CatchUp  *Pool // reads of the log by watchers that are behind
 	Builds   *Pool // reads and writes of whole graphs by builds, with BuildTiming
-	// System is for what the replica does by itself: lease, health, sweep, gaps, presence, agents' inboxes, commands and
-	// clean-up. Each of them has one statement under way at most, and none of them a request of a client. So however many clients
-	// come, none of these waits for them.
+	// System is for what the replica does by itself: lease, health, sweep, gaps, presence, agents' inboxes, commands, clean-up and the
+	// page for operators. Each of them has one statement under way at most, and none of them a request of a client. So however many
+	// clients come, none of these waits for them.
 	System *Pool
 }
 

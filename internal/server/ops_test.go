@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -170,6 +171,70 @@ func TestOpsIsForItsOwnPage(t *testing.T) {
 	}
 }
 
+// The requests of routes of the admin address, by their patterns: method, path and body.
+var adminRequests = map[string][3]string{
+	"/health":                {http.MethodGet, "/health?verbose"},
+	"/metrics":               {http.MethodGet, "/metrics"},
+	"/debug/pprof/profile":   {http.MethodGet, "/debug/pprof/profile?seconds=1"},
+	"/debug/pprof/symbol":    {http.MethodGet, "/debug/pprof/symbol"},
+	"/debug/pprof/trace":     {http.MethodGet, "/debug/pprof/trace?seconds=0.01"},
+	"/debug/pprof/*":         {http.MethodGet, "/debug/pprof/heap"},
+	"/ops":                   {http.MethodGet, "/ops"},
+	"/ops/*":                 {http.MethodGet, "/ops/icon.svg"},
+	"/ops/api/{view}":        {http.MethodGet, "/ops/api/who"},
+	"/ops/api/{function}":    {http.MethodPost, "/ops/api/undrain", `{"replica":"ADDRESS"}`},
+	"/debug/pprof/cmdline":   {http.MethodGet, "/debug/pprof/cmdline"}, // not in the router, like the next ones
+	"/graphql":               {http.MethodPost, "/graphql", "{}"},
+	"/login, /, /client/...": {http.MethodGet, "/login"},
+}
+
+// Every route of the admin address: who can connect may, but no page of anybody else may make their browser do so.
+func TestRightsOfAdminAddress(t *testing.T) {
+	t.Parallel()
+	replica := servertest.Start(t, 1, func(c *server.Config) { withAdmin(c); required(c) })[0]
+	until(t, "the listener", func() bool { return get(t, replica.URL+"/health") == http.StatusOK })
+	patterns := server.AdminPatterns(t)
+	for pattern := range adminRequests {
+		if !slices.Contains(patterns, pattern) {
+			patterns = append(patterns, pattern)
+		}
+	}
+	const jsonType = "application/json"
+	columns := []string{"program", "page of /ops", "typed address", "link", "page of another port", "page of another site", "foreign name"}
+	headers := [][]string{
+		{"Content-Type", jsonType},
+		opsPage(replica.Admin),
+		{"Content-Type", jsonType, "Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"},
+		{"Content-Type", jsonType, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"},
+		{"Content-Type", jsonType, "Sec-Fetch-Site", "same-site", "Origin", "http://127.0.0.1:1"},
+		{"Content-Type", jsonType, "Sec-Fetch-Site", "cross-site", "Origin", "https://foreign.example"},
+		{"Content-Type", jsonType, "Sec-Fetch-Site", "same-origin", "Origin", "http://foreign.example", "Host", "foreign.example"},
+	}
+	table := rightsTable{}
+	for _, pattern := range patterns {
+		request, ok := adminRequests[pattern]
+		if !ok {
+			t.Errorf("no request that fits %s: add it", pattern)
+			continue
+		}
+		for _, header := range headers {
+			body := strings.ReplaceAll(request[2], "ADDRESS", address(replica))
+			status, text := asked(t, request[0], replica.Admin+request[1], body, header...)
+			cell := fmt.Sprintf("%d: %.100s", status, text)
+			switch status {
+			case http.StatusOK:
+				cell = cellYes
+			case http.StatusForbidden, http.StatusMisdirectedRequest:
+				cell = cellNo
+			case http.StatusNotFound:
+				cell = cellAbsent
+			}
+			table[pattern] = append(table[pattern], cell)
+		}
+	}
+	table.compare(t, "route of the admin address", columns)
+}
+
 // What a function is given is a value, and what it answers is shown: an error, a warning, a result.
 func TestOpsCallsFunctions(t *testing.T) {
 	t.Parallel()
@@ -279,6 +344,7 @@ func TestOpsOfARoleThatOnlyReads(t *testing.T) {
 		"; GRANT USAGE ON SCHEMA public TO " + role)
 	pgtest.Exec(t, dba.conn, "SELECT layercake.grant_reader('"+role+"')")
 	admin := servertest.StartOn(t, theirs, 1, func(c *server.Config) { withAdmin(c); c.Migrate = false })[0].Admin
+	dba.await("2", "SELECT count(*)::text FROM layercake.replicas")
 	o := shows(t, admin, "all")
 	if o.Role != role || len(o.May) != 0 || len(o.Views["replicas"].Rows) != 2 {
 		t.Errorf("%+v", o)
