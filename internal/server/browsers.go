@@ -160,7 +160,7 @@ func foreignTo(page string, r *http.Request) string {
 		return ""
 	case site == "same-origin":
 		return "Only the page of this address may ask this: its Origin is another one"
-	case site == "none" && r.URL.Path == page && follows(r):
+	case site == "none" && strings.TrimSuffix(r.URL.Path, "/") == page && follows(r):
 		return ""
 	case site == "":
 		return "Only the page of this address may ask this, and no browser says where this request comes from (Sec-Fetch-Site). " +

@@ -114,6 +114,7 @@ func TestOpsIsForItsOwnPage(t *testing.T) {
 		"the page calls":                    {"POST", "/ops/api/kick_user", page, 400}, // PostgreSQL finds nobody
 		"its script":                        {"GET", "/ops/icon.svg", []string{"Sec-Fetch-Site", "same-origin"}, 200},
 		"somebody types the address":        {"GET", "/ops", append([]string{"Sec-Fetch-Site", "none"}, link...), 200},
+		"somebody types a slash, too":       {"GET", "/ops/", append([]string{"Sec-Fetch-Site", "none"}, link...), 200},
 		"somebody reloads":                  {"GET", "/ops", append([]string{"Sec-Fetch-Site", "same-origin"}, link...), 200},
 		"somebody types what the page asks": {"GET", "/ops/api/all", append([]string{"Sec-Fetch-Site", "none"}, link...), 403},
 		"an extension":                      {"GET", "/ops", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "no-cors"}, 403},

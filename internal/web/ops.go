@@ -28,4 +28,6 @@ var opsPages = sync.OnceValue(func() *Pages {
 })
 
 // ServeOps answers with the page for operators, and with its files below it.
-func ServeOps(w http.ResponseWriter, r *http.Request) { opsPages().files[r.URL.Path].serve(w, r) }
+func ServeOps(w http.ResponseWriter, r *http.Request) {
+	opsPages().files[strings.TrimSuffix(r.URL.Path, "/")].serve(w, r)
+}

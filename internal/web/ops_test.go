@@ -47,6 +47,9 @@ func TestOpsFiles(t *testing.T) {
 		!strings.Contains(index.Header().Get("Content-Security-Policy"), "require-trusted-types-for 'script'") {
 		t.Errorf("%d %v", index.Code, index.Header())
 	}
+	if slash := getOps(t, "/ops/"); slash.Body.String() != index.Body.String() {
+		t.Errorf("with a slash at the end: %d", slash.Code)
+	}
 	paths := regexp.MustCompile(`="(/[^"]*)"`).FindAllStringSubmatch(index.Body.String(), -1)
 	if len(paths) != 3 {
 		t.Fatalf("the page names %q, want an icon, a script and a style sheet", paths)
@@ -68,7 +71,7 @@ func TestOpsFiles(t *testing.T) {
 	if err != nil || len(found) != 2 {
 		t.Errorf("%d files, %v, want what the page names", len(found), err)
 	}
-	for _, path := range []string{"/ops/", "/ops/nothing.js", "/ops/assets/../../web.go", "/ops/index.html", "/ops/assets/index.js"} {
+	for _, path := range []string{"/ops/nothing.js", "/ops//", "/ops/assets/../../web.go", "/ops/index.html", "/ops/assets/index.js"} {
 		if got := getOps(t, path).Code; got != http.StatusNotFound {
 			t.Errorf("%s: %d, want 404", path, got)
 		}

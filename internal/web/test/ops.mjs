@@ -27,7 +27,7 @@ try {
   await page.locator('#who').getByText('SELECT * FROM layercake.who v ORDER BY joined_at DESC LIMIT 200;').waitFor()
   await shot(page, 'ops')
   await accessible(page)
-  await fits(page)
+  await fits(page, 'page')
 
   // A filter is the database's, and stands in the statement. A column sorts.
   const filter = page.getByLabel('Filter: Who is where')
@@ -64,7 +64,7 @@ try {
   assert.equal(await dialog.locator('code').textContent(), `SELECT layercake.drain(replica => '${id}', spread => '100 ms');`)
   await shot(page, 'drain')
   await accessible(page)
-  await fits(page)
+  await fits(page, 'dialog')
   await page.keyboard.press('Enter')
   await dialog.waitFor({ state: 'detached' })
   await row(page, 'replicas', there).getByText('draining', { exact: true }).waitFor()
@@ -110,6 +110,19 @@ try {
   await dialog.locator('button.main').click()
   await dialog.getByRole('alert').filter({ hasText: 'There is no account "nobody" (SQLSTATE P0002). Give its id or its user name' }).waitFor()
   await dialog.getByRole('button', { name: 'Cancel' }).click()
+
+  // Without the rights there are no buttons, but a statement that gives them.
+  await page.route('**/ops/api/all*', async (route) => {
+    const response = await route.fetch({ headers: { ...route.request().headers(), 'sec-fetch-site': 'same-origin' } }) // what a browser adds later
+    await route.fulfill({ response, json: { ...await response.json(), may: ['kick'] } })
+  })
+  await page.getByText('The role of this replica may not call drain, undrain, kick_user, cancel_build, end_sessions, disable_user, enable_user').waitFor()
+  await page.getByText(/^SELECT layercake\.grant_operator\('\w+'\);$/).waitFor()
+  assert.equal(await page.getByRole('button', { name: /^(Drain|Undrain|Kick user|Disable)/ }).count(), 0)
+  await button(page, 'Kick', await name(away)).waitFor()
+  await shot(page, 'rights')
+  await page.unroute('**/ops/api/all*')
+  await button(page, 'Drain', here).waitFor()
 
   // Nothing is asked while the window is hidden; when it is shown, at once.
   const asked = () => page.requests.filter((request) => request.includes('/ops/api/')).length
@@ -194,14 +207,14 @@ async function accessible(page) {
 }
 
 /** A narrow window shows everything; only tables scroll, by themselves. */
-async function fits(page) {
+async function fits(page, as) {
   const size = page.viewportSize()
   await page.setViewportSize({ width: 320, height: 640 })
   const beyond = await page.evaluate(() => [...document.querySelectorAll('#root *')].filter((element) => {
     const { left, right } = element.getBoundingClientRect()
     return !element.closest('.table table') && (left < 0 || right > 320)
   }).map((element) => element.outerHTML.slice(0, 200)))
-  await shot(page, 'narrow')
+  await shot(page, `narrow-${as}`)
   await page.setViewportSize(size)
   assert.deepEqual(beyond, [])
 }
@@ -211,6 +224,6 @@ async function shot(page, as) {
   if (!process.env.SHOTS) return
   for (const colorScheme of ['dark', 'light']) {
     await page.emulateMedia({ colorScheme })
-    await page.screenshot({ path: `${process.env.SHOTS}/${as}-${colorScheme}.png`, fullPage: as !== 'narrow' })
+    await page.screenshot({ path: `${process.env.SHOTS}/${as}-${colorScheme}.png`, fullPage: !as.startsWith('narrow') })
   }
 }
