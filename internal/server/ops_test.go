@@ -192,7 +192,9 @@ var adminRequests = map[string][3]string{
 // Every route of the admin address: who can connect may, but no page of anybody else may make their browser do so.
 func TestRightsOfAdminAddress(t *testing.T) {
 	t.Parallel()
-	replica := servertest.Start(t, 1, func(c *server.Config) { withAdmin(c); required(c) })[0]
+	database := pgtest.New(t)
+	replica := servertest.StartOn(t, database, 1, func(c *server.Config) { withAdmin(c); required(c) })[0]
+	openConsole(t, database).await("1", "SELECT count(*)::text FROM layercake.replicas")
 	until(t, "the listener", func() bool { return get(t, replica.URL+"/health") == http.StatusOK })
 	patterns := server.AdminPatterns(t)
 	for pattern := range adminRequests {
@@ -244,6 +246,7 @@ func TestOpsCallsFunctions(t *testing.T) {
 	admin, there := replicas[0].Admin, replicas[1]
 	newProject(t, there.URL)
 	dba := openConsole(t, database)
+	dba.await("2", "SELECT count(*)::text FROM layercake.replicas")
 	for name, c := range map[string]struct{ function, arguments, sqlstate, message, hint string }{
 		"a value of the wrong type": {"kick", `{"connection_id":"x"}`, "22P02", `invalid input syntax for type uuid: "x"`, ""},
 		"a time of the wrong type":  {"drain", `{"replica":"x","spread":"soon"}`, "22007", `invalid input syntax for type interval: "soon"`, ""},
@@ -436,8 +439,8 @@ func TestOpsShowsViews(t *testing.T) {
 	}
 }
 
-// While all connections of requests are in use, operators see and act. When the database does not answer, they are told in time.
-func TestOpsWhileTheDatabaseIsBusy(t *testing.T) {
+// While all connections of requests are in use, operators see and act.
+func TestOpsWhileThePoolIsExhausted(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
 	replica := servertest.StartOn(t, database, 1, func(c *server.Config) { withAdmin(c); c.PoolMax = 2 })[0]
@@ -462,7 +465,7 @@ func TestOpsWhileTheDatabaseIsBusy(t *testing.T) {
 			}
 		})
 	}
-	other.await("2", "SELECT max(pool_in_use)::text FROM layercake.replicas")
+	other.await("2", "SELECT coalesce(max(pool_in_use), 0)::text FROM layercake.replicas")
 	if got := shows(t, replica.Admin, "all").Views["replicas"].Rows[0]["pool_in_use"]; got != 2.0 {
 		t.Errorf("%v connections are in use, want 2", got)
 	}
@@ -471,11 +474,68 @@ func TestOpsWhileTheDatabaseIsBusy(t *testing.T) {
 	}
 	cancel()
 	pgtest.Exec(t, dba.conn, "ROLLBACK")
+}
 
+// A database that does not answer keeps one connection of the replica at most, however many operators look, and they are told in time.
+func TestOpsWhileAViewIsLocked(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	admin := servertest.StartOn(t, database, 1, withAdmin)[0].Admin
+	dba, other := openConsole(t, database), openConsole(t, database)
 	pgtest.Exec(t, dba.conn, "BEGIN; ALTER VIEW layercake.health RENAME TO gone") // which locks it
-	status, text := asked(t, "GET", replica.Admin+"/ops/api/health", "", "Sec-Fetch-Site", "same-origin")
-	if status != http.StatusServiceUnavailable || !strings.Contains(text, postgres.QueryCanceled) {
-		t.Errorf("a view that is locked: %d %s", status, text)
+	answers := make(chan string, 6)
+	for n := range cap(answers) {
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), pgtest.Patience)
+			defer cancel()
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprint(admin, "/ops/api/health?health=", n), nil)
+			if err != nil {
+				answers <- err.Error()
+				return
+			}
+			r.Header.Set("Sec-Fetch-Site", "same-origin")
+			response, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil {
+				answers <- err.Error()
+				return
+			}
+			defer response.Body.Close()
+			text, _ := io.ReadAll(response.Body)
+			answers <- fmt.Sprint(response.StatusCode, " ", string(text))
+		}()
 	}
-	pgtest.Exec(t, dba.conn, "ROLLBACK")
+	late, most := 0, 0
+	for n := 0; n < cap(answers); {
+		select {
+		case answer := <-answers:
+			if n++; !strings.HasPrefix(answer, "503 ") {
+				t.Error(answer)
+			}
+			if strings.Contains(answer, postgres.QueryCanceled) {
+				late++
+			}
+		default:
+			most = max(most, pgtest.Count(t, other.conn, `SELECT count(*) FROM pg_stat_activity
+				WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%layercake.health v%'`))
+		}
+	}
+	if most != 1 || late < 1 {
+		t.Errorf("%d sessions waited at once, want 1; %d statements were ended, want 1 at least", most, late)
+	}
+}
+
+// What is shown changes nothing, whatever a view does.
+func TestOpsOnlyReads(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	admin := servertest.StartOn(t, database, 1, withAdmin)[0].Admin
+	dba := openConsole(t, database)
+	pgtest.Exec(t, dba.conn, `CREATE OR REPLACE FUNCTION layercake.check_health() RETURNS TABLE ("check" text, status text, detail text, advice text)
+		LANGUAGE sql AS $$ INSERT INTO public.projects (name) VALUES ('Written') RETURNING name, 'ok', '', '' $$`)
+	if status, text := asked(t, "GET", admin+"/ops/api/health", "", "Sec-Fetch-Site", "same-origin"); status == http.StatusOK {
+		t.Error(text)
+	}
+	if n := dba.text("SELECT count(*)::text FROM projects"); n != "0" {
+		t.Errorf("%s projects were made", n)
+	}
 }
