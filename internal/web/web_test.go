@@ -310,7 +310,9 @@ func TestSources(t *testing.T) {
 }
 
 // notTests are scripts of the folder test that others import, or that other tests and benchmarks run.
-var notTests = []string{"browser.mjs", "passage.mjs", "figures.mjs", "sign-in.mjs", "single-sign-on.mjs", "site.mjs", "run-outlives.mjs"}
+var notTests = []string{
+	"browser.mjs", "figures.mjs", "ops.mjs", "passage.mjs", "run-outlives.mjs", "sign-in.mjs", "single-sign-on.mjs", "site.mjs",
+}
 
 // Each script drives pages of two replicas in a browser, or the client alone. None is forgotten: they are found in their folder.
 func TestPages(t *testing.T) {
