@@ -163,13 +163,20 @@ func (l requestLog) Write(int, int, http.Header, time.Duration, any) {}
 // adminRoutes returns the handler of all paths for operators.
 func (s *Server) adminRoutes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(secured, s.checkOperator)
-	r.Get("/health", s.diagnose)
-	r.Handle("/metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
-	r.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	r.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	r.HandleFunc("/debug/pprof/*", pprof.Index)
+	r.Use(secured, s.checkAdminHost)
+	r.Group(func(r chi.Router) {
+		r.Use(refusePages)
+		r.Get("/health", s.diagnose)
+		r.Handle("/metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
+		r.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		r.HandleFunc("/debug/pprof/trace", pprof.Trace)
+		r.HandleFunc("/debug/pprof/*", pprof.Index)
+	})
+	r.NotFound(refusePages(http.NotFoundHandler()).ServeHTTP)
+	if s.cfg.servesOps() {
+		s.opsRoutes(r)
+	}
 	return r
 }
 

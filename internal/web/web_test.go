@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"compress/gzip"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -266,6 +267,8 @@ func TestBudgets(t *testing.T) {
 		return loaded
 	}
 	worker := asset(t, "layout.worker-*.js")
+	table := size(asset(t, "table-*.js")) + size(asset(t, "table-*.css"))
+	network := size(asset(t, "points-*.js")) + size(asset(t, "forces.worker-*.js"))
 	all := 0
 	err := fs.WalkDir(os.DirFS("dist"), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -292,6 +295,8 @@ func TestBudgets(t *testing.T) {
 	within("the shell", sum(shell), 90<<10)
 	within("with the editor", sum(screen("editor")), 180<<10)
 	within("with the ways to connect", sum(screen("connect")), 110<<10)
+	within("a table", table, 20<<10)
+	within("a large graph", network, 50<<10)
 	within("the worker", size(worker), 500_000)
 	within("all files, raw", all, 2_600_000)
 }
@@ -318,8 +323,8 @@ func TestSources(t *testing.T) {
 
 // notTests are scripts of the folder test that others import, or that other tests and benchmarks run.
 var notTests = []string{
-	"browser.mjs", "passage.mjs", "figures.mjs", "sign-in.mjs", "single-sign-on.mjs", "site.mjs", "connect.mjs", "connect-token.mjs", "paste.mjs",
-	"chaos-pages.mjs",
+	"browser.mjs", "chaos-pages.mjs", "connect.mjs", "connect-token.mjs", "figures.mjs", "ops.mjs", "passage.mjs", "paste.mjs", "run-outlives.mjs",
+	"sign-in.mjs", "single-sign-on.mjs", "site.mjs",
 }
 
 // Each script drives pages of two replicas in a browser, or the client alone. None is forgotten: they are found in their folder.
@@ -373,4 +378,13 @@ func TestSignIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log(npmtest.RunInBrowser(t, "sign-in.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL, "CODE="+code))
+}
+
+// A build that its replica does not live to end comes to rest in the windows of others.
+func TestRunOutlivesItsReplica(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	one, other := servertest.StartProcess(t, database), servertest.StartProcess(t, database)
+	t.Log(npmtest.RunInBrowser(t, "run-outlives.mjs", "URL="+one.URL, "OTHER_URL="+other.URL,
+		fmt.Sprintf("PIDS=%d,%d", one.PID(), other.PID()), "PSQL="+filepath.Join(pgtest.Binaries(t), "psql"), "DATABASE="+database))
 }

@@ -1,1 +1,0 @@
-export{t as undoSince}from"./undo-since-CCW5sl2c.js";
