@@ -15,6 +15,6 @@ const output = (folder: string): CodegenConfig['generates'] => ({
 
 const config: CodegenConfig = {
   schema: '../../graph/testdata/schema.graphql',
-  generates: { ...output('src/client'), ...output('src/app'), ...output('src/app/data') },
+  generates: { ...output('src/client'), ...output('src/app'), ...output('src/data') },
 }
 export default config

@@ -83,9 +83,7 @@ try {
   // The network goes when all is sent and nobody has answered. It is said, tried again, and there once.
   way.mute()
   await drop(one, { 'lost.csv': 'id,label\nx,Lost\n' }, { x: 200, y: 450 })
-  await two.keyboard.press('o') // what is out of sight is a row there, too
-  await two.getByRole('row', { name: /lost\.csv/ }).waitFor()
-  await two.keyboard.press('o')
+  await showAll(two, 4)
   await way.close()
   await upload(one, 'lost.csv').getByText('The connection broke at 99 %').waitFor()
   await way.open()
@@ -101,7 +99,7 @@ try {
 
   // A source that has no file takes the one that falls on it.
   await edit(project, [node('waiting', 'DataSourceNode', 'Waiting', 0, 700, { mine: 1 })])
-  for (const page of [one, two]) await page.locator('.react-flow').press('Control+0')
+  for (const page of [one, two]) await showAll(page, 5)
   await one.locator('[data-id=waiting]').click()
   await one.getByText('This source has no file.').waitFor()
   await check(one, 'no-file')
@@ -140,7 +138,7 @@ try {
     ...sources.map(({ id }) => edge(id, 'graph')), edge('graph', 'out'),
   ])
   assert.equal(frames.filter((frame) => frame.includes('executions(')).length, 0, 'an idle editor follows no builds')
-  for (const page of [one, two]) await page.locator('.react-flow').press('Control+0')
+  for (const page of [one, two]) await showAll(page, 6)
   await one.locator('[data-id=out]').focus()
   await one.keyboard.press(' ')
   await one.keyboard.press('r')
@@ -186,7 +184,7 @@ try {
   const longSource = (await nodes(project)).find(({ metadata }) => metadata.label === 'long.csv').id
   await edit(project, [edge(longSource, 'long')])
   for (const page of [one, two]) {
-    await page.locator('.react-flow').press('Control+0')
+    await showAll(page, 8)
     await page.locator('[data-id=long]').click()
   }
   await inspector.getByRole('button', { name: 'Run' }).click()
@@ -216,7 +214,7 @@ try {
   await edit(theirs, [node('g', 'GraphNode', 'Graph', 300, 0), ...(await nodes(theirs)).map(({ id }) => edge(id, 'g'))])
   await keys.keyboard.press('Control+Enter')
   await keys.locator('.said').getByText('The graph is built').waitFor()
-  await keys.keyboard.press('Control+0')
+  await showAll(keys, 4)
   await state(keys, 'g').getByText('4 nodes, 3 edges').waitFor()
   await keys.setViewportSize({ width: 320, height: 640 })
   await check(keys, '320')
@@ -238,6 +236,12 @@ try {
 } finally {
   await browser.close()
   await way.close()
+}
+
+/** Waits until a page has so many nodes, wherever they are: the map has all of them. Then it shows all. */
+async function showAll(page, count) {
+  await page.waitForFunction((want) => document.querySelectorAll('.react-flow__minimap-node').length === want, count)
+  await page.locator('.react-flow').press('Control+0')
 }
 
 /** Drops files on the canvas, as the browser does it. */

@@ -35,7 +35,7 @@ import { useTouch } from './touch.ts'
 import { useView, viewOf } from './view.ts'
 import type { Warnings } from './warnings.ts'
 
-const Data = later(() => import('./data/data.tsx'))
+const Data = later(() => import('../data/data.tsx'))
 
 const isFar = ({ transform }: ReactFlowState) => transform[2] < farZoom
 const noEdges: Edge[] = []

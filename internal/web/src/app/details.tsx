@@ -12,7 +12,7 @@ import { KindIcon } from './kinds.tsx'
 import { later } from './later.tsx'
 import type { Clash } from './resolve.ts'
 
-const DataOfNode = later(() => import('./data/of-node.tsx'))
+const DataOfNode = later(() => import('../data/of-node.tsx'))
 
 /** What is selected, what was typed into elements that are gone, and what is to be decided about either. */
 export default function Details({ plan, node, edge, clashes }: {
