@@ -215,16 +215,26 @@ function lineOf({ id, source, target }: PlanEdge, ariaLabel: string, selected: b
   }
 }
 
-/** All edges as one path, since thousands of elements that nobody can tell apart take too long to draw. */
+/** How many nodes have the edges that lead from them in one path. */
+const nodesOfPath = 25
+
+/**
+ * All edges as few paths, since thousands of elements that nobody can tell apart take too long to draw. They are more than one, so that of a
+ * node that moves only the surroundings are painted anew.
+ */
 function DistantEdges({ plan, nodes }: { plan: Plan; nodes: readonly Card[] }) {
-  const path = useMemo(() => {
-    const places = new Map(nodes.map(({ id, position }) => [id, position]))
-    let lines = ''
+  const paths = useMemo(() => {
+    const places = new Map(nodes.map(({ id, position }, i) => [id, { ...position, path: Math.floor(i / nodesOfPath) }]))
+    const lines = Array.from({ length: Math.ceil(nodes.length / nodesOfPath) }, () => '')
     for (const { source, target } of plan.edges.values()) {
       const [from, to] = [places.get(source), places.get(target)]
-      if (from && to) lines += `M${from.x + width} ${from.y + height / 2}L${to.x} ${to.y + height / 2}`
+      if (from && to) lines[from.path] += `M${from.x + width} ${from.y + height / 2}L${to.x} ${to.y + height / 2}`
     }
     return lines
   }, [plan.edges, nodes])
-  return <ViewportPortal><svg className="distant" aria-hidden="true"><path d={path} /></svg></ViewportPortal>
+  return (
+    <ViewportPortal>
+      <svg className="distant" aria-hidden="true">{paths.map((path, i) => <path key={i} d={path} />)}</svg>
+    </ViewportPortal>
+  )
 }
