@@ -97,6 +97,29 @@ try {
   await dismiss(one)
   one.problems.length = 0 // browsers complain of each connection that breaks
 
+  // A server that is busy is asked again by itself. Who may only look is told so before anything is sent.
+  let busy = true
+  await two.route('**/data-sources?*', (route) => {
+    if (!busy) return route.fallback()
+    busy = false
+    return route.fulfill({ status: 429, headers: { 'retry-after': '1' }, json: { error: { code: 'RATE_LIMITED', message: 'This server takes 4 uploads at once' } } })
+  })
+  await drop(two, { 'later.csv': 'id,label\nx,Later\n' }, { x: 300, y: 500 })
+  await upload(two, 'later.csv').getByText('This server takes 4 uploads at once. It is tried again by itself.').waitFor()
+  await upload(two, 'later.csv').getByText('Added as nodes, 1 row').waitFor()
+  await two.unroute('**/data-sources?*')
+  // Undo takes the node of one's own file away, and nobody else's change.
+  await two.locator('.react-flow').press('Control+z')
+  await showAll(two, 4)
+  await dismiss(two)
+  await two.route('**/graphql', (route) => (route.request().postData().includes('ProjectAccess')
+    ? route.fulfill({ json: { data: { project: { role: 'viewer', plan: { id: 1 } } } } }) : route.fallback()))
+  await drop(two, { 'theirs.csv': 'id,label\nx,Theirs\n' }, { x: 300, y: 500 })
+  await two.getByRole('alert').getByText('You may look at this project, and not change it.').waitFor()
+  await two.unroute('**/graphql')
+  await two.getByRole('button', { name: 'Dismiss' }).click()
+  two.problems.length = 0
+
   // A source that has no file takes the one that falls on it.
   await edit(project, [node('waiting', 'DataSourceNode', 'Waiting', 0, 700, { mine: 1 })])
   for (const page of [one, two]) await showAll(page, 5)

@@ -16,6 +16,7 @@ export function watchStates(desk: Desk, tell: (words: string) => void): () => vo
   let known: Known = nothingKnown
   let asked: Plan | null = null
   let stopped = false
+  let drawn: { plan: Plan; known: Known } | null = null
   const progress = followProgress(desk.project.id, (now) => {
     known = { ...known, progress: now }
     draw()
@@ -41,7 +42,12 @@ export function watchStates(desk: Desk, tell: (words: string) => void): () => vo
   const draw = () => {
     const plan = planOf(desk)
     const before = desk.states.get()
-    if (!plan || !isNow(desk)) return desk.states.set(new Map())
+    if (!plan || !isNow(desk)) {
+      drawn = null
+      return desk.states.set(new Map())
+    }
+    if (plan === drawn?.plan && known === drawn.known) return // how the connection is, or so
+    drawn = { plan, known }
     const after = statesOf(plan, known, before)
     if (after !== before) {
       desk.states.set(after)
