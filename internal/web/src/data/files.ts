@@ -1,6 +1,6 @@
 // How files come into a plan: chosen in a dialog of the browser, or dropped on the canvas.
 import type { PlanNode, Position } from '../client/index.ts'
-import { planOf, tell, type Desk } from '../app/desk.ts'
+import { planOf, tell, update, type Desk } from '../app/desk.ts'
 import { isNow } from '../app/history-state.ts'
 import { connection } from '../app/session.ts'
 import { ProjectAccessDocument } from './gql/graphql.ts'
@@ -50,6 +50,7 @@ async function give(desk: Desk, given: readonly GivenFile[], targets: readonly T
     ? `That are ${given.length} files. At most ${mostFiles} can be added at once: take fewer.`
     : await whyNot(desk)
   if (why) return tell(desk, why)
+  update(desk, { message: null }) // such as that there is no file
   const list = uploadsTo(desk.project.id)
   list.dismissDone()
   given.forEach(({ file, isFolder }, i) => list.add(file, targets[i]!, isFolder))

@@ -59,7 +59,7 @@ function SourceOf({ node }: { node: PlanNode }) {
   )
 }
 
-function SourceActions({ node, source: { id, name } }: { node: PlanNode; source: Source }) {
+function SourceActions({ node, source: { id, filename } }: { node: PlanNode; source: Source }) {
   const desk = useDesk()
   const [deleting, setDeleting] = useState(false)
   const ids = () => ({ id, opId: newId(), clientId: connection.clientId })
@@ -67,7 +67,7 @@ function SourceActions({ node, source: { id, name } }: { node: PlanNode; source:
     const variables = ids()
     try {
       await withRetries(() => connection.request(ReprocessDocument, variables))
-      say(desk, `Read again: ${name}`)
+      say(desk, `Read again: ${filename}`)
     } catch (error) {
       say(desk, `Not read: ${messageOf(error)}`)
     }
@@ -85,7 +85,7 @@ function SourceActions({ node, source: { id, name } }: { node: PlanNode; source:
       <button title="Reads the stored file once more, as after an update of the server" onClick={() => void reprocess()}>Read again</button>
       <button onClick={() => setDeleting(true)}>Delete file…</button>
       {deleting && (
-        <Dialog title={`Delete “${name}”?`} action="Delete" act={remove} close={() => setDeleting(false)}>
+        <Dialog title={`Delete “${filename}”?`} action="Delete" act={remove} close={() => setDeleting(false)}>
           <p>The file goes, with all nodes that read it and their edges, for everybody. This cannot be undone.</p>
         </Dialog>
       )}

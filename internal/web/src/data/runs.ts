@@ -1,7 +1,7 @@
 // Builds that this window asks for, and ends.
 import { Failure, newId } from '../client/index.ts'
 import { isNow } from '../app/history-state.ts'
-import { planOf, selected, tell, type Desk } from '../app/desk.ts'
+import { planOf, selected, tell, update, type Desk } from '../app/desk.ts'
 import { withRetries } from '../app/retry.ts'
 import { connection } from '../app/session.ts'
 import { say } from '../app/undo-state.ts'
@@ -34,6 +34,7 @@ export async function run(desk: Desk, nodeId: string | null): Promise<void> {
     return tell(desk, `${names} ${empty.length === 1 ? 'has no file: drop a CSV, TSV or JSON file on it' : 'have no file: drop a CSV, TSV or JSON file on each'}, ` +
       'or select it and choose one.')
   }
+  update(desk, { message: null }) // of the run before
   const { id: projectId } = desk.project
   const ids = { opId: newId(), clientId: connection.clientId }
   try {

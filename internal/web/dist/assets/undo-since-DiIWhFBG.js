@@ -1,0 +1,1 @@
+export{t as undoSince}from"./undo-since-D_OV_fJy.js";
