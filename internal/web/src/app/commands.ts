@@ -5,6 +5,7 @@ import { duplicate, pasteByCommand } from './clipboard.ts'
 import { change, isTyping, nothing, planOf, select, selected, tell, update, type Desk } from './desk.ts'
 import { kindOf, kindNames } from './kinds.tsx'
 import { showAndFocus } from './later.tsx'
+import { lookCommands } from './looking.ts'
 import { addNode, align, distribute, move, remove, within } from './operations.ts'
 import { labelOf } from './phrases.ts'
 import { allowedTargets } from './rules.ts'
@@ -105,6 +106,7 @@ const all: Command[] = [
   distribution('Distribute across', 'x'),
   distribution('Distribute down', 'y'),
   layOutCommand,
+  ...lookCommands,
   { words: 'Show the whole plan', key: 'Control+0', menu: ['plan'], isPossible: always, run: (desk) => desk.view.get()?.reveal() },
   { words: 'Show or hide the map', menu: ['plan'], isPossible: hasRoomForMap, run: (desk) => update(desk, { map: !desk.state.get().map }) },
   { words: 'Send a sample agent', isPossible: canSendSampleAgent, run: sendSampleAgent },

@@ -3,6 +3,7 @@ import { createContext, useContext, useSyncExternalStore } from 'react'
 import type { Edit, NodeType, Plan, Position } from '../client/index.ts'
 import { createDrafts, type Drafts } from './drafts.ts'
 import type { Companion } from './follow.ts'
+import type { Looking } from './looking.ts'
 import type { NodeStates } from './node-state.ts'
 import type { Item } from './order.ts'
 import { createOthers, type Others } from './others.ts'
@@ -47,6 +48,8 @@ export interface DeskState {
   moving: boolean
   /** Whether the outline is shown. */
   outline: boolean
+  /** What is looked at of what a node holds; null for nothing. */
+  looking: Looking | null
 }
 
 /** A menu, and where its corner is on the screen. */
@@ -110,7 +113,7 @@ export function createDesk(project: OpenProject): Desk {
     project,
     state: createStore<DeskState>({
       selection: nothing, connecting: null, renaming: null, companion: null, sampleAgent: null, inspecting: true,
-      boxing: false, map: true, finding: false, menu: null, message: null, moving: false, outline: false,
+      boxing: false, map: true, finding: false, menu: null, message: null, moving: false, outline: false, looking: null,
     }),
     view: createStore<View | null>(null),
     said: createStore<Sentence>({ words: '', count: 0 }),

@@ -10,6 +10,7 @@ import { dataType, dataTypes, description, edgeLabel, nodeLabel, sourceHandle, t
 import { Config } from './form.tsx'
 import { KindIcon } from './kinds.tsx'
 import { later } from './later.tsx'
+import { look } from './looking.ts'
 import type { Clash } from './resolve.ts'
 
 const DataOfNode = later(() => import('../data/of-node.tsx'))
@@ -41,6 +42,9 @@ function OfNode({ node, plan }: { node: PlanNode; plan: Plan }) {
       <FieldOf element={node} field={nodeLabel} />
       <FieldOf element={node} field={description} shape="lines" />
       <DataOfNode node={node} />
+      <p className="looks">
+        <button onClick={() => look(desk, node.id, 'table')}>Table</button> <button onClick={() => look(desk, node.id, 'picture')}>Picture</button>
+      </p>
       <Neighbours plan={plan} words="Inputs" ids={inputs} />
       <Neighbours plan={plan} words="Outputs" ids={outputs} />
       <Config node={node} />

@@ -14,12 +14,12 @@ import { Inspector } from './inspector.tsx'
 import { mediate } from './mediate.ts'
 import { later } from './later.tsx'
 import { LiveRegion } from './live-region.tsx'
-import { addressOf, navigate } from './path.ts'
 import { People } from './people.tsx'
 import { ProposalList } from './proposal-list.tsx'
 import type { Clash } from './resolve.ts'
 import { rulesOf } from './rules.ts'
 import { useScene } from './scene.ts'
+import { ScreenLink } from './screen-link.tsx'
 import { connection, openProject } from './session.ts'
 import { Notices, Status } from './status.tsx'
 import { ThemeButton } from './theme.tsx'
@@ -30,6 +30,7 @@ import { UndoNotices } from './undo-notices.tsx'
 const Outline = later(() => import('./outline.tsx'))
 const History = later(() => import('./history.tsx'))
 const Slider = later(() => import('./slider.tsx'))
+const Look = later(() => import('../look/look.tsx'))
 
 export default function Editor({ projectId }: { projectId: number }) {
   const desk = useMemo(() => createDesk(openProject(projectId)), [projectId])
@@ -75,7 +76,7 @@ export default function Editor({ projectId }: { projectId: number }) {
     <DeskProvider value={desk}>
       <main className="editor">
         <header>
-          <a href={addressOf('/')} onClick={(event) => { event.preventDefault(); navigate('/') }}>All projects</a>
+          <ScreenLink to="/">All projects</ScreenLink>
           <h1 dir="auto">{shown.projectName}</h1>
           <Status shown={shown} />
           <People />
@@ -83,6 +84,7 @@ export default function Editor({ projectId }: { projectId: number }) {
           {!gone && (
             <>
               <a href={location.pathname} target="_blank" rel="noopener">Open a second window</a>
+              <ScreenLink to={`/connect?project=${projectId}`}>Connect</ScreenLink>
               <SampleAgentButton />
             </>
           )}
@@ -110,7 +112,7 @@ export default function Editor({ projectId }: { projectId: number }) {
 function Work({ plan, isLive, clashes }: { plan: Plan; isLive: boolean; clashes: Clash[] }) {
   const { history } = useDesk()
   const { open } = useSyncExternalStore(history.subscribe, history.get)
-  const { outline } = useDeskState()
+  const { outline, looking } = useDeskState()
   const warnings = useWarnings(plan, isLive)
   const { marks, readOnly } = useScene(plan)
   return (
@@ -122,6 +124,7 @@ function Work({ plan, isLive, clashes }: { plan: Plan; isLive: boolean; clashes:
         {open ? <History /> : <Inspector plan={plan} clashes={clashes} />}
       </div>
       {open && <Slider now={plan} marks={marks} />}
+      {looking && <Look plan={plan} looking={looking} />}
     </>
   )
 }
