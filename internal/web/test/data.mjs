@@ -241,28 +241,29 @@ try {
   await keys.setViewportSize({ width: 320, height: 640 })
   await check(keys, '320')
   assert.ok(await keys.evaluate(() => document.documentElement.scrollWidth <= 320), 'wider than the page')
-  // The sample plan has no files, and says what to do.
+  // The sample plan has no files, says what to do, and has some for whoever has none.
   const sample = await open(browser, other)
   await sample.getByRole('button', { name: 'Open the sample plan' }).click()
   await cards(sample, 8)
   await sample.getByRole('button', { name: 'Run all' }).click()
   await sample.getByText('“Services”, “Calls”, and “Teams” have no file: drop a CSV, TSV or JSON file on each').waitFor()
-  for (const [id, name] of [['datasourcenode_001', 'nodes.csv'], ['datasourcenode_002', 'edges.csv'], ['datasourcenode_003', 'layers.csv']]) {
-    await drop(sample, { [name]: tables[name] }, { x: 10, y: 10 }, `[data-id=${id}]`)
-    await state(sample, id).getByText(`Read ${name}`).waitFor()
-  }
+  await sample.keyboard.press('Control+k')
+  await sample.getByRole('combobox', { name: 'Command or node' }).fill('sample its files')
+  await sample.keyboard.press('Enter')
+  for (const [i, name] of ['services', 'calls', 'teams'].entries()) await state(sample, `datasourcenode_00${i + 1}`).getByText(`Read ${name}.csv`).waitFor()
   await sample.getByRole('button', { name: 'Run all' }).click()
-  await state(sample, 'graphnode_006').getByText('4 nodes, 3 edges').waitFor()
+  await state(sample, 'mergenode_004').getByText('12 nodes, 7 edges').waitFor()
+  await state(sample, 'graphnode_006').getByText('10 nodes, ').waitFor() // two levels of them
   await check(sample, 'sample')
   // Nothing of it is said of the past, to which nothing can be added.
   await sample.getByRole('button', { name: 'History' }).click()
-  await sample.getByRole('slider', { name: 'Version' }).press('ArrowLeft')
+  await sample.getByRole('button', { name: 'Look' }).last().click()
   await sample.getByRole('button', { name: 'Back to now' }).waitFor()
   await sample.locator('.card .state').first().waitFor({ state: 'detached' })
   await drop(sample, { 'late.csv': 'id,label\n' }, { x: 300, y: 500 })
   await sample.getByRole('alert').getByText('Go back to now to add files').waitFor()
   await sample.getByRole('button', { name: 'Back to now' }).click()
-  await state(sample, 'graphnode_006').getByText('4 nodes, 3 edges').waitFor()
+  await state(sample, 'graphnode_006').getByText('10 nodes, ').waitFor()
   for (const page of [one, two, keys, sample]) assert.deepEqual(page.problems, [])
 } finally {
   await browser.close()

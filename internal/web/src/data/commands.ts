@@ -6,6 +6,7 @@ import { planOf, selected, type Desk } from '../app/desk.ts'
 import { isNow } from '../app/history-state.ts'
 import { addFiles, chooseFileOf, chooseFiles, isPast } from './files.ts'
 import { cancel, isRunning, run, runnable } from './runs.ts'
+import { giveSampleFiles, lacksSampleFiles, sampleWords } from './sample-files.ts'
 
 /** Adds files that somebody chooses: at a place, or else in the middle of what is seen. */
 function choose(desk: Desk, at?: Position): void {
@@ -32,6 +33,7 @@ function selectedSource(desk: Desk): PlanNode | undefined {
 
 addCommands([
   addCommand,
+  { words: sampleWords, menu: ['plan'], isPossible: lacksSampleFiles, run: giveSampleFiles },
   {
     words: 'Choose the file of this source…', menu: ['selection'], isPossible: (desk) => selectedSource(desk) !== undefined,
     run(desk) {

@@ -53,7 +53,7 @@ async function give(desk: Desk, given: readonly GivenFile[], targets: readonly T
   update(desk, { message: null }) // such as that there is no file
   const list = uploadsTo(desk.project.id)
   list.dismissDone()
-  given.forEach(({ file, isFolder }, i) => list.add(file, targets[i]!, isFolder))
+  given.forEach(({ file, isFolder }, i) => list.add(file, targets[i]!, { isFolder }))
 }
 
 /** Nobody waits longer than that to see that their files are taken, in milliseconds. */

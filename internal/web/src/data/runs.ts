@@ -8,6 +8,7 @@ import { say } from '../app/undo-state.ts'
 import { listed, messageOf } from '../app/words.ts'
 import { isPast } from './files.ts'
 import { CancelDocument, ExecuteNodeDocument, ExecutePlanDocument, ProjectAccessDocument } from './gql/graphql.ts'
+import { lacksSampleFiles, sampleWords } from './sample-files.ts'
 import { isOpen, sourcesWithoutFile } from './states.ts'
 
 /** The selected node, if it is one that can be run: one of them, which builds or writes something. */
@@ -32,7 +33,7 @@ export async function run(desk: Desk, nodeId: string | null): Promise<void> {
   if (empty.length > 0 && (nodeId !== null || empty.length === sources.length)) {
     const names = listed.format(empty.map(({ id, metadata }) => `“${metadata.label || id}”`))
     return tell(desk, `${names} ${empty.length === 1 ? 'has no file: drop a CSV, TSV or JSON file on it' : 'have no file: drop a CSV, TSV or JSON file on each'}, ` +
-      'or select it and choose one.')
+      `or select it and choose one.${lacksSampleFiles(desk) ? ` “${sampleWords}” is in the menu of the canvas, and behind Ctrl+K.` : ''}`)
   }
   update(desk, { message: null }) // of the run before
   const { id: projectId } = desk.project

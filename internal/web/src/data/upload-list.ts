@@ -2,7 +2,7 @@
 import { newId } from '../client/index.ts'
 import { createStore, type Store } from '../app/store.ts'
 import { send } from './sending.ts'
-import { isOpen, refusalOf, startable, type State, type Target, type Upload } from './uploads.ts'
+import { isOpen, refusalOf, startable, type Kind, type State, type Target, type Upload } from './uploads.ts'
 
 /** A busy server is asked that often, which is some minutes. */
 const mostAttempts = 60
@@ -17,11 +17,11 @@ export class UploadList {
     this.#projectId = projectId
   }
 
-  /** Adds a file. One that cannot be sent is refused in the list. */
-  add(file: File, target: Target, isFolder = false): void {
+  /** Adds a file. One that cannot be sent is refused in the list. Unless it is said what it holds, the server finds out. */
+  add(file: File, target: Target, { isFolder = false, kind = null }: { isFolder?: boolean; kind?: Kind | null } = {}): void {
     const why = refusalOf({ name: file.name, size: file.size, isFolder })
     const state: State = why === null ? { at: 'waiting' } : { at: 'refused', why, problems: [] }
-    this.store.set([...this.store.get(), { id: ++lastId, file, target, kind: null, opId: newId(), state }])
+    this.store.set([...this.store.get(), { id: ++lastId, file, target, kind, opId: newId(), state }])
     this.#go()
   }
 
