@@ -92,7 +92,7 @@ function Uploads({ list }: { list: UploadList }) {
       {uploads.length > 0 && (
         <section aria-labelledby={heading}>
           <h2 id={heading} className="unseen">Files</h2>
-          <ul>{uploads.map((upload) => <li key={upload.id}><One upload={upload} list={list} /></li>)}</ul>
+          <ul>{uploads.map((upload) => <li key={upload.id} className={upload.state.at}><One upload={upload} list={list} /></li>)}</ul>
           <p className="do">
             {open.length > 1 && <button onClick={() => list.stop(open)}>Stop all</button>}
             {ended.length > 1 && <button onClick={() => list.dismiss(ended.map(({ id }) => id))}>Dismiss all that ended</button>}
