@@ -123,9 +123,17 @@ try {
   await close()
   await node(idOf('rows')).and(page.locator(':focus-visible, :focus')).or(page.locator('.inspector button:focus')).waitFor()
 
+  // A file that is no table of nodes or edges.
+  await node(idOf('l')).click()
+  await page.keyboard.press('t')
+  await cell('Apps').waitFor()
+  await close()
+
   // What has not been built says what to do.
   await node('idle').click()
-  await page.keyboard.press('t')
+  await page.keyboard.press('Control+k')
+  await page.keyboard.type('Tabl')
+  await page.keyboard.press('Enter')
   await dialog.getByText('This graph has not been built yet. Run it, and look again.').waitFor()
   await check(page, 'nothing')
   await run('idle')
@@ -226,7 +234,7 @@ try {
   // The layout can be stopped. WebGL is lost: there is a sentence, and the table.
   await button('Picture').click()
   await button('Stop').click()
-  await dialog.getByText('Laid out').waitFor()
+  await dialog.getByText('The layout was stopped').waitFor()
   await page.evaluate(() => {
     for (const canvas of document.querySelectorAll('.stage canvas')) canvas.getContext('webgl2')?.getExtension('WEBGL_lose_context').loseContext()
   })

@@ -42,8 +42,9 @@ function Stage({ preview, name, lost }: { preview: Preview; name: string; lost: 
   const stage = useRef<Sigma | null>(null)
   const [chosen, setChosen] = useState<string | null>(null)
   const [steps, setSteps] = useState(1)
-  /** The part of the layout that is done; 1 at its end, or since it was stopped. */
+  /** The part of the layout that is done. */
   const [done, setDone] = useState(0)
+  const [isStopped, setStopped] = useState(false)
   const stop = useRef(() => {})
 
   useEffect(() => {
@@ -54,7 +55,7 @@ function Stage({ preview, name, lost }: { preview: Preview; name: string; lost: 
     const end = layOutByForces(network, !reduced, setDone)
     stop.current = () => {
       end()
-      setDone(1)
+      setStopped(true)
     }
     return () => {
       end()
@@ -91,12 +92,12 @@ function Stage({ preview, name, lost }: { preview: Preview; name: string; lost: 
         </span>
         <button onClick={() => zoom(1 / 1.5)}>Larger</button> <button onClick={() => zoom(1.5)}>Smaller</button>{' '}
         <button onClick={() => stage.current?.getCamera().setState({ x: 0.5, y: 0.5, ratio: 1, angle: 0 })}>Fit</button>
-        {done < 1 && (
+        {done < 1 && !isStopped && (
           <>
             <label>Layout <progress value={done} max={1} /></label> <button onClick={() => stop.current()}>Stop</button>
           </>
         )}
-        <span role="status">{done === 1 && 'Laid out'}</span>
+        <span role="status">{done === 1 ? 'Laid out' : isStopped && 'The layout was stopped'}</span>
       </p>
       <div className="points">
         <div className="stage">

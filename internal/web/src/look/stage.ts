@@ -10,10 +10,12 @@ const noWebGL = 'This browser cannot draw by WebGL. The table has all nodes and 
  * the node that is pressed, or with null for none.
  */
 export function createStage(network: Network, element: HTMLElement, lost: (why: string) => void, choose: (id: string | null) => void): Sigma | null {
-  if (!document.createElement('canvas').getContext('webgl2')) {
+  const tried = document.createElement('canvas').getContext('webgl2')
+  if (!tried) {
     lost(noWebGL)
     return null
   }
+  tried.getExtension('WEBGL_lose_context')?.loseContext() // browsers allow few at a time
   const colors = () => {
     const { color, outlineColor } = getComputedStyle(element)
     return { labelColor: { color }, defaultEdgeColor: outlineColor }
