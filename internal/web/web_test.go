@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"compress/gzip"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -309,7 +310,7 @@ func TestSources(t *testing.T) {
 }
 
 // notTests are scripts of the folder test that others import, or that other tests and benchmarks run.
-var notTests = []string{"browser.mjs", "passage.mjs", "figures.mjs", "sign-in.mjs", "single-sign-on.mjs", "site.mjs"}
+var notTests = []string{"browser.mjs", "passage.mjs", "figures.mjs", "sign-in.mjs", "single-sign-on.mjs", "site.mjs", "run-outlives.mjs"}
 
 // Each script drives pages of two replicas in a browser, or the client alone. None is forgotten: they are found in their folder.
 func TestPages(t *testing.T) {
@@ -362,4 +363,13 @@ func TestSignIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log(npmtest.RunInBrowser(t, "sign-in.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL, "CODE="+code))
+}
+
+// A build that its replica does not live to end comes to rest in the windows of others.
+func TestRunOutlivesItsReplica(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	one, other := servertest.StartProcess(t, database), servertest.StartProcess(t, database)
+	t.Log(npmtest.RunInBrowser(t, "run-outlives.mjs", "URL="+one.URL, "OTHER_URL="+other.URL,
+		fmt.Sprintf("PIDS=%d,%d", one.PID(), other.PID()), "PSQL="+filepath.Join(pgtest.Binaries(t), "psql"), "DATABASE="+database))
 }

@@ -4,6 +4,7 @@ import type { Edit, NodeType, Plan, Position } from '../client/index.ts'
 import { createDrafts, type Drafts } from './drafts.ts'
 import type { Companion } from './follow.ts'
 import type { Looking } from './looking.ts'
+import type { NodeStates } from './node-state.ts'
 import type { Item } from './order.ts'
 import { createOthers, type Others } from './others.ts'
 import { wordsForEdits } from './phrases.ts'
@@ -103,6 +104,8 @@ export interface Desk {
   history: Store<HistoryState>
   /** What is proposed and not decided. */
   proposals: Store<Proposals>
+  /** What became of the nodes' files and builds; empty until that is loaded, and while the past is shown. */
+  states: Store<NodeStates>
 }
 
 export function createDesk(project: OpenProject): Desk {
@@ -120,6 +123,7 @@ export function createDesk(project: OpenProject): Desk {
     undo: createUndo(),
     history: createHistory(),
     proposals: createStore<Proposals>(new Map()),
+    states: createStore<NodeStates>(new Map()),
   }
 }
 
