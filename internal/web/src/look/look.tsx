@@ -1,6 +1,7 @@
 // What a node holds, over the canvas: as a table, or as a picture.
-import { useCallback, useEffect, useId, useState } from 'react'
+import { useCallback, useEffect, useId, useState, useSyncExternalStore } from 'react'
 import type { Plan } from '../client/index.ts'
+import { RunButtons } from '../app/data/section.tsx'
 import { update, useDesk, useDeskState } from '../app/desk.ts'
 import { KindIcon } from '../app/kinds.tsx'
 import { later } from '../app/later.tsx'
@@ -48,7 +49,9 @@ function Choice({ words, isChosen, choose }: { words: string; isChosen: boolean;
 }
 
 function Held({ holding, name, view, tables }: { holding: Holding; name: string; view: Looking['view']; tables: () => void }) {
-  const { project } = useDesk()
+  const { project, states: store } = useDesk()
+  const state = useSyncExternalStore(store.subscribe, store.get).get(holding.node.id)
+  const isBuilt = !['DataSourceNode', 'OutputNode'].includes(holding.node.nodeType)
   // How often other contents were found in the place of those that are shown.
   const [times, setTimes] = useState(0)
   const again = useCallback(() => setTimes((before) => before + 1), [])
@@ -60,6 +63,11 @@ function Held({ holding, name, view, tables }: { holding: Holding; name: string;
     <>
       <p role="status">{shown.isAnother && holding.kind !== 'nothing' && `The ${what} was ${became} meanwhile: this is what it holds now.`}</p>
       {holding.note && <p className={holding.kind === 'nothing' ? 'nothing' : undefined} role="status" dir="auto">{holding.note}</p>}
+      {isBuilt && (state?.kind === 'stale' || holding.note) && (
+        <p className="choices">
+          {state && state.kind !== 'failed' && <span dir="auto">{state.sign} {state.words}</span>} <RunButtons node={holding.node} />
+        </p>
+      )}
       {holding.kind === 'nothing' ? null : view === 'table' ? <Tables key={key} holding={holding} name={name} changed={again} />
         : holding.kind === 'graph' ? <Picture key={key} projectId={project.id} node={holding.node} name={name} tables={tables} changed={again} />
           : <p className="nothing">A file is looked at as a table. Run a graph that reads it, and look at the picture of that.</p>}
