@@ -6,8 +6,9 @@ import { update, useDesk, useDeskState } from '../app/desk.ts'
 import { KindIcon } from '../app/kinds.tsx'
 import { later } from '../app/later.tsx'
 import { look, type Looking } from '../app/looking.ts'
+import { withRetries } from '../app/retry.ts'
 import { messageOf } from '../app/words.ts'
-import { Changed, openParts, type Part } from './contents.ts'
+import { openParts, type Part } from './contents.ts'
 import { downloadsOf } from './downloads.ts'
 import { holdingOf, type Holding } from './holding.ts'
 import './look.css'
@@ -69,7 +70,7 @@ function Held({ holding, name, view, tables }: { holding: Holding; name: string;
         </p>
       )}
       {holding.kind === 'nothing' ? null : view === 'table' ? <Tables key={key} holding={holding} name={name} changed={again} />
-        : holding.kind === 'graph' ? <Picture key={key} projectId={project.id} node={holding.node} name={name} tables={tables} changed={again} />
+        : holding.kind === 'graph' ? <Picture key={key} projectId={project.id} node={holding.node} name={name} tables={tables} />
           : <p className="nothing">A file is looked at as a table. Run a graph that reads it, and look at the picture of that.</p>}
       {holding.kind !== 'nothing' && (
         <p className="downloads">
@@ -89,12 +90,8 @@ function Tables({ holding, name, changed }: { holding: Holding; name: string; ch
   const [tries, setTries] = useState(0)
   useEffect(() => {
     let isNeeded = true
-    const onFailure = (error: unknown) => {
-      if (!isNeeded) return
-      if (error instanceof Changed) changed()
-      else setFailure(messageOf(error))
-    }
-    openParts(project.id, holding).then((found) => { if (isNeeded) setParts(found) }, onFailure)
+    withRetries(() => openParts(project.id, holding)).then((found) => { if (isNeeded) setParts(found) },
+      (error: unknown) => { if (isNeeded) setFailure(messageOf(error)) })
     return () => { isNeeded = false }
     // The holding of another content has another key, by which all of this is made anew.
     // oxlint-disable-next-line react/exhaustive-deps

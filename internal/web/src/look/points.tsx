@@ -1,8 +1,10 @@
 // A large graph as points and lines, drawn by WebGL, with what can be found in it as text beside it.
 import type Sigma from 'sigma'
 import { useEffect, useId, useMemo, useRef, useState } from 'react'
+import { withRetries } from '../app/retry.ts'
 import { connection } from '../app/session.ts'
 import { count, messageOf } from '../app/words.ts'
+import { Changed } from './contents.ts'
 import { takeFocus } from './focus.ts'
 import { GraphPictureDocument } from './gql/graphql.ts'
 import { around, find, layersOf, networkOf, type Network, type Preview } from './network.ts'
@@ -13,18 +15,18 @@ import { centreOn, createStage } from './stage.ts'
 /** More are not listed: the table has all. */
 const mostListed = 100
 
-export default function Points({ projectId, node, name, tables, changed }: PictureProps) {
+export default function Points({ projectId, node, name, tables }: PictureProps) {
   const [preview, setPreview] = useState<Preview | null>(null)
   const [failure, setFailure] = useState('')
   useEffect(() => {
     let isNeeded = true
-    connection.request(GraphPictureDocument, { projectId, nodeId: node.id }).then(({ graphPreview }) => {
+    withRetries(() => connection.request(GraphPictureDocument, { projectId, nodeId: node.id })).then(({ graphPreview }) => {
       if (!isNeeded) return
       if (graphPreview) setPreview(graphPreview)
-      else changed()
+      else setFailure(new Changed().message)
     }, (error: unknown) => { if (isNeeded) setFailure(messageOf(error)) })
     return () => { isNeeded = false }
-  }, [projectId, node.id, changed])
+  }, [projectId, node.id])
   const noPicture = (why: string) => (
     <div className="nothing" role="alert">
       <p>There is no picture: {why}</p>

@@ -20,8 +20,9 @@ export function createStage(network: Network, element: HTMLElement, lost: (why: 
     const { color, outlineColor } = getComputedStyle(element)
     return { labelColor: { color }, defaultEdgeColor: outlineColor }
   }
+  const still = matchMedia('(prefers-reduced-motion: reduce)').matches && { zoomDuration: 0, doubleClickZoomingDuration: 0, inertiaDuration: 0 }
   const stage = new Sigma(network, element, {
-    ...colors(), labelFont: 'system-ui, sans-serif', labelSize: 12, labelRenderedSizeThreshold: 5,
+    ...still, ...colors(), labelFont: 'system-ui, sans-serif', labelSize: 12, labelRenderedSizeThreshold: 5,
     hideEdgesOnMove: network.size > 10_000, zIndex: true, minCameraRatio: 0.005, maxCameraRatio: 4, allowInvalidContainer: true,
     // The label of the node that is pointed at lies on white.
     defaultDrawNodeHover: (context, data, settings) => drawDiscNodeHover(context, data, { ...settings, labelColor: { color: '#000' } }),
