@@ -164,6 +164,8 @@ type Command struct {
 	ProjectID *int32
 	// The node whose build to cancel; else null.
 	NodeID *string
+	// Where it came from: address of the browser in which somebody pressed a button of /ops, or of the session of SQL; null for one on the server itself.
+	Client *string
 }
 
 // Elements of built graphs: immutable once they are complete, shared by graphs with equal ones. A content counts once a graph refers to it.

@@ -55,9 +55,9 @@ type DB struct {
 	Requests *Pool // requests of clients
 	CatchUp  *Pool // reads of the log by watchers that are behind
 	Builds   *Pool // reads and writes of whole graphs by builds, with BuildTiming
-	// System is for what the replica does by itself: lease, health, sweep, gaps, presence, agents' inboxes, commands and
-	// clean-up. Each of them has one statement under way at most, and none of them a request of a client. So however many clients
-	// come, none of these waits for them.
+	// System is for what the replica does by itself: lease, health, sweep, gaps, presence, agents' inboxes, commands, clean-up and the
+	// page for operators. Each of them has one statement under way at most, and none of them a request of a client. So however many
+	// clients come, none of these waits for them.
 	System *Pool
 }
 
@@ -219,6 +219,7 @@ func openPool(
 	c.ConnConfig.DialFunc = answering(c.ConnConfig.DialFunc, timing.Statement+answerMargin)
 	m := newMetrics(cfg.Metrics, name)
 	c.ConnConfig.Tracer = tracer{m.seconds}
+	c.ConnConfig.OnNotice = hearNotice
 	p := &Pool{acquire: timing.Acquire, metrics: m, name: name, log: cfg.Log, returned: make(chan struct{})}
 	c.BeforeConnect = func(ctx context.Context, cfg *pgx.ConnConfig) error {
 		if err := p.mayConnect(); err != nil {

@@ -111,19 +111,60 @@ func follows(r *http.Request) bool {
 		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }
 
-// checkOperator refuses what a page of another site may make a browser of an operator ask. Programs that read metrics know a replica by
-// an address, which nobody can make to point elsewhere, or by one of its names.
-func (s *Server) checkOperator(next http.Handler) http.Handler {
+// checkAdminHost refuses names of the admin address that somebody else made to point at it. Programs that read metrics know a replica by an
+// address, which nobody can make to point elsewhere, or by one of its names.
+func (s *Server) checkAdminHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := hostOf(r)
-		_, err := netip.ParseAddr(host)
-		switch {
-		case err != nil && !isLoopback(host) && !s.cfg.allowsHost(host):
+		if _, err := netip.ParseAddr(host); err != nil && !isLoopback(host) && !s.cfg.allowsHost(host) {
 			http.Error(w, "This server is known by another name (LAYERCAKE_HOSTS)", http.StatusMisdirectedRequest)
-		case r.Header.Get("Origin") != "", crossSite(r) && !follows(r):
-			http.Error(w, "Pages may not call the admin address", http.StatusForbidden)
-		default:
-			next.ServeHTTP(w, r)
+			return
 		}
+		next.ServeHTTP(w, r)
 	})
+}
+
+// refusePages refuses what a page may make a browser of an operator ask.
+func refusePages(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Origin") != "" || crossSite(r) && !follows(r) {
+			http.Error(w, "Pages may not call the admin address", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// onlyOwnPage lets in what a browser says that the page of this very address asks for, and somebody who goes to the page itself. A form
+// or a script of another page, also one of another port of this machine, says something else, and cannot help saying it; a browser that
+// says nothing is too old, or was led here over plain HTTP from elsewhere. What changes something states its origin, too, and is JSON, which
+// no form sends.
+func onlyOwnPage(page string) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if why := foreignTo(page, r); why != "" {
+				http.Error(w, why, http.StatusForbidden)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// foreignTo returns why a request does not come from a page of the server's own, or "" when it does.
+func foreignTo(page string, r *http.Request) string {
+	origin := r.Header.Get("Origin")
+	own := origin == "http://"+r.Host || origin == "https://"+r.Host
+	switch site := r.Header.Get("Sec-Fetch-Site"); {
+	case site == "same-origin" && origin == "" && r.Method != http.MethodPost, site == "same-origin" && own:
+		return ""
+	case site == "same-origin":
+		return "Only the page of this address may ask this: its Origin is another one"
+	case site == "none" && strings.TrimSuffix(r.URL.Path, "/") == page && follows(r):
+		return ""
+	case site == "":
+		return "Only the page of this address may ask this, and no browser says where this request comes from (Sec-Fetch-Site). " +
+			"Browsers do on loopback and over https only: forward a port of your machine to this address, and open that"
+	}
+	return "Only the page of this address may ask this. To go to it, type its address: links of other pages do not lead here"
 }

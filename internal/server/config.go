@@ -40,6 +40,7 @@ type Config struct {
 	ListenURL      string      // URL of PostgreSQL, direct and read-write; "" for DatabaseURL
 	HTTPAddr       string      // host:port of everything for clients; port 0 lets the system choose
 	AdminAddr      string      // host:port of metrics and profiles; "" for none
+	Ops            Ops         // whether operators have a page there
 	PublicURL      *url.URL    // address at which browsers reach this deployment; nil when unknown
 	Hosts          []string    // names by which clients know it, beside that in PublicURL; localhost for all names of loopback
 	AllowedOrigins []string    // origins whose pages may call; in open mode loopback origins may, too
@@ -122,6 +123,11 @@ func (c *Config) Settings() []setting.Setting {
 		{
 			Flag: "admin-addr", Default: "127.0.0.1:3100", Value: setting.Text(&c.AdminAddr, checkAddrOrNone),
 			Help: "Address for metrics and profiles; empty for none.",
+		},
+		{
+			Flag: "ops", Default: "auto",
+			Value: setting.Choice(&c.Ops, setting.Word("auto", OpsOnLoopback), setting.Word("on", OpsOn), setting.Word("off", OpsOff)),
+			Help:  "/ops at the admin address, a page for operators whose buttons act, for everybody who can connect. auto: on loopback only.",
 		},
 		{Flag: "public-url", Placeholder: "URL", Value: setting.URL(&c.PublicURL), Help: "How browsers reach this deployment."},
 		{
@@ -437,6 +443,27 @@ func (c Config) sharedBuildMemory() int64 {
 		return 0
 	}
 	return int64(c.BuildMemory)
+}
+
+// Ops says where operators have a page.
+type Ops int
+
+// The values of Ops.
+const (
+	OpsOnLoopback Ops = iota // at an admin address that only this machine can reach
+	OpsOn                    // at the admin address, whoever can reach it
+	OpsOff                   // nowhere
+)
+
+// adminBeyondLoopback reports whether other machines may reach the admin address.
+func (c Config) adminBeyondLoopback() bool {
+	host, _, err := net.SplitHostPort(c.AdminAddr)
+	return err == nil && !isLoopback(host)
+}
+
+// servesOps reports whether operators have a page at the admin address.
+func (c Config) servesOps() bool {
+	return c.Ops == OpsOn || c.Ops == OpsOnLoopback && !c.adminBeyondLoopback()
 }
 
 // BeyondLoopback reports whether other machines may reach the replica. With a wrong address none can.

@@ -11,13 +11,23 @@ import (
 )
 
 // Patterns returns the patterns of all routes for clients.
-func Patterns(t *testing.T) (patterns []string) {
+func Patterns(t *testing.T) []string {
 	t.Helper()
 	s := New(Config{Log: slog.New(slog.DiscardHandler)})
 	s.core, s.oidc = &Core{}, oidc.New(oidc.Options{}) // the handlers are not called
-	router := s.routes().(chi.Router)
+	return patternsOf(t, s.routes())
+}
+
+// AdminPatterns returns the patterns of all routes of the admin address.
+func AdminPatterns(t *testing.T) []string {
+	t.Helper()
+	return patternsOf(t, New(Config{Log: slog.New(slog.DiscardHandler)}).adminRoutes())
+}
+
+func patternsOf(t *testing.T, router http.Handler) (patterns []string) {
+	t.Helper()
 	seen := map[string]bool{}
-	err := chi.Walk(router, func(_, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+	err := chi.Walk(router.(chi.Router), func(_, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 		if !seen[pattern] {
 			seen[pattern], patterns = true, append(patterns, pattern)
 		}

@@ -181,6 +181,10 @@ var routeRequests = map[string][4]string{
 	"/nowhere":     {http.MethodGet, "/nowhere.txt"},
 	"/metrics":     {http.MethodGet, "/metrics"},
 	"/debug/pprof": {http.MethodGet, "/debug/pprof/"},
+	"/ops":         {http.MethodGet, "/ops"},
+	"/ops/*":       {http.MethodGet, "/ops/icon.svg"},
+	"/ops/api/all": {http.MethodGet, "/ops/api/all"},
+	"/ops/api/*":   {http.MethodPost, "/ops/api/kick_user", "application/json", `{"user_id":"x"}`},
 	"/client/*":    {http.MethodGet, "/client/credentials.js"},
 	// Where another client is served.
 	"/" + beside:       {http.MethodGet, "/"},

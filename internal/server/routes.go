@@ -100,12 +100,13 @@ func (s *Server) look(ctx context.Context, from auth.From, secret string) (auth.
 	return s.core.Accounts.Look(ctx, from, secret)
 }
 
-// loginOptions says by what people can sign in, for the page where they do.
+// loginOptions says by what people can sign in, for the page where they do, and whether they have to.
 func (s *Server) loginOptions(w http.ResponseWriter, _ *http.Request) {
 	options := struct {
+		Open         bool   `json:"open"` // nobody has to
 		Passwords    bool   `json:"passwords"`
 		SingleSignOn string `json:"singleSignOn,omitempty"` // name of the identity provider
-	}{Passwords: !s.cfg.NoPasswords}
+	}{Open: s.cfg.Open, Passwords: !s.cfg.NoPasswords}
 	if issuer, err := url.Parse(s.cfg.OIDC.Issuer); err == nil {
 		options.SingleSignOn = issuer.Hostname()
 	}
@@ -162,13 +163,20 @@ func (l requestLog) Write(int, int, http.Header, time.Duration, any) {}
 // adminRoutes returns the handler of all paths for operators.
 func (s *Server) adminRoutes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(secured, s.checkOperator)
-	r.Get("/health", s.diagnose)
-	r.Handle("/metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
-	r.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	r.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	r.HandleFunc("/debug/pprof/*", pprof.Index)
+	r.Use(secured, s.checkAdminHost)
+	r.Group(func(r chi.Router) {
+		r.Use(refusePages)
+		r.Get("/health", s.diagnose)
+		r.Handle("/metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
+		r.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		r.HandleFunc("/debug/pprof/trace", pprof.Trace)
+		r.HandleFunc("/debug/pprof/*", pprof.Index)
+	})
+	r.NotFound(refusePages(http.NotFoundHandler()).ServeHTTP)
+	if s.cfg.servesOps() {
+		s.opsRoutes(r)
+	}
 	return r
 }
 

@@ -54,6 +54,7 @@ type Server struct {
 	commander *operate.Commander
 	cleaner   *operate.Cleaner
 	diagnosis *operate.Diagnosis
+	console   *operate.Console
 	pages     *web.Pages
 
 	http  net.Listener
@@ -195,6 +196,7 @@ func (s *Server) assemble(core *Core) {
 		KeepEvents: s.cfg.EventRetention, Log: s.log, Metrics: s.registry,
 	})
 	s.diagnosis = operate.NewDiagnosis(core.DB.System, s.log)
+	s.console = operate.NewConsole(core.DB.System)
 
 	core.Replica.Figure("draining", func() int64 {
 		if s.unready.Load() != nil {
@@ -240,9 +242,13 @@ func (s *Server) serve(ctx context.Context) error {
 	if s.admin != nil {
 		parts.Go(func() error { return closed(operators.Serve(s.admin)) })
 	}
-	if host, _, _ := net.SplitHostPort(s.cfg.AdminAddr); s.admin != nil && !isLoopback(host) {
+	if s.admin != nil && s.cfg.adminBeyondLoopback() {
 		s.log.WarnContext(ctx, "other machines may reach the admin address, which shows metrics and profiles to everybody",
 			"admin", s.AdminAddr())
+		if s.cfg.servesOps() {
+			s.log.WarnContext(ctx, "everybody who can reach the admin address can disconnect people, drain replicas and end sessions at /ops there",
+				"admin", s.AdminAddr(), "setting", "LAYERCAKE_OPS")
+		}
 	}
 	close(s.ready)
 	s.log.InfoContext(ctx, "serving", "url", "http://"+s.Addr(), "admin", s.AdminAddr(), "version", s.cfg.Version)

@@ -118,7 +118,7 @@ COMMENT ON FUNCTION layercake.undrain(text) IS
 
 CREATE OR REPLACE VIEW layercake.commands AS
 SELECT c.id, c.at, c.issued_by, c.kind, coalesce(c.connection_id::text, c.user_id, c.address, c.project_id || ' ' || c.node_id) AS target, c.reason, c.spread, c.acted_at,
-    c.acted_by, c.connections
+    c.acted_by, c.connections, c.client
 FROM public.commands c;
 COMMENT ON VIEW layercake.commands IS 'What operators asked of the replicas, and what came of it; kept for a year.';
 COMMENT ON COLUMN layercake.commands.id IS 'The command, as the function returned it.';
@@ -131,3 +131,5 @@ COMMENT ON COLUMN layercake.commands.spread IS 'The time over which a drain clos
 COMMENT ON COLUMN layercake.commands.acted_at IS 'When a replica first acted on it; null while none did.';
 COMMENT ON COLUMN layercake.commands.acted_by IS 'Addresses of the replicas that acted, first to last.';
 COMMENT ON COLUMN layercake.commands.connections IS 'Connections that were closed, and guests that were removed; of a drain, connections that were open when it began.';
+COMMENT ON COLUMN layercake.commands.client IS
+    'Where it came from: address of the browser in which somebody pressed a button of /ops, or of the session of SQL; null for one on the server itself, and of releases before.';

@@ -1,13 +1,15 @@
 -- Accounts for DBAs: who is signed in, who may what, what happened. No view shows a secret, nor what a secret could be guessed from.
 
+-- Presence is counted once, and not for each session: nothing of it is found by its user.
 CREATE OR REPLACE VIEW layercake.sessions AS
+WITH present AS (SELECT p.user_id, count(*)::integer AS connections FROM public.presence p GROUP BY p.user_id)
 SELECT 'session'::text AS kind, s.id, s.user_id, u.username, NULL::text AS name, s.created_at, s.last_used_at AS last_seen_at, s.expires_at, s.ended_at, s.ended_by,
-    host(s.address) AS address, (SELECT count(*) FROM public.presence p WHERE p.user_id = s.user_id::text)::integer AS connections
-FROM public.sessions s JOIN public.users u ON u.id = s.user_id
+    host(s.address) AS address, coalesce(p.connections, 0) AS connections
+FROM public.sessions s JOIN public.users u ON u.id = s.user_id LEFT JOIN present p ON p.user_id = s.user_id::text
 UNION ALL
 SELECT 'token', t.id, t.user_id, u.username, t.name, t.created_at, t.last_used_at, t.expires_at, t.ended_at, t.ended_by,
-    NULL, (SELECT count(*) FROM public.presence p WHERE p.user_id = 'token-' || t.id)::integer
-FROM public.tokens t JOIN public.users u ON u.id = t.user_id;
+    NULL, coalesce(p.connections, 0)
+FROM public.tokens t JOIN public.users u ON u.id = t.user_id LEFT JOIN present p ON p.user_id = 'token-' || t.id;
 COMMENT ON VIEW layercake.sessions IS 'Sessions of people and tokens of programs, until a week after they expired. end_sessions ends those of an account.';
 COMMENT ON COLUMN layercake.sessions.kind IS 'session: of a person; token: of a program that acts for the account.';
 COMMENT ON COLUMN layercake.sessions.id IS 'The public id, by kind. It proves nothing.';
