@@ -38,7 +38,7 @@ export default function Look({ plan, looking }: { plan: Plan; looking: Looking }
         <button className="close" onClick={close}>Close</button>
       </header>
       {message && <p role="alert">{message} <button onClick={() => update(desk, { message: null })}>Dismiss</button></p>}
-      {holding ? <Held holding={holding} name={name} view={looking.view} tables={() => look(desk, looking.node, 'table')} /> : (
+      {holding ? <Held key={looking.node} holding={holding} name={name} view={looking.view} tables={() => look(desk, looking.node, 'table')} /> : (
         <p className="nothing">This node was deleted. Undo that to look at what it holds.</p>
       )}
     </dialog>

@@ -1,6 +1,6 @@
 // A large graph as points and lines, drawn by WebGL, with what can be found in it as text beside it.
 import type Sigma from 'sigma'
-import { useEffect, useId, useMemo, useRef, useState } from 'react'
+import { useEffect, useId, useMemo, useRef, useState, useSyncExternalStore } from 'react'
 import { withRetries } from '../app/retry.ts'
 import { connection } from '../app/session.ts'
 import { count, messageOf } from '../app/words.ts'
@@ -10,10 +10,17 @@ import { GraphPictureDocument } from './gql/graphql.ts'
 import { around, find, layersOf, networkOf, type Network, type Preview } from './network.ts'
 import type { PictureProps } from './picture.tsx'
 import { layOutByForces } from './forces.ts'
-import { centreOn, createStage } from './stage.ts'
+import { centreOn, colorsOf, createStage } from './stage.ts'
 
 /** More are not listed: the table has all. */
 const mostListed = 100
+
+const darkScheme = matchMedia('(prefers-color-scheme: dark)')
+
+function followScheme(listener: () => void): () => void {
+  darkScheme.addEventListener('change', listener)
+  return () => darkScheme.removeEventListener('change', listener)
+}
 
 export default function Points({ projectId, node, name, tables }: PictureProps) {
   const [preview, setPreview] = useState<Preview | null>(null)
@@ -65,15 +72,21 @@ function Stage({ preview, name, lost }: { preview: Preview; name: string; lost: 
       created.kill()
     }
   }, [network, lost])
+  const isDark = useSyncExternalStore(followScheme, () => darkScheme.matches)
   useEffect(() => {
     const near = chosen === null ? null : around(network, chosen, steps)
-    const { color, outlineColor: faint } = getComputedStyle(place.current!)
+    const { letters, lines } = colorsOf(place.current!)
     stage.current?.setSettings({
+      labelColor: { color: letters }, defaultEdgeColor: lines,
       nodeReducer: (id, point) => (!near ? point : near.has(id) ? { ...point, highlighted: id === chosen, forceLabel: near.size <= 50, zIndex: 1 }
-        : { ...point, color: faint, size: 1.5, label: null, zIndex: 0 }),
-      edgeReducer: (edge, line) => (near && !network.extremities(edge).every((id) => near.has(id)) ? { ...line, hidden: true } : near ? { ...line, color, size: 1.5 } : line),
+        : { ...point, color: lines, size: 1.5, label: null, zIndex: 0 }),
+      edgeReducer: (edge, line) => {
+        if (!near) return line
+        return network.extremities(edge).every((id) => near.has(id)) ? { ...line, color: letters, size: 1.5 } : { ...line, hidden: true }
+      },
     })
-  }, [network, chosen, steps])
+    // oxlint-disable-next-line react/exhaustive-effect-dependencies, react/exhaustive-deps -- the colours of the style are others in the dark
+  }, [network, chosen, steps, isDark])
 
   const choose = (id: string | null) => {
     setChosen(id)
