@@ -109,12 +109,11 @@ func (c *Console) Show(ctx context.Context, q Question) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, consoleWait)
-	defer cancel()
-	if err := c.takeTurn(ctx); err != nil {
+	ctx, end, err := c.takeTurn(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer func() { <-c.turn }()
+	defer end()
 	key := fmt.Sprintf("%q", append([]any{sql}, args...))
 	if key == c.key && time.Since(c.at) < consoleAge {
 		return c.answer, nil
@@ -143,12 +142,11 @@ func (c *Console) Call(ctx context.Context, function string, arguments map[strin
 	if err != nil {
 		return Answer{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, consoleWait)
-	defer cancel()
-	if err := c.takeTurn(ctx); err != nil {
+	ctx, end, err := c.takeTurn(ctx)
+	if err != nil {
 		return Answer{}, err
 	}
-	defer func() { <-c.turn }()
+	defer end()
 	c.key = "" // what is shown next shows this, too
 	a := Answer{Notices: []Notice{}}
 	err = c.db.Do(ctx, func(conn *pgx.Conn) error {
@@ -175,14 +173,20 @@ func (c *Console) Call(ctx context.Context, function string, arguments map[strin
 	return a, err
 }
 
-// takeTurn waits until nobody else asks.
-func (c *Console) takeTurn(ctx context.Context) error {
+// takeTurn waits until nobody else asks, and returns the context for what is asked. The caller ends the turn. Whoever hangs up waits no
+// longer, but what has begun goes on: the page asks anew with each letter of a filter, and a statement that is broken off costs the pool a
+// connection.
+func (c *Console) takeTurn(ctx context.Context) (asking context.Context, end func(), err error) {
+	deadline := time.Now().Add(consoleWait)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
 	select {
 	case c.turn <- struct{}{}:
-		return nil
 	case <-ctx.Done():
-		return postgres.Classify(ctx, fmt.Errorf("wait for others who ask: %w", ctx.Err()))
+		return nil, nil, postgres.Classify(ctx, fmt.Errorf("wait for others who ask: %w", ctx.Err()))
 	}
+	asking, stop := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	return asking, func() { stop(); <-c.turn }, nil
 }
 
 // limit gives the statements of a transaction a time, lets the server say what it has to say, and notes where a command comes from.
