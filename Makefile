@@ -53,8 +53,9 @@ idp: $(KEYCLOAK)/bin/kc.sh ## get Keycloak, and try single sign-on with it
 	@internal/tools/setup.sh run
 	KEYCLOAK='$(abspath $(KEYCLOAK))' go test ./internal/oidc -run '^TestKeycloak$$' -v -count 1 -timeout 15m $(TESTFLAGS)
 
+# Without a project, Maven notes what it has unpacked below the folder that it runs in.
 $(KEYCLOAK)/bin/kc.sh:
-	mvn -q -B dependency:unpack -Dartifact=org.keycloak:keycloak-quarkus-dist:26.7.3:zip -DoutputDirectory='$(abspath $(dir $(KEYCLOAK)))'
+	cd '$(dir $(KEYCLOAK))' && mvn -q -B dependency:unpack -Dartifact=org.keycloak:keycloak-quarkus-dist:26.7.3:zip -DoutputDirectory=.
 	chmod +x '$@'
 	@touch '$@'
 

@@ -86,10 +86,12 @@ func readPart[E, V any](ctx context.Context, p part, read reader[E], show func(E
 }
 
 // partOf returns what a field asks for of a graph: a page, or without first all that it has of them, which is count.
-func (r *Resolver) partOf(ctx context.Context, g *graphdata.Graph, count int32, first *int32, after *string) (part, error) {
-	p := part{content: value(g.ContentID), limit: count}
+func (r *Resolver) partOf(ctx context.Context, g *graphdata.Graph, count int32, first *int32, after *string, offset int32) (part, error) {
+	p := part{content: value(g.ContentID), limit: count, from: offset}
 	elements := int64(g.NodeCount) + int64(g.EdgeCount)
 	switch {
+	case offset < 0:
+		return p, fault.New(fault.BadRequest, "The offset is not one of an element").With("detail", map[string]any{"least": 0, "value": offset})
 	case first != nil && (*first < 1 || *first > maxPage):
 		return p, fault.New(fault.BadRequest, fmt.Sprintf("first must be from 1 to %d", maxPage)).With("detail", *first)
 	case first != nil:
@@ -114,7 +116,7 @@ func (r *Resolver) partOf(ctx context.Context, g *graphdata.Graph, count int32, 
 			return p, err
 		}
 	}
-	p.content, p.from = content, graphdata.After(ordinal)
+	p.content, p.from = content, graphdata.After(ordinal, offset)
 	return p, nil
 }
 
@@ -127,8 +129,8 @@ func builtAt(g *graphdata.Graph) time.Time {
 }
 
 // graphNodes reads nodes of a graph.
-func (r *Resolver) graphNodes(ctx context.Context, g *graphdata.Graph, first *int32, after *string) ([]GraphNode, error) {
-	p, err := r.partOf(ctx, g, g.NodeCount, first, after)
+func (r *Resolver) graphNodes(ctx context.Context, g *graphdata.Graph, first *int32, after *string, offset int32) ([]GraphNode, error) {
+	p, err := r.partOf(ctx, g, g.NodeCount, first, after, offset)
 	if err != nil || p.content == 0 {
 		return []GraphNode{}, err
 	}
@@ -143,8 +145,8 @@ func (r *Resolver) graphNodes(ctx context.Context, g *graphdata.Graph, first *in
 }
 
 // graphEdges reads edges of a graph.
-func (r *Resolver) graphEdges(ctx context.Context, g *graphdata.Graph, first *int32, after *string) ([]GraphEdge, error) {
-	p, err := r.partOf(ctx, g, g.EdgeCount, first, after)
+func (r *Resolver) graphEdges(ctx context.Context, g *graphdata.Graph, first *int32, after *string, offset int32) ([]GraphEdge, error) {
+	p, err := r.partOf(ctx, g, g.EdgeCount, first, after, offset)
 	if err != nil || p.content == 0 {
 		return []GraphEdge{}, err
 	}

@@ -121,6 +121,28 @@ func TestPagesOfAGraph(t *testing.T) {
 	}
 }
 
+// Who goes to a row reads the page there, of the graph that the cursor is of.
+func TestPagesFromAnywhere(t *testing.T) {
+	t.Parallel()
+	s, core := withCore(t)
+	p := s.newProject(t)
+	header := put(t, s, core, p, "g", chained("old", 25))
+	cursor := fmt.Sprintf("%d.0", *header.ContentID)
+	put(t, s, core, p, "g", chained("new", 25))
+	for arguments, want := range map[string]string{
+		`first: 2, offset: 10`: `[{"id":"n10","label":"new"},{"id":"n11","label":"new"}]`,
+		`offset: 24`:           `[{"id":"n24","label":"new"}]`,
+		`offset: 25`:           `[]`,
+		`first: 2, after: "` + cursor + `", offset: 22`: `[{"id":"n23","label":"old"},{"id":"n24","label":"old"}]`,
+		`first: 2, after: "` + cursor + `", offset: 24`: `[]`,
+	} {
+		r := s.ask(t, fmt.Sprintf(`{ graph(id: %d) { graphNodes(%s) { id label } } }`, header.ID, arguments), nil)
+		if !strings.Contains(string(r.Text), `"graphNodes":`+want) {
+			t.Errorf("%s: %s", arguments, r.Text)
+		}
+	}
+}
+
 func TestPagesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	s, core := withCore(t)
@@ -137,6 +159,9 @@ func TestPagesThatAreRefused(t *testing.T) {
 		{`first: 2, after: "99999.0"`, "NOT_FOUND"},
 		{fmt.Sprintf(`first: 2, after: "%d.2147483647"`, *header.ContentID), ""},
 		{fmt.Sprintf(`after: "%d.0"`, *header.ContentID), ""},
+		{`first: 2, offset: -1`, "BAD_REQUEST"},
+		{`first: 2, offset: 2147483647`, ""},
+		{fmt.Sprintf(`first: 2, after: "%d.2147483647", offset: 2147483647`, *header.ContentID), ""},
 	} {
 		r := s.ask(t, fmt.Sprintf(`{ graph(id: %d) { graphNodes(%s) { id } } }`, header.ID, c.arguments), nil)
 		if r.Code() != c.code {

@@ -23,8 +23,8 @@ import (
 type GraphResolver interface {
 	Project(ctx context.Context, obj *graphdata.Graph) (*project.Project, error)
 	Layers(ctx context.Context, obj *graphdata.Graph) ([]graphdata.Layer, error)
-	GraphNodes(ctx context.Context, obj *graphdata.Graph, first *int32, after *string) ([]GraphNode, error)
-	GraphEdges(ctx context.Context, obj *graphdata.Graph, first *int32, after *string) ([]GraphEdge, error)
+	GraphNodes(ctx context.Context, obj *graphdata.Graph, first *int32, after *string, offset int32) ([]GraphNode, error)
+	GraphEdges(ctx context.Context, obj *graphdata.Graph, first *int32, after *string, offset int32) ([]GraphEdge, error)
 	Stale(ctx context.Context, obj *graphdata.Graph) (bool, error)
 	StaleBecause(ctx context.Context, obj *graphdata.Graph) ([]string, error)
 }
@@ -55,6 +55,14 @@ func (ec *executionContext) field_Graph_graphEdges_args(ctx context.Context, raw
 		return nil, err
 	}
 	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "offset",
+		func(ctx context.Context, v any) (int32, error) {
+			return ec.unmarshalNInt2int32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["offset"] = arg2
 	return args, nil
 }
 
@@ -77,6 +85,14 @@ func (ec *executionContext) field_Graph_graphNodes_args(ctx context.Context, raw
 		return nil, err
 	}
 	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "offset",
+		func(ctx context.Context, v any) (int32, error) {
+			return ec.unmarshalNInt2int32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["offset"] = arg2
 	return args, nil
 }
 
@@ -825,7 +841,7 @@ func (ec *executionContext) _Graph_graphNodes(ctx context.Context, field graphql
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Graph().GraphNodes(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string))
+			return ec.Resolvers.Graph().GraphNodes(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["offset"].(int32))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []GraphNode) graphql.Marshaler {
@@ -869,7 +885,7 @@ func (ec *executionContext) _Graph_graphEdges(ctx context.Context, field graphql
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Graph().GraphEdges(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string))
+			return ec.Resolvers.Graph().GraphEdges(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["offset"].(int32))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []GraphEdge) graphql.Marshaler {

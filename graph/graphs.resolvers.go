@@ -23,12 +23,12 @@ func (r *graphResolver) Layers(ctx context.Context, obj *graphdata.Graph) ([]gra
 	return loadersOf(ctx).layers.Load(ctx, obj.ID)
 }
 
-func (r *graphResolver) GraphNodes(ctx context.Context, obj *graphdata.Graph, first *int32, after *string) ([]GraphNode, error) {
-	return r.graphNodes(ctx, obj, first, after)
+func (r *graphResolver) GraphNodes(ctx context.Context, obj *graphdata.Graph, first *int32, after *string, offset int32) ([]GraphNode, error) {
+	return r.graphNodes(ctx, obj, first, after, offset)
 }
 
-func (r *graphResolver) GraphEdges(ctx context.Context, obj *graphdata.Graph, first *int32, after *string) ([]GraphEdge, error) {
-	return r.graphEdges(ctx, obj, first, after)
+func (r *graphResolver) GraphEdges(ctx context.Context, obj *graphdata.Graph, first *int32, after *string, offset int32) ([]GraphEdge, error) {
+	return r.graphEdges(ctx, obj, first, after, offset)
 }
 
 func (r *graphResolver) Stale(ctx context.Context, obj *graphdata.Graph) (bool, error) {

@@ -168,8 +168,8 @@ type ComplexityRoot struct {
 		CreatedAt    func(childComplexity int) int
 		EdgeCount    func(childComplexity int) int
 		ErrorMessage func(childComplexity int) int
-		GraphEdges   func(childComplexity int, first *int32, after *string) int
-		GraphNodes   func(childComplexity int, first *int32, after *string) int
+		GraphEdges   func(childComplexity int, first *int32, after *string, offset int32) int
+		GraphNodes   func(childComplexity int, first *int32, after *string, offset int32) int
 		ID           func(childComplexity int) int
 		Layers       func(childComplexity int) int
 		Metadata     func(childComplexity int) int
@@ -1328,7 +1328,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Graph.GraphEdges(childComplexity, args["first"].(*int32), args["after"].(*string)), true
+		return e.ComplexityRoot.Graph.GraphEdges(childComplexity, args["first"].(*int32), args["after"].(*string), args["offset"].(int32)), true
 	case "Graph.graphNodes":
 		if e.ComplexityRoot.Graph.GraphNodes == nil {
 			break
@@ -1339,7 +1339,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Graph.GraphNodes(childComplexity, args["first"].(*int32), args["after"].(*string)), true
+		return e.ComplexityRoot.Graph.GraphNodes(childComplexity, args["first"].(*int32), args["after"].(*string), args["offset"].(int32)), true
 	case "Graph.id":
 		if e.ComplexityRoot.Graph.ID == nil {
 			break

@@ -80,7 +80,7 @@ func setComplexity(c *ComplexityRoot) {
 	c.Mutation.BulkUploadDataSources = func(child int, _ int32, _ []BulkUploadDataSourceInput, _, _ *string) int { return many(child) }
 	c.DataSource.Problems = few
 	c.DataSourcePreview.Columns, c.DataSourcePreview.Rows = few, many
-	page := func(child int, _ *int32, _ *string) int { return many(child) }
+	page := func(child int, _ *int32, _ *string, _ int32) int { return many(child) }
 	c.Graph.GraphNodes, c.Graph.GraphEdges, c.Graph.Layers = page, page, few
 	c.GraphPreview.Nodes, c.GraphPreview.Edges, c.GraphPreview.Layers = many, many, few
 	c.Query.Presence = func(child int, _ int32) int { return planComplexity + many(child) }

@@ -146,6 +146,22 @@ func TestFailoverInTheMiddleOfAContent(t *testing.T) {
 	wantNothingLeft(t, standby)
 }
 
+// A network that is lost without a word while the rows of a source are read: the build does not wait for them as long as a build may last.
+func TestNetworkIsLostWhileASourceIsRead(t *testing.T) {
+	t.Parallel()
+	proxy, through := pgtest.Proxy(t, pgtest.New(t))
+	a := start(t, through, quick, func(c *server.Config) { c.Database.Statement = time.Second })
+	p := a.newProject(t)
+	_, nodes := a.upload(t, p, "nodes.csv", "id,label\na,Anna\n")
+	a.edit(t, p, node(plan.GraphNode, "g", "{}"), edge(nodes[0], "g"))
+	proxy.SilenceAt("name: GetFileChunk")
+	a.execute(t, p, "g")
+	if proxy.Armed() {
+		t.Error("nothing was lost")
+	}
+	wantStates(t, a.states(t, p), "completed", "g")
+}
+
 // A disk that fills up while a content is written: the build is tried again after each pause, then given up with the reason, and what was
 // built before stays. Once there is room, it is built.
 func TestDiskFillsUpWhileAContentIsWritten(t *testing.T) {

@@ -62,6 +62,7 @@ func New(o Options) *Handler {
 // Routes adds the routes to a router.
 func (h *Handler) Routes(r chi.Router) {
 	r.Post("/api/projects/{id}/data-sources", h.answer(h.upload))
+	r.Post("/api/data-sources/{id}/file", h.answer(h.replace))
 	r.Get("/api/data-sources/{id}/download/raw", h.answer(h.downloadRaw))
 	r.Get("/api/data-sources/{id}/download/json", h.answer(h.downloadJSON))
 	r.Get("/api/projects/{id}/outputs/{node}", h.answer(h.output))

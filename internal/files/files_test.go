@@ -87,6 +87,7 @@ func form(t testing.TB, parts ...part) (body []byte, media string) {
 // answer is that to an upload.
 type answer struct {
 	Status      int `json:"-"`
+	NodeIDs     []string
 	DataSources []struct {
 		ID                                            int
 		Name, Filename, DataType, Status, ContentHash string
@@ -243,6 +244,9 @@ func TestRefusedUploads(t *testing.T) {
 		"an unknown field":   {[]part{{"kind", "", "nodes"}}, 400, "unknown field"},
 		"an unknown kind":    {[]part{{"data_type", "", "photos"}}, 400, "data_type"},
 		"a long field":       {[]part{{"name", "", strings.Repeat("x", 20_000)}}, 400, "too long"},
+		"a wrong place":      {[]part{{"x", "", "left"}, {"file", "nodes.csv", nodesCSV}}, 400, "no number"},
+		"a place far away":   {[]part{{"y", "", "Inf"}, {"file", "nodes.csv", nodesCSV}}, 400, "out of range"},
+		"an unknown node":    {[]part{{"node", "", "nowhere"}, {"file", "nodes.csv", nodesCSV}}, 404, "Node not found"},
 		"fields and no file": {[]part{{"name", "", "Ours"}}, 400, "no file"},
 		"a late field":       {[]part{{"file", "nodes.csv", nodesCSV}, {"name", "", "Ours"}}, 400, "before it"},
 		"a wrong file":       {[]part{{"file", "nodes.csv", "x\n"}}, 400, "lacks the columns"},
@@ -252,7 +256,7 @@ func TestRefusedUploads(t *testing.T) {
 		"several":            {[]part{{"file", "nodes.csv", "x\n"}, {"file", "photo.png", "x"}, {"file", "good-nodes.csv", "id,label\n"}}, 400, "2 of 3"},
 	} {
 		got := upload(t, replica.URL, "", c.parts...)
-		if got.Status != c.status || got.Error == nil || got.Error.Code != "BAD_REQUEST" || !strings.Contains(got.Error.Message, c.says) {
+		if got.Status != c.status || got.Error == nil || (got.Error.Code != "BAD_REQUEST") != (c.status == 404) || !strings.Contains(got.Error.Message, c.says) {
 			t.Errorf("%s: %d %+v", what, got.Status, got.Error)
 		}
 		if what == "several" && (len(got.Error.Files) != 2 || got.Error.Files[0].Filename != "nodes.csv") {
@@ -277,6 +281,133 @@ func TestRefusedUploads(t *testing.T) {
 	if r.StatusCode != http.StatusNotFound {
 		t.Errorf("an unknown project: %d", r.StatusCode)
 	}
+}
+
+// Somebody who drops files on a canvas says where their nodes go, or which node takes a file, in the same change.
+func TestUploadToAPlace(t *testing.T) {
+	t.Parallel()
+	_, replicas := start(t, 2, nil)
+	url, other := replicas[0].URL, replicas[1].URL
+	send := func(base string) answer {
+		return upload(t, base, "?op_id=op&client_id=me", part{"x", "", "-12.5"}, part{"y", "", "40"}, part{"file", "nodes.csv", nodesCSV})
+	}
+	placed, again := send(url), send(other)
+	if placed.Status != http.StatusCreated || len(placed.NodeIDs) != 1 || again.NodeIDs[0] != placed.NodeIDs[0] || again.Version != 1 {
+		t.Fatalf("got %+v, then %+v", placed, again)
+	}
+	graphQL(t, url, `mutation { editPlan(projectId: 1, edits: [{addNode: {id: "empty", nodeType: DataSourceNode, position: {x: 1, y: 2},
+		metadata: {label: "Ours"}, config: "{\"mine\": 12345678901234567890, \"dataSourceId\": 0}"}},
+		{addNode: {id: "graph", nodeType: GraphNode, position: {x: 1, y: 2}, metadata: {label: "Graph"}, config: "{}"}}]) { version } }`)
+	taken := upload(t, other, "?op_id=taken", part{"node", "", "empty"}, part{"file", "edges.csv", "id,source,target\ne,a,b\n"})
+	if taken.Status != http.StatusCreated || taken.Version != 3 || len(taken.NodeIDs) != 1 || taken.NodeIDs[0] != "empty" {
+		t.Fatalf("got %+v, %+v", taken, taken.Error)
+	}
+	repeat := upload(t, url, "?op_id=taken", part{"node", "", "empty"}, part{"file", "edges.csv", "id,source,target\ne,a,b\n"})
+	if repeat.Version != 3 || repeat.DataSources[0].ID != taken.DataSources[0].ID {
+		t.Errorf("a repeat gets %+v", repeat)
+	}
+	for node, status := range map[string]int{"empty": http.StatusConflict, "graph": http.StatusBadRequest} {
+		if got := upload(t, url, "", part{"node", "", node}, part{"file", "nodes.csv", nodesCSV}); got.Status != status {
+			t.Errorf("%s: %d %+v", node, got.Status, got.Error)
+		}
+	}
+	text := graphQL(t, url, `{ getPlanDag(projectId: 1) { nodes { id position { x y } config datasourceExecution { dataSourceId filename } } } }`)
+	for _, want := range []string{
+		`"position":{"x":-12.5,"y":40}`, `\"mine\":12345678901234567890`,
+		fmt.Sprintf(`"datasourceExecution":{"dataSourceId":%d,"filename":"edges.csv"}`, taken.DataSources[0].ID),
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s lacks %s", text, want)
+		}
+	}
+	if strings.Count(text, `"id":`) != 3 {
+		t.Errorf("other nodes than expected: %s", text)
+	}
+}
+
+// A file that cannot be used is not kept for who does not want it.
+func TestBadFilesAreNotKeptUnlessWanted(t *testing.T) {
+	t.Parallel()
+	_, replicas := start(t, 1, nil)
+	url := replicas[0].URL
+	for keep, status := range map[string]int{"false": http.StatusBadRequest, "perhaps": http.StatusBadRequest} {
+		got := upload(t, url, "?keep_bad="+keep, part{"file", "nodes.csv", "x\n"})
+		if got.Status != status || got.Error.DataSourceID != 0 {
+			t.Errorf("%s: %+v %+v", keep, got, got.Error)
+		}
+	}
+	if text := graphQL(t, url, `{ dataSources(projectId: 1) { id } }`); !strings.Contains(text, `"dataSources":[]`) {
+		t.Errorf("kept: %s", text)
+	}
+	if got := upload(t, url, "?keep_bad=true", part{"file", "nodes.csv", "x\n"}); got.Error == nil || got.Error.DataSourceID == 0 {
+		t.Errorf("not kept: %+v", got)
+	}
+}
+
+// The file of a source is replaced by a stream, too. What cannot be used changes nothing.
+func TestReplace(t *testing.T) {
+	t.Parallel()
+	_, replicas := start(t, 2, func(c *server.Config) { c.MaxUpload = 1 << 20 })
+	url, other := replicas[0].URL, replicas[1].URL
+	src := upload(t, url, "", part{"name", "", "Ours"}, part{"file", "nodes.csv", nodesCSV}).DataSources[0]
+	replace := func(base, path string, parts ...part) (int, string) {
+		body, media := form(t, parts...)
+		r, err := client.Post(base+path, media, bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		text, _ := io.ReadAll(r.Body)
+		return r.StatusCode, string(text)
+	}
+	path := fmt.Sprintf("/api/data-sources/%d/file", src.ID)
+	for range 2 { // the second is a repeat
+		status, text := replace(other, path+"?op_id=op&client_id=me", part{"file", "more.tsv", "id\tlabel\na\tAlpha\nb\tBeta\nc\tGamma\n"})
+		if status != http.StatusOK || !strings.Contains(text, `"rowCount":3`) || !strings.Contains(text, `"name":"Ours"`) {
+			t.Fatalf("%d %s", status, text)
+		}
+	}
+	large := "id,label\n" + strings.Repeat("a,Alpha\n", 150_000)
+	for what, c := range map[string]struct {
+		path   string
+		parts  []part
+		status int
+		says   string
+	}{
+		"a wrong file":         {path, []part{{"file", "nodes.csv", "x\n"}}, 400, "lacks the columns"},
+		"another kind of file": {path, []part{{"file", "graph.json", `{"nodes":[],"edges":[],"layers":[]}`}}, 400, "json"},
+		"a field":              {path, []part{{"name", "", "Theirs"}, {"file", "nodes.csv", nodesCSV}}, 400, "one part"},
+		"nothing":              {path, nil, 400, "one part"},
+		"a large file":         {path, []part{{"file", "nodes.csv", large}}, 413, "1 MB"},
+		"an unknown source":    {"/api/data-sources/4711/file", []part{{"file", "nodes.csv", nodesCSV}}, 404, "not found"},
+		"no source":            {"/api/data-sources/x/file", []part{{"file", "nodes.csv", nodesCSV}}, 404, "not found"},
+	} {
+		if status, text := replace(url, c.path, c.parts...); status != c.status || !strings.Contains(text, c.says) {
+			t.Errorf("%s: %d %s", what, status, text)
+		}
+	}
+	if _, text := get(t, http.MethodGet, url+fmt.Sprintf("/api/data-sources/%d/download/raw", src.ID)); !strings.Contains(text, "Gamma") {
+		t.Errorf("the file is %q", text)
+	}
+}
+
+// graphQL asks a replica something, and returns the answer.
+func graphQL(t testing.TB, base, query string) string {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{"query": query})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := client.Post(base+"/graphql", "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil || strings.Contains(string(text), `"errors"`) {
+		t.Fatalf("%s %v", text, err)
+	}
+	return string(text)
 }
 
 // No name of a file ends a header, or looks like another parameter of it.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"layercake/internal/budget"
@@ -34,26 +35,15 @@ func (h *Handler) upload(w *pacedAnswer, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if r.ContentLength > h.maxUpload+formSize {
-		return source.TooLarge(h.maxUpload)
-	}
-	body := h.paceBody(w, r)
-	r.Body = io.NopCloser(body)
-	form, err := r.MultipartReader()
+	body, form, done, err := h.receive(w, r)
 	if err != nil {
-		return refused(http.StatusUnsupportedMediaType, "Content-Type must be multipart/form-data, with a part \"file\"")
-	}
-	select {
-	case h.turns <- struct{}{}:
-		defer func() { <-h.turns }()
-	default:
-		return fault.New(fault.RateLimited, fmt.Sprintf("This server takes %d uploads at once, try again", cap(h.turns)))
-	}
-	if err := budget.From(r.Context()).Take(r.Context(), parsingMemory); err != nil {
 		return err
 	}
-	query := r.URL.Query()
-	request := source.Request{OpID: query.Get("op_id"), ClientID: query.Get("client_id"), Via: caller.Files}
+	defer done()
+	request, err := requestOf(r)
+	if err != nil {
+		return err
+	}
 	access, err := h.rights.Project(r.Context(), caller.Principal(r.Context(), request.ClientID), projectID)
 	if err != nil {
 		return err
@@ -69,8 +59,88 @@ func (h *Handler) upload(w *pacedAnswer, r *http.Request) error {
 	for i, src := range sources {
 		records[i] = recordOf(src)
 	}
-	writeJSON(w, http.StatusCreated, map[string]any{"dataSources": records, "version": result.At.Version})
+	nodes := make([]string, len(result.Nodes))
+	for i, node := range result.Nodes {
+		nodes[i] = node.ID
+	}
+	writeJSON(w, http.StatusCreated, map[string]any{"dataSources": records, "nodeIds": nodes, "version": result.At.Version})
 	return nil
+}
+
+// replace puts the file of a form in the place of that of a source, which keeps its id, its name and what it holds.
+func (h *Handler) replace(w *pacedAnswer, r *http.Request) error {
+	id, err := pathID(r, source.ErrNotFound)
+	if err != nil {
+		return err
+	}
+	body, form, done, err := h.receive(w, r)
+	if err != nil {
+		return err
+	}
+	defer done()
+	request, err := requestOf(r)
+	if err != nil {
+		return err
+	}
+	access, err := h.rights.Source(r.Context(), caller.Principal(r.Context(), request.ClientID), id)
+	if err != nil {
+		return err
+	}
+	part, err := form.NextPart()
+	switch {
+	case body.err != nil:
+		return h.broken(body.err)
+	case err != nil || part.FormName() != "file":
+		return fault.New(fault.BadRequest, "The form of a file that replaces another has one part, \"file\"")
+	}
+	filename := part.FileName()
+	src, err := h.sources.Change(r.Context(), access, id, source.Update{Filename: &filename, Content: part}, request)
+	switch {
+	case body.err != nil:
+		return h.broken(body.err)
+	case err != nil:
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"dataSources": []record{recordOf(src)}})
+	return nil
+}
+
+// receive returns the body of a request as a form that is read part by part, once it has a turn and memory. done gives the turn back.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (body *pacedBody, form *multipart.Reader, done func(), err error) {
+	if r.ContentLength > h.maxUpload+formSize {
+		return nil, nil, nil, source.TooLarge(h.maxUpload)
+	}
+	body = h.paceBody(w, r)
+	r.Body = io.NopCloser(body)
+	form, err = r.MultipartReader()
+	if err != nil {
+		return nil, nil, nil, refused(http.StatusUnsupportedMediaType, "Content-Type must be multipart/form-data, with a part \"file\"")
+	}
+	select {
+	case h.turns <- struct{}{}:
+	default:
+		return nil, nil, nil, fault.New(fault.RateLimited, fmt.Sprintf("This server takes %d uploads at once, try again", cap(h.turns)))
+	}
+	done = func() { <-h.turns }
+	if err := budget.From(r.Context()).Take(r.Context(), parsingMemory); err != nil {
+		done()
+		return nil, nil, nil, err
+	}
+	return body, form, done, nil
+}
+
+// requestOf returns how the query says that files are to be taken.
+func requestOf(r *http.Request) (source.Request, error) {
+	query := r.URL.Query()
+	request := source.Request{OpID: query.Get("op_id"), ClientID: query.Get("client_id"), Via: caller.Files}
+	switch keep := query.Get("keep_bad"); keep {
+	case "", "true":
+	case "false":
+		request.AllOrNone = true
+	default:
+		return request, fault.New(fault.BadRequest, "keep_bad is true or false").With("detail", keep)
+	}
+	return request, nil
 }
 
 // broken is why the rest of a body did not come.
@@ -135,6 +205,21 @@ func setField(u *source.Upload, part *multipart.Part) error {
 		u.Name = value
 	case "description":
 		u.Description = &value
+	case "node":
+		u.Node = value
+	case "x", "y":
+		if u.Place == nil {
+			u.Place = new(plan.Position)
+		}
+		number, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return fault.New(fault.BadRequest, name+" is no number").With("detail", value)
+		}
+		if name == "x" {
+			u.Place.X = number
+		} else {
+			u.Place.Y = number
+		}
 	case "data_type":
 		u.Kind = ingest.Kind(strings.ToLower(strings.TrimSpace(value)))
 		if !slices.Contains([]ingest.Kind{"", ingest.Nodes, ingest.Edges, ingest.Layers, ingest.Graph}, u.Kind) {
@@ -142,7 +227,7 @@ func setField(u *source.Upload, part *multipart.Part) error {
 		}
 	default:
 		return fault.New(fault.BadRequest, "The form has an unknown field").With("detail", name).
-			With("known", []string{"name", "description", "data_type", "file"})
+			With("known", []string{"name", "description", "data_type", "x", "y", "node", "file"})
 	}
 	return nil
 }

@@ -35,8 +35,10 @@ func ParseCursor(cursor string) (contentID int64, ordinal int32, err error) {
 	return contentID, int32(n), nil
 }
 
-// After returns where a page after an element begins. After the last ordinal that there can be a page is empty.
-func After(ordinal int32) int32 { return ordinal + min(1, math.MaxInt32-ordinal) }
+// After returns where a page begins that leaves out so many elements after one. After the last ordinal that there can be a page is empty.
+func After(ordinal, offset int32) int32 {
+	return int32(min(int64(ordinal)+1+int64(offset), math.MaxInt32))
+}
 
 // Nodes returns at most limit nodes of a content from an ordinal on. The fault is NotFound when the content was removed.
 func (s *Service) Nodes(ctx context.Context, contentID int64, from, limit int32) ([]Node, error) {

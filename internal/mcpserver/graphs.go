@@ -374,7 +374,7 @@ func firstOf(page string, g graphdata.Graph) (int32, error) {
 	case content != *g.ContentID:
 		return 0, fault.New(fault.Conflict, "The graph was built again: begin with the first page").With("path", "page")
 	}
-	return graphdata.After(last), nil
+	return graphdata.After(last, 0), nil
 }
 
 // layersOf returns all layers: they are few, or a page of them is cut.

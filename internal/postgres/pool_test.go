@@ -171,6 +171,27 @@ func TestSilentConnectionsDoNotFillThePool(t *testing.T) {
 	t.Logf("a connection could be borrowed after %v", time.Since(began))
 }
 
+// A build or an upload has minutes for all that it does. It does not wait so long for one answer.
+func TestSilentServerIsUnavailable(t *testing.T) {
+	t.Parallel()
+	proxy, through := pgtest.Proxy(t, pgtest.New(t))
+	c := config(through, 2, 8)
+	c.Timing = postgres.DefaultTiming
+	c.Timing.Statement = 100 * time.Millisecond
+	d, err := postgres.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	err = d.Requests.Do(t.Context(), func(conn *pgx.Conn) error {
+		proxy.Silence(func(application string) bool { return strings.HasSuffix(application, "/requests") })
+		return conn.QueryRow(t.Context(), "SELECT 1").Scan(new(int))
+	})
+	if f := fault.From(err); f == nil || f.Code != fault.Unavailable {
+		t.Errorf("%v, want the fault %s", err, fault.Unavailable)
+	}
+}
+
 // Anybody may ask whether a replica is healthy, any number of times at once: that takes one of its connections.
 func TestPingsShareOneConnection(t *testing.T) {
 	t.Parallel()

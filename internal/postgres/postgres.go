@@ -47,7 +47,7 @@ var DefaultTiming = Timing{
 
 // BuildTiming is that of the build pool: one COPY of a chunk takes longer than a request may, above all beside others.
 var BuildTiming = Timing{
-	Acquire: 30 * time.Second, Statement: 60 * time.Second, Lock: 2 * time.Second, IdleInTransaction: 30 * time.Second,
+	Acquire: 30 * time.Second, Statement: 20 * time.Second, Lock: 2 * time.Second, IdleInTransaction: 30 * time.Second,
 }
 
 // DB is a replica's connections. What clients ask for and the replica's own work have separate pools, so that neither starves the other.
@@ -216,6 +216,7 @@ func openPool(
 	session := forQueries("layercake/"+cfg.Replica+"/"+name, timing)
 	session.Pooled = pooled
 	session.configure(c.ConnConfig)
+	c.ConnConfig.DialFunc = answering(c.ConnConfig.DialFunc, timing.Statement+answerMargin)
 	m := newMetrics(cfg.Metrics, name)
 	c.ConnConfig.Tracer = tracer{m.seconds}
 	c.ConnConfig.OnNotice = hearNotice

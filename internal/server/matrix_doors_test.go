@@ -169,6 +169,7 @@ var routeRequests = map[string][4]string{
 	"/oidc/join":                           {http.MethodPost, "/oidc/join", "application/json", `{"currentPassword":"` + password + `"}`},
 	"/oidc/logout":                         {http.MethodPost, "/oidc/logout", "application/x-www-form-urlencoded", "logout_token=x"},
 	"/api/projects/{id}/data-sources":      {http.MethodPost, "/api/projects/{project}/data-sources", uploadType, uploadForm},
+	"/api/data-sources/{id}/file":          {http.MethodPost, "/api/data-sources/{source}/file", uploadType, fileForm},
 	"/api/data-sources/{id}/download/raw":  {http.MethodGet, "/api/data-sources/{source}/download/raw"},
 	"/api/data-sources/{id}/download/json": {http.MethodGet, "/api/data-sources/{source}/download/json"},
 	"/api/projects/{id}/outputs/{node}":    {http.MethodGet, "/api/projects/{project}/outputs/o"},
@@ -197,8 +198,8 @@ const beside = " (LAYERCAKE_WEB_DIR)"
 const (
 	listTools  = `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}`
 	uploadType = "multipart/form-data; boundary=x"
-	uploadForm = "--x\r\nContent-Disposition: form-data; name=\"data_type\"\r\n\r\nnodes\r\n" +
-		"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"more.csv\"\r\n" +
+	uploadForm = "--x\r\nContent-Disposition: form-data; name=\"data_type\"\r\n\r\nnodes\r\n" + fileForm
+	fileForm   = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"more.csv\"\r\n" +
 		"Content-Type: text/csv\r\n\r\nid,label\n1,One\n\r\n--x--\r\n"
 )
 

@@ -111,13 +111,15 @@ func (e *keptError) Unwrap() error { return e.why }
 
 // requested identifies what a change was asked to do with files. A repeat under the same operation id asks for the same.
 type requested struct {
-	What        string  `json:"what"`
-	ID          int32   `json:"id,omitempty"`
-	Name        *string `json:"name"`
-	Description *string `json:"description"`
-	Filename    *string `json:"filename"`
-	Kind        string  `json:"kind,omitempty"`
-	SHA256      string  `json:"sha256,omitempty"`
+	What        string         `json:"what"`
+	ID          int32          `json:"id,omitempty"`
+	Name        *string        `json:"name"`
+	Description *string        `json:"description"`
+	Filename    *string        `json:"filename"`
+	Kind        string         `json:"kind,omitempty"`
+	SHA256      string         `json:"sha256,omitempty"`
+	Place       *plan.Position `json:"place,omitempty"`
+	Node        string         `json:"node,omitempty"`
 }
 
 // insert writes the records of files that arrived, and adds their nodes.
@@ -129,6 +131,7 @@ func (s *Service) insert(
 	for i, a := range arrived {
 		asked[i] = requested{
 			What: "create", Name: &a.Name, Description: a.Description, Filename: &a.filename, Kind: string(a.kind), SHA256: a.sha256,
+			Place: a.Place, Node: a.Node,
 		}
 	}
 	var sources []Source
@@ -148,8 +151,11 @@ func (s *Service) insert(
 			if a.bad != nil {
 				continue
 			}
-			node := src.node(tx, count+i)
-			edits = append(edits, plan.AddNode{Node: node}) // what it shows follows from what it names
+			edit, err := a.edit(ctx, tx, src, count+i)
+			if err != nil {
+				return nil, err
+			}
+			edits = append(edits, edit) // what the node shows follows from what it names
 		}
 		return edits, nil
 	}))
@@ -253,17 +259,58 @@ type nodeConfig struct {
 	DataType     string `json:"dataType"`
 }
 
+func (s Source) config() nodeConfig { return nodeConfig{s.ID, s.Filename, string(s.Kind)} }
+
 // lowest is the lowest place that a node may have in a plan.
 const lowest = 100_000
 
 // node returns the node that names a new source, in a plan of so many nodes. Its id and place are those of the existing server.
 func (s Source) node(tx plan.Tx, count int) plan.Node {
-	config, _ := json.Marshal(nodeConfig{s.ID, s.Filename, string(s.Kind)}) // texts and a number can always be encoded
+	config, _ := json.Marshal(s.config()) // texts and a number can always be encoded
 	return plan.Node{
 		ID:       fmt.Sprintf("datasourcenode_%d_%08x", tx.Time.UnixMilli(), s.ID),
 		NodeType: plan.DataSourceNode, Position: plan.Position{X: 100, Y: float64(min(100+120*count, lowest))},
 		Metadata: plan.NodeMetadata{Label: s.Name}, Config: string(config),
 	}
+}
+
+// edit returns how a new source comes into a plan of so many nodes: by a node of its own, or by one that names no source yet.
+func (a arrival) edit(ctx context.Context, tx plan.Tx, src Source, count int) (plan.Edit, error) {
+	if a.Node == "" {
+		node := src.node(tx, count)
+		if a.Place != nil {
+			node.Position = *a.Place
+		}
+		return plan.AddNode{Node: node}, nil
+	}
+	row, err := tx.GetPlanNode(ctx, db.GetPlanNodeParams{ProjectID: src.ProjectID, ID: a.Node})
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, fault.New(fault.NotFound, "Node not found").With("detail", a.Node)
+	case err != nil:
+		return nil, fmt.Errorf("read the node of a data source: %w", err)
+	case row.NodeType != string(plan.DataSourceNode):
+		return nil, fault.New(fault.BadRequest, "Only a DataSourceNode takes a file").With("detail", a.Node)
+	case plan.Node{NodeType: plan.DataSourceNode, Config: string(row.Config)}.DataSourceID() != 0:
+		return nil, fault.New(fault.Conflict, "The node has a data source already: replace its file").With("detail", a.Node)
+	}
+	config, err := src.namedIn(row.Config)
+	if err != nil {
+		return nil, err
+	}
+	return plan.UpdateNode{ID: a.Node, Config: &config}, nil
+}
+
+// namedIn returns a config that names the source. What else is in it stays.
+func (s Source) namedIn(config []byte) (string, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(config, &members); err != nil {
+		return "", fault.New(fault.BadRequest, "The config of the node is no JSON object: "+fault.JSONReason(err))
+	}
+	own, _ := json.Marshal(s.config()) // texts and a number can always be encoded
+	_ = json.Unmarshal(own, &members)
+	text, err := json.Marshal(members)
+	return string(text), err
 }
 
 // ofNodes returns the sources that nodes name, in their order.

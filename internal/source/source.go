@@ -58,9 +58,11 @@ type Upload struct {
 	Name        string // "" for the file's name
 	Description *string
 	Filename    string
-	Format      ingest.Format // "" for that of the extension
-	Kind        ingest.Kind   // "" to detect it
-	Content     io.Reader     // faults that it returns, such as of wrong base64, reach the caller
+	Format      ingest.Format  // "" for that of the extension
+	Kind        ingest.Kind    // "" to detect it
+	Content     io.Reader      // faults that it returns, such as of wrong base64, reach the caller
+	Place       *plan.Position // place of the node that is added; nil for one below the others
+	Node        string         // DataSourceNode without a source that names this one, in the place of a new node; "" for a new one
 }
 
 // Update is what changes of a source. Nil leaves a part as it is.

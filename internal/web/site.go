@@ -144,9 +144,11 @@ func isHashed(name string) bool {
 }
 
 // scriptsOf returns where a script runs before all others of a document, which is at the beginning of its head or before the first script,
-// and the hashes of its inline scripts, as a policy has them. What attributes such as onclick hold is not among them.
+// and never before its doctype, without which browsers draw as 25 years ago. It also returns the hashes of its inline scripts, as a policy
+// has them. What attributes such as onclick hold is not among them.
 func scriptsOf(document []byte) (at int, hashes string) {
 	at = -1
+	begun := 0 // where the elements that a document may leave out begin
 	tokens := html.NewTokenizer(bytes.NewReader(document))
 	for end := 0; ; {
 		kind := tokens.Next()
@@ -154,13 +156,18 @@ func scriptsOf(document []byte) (at int, hashes string) {
 		end += len(tokens.Raw())
 		switch kind {
 		case html.ErrorToken: // the end
-			return max(at, 0), hashes
+			return max(at, begun), hashes
+		case html.DoctypeToken:
+			begun = end
+			continue
 		case html.StartTagToken, html.SelfClosingTagToken:
 		default:
 			continue
 		}
 		token := tokens.Token()
 		switch {
+		case token.Data == "html":
+			begun = end
 		case token.Data == "head" && at < 0:
 			at = end
 		case token.Data == "script":

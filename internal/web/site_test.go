@@ -293,6 +293,8 @@ func TestScriptsOfASite(t *testing.T) {
 			[]string{"one()", "two()"},
 		},
 		"no head":           {`<!doctype html><title>x</title>|<script>go()</script>`, []string{"go()"}},
+		"only a text":       {`<!doctype html>|<title>x</title>`, nil},
+		"a text of a page":  {`<!doctype html><html lang="en">|<title>x</title>`, nil},
 		"before the head":   {`<html>|<script>go()</script><head></head>`, []string{"go()"}},
 		"an empty one":      {`<head>|<script></script><script>go()</script>`, []string{"go()"}},
 		"in a comment":      {`<!-- <head><script>no()</script> --><head>|<script>go()</script>`, []string{"go()"}},

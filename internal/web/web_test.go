@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"compress/gzip"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -255,6 +256,8 @@ func TestBudgets(t *testing.T) {
 	}
 	editor := sum()
 	worker := asset(t, "layout.worker-*.js")
+	table := size(asset(t, "table-*.js")) + size(asset(t, "table-*.css"))
+	network := size(asset(t, "points-*.js")) + size(asset(t, "forces.worker-*.js"))
 	all := 0
 	err := fs.WalkDir(os.DirFS("dist"), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -280,6 +283,8 @@ func TestBudgets(t *testing.T) {
 	within("the client", size("/client/index.js"), 10<<10)
 	within("the shell", shell, 90<<10)
 	within("with the editor", editor, 180<<10)
+	within("a table", table, 20<<10)
+	within("a large graph", network, 50<<10)
 	within("the worker", size(worker), 500_000)
 	within("all files, raw", all, 2_600_000)
 }
@@ -305,7 +310,9 @@ func TestSources(t *testing.T) {
 }
 
 // notTests are scripts of the folder test that others import, or that other tests and benchmarks run.
-var notTests = []string{"browser.mjs", "ops.mjs", "passage.mjs", "figures.mjs", "sign-in.mjs", "single-sign-on.mjs", "site.mjs"}
+var notTests = []string{
+	"browser.mjs", "figures.mjs", "ops.mjs", "passage.mjs", "run-outlives.mjs", "sign-in.mjs", "single-sign-on.mjs", "site.mjs",
+}
 
 // Each script drives pages of two replicas in a browser, or the client alone. None is forgotten: they are found in their folder.
 func TestPages(t *testing.T) {
@@ -358,4 +365,13 @@ func TestSignIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log(npmtest.RunInBrowser(t, "sign-in.mjs", "URL="+replicas[0].URL, "OTHER_URL="+replicas[1].URL, "CODE="+code))
+}
+
+// A build that its replica does not live to end comes to rest in the windows of others.
+func TestRunOutlivesItsReplica(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	one, other := servertest.StartProcess(t, database), servertest.StartProcess(t, database)
+	t.Log(npmtest.RunInBrowser(t, "run-outlives.mjs", "URL="+one.URL, "OTHER_URL="+other.URL,
+		fmt.Sprintf("PIDS=%d,%d", one.PID(), other.PID()), "PSQL="+filepath.Join(pgtest.Binaries(t), "psql"), "DATABASE="+database))
 }

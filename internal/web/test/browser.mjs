@@ -1,12 +1,12 @@
 // A browser for tests, and what they do in it.
 import { chromium } from 'playwright-core'
 
-/** Starts Debian's Chromium. */
-export function launch() {
+/** Starts Debian's Chromium; with WebGL it draws that without a graphics card. */
+export function launch({ webGL = false } = {}) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync'],
+    args: ['--no-sandbox', ...(webGL ? ['--use-angle=swiftshader', '--enable-unsafe-swiftshader'] : ['--disable-gpu']), '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   })
 }
 

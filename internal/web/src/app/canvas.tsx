@@ -4,7 +4,7 @@ import {
   type Edge, type ReactFlowState,
 } from '@xyflow/react'
 import '@xyflow/react/dist/style.css'
-import { useCallback, useEffect, useMemo, useState } from 'react'
+import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 'react'
 import type { Plan, PlanEdge, PlanNode } from '../client/index.ts'
 import { cardOf, Far, farZoom, height, nodeTypes, notInTabOrder, width, type Card, type CardState } from './card.tsx'
 import { followClipboard } from './clipboard.ts'
@@ -13,6 +13,7 @@ import { useDrags } from './drags.ts'
 import { Following } from './following.tsx'
 import { dropKind, endsOf, none, onConnections, onElements, type Drawing, type Held } from './gestures.ts'
 import { useKeyboard } from './keyboard.ts'
+import { later } from './later.tsx'
 import { followLink } from './link.ts'
 import { signs, type Mark, type Marks } from './marks.ts'
 import { Menu } from './menu.tsx'
@@ -20,6 +21,7 @@ import { Mode, useClicks } from './modes.tsx'
 import { move } from './operations.ts'
 import { Outlines } from './outlines.tsx'
 import { Palette } from './palette.tsx'
+import type { NodeStates } from './node-state.ts'
 import { orderOf } from './order.ts'
 import { hint } from './path.ts'
 import { useOwnPlace } from './place.ts'
@@ -32,6 +34,8 @@ import { isKindDragged } from './toolbar.tsx'
 import { useTouch } from './touch.ts'
 import { useView, viewOf } from './view.ts'
 import type { Warnings } from './warnings.ts'
+
+const Data = later(() => import('./data/data.tsx'))
 
 const isFar = ({ transform }: ReactFlowState) => transform[2] < farZoom
 const noEdges: Edge[] = []
@@ -53,8 +57,9 @@ export function Canvas({ plan: drawn, warnings }: { plan: Plan; warnings: Warnin
   const dragged = useDrags(plan, held)
   const places = readOnly ? none : dragged // what people drag now is not in the past
   const ownPlace = useOwnPlace()
+  const states = useSyncExternalStore(desk.states.subscribe, desk.states.get)
   const reachable = useReachable(plan, desk, drawing, connecting)
-  const nodes = useCards(plan, places, gliding, selection.nodes, { hinted, reachable, renaming, warnings, marks: marks.nodes })
+  const nodes = useCards(plan, places, gliding, selection.nodes, { hinted, reachable, renaming, warnings, marks: marks.nodes, states })
   const edges = useLines(plan, selection.edges, marks.edges)
   const [firstView] = useState(() => viewOf(plan))
   useView(desk, setGliding)
@@ -118,6 +123,7 @@ export function Canvas({ plan: drawn, warnings }: { plan: Plan; warnings: Warnin
         <Outlines plan={plan} places={places} />
         <Pointers />
         <Following />
+        <Data />
         <Mode plan={plan} />
         <p id="canvas-keys" className="unseen">
           Tab goes along the flow. Arrows move a node, with Shift by ten. C connects it, Enter edits it, Delete deletes it.
@@ -152,17 +158,19 @@ interface Shown {
   renaming: string | null
   warnings: Warnings
   marks: Marks['nodes']
+  states: NodeStates
 }
 
 /** The nodes as React Flow takes them. Those of which nothing changed stay the same objects, so that they are not drawn again. */
 function useCards(
-  plan: Plan, held: Held, gliding: Held, selected: ReadonlySet<string>, { hinted, reachable, renaming, warnings, marks }: Shown,
+  plan: Plan, held: Held, gliding: Held, selected: ReadonlySet<string>, { hinted, reachable, renaming, warnings, marks, states }: Shown,
 ): Card[] {
   const [known] = useState(() => new WeakMap<PlanNode, Card>())
   return useMemo(() => orderOf(plan).nodes.map((node) => {
     const { id } = node
     const state: CardState = {
       hinted: hinted === id, allowed: reachable?.has(id), renaming: renaming === id, warnings: warnings.get(id), mark: marks.get(id),
+      state: states.get(id),
     }
     const position = held.get(id) ?? gliding.get(id) ?? node.position
     const before = known.get(node)
@@ -171,11 +179,11 @@ function useCards(
       isSame(before.data, state)) return before
     known.set(node, card)
     return card
-  }), [plan, held, gliding, selected, hinted, reachable, renaming, warnings, marks, known])
+  }), [plan, held, gliding, selected, hinted, reachable, renaming, warnings, marks, states, known])
 }
 
 function isSame(one: CardState, other: CardState): boolean {
-  return one.hinted === other.hinted && one.allowed === other.allowed && one.renaming === other.renaming &&
+  return one.hinted === other.hinted && one.allowed === other.allowed && one.renaming === other.renaming && one.state === other.state &&
     one.warnings?.join('\n') === other.warnings?.join('\n') && isSameMark(one.mark, other.mark)
 }
 
@@ -207,16 +215,26 @@ function lineOf({ id, source, target }: PlanEdge, ariaLabel: string, selected: b
   }
 }
 
-/** All edges as one path, since thousands of elements that nobody can tell apart take too long to draw. */
+/** How many nodes have the edges that lead from them in one path. */
+const nodesOfPath = 25
+
+/**
+ * All edges as few paths, since thousands of elements that nobody can tell apart take too long to draw. They are more than one, so that of a
+ * node that moves only the surroundings are painted anew.
+ */
 function DistantEdges({ plan, nodes }: { plan: Plan; nodes: readonly Card[] }) {
-  const path = useMemo(() => {
-    const places = new Map(nodes.map(({ id, position }) => [id, position]))
-    let lines = ''
+  const paths = useMemo(() => {
+    const places = new Map(nodes.map(({ id, position }, i) => [id, { ...position, path: Math.floor(i / nodesOfPath) }]))
+    const lines = Array.from({ length: Math.ceil(nodes.length / nodesOfPath) }, () => '')
     for (const { source, target } of plan.edges.values()) {
       const [from, to] = [places.get(source), places.get(target)]
-      if (from && to) lines += `M${from.x + width} ${from.y + height / 2}L${to.x} ${to.y + height / 2}`
+      if (from && to) lines[from.path] += `M${from.x + width} ${from.y + height / 2}L${to.x} ${to.y + height / 2}`
     }
     return lines
   }, [plan.edges, nodes])
-  return <ViewportPortal><svg className="distant" aria-hidden="true"><path d={path} /></svg></ViewportPortal>
+  return (
+    <ViewportPortal>
+      <svg className="distant" aria-hidden="true">{paths.map((path, i) => <path key={i} d={path} />)}</svg>
+    </ViewportPortal>
+  )
 }

@@ -5,6 +5,7 @@ import type { PlanNode, Position } from '../client/index.ts'
 import { change, update, useDesk } from './desk.ts'
 import { kindOf, KindIcon } from './kinds.tsx'
 import { signs, type Mark } from './marks.ts'
+import type { NodeState } from './node-state.ts'
 import { rename } from './operations.ts'
 
 export const width = 200
@@ -20,6 +21,8 @@ export type CardState = { // React Flow takes no interfaces
   /** What keeps the node from working, in sentences. */
   warnings?: readonly string[] | undefined
   mark?: Mark | undefined
+  /** What became of its file or build. */
+  state?: NodeState | undefined
 }
 
 export type Card = Node<{ node: PlanNode } & CardState, 'card'>
@@ -46,12 +49,12 @@ export function cardOf(node: PlanNode, name: string, position: Position, selecte
   return {
     id: node.id, type: 'card', position, width, height, measured: { width, height }, handles, selected, data: { node, ...state },
     ...(state.mark?.kind === 'added' && notThere),
-    ariaLabel: [name, ...(state.mark ? [state.mark.words] : []), ...(state.warnings ?? [])].join('. '), domAttributes: notInTabOrder,
+    ariaLabel: [name, ...(state.mark ? [state.mark.words] : []), ...(state.warnings ?? []), ...(state.state ? [state.state.words] : [])].join('. '), domAttributes: notInTabOrder,
   }
 }
 
 export const nodeTypes = {
-  card: memo(function CardOf({ data: { node, hinted, allowed, renaming, warnings, mark }, selected }: NodeProps<Card>) {
+  card: memo(function CardOf({ data: { node, hinted, allowed, renaming, warnings, mark, state }, selected }: NodeProps<Card>) {
     const far = useContext(Far) && !renaming
     const { word } = kindOf(node.nodeType)
     const classes = [
@@ -68,6 +71,7 @@ export const nodeTypes = {
             {mark && <span className="mark" title={mark.words}>{signs[mark.kind]} {mark.words}</span>}
             {hinted && <em>Drag me</em>}
             {warnings && <Warnings sentences={warnings} />}
+            {state && <span className={`state ${state.kind}`} title={state.words}>{state.sign} {state.words}</span>}
           </>
         )}
         {node.nodeType !== 'OutputNode' && <Handle type="source" position={Side.Right} />}

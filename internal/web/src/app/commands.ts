@@ -5,6 +5,7 @@ import { duplicate, pasteByCommand } from './clipboard.ts'
 import { change, isTyping, nothing, planOf, select, selected, tell, update, type Desk } from './desk.ts'
 import { kindOf, kindNames } from './kinds.tsx'
 import { showAndFocus } from './later.tsx'
+import { lookCommands } from './looking.ts'
 import { addNode, align, distribute, move, remove, within } from './operations.ts'
 import { labelOf } from './phrases.ts'
 import { allowedTargets } from './rules.ts'
@@ -48,7 +49,7 @@ export const layOutCommand: Command = {
   run: (desk) => void layOutPlan(desk),
 }
 
-export const commands: readonly Command[] = [
+const all: Command[] = [
   ...additions,
   { words: 'Find a command or a node', key: 'Control+K', isPossible: always, run: (desk) => update(desk, { finding: true }) },
   {
@@ -105,10 +106,17 @@ export const commands: readonly Command[] = [
   distribution('Distribute across', 'x'),
   distribution('Distribute down', 'y'),
   layOutCommand,
+  ...lookCommands,
   { words: 'Show the whole plan', key: 'Control+0', menu: ['plan'], isPossible: always, run: (desk) => desk.view.get()?.reveal() },
   { words: 'Show or hide the map', menu: ['plan'], isPossible: hasRoomForMap, run: (desk) => update(desk, { map: !desk.state.get().map }) },
   { words: 'Send a sample agent', isPossible: canSendSampleAgent, run: sendSampleAgent },
 ]
+
+/** All commands that are loaded. */
+export const commands: readonly Command[] = all
+
+/** Adds those of a part that is loaded later. */
+export const addCommands = (more: readonly Command[]) => void all.push(...more)
 
 function alignment(words: string, axis: 'x' | 'y', part: 0 | 0.5 | 1): Command {
   return { words, menu: ['selection'], isPossible: withNodes(2), run: (desk) => changeSelected(desk, (plan, nodes) => align(plan, nodes, axis, part)) }

@@ -3,6 +3,8 @@ import { createContext, useContext, useSyncExternalStore } from 'react'
 import type { Edit, NodeType, Plan, Position } from '../client/index.ts'
 import { createDrafts, type Drafts } from './drafts.ts'
 import type { Companion } from './follow.ts'
+import type { Looking } from './looking.ts'
+import type { NodeStates } from './node-state.ts'
 import type { Item } from './order.ts'
 import { createOthers, type Others } from './others.ts'
 import { wordsForEdits } from './phrases.ts'
@@ -46,6 +48,8 @@ export interface DeskState {
   moving: boolean
   /** Whether the outline is shown. */
   outline: boolean
+  /** What is looked at of what a node holds; null for nothing. */
+  looking: Looking | null
 }
 
 /** A menu, and where its corner is on the screen. */
@@ -100,6 +104,8 @@ export interface Desk {
   history: Store<HistoryState>
   /** What is proposed and not decided. */
   proposals: Store<Proposals>
+  /** What became of the nodes' files and builds; empty until that is loaded, and while the past is shown. */
+  states: Store<NodeStates>
 }
 
 export function createDesk(project: OpenProject): Desk {
@@ -107,7 +113,7 @@ export function createDesk(project: OpenProject): Desk {
     project,
     state: createStore<DeskState>({
       selection: nothing, connecting: null, renaming: null, companion: null, sampleAgent: null, inspecting: true,
-      boxing: false, map: true, finding: false, menu: null, message: null, moving: false, outline: false,
+      boxing: false, map: true, finding: false, menu: null, message: null, moving: false, outline: false, looking: null,
     }),
     view: createStore<View | null>(null),
     said: createStore<Sentence>({ words: '', count: 0 }),
@@ -117,6 +123,7 @@ export function createDesk(project: OpenProject): Desk {
     undo: createUndo(),
     history: createHistory(),
     proposals: createStore<Proposals>(new Map()),
+    states: createStore<NodeStates>(new Map()),
   }
 }
 

@@ -9,7 +9,11 @@ import { FieldOf } from './field.tsx'
 import { dataType, dataTypes, description, edgeLabel, nodeLabel, sourceHandle, targetHandle } from './fields.ts'
 import { Config } from './form.tsx'
 import { KindIcon } from './kinds.tsx'
+import { later } from './later.tsx'
+import { look } from './looking.ts'
 import type { Clash } from './resolve.ts'
+
+const DataOfNode = later(() => import('./data/of-node.tsx'))
 
 /** What is selected, what was typed into elements that are gone, and what is to be decided about either. */
 export default function Details({ plan, node, edge, clashes }: {
@@ -37,6 +41,10 @@ function OfNode({ node, plan }: { node: PlanNode; plan: Plan }) {
       <p className="does" data-kind={node.nodeType}><KindIcon nodeType={node.nodeType} /> {rules.get(node.nodeType)?.does}</p>
       <FieldOf element={node} field={nodeLabel} />
       <FieldOf element={node} field={description} shape="lines" />
+      <DataOfNode node={node} />
+      <p className="looks">
+        <button onClick={() => look(desk, node.id, 'table')}>Table</button> <button onClick={() => look(desk, node.id, 'picture')}>Picture</button>
+      </p>
       <Neighbours plan={plan} words="Inputs" ids={inputs} />
       <Neighbours plan={plan} words="Outputs" ids={outputs} />
       <Config node={node} />

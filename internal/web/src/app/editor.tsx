@@ -30,6 +30,7 @@ import { UndoNotices } from './undo-notices.tsx'
 const Outline = later(() => import('./outline.tsx'))
 const History = later(() => import('./history.tsx'))
 const Slider = later(() => import('./slider.tsx'))
+const Look = later(() => import('../look/look.tsx'))
 
 export default function Editor({ projectId }: { projectId: number }) {
   const desk = useMemo(() => createDesk(openProject(projectId)), [projectId])
@@ -110,7 +111,7 @@ export default function Editor({ projectId }: { projectId: number }) {
 function Work({ plan, isLive, clashes }: { plan: Plan; isLive: boolean; clashes: Clash[] }) {
   const { history } = useDesk()
   const { open } = useSyncExternalStore(history.subscribe, history.get)
-  const { outline } = useDeskState()
+  const { outline, looking } = useDeskState()
   const warnings = useWarnings(plan, isLive)
   const { marks, readOnly } = useScene(plan)
   return (
@@ -122,6 +123,7 @@ function Work({ plan, isLive, clashes }: { plan: Plan; isLive: boolean; clashes:
         {open ? <History /> : <Inspector plan={plan} clashes={clashes} />}
       </div>
       {open && <Slider now={plan} marks={marks} />}
+      {looking && <Look plan={plan} looking={looking} />}
     </>
   )
 }

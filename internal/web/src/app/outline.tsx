@@ -1,10 +1,11 @@
 // The plan as rows, in the order of its flow, from which everything can be done that the canvas does.
-import { useEffect, useId, useRef, useState } from 'react'
+import { useEffect, useId, useRef, useState, useSyncExternalStore } from 'react'
 import type { Plan, PlanNode } from '../client/index.ts'
 import { commands } from './commands.ts'
 import { change, selectItem, useDesk, useDeskState } from './desk.ts'
 import { KindIcon, kindNames, kindOf } from './kinds.tsx'
 import { connect, remove, rename } from './operations.ts'
+import type { NodeState } from './node-state.ts'
 import { neighbourOf, orderOf, type Degree, type Item } from './order.ts'
 import './outline.css'
 import { allowedTargets } from './rules.ts'
@@ -25,6 +26,7 @@ interface OutlineProps {
 export default function Outline({ plan, warnings }: OutlineProps) {
   const desk = useDesk()
   const { selection } = useDeskState()
+  const states = useSyncExternalStore(desk.states.subscribe, desk.states.get)
   const { items, degrees } = orderOf(plan)
   const prefix = useId()
   const grid = useRef<HTMLDivElement>(null)
@@ -82,7 +84,7 @@ export default function Outline({ plan, warnings }: OutlineProps) {
         aria-activedescendant={currentRow >= 0 ? idOf(currentRow) : undefined} onKeyDown={onKeyDown}
       >
         <div role="row" aria-rowindex={1} className="head">
-          {['Label', 'Kind', 'In', 'Out'].map((word) => <span role="columnheader" key={word}>{word}</span>)}
+          {['Label', 'Kind', 'State', 'In', 'Out'].map((word) => <span role="columnheader" key={word}>{word}</span>)}
           <span role="columnheader" aria-label="Warnings" title="Warnings">⚠</span>
         </div>
         {/* A place as high as all rows, in which those that are drawn stand where they belong. */}
@@ -98,7 +100,7 @@ export default function Outline({ plan, warnings }: OutlineProps) {
               {item.kind === 'edge'
                 ? <span role="gridcell" className="edge">to {labelOf(plan, plan.edges.get(item.id)!.target)}</span>
                 : <Cells
-                  node={plan.nodes.get(item.id)!} counts={degrees.get(item.id)!} warnings={warnings.get(item.id)}
+                  node={plan.nodes.get(item.id)!} state={states.get(item.id)} counts={degrees.get(item.id)!} warnings={warnings.get(item.id)}
                   isTyped={renaming === item.id} leave={() => grid.current?.focus()} finish={finish}
                 />}
             </div>
@@ -109,8 +111,8 @@ export default function Outline({ plan, warnings }: OutlineProps) {
   )
 }
 
-function Cells({ node, counts, warnings, isTyped, leave, finish }: {
-  node: PlanNode; counts: Degree; warnings: readonly string[] | undefined; isTyped: boolean; leave: () => void; finish: (label: string) => void
+function Cells({ node, state, counts, warnings, isTyped, leave, finish }: {
+  node: PlanNode; state: NodeState | undefined; counts: Degree; warnings: readonly string[] | undefined; isTyped: boolean; leave: () => void; finish: (label: string) => void
 }) {
   const { metadata: { label }, nodeType } = node
   const onKeyDown = (event: React.KeyboardEvent<HTMLInputElement>) => {
@@ -129,6 +131,7 @@ function Cells({ node, counts, warnings, isTyped, leave, finish }: {
           : label}
       </span>
       <span role="gridcell" data-kind={nodeType} className="kind"><KindIcon nodeType={nodeType} /> {kindOf(nodeType).word}</span>
+      <span role="gridcell" title={state?.words}>{state && `${state.sign} ${state.words}`}</span>
       <span role="gridcell">{counts.inputs}</span>
       <span role="gridcell">{counts.outputs}</span>
       <span role="gridcell" title={warnings?.join('\n')}>

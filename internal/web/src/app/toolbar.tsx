@@ -4,7 +4,10 @@ import type { NodeType } from '../client/index.ts'
 import { additions, layOutCommand } from './commands.ts'
 import { update, useDesk, useDeskState } from './desk.ts'
 import { HistoryButtons } from './history-buttons.tsx'
+import { later } from './later.tsx'
 import { KindIcon, kindNames, kindOf } from './kinds.tsx'
+
+const Tools = later(() => import('./data/tools.tsx'))
 
 const dragged = 'application/x-layercake-kind'
 
@@ -31,6 +34,7 @@ export function Toolbar() {
           <KindIcon nodeType={nodeType} /> {kindOf(nodeType).word}
         </button>
       ))}
+      <Tools />
       <span className="gap" />
       <button aria-pressed={boxing} title="Drag a box around nodes (or hold Shift)" onClick={() => update(desk, { boxing: !boxing })}>Select by a box</button>
       <button title="Find new places for what is selected, or for all (L)" onClick={() => layOutCommand.run(desk)}>Lay out</button>

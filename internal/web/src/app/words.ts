@@ -1,8 +1,10 @@
 // Numbers, times and errors in words.
 
+const numbers = new Intl.NumberFormat('en') // making one takes longer than all that is done with it
+
 /** Such as "1 agent" and "2 agents". */
 export function count(number: number, one: string, many: string): string {
-  return `${number.toLocaleString('en')} ${number === 1 ? one : many}`
+  return `${numbers.format(number)} ${number === 1 ? one : many}`
 }
 
 export const listed = new Intl.ListFormat('en')

@@ -1,0 +1,1 @@
+function e(e,t=0){let n=!1,r=!1;return async()=>{if(r=!0,!n){n=!0;try{for(;r;)r=!1,await e(),t>0&&await new Promise(e=>setTimeout(e,t))}finally{n=!1}}}}export{e as t};

@@ -1,0 +1,1 @@
+function e(e){let{activeElement:t}=document;(t===document.body||t?.matches(`dialog`))&&e.focus({preventScroll:!0})}export{e as t};

@@ -1,0 +1,1 @@
+var e={createScriptURL:e=>{let{origin:t}=new URL(e,location.href);if(t!==location.origin)throw TypeError(`A script from ${t} is not ours`);return e}},t=globalThis.trustedTypes?.createPolicy(`layercake`,e)??e;function n(e){return t.createScriptURL(e)}export{n as t};

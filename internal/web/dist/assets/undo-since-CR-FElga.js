@@ -1,0 +1,1 @@
+export{t as undoSince}from"./undo-since-D5wSqHL4.js";

@@ -1,0 +1,60 @@
+// The replica that builds is killed. Another takes the build over, and the states come to rest in a window by themselves.
+import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
+import { cards, launch, live, open } from './browser.mjs'
+
+const { URL: url, OTHER_URL: other, PIDS, PSQL, DATABASE } = process.env
+const pids = Object.fromEntries([url, other].map((each, i) => [new URL(each).host, Number(PIDS.split(',')[i])]))
+const sql = (text) => execFileSync(PSQL, [DATABASE, '-AtXqv', 'ON_ERROR_STOP=1', '-c', text], { encoding: 'utf8' }).trim()
+
+const browser = await launch()
+try {
+  // Nobody writes elements of graphs until this session ends.
+  const lock = spawn(PSQL, [DATABASE, '-AtXq'], { stdio: ['pipe', 'pipe', 'inherit'] })
+  lock.stdin.write('BEGIN; LOCK TABLE content_nodes IN SHARE MODE; SELECT 1;\n')
+  await new Promise((resolve) => { lock.stdout.once('data', resolve) })
+
+  const one = await open(browser, url)
+  await one.getByRole('button', { name: 'Empty plan' }).click()
+  await live(one)
+  const path = new URL(one.url()).pathname
+  const two = await open(browser, other + path)
+  await live(two)
+  await two.getByRole('button', { name: 'Files…' }).waitFor()
+  const [chooser] = await Promise.all([two.waitForEvent('filechooser'), two.getByRole('button', { name: 'Files…' }).click()])
+  await chooser.setFiles([{ name: 'nodes.csv', mimeType: 'text/csv', buffer: Buffer.from('id,label\na,Alpha\nb,Beta\n') }])
+  await cards(two, 1)
+  const query = 'mutation ($id: Int!, $edits: [PlanEdit!]!) { editPlan(projectId: $id, edits: $edits) { version } }'
+  const source = await two.locator('.react-flow__node').getAttribute('data-id')
+  const edits = [
+    { addNode: { id: 'graph', nodeType: 'GraphNode', position: { x: 400, y: 0 }, metadata: { label: 'Overview' }, config: '{}' } },
+    { addEdge: { id: 'edge', source, target: 'graph', metadata: { dataType: 'GRAPH_DATA' } } },
+  ]
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST', headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query, variables: { id: Number(path.split('/')[2]), edits } }),
+  })
+  assert.equal((await response.json()).errors, undefined)
+
+  const state = (page) => page.locator('[data-id=graph] .state')
+  for (const page of [one, two]) {
+    await page.locator('.react-flow').press('Control+0')
+    await page.locator('[data-id=graph]').waitFor()
+  }
+  await two.getByRole('button', { name: 'Run all' }).click()
+  for (const page of [one, two]) await state(page).getByText(/^▸ Building.*on replica/).waitFor()
+
+  const builder = sql('SELECT r.address FROM claims c JOIN replicas r USING (incarnation)')
+  assert.ok(pids[builder], `${builder} builds`)
+  process.kill(pids[builder], 'SIGKILL')
+  lock.stdin.end('ROLLBACK;\n')
+  // Its lease ends as time would end it; a renewal may have been under way.
+  const expire = `UPDATE replicas SET renewed_at = now() - interval '2 s', expires_at = now() - interval '1 s' WHERE address = '${builder}' RETURNING 1`
+  while (sql(expire) !== '') await new Promise((resolve) => { setImmediate(resolve) })
+
+  const left = new URL(url).host === builder ? two : one
+  await state(left).getByText('✓ 2 nodes, 0 edges').waitFor()
+  await left.locator('.running').waitFor({ state: 'detached' })
+} finally {
+  await browser.close()
+}
