@@ -101,7 +101,7 @@ func NewConsole(db *postgres.Pool) *Console {
 	return &Console{db: db, turn: make(chan struct{}, 1)}
 }
 
-// Show returns what the views have, as JSON that PostgreSQL makes in one statement: time, role, functions that the role may call, and for
+// Show returns what the views have, as JSON that PostgreSQL makes in one statement: time, role, functions that the role may call, all replicas, and for
 // each view its rows, at most 200, their number, and the statement. It fails with the fault NotFound for a view that is not shown, with
 // BadRequest for a filter that nobody needs, and otherwise as the database does.
 func (c *Console) Show(ctx context.Context, q Question) ([]byte, error) {
@@ -237,6 +237,8 @@ func (q Question) statement() (sql string, args []any, err error) {
 	return `SELECT json_build_object('at', statement_timestamp(), 'role', session_user, 'database', current_database(),
 		'may', (SELECT coalesce(json_agg(p.proname ORDER BY p.proname), '[]') FROM pg_proc p WHERE p.pronamespace = 'layercake'::regnamespace
 			AND p.proname = ANY ($1::text[]) AND has_function_privilege(p.oid, 'EXECUTE')),
+		'replicas', (SELECT coalesce(json_agg(json_build_object('replica', r.replica, 'address', r.address, 'state', r.state)), '[]')
+			FROM (SELECT * FROM layercake.replicas r ORDER BY r.address LIMIT 1000) r),
 		'followed', (SELECT coalesce(json_agg(c ORDER BY c.id), '[]') FROM layercake.commands c WHERE c.id = ANY ($2::bigint[])),
 		'views', json_build_object(` + strings.Join(parts, ",\n") + `))::text`, args, nil
 }
