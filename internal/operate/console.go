@@ -101,9 +101,9 @@ func NewConsole(db *postgres.Pool) *Console {
 	return &Console{db: db, turn: make(chan struct{}, 1)}
 }
 
-// Show returns what the views have, as JSON that PostgreSQL makes in one statement: time, role, functions that the role may call, all replicas, and for
-// each view its rows, at most 200, their number, and the statement. It fails with the fault NotFound for a view that is not shown, with
-// BadRequest for a filter that nobody needs, and otherwise as the database does.
+// Show returns what the views have, as JSON that PostgreSQL makes in one statement: time, role, functions that the role may call, all
+// replicas, and for each view its rows, at most 200, their number, and the statement. It fails with the fault NotFound for a view that is
+// not shown, with BadRequest for a filter that nobody needs, and otherwise as the database does.
 func (c *Console) Show(ctx context.Context, q Question) ([]byte, error) {
 	sql, args, err := q.statement()
 	if err != nil {
