@@ -21,6 +21,8 @@ type chaosCommand struct {
 	Seed     uint64        `default:"0" help:"Of what is chosen. 0: another one each time."`
 	Silence  time.Duration `default:"0s" help:"After how long replicas cut off silent sockets. 0: the protocol's 90s."`
 	Slack    time.Duration `default:"0s" help:"How much later than promised people may learn of each other, on a busy machine."`
+	Pages    int           `default:"2" help:"Pages in browsers among the clients, each at the next replica, where there are Node and Chromium."`
+	Web      string        `default:"internal/web" placeholder:"DIR" help:"Folder of the page's sources, whose packages drive the browsers."`
 	JSON     string        `name:"json" placeholder:"FILE" help:"Write the result to this file, too."`
 	PGBin    string        `name:"pg-bin" env:"LAYERCAKE_PG_BIN" placeholder:"DIR" help:"Folder of PostgreSQL's programs."`
 }
@@ -37,7 +39,7 @@ func (c chaosCommand) Run(ctx context.Context) error {
 	result, err := chaos.Run(ctx, chaos.Config{
 		Serve:    func() *exec.Cmd { return exec.Command(program, "serve") },
 		Binaries: c.PGBin, Faults: c.Faults, Duration: c.Duration, Rate: c.Rate, Projects: c.Projects, Seed: c.Seed,
-		Silence: c.Silence, Slack: c.Slack, Progress: os.Stderr,
+		Silence: c.Silence, Slack: c.Slack, Pages: c.Pages, Web: c.Web, Progress: os.Stderr,
 	})
 	if len(result.Faults) > 0 {
 		err = errors.Join(err, result.Write(os.Stdout), saveJSON(c.JSON, result))

@@ -9,6 +9,7 @@ import (
 
 	"layercake/internal/bench"
 	"layercake/internal/bench/chaos"
+	"layercake/internal/npmtest"
 	"layercake/internal/postgres/pgtest"
 )
 
@@ -44,6 +45,24 @@ func TestChaos(t *testing.T) {
 		}
 		if b := f.Builds; b.Uploads == 0 || b.Executed == 0 || b.Read == 0 || b.Inputs < 3 || b.Nodes != 100 || b.Edges != 100 {
 			t.Errorf("%s: %v, want uploads, builds, readers, and the nodes and edges of the first tables", f.Name, b)
+		}
+	}
+}
+
+// Pages in a browser are among the clients, and show the plans in the end as the rows are.
+func TestChaosWithPages(t *testing.T) {
+	t.Parallel()
+	npmtest.Package(t, "playwright-core")
+	result, err := chaos.Run(t.Context(), chaos.Config{
+		Serve: serveAs, Binaries: pgtest.Binaries(t), Duration: 2 * time.Second, Rate: 50, Projects: 1, Seed: 1, Progress: t.Output(),
+		Faults: []string{"replica-killed"}, Slack: 10 * time.Second, Pages: 2, Web: "../../internal/web",
+	})
+	if err != nil || !result.OK() {
+		t.Errorf("chaos failed: %v", err)
+	}
+	for _, f := range result.Faults {
+		if f.Pages.Pages != 2 || f.Pages.Events == 0 {
+			t.Errorf("%s: %v, want two that were told of changes", f.Name, f.Pages)
 		}
 	}
 }

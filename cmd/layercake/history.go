@@ -32,6 +32,7 @@ type historyCommand struct {
 	Before  int64  `placeholder:"VERSION" help:"Only changes below this version."`
 	URL     string `name:"url" default:"http://127.0.0.1:3000" help:"A replica."`
 	JSON    bool   `name:"json" help:"One change a line, as JSON, with the values before and after."`
+	account
 }
 
 // Validate wants at least one change.
@@ -48,7 +49,7 @@ func (c *historyCommand) Run(ctx context.Context) error { return c.show(ctx, os.
 func (c *historyCommand) show(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, historyTime)
 	defer cancel()
-	replica := client.New(c.URL)
+	replica := client.New(c.URL).As(c.Token)
 	defer replica.Close()
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	lines := json.NewEncoder(out)
@@ -69,7 +70,7 @@ func (c *historyCommand) show(ctx context.Context, out io.Writer) error {
 		Project: c.Project, Before: c.Before, Limit: c.Limit, Element: c.Element, Actor: c.Actor, All: c.All, Operations: c.JSON,
 	}, show)
 	if err = errors.Join(err, table.Flush()); err != nil || c.JSON {
-		return err
+		return c.explain(err)
 	}
 	if shown == 0 {
 		_, err = fmt.Fprintln(out, "no changes")
@@ -122,6 +123,7 @@ type undoCommand struct {
 	DryRun     bool   `help:"Only say what would be."`
 	Note       string `placeholder:"TEXT" help:"Why, for people."`
 	URL        string `name:"url" default:"http://127.0.0.1:3000" help:"A replica."`
+	account
 }
 
 // errConflicts says that nothing was taken back. What is in conflict was printed.
@@ -134,7 +136,7 @@ func (c *undoCommand) Run(ctx context.Context) error { return c.undo(ctx, os.Std
 func (c *undoCommand) undo(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, historyTime)
 	defer cancel()
-	replica := client.New(c.URL)
+	replica := client.New(c.URL).As(c.Token)
 	defer replica.Close()
 	done, err := replica.Undo(ctx, client.Undo{
 		Project: c.Project, Version: c.Version, Redo: c.Redo, OnConflict: strings.ToUpper(c.OnConflict), DryRun: c.DryRun, Note: c.Note,
@@ -148,7 +150,7 @@ func (c *undoCommand) undo(ctx context.Context, out io.Writer) error {
 		writeConflicts(&text, refusal.Conflicts())
 		err = errConflicts
 	case err != nil:
-		return err
+		return c.explain(err)
 	default:
 		c.write(&text, done)
 	}

@@ -19,6 +19,7 @@ type mcpCommand struct {
 	Name     string `placeholder:"NAME" help:"Name of the agent, which others see. What its program calls itself if not given."`
 	ReadOnly bool   `help:"Only tools that change nothing."`
 	Project  *int   `placeholder:"ID" help:"Only this project."`
+	account
 }
 
 // longestName is how many characters the name of an agent has at most.
@@ -47,5 +48,5 @@ func (c *mcpCommand) Run(ctx context.Context) error {
 	}
 	// Otherwise a client that stops reading would end the process before it has ended the session.
 	signal.Ignore(syscall.SIGPIPE)
-	return bridge.Run(ctx, bridge.Options{URL: address, Agent: c.Name, Notes: os.Stderr}, os.Stdin, os.Stdout)
+	return bridge.Run(ctx, bridge.Options{URL: address, Agent: c.Name, Token: c.Token, Notes: os.Stderr}, os.Stdin, os.Stdout)
 }

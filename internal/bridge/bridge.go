@@ -25,6 +25,7 @@ const (
 type Options struct {
 	URL   string // of the server, as Address returns it
 	Agent string // name that others see; empty for what the client calls itself
+	Token string // of the account that it acts for; empty where nobody signs in
 	Notes io.Writer
 	// Patience is how long requests wait for a server that does not take them. 0 stands for 10 s.
 	Patience time.Duration

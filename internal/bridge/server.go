@@ -67,6 +67,7 @@ func Address(address string, readOnly bool, project int) (string, error) {
 type server struct {
 	url, shown string // shown is without a password
 	agent      string
+	token      string
 	http       *http.Client
 	patience   time.Duration
 	notes      *notes
@@ -79,7 +80,7 @@ func newServer(o Options) server {
 		shown = u.Redacted()
 	}
 	return server{
-		url: o.URL, shown: shown, agent: o.Agent, patience: cmp.Or(o.Patience, patience), notes: &notes{w: o.Notes},
+		url: o.URL, shown: shown, agent: o.Agent, token: o.Token, patience: cmp.Or(o.Patience, patience), notes: &notes{w: o.Notes},
 		http: &http.Client{
 			// Connections go straight to the server, also when the environment names a proxy.
 			Transport: &http.Transport{
@@ -210,6 +211,9 @@ func (s *server) describe(r *http.Request, version string, in *session) {
 	}
 	if s.agent != "" {
 		r.Header.Set(agentHeader, s.agent)
+	}
+	if s.token != "" {
+		r.Header.Set("Authorization", "Bearer "+s.token)
 	}
 }
 

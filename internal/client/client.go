@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -96,6 +97,16 @@ func (r *Refusal) Code() string {
 func (r *Refusal) RetryAfter() time.Duration {
 	ms, _ := r.Extensions["retryAfterMs"].(float64)
 	return time.Duration(ms) * time.Millisecond
+}
+
+// IsUnauthenticated reports whether a replica wants another credential, or one at all, by whichever wire it said so.
+func IsUnauthenticated(err error) bool {
+	var refusal *Refusal
+	var unopened *Unopened
+	var closed *Closed
+	return errors.As(err, &refusal) && refusal.Code() == "UNAUTHENTICATED" ||
+		errors.As(err, &unopened) && unopened.Status == http.StatusUnauthorized ||
+		errors.As(err, &closed) && closed.Code == signIn
 }
 
 // Temporary reports whether the same request may succeed a little later.

@@ -393,7 +393,7 @@ func TestWatchGoesOnWhereItWas(t *testing.T) {
 		return conn.Write(ctx, websocket.MessageText, []byte(answer))
 	})
 	var events, lost int
-	err := client.Watch(within(t), url, 1, "", func(json.RawMessage) error { events++; return nil }, func(error) { lost++ })
+	err := client.New(url).Watch(within(t), 1, "", func(json.RawMessage) error { events++; return nil }, func(error) { lost++ })
 	var refusal *client.Refusal
 	if !errors.As(err, &refusal) || events != 2 || lost != 2 {
 		t.Errorf("%d events, lost %d times, %v", events, lost, err)
@@ -405,7 +405,7 @@ func TestWatchGoesOnWhereItWas(t *testing.T) {
 	}
 	failed := errors.New("no more")
 	visits.Store(0)
-	if err := client.Watch(within(t), url, 1, "c0", func(json.RawMessage) error { return failed }, nil); !errors.Is(err, failed) {
+	if err := client.New(url).Watch(within(t), 1, "c0", func(json.RawMessage) error { return failed }, nil); !errors.Is(err, failed) {
 		t.Errorf("error = %v, want that of the function", err)
 	}
 }

@@ -17,6 +17,8 @@ import (
 const (
 	pingPeriod = 5 * time.Second
 	maxSilence = 3 * pingPeriod // limit for a replica, which answers pings and takes what is written to it
+
+	signIn = websocket.StatusCode(4401) // code by which a replica closes a socket whose credential does not count
 )
 
 // Dialer opens sockets. The zero value asks for nothing special.

@@ -14,8 +14,8 @@ const (
 
 // Watch hands each event of a project's plan to each, as planEvents shows it, until ctx ends. It begins after a cursor, or at the
 // current version. When the replica goes away, lost gets the reason, and Watch connects again and goes on without a gap, since it asks
-// for the events after the last one that each took. It returns the replica's refusal, or the error of each.
-func Watch(ctx context.Context, url string, project int, after string, each func(event json.RawMessage) error, lost func(error)) error {
+// for the events after the last one that each took. It returns the replica's refusal, also that of the credential, or the error of each.
+func (c *Client) Watch(ctx context.Context, project int, after string, each func(event json.RawMessage) error, lost func(error)) error {
 	for {
 		var failed error
 		q := Request{
@@ -27,7 +27,7 @@ func Watch(ctx context.Context, url string, project int, after string, each func
 		if after != "" {
 			q.Variables["after"] = after
 		}
-		err := follow(ctx, url, q, func(data json.RawMessage) error {
+		err := c.follow(ctx, q, func(data json.RawMessage) error {
 			var in struct{ PlanEvents json.RawMessage }
 			var place struct{ Cursor string }
 			if failed = errors.Join(json.Unmarshal(data, &in), json.Unmarshal(in.PlanEvents, &place)); failed != nil {
@@ -44,7 +44,7 @@ func Watch(ctx context.Context, url string, project int, after string, each func
 			return nil //nolint:nilerr // a normal end
 		case failed != nil:
 			return failed
-		case errors.As(err, &r) && !r.Temporary():
+		case errors.As(err, &r) && !r.Temporary(), IsUnauthenticated(err):
 			return err
 		}
 		lost(err)
@@ -56,8 +56,8 @@ func Watch(ctx context.Context, url string, project int, after string, each func
 	}
 }
 
-func follow(ctx context.Context, url string, q Request, next func(json.RawMessage) error) error {
-	socket, err := Dialer{Timeout: watchDials}.GraphQL(ctx, url)
+func (c *Client) follow(ctx context.Context, q Request, next func(json.RawMessage) error) error {
+	socket, err := Dialer{Timeout: watchDials, Header: Signed(c.secret)}.GraphQL(ctx, c.url)
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,16 @@ func Package(t testing.TB, name string) string {
 	return filepath.Join(folder(t, "../web"), "node_modules", name)
 }
 
+// MCPPackage returns the folder of a package that the folder mcp installs. The test is skipped, or fails, as with Run.
+func MCPPackage(t testing.TB, name string) string {
+	t.Helper()
+	dir := filepath.Join(folder(t, "mcp"), "node_modules", name)
+	if _, err := os.Stat(dir); err != nil {
+		unavailable(t, "there is no package "+name+" for this machine")
+	}
+	return dir
+}
+
 // NPM runs a script that the package.json of internal/web names, as Run does.
 func NPM(t testing.TB, name string) string {
 	t.Helper()

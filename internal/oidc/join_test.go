@@ -188,7 +188,7 @@ func TestPasswordsOff(t *testing.T) {
 		}
 	}
 	_, text := b.sends(http.MethodGet, d.urls[0]+"/login/options", "same-origin", "", "")
-	if strings.TrimSpace(text) != `{"passwords":false,"singleSignOn":"127.0.0.1"}` {
+	if strings.TrimSpace(text) != `{"open":false,"passwords":false,"singleSignOn":"127.0.0.1"}` {
 		t.Errorf("the page learns %s", text)
 	}
 }

@@ -100,12 +100,13 @@ func (s *Server) look(ctx context.Context, from auth.From, secret string) (auth.
 	return s.core.Accounts.Look(ctx, from, secret)
 }
 
-// loginOptions says by what people can sign in, for the page where they do.
+// loginOptions says by what people can sign in, for the page where they do, and whether they have to.
 func (s *Server) loginOptions(w http.ResponseWriter, _ *http.Request) {
 	options := struct {
+		Open         bool   `json:"open"` // nobody has to
 		Passwords    bool   `json:"passwords"`
 		SingleSignOn string `json:"singleSignOn,omitempty"` // name of the identity provider
-	}{Passwords: !s.cfg.NoPasswords}
+	}{Open: s.cfg.Open, Passwords: !s.cfg.NoPasswords}
 	if issuer, err := url.Parse(s.cfg.OIDC.Issuer); err == nil {
 		options.SingleSignOn = issuer.Hostname()
 	}

@@ -127,7 +127,7 @@ func TestDatabaseGoesAndComesBack(t *testing.T) {
 	versions := make(chan int, 10)
 	cursor := head(t, here).Cursor
 	watching.Go(func() error {
-		return client.Watch(ctx, there, 1, cursor, func(event json.RawMessage) error {
+		return client.New(there).Watch(ctx, 1, cursor, func(event json.RawMessage) error {
 			var e struct{ Version int }
 			err := json.Unmarshal(event, &e)
 			versions <- e.Version

@@ -39,7 +39,7 @@ func TestDBAsSeeWhatReplicasDo(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	watched := make(chan error, 1)
 	go func() {
-		watched <- client.Watch(ctx, there, 1, "", func(json.RawMessage) error { return nil }, func(error) {})
+		watched <- client.New(there).Watch(ctx, 1, "", func(json.RawMessage) error { return nil }, func(error) {})
 	}()
 	defer func() { stop(); <-watched }()
 	ann := enter(t, here, 1, joinAs("Ann"), `{"type":"cursor_update","data":{"documentId":"d","position":{"x":1,"y":2},"selectedNodeId":"n1"}}`)

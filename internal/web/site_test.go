@@ -131,6 +131,7 @@ func TestPagesOfASite(t *testing.T) {
 	for request, want := range map[[3]string]bool{
 		{"GET", "/", html}: true, {"GET", "/", "*/*"}: true, {"HEAD", "/", "*/*"}: true, {"GET", "/index.html", "*/*"}: true,
 		{"GET", "/help/about.html", "*/*"}: true, {"GET", "/projects/7", html}: true, {"GET", "/app", html}: true, {"GET", "/app/projects/7", html}: true,
+		{"GET", "/connect", html}: true, {"GET", "/app/connect", html}: true,
 		{"POST", "/", html}: false, {"POST", "/index.html", html}: false, {"GET", "/projects/7", "*/*"}: false, {"GET", "/robots.txt", html}: false,
 		{"GET", "/assets/index-BX1k2a9c.js", "*/*"}: false, {"GET", "/client/index.js", html}: false, {"GET", "/app/assets/x.js", html}: false,
 		{"GET", "/graphql/x", html}: false, {"GET", "/nothing.js", html}: false,
@@ -148,7 +149,7 @@ func TestSiteLeavesPathsToTheServer(t *testing.T) {
 	t.Parallel()
 	ask := serving(t, write(t, siteFiles), true)
 	for _, path := range []string{
-		"/graphql", "/ws", "/mcp", "/api", "/client", "/health", "/login", "/oidc", "/connect", "/ops", "/schema.graphql", "/.well-known", "/metrics",
+		"/graphql", "/ws", "/mcp", "/api", "/client", "/health", "/login", "/oidc", "/ops", "/schema.graphql", "/.well-known", "/metrics",
 		"/debug",
 	} {
 		for _, below := range []string{"", "/", "/nothing", "/nothing/at/all"} {

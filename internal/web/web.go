@@ -39,7 +39,7 @@ func policyOf(name string) string {
 
 // The first elements of paths that other handlers have, or may have one day: no screen and no file of a site is below them.
 var reserved = []string{
-	"graphql", "ws", "mcp", "api", "client", "health", "login", "oidc", "connect", "ops", "schema.graphql", ".well-known", "metrics", "debug",
+	"graphql", "ws", "mcp", "api", "client", "health", "login", "oidc", "ops", "schema.graphql", ".well-known", "metrics", "debug",
 }
 
 func isReserved(name string) bool { return slices.Contains(reserved, first(name)) }

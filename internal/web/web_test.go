@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -67,6 +69,7 @@ func TestPage(t *testing.T) {
 		"the list, to a program":       {"GET", "/", "*/*", true},
 		"an editor":                    {"GET", "/projects/7", html, true},
 		"its head":                     {"HEAD", "/projects/7", html, true},
+		"the ways to connect":          {"GET", "/connect", html, true},
 		"what is no screen, perhaps":   {"GET", "/nowhere", html, true},
 		"an editor, to a program":      {"GET", "/projects/7", "application/json", false},
 		"an editor, to no browser":     {"GET", "/projects/7", "", false},
@@ -234,27 +237,35 @@ func TestBudgets(t *testing.T) {
 		}
 	}
 	index := get(t, "GET", "/").Body.String()
-	loaded := map[string]bool{"/": true}
+	shell := map[string]bool{"/": true}
 	for _, path := range regexp.MustCompile(`/assets/[^"]*`).FindAllString(index, -1) {
-		loaded[path] = true
+		shell[path] = true
 	}
-	sum := func() (bytes int) {
+	sum := func(loaded map[string]bool) (bytes int) {
 		for path := range loaded {
 			bytes += size(path)
 		}
 		return bytes
 	}
-	shell := sum()
-	// The entry names what the one part that it loads later needs: the editor. What the editor loads later is named by its own files.
+	// The entry has a list of files, and for each screen the places of those that it needs. What a screen loads later is named by its own files.
 	entry := get(t, "GET", regexp.MustCompile(`/assets/index-[^"]*\.js`).FindString(index)).Body.String()
-	parts := regexp.MustCompile(`m\.f=\[([^\]]*)\]`).FindStringSubmatch(entry)
-	if len(parts) == 0 || !strings.Contains(parts[1], "./editor-") {
-		t.Fatal("the entry does not say what the editor needs")
+	files := regexp.MustCompile(`m\.f=\[([^\]]*)\]`).FindStringSubmatch(entry)
+	screen := func(name string) map[string]bool {
+		places := regexp.MustCompile("import\\(`\\./" + name + "-[^`]*`\\),__vite__mapDeps\\(\\[([^\\]]*)\\]").FindStringSubmatch(entry)
+		if len(files) == 0 || len(places) == 0 {
+			t.Fatalf("the entry does not say what the screen %s needs", name)
+		}
+		paths := strings.Split(files[1], ",")
+		loaded := maps.Clone(shell)
+		for _, place := range strings.Split(places[1], ",") {
+			i, err := strconv.Atoi(place)
+			if err != nil {
+				t.Fatal(err)
+			}
+			loaded["/assets/"+strings.Trim(paths[i], `"./`)] = true
+		}
+		return loaded
 	}
-	for _, path := range strings.Split(parts[1], ",") {
-		loaded["/assets/"+strings.Trim(path, `"./`)] = true
-	}
-	editor := sum()
 	worker := asset(t, "layout.worker-*.js")
 	table := size(asset(t, "table-*.js")) + size(asset(t, "table-*.css"))
 	network := size(asset(t, "points-*.js")) + size(asset(t, "forces.worker-*.js"))
@@ -281,8 +292,9 @@ func TestBudgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	within("the client", size("/client/index.js"), 10<<10)
-	within("the shell", shell, 90<<10)
-	within("with the editor", editor, 180<<10)
+	within("the shell", sum(shell), 90<<10)
+	within("with the editor", sum(screen("editor")), 180<<10)
+	within("with the ways to connect", sum(screen("connect")), 110<<10)
 	within("a table", table, 20<<10)
 	within("a large graph", network, 50<<10)
 	within("the worker", size(worker), 500_000)
@@ -311,7 +323,8 @@ func TestSources(t *testing.T) {
 
 // notTests are scripts of the folder test that others import, or that other tests and benchmarks run.
 var notTests = []string{
-	"browser.mjs", "figures.mjs", "ops.mjs", "passage.mjs", "run-outlives.mjs", "sign-in.mjs", "single-sign-on.mjs", "site.mjs",
+	"browser.mjs", "chaos-pages.mjs", "connect.mjs", "connect-token.mjs", "figures.mjs", "ops.mjs", "passage.mjs", "paste.mjs", "run-outlives.mjs",
+	"sign-in.mjs", "single-sign-on.mjs", "site.mjs",
 }
 
 // Each script drives pages of two replicas in a browser, or the client alone. None is forgotten: they are found in their folder.

@@ -68,7 +68,7 @@ func (r *run) clicks(ctx context.Context) error {
 	var ended error // read once watched is closed
 	go func() {
 		defer close(watched)
-		ended = client.Watch(watching, r.clients[1].URL(), id, plan.Cursor, func(event json.RawMessage) error {
+		ended = r.clients[1].Watch(watching, id, plan.Cursor, func(event json.RawMessage) error {
 			if completes(event, graphNode) {
 				select {
 				case completed <- time.Now():

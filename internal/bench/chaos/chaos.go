@@ -37,12 +37,15 @@ type Config struct {
 	Silence  time.Duration    // silence after which replicas cut sockets off; 0 for their default
 	Slack    time.Duration    // delay beyond the promise with which people may learn of each other, on a busy machine
 	Progress io.Writer        // receiver of a line for each thing that happens; nil for none
+	Pages    int              // pages in browsers among the clients, where there are a browser and what drives it
+	Web      string           // folder of the sources of the page
 }
 
 const (
 	replicas = 3 // that let everybody in
 	required = 2 // where everybody signs in
 	mutators = 12
+	maxPages = 12
 )
 
 // Check reports everything that is wrong at once.
@@ -55,6 +58,9 @@ func (c Config) Check() error {
 	}
 	if c.Duration < time.Second || c.Duration > time.Hour {
 		errs = append(errs, fmt.Errorf("duration is %v: it is from 1s to 1h", c.Duration))
+	}
+	if c.Pages < 0 || c.Pages > maxPages {
+		errs = append(errs, fmt.Errorf("pages is %d: it is from 0 to %d", c.Pages, maxPages))
 	}
 	return errors.Join(append(errs, bench.CheckLoad(c.Rate, c.Projects))...)
 }
@@ -76,10 +82,12 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 		return Result{}, err
 	}
 	c := &chaos{cfg: cfg, began: time.Now()}
+	defer func() { c.pages.close() }()
 	result := Result{Seed: cfg.Seed, Replicas: replicas + required, Rate: cfg.Rate, Projects: cfg.Projects}
 	of := deployment.Config{Replicas: replicas + required, Required: required, Serve: cfg.Serve, Binaries: cfg.Binaries}
 	err := deployment.Run(ctx, of, func(ctx context.Context, d *deployment.Deployment) error {
 		c.deployment = d
+		c.openBrowser()
 		failed := false
 		for _, f := range faults {
 			if ctx.Err() != nil || len(cfg.Faults) > 0 && !slices.Contains(cfg.Faults, f.name) {
@@ -130,8 +138,21 @@ var errFailed = errors.New("not everything held")
 type chaos struct {
 	cfg        Config
 	deployment *deployment.Deployment
+	pages      *pages // nil for none
 	began      time.Time
 	writing    sync.Mutex
+}
+
+// openBrowser starts what shows pages, or says why there are none.
+func (c *chaos) openBrowser() {
+	if c.cfg.Pages == 0 {
+		return
+	}
+	var err error
+	if c.pages, err = startPages(c.cfg.Web); err != nil {
+		c.pages = nil
+		c.say("no pages among the clients: %v", err)
+	}
 }
 
 // say writes a line of progress.
@@ -188,6 +209,9 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 		return result, err
 	}
 	defer s.Close(ctx)
+	if err := c.pages.follow(ctx, c.cfg.Pages, d.URLs(), s.Projects()); err != nil {
+		return result, err
+	}
 	people, err := c.people(ctx, s, seed.Uint64())
 	if err != nil {
 		return result, err
@@ -258,6 +282,9 @@ func (c *chaos) fault(ctx context.Context, f fault) (FaultResult, error) {
 	c.say("%s: %v", f.name, result.Builds)
 	if result.Result, err = s.Settle(after); err != nil {
 		return result, err
+	}
+	if result.Pages = c.pages.agree(after); result.Pages.Pages > 0 {
+		c.say("%s: %v", f.name, result.Pages)
 	}
 	err = d.Query(after, func(conn *pgx.Conn) error {
 		left, err := builds.AtRest(after, conn)

@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 
 	"layercake/internal/bench"
@@ -29,13 +30,14 @@ type FaultResult struct {
 	Agents    bench.TeamResult   `json:"agents"`
 	Builds    builds.LoadResult  `json:"builds"`
 	Leavers   LeaversResult      `json:"leavers"`
+	Pages     PagesResult        `json:"pages"`
 	bench.Result
 }
 
 // OK reports whether nothing that was answered was lost, every watcher and agent got everything, once and in order, everybody was told who
-// was there, graphs are in the end what the pure engine computes, and what ended ended for everybody.
+// was there, graphs are in the end what the pure engine computes, what ended ended for everybody, and pages show the plans as they are.
 func (r FaultResult) OK() bool {
-	return r.Result.OK() && len(r.Problems) == 0 && r.People.OK() && r.Agents.OK() && r.Builds.OK() && r.Leavers.OK()
+	return r.Result.OK() && len(r.Problems) == 0 && r.People.OK() && r.Agents.OK() && r.Builds.OK() && r.Leavers.OK() && r.Pages.OK()
 }
 
 // OK reports whether that holds for all faults, and no replica died by itself.
@@ -103,9 +105,19 @@ func (r Result) Write(w io.Writer) error {
 		return err
 	}
 	_, _ = fmt.Fprintln(w)
+	_, _ = fmt.Fprintln(t, "fault\tpages\tchanges told\tshowed the rows after\twrong\t")
+	for _, f := range r.Faults {
+		p := f.Pages
+		_, _ = fmt.Fprintf(t, "%s\t%d\t%d\t%.2f s\t%d\t\n", f.Name, p.Pages, p.Events, p.Agreed, len(p.Complaints))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(w)
 	for _, f := range r.Faults {
 		for _, words := range [][]string{
 			f.Problems, f.Complaints, f.People.Errors, f.People.Complaints, f.Agents.Complaints, f.Builds.Problems, f.Leavers.Complaints,
+			f.Pages.Complaints,
 		} {
 			for _, p := range words {
 				_, _ = fmt.Fprintf(w, "%s: %s\n", f.Name, p)
@@ -117,6 +129,9 @@ func (r Result) Write(w io.Writer) error {
 	}
 	verdict := "nothing that was answered was lost, every watcher and agent got every change, once and in order, " +
 		"everybody was told who was there, graphs are what the pure engine computes, and who was removed or signed out was shown nothing more"
+	if slices.ContainsFunc(r.Faults, func(f FaultResult) bool { return f.Pages.Pages > 0 }) {
+		verdict += "; pages showed the plans as they are"
+	}
 	if !r.OK() {
 		verdict = "FAILED"
 	}

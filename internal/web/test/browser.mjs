@@ -1,5 +1,9 @@
 // A browser for tests, and what they do in it.
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { chromium } from 'playwright-core'
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 /** Starts Debian's Chromium; with WebGL it draws that without a graphics card. */
 export function launch({ webGL = false } = {}) {
@@ -86,4 +90,14 @@ export async function drag(page, node, dx, dy) {
 /** What the person in a page is called. */
 export function name(page) {
   return page.evaluate(() => localStorage.getItem('layercake-name'))
+}
+
+/** What axe finds in a page as it is. */
+export async function violations(page) {
+  await page.evaluate(axe) // by the debugger, which no policy binds
+  return page.evaluate(async () => {
+    const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa']
+    const { violations: found } = await globalThis.axe.run({ runOnly: tags })
+    return found.flatMap((rule) => rule.nodes.map(({ html, failureSummary }) => `${rule.id}: ${html} ${failureSummary}`))
+  })
 }

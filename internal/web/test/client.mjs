@@ -101,7 +101,6 @@ const shown = (snapshot: PlanSnapshot): number | undefined => snapshot.plan?.nod
 const wrong: Edit = { moveNode: 'one' }
 const authorOf = (change: AppliedChange, conflict: Conflict): string => change.actorName + conflict.actorNames.join()
 console.log(answer.projects[0]!.name, typeof edit, typeof shown, typeof wrong, typeof authorOf)
-process.exit()
 `)
   const tsc = resolve('node_modules/typescript/bin/tsc')
   for (const resolution of ['nodenext', 'bundler']) {

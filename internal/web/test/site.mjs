@@ -107,6 +107,16 @@ try {
   await ours.getByRole('link', { name: 'Another project' }).click()
   await ours.waitForURL(`${url}/app/projects/${project}`)
   await live(ours)
+  // The ways to connect are below ours; what they lead to is not.
+  await ours.getByRole('link', { name: 'Connect' }).click()
+  await ours.waitForURL(`${url}/app/connect?project=${project}`)
+  await ours.getByRole('button', { name: 'Make a token' }).waitFor()
+  const pasted = await ours.locator('[data-snippet=agents-other]').evaluate((code) => JSON.parse(code.textContent))
+  assert.equal(pasted.mcpServers[`layercake-${project}`].url, `${url}/mcp?project=${project}`)
+  await ours.getByRole('group', { name: 'A query', exact: true }).getByRole('button', { name: 'Try it' }).click()
+  await ours.getByText('200 OK · The query').waitFor()
+  await ours.getByRole('link', { name: 'All projects' }).click()
+  await ours.waitForURL(`${url}/app/`)
   await ours.close()
 
   // What the policy allows and what it does not, in a page whose problems nobody counts.

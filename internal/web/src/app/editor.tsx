@@ -14,12 +14,12 @@ import { Inspector } from './inspector.tsx'
 import { mediate } from './mediate.ts'
 import { later } from './later.tsx'
 import { LiveRegion } from './live-region.tsx'
-import { addressOf, navigate } from './path.ts'
 import { People } from './people.tsx'
 import { ProposalList } from './proposal-list.tsx'
 import type { Clash } from './resolve.ts'
 import { rulesOf } from './rules.ts'
 import { useScene } from './scene.ts'
+import { ScreenLink } from './screen-link.tsx'
 import { connection, openProject } from './session.ts'
 import { Notices, Status } from './status.tsx'
 import { ThemeButton } from './theme.tsx'
@@ -76,7 +76,7 @@ export default function Editor({ projectId }: { projectId: number }) {
     <DeskProvider value={desk}>
       <main className="editor">
         <header>
-          <a href={addressOf('/')} onClick={(event) => { event.preventDefault(); navigate('/') }}>All projects</a>
+          <ScreenLink to="/">All projects</ScreenLink>
           <h1 dir="auto">{shown.projectName}</h1>
           <Status shown={shown} />
           <People />
@@ -84,6 +84,7 @@ export default function Editor({ projectId }: { projectId: number }) {
           {!gone && (
             <>
               <a href={location.pathname} target="_blank" rel="noopener">Open a second window</a>
+              <ScreenLink to={`/connect?project=${projectId}`}>Connect</ScreenLink>
               <SampleAgentButton />
             </>
           )}

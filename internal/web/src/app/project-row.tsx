@@ -1,6 +1,6 @@
 // One project of the list: what it is, who is there, and what last became of it.
-import { addressOf, navigate } from './path.ts'
 import type { Project } from './project-list.ts'
+import { ScreenLink } from './screen-link.tsx'
 import { ago, count, exactly, whoIsIn } from './words.ts'
 
 export function ProjectRow({ project, edit, remove }: { project: Project; edit: () => void; remove: () => void }) {
@@ -9,7 +9,7 @@ export function ProjectRow({ project, edit, remove }: { project: Project; edit: 
   return (
     <li className="project">
       <div className="about">
-        <a href={addressOf(`/projects/${id}`)} dir="auto" onClick={(event) => follow(event, `/projects/${id}`)}>{name}</a>
+        <ScreenLink to={`/projects/${id}`} dir="auto">{name}</ScreenLink>
         {description && <p className="description" dir="auto">{description}</p>}
         <p className="facts">
           {inIt && <strong>{inIt}</strong>}
@@ -33,11 +33,4 @@ export function ProjectRow({ project, edit, remove }: { project: Project; edit: 
 function Time({ at }: { at: string }) {
   const time = new Date(at)
   return <time dateTime={at} title={exactly(time)}>{ago(time)}</time>
-}
-
-/** Follows a link within the page, unless the browser is asked for another window. */
-function follow(event: React.MouseEvent, path: string): void {
-  if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return
-  event.preventDefault()
-  navigate(path)
 }

@@ -10,6 +10,7 @@ import { useProjectList, type Project, type ProjectList } from './project-list.t
 import { ProjectRow } from './project-row.tsx'
 import './projects.css'
 import { sampleEdits, sampleHint } from './sample.ts'
+import { ScreenLink } from './screen-link.tsx'
 import { closeProject, connection, openProject } from './session.ts'
 import { ThemeButton } from './theme.tsx'
 import { count, messageOf } from './words.ts'
@@ -64,6 +65,7 @@ export function Projects() {
       <header>
         <h1>Layercake</h1>
         <OwnName />
+        <ScreenLink to="/connect">Connect</ScreenLink>
         <ThemeButton />
       </header>
       <Create first={empty} />

@@ -17,8 +17,8 @@ const patience = 3_000
 /** A journal in IndexedDB, or one in memory where the browser has none for us. */
 export async function openJournal(): Promise<Journal> {
   try {
-    const late = new Promise<never>((_, reject) => setTimeout(reject, patience))
-    return new StoredJournal(await Promise.race([database(), late]))
+    // The database first: where there is none, nobody would wait for the other, and its failure would end a program in Node.
+    return new StoredJournal(await Promise.race([database(), new Promise<never>((_, reject) => setTimeout(reject, patience))]))
   } catch {
     return memoryJournal()
   }
