@@ -16,7 +16,7 @@ const output = (folder: string): CodegenConfig['generates'] => ({
 const config: CodegenConfig = {
   schema: '../../graph/testdata/schema.graphql',
   generates: {
-    ...output('src/client'), ...output('src/app'), ...output('src/app/data'), ...output('src/look'), ...output('src/connect'),
+    ...output('src/client'), ...output('src/app'), ...output('src/data'), ...output('src/look'), ...output('src/connect'),
   },
 }
 export default config

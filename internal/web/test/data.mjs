@@ -83,9 +83,7 @@ try {
   // The network goes when all is sent and nobody has answered. It is said, tried again, and there once.
   way.mute()
   await drop(one, { 'lost.csv': 'id,label\nx,Lost\n' }, { x: 200, y: 450 })
-  await two.keyboard.press('o') // what is out of sight is a row there, too
-  await two.getByRole('row', { name: /lost\.csv/ }).waitFor()
-  await two.keyboard.press('o')
+  await showAll(two, 4)
   await way.close()
   await upload(one, 'lost.csv').getByText('The connection broke at 99 %').waitFor()
   await way.open()
@@ -99,9 +97,32 @@ try {
   await dismiss(one)
   one.problems.length = 0 // browsers complain of each connection that breaks
 
+  // A server that is busy is asked again by itself. Who may only look is told so before anything is sent.
+  let busy = true
+  await two.route('**/data-sources?*', (route) => {
+    if (!busy) return route.fallback()
+    busy = false
+    return route.fulfill({ status: 429, headers: { 'retry-after': '1' }, json: { error: { code: 'RATE_LIMITED', message: 'This server takes 4 uploads at once' } } })
+  })
+  await drop(two, { 'later.csv': 'id,label\nx,Later\n' }, { x: 300, y: 500 })
+  await upload(two, 'later.csv').getByText('This server takes 4 uploads at once. It is tried again by itself.').waitFor()
+  await upload(two, 'later.csv').getByText('Added as nodes, 1 row').waitFor()
+  await two.unroute('**/data-sources?*')
+  // Undo takes the node of one's own file away, and nobody else's change.
+  await two.locator('.react-flow').press('Control+z')
+  await showAll(two, 4)
+  await dismiss(two)
+  await two.route('**/graphql', (route) => (route.request().postData().includes('ProjectAccess')
+    ? route.fulfill({ json: { data: { project: { role: 'viewer', plan: { id: 1 } } } } }) : route.fallback()))
+  await drop(two, { 'theirs.csv': 'id,label\nx,Theirs\n' }, { x: 300, y: 500 })
+  await two.getByRole('alert').getByText('You may look at this project, and not change it.').waitFor()
+  await two.unroute('**/graphql')
+  await two.getByRole('button', { name: 'Dismiss' }).click()
+  two.problems.length = 0
+
   // A source that has no file takes the one that falls on it.
   await edit(project, [node('waiting', 'DataSourceNode', 'Waiting', 0, 700, { mine: 1 })])
-  for (const page of [one, two]) await page.locator('.react-flow').press('Control+0')
+  for (const page of [one, two]) await showAll(page, 5)
   await one.locator('[data-id=waiting]').click()
   await one.getByText('This source has no file.').waitFor()
   await check(one, 'no-file')
@@ -126,7 +147,7 @@ try {
   await upload(one, 'worse.csv').getByText('lacks the columns').first().waitFor()
   await inspector.getByText('better.tsv', { exact: true }).waitFor()
   await inspector.getByRole('button', { name: 'Read again' }).click()
-  await one.getByText('Read again: doubtful.csv').waitFor()
+  await one.getByText('Read again: better.tsv').waitFor()
   await inspector.getByRole('button', { name: 'Delete file…' }).click()
   await check(one, 'delete')
   await one.getByRole('dialog').getByRole('button', { name: 'Delete', exact: true }).click()
@@ -140,7 +161,7 @@ try {
     ...sources.map(({ id }) => edge(id, 'graph')), edge('graph', 'out'),
   ])
   assert.equal(frames.filter((frame) => frame.includes('executions(')).length, 0, 'an idle editor follows no builds')
-  for (const page of [one, two]) await page.locator('.react-flow').press('Control+0')
+  for (const page of [one, two]) await showAll(page, 6)
   await one.locator('[data-id=out]').focus()
   await one.keyboard.press(' ')
   await one.keyboard.press('r')
@@ -176,7 +197,6 @@ try {
   await two.locator('[data-id=graph]').click()
   await two.locator('.inspector .state').getByText('ghost').waitFor()
   await check(two, 'failed')
-  await one.getByRole('button', { name: 'Dismiss' }).last().click()
 
   // A long one: its states are seen in both windows, and the other one ends it.
   await edit(project, [node('long', 'GraphNode', 'Long', 600, 400)])
@@ -186,7 +206,7 @@ try {
   const longSource = (await nodes(project)).find(({ metadata }) => metadata.label === 'long.csv').id
   await edit(project, [edge(longSource, 'long')])
   for (const page of [one, two]) {
-    await page.locator('.react-flow').press('Control+0')
+    await showAll(page, 8)
     await page.locator('[data-id=long]').click()
   }
   await inspector.getByRole('button', { name: 'Run' }).click()
@@ -216,28 +236,44 @@ try {
   await edit(theirs, [node('g', 'GraphNode', 'Graph', 300, 0), ...(await nodes(theirs)).map(({ id }) => edge(id, 'g'))])
   await keys.keyboard.press('Control+Enter')
   await keys.locator('.said').getByText('The graph is built').waitFor()
-  await keys.keyboard.press('Control+0')
+  await showAll(keys, 4)
   await state(keys, 'g').getByText('4 nodes, 3 edges').waitFor()
   await keys.setViewportSize({ width: 320, height: 640 })
   await check(keys, '320')
   assert.ok(await keys.evaluate(() => document.documentElement.scrollWidth <= 320), 'wider than the page')
-  // The sample plan has no files, and says what to do.
+  // The sample plan has no files, says what to do, and has some for whoever has none.
   const sample = await open(browser, other)
   await sample.getByRole('button', { name: 'Open the sample plan' }).click()
   await cards(sample, 8)
   await sample.getByRole('button', { name: 'Run all' }).click()
   await sample.getByText('“Services”, “Calls”, and “Teams” have no file: drop a CSV, TSV or JSON file on each').waitFor()
-  for (const [id, name] of [['datasourcenode_001', 'nodes.csv'], ['datasourcenode_002', 'edges.csv'], ['datasourcenode_003', 'layers.csv']]) {
-    await drop(sample, { [name]: tables[name] }, { x: 10, y: 10 }, `[data-id=${id}]`)
-    await state(sample, id).getByText(`Read ${name}`).waitFor()
-  }
+  await sample.keyboard.press('Control+k')
+  await sample.getByRole('combobox', { name: 'Command or node' }).fill('sample its files')
+  await sample.keyboard.press('Enter')
+  for (const [i, name] of ['services', 'calls', 'teams'].entries()) await state(sample, `datasourcenode_00${i + 1}`).getByText(`Read ${name}.csv`).waitFor()
   await sample.getByRole('button', { name: 'Run all' }).click()
-  await state(sample, 'graphnode_006').getByText('4 nodes, 3 edges').waitFor()
+  await state(sample, 'mergenode_004').getByText('12 nodes, 7 edges').waitFor()
+  await state(sample, 'graphnode_006').getByText('10 nodes, ').waitFor() // two levels of them
   await check(sample, 'sample')
+  // Nothing of it is said of the past, to which nothing can be added.
+  await sample.getByRole('button', { name: 'History' }).click()
+  await sample.getByRole('button', { name: 'Look' }).last().click()
+  await sample.getByRole('button', { name: 'Back to now' }).waitFor()
+  await sample.locator('.card .state').first().waitFor({ state: 'detached' })
+  await drop(sample, { 'late.csv': 'id,label\n' }, { x: 300, y: 500 })
+  await sample.getByRole('alert').getByText('Go back to now to add files').waitFor()
+  await sample.getByRole('button', { name: 'Back to now' }).click()
+  await state(sample, 'graphnode_006').getByText('10 nodes, ').waitFor()
   for (const page of [one, two, keys, sample]) assert.deepEqual(page.problems, [])
 } finally {
   await browser.close()
   await way.close()
+}
+
+/** Waits until a page has so many nodes, wherever they are: the map has all of them. Then it shows all. */
+async function showAll(page, count) {
+  await page.waitForFunction((want) => document.querySelectorAll('.react-flow__minimap-node').length === want, count)
+  await page.locator('.react-flow').press('Control+0')
 }
 
 /** Drops files on the canvas, as the browser does it. */

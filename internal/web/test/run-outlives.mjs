@@ -38,8 +38,8 @@ try {
 
   const state = (page) => page.locator('[data-id=graph] .state')
   for (const page of [one, two]) {
+    await page.waitForFunction(() => document.querySelectorAll('.react-flow__minimap-node').length === 2)
     await page.locator('.react-flow').press('Control+0')
-    await page.locator('[data-id=graph]').waitFor()
   }
   await two.getByRole('button', { name: 'Run all' }).click()
   for (const page of [one, two]) await state(page).getByText(/^▸ Building.*on replica/).waitFor()

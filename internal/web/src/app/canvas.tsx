@@ -20,7 +20,6 @@ import { Menu } from './menu.tsx'
 import { Mode, useClicks } from './modes.tsx'
 import { move } from './operations.ts'
 import { Outlines } from './outlines.tsx'
-import { Palette } from './palette.tsx'
 import type { NodeStates } from './node-state.ts'
 import { orderOf } from './order.ts'
 import { hint } from './path.ts'
@@ -35,7 +34,8 @@ import { useTouch } from './touch.ts'
 import { useView, viewOf } from './view.ts'
 import type { Warnings } from './warnings.ts'
 
-const Data = later(() => import('./data/data.tsx'))
+const Data = later(() => import('../data/data.tsx'))
+const Palette = later(() => import('./palette.tsx'))
 
 const isFar = ({ transform }: ReactFlowState) => transform[2] < farZoom
 const noEdges: Edge[] = []

@@ -13,7 +13,7 @@ import { later } from './later.tsx'
 import { look } from './looking.ts'
 import type { Clash } from './resolve.ts'
 
-const DataOfNode = later(() => import('./data/of-node.tsx'))
+const DataOfNode = later(() => import('../data/of-node.tsx'))
 
 /** What is selected, what was typed into elements that are gone, and what is to be decided about either. */
 export default function Details({ plan, node, edge, clashes }: {

@@ -15,7 +15,7 @@ interface Found {
   run(): void
 }
 
-export function Palette() {
+export default function Palette() {
   return useDeskState().finding && <OpenPalette />
 }
 

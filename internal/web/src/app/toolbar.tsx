@@ -7,7 +7,7 @@ import { HistoryButtons } from './history-buttons.tsx'
 import { later } from './later.tsx'
 import { KindIcon, kindNames, kindOf } from './kinds.tsx'
 
-const Tools = later(() => import('./data/tools.tsx'))
+const Tools = later(() => import('../data/tools.tsx'))
 
 const dragged = 'application/x-layercake-kind'
 
