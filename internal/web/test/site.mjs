@@ -108,7 +108,9 @@ try {
   await ours.waitForURL(`${url}/app/projects/${project}`)
   await live(ours)
   // The ways to connect are below ours; what they lead to is not.
-  await ours.getByRole('link', { name: 'Connect' }).click()
+  await ours.keyboard.press('Control+k')
+  await ours.keyboard.type('connect agents')
+  await ours.keyboard.press('Enter')
   await ours.waitForURL(`${url}/app/connect?project=${project}`)
   await ours.getByRole('button', { name: 'Make a token' }).waitFor()
   const pasted = await ours.locator('[data-snippet=agents-other]').evaluate((code) => JSON.parse(code.textContent))

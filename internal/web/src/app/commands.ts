@@ -7,6 +7,7 @@ import { kindOf, kindNames } from './kinds.tsx'
 import { showAndFocus } from './later.tsx'
 import { lookCommands } from './looking.ts'
 import { addNode, align, distribute, move, remove, within } from './operations.ts'
+import { navigate } from './path.ts'
 import { labelOf } from './phrases.ts'
 import { allowedTargets } from './rules.ts'
 import { closeHistory, isNow, openHistory } from './history-state.ts'
@@ -110,6 +111,9 @@ const all: Command[] = [
   { words: 'Show the whole plan', key: 'Control+0', menu: ['plan'], isPossible: always, run: (desk) => desk.view.get()?.reveal() },
   { words: 'Show or hide the map', menu: ['plan'], isPossible: hasRoomForMap, run: (desk) => update(desk, { map: !desk.state.get().map }) },
   { words: 'Send a sample agent', isPossible: canSendSampleAgent, run: sendSampleAgent },
+  {
+    words: 'Connect agents and programs', menu: ['plan'], isPossible: always, run: (desk) => navigate(`/connect?project=${desk.project.id}`),
+  },
 ]
 
 /** All commands that are loaded. */

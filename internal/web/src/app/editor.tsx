@@ -84,7 +84,6 @@ export default function Editor({ projectId }: { projectId: number }) {
           {!gone && (
             <>
               <a href={location.pathname} target="_blank" rel="noopener">Open a second window</a>
-              <ScreenLink to={`/connect?project=${projectId}`}>Connect</ScreenLink>
               <SampleAgentButton />
             </>
           )}

@@ -1,1 +1,0 @@
-export{t as undoSince}from"./undo-since-B6xBA2fF.js";
