@@ -101,20 +101,19 @@ func NewConsole(db *postgres.Pool) *Console {
 	return &Console{db: db, turn: make(chan struct{}, 1)}
 }
 
-// Show returns what the views have, as JSON that PostgreSQL makes in one statement: time, role, functions that the role may call, and for
-// each view its rows, at most 200, their number, and the statement. It fails with the fault NotFound for a view that is not shown, with
-// BadRequest for a filter that nobody needs, and otherwise as the database does.
+// Show returns what the views have, as JSON that PostgreSQL makes in one statement: time, role, functions that the role may call, all
+// replicas, and for each view its rows, at most 200, their number, and the statement. It fails with the fault NotFound for a view that is
+// not shown, with BadRequest for a filter that nobody needs, and otherwise as the database does.
 func (c *Console) Show(ctx context.Context, q Question) ([]byte, error) {
 	sql, args, err := q.statement()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, consoleWait)
-	defer cancel()
-	if err := c.takeTurn(ctx); err != nil {
+	ctx, end, err := c.takeTurn(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer func() { <-c.turn }()
+	defer end()
 	key := fmt.Sprintf("%q", append([]any{sql}, args...))
 	if key == c.key && time.Since(c.at) < consoleAge {
 		return c.answer, nil
@@ -143,12 +142,11 @@ func (c *Console) Call(ctx context.Context, function string, arguments map[strin
 	if err != nil {
 		return Answer{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, consoleWait)
-	defer cancel()
-	if err := c.takeTurn(ctx); err != nil {
+	ctx, end, err := c.takeTurn(ctx)
+	if err != nil {
 		return Answer{}, err
 	}
-	defer func() { <-c.turn }()
+	defer end()
 	c.key = "" // what is shown next shows this, too
 	a := Answer{Notices: []Notice{}}
 	err = c.db.Do(ctx, func(conn *pgx.Conn) error {
@@ -175,14 +173,20 @@ func (c *Console) Call(ctx context.Context, function string, arguments map[strin
 	return a, err
 }
 
-// takeTurn waits until nobody else asks.
-func (c *Console) takeTurn(ctx context.Context) error {
+// takeTurn waits until nobody else asks, and returns the context for what is asked. The caller ends the turn. Whoever hangs up waits no
+// longer, but what has begun goes on: the page asks anew with each letter of a filter, and a statement that is broken off costs the pool a
+// connection.
+func (c *Console) takeTurn(ctx context.Context) (asking context.Context, end func(), err error) {
+	deadline := time.Now().Add(consoleWait)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
 	select {
 	case c.turn <- struct{}{}:
-		return nil
 	case <-ctx.Done():
-		return postgres.Classify(ctx, fmt.Errorf("wait for others who ask: %w", ctx.Err()))
+		return nil, nil, postgres.Classify(ctx, fmt.Errorf("wait for others who ask: %w", ctx.Err()))
 	}
+	asking, stop := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	return asking, func() { stop(); <-c.turn }, nil
 }
 
 // limit gives the statements of a transaction a time, lets the server say what it has to say, and notes where a command comes from.
@@ -233,6 +237,8 @@ func (q Question) statement() (sql string, args []any, err error) {
 	return `SELECT json_build_object('at', statement_timestamp(), 'role', session_user, 'database', current_database(),
 		'may', (SELECT coalesce(json_agg(p.proname ORDER BY p.proname), '[]') FROM pg_proc p WHERE p.pronamespace = 'layercake'::regnamespace
 			AND p.proname = ANY ($1::text[]) AND has_function_privilege(p.oid, 'EXECUTE')),
+		'replicas', (SELECT coalesce(json_agg(json_build_object('replica', r.replica, 'address', r.address, 'state', r.state)), '[]')
+			FROM (SELECT * FROM layercake.replicas r ORDER BY r.address LIMIT 1000) r),
 		'followed', (SELECT coalesce(json_agg(c ORDER BY c.id), '[]') FROM layercake.commands c WHERE c.id = ANY ($2::bigint[])),
 		'views', json_build_object(` + strings.Join(parts, ",\n") + `))::text`, args, nil
 }

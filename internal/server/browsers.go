@@ -137,8 +137,8 @@ func refusePages(next http.Handler) http.Handler {
 
 // onlyOwnPage lets in what a browser says that the page of this very address asks for, and somebody who goes to the page itself. A form
 // or a script of another page, also one of another port of this machine, says something else, and cannot help saying it; a browser that
-// says nothing is too old, or was led here over plain HTTP from elsewhere. What changes something states its origin, too, and is JSON, which
-// no form sends.
+// says nothing is too old, or was led here over plain HTTP from elsewhere. What changes something states its origin, too, and is JSON,
+// which no form sends.
 func onlyOwnPage(page string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -524,6 +524,28 @@ func TestOpsWhileAViewIsLocked(t *testing.T) {
 	}
 }
 
+// Without a database operators are told so, and that nobody knows what became of a call; when it is back, so is what is shown.
+func TestOpsWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	database := pgtest.Server(t)
+	admin := servertest.StartOn(t, database.URL, 1, withAdmin)[0].Admin
+	shows(t, admin, "all")
+	database.Kill()
+	until(t, "the failure", func() bool {
+		status, text := asked(t, "GET", admin+"/ops/api/all", "", "Sec-Fetch-Site", "same-origin")
+		return status == http.StatusServiceUnavailable && strings.Contains(text, "The database does not answer this replica")
+	})
+	status, _, r := calls(t, admin, "undrain", `{"replica":"x"}`)
+	if status != http.StatusServiceUnavailable || !strings.Contains(r.Error.Hint, "Whether it was done is not known") {
+		t.Errorf("a call: %d %+v", status, r)
+	}
+	database.Start()
+	until(t, "the database", func() bool {
+		status, _ := asked(t, "GET", admin+"/ops/api/all", "", "Sec-Fetch-Site", "same-origin")
+		return status == http.StatusOK
+	})
+}
+
 // What is shown changes nothing, whatever a view does.
 func TestOpsOnlyReads(t *testing.T) {
 	t.Parallel()

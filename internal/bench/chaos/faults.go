@@ -470,13 +470,13 @@ func (h *harm) deleteProjects(ctx context.Context) error {
 // stallReaders opens sockets that ask for much and never read. The replicas have to hang up on them.
 func (h *harm) stallReaders(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, r := range h.deployment.Replicas {
-		g.Go(func() error { return h.stallReader(ctx, r) })
+	for _, url := range h.deployment.URLs() { // elsewhere everybody signs in
+		g.Go(func() error { return h.stallReader(ctx, url) })
 	}
 	return g.Wait()
 }
 
-func (h *harm) stallReader(ctx context.Context, r *deployment.Replica) error {
+func (h *harm) stallReader(ctx context.Context, url string) error {
 	var conn *net.TCPConn
 	var narrowed error
 	dialer := client.Dialer{Timeout: 5 * time.Second, Wrap: func(c net.Conn) net.Conn {
@@ -484,7 +484,7 @@ func (h *harm) stallReader(ctx context.Context, r *deployment.Replica) error {
 		narrowed = conn.SetReadBuffer(4 << 10)
 		return c
 	}}
-	socket, err := dialer.GraphQL(ctx, r.URL)
+	socket, err := dialer.GraphQL(ctx, url)
 	if err != nil {
 		return err
 	}
@@ -517,10 +517,10 @@ func (h *harm) stallReader(ctx context.Context, r *deployment.Replica) error {
 		got += n
 		switch {
 		case late.Err() != nil:
-			return fmt.Errorf("replica %d bears with a client that has not read for %v, and sends it %d kB more",
-				r.Number, max(h.duration, stallTime), got>>10)
+			return fmt.Errorf("%s bears with a client that has not read for %v, and sends it %d kB more",
+				url, max(h.duration, stallTime), got>>10)
 		case err != nil:
-			h.say("replica %d hung up on a client that did not read; %d kB were on their way", r.Number, got>>10)
+			h.say("%s hung up on a client that did not read; %d kB were on their way", url, got>>10)
 			return nil
 		}
 	}

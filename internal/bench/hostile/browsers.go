@@ -81,7 +81,7 @@ func (a *assault) rebind(ctx context.Context) error {
 
 func (a *assault) askForOperatorsPages(ctx context.Context) error {
 	c := a.http()
-	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/cmdline", "/health?verbose"} {
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/cmdline", "/health?verbose", "/ops", "/ops/api/all"} {
 		got, err := a.visitPage(ctx, c, a.urls[0]+path, "", nil)
 		if err != nil {
 			return err
@@ -95,6 +95,33 @@ func (a *assault) askForOperatorsPages(ctx context.Context) error {
 		}
 		if got.status == http.StatusOK {
 			a.wrong("the address for operators answered %s to evil.example", path)
+		}
+	}
+	for name, header := range map[string]map[string]string{
+		"of another site": {"Sec-Fetch-Site": "cross-site"}, "of another port": {"Sec-Fetch-Site": "same-site"},
+		"in a browser that does not say where it is from": {"Origin": "http://evil.example"},
+	} {
+		got, err := a.visitPage(ctx, c, a.admins[0]+"/ops/api/all", "", header)
+		if err != nil {
+			return err
+		}
+		if got.status == http.StatusOK {
+			a.wrong("a page %s sees what operators see", name)
+		}
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.admins[0]+"/ops/api/kick_user", strings.NewReader(`{"user_id":"x"}`))
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Origin", "http://evil.example")
+		for name, value := range header {
+			r.Header.Set(name, value)
+		}
+		if got, err = a.send(c, r); err != nil {
+			return err
+		}
+		if got.status != http.StatusForbidden {
+			a.wrong("a page %s commands: %d", name, got.status)
 		}
 	}
 	got, err := a.visitPage(ctx, c, a.admins[0]+"/debug/pprof/cmdline", "", nil)

@@ -149,6 +149,15 @@ try {
   await page.getByRole('status').filter({ hasText: 'Copied' }).waitFor()
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await snippet(page, 'graphql-query'))
 
+  // Over plain HTTP from another machine a page has no clipboard, but what is selected is copied all the same.
+  await page.evaluate(() => {
+    globalThis.clipboard = navigator.clipboard
+    Object.defineProperty(navigator, 'clipboard', { configurable: true, value: undefined })
+  })
+  await page.getByRole('group', { name: 'The schema' }).getByRole('button', { name: 'Copy' }).press('Enter')
+  await page.getByRole('group', { name: 'The schema' }).getByText('Copied').waitFor()
+  assert.equal(await page.evaluate(() => globalThis.clipboard.readText()), await snippet(page, 'schema'))
+
   // What the browser tries itself, by keyboard.
   const box = (title) => page.getByRole('group', { name: title, exact: true })
   const answer = (title, words) => box(title).locator('.answers').getByText(words).first().waitFor()
@@ -207,8 +216,17 @@ try {
   await chosen.locator('option:checked', { hasText: 'Project 999999' }).waitFor({ state: 'attached' })
   await attempt('A query')
   await answer('A query', /NOT_FOUND/)
+  await page.goto(`${url}/connect?project=1#database`)
+  await page.waitForFunction(() => document.querySelector('#database')?.getBoundingClientRect().top < 5)
   await page.goto(`${url}/connect?project=%27%3Bdrop`)
   await page.getByText('Choose a project above').waitFor()
+
+  // A server that is away for a moment is asked again.
+  await page.route('**/login/options', (route) => route.abort())
+  await page.reload()
+  await page.getByRole('alert').filter({ hasText: 'The server cannot be reached. Trying again.' }).waitFor()
+  await page.unroute('**/login/options')
+  await page.getByRole('heading', { name: 'Agents' }).waitFor()
 
   // All of it open, and narrow.
   await page.locator('details').evaluateAll((all) => { for (const each of all) { each.removeAttribute('name'); each.open = true } })

@@ -123,12 +123,20 @@ try {
   await close()
   await node(idOf('rows')).and(page.locator(':focus-visible, :focus')).or(page.locator('.inspector button:focus')).waitFor()
 
+  // A file that is no table of nodes or edges.
+  await node(idOf('l')).click()
+  await page.keyboard.press('t')
+  await cell('Apps').waitFor()
+  await close()
+
   // What has not been built says what to do.
   await node('idle').click()
-  await page.keyboard.press('t')
-  await dialog.getByText('This graph has not been built yet. Run it, and look again.').waitFor()
+  await page.keyboard.press('Control+k')
+  await page.keyboard.type('Tabl')
+  await page.keyboard.press('Enter')
+  await dialog.getByText('This graph has not been built yet. Run it, and it comes here.').waitFor()
   await check(page, 'nothing')
-  await run('idle')
+  await button('Run').click()
   await cell('Other 1').waitFor()
   await close()
   await node('out').click()
@@ -193,7 +201,9 @@ try {
   await check(page, 'drawing')
   // It is built again: so it is drawn again.
   await replace('e.csv', 'id,source,target\ne1,a,b')
-  await run('small')
+  await dialog.getByText('Out of date').waitFor()
+  await check(page, 'stale')
+  await button('Run').click()
   await dialog.getByText('The graph was built again meanwhile').waitFor()
   await dialog.getByRole('img', { name: '4 nodes, 1 edge.' }).waitFor()
   await close()
@@ -226,7 +236,7 @@ try {
   // The layout can be stopped. WebGL is lost: there is a sentence, and the table.
   await button('Picture').click()
   await button('Stop').click()
-  await dialog.getByText('Laid out').waitFor()
+  await dialog.getByText('The layout was stopped').waitFor()
   await page.evaluate(() => {
     for (const canvas of document.querySelectorAll('.stage canvas')) canvas.getContext('webgl2')?.getExtension('WEBGL_lose_context').loseContext()
   })

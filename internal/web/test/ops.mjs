@@ -72,6 +72,12 @@ try {
   await row(page, 'commands', 'drain').getByText('127.0.0.1', { exact: true }).waitFor()
   await focused(page.locator('h2').filter({ hasText: 'Replicas' }))
 
+  // What a filter hides is neither gone nor away.
+  await page.getByLabel('Filter: Replicas').fill(there)
+  await row(page, 'replicas', here).waitFor({ state: 'detached' })
+  assert.equal(await page.locator('.gone li').count(), 0)
+  await page.getByLabel('Filter: Replicas').fill('')
+
   // The last one that is live is not drained by one press, and PostgreSQL's warning is shown.
   await button(page, 'Drain', here).click()
   await dialog.locator('button.main').click()

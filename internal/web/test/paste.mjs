@@ -37,6 +37,7 @@ export function workplace() {
     /** Runs a command line, with what it is told, and returns what it says; fails when it does. */
     async shell(line, input = '') {
       const running = promisify(execFile)('sh', ['-c', line], options)
+      running.child.stdin.on('error', () => {}) // whoever reads nothing may have ended before
       running.child.stdin.end(input)
       return running
     },

@@ -1,7 +1,8 @@
 // How agents, front ends, programs, DBAs and terminals reach this server.
 import { useEffect, useState } from 'react'
-import { newId } from '../client/index.ts'
+import { Failure, newId } from '../client/index.ts'
 import { addressOf } from '../app/path.ts'
+import { poll } from '../app/poll.ts'
 import { ScreenLink } from '../app/screen-link.tsx'
 import { closeProject, connection, me } from '../app/session.ts'
 import { ThemeButton } from '../app/theme.tsx'
@@ -31,7 +32,7 @@ interface State {
 
 async function load(project: number | null): Promise<State> {
   const [options, answer] = await Promise.all([
-    fetch('/login/options').then((response) => response.json()) as Promise<{ open: boolean; singleSignOn?: string }>,
+    readOptions(),
     connection.request(ConnectStateDocument, { project: project ?? 0 }).catch((error: unknown) => {
       if (isSignedOut(error)) return null
       throw error
@@ -45,6 +46,15 @@ async function load(project: number | null): Promise<State> {
   }
 }
 
+/** What the server wants to know of those who come. */
+async function readOptions(): Promise<{ open: boolean; singleSignOn?: string }> {
+  try {
+    return await (await fetch('/login/options')).json()
+  } catch {
+    throw new Failure('NETWORK', 'The server cannot be reached')
+  }
+}
+
 /** The project that the address names. */
 function addressed(): number | null {
   const project = new URLSearchParams(location.search).get('project') ?? ''
@@ -54,33 +64,16 @@ function addressed(): number | null {
 export default function Connect() {
   const [state, setState] = useState<State | null>(null)
   const [problem, setProblem] = useState('')
-  const [project, setProject] = useState(addressed)
-  const [readOnly, setReadOnly] = useState(false)
-  const [tools, setTools] = useState<Target['toolsets']>(toolsets)
-  const [agent, setAgent] = useState('')
-  const [shell, setShell] = useState<Shell>('posix')
-  const [token, setToken] = useState<Token | null>(null)
-  const [opId] = useState(newId)
   useEffect(() => {
     document.title = 'Connect – Layercake'
     closeProject()
-    load(addressed()).then(setState, (error: unknown) => setProblem(messageOf(error)))
+    const asking = poll(() => load(addressed()), (found) => {
+      asking.stop() // it is the same later
+      setState(found)
+      setProblem('')
+    }, (error) => setProblem(`${messageOf(error)}. Trying again.`))
+    return asking.stop
   }, [])
-  const choose = (next: number | null) => {
-    setProject(next)
-    history.replaceState(history.state, '', `${location.pathname}${next === null ? '' : `?project=${next}`}${location.hash}`)
-  }
-  const needsToken = state !== null && !state.open
-  const target: Target = {
-    origin: location.origin, project, readOnly, toolsets: tools, agent: agent.trim(), opId, shell,
-    token: token?.secret ?? (needsToken ? noToken : null), person: needsToken || token || state?.account ? null : me.name,
-  }
-  const boxes = (snippets: Snippet[]) => snippets.map((snippet) => (
-    <article key={snippet.id}>
-      <h3>{snippet.title}</h3>
-      <SnippetBox snippet={snippet} attempt={tries[snippet.id]} target={triable(target)} />
-    </article>
-  ))
   return (
     <main className="list connect">
       <header>
@@ -89,6 +82,39 @@ export default function Connect() {
         <ThemeButton />
       </header>
       <p role="alert">{problem}</p>
+      {state ? <Ways state={state} signedOut={() => setState({ ...state, account: null })} /> : problem === '' && <p>Loading…</p>}
+    </main>
+  )
+}
+
+/** All of it, for whoever asks. */
+function Ways({ state, signedOut }: { state: State; signedOut: () => void }) {
+  const [project, setProject] = useState(addressed)
+  const [readOnly, setReadOnly] = useState(false)
+  const [tools, setTools] = useState<Target['toolsets']>(toolsets)
+  const [agent, setAgent] = useState('')
+  const [shell, setShell] = useState<Shell>('posix')
+  const [token, setToken] = useState<Token | null>(null)
+  const [opId] = useState(newId)
+  // The browser looked for what the address names before it was there.
+  useEffect(() => document.getElementById(location.hash.slice(1))?.scrollIntoView(), [])
+  const choose = (next: number | null) => {
+    setProject(next)
+    history.replaceState(history.state, '', `${location.pathname}${next === null ? '' : `?project=${next}`}${location.hash}`)
+  }
+  const needsToken = !state.open
+  const target: Target = {
+    origin: location.origin, project, readOnly, toolsets: tools, agent: agent.trim(), opId, shell,
+    token: token?.secret ?? (needsToken ? noToken : null), person: needsToken || token || state.account ? null : me.name,
+  }
+  const boxes = (snippets: Snippet[]) => snippets.map((snippet) => (
+    <article key={snippet.id}>
+      <h3>{snippet.title}</h3>
+      <SnippetBox snippet={snippet} attempt={tries[snippet.id]} target={triable(target)} />
+    </article>
+  ))
+  return (
+    <>
       <Reach />
       <nav aria-label="On this page">
         <a href="#agents">Agents</a> <a href="#front-ends">Front ends</a> <a href="#graphql">GraphQL</a> <a href="#database">Database</a>{' '}
@@ -99,8 +125,8 @@ export default function Connect() {
           Project{' '}
           <select value={project ?? ''} onChange={({ target: { value } }) => choose(value === '' ? null : Number(value))}>
             <option value="">All projects</option>
-            {project !== null && !state?.projects.some(({ id }) => id === project) && <option value={project}>Project {project}</option>}
-            {state?.projects.map(({ id, name }) => <option key={id} value={id}>{name} ({id})</option>)}
+            {project !== null && !state.projects.some(({ id }) => id === project) && <option value={project}>Project {project}</option>}
+            {state.projects.map(({ id, name }) => <option key={id} value={id}>{name} ({id})</option>)}
           </select>
         </label>
         <label><input type="checkbox" checked={readOnly} onChange={({ target: { checked } }) => setReadOnly(checked)} /> Read only</label>
@@ -114,7 +140,7 @@ export default function Connect() {
       </form>
       {needsToken && state.account === null && <p>You are not signed in. <a href={signInAddress()}>Sign in</a> to make a token.</p>}
       {needsToken && state.account !== null && (
-        <TokenMaker chosen={{ readOnly, project }} token={token} change={setToken} signedOut={() => setState({ ...state, account: null })} />
+        <TokenMaker chosen={{ readOnly, project }} token={token} change={setToken} signedOut={signedOut} />
       )}
 
       <h2 id="agents">Agents</h2>
@@ -145,21 +171,17 @@ export default function Connect() {
           <SnippetBox snippet={snippet} attempt={tries[snippet.id]} target={triable(target)} />
         </details>
       ))}
-      <p>
-        Claude Desktop starts programs: it needs <code>layercake</code>, the program that serves this page, where it looks for commands, or its whole
-        path in the place of the word.
-      </p>
 
       <h2 id="front-ends">Front ends</h2>
       <p>
         The client of exactly this server: it asks, follows plans, and sends edits again until they are answered. Pages of other origins may call when{' '}
-        <code>LAYERCAKE_ALLOWED_ORIGINS</code> names them{state?.open && ', and those of this machine without that'}.
+        <code>LAYERCAKE_ALLOWED_ORIGINS</code> names them{state.open && ', and those of this machine without that'}.
         {needsToken && ' A token in a page belongs to everybody who opens it: let people sign in instead, or keep it to yourself.'}
       </p>
       {boxes(frontEndSnippets(target))}
 
       <h2 id="graphql">GraphQL</h2>
-      {state?.open && <p><a href="/graphql">GraphiQL</a> completes and explains what you type.</p>}
+      {state.open && <p><a href="/graphql">GraphiQL</a> completes and explains what you type.</p>}
       {project === null && <p>Choose a project above, and it stands in what is below, in the place of 1.</p>}
       {boxes(graphQLSnippets(target))}
 
@@ -168,7 +190,7 @@ export default function Connect() {
 
       <h2 id="terminal">Terminal</h2>
       {boxes(terminalSnippets(target))}
-    </main>
+    </>
   )
 }
 

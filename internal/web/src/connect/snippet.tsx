@@ -1,5 +1,5 @@
 // A text to copy, and, where the browser can, to try.
-import { useRef, useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import type { Snippet, Target } from './snippets.ts'
 import { hints, type Answer, type Try } from './tries.ts'
 
@@ -7,7 +7,8 @@ export function SnippetBox({ snippet: { id, title, where, text }, attempt, targe
   return (
     <div className="snippet" role="group" aria-label={title}>
       <p className="where">{where}</p>
-      <Copied id={id} text={text} of={title}>{attempt && <Trial key={text} id={id} attempt={attempt} target={target} of={title} />}</Copied>
+      {/* What was copied or tried is not what is shown next. */}
+      <Copied key={text} id={id} text={text} of={title}>{attempt && <Trial id={id} attempt={attempt} target={target} of={title} />}</Copied>
     </div>
   )
 }
@@ -41,6 +42,7 @@ export function Copied({ id, text, of, children }: { id: string; text: string; o
 function Trial({ id, attempt, target, of }: { id: string; attempt: Try; target: Target; of: string }) {
   const [answers, setAnswers] = useState<readonly Answer[]>([])
   const [running, setRunning] = useState<AbortController | null>(null)
+  useEffect(() => () => running?.abort(), [running])
   const start = async () => {
     const controller = new AbortController()
     setRunning(controller)

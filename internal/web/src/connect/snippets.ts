@@ -92,7 +92,9 @@ export function agentSnippets(target: Target): Snippet[] {
       text: command([['claude', 'mcp', 'add', '--transport', 'http', name, url], ...lines('--header')], shell),
     },
     {
-      id: 'agents-claude-desktop', title: 'Claude Desktop', where: 'claude_desktop_config.json (Settings, Developer, Edit Config)',
+      id: 'agents-claude-desktop', title: 'Claude Desktop',
+      where: 'claude_desktop_config.json (Settings, Developer, Edit Config). It starts layercake, the program that serves this page, ' +
+        'by its name where commands are looked for, or by its whole path in the place of the name.',
       text: json({ mcpServers: { [name]: bridge } }),
     },
     { id: 'agents-cursor', title: 'Cursor', where: '~/.cursor/mcp.json', text: json({ mcpServers: { [name]: withHeaders } }) },

@@ -4,7 +4,7 @@ import { isOfFormerRelease } from '../client/wire.ts'
 import { connection } from '../app/session.ts'
 import { EdgesPageDocument, GraphPartsDocument, NodesPageDocument, SourceFileDocument, SourceRowsDocument } from './gql/graphql.ts'
 import type { Holding } from './holding.ts'
-import type { Paged, Row } from './pages.ts'
+import { inParts, type Paged, type Row } from './pages.ts'
 
 /** A table. Loading fails with Changed when its rows are not any more those on which it was opened. */
 export interface Part extends Paged {
@@ -12,7 +12,9 @@ export interface Part extends Paged {
 }
 
 /** Says that other contents have taken the place of those that were read. */
-export class Changed extends Error {}
+export class Changed extends Error {
+  override message = 'Somebody deleted or replaced it meanwhile.'
+}
 
 /** Opens what a node holds. */
 export async function openParts(projectId: number, holding: Holding): Promise<Part[]> {
@@ -37,11 +39,11 @@ async function ofSource(projectId: number, nodeId: string, id: number): Promise<
   const versionOf = (of: typeof first) => `${of.datasourceId} ${of.importDate} ${of.totalRows}`
   return [{
     name: 'Rows', total: first.totalRows, columns: first.columns.map(({ name }) => name),
-    load: (from, count) => inParts(from, count, async (offset, limit) => {
+    load: (from, count) => orChanged(inParts(from, count, async (offset, limit) => {
       const next = await page(offset, limit)
       if (versionOf(next) !== versionOf(first)) throw new Changed()
       return next.rows.map(({ data }) => data as Row)
-    }),
+    })),
   }]
 }
 
@@ -91,16 +93,18 @@ function part<Result>(
   }
   return {
     name, total, columns: inOrder(Object.keys((first?.attrs ?? {}) as Row)),
-    async load(from, count) {
-      try {
-        return await inParts(from, count, page)
-      } catch (error) {
-        if (!(error instanceof Failure)) throw error
-        // It was built again so often that what it was is not kept any more.
-        if (error.code === 'NOT_FOUND') throw new Changed()
-        throw isOfFormerRelease(error) ? new Failure('UNAVAILABLE', 'The server is being updated, and this part of it cannot show graphs as tables yet.') : error
-      }
-    },
+    load: (from, count) => orChanged(inParts(from, count, page)),
+  }
+}
+
+/** What a request for rows answers. What the server does not find any more has changed: a graph was built again so often that what it was is gone. */
+async function orChanged(asked: Promise<Row[]>): Promise<Row[]> {
+  try {
+    return await asked
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    if (error.code === 'NOT_FOUND') throw new Changed()
+    throw isOfFormerRelease(error) ? new Failure('UNAVAILABLE', 'The server is being updated, and this part of it cannot show graphs as tables yet.') : error
   }
 }
 
@@ -108,14 +112,3 @@ function part<Result>(
 const usual = ['id', 'source', 'target', 'label', 'layer']
 
 const inOrder = (columns: readonly string[]) => [...usual.filter((name) => columns.includes(name)), ...columns.filter((name) => !usual.includes(name))]
-
-/** Loads rows, in smaller parts when they are too long to be answered together. */
-export async function inParts(from: number, count: number, load: (from: number, count: number) => Promise<Row[]>): Promise<Row[]> {
-  try {
-    return await load(from, count)
-  } catch (error) {
-    if (!(error instanceof Failure) || error.code !== 'BAD_REQUEST' || count === 1) throw error
-    const half = Math.ceil(count / 2)
-    return [...await inParts(from, half, load), ...await inParts(from + half, count - half, load)]
-  }
-}

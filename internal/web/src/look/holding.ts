@@ -25,9 +25,9 @@ export function holdingOf(plan: Plan, node: PlanNode): Holding {
 
 function ofSource(node: PlanNode): Holding {
   const source = node.datasourceExecution
-  if (!source) return nothing(node, 'This source has no file yet. Upload one, or choose a data source in the inspector.')
+  if (!source) return nothing(node, 'This source has no file yet. Choose one in the inspector, or drop one on the node.')
   if (source.executionState === 'error') {
-    return nothing(node, `The file ${source.filename} cannot be read: ${source.errorMessage ?? 'nobody knows why'}. Upload a better one in its place.`)
+    return nothing(node, `The file ${source.filename} cannot be read: ${source.errorMessage ?? 'nobody knows why'}. Replace it in the inspector.`)
   }
   if (source.executionState !== 'completed') return nothing(node, `The file ${source.filename} is being read. Its rows come here when that is done.`)
   return { kind: 'source', node, id: source.dataSourceId, key: `source ${source.dataSourceId} ${source.processedAt}`, note: '' }
@@ -44,7 +44,7 @@ function ofGraph(node: PlanNode): Holding {
   }
   if (state === 'error') return nothing(node, `This could not be built: ${graph?.errorMessage ?? 'nobody knows why'}. Mend that, and run it again.`)
   if (isBusy) return nothing(node, 'This is being built. It comes here when that is done.')
-  return nothing(node, `This ${kindOf(node.nodeType).word.toLowerCase()} has not been built yet. Run it, and look again.`)
+  return nothing(node, `This ${kindOf(node.nodeType).word.toLowerCase()} has not been built yet. Run it, and it comes here.`)
 }
 
 const nothing = (node: PlanNode, note: string): Holding => ({ kind: 'nothing', node, key: note, note })

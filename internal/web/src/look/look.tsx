@@ -1,12 +1,14 @@
 // What a node holds, over the canvas: as a table, or as a picture.
-import { useCallback, useEffect, useId, useState } from 'react'
+import { useCallback, useEffect, useId, useState, useSyncExternalStore } from 'react'
 import type { Plan } from '../client/index.ts'
+import { RunButtons } from '../app/data/section.tsx'
 import { update, useDesk, useDeskState } from '../app/desk.ts'
 import { KindIcon } from '../app/kinds.tsx'
 import { later } from '../app/later.tsx'
 import { look, type Looking } from '../app/looking.ts'
+import { withRetries } from '../app/retry.ts'
 import { messageOf } from '../app/words.ts'
-import { Changed, openParts, type Part } from './contents.ts'
+import { openParts, type Part } from './contents.ts'
 import { downloadsOf } from './downloads.ts'
 import { holdingOf, type Holding } from './holding.ts'
 import './look.css'
@@ -36,7 +38,7 @@ export default function Look({ plan, looking }: { plan: Plan; looking: Looking }
         <button className="close" onClick={close}>Close</button>
       </header>
       {message && <p role="alert">{message} <button onClick={() => update(desk, { message: null })}>Dismiss</button></p>}
-      {holding ? <Held holding={holding} name={name} view={looking.view} tables={() => look(desk, looking.node, 'table')} /> : (
+      {holding ? <Held key={looking.node} holding={holding} name={name} view={looking.view} tables={() => look(desk, looking.node, 'table')} /> : (
         <p className="nothing">This node was deleted. Undo that to look at what it holds.</p>
       )}
     </dialog>
@@ -48,7 +50,9 @@ function Choice({ words, isChosen, choose }: { words: string; isChosen: boolean;
 }
 
 function Held({ holding, name, view, tables }: { holding: Holding; name: string; view: Looking['view']; tables: () => void }) {
-  const { project } = useDesk()
+  const { project, states: store } = useDesk()
+  const state = useSyncExternalStore(store.subscribe, store.get).get(holding.node.id)
+  const isBuilt = !['DataSourceNode', 'OutputNode'].includes(holding.node.nodeType)
   // How often other contents were found in the place of those that are shown.
   const [times, setTimes] = useState(0)
   const again = useCallback(() => setTimes((before) => before + 1), [])
@@ -60,8 +64,13 @@ function Held({ holding, name, view, tables }: { holding: Holding; name: string;
     <>
       <p role="status">{shown.isAnother && holding.kind !== 'nothing' && `The ${what} was ${became} meanwhile: this is what it holds now.`}</p>
       {holding.note && <p className={holding.kind === 'nothing' ? 'nothing' : undefined} role="status" dir="auto">{holding.note}</p>}
+      {isBuilt && (state?.kind === 'stale' || holding.note) && (
+        <p className="choices">
+          {state && state.kind !== 'failed' && <span dir="auto">{state.sign} {state.words}</span>} <RunButtons node={holding.node} />
+        </p>
+      )}
       {holding.kind === 'nothing' ? null : view === 'table' ? <Tables key={key} holding={holding} name={name} changed={again} />
-        : holding.kind === 'graph' ? <Picture key={key} projectId={project.id} node={holding.node} name={name} tables={tables} changed={again} />
+        : holding.kind === 'graph' ? <Picture key={key} projectId={project.id} node={holding.node} name={name} tables={tables} />
           : <p className="nothing">A file is looked at as a table. Run a graph that reads it, and look at the picture of that.</p>}
       {holding.kind !== 'nothing' && (
         <p className="downloads">
@@ -81,12 +90,8 @@ function Tables({ holding, name, changed }: { holding: Holding; name: string; ch
   const [tries, setTries] = useState(0)
   useEffect(() => {
     let isNeeded = true
-    const onFailure = (error: unknown) => {
-      if (!isNeeded) return
-      if (error instanceof Changed) changed()
-      else setFailure(messageOf(error))
-    }
-    openParts(project.id, holding).then((found) => { if (isNeeded) setParts(found) }, onFailure)
+    withRetries(() => openParts(project.id, holding)).then((found) => { if (isNeeded) setParts(found) },
+      (error: unknown) => { if (isNeeded) setFailure(messageOf(error)) })
     return () => { isNeeded = false }
     // The holding of another content has another key, by which all of this is made anew.
     // oxlint-disable-next-line react/exhaustive-deps

@@ -15,7 +15,7 @@ export interface Layer {
 }
 
 /** Colours of layers that have none. */
-const spare = ['#c2410c', '#1d4ed8', '#047857', '#a21caf', '#b91c1c', '#0e7490', '#4d7c0f', '#6d28d9']
+const spare = ['#1d4ed8', '#c2410c', '#047857', '#a21caf', '#4d7c0f', '#0e7490', '#b91c1c', '#6d28d9']
 
 const grey = '#78716c'
 
@@ -59,7 +59,8 @@ export function networkOf({ nodes, edges }: Pick<Preview, 'nodes' | 'edges'>, la
     })
   })
   for (const { source, target } of edges) network.addEdge(source, target)
-  network.updateEachNodeAttributes((id, point) => ({ ...point, size: 2 + Math.min(8, Math.log2(1 + network.degree(id))) }))
+  const least = nodes.length > 5_000 ? 1 : 2
+  network.updateEachNodeAttributes((id, point) => ({ ...point, size: least + Math.min(8, Math.log2(1 + network.degree(id))) }))
   return network
 }
 

@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest'
-import { pageLength, Pages, type Row } from './pages.ts'
+import { Failure } from '../client/index.ts'
+import { inParts, pageLength, Pages, type Row } from './pages.ts'
 
 /** A table whose pages come when a test lets them. */
 function table(total: number) {
@@ -89,4 +90,16 @@ test('of a table without rows nothing is asked for', () => {
   const { pages, asked } = table(0)
   pages.want(0, 0)
   expect(asked).toEqual([])
+})
+
+test('rows that are too long to be answered together are asked for in smaller parts', async () => {
+  const asked: number[] = []
+  const load = async (from: number, count: number): Promise<Row[]> => {
+    asked.push(count)
+    if (count > 3) throw new Failure('BAD_REQUEST', 'too long', { extensions: { detail: { limit: 8 } } })
+    return Array.from({ length: count }, (_, i) => ({ id: from + i }))
+  }
+  expect((await inParts(10, 9, load)).map(({ id }) => id)).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18])
+  expect(asked).toEqual([9, 5, 3, 2, 4, 2, 2])
+  await expect(inParts(0, 9, () => Promise.reject(new Failure('BAD_REQUEST', 'wrong')))).rejects.toThrow('wrong')
 })

@@ -1,4 +1,5 @@
 // Rows of a table, page by page: what is in view is loaded, and what is far from it is forgotten.
+import { Failure } from '../client/index.ts'
 import { withColumnsOf } from './columns.ts'
 
 /** What the server gives at once. */
@@ -88,5 +89,17 @@ export class Pages {
     this.#columns = withColumnsOf(this.#columns, rows)
     const near = this.#wanted[0] ?? page
     if (this.#loaded.size > kept) this.#loaded.delete([...this.#loaded.keys()].toSorted((a, b) => Math.abs(b - near) - Math.abs(a - near))[0]!)
+  }
+}
+
+/** Loads rows, in smaller parts when they are too long to be answered together. */
+export async function inParts(from: number, count: number, load: (from: number, count: number) => Promise<Row[]>): Promise<Row[]> {
+  try {
+    return await load(from, count)
+  } catch (error) {
+    const isTooMuch = error instanceof Failure && typeof error.detail === 'object' && error.detail !== null && 'limit' in error.detail
+    if (!isTooMuch || count === 1) throw error
+    const half = Math.ceil(count / 2)
+    return [...await inParts(from, half, load), ...await inParts(from + half, count - half, load)]
   }
 }

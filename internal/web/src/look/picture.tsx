@@ -16,8 +16,6 @@ export interface PictureProps {
   name: string
   /** Shows the tables instead. */
   tables: () => void
-  /** Is called when other contents have taken the place of what is shown. */
-  changed: () => void
 }
 
 export default function Picture(props: PictureProps) {

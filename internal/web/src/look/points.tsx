@@ -1,30 +1,39 @@
 // A large graph as points and lines, drawn by WebGL, with what can be found in it as text beside it.
 import type Sigma from 'sigma'
-import { useEffect, useId, useMemo, useRef, useState } from 'react'
+import { useEffect, useId, useMemo, useRef, useState, useSyncExternalStore } from 'react'
+import { withRetries } from '../app/retry.ts'
 import { connection } from '../app/session.ts'
 import { count, messageOf } from '../app/words.ts'
+import { Changed } from './contents.ts'
 import { takeFocus } from './focus.ts'
 import { GraphPictureDocument } from './gql/graphql.ts'
 import { around, find, layersOf, networkOf, type Network, type Preview } from './network.ts'
 import type { PictureProps } from './picture.tsx'
 import { layOutByForces } from './forces.ts'
-import { centreOn, createStage } from './stage.ts'
+import { centreOn, colorsOf, createStage } from './stage.ts'
 
 /** More are not listed: the table has all. */
 const mostListed = 100
 
-export default function Points({ projectId, node, name, tables, changed }: PictureProps) {
+const darkScheme = matchMedia('(prefers-color-scheme: dark)')
+
+function followScheme(listener: () => void): () => void {
+  darkScheme.addEventListener('change', listener)
+  return () => darkScheme.removeEventListener('change', listener)
+}
+
+export default function Points({ projectId, node, name, tables }: PictureProps) {
   const [preview, setPreview] = useState<Preview | null>(null)
   const [failure, setFailure] = useState('')
   useEffect(() => {
     let isNeeded = true
-    connection.request(GraphPictureDocument, { projectId, nodeId: node.id }).then(({ graphPreview }) => {
+    withRetries(() => connection.request(GraphPictureDocument, { projectId, nodeId: node.id })).then(({ graphPreview }) => {
       if (!isNeeded) return
       if (graphPreview) setPreview(graphPreview)
-      else changed()
+      else setFailure(new Changed().message)
     }, (error: unknown) => { if (isNeeded) setFailure(messageOf(error)) })
     return () => { isNeeded = false }
-  }, [projectId, node.id, changed])
+  }, [projectId, node.id])
   const noPicture = (why: string) => (
     <div className="nothing" role="alert">
       <p>There is no picture: {why}</p>
@@ -42,8 +51,9 @@ function Stage({ preview, name, lost }: { preview: Preview; name: string; lost: 
   const stage = useRef<Sigma | null>(null)
   const [chosen, setChosen] = useState<string | null>(null)
   const [steps, setSteps] = useState(1)
-  /** The part of the layout that is done; 1 at its end, or since it was stopped. */
+  /** The part of the layout that is done. */
   const [done, setDone] = useState(0)
+  const [isStopped, setStopped] = useState(false)
   const stop = useRef(() => {})
 
   useEffect(() => {
@@ -54,7 +64,7 @@ function Stage({ preview, name, lost }: { preview: Preview; name: string; lost: 
     const end = layOutByForces(network, !reduced, setDone)
     stop.current = () => {
       end()
-      setDone(1)
+      setStopped(true)
     }
     return () => {
       end()
@@ -62,15 +72,21 @@ function Stage({ preview, name, lost }: { preview: Preview; name: string; lost: 
       created.kill()
     }
   }, [network, lost])
+  const isDark = useSyncExternalStore(followScheme, () => darkScheme.matches)
   useEffect(() => {
     const near = chosen === null ? null : around(network, chosen, steps)
-    const { color, outlineColor: faint } = getComputedStyle(place.current!)
+    const { letters, lines } = colorsOf(place.current!)
     stage.current?.setSettings({
+      labelColor: { color: letters }, defaultEdgeColor: lines,
       nodeReducer: (id, point) => (!near ? point : near.has(id) ? { ...point, highlighted: id === chosen, forceLabel: near.size <= 50, zIndex: 1 }
-        : { ...point, color: faint, size: 1.5, label: null, zIndex: 0 }),
-      edgeReducer: (edge, line) => (near && !network.extremities(edge).every((id) => near.has(id)) ? { ...line, hidden: true } : near ? { ...line, color, size: 1.5 } : line),
+        : { ...point, color: lines, size: 1.5, label: null, zIndex: 0 }),
+      edgeReducer: (edge, line) => {
+        if (!near) return line
+        return network.extremities(edge).every((id) => near.has(id)) ? { ...line, color: letters, size: 1.5 } : { ...line, hidden: true }
+      },
     })
-  }, [network, chosen, steps])
+    // oxlint-disable-next-line react/exhaustive-effect-dependencies, react/exhaustive-deps -- the colours of the style are others in the dark
+  }, [network, chosen, steps, isDark])
 
   const choose = (id: string | null) => {
     setChosen(id)
@@ -91,12 +107,12 @@ function Stage({ preview, name, lost }: { preview: Preview; name: string; lost: 
         </span>
         <button onClick={() => zoom(1 / 1.5)}>Larger</button> <button onClick={() => zoom(1.5)}>Smaller</button>{' '}
         <button onClick={() => stage.current?.getCamera().setState({ x: 0.5, y: 0.5, ratio: 1, angle: 0 })}>Fit</button>
-        {done < 1 && (
+        {done < 1 && !isStopped && (
           <>
             <label>Layout <progress value={done} max={1} /></label> <button onClick={() => stop.current()}>Stop</button>
           </>
         )}
-        <span role="status">{done === 1 && 'Laid out'}</span>
+        <span role="status">{done === 1 ? 'Laid out' : isStopped && 'The layout was stopped'}</span>
       </p>
       <div className="points">
         <div className="stage">

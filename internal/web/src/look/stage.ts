@@ -10,30 +10,31 @@ const noWebGL = 'This browser cannot draw by WebGL. The table has all nodes and 
  * the node that is pressed, or with null for none.
  */
 export function createStage(network: Network, element: HTMLElement, lost: (why: string) => void, choose: (id: string | null) => void): Sigma | null {
-  if (!document.createElement('canvas').getContext('webgl2')) {
+  const tried = document.createElement('canvas').getContext('webgl2')
+  if (!tried) {
     lost(noWebGL)
     return null
   }
-  const colors = () => {
-    const { color, outlineColor } = getComputedStyle(element)
-    return { labelColor: { color }, defaultEdgeColor: outlineColor }
-  }
+  tried.getExtension('WEBGL_lose_context')?.loseContext() // browsers allow few at a time
+  const still = matchMedia('(prefers-reduced-motion: reduce)').matches && { zoomDuration: 0, doubleClickZoomingDuration: 0, inertiaDuration: 0 }
   const stage = new Sigma(network, element, {
-    ...colors(), labelFont: 'system-ui, sans-serif', labelSize: 12, labelRenderedSizeThreshold: 5,
+    ...still, labelFont: 'system-ui, sans-serif', labelSize: 12, labelRenderedSizeThreshold: 5,
     hideEdgesOnMove: network.size > 10_000, zIndex: true, minCameraRatio: 0.005, maxCameraRatio: 4, allowInvalidContainer: true,
     // The label of the node that is pointed at lies on white.
     defaultDrawNodeHover: (context, data, settings) => drawDiscNodeHover(context, data, { ...settings, labelColor: { color: '#000' } }),
   })
-  const dark = matchMedia('(prefers-color-scheme: dark)')
-  const onScheme = () => stage.setSettings(colors())
-  dark.addEventListener('change', onScheme)
-  stage.on('kill', () => dark.removeEventListener('change', onScheme))
   stage.on('clickNode', ({ node }) => choose(node))
   stage.on('clickStage', () => choose(null))
   for (const canvas of Object.values(stage.getCanvases())) {
     canvas.addEventListener('webglcontextlost', () => lost('The browser took the memory of the graphics away. Look again later, or look at the table.'))
   }
   return stage
+}
+
+/** The colours of letters and of lines in an element, as its style has them now. */
+export function colorsOf(element: HTMLElement): { letters: string; lines: string } {
+  const { color, outlineColor } = getComputedStyle(element)
+  return { letters: color, lines: outlineColor }
 }
 
 /** Brings a node into the middle of the view, and closer if it is far. */

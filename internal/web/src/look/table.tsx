@@ -171,8 +171,8 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
         <span>{count(part.total, part.name.slice(0, -1).toLowerCase(), part.name.toLowerCase())}</span>
         <label>Row <input name="row" type="number" min={1} max={part.total} required defaultValue={1} disabled={part.total === 0} /></label>
         <button disabled={part.total === 0}>Go to row</button>
-        <button type="button" onClick={() => widen(-widthStep)} disabled={columns.length === 0}>Narrower</button>
-        <button type="button" onClick={() => widen(widthStep)} disabled={columns.length === 0}>Wider</button>
+        <button type="button" title="The column of the current cell (Alt+←)" onClick={() => widen(-widthStep)} disabled={columns.length === 0}>Narrower</button>
+        <button type="button" title="The column of the current cell (Alt+→)" onClick={() => widen(widthStep)} disabled={columns.length === 0}>Wider</button>
       </form>
       {failure && !(failure instanceof Changed) && (
         <p role="alert">These rows could not be loaded: {failure.message} <button onClick={() => pages.retry()}>Try again</button></p>
@@ -180,7 +180,7 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
       {/* oxlint-disable-next-line jsx-a11y/interactive-supports-focus -- the grid has the focus, and says where in it one is */}
       <div
         ref={grid} className="grid" role="grid" aria-label={name} aria-rowcount={part.total + 1} aria-colcount={columns.length + 1} aria-readonly="true" aria-multiselectable="true"
-        tabIndex={0} aria-activedescendant={isDrawn ? idOf(place.row, place.column) : undefined} onKeyDown={onKeyDown}
+        aria-describedby={`${prefix}-keys`} tabIndex={0} aria-activedescendant={isDrawn ? idOf(place.row, place.column) : undefined} onKeyDown={onKeyDown}
       >
         <div role="row" aria-rowindex={1} className="names" style={{ width: across.getTotalSize() }}>
           <span role="columnheader" aria-colindex={1} className="number" style={{ width: numbersWidth }}>Row</span>
@@ -209,6 +209,9 @@ export default function Table({ part, name, changed }: { part: Part; name: strin
           ))}
         </div>
       </div>
+      <p id={`${prefix}-keys`} className="unseen">
+        Arrows go from cell to cell, with Shift they select. Control and C copies. Alt with the arrows makes the column narrower and wider.
+      </p>
       <div className="current">
         <p>
           <span><strong dir="auto">{columns[place.column]}</strong>{place.row >= 0 && `, row ${(place.row + 1).toLocaleString('en')}`}</span>

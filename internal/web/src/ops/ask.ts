@@ -9,6 +9,12 @@ export interface View {
   rows: Row[]
 }
 
+export interface Replica {
+  replica: string
+  address: string
+  state: string
+}
+
 /** All that is shown, by one statement. */
 export interface Overview {
   /** When the database answered. */
@@ -18,6 +24,8 @@ export interface Overview {
   database: string
   /** The functions that it may call. */
   may: string[]
+  /** All replicas, whatever the filter of their view. */
+  replicas: Replica[]
   /** Commands that were asked for by their ids. */
   followed: Row[]
   views: Record<string, View>

@@ -1,5 +1,5 @@
 // Replicas that were there when the page last looked, and are not any more.
-import type { Row } from './ask.ts'
+import type { Replica } from './ask.ts'
 
 export interface Departure {
   replica: string
@@ -11,8 +11,7 @@ export interface Departure {
 const most = 5
 
 /** The departures that are known after another look, newest first. */
-export function departures(known: Departure[], before: Row[], now: Row[], at: Date): Departure[] {
-  const isHere = (replica: unknown) => now.some((row) => row.replica === replica)
-  const left = before.filter((row) => !isHere(row.replica)).map((row) => ({ replica: String(row.replica), address: String(row.address), since: at }))
+export function departures(known: Departure[], before: Replica[], now: Replica[], at: Date): Departure[] {
+  const left = before.filter(({ replica }) => !now.some((other) => other.replica === replica)).map(({ replica, address }) => ({ replica, address, since: at }))
   return left.length === 0 ? known : [...left, ...known].slice(0, most)
 }

@@ -23,7 +23,7 @@ interface Shown {
 
 export function Issued({ deeds, followed, now }: Shown) {
   return (
-    <ol className="issued" aria-label="What you did here" aria-live="polite" hidden={deeds.length === 0}>
+    <ol className="issued" aria-label="What you did here" aria-live="polite">
       {deeds.map((deed) => (
         <li key={deed.at.getTime()}>
           <code>{deed.sql}</code> {moment(deed.at)}: {outcome(deed, followed.find((row) => String(row.id) === deed.command), now)}

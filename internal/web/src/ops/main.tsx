@@ -4,7 +4,7 @@ import { createRoot } from 'react-dom/client'
 import '../app/app.css'
 import { ThemeButton } from '../app/theme.tsx'
 import { moment } from '../app/words.ts'
-import type { Answer, Row } from './ask.ts'
+import type { Answer, Replica, Row } from './ask.ts'
 import './ops.css'
 import { departures, type Departure } from './departures.ts'
 import { Issued, type Deed } from './issued.tsx'
@@ -26,7 +26,7 @@ function Operations() {
   const { overview, trouble } = useSyncExternalStore(sight.subscribe, sight.get)
   const [asked, setAsked] = useState<Asked>()
   const [deeds, addDeed] = useReducer((before: Deed[], deed: Deed) => [deed, ...before].slice(0, 10), [])
-  const gone = useDepartures(overview?.views.replicas?.rows)
+  const gone = useDepartures(overview?.replicas)
   const opener = useRef<Element>(null)
   useEffect(() => {
     const ids = deeds.flatMap((deed) => deed.command ?? [])
@@ -90,7 +90,7 @@ function Operations() {
       {asked && (
         <Question
           action={asked.action} about={asked.row ? asked.about.name(asked.row) : ''} given={asked.row ? asked.action.of(asked.row) : {}}
-          warning={warningOf(asked, overview?.views.replicas?.rows ?? [])} done={done} close={close}
+          warning={warningOf(asked, overview?.replicas ?? [])} done={done} close={close}
         />
       )}
     </main>
@@ -98,21 +98,21 @@ function Operations() {
 }
 
 /** What makes a function worse than usual. */
-function warningOf({ action, row }: Asked, replicas: Row[]): string | undefined {
+function warningOf({ action, row }: Asked, replicas: Replica[]): string | undefined {
   if (action.function !== 'drain' || replicas.some((other) => other.state === 'live' && other.replica !== row?.replica)) return undefined
   return 'No other replica is live: clients have nowhere to go until one is. Drain it all the same?'
 }
 
 /** The replicas that this page has seen, and that have gone. */
-function useDepartures(rows: Row[] | undefined): Departure[] {
-  const seen = useRef<Row[]>([])
+function useDepartures(replicas: Replica[] | undefined): Departure[] {
+  const seen = useRef<Replica[]>([])
   const [gone, setGone] = useState<Departure[]>([])
   useEffect(() => {
-    if (!rows) return
+    if (!replicas) return
     const before = seen.current
-    seen.current = rows
-    setGone((known) => departures(known, before, rows, new Date()))
-  }, [rows])
+    seen.current = replicas
+    setGone((known) => departures(known, before, replicas, new Date()))
+  }, [replicas])
   return gone
 }
 

@@ -39,7 +39,7 @@ test('a refusal has the words of PostgreSQL', () => {
 })
 
 test('a replica that was there and is not any more is told, and no more than five', () => {
-  const rows = (...ids: string[]) => ids.map((replica) => ({ replica, address: `${replica}:1` }))
+  const rows = (...ids: string[]) => ids.map((replica) => ({ replica, address: `${replica}:1`, state: 'live' }))
   const at = new Date()
   expect(departures([], rows('a'), rows('a', 'b'), at)).toEqual([])
   const one = departures([], rows('a', 'b'), rows('b'), at)
