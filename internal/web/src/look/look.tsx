@@ -1,7 +1,7 @@
 // What a node holds, over the canvas: as a table, or as a picture.
 import { useCallback, useEffect, useId, useState, useSyncExternalStore } from 'react'
 import type { Plan } from '../client/index.ts'
-import { RunButtons } from '../app/data/section.tsx'
+import { RunButtons } from '../data/section.tsx'
 import { update, useDesk, useDeskState } from '../app/desk.ts'
 import { KindIcon } from '../app/kinds.tsx'
 import { later } from '../app/later.tsx'
