@@ -31,7 +31,7 @@ func TestTeam(t *testing.T) {
 	}
 	defer team.Close()
 	enough := errors.New("enough")
-	err = client.Watch(ctx, replicas[0].URL, project, "", func(event json.RawMessage) error {
+	err = client.New(replicas[0].URL).Watch(ctx, project, "", func(event json.RawMessage) error {
 		var e struct{ Version int64 }
 		if err := json.Unmarshal(event, &e); err != nil || e.Version < changes {
 			return err

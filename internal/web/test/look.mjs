@@ -250,6 +250,26 @@ try {
   await close()
   assert.deepEqual(page.problems, [])
 
+  // Parts that do not come say so, and are tried again.
+  const late = await open(browser, `${url}/projects/${project}`)
+  await live(late)
+  await late.route('**/{look,table}-*.js', (route) => route.abort())
+  await late.locator('.canvas [data-id=small]').click()
+  for (const part of ['look', 'table']) {
+    await late.keyboard.press('t')
+    await late.getByText('This could not be loaded.').waitFor()
+    await late.getByRole('dialog').waitFor({ state: 'detached' })
+    await late.getByRole('button', { name: 'Dismiss' }).click()
+    await late.unroute('**/{look,table}-*.js')
+    if (part === 'look') await late.route('**/table-*.js', (route) => route.abort())
+    else await late.unrouteAll()
+    await late.locator('.canvas [data-id=small]').click()
+  }
+  await late.keyboard.press('t')
+  await late.getByRole('grid').waitFor()
+  await late.emulateMedia({ forcedColors: 'active' })
+  await shot(late, 'forced')
+
   // Without WebGL there is a sentence instead.
   const bare = await open(browser, `${url}/projects/${project}#node=middle&look=picture`, () => {
     const { getContext } = HTMLCanvasElement.prototype

@@ -1,7 +1,7 @@
 // Parts of the editor that are loaded when somebody first asks for them.
 import { useEffect, useState, type ComponentType } from 'react'
 import { flushSync } from 'react-dom'
-import { tell, useDesk } from './desk.ts'
+import { update, useDesk } from './desk.ts'
 
 /** A component that is empty until its module has come. When that fails, a sentence says so, and the next time that it is shown it tries again. */
 export function later<Props extends object>(load: () => Promise<{ default: ComponentType<Props> }>): ComponentType<Props> {
@@ -15,7 +15,10 @@ export function later<Props extends object>(load: () => Promise<{ default: Compo
       load().then((module) => {
         known = module.default
         if (isShown) setLoaded(() => known)
-      }, () => tell(desk, 'This could not be loaded. Close it, and try again when the server is there.'))
+      }, () => update(desk, {
+        message: 'This could not be loaded. Close it, and try again when the server is there.',
+        looking: null, // nobody could close a dialog that did not come
+      }))
       return () => { isShown = false }
     }, [Loaded, desk])
     return Loaded ? <Loaded {...props} /> : null

@@ -5,6 +5,7 @@ import { createGraphviz } from '../app/graphviz.ts'
 import { count, messageOf } from '../app/words.ts'
 import { outputOf } from './downloads.ts'
 import { takeFocus } from './focus.ts'
+import { toBeDrawn } from './picture-dot.ts'
 import type { PictureProps } from './picture.tsx'
 
 const [least, most, step] = [0.05, 8, 1.25]
@@ -12,6 +13,7 @@ const [least, most, step] = [0.05, 8, 1.25]
 export function Drawing({ projectId, node, name, tables, points }: PictureProps & { points: () => void }) {
   const [address, setAddress] = useState('')
   const [failure, setFailure] = useState('')
+  const { nodeCount: nodes = 0, edgeCount: edges = 0 } = node.graphExecution ?? {}
   useEffect(() => {
     const graphviz = createGraphviz({
       tooLong: 'Graphviz took more than 10 seconds and was ended.', failed: 'Graphviz could not draw it.',
@@ -19,7 +21,8 @@ export function Drawing({ projectId, node, name, tables, points }: PictureProps 
     let made = ''
     let isNeeded = true
     const draw = async () => {
-      const svg = await graphviz.draw({ dot: await dotOf(projectId, node.id), format: 'svg' }) as string
+      const dot = toBeDrawn(await dotOf(projectId, node.id), edges)
+      const svg = await graphviz.draw({ dot, format: 'svg' }) as string
       if (isNeeded) setAddress(made = URL.createObjectURL(new Blob([svg], { type: 'image/svg+xml' })))
     }
     draw().catch((error: unknown) => { if (isNeeded) setFailure(messageOf(error)) })
@@ -28,7 +31,7 @@ export function Drawing({ projectId, node, name, tables, points }: PictureProps 
       graphviz.end()
       URL.revokeObjectURL(made)
     }
-  }, [projectId, node.id])
+  }, [projectId, node.id, edges])
   if (failure) {
     return (
       <div className="nothing" role="alert">
@@ -38,16 +41,14 @@ export function Drawing({ projectId, node, name, tables, points }: PictureProps 
     )
   }
   if (!address) return <p className="nothing" role="status">Drawing…</p>
-  const { nodeCount = 0, edgeCount = 0 } = node.graphExecution ?? {}
-  const words = `Drawing of ${name}: ${count(nodeCount, 'node', 'nodes')}, ${count(edgeCount, 'edge', 'edges')}. The table has all of them as text.`
+  const words = `Drawing of ${name}: ${count(nodes, 'node', 'nodes')}, ${count(edges, 'edge', 'edges')}. The table has all of them as text.`
   return <Paper address={address} words={words} filename={`${name}.svg`} />
 }
 
 /** The server's DOT of the graph that a node built last, with the colours of its layers, and partitions around what is in them. */
 async function dotOf(projectId: number, nodeId: string): Promise<string> {
   const response = await fetch(outputOf(projectId, nodeId, 'DOT'))
-  // Graphviz does not know how wide the letters of other fonts are. (Within texts the quotes have backslashes.)
-  if (response.ok) return (await response.text()).replaceAll('fontname="Lato"', 'fontname="Arial"')
+  if (response.ok) return response.text()
   const answer = await response.json().catch(() => null) as { error?: { message?: string } } | null
   throw new Error(answer?.error?.message ?? `The server answered with status ${response.status}. Try again later.`)
 }
