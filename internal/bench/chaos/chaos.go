@@ -1,8 +1,8 @@
 // Package chaos does harm to a deployment under load.
 //
 // It runs replicas as processes over a PostgreSQL of their own, breaks one thing after the other, and checks each time that no answered
-// change is lost, no watcher misses an event, everybody is told who is there, built graphs are what the pure engine computes, and pages in a
-// browser show the plans as they are.
+// change is lost, no watcher misses an event, everybody is told who is there, built graphs are what the pure engine computes, and pages in
+// a browser show the plans as they are.
 package chaos
 
 import (
