@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { cards, launch, live, open } from './browser.mjs'
+import { holdBuilds } from './held.mjs'
 import { passage } from './passage.mjs'
 
 const [url, other] = [process.env.URL, process.env.OTHER_URL]
@@ -200,15 +201,16 @@ try {
 
   // A long one: its states are seen in both windows, and the other one ends it.
   await edit(project, [node('long', 'GraphNode', 'Long', 600, 400)])
-  const long = `id,label,layer\n${Array.from({ length: 250_000 }, (_, i) => `n${i},"Node number ${i}, with a label that takes a while",a\n`).join('')}`
+  const long = `id,label,layer\n${Array.from({ length: 2_000 }, (_, i) => `n${i},"Node number ${i}, with a label that takes a while",a\n`).join('')}`
   await drop(one, { 'long.csv': long }, { x: 200, y: 560 })
-  await upload(one, 'long.csv').getByText('Added as nodes, 250,000 rows').waitFor()
+  await upload(one, 'long.csv').getByText('Added as nodes, 2,000 rows').waitFor()
   const longSource = (await nodes(project)).find(({ metadata }) => metadata.label === 'long.csv').id
   await edit(project, [edge(longSource, 'long')])
   for (const page of [one, two]) {
     await showAll(page, 8)
     await page.locator('[data-id=long]').click()
   }
+  const release = await holdBuilds()
   await inspector.getByRole('button', { name: 'Run' }).click()
   for (const page of [one, two]) await state(page, 'long').getByText(/^▸ Building/).waitFor()
   await state(two, 'long').getByText(/^▸ Building: (reading|computing|writing).*on replica [0-9a-f]{8}$/).waitFor()
@@ -216,6 +218,7 @@ try {
   await two.locator('.inspector').getByRole('button', { name: 'Cancel the run' }).click()
   for (const page of [one, two]) await state(page, 'long').waitFor({ state: 'detached' })
   await two.getByText('Cancelled. What was built before is still there').waitFor()
+  release()
   await two.getByRole('button', { name: 'Cancel all' }).waitFor({ state: 'detached' })
   // Nothing is followed any more.
   const followed = frames.filter((frame) => frame.includes('executions(')).map((frame) => JSON.parse(frame).id)

@@ -1,19 +1,14 @@
 // The replica that builds is killed. Another takes the build over, and the states come to rest in a window by themselves.
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
 import { cards, launch, live, open } from './browser.mjs'
+import { holdBuilds, sql } from './held.mjs'
 
-const { URL: url, OTHER_URL: other, PIDS, PSQL, DATABASE } = process.env
+const { URL: url, OTHER_URL: other, PIDS } = process.env
 const pids = Object.fromEntries([url, other].map((each, i) => [new URL(each).host, Number(PIDS.split(',')[i])]))
-const sql = (text) => execFileSync(PSQL, [DATABASE, '-AtXqv', 'ON_ERROR_STOP=1', '-c', text], { encoding: 'utf8' }).trim()
 
 const browser = await launch()
 try {
-  // Nobody writes elements of graphs until this session ends.
-  const lock = spawn(PSQL, [DATABASE, '-AtXq'], { stdio: ['pipe', 'pipe', 'inherit'] })
-  lock.stdin.write('BEGIN; LOCK TABLE content_nodes IN SHARE MODE; SELECT 1;\n')
-  await new Promise((resolve) => { lock.stdout.once('data', resolve) })
-
+  const release = await holdBuilds()
   const one = await open(browser, url)
   await one.getByRole('button', { name: 'Empty plan' }).click()
   await live(one)
@@ -47,7 +42,7 @@ try {
   const builder = sql('SELECT r.address FROM claims c JOIN replicas r USING (incarnation)')
   assert.ok(pids[builder], `${builder} builds`)
   process.kill(pids[builder], 'SIGKILL')
-  lock.stdin.end('ROLLBACK;\n')
+  release()
   // Its lease ends as time would end it; a renewal may have been under way.
   const expire = `UPDATE replicas SET renewed_at = now() - interval '2 s', expires_at = now() - interval '1 s' WHERE address = '${builder}' RETURNING 1`
   while (sql(expire) !== '') await new Promise((resolve) => { setImmediate(resolve) })

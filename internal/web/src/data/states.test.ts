@@ -71,12 +71,18 @@ describe('the state of a node', () => {
 describe('what has ended', () => {
   const at = (...states: string[]) => planOf(states.map((executionState, i) => (
     nodeOf('abcdef'[i]!, { graphExecution: graphOf({ executionState, errorMessage: executionState === 'error' ? 'Why' : null }) }))))
-  const said = (before: Plan, after: Plan) => endsInWords(
-    after, statesOf(before, nothingKnown, new Map()), statesOf(after, nothingKnown, new Map()))
+  const said = (before: Plan, after: Plan) => endsInWords(before, after, statesOf(after, nothingKnown, new Map()))
   it('is said of each, or counted', () => {
     expect(said(at('pending', 'processing', 'processing'), at('completed', 'error', 'not_started'))).toBe(
       'A is built: 4 nodes, 1 edge. B: Failed: Why. The build of C has ended')
     expect(said(at('pending', 'pending', 'pending', 'pending'), at('completed', 'completed', 'error', 'completed'))).toBe('3 builds have ended, and 1 failed')
+  })
+  it('is said also when nobody saw it begin', () => {
+    const built = (computedDate: string) => planOf([nodeOf('a', { graphExecution: graphOf({ computedDate }) })])
+    expect(said(planOf([nodeOf('a')]), built('1'))).toBe('A is built: 4 nodes, 1 edge')
+    expect(said(built('1'), built('2'))).toBe('A is built: 4 nodes, 1 edge')
+    expect(said(at('completed'), at('error'))).toBe('A: Failed: Why')
+    expect(said(built('1'), built('1'))).toBe('') // the plan was read again
   })
   it('is nothing that goes on, was there before, or is gone', () => {
     expect(said(at('pending', 'completed'), at('processing', 'completed'))).toBe('')

@@ -102,14 +102,14 @@ export function isSameToBuilds(one: Plan, other: Plan): boolean {
 /** More than that many that end together are counted, and not named. */
 const mostNamed = 3
 
-/** What has ended between two moments, in words; "" for nothing. */
-export function endsInWords(plan: Plan, before: NodeStates, after: NodeStates): string {
-  const ended = [...before].flatMap(([id, { kind }]) => {
-    const node = plan.nodes.get(id)
-    const now = after.get(id)
-    const wasOpen = node?.graphExecution && (kind === 'waiting' || kind === 'building')
-    if (!wasOpen || now?.kind === 'waiting' || now?.kind === 'building') return []
-    return [{ label: node.metadata.label || id, now }]
+/** What has ended from one plan to the next, in words; "" for nothing. A build may be so fast that nobody has seen it under way. */
+export function endsInWords(before: Plan, plan: Plan, states: NodeStates): string {
+  const ended = [...plan.nodes.values()].flatMap((node) => {
+    const was = before.nodes.get(node.id)
+    const [now, then] = [node.graphExecution, was?.graphExecution]
+    if (!was || !now || now === then || isOpen(node)) return []
+    const isAnother = isOpen(was) || now.computedDate !== (then?.computedDate ?? null) || (now.executionState === 'error' && then?.executionState !== 'error')
+    return isAnother ? [{ label: node.metadata.label || node.id, now: states.get(node.id) }] : []
   })
   const hasFailed = ({ now }: (typeof ended)[number]) => now?.kind === 'failed'
   if (ended.length > mostNamed) {

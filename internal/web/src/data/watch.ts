@@ -47,13 +47,12 @@ export function watchStates(desk: Desk, tell: (words: string) => void): () => vo
       return desk.states.set(new Map())
     }
     if (plan === drawn?.plan && known === drawn.known) return // how the connection is, or so
+    const was = drawn?.plan
     drawn = { plan, known }
     const after = statesOf(plan, known, before)
-    if (after !== before) {
-      desk.states.set(after)
-      const ends = endsInWords(plan, before, after)
-      if (ends) tell(ends)
-    }
+    desk.states.set(after)
+    const ends = was && was !== plan ? endsInWords(was, plan, after) : ''
+    if (ends) tell(ends)
     const anyOpen = [...plan.nodes.values()].some(isOpen)
     if (anyOpen) progress.follow()
     else progress.stop()
