@@ -13,7 +13,7 @@ import './table.css'
 const rowHeight = 28
 
 /** The column of row numbers. */
-const numbersWidth = 88
+const numbersWidth = 112
 
 /** Whoever scrolls so long no more has arrived, in milliseconds. */
 const arrival = 80
