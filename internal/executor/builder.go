@@ -619,11 +619,12 @@ func (s *Service) name(ctx context.Context, a *attempt, content int64) error {
 	return nil
 }
 
-// show shows that a build is under way, once it lasts.
+// show shows that a build is under way, once it lasts, and makes room beside it until the context ends.
 func (s *Service) show(ctx context.Context, a *attempt) {
 	if !task.Pause(ctx, s.timing.Shown) {
 		return
 	}
+	defer addProcessors()()
 	_, err := s.change(ctx, builder(a.project), plan.Change{Via: via}, func(b *board) error {
 		st := b.byID[a.node]
 		if st == nil || !st.claimed(a) {
@@ -635,6 +636,7 @@ func (s *Service) show(ctx context.Context, a *attempt) {
 	if err != nil && ctx.Err() == nil {
 		s.cfg.Log.DebugContext(ctx, "cannot show that a build is under way", "project", a.project, "node", a.node, "error", outage.Logged(err))
 	}
+	<-ctx.Done()
 }
 
 // claimed reports whether the claim of the step is that of an attempt.
