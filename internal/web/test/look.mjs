@@ -248,6 +248,7 @@ try {
   await edit([{ deleteNode: 'big' }])
   await dialog.getByText('This node was deleted').waitFor()
   await close()
+  assert.deepEqual(page.workers().map((worker) => worker.url()), []) // Graphviz, and what lays out, ended with what they were for
   assert.deepEqual(page.problems, [])
 
   // Without WebGL there is a sentence instead.
