@@ -1,0 +1,1 @@
+export{t as undoSince}from"./undo-since-BG3XNZs6.js";
