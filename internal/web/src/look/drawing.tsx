@@ -17,14 +17,15 @@ export function Drawing({ projectId, node, name, tables, points }: PictureProps 
       tooLong: 'Graphviz took more than 10 seconds and was ended.', failed: 'Graphviz could not draw it.',
     })
     let made = ''
-    let isNeeded = true
+    const closed = new AbortController()
     const draw = async () => {
-      const svg = await graphviz.draw({ dot: await dotOf(projectId, node.id), format: 'svg' }) as string
-      if (isNeeded) setAddress(made = URL.createObjectURL(new Blob([svg], { type: 'image/svg+xml' })))
+      const dot = await dotOf(projectId, node.id, closed.signal)
+      const svg = await graphviz.draw({ dot, format: 'svg' }) as string
+      if (!closed.signal.aborted) setAddress(made = URL.createObjectURL(new Blob([svg], { type: 'image/svg+xml' })))
     }
-    draw().catch((error: unknown) => { if (isNeeded) setFailure(messageOf(error)) })
+    draw().catch((error: unknown) => { if (!closed.signal.aborted) setFailure(messageOf(error)) })
     return () => {
-      isNeeded = false
+      closed.abort()
       graphviz.end()
       URL.revokeObjectURL(made)
     }
@@ -44,8 +45,8 @@ export function Drawing({ projectId, node, name, tables, points }: PictureProps 
 }
 
 /** The server's DOT of the graph that a node built last, with the colours of its layers, and partitions around what is in them. */
-async function dotOf(projectId: number, nodeId: string): Promise<string> {
-  const response = await fetch(outputOf(projectId, nodeId, 'DOT'))
+async function dotOf(projectId: number, nodeId: string, signal: AbortSignal): Promise<string> {
+  const response = await fetch(outputOf(projectId, nodeId, 'DOT'), { signal })
   // Graphviz does not know how wide the letters of other fonts are. (Within texts the quotes have backslashes.)
   if (response.ok) return (await response.text()).replaceAll('fontname="Lato"', 'fontname="Arial"')
   const answer = await response.json().catch(() => null) as { error?: { message?: string } } | null
