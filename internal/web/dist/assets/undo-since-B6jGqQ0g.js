@@ -1,1 +1,0 @@
-export{t as undoSince}from"./undo-since-BG3XNZs6.js";

@@ -1,0 +1,1 @@
+export{t as undoSince}from"./undo-since-DcCwah6P.js";
