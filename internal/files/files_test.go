@@ -410,6 +410,27 @@ func graphQL(t testing.TB, base, query string) string {
 	return string(text)
 }
 
+// Browsers have their own way to write quotes and line ends in names of files.
+func TestNamesAsBrowsersWriteThem(t *testing.T) {
+	t.Parallel()
+	_, replicas := start(t, 1, nil)
+	for written, c := range map[string]struct {
+		status int
+		name   string
+	}{
+		"5%22 disks.csv":    {http.StatusCreated, `5" disks.csv`},
+		"100% of 100%.csv":  {http.StatusCreated, "100% of 100%.csv"},
+		"%2522 and %20.csv": {http.StatusCreated, "%2522 and %20.csv"},
+		"two%0D%0Aline.csv": {http.StatusBadRequest, ""},
+	} {
+		body := "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"" + written + "\"\r\n\r\n" + nodesCSV + "\r\n--x--\r\n"
+		got := send(t, replicas[0].URL, "", "multipart/form-data; boundary=x", strings.NewReader(body))
+		if got.Status != c.status || got.Status == http.StatusCreated && got.DataSources[0].Filename != c.name {
+			t.Errorf("%s: %d %+v %+v", written, got.Status, got.DataSources, got.Error)
+		}
+	}
+}
+
 // No name of a file ends a header, or looks like another parameter of it.
 func TestNamesOfFilesDoNotBreakHeaders(t *testing.T) {
 	t.Parallel()

@@ -93,7 +93,7 @@ func (h *Handler) replace(w *pacedAnswer, r *http.Request) error {
 	case err != nil || part.FormName() != "file":
 		return fault.New(fault.BadRequest, "The form of a file that replaces another has one part, \"file\"")
 	}
-	filename := part.FileName()
+	filename := filenameOf(part)
 	src, err := h.sources.Change(r.Context(), access, id, source.Update{Filename: &filename, Content: part}, request)
 	switch {
 	case body.err != nil:
@@ -104,6 +104,13 @@ func (h *Handler) replace(w *pacedAnswer, r *http.Request) error {
 	writeJSON(w, http.StatusOK, map[string]any{"dataSources": []record{recordOf(src)}})
 	return nil
 }
+
+// browserEscapes are what browsers write in the place of characters that would end the name of a file in a form. They write nothing else
+// so, not even a per cent sign.
+var browserEscapes = strings.NewReplacer("%22", `"`, "%0D", "\r", "%0A", "\n")
+
+// filenameOf returns the name that a file of a form has where it comes from.
+func filenameOf(part *multipart.Part) string { return browserEscapes.Replace(part.FileName()) }
 
 // receive returns the body of a request as a form that is read part by part, once it has a turn and memory. done gives the turn back.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (body *pacedBody, form *multipart.Reader, done func(), err error) {
@@ -170,7 +177,7 @@ func uploads(form *multipart.Reader) iter.Seq2[source.Upload, error] {
 				return
 			}
 			if err == nil && part.FormName() == "file" {
-				next.Filename, next.Content = part.FileName(), part
+				next.Filename, next.Content = filenameOf(part), part
 				if !yield(next, nil) {
 					return
 				}

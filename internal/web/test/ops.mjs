@@ -103,6 +103,9 @@ try {
   await live(visitor)
   await row(page, 'who', await name(visitor)).waitFor()
   await button(page, 'Kick', await name(visitor)).click()
+  await dialog.getByLabel('reason').focus()
+  await page.keyboard.insertText('x'.repeat(1_100))
+  assert.equal((await dialog.getByLabel('reason').inputValue()).length, 1_000) // the database has no room for more
   await dialog.getByLabel('reason').fill("It's late")
   await dialog.getByText("reason => 'It''s late');").waitFor()
   await dialog.locator('button.main').click()

@@ -18,7 +18,7 @@ interface Sentences {
 export interface Graphviz {
   /** Fails with a Failure, or with an AbortError when something else is asked for before it is there, or nothing more. */
   draw(asked: Asked): Promise<unknown>
-  /** Ends what is being drawn. */
+  /** Ends what is being drawn, and the worker: an idle one would be kept until the page is left. */
   end(): void
 }
 
@@ -26,9 +26,14 @@ export interface Graphviz {
 export function createGraphviz({ tooLong, failed }: Sentences): Graphviz {
   let worker: Worker | null = null
   let giveUp: (reason: Error) => void = () => {}
-  const end = () => giveUp(new DOMException('Another layout was asked for', 'AbortError'))
+  const abandon = () => giveUp(new DOMException('Another layout was asked for', 'AbortError'))
+  const end = () => {
+    abandon()
+    worker?.terminate()
+    worker = null
+  }
   const draw = (asked: Asked) => {
-    end()
+    abandon()
     return new Promise((resolve, reject) => {
       const drawing = worker ??= new Worker(scriptAddress(address))
       const settle = () => {

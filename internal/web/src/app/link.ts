@@ -14,9 +14,9 @@ export function followLink(desk: Desk): () => void {
   const go = () => {
     const id = linkedNode()
     if (id === null || !planOf(desk)?.nodes.has(id)) return
+    const view = linked().get('look') // what is selected is written into the address
     select(desk, [id])
     desk.view.get()?.reveal([id])
-    const view = linked().get('look')
     if (isView(view)) update(desk, { looking: { node: id, view } })
   }
   const write = () => {

@@ -2,7 +2,9 @@
 import { useEffect, useRef, useState } from 'react'
 import { flushSync } from 'react-dom'
 import { createGraphviz } from '../app/graphviz.ts'
+import { withRetries } from '../app/retry.ts'
 import { count, messageOf } from '../app/words.ts'
+import { Failure } from '../client/index.ts'
 import { outputOf } from './downloads.ts'
 import { takeFocus } from './focus.ts'
 import { toBeDrawn } from './picture-dot.ts'
@@ -19,15 +21,15 @@ export function Drawing({ projectId, node, name, tables, points }: PictureProps 
       tooLong: 'Graphviz took more than 10 seconds and was ended.', failed: 'Graphviz could not draw it.',
     })
     let made = ''
-    let isNeeded = true
+    const closed = new AbortController()
     const draw = async () => {
-      const dot = toBeDrawn(await dotOf(projectId, node.id), edges)
+      const dot = toBeDrawn(await withRetries(() => dotOf(projectId, node.id, closed.signal)), edges)
       const svg = await graphviz.draw({ dot, format: 'svg' }) as string
-      if (isNeeded) setAddress(made = URL.createObjectURL(new Blob([svg], { type: 'image/svg+xml' })))
+      if (!closed.signal.aborted) setAddress(made = URL.createObjectURL(new Blob([svg], { type: 'image/svg+xml' })))
     }
-    draw().catch((error: unknown) => { if (isNeeded) setFailure(messageOf(error)) })
+    draw().catch((error: unknown) => { if (!closed.signal.aborted) setFailure(messageOf(error)) })
     return () => {
-      isNeeded = false
+      closed.abort()
       graphviz.end()
       URL.revokeObjectURL(made)
     }
@@ -46,11 +48,12 @@ export function Drawing({ projectId, node, name, tables, points }: PictureProps 
 }
 
 /** The server's DOT of the graph that a node built last, with the colours of its layers, and partitions around what is in them. */
-async function dotOf(projectId: number, nodeId: string): Promise<string> {
-  const response = await fetch(outputOf(projectId, nodeId, 'DOT'))
+async function dotOf(projectId: number, nodeId: string, signal: AbortSignal): Promise<string> {
+  const response = await fetch(outputOf(projectId, nodeId, 'DOT'), { signal })
   if (response.ok) return response.text()
-  const answer = await response.json().catch(() => null) as { error?: { message?: string } } | null
-  throw new Error(answer?.error?.message ?? `The server answered with status ${response.status}. Try again later.`)
+  const answer = await response.json().catch(() => null) as { error?: { code: string; message: string; retryAfterMs?: number } } | null
+  const { code, message, retryAfterMs } = answer?.error ?? { code: '', message: `The server answered with status ${response.status}. Try again later.` }
+  throw new Failure(code, message, { extensions: { code, retryAfterMs } })
 }
 
 /** An image that can be made larger and smaller, and moved. */

@@ -10,9 +10,9 @@ import { roundsFor, type Network } from './network.ts'
 
 /**
  * Moves the nodes of a network to better and better places, on their way only if that is to be shown. Progress is called with the part that is done.
- * Returns what ends it; then nodes stay where they came to.
+ * Failed is called when the worker cannot be loaded or breaks. Returns what ends it; then nodes stay where they came to.
  */
-export function layOutByForces(network: Network, showWay: boolean, progress: (done: number) => void): () => void {
+export function layOutByForces(network: Network, showWay: boolean, progress: (done: number) => void, failed: () => void): () => void {
   const worker = new Worker(scriptAddress(address))
   const rounds = roundsFor(network.order)
   let last: Float32Array | null = null
@@ -24,6 +24,11 @@ export function layOutByForces(network: Network, showWay: boolean, progress: (do
     if (done === rounds) end()
     // The next rounds begin when these are drawn, so that slow machines have time for both.
     else frame = requestAnimationFrame(() => worker.postMessage('drawn')) // oxlint-disable-line unicorn/require-post-message-target-origin -- this is no window
+  }
+  worker.onerror = (event) => {
+    event.preventDefault()
+    end()
+    failed()
   }
   const end = () => {
     cancelAnimationFrame(frame)

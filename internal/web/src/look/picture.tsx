@@ -7,8 +7,8 @@ import './picture.css'
 
 const Points = later(() => import('./points.tsx'))
 
-/** Graphviz is given no more nodes. */
-const mostDrawn = 500
+/** Graphviz is given no more: of so many edges it would make nothing that can be read, and not in time. */
+const [mostNodes, mostEdges] = [500, 20_000]
 
 export interface PictureProps {
   projectId: number
@@ -19,8 +19,8 @@ export interface PictureProps {
 }
 
 export default function Picture(props: PictureProps) {
-  const { nodeCount = 0 } = props.node.graphExecution ?? {}
-  const [asPoints, setAsPoints] = useState(nodeCount > mostDrawn)
+  const { nodeCount = 0, edgeCount = 0 } = props.node.graphExecution ?? {}
+  const [asPoints, setAsPoints] = useState(nodeCount > mostNodes || edgeCount > mostEdges)
   if (nodeCount === 0) return <p className="nothing">This graph has no nodes, so there is nothing to draw.</p>
   return asPoints ? <Points {...props} /> : <Drawing {...props} points={() => setAsPoints(true)} />
 }

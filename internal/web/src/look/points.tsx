@@ -53,7 +53,7 @@ function Stage({ preview, name, lost }: { preview: Preview; name: string; lost: 
   const [steps, setSteps] = useState(1)
   /** The part of the layout that is done. */
   const [done, setDone] = useState(0)
-  const [isStopped, setStopped] = useState(false)
+  const [ended, setEnded] = useState('')
   const stop = useRef(() => {})
 
   useEffect(() => {
@@ -61,10 +61,10 @@ function Stage({ preview, name, lost }: { preview: Preview; name: string; lost: 
     if (!created) return
     stage.current = created
     const reduced = matchMedia('(prefers-reduced-motion: reduce)').matches
-    const end = layOutByForces(network, !reduced, setDone)
+    const end = layOutByForces(network, !reduced, setDone, () => setEnded('The layout failed. Close this, and try again.'))
     stop.current = () => {
       end()
-      setStopped(true)
+      setEnded('The layout was stopped')
     }
     return () => {
       end()
@@ -107,12 +107,12 @@ function Stage({ preview, name, lost }: { preview: Preview; name: string; lost: 
         </span>
         <button onClick={() => zoom(1 / 1.5)}>Larger</button> <button onClick={() => zoom(1.5)}>Smaller</button>{' '}
         <button onClick={() => stage.current?.getCamera().setState({ x: 0.5, y: 0.5, ratio: 1, angle: 0 })}>Fit</button>
-        {done < 1 && !isStopped && (
+        {done < 1 && ended === '' && (
           <>
             <label>Layout <progress value={done} max={1} /></label> <button onClick={() => stop.current()}>Stop</button>
           </>
         )}
-        <span role="status">{done === 1 ? 'Laid out' : isStopped && 'The layout was stopped'}</span>
+        <span role="status">{done === 1 ? 'Laid out' : ended}</span>
       </p>
       <div className="points">
         <div className="stage">

@@ -6,6 +6,9 @@ import { statement } from './sql.ts'
 import { Statement } from './statement.tsx'
 import type { Action } from './views.ts'
 
+/** No argument may be longer: the reason of a command is the longest. */
+const longest = 1_000
+
 interface Asked {
   action: Action
   /** What it is about; nothing for what stands above a table. */
@@ -35,7 +38,7 @@ export function Question({ action, about, given, warning, done, close }: Asked) 
       {Object.entries(asked).map(([name, value]) => (
         <label key={name}>
           {name}
-          <input value={value} autoComplete="off" required={name === 'account'} onChange={({ target }) => setAsked({ ...asked, [name]: target.value })} />
+          <input value={value} autoComplete="off" maxLength={longest} required={name === 'account'} onChange={({ target }) => setAsked({ ...asked, [name]: target.value })} />
         </label>
       ))}
       <Statement sql={sql} />

@@ -1,1 +1,0 @@
-export{t as undoSince}from"./undo-since-DgRNCHwZ.js";

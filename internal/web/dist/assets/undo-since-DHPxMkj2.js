@@ -1,0 +1,1 @@
+export{t as undoSince}from"./undo-since-Cb9aoG6l.js";
