@@ -113,12 +113,7 @@ func (b *browser) note(f func()) {
 // wait returns when what holds, which is asked after each frame, under b's mutex.
 func (b *browser) wait(what string, holds func() bool) {
 	b.t.Helper()
-	b.within(pgtest.Patience, what, holds)
-}
-
-func (b *browser) within(most time.Duration, what string, holds func() bool) {
-	b.t.Helper()
-	deadline := time.After(most)
+	deadline := time.After(pgtest.Patience)
 	for {
 		b.mu.Lock()
 		ok, changed := holds(), b.changed

@@ -9,6 +9,7 @@ import (
 	"layercake/internal/client"
 	"layercake/internal/postgres"
 	"layercake/internal/postgres/pgtest"
+	"layercake/internal/presence"
 	"layercake/internal/server"
 	"layercake/internal/server/servertest"
 )
@@ -154,11 +155,14 @@ func TestLostLinesAreReadFromTheTable(t *testing.T) {
 	watcher.wait("the last name", func() bool { return len(watcher.users) == 2 && watcher.users[last].IsOnline })
 }
 
-// Whoever opens the project on another replica reads the table, which is compared with memory every 15 s: at least once in these rounds a
-// cursor would stay where it was before, for longer than they wait.
+// Whoever opens the project on another replica reads the table. A cursor that came to rest meanwhile would stay where it was before, since
+// the table is not compared with memory again here.
 func TestNewcomersElsewhereSeeWhereCursorsRest(t *testing.T) {
 	t.Parallel()
-	replicas := servertest.Start(t, 2, nil)
+	replicas := servertest.Start(t, 2, func(c *server.Config) {
+		c.Presence = presence.DefaultTiming
+		c.Presence.Correct = time.Hour
+	})
 	project := newProject(t, replicas[0].URL)
 	people := crowd(t, project, replicas[0].URL, replicas[0].URL)
 	for x := 1.0; x < 5; x++ {
@@ -166,7 +170,7 @@ func TestNewcomersElsewhereSeeWhereCursorsRest(t *testing.T) {
 		people[1].sees("user-0", "plan-dag-canvas", x) // the line is under way, and nobody on the other replica hears it
 		newcomer := open(t, replicas[1].URL, project)
 		newcomer.join("newcomer", "N", "")
-		newcomer.within(12*time.Second, fmt.Sprintf("the cursor at %v", x), func() bool {
+		newcomer.wait(fmt.Sprintf("the cursor at %v", x), func() bool {
 			at := newcomer.users["user-0"].Documents["plan-dag-canvas"].Position
 			return at != nil && at.X == x
 		})

@@ -18,7 +18,8 @@ import (
 const (
 	consoleRows   = 200             // rows of a view that are shown
 	consoleTime   = 2 * time.Second // limit of a statement of the console, which the server sees to
-	consoleWait   = 3 * time.Second // limit of a question to the console, with the wait for its turn
+	consoleTurn   = time.Second     // limit of the wait for one's turn
+	consoleAsk    = 4 * time.Second // limit of a question after that: the server ends its statement first
 	consoleAge    = time.Second     // time for which an answer is given again
 	consoleFilter = 100             // characters of a text that rows are filtered by
 	consoleText   = 5000            // characters of an argument; the database has limits of its own
@@ -174,18 +175,17 @@ func (c *Console) Call(ctx context.Context, function string, arguments map[strin
 }
 
 // takeTurn waits until nobody else asks, and returns the context for what is asked. The caller ends the turn. Whoever hangs up waits no
-// longer, but what has begun goes on: the page asks anew with each letter of a filter, and a statement that is broken off costs the pool a
-// connection.
+// longer, but what has begun goes on until the server ends it: the page asks anew with each letter of a filter, and a statement that is
+// broken off costs the pool a connection.
 func (c *Console) takeTurn(ctx context.Context) (asking context.Context, end func(), err error) {
-	deadline := time.Now().Add(consoleWait)
-	ctx, cancel := context.WithDeadline(ctx, deadline)
+	waiting, cancel := context.WithTimeout(ctx, consoleTurn)
 	defer cancel()
 	select {
 	case c.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, nil, postgres.Classify(ctx, fmt.Errorf("wait for others who ask: %w", ctx.Err()))
+	case <-waiting.Done():
+		return nil, nil, postgres.Classify(waiting, fmt.Errorf("wait for others who ask: %w", waiting.Err()))
 	}
-	asking, stop := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	asking, stop := context.WithTimeout(context.WithoutCancel(ctx), consoleAsk)
 	return asking, func() { stop(); <-c.turn }, nil
 }
 
