@@ -21,8 +21,6 @@ const (
 	// honestFloor is a p99 that is good enough whatever it was without an attack. Attacker, replicas and database share the processors, and
 	// on two of them a burst that replicas refuse at once, such as large headers, makes single requests take up to 140 ms.
 	honestFloor = 150 * time.Millisecond
-	// comparedFloor is that beside whole comparisons of long logs, which take up to 460 ms after all the attacks before them, and 40 ms alone.
-	comparedFloor = 600 * time.Millisecond
 )
 
 // Row is what one attack did.
@@ -92,13 +90,7 @@ func (r *Row) judge(quiet float64) {
 }
 
 // slow reports whether honest people had to wait.
-func (r *Row) slow() bool {
-	floor := honestFloor
-	if r.Attack == "diffs-whole" {
-		floor = comparedFloor
-	}
-	return r.Ratio > maxRatio && r.P99 > float64(floor.Milliseconds())
-}
+func (r *Row) slow() bool { return r.Ratio > maxRatio && r.P99 > float64(honestFloor.Milliseconds()) }
 
 // onlySlow reports whether nothing else was wrong.
 func (r *Row) onlySlow() bool { return r.slow() && len(r.Failures) == 1 }
