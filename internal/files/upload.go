@@ -35,24 +35,17 @@ func (h *Handler) upload(w *pacedAnswer, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, form, done, err := h.receive(w, r)
+	in, done, err := h.receive(w, r)
 	if err != nil {
 		return err
 	}
 	defer done()
-	request, err := requestOf(r)
+	access, err := h.rights.Project(r.Context(), caller.Principal(r.Context(), in.request.ClientID), projectID)
 	if err != nil {
 		return err
 	}
-	access, err := h.rights.Project(r.Context(), caller.Principal(r.Context(), request.ClientID), projectID)
-	if err != nil {
-		return err
-	}
-	sources, result, err := h.sources.Receive(r.Context(), access, uploads(form), request)
-	switch {
-	case body.err != nil:
-		return h.broken(body.err)
-	case err != nil:
+	sources, result, err := h.sources.Receive(r.Context(), access, uploads(in.form), in.request)
+	if err = h.cause(in, err); err != nil {
 		return err
 	}
 	records := make([]record, len(sources))
@@ -73,32 +66,22 @@ func (h *Handler) replace(w *pacedAnswer, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, form, done, err := h.receive(w, r)
+	in, done, err := h.receive(w, r)
 	if err != nil {
 		return err
 	}
 	defer done()
-	request, err := requestOf(r)
+	access, err := h.rights.Source(r.Context(), caller.Principal(r.Context(), in.request.ClientID), id)
 	if err != nil {
 		return err
 	}
-	access, err := h.rights.Source(r.Context(), caller.Principal(r.Context(), request.ClientID), id)
-	if err != nil {
-		return err
-	}
-	part, err := form.NextPart()
-	switch {
-	case body.err != nil:
-		return h.broken(body.err)
-	case err != nil || part.FormName() != "file":
-		return fault.New(fault.BadRequest, "The form of a file that replaces another has one part, \"file\"")
+	part, err := in.form.NextPart()
+	if err != nil || part.FormName() != "file" {
+		return h.cause(in, fault.New(fault.BadRequest, "The form of a file that replaces another has one part, \"file\""))
 	}
 	filename := filenameOf(part)
-	src, err := h.sources.Change(r.Context(), access, id, source.Update{Filename: &filename, Content: part}, request)
-	switch {
-	case body.err != nil:
-		return h.broken(body.err)
-	case err != nil:
+	src, err := h.sources.Change(r.Context(), access, id, source.Update{Filename: &filename, Content: part}, in.request)
+	if err = h.cause(in, err); err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"dataSources": []record{recordOf(src)}})
@@ -112,28 +95,45 @@ var browserEscapes = strings.NewReplacer("%22", `"`, "%0D", "\r", "%0A", "\n")
 // filenameOf returns the name that a file of a form has where it comes from.
 func filenameOf(part *multipart.Part) string { return browserEscapes.Replace(part.FileName()) }
 
-// receive returns the body of a request as a form that is read part by part, once it has a turn and memory. done gives the turn back.
-func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (body *pacedBody, form *multipart.Reader, done func(), err error) {
-	if r.ContentLength > h.maxUpload+formSize {
-		return nil, nil, nil, source.TooLarge(h.maxUpload)
+// incoming is a form that is read part by part while it comes, and how its files are to be taken.
+type incoming struct {
+	body    *pacedBody
+	form    *multipart.Reader
+	request source.Request
+}
+
+// cause returns why a form was not taken: that it stopped coming explains every other error.
+func (h *Handler) cause(in incoming, err error) error {
+	if in.body.err != nil {
+		return h.broken(in.body.err)
 	}
-	body = h.paceBody(w, r)
-	r.Body = io.NopCloser(body)
-	form, err = r.MultipartReader()
-	if err != nil {
-		return nil, nil, nil, refused(http.StatusUnsupportedMediaType, "Content-Type must be multipart/form-data, with a part \"file\"")
+	return err
+}
+
+// receive begins to take the form of a request, once it has a turn and memory. done gives the turn back.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (in incoming, done func(), err error) {
+	if r.ContentLength > h.maxUpload+formSize {
+		return in, nil, source.TooLarge(h.maxUpload)
+	}
+	in.body = h.paceBody(w, r)
+	r.Body = io.NopCloser(in.body)
+	if in.form, err = r.MultipartReader(); err != nil {
+		return in, nil, refused(http.StatusUnsupportedMediaType, "Content-Type must be multipart/form-data, with a part \"file\"")
+	}
+	if in.request, err = requestOf(r); err != nil {
+		return in, nil, err
 	}
 	select {
 	case h.turns <- struct{}{}:
 	default:
-		return nil, nil, nil, fault.New(fault.RateLimited, fmt.Sprintf("This server takes %d uploads at once, try again", cap(h.turns)))
+		return in, nil, fault.New(fault.RateLimited, fmt.Sprintf("This server takes %d uploads at once, try again", cap(h.turns)))
 	}
 	done = func() { <-h.turns }
 	if err := budget.From(r.Context()).Take(r.Context(), parsingMemory); err != nil {
 		done()
-		return nil, nil, nil, err
+		return in, nil, err
 	}
-	return body, form, done, nil
+	return in, done, nil
 }
 
 // requestOf returns how the query says that files are to be taken.

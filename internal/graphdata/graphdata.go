@@ -83,17 +83,6 @@ func NewService(c Config) *Service {
 	return &Service{db: c.DB, chunk: c.Chunk}
 }
 
-// statementTime bounds a statement with the wait for a connection. The server's time-outs are shorter; this one ends the wait for an answer
-// that a network lost without a word. Builds and downloads have many statements, and a bound for all of them is no bound for one.
-var statementTime = postgres.BuildTiming.Acquire + postgres.BuildTiming.Statement
-
-// query runs f within the time of a statement.
-func query(ctx context.Context, pool *postgres.Pool, f func(context.Context, *db.Queries) error) error {
-	ctx, cancel := context.WithTimeout(ctx, statementTime)
-	defer cancel()
-	return pool.Query(ctx, func(q *db.Queries) error { return f(ctx, q) })
-}
-
 // ErrNotFound is the fault for a graph that does not exist.
 var ErrNotFound = fault.New(fault.NotFound, "Graph not found")
 

@@ -80,9 +80,8 @@ func (l *loader) all(ctx context.Context, query string, formats pgx.QueryResultF
 	for from := 0; from < count; from += l.size {
 		below := min(from+l.size, count)
 		read := from
-		within, cancel := context.WithTimeout(ctx, statementTime)
-		err := l.pool.Do(within, func(conn *pgx.Conn) error {
-			rows, err := conn.Query(within, query, formats, l.content, int32(from), int32(below))
+		err := l.pool.Do(ctx, func(conn *pgx.Conn) error {
+			rows, err := conn.Query(ctx, query, formats, l.content, int32(from), int32(below))
 			if err != nil {
 				return err
 			}
@@ -92,7 +91,6 @@ func (l *loader) all(ctx context.Context, query string, formats pgx.QueryResultF
 			}
 			return rows.Err()
 		})
-		cancel()
 		switch {
 		case err != nil:
 			return fmt.Errorf("read a content: %w", err)

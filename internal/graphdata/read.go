@@ -150,7 +150,7 @@ func rangeSize(header db.GetContentRow, most int32, bytes int64) int32 {
 
 // find returns the record of a complete content, and its layers.
 func find(ctx context.Context, pool *postgres.Pool, id int64) (row db.GetContentRow, layers []layered.Layer, err error) {
-	err = query(ctx, pool, func(ctx context.Context, q *db.Queries) (err error) {
+	err = pool.Query(ctx, func(q *db.Queries) (err error) {
 		row, err = q.GetContent(ctx, id)
 		return err
 	})
@@ -216,7 +216,7 @@ var edges = kind[Edge]{
 func page[E any](ctx context.Context, pool *postgres.Pool, k kind[E], content int64, from, limit int32) (elements []E, err error) {
 	from = max(from, 0)
 	below := int32(min(int64(from)+int64(max(limit, 0)), 1<<31-1))
-	err = query(ctx, pool, func(ctx context.Context, q *db.Queries) (err error) {
+	err = pool.Query(ctx, func(q *db.Queries) (err error) {
 		elements, err = k.read(ctx, q, content, from, below)
 		return err
 	})
@@ -263,7 +263,7 @@ func ranges[E any](ctx context.Context, pool *postgres.Pool, k kind[E], header d
 		for from := int32(0); from < count; from += size {
 			below := min(from+size, count)
 			var chunk []E
-			err := query(ctx, pool, func(ctx context.Context, q *db.Queries) (err error) {
+			err := pool.Query(ctx, func(q *db.Queries) (err error) {
 				chunk, err = k.read(ctx, q, header.ID, from, below)
 				return err
 			})

@@ -53,7 +53,7 @@ func (s *Service) Write(ctx context.Context, projectID int32, g layered.Graph, b
 	if progress == nil {
 		progress = func(int64) {}
 	}
-	err := query(ctx, s.db.Builds, func(ctx context.Context, q *db.Queries) error {
+	err := s.db.Builds.Query(ctx, func(q *db.Queries) error {
 		row, err := q.ShareContent(ctx, db.ShareContentParams{Hash: c.Hash, ProjectID: int64(projectID)})
 		c.ID = row.ID
 		return err
@@ -69,7 +69,7 @@ func (s *Service) Write(ctx context.Context, projectID int32, g layered.Graph, b
 	if err != nil {
 		return Content{}, fmt.Errorf("encode layers: %w", err)
 	}
-	err = query(ctx, s.db.Builds, func(ctx context.Context, q *db.Queries) (err error) {
+	err = s.db.Builds.Query(ctx, func(q *db.Queries) (err error) {
 		c.ID, err = q.InsertContent(ctx, db.InsertContentParams{ProjectID: projectID, Layers: layers})
 		return err
 	})
@@ -92,7 +92,7 @@ func (s *Service) Write(ctx context.Context, projectID int32, g layered.Graph, b
 		}
 		progress(int64(w.done.Nodes) + int64(w.done.Edges))
 	}
-	err = query(ctx, s.db.Builds, func(ctx context.Context, q *db.Queries) error {
+	err = s.db.Builds.Query(ctx, func(q *db.Queries) error {
 		n, err := q.CompleteContent(ctx, db.CompleteContentParams{Hash: c.Hash, ID: c.ID, Nodes: c.Nodes, Edges: c.Edges})
 		if err == nil && n == 0 {
 			return errOvertaken
@@ -142,8 +142,6 @@ func (w *writer) write(
 ) error {
 	step := w.done
 	step.ID, step.AddNodes, step.AddEdges, step.AddBytes = w.id, nodes, edges, bytes
-	ctx, cancel := context.WithTimeout(ctx, statementTime)
-	defer cancel()
 	err := w.s.db.Builds.Do(ctx, func(conn *pgx.Conn) error {
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			q := db.New(tx)
